@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * endpoint.h
+ *	  Where a connection goes and as whom: the value that metadata makes of
+ *	  a server and a user mapping and that remote connects with.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_ENDPOINT_H
+#define CZ_ENDPOINT_H
+
+typedef struct CzEndpoint
+{
+	Oid			server_oid;		/* pg_foreign_server; key of caches */
+	Oid			user_oid;		/* local role for whom the connection is */
+	Oid			umid;			/* pg_user_mapping, InvalidOid: none exists */
+	char	   *node_name;		/* server name, for messages */
+	char	   *host;			/* for messages and views; may be NULL */
+	int			port;			/* TCP port; 5432 if not set */
+	uint32		options_hash;	/* changes when server or mapping options do */
+	int			noptions;		/* libpq keywords, NULL-terminated arrays */
+	const char **keywords;
+	const char **values;		/* may hold secrets: never print */
+	bool		must_use_password;	/* a non-superuser's mapping: 2F003 if the
+									 * worker asked for none */
+} CzEndpoint;
+
+#endif							/* CZ_ENDPOINT_H */

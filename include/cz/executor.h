@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * executor.h
+ *	  Running fragments: a stream of rows from many workers, and the plan
+ *	  nodes over it.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_EXECUTOR_H
+#define CZ_EXECUTOR_H
+
+#include "commands/explain.h"
+#include "cz/fragment.h"
+#include "nodes/execnodes.h"
+#include "nodes/extensible.h"
+
+typedef struct CzStream CzStream;
+
+/*
+ * CzStreamBegin
+ *		Prepare to run a fragment plan; sends nothing before the first
+ *		CzStreamNext (or CzStreamRunModify).
+ *
+ * param_exprs: ExprStates of plan->nparams expressions, evaluated in econtext
+ *		at (re)start.
+ * tupdesc: shape of the rows that fragments return (column_types).
+ * Errors:  42501 where EXECUTE on a function is missing.
+ */
+extern CzStream *CzStreamBegin(const CzFragmentPlan *plan, List *param_exprs,
+							   PlanState *parent, TupleDesc tupdesc);
+
+/* Store the next row as a virtual tuple; false (slot cleared) at the end. */
+extern bool CzStreamNext(CzStream *stream, TupleTableSlot *slot);
+
+/* Run an UPDATE or DELETE on all placements of all its shards; returns rows
+ * affected (counted once per shard); RETURNING rows come with CzStreamNext. */
+extern uint64 CzStreamRunModify(CzStream *stream);
+
+/* Start again; params_changed false: rows may come from the store. */
+extern void CzStreamRescan(CzStream *stream, bool params_changed);
+extern void CzStreamEnd(CzStream *stream);
+extern void CzStreamExplain(CzStream *stream, const CzFragmentPlan *plan,
+							ExplainState *es);
+
+/* CustomScan "CzFragmentScan": custom_private is CzFragmentPlanToList(). */
+extern const CustomScanMethods cz_fragment_scan_methods;
+
+extern void CzExecutorInit(void);
+
+#endif							/* CZ_EXECUTOR_H */

@@ -1,0 +1,138 @@
+/*-------------------------------------------------------------------------
+ *
+ * metadata.h
+ *	  Workers, distributed tables, shards and placements, as the catalogs
+ *	  have them; cached per backend, dropped by invalidation messages.
+ *
+ * Never opens a socket.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_METADATA_H
+#define CZ_METADATA_H
+
+#include "access/attnum.h"
+#include "cz/endpoint.h"
+#include "fmgr.h"
+#include "nodes/pg_list.h"
+#include "utils/relcache.h"
+
+#define CZ_SHARD_SCHEMA "cz_shards"
+
+typedef enum CzTableKind
+{
+	CZ_TABLE_HASH = 'h',		/* partitioned parent, hash shards */
+	CZ_TABLE_RANGE = 'r',		/* partitioned parent, range shards */
+	CZ_TABLE_REFERENCE = 'n',	/* local table, a copy on every worker */
+	CZ_TABLE_FOREIGN = 'f'		/* any foreign table of cz_fdw by itself: an
+								 * independent one, or one shard named directly */
+} CzTableKind;
+
+/* One shard.  For CZ_TABLE_REFERENCE and CZ_TABLE_FOREIGN there is exactly one. */
+typedef struct CzShard
+{
+	int64		shard_id;		/* cluster-wide; 0 for an independent foreign table */
+	Oid			relid;			/* the coordinator's foreign table; the table
+								 * itself for a reference table */
+	char	   *remote_schema;	/* names on every worker, unquoted */
+	char	   *remote_name;
+	char	   *remote_qualified;	/* both, quoted, with a dot */
+	int			nplacements;	/* >= 1, except a reference table on no worker */
+	Oid		   *server_oids;	/* [nplacements], active placements only;
+								 * element 0 is the primary one */
+} CzShard;
+
+typedef struct CzTable
+{
+	Oid			relid;
+	CzTableKind kind;
+	int			colocation_id;	/* cz.colocation; for CZ_TABLE_REFERENCE and
+								 * CZ_TABLE_FOREIGN 0 */
+	AttrNumber	key_attno;		/* distribution column on the parent; 0: none */
+	Oid			key_type;
+	int32		key_typmod;
+	Oid			key_collation;	/* partition collation */
+	Oid			key_opfamily;	/* hash or btree operator family of the key */
+	Oid			key_eq_opr;		/* its equality operator, key_type = key_type */
+	int			nshards;		/* order: by partition bound, so that index i
+								 * means the same key range in every table of
+								 * the colocation group */
+	CzShard    *shards;
+	char	  **column_names;	/* [natts] names on the worker by attnum-1 of the
+								 * parent; NULL: dropped */
+	int			natts;
+} CzTable;
+
+/* A worker. */
+typedef struct CzNode
+{
+	Oid			server_oid;
+	int			node_id;		/* server option node_id, else from the OID */
+	char	   *name;			/* server name */
+	char	   *host;
+	int			port;
+	char	   *dbname;
+	char	   *zone;			/* or NULL */
+	double		weight;			/* capacity weight, default 1 */
+	bool		is_active;		/* server option state: active (default) or disabled */
+	bool		should_have_shards;
+} CzNode;
+
+extern void CzMetadataInit(void);
+
+/*
+ * CzTableGet
+ *		What the cluster knows of a relation, or NULL if it is none of ours
+ *		(also when the extension is not installed in this database).
+ *
+ * Returns: borrowed until the end of the transaction; it does not change, a
+ *		later call may return a newer one.
+ * Errors:  XX001 if the catalogs contradict each other.
+ */
+extern const CzTable *CzTableGet(Oid relid);
+
+/* True if relid is a foreign table of cz_fdw that is a shard of a distributed table. */
+extern bool CzIsShard(Oid relid, Oid *parent_relid);
+
+/*
+ * CzShardIndexForValue
+ *		Index in table->shards of the shard that holds a key, or -1 (range
+ *		table without a partition for it).  value is of type key_type.
+ */
+extern int	CzShardIndexForValue(const CzTable *table, Datum value, bool isnull);
+
+/* The value of pg_partitioned_table-free routing: hash index among nshards (power of two). */
+extern int	CzHashShardIndex(Oid key_type, Oid collation, Datum value, bool isnull,
+							 int nshards);
+
+/* Workers, ordered by node_id; CzNode palloc'd in CurrentMemoryContext. */
+extern List *CzNodeList(bool only_active);
+extern CzNode *CzNodeGet(Oid server_oid);	/* errors 42704 */
+
+/*
+ * CzEndpointGet
+ *		How to connect to a worker on behalf of a local role.
+ *
+ * Without a user mapping: the mapping for PUBLIC, else none; then libpq's user
+ * is the local role's name and only a superuser may connect.
+ * Returns: palloc'd in CurrentMemoryContext.
+ * Errors:  42704 no such server; 42501 if the role may not use the server's
+ *		credentials.
+ */
+extern CzEndpoint *CzEndpointGet(Oid server_oid, Oid user_oid);
+
+/* OID of the foreign data wrapper cz_fdw in this database, InvalidOid if none. */
+extern Oid	CzFdwOid(void);
+
+/* OID of a relation of schema cz ("tables", "colocation", ...); InvalidOid if none. */
+extern Oid	CzCatalogRelid(const char *name);
+
+/* Tell every backend that relid and the tables of its colocation group changed. */
+extern void CzInvalidateTable(Oid relid);
+
+/* Next cluster-wide shard id (sequence cz.shard_id_seq). */
+extern int64 CzNextShardId(void);
+
+#endif							/* CZ_METADATA_H */

@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * planner.h
+ *	  From a Query to fragments: locus analysis, rewriting, deparsing.
+ *
+ * Opens no socket.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_PLANNER_H
+#define CZ_PLANNER_H
+
+#include "cz/fragment.h"
+#include "nodes/pathnodes.h"
+
+extern void CzPlannerInit(void);
+
+/*
+ * CzPlanRelScan
+ *		A fragment plan that reads columns of one foreign table or shard: for
+ *		the FDW's own ForeignScan (targets of UPDATE and DELETE that are not
+ *		pushed down whole).
+ *
+ * attnos: int list of attribute numbers wanted, in this order;
+ *		SelfItemPointerAttributeNumber (-1) asks for ctid.
+ * quals:  RestrictInfos; what can be sent is sent, the rest is returned in
+ *		*local_quals (RestrictInfos).
+ * params: out: expressions of the parameters, for fdw_exprs.
+ * lock_rows: append FOR UPDATE.
+ */
+extern CzFragmentPlan *CzPlanRelScan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
+									 List *attnos, List *quals, bool lock_rows,
+									 List **local_quals, List **params);
+
+/* Is an expression over columns of rel (Vars of rti in relids) shippable? */
+extern bool CzIsShippable(Node *expr, Relids relids);
+
+#endif							/* CZ_PLANNER_H */

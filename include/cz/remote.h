@@ -1,0 +1,148 @@
+/*-------------------------------------------------------------------------
+ *
+ * remote.h
+ *	  Connections to workers: opened, kept, brought into step with this
+ *	  session's settings, cancelled.
+ *
+ * A connection is in exactly one state:
+ *	  IDLE		in the cache, no transaction open on the worker
+ *	  READ		acquired by one reader of one statement
+ *	  TXN		belongs to the current transaction (see transaction.h)
+ * It never returns to IDLE with a command in progress or a transaction open;
+ * one that cannot be brought there is closed.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_REMOTE_H
+#define CZ_REMOTE_H
+
+#include "cz/endpoint.h"
+#include "datatype/timestamp.h"
+
+struct pg_conn;
+struct pg_result;
+
+typedef enum CzConnState
+{
+	CZ_CONN_CONNECTING,			/* PQconnectPoll not finished */
+	CZ_CONN_IDLE,
+	CZ_CONN_READ,
+	CZ_CONN_TXN
+} CzConnState;
+
+typedef struct CzConn
+{
+	struct pg_conn *pg;			/* never NULL */
+	CzConnState state;
+	Oid			server_oid;
+	Oid			user_oid;
+	char	   *node_name;
+	uint32		options_hash;	/* CzEndpoint.options_hash when it was opened */
+	int			server_version; /* PQserverVersion form */
+	uint64		settings_generation;	/* session settings that it has */
+	struct HTAB *prepared;		/* SQL text -> statement name; NULL: none yet */
+	bool		is_broken;		/* do not reuse; closed at release */
+
+	/*
+	 * Who is reading a result from it right now.  A second user calls
+	 * CzConnDrain first: the owner takes the rest of its rows off the wire
+	 * into its own store.  Both NULL when no command is in progress.
+	 */
+	void	   *busy_owner;
+	void		(*busy_drain) (void *owner);
+
+	/* Owned by transaction.c; zero otherwise */
+	int			txn_depth;		/* nesting level that the worker is in; 0: no
+								 * transaction */
+	bool		txn_has_written;
+	struct CzConn *next;		/* owned by the cache */
+} CzConn;
+
+extern void CzRemoteInit(void);
+
+/*
+ * CzConnAcquire
+ *		An idle connection to an endpoint, opening one if none is cached; in
+ *		step with this session's settings.  State READ.
+ *
+ * Returns: never NULL, owned by the cache; give it back with CzConnRelease.
+ * Errors:  08001 cannot connect, 2F003 password required, 57014 cancelled,
+ *		53300 the worker has no free connection.
+ */
+extern CzConn *CzConnAcquire(const CzEndpoint *endpoint);
+
+/* The same, but NULL instead of an error when the worker can't be reached
+ * (*error_message then says why, palloc'd, no secrets). */
+extern CzConn *CzConnTryAcquire(const CzEndpoint *endpoint, char **error_message);
+
+/* An idle cached connection or NULL; never connects. */
+extern CzConn *CzConnAcquireCached(const CzEndpoint *endpoint);
+
+/*
+ * Asynchronous opening: CzConnStart returns a connection in state CONNECTING
+ * (NULL if that fails at once); wait for its socket as CzConnPollConnect says
+ * (WL_SOCKET_READABLE / WL_SOCKET_WRITEABLE; 0 = done, then state is READ and
+ * settings are in step; -1 = failed, the caller must CzConnDiscard it).
+ */
+extern CzConn *CzConnStart(const CzEndpoint *endpoint);
+extern int	CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint);
+
+/* Back to the cache.  A connection that is broken or not idle is closed. */
+extern void CzConnRelease(CzConn *conn);
+extern void CzConnDiscard(CzConn *conn);
+
+/* Number of connections (any state) that this backend has to a worker. */
+extern int	CzConnCount(Oid server_oid, Oid user_oid);
+
+/* Bring time zone, date style etc. of the worker's session into step. */
+extern void CzConnSyncSettings(CzConn *conn);
+
+/* Make the current reader, if any, take its rows off the wire. */
+extern void CzConnDrain(CzConn *conn);
+
+/*
+ * CzConnExec, CzConnExecParams
+ *		Run one command and wait for it, processing interrupts (a cancel is
+ *		passed on to the worker).
+ *
+ * Returns: result with status PGRES_COMMAND_OK, PGRES_TUPLES_OK or PGRES_COPY_*;
+ *		caller frees with PQclear.
+ * Errors:  the worker's error, relayed; 08006 if the connection broke (then
+ *		is_broken is set).
+ */
+extern struct pg_result *CzConnExec(CzConn *conn, const char *sql);
+extern struct pg_result *CzConnExecParams(CzConn *conn, const char *sql, int nparams,
+										  const char *const *values);
+
+/* The same without ereport: NULL or an error result on failure; timeout_ms -1 none.
+ * Callable in abort processing; does not process interrupts. */
+extern struct pg_result *CzConnExecQuiet(CzConn *conn, const char *sql, int timeout_ms);
+
+/*
+ * CzConnPrepare
+ *		The name of a prepared statement of this SQL on this connection,
+ *		preparing it (one round trip) when it is new.  NULL on an error that is
+ *		left in *error (caller frees).  At most 128 a connection, oldest dropped.
+ */
+extern const char *CzConnPrepared(CzConn *conn, const char *sql);	/* NULL: not yet */
+extern void CzConnRememberPrepared(CzConn *conn, const char *sql, const char *name);
+extern char *CzConnNewStatementName(CzConn *conn);
+
+/* Ask the worker to cancel what conn runs, and read until it is idle again;
+ * false (and is_broken) if that did not work within timeout_ms. */
+extern bool CzConnCancel(CzConn *conn, int timeout_ms);
+
+/* Workers that failed lately, shared by all backends. */
+extern void CzHealthMarkFailed(Oid server_oid);
+extern void CzHealthMarkGood(Oid server_oid);
+extern bool CzHealthIsSuspect(Oid server_oid);
+
+/* True if a new connection to the worker answers within timeout_ms. */
+extern bool CzConnProbe(const CzEndpoint *endpoint, int timeout_ms);
+
+extern Size CzHealthShmemSize(void);
+extern void CzHealthShmemInit(void);
+
+#endif							/* CZ_REMOTE_H */

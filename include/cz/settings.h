@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.h
+ *	  The settings cz.*; docs/reference.md describes each.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_SETTINGS_H
+#define CZ_SETTINGS_H
+
+extern bool cz_enable_pushdown; /* false: only table leaves (tests compare) */
+extern bool cz_enable_shard_ddl;	/* direct DML and DDL on shards allowed */
+extern bool cz_log_remote_commands; /* every remote command goes to the log */
+extern int	cz_connect_timeout_ms;	/* bound of one connection attempt */
+extern int	cz_max_connections_per_worker;	/* read connections of one backend */
+extern int	cz_recovery_interval_ms;	/* between two 2PC recovery rounds; -1 off */
+extern int	cz_shard_count;		/* shards of a new hash table, power of two */
+extern int	cz_shard_replication_factor;	/* 0: 2, or 1 with one worker */
+extern int	cz_slow_start_ms;	/* a statement opens one more connection per
+								 * worker each time this has passed */
+extern int	cz_worker_timeout_ms;	/* silence before a worker is probed */
+extern bool cz_binary_protocol; /* rows in binary form where that is safe */
+extern char *cz_debug_point;	/* tests: "name" or "name=action" of a point */
+
+extern void CzSettingsInit(void);
+
+/*
+ * CzDebugPoint
+ *		A named place where a test may stop or fail this backend: does nothing
+ *		unless the (superuser) setting cz.debug_point names it.
+ *
+ * Actions: "error" raises XX000, "panic" ends the server as a crash would,
+ * "sleep:MS" waits, "kill" kills this backend with SIGKILL.
+ */
+extern void CzDebugPoint(const char *name);
+
+#endif							/* CZ_SETTINGS_H */

@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * writer.h
+ *	  Rows computed on the coordinator go to the placements of shards: the
+ *	  way of INSERT, COPY FROM, the first load of a distributed table and
+ *	  the copies of reference tables.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_WRITER_H
+#define CZ_WRITER_H
+
+#include "cz/metadata.h"
+#include "executor/tuptable.h"
+
+typedef struct CzWriter CzWriter;
+
+/*
+ * CzWriterBegin
+ *		Prepare to send rows of the shape of tupdesc.
+ *
+ * tupdesc:  columns of the slots that will come; dropped and generated columns
+ *		are not sent.  Copied.
+ * column_names: names on the worker by attnum-1, NULL entries are skipped; NULL:
+ *		the names of tupdesc.
+ * user_oid: local role on whose behalf the workers are written.
+ * Returns: palloc'd in CurrentMemoryContext.
+ */
+extern CzWriter *CzWriterBegin(TupleDesc tupdesc, char **column_names, Oid user_oid);
+
+/*
+ * CzWriterPut
+ *		Add one row to a shard's buffer; sends the buffer to every placement
+ *		(COPY, or a prepared INSERT for few rows) when it is full.
+ *
+ * row_number: position in the statement, from 1, for error contexts ("row N");
+ *		0: unknown.
+ * Errors: the worker's, with "row N" in the context where the worker says which
+ *		line of the batch failed.
+ */
+extern void CzWriterPut(CzWriter *writer, const CzShard *shard, TupleTableSlot *slot,
+						int64 row_number);
+
+/* Send what is buffered and wait for every worker's answer. */
+extern void CzWriterFlush(CzWriter *writer);
+
+/* Flush and free. */
+extern void CzWriterEnd(CzWriter *writer);
+
+#endif							/* CZ_WRITER_H */

@@ -1,0 +1,141 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.c
+ *	  Definitions of the settings cz.*, in alphabetical order, and the debug
+ *	  points that tests switch on with one of them.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "cz/settings.h"
+
+#define CZ_MAX_SHARD_COUNT 32768
+#define CZ_MAX_REPLICATION_FACTOR 64
+#define CZ_MAX_CONNECTIONS 64
+
+bool		cz_binary_protocol = true;
+int			cz_connect_timeout_ms = 5000;
+char	   *cz_debug_point = NULL;
+bool		cz_enable_pushdown = true;
+bool		cz_enable_shard_ddl = false;
+bool		cz_log_remote_commands = false;
+int			cz_max_connections_per_worker = 4;
+int			cz_recovery_interval_ms = 10000;
+int			cz_shard_count = 32;
+int			cz_shard_replication_factor = 0;
+int			cz_slow_start_ms = 10;
+int			cz_worker_timeout_ms = 10000;
+
+/* shard_count must be a power of two: hash partitions are split by doubling. */
+static bool
+check_shard_count(int *newval, void **extra, GucSource source)
+{
+	if ((*newval & (*newval - 1)) != 0)
+	{
+		GUC_check_errdetail("The number of shards must be a power of two.");
+		return false;
+	}
+	return true;
+}
+
+/*
+ * CzSettingsInit
+ *		Define all settings.
+ */
+void
+CzSettingsInit(void)
+{
+	DefineCustomBoolVariable("cz.binary_protocol",
+							 "Rows cross the network in binary form where that is safe.",
+							 NULL, &cz_binary_protocol, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.connect_timeout",
+							"Bounds the time of one attempt to connect to a worker.",
+							NULL, &cz_connect_timeout_ms, 5000, 10, 3600000,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomStringVariable("cz.debug_point",
+							   "Stops or fails the backend at a named place, for tests.",
+							   NULL, &cz_debug_point, "",
+							   PGC_SUSET, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
+							   NULL, NULL, NULL);
+	DefineCustomBoolVariable("cz.enable_pushdown",
+							 "Runs joins, grouping and sorting on the workers where possible.",
+							 "When off, only columns and qualifiers of single tables are sent.",
+							 &cz_enable_pushdown, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cz.enable_shard_ddl",
+							 "Allows direct DML and DDL on shards.",
+							 NULL, &cz_enable_shard_ddl, false,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cz.log_remote_commands",
+							 "Writes every command sent to a worker to the server log.",
+							 NULL, &cz_log_remote_commands, false,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.max_connections_per_worker",
+							"Limits the connections of one session that read from one worker.",
+							NULL, &cz_max_connections_per_worker, 4, 1, CZ_MAX_CONNECTIONS,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.recovery_interval",
+							"Time between two rounds of two-phase commit recovery; -1 turns it off.",
+							NULL, &cz_recovery_interval_ms, 10000, -1, 86400000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.shard_count",
+							"Number of shards of a newly hash-distributed table.",
+							NULL, &cz_shard_count, 32, 1, CZ_MAX_SHARD_COUNT,
+							PGC_USERSET, 0, check_shard_count, NULL, NULL);
+	DefineCustomIntVariable("cz.shard_replication_factor",
+							"Number of placements of each new shard; 0 means 2, or 1 with one worker.",
+							NULL, &cz_shard_replication_factor, 0, 0,
+							CZ_MAX_REPLICATION_FACTOR,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.slow_start_interval",
+							"A statement opens one more connection per worker each time this has passed.",
+							NULL, &cz_slow_start_ms, 10, 0, 3600000,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.worker_timeout",
+							"Silence of a busy worker after which a second connection probes it.",
+							NULL, &cz_worker_timeout_ms, 10000, 100, 3600000,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("cz");
+}
+
+/*
+ * CzDebugPoint
+ *		See settings.h.
+ */
+void
+CzDebugPoint(const char *name)
+{
+	const char *action;
+	size_t		len;
+
+	if (cz_debug_point == NULL || cz_debug_point[0] == '\0')
+		return;
+
+	action = strchr(cz_debug_point, '=');
+	len = action ? (size_t) (action - cz_debug_point) : strlen(cz_debug_point);
+	if (strlen(name) != len || strncmp(name, cz_debug_point, len) != 0)
+		return;
+	action = action ? action + 1 : "error";
+
+	if (strcmp(action, "panic") == 0)
+		elog(PANIC, "debug point \"%s\"", name);
+	if (strcmp(action, "kill") == 0)
+		kill(MyProcPid, SIGKILL);
+	if (strncmp(action, "sleep:", 6) == 0)
+		pg_usleep(atol(action + 6) * 1000L);
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("debug point \"%s\" reached", name)));
+}
