@@ -39,8 +39,9 @@ typedef struct CzFragmentPlan
 								 * InvalidOid: only reference tables (any worker) */
 	bool		is_pruned;		/* shard_indexes is the list; else all shards */
 	List	   *shard_indexes;	/* int list, static pruning */
-	int			prune_param;	/* >= 0: index of the parameter (of type of the
-								 * distribution column) whose value decides the
+	int			prune_param;	/* >= 0 (then it is nparams): one more expression
+								 * follows the parameters, not sent, of the type of the
+								 * distribution column, whose value decides the
 								 * one shard at execution; -1: none */
 	int			nparams;		/* number of parameters $1.. in the text; their
 								 * expressions are the node's custom_exprs (or

@@ -1,0 +1,149 @@
+/*-------------------------------------------------------------------------
+ *
+ * fragment.c
+ *	  The fragment plan as a List, and its SQL for one shard.
+ *
+ * The list has the members of CzFragmentPlan at fixed positions; only this
+ * file knows them.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "nodes/makefuncs.h"
+#include "nodes/value.h"
+
+#include "cz/fragment.h"
+#include "cz/metadata.h"
+
+/* Positions in the list form. */
+enum
+{
+	POS_STRATEGY,
+	POS_COMMAND,
+	POS_PIECES,
+	POS_RELIDS,
+	POS_ANCHOR,
+	POS_IS_PRUNED,
+	POS_SHARDS,
+	POS_PRUNE_PARAM,
+	POS_NPARAMS,
+	POS_CHECK_AS_USER,
+	POS_FUNCTIONS,
+	POS_ROW_LOCKS,
+	POS_RETURNING,
+	POS_ORDERED,
+	POS_TYPES,
+	POS_TYPMODS,
+	POS_REASON,
+	POS_COUNT
+};
+
+/*
+ * CzFragmentPlanToList
+ *		The plan as a list that copyObject and nodeToString can walk.
+ */
+List *
+CzFragmentPlanToList(const CzFragmentPlan *plan)
+{
+	List	   *list = NIL;
+
+	list = lappend(list, makeInteger(plan->strategy));
+	list = lappend(list, makeInteger(plan->command));
+	list = lappend(list, plan->pieces);
+	list = lappend(list, plan->relids);
+	list = lappend(list, list_make1_oid(plan->anchor_relid));
+	list = lappend(list, makeInteger(plan->is_pruned));
+	list = lappend(list, plan->shard_indexes);
+	list = lappend(list, makeInteger(plan->prune_param));
+	list = lappend(list, makeInteger(plan->nparams));
+	list = lappend(list, list_make1_oid(plan->check_as_user));
+	list = lappend(list, plan->function_oids);
+	list = lappend(list, makeInteger(plan->has_row_locks));
+	list = lappend(list, makeInteger(plan->has_returning));
+	list = lappend(list, makeInteger(plan->is_ordered));
+	list = lappend(list, plan->column_types);
+	list = lappend(list, plan->column_typmods);
+	list = lappend(list, makeString(plan->reason ? pstrdup(plan->reason) : pstrdup("")));
+	Assert(list_length(list) == POS_COUNT);
+	return list;
+}
+
+/*
+ * CzFragmentPlanFromList
+ *		The reverse; the result shares the list's members.
+ */
+CzFragmentPlan *
+CzFragmentPlanFromList(List *list)
+{
+	CzFragmentPlan *plan = palloc0(sizeof(CzFragmentPlan));
+
+	Assert(list_length(list) == POS_COUNT);
+	plan->strategy = intVal(list_nth(list, POS_STRATEGY));
+	plan->command = intVal(list_nth(list, POS_COMMAND));
+	plan->pieces = list_nth(list, POS_PIECES);
+	plan->relids = list_nth(list, POS_RELIDS);
+	plan->anchor_relid = linitial_oid(list_nth(list, POS_ANCHOR));
+	plan->is_pruned = intVal(list_nth(list, POS_IS_PRUNED));
+	plan->shard_indexes = list_nth(list, POS_SHARDS);
+	plan->prune_param = intVal(list_nth(list, POS_PRUNE_PARAM));
+	plan->nparams = intVal(list_nth(list, POS_NPARAMS));
+	plan->check_as_user = linitial_oid(list_nth(list, POS_CHECK_AS_USER));
+	plan->function_oids = list_nth(list, POS_FUNCTIONS);
+	plan->has_row_locks = intVal(list_nth(list, POS_ROW_LOCKS));
+	plan->has_returning = intVal(list_nth(list, POS_RETURNING));
+	plan->is_ordered = intVal(list_nth(list, POS_ORDERED));
+	plan->column_types = list_nth(list, POS_TYPES);
+	plan->column_typmods = list_nth(list, POS_TYPMODS);
+	plan->reason = strVal(list_nth(list, POS_REASON));
+	if (plan->reason[0] == '\0')
+		plan->reason = NULL;
+	return plan;
+}
+
+/*
+ * CzFragmentSql
+ *		The SQL text for shard number shard_index of the anchor.
+ *
+ * Returns: palloc'd in CurrentMemoryContext.
+ * Errors:  55000 if a relation is no longer ours or has fewer shards (the plan
+ *		is older than the metadata; the plan cache replans on the next use).
+ */
+char *
+CzFragmentSql(const CzFragmentPlan *plan, int shard_index)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, plan->pieces)
+	{
+		Node	   *piece = lfirst(lc);
+
+		if (IsA(piece, String))
+			appendStringInfoString(&buf, strVal(piece));
+		else
+		{
+			Oid			relid = list_nth_oid(plan->relids, intVal(piece));
+			const CzTable *table = CzTableGet(relid);
+			int			i;
+
+			if (table == NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("relation with OID %u is no longer distributed", relid)));
+			i = (table->kind == CZ_TABLE_REFERENCE || table->kind == CZ_TABLE_FOREIGN)
+				? 0 : shard_index;
+			if (i < 0 || i >= table->nshards)
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("distributed table with OID %u has no shard number %d",
+								relid, i)));
+			appendStringInfoString(&buf, table->shards[i].remote_qualified);
+		}
+	}
+	return buf.data;
+}
