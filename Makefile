@@ -7,21 +7,86 @@ SRCS = $(sort $(wildcard src/*.c src/*/*.c))
 OBJS = $(SRCS:.c=.o)
 SQL_SOURCES = $(sort $(wildcard sql/[0-9][0-9]-*.sql))
 DATA_built = sql/cz_fdw--$(EXTVERSION).sql
-EXTRA_CLEAN = $(SRCS:.c=.d)
+EXTRA_CLEAN = $(SRCS:.c=.d) test/results
 
 NO_INSTALLCHECK = 1
 PG_CPPFLAGS = -Iinclude -I$(libpq_srcdir)
 PG_CFLAGS = -MMD -MP
+# Debian's flags are gcc's; clang says so at length
+ifneq (,$(findstring clang,$(CC)))
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument
+endif
 ifdef DEV
 PG_CFLAGS += -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Werror -DUSE_ASSERT_CHECKING
 endif
 SHLIB_LINK = $(libpq) -ljansson
 
+.DEFAULT_GOAL := all
+
 PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq (,$(wildcard $(PGXS)))
 include $(PGXS)
 
 sql/cz_fdw--$(EXTVERSION).sql: $(SQL_SOURCES)
 	cat $(SQL_SOURCES) > $@
 
 -include $(SRCS:.c=.d)
+else
+all install:
+	@echo "No PostgreSQL development files: run test/bin/install_deps (Debian) or set PG_CONFIG." >&2
+	@exit 1
+endif
+
+# Everything below goes through scripts in test/bin, which install what is
+# missing, build, and run their own servers in a scratch directory.
+export PG_CONFIG
+TEST_PARTS = lint regress isolation tap differential
+
+# used by the scripts
+.PHONY: print-pgxs
+
+.PHONY: help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
+
+print-pgxs:
+	@echo $(PGXS)
+
+help:
+	@echo 'make                 build'
+	@echo 'make install         install into the server of PG_CONFIG ($(PG_CONFIG))'
+	@echo 'make test            all tests below on servers of its own'
+	@echo 'make test-PART       one of: $(TEST_PARTS);'
+	@echo '                     TESTS="name ..." runs only these'
+	@echo 'make lint            same as test-lint'
+	@echo 'make demo            start a coordinator and three workers with data and a tour'
+	@echo 'make demo-stop       stop them and remove the data'
+	@echo 'make bench           compare with plain PostgreSQL and with postgres_fdw'
+	@echo 'make test-matrix     compile against every PostgreSQL that is installed, gcc and clang'
+	@echo 'make dist            source archive'
+	@echo 'DEV=1                warnings are errors, assertions on'
+
+deps:
+	@test/bin/install_deps
+
+test: deps
+	@test/bin/run_tests $(TEST_PARTS)
+
+$(addprefix test-,$(TEST_PARTS)): test-%: deps
+	@test/bin/run_tests $* $(TESTS)
+
+lint: test-lint
+
+demo: deps
+	@test/demo/run
+
+demo-stop:
+	@test/demo/stop
+
+bench: deps
+	@test/bench/run
+
+test-matrix: deps
+	@test/bin/compile_matrix
+
+dist:
+	git archive --format=tar.gz --prefix=cz_fdw-$(EXTVERSION)/ -o cz_fdw-$(EXTVERSION).tar.gz HEAD

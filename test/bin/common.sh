@@ -1,0 +1,130 @@
+# common.sh
+#	  Sourced by the scripts in test/bin: where things are, and as whom servers run.
+#
+# TOP      the source tree            CZ_SCRATCH  all that we write outside of it
+# BINDIR   the system's programs      PREFIX      private copy of them, with cz_fdw in it
+#
+# Nothing below CZ_SCRATCH needs to survive: "rm -rf" of it is always safe once
+# the servers in it are stopped.
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+PG_CONFIG=${PG_CONFIG:-pg_config}
+
+die()
+{
+	echo "error: $*" >&2
+	exit 1
+}
+
+say()
+{
+	echo "==> $*"
+}
+
+# One scratch directory per user and source tree, so that two clones do not meet.
+if [ -z "${CZ_SCRATCH:-}" ]; then
+	CZ_SCRATCH=/tmp/cz_fdw-$(id -un)-$(printf %s "$TOP" | cksum | cut -d' ' -f1)
+fi
+export CZ_SCRATCH
+
+# The servers' programs.  pg_config of a private prefix is told by its caller.
+find_server()
+{
+	command -v "$PG_CONFIG" >/dev/null 2>&1 ||
+		die "$PG_CONFIG not found: run test/bin/install_deps or set PG_CONFIG"
+	BINDIR=$("$PG_CONFIG" --bindir)
+	[ -x "$BINDIR/initdb" ] || die "no PostgreSQL server in $BINDIR: run test/bin/install_deps"
+	PG_MAJOR=$("$PG_CONFIG" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+	PREFIX=$CZ_SCRATCH/prefix-$PG_MAJOR
+	ROOT_DIR=$(common_root "$BINDIR" "$("$PG_CONFIG" --sharedir)" "$("$PG_CONFIG" --pkglibdir)")
+	PREFIX_BIN=$PREFIX/${BINDIR#"$ROOT_DIR"/}
+}
+
+# Longest common directory of the arguments: /usr for Debian, the prefix elsewhere.
+common_root()
+{
+	local dir=$1 arg
+	for arg in "$@"; do
+		while [ "${arg#"$dir"/}" = "$arg" ]; do
+			dir=${dir%/*}
+		done
+	done
+	echo "$dir"
+}
+
+# PostgreSQL refuses to run as root; then the servers run as this user.
+server_user()
+{
+	if [ "$(id -u)" != 0 ]; then
+		id -un
+	elif getent passwd postgres >/dev/null; then
+		echo postgres
+	else
+		getent passwd czfdw >/dev/null ||
+			useradd --system --no-create-home --shell /usr/sbin/nologin czfdw >&2
+		echo czfdw
+	fi
+}
+
+# Run a command as that user, from a directory that it can read.
+as_server_user()
+{
+	if [ "$(id -u)" = 0 ]; then
+		setpriv --reuid="$(server_user)" --regid="$(id -g "$(server_user)")" --init-groups \
+			env HOME=/tmp "$@"
+	else
+		"$@"
+	fi
+}
+
+# A copy of the server's trees under one prefix is relocatable: installing
+# into it leaves the system's server alone.
+make_prefix()
+{
+	find_server
+	make_scratch
+	local dir rel
+	if [ ! -e "$PREFIX/.complete" ]; then
+		rm -rf "$PREFIX"
+		for dir in "$BINDIR" "$("$PG_CONFIG" --sharedir)" "$("$PG_CONFIG" --pkglibdir)"; do
+			rel=${dir#"$ROOT_DIR"/}
+			[ -e "$PREFIX/$rel" ] && continue
+			mkdir -p "$PREFIX/$(dirname "$rel")"
+			cp -a --no-preserve=ownership "$dir" "$PREFIX/$rel"
+		done
+		dir=$("$PG_CONFIG" --includedir)
+		rel=${dir#"$ROOT_DIR"/}
+		rel=${rel%%/*}
+		[ -e "$PREFIX/$rel" ] || ln -s "$ROOT_DIR/$rel" "$PREFIX/$rel"
+		touch "$PREFIX/.complete"
+	fi
+}
+
+# Build in the source tree, install into the private prefix.
+build_and_install()
+{
+	make_prefix
+	say "building and installing into a private copy of PostgreSQL $PG_MAJOR"
+	make -s -C "$TOP" -j"$(nproc)" PG_CONFIG="$PG_CONFIG" all >"$CZ_SCRATCH/build.log" 2>&1 &&
+		make -s -C "$TOP" PG_CONFIG="$PREFIX_BIN/pg_config" install >>"$CZ_SCRATCH/build.log" 2>&1 || {
+		cat "$CZ_SCRATCH/build.log" >&2
+		die "build failed"
+	}
+}
+
+make_scratch()
+{
+	mkdir -p "$CZ_SCRATCH"
+	[ -O "$CZ_SCRATCH" ] || die "$CZ_SCRATCH belongs to somebody else"
+	chmod 755 "$CZ_SCRATCH"
+}
+
+# A directory that the servers' user may write to.
+make_server_dir()
+{
+	make_scratch
+	mkdir -p "$1"
+	if [ "$(id -u)" = 0 ]; then
+		chown "$(server_user)" "$1"
+	fi
+}

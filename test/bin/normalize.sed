@@ -1,0 +1,23 @@
+# What differs from run to run in the outputs of regress and isolation tests.
+
+# shard ids: in names, in options, in columns of their own
+s/_1[0-9]{5}\b/_xxxxxx/g
+s/(shard_id '?)1[0-9]{5}/\1xxxxxx/g
+s/(shard )1[0-9]{5}\b/\1xxxxxx/g
+
+# ports and nodes of the test cluster
+s/(127\.0\.0\.1[:,]? ?|port '?|port=|port )[0-9]{4,5}/\1xxxxx/g
+s/\bnode_[0-9]+\b/node_x/g
+
+# costs and times of EXPLAIN
+s/\(cost=[0-9.]+ rows=[0-9]+ width=[0-9]+\)/(cost=xxx)/g
+s/(Time: |time=)[0-9.]+( ms)?/\1xxx/g
+
+# names of transactions
+s/cz_[0-9]+_[0-9]+_[0-9_]+/cz_xxx/g
+
+# table lines that change their width with the above
+s/^-[+-]{2,}$/---/
+s/ +\|/ |/g
+s/\| +/| /g
+s/ +$//
