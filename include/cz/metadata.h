@@ -77,7 +77,9 @@ typedef struct CzNode
 	char	   *zone;			/* or NULL */
 	double		weight;			/* capacity weight, default 1 */
 	bool		is_active;		/* server option state: active (default) or disabled */
-	bool		should_have_shards;
+	bool		should_have_shards; /* server option shouldhaveshards, default true */
+	bool		is_checked;		/* server option checked: CzNodeCheck passed, and
+								 * the worker has a copy of every reference table */
 } CzNode;
 
 extern void CzMetadataInit(void);
@@ -109,7 +111,10 @@ extern int	CzHashShardIndex(Oid key_type, Oid collation, Datum value, bool isnul
 
 /* Workers, ordered by node_id; CzNode palloc'd in CurrentMemoryContext. */
 extern List *CzNodeList(bool only_active);
-extern CzNode *CzNodeGet(Oid server_oid);	/* errors 42704 */
+extern CzNode *CzNodeGet(Oid server_oid);	/* errors 42704; 42809: not a worker */
+
+/* Worker by host and port as the views show them, NULL if there is none. */
+extern CzNode *CzNodeFind(const char *host, int port);
 
 /*
  * CzEndpointGet
@@ -118,8 +123,9 @@ extern CzNode *CzNodeGet(Oid server_oid);	/* errors 42704 */
  * Without a user mapping: the mapping for PUBLIC, else none; then libpq's user
  * is the local role's name and only a superuser may connect.
  * Returns: palloc'd in CurrentMemoryContext.
- * Errors:  42704 no such server; 42501 if the role may not use the server's
- *		credentials.
+ * Errors:  42704 no such server, or no user mapping for a role that is no
+ *		superuser; 2F003 if such a role's mapping brings no password (and has not
+ *		password_required 'false').
  */
 extern CzEndpoint *CzEndpointGet(Oid server_oid, Oid user_oid);
 
@@ -131,6 +137,23 @@ extern Oid	CzCatalogRelid(const char *name);
 
 /* Tell every backend that relid and the tables of its colocation group changed. */
 extern void CzInvalidateTable(Oid relid);
+
+/*
+ * CzShardName
+ *		<table>_<shard_id>, the table's name cut at a character so that the whole
+ *		fits a name; palloc'd.
+ */
+extern char *CzShardName(const char *table_name, int64 shard_id);
+
+/*
+ * CzParseServerNames, CzFormatServerNames
+ *		The value of the option placements: server names, each quoted as an
+ *		identifier where needed, separated by commas <-> list of OIDs.
+ *
+ * Errors: 42704 no such server, 22023 malformed.
+ */
+extern List *CzParseServerNames(const char *value);
+extern char *CzFormatServerNames(List *server_oids);
 
 /* Next cluster-wide shard id (sequence cz.shard_id_seq). */
 extern int64 CzNextShardId(void);

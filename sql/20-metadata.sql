@@ -1,0 +1,67 @@
+-- Catalog tables: what PostgreSQL's own catalogs cannot hold.
+
+CREATE SEQUENCE cz.shard_id_seq AS bigint START 102008 NO CYCLE;
+COMMENT ON SEQUENCE cz.shard_id_seq IS 'ids of shards, unique in the cluster';
+CREATE SEQUENCE cz.colocation_id_seq AS int START 1 NO CYCLE;
+COMMENT ON SEQUENCE cz.colocation_id_seq IS 'ids of colocation groups';
+CREATE SEQUENCE cz.node_id_seq AS int START 1 NO CYCLE;
+COMMENT ON SEQUENCE cz.node_id_seq IS 'ids of workers made by citus_add_node';
+
+CREATE TABLE cz.colocation (
+    colocation_id int PRIMARY KEY,
+    shard_count int NOT NULL CHECK (shard_count > 0),
+    replication_factor int NOT NULL CHECK (replication_factor > 0),
+    partition_method "char" NOT NULL CHECK (partition_method IN ('h', 'r')),
+    key_type regtype,
+    key_collation oid NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE cz.colocation IS
+    'colocation groups: distributed tables with equal partition bounds and equal placements';
+COMMENT ON COLUMN cz.colocation.partition_method IS 'h: hash, r: range';
+COMMENT ON COLUMN cz.colocation.key_type IS 'type of the distribution column of the group''s tables';
+COMMENT ON COLUMN cz.colocation.key_collation IS 'collation of the distribution column, 0 if its type has none';
+
+CREATE TABLE cz.tables (
+    relid regclass PRIMARY KEY,
+    kind "char" NOT NULL CHECK (kind IN ('h', 'r', 'n')),
+    colocation_id int NOT NULL DEFAULT 0,
+    shard_id bigint,
+    CHECK ((kind = 'n') = (shard_id IS NOT NULL))
+);
+CREATE INDEX tables_colocation_id_idx ON cz.tables (colocation_id);
+COMMENT ON TABLE cz.tables IS 'distributed and reference tables';
+COMMENT ON COLUMN cz.tables.kind IS 'h: hash-distributed, r: range-distributed, n: reference table';
+COMMENT ON COLUMN cz.tables.colocation_id IS 'group in cz.colocation; 0 for reference tables';
+COMMENT ON COLUMN cz.tables.shard_id IS
+    'reference tables: id of the copy, cz_shards.<table>_<shard_id> on every worker';
+
+CREATE TABLE cz.shard_statistics (
+    shard_id bigint PRIMARY KEY,
+    size_bytes bigint,
+    row_count bigint,
+    min_value text,
+    max_value text,
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE cz.shard_statistics IS
+    'what citus_update_table_statistics saw of each shard';
+COMMENT ON COLUMN cz.shard_statistics.min_value IS 'least value of the distribution column, as text';
+COMMENT ON COLUMN cz.shard_statistics.max_value IS 'greatest value of the distribution column, as text';
+
+GRANT SELECT ON cz.colocation, cz.tables TO PUBLIC;
+
+-- A dump of the coordinator carries the topology; statistics can be had anew.
+SELECT pg_extension_config_dump('cz.colocation', '');
+SELECT pg_extension_config_dump('cz.tables', '');
+SELECT pg_extension_config_dump('cz.shard_id_seq', '');
+SELECT pg_extension_config_dump('cz.colocation_id_seq', '');
+SELECT pg_extension_config_dump('cz.node_id_seq', '');
+
+-- Whoever changes cz.tables, a restore among them, makes backends look again.
+CREATE FUNCTION cz.tables_changed() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'cz_tables_changed';
+COMMENT ON FUNCTION cz.tables_changed() IS 'invalidates what backends have cached of a table';
+REVOKE ALL ON FUNCTION cz.tables_changed() FROM PUBLIC;
+CREATE TRIGGER tables_changed AFTER INSERT OR UPDATE OR DELETE ON cz.tables
+    FOR EACH ROW EXECUTE FUNCTION cz.tables_changed();
+COMMENT ON TRIGGER tables_changed ON cz.tables IS 'invalidates what backends have cached of a table';

@@ -1,0 +1,260 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.c
+ *	  The extension's own catalog tables, and the way to them.
+ *
+ * Rows of schema cz are read with the catalog snapshot, as PostgreSQL reads
+ * its own catalogs: what is committed or done by this transaction counts, not
+ * the statement's snapshot.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "commands/sequence.h"
+#include "commands/trigger.h"
+#include "foreign/foreign.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "metadata_int.h"
+
+/* Columns of cz.tables; sql/20-metadata.sql */
+enum
+{
+	ANUM_TABLES_RELID = 1,
+	ANUM_TABLES_KIND,
+	ANUM_TABLES_COLOCATION_ID,
+	ANUM_TABLES_SHARD_ID
+};
+
+static Oid	fdw_oid = InvalidOid;
+static bool fdw_oid_is_known = false;
+
+PG_FUNCTION_INFO_V1(cz_tables_changed);
+
+static void
+fdw_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	fdw_oid_is_known = false;
+}
+
+void
+CzCatalogInit(void)
+{
+	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, fdw_changed, (Datum) 0);
+}
+
+/*
+ * CzFdwOid
+ *		See metadata.h.  Also tells cheaply whether the extension is installed
+ *		in this database.
+ */
+Oid
+CzFdwOid(void)
+{
+	if (!fdw_oid_is_known)
+	{
+		/* the look-up may process invalidations: claim first, then look */
+		fdw_oid_is_known = true;
+		PG_TRY();
+		{
+			fdw_oid = get_foreign_data_wrapper_oid("cz_fdw", true);
+		}
+		PG_CATCH();
+		{
+			fdw_oid_is_known = false;
+			PG_RE_THROW();
+		}
+		PG_END_TRY();
+	}
+	return fdw_oid;
+}
+
+/*
+ * CzCatalogRelid
+ *		See metadata.h.
+ */
+Oid
+CzCatalogRelid(const char *name)
+{
+	Oid			namespace_oid = get_namespace_oid("cz", true);
+
+	if (!OidIsValid(namespace_oid))
+		return InvalidOid;
+	return get_relname_relid(name, namespace_oid);
+}
+
+static void
+read_tables_tuple(TupleDesc desc, HeapTuple tuple, CzTableRow *row)
+{
+	bool		isnull;
+	Datum		value;
+
+	row->kind = DatumGetChar(heap_getattr(tuple, ANUM_TABLES_KIND, desc, &isnull));
+	row->colocation_id = DatumGetInt32(heap_getattr(tuple, ANUM_TABLES_COLOCATION_ID,
+													desc, &isnull));
+	value = heap_getattr(tuple, ANUM_TABLES_SHARD_ID, desc, &isnull);
+	row->shard_id = isnull ? 0 : DatumGetInt64(value);
+}
+
+/*
+ * CzCatalogReadTable
+ *		The row of a relation in cz.tables; false if it has none.
+ */
+bool
+CzCatalogReadTable(Oid relid, CzTableRow *row)
+{
+	Oid			tables_relid = CzCatalogRelid("tables");
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found;
+
+	if (!OidIsValid(tables_relid))
+		return false;
+	rel = try_table_open(tables_relid, AccessShareLock);
+	if (rel == NULL)
+		return false;
+
+	ScanKeyInit(&key, ANUM_TABLES_RELID, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(rel, CzCatalogRelid("tables_pkey"), true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+		read_tables_tuple(RelationGetDescr(rel), tuple, row);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/*
+ * CzInvalidateTable
+ *		See metadata.h.  Also makes cached plans over these tables look again.
+ */
+void
+CzInvalidateTable(Oid relid)
+{
+	CzTableRow	row;
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		CacheInvalidateRelcacheByRelid(relid);
+	if (!CzCatalogReadTable(relid, &row) || row.colocation_id == 0)
+		return;
+
+	rel = table_open(CzCatalogRelid("tables"), AccessShareLock);
+	ScanKeyInit(&key, ANUM_TABLES_COLOCATION_ID, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(row.colocation_id));
+	scan = systable_beginscan(rel, CzCatalogRelid("tables_colocation_id_idx"), true,
+							  NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Oid			other = DatumGetObjectId(heap_getattr(tuple, ANUM_TABLES_RELID,
+														  RelationGetDescr(rel), &isnull));
+
+		if (other != relid && SearchSysCacheExists1(RELOID, ObjectIdGetDatum(other)))
+			CacheInvalidateRelcacheByRelid(other);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+/*
+ * cz_tables_changed
+ *		Row trigger of cz.tables.
+ */
+Datum
+cz_tables_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	HeapTuple	tuples[2];
+	int			i;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"cz.tables_changed")));
+
+	tuples[0] = trigger->tg_trigtuple;
+	tuples[1] = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : NULL;
+	for (i = 0; i < 2; i++)
+	{
+		bool		isnull;
+		Oid			relid;
+
+		if (tuples[i] == NULL)
+			continue;
+		relid = DatumGetObjectId(heap_getattr(tuples[i], ANUM_TABLES_RELID,
+											  RelationGetDescr(trigger->tg_relation),
+											  &isnull));
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+			CacheInvalidateRelcacheByRelid(relid);
+	}
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * CzNextShardId
+ *		See metadata.h.
+ */
+int64
+CzNextShardId(void)
+{
+	Oid			sequence_oid = CzCatalogRelid("shard_id_seq");
+
+	if (!OidIsValid(sequence_oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"cz_fdw\" is not installed in this database"),
+				 errhint("Run CREATE EXTENSION cz_fdw.")));
+	/* the user of create_distributed_table has no rights on the sequence */
+	return nextval_internal(sequence_oid, false);
+}
+
+/*
+ * CzShardName
+ *		See metadata.h.
+ */
+char *
+CzShardName(const char *table_name, int64 shard_id)
+{
+	char		suffix[32];
+	int			room;
+	int			length = strlen(table_name);
+
+	snprintf(suffix, sizeof(suffix), "_" INT64_FORMAT, shard_id);
+	room = NAMEDATALEN - 1 - (int) strlen(suffix);
+	if (length > room)
+		length = pg_mbcliplen(table_name, length, room);
+	return psprintf("%.*s%s", length, table_name, suffix);
+}
+
+/*
+ * CzMetadataInit
+ *		Register the callbacks that keep the caches right.
+ */
+void
+CzMetadataInit(void)
+{
+	CzCatalogInit();
+	CzTableCacheInit();
+}

@@ -1,0 +1,260 @@
+/*-------------------------------------------------------------------------
+ *
+ * endpoint.c
+ *	  From a server and a local role to libpq's connection parameters.
+ *
+ * The rules are postgres_fdw's: a role that is no superuser must bring a
+ * password in its user mapping, or else it could borrow the server process's
+ * identity (a .pgpass file, peer authentication); only a superuser can lift
+ * that with password_required 'false'.
+ *
+ * Source: own work; the rules follow contrib/postgres_fdw/connection.c,
+ * PostgreSQL 15, PostgreSQL License.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/reloptions.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "common/hashfn.h"
+#include "foreign/foreign.h"
+#include "libpq-fe.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "metadata_int.h"
+#include "cz/settings.h"
+
+/* Connection parameters that we add: the last one of a name wins in libpq. */
+#define MAX_EXTRA_PARAMETERS 10
+
+static const char **libpq_keywords = NULL;	/* NULL-terminated; backend lifetime */
+
+/*
+ * Names of libpq's connection options, less those for debugging and those that
+ * we set ourselves.
+ */
+static const char **
+get_libpq_keywords(void)
+{
+	PQconninfoOption *defaults;
+	PQconninfoOption *option;
+	const char **keywords;
+	int			n = 0;
+
+	if (libpq_keywords != NULL)
+		return libpq_keywords;
+
+	defaults = PQconndefaults();
+	if (defaults == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errdetail("Could not get libpq's default connection options.")));
+	for (option = defaults; option->keyword; option++)
+		n++;
+	keywords = MemoryContextAllocExtended(TopMemoryContext, sizeof(char *) * (n + 1),
+										  MCXT_ALLOC_NO_OOM);
+	n = 0;
+	for (option = defaults; keywords != NULL && option->keyword; option++)
+	{
+		char	   *copy;
+
+		if (strchr(option->dispchar, 'D') ||
+			strcmp(option->keyword, "fallback_application_name") == 0 ||
+			strcmp(option->keyword, "client_encoding") == 0)
+			continue;
+		copy = MemoryContextAllocExtended(TopMemoryContext, strlen(option->keyword) + 1,
+										  MCXT_ALLOC_NO_OOM);
+		if (copy == NULL)
+		{
+			keywords = NULL;
+			break;
+		}
+		strcpy(copy, option->keyword);
+		keywords[n++] = copy;
+	}
+	PQconninfoFree(defaults);
+	if (keywords == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	keywords[n] = NULL;
+	libpq_keywords = keywords;
+	return libpq_keywords;
+}
+
+static void
+add_parameter(CzEndpoint *endpoint, const char *keyword, const char *value)
+{
+	endpoint->keywords[endpoint->noptions] = keyword;
+	endpoint->values[endpoint->noptions] = value;
+	endpoint->noptions++;
+	endpoint->keywords[endpoint->noptions] = NULL;
+	endpoint->values[endpoint->noptions] = NULL;
+}
+
+static bool
+has_parameter(const CzEndpoint *endpoint, const char *keyword)
+{
+	int			i;
+
+	for (i = 0; i < endpoint->noptions; i++)
+		if (strcmp(endpoint->keywords[i], keyword) == 0)
+			return true;
+	return false;
+}
+
+static void
+add_default(CzEndpoint *endpoint, const char *keyword, const char *value)
+{
+	if (!has_parameter(endpoint, keyword))
+		add_parameter(endpoint, keyword, value);
+}
+
+/* Take those options that are libpq's. */
+static void
+add_options(CzEndpoint *endpoint, List *options)
+{
+	const char **known = get_libpq_keywords();
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *def = (DefElem *) lfirst(cell);
+		const char **keyword;
+
+		for (keyword = known; *keyword; keyword++)
+			if (strcmp(*keyword, def->defname) == 0)
+			{
+				add_parameter(endpoint, *keyword, defGetString(def));
+				break;
+			}
+	}
+}
+
+/* The role's mapping, else PUBLIC's; false if there is neither. */
+static bool
+find_mapping(Oid user_oid, Oid server_oid, Oid *umid, List **options)
+{
+	HeapTuple	tuple;
+	Datum		datum;
+	bool		isnull;
+
+	tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(user_oid),
+							ObjectIdGetDatum(server_oid));
+	if (!HeapTupleIsValid(tuple))
+		tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid),
+								ObjectIdGetDatum(server_oid));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	*umid = ((Form_pg_user_mapping) GETSTRUCT(tuple))->oid;
+	datum = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions,
+							&isnull);
+	*options = isnull ? NIL : untransformRelOptions(datum);
+	ReleaseSysCache(tuple);
+	return true;
+}
+
+/* 2F003 unless the role may use what the mapping leaves to the server process. */
+static void
+check_password(CzEndpoint *endpoint, List *mapping_options)
+{
+	ListCell   *cell;
+	bool		has_password = false;
+
+	if (superuser_arg(endpoint->user_oid))
+		return;
+	foreach(cell, mapping_options)
+	{
+		DefElem    *def = (DefElem *) lfirst(cell);
+
+		if (strcmp(def->defname, "password_required") == 0 && !defGetBoolean(def))
+			return;
+		if (strcmp(def->defname, "password") == 0 && defGetString(def)[0] != '\0')
+			has_password = true;
+	}
+	if (!has_password)
+		ereport(ERROR,
+				(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+				 errmsg("password is required to connect to server \"%s\"",
+						endpoint->node_name),
+				 errdetail("Non-superusers must provide a password in the user mapping.")));
+	endpoint->must_use_password = true;
+}
+
+static uint32
+hash_parameters(const CzEndpoint *endpoint)
+{
+	uint32		hash = endpoint->must_use_password ? 1 : 0;
+	int			i;
+
+	for (i = 0; i < endpoint->noptions; i++)
+	{
+		hash = hash_combine(hash, string_hash(endpoint->keywords[i], NAMEDATALEN));
+		hash = hash_combine(hash,
+							hash_bytes((const unsigned char *) endpoint->values[i],
+									   strlen(endpoint->values[i])));
+	}
+	return hash;
+}
+
+/*
+ * CzEndpointGet
+ *		See metadata.h.
+ */
+CzEndpoint *
+CzEndpointGet(Oid server_oid, Oid user_oid)
+{
+	ForeignServer *server = GetForeignServerExtended(server_oid, FSV_MISSING_OK);
+	CzNode	   *node = CzNodeGet(server_oid);
+	CzEndpoint *endpoint = palloc0(sizeof(CzEndpoint));
+	List	   *mapping_options = NIL;
+	int			max_parameters;
+
+	endpoint->server_oid = server_oid;
+	endpoint->user_oid = user_oid;
+	endpoint->node_name = node->name;
+	endpoint->host = node->host;
+	endpoint->port = node->port;
+
+	if (!find_mapping(user_oid, server_oid, &endpoint->umid, &mapping_options) &&
+		!superuser_arg(user_oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("user mapping not found for role \"%s\" on server \"%s\"",
+						GetUserNameFromId(user_oid, false), node->name),
+				 errhint("Use CREATE USER MAPPING to say how the role connects.")));
+
+	max_parameters = list_length(server->options) + list_length(mapping_options) +
+		MAX_EXTRA_PARAMETERS + 1;
+	endpoint->keywords = palloc0(sizeof(char *) * max_parameters);
+	endpoint->values = palloc0(sizeof(char *) * max_parameters);
+	add_options(endpoint, server->options);
+	add_options(endpoint, mapping_options);
+	check_password(endpoint, mapping_options);
+
+	if (!has_parameter(endpoint, "hostaddr"))
+		add_default(endpoint, "host", node->host);
+	add_default(endpoint, "dbname", get_database_name(MyDatabaseId));
+	add_default(endpoint, "user", GetUserNameFromId(user_oid, false));
+	/* whole seconds, and libpq takes 1 as 2 */
+	add_default(endpoint, "connect_timeout",
+				psprintf("%d", Max(2, (cz_connect_timeout_ms + 999) / 1000)));
+	/* a worker that vanished without a word is noticed within 25 seconds */
+	add_default(endpoint, "keepalives_idle", "10");
+	add_default(endpoint, "keepalives_interval", "5");
+	add_default(endpoint, "keepalives_count", "3");
+	add_parameter(endpoint, "fallback_application_name", "cz_fdw");
+	add_parameter(endpoint, "client_encoding", GetDatabaseEncodingName());
+
+	endpoint->options_hash = hash_parameters(endpoint);
+	return endpoint;
+}

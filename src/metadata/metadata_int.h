@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ *
+ * metadata_int.h
+ *	  Private to src/metadata.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_METADATA_INT_H
+#define CZ_METADATA_INT_H
+
+#include "cz/metadata.h"
+#include "partitioning/partbounds.h"
+
+/*
+ * What the cache holds of a relation.  The public part comes first: a CzTable
+ * pointer from CzTableGet is a CzTableEntry pointer.
+ */
+typedef struct CzTableEntry
+{
+	CzTable		table;
+	bool		is_ours;		/* false: negative entry, table is invalid but
+								 * for relid */
+	MemoryContext context;		/* holds this struct and all it points to */
+	struct CzTableEntry *next_retired;	/* list of those that are replaced but
+										 * may be borrowed yet */
+
+	/* Routing; valid for CZ_TABLE_HASH and CZ_TABLE_RANGE */
+	PartitionBoundInfo bounds;
+	FmgrInfo   *support;		/* hash: extended hash; range: comparison */
+	Oid			collation;
+} CzTableEntry;
+
+/* One row of cz.tables. */
+typedef struct CzTableRow
+{
+	char		kind;
+	int			colocation_id;
+	int64		shard_id;		/* 0 if NULL */
+} CzTableRow;
+
+/* catalog.c */
+extern bool CzCatalogReadTable(Oid relid, CzTableRow *row);
+extern void CzCatalogInit(void);
+
+/* tables.c */
+extern void CzTableCacheInit(void);
+
+#endif							/* CZ_METADATA_INT_H */

@@ -1,0 +1,225 @@
+/*-------------------------------------------------------------------------
+ *
+ * nodes.c
+ *	  Workers: the foreign servers of cz_fdw and the options that they carry.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/reloptions.h"
+#include "access/table.h"
+#include "catalog/pg_foreign_server.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
+#include "lib/stringinfo.h"
+#include "nodes/makefuncs.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+#include "metadata_int.h"
+
+#define DEFAULT_PORT 5432
+
+/* A malformed boolean option was refused by the validator: take the default. */
+static bool
+option_bool(const char *value, bool otherwise)
+{
+	bool		result;
+
+	return parse_bool(value, &result) ? result : otherwise;
+}
+
+static CzNode *
+make_node(Oid server_oid, const char *name, List *options)
+{
+	CzNode	   *node = palloc0(sizeof(CzNode));
+	char	   *hostaddr = NULL;
+	ListCell   *cell;
+
+	node->server_oid = server_oid;
+	/* OIDs beyond 2^31 would be negative node ids */
+	node->node_id = (int) (server_oid & 0x7FFFFFFF);
+	node->name = pstrdup(name);
+	node->port = DEFAULT_PORT;
+	node->weight = 1.0;
+	node->is_active = true;
+	node->should_have_shards = true;
+
+	foreach(cell, options)
+	{
+		DefElem    *def = (DefElem *) lfirst(cell);
+		char	   *value = defGetString(def);
+
+		if (strcmp(def->defname, "host") == 0)
+			node->host = value;
+		else if (strcmp(def->defname, "hostaddr") == 0)
+			hostaddr = value;
+		else if (strcmp(def->defname, "port") == 0)
+			node->port = atoi(value);
+		else if (strcmp(def->defname, "dbname") == 0)
+			node->dbname = value;
+		else if (strcmp(def->defname, "node_id") == 0)
+			node->node_id = atoi(value);
+		else if (strcmp(def->defname, "zone") == 0)
+			node->zone = value;
+		else if (strcmp(def->defname, "weight") == 0)
+			node->weight = strtod(value, NULL);
+		else if (strcmp(def->defname, "state") == 0)
+			node->is_active = strcmp(value, "disabled") != 0;
+		else if (strcmp(def->defname, "shouldhaveshards") == 0)
+			node->should_have_shards = option_bool(value, true);
+		else if (strcmp(def->defname, "checked") == 0)
+			node->is_checked = option_bool(value, false);
+	}
+	if (node->host == NULL)
+		node->host = hostaddr ? hostaddr : pstrdup("localhost");
+	return node;
+}
+
+static int
+compare_nodes(const ListCell *a, const ListCell *b)
+{
+	const CzNode *node_a = (const CzNode *) lfirst(a);
+	const CzNode *node_b = (const CzNode *) lfirst(b);
+
+	if (node_a->node_id != node_b->node_id)
+		return node_a->node_id < node_b->node_id ? -1 : 1;
+	if (node_a->server_oid != node_b->server_oid)
+		return node_a->server_oid < node_b->server_oid ? -1 : 1;
+	return 0;
+}
+
+/*
+ * CzNodeList
+ *		See metadata.h.
+ */
+List *
+CzNodeList(bool only_active)
+{
+	List	   *nodes = NIL;
+	Oid			fdw_oid = CzFdwOid();
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(fdw_oid))
+		return NIL;
+
+	rel = table_open(ForeignServerRelationId, AccessShareLock);
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_foreign_server form = (Form_pg_foreign_server) GETSTRUCT(tuple);
+		CzNode	   *node;
+		Datum		options;
+		bool		isnull;
+
+		if (form->srvfdw != fdw_oid)
+			continue;
+		options = heap_getattr(tuple, Anum_pg_foreign_server_srvoptions,
+							   RelationGetDescr(rel), &isnull);
+		node = make_node(form->oid, NameStr(form->srvname),
+						 isnull ? NIL : untransformRelOptions(options));
+		if (node->is_active || !only_active)
+			nodes = lappend(nodes, node);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+
+	list_sort(nodes, compare_nodes);
+	return nodes;
+}
+
+/*
+ * CzNodeGet
+ *		See metadata.h.
+ */
+CzNode *
+CzNodeGet(Oid server_oid)
+{
+	ForeignServer *server = GetForeignServerExtended(server_oid, FSV_MISSING_OK);
+
+	if (server == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("server with OID %u does not exist", server_oid)));
+	if (server->fdwid != CzFdwOid())
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("server \"%s\" is not a worker", server->servername),
+				 errdetail("Its foreign-data wrapper is not cz_fdw.")));
+	return make_node(server->serverid, server->servername, server->options);
+}
+
+/*
+ * CzNodeFind
+ *		See metadata.h.
+ */
+CzNode *
+CzNodeFind(const char *host, int port)
+{
+	ListCell   *cell;
+
+	foreach(cell, CzNodeList(false))
+	{
+		CzNode	   *node = (CzNode *) lfirst(cell);
+
+		if (node->port == port && pg_strcasecmp(node->host, host) == 0)
+			return node;
+	}
+	return NULL;
+}
+
+/*
+ * CzParseServerNames
+ *		See metadata.h.
+ */
+List *
+CzParseServerNames(const char *value)
+{
+	char	   *copy = pstrdup(value);
+	List	   *names;
+	List	   *server_oids = NIL;
+	ListCell   *cell;
+
+	if (!SplitIdentifierString(copy, ',', &names))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid list of server names: \"%s\"", value)));
+	foreach(cell, names)
+		server_oids = lappend_oid(server_oids,
+								  get_foreign_server_oid((char *) lfirst(cell), false));
+	list_free(names);
+	pfree(copy);
+	return server_oids;
+}
+
+/*
+ * CzFormatServerNames
+ *		See metadata.h.
+ */
+char *
+CzFormatServerNames(List *server_oids)
+{
+	StringInfoData buf;
+	ListCell   *cell;
+
+	initStringInfo(&buf);
+	foreach(cell, server_oids)
+	{
+		ForeignServer *server = GetForeignServer(lfirst_oid(cell));
+
+		if (buf.len > 0)
+			appendStringInfoChar(&buf, ',');
+		appendStringInfoString(&buf, quote_identifier(server->servername));
+	}
+	return buf.data;
+}

@@ -1,0 +1,542 @@
+/*-------------------------------------------------------------------------
+ *
+ * tables.c
+ *	  What the cluster knows of a relation: CzTableGet and its cache.
+ *
+ * One entry per relation that this backend has asked for, also for those that
+ * are not ours (the planner asks for every relation of every query).  Entries
+ * die by relcache invalidation of the relation or of one of its shards, and all
+ * of them by a change of any foreign server.
+ *
+ * The invariant: an entry that CzTableGet has returned does not change and is
+ * not freed before the transaction ends.  So an invalidated entry leaves the
+ * hash table at once, waits in the list of retired ones, and goes at the end
+ * of the transaction.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/stratnum.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "partitioning/partdesc.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "metadata_int.h"
+
+/* relid -> entry */
+typedef struct TableSlot
+{
+	Oid			relid;			/* hash key */
+	CzTableEntry *entry;		/* never NULL */
+} TableSlot;
+
+/* shard's relid -> its table, so that a change of the shard is noticed */
+typedef struct ShardSlot
+{
+	Oid			shard_relid;	/* hash key */
+	Oid			relid;
+} ShardSlot;
+
+/* A build that meets an invalidation starts again, at most so many times. */
+#define MAX_BUILD_ATTEMPTS 10
+
+static HTAB *table_cache = NULL;
+static HTAB *shard_owner = NULL;
+static CzTableEntry *retired = NULL;
+static uint64 invalidations = 0;	/* counts all callbacks */
+
+/*
+ * An entry leaves the cache; borrowers keep it until the transaction ends.
+ * Allocates nothing, may run in any state.
+ */
+static void
+retire(CzTableEntry *entry)
+{
+	int			i;
+
+	if (entry->is_ours)
+	{
+		for (i = 0; i < entry->table.nshards; i++)
+			if (entry->table.shards[i].relid != entry->table.relid)
+				(void) hash_search(shard_owner, &entry->table.shards[i].relid,
+								   HASH_REMOVE, NULL);
+	}
+	(void) hash_search(table_cache, &entry->table.relid, HASH_REMOVE, NULL);
+	entry->next_retired = retired;
+	retired = entry;
+}
+
+static void
+retire_relid(Oid relid)
+{
+	TableSlot  *slot = hash_search(table_cache, &relid, HASH_FIND, NULL);
+
+	if (slot != NULL)
+		retire(slot->entry);
+}
+
+static void
+retire_all(void)
+{
+	HASH_SEQ_STATUS status;
+	TableSlot  *slot;
+
+	if (table_cache == NULL)
+		return;
+	hash_seq_init(&status, table_cache);
+	while ((slot = hash_seq_search(&status)) != NULL)
+		retire(slot->entry);
+}
+
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	ShardSlot  *shard;
+
+	invalidations++;
+	if (table_cache == NULL)
+		return;
+	if (!OidIsValid(relid))
+	{
+		retire_all();
+		return;
+	}
+	shard = hash_search(shard_owner, &relid, HASH_FIND, NULL);
+	if (shard != NULL)
+		retire_relid(shard->relid);
+	retire_relid(relid);
+}
+
+static void
+server_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	invalidations++;
+	retire_all();
+}
+
+static void
+free_retired(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PARALLEL_ABORT:
+		case XACT_EVENT_PREPARE:
+			while (retired != NULL)
+			{
+				CzTableEntry *entry = retired;
+
+				retired = entry->next_retired;
+				MemoryContextDelete(entry->context);
+			}
+			break;
+		default:
+			break;
+	}
+}
+
+void
+CzTableCacheInit(void)
+{
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, server_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, server_changed, (Datum) 0);
+	RegisterXactCallback(free_retired, NULL);
+}
+
+static void
+create_cache(void)
+{
+	HASHCTL		ctl;
+
+	if (CacheMemoryContext == NULL)
+		CreateCacheMemoryContext();
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = sizeof(Oid);
+	ctl.hcxt = CacheMemoryContext;
+	if (shard_owner == NULL)
+	{
+		ctl.entrysize = sizeof(ShardSlot);
+		shard_owner = hash_create("cz_fdw shard owners", 256, &ctl,
+								  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	ctl.entrysize = sizeof(TableSlot);
+	table_cache = hash_create("cz_fdw tables", 256, &ctl,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* The value of an option, or NULL. */
+static const char *
+find_option(List *options, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *def = (DefElem *) lfirst(cell);
+
+		if (strcmp(def->defname, name) == 0)
+			return defGetString(def);
+	}
+	return NULL;
+}
+
+static CzNode *
+find_node(List *nodes, Oid server_oid)
+{
+	ListCell   *cell;
+
+	foreach(cell, nodes)
+	{
+		CzNode	   *node = (CzNode *) lfirst(cell);
+
+		if (node->server_oid == server_oid)
+			return node;
+	}
+	return NULL;
+}
+
+/*
+ * Keep the active ones of a list of servers.  If there is none, keep all: who
+ * connects then gets the worker's own error, and a shard always has a primary
+ * placement.
+ */
+static void
+set_placements(CzShard *shard, List *server_oids, List *nodes)
+{
+	ListCell   *cell;
+	int			n = 0;
+
+	shard->server_oids = palloc(sizeof(Oid) * Max(list_length(server_oids), 1));
+	foreach(cell, server_oids)
+	{
+		CzNode	   *node = find_node(nodes, lfirst_oid(cell));
+
+		if (node != NULL && node->is_active)
+			shard->server_oids[n++] = lfirst_oid(cell);
+	}
+	if (n == 0)
+	{
+		foreach(cell, server_oids)
+			shard->server_oids[n++] = lfirst_oid(cell);
+	}
+	shard->nplacements = n;
+}
+
+/*
+ * Fill a shard from its foreign table.  False if that is none of cz_fdw's.
+ */
+static bool
+read_foreign_table(Oid relid, List *nodes, CzShard *shard)
+{
+	ForeignTable *foreign = GetForeignTable(relid);
+	const char *value;
+	List	   *server_oids;
+
+	if (find_node(nodes, foreign->serverid) == NULL)
+		return false;
+
+	shard->relid = relid;
+	value = find_option(foreign->options, "shard_id");
+	shard->shard_id = value ? pg_strtoint64(value) : 0;
+	value = find_option(foreign->options, "schema_name");
+	shard->remote_schema = value ? pstrdup(value)
+		: get_namespace_name(get_rel_namespace(relid));
+	value = find_option(foreign->options, "table_name");
+	shard->remote_name = value ? pstrdup(value) : get_rel_name(relid);
+	shard->remote_qualified = quote_qualified_identifier(shard->remote_schema,
+														 shard->remote_name);
+	value = find_option(foreign->options, "placements");
+	server_oids = list_make1_oid(foreign->serverid);
+	if (value != NULL)
+		server_oids = list_concat(server_oids, CzParseServerNames(value));
+	set_placements(shard, server_oids, nodes);
+	return true;
+}
+
+/* Column names on the worker: the parent's, or the option column_name. */
+static void
+read_columns(CzTableEntry *entry, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			i;
+
+	entry->table.natts = desc->natts;
+	entry->table.column_names = palloc0(sizeof(char *) * Max(desc->natts, 1));
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		const char *name = NULL;
+
+		if (att->attisdropped)
+			continue;
+		if (rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+			name = find_option(GetForeignColumnOptions(rel->rd_id, att->attnum),
+							   "column_name");
+		entry->table.column_names[i] = pstrdup(name ? name : NameStr(att->attname));
+	}
+}
+
+/*
+ * Key, routing and shards of a partitioned parent.
+ */
+static void
+read_parent(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *nodes)
+{
+	CzTable    *table = &entry->table;
+	PartitionKey key = RelationGetPartitionKey(rel);
+	PartitionDesc desc = RelationGetPartitionDesc(rel, true);
+	int			i;
+
+	table->kind = (CzTableKind) row->kind;
+	table->colocation_id = row->colocation_id;
+	if (key->partnatts != 1 || key->partattrs[0] == 0 ||
+		key->strategy != (table->kind == CZ_TABLE_HASH ? PARTITION_STRATEGY_HASH
+						  : PARTITION_STRATEGY_RANGE))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("partition key of distributed table \"%s\" is not what cz.tables says",
+						RelationGetRelationName(rel))));
+
+	table->key_attno = key->partattrs[0];
+	table->key_type = key->parttypid[0];
+	table->key_typmod = key->parttypmod[0];
+	table->key_collation = key->partcollation[0];
+	table->key_opfamily = key->partopfamily[0];
+	table->key_eq_opr = get_opfamily_member(key->partopfamily[0],
+											key->partopcintype[0],
+											key->partopcintype[0],
+											table->kind == CZ_TABLE_HASH
+											? HTEqualStrategyNumber
+											: BTEqualStrategyNumber);
+	if (!OidIsValid(table->key_eq_opr))
+		elog(ERROR, "operator family %u of distributed table \"%s\" has no equality",
+			 table->key_opfamily, RelationGetRelationName(rel));
+
+	entry->collation = key->partcollation[0];
+	entry->support = palloc(sizeof(FmgrInfo));
+	fmgr_info_copy(entry->support, &key->partsupfunc[0], entry->context);
+	if (desc->nparts > 0)
+		entry->bounds = partition_bounds_copy(desc->boundinfo, key);
+
+	table->nshards = desc->nparts;
+	table->shards = palloc0(sizeof(CzShard) * Max(desc->nparts, 1));
+	for (i = 0; i < desc->nparts; i++)
+	{
+		CzShard    *shard = &table->shards[i];
+
+		if (get_rel_relkind(desc->oids[i]) != RELKIND_FOREIGN_TABLE ||
+			!read_foreign_table(desc->oids[i], nodes, shard) ||
+			shard->shard_id == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("partition \"%s\" of distributed table \"%s\" is not a shard",
+							get_rel_name(desc->oids[i]),
+							RelationGetRelationName(rel)),
+					 errhint("Detach the partition.")));
+	}
+}
+
+/* A reference table: one shard, a copy on every worker that has been checked. */
+static void
+read_reference(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *nodes)
+{
+	CzTable    *table = &entry->table;
+	CzShard    *shard = palloc0(sizeof(CzShard));
+	ListCell   *cell;
+
+	table->kind = CZ_TABLE_REFERENCE;
+	table->nshards = 1;
+	table->shards = shard;
+	shard->shard_id = row->shard_id;
+	shard->relid = table->relid;
+	shard->remote_schema = pstrdup(CZ_SHARD_SCHEMA);
+	shard->remote_name = CzShardName(RelationGetRelationName(rel), row->shard_id);
+	shard->remote_qualified = quote_qualified_identifier(shard->remote_schema,
+														 shard->remote_name);
+	shard->server_oids = palloc(sizeof(Oid) * Max(list_length(nodes), 1));
+	foreach(cell, nodes)
+	{
+		CzNode	   *node = (CzNode *) lfirst(cell);
+
+		if (node->is_active && node->is_checked)
+			shard->server_oids[shard->nplacements++] = node->server_oid;
+	}
+}
+
+/*
+ * Fill an entry; CurrentMemoryContext is entry->context.  Leaves is_ours false
+ * if the relation is not ours.
+ */
+static void
+fill_entry(CzTableEntry *entry, Relation rel)
+{
+	char		relkind = rel->rd_rel->relkind;
+	List	   *nodes;
+	CzTableRow	row;
+
+	if (relkind == RELKIND_FOREIGN_TABLE)
+	{
+		entry->table.shards = palloc0(sizeof(CzShard));
+		nodes = CzNodeList(false);
+		if (!read_foreign_table(entry->table.relid, nodes, entry->table.shards))
+			return;
+		entry->table.kind = CZ_TABLE_FOREIGN;
+		entry->table.nshards = 1;
+	}
+	else if (relkind == RELKIND_PARTITIONED_TABLE || relkind == RELKIND_RELATION)
+	{
+		if (!CzCatalogReadTable(entry->table.relid, &row))
+			return;
+		nodes = CzNodeList(false);
+		if (relkind == RELKIND_PARTITIONED_TABLE && row.kind != CZ_TABLE_REFERENCE)
+			read_parent(entry, rel, &row, nodes);
+		else if (relkind == RELKIND_RELATION && row.kind == CZ_TABLE_REFERENCE)
+			read_reference(entry, rel, &row, nodes);
+		else
+			return;				/* on the way from one kind to the other */
+	}
+	else
+		return;
+	read_columns(entry, rel);
+	entry->is_ours = true;
+}
+
+/*
+ * Build an entry and put it into the cache; if invalidations never cease, it
+ * is good for this transaction only.
+ */
+static CzTableEntry *
+build_entry(Oid relid)
+{
+	int			attempt;
+
+	for (attempt = 1;; attempt++)
+	{
+		uint64		seen;
+		MemoryContext context;
+		MemoryContext old_context;
+		CzTableEntry *entry;
+		Relation	rel;
+		TableSlot  *slot;
+		int			i;
+
+		rel = try_relation_open(relid, AccessShareLock);
+		if (rel == NULL)
+			return NULL;
+		seen = invalidations;
+
+		/* under the current context until complete: an error frees it */
+		context = AllocSetContextCreate(CurrentMemoryContext, "cz_fdw table",
+										ALLOCSET_SMALL_SIZES);
+		old_context = MemoryContextSwitchTo(context);
+		entry = palloc0(sizeof(CzTableEntry));
+		entry->context = context;
+		entry->table.relid = relid;
+		fill_entry(entry, rel);
+		MemoryContextSwitchTo(old_context);
+		relation_close(rel, AccessShareLock);
+
+		if (seen != invalidations && attempt < MAX_BUILD_ATTEMPTS)
+		{
+			MemoryContextDelete(context);
+			continue;
+		}
+
+		MemoryContextSetParent(context, CacheMemoryContext);
+		if (seen != invalidations)
+		{
+			entry->next_retired = retired;
+			retired = entry;
+			return entry;
+		}
+
+		/*
+		 * The hash tables may throw for lack of memory.  A shard without its
+		 * table's entry does no harm, an entry without its shards would.
+		 */
+		for (i = 0; entry->is_ours && i < entry->table.nshards; i++)
+		{
+			ShardSlot  *shard;
+
+			if (entry->table.shards[i].relid == relid)
+				continue;
+			shard = hash_search(shard_owner, &entry->table.shards[i].relid,
+								HASH_ENTER, NULL);
+			shard->relid = relid;
+		}
+		slot = hash_search(table_cache, &relid, HASH_ENTER, NULL);
+		slot->entry = entry;
+		return entry;
+	}
+}
+
+/*
+ * CzTableGet
+ *		See metadata.h.
+ */
+const CzTable *
+CzTableGet(Oid relid)
+{
+	TableSlot  *slot;
+	CzTableEntry *entry;
+
+	/* nothing that initdb made is distributed */
+	if (relid < FirstNormalObjectId || !OidIsValid(CzFdwOid()))
+		return NULL;
+	if (table_cache == NULL)
+		create_cache();
+
+	slot = hash_search(table_cache, &relid, HASH_FIND, NULL);
+	entry = slot ? slot->entry : build_entry(relid);
+	if (entry == NULL || !entry->is_ours)
+		return NULL;
+	return &entry->table;
+}
+
+/*
+ * CzIsShard
+ *		See metadata.h.
+ */
+bool
+CzIsShard(Oid relid, Oid *parent_relid)
+{
+	const CzTable *table;
+	const CzTable *parent;
+	Oid			parent_oid;
+
+	if (parent_relid)
+		*parent_relid = InvalidOid;
+	if (get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE || !get_rel_relispartition(relid))
+		return false;
+	table = CzTableGet(relid);
+	if (table == NULL || table->kind != CZ_TABLE_FOREIGN || table->shards[0].shard_id == 0)
+		return false;
+	parent_oid = get_partition_parent(relid, true);
+	parent = CzTableGet(parent_oid);
+	if (parent == NULL)
+		return false;
+	if (parent_relid)
+		*parent_relid = parent_oid;
+	return true;
+}
