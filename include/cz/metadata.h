@@ -77,7 +77,7 @@ typedef struct CzNode
 	char	   *zone;			/* or NULL */
 	double		weight;			/* capacity weight, default 1 */
 	bool		is_active;		/* server option state: active (default) or disabled */
-	bool		should_have_shards; /* server option shouldhaveshards, default true */
+	bool		should_have_shards; /* server option should_have_shards, default true */
 	bool		is_checked;		/* server option checked: CzNodeCheck passed, and
 								 * the worker has a copy of every reference table */
 } CzNode;

@@ -74,7 +74,7 @@ make_node(Oid server_oid, const char *name, List *options)
 			node->weight = strtod(value, NULL);
 		else if (strcmp(def->defname, "state") == 0)
 			node->is_active = strcmp(value, "disabled") != 0;
-		else if (strcmp(def->defname, "shouldhaveshards") == 0)
+		else if (strcmp(def->defname, "should_have_shards") == 0)
 			node->should_have_shards = option_bool(value, true);
 		else if (strcmp(def->defname, "checked") == 0)
 			node->is_checked = option_bool(value, false);
