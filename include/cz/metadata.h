@@ -99,6 +99,13 @@ extern const CzTable *CzTableGet(Oid relid);
 extern bool CzIsShard(Oid relid, Oid *parent_relid);
 
 /*
+ * CzShardServers
+ *		Every placement of a shard by its foreign table, also those on disabled
+ *		workers; element 0 is the primary one.
+ */
+extern List *CzShardServers(Oid shard_relid);
+
+/*
  * CzShardIndexForValue
  *		Index in table->shards of the shard that holds a key, or -1 (range
  *		table without a partition for it).  value is of type key_type.

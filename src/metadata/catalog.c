@@ -142,6 +142,37 @@ CzCatalogReadTable(Oid relid, CzTableRow *row)
 }
 
 /*
+ * CzCatalogTableList
+ *		OIDs of all relations in cz.tables that exist.
+ */
+List *
+CzCatalogTableList(void)
+{
+	Oid			tables_relid = CzCatalogRelid("tables");
+	List	   *relids = NIL;
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(tables_relid))
+		return NIL;
+	rel = table_open(tables_relid, AccessShareLock);
+	scan = systable_beginscan(rel, CzCatalogRelid("tables_pkey"), true, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Oid			relid = DatumGetObjectId(heap_getattr(tuple, ANUM_TABLES_RELID,
+														  RelationGetDescr(rel), &isnull));
+
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+			relids = lappend_oid(relids, relid);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return relids;
+}
+
+/*
  * CzInvalidateTable
  *		See metadata.h.  Also makes cached plans over these tables look again.
  */

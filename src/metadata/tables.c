@@ -243,6 +243,27 @@ set_placements(CzShard *shard, List *server_oids, List *nodes)
 	shard->nplacements = n;
 }
 
+static List *
+shard_servers(ForeignTable *foreign)
+{
+	const char *value = find_option(foreign->options, "placements");
+	List	   *server_oids = list_make1_oid(foreign->serverid);
+
+	if (value != NULL)
+		server_oids = list_concat(server_oids, CzParseServerNames(value));
+	return server_oids;
+}
+
+/*
+ * CzShardServers
+ *		See metadata.h.
+ */
+List *
+CzShardServers(Oid shard_relid)
+{
+	return shard_servers(GetForeignTable(shard_relid));
+}
+
 /*
  * Fill a shard from its foreign table.  False if that is none of cz_fdw's.
  */
@@ -251,7 +272,6 @@ read_foreign_table(Oid relid, List *nodes, CzShard *shard)
 {
 	ForeignTable *foreign = GetForeignTable(relid);
 	const char *value;
-	List	   *server_oids;
 
 	if (find_node(nodes, foreign->serverid) == NULL)
 		return false;
@@ -266,11 +286,7 @@ read_foreign_table(Oid relid, List *nodes, CzShard *shard)
 	shard->remote_name = value ? pstrdup(value) : get_rel_name(relid);
 	shard->remote_qualified = quote_qualified_identifier(shard->remote_schema,
 														 shard->remote_name);
-	value = find_option(foreign->options, "placements");
-	server_oids = list_make1_oid(foreign->serverid);
-	if (value != NULL)
-		server_oids = list_concat(server_oids, CzParseServerNames(value));
-	set_placements(shard, server_oids, nodes);
+	set_placements(shard, shard_servers(foreign), nodes);
 	return true;
 }
 

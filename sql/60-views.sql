@@ -1,0 +1,172 @@
+-- The cluster's metadata in Citus' shapes and names.
+
+CREATE FUNCTION cz.worker_list(OUT node_id int, OUT server_name name, OUT server_oid oid,
+                               OUT nodename text, OUT nodeport int, OUT dbname text,
+                               OUT zone text, OUT weight float8, OUT is_active boolean,
+                               OUT should_have_shards boolean, OUT is_checked boolean)
+    RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'cz_worker_list';
+COMMENT ON FUNCTION cz.worker_list() IS 'workers: the servers of cz_fdw';
+
+CREATE FUNCTION cz.table_list(OUT relid regclass, OUT kind "char", OUT colocation_id int,
+                              OUT shard_count int, OUT key_attno smallint, OUT key_name name,
+                              OUT key_var text)
+    RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'cz_table_list';
+COMMENT ON FUNCTION cz.table_list() IS 'distributed and reference tables';
+
+CREATE FUNCTION cz.shard_list(OUT relid regclass, OUT shard_id bigint, OUT shard_index int,
+                              OUT shard_relid regclass, OUT shard_name text,
+                              OUT lower_bound text, OUT upper_bound text)
+    RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'cz_shard_list';
+COMMENT ON FUNCTION cz.shard_list() IS 'shards, in the order of their bounds';
+
+CREATE FUNCTION cz.placement_list(OUT placement_id bigint, OUT shard_id bigint,
+                                  OUT "position" int, OUT server_oid oid, OUT shard_state int)
+    RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'cz_placement_list';
+COMMENT ON FUNCTION cz.placement_list() IS 'placements of shards; state 1 active, 3 on a disabled worker';
+
+CREATE FUNCTION pg_catalog.get_shard_id_for_distribution_column(
+        table_name regclass, distribution_value "any" DEFAULT NULL)
+    RETURNS bigint LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'get_shard_id_for_distribution_column';
+COMMENT ON FUNCTION pg_catalog.get_shard_id_for_distribution_column(regclass, "any")
+    IS 'id of the shard that holds a value of the distribution column';
+
+CREATE FUNCTION pg_catalog.column_to_column_name(table_name regclass, column_var_text text)
+    RETURNS text LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'column_to_column_name';
+COMMENT ON FUNCTION pg_catalog.column_to_column_name(regclass, text)
+    IS 'name of the column that pg_dist_partition.partkey means';
+
+-- Observed values of a column are for those only who may read the column.
+CREATE FUNCTION cz.may_see_values(relid regclass, attno smallint) RETURNS boolean
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+        SELECT pg_catalog.has_column_privilege(relid, attno, 'SELECT')
+               AND NOT pg_catalog.row_security_active(relid);
+    END;
+COMMENT ON FUNCTION cz.may_see_values(regclass, smallint)
+    IS 'whether the current role may see values of a column in statistics';
+
+CREATE VIEW cz.pg_dist_node AS
+SELECT node_id AS nodeid,
+       node_id AS groupid,
+       nodename,
+       nodeport,
+       coalesce(zone, 'default') AS noderack,
+       false AS hasmetadata,
+       is_active AS isactive,
+       'primary'::noderole AS noderole,
+       'default'::name AS nodecluster,
+       false AS metadatasynced,
+       should_have_shards AS shouldhaveshards
+  FROM cz.worker_list();
+COMMENT ON VIEW cz.pg_dist_node IS 'workers';
+
+CREATE VIEW cz.pg_dist_colocation AS
+SELECT colocation_id AS colocationid,
+       shard_count AS shardcount,
+       replication_factor AS replicationfactor,
+       key_type::oid AS distributioncolumntype,
+       key_collation AS distributioncolumncollation
+  FROM cz.colocation;
+COMMENT ON VIEW cz.pg_dist_colocation IS 'colocation groups';
+
+CREATE VIEW cz.pg_dist_partition AS
+SELECT t.relid AS logicalrelid,
+       t.kind AS partmethod,
+       t.key_var AS partkey,
+       t.colocation_id AS colocationid,
+       CASE WHEN t.kind = 'n' THEN 't'
+            WHEN c.replication_factor > 1 THEN 'c'
+            ELSE 's' END::"char" AS repmodel,
+       false AS autoconverted
+  FROM cz.table_list() t LEFT JOIN cz.colocation c USING (colocation_id);
+COMMENT ON VIEW cz.pg_dist_partition IS 'distributed (h, r) and reference (n) tables';
+
+CREATE VIEW cz.pg_dist_shard AS
+SELECT s.relid AS logicalrelid,
+       s.shard_id AS shardid,
+       't'::"char" AS shardstorage,
+       coalesce(v.min_value, s.lower_bound) AS shardminvalue,
+       coalesce(v.max_value, s.upper_bound) AS shardmaxvalue
+  FROM cz.shard_list() s
+       JOIN cz.table_list() t ON t.relid = s.relid
+       LEFT JOIN cz.shard_statistics v
+            ON v.shard_id = s.shard_id AND t.kind = 'h'
+               AND cz.may_see_values(t.relid, t.key_attno);
+COMMENT ON VIEW cz.pg_dist_shard IS
+    'shards; shardminvalue and shardmaxvalue are bounds of range shards (the upper one is excluded), '
+    'and what citus_update_table_statistics saw in hash shards';
+
+CREATE VIEW cz.pg_dist_placement AS
+SELECT p.placement_id AS placementid,
+       p.shard_id AS shardid,
+       p.shard_state AS shardstate,
+       coalesce(v.size_bytes, 0) AS shardlength,
+       w.node_id AS groupid
+  FROM cz.placement_list() p
+       JOIN cz.worker_list() w USING (server_oid)
+       LEFT JOIN cz.shard_statistics v ON v.shard_id = p.shard_id;
+COMMENT ON VIEW cz.pg_dist_placement IS
+    'placements of shards; shardlength is the size that citus_update_table_statistics saw';
+
+CREATE VIEW cz.pg_dist_shard_placement AS
+SELECT p.shard_id AS shardid,
+       p.shard_state AS shardstate,
+       coalesce(v.size_bytes, 0) AS shardlength,
+       w.nodename,
+       w.nodeport,
+       p.placement_id AS placementid
+  FROM cz.placement_list() p
+       JOIN cz.worker_list() w USING (server_oid)
+       LEFT JOIN cz.shard_statistics v ON v.shard_id = p.shard_id;
+COMMENT ON VIEW cz.pg_dist_shard_placement IS
+    'placements of shards with the worker''s name and port';
+
+CREATE VIEW cz.citus_tables AS
+SELECT t.relid AS table_name,
+       CASE t.kind WHEN 'n' THEN 'reference' ELSE 'distributed' END AS citus_table_type,
+       coalesce(t.key_name::text, '<none>') AS distribution_column,
+       t.colocation_id,
+       pg_size_pretty(coalesce(
+           (SELECT sum(v.size_bytes * (SELECT count(*) FROM cz.placement_list() p
+                                        WHERE p.shard_id = v.shard_id))
+              FROM cz.shard_list() s JOIN cz.shard_statistics v USING (shard_id)
+             WHERE s.relid = t.relid), 0)) AS table_size,
+       t.shard_count::bigint AS shard_count,
+       pg_get_userbyid(c.relowner) AS table_owner,
+       coalesce(a.amname, 'heap'::name) AS access_method
+  FROM cz.table_list() t
+       JOIN pg_class c ON c.oid = t.relid
+       LEFT JOIN pg_am a ON a.oid = c.relam
+ ORDER BY t.relid::text;
+COMMENT ON VIEW cz.citus_tables IS
+    'distributed and reference tables; table_size as citus_update_table_statistics saw it';
+
+CREATE VIEW cz.citus_shards AS
+SELECT s.relid AS table_name,
+       s.shard_id AS shardid,
+       s.shard_name,
+       CASE t.kind WHEN 'n' THEN 'reference' ELSE 'distributed' END AS citus_table_type,
+       t.colocation_id,
+       w.nodename,
+       w.nodeport,
+       coalesce(v.size_bytes, 0) AS shard_size
+  FROM cz.shard_list() s
+       JOIN cz.table_list() t ON t.relid = s.relid
+       JOIN cz.placement_list() p USING (shard_id)
+       JOIN cz.worker_list() w USING (server_oid)
+       LEFT JOIN cz.shard_statistics v ON v.shard_id = s.shard_id
+ ORDER BY s.relid::text, s.shard_id, p.placement_id;
+COMMENT ON VIEW cz.citus_shards IS
+    'placements of shards by table; shard_size as citus_update_table_statistics saw it';
+
+GRANT SELECT ON cz.pg_dist_node, cz.pg_dist_colocation, cz.pg_dist_partition, cz.pg_dist_shard,
+    cz.pg_dist_placement, cz.pg_dist_shard_placement, cz.citus_tables, cz.citus_shards TO PUBLIC;
+
+ALTER VIEW cz.pg_dist_node SET SCHEMA pg_catalog;
+ALTER VIEW cz.pg_dist_colocation SET SCHEMA pg_catalog;
+ALTER VIEW cz.pg_dist_partition SET SCHEMA pg_catalog;
+ALTER VIEW cz.pg_dist_shard SET SCHEMA pg_catalog;
+ALTER VIEW cz.pg_dist_placement SET SCHEMA pg_catalog;
+ALTER VIEW cz.pg_dist_shard_placement SET SCHEMA pg_catalog;
+ALTER VIEW cz.citus_tables SET SCHEMA pg_catalog;
+ALTER VIEW cz.citus_shards SET SCHEMA pg_catalog;
