@@ -40,4 +40,8 @@ extern void CzReportRemoteError(int elevel, struct pg_result *res,
 								struct pg_conn *conn, const char *node_name,
 								const char *sql, bool clear);
 
+/* A palloc'd copy of a text without passwords; secret (may be NULL) is removed
+ * wherever it stands. */
+extern char *CzRedact(const char *text, const char *secret);
+
 #endif							/* CZ_ERRORS_H */

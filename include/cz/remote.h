@@ -34,7 +34,8 @@ typedef enum CzConnState
 
 typedef struct CzConn
 {
-	struct pg_conn *pg;			/* never NULL */
+	struct pg_conn *pg;			/* never NULL; in libpq's non-blocking mode: after
+								 * PQsend* or PQputCopy* flush with PQflush */
 	CzConnState state;
 	Oid			server_oid;
 	Oid			user_oid;
@@ -89,15 +90,33 @@ extern CzConn *CzConnAcquireCached(const CzEndpoint *endpoint);
 extern CzConn *CzConnStart(const CzEndpoint *endpoint);
 extern int	CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint);
 
+/* Why connecting failed (borrowed until CzConnDiscard, no secrets); and whether
+ * the worker answered anything at all (an answer proves that it lives). */
+extern const char *CzConnConnectError(const CzConn *conn);
+extern bool CzConnPeerAnswered(const CzConn *conn);
+/* When CzConnPollConnect gives up; for the timeout of the caller's wait. */
+extern TimestampTz CzConnConnectDeadline(const CzConn *conn);
+extern void CzConnSetConnectDeadline(CzConn *conn, TimestampTz deadline);
+
 /* Back to the cache.  A connection that is broken or not idle is closed. */
 extern void CzConnRelease(CzConn *conn);
 extern void CzConnDiscard(CzConn *conn);
 
+/* Which subtransaction's failure closes a connection in state READ; by default the
+ * one that acquired it. */
+extern void CzConnSetSubxact(CzConn *conn, uint32 subid);
+
 /* Number of connections (any state) that this backend has to a worker. */
 extern int	CzConnCount(Oid server_oid, Oid user_oid);
 
-/* Bring time zone, date style etc. of the worker's session into step. */
+/* Bring time zone, date style etc. of the worker's session into step; no round
+ * trip if nothing changed.  The connection must not be in mid-command. */
 extern void CzConnSyncSettings(CzConn *conn);
+extern bool CzConnSettingsAreCurrent(const CzConn *conn);
+
+/* Log a command if cz.log_remote_commands asks for it.  Whoever sends a command
+ * other than by CzConnExec* calls this. */
+extern void CzConnLogCommand(const CzConn *conn, const char *sql);
 
 /* Make the current reader, if any, take its rows off the wire. */
 extern void CzConnDrain(CzConn *conn);
@@ -133,6 +152,14 @@ extern char *CzConnNewStatementName(CzConn *conn);
 /* Ask the worker to cancel what conn runs, and read until it is idle again;
  * false (and is_broken) if that did not work within timeout_ms. */
 extern bool CzConnCancel(CzConn *conn, int timeout_ms);
+
+/* The same for several at once, in timeout_ms altogether; those that could not be
+ * brought to rest are marked broken.  Callable in abort processing. */
+extern void CzConnCancelMany(CzConn **conns, int nconns, int timeout_ms);
+
+/* True if the connection is lost or the result says that the session is ending
+ * (admin shutdown, crash): reason for failover, unlike an error of the query. */
+extern bool CzConnResultIsLoss(const CzConn *conn, const struct pg_result *res);
 
 /* Workers that failed lately, shared by all backends. */
 extern void CzHealthMarkFailed(Oid server_oid);

@@ -1,0 +1,694 @@
+/*-------------------------------------------------------------------------
+ *
+ * command.c
+ *	  One command on one connection: run, wait, cancel; the prepared statements
+ *	  that a connection has.
+ *
+ * Waiting never blocks interrupts, except in the functions for abort processing,
+ * which are bounded in time instead.  Cancel requests are sent by a short-lived
+ * child process: PQcancel waits for the worker to hang up, for ever if the
+ * worker is stopped, and cannot be interrupted; a child can be killed.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <signal.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+
+#include "cz/compat.h"
+#include "cz/errors.h"
+#include "cz/settings.h"
+#include "remote_int.h"
+
+/* Prepared statements of one connection; each costs the worker a plan. */
+#define MAX_PREPARED 128
+/* Evicted names are deallocated together when there are so many. */
+#define MAX_EVICTED 16
+
+typedef struct PreparedKey
+{
+	const char *sql;			/* owned by cz_conn_context */
+} PreparedKey;
+
+typedef struct PreparedEntry
+{
+	PreparedKey key;			/* first */
+	char		name[NAMEDATALEN];
+	char	   *sql;			/* the same as key.sql */
+	dlist_node	lru;
+} PreparedEntry;
+
+/*
+ * CzConnLogCommand
+ *		See remote.h.
+ */
+void
+CzConnLogCommand(const CzConn *conn, const char *sql)
+{
+	if (cz_log_remote_commands)
+	{
+		char	   *clean = CzRedact(sql, NULL);
+
+		ereport(LOG,
+				(errmsg("remote command on node \"%s\": %s", conn->node_name, clean),
+				 errhidestmt(true), errhidecontext(true)));
+		pfree(clean);
+	}
+}
+
+/*
+ * CzConnResultIsLoss
+ *		See remote.h.
+ */
+bool
+CzConnResultIsLoss(const CzConn *conn, const struct pg_result *res)
+{
+	const char *sqlstate;
+
+	if (PQstatus(conn->pg) != CONNECTION_OK)
+		return true;
+	if (res == NULL)
+		return false;
+	sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	return sqlstate != NULL &&
+		(strcmp(sqlstate, "57P01") == 0 ||	/* admin shutdown */
+		 strcmp(sqlstate, "57P02") == 0 ||	/* crash shutdown */
+		 strcmp(sqlstate, "57P03") == 0 ||	/* cannot connect now */
+		 strncmp(sqlstate, "08", 2) == 0);
+}
+
+/* A second connection with the options of this one: does the worker answer? */
+static bool
+probe_same_worker(CzConn *conn, int timeout_ms)
+{
+	PQconninfoOption *options = PQconninfo(conn->pg);
+	PQconninfoOption *option;
+	CzEndpoint	endpoint;
+	int			n = 0;
+	bool		answer;
+
+	if (options == NULL)
+		return true;
+	for (option = options; option->keyword; option++)
+		n++;
+	memset(&endpoint, 0, sizeof(endpoint));
+	endpoint.server_oid = conn->server_oid;
+	endpoint.user_oid = conn->user_oid;
+	endpoint.umid = ENTRY(conn)->umid;
+	endpoint.node_name = conn->node_name;
+	endpoint.keywords = palloc0((n + 1) * sizeof(char *));
+	endpoint.values = palloc0((n + 1) * sizeof(char *));
+	for (option = options; option->keyword; option++)
+	{
+		if (option->val == NULL || option->val[0] == '\0')
+			continue;
+		endpoint.keywords[endpoint.noptions] = pstrdup(option->keyword);
+		endpoint.values[endpoint.noptions++] = pstrdup(option->val);
+	}
+	PQconninfoFree(options);
+	answer = CzConnProbe(&endpoint, timeout_ms);
+	return answer;
+}
+
+/*
+ * Wait for the last result of what was sent.  A worker that is silent for
+ * cz.worker_timeout is probed; without an answer the connection is broken.
+ */
+static PGresult *
+get_last_result(CzConn *conn, const char *sql)
+{
+	PGconn	   *pg = conn->pg;
+	PGresult   *volatile last = NULL;
+
+	PG_TRY();
+	{
+		for (;;)
+		{
+			PGresult   *res;
+
+			for (;;)
+			{
+				int			flush = PQflush(pg);
+				int			rc;
+
+				if (flush == 0 && !PQisBusy(pg))
+					break;
+				if (flush < 0)
+					break;
+				rc = WaitLatchOrSocket(MyLatch,
+									   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET | WL_TIMEOUT |
+									   WL_SOCKET_READABLE |
+									   (flush > 0 ? WL_SOCKET_WRITEABLE : 0),
+									   PQsocket(pg), cz_worker_timeout_ms,
+									   PG_WAIT_EXTENSION);
+				if (rc & WL_LATCH_SET)
+				{
+					ResetLatch(MyLatch);
+					CHECK_FOR_INTERRUPTS();
+				}
+				if ((rc & WL_SOCKET_READABLE) && !PQconsumeInput(pg))
+					break;
+				if ((rc & WL_TIMEOUT) && !probe_same_worker(conn, cz_worker_timeout_ms))
+				{
+					conn->is_broken = true;
+					CzHealthMarkFailed(conn->server_oid);
+					ereport(ERROR,
+							(errcode(ERRCODE_CONNECTION_FAILURE),
+							 errmsg("node \"%s\" does not answer", conn->node_name),
+							 errdetail("It was silent for %d ms, and so was a new connection to it.",
+									   cz_worker_timeout_ms)));
+				}
+			}
+			if (PQstatus(pg) == CONNECTION_BAD && PQisBusy(pg))
+				break;
+			res = PQgetResult(pg);
+			if (res == NULL)
+				break;
+			PQclear(last);
+			last = res;
+			if (PQresultStatus(res) == PGRES_COPY_IN ||
+				PQresultStatus(res) == PGRES_COPY_OUT ||
+				PQresultStatus(res) == PGRES_COPY_BOTH ||
+				PQstatus(pg) == CONNECTION_BAD)
+				break;
+		}
+	}
+	PG_CATCH();
+	{
+		PQclear(last);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	if (last == NULL || PQstatus(pg) == CONNECTION_BAD || CzConnResultIsLoss(conn, last))
+	{
+		const char *sqlstate = last ? PQresultErrorField(last, PG_DIAG_SQLSTATE) : NULL;
+
+		conn->is_broken = true;
+		if (sqlstate == NULL || strncmp(sqlstate, "57P0", 4) == 0)
+		{
+			char	   *message = CzRedact(pchomp(PQerrorMessage(pg)), PQpass(pg));
+
+			PQclear(last);
+			ereport(ERROR,
+					(errcode(ERRCODE_CONNECTION_FAILURE),
+					 errmsg("connection to node \"%s\" was lost", conn->node_name),
+					 message[0] ? errdetail_internal("%s", message) : 0));
+		}
+	}
+	if (PQresultStatus(last) == PGRES_FATAL_ERROR ||
+		PQresultStatus(last) == PGRES_NONFATAL_ERROR ||
+		PQresultStatus(last) == PGRES_BAD_RESPONSE)
+		CzReportRemoteError(ERROR, last, pg, conn->node_name, sql, true);
+	return last;
+}
+
+/* Before a command: nobody else's result is on the wire, no pipeline. */
+static void
+make_ready(CzConn *conn)
+{
+	CzConnDrain(conn);
+	if (PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF && !PQexitPipelineMode(conn->pg))
+	{
+		conn->is_broken = true;
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("connection to node \"%s\" is busy with another command",
+						conn->node_name)));
+	}
+}
+
+static void
+report_send_failure(CzConn *conn, const char *sql)
+{
+	conn->is_broken = true;
+	CzReportRemoteError(ERROR, NULL, conn->pg, conn->node_name, sql, false);
+}
+
+/*
+ * CzConnExec
+ *		See remote.h.
+ */
+struct pg_result *
+CzConnExec(CzConn *conn, const char *sql)
+{
+	make_ready(conn);
+	CzConnLogCommand(conn, sql);
+	if (!PQsendQuery(conn->pg, sql))
+		report_send_failure(conn, sql);
+	return get_last_result(conn, sql);
+}
+
+/*
+ * CzConnExecParams
+ *		See remote.h.
+ */
+struct pg_result *
+CzConnExecParams(CzConn *conn, const char *sql, int nparams, const char *const *values)
+{
+	make_ready(conn);
+	CzConnLogCommand(conn, sql);
+	if (!PQsendQueryParams(conn->pg, sql, nparams, NULL, values, NULL, NULL, 0))
+		report_send_failure(conn, sql);
+	return get_last_result(conn, sql);
+}
+
+/*
+ * Wait without interrupts until libpq has a result or end; false at the deadline
+ * or when the connection is lost.
+ */
+static bool
+wait_quietly(PGconn *pg, TimestampTz deadline)
+{
+	for (;;)
+	{
+		int			flush = PQflush(pg);
+		long		left_ms = -1;
+		int			events = WL_EXIT_ON_PM_DEATH | WL_SOCKET_READABLE;
+
+		if (flush < 0)
+			return false;
+		if (flush == 0 && !PQisBusy(pg))
+			return true;
+		if (PQstatus(pg) != CONNECTION_OK)
+			return false;
+		if (flush > 0)
+			events |= WL_SOCKET_WRITEABLE;
+		if (deadline != 0)
+		{
+			left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+			if (left_ms <= 0)
+				return false;
+			events |= WL_TIMEOUT;
+		}
+		if ((WaitLatchOrSocket(NULL, events, PQsocket(pg), left_ms,
+							   PG_WAIT_EXTENSION) & WL_SOCKET_READABLE) &&
+			!PQconsumeInput(pg))
+			return false;
+	}
+}
+
+/*
+ * CzConnExecQuiet
+ *		See remote.h.
+ */
+struct pg_result *
+CzConnExecQuiet(CzConn *conn, const char *sql, int timeout_ms)
+{
+	PGconn	   *pg = conn->pg;
+	TimestampTz deadline = timeout_ms < 0 ? 0 :
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	PGresult   *last = NULL;
+
+	if (conn->is_broken || PQstatus(pg) != CONNECTION_OK)
+	{
+		conn->is_broken = true;
+		return NULL;
+	}
+	if (PQpipelineStatus(pg) != PQ_PIPELINE_OFF && !PQexitPipelineMode(pg))
+	{
+		conn->is_broken = true;
+		return NULL;
+	}
+	CzConnLogCommand(conn, sql);
+	if (!PQsendQuery(pg, sql))
+	{
+		conn->is_broken = true;
+		return NULL;
+	}
+	for (;;)
+	{
+		PGresult   *res;
+
+		if (!wait_quietly(pg, deadline))
+		{
+			conn->is_broken = true;
+			PQclear(last);
+			return NULL;
+		}
+		res = PQgetResult(pg);
+		if (res == NULL)
+			break;
+		PQclear(last);
+		last = res;
+		if (PQresultStatus(res) == PGRES_COPY_IN || PQresultStatus(res) == PGRES_COPY_OUT)
+			break;
+	}
+	if (PQstatus(pg) != CONNECTION_OK)
+		conn->is_broken = true;
+	return last;
+}
+
+/* Send a cancel request from a child process; its pid, or -1. */
+static pid_t
+start_cancel(PGconn *pg, int timeout_ms)
+{
+	PGcancel   *cancel = PQgetCancel(pg);
+	pid_t		pid;
+	sigset_t	all;
+	sigset_t	saved;
+
+	if (cancel == NULL)
+		return -1;
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &saved);
+	pid = fork();
+	if (pid == 0)
+	{
+		char		error[256];
+		sigset_t	only_alarm;
+
+		/*
+		 * The child does nothing but system calls; none of this backend's
+		 * signal handlers may run in it.  The alarm bounds its life even if
+		 * this backend dies before it.
+		 */
+#ifdef __linux__
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+		pqsignal(SIGALRM, SIG_DFL);
+		sigemptyset(&only_alarm);
+		sigaddset(&only_alarm, SIGALRM);
+		sigprocmask(SIG_UNBLOCK, &only_alarm, NULL);
+		alarm(timeout_ms / 1000 + 1);
+		_exit(PQcancel(cancel, error, sizeof(error)) ? 0 : 1);
+	}
+	sigprocmask(SIG_SETMASK, &saved, NULL);
+	PQfreeCancel(cancel);
+	return pid;
+}
+
+/* Reap a child of start_cancel, killing it if it is not done by the deadline. */
+static void
+finish_cancel(pid_t pid, TimestampTz deadline)
+{
+	int			status;
+
+	if (pid <= 0)
+		return;
+	for (;;)
+	{
+		pid_t		rc = waitpid(pid, &status, WNOHANG);
+
+		if (rc == pid || (rc < 0 && errno != EINTR))
+			return;
+		if (rc == 0 && GetCurrentTimestamp() >= deadline)
+		{
+			kill(pid, SIGKILL);
+			while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+				;
+			return;
+		}
+		if (rc == 0)
+			pg_usleep(500L);
+	}
+}
+
+/* Throw away results until the connection is idle; false if that failed.  A
+ * deadline in the past: only what is there already. */
+static bool
+discard_results(CzConn *conn, TimestampTz deadline)
+{
+	PGconn	   *pg = conn->pg;
+	int			nulls = 0;
+
+	if (PQpipelineStatus(pg) != PQ_PIPELINE_OFF)
+	{
+		/* one more sync, so that the end is recognisable */
+		while (!PQexitPipelineMode(pg))
+		{
+			PGresult   *res;
+
+			if (PQstatus(pg) != CONNECTION_OK || !wait_quietly(pg, deadline))
+				return false;
+			res = PQgetResult(pg);
+
+			/*
+			 * An empty queue gives NULL for ever: commands were sent without a
+			 * sync after them, so their end cannot be told.
+			 */
+			nulls = res == NULL ? nulls + 1 : 0;
+			PQclear(res);
+			if (nulls > 10)
+				return false;
+		}
+	}
+	for (;;)
+	{
+		PGresult   *res;
+		ExecStatusType status;
+
+		if (PQtransactionStatus(pg) != PQTRANS_ACTIVE && !PQisBusy(pg))
+		{
+			res = PQgetResult(pg);
+			if (res == NULL)
+				break;
+		}
+		else
+		{
+			if (!wait_quietly(pg, deadline))
+				return false;
+			res = PQgetResult(pg);
+			if (res == NULL)
+				break;
+		}
+		status = PQresultStatus(res);
+		PQclear(res);
+		if (status == PGRES_COPY_IN)
+			PQputCopyEnd(pg, "canceled");
+		else if (status == PGRES_COPY_OUT)
+		{
+			char	   *buffer;
+			int			len;
+
+			while ((len = PQgetCopyData(pg, &buffer, 1)) >= 0)
+			{
+				if (len > 0)
+					PQfreemem(buffer);
+				else if (GetCurrentTimestamp() >= deadline || !PQconsumeInput(pg))
+					return false;
+				else
+					pg_usleep(1000L);
+			}
+		}
+	}
+	return PQstatus(pg) == CONNECTION_OK && PQtransactionStatus(pg) != PQTRANS_ACTIVE;
+}
+
+/*
+ * CzConnCancelMany
+ *		See remote.h.
+ */
+void
+CzConnCancelMany(CzConn **conns, int nconns, int timeout_ms)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	pid_t	   *pids;
+	int			i;
+
+	pids = MemoryContextAllocExtended(cz_conn_context, nconns * sizeof(pid_t),
+									  MCXT_ALLOC_NO_OOM);
+	for (i = 0; i < nconns; i++)
+	{
+		CzConn	   *conn = conns[i];
+
+		conn->busy_owner = NULL;
+		conn->busy_drain = NULL;
+		if (pids == NULL)
+			conn->is_broken = true;
+		else
+			pids[i] = -1;
+		if (conn->is_broken || PQstatus(conn->pg) != CONNECTION_OK)
+			conn->is_broken = true;
+		else if (PQtransactionStatus(conn->pg) == PQTRANS_ACTIVE &&
+				 !(PQconsumeInput(conn->pg) && discard_results(conn, 1)))
+			pids[i] = start_cancel(conn->pg, timeout_ms);
+	}
+	if (pids == NULL)
+		return;
+
+	/*
+	 * A cancel request may arrive after the command has ended and then hit the
+	 * next one: so wait for the child first, whose request the worker has seen
+	 * when it exits.
+	 */
+	for (i = 0; i < nconns; i++)
+	{
+		finish_cancel(pids[i], deadline);
+		if (!conns[i]->is_broken && !discard_results(conns[i], deadline))
+			conns[i]->is_broken = true;
+	}
+	pfree(pids);
+}
+
+/*
+ * CzConnCancel
+ *		See remote.h.
+ */
+bool
+CzConnCancel(CzConn *conn, int timeout_ms)
+{
+	CzConnCancelMany(&conn, 1, timeout_ms);
+	return !conn->is_broken;
+}
+
+static uint32
+prepared_hash(const void *key, Size keysize)
+{
+	const char *sql = ((const PreparedKey *) key)->sql;
+
+	return hash_bytes((const unsigned char *) sql, strlen(sql));
+}
+
+static int
+prepared_match(const void *a, const void *b, Size keysize)
+{
+	return strcmp(((const PreparedKey *) a)->sql, ((const PreparedKey *) b)->sql);
+}
+
+/*
+ * CzConnPrepared
+ *		See remote.h.
+ */
+const char *
+CzConnPrepared(CzConn *conn, const char *sql)
+{
+	PreparedKey key;
+	PreparedEntry *found;
+
+	if (conn->prepared == NULL)
+		return NULL;
+	key.sql = sql;
+	found = hash_search(conn->prepared, &key, HASH_FIND, NULL);
+	if (found == NULL)
+		return NULL;
+	dlist_delete(&found->lru);
+	dlist_push_tail(&ENTRY(conn)->prepared_lru, &found->lru);
+	return found->name;
+}
+
+/*
+ * CzConnNewStatementName
+ *		A name that this connection has not used; palloc'd.
+ */
+char *
+CzConnNewStatementName(CzConn *conn)
+{
+	return psprintf("cz_%llu", (unsigned long long) ++ENTRY(conn)->statement_seq);
+}
+
+/*
+ * CzConnRememberPrepared
+ *		See remote.h.
+ */
+void
+CzConnRememberPrepared(CzConn *conn, const char *sql, const char *name)
+{
+	ConnEntry  *entry = ENTRY(conn);
+	PreparedKey key;
+	PreparedEntry *slot;
+	MemoryContext oldcontext;
+	char	   *copy;
+	bool		found;
+
+	if (conn->prepared == NULL)
+	{
+		HASHCTL		ctl;
+
+		ctl.keysize = sizeof(PreparedKey);
+		ctl.entrysize = sizeof(PreparedEntry);
+		ctl.hash = prepared_hash;
+		ctl.match = prepared_match;
+		ctl.hcxt = cz_conn_context;
+		conn->prepared = hash_create("cz_fdw prepared statements", MAX_PREPARED, &ctl,
+									 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE |
+									 HASH_CONTEXT);
+	}
+
+	oldcontext = MemoryContextSwitchTo(cz_conn_context);
+	if (entry->nprepared >= MAX_PREPARED)
+	{
+		PreparedEntry *oldest = dlist_container(PreparedEntry, lru,
+												dlist_head_node(&entry->prepared_lru));
+		char	   *old_sql = oldest->sql;
+
+		entry->evicted = lappend(entry->evicted, pstrdup(oldest->name));
+		dlist_delete(&oldest->lru);
+		key.sql = old_sql;
+		hash_search(conn->prepared, &key, HASH_REMOVE, NULL);
+		pfree(old_sql);
+		entry->nprepared--;
+	}
+
+	copy = pstrdup(sql);
+	key.sql = copy;
+	slot = hash_search(conn->prepared, &key, HASH_ENTER, &found);
+	if (found)
+		pfree(copy);
+	else
+	{
+		slot->sql = copy;
+		dlist_push_tail(&entry->prepared_lru, &slot->lru);
+		entry->nprepared++;
+	}
+	strlcpy(slot->name, name, NAMEDATALEN);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/* Free what is known of prepared statements; the connection is being closed. */
+void
+CzPreparedForget(ConnEntry *entry)
+{
+	if (entry->pub.prepared != NULL)
+	{
+		HASH_SEQ_STATUS scan;
+		PreparedEntry *slot;
+
+		hash_seq_init(&scan, entry->pub.prepared);
+		while ((slot = hash_seq_search(&scan)) != NULL)
+			pfree(slot->sql);
+		hash_destroy(entry->pub.prepared);
+		entry->pub.prepared = NULL;
+	}
+	list_free_deep(entry->evicted);
+	entry->evicted = NIL;
+}
+
+/* Deallocate evicted statements on an idle connection, when there are enough. */
+void
+CzPreparedFlush(ConnEntry *entry)
+{
+	StringInfoData sql;
+	ListCell   *lc;
+	PGresult   *res;
+
+	if (list_length(entry->evicted) < MAX_EVICTED)
+		return;
+	initStringInfo(&sql);
+	foreach(lc, entry->evicted)
+		appendStringInfo(&sql, "DEALLOCATE %s;", (char *) lfirst(lc));
+	res = CzConnExecQuiet(&entry->pub, sql.data, cz_worker_timeout_ms);
+	if (PQresultStatus(res) != PGRES_COMMAND_OK)
+		entry->pub.is_broken = true;
+	PQclear(res);
+	pfree(sql.data);
+	list_free_deep(entry->evicted);
+	entry->evicted = NIL;
+}

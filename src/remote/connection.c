@@ -1,0 +1,715 @@
+/*-------------------------------------------------------------------------
+ *
+ * connection.c
+ *	  The cache of connections to workers: open, keep, hand out, close.
+ *
+ * Connections live as long as the backend, in one list.  The invariant: one in
+ * state IDLE has no command in progress, no transaction open and is not in
+ * pipeline mode; what cannot be brought there is closed.  At the end of a
+ * (sub)transaction that fails, everything in state READ or CONNECTING that it
+ * acquired is cancelled or closed here; TXN connections are transaction.c's.
+ *
+ * Facts about libpq's polling and file descriptor accounting are from
+ * libpq/libpq-be-fe-helpers.h, PostgreSQL 15.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "libpq-fe.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/wait_event.h"
+
+#include "cz/compat.h"
+#include "cz/errors.h"
+#include "cz/settings.h"
+#include "remote_int.h"
+
+/* Time that abort processing gives all workers together to stop, milliseconds. */
+#define ABORT_CANCEL_MS 3000
+
+ConnEntry  *cz_conn_list = NULL;
+MemoryContext cz_conn_context = NULL;
+
+static bool has_stale = false;
+
+static void conn_xact_callback(XactEvent event, void *arg);
+static void conn_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
+								  SubTransactionId parentSubid, void *arg);
+
+/* A worker's notices are nobody's concern but the log's. */
+static void
+notice_receiver(void *arg, const PGresult *res)
+{
+	elog(DEBUG2, "notice from a worker: %s", PQresultErrorMessage(res));
+}
+
+/* ALTER or DROP of a server or user mapping: close its connections when idle. */
+static void
+inval_callback(Datum arg, int cacheid, uint32 hashvalue)
+{
+	ConnEntry  *entry;
+
+	for (entry = cz_conn_list; entry; entry = (ConnEntry *) entry->pub.next)
+	{
+		uint32		own = cacheid == FOREIGNSERVEROID ? entry->server_hash :
+			entry->mapping_hash;
+
+		if (hashvalue == 0 || own == hashvalue)
+		{
+			entry->is_stale = true;
+			has_stale = true;
+		}
+	}
+}
+
+/*
+ * CzRemoteInit
+ *		Register callbacks; called once, from _PG_init.
+ */
+void
+CzRemoteInit(void)
+{
+	RegisterXactCallback(conn_xact_callback, NULL);
+	RegisterSubXactCallback(conn_subxact_callback, NULL);
+}
+
+/* What needs a backend, not the postmaster: at the first connection. */
+static void
+init_backend(void)
+{
+	if (cz_conn_context != NULL)
+		return;
+	cz_conn_context = AllocSetContextCreate(TopMemoryContext, "cz_fdw connections",
+											ALLOCSET_SMALL_SIZES);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, inval_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(USERMAPPINGOID, inval_callback, (Datum) 0);
+}
+
+/*
+ * CzConnDiscard
+ *		Close a connection, whatever its state.
+ */
+void
+CzConnDiscard(CzConn *conn)
+{
+	ConnEntry  *entry = ENTRY(conn);
+	CzConn	  **link;
+
+	for (link = (CzConn **) &cz_conn_list; *link; link = &(*link)->next)
+	{
+		if (*link == conn)
+		{
+			*link = conn->next;
+			break;
+		}
+	}
+	PQfinish(conn->pg);
+	ReleaseExternalFD();
+	CzPreparedForget(entry);
+	if (entry->connect_error)
+		pfree(entry->connect_error);
+	pfree(conn->node_name);
+	pfree(entry);
+}
+
+static void
+set_connect_error(ConnEntry *entry)
+{
+	char	   *raw = pchomp(PQerrorMessage(entry->pub.pg));
+	char	   *clean = CzRedact(raw, PQpass(entry->pub.pg));
+
+	if (entry->connect_error)
+		pfree(entry->connect_error);
+	entry->connect_error = MemoryContextStrdup(cz_conn_context, clean);
+	pfree(clean);
+	pfree(raw);
+}
+
+/* A mapping that a non-superuser made must bring its own password. */
+static void
+check_password_given(const CzEndpoint *endpoint)
+{
+	int			i;
+
+	if (!endpoint->must_use_password)
+		return;
+	for (i = 0; endpoint->keywords[i] != NULL; i++)
+	{
+		if (strcmp(endpoint->keywords[i], "password") == 0 &&
+			endpoint->values[i] != NULL && endpoint->values[i][0] != '\0')
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+			 errmsg("password is required"),
+			 errdetail("Non-superusers must provide a password in the user mapping.")));
+}
+
+/*
+ * CzConnStart
+ *		See remote.h.
+ *
+ * Errors: 2F003 password missing; 53000 too many open files here.
+ */
+CzConn *
+CzConnStart(const CzEndpoint *endpoint)
+{
+	ConnEntry  *entry;
+	PGconn	   *pg;
+	const char **keywords;
+	const char **values;
+	int			n;
+
+	init_backend();
+	check_password_given(endpoint);
+
+	/* allocate everything before there is a connection to lose */
+	entry = MemoryContextAllocZero(cz_conn_context, sizeof(ConnEntry));
+	entry->pub.node_name = MemoryContextStrdup(cz_conn_context, endpoint->node_name);
+	dlist_init(&entry->prepared_lru);
+
+	keywords = palloc((endpoint->noptions + 3) * sizeof(char *));
+	values = palloc((endpoint->noptions + 3) * sizeof(char *));
+	for (n = 0; n < endpoint->noptions; n++)
+	{
+		keywords[n] = endpoint->keywords[n];
+		values[n] = endpoint->values[n];
+	}
+	keywords[n] = "fallback_application_name";
+	values[n++] = "cz_fdw";
+	keywords[n] = "client_encoding";
+	values[n++] = GetDatabaseEncodingName();
+	keywords[n] = NULL;
+	values[n] = NULL;
+
+	if (!AcquireExternalFD())
+	{
+		pfree(entry->pub.node_name);
+		pfree(entry);
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not connect to node \"%s\"", endpoint->node_name),
+				 errdetail("There are too many open files on the local server."),
+				 errhint("Raise the server's max_files_per_process and/or \"ulimit -n\" limits.")));
+	}
+	pg = PQconnectStartParams(keywords, values, 0);
+	pfree(keywords);
+	pfree(values);
+	if (pg == NULL)
+	{
+		ReleaseExternalFD();
+		pfree(entry->pub.node_name);
+		pfree(entry);
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errdetail("libpq could not allocate a connection.")));
+	}
+	PQsetNoticeReceiver(pg, notice_receiver, NULL);
+
+	entry->pub.pg = pg;
+	entry->pub.state = CZ_CONN_CONNECTING;
+	entry->pub.server_oid = endpoint->server_oid;
+	entry->pub.user_oid = endpoint->user_oid;
+	entry->pub.options_hash = endpoint->options_hash;
+	entry->umid = endpoint->umid;
+	entry->server_hash = GetSysCacheHashValue1(FOREIGNSERVEROID,
+											   ObjectIdGetDatum(endpoint->server_oid));
+	entry->mapping_hash = GetSysCacheHashValue1(USERMAPPINGOID,
+												ObjectIdGetDatum(endpoint->umid));
+	entry->must_use_password = endpoint->must_use_password;
+	entry->acquired_in = GetCurrentSubTransactionId();
+	entry->phase = PHASE_CONNECTING;
+	entry->wait_for = WL_SOCKET_WRITEABLE;
+	entry->connect_deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+														  cz_connect_timeout_ms);
+	entry->pub.next = (CzConn *) cz_conn_list;
+	cz_conn_list = entry;
+
+	if (PQstatus(pg) == CONNECTION_BAD)
+	{
+		set_connect_error(entry);
+		entry->phase = PHASE_FAILED;
+	}
+	return &entry->pub;
+}
+
+/*
+ * CzConnPollConnect
+ *		See remote.h.
+ */
+int
+CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint)
+{
+	ConnEntry  *entry = ENTRY(conn);
+	PGconn	   *pg = conn->pg;
+	int			events = -1;
+
+	if (entry->phase == PHASE_READY)
+		return 0;
+	if (entry->phase == PHASE_FAILED)
+		return -1;
+
+	if (entry->phase == PHASE_CONNECTING)
+	{
+		ConnStatusType before = PQstatus(pg);
+
+		/*
+		 * A poll with nothing to do is harmless but for the very first state,
+		 * where libpq wants the socket writable: it then reads the outcome of
+		 * connect(2) with getsockopt, which says "no error" too early.
+		 */
+		if (entry->wait_for != 0)
+		{
+			int			rc = WaitLatchOrSocket(MyLatch, entry->wait_for | WL_TIMEOUT |
+											   WL_EXIT_ON_PM_DEATH,
+											   PQsocket(pg), 0, PG_WAIT_EXTENSION);
+
+			if ((rc & entry->wait_for) == 0)
+			{
+				if (GetCurrentTimestamp() >= entry->connect_deadline)
+				{
+					entry->connect_error =
+						MemoryContextStrdup(cz_conn_context, _("timeout expired"));
+					entry->phase = PHASE_FAILED;
+					return -1;
+				}
+				return entry->wait_for;
+			}
+		}
+
+		switch (PQconnectPoll(pg))
+		{
+			case PGRES_POLLING_READING:
+				entry->wait_for = WL_SOCKET_READABLE;
+				return entry->wait_for;
+			case PGRES_POLLING_WRITING:
+				entry->wait_for = WL_SOCKET_WRITEABLE;
+				return entry->wait_for;
+			case PGRES_POLLING_OK:
+				break;
+			default:
+				if (before != CONNECTION_STARTED && before != CONNECTION_MADE)
+					entry->peer_answered = true;
+				set_connect_error(entry);
+				entry->phase = PHASE_FAILED;
+				return -1;
+		}
+
+		entry->peer_answered = true;
+		if (entry->must_use_password && !PQconnectionUsedPassword(pg))
+		{
+			entry->phase = PHASE_FAILED;
+			ereport(ERROR,
+					(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+					 errmsg("password is required"),
+					 errdetail("Non-superuser cannot connect if the server does not request a password."),
+					 errhint("Target server's authentication method must be changed or password_required=false set in the user mapping attributes.")));
+		}
+		conn->server_version = PQserverVersion(pg);
+		entry->phase = PHASE_SETTINGS;
+		if (PQsetnonblocking(pg, 1) != 0 || !CzSessionSend(entry, false))
+		{
+			set_connect_error(entry);
+			entry->phase = PHASE_FAILED;
+			return -1;
+		}
+	}
+
+	events = CzSessionPoll(entry);
+	if (events == 0)
+	{
+		entry->phase = PHASE_READY;
+		conn->state = CZ_CONN_READ;
+		CzHealthMarkGood(conn->server_oid);
+		return 0;
+	}
+	if (events < 0)
+	{
+		if (entry->connect_error == NULL)
+			set_connect_error(entry);
+		entry->phase = PHASE_FAILED;
+		return -1;
+	}
+	if (GetCurrentTimestamp() >= entry->connect_deadline)
+	{
+		entry->connect_error = MemoryContextStrdup(cz_conn_context, _("timeout expired"));
+		entry->phase = PHASE_FAILED;
+		return -1;
+	}
+	return events;
+}
+
+const char *
+CzConnConnectError(const CzConn *conn)
+{
+	return ENTRY(conn)->connect_error ? ENTRY(conn)->connect_error : "";
+}
+
+bool
+CzConnPeerAnswered(const CzConn *conn)
+{
+	return ENTRY(conn)->peer_answered;
+}
+
+TimestampTz
+CzConnConnectDeadline(const CzConn *conn)
+{
+	return ENTRY(conn)->connect_deadline;
+}
+
+void
+CzConnSetConnectDeadline(CzConn *conn, TimestampTz deadline)
+{
+	ENTRY(conn)->connect_deadline = deadline;
+}
+
+/*
+ * CzConnAcquireCached
+ *		See remote.h.
+ */
+CzConn *
+CzConnAcquireCached(const CzEndpoint *endpoint)
+{
+	CzConn	   *conn;
+	CzConn	   *next;
+
+	for (conn = (CzConn *) cz_conn_list; conn; conn = next)
+	{
+		next = conn->next;
+		if (conn->state != CZ_CONN_IDLE ||
+			conn->server_oid != endpoint->server_oid ||
+			conn->user_oid != endpoint->user_oid)
+			continue;
+
+		/*
+		 * The worker may have closed it, or its options may have changed.  A
+		 * worker that went away has left an end of file or an error message on
+		 * the socket, which consuming input finds without a round trip.
+		 */
+		if (conn->options_hash != endpoint->options_hash ||
+			!PQconsumeInput(conn->pg) || PQstatus(conn->pg) != CONNECTION_OK ||
+			PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
+		{
+			CzConnDiscard(conn);
+			continue;
+		}
+		conn->state = CZ_CONN_READ;
+		ENTRY(conn)->acquired_in = GetCurrentSubTransactionId();
+		CzPreparedFlush(ENTRY(conn));
+		if (conn->is_broken)
+		{
+			CzConnDiscard(conn);
+			continue;
+		}
+		return conn;
+	}
+	return NULL;
+}
+
+/* Open a connection and wait for it; NULL and *error_message if that fails. */
+static CzConn *
+open_and_wait(const CzEndpoint *endpoint, char **error_message)
+{
+	CzConn	   *conn = CzConnStart(endpoint);
+	int			events;
+
+	/* if an error is thrown here, abort processing closes the connection */
+	while ((events = CzConnPollConnect(conn, endpoint)) > 0)
+	{
+		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+															  CzConnConnectDeadline(conn));
+		int			rc = WaitLatchOrSocket(MyLatch,
+										   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET |
+										   WL_TIMEOUT | events,
+										   PQsocket(conn->pg), left_ms + 1,
+										   PG_WAIT_EXTENSION);
+
+		if (rc & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+		}
+	}
+	if (events < 0)
+	{
+		*error_message = pstrdup(CzConnConnectError(conn));
+		if (!CzConnPeerAnswered(conn))
+			CzHealthMarkFailed(conn->server_oid);
+		CzConnDiscard(conn);
+		return NULL;
+	}
+	return conn;
+}
+
+/*
+ * CzConnTryAcquire
+ *		See remote.h.
+ */
+CzConn *
+CzConnTryAcquire(const CzEndpoint *endpoint, char **error_message)
+{
+	CzConn	   *conn = CzConnAcquireCached(endpoint);
+
+	*error_message = NULL;
+	if (conn == NULL)
+		conn = open_and_wait(endpoint, error_message);
+	if (conn != NULL)
+		CzConnSyncSettings(conn);
+	return conn;
+}
+
+/*
+ * CzConnAcquire
+ *		See remote.h.
+ */
+CzConn *
+CzConnAcquire(const CzEndpoint *endpoint)
+{
+	char	   *message;
+	CzConn	   *conn = CzConnTryAcquire(endpoint, &message);
+
+	if (conn == NULL)
+	{
+		/* libpq 15 has no SQLSTATE of a failed connection attempt */
+		bool		is_full = strstr(message, "too many clients") != NULL ||
+			strstr(message, "remaining connection slots") != NULL ||
+			strstr(message, "too many connections") != NULL;
+
+		ereport(ERROR,
+				(errcode(is_full ? ERRCODE_TOO_MANY_CONNECTIONS :
+						 ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+				 errmsg("could not connect to node \"%s\"", endpoint->node_name),
+				 errdetail_internal("%s", message)));
+	}
+	return conn;
+}
+
+/*
+ * CzConnRelease
+ *		See remote.h.
+ */
+void
+CzConnRelease(CzConn *conn)
+{
+	ConnEntry  *entry = ENTRY(conn);
+	CzConn	   *other;
+	int			nidle = 0;
+
+	conn->busy_owner = NULL;
+	conn->busy_drain = NULL;
+	conn->txn_depth = 0;
+	conn->txn_has_written = false;
+
+	if (!conn->is_broken && PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF &&
+		!PQexitPipelineMode(conn->pg))
+		conn->is_broken = true;
+
+	for (other = (CzConn *) cz_conn_list; other; other = other->next)
+	{
+		if (other->state == CZ_CONN_IDLE && other->server_oid == conn->server_oid &&
+			other->user_oid == conn->user_oid)
+			nidle++;
+	}
+
+	if (conn->is_broken || entry->is_stale || entry->phase != PHASE_READY ||
+		nidle >= cz_max_connections_per_worker ||
+		PQstatus(conn->pg) != CONNECTION_OK ||
+		PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
+		CzConnDiscard(conn);
+	else
+		conn->state = CZ_CONN_IDLE;
+}
+
+void
+CzConnSetSubxact(CzConn *conn, uint32 subid)
+{
+	ENTRY(conn)->acquired_in = subid;
+}
+
+/*
+ * CzConnCount
+ *		See remote.h.
+ */
+int
+CzConnCount(Oid server_oid, Oid user_oid)
+{
+	CzConn	   *conn;
+	int			count = 0;
+
+	for (conn = (CzConn *) cz_conn_list; conn; conn = conn->next)
+	{
+		if (conn->server_oid == server_oid && conn->user_oid == user_oid)
+			count++;
+	}
+	return count;
+}
+
+/*
+ * CzConnDrain
+ *		See remote.h.
+ */
+void
+CzConnDrain(CzConn *conn)
+{
+	if (conn->busy_owner != NULL && conn->busy_drain != NULL)
+	{
+		conn->busy_drain(conn->busy_owner);
+		conn->busy_owner = NULL;
+		conn->busy_drain = NULL;
+	}
+}
+
+/* Close idle connections whose options changed. */
+static void
+close_stale(void)
+{
+	CzConn	   *conn;
+	CzConn	   *next;
+	bool		still_stale = false;
+
+	for (conn = (CzConn *) cz_conn_list; conn; conn = next)
+	{
+		next = conn->next;
+		if (!ENTRY(conn)->is_stale)
+			continue;
+		if (conn->state == CZ_CONN_IDLE)
+			CzConnDiscard(conn);
+		else
+			still_stale = true;
+	}
+	has_stale = still_stale;
+}
+
+/*
+ * Bring every connection in state READ that the subtransaction (or, if it is
+ * invalid, any) acquired back to rest, or close it.
+ */
+static void
+abort_readers(SubTransactionId subid)
+{
+	CzConn	   *conn;
+	CzConn	   *next;
+	CzConn	  **busy = NULL;
+	int			nbusy = 0;
+	int			count = 0;
+
+	for (conn = (CzConn *) cz_conn_list; conn; conn = conn->next)
+		count++;
+	if (count == 0)
+		return;
+
+	/* a failure to allocate here is no reason to fail the abort: close then */
+	busy = MemoryContextAllocExtended(cz_conn_context, count * sizeof(CzConn *),
+									  MCXT_ALLOC_NO_OOM);
+	for (conn = (CzConn *) cz_conn_list; conn; conn = next)
+	{
+		ConnEntry  *entry = ENTRY(conn);
+
+		next = conn->next;
+		if (entry->settings_in_txn)
+		{
+			conn->settings_generation = 0;
+			entry->settings_in_txn = false;
+		}
+		if ((conn->state != CZ_CONN_READ && conn->state != CZ_CONN_CONNECTING) ||
+			(subid != InvalidSubTransactionId && entry->acquired_in != subid))
+			continue;
+		conn->busy_owner = NULL;
+		conn->busy_drain = NULL;
+		if (conn->state == CZ_CONN_CONNECTING || conn->is_broken || busy == NULL ||
+			PQstatus(conn->pg) != CONNECTION_OK)
+			CzConnDiscard(conn);
+		else
+			busy[nbusy++] = conn;
+	}
+
+	if (nbusy > 0)
+	{
+		int			i;
+
+		CzConnCancelMany(busy, nbusy, ABORT_CANCEL_MS);
+		for (i = 0; i < nbusy; i++)
+		{
+			conn = busy[i];
+			if (!conn->is_broken && PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
+			{
+				PGresult   *res = CzConnExecQuiet(conn, "ROLLBACK", ABORT_CANCEL_MS);
+
+				PQclear(res);
+			}
+			CzConnRelease(conn);
+		}
+	}
+	if (busy)
+		pfree(busy);
+}
+
+static void
+conn_xact_callback(XactEvent event, void *arg)
+{
+	CzConn	   *conn;
+	CzConn	   *next;
+
+	if (cz_conn_list == NULL)
+		return;
+
+	switch (event)
+	{
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PARALLEL_ABORT:
+			abort_readers(InvalidSubTransactionId);
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PREPARE:
+		case XACT_EVENT_PARALLEL_COMMIT:
+			for (conn = (CzConn *) cz_conn_list; conn; conn = next)
+			{
+				next = conn->next;
+				ENTRY(conn)->settings_in_txn = false;
+				if (conn->state == CZ_CONN_CONNECTING)
+					CzConnDiscard(conn);
+				else if (conn->state == CZ_CONN_READ)
+				{
+					elog(DEBUG1, "connection to node \"%s\" was not released before commit",
+						 conn->node_name);
+					CzConnRelease(conn);
+				}
+			}
+			break;
+		default:
+			return;
+	}
+	if (has_stale)
+		close_stale();
+}
+
+static void
+conn_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
+					  SubTransactionId parentSubid, void *arg)
+{
+	CzConn	   *conn;
+
+	if (cz_conn_list == NULL)
+		return;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		abort_readers(mySubid);
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		for (conn = (CzConn *) cz_conn_list; conn; conn = conn->next)
+		{
+			if (ENTRY(conn)->acquired_in == mySubid)
+				ENTRY(conn)->acquired_in = parentSubid;
+		}
+	}
+}

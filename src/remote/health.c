@@ -1,0 +1,177 @@
+/*-------------------------------------------------------------------------
+ *
+ * health.c
+ *	  Which workers failed lately, shared by all backends; and the probe that
+ *	  tells a busy worker from a dead one.
+ *
+ * A worker that failed is avoided for SUSPECT_MS where there is another
+ * placement, so that the next statement does not wait for a timeout again.  It
+ * is a hint only: a full table or a lost entry costs time, never an answer.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "storage/spin.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+
+#include "cz/compat.h"
+#include "remote_int.h"
+
+/* How long a failed worker is avoided, milliseconds. */
+#define SUSPECT_MS 30000
+/* Workers that can be suspect at a time, in all databases. */
+#define HEALTH_SLOTS 128
+
+typedef struct HealthSlot
+{
+	Oid			database_oid;
+	Oid			server_oid;
+	TimestampTz suspect_until;	/* 0: free */
+} HealthSlot;
+
+typedef struct HealthTable
+{
+	slock_t		mutex;
+	int			nused;			/* slots with suspect_until != 0; read unlocked */
+	HealthSlot	slots[HEALTH_SLOTS];
+} HealthTable;
+
+static HealthTable *health = NULL;
+
+Size
+CzHealthShmemSize(void)
+{
+	return MAXALIGN(sizeof(HealthTable));
+}
+
+void
+CzHealthShmemInit(void)
+{
+	bool		found;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	health = ShmemInitStruct("cz_fdw worker health", sizeof(HealthTable), &found);
+	if (!found)
+	{
+		memset(health, 0, sizeof(HealthTable));
+		SpinLockInit(&health->mutex);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/* Slot of a worker, or a free or the oldest one if create; mutex held. */
+static HealthSlot *
+find_slot(Oid server_oid, bool create)
+{
+	HealthSlot *best = NULL;
+	int			i;
+
+	for (i = 0; i < HEALTH_SLOTS; i++)
+	{
+		HealthSlot *slot = &health->slots[i];
+
+		if (slot->suspect_until != 0 && slot->database_oid == MyDatabaseId &&
+			slot->server_oid == server_oid)
+			return slot;
+		if (best == NULL || slot->suspect_until < best->suspect_until)
+			best = slot;
+	}
+	return create ? best : NULL;
+}
+
+void
+CzHealthMarkFailed(Oid server_oid)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SUSPECT_MS);
+	HealthSlot *slot;
+
+	if (health == NULL)
+		return;
+	SpinLockAcquire(&health->mutex);
+	slot = find_slot(server_oid, true);
+	if (slot->suspect_until == 0)
+		health->nused++;
+	slot->database_oid = MyDatabaseId;
+	slot->server_oid = server_oid;
+	slot->suspect_until = until;
+	SpinLockRelease(&health->mutex);
+}
+
+void
+CzHealthMarkGood(Oid server_oid)
+{
+	HealthSlot *slot;
+
+	if (health == NULL || health->nused == 0)
+		return;
+	SpinLockAcquire(&health->mutex);
+	slot = find_slot(server_oid, false);
+	if (slot != NULL)
+	{
+		slot->suspect_until = 0;
+		health->nused--;
+	}
+	SpinLockRelease(&health->mutex);
+}
+
+bool
+CzHealthIsSuspect(Oid server_oid)
+{
+	HealthSlot *slot;
+	TimestampTz until = 0;
+
+	if (health == NULL || health->nused == 0)
+		return false;
+	SpinLockAcquire(&health->mutex);
+	slot = find_slot(server_oid, false);
+	if (slot != NULL)
+		until = slot->suspect_until;
+	SpinLockRelease(&health->mutex);
+	return until != 0 && until > GetCurrentTimestamp();
+}
+
+/*
+ * CzConnProbe
+ *		See remote.h.
+ *
+ * Any answer to the startup packet counts, a refusal too: a dead worker refuses
+ * nothing.
+ */
+bool
+CzConnProbe(const CzEndpoint *endpoint, int timeout_ms)
+{
+	CzConn	   *conn = CzConnStart(endpoint);
+	bool		is_alive;
+	int			events;
+
+	CzConnSetConnectDeadline(conn, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+															   timeout_ms));
+	while ((events = CzConnPollConnect(conn, endpoint)) > 0 && !CzConnPeerAnswered(conn))
+	{
+		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+															  CzConnConnectDeadline(conn));
+		int			rc = WaitLatchOrSocket(MyLatch,
+										   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET |
+										   WL_TIMEOUT | events,
+										   PQsocket(conn->pg), left_ms + 1,
+										   PG_WAIT_EXTENSION);
+
+		if (rc & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+		}
+	}
+	is_alive = CzConnPeerAnswered(conn);
+	CzConnDiscard(conn);
+	return is_alive;
+}

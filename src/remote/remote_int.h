@@ -1,0 +1,67 @@
+/*-------------------------------------------------------------------------
+ *
+ * remote_int.h
+ *	  Private to src/remote: what the connection cache knows of a connection.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_REMOTE_INT_H
+#define CZ_REMOTE_INT_H
+
+#include "lib/ilist.h"
+#include "nodes/pg_list.h"
+#include "utils/timestamp.h"
+
+#include "cz/remote.h"
+
+typedef enum ConnPhase
+{
+	PHASE_CONNECTING,			/* PQconnectPoll goes on */
+	PHASE_SETTINGS,				/* connected; settings sent, answers awaited */
+	PHASE_READY,
+	PHASE_FAILED
+} ConnPhase;
+
+typedef struct ConnEntry
+{
+	CzConn		pub;			/* first: a CzConn * is a ConnEntry * */
+	Oid			umid;			/* user mapping, or InvalidOid */
+	uint32		server_hash;	/* syscache hash values, to see invalidations */
+	uint32		mapping_hash;
+	bool		is_stale;		/* options changed: closed when it becomes idle */
+	bool		must_use_password;
+	SubTransactionId acquired_in;	/* valid in state READ or CONNECTING */
+	ConnPhase	phase;
+	int			wait_for;		/* what CzConnPollConnect said last */
+	TimestampTz connect_deadline;	/* valid before PHASE_READY */
+	bool		peer_answered;	/* the worker answered the startup packet */
+	char	   *connect_error;	/* in cz_conn_context; or NULL */
+	int			pending_syncs;	/* of the settings pipeline */
+	int			sent_syncs;		/* how many it had */
+	bool		settings_failed;	/* a setting that must be set was refused */
+	uint64		wanted_settings;	/* generation being established */
+	bool		settings_in_txn;	/* settings were sent within a transaction: an
+									 * abort undoes them */
+	uint64		statement_seq;	/* names of prepared statements */
+	dlist_head	prepared_lru;	/* least recently used first */
+	int			nprepared;
+	List	   *evicted;		/* char *: names to deallocate */
+} ConnEntry;
+
+extern ConnEntry *cz_conn_list; /* linked by pub.next */
+extern MemoryContext cz_conn_context;
+
+#define ENTRY(conn) ((ConnEntry *) (conn))
+
+/* session.c */
+extern uint64 CzSessionGeneration(void);
+extern bool CzSessionSend(ConnEntry *entry, bool in_transaction);
+extern int	CzSessionPoll(ConnEntry *entry);
+
+/* command.c */
+extern void CzPreparedForget(ConnEntry *entry);
+extern void CzPreparedFlush(ConnEntry *entry);
+
+#endif							/* CZ_REMOTE_INT_H */

@@ -1,0 +1,260 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.c
+ *	  Settings of a worker's session: some pinned, so that texts mean the same
+ *	  on both sides, some in step with this session, because results of pushed
+ *	  expressions depend on them.
+ *
+ * A generation is a hash of the values that workers should have; a connection
+ * remembers the one that it was brought to.  All settings travel in one
+ * pipeline, one round trip.  A setting that a worker may not know (names of
+ * locales and of text search configurations) is allowed to fail.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+
+#include "remote_int.h"
+
+/* In step with this session; every worker accepts any of the values. */
+static const char *const followed[] = {
+	"TimeZone", "bytea_output", "xmloption", "xmlbinary", "array_nulls"
+};
+
+/* In step where the worker knows the value. */
+static const char *const followed_if_known[] = {
+	"default_text_search_config", "lc_monetary", "lc_numeric", "lc_time"
+};
+
+/* Pinned: the first four for unambiguous texts, the others because their limits
+ * and modes are this session's business. */
+static const char *const pinned[][2] = {
+	{"search_path", "pg_catalog"},
+	{"IntervalStyle", "postgres"},
+	{"extra_float_digits", "3"},
+	{"standard_conforming_strings", "on"},
+	{"statement_timeout", "0"},
+	{"lock_timeout", "0"},
+	{"idle_in_transaction_session_timeout", "0"},
+	{"default_transaction_isolation", "read committed"},
+	{"default_transaction_read_only", "off"},
+	{"default_transaction_deferrable", "off"},
+	{"row_security", "on"}
+};
+
+static const char *
+date_style(void)
+{
+	return DateOrder == DATEORDER_DMY ? "ISO, DMY" :
+		DateOrder == DATEORDER_YMD ? "ISO, YMD" : "ISO, MDY";
+}
+
+/*
+ * CzSessionGeneration
+ *		The hash of the values that a worker's session should have now; never 0.
+ */
+uint64
+CzSessionGeneration(void)
+{
+	uint64		hash = 0;
+	const char *value;
+	int			i;
+
+	value = date_style();
+	hash = hash_bytes_extended((const unsigned char *) value, strlen(value), 1);
+	for (i = 0; i < lengthof(followed); i++)
+	{
+		value = GetConfigOption(followed[i], false, false);
+		hash = hash_bytes_extended((const unsigned char *) value, strlen(value), hash);
+	}
+	for (i = 0; i < lengthof(followed_if_known); i++)
+	{
+		value = GetConfigOption(followed_if_known[i], false, false);
+		hash = hash_bytes_extended((const unsigned char *) value, strlen(value), hash);
+	}
+	return hash == 0 ? 1 : hash;
+}
+
+static void
+append_setting(StringInfo sql, const char *name, const char *value)
+{
+	appendStringInfo(sql, "%spg_catalog.set_config(%s, %s, false)",
+					 sql->len == 0 ? "SELECT " : ", ",
+					 quote_literal_cstr(name), quote_literal_cstr(value));
+}
+
+static bool
+send_in_pipeline(ConnEntry *entry, const char *sql)
+{
+	PGconn	   *pg = entry->pub.pg;
+
+	CzConnLogCommand(&entry->pub, sql);
+	if (!PQsendQueryParams(pg, sql, 0, NULL, NULL, NULL, NULL, 0) || !PQpipelineSync(pg))
+		return false;
+	entry->pending_syncs++;
+	return true;
+}
+
+/*
+ * CzSessionSend
+ *		Send all settings in one pipeline; CzSessionPoll takes the answers.
+ *		False if the connection is lost.
+ *
+ * in_transaction: leave out what may fail, it would abort the transaction.
+ */
+bool
+CzSessionSend(ConnEntry *entry, bool in_transaction)
+{
+	PGconn	   *pg = entry->pub.pg;
+	StringInfoData sql;
+	bool		ok;
+	int			i;
+
+	entry->wanted_settings = CzSessionGeneration();
+	entry->pending_syncs = 0;
+	entry->settings_failed = false;
+	if (PQpipelineStatus(pg) == PQ_PIPELINE_OFF && !PQenterPipelineMode(pg))
+		return false;
+
+	initStringInfo(&sql);
+	if (entry->pub.settings_generation == 0)
+	{
+		for (i = 0; i < lengthof(pinned); i++)
+			append_setting(&sql, pinned[i][0], pinned[i][1]);
+	}
+	append_setting(&sql, "DateStyle", date_style());
+	for (i = 0; i < lengthof(followed); i++)
+		append_setting(&sql, followed[i], GetConfigOption(followed[i], false, false));
+	ok = send_in_pipeline(entry, sql.data);
+
+	for (i = 0; ok && !in_transaction && i < lengthof(followed_if_known); i++)
+	{
+		resetStringInfo(&sql);
+		append_setting(&sql, followed_if_known[i],
+					   GetConfigOption(followed_if_known[i], false, false));
+		ok = send_in_pipeline(entry, sql.data);
+	}
+	pfree(sql.data);
+	entry->sent_syncs = entry->pending_syncs;
+	return ok && PQflush(pg) >= 0;
+}
+
+/*
+ * CzSessionPoll
+ *		Take what answers to CzSessionSend are there.  0: done; -1: the connection
+ *		is lost or a setting was refused that must be set; else events to wait for.
+ */
+int
+CzSessionPoll(ConnEntry *entry)
+{
+	PGconn	   *pg = entry->pub.pg;
+	int			flush;
+
+	flush = PQflush(pg);
+	if (flush < 0 || !PQconsumeInput(pg))
+		return -1;
+
+	while (entry->pending_syncs > 0 && !PQisBusy(pg))
+	{
+		PGresult   *res = PQgetResult(pg);
+		ExecStatusType status;
+
+		if (res == NULL)
+		{
+			if (PQstatus(pg) != CONNECTION_OK)
+				return -1;
+			continue;			/* between two commands of the pipeline */
+		}
+		status = PQresultStatus(res);
+		if (status == PGRES_PIPELINE_SYNC)
+			entry->pending_syncs--;
+		else if (status == PGRES_FATAL_ERROR)
+		{
+			ereport(DEBUG1,
+					(errmsg_internal("node \"%s\" refused a setting: %s",
+									 entry->pub.node_name,
+									 PQresultErrorMessage(res))));
+
+			/* the first command carries what must be set */
+			if (entry->pending_syncs == entry->sent_syncs)
+			{
+				entry->settings_failed = true;
+				if (entry->connect_error == NULL)
+					entry->connect_error =
+						MemoryContextStrdup(cz_conn_context, PQresultErrorMessage(res));
+			}
+		}
+		PQclear(res);
+		if (PQstatus(pg) != CONNECTION_OK)
+			return -1;
+	}
+	if (entry->pending_syncs > 0)
+		return WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0);
+
+	if (!PQexitPipelineMode(pg) || entry->settings_failed)
+		return -1;
+	entry->pub.settings_generation = entry->wanted_settings;
+	if (PQtransactionStatus(pg) != PQTRANS_IDLE)
+		entry->settings_in_txn = true;
+	return 0;
+}
+
+/*
+ * CzConnSettingsAreCurrent
+ *		See remote.h.
+ */
+bool
+CzConnSettingsAreCurrent(const CzConn *conn)
+{
+	return conn->settings_generation == CzSessionGeneration();
+}
+
+/*
+ * CzConnSyncSettings
+ *		See remote.h.
+ */
+void
+CzConnSyncSettings(CzConn *conn)
+{
+	ConnEntry  *entry = ENTRY(conn);
+	int			events;
+
+	if (CzConnSettingsAreCurrent(conn))
+		return;
+
+	events = CzSessionSend(entry, PQtransactionStatus(conn->pg) != PQTRANS_IDLE) ?
+		CzSessionPoll(entry) : -1;
+	while (events > 0)
+	{
+		int			rc = WaitLatchOrSocket(MyLatch,
+										   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET | events,
+										   PQsocket(conn->pg), 0, PG_WAIT_EXTENSION);
+
+		if (rc & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+		}
+		if (rc & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
+			events = CzSessionPoll(entry);
+	}
+	if (events < 0)
+	{
+		conn->is_broken = true;
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("could not set up the session on node \"%s\"", conn->node_name)));
+	}
+}
