@@ -1,0 +1,64 @@
+-- All kinds of aggregates over NULL-rich, skewed, empty and one-shard data.
+-- setup: shapes
+SELECT count(*), count(amount), count(DISTINCT tenant_id), count(DISTINCT kind), count(DISTINCT (kind, flag)) FROM events;
+SELECT sum(amount), sum(small), sum(event_id), sum(share), sum(span) FROM events;
+SELECT sum(score) FROM events WHERE score BETWEEN -1000 AND 1000;
+SELECT avg(amount), avg(small), avg(event_id), avg(span), avg(share) FROM events;
+SELECT avg(score), sum(score) FROM events;
+SELECT min(amount), max(amount), min(kind), max(kind), min(at), max(at), min(day), max(day), min(span), max(span), min(tags), max(tags), min(how), max(how) FROM events;
+SELECT min(score), max(score) FROM events;
+SELECT stddev(amount), stddev_pop(amount), stddev_samp(amount), variance(amount), var_pop(amount), var_samp(amount) FROM events;
+SELECT stddev(small), var_pop(small), stddev(event_id), var_pop(event_id), stddev_pop(share) FROM events;
+SELECT stddev(score), var_samp(score) FROM events WHERE score BETWEEN -1000 AND 1000;
+SELECT stddev(amount), variance(score) FROM events WHERE event_id = 1;
+SELECT bool_and(flag), bool_or(flag), every(flag) FROM events;
+SELECT bool_and(flag), bool_or(flag) FROM events WHERE flag IS NULL;
+SELECT bit_and(small), bit_or(small), bit_xor(small), bit_and(bits), bit_or(bits), bit_xor(bits) FROM events;
+SELECT corr(amount, event_id), covar_pop(amount, event_id), covar_samp(amount, event_id), regr_slope(amount, event_id), regr_intercept(amount, event_id),
+       regr_r2(amount, event_id), regr_count(amount, event_id), regr_avgx(amount, event_id), regr_avgy(amount, event_id), regr_sxx(amount, event_id), regr_syy(amount, event_id), regr_sxy(amount, event_id) FROM events;
+SELECT string_agg(kind, ',' ORDER BY event_id) FROM events WHERE event_id < 60;
+SELECT string_agg(DISTINCT kind, ',' ORDER BY kind) FROM events;
+SELECT array_agg(event_id ORDER BY amount NULLS FIRST, event_id) FROM events WHERE event_id < 50;
+SELECT array_agg(DISTINCT tenant_id) FROM events;
+SELECT array_agg(tags ORDER BY event_id) FROM events WHERE array_length(tags, 1) = 3 AND event_id < 60;
+SELECT json_agg(kind ORDER BY event_id), jsonb_agg(data ORDER BY event_id), jsonb_object_agg(event_id, kind) FROM events WHERE event_id < 30;
+SELECT json_object_agg(event_id, kind ORDER BY event_id) FROM events WHERE event_id < 10;
+SELECT xmlagg(xmlelement(name e, event_id) ORDER BY event_id)::text FROM events WHERE event_id < 5;
+SELECT range_agg(int4range(event_id::int, event_id::int + 2)) FROM events WHERE event_id % 5 = 0 AND event_id < 60;
+SELECT percentile_cont(0.25) WITHIN GROUP (ORDER BY amount), percentile_disc(ARRAY[0.1, 0.9]) WITHIN GROUP (ORDER BY amount) FROM events;
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY span) FROM events;
+SELECT tenant_id, percentile_disc(0.5) WITHIN GROUP (ORDER BY event_id) FROM events GROUP BY 1 ORDER BY 1;
+SELECT kind, mode() WITHIN GROUP (ORDER BY small) FROM events WHERE event_id < 5 GROUP BY kind ORDER BY 1;
+SELECT rank(500) WITHIN GROUP (ORDER BY amount), dense_rank(500) WITHIN GROUP (ORDER BY amount), percent_rank(500) WITHIN GROUP (ORDER BY amount), cume_dist(500) WITHIN GROUP (ORDER BY amount) FROM events;
+SELECT count(*) FILTER (WHERE flag), sum(amount) FILTER (WHERE kind = 'buy'), avg(amount) FILTER (WHERE false) FROM events;
+SELECT kind, count(DISTINCT tenant_id) FILTER (WHERE flag), count(DISTINCT small) FROM events GROUP BY kind ORDER BY 1;
+SELECT sum(DISTINCT small), avg(DISTINCT small), max(DISTINCT small) FROM events;
+SELECT tenant_id, sum(DISTINCT small), count(DISTINCT kind) FROM events GROUP BY tenant_id ORDER BY 1;
+SELECT count(DISTINCT amount), sum(amount) + count(*), max(amount) - min(amount) FROM events;
+SELECT sum(amount * small), avg(amount + coalesce(small, 0)), max(length(kind)) FROM events;
+SELECT any_null.x FROM (SELECT max(NULL::int) AS x FROM events) any_null;
+SELECT count(*), sum(amount), avg(amount), stddev(amount), bool_and(amount > 0), array_agg(kind), string_agg(kind, ','), max(kind) FROM empty_events;
+SELECT count(id), count(DISTINCT id), sum(id), avg(id), bit_or(id), json_agg(v) FROM nothing;
+SELECT count(*), sum(seq), avg(seq), min(v), max(v), stddev(seq) FROM solo;
+SELECT tenant_id, count(*), avg(amount), stddev(amount) FROM events GROUP BY tenant_id ORDER BY tenant_id;
+SELECT kind, avg(amount), stddev(amount), variance(small), corr(amount, small) FROM events GROUP BY kind ORDER BY kind;
+SELECT avg(credit)::numeric(20,10), sum(credit) / count(*) FROM accounts;
+SELECT sum(price * qty) / nullif(sum(qty), 0) FROM items;
+SELECT avg(x) FROM (SELECT 1e200::float8 AS x FROM items WHERE id < 3) y;
+SELECT count(e), count(e.*) FROM events e;
+SELECT max(e.event_id), r.region FROM events e JOIN accounts USING (tenant_id) JOIN regions r USING (region_id) GROUP BY r.region ORDER BY 2;
+SELECT max(tenant_id) FROM events;
+SELECT min(event_id) FROM events WHERE kind = 'buy';
+SELECT count(*) + 1, -sum(small), 'n=' || count(*) FROM events;
+SELECT CASE WHEN count(*) > 5 THEN 'many' ELSE 'few' END, coalesce(max(kind), '-') FROM events;
+CREATE AGGREGATE product(numeric) (sfunc = numeric_mul, stype = numeric, initcond = '1');
+SELECT product(tenant_id) FROM events WHERE event_id < 20;
+SELECT kind, product(1 + abs(small) / 100.0) FROM events WHERE event_id < 40 AND small IS NOT NULL GROUP BY kind ORDER BY 1;
+CREATE FUNCTION cat_step(text, text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT coalesce($1, '') || coalesce($2, '-') $$;
+CREATE AGGREGATE cat(text) (sfunc = cat_step, stype = text);
+SELECT cat(kind ORDER BY event_id) FROM events WHERE event_id < 20;
+SELECT sum(event_id) OVER (), max(amount) FROM events GROUP BY event_id ORDER BY event_id LIMIT 1;
+-- error
+SELECT sum(event_id), kind FROM events;
+-- error
+SELECT max(data) FROM events;

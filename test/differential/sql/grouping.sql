@@ -1,0 +1,37 @@
+-- GROUP BY, HAVING, FILTER, GROUPING SETS, DISTINCT.
+-- setup: shapes
+SELECT kind, count(*) FROM events GROUP BY kind ORDER BY kind;
+SELECT tenant_id, kind, count(*) FROM events GROUP BY tenant_id, kind ORDER BY 1, 2;
+SELECT kind, count(*) FROM events GROUP BY kind HAVING count(*) > 100 ORDER BY 1;
+SELECT tenant_id, sum(amount) FROM events GROUP BY tenant_id HAVING sum(amount) > 5000 AND min(kind) IS NOT NULL ORDER BY 1;
+SELECT count(*) FROM events HAVING count(*) > 10000;
+SELECT count(*) FROM events HAVING true;
+SELECT 1 FROM events HAVING max(amount) > 0;
+SELECT kind, flag, count(*), grouping(kind, flag) FROM events GROUP BY CUBE (kind, flag) ORDER BY 1, 2, 4;
+SELECT kind, flag, sum(amount) FROM events GROUP BY ROLLUP (kind, flag) ORDER BY 1, 2, 3;
+SELECT tenant_id, kind, count(*) FROM events WHERE tenant_id < 5 GROUP BY GROUPING SETS ((tenant_id, kind), (tenant_id), ()) ORDER BY 1, 2, 3;
+SELECT tenant_id, count(*) FROM events GROUP BY ROLLUP (tenant_id) ORDER BY 1, 2;
+SELECT count(*), sum(amount) FROM nothing, events WHERE id = event_id GROUP BY GROUPING SETS ((), (kind));
+SELECT count(*) FROM nothing GROUP BY GROUPING SETS ((), ());
+SELECT kind, count(*) FROM empty_events GROUP BY kind;
+SELECT count(*), sum(amount), max(kind) FROM empty_events;
+SELECT length(kind) AS l, count(*) FROM events GROUP BY l ORDER BY l;
+SELECT date_trunc('month', day) m, extract(dow FROM day) d, count(*) FROM events GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT amount > 500 AS big, flag IS NULL, count(*) FROM events GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT DISTINCT kind FROM events ORDER BY 1;
+SELECT DISTINCT tenant_id, flag FROM events ORDER BY 1, 2;
+SELECT DISTINCT kind FROM events ORDER BY kind DESC NULLS LAST LIMIT 2 OFFSET 1;
+SELECT DISTINCT ON (kind) kind, event_id, amount FROM events ORDER BY kind, event_id DESC;
+SELECT DISTINCT ON (tenant_id) tenant_id, event_id FROM events ORDER BY tenant_id, amount DESC NULLS LAST, event_id;
+SELECT DISTINCT count(*) FROM events GROUP BY tenant_id ORDER BY 1;
+SELECT a.name, count(*) FROM accounts a JOIN events e USING (tenant_id) GROUP BY a.tenant_id ORDER BY a.tenant_id;
+SELECT a.*, count(*) FROM accounts a JOIN events e USING (tenant_id) GROUP BY a.tenant_id ORDER BY a.tenant_id LIMIT 4;
+SELECT data->>'s' AS s, count(*), sum((data->>'n')::int) FROM events GROUP BY 1 ORDER BY 1;
+SELECT tags, count(*) FROM events GROUP BY tags ORDER BY 1;
+SELECT how, count(*) FROM events GROUP BY how ORDER BY how;
+SELECT place, count(*) FROM events GROUP BY place ORDER BY 2 DESC, 1 LIMIT 5;
+SELECT bits, count(*) FROM events GROUP BY bits HAVING count(*) > 2 ORDER BY 1;
+SELECT DISTINCT data FROM events WHERE event_id < 60 ORDER BY 1;
+SELECT score, count(*) FROM events WHERE event_id % 101 = 0 OR score IS NULL GROUP BY score ORDER BY 1;
+SELECT kind COLLATE "C", count(*) FROM events GROUP BY 1 ORDER BY 1;
+SELECT count(*) FROM events GROUP BY () ;

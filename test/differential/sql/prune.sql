@@ -1,0 +1,51 @@
+-- Pruning on the distribution column: =, IN, ANY, OR, NULL, contradictions, casts.
+-- setup: shapes
+SELECT event_id, kind FROM events WHERE tenant_id = 4;
+SELECT event_id FROM events WHERE tenant_id = 999;
+SELECT event_id FROM events WHERE tenant_id IS NULL;
+SELECT count(*) FROM events WHERE tenant_id IS NOT NULL;
+SELECT event_id FROM events WHERE tenant_id = NULL;
+SELECT event_id FROM events WHERE tenant_id IN (2, 3, 999);
+SELECT event_id FROM events WHERE tenant_id = ANY (ARRAY[5, NULL, 7]);
+SELECT event_id FROM events WHERE tenant_id = ANY ('{}'::int[]);
+SELECT count(*) FROM events WHERE tenant_id NOT IN (1, 2);
+SELECT count(*) FROM events WHERE tenant_id NOT IN (1, NULL);
+SELECT event_id FROM events WHERE tenant_id = 3 OR tenant_id = 5;
+SELECT event_id FROM events WHERE tenant_id = 3 OR event_id = 10;
+SELECT event_id FROM events WHERE tenant_id = 3 AND tenant_id = 5;
+SELECT event_id FROM events WHERE tenant_id = 3 AND (kind = 'buy' OR amount > 500);
+SELECT event_id FROM events WHERE (tenant_id = 3 AND kind = 'buy') OR (tenant_id = 9 AND kind = 'view');
+SELECT event_id FROM events WHERE tenant_id BETWEEN 3 AND 5;
+SELECT event_id FROM events WHERE tenant_id = 3::bigint;
+SELECT event_id FROM events WHERE tenant_id = 3.0;
+SELECT event_id FROM events WHERE tenant_id = 3.5;
+SELECT event_id FROM events WHERE tenant_id::bigint = 3;
+SELECT event_id FROM events WHERE tenant_id = '3';
+SELECT event_id FROM events WHERE 3 = tenant_id;
+SELECT event_id FROM events WHERE tenant_id + 0 = 3;
+SELECT event_id FROM events WHERE tenant_id = 1 + 2;
+SELECT event_id FROM events WHERE tenant_id = length('abc');
+SELECT event_id FROM events WHERE tenant_id IS NOT DISTINCT FROM 3;
+SELECT event_id FROM events WHERE tenant_id IS NOT DISTINCT FROM NULL;
+SELECT event_id FROM events WHERE (tenant_id, kind) = (3, 'buy');
+SELECT event_id FROM events WHERE (tenant_id, kind) IN ((3, 'buy'), (4, 'view'));
+SELECT event_id FROM events WHERE NOT (tenant_id <> 3);
+SELECT event_id FROM events WHERE CASE WHEN tenant_id = 3 THEN true ELSE false END;
+SELECT event_id FROM events WHERE false;
+SELECT count(*) FROM events WHERE true;
+SELECT count(*) FROM items WHERE id = 77::int;
+SELECT * FROM items WHERE id = 77::smallint;
+SELECT * FROM items WHERE id IN (SELECT 77);
+SELECT * FROM names WHERE name = 'alpha';
+SELECT * FROM names WHERE name = '';
+SELECT * FROM names WHERE name = 'x''y';
+SELECT * FROM names WHERE name = 'a\b';
+SELECT * FROM names WHERE name = U&'\65E5\672C';
+SELECT * FROM names WHERE name LIKE 'al%' AND n < 20;
+SELECT * FROM names WHERE name = 'alpha'::varchar;
+SELECT * FROM names WHERE name = 'gamma '::char(10);
+-- error
+SELECT * FROM events WHERE tenant_id = 'abc';
+-- error
+SELECT * FROM events WHERE tenant_id = 99999999999::int;
+SELECT event_id FROM events WHERE tenant_id = 99999999999;

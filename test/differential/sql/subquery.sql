@@ -1,0 +1,35 @@
+-- Sub-queries in FROM, WHERE and the SELECT list; correlated and lateral ones.
+-- setup: shapes
+SELECT avg(n) FROM (SELECT tenant_id, count(*) AS n FROM events GROUP BY tenant_id) x;
+SELECT max(s) FROM (SELECT kind, sum(amount) AS s FROM events GROUP BY kind) x;
+SELECT * FROM (SELECT event_id, amount FROM events WHERE amount IS NOT NULL ORDER BY amount DESC, event_id LIMIT 5) x ORDER BY event_id;
+SELECT count(*) FROM (SELECT DISTINCT kind, flag FROM events) x;
+SELECT * FROM (SELECT tenant_id, max(event_id) m FROM events GROUP BY 1 HAVING count(*) > 12) x WHERE m > 590 ORDER BY 1;
+SELECT event_id FROM events WHERE amount = (SELECT max(amount) FROM events);
+SELECT event_id FROM events WHERE amount > (SELECT avg(amount) * 1.9 FROM events) ORDER BY 1;
+SELECT tenant_id FROM accounts WHERE credit > (SELECT avg(credit) FROM accounts) AND region_id = (SELECT min(region_id) FROM regions) ORDER BY 1;
+SELECT a.name, (SELECT count(*) FROM events e WHERE e.tenant_id = a.tenant_id) FROM accounts a ORDER BY 1;
+SELECT a.name, (SELECT count(*) FROM items i WHERE i.tenant_id = a.tenant_id) FROM accounts a ORDER BY 1;
+SELECT a.name, (SELECT max(e.amount) FROM events e WHERE e.tenant_id < a.tenant_id) FROM accounts a ORDER BY 1;
+SELECT i.id, (SELECT name FROM accounts a WHERE a.tenant_id = i.tenant_id) FROM items i WHERE i.id < 20 ORDER BY 1;
+-- error
+SELECT a.name, (SELECT event_id FROM events e WHERE e.tenant_id = a.tenant_id) FROM accounts a ORDER BY 1;
+SELECT e.event_id FROM events e WHERE e.amount > (SELECT 1.8 * avg(f.amount) FROM events f WHERE f.tenant_id = e.tenant_id) ORDER BY 1;
+SELECT e.event_id FROM events e WHERE e.amount > (SELECT 1.8 * avg(f.amount) FROM events f WHERE f.kind = e.kind) ORDER BY 1;
+SELECT i.id FROM items i WHERE i.price > (SELECT avg(price) FROM items j WHERE j.label = i.label) ORDER BY 1;
+SELECT a.tenant_id, x.event_id FROM accounts a, LATERAL (SELECT event_id FROM events e WHERE e.tenant_id = a.tenant_id ORDER BY event_id DESC LIMIT 2) x ORDER BY 1, 2;
+SELECT a.tenant_id, x.id FROM accounts a, LATERAL (SELECT id FROM items i WHERE i.tenant_id = a.tenant_id ORDER BY price DESC, id LIMIT 2) x ORDER BY 1, 2;
+SELECT a.tenant_id, x.n FROM accounts a LEFT JOIN LATERAL (SELECT count(*) n FROM items i WHERE i.tenant_id = a.tenant_id AND i.price > a.credit) x ON true ORDER BY 1;
+SELECT a.tenant_id, x.id FROM accounts a LEFT JOIN LATERAL (SELECT id FROM items i WHERE i.qty = a.region_id ORDER BY id LIMIT 1) x ON x.id > 10 ORDER BY 1;
+SELECT r.region, x.* FROM regions r, LATERAL (SELECT count(*), max(credit) FROM accounts a WHERE a.region_id = r.region_id) x ORDER BY r.region_id;
+SELECT l.id, x.c FROM locals l, LATERAL (SELECT count(*) c FROM events e WHERE e.tenant_id = l.tenant_id) x ORDER BY 1;
+SELECT g, (SELECT count(*) FROM events WHERE tenant_id = g) FROM generate_series(1, 5) g ORDER BY 1;
+SELECT event_id, CASE WHEN EXISTS (SELECT 1 FROM accounts a WHERE a.tenant_id = e.tenant_id AND a.credit > 1500) THEN 'rich' ELSE 'poor' END FROM events e WHERE event_id < 20 ORDER BY 1;
+SELECT ARRAY(SELECT event_id FROM events e WHERE e.tenant_id = a.tenant_id ORDER BY 1 LIMIT 3) FROM accounts a ORDER BY tenant_id;
+SELECT count(*) FROM events WHERE event_id IN (SELECT id FROM items WHERE tenant_id IN (SELECT tenant_id FROM accounts WHERE region_id IN (SELECT region_id FROM regions WHERE factor > 0)));
+SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM items), (SELECT count(*) FROM nothing);
+SELECT count(*) FROM (SELECT 1 FROM events OFFSET 0) x;
+SELECT kind, count(*) FROM events e GROUP BY kind HAVING count(*) > (SELECT count(*) FROM items WHERE label IS NULL) ORDER BY 1;
+SELECT tenant_id, count(*) FROM events GROUP BY tenant_id ORDER BY (SELECT name FROM accounts a WHERE a.tenant_id = events.tenant_id) NULLS FIRST, tenant_id;
+SELECT event_id FROM events ORDER BY event_id LIMIT (SELECT 3) OFFSET (SELECT count(*) FROM nothing);
+SELECT x.a, y.b FROM (SELECT max(event_id) a FROM events) x, (SELECT min(id) b FROM items) y;
