@@ -2,3 +2,57 @@
 
 CREATE TYPE pg_catalog.noderole AS ENUM ('primary', 'secondary', 'unavailable');
 COMMENT ON TYPE pg_catalog.noderole IS 'role of a worker; primary is the only one supported';
+
+CREATE FUNCTION pg_catalog.citus_add_node(nodename text, nodeport integer,
+        groupid integer DEFAULT -1, noderole noderole DEFAULT 'primary',
+        nodecluster name DEFAULT 'default')
+    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'citus_add_node';
+COMMENT ON FUNCTION pg_catalog.citus_add_node(text, integer, integer, noderole, name)
+    IS 'adds a worker and returns its id';
+REVOKE ALL ON FUNCTION pg_catalog.citus_add_node(text, integer, integer, noderole, name) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.citus_remove_node(nodename text, nodeport integer)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'citus_remove_node';
+COMMENT ON FUNCTION pg_catalog.citus_remove_node(text, integer)
+    IS 'forgets a worker that holds no shard''s only placement';
+REVOKE ALL ON FUNCTION pg_catalog.citus_remove_node(text, integer) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.citus_disable_node(nodename text, nodeport integer,
+        synchronous boolean DEFAULT true)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'citus_disable_node';
+COMMENT ON FUNCTION pg_catalog.citus_disable_node(text, integer, boolean)
+    IS 'takes a worker out of use';
+REVOKE ALL ON FUNCTION pg_catalog.citus_disable_node(text, integer, boolean) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.citus_activate_node(nodename text, nodeport integer)
+    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'citus_activate_node';
+COMMENT ON FUNCTION pg_catalog.citus_activate_node(text, integer)
+    IS 'copies its placements to a disabled worker again and takes it into use; returns its id';
+REVOKE ALL ON FUNCTION pg_catalog.citus_activate_node(text, integer) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.citus_set_node_property(nodename text, nodeport integer,
+        property text, value boolean)
+    RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'citus_set_node_property';
+COMMENT ON FUNCTION pg_catalog.citus_set_node_property(text, integer, text, boolean)
+    IS 'sets whether a worker gets new shards (shouldhaveshards)';
+REVOKE ALL ON FUNCTION pg_catalog.citus_set_node_property(text, integer, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.citus_get_active_worker_nodes(OUT node_name text, OUT node_port bigint)
+    RETURNS SETOF record LANGUAGE c STABLE STRICT
+    AS 'MODULE_PATHNAME', 'citus_get_active_worker_nodes';
+COMMENT ON FUNCTION pg_catalog.citus_get_active_worker_nodes() IS 'workers that are not disabled';
+
+CREATE FUNCTION pg_catalog.master_get_active_worker_nodes(OUT node_name text, OUT node_port bigint)
+    RETURNS SETOF record LANGUAGE c STABLE STRICT
+    AS 'MODULE_PATHNAME', 'citus_get_active_worker_nodes';
+COMMENT ON FUNCTION pg_catalog.master_get_active_worker_nodes()
+    IS 'old name of citus_get_active_worker_nodes';
+
+CREATE FUNCTION pg_catalog.citus_check_cluster_node_health(
+        OUT from_nodename text, OUT from_nodeport int,
+        OUT to_nodename text, OUT to_nodeport int, OUT result boolean)
+    RETURNS SETOF record LANGUAGE c STRICT
+    AS 'MODULE_PATHNAME', 'citus_check_cluster_node_health';
+COMMENT ON FUNCTION pg_catalog.citus_check_cluster_node_health()
+    IS 'whether this server can connect to each worker';
+REVOKE ALL ON FUNCTION pg_catalog.citus_check_cluster_node_health() FROM PUBLIC;

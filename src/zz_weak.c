@@ -80,3 +80,5 @@ W void CzStreamEnd(CzStream *s) { NI; }
 W void CzStreamExplain(CzStream *s, const CzFragmentPlan *p, ExplainState *es) { NI; }
 W CzFragmentPlan *CzPlanRelScan(PlannerInfo *r, RelOptInfo *rel, Oid relid, List *a, List *q, bool l, List **lq, List **p) { NI; return NULL; }
 W bool CzIsShippable(Node *e, Relids r) { return false; }
+#include "cz/cluster.h"
+W void CzReferenceCopyToNode(Oid s) {}

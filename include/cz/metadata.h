@@ -95,6 +95,10 @@ extern void CzMetadataInit(void);
  */
 extern const CzTable *CzTableGet(Oid relid);
 
+/* OIDs of all reference tables, of all distributed and reference tables. */
+extern List *CzReferenceTableList(void);
+extern List *CzTableList(void);
+
 /* True if relid is a foreign table of cz_fdw that is a shard of a distributed table. */
 extern bool CzIsShard(Oid relid, Oid *parent_relid);
 
@@ -104,6 +108,14 @@ extern bool CzIsShard(Oid relid, Oid *parent_relid);
  *		workers; element 0 is the primary one.
  */
 extern List *CzShardServers(Oid shard_relid);
+
+/*
+ * CzShardSetPlacements
+ *		Rewrite where a shard is: the foreign table's server (the first one), the
+ *		option placements (the others) and the dependencies on all of them; tells
+ *		every backend.  Moves no data.
+ */
+extern void CzShardSetPlacements(Oid shard_relid, List *server_oids);
 
 /*
  * CzShardIndexForValue

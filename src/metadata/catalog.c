@@ -141,12 +141,9 @@ CzCatalogReadTable(Oid relid, CzTableRow *row)
 	return found;
 }
 
-/*
- * CzCatalogTableList
- *		OIDs of all relations in cz.tables that exist.
- */
-List *
-CzCatalogTableList(void)
+/* OIDs of the relations in cz.tables that exist, of one kind or (0) of all. */
+static List *
+list_tables(char kind)
 {
 	Oid			tables_relid = CzCatalogRelid("tables");
 	List	   *relids = NIL;
@@ -164,12 +161,36 @@ CzCatalogTableList(void)
 		Oid			relid = DatumGetObjectId(heap_getattr(tuple, ANUM_TABLES_RELID,
 														  RelationGetDescr(rel), &isnull));
 
-		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		CzTableRow	row;
+
+		read_tables_tuple(RelationGetDescr(rel), tuple, &row);
+		if ((kind == 0 || row.kind == kind) &&
+			SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
 			relids = lappend_oid(relids, relid);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return relids;
+}
+
+/*
+ * CzTableList
+ *		See metadata.h.
+ */
+List *
+CzTableList(void)
+{
+	return list_tables(0);
+}
+
+/*
+ * CzReferenceTableList
+ *		See metadata.h.
+ */
+List *
+CzReferenceTableList(void)
+{
+	return list_tables(CZ_TABLE_REFERENCE);
 }
 
 /*

@@ -43,7 +43,6 @@ typedef struct CzTableRow
 /* catalog.c */
 extern bool CzCatalogReadTable(Oid relid, CzTableRow *row);
 extern void CzCatalogInit(void);
-extern List *CzCatalogTableList(void);
 
 /* tables.c */
 extern void CzTableCacheInit(void);

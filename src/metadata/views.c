@@ -89,7 +89,7 @@ cz_table_list(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, CzCatalogTableList())
+	foreach(cell, CzTableList())
 	{
 		const CzTable *table = CzTableGet(lfirst_oid(cell));
 		Datum		values[7];
@@ -154,7 +154,7 @@ cz_shard_list(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, CzCatalogTableList())
+	foreach(cell, CzTableList())
 	{
 		const CzTable *table = CzTableGet(lfirst_oid(cell));
 		int			i;
@@ -211,7 +211,7 @@ cz_placement_list(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, CzCatalogTableList())
+	foreach(cell, CzTableList())
 	{
 		const CzTable *table = CzTableGet(lfirst_oid(cell));
 		int			i;

@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * cluster_int.h
+ *	  Private to src/cluster, the part of workers and the cluster file.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_CLUSTER_INT_H
+#define CZ_CLUSTER_INT_H
+
+#include "cz/cluster.h"
+#include "cz/metadata.h"
+#include "fmgr.h"
+
+/* Add, change (value not NULL) or drop (NULL) one option of a server, as its owner. */
+extern void CzNodeSetOption(Oid server_oid, const char *name, const char *value);
+
+/*
+ * The worker that the arguments nodename and nodeport (0 and 1) of an SQL
+ * function name, locked against others that change it.
+ * Errors: 42704 no such worker, 42501 not the server's owner, 22004, 22023.
+ */
+extern CzNode *CzNodeGetOwn(FunctionCallInfo fcinfo);
+
+/*
+ * Shards that have a placement on a server, as OIDs of foreign tables; they and
+ * their tables are locked until the end of the transaction.
+ */
+extern List *CzShardsOnServer(Oid server_oid);
+
+#endif							/* CZ_CLUSTER_INT_H */

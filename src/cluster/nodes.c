@@ -1,0 +1,421 @@
+/*-------------------------------------------------------------------------
+ *
+ * nodes.c
+ *	  Workers join and leave by function, under Citus' names.
+ *
+ * A worker is a foreign server, so these do what CREATE SERVER, CREATE USER
+ * MAPPING, ALTER SERVER and DROP SERVER do.  citus_add_node maps every local
+ * role to the role that calls it: that is what Citus' users expect, and it
+ * takes a superuser.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/sequence.h"
+#include "fmgr.h"
+#include "foreign/foreign.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "postmaster/postmaster.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "cluster_int.h"
+#include "cz/remote.h"
+#include "cz/settings.h"
+
+PG_FUNCTION_INFO_V1(citus_add_node);
+PG_FUNCTION_INFO_V1(citus_remove_node);
+PG_FUNCTION_INFO_V1(citus_disable_node);
+PG_FUNCTION_INFO_V1(citus_set_node_property);
+PG_FUNCTION_INFO_V1(citus_get_active_worker_nodes);
+PG_FUNCTION_INFO_V1(citus_check_cluster_node_health);
+
+#define MAX_PORT 65535
+
+/* Arguments nodename and nodeport, checked. */
+static void
+get_address(FunctionCallInfo fcinfo, char **host, int *port)
+{
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("node name and port cannot be NULL")));
+	*host = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	*port = PG_GETARG_INT32(1);
+	if ((*host)[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("node name cannot be empty")));
+	if (*port < 1 || *port > MAX_PORT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("port %d is out of range", *port),
+				 errdetail("Ports are between 1 and %d.", MAX_PORT)));
+}
+
+/*
+ * CzNodeGetOwn
+ *		See cluster_int.h.
+ */
+CzNode *
+CzNodeGetOwn(FunctionCallInfo fcinfo)
+{
+	char	   *host;
+	int			port;
+	CzNode	   *node;
+
+	get_address(fcinfo, &host, &port);
+	node = CzNodeFind(host, port);
+	if (node == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("node at \"%s:%d\" does not exist", host, port)));
+	if (!has_privs_of_role(GetUserId(), GetForeignServer(node->server_oid)->owner))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_SERVER, node->name);
+	LockDatabaseObject(ForeignServerRelationId, node->server_oid, 0,
+					   ShareUpdateExclusiveLock);
+	return CzNodeGet(node->server_oid);
+}
+
+static DefElem *
+make_option(const char *name, const char *value)
+{
+	return makeDefElem(pstrdup(name), (Node *) makeString(pstrdup(value)), -1);
+}
+
+/* CREATE SERVER node_<id> and its mapping for PUBLIC. */
+static Oid
+create_server(const char *host, int port, int *node_id)
+{
+	CreateForeignServerStmt *server = makeNode(CreateForeignServerStmt);
+	CreateUserMappingStmt *mapping = makeNode(CreateUserMappingStmt);
+	RoleSpec   *everybody = makeNode(RoleSpec);
+	Oid			sequence_oid = CzCatalogRelid("node_id_seq");
+	ObjectAddress address;
+	char	   *name;
+
+	do
+	{
+		*node_id = (int) nextval_internal(sequence_oid, true);
+		name = psprintf("node_%d", *node_id);
+	} while (OidIsValid(get_foreign_server_oid(name, true)));
+
+	server->servername = name;
+	server->fdwname = pstrdup("cz_fdw");
+	server->options = list_make4(make_option("host", host),
+								 make_option("port", psprintf("%d", port)),
+								 make_option("dbname", get_database_name(MyDatabaseId)),
+								 make_option("node_id", psprintf("%d", *node_id)));
+	address = CreateForeignServer(server);
+	CommandCounterIncrement();
+
+	everybody->roletype = ROLESPEC_PUBLIC;
+	everybody->location = -1;
+	mapping->user = everybody;
+	mapping->servername = name;
+	mapping->options = list_make2(make_option("user",
+											  GetUserNameFromId(GetUserId(), false)),
+								  make_option("password_required", "false"));
+	(void) CreateUserMapping(mapping);
+	CommandCounterIncrement();
+	return address.objectId;
+}
+
+/*
+ * citus_add_node
+ *		Make a worker of a database server; its database has the name of ours.
+ *		One that is there already is left alone, as Citus does.
+ */
+Datum
+citus_add_node(PG_FUNCTION_ARGS)
+{
+	char	   *host;
+	int			port;
+	int			node_id;
+	CzNode	   *node;
+	Oid			server_oid;
+
+	get_address(fcinfo, &host, &port);
+	if (!PG_ARGISNULL(2) && PG_GETARG_INT32(2) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the coordinator cannot be added as a node"),
+				 errdetail("It holds metadata and reference tables only.")));
+	if (!PG_ARGISNULL(3))
+	{
+		char	   *role = DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(3)));
+
+		if (strcmp(role, "primary") != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("node role \"%s\" is not supported", role)));
+	}
+	if (!PG_ARGISNULL(4) && strcmp(NameStr(*PG_GETARG_NAME(4)), "default") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("node cluster \"%s\" is not supported",
+						NameStr(*PG_GETARG_NAME(4)))));
+	if (!superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be superuser to add a node"),
+				 errhint("Use CREATE SERVER and CREATE USER MAPPING.")));
+
+	/* two sessions that add the same node make one */
+	LockDatabaseObject(ForeignDataWrapperRelationId, CzFdwOid(), 0,
+					   ShareUpdateExclusiveLock);
+	node = CzNodeFind(host, port);
+	if (node != NULL)
+	{
+		ereport(NOTICE,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("node at \"%s:%d\" already exists as server \"%s\", skipping",
+						host, port, node->name)));
+		PG_RETURN_INT32(node->node_id);
+	}
+	server_oid = create_server(host, port, &node_id);
+	CzNodeCheck(server_oid);
+	PG_RETURN_INT32(node_id);
+}
+
+/*
+ * CzShardsOnServer
+ *		See cluster_int.h.
+ */
+List *
+CzShardsOnServer(Oid server_oid)
+{
+	List	   *relids = NIL;
+	List	   *result = NIL;
+	Relation	rel = table_open(ForeignTableRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+	ListCell   *cell;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		relids = lappend_oid(relids,
+							 ((Form_pg_foreign_table) GETSTRUCT(tuple))->ftrelid);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+
+	foreach(cell, relids)
+	{
+		Oid			relid = lfirst_oid(cell);
+		Oid			parent_relid;
+
+		if (!CzIsShard(relid, &parent_relid) ||
+			!list_member_oid(CzShardServers(relid), server_oid))
+			continue;
+		/* no statement that has chosen placements is under way */
+		LockRelationOid(parent_relid, AccessExclusiveLock);
+		LockRelationOid(relid, AccessExclusiveLock);
+		if (CzIsShard(relid, NULL) &&
+			list_member_oid(CzShardServers(relid), server_oid))
+			result = lappend_oid(result, relid);
+	}
+	return result;
+}
+
+/* Another active placement of the shard. */
+static bool
+has_other_placement(Oid shard_relid, Oid server_oid)
+{
+	ListCell   *cell;
+
+	foreach(cell, CzShardServers(shard_relid))
+	{
+		if (lfirst_oid(cell) != server_oid && CzNodeGet(lfirst_oid(cell))->is_active)
+			return true;
+	}
+	return false;
+}
+
+static void
+refuse_only_placement(const CzNode *node, List *shards, const char *verb)
+{
+	ListCell   *cell;
+
+	foreach(cell, shards)
+	{
+		if (!has_other_placement(lfirst_oid(cell), node->server_oid))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("cannot %s node at \"%s:%d\": it holds the only active placement of shard \"%s\"",
+							verb, node->host, node->port, get_rel_name(lfirst_oid(cell))),
+					 errhint("Move or undistribute the table first.")));
+	}
+}
+
+/* DROP USER MAPPING for all, then DROP SERVER ... RESTRICT. */
+static void
+drop_server(Oid server_oid)
+{
+	Relation	rel = table_open(UserMappingRelationId, RowExclusiveLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *umids = NIL;
+	ListCell   *cell;
+	ObjectAddress address;
+
+	ScanKeyInit(&key, Anum_pg_user_mapping_umserver, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(server_oid));
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		umids = lappend_oid(umids, ((Form_pg_user_mapping) GETSTRUCT(tuple))->oid);
+	systable_endscan(scan);
+	table_close(rel, RowExclusiveLock);
+
+	foreach(cell, umids)
+	{
+		ObjectAddressSet(address, UserMappingRelationId, lfirst_oid(cell));
+		performDeletion(&address, DROP_RESTRICT, 0);
+	}
+	ObjectAddressSet(address, ForeignServerRelationId, server_oid);
+	performDeletion(&address, DROP_RESTRICT, 0);
+}
+
+/*
+ * citus_remove_node
+ *		Forget a worker.  Placements that have another one elsewhere and copies
+ *		of reference tables are forgotten with it; what is stored there stays
+ *		there, for the worker may be gone.
+ */
+Datum
+citus_remove_node(PG_FUNCTION_ARGS)
+{
+	CzNode	   *node = CzNodeGetOwn(fcinfo);
+	List	   *shards = CzShardsOnServer(node->server_oid);
+	ListCell   *cell;
+
+	refuse_only_placement(node, shards, "remove");
+	foreach(cell, shards)
+		CzShardSetPlacements(lfirst_oid(cell),
+							 list_delete_oid(CzShardServers(lfirst_oid(cell)),
+											 node->server_oid));
+	drop_server(node->server_oid);
+	if (shards != NIL)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("%d shards have lost a placement with node \"%s\"",
+						list_length(shards), node->name)));
+	PG_RETURN_VOID();
+}
+
+/*
+ * citus_disable_node
+ *		Take a worker out of use: it is neither read nor written until
+ *		citus_activate_node brings its placements up to date.
+ */
+Datum
+citus_disable_node(PG_FUNCTION_ARGS)
+{
+	CzNode	   *node = CzNodeGetOwn(fcinfo);
+	List	   *shards;
+
+	if (!node->is_active)
+		PG_RETURN_VOID();
+	shards = CzShardsOnServer(node->server_oid);
+	refuse_only_placement(node, shards, "disable");
+	CzNodeSetOption(node->server_oid, "state", "disabled");
+	PG_RETURN_VOID();
+}
+
+/*
+ * citus_set_node_property
+ *		shouldhaveshards: whether new shards are placed on the worker.
+ */
+Datum
+citus_set_node_property(PG_FUNCTION_ARGS)
+{
+	CzNode	   *node = CzNodeGetOwn(fcinfo);
+	char	   *property;
+
+	if (PG_ARGISNULL(2) || PG_ARGISNULL(3))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("property and value cannot be NULL")));
+	property = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	if (strcmp(property, "shouldhaveshards") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("node property \"%s\" does not exist", property),
+				 errhint("The only property is \"shouldhaveshards\".")));
+	CzNodeSetOption(node->server_oid, "should_have_shards",
+					PG_GETARG_BOOL(3) ? NULL : "false");
+	PG_RETURN_VOID();
+}
+
+/*
+ * citus_get_active_worker_nodes
+ *		Name and port of every worker that is not disabled.
+ */
+Datum
+citus_get_active_worker_nodes(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *cell;
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, CzNodeList(true))
+	{
+		CzNode	   *node = (CzNode *) lfirst(cell);
+		Datum		values[2];
+		bool		nulls[2] = {0};
+
+		values[0] = CStringGetTextDatum(node->host);
+		values[1] = Int64GetDatum(node->port);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * citus_check_cluster_node_health
+ *		Can this server connect to each worker?  Vanilla workers don't connect
+ *		to each other, so there is one row a worker.
+ */
+Datum
+citus_check_cluster_node_health(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *cell;
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, CzNodeList(true))
+	{
+		CzNode	   *node = (CzNode *) lfirst(cell);
+		Datum		values[5];
+		bool		nulls[5] = {0};
+
+		CHECK_FOR_INTERRUPTS();
+		values[0] = CStringGetTextDatum("localhost");
+		values[1] = Int32GetDatum(PostPortNumber);
+		values[2] = CStringGetTextDatum(node->host);
+		values[3] = Int32GetDatum(node->port);
+		values[4] = BoolGetDatum(CzConnProbe(CzEndpointGet(node->server_oid, GetUserId()),
+											 cz_connect_timeout_ms));
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
