@@ -2,7 +2,7 @@
  *
  * ddl.h
  *	  ProcessUtility hook: DDL on distributed tables reaches all placements
- *	  or is refused.
+ *	  or is refused.  And the SQL text that defines a shard on its workers.
  *
  * Source: own work.
  *
@@ -11,9 +11,98 @@
 #ifndef CZ_DDL_H
 #define CZ_DDL_H
 
+#include "cz/metadata.h"
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+
 extern void CzDdlInit(void);
 
 /* While > 0, DDL is our own: the utility hook passes it on untouched. */
 extern int	cz_internal_ddl_depth;
+
+/* One index of a table, as its shards get it. */
+typedef struct CzIndexDef
+{
+	char	   *name;			/* on the coordinator, unquoted */
+	bool		is_constraint;	/* PRIMARY KEY or UNIQUE constraint */
+	bool		is_unique;
+	char	   *text;			/* constraint: its definition; else what follows
+								 * "CREATE INDEX name ON table " */
+	List	   *alters;			/* char *: what follows "ALTER INDEX name " */
+} CzIndexDef;
+
+/* What the shards of a table look like; names and bounds are added per shard. */
+typedef struct CzTableDef
+{
+	char	   *columns;		/* column and CHECK list, without parentheses */
+	char	   *with;			/* " WITH (...)" or "" */
+	List	   *alters;			/* char *: what follows "ALTER TABLE name " */
+	List	   *indexes;		/* CzIndexDef * */
+} CzTableDef;
+
+/*
+ * CzTableDefGet
+ *		Read the definition of a table from the catalogs; names qualified.
+ *
+ * Returns: palloc'd in CurrentMemoryContext.
+ */
+extern CzTableDef *CzTableDefGet(Relation rel);
+extern CzIndexDef *CzIndexDefGet(Oid index_oid);
+
+/* SQL that creates one shard, without and with its indexes; check: extra CHECK
+ * constraint (with its name) or NULL. */
+extern void CzShardCreateSql(StringInfo sql, const CzTableDef *def,
+							 const CzShard *shard, const char *check);
+extern void CzShardIndexesSql(StringInfo sql, const CzTableDef *def,
+							  const CzShard *shard);
+extern void CzShardIndexSql(StringInfo sql, const CzIndexDef *index,
+							const CzShard *shard);
+
+/* One column as CREATE TABLE and ADD COLUMN write it, without default. */
+extern char *CzColumnSql(Relation rel, AttrNumber attno);
+
+/* The same for an index, with a hash of the name if it must be cut. */
+
+extern char *CzShardIndexName(const char *name, int64 shard_id);
+
+/* Name of a shard as remote_qualified has it. */
+extern char *CzQualifiedName(const char *schema, const char *name);
+
+/* Fill remote_* of a shard of a table named name. */
+extern void CzShardSetNames(CzShard *shard, const char *name);
+
+/*
+ * CzPropagateObjects
+ *		Create on the workers what a relation's columns, CHECKs, generated
+ *		columns and indexes need and that is missing there: schemas,
+ *		extensions, types, collations, functions.
+ *
+ * server_oids: workers; user_oid: local role that runs it there.
+ * Errors: 0A000 for an object that cannot be recreated (a C function or a base
+ *		type that belongs to no extension, ...).
+ */
+extern void CzPropagateObjects(Oid relid, List *server_oids, Oid user_oid);
+/* The same for some objects only: a list of ObjectAddress *. */
+extern void CzPropagateAddresses(List *addresses, List *server_oids, Oid user_oid);
+
+/* Make sure that the schema cz_shards exists on these workers. */
+extern void CzEnsureShardSchema(List *server_oids, Oid user_oid);
+
+/* Workers that hold a placement of any shard of a table: list of OIDs. */
+extern List *CzTableServers(const CzTable *table);
+
+/*
+ * CzDropRemoteTables
+ *		Drop tables on a worker within the transaction; one that can't be
+ *		reached gets rows in cz.cleanup, with a WARNING.
+ */
+extern void CzDropRemoteTables(Oid server_oid, Oid user_oid, List *qualified_names);
+
+/* Run SQL as the bootstrap superuser through SPI (own catalogs only). */
+extern uint64 CzCatalogExec(const char *sql, int nargs, Oid *argtypes, Datum *values,
+							const char *nulls);
+
+/* Owner of a relation. */
+extern Oid	CzRelationOwner(Oid relid);
 
 #endif							/* CZ_DDL_H */

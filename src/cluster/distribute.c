@@ -1,0 +1,297 @@
+/*-------------------------------------------------------------------------
+ *
+ * distribute.c
+ *	  create_distributed_table and cz_create_range_shard.
+ *
+ * The order of steps: everything that can be refused is refused first; then the
+ * workers get what the table needs, its shards and its rows, within the
+ * distributed transaction; then the local table loses its storage and becomes
+ * a partitioned parent, keeping its OID (convert.c), and its shards are attached
+ * as foreign tables.  An error anywhere leaves all as it was.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/partition.h"
+#include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "cz/settings.h"
+#include "cz/transaction.h"
+#include "distribute_int.h"
+
+#define MAX_SHARD_COUNT 32768
+
+PG_FUNCTION_INFO_V1(create_distributed_table);
+PG_FUNCTION_INFO_V1(cz_create_range_shard);
+
+static void
+must_not_be_null(FunctionCallInfo fcinfo, int argno, const char *name)
+{
+	if (PG_ARGISNULL(argno))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+}
+
+static char
+parse_method(const char *type)
+{
+	if (pg_strcasecmp(type, "hash") == 0)
+		return PARTITION_STRATEGY_HASH;
+	if (pg_strcasecmp(type, "range") == 0)
+		return PARTITION_STRATEGY_RANGE;
+	if (pg_strcasecmp(type, "append") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("distribution type \"append\" is not supported"),
+				 errhint("Use \"range\" and cz_create_range_shard().")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid distribution type \"%s\"", type),
+			 errhint("Valid types are \"hash\" and \"range\".")));
+	return 0;
+}
+
+/* Send each worker one command that concerns all its shards of an array. */
+static void
+run_for_shards(const CzShard *shards, int nshards, Oid owner, Relation rel,
+			   const CzTableDef *def, const CzDistribution *dist, bool indexes)
+{
+	List	   *servers = CzPlannedServers(shards, nshards);
+	ListCell   *lc;
+
+	foreach(lc, servers)
+	{
+		StringInfoData sql;
+		int			i;
+		int			j;
+
+		initStringInfo(&sql);
+		for (i = 0; i < nshards; i++)
+		{
+			for (j = 0; j < shards[i].nplacements; j++)
+			{
+				if (shards[i].server_oids[j] != lfirst_oid(lc))
+					continue;
+				if (indexes)
+					CzShardIndexesSql(&sql, def, &shards[i]);
+				else
+					CzShardCreateSql(&sql, def, &shards[i], CzHashCheckSql(rel, dist, i));
+			}
+		}
+		if (sql.len > 0)
+			CzTxnExec(lfirst_oid(lc), owner, sql.data);
+		pfree(sql.data);
+	}
+}
+
+/* All of create_distributed_table for a hash table after the checks. */
+static void
+distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
+{
+	Oid			relid = RelationGetRelid(rel);
+	Oid			owner = rel->rd_rel->relowner;
+	CzShard    *shards = CzPlanHashShards(rel, dist, colocated);
+	List	   *servers = CzPlannedServers(shards, dist->shard_count);
+	CzTableDef *def = CzTableDefGet(rel);
+	uint64		nrows;
+	int			i;
+
+	/* 1. the workers */
+	CzEnsureShardSchema(servers, owner);
+	CzPropagateObjects(relid, servers, owner);
+	run_for_shards(shards, dist->shard_count, owner, rel, def, dist, false);
+	CzDebugPoint("distribute-created");
+	nrows = CzMoveRows(rel, dist, shards, owner);
+	if (def->indexes != NIL)
+		run_for_shards(shards, dist->shard_count, owner, rel, def, dist, true);
+	CzDebugPoint("distribute-loaded");
+
+	/* 2. the catalogs here; the reference must not outlive the old form */
+	table_close(rel, NoLock);
+	CzConvertToPartitioned(relid, dist, (double) nrows);
+	CzSetIndexesLive(relid, false);
+	for (i = 0; i < dist->shard_count; i++)
+		shards[i].relid = CzCreateShardRelation(relid, &shards[i], dist, i, NULL, NULL);
+	CzSetIndexesLive(relid, true);
+	CzRegisterTable(relid, CZ_TABLE_HASH, dist->colocation_id, 0);
+	CommandCounterIncrement();
+	CzInvalidateTable(relid);
+	CzDebugPoint("distribute-converted");
+}
+
+/* A range table starts without shards. */
+static void
+distribute_range(Relation rel, CzDistribution *dist)
+{
+	Oid			relid = RelationGetRelid(rel);
+
+	if (RelationGetNumberOfBlocks(rel) > 0)
+	{
+		TupleTableSlot *slot = table_slot_create(rel, NULL);
+		TableScanDesc scan = table_beginscan_strat(rel, GetTransactionSnapshot(), 0, NULL,
+												   true, false);
+		bool		is_filled = table_scan_getnextslot(scan, ForwardScanDirection, slot);
+
+		table_endscan(scan);
+		ExecDropSingleTupleTableSlot(slot);
+		if (is_filled)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot distribute table \"%s\" by range: it has rows",
+							RelationGetRelationName(rel)),
+					 errhint("Distribute an empty table, add shards with cz_create_range_shard(), then load the rows.")));
+	}
+	table_close(rel, NoLock);
+	CzConvertToPartitioned(relid, dist, 0);
+	CzRegisterTable(relid, CZ_TABLE_RANGE, dist->colocation_id, 0);
+	CommandCounterIncrement();
+	CzInvalidateTable(relid);
+}
+
+/*
+ * create_distributed_table(table_name regclass, distribution_column text,
+ *		distribution_type text, colocate_with text, shard_count int)
+ */
+Datum
+create_distributed_table(PG_FUNCTION_ARGS)
+{
+	CzDistribution dist;
+	Relation	rel;
+	char	   *column;
+	char	   *colocate_with;
+	char		method;
+	bool		has_shard_count = !PG_ARGISNULL(4);
+	List	   *colocated;
+	Oid			relid;
+
+	must_not_be_null(fcinfo, 0, "table_name");
+	must_not_be_null(fcinfo, 1, "distribution_column");
+	must_not_be_null(fcinfo, 2, "distribution_type");
+	relid = PG_GETARG_OID(0);
+	column = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	method = parse_method(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	colocate_with = PG_ARGISNULL(3) ? "default" : text_to_cstring(PG_GETARG_TEXT_PP(3));
+
+	memset(&dist, 0, sizeof(dist));
+	dist.shard_count = has_shard_count ? PG_GETARG_INT32(4) : cz_shard_count;
+	if (dist.shard_count < 1 || dist.shard_count > MAX_SHARD_COUNT ||
+		(dist.shard_count & (dist.shard_count - 1)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("shard_count %d is not a power of two between 1 and %d",
+						dist.shard_count, MAX_SHARD_COUNT)));
+	if (method == PARTITION_STRATEGY_RANGE)
+	{
+		if (has_shard_count)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("shard_count cannot be given for a range-distributed table")));
+		dist.shard_count = 0;
+	}
+
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	/* before the lock: nobody blocks a table that is not his */
+	if (!pg_class_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+	PreventCommandIfReadOnly("create_distributed_table()");
+	rel = relation_open(relid, AccessExclusiveLock);
+	CzCheckDistributable(rel, false);
+	CzFindKey(rel, column, method, &dist);
+	CzCheckUniqueKeys(rel, &dist);
+
+	colocated = CzChooseColocation(rel, &dist, colocate_with, has_shard_count);
+	if (method == PARTITION_STRATEGY_HASH)
+		distribute_hash(rel, &dist, colocated);
+	else
+		distribute_range(rel, &dist);
+	PG_RETURN_VOID();
+}
+
+/*
+ * cz_create_range_shard(table_name regclass, min text, max text)
+ *		Add a shard for [min, max) to a range-distributed table; returns its id.
+ */
+Datum
+cz_create_range_shard(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	char	   *min = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *max = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	const CzTable *table;
+	Relation	rel;
+	CzDistribution dist;
+	CzShard		shard;
+	CzTableDef *def;
+	StringInfoData sql;
+	List	   *nodes;
+	int			i;
+
+	if (!pg_class_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
+	PreventCommandIfReadOnly("cz_create_range_shard()");
+	rel = table_open(relid, AccessExclusiveLock);
+	table = CzTableGet(relid);
+	if (table == NULL || table->kind != CZ_TABLE_RANGE)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is not distributed by range",
+						RelationGetRelationName(rel))));
+	CheckTableNotInUse(rel, "cz_create_range_shard");
+
+	memset(&dist, 0, sizeof(dist));
+	dist.method = PARTITION_STRATEGY_RANGE;
+	dist.key_attno = table->key_attno;
+	dist.key_type = table->key_type;
+	dist.key_collation = table->key_collation;
+
+	nodes = CzUsableNodes();
+	memset(&shard, 0, sizeof(shard));
+	shard.shard_id = CzNextShardId();
+	CzShardSetNames(&shard, RelationGetRelationName(rel));
+	shard.nplacements = cz_shard_replication_factor > 0 ? cz_shard_replication_factor : 2;
+	shard.nplacements = Min(shard.nplacements, list_length(nodes));
+	shard.server_oids = palloc(sizeof(Oid) * shard.nplacements);
+	for (i = 0; i < shard.nplacements; i++)
+		shard.server_oids[i] =
+			((CzNode *) list_nth(nodes, (table->nshards + i) % list_length(nodes)))->server_oid;
+
+	/* core checks the bounds: do that before the workers hear of it */
+	def = CzTableDefGet(rel);
+	initStringInfo(&sql);
+	CzShardCreateSql(&sql, def, &shard, CzRangeCheckSql(rel, &dist, min, max));
+	CzShardIndexesSql(&sql, def, &shard);
+	table_close(rel, NoLock);
+	CzSetIndexesLive(relid, false);
+	(void) CzCreateShardRelation(relid, &shard, &dist, 0, min, max);
+	CzSetIndexesLive(relid, true);
+
+	CzEnsureShardSchema(CzPlannedServers(&shard, 1), CzRelationOwner(relid));
+	CzPropagateObjects(relid, CzPlannedServers(&shard, 1), CzRelationOwner(relid));
+	CzTxnExecOnShard(&shard, CzRelationOwner(relid), sql.data);
+	CzInvalidateTable(relid);
+	PG_RETURN_INT64(shard.shard_id);
+}

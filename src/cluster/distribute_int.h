@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ *
+ * distribute_int.h
+ *	  Private to src/cluster: the steps of distributing a table.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_DISTRIBUTE_INT_H
+#define CZ_DISTRIBUTE_INT_H
+
+#include "cz/ddl.h"
+#include "utils/rel.h"
+
+/* How a table is (to be) distributed. */
+typedef struct CzDistribution
+{
+	char		method;			/* PARTITION_STRATEGY_HASH or _RANGE */
+	AttrNumber	key_attno;
+	Oid			key_type;		/* the column's type, maybe a domain */
+	Oid			key_base_type;	/* input type of the operator class */
+	Oid			key_collation;
+	Oid			key_opclass;
+	Oid			key_opfamily;
+	int			shard_count;	/* 0 for range */
+	int			replication_factor;
+	int			colocation_id;
+} CzDistribution;
+
+/* eligibility.c */
+extern void CzCheckDistributable(Relation rel, bool is_reference);
+extern void CzCheckUniqueKeys(Relation rel, const CzDistribution *dist);
+extern void CzFindKey(Relation rel, const char *column_name, char method,
+					  CzDistribution *dist);
+
+/* placement.c */
+extern List *CzChooseColocation(Relation rel, CzDistribution *dist,
+								const char *colocate_with, bool has_shard_count);
+extern CzShard *CzPlanHashShards(Relation rel, CzDistribution *dist, List *colocated);
+extern List *CzPlannedServers(const CzShard *shards, int nshards);
+extern List *CzUsableNodes(void);
+extern void CzRegisterTable(Oid relid, char kind, int colocation_id, int64 shard_id);
+
+/* convert.c */
+extern void CzConvertToPartitioned(Oid relid, const CzDistribution *dist,
+								   double reltuples);
+extern void CzConvertToHeap(Oid relid);
+extern Oid	CzCreateShardRelation(Oid parent_relid, const CzShard *shard,
+								  const CzDistribution *dist, int index,
+								  const char *min, const char *max);
+extern void CzSetIndexesLive(Oid relid, bool is_live);
+
+/* shardcheck.c */
+extern char *CzHashCheckSql(Relation rel, const CzDistribution *dist, int index);
+extern char *CzRangeCheckSql(Relation rel, const CzDistribution *dist,
+							 const char *min, const char *max);
+
+/* load.c */
+extern uint64 CzMoveRows(Relation rel, const CzDistribution *dist, CzShard *shards,
+						 Oid owner);
+
+#endif							/* CZ_DISTRIBUTE_INT_H */

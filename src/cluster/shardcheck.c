@@ -1,0 +1,103 @@
+/*-------------------------------------------------------------------------
+ *
+ * shardcheck.c
+ *	  The CHECK constraint of a shard: its rows belong to it.
+ *
+ * For a hash shard core's partition hash is written in plain SQL:
+ *		hash = hash_combine64(0, extended_hash(key, HASH_PARTITION_SEED))
+ * where hash_combine64(0, h) is h + 0x49a0f4dd15e5a8e3 modulo 2^64, so with a
+ * modulus that is a power of two only the low bits matter.  A worker on which
+ * the same value hashes otherwise refuses the row instead of hiding it.  A
+ * NULL key makes the CHECK unknown, which passes.
+ *
+ * Some types' hash functions can't be called in SQL on the type (bytea's takes
+ * "internal", date's takes an integer): date is written as days since
+ * 2000-01-01, the others get no CHECK.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/hash.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "parser/parse_coerce.h"
+#include "partitioning/partbounds.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "access/htup_details.h"
+
+#include "distribute_int.h"
+
+/* partbounds.c and hashfn.h: HASH_PARTITION_SEED and hash_combine64's constant */
+#define PARTITION_SEED "8816678312871386365"
+#define COMBINE_CONSTANT UINT64CONST(0x49a0f4dd15e5a8e3)
+
+/*
+ * CzHashCheckSql
+ *		"CONSTRAINT cz_shard CHECK (...)" for shard number index, or NULL where
+ *		plain SQL can't say it.
+ */
+char *
+CzHashCheckSql(Relation rel, const CzDistribution *dist, int index)
+{
+	Oid			base = getBaseType(dist->key_type);
+	Oid			function = get_opfamily_proc(dist->key_opfamily, dist->key_base_type,
+											 dist->key_base_type, HASHEXTENDED_PROC);
+	const char *column = quote_identifier(get_attname(RelationGetRelid(rel),
+													  dist->key_attno, false));
+	HeapTuple	tuple;
+	Form_pg_proc form;
+	char	   *argument;
+	char	   *result = NULL;
+	int			mask = dist->shard_count - 1;
+
+	if (!OidIsValid(function))
+		return NULL;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+
+	if (base == DATEOID)
+		argument = psprintf("CASE WHEN pg_catalog.isfinite(%s) THEN %s OPERATOR(pg_catalog.-) '2000-01-01'::pg_catalog.date END",
+							column, column);
+	else if (form->proargtypes.values[0] != INTERNALOID &&
+			 (base == form->proargtypes.values[0] ||
+			  IsBinaryCoercible(base, form->proargtypes.values[0])) &&
+			 can_coerce_type(1, &base, &form->proargtypes.values[0], COERCION_IMPLICIT))
+		argument = psprintf("%s", column);
+	else
+		argument = NULL;
+
+	if (argument)
+		result = psprintf("CONSTRAINT cz_shard CHECK (((%s(%s, " PARTITION_SEED ") OPERATOR(pg_catalog.&) %d)"
+						  " OPERATOR(pg_catalog.+) %d) OPERATOR(pg_catalog.&) %d OPERATOR(pg_catalog.=) %d)",
+						  quote_qualified_identifier(get_namespace_name(form->pronamespace),
+													 NameStr(form->proname)),
+						  argument, mask, (int) (COMBINE_CONSTANT & mask), mask, index);
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * CzRangeCheckSql
+ *		"CONSTRAINT cz_shard CHECK (...)" for the half-open range [min, max).
+ */
+char *
+CzRangeCheckSql(Relation rel, const CzDistribution *dist, const char *min, const char *max)
+{
+	const char *column = quote_identifier(get_attname(RelationGetRelid(rel),
+													  dist->key_attno, false));
+	const char *type = format_type_extended(dist->key_type, -1, FORMAT_TYPE_FORCE_QUALIFY);
+
+	return psprintf("CONSTRAINT cz_shard CHECK (%s >= %s::%s AND %s < %s::%s)",
+					column, quote_literal_cstr(min), type,
+					column, quote_literal_cstr(max), type);
+}

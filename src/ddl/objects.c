@@ -1,0 +1,651 @@
+/*-------------------------------------------------------------------------
+ *
+ * objects.c
+ *	  What a distributed table needs on its workers besides the shards:
+ *	  schemas, extensions, types, collations and functions.
+ *
+ * The dependencies are walked in pg_depend, from the columns' types, CHECKs,
+ * generated columns and indexes, and turned into one DO block in which every
+ * object is created only if it is missing.  An object that exists on the worker
+ * is taken as it is, except that an enum must have the same labels.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_cast.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_range.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "cz/ddl.h"
+#include "cz/transaction.h"
+#include "libpq-fe.h"
+
+/* The walk: objects seen, and the script so far. */
+typedef struct Walk
+{
+	ObjectAddresses *seen;
+	StringInfoData script;
+	Oid			home_relid;		/* the relation itself: not to be created */
+} Walk;
+
+static void walk_object(Walk *walk, Oid classid, Oid objid);
+
+static char *
+namespace_name(Oid oid)
+{
+	char	   *name = get_namespace_name(oid);
+
+	if (name == NULL)
+		elog(ERROR, "cache lookup failed for schema %u", oid);
+	return name;
+}
+
+static char *
+type_sql(Oid type, int32 typmod)
+{
+	return format_type_extended(type, typmod,
+								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
+static char *
+collation_name(Oid collation)
+{
+	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+	Form_pg_collation form;
+	char	   *result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for collation %u", collation);
+	form = (Form_pg_collation) GETSTRUCT(tuple);
+	result = quote_qualified_identifier(namespace_name(form->collnamespace),
+										NameStr(form->collname));
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* IF <probe> IS NULL THEN <command>; END IF; */
+static void
+add_command(Walk *walk, const char *probe, const char *command)
+{
+	appendStringInfo(&walk->script, "IF %s IS NULL THEN EXECUTE %s; END IF;\n", probe,
+					 quote_literal_cstr(command));
+}
+
+static void
+refuse(Oid classid, Oid objid, const char *reason)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, classid, objid);
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot create %s on the workers: %s",
+					getObjectDescription(&address, false), reason),
+			 errhint("Make it part of an extension that the workers have, or remove what depends on it.")));
+}
+
+/* Everything that an object depends on, first. */
+static void
+walk_dependencies(Walk *walk, Oid classid, Oid objid)
+{
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *found = NIL;
+	ListCell   *lc;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(classid));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(objid));
+	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		ObjectAddress *address;
+
+		if (form->deptype != DEPENDENCY_NORMAL && form->deptype != DEPENDENCY_AUTO)
+			continue;
+		address = palloc(sizeof(ObjectAddress));
+		ObjectAddressSet(*address, form->refclassid, form->refobjid);
+		found = lappend(found, address);
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+
+	foreach(lc, found)
+	{
+		ObjectAddress *address = lfirst(lc);
+
+		walk_object(walk, address->classId, address->objectId);
+	}
+}
+
+static void
+create_schema(Walk *walk, Oid oid)
+{
+	char	   *name = namespace_name(oid);
+
+	add_command(walk,
+				psprintf("(SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) %s)",
+						 quote_literal_cstr(name)),
+				psprintf("CREATE SCHEMA %s", quote_identifier(name)));
+}
+
+static void
+create_extension(Walk *walk, Oid oid)
+{
+	char	   *name = get_extension_name(oid);
+	Relation	catalog = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			schema = InvalidOid;
+
+	if (name == NULL || strcmp(name, "cz_fdw") == 0)
+	{
+		table_close(catalog, AccessShareLock);
+		refuse(ExtensionRelationId, oid, "only the coordinator has it");
+	}
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(oid));
+	scan = systable_beginscan(catalog, ExtensionOidIndexId, true, NULL, 1, &key);
+	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+
+	if (schema >= FirstNormalObjectId)
+		walk_object(walk, NamespaceRelationId, schema);
+	add_command(walk,
+				psprintf("(SELECT e.oid FROM pg_catalog.pg_extension e WHERE e.extname OPERATOR(pg_catalog.=) %s)",
+						 quote_literal_cstr(name)),
+				psprintf("CREATE EXTENSION %s SCHEMA %s CASCADE", quote_identifier(name),
+						 quote_identifier(namespace_name(schema))));
+}
+
+/* Labels of an enum in order, as a comma separated list of literals. */
+static char *
+enum_labels(Oid type)
+{
+	Relation	catalog = table_open(EnumRelationId, AccessShareLock);
+	Relation	index = index_open(EnumTypIdSortOrderIndexId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	ScanKeyInit(&key, Anum_pg_enum_enumtypid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(type));
+	scan = systable_beginscan_ordered(catalog, index, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "",
+						 quote_literal_cstr(NameStr(((Form_pg_enum) GETSTRUCT(tuple))->enumlabel)));
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	table_close(catalog, AccessShareLock);
+	return buf.data;
+}
+
+/* CHECK constraints of a domain. */
+static void
+append_domain_checks(StringInfo buf, Oid type)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_constraint_contypid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(type));
+	scan = systable_beginscan(catalog, ConstraintTypidIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+		Datum		definition;
+
+		if (con->contype != CONSTRAINT_CHECK)
+			continue;
+		definition = OidFunctionCall1(F_PG_GET_CONSTRAINTDEF_OID, ObjectIdGetDatum(con->oid));
+		appendStringInfo(buf, " CONSTRAINT %s %s",
+						 quote_identifier(NameStr(con->conname)), TextDatumGetCString(definition));
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
+/* Domains' CHECKs depend on functions through their own pg_constraint entries. */
+static void
+walk_constraints_of(Walk *walk, AttrNumber column, Oid index_id, Oid objid, bool only_checks)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *oids = NIL;
+	ListCell   *lc;
+
+	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(objid));
+	scan = systable_beginscan(catalog, index_id, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		if (con->contype == CONSTRAINT_CHECK || !only_checks)
+			oids = lappend_oid(oids, con->oid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	foreach(lc, oids)
+		walk_dependencies(walk, ConstraintRelationId, lfirst_oid(lc));
+}
+
+static void
+create_type(Walk *walk, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(oid));
+	Form_pg_type form;
+	StringInfoData buf;
+	char	   *name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", oid);
+	form = (Form_pg_type) GETSTRUCT(tuple);
+
+	/* an array comes with its element, a multirange with its range */
+	if (OidIsValid(form->typelem) && form->typcategory == TYPCATEGORY_ARRAY)
+	{
+		walk_object(walk, TypeRelationId, form->typelem);
+		ReleaseSysCache(tuple);
+		return;
+	}
+	if (form->typtype == TYPTYPE_MULTIRANGE)
+	{
+		walk_object(walk, TypeRelationId, get_multirange_range(oid));
+		ReleaseSysCache(tuple);
+		return;
+	}
+
+	walk_object(walk, NamespaceRelationId, form->typnamespace);
+	name = quote_qualified_identifier(namespace_name(form->typnamespace),
+									  NameStr(form->typname));
+	initStringInfo(&buf);
+	switch (form->typtype)
+	{
+		case TYPTYPE_ENUM:
+			{
+				char	   *labels = enum_labels(oid);
+
+				add_command(walk, psprintf("pg_catalog.to_regtype(%s)", quote_literal_cstr(name)),
+							psprintf("CREATE TYPE %s AS ENUM (%s)", name, labels));
+				appendStringInfo(&walk->script,
+								 "IF (SELECT pg_catalog.array_agg(e.enumlabel::pg_catalog.text ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid OPERATOR(pg_catalog.=) pg_catalog.to_regtype(%s)) OPERATOR(pg_catalog.<>) ARRAY[%s]::pg_catalog.text[] THEN "
+								 "RAISE EXCEPTION 'type %% exists with other labels', %s USING ERRCODE = 'duplicate_object'; END IF;\n",
+								 quote_literal_cstr(name), labels[0] ? labels : "NULL",
+								 quote_literal_cstr(name));
+				break;
+			}
+		case TYPTYPE_DOMAIN:
+			walk_object(walk, TypeRelationId, form->typbasetype);
+			if (OidIsValid(form->typcollation))
+				walk_object(walk, CollationRelationId, form->typcollation);
+			walk_constraints_of(walk, Anum_pg_constraint_contypid, ConstraintTypidIndexId,
+								oid, true);
+			appendStringInfo(&buf, "CREATE DOMAIN %s AS %s", name,
+							 type_sql(form->typbasetype, form->typtypmod));
+			if (OidIsValid(form->typcollation) &&
+				form->typcollation != get_typcollation(form->typbasetype))
+				appendStringInfo(&buf, " COLLATE %s", collation_name(form->typcollation));
+			if (form->typnotnull)
+				appendStringInfoString(&buf, " NOT NULL");
+			append_domain_checks(&buf, oid);
+			add_command(walk, psprintf("pg_catalog.to_regtype(%s)", quote_literal_cstr(name)),
+						buf.data);
+			break;
+		case TYPTYPE_COMPOSITE:
+			{
+				TupleDesc	desc = lookup_rowtype_tupdesc_copy(oid, -1);
+				bool		is_first = true;
+				int			i;
+
+				appendStringInfo(&buf, "CREATE TYPE %s AS (", name);
+				for (i = 0; i < desc->natts; i++)
+				{
+					Form_pg_attribute att = TupleDescAttr(desc, i);
+
+					if (att->attisdropped)
+						continue;
+					walk_object(walk, TypeRelationId, att->atttypid);
+					appendStringInfo(&buf, "%s%s %s", is_first ? "" : ", ",
+									 quote_identifier(NameStr(att->attname)),
+									 type_sql(att->atttypid, att->atttypmod));
+					if (OidIsValid(att->attcollation) &&
+						att->attcollation != get_typcollation(att->atttypid))
+					{
+						walk_object(walk, CollationRelationId, att->attcollation);
+						appendStringInfo(&buf, " COLLATE %s", collation_name(att->attcollation));
+					}
+					is_first = false;
+				}
+				appendStringInfoChar(&buf, ')');
+				add_command(walk, psprintf("pg_catalog.to_regtype(%s)", quote_literal_cstr(name)),
+							buf.data);
+				break;
+			}
+		case TYPTYPE_RANGE:
+			{
+				Oid			subtype = get_range_subtype(oid);
+				Oid			collation = get_range_collation(oid);
+
+				walk_object(walk, TypeRelationId, subtype);
+				appendStringInfo(&buf, "CREATE TYPE %s AS RANGE (SUBTYPE = %s", name,
+								 type_sql(subtype, -1));
+				if (OidIsValid(collation) && collation != get_typcollation(subtype))
+				{
+					walk_object(walk, CollationRelationId, collation);
+					appendStringInfo(&buf, ", COLLATION = %s", collation_name(collation));
+				}
+				appendStringInfoChar(&buf, ')');
+				add_command(walk, psprintf("pg_catalog.to_regtype(%s)", quote_literal_cstr(name)),
+							buf.data);
+				break;
+			}
+		default:
+			ReleaseSysCache(tuple);
+			refuse(TypeRelationId, oid, "a base type is made of C functions");
+	}
+	ReleaseSysCache(tuple);
+}
+
+static void
+create_collation(Walk *walk, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(oid));
+	Form_pg_collation form;
+	StringInfoData buf;
+	char	   *name;
+	Datum		datum;
+	bool		isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for collation %u", oid);
+	form = (Form_pg_collation) GETSTRUCT(tuple);
+	walk_object(walk, NamespaceRelationId, form->collnamespace);
+	name = quote_qualified_identifier(namespace_name(form->collnamespace),
+									  NameStr(form->collname));
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE COLLATION %s (PROVIDER = %s, DETERMINISTIC = %s", name,
+					 form->collprovider == COLLPROVIDER_ICU ? "icu" : "libc",
+					 form->collisdeterministic ? "true" : "false");
+	if (form->collprovider == COLLPROVIDER_ICU)
+	{
+		datum = SysCacheGetAttr(COLLOID, tuple, Anum_pg_collation_colliculocale, &isnull);
+		if (!isnull)
+			appendStringInfo(&buf, ", LOCALE = %s",
+							 quote_literal_cstr(TextDatumGetCString(datum)));
+	}
+	else
+	{
+		datum = SysCacheGetAttr(COLLOID, tuple, Anum_pg_collation_collcollate, &isnull);
+		if (!isnull)
+			appendStringInfo(&buf, ", LC_COLLATE = %s",
+							 quote_literal_cstr(TextDatumGetCString(datum)));
+		datum = SysCacheGetAttr(COLLOID, tuple, Anum_pg_collation_collctype, &isnull);
+		if (!isnull)
+			appendStringInfo(&buf, ", LC_CTYPE = %s",
+							 quote_literal_cstr(TextDatumGetCString(datum)));
+	}
+	appendStringInfoChar(&buf, ')');
+	add_command(walk,
+				psprintf("(SELECT c.oid FROM pg_catalog.pg_collation c WHERE c.collname OPERATOR(pg_catalog.=) %s AND c.collnamespace OPERATOR(pg_catalog.=) pg_catalog.to_regnamespace(%s) LIMIT 1)",
+						 quote_literal_cstr(NameStr(form->collname)),
+						 quote_literal_cstr(quote_identifier(namespace_name(form->collnamespace)))),
+				buf.data);
+	ReleaseSysCache(tuple);
+}
+
+static void
+create_function(Walk *walk, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	Form_pg_proc form;
+	StringInfoData signature;
+	int			i;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", oid);
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	if (form->prolang == ClanguageId || form->prolang == INTERNALlanguageId)
+	{
+		ReleaseSysCache(tuple);
+		refuse(ProcedureRelationId, oid, "it is written in C and belongs to no extension");
+	}
+	if (form->prokind == PROKIND_AGGREGATE)
+	{
+		ReleaseSysCache(tuple);
+		refuse(ProcedureRelationId, oid, "it is an aggregate");
+	}
+	walk_object(walk, NamespaceRelationId, form->pronamespace);
+	walk_object(walk, TypeRelationId, form->prorettype);
+	initStringInfo(&signature);
+	appendStringInfo(&signature, "%s(",
+					 quote_qualified_identifier(namespace_name(form->pronamespace),
+												NameStr(form->proname)));
+	for (i = 0; i < form->pronargs; i++)
+	{
+		walk_object(walk, TypeRelationId, form->proargtypes.values[i]);
+		appendStringInfo(&signature, "%s%s", i > 0 ? "," : "",
+						 type_sql(form->proargtypes.values[i], -1));
+	}
+	appendStringInfoChar(&signature, ')');
+	add_command(walk,
+				psprintf("pg_catalog.to_regprocedure(%s)", quote_literal_cstr(signature.data)),
+				TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTIONDEF,
+													 ObjectIdGetDatum(oid))));
+	ReleaseSysCache(tuple);
+}
+
+/* Create one object, what it depends on first; each object once. */
+static void
+walk_object(Walk *walk, Oid classid, Oid objid)
+{
+	ObjectAddress address;
+	Oid			extension;
+
+	if (objid < FirstNormalObjectId || !OidIsValid(objid))
+		return;
+	if (classid == RelationRelationId && objid == walk->home_relid)
+		return;
+	ObjectAddressSet(address, classid, objid);
+	if (object_address_present(&address, walk->seen))
+		return;
+	add_exact_object_address(&address, walk->seen);
+	check_stack_depth();
+
+	if (classid == ExtensionRelationId)
+	{
+		create_extension(walk, objid);
+		return;
+	}
+	extension = getExtensionOfObject(classid, objid);
+	if (OidIsValid(extension))
+	{
+		walk_object(walk, ExtensionRelationId, extension);
+		return;
+	}
+
+	switch (classid)
+	{
+		case NamespaceRelationId:
+			create_schema(walk, objid);
+			break;
+		case TypeRelationId:
+			create_type(walk, objid);
+			break;
+		case CollationRelationId:
+			create_collation(walk, objid);
+			break;
+		case ProcedureRelationId:
+			walk_dependencies(walk, classid, objid);
+			create_function(walk, objid);
+			break;
+		case RelationRelationId:
+			if (get_rel_relkind(objid) == RELKIND_COMPOSITE_TYPE)
+				walk_object(walk, TypeRelationId, get_rel_type_id(objid));
+			else
+				refuse(classid, objid, "an expression of the table depends on it");
+			break;
+		case ConstraintRelationId:
+		case AttrDefaultRelationId:
+			walk_dependencies(walk, classid, objid);
+			break;
+		default:
+			refuse(classid, objid, "such objects are not created there yet");
+	}
+}
+
+static void
+walk_begin(Walk *walk)
+{
+	walk->seen = new_object_addresses();
+	walk->home_relid = InvalidOid;
+	initStringInfo(&walk->script);
+}
+
+/* Send the script to the workers. */
+static void
+walk_send(Walk *walk, List *server_oids, Oid user_oid)
+{
+	ListCell   *lc;
+	char	   *sql;
+
+	if (walk->script.len == 0)
+		return;
+	sql = psprintf("DO LANGUAGE plpgsql %s",
+				   quote_literal_cstr(psprintf("BEGIN\n%sEND", walk->script.data)));
+	foreach(lc, server_oids)
+		CzTxnExec(lfirst_oid(lc), user_oid, sql);
+}
+
+static int
+push_path(void)
+{
+	int			nestlevel = NewGUCNestLevel();
+
+	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return nestlevel;
+}
+
+/*
+ * CzPropagateObjects
+ *		See ddl.h.
+ */
+void
+CzPropagateObjects(Oid relid, List *server_oids, Oid user_oid)
+{
+	Walk		walk;
+	Relation	rel = relation_open(relid, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	List	   *indexes;
+	ListCell   *lc;
+	int			nestlevel = push_path();
+	int			i;
+
+	walk_begin(&walk);
+	walk.home_relid = relid;
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped)
+			continue;
+		walk_object(&walk, TypeRelationId, att->atttypid);
+		walk_object(&walk, CollationRelationId, att->attcollation);
+		if (att->attgenerated)
+			walk_dependencies(&walk, AttrDefaultRelationId,
+							  GetAttrDefaultOid(relid, att->attnum));
+	}
+	walk_constraints_of(&walk, Anum_pg_constraint_conrelid, ConstraintRelidTypidNameIndexId,
+						relid, true);
+	indexes = RelationGetIndexList(rel);
+	foreach(lc, indexes)
+		walk_dependencies(&walk, RelationRelationId, lfirst_oid(lc));
+	relation_close(rel, NoLock);
+	AtEOXact_GUC(true, nestlevel);
+	walk_send(&walk, server_oids, user_oid);
+}
+
+/*
+ * CzPropagateAddresses
+ *		See ddl.h.
+ */
+void
+CzPropagateAddresses(List *addresses, List *server_oids, Oid user_oid)
+{
+	Walk		walk;
+	ListCell   *lc;
+	int			nestlevel = push_path();
+
+	walk_begin(&walk);
+	foreach(lc, addresses)
+	{
+		ObjectAddress *address = lfirst(lc);
+
+		if (address->classId == RelationRelationId)
+			walk_dependencies(&walk, address->classId, address->objectId);
+		else
+			walk_object(&walk, address->classId, address->objectId);
+	}
+	AtEOXact_GUC(true, nestlevel);
+	walk_send(&walk, server_oids, user_oid);
+}
+
+/*
+ * CzEnsureShardSchema
+ *		See ddl.h.
+ */
+void
+CzEnsureShardSchema(List *server_oids, Oid user_oid)
+{
+	ListCell   *lc;
+
+	/* CREATE SCHEMA IF NOT EXISTS would ask for a right that only the first needs */
+	foreach(lc, server_oids)
+		CzTxnExec(lfirst_oid(lc), user_oid,
+				  "DO LANGUAGE plpgsql 'BEGIN IF pg_catalog.to_regnamespace(''" CZ_SHARD_SCHEMA
+				  "'') IS NULL THEN CREATE SCHEMA " CZ_SHARD_SCHEMA "; END IF; END'");
+}

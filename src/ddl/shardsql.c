@@ -1,0 +1,439 @@
+/*-------------------------------------------------------------------------
+ *
+ * shardsql.c
+ *	  The SQL text that makes a shard on a worker look like its table.
+ *
+ * A table's definition is read from the catalogs once (CzTableDefGet) and
+ * printed once per shard.  Every name in it is qualified, so the text does not
+ * depend on the worker's search_path.  Shards carry no defaults and no
+ * identity: those are evaluated on the coordinator, once.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/reloptions.h"
+#include "access/table.h"
+#include "access/toast_compression.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "common/hashfn.h"
+#include "mb/pg_wchar.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+
+#include "cz/ddl.h"
+
+/*
+ * CzQualifiedName
+ *		See ddl.h.
+ */
+char *
+CzQualifiedName(const char *schema, const char *name)
+{
+	return quote_qualified_identifier(schema, name);
+}
+
+/*
+ * CzShardIndexName
+ *		Name of an index on a shard.  One that must be cut gets a hash of the
+ *		whole, so that two indexes of a table never meet.
+ */
+char *
+CzShardIndexName(const char *name, int64 shard_id)
+{
+	char		suffix[48];
+	int			len = strlen(name);
+	int			room;
+
+	snprintf(suffix, sizeof(suffix), "_" INT64_FORMAT, shard_id);
+	if (len + (int) strlen(suffix) > NAMEDATALEN - 1)
+		snprintf(suffix, sizeof(suffix), "_%08x_" INT64_FORMAT,
+				 hash_bytes((const unsigned char *) name, len), shard_id);
+	room = NAMEDATALEN - 1 - (int) strlen(suffix);
+	return psprintf("%.*s%s", pg_mbcliplen(name, len, room), name, suffix);
+}
+
+/*
+ * CzShardSetNames
+ *		See ddl.h.
+ */
+void
+CzShardSetNames(CzShard *shard, const char *name)
+{
+	shard->remote_schema = pstrdup(CZ_SHARD_SCHEMA);
+	shard->remote_name = CzShardName(name, shard->shard_id);
+	shard->remote_qualified = CzQualifiedName(shard->remote_schema, shard->remote_name);
+}
+
+/*
+ * CzRelationOwner
+ *		See ddl.h.
+ */
+Oid
+CzRelationOwner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* Deparse with an empty path, so that all names but pg_catalog's are qualified. */
+static int
+push_deparse_settings(void)
+{
+	int			nestlevel = NewGUCNestLevel();
+
+	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("DateStyle", "ISO", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("IntervalStyle", "postgres", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return nestlevel;
+}
+
+static char *
+collation_sql(Oid collation)
+{
+	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+	Form_pg_collation form;
+	char	   *result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for collation %u", collation);
+	form = (Form_pg_collation) GETSTRUCT(tuple);
+	result = quote_qualified_identifier(get_namespace_name(form->collnamespace),
+										NameStr(form->collname));
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* Text of a stored expression of a relation. */
+static char *
+expression_sql(Relation rel, const char *bin)
+{
+	List	   *context = deparse_context_for(RelationGetRelationName(rel),
+											 RelationGetRelid(rel));
+
+	return deparse_expression((Node *) stringToNode(bin), context, false, false);
+}
+
+static char *
+generated_sql(Relation rel, AttrNumber attno)
+{
+	TupleConstr *constr = RelationGetDescr(rel)->constr;
+	int			i;
+
+	for (i = 0; constr && i < constr->num_defval; i++)
+	{
+		if (constr->defval[i].adnum == attno)
+			return expression_sql(rel, constr->defval[i].adbin);
+	}
+	elog(ERROR, "generated column %d of relation \"%s\" has no expression",
+		 attno, RelationGetRelationName(rel));
+	return NULL;
+}
+
+/*
+ * CzColumnSql
+ *		See ddl.h.
+ */
+char *
+CzColumnSql(Relation rel, AttrNumber attno)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+	StringInfoData buf;
+	int			nestlevel = push_deparse_settings();
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "%s %s", quote_identifier(NameStr(att->attname)),
+					 format_type_extended(att->atttypid, att->atttypmod,
+										  FORMAT_TYPE_TYPEMOD_GIVEN |
+										  FORMAT_TYPE_FORCE_QUALIFY));
+	if (CompressionMethodIsValid(att->attcompression))
+		appendStringInfo(&buf, " COMPRESSION %s",
+						 GetCompressionMethodName(att->attcompression));
+	if (OidIsValid(att->attcollation) &&
+		att->attcollation != get_typcollation(att->atttypid))
+		appendStringInfo(&buf, " COLLATE %s", collation_sql(att->attcollation));
+	if (att->attgenerated == ATTRIBUTE_GENERATED_STORED)
+		appendStringInfo(&buf, " GENERATED ALWAYS AS (%s) STORED",
+						 generated_sql(rel, attno));
+	if (att->attnotnull)
+		appendStringInfoString(&buf, " NOT NULL");
+	AtEOXact_GUC(true, nestlevel);
+	return buf.data;
+}
+
+/* Storage and statistics target of a column, where they aren't the default. */
+static List *
+column_alters(Relation rel, List *alters)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		const char *name = quote_identifier(NameStr(att->attname));
+
+		if (att->attisdropped)
+			continue;
+		if (att->attstattarget >= 0)
+			alters = lappend(alters,
+							 psprintf("ALTER COLUMN %s SET STATISTICS %d", name,
+									  att->attstattarget));
+		if (att->attstorage != get_typstorage(att->atttypid))
+		{
+			const char *storage = NULL;
+
+			switch (att->attstorage)
+			{
+				case TYPSTORAGE_PLAIN:
+					storage = "PLAIN";
+					break;
+				case TYPSTORAGE_EXTERNAL:
+					storage = "EXTERNAL";
+					break;
+				case TYPSTORAGE_EXTENDED:
+					storage = "EXTENDED";
+					break;
+				case TYPSTORAGE_MAIN:
+					storage = "MAIN";
+					break;
+			}
+			if (storage)
+				alters = lappend(alters,
+								 psprintf("ALTER COLUMN %s SET STORAGE %s", name, storage));
+		}
+	}
+	return alters;
+}
+
+/* " WITH (...)" for the storage parameters of a relation, or "". */
+static char *
+reloptions_sql(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Datum		datum;
+	bool		isnull;
+	StringInfoData buf;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	initStringInfo(&buf);
+	datum = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
+	if (!isnull)
+	{
+		List	   *options = untransformRelOptions(datum);
+		ListCell   *lc;
+		const char *separator = " WITH (";
+
+		foreach(lc, options)
+		{
+			DefElem    *def = lfirst_node(DefElem, lc);
+
+			appendStringInfo(&buf, "%s%s = %s", separator, quote_identifier(def->defname),
+							 quote_literal_cstr(defGetString(def)));
+			separator = ", ";
+		}
+		if (options != NIL)
+			appendStringInfoChar(&buf, ')');
+	}
+	ReleaseSysCache(tuple);
+	return buf.data;
+}
+
+/* CHECK constraints of a table, in name order, appended to buf. */
+static void
+checks_sql(StringInfo buf, Relation rel)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationGetRelid(rel)));
+	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+		Datum		definition;
+
+		if (con->contype != CONSTRAINT_CHECK)
+			continue;
+		definition = OidFunctionCall1(F_PG_GET_CONSTRAINTDEF_OID, ObjectIdGetDatum(con->oid));
+		appendStringInfo(buf, ", CONSTRAINT %s %s", quote_identifier(NameStr(con->conname)),
+						 TextDatumGetCString(definition));
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
+/*
+ * CzIndexDefGet
+ *		The definition of an index, to be repeated on every shard.
+ */
+CzIndexDef *
+CzIndexDefGet(Oid index_oid)
+{
+	CzIndexDef *def = palloc0(sizeof(CzIndexDef));
+	Relation	index = index_open(index_oid, AccessShareLock);
+	Oid			constraint_oid = get_index_constraint(index_oid);
+	int			nestlevel = push_deparse_settings();
+	int			i;
+
+	def->name = pstrdup(RelationGetRelationName(index));
+	def->is_unique = index->rd_index->indisunique;
+	if (OidIsValid(constraint_oid))
+	{
+		def->is_constraint = true;
+		def->text = TextDatumGetCString(OidFunctionCall1(F_PG_GET_CONSTRAINTDEF_OID,
+														 ObjectIdGetDatum(constraint_oid)));
+	}
+	else
+	{
+		char	   *full = TextDatumGetCString(OidFunctionCall1(F_PG_GET_INDEXDEF_OID,
+																ObjectIdGetDatum(index_oid)));
+		Oid			relid = index->rd_index->indrelid;
+		char	   *prefix;
+
+		/* what ruleutils.c prints first; the rest is the same on a shard */
+		prefix = psprintf("CREATE %sINDEX %s ON %s%s ",
+						  index->rd_index->indisunique ? "UNIQUE " : "",
+						  quote_identifier(RelationGetRelationName(index)),
+						  index->rd_rel->relkind == RELKIND_PARTITIONED_INDEX ? "ONLY " : "",
+						  quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+													 get_rel_name(relid)));
+		if (strncmp(full, prefix, strlen(prefix)) != 0)
+			elog(ERROR, "definition of index \"%s\" does not begin as expected",
+				 RelationGetRelationName(index));
+		def->text = full + strlen(prefix);
+	}
+
+	for (i = 0; i < RelationGetDescr(index)->natts; i++)
+	{
+		int			target = TupleDescAttr(RelationGetDescr(index), i)->attstattarget;
+
+		if (target >= 0)
+			def->alters = lappend(def->alters,
+								  psprintf("ALTER COLUMN %d SET STATISTICS %d", i + 1, target));
+	}
+	AtEOXact_GUC(true, nestlevel);
+	index_close(index, AccessShareLock);
+	return def;
+}
+
+/*
+ * CzTableDefGet
+ *		See ddl.h.
+ */
+CzTableDef *
+CzTableDefGet(Relation rel)
+{
+	CzTableDef *def = palloc0(sizeof(CzTableDef));
+	TupleDesc	desc = RelationGetDescr(rel);
+	StringInfoData buf;
+	int			nestlevel = push_deparse_settings();
+	List	   *indexes;
+	ListCell   *lc;
+	int			i;
+
+	initStringInfo(&buf);
+	for (i = 0; i < desc->natts; i++)
+	{
+		if (TupleDescAttr(desc, i)->attisdropped)
+			continue;
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", CzColumnSql(rel, i + 1));
+	}
+	checks_sql(&buf, rel);
+	def->columns = buf.data;
+	def->with = reloptions_sql(RelationGetRelid(rel));
+	def->alters = column_alters(rel, NIL);
+
+	indexes = RelationGetIndexList(rel);
+	foreach(lc, indexes)
+		def->indexes = lappend(def->indexes, CzIndexDefGet(lfirst_oid(lc)));
+	AtEOXact_GUC(true, nestlevel);
+	return def;
+}
+
+/*
+ * CzShardCreateSql
+ *		See ddl.h.
+ */
+void
+CzShardCreateSql(StringInfo sql, const CzTableDef *def, const CzShard *shard,
+				 const char *check)
+{
+	ListCell   *lc;
+
+	appendStringInfo(sql, "CREATE TABLE %s (%s%s%s)%s;\n", shard->remote_qualified,
+					 def->columns, check && def->columns[0] ? ", " : "", check ? check : "",
+					 def->with);
+	foreach(lc, def->alters)
+		appendStringInfo(sql, "ALTER TABLE %s %s;\n", shard->remote_qualified,
+						 (char *) lfirst(lc));
+}
+
+/*
+ * CzShardIndexSql
+ *		SQL that creates one index or constraint on one shard.
+ */
+void
+CzShardIndexSql(StringInfo sql, const CzIndexDef *index, const CzShard *shard)
+{
+	char	   *name = CzShardIndexName(index->name, shard->shard_id);
+	ListCell   *lc;
+
+	if (index->is_constraint)
+		appendStringInfo(sql, "ALTER TABLE %s ADD CONSTRAINT %s %s;\n",
+						 shard->remote_qualified, quote_identifier(name), index->text);
+	else
+		appendStringInfo(sql, "CREATE %sINDEX %s ON %s %s;\n",
+						 index->is_unique ? "UNIQUE " : "", quote_identifier(name),
+						 shard->remote_qualified, index->text);
+	foreach(lc, index->alters)
+		appendStringInfo(sql, "ALTER INDEX %s %s;\n",
+						 CzQualifiedName(shard->remote_schema, name), (char *) lfirst(lc));
+}
+
+/*
+ * CzShardIndexesSql
+ *		SQL that creates all indexes of one shard.
+ */
+void
+CzShardIndexesSql(StringInfo sql, const CzTableDef *def, const CzShard *shard)
+{
+	ListCell   *lc;
+
+	foreach(lc, def->indexes)
+		CzShardIndexSql(sql, (CzIndexDef *) lfirst(lc), shard);
+}
