@@ -39,4 +39,39 @@
 	CreateWaitEventSet(CurrentMemoryContext, (nevents))
 #endif
 
+/* 17: fdw_restrictinfo; 18: disabled_nodes */
+#if CZ_PG_GE(18)
+#define CreateForeignScanPath_compat(root, rel, rows, startup_cost, total_cost, outer) \
+	create_foreignscan_path((root), (rel), NULL, (rows), 0, (startup_cost), \
+							(total_cost), NIL, (outer), NULL, NIL, NIL)
+#elif CZ_PG_GE(17)
+#define CreateForeignScanPath_compat(root, rel, rows, startup_cost, total_cost, outer) \
+	create_foreignscan_path((root), (rel), NULL, (rows), (startup_cost), \
+							(total_cost), NIL, (outer), NULL, NIL, NIL)
+#else
+#define CreateForeignScanPath_compat(root, rel, rows, startup_cost, total_cost, outer) \
+	create_foreignscan_path((root), (rel), NULL, (rows), (startup_cost), \
+							(total_cost), NIL, (outer), NULL, NIL)
+#endif
+
+/* 16: checkAsUser moved from the range table to RTEPermissionInfo */
+#if CZ_PG_GE(16)
+#define ResultRelUser_compat(rri, estate) \
+	ExecGetResultRelCheckAsUser((rri), (estate))
+#else
+#define ResultRelRte_compat(rri, estate) \
+	exec_rt_fetch(((rri)->ri_RootResultRelInfo ? \
+				   (rri)->ri_RootResultRelInfo : (rri))->ri_RangeTableIndex, (estate))
+#define ResultRelUser_compat(rri, estate) \
+	(OidIsValid(ResultRelRte_compat(rri, estate)->checkAsUser) ? \
+	 ResultRelRte_compat(rri, estate)->checkAsUser : GetUserId())
+#endif
+
+/* 17: LockHeldByMe takes whether a stronger mode will do */
+#if CZ_PG_GE(17)
+#define LockHeldByMe_compat(tag, mode) LockHeldByMe((tag), (mode), false)
+#else
+#define LockHeldByMe_compat(tag, mode) LockHeldByMe((tag), (mode))
+#endif
+
 #endif							/* CZ_COMPAT_H */

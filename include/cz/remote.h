@@ -135,6 +135,11 @@ extern struct pg_result *CzConnExec(CzConn *conn, const char *sql);
 extern struct pg_result *CzConnExecParams(CzConn *conn, const char *sql, int nparams,
 										  const char *const *values);
 
+/* The same by a statement prepared on the connection (at the first call with this
+ * text); parameters take the types that the worker infers. */
+extern struct pg_result *CzConnExecPrepared(CzConn *conn, const char *sql, int nparams,
+											const char *const *values);
+
 /* The same without ereport: NULL or an error result on failure; timeout_ms -1 none.
  * Callable in abort processing; does not process interrupts. */
 extern struct pg_result *CzConnExecQuiet(CzConn *conn, const char *sql, int timeout_ms);

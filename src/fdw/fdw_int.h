@@ -11,8 +11,14 @@
 #ifndef CZ_FDW_INT_H
 #define CZ_FDW_INT_H
 
+#include "cz/metadata.h"
+#include "cz/remote.h"
 #include "foreign/fdwapi.h"
 #include "foreign/foreign.h"
+#include "nodes/execnodes.h"
+#include "utils/rel.h"
+
+struct pg_result;
 
 /* in options.c */
 
@@ -23,5 +29,85 @@ extern const char *CzFdwOption(List *options, const char *name);
 extern bool CzFdwBoolOption(ForeignTable *table, const char *name, bool default_value);
 extern int	CzFdwIntOption(ForeignTable *table, const char *name, int default_value);
 extern double CzFdwRealOption(ForeignTable *table, const char *name, double default_value);
+
+/* Each fills in its file's callbacks. */
+extern void CzFdwAnalyzeRoutine(FdwRoutine *routine);
+extern void CzFdwImportRoutine(FdwRoutine *routine);
+extern void CzFdwModifyRoutine(FdwRoutine *routine);
+extern void CzFdwScanRoutine(FdwRoutine *routine);
+extern void CzFdwTruncateRoutine(FdwRoutine *routine);
+
+/* in deparse.c */
+
+/* What one remote INSERT, UPDATE or DELETE is made of. */
+typedef struct CzFdwStatement
+{
+	char	   *head;			/* INSERT: up to and including VALUES; else the
+								 * whole statement */
+	char	   *tail;			/* INSERT: what follows the rows; else empty */
+	List	   *attnos;			/* int list: columns that are sent, in order; of
+								 * an UPDATE or DELETE $1 is the ctid */
+	List	   *returned_attnos;	/* int list: columns of RETURNING, in order */
+} CzFdwStatement;
+
+extern CzFdwStatement *CzFdwInsertStatement(Relation rel, bool do_nothing,
+											Bitmapset *returned);
+extern CzFdwStatement *CzFdwUpdateStatement(Relation rel, List *attnos,
+											Bitmapset *returned);
+extern CzFdwStatement *CzFdwDeleteStatement(Relation rel, Bitmapset *returned);
+
+/* The text of an INSERT of nrows rows, with parameters by row. */
+extern char *CzFdwInsertText(const CzFdwStatement *statement, int nrows);
+
+/* The one shard of a foreign table and its column names; 55000 if there is no
+ * active server.  Borrowed as CzTableGet's result is. */
+extern const CzTable *CzFdwTable(Relation rel);
+
+/* in remote_rows.c */
+
+/* Values as text that a worker reads the same, whatever this session's settings
+ * are: between these two calls.  needs_search_path: reg* types are among them. */
+extern int	CzFdwOpenTransmission(bool needs_search_path);
+extern void CzFdwCloseTransmission(int nest_level);
+
+/* True if the text of a type's values depends on search_path. */
+extern bool CzFdwTypeNeedsSearchPath(Oid type_oid);
+
+/*
+ * CzFdwReadConn
+ *		A connection for reading outside of a plan: the transaction's if it must
+ *		be that one, else a cached one.  CzFdwReadConnRelease gives it back, also
+ *		after an error.
+ */
+extern CzConn *CzFdwReadConn(Oid server_oid, Oid user_oid);
+extern void CzFdwReadConnRelease(CzConn *conn);
+
+/* Kind of the remote relation, for what can be done with it. */
+typedef struct CzFdwRemoteKind
+{
+	char		relkind;		/* pg_class.relkind on the worker */
+	bool		has_children;	/* partitions or inheritance: ctid is not unique */
+	bool		takes_copy;		/* COPY FROM does what INSERT does */
+} CzFdwRemoteKind;
+
+extern CzFdwRemoteKind CzFdwRemoteKindGet(CzConn *conn, const char *qualified_name);
+
+/* Turns rows of a PGresult into tuples of a relation. */
+typedef struct CzFdwRowReader CzFdwRowReader;
+
+extern CzFdwRowReader *CzFdwRowReaderCreate(Relation rel, List *attnos);
+
+/* Row number row, in CurrentMemoryContext; columns not in attnos are NULL. */
+extern HeapTuple CzFdwRowReaderGet(CzFdwRowReader *reader, struct pg_result *res, int row);
+
+/* in route.c */
+
+typedef struct CzFdwRoute CzFdwRoute;
+
+extern void CzFdwRouteInit(void);
+extern CzFdwRoute *CzFdwRouteBegin(EState *estate, ResultRelInfo *rri, Oid user_oid,
+								   bool is_copy);
+extern void CzFdwRoutePut(CzFdwRoute *route, ResultRelInfo *rri, TupleTableSlot *slot);
+extern void CzFdwRouteEnd(CzFdwRoute *route);
 
 #endif							/* CZ_FDW_INT_H */

@@ -26,6 +26,7 @@ void
 CzFdwInit(void)
 {
 	is_preloaded = true;
+	CzFdwRouteInit();
 }
 
 /*
@@ -55,6 +56,12 @@ Datum
 cz_fdw_handler(PG_FUNCTION_ARGS)
 {
 	FdwRoutine *routine = makeNode(FdwRoutine);
+
+	CzFdwScanRoutine(routine);
+	CzFdwModifyRoutine(routine);
+	CzFdwTruncateRoutine(routine);
+	CzFdwAnalyzeRoutine(routine);
+	CzFdwImportRoutine(routine);
 
 	PG_RETURN_POINTER(routine);
 }

@@ -271,6 +271,31 @@ CzConnExecParams(CzConn *conn, const char *sql, int nparams, const char *const *
 }
 
 /*
+ * CzConnExecPrepared
+ *		See remote.h.
+ */
+struct pg_result *
+CzConnExecPrepared(CzConn *conn, const char *sql, int nparams, const char *const *values)
+{
+	const char *name;
+
+	make_ready(conn);
+	CzConnLogCommand(conn, sql);
+	name = CzConnPrepared(conn, sql);
+	if (name == NULL)
+	{
+		name = CzConnNewStatementName(conn);
+		if (!PQsendPrepare(conn->pg, name, sql, 0, NULL))
+			report_send_failure(conn, sql);
+		PQclear(get_last_result(conn, sql));
+		CzConnRememberPrepared(conn, sql, name);
+	}
+	if (!PQsendQueryPrepared(conn->pg, name, nparams, values, NULL, NULL, 0))
+		report_send_failure(conn, sql);
+	return get_last_result(conn, sql);
+}
+
+/*
  * Wait without interrupts until libpq has a result or end; false at the deadline
  * or when the connection is lost.
  */
