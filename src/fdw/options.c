@@ -371,12 +371,27 @@ check_weight(const char *name, const char *value)
 		refuse_value(name, value, _("The value must be a number greater than zero."));
 }
 
+/* parse_int() would round "1.5" and take units. */
+static bool
+parse_integer(const char *value, int *number)
+{
+	char	   *end;
+	long		parsed;
+
+	errno = 0;
+	parsed = strtol(value, &end, 10);
+	if (errno != 0 || end == value || *end != '\0' || parsed < INT_MIN || parsed > INT_MAX)
+		return false;
+	*number = (int) parsed;
+	return true;
+}
+
 static void
 check_count(const char *name, const char *value)
 {
 	int			number;
 
-	if (!parse_int(value, &number, 0, NULL) || number <= 0)
+	if (!parse_integer(value, &number) || number <= 0)
 		refuse_value(name, value, _("The value must be an integer greater than zero."));
 }
 
@@ -386,7 +401,7 @@ check_integer(const char *name, const char *value)
 {
 	int			number;
 
-	if (value[0] != '\0' && !parse_int(value, &number, 0, NULL))
+	if (value[0] != '\0' && !parse_integer(value, &number))
 		refuse_value(name, value, _("The value must be an integer."));
 }
 
@@ -554,7 +569,7 @@ CzFdwIntOption(ForeignTable *table, const char *name, int default_value)
 	const char *value = table_or_server_option(table, name);
 	int			number;
 
-	if (value == NULL || !parse_int(value, &number, 0, NULL))
+	if (value == NULL || !parse_integer(value, &number))
 		return default_value;
 	return number;
 }
