@@ -1,0 +1,93 @@
+-- UPDATE and DELETE that one shard or every shard can do by itself, and what is refused.
+CREATE TABLE t (k int, id int, v text, n numeric NOT NULL DEFAULT 0 CHECK (n >= 0), f float8, PRIMARY KEY (k, id));
+SELECT create_distributed_table('t', 'k');
+CREATE TABLE u (k int, w text);
+SELECT create_distributed_table('u', 'k', colocate_with => 't');
+CREATE TABLE o (id int, w text);
+SELECT create_distributed_table('o', 'id', shard_count => 4);
+CREATE TABLE r (id int PRIMARY KEY, label text);
+SELECT create_reference_table('r');
+CREATE TABLE l (id int);
+INSERT INTO t SELECT i % 10, i, 'v' || i, i, CASE WHEN i % 3 = 0 THEN NULL ELSE i / 7.0 END FROM generate_series(1, 100) i;
+INSERT INTO u SELECT i, 'w' || i FROM generate_series(1, 8) i;
+INSERT INTO o SELECT i, 'o' || i FROM generate_series(1, 20) i;
+INSERT INTO r VALUES (1, 'one'), (2, 'two'), (3, 'three');
+INSERT INTO l VALUES (1), (2);
+UPDATE t SET v = 'changed' WHERE k = 3 AND id = 3;
+UPDATE t SET v = v || '+', n = n + 1 WHERE k = 3;
+UPDATE t SET n = n * 2 WHERE k = 4 RETURNING id, n;
+UPDATE t SET n = n + 1;
+UPDATE t SET v = upper(v) WHERE id % 7 = 0;
+UPDATE t SET f = NULL, v = DEFAULT WHERE k IN (5, 6) AND id < 30;
+UPDATE t SET n = 1 WHERE k = 999;
+UPDATE t SET n = 1 WHERE false;
+UPDATE t SET (v, n) = ('row', 5) WHERE k = 1 AND id < 30;
+UPDATE t SET (n, v) = (SELECT 6, 'sub') WHERE k = 1 AND id = 41;
+UPDATE t SET v = CASE WHEN n > 50 THEN 'big' ELSE v END WHERE k = 2;
+UPDATE t SET n = n + 1 WHERE id > 90 RETURNING k, id, v, n;
+SELECT * FROM t ORDER BY id;
+UPDATE t SET v = u.w FROM u WHERE u.k = t.k AND t.id < 20;
+UPDATE t SET v = t.v || u.w FROM u WHERE u.k = t.k AND t.k = 7;
+UPDATE t SET v = r.label FROM r WHERE r.id = t.id;
+UPDATE t SET v = x.label FROM (SELECT id, label FROM r WHERE id < 3) x WHERE x.id = t.id;
+UPDATE t SET n = 0 WHERE EXISTS (SELECT 1 FROM u WHERE u.k = t.k AND u.w = 'w8');
+UPDATE t SET n = (SELECT count(*) FROM u WHERE u.k = t.k) WHERE id > 80;
+UPDATE t AS x SET v = 'alias' WHERE x.k = 9 AND x.id = 9;
+SELECT * FROM t ORDER BY id;
+DELETE FROM t WHERE k = 3 AND id = 13;
+DELETE FROM t WHERE k = 4 AND id > 60 RETURNING *;
+DELETE FROM t WHERE v LIKE '%7%';
+DELETE FROM t USING u WHERE u.k = t.k AND u.w = 'w1';
+DELETE FROM t USING r WHERE r.id = t.id;
+DELETE FROM t WHERE k IN (SELECT k FROM u WHERE w = 'w2');
+DELETE FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.k = t.k);
+SELECT count(*), sum(n), count(v), sum(id) FROM t;
+SELECT * FROM t ORDER BY id;
+-- error
+UPDATE t SET n = -1 WHERE k = 5;
+-- error
+UPDATE t SET n = -1;
+-- error
+UPDATE t SET n = NULL WHERE k = 5;
+-- error
+UPDATE t SET id = 5 WHERE k = 5;
+-- error
+UPDATE t SET n = 1 / (k - 5);
+SELECT count(*), sum(n), count(v), sum(id) FROM t;
+WITH c AS (UPDATE t SET n = n + 1 WHERE k = 5 RETURNING id) SELECT count(*) FROM c;
+UPDATE t SET k = k WHERE id = 5;
+UPDATE t SET v = now()::date::text = current_date::text WHERE k = 5;
+BEGIN;
+-- differs: assigns the distribution column
+UPDATE t SET k = k + 1 WHERE id = 5;
+ROLLBACK;
+BEGIN;
+-- differs: volatile function in a pushed write
+UPDATE t SET f = random() * 0;
+ROLLBACK;
+BEGIN;
+-- differs: the source is distributed on another column
+UPDATE t SET v = o.w FROM o WHERE o.id = t.id;
+ROLLBACK;
+BEGIN;
+-- differs: the source is a local table
+DELETE FROM t USING l WHERE l.id = t.id;
+ROLLBACK;
+BEGIN;
+-- differs: ON CONFLICT comes with the issue on writes
+INSERT INTO t VALUES (5, 5, 'conflict') ON CONFLICT (k, id) DO UPDATE SET v = excluded.v;
+ROLLBACK;
+BEGIN;
+-- differs: MERGE comes with the issue on writes
+MERGE INTO t USING u ON u.k = t.k WHEN MATCHED THEN UPDATE SET v = u.w;
+ROLLBACK;
+SELECT * FROM t ORDER BY id;
+UPDATE r SET label = label || '!' WHERE id = 1;
+UPDATE r SET label = x.c::text FROM (SELECT count(*) c FROM t) x;
+DELETE FROM r WHERE id = 3;
+SELECT r.label, count(*) FROM t, r GROUP BY 1;
+UPDATE l SET id = id + 1 WHERE id IN (SELECT k FROM t);
+DELETE FROM l WHERE id > (SELECT min(k) FROM t);
+SELECT * FROM l ORDER BY 1;
+DELETE FROM t;
+SELECT count(*) FROM t;
