@@ -13,6 +13,7 @@
 
 #include "cz/metadata.h"
 #include "cz/remote.h"
+#include "cz/writer.h"
 #include "foreign/fdwapi.h"
 #include "foreign/foreign.h"
 #include "nodes/execnodes.h"
@@ -107,7 +108,9 @@ typedef struct CzFdwRoute CzFdwRoute;
 extern void CzFdwRouteInit(void);
 extern CzFdwRoute *CzFdwRouteBegin(EState *estate, ResultRelInfo *rri, Oid user_oid,
 								   bool is_copy);
-extern void CzFdwRoutePut(CzFdwRoute *route, ResultRelInfo *rri, TupleTableSlot *slot);
+extern CzWriter *CzFdwRouteWriter(CzFdwRoute *route, Relation rel);
+extern void CzFdwRoutePut(CzFdwRoute *route, CzWriter *writer, const CzShard *shard,
+						  TupleTableSlot *slot);
 extern void CzFdwRouteEnd(CzFdwRoute *route);
 
 #endif							/* CZ_FDW_INT_H */

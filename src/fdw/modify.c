@@ -72,6 +72,8 @@ typedef struct CzFdwModifyState
 {
 	Oid			user_oid;		/* on whose behalf */
 	CzFdwRoute *route;			/* the rows go this way; NULL: by statements */
+	CzWriter   *writer;			/* of the route; NULL: no row yet */
+	const CzShard *shard;		/* where to; valid with writer */
 
 	/* The rest is for statements only. */
 	Relation	rel;
@@ -542,7 +544,12 @@ czExecForeignInsert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 	check_policies(estate, rri, WCO_RLS_INSERT_CHECK, slot);
 	if (state->route != NULL)
 	{
-		CzFdwRoutePut(state->route, rri, slot);
+		if (state->writer == NULL)
+		{
+			state->writer = CzFdwRouteWriter(state->route, rri->ri_RelationDesc);
+			state->shard = &CzFdwTable(rri->ri_RelationDesc)->shards[0];
+		}
+		CzFdwRoutePut(state->route, state->writer, state->shard, slot);
 		return slot;
 	}
 	return run_statement(state, &slot, planSlot, 1) > 0 ? slot : NULL;

@@ -34,6 +34,7 @@
 #include "lib/ilist.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapshot.h"
 
 #include "cz/fdw.h"
 #include "cz/metadata.h"
@@ -167,24 +168,32 @@ writer_for(CzFdwRoute *route, Relation rel, const CzTable *table)
 }
 
 /*
+ * CzFdwRouteWriter
+ *		The writer for rows of a partition; valid until the route's end.
+ */
+CzWriter *
+CzFdwRouteWriter(CzFdwRoute *route, Relation rel)
+{
+	return writer_for(route, rel, CzFdwTable(rel));
+}
+
+/*
  * CzFdwRoutePut
- *		Add one row for a partition.
+ *		Add one row.
  *
  * COPY's error context tells the line that is being read, which is not the
  * one that a worker complains of when a full buffer is sent; the writer says
  * "row N" itself.
  */
 void
-CzFdwRoutePut(CzFdwRoute *route, ResultRelInfo *rri, TupleTableSlot *slot)
+CzFdwRoutePut(CzFdwRoute *route, CzWriter *writer, const CzShard *shard,
+			  TupleTableSlot *slot)
 {
-	const CzTable *table = CzFdwTable(rri->ri_RelationDesc);
-	CzWriter   *writer = writer_for(route, rri->ri_RelationDesc, table);
 	ErrorContextCallback *saved = error_context_stack;
 
 	if (route->is_copy && saved != NULL)
 		error_context_stack = saved->previous;
-	route->row_number++;
-	CzWriterPut(writer, &table->shards[0], slot, route->row_number);
+	CzWriterPut(writer, shard, slot, ++route->row_number);
 	error_context_stack = saved;
 }
 
@@ -206,8 +215,10 @@ CzFdwRouteEnd(CzFdwRoute *route)
 	route->writers = NIL;
 }
 
+/* Send what a query with this snapshot is to see; a stable function's query, for
+ * one, looks at the table as it was before the statement. */
 static void
-flush_open_routes(void)
+flush_open_routes(Snapshot snapshot)
 {
 	dlist_iter	iter;
 
@@ -221,6 +232,8 @@ flush_open_routes(void)
 			CzFdwRoute *route = dlist_container(CzFdwRoute, node, iter.cur);
 			ListCell   *lc;
 
+			if (snapshot != NULL && snapshot->curcid <= route->estate->es_output_cid)
+				continue;
 			foreach(lc, route->writers)
 				CzWriterFlush(((CzRouteWriter *) lfirst(lc))->writer);
 		}
@@ -257,7 +270,7 @@ route_ExecutorStart(QueryDesc *queryDesc, int eflags)
 {
 	if (!dlist_is_empty(&open_routes) && !(eflags & EXEC_FLAG_EXPLAIN_ONLY) &&
 		may_read_shards(queryDesc->plannedstmt))
-		flush_open_routes();
+		flush_open_routes(queryDesc->snapshot);
 
 	if (prev_ExecutorStart_hook)
 		prev_ExecutorStart_hook(queryDesc, eflags);
