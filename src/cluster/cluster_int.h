@@ -18,6 +18,15 @@
 extern void CzNodeSetOption(Oid server_oid, const char *name, const char *value);
 
 /*
+ * CzNodeAdd
+ *		Create a server for a worker with a mapping for PUBLIC, and check it;
+ *		false if there is one at that address already.
+ *
+ * Errors: 42501 not a superuser; as CzNodeCheck.
+ */
+extern bool CzNodeAdd(const char *host, int port, int *node_id);
+
+/*
  * The worker that the arguments nodename and nodeport (0 and 1) of an SQL
  * function name, locked against others that change it.
  * Errors: 42704 no such worker, 42501 not the server's owner, 22004, 22023.

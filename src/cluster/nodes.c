@@ -142,6 +142,34 @@ create_server(const char *host, int port, int *node_id)
 }
 
 /*
+ * CzNodeAdd
+ *		See cluster_int.h.
+ */
+bool
+CzNodeAdd(const char *host, int port, int *node_id)
+{
+	CzNode	   *node;
+
+	if (!superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be superuser to add a node"),
+				 errhint("Use CREATE SERVER and CREATE USER MAPPING.")));
+
+	/* two sessions that add the same node make one */
+	LockDatabaseObject(ForeignDataWrapperRelationId, CzFdwOid(), 0,
+					   ShareUpdateExclusiveLock);
+	node = CzNodeFind(host, port);
+	if (node != NULL)
+	{
+		*node_id = node->node_id;
+		return false;
+	}
+	CzNodeCheck(create_server(host, port, node_id));
+	return true;
+}
+
+/*
  * citus_add_node
  *		Make a worker of a database server; its database has the name of ours.
  *		One that is there already is left alone, as Citus does.
@@ -152,8 +180,6 @@ citus_add_node(PG_FUNCTION_ARGS)
 	char	   *host;
 	int			port;
 	int			node_id;
-	CzNode	   *node;
-	Oid			server_oid;
 
 	get_address(fcinfo, &host, &port);
 	if (!PG_ARGISNULL(2) && PG_GETARG_INT32(2) == 0)
@@ -175,26 +201,10 @@ citus_add_node(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("node cluster \"%s\" is not supported",
 						NameStr(*PG_GETARG_NAME(4)))));
-	if (!superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be superuser to add a node"),
-				 errhint("Use CREATE SERVER and CREATE USER MAPPING.")));
-
-	/* two sessions that add the same node make one */
-	LockDatabaseObject(ForeignDataWrapperRelationId, CzFdwOid(), 0,
-					   ShareUpdateExclusiveLock);
-	node = CzNodeFind(host, port);
-	if (node != NULL)
-	{
+	if (!CzNodeAdd(host, port, &node_id))
 		ereport(NOTICE,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("node at \"%s:%d\" already exists as server \"%s\", skipping",
-						host, port, node->name)));
-		PG_RETURN_INT32(node->node_id);
-	}
-	server_oid = create_server(host, port, &node_id);
-	CzNodeCheck(server_oid);
+				 errmsg("node at \"%s:%d\" already exists, skipping", host, port)));
 	PG_RETURN_INT32(node_id);
 }
 
