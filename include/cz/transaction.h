@@ -5,7 +5,8 @@
  *	  and user, its savepoints, plain or two-phase commit, recovery.
  *
  * The rule: what was written through a connection is read through it, so a
- * transaction has at most one connection of state TXN per worker and user.
+ * transaction has at most one connection of state TXN per worker and user
+ * mapping.
  *
  * Source: own work.
  *
@@ -16,6 +17,7 @@
 
 #include "cz/metadata.h"
 #include "cz/remote.h"
+#include "lib/stringinfo.h"
 
 extern void CzTransactionInit(void);
 
@@ -31,6 +33,18 @@ extern void CzTransactionInit(void);
  */
 extern CzConn *CzTxnConn(Oid server_oid, Oid user_oid, bool for_write);
 
+/*
+ * CzTxnConnPrefix
+ *		CzTxnConn without its own round trip: what has to be sent first (BEGIN,
+ *		SAVEPOINT; ends in ';' when not empty) is appended to prefix, and the
+ *		caller sends it in the same simple query before its command, then calls
+ *		CzTxnPrefixDone when the worker has answered.  Does not run the
+ *		registered flushes.
+ */
+extern CzConn *CzTxnConnPrefix(Oid server_oid, Oid user_oid, bool for_write,
+							   StringInfo prefix);
+extern void CzTxnPrefixDone(CzConn *conn);
+
 /* The same if the transaction has one already, else NULL.  Savepoints in step. */
 extern CzConn *CzTxnConnIfAny(Oid server_oid, Oid user_oid);
 
@@ -39,6 +53,9 @@ extern CzConn *CzTxnConnIfAny(Oid server_oid, Oid user_oid);
  *		What a read must use: the transaction's connection if it has one for
  *		this worker, or if the isolation level is REPEATABLE READ or higher;
  *		NULL if the read may use any connection of the cache.
+ *
+ * Errors: 0A000 if the transaction has written to this worker as another user:
+ *		the read would not see it.
  */
 extern CzConn *CzTxnReadConn(Oid server_oid, Oid user_oid);
 
@@ -51,6 +68,31 @@ extern void CzTxnExec(Oid server_oid, Oid user_oid, const char *sql);
 /* Run one command on every placement of a shard, within the transaction. */
 extern void CzTxnExecOnShard(const CzShard *shard, Oid user_oid, const char *sql);
 
+/*
+ * CzTxnExecList
+ *		Run a list of CzTxnCommand: workers in parallel, the commands of one
+ *		worker in the order of the list.
+ */
+typedef struct CzTxnCommand
+{
+	Oid			server_oid;
+	const char *sql;			/* returns no rows that matter */
+} CzTxnCommand;
+
+extern void CzTxnExecList(List *commands, Oid user_oid);
+
+/*
+ * CzTxnRegisterFlush
+ *		Have a function called before the transaction reads, opens a
+ *		subtransaction's savepoint or commits: who buffers writes sends them then.
+ *		Belongs to the current subtransaction; forgotten when that aborts.
+ *		CzTxnUnregisterFlush with the same arg takes it back.
+ */
+typedef void (*CzFlushCallback) (void *arg);
+extern void CzTxnRegisterFlush(CzFlushCallback callback, void *arg);
+extern void CzTxnUnregisterFlush(void *arg);
+extern void CzTxnFlushPending(void);
+
 typedef enum CzShardLock
 {
 	CZ_LOCK_SHARED,				/* plain INSERT, COPY */
@@ -60,14 +102,43 @@ typedef enum CzShardLock
 /*
  * CzTxnLockShard
  *		Keep replicas from diverging: a transaction-level advisory lock for the
- *		shard on its first placement, before any placement sees a write.  Does
- *		nothing for a shard with one placement; idempotent in a transaction.
+ *		shard, here and on its first placement, before any placement sees a
+ *		write.  Does nothing for a shard with one placement; idempotent in a
+ *		transaction.
  */
 extern void CzTxnLockShard(const CzShard *shard, Oid user_oid, CzShardLock mode);
 extern void CzTxnLockShards(const CzShard *const *shards, int nshards, Oid user_oid,
 							CzShardLock mode);
 
-/* Background worker that resolves what crashes left; also recover_prepared_transactions(). */
+/*
+ * CzTxnLockShardPrefix
+ *		The same for a caller that sends the remote part itself: takes the local
+ *		lock, appends the command (ends in ';') for the first placement to
+ *		prefix.  Appends nothing if the transaction has the lock.
+ */
+extern void CzTxnLockShardPrefix(const CzShard *shard, Oid user_oid, CzShardLock mode,
+								 StringInfo prefix);
+
+/* Background worker that resolves what crashes left; arg: database OID, 0: launcher. */
 extern PGDLLEXPORT void CzMaintenanceMain(Datum arg);
+
+/*
+ * Waiting, for those who run several connections at once.
+ *
+ * CzWaitSockets: false on timeout (-1: none).  With process_interrupts it runs
+ * CHECK_FOR_INTERRUPTS, without it is callable in commit and abort callbacks.
+ */
+typedef struct CzWaitSlot
+{
+	int			socket;			/* -1: skip */
+	int			events;			/* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE */
+	bool		is_ready;		/* out */
+} CzWaitSlot;
+
+extern bool CzWaitSockets(CzWaitSlot *slots, int nslots, long timeout_ms,
+						  bool process_interrupts);
+
+/* False, and conn is broken, if a worker silent for cz.worker_timeout is dead. */
+extern bool CzTxnProbeSilent(CzConn *conn);
 
 #endif							/* CZ_TRANSACTION_H */

@@ -1,0 +1,500 @@
+/*-------------------------------------------------------------------------
+ *
+ * calls.c
+ *	  Wait on several connections; run one command on each of them at once.
+ *
+ * Two worlds meet here.  While a statement runs, waiting processes interrupts
+ * and errors are thrown.  In commit and abort callbacks nothing may be thrown
+ * (an error after the local commit would be a PANIC) and interrupts are held:
+ * there poll() is used, with a deadline, and failures are values.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+#include <poll.h>
+
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+
+#include "cz/compat.h"
+#include "cz/settings.h"
+#include "transaction_int.h"
+
+/* Sockets that one poll() watches; a transaction with more workers takes turns. */
+#define CZ_MAX_POLL 256
+
+/*
+ * wait_quiet
+ *		CzWaitSockets with poll(): no memory, no errors.
+ */
+static bool
+wait_quiet(CzWaitSlot *slots, int nslots, long timeout_ms)
+{
+	struct pollfd fds[CZ_MAX_POLL];
+	int			map[CZ_MAX_POLL];
+	int			nfds = 0;
+	int			rc;
+	int			i;
+
+	for (i = 0; i < nslots && nfds < CZ_MAX_POLL; i++)
+	{
+		if (slots[i].socket < 0 || slots[i].events == 0)
+			continue;
+		fds[nfds].fd = slots[i].socket;
+		fds[nfds].events = 0;
+		fds[nfds].revents = 0;
+		if (slots[i].events & WL_SOCKET_READABLE)
+			fds[nfds].events |= POLLIN;
+		if (slots[i].events & WL_SOCKET_WRITEABLE)
+			fds[nfds].events |= POLLOUT;
+		map[nfds++] = i;
+	}
+
+	rc = poll(fds, nfds, timeout_ms < 0 ? -1 : (int) Min(timeout_ms, INT_MAX));
+	if (rc < 0)
+		return errno == EINTR;	/* the caller looks at its clock again */
+	for (i = 0; i < nfds; i++)
+		slots[map[i]].is_ready = fds[i].revents != 0;
+	return rc > 0;
+}
+
+/*
+ * CzWaitSockets
+ *		See transaction.h.
+ *
+ * The event set is made for each wait: connections come and go, 15 cannot take
+ * a socket out of a set, and an epoll descriptor kept across an error leaks.
+ */
+bool
+CzWaitSockets(CzWaitSlot *slots, int nslots, long timeout_ms, bool process_interrupts)
+{
+	WaitEventSet *set;
+	WaitEvent  *events;
+	volatile int nevents = 0;
+	bool		is_ready = false;
+	int			i;
+
+	for (i = 0; i < nslots; i++)
+		slots[i].is_ready = false;
+
+	if (!process_interrupts)
+		return wait_quiet(slots, nslots, timeout_ms);
+
+	CHECK_FOR_INTERRUPTS();
+
+	events = palloc(sizeof(WaitEvent) * (nslots + 2));
+	set = CreateWaitEventSet_compat(nslots + 2);
+	PG_TRY();
+	{
+		AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+		AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+		for (i = 0; i < nslots; i++)
+		{
+			if (slots[i].socket >= 0 && slots[i].events != 0)
+				AddWaitEventToSet(set, slots[i].events, slots[i].socket, NULL,
+								  &slots[i]);
+		}
+		nevents = WaitEventSetWait(set, timeout_ms, events, nslots + 2,
+								   PG_WAIT_EXTENSION);
+	}
+	PG_FINALLY();
+	{
+		FreeWaitEventSet(set);
+	}
+	PG_END_TRY();
+
+	for (i = 0; i < nevents; i++)
+	{
+		if (events[i].events & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+		else if (events[i].user_data != NULL)
+			((CzWaitSlot *) events[i].user_data)->is_ready = true;
+		is_ready = true;
+	}
+	pfree(events);
+	CHECK_FOR_INTERRUPTS();
+	return is_ready;
+}
+
+/*
+ * CzTxnProbeSilent
+ *		A worker has been silent for cz.worker_timeout: is it busy or dead?
+ *		False marks the connection broken and the worker failed.
+ */
+bool
+CzTxnProbeSilent(CzConn *conn)
+{
+	CzEndpoint *endpoint = CzEndpointGet(conn->server_oid, conn->user_oid);
+
+	if (CzConnProbe(endpoint, cz_worker_timeout_ms))
+		return true;
+	conn->is_broken = true;
+	CzHealthMarkFailed(conn->server_oid);
+	return false;
+}
+
+/* Take a result: keep the first error, else the last. */
+static void
+keep_result(CzTxnCall *call, PGresult *res)
+{
+	ExecStatusType kept = call->result ? PQresultStatus(call->result) : PGRES_COMMAND_OK;
+
+	if (call->result && kept != PGRES_COMMAND_OK && kept != PGRES_TUPLES_OK)
+		PQclear(res);
+	else
+	{
+		PQclear(call->result);
+		call->result = res;
+	}
+}
+
+/* The connection is gone: no result. */
+static void
+call_broke(CzTxnCall *call)
+{
+	PQclear(call->result);
+	call->result = NULL;
+	call->conn->is_broken = true;
+	call->is_done = true;
+}
+
+/*
+ * advance_call
+ *		As far as possible without waiting; returns the events to wait for, 0 when
+ *		done.
+ */
+static int
+advance_call(CzTxnCall *call, bool is_readable)
+{
+	PGconn	   *pg = call->conn->pg;
+	int			flush;
+
+	if (!call->was_sent)
+	{
+		call->was_sent = true;
+		if (PQstatus(pg) != CONNECTION_OK || !PQsendQuery(pg, call->sql))
+		{
+			call_broke(call);
+			return 0;
+		}
+	}
+
+	flush = PQflush(pg);
+	if (flush < 0 || (is_readable && !PQconsumeInput(pg)))
+	{
+		/* An error message of the worker may have come before the end. */
+		while (flush >= 0 && !PQisBusy(pg))
+		{
+			PGresult   *res = PQgetResult(pg);
+
+			if (res == NULL)
+				break;
+			PQclear(res);
+		}
+		call_broke(call);
+		return 0;
+	}
+
+	while (!PQisBusy(pg))
+	{
+		PGresult   *res = PQgetResult(pg);
+
+		if (res == NULL)
+		{
+			call->is_done = true;
+			if (PQstatus(pg) != CONNECTION_OK)
+				call_broke(call);
+			return 0;
+		}
+		if (PQresultStatus(res) == PGRES_COPY_IN)
+			PQputCopyEnd(pg, "unexpected COPY");
+		keep_result(call, res);
+	}
+	return WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0);
+}
+
+/* Pass a cancel on, once. */
+static void
+forward_cancel(CzTxnCall *calls, int ncalls)
+{
+	int			i;
+
+	for (i = 0; i < ncalls; i++)
+	{
+		PGcancel   *cancel;
+		char		errbuf[256];
+
+		if (calls[i].is_done)
+			continue;
+		cancel = PQgetCancel(calls[i].conn->pg);
+		if (cancel)
+		{
+			PQcancel(cancel, errbuf, sizeof(errbuf));
+			PQfreeCancel(cancel);
+		}
+	}
+}
+
+/*
+ * run_calls
+ *		The loop of CzTxnRunCalls.
+ */
+static void
+run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
+		  int timeout_ms)
+{
+	TimestampTz start = GetCurrentTimestamp();
+	bool		is_cancel_sent = false;
+	int			i;
+
+	for (i = 0; i < ncalls; i++)
+	{
+		slots[i].is_ready = false;
+		calls[i].last_heard = start;
+	}
+
+	for (;;)
+	{
+		bool		is_all_done = true;
+		TimestampTz now = GetCurrentTimestamp();
+		long		wait_ms;
+
+		for (i = 0; i < ncalls; i++)
+		{
+			slots[i].socket = -1;
+			if (calls[i].is_done)
+				continue;
+			if (slots[i].is_ready)
+				calls[i].last_heard = now;
+			/* Reading without being told costs a system call and is harmless */
+			slots[i].events = advance_call(&calls[i], slots[i].is_ready);
+			if (calls[i].is_done)
+				continue;
+			slots[i].socket = PQsocket(calls[i].conn->pg);
+			is_all_done = false;
+		}
+		if (is_all_done)
+			return;
+
+		/* Quiet: one deadline for all.  Otherwise: probe who was silent too long. */
+		now = GetCurrentTimestamp();
+		if (mode == CZ_CALL_QUIET)
+		{
+			wait_ms = timeout_ms - TimestampDifferenceMilliseconds(start, now);
+			if (wait_ms <= 0)
+			{
+				for (i = 0; i < ncalls; i++)
+				{
+					if (!calls[i].is_done)
+					{
+						calls[i].is_timeout = true;
+						call_broke(&calls[i]);
+					}
+				}
+				return;
+			}
+		}
+		else
+		{
+			wait_ms = cz_worker_timeout_ms;
+			for (i = 0; i < ncalls; i++)
+			{
+				long		silent_ms;
+
+				if (calls[i].is_done)
+					continue;
+				silent_ms = TimestampDifferenceMilliseconds(calls[i].last_heard, now);
+				if (silent_ms >= cz_worker_timeout_ms)
+				{
+					if (!CzTxnProbeSilent(calls[i].conn))
+					{
+						calls[i].is_timeout = true;
+						call_broke(&calls[i]);
+						slots[i].socket = -1;
+					}
+					calls[i].last_heard = now;
+					silent_ms = 0;
+				}
+				wait_ms = Min(wait_ms, cz_worker_timeout_ms - silent_ms);
+			}
+		}
+
+		if (mode == CZ_CALL_FORWARD_CANCEL)
+		{
+			/* Slices, because poll() does not see the latch. */
+			CzWaitSockets(slots, ncalls, Min(wait_ms, 100), false);
+			if (InterruptPending && (QueryCancelPending || ProcDiePending) &&
+				!is_cancel_sent)
+			{
+				forward_cancel(calls, ncalls);
+				is_cancel_sent = true;
+			}
+		}
+		else
+			CzWaitSockets(slots, ncalls, wait_ms, mode == CZ_CALL_INTERRUPTIBLE);
+	}
+}
+
+/*
+ * CzTxnRunCalls
+ *		Send each call's command, then collect all answers.
+ *
+ * timeout_ms: CZ_CALL_QUIET only: bound for all together.
+ * Errors: only CZ_CALL_INTERRUPTIBLE throws (57014 and the like); results are
+ *		freed then, and the connections still busy.
+ */
+void
+CzTxnRunCalls(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms)
+{
+	CzWaitSlot	fixed[CZ_MAX_POLL];
+	CzWaitSlot *slots = fixed;
+	int			i;
+
+	if (mode == CZ_CALL_QUIET)
+	{
+		/* No memory here: in turns when there are very many. */
+		while (ncalls > CZ_MAX_POLL)
+		{
+			run_calls(calls, CZ_MAX_POLL, slots, mode, timeout_ms);
+			calls += CZ_MAX_POLL;
+			ncalls -= CZ_MAX_POLL;
+		}
+		run_calls(calls, ncalls, slots, mode, timeout_ms);
+		return;
+	}
+
+	if (ncalls > CZ_MAX_POLL)
+		slots = palloc(sizeof(CzWaitSlot) * ncalls);
+	PG_TRY();
+	{
+		run_calls(calls, ncalls, slots, mode, timeout_ms);
+	}
+	PG_CATCH();
+	{
+		for (i = 0; i < ncalls; i++)
+		{
+			PQclear(calls[i].result);
+			calls[i].result = NULL;
+		}
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (slots != fixed)
+		pfree(slots);
+}
+
+/* Did the worker carry it out? */
+bool
+CzTxnCallIsOk(const CzTxnCall *call)
+{
+	return call->result != NULL &&
+		(PQresultStatus(call->result) == PGRES_COMMAND_OK ||
+		 PQresultStatus(call->result) == PGRES_TUPLES_OK);
+}
+
+/* Throw away what a COPY OUT still sends; false: wait for the socket. */
+static bool
+discard_copy_out(PGconn *pg)
+{
+	char	   *buffer;
+	int			len;
+
+	while ((len = PQgetCopyData(pg, &buffer, true)) > 0)
+		PQfreemem(buffer);
+	return len != 0;
+}
+
+/*
+ * CzTxnQuietIdle
+ *		Bring a connection to where no command is in progress, whatever it does:
+ *		a query, COPY in either direction.  Callable in abort callbacks.
+ *
+ * may_cancel: false for PREPARE TRANSACTION, whose answer is wanted.
+ * Returns: false if it did not work by the deadline; then it must be closed.
+ */
+bool
+CzTxnQuietIdle(CzConn *conn, bool may_cancel, TimestampTz deadline)
+{
+	PGconn	   *pg = conn->pg;
+	CzWaitSlot	slot;
+	bool		is_copy_out = false;
+
+	conn->busy_owner = NULL;
+	conn->busy_drain = NULL;
+
+	if (conn->is_broken || PQstatus(pg) != CONNECTION_OK)
+		return false;
+	if (PQtransactionStatus(pg) != PQTRANS_ACTIVE)
+		return true;
+	if (PQpipelineStatus(pg) != PQ_PIPELINE_OFF)
+		return CzConnCancel(conn, (int) TimestampDifferenceMilliseconds(
+															   GetCurrentTimestamp(),
+															   deadline));
+
+	/*
+	 * A server that reads COPY data does not see a cancel; it must be told in
+	 * the stream.  Elsewhere PQputCopyEnd refuses without harm.
+	 */
+	if (may_cancel && PQputCopyEnd(pg, "the transaction was aborted") < 0)
+	{
+		PGcancel   *cancel = PQgetCancel(pg);
+		char		errbuf[256];
+
+		if (cancel)
+		{
+			PQcancel(cancel, errbuf, sizeof(errbuf));
+			PQfreeCancel(cancel);
+		}
+	}
+
+	for (;;)
+	{
+		int			flush = PQflush(pg);
+		bool		must_wait = false;
+		long		wait_ms;
+
+		if (flush < 0)
+			return false;
+		if (is_copy_out)
+			must_wait = !discard_copy_out(pg);
+		while (!must_wait && !PQisBusy(pg))
+		{
+			PGresult   *res = PQgetResult(pg);
+			ExecStatusType status;
+
+			if (res == NULL)
+				return PQstatus(pg) == CONNECTION_OK &&
+					PQtransactionStatus(pg) != PQTRANS_ACTIVE;
+			status = PQresultStatus(res);
+			PQclear(res);
+			is_copy_out = false;
+			if (status == PGRES_COPY_IN)
+			{
+				PQputCopyEnd(pg, "the transaction was aborted");
+				flush = PQflush(pg);
+			}
+			else if (status == PGRES_COPY_OUT)
+			{
+				is_copy_out = true;
+				must_wait = !discard_copy_out(pg);
+			}
+			if (PQstatus(pg) != CONNECTION_OK)
+				return false;
+		}
+
+		wait_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		if (wait_ms <= 0)
+			return false;
+		slot.socket = PQsocket(pg);
+		slot.events = WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0);
+		CzWaitSockets(&slot, 1, wait_ms, false);
+		if (slot.is_ready && !PQconsumeInput(pg))
+			return false;
+	}
+}

@@ -1,0 +1,737 @@
+/*-------------------------------------------------------------------------
+ *
+ * connections.c
+ *	  The connections of the current transaction and their savepoints.
+ *
+ * Which connection must this statement use on a worker, and which part of
+ * the nest of subtransactions does that worker know of?
+ *
+ * Savepoints are lazy in both directions.  A subtransaction that does not
+ * touch a worker costs it nothing; one that does gets a savepoint with its
+ * first command, for the current level only: nothing happened there in the
+ * levels between.  When a subtransaction commits, its savepoint either stands
+ * for its parent (which had none, and nothing happened between the two) or is
+ * released together with the next command.  Only ROLLBACK TO is sent at once,
+ * so that locks are given back.
+ *
+ * Invariant: levels in an entry's savepoint stack rise strictly, the first is
+ * above 1, and rolling back to the savepoint of level n undoes exactly what
+ * the levels from n on did on that worker.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "cz/errors.h"
+#include "cz/settings.h"
+#include "transaction_int.h"
+
+/* A registered CzTxnRegisterFlush. */
+typedef struct CzTxnFlush
+{
+	CzFlushCallback callback;
+	void	   *arg;
+	int			level;			/* nest level that its writes belong to */
+} CzTxnFlush;
+
+List	   *cz_txn_entries = NIL;
+
+static List *txn_flushes = NIL; /* of CzTxnFlush, in TopTransactionContext */
+static int	flush_level = 0;	/* > 0: a flush runs for this level */
+static int	next_savepoint = 1;
+
+/* The level that a command belongs to. */
+static int
+current_level(void)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	return flush_level > 0 ? Min(level, flush_level) : level;
+}
+
+/*
+ * CzTxnEntryOf
+ *		The entry of a connection of this transaction.
+ */
+CzTxnEntry *
+CzTxnEntryOf(CzConn *conn)
+{
+	ListCell   *lc;
+
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		if (entry->conn == conn)
+			return entry;
+	}
+	elog(ERROR, "connection to node \"%s\" is not of this transaction", conn->node_name);
+}
+
+/*
+ * find_entry
+ *		The entry for a worker and a local role, or NULL.  Roles that share a
+ *		user mapping (the one FOR PUBLIC) share the connection.
+ *
+ * endpoint_p: out: the endpoint if it had to be looked up, else NULL.
+ */
+static CzTxnEntry *
+find_entry(Oid server_oid, Oid user_oid, CzEndpoint **endpoint_p)
+{
+	CzEndpoint *endpoint;
+	bool		has_server = false;
+	ListCell   *lc;
+
+	*endpoint_p = NULL;
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		if (entry->server_oid != server_oid)
+			continue;
+		if (list_member_oid(entry->user_oids, user_oid))
+			return entry;
+		has_server = true;
+	}
+	if (!has_server)
+		return NULL;
+
+	endpoint = CzEndpointGet(server_oid, user_oid);
+	*endpoint_p = endpoint;
+	if (!OidIsValid(endpoint->umid))
+		return NULL;
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		if (entry->server_oid == server_oid && entry->umid == endpoint->umid &&
+			entry->must_use_password == endpoint->must_use_password)
+		{
+			MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+			entry->user_oids = lappend_oid(entry->user_oids, user_oid);
+			MemoryContextSwitchTo(old);
+			return entry;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * open_entry
+ *		Take a connection into the transaction; nothing is sent yet.
+ */
+static CzTxnEntry *
+open_entry(Oid server_oid, Oid user_oid, CzEndpoint *endpoint)
+{
+	MemoryContext old;
+	CzTxnEntry *entry;
+	CzConn	   *conn;
+
+	if (endpoint == NULL)
+		endpoint = CzEndpointGet(server_oid, user_oid);
+
+	/* All memory first: a connection without an entry would be lost. */
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	entry = palloc0(sizeof(CzTxnEntry));
+	entry->server_oid = server_oid;
+	entry->umid = endpoint->umid;
+	entry->must_use_password = endpoint->must_use_password;
+	entry->user_oids = list_make1_oid(user_oid);
+	entry->max_savepoints = 4;
+	entry->savepoints = palloc(sizeof(CzTxnSavepoint) * entry->max_savepoints);
+	initStringInfo(&entry->pending);
+	cz_txn_entries = lappend(cz_txn_entries, entry);
+	MemoryContextSwitchTo(old);
+
+	PG_TRY();
+	{
+		conn = CzConnAcquire(endpoint);
+	}
+	PG_CATCH();
+	{
+		cz_txn_entries = list_delete_ptr(cz_txn_entries, entry);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	entry->conn = conn;
+	conn->state = CZ_CONN_TXN;
+	conn->txn_depth = 1;
+	conn->txn_has_written = false;
+	return entry;
+}
+
+/*
+ * begin_command
+ *		BEGIN as this transaction is.  READ ONLY only where it cannot be undone:
+ *		a subtransaction may be read-only within a transaction that writes.
+ */
+static void
+begin_command(StringInfo buf)
+{
+	if (IsolationIsSerializable())
+		appendStringInfoString(buf, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+	else if (IsolationUsesXactSnapshot())
+		appendStringInfoString(buf, "BEGIN ISOLATION LEVEL REPEATABLE READ");
+	else
+		appendStringInfoString(buf, "BEGIN ISOLATION LEVEL READ COMMITTED");
+	if (XactReadOnly && GetCurrentTransactionNestLevel() == 1)
+		appendStringInfoString(buf, " READ ONLY");
+	appendStringInfoString(buf, "; ");
+}
+
+/*
+ * sync_entry
+ *		Append what brings the worker to the current level.
+ */
+static void
+sync_entry(CzTxnEntry *entry, StringInfo prefix)
+{
+	int			level = current_level();
+	int			top;
+
+	if (!entry->has_begun)
+	{
+		begin_command(prefix);
+		entry->has_begun = true;
+	}
+	else if (entry->pending.len > 0)
+	{
+		appendStringInfoString(prefix, entry->pending.data);
+		resetStringInfo(&entry->pending);
+	}
+
+	top = entry->nsavepoints > 0 ? entry->savepoints[entry->nsavepoints - 1].level : 1;
+	if (top < level)
+	{
+		if (entry->nsavepoints == entry->max_savepoints)
+		{
+			entry->max_savepoints *= 2;
+			entry->savepoints = repalloc(entry->savepoints,
+										 sizeof(CzTxnSavepoint) * entry->max_savepoints);
+		}
+		entry->savepoints[entry->nsavepoints].level = level;
+		entry->savepoints[entry->nsavepoints].number = next_savepoint;
+		entry->nsavepoints++;
+		entry->conn->txn_depth = level;
+		appendStringInfo(prefix, "SAVEPOINT cz%d; ", next_savepoint++);
+	}
+	Assert(top <= level);
+}
+
+/* The work of CzTxnConnPrefix on an entry. */
+static CzConn *
+use_entry(CzTxnEntry *entry, bool for_write, StringInfo prefix)
+{
+	CzConn	   *conn = entry->conn;
+
+	if (entry->is_failed || conn->is_broken || PQstatus(conn->pg) != CONNECTION_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("connection to node \"%s\" was lost during the transaction",
+						conn->node_name)));
+	if (conn->busy_owner != NULL)
+		CzConnDrain(conn);
+
+	sync_entry(entry, prefix);
+	if (for_write)
+	{
+		int			level = current_level();
+
+		if (entry->written_level == 0 || entry->written_level > level)
+			entry->written_level = level;
+		conn->txn_has_written = true;
+	}
+	return conn;
+}
+
+/* Errors of a transaction that must not write. */
+static void
+check_may_write(void)
+{
+	if (XactReadOnly)
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot write to workers in a read-only transaction")));
+	if (IsInParallelMode())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("cannot write to workers during a parallel operation")));
+}
+
+/*
+ * CzTxnConnPrefix, CzTxnPrefixDone
+ *		See transaction.h.
+ */
+CzConn *
+CzTxnConnPrefix(Oid server_oid, Oid user_oid, bool for_write, StringInfo prefix)
+{
+	CzEndpoint *endpoint;
+	CzTxnEntry *entry;
+
+	if (for_write)
+		check_may_write();
+	entry = find_entry(server_oid, user_oid, &endpoint);
+	if (entry == NULL)
+		entry = open_entry(server_oid, user_oid, endpoint);
+	return use_entry(entry, for_write, prefix);
+}
+
+void
+CzTxnPrefixDone(CzConn *conn)
+{
+	/*
+	 * Nothing to remember: an abort looks at what libpq knows of the worker's
+	 * transaction, and a ROLLBACK TO that finds no savepoint fails the whole
+	 * transaction.
+	 */
+}
+
+/* Send a prefix by itself. */
+static void
+send_prefix(CzConn *conn, StringInfo prefix)
+{
+	if (prefix->len > 0)
+		PQclear(CzConnExec(conn, prefix->data));
+	pfree(prefix->data);
+}
+
+/*
+ * CzTxnConn
+ *		See transaction.h.
+ */
+CzConn *
+CzTxnConn(Oid server_oid, Oid user_oid, bool for_write)
+{
+	StringInfoData prefix;
+	CzConn	   *conn;
+
+	CzTxnFlushPending();
+	initStringInfo(&prefix);
+	conn = CzTxnConnPrefix(server_oid, user_oid, for_write, &prefix);
+	send_prefix(conn, &prefix);
+	return conn;
+}
+
+/*
+ * CzTxnConnIfAny
+ *		See transaction.h.
+ */
+CzConn *
+CzTxnConnIfAny(Oid server_oid, Oid user_oid)
+{
+	CzEndpoint *endpoint;
+	StringInfoData prefix;
+	CzTxnEntry *entry;
+	CzConn	   *conn;
+
+	CzTxnFlushPending();
+	entry = find_entry(server_oid, user_oid, &endpoint);
+	if (entry == NULL)
+		return NULL;
+	initStringInfo(&prefix);
+	conn = use_entry(entry, false, &prefix);
+	send_prefix(conn, &prefix);
+	return conn;
+}
+
+/*
+ * CzTxnReadConn
+ *		See transaction.h.
+ */
+CzConn *
+CzTxnReadConn(Oid server_oid, Oid user_oid)
+{
+	CzConn	   *conn = CzTxnConnIfAny(server_oid, user_oid);
+	ListCell   *lc;
+
+	if (conn != NULL)
+		return conn;
+
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		if (entry->server_oid == server_oid && entry->written_level > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot read from node \"%s\" as user \"%s\" after writing to it as another user in the same transaction",
+							entry->conn->node_name, GetUserNameFromId(user_oid, false)),
+					 errdetail("The two users have different user mappings, so the read would not see what was written.")));
+	}
+
+	if (IsolationUsesXactSnapshot())
+		return CzTxnConn(server_oid, user_oid, false);
+	return NULL;
+}
+
+/*
+ * CzTxnHasWritten
+ *		See transaction.h.
+ */
+bool
+CzTxnHasWritten(void)
+{
+	ListCell   *lc;
+
+	if (txn_flushes != NIL)
+		return true;
+	foreach(lc, cz_txn_entries)
+	{
+		if (((CzTxnEntry *) lfirst(lc))->written_level > 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * CzTxnExec, CzTxnExecOnShard, CzTxnExecList
+ *		See transaction.h.
+ */
+void
+CzTxnExec(Oid server_oid, Oid user_oid, const char *sql)
+{
+	CzTxnCommand command;
+	List	   *commands;
+
+	command.server_oid = server_oid;
+	command.sql = sql;
+	commands = list_make1(&command);
+	CzTxnExecList(commands, user_oid);
+	list_free(commands);
+}
+
+void
+CzTxnExecOnShard(const CzShard *shard, Oid user_oid, const char *sql)
+{
+	CzTxnCommand *all = palloc(sizeof(CzTxnCommand) * Max(shard->nplacements, 1));
+	List	   *commands = NIL;
+	int			i;
+
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		all[i].server_oid = shard->server_oids[i];
+		all[i].sql = sql;
+		commands = lappend(commands, &all[i]);
+	}
+	CzTxnExecList(commands, user_oid);
+	list_free(commands);
+	pfree(all);
+}
+
+/* Raise the first failure among calls that have ended; frees all results. */
+static void
+check_calls(CzTxnCall *calls, int ncalls)
+{
+	int			bad = -1;
+	int			i;
+
+	for (i = 0; i < ncalls; i++)
+	{
+		if (bad < 0 && !CzTxnCallIsOk(&calls[i]))
+			bad = i;
+		else
+			PQclear(calls[i].result);
+	}
+	if (bad >= 0)
+	{
+		CzConn	   *conn = calls[bad].conn;
+
+		if (calls[bad].result == NULL)
+			CzHealthMarkFailed(conn->server_oid);
+		CzReportRemoteError(ERROR, calls[bad].result, conn->pg, conn->node_name,
+							calls[bad].sql, true);
+	}
+}
+
+void
+CzTxnExecList(List *commands, Oid user_oid)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz commands",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	List	   *todo = list_copy(commands);
+
+	CzTxnFlushPending();
+	while (todo != NIL)
+	{
+		CzTxnCall  *calls = palloc0(sizeof(CzTxnCall) * list_length(todo));
+		List	   *servers = NIL;
+		List	   *rest = NIL;
+		int			ncalls = 0;
+		ListCell   *lc;
+
+		/* One round: the next command of each worker. */
+		foreach(lc, todo)
+		{
+			CzTxnCommand *command = (CzTxnCommand *) lfirst(lc);
+			StringInfoData sql;
+
+			if (list_member_oid(servers, command->server_oid))
+			{
+				rest = lappend(rest, command);
+				continue;
+			}
+			servers = lappend_oid(servers, command->server_oid);
+			initStringInfo(&sql);
+			calls[ncalls].conn = CzTxnConnPrefix(command->server_oid, user_oid, true,
+												 &sql);
+			appendStringInfoString(&sql, command->sql);
+			if (cz_log_remote_commands)
+				elog(LOG, "node \"%s\": %s", calls[ncalls].conn->node_name, sql.data);
+			calls[ncalls].sql = sql.data;
+			ncalls++;
+		}
+		CzTxnRunCalls(calls, ncalls, CZ_CALL_INTERRUPTIBLE, -1);
+		check_calls(calls, ncalls);
+		todo = rest;
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/*
+ * CzTxnRegisterFlush, CzTxnUnregisterFlush, CzTxnFlushPending
+ *		See transaction.h.
+ */
+void
+CzTxnRegisterFlush(CzFlushCallback callback, void *arg)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	CzTxnFlush *flush = palloc(sizeof(CzTxnFlush));
+
+	flush->callback = callback;
+	flush->arg = arg;
+	flush->level = current_level();
+	txn_flushes = lappend(txn_flushes, flush);
+	MemoryContextSwitchTo(old);
+}
+
+void
+CzTxnUnregisterFlush(void *arg)
+{
+	ListCell   *lc;
+
+	foreach(lc, txn_flushes)
+	{
+		CzTxnFlush *flush = (CzTxnFlush *) lfirst(lc);
+
+		if (flush->arg == arg)
+		{
+			txn_flushes = foreach_delete_current(txn_flushes, lc);
+			pfree(flush);
+		}
+	}
+}
+
+void
+CzTxnFlushPending(void)
+{
+	List	   *all;
+	ListCell   *lc;
+
+	/* A flush that uses CzTxnConn must not start the others again. */
+	if (txn_flushes == NIL || flush_level > 0)
+		return;
+
+	all = list_copy(txn_flushes);
+	PG_TRY();
+	{
+		foreach(lc, all)
+		{
+			CzTxnFlush *flush = (CzTxnFlush *) lfirst(lc);
+
+			/* An earlier one may have taken it off the list. */
+			if (!list_member_ptr(txn_flushes, flush))
+				continue;
+			flush_level = flush->level;
+			flush->callback(flush->arg);
+		}
+	}
+	PG_FINALLY();
+	{
+		flush_level = 0;
+	}
+	PG_END_TRY();
+	list_free(all);
+}
+
+/*
+ * CzTxnDropFlushes
+ *		Forget what belongs to subtransactions from level on: their owners' memory
+ *		is going away.
+ */
+void
+CzTxnDropFlushes(int level)
+{
+	ListCell   *lc;
+
+	foreach(lc, txn_flushes)
+	{
+		CzTxnFlush *flush = (CzTxnFlush *) lfirst(lc);
+
+		if (flush->level >= level)
+			txn_flushes = foreach_delete_current(txn_flushes, lc);
+	}
+}
+
+/*
+ * sub_commit
+ *		A subtransaction becomes part of its parent; no round trip.
+ */
+static void
+sub_commit(int level)
+{
+	ListCell   *lc;
+
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+		CzTxnSavepoint *top;
+		int			below;
+
+		if (entry->written_level >= level)
+			entry->written_level = level - 1;
+		if (entry->nsavepoints == 0)
+			continue;
+		top = &entry->savepoints[entry->nsavepoints - 1];
+		if (top->level < level)
+			continue;
+		below = entry->nsavepoints > 1 ? entry->savepoints[entry->nsavepoints - 2].level : 1;
+		if (below < level - 1)
+			top->level = level - 1;
+		else
+		{
+			appendStringInfo(&entry->pending, "RELEASE SAVEPOINT cz%d; ", top->number);
+			entry->nsavepoints--;
+		}
+		entry->conn->txn_depth = level - 1;
+	}
+}
+
+/*
+ * sub_abort
+ *		Undo a subtransaction on the workers that know of it.  Never throws.
+ */
+static void
+sub_abort(int level)
+{
+	TimestampTz deadline;
+	ListCell   *lc;
+	int			nentries = list_length(cz_txn_entries);
+	CzTxnCall  *calls;
+	int			ncalls = 0;
+	int			i;
+
+	if (nentries == 0)
+		return;
+	calls = palloc0(sizeof(CzTxnCall) * nentries);
+	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), cz_worker_timeout_ms);
+
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+		CzTxnSavepoint *top;
+		StringInfoData sql;
+
+		if (entry->written_level >= level)
+		{
+			entry->written_level = 0;
+			entry->conn->txn_has_written = false;
+		}
+		if (entry->nsavepoints == 0)
+			continue;
+		top = &entry->savepoints[entry->nsavepoints - 1];
+		if (top->level < level)
+			continue;
+		entry->nsavepoints--;
+		entry->conn->txn_depth = level - 1;
+		/* What waits to be released came after this savepoint */
+		resetStringInfo(&entry->pending);
+		if (entry->is_failed)
+			continue;
+		if (!CzTxnQuietIdle(entry->conn, true, deadline))
+		{
+			entry->is_failed = true;
+			entry->conn->is_broken = true;
+			continue;
+		}
+
+		/*
+		 * Not even BEGIN arrived: the entry starts again.  Savepoints below
+		 * would have been sent with it.
+		 */
+		if (PQtransactionStatus(entry->conn->pg) == PQTRANS_IDLE)
+		{
+			entry->has_begun = false;
+			entry->nsavepoints = 0;
+			continue;
+		}
+		initStringInfo(&sql);
+		appendStringInfo(&sql, "ROLLBACK TO SAVEPOINT cz%d; RELEASE SAVEPOINT cz%d",
+						 top->number, top->number);
+		calls[ncalls].conn = entry->conn;
+		calls[ncalls].sql = sql.data;
+		calls[ncalls].context = entry;
+		ncalls++;
+	}
+
+	CzTxnRunCalls(calls, ncalls, CZ_CALL_QUIET, cz_worker_timeout_ms);
+	for (i = 0; i < ncalls; i++)
+	{
+		if (!CzTxnCallIsOk(&calls[i]))
+			((CzTxnEntry *) calls[i].context)->is_failed = true;
+		PQclear(calls[i].result);
+	}
+}
+
+/*
+ * CzTxnSubXactCallback
+ *		Keep the workers in step with subtransactions.
+ */
+void
+CzTxnSubXactCallback(int event, int level)
+{
+	switch ((SubXactEvent) event)
+	{
+		case SUBXACT_EVENT_PRE_COMMIT_SUB:
+			CzTxnFlushPending();
+			break;
+		case SUBXACT_EVENT_COMMIT_SUB:
+			sub_commit(level);
+			CzTxnShardLockSubEnd(level, true);
+			break;
+		case SUBXACT_EVENT_ABORT_SUB:
+			flush_level = 0;
+			CzTxnDropFlushes(level);
+			sub_abort(level);
+			CzTxnShardLockSubEnd(level, false);
+			break;
+		case SUBXACT_EVENT_START_SUB:
+			break;
+	}
+}
+
+/*
+ * CzTxnForgetAll
+ *		The transaction is over; its memory goes with TopTransactionContext.
+ */
+void
+CzTxnForgetAll(void)
+{
+	cz_txn_entries = NIL;
+	txn_flushes = NIL;
+	flush_level = 0;
+	next_savepoint = 1;
+	CzTxnShardLockForget();
+}

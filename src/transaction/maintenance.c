@@ -1,0 +1,257 @@
+/*-------------------------------------------------------------------------
+ *
+ * maintenance.c
+ *	  The background workers of cz_fdw, and the registration of this module.
+ *
+ * A static launcher starts a short-lived worker per database every
+ * cz.recovery_interval.  Short-lived, because a session that stays in a
+ * database keeps DROP DATABASE and CREATE DATABASE ... TEMPLATE from working.
+ * A worker in a database without the extension ends at once.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "cz/settings.h"
+#include "transaction_int.h"
+
+/* Milliseconds until a failed launcher starts again, and between its looks at
+ * cz.recovery_interval while that is off */
+#define CZ_LAUNCHER_RESTART_S 10
+#define CZ_LAUNCHER_IDLE_MS 60000
+
+/* A database's worker, as the launcher knows it. */
+typedef struct DatabaseWorker
+{
+	Oid			database_oid;
+	BackgroundWorkerHandle *handle;
+} DatabaseWorker;
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	CzTxnXactCallback((int) event);
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
+				 void *arg)
+{
+	CzTxnSubXactCallback((int) event, GetCurrentTransactionNestLevel());
+}
+
+static void
+fill_worker(BackgroundWorker *worker, Oid database_oid)
+{
+	memset(worker, 0, sizeof(BackgroundWorker));
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
+	strlcpy(worker->bgw_library_name, "cz_fdw", BGW_MAXLEN);
+	strlcpy(worker->bgw_function_name, "CzMaintenanceMain", BGW_MAXLEN);
+	worker->bgw_main_arg = ObjectIdGetDatum(database_oid);
+}
+
+/*
+ * CzTransactionInit
+ *		Called once in the postmaster: callbacks (inherited by every backend) and
+ *		the launcher.
+ */
+void
+CzTransactionInit(void)
+{
+	BackgroundWorker worker;
+
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+
+	fill_worker(&worker, InvalidOid);
+	worker.bgw_restart_time = CZ_LAUNCHER_RESTART_S;
+	snprintf(worker.bgw_name, BGW_MAXLEN, "cz_fdw maintenance launcher");
+	snprintf(worker.bgw_type, BGW_MAXLEN, "cz_fdw maintenance launcher");
+	RegisterBackgroundWorker(&worker);
+}
+
+/*
+ * list_databases
+ *		OIDs of the databases that can be connected to, in the caller's context.
+ */
+static List *
+list_databases(MemoryContext context)
+{
+	List	   *databases = NIL;
+	Relation	rel;
+	TableScanDesc scan;
+	HeapTuple	tuple;
+
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	rel = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(rel, 0, NULL);
+	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
+	{
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+		MemoryContext old;
+
+		if (!database->datallowconn || database->datistemplate)
+			continue;
+		old = MemoryContextSwitchTo(context);
+		databases = lappend_oid(databases, database->oid);
+		MemoryContextSwitchTo(old);
+	}
+	table_endscan(scan);
+	table_close(rel, AccessShareLock);
+	CommitTransactionCommand();
+	return databases;
+}
+
+/*
+ * start_worker
+ *		Start a database's worker unless the last one still runs.  Out of worker
+ *		slots: tried again next time.
+ */
+static void
+start_worker(List **workers, Oid database_oid)
+{
+	DatabaseWorker *mine = NULL;
+	BackgroundWorker worker;
+	ListCell   *lc;
+
+	foreach(lc, *workers)
+	{
+		if (((DatabaseWorker *) lfirst(lc))->database_oid == database_oid)
+			mine = (DatabaseWorker *) lfirst(lc);
+	}
+	if (mine == NULL)
+	{
+		mine = palloc0(sizeof(DatabaseWorker));
+		mine->database_oid = database_oid;
+		*workers = lappend(*workers, mine);
+	}
+	if (mine->handle != NULL)
+	{
+		pid_t		pid;
+
+		if (GetBackgroundWorkerPid(mine->handle, &pid) != BGWH_STOPPED)
+			return;
+		pfree(mine->handle);
+		mine->handle = NULL;
+	}
+
+	fill_worker(&worker, database_oid);
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_notify_pid = MyProcPid;
+	snprintf(worker.bgw_name, BGW_MAXLEN, "cz_fdw maintenance of database %u",
+			 database_oid);
+	snprintf(worker.bgw_type, BGW_MAXLEN, "cz_fdw maintenance");
+	if (!RegisterDynamicBackgroundWorker(&worker, &mine->handle))
+		mine->handle = NULL;
+}
+
+/*
+ * launcher_main
+ *		Wake every cz.recovery_interval and see to every database.
+ */
+static void
+launcher_main(void)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "cz launcher",
+												  ALLOCSET_DEFAULT_SIZES);
+	List	   *workers = NIL;
+	TimestampTz next_round;
+
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	MemoryContextSwitchTo(context);
+	next_round = GetCurrentTimestamp();
+
+	for (;;)
+	{
+		long		wait_ms;
+
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+			next_round = Min(next_round,
+							 TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+														 Max(cz_recovery_interval_ms, 0)));
+		}
+
+		wait_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next_round);
+		if (cz_recovery_interval_ms < 0)
+			wait_ms = CZ_LAUNCHER_IDLE_MS;
+		else if (wait_ms <= 0)
+		{
+			List	   *databases = list_databases(context);
+			ListCell   *lc;
+
+			MemoryContextSwitchTo(context);
+			foreach(lc, databases)
+				start_worker(&workers, lfirst_oid(lc));
+			list_free(databases);
+			/* At 0 a busy loop would only start workers */
+			wait_ms = Max(cz_recovery_interval_ms, 100);
+			next_round = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait_ms);
+		}
+
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+}
+
+/*
+ * database_main
+ *		One round in one database.
+ */
+static void
+database_main(Oid database_oid)
+{
+	BackgroundWorkerInitializeConnectionByOid(database_oid, InvalidOid, 0);
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, "recover_prepared_transactions");
+	if (OidIsValid(get_extension_oid("cz_fdw", true)) && CzTxnLogExists())
+		(void) CzTxnRecover(DEBUG1);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/*
+ * CzMaintenanceMain
+ *		Entry point of both kinds of background worker; see transaction.h.
+ */
+void
+CzMaintenanceMain(Datum arg)
+{
+	Oid			database_oid = DatumGetObjectId(arg);
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+
+	if (OidIsValid(database_oid))
+		database_main(database_oid);
+	else
+		launcher_main();
+}

@@ -1,0 +1,205 @@
+/*-------------------------------------------------------------------------
+ *
+ * shard_lock.c
+ *	  Keep the placements of a shard from diverging.
+ *
+ * Two transactions that write a shard in different orders on its placements
+ * leave different rows there, without any error.  So a writer takes an advisory
+ * lock for the shard before the second placement sees its statement: shared
+ * for INSERT and COPY, exclusive for what depends on rows that are there.
+ *
+ * The lock is taken twice.  Here, in our own lock manager: writers of this
+ * coordinator meet there first, and its deadlock detector sees them; it is
+ * held until after COMMIT PREPARED.  And on the first placement, for the
+ * writers of other coordinators; PREPARE keeps it.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/memutils.h"
+
+#include "transaction_int.h"
+
+/* Fourth field of our local lock tags: core uses 1 and 2 for its own functions. */
+#define CZ_LOCKTAG_KIND 25466
+
+/* A shard lock that the transaction holds. */
+typedef struct CzHeldLock
+{
+	int64		shard_id;
+	CzShardLock mode;
+	int			level;			/* nest level that took it */
+} CzHeldLock;
+
+static List *held_locks = NIL;	/* in TopTransactionContext */
+
+/*
+ * CzTxnLocalLock
+ *		The local half: a transaction-level lock, released by core.
+ */
+void
+CzTxnLocalLock(int64 key, CzShardLock mode)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key,
+						 CZ_LOCKTAG_KIND);
+	(void) LockAcquire(&tag, mode == CZ_LOCK_EXCLUSIVE ? ExclusiveLock : ShareLock,
+					   false, false);
+}
+
+static bool
+is_held(int64 shard_id, CzShardLock mode)
+{
+	ListCell   *lc;
+
+	foreach(lc, held_locks)
+	{
+		CzHeldLock *lock = (CzHeldLock *) lfirst(lc);
+
+		if (lock->shard_id == shard_id &&
+			(lock->mode == CZ_LOCK_EXCLUSIVE || mode == CZ_LOCK_SHARED))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * CzTxnLockShardPrefix
+ *		See transaction.h.
+ */
+void
+CzTxnLockShardPrefix(const CzShard *shard, Oid user_oid, CzShardLock mode,
+					 StringInfo prefix)
+{
+	MemoryContext old;
+	CzHeldLock *lock;
+
+	if (shard->nplacements < 2 || is_held(shard->shard_id, mode))
+		return;
+
+	CzTxnLocalLock(shard->shard_id, mode);
+	appendStringInfo(prefix, "SELECT pg_catalog.pg_advisory_xact_lock%s(%d, %d); ",
+					 mode == CZ_LOCK_SHARED ? "_shared" : "",
+					 CZ_ADVISORY_CLASS, (int32) shard->shard_id);
+
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	lock = palloc(sizeof(CzHeldLock));
+	lock->shard_id = shard->shard_id;
+	lock->mode = mode;
+	lock->level = GetCurrentTransactionNestLevel();
+	held_locks = lappend(held_locks, lock);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * CzTxnLockShard, CzTxnLockShards
+ *		See transaction.h.
+ */
+void
+CzTxnLockShard(const CzShard *shard, Oid user_oid, CzShardLock mode)
+{
+	CzTxnLockShards(&shard, 1, user_oid, mode);
+}
+
+static int
+compare_shards(const void *a, const void *b)
+{
+	int64		x = (*(const CzShard *const *) a)->shard_id;
+	int64		y = (*(const CzShard *const *) b)->shard_id;
+
+	return x < y ? -1 : x > y ? 1 : 0;
+}
+
+void
+CzTxnLockShards(const CzShard *const *shards, int nshards, Oid user_oid,
+				CzShardLock mode)
+{
+	const CzShard **sorted;
+	List	   *commands = NIL;
+	int			i;
+
+	/* In the order of ids, so that statements do not deadlock with each other. */
+	sorted = palloc(sizeof(CzShard *) * Max(nshards, 1));
+	memcpy(sorted, shards, sizeof(CzShard *) * nshards);
+	qsort(sorted, nshards, sizeof(CzShard *), compare_shards);
+
+	/* All local locks, then one command per worker with its remote ones. */
+	for (i = 0; i < nshards; i++)
+	{
+		CzTxnCommand *command = NULL;
+		StringInfoData sql;
+		ListCell   *lc;
+
+		initStringInfo(&sql);
+		CzTxnLockShardPrefix(sorted[i], user_oid, mode, &sql);
+		if (sql.len == 0)
+			continue;
+		foreach(lc, commands)
+		{
+			if (((CzTxnCommand *) lfirst(lc))->server_oid == sorted[i]->server_oids[0])
+				command = (CzTxnCommand *) lfirst(lc);
+		}
+		if (command == NULL)
+		{
+			command = palloc(sizeof(CzTxnCommand));
+			command->server_oid = sorted[i]->server_oids[0];
+			command->sql = "";
+			commands = lappend(commands, command);
+		}
+		command->sql = psprintf("%s%s", command->sql, sql.data);
+	}
+	if (commands != NIL)
+		CzTxnExecList(commands, user_oid);
+
+	for (i = 0; i < nshards; i++)
+	{
+		ListCell   *lc;
+
+		if (sorted[i]->nplacements < 2)
+			continue;
+		foreach(lc, cz_txn_entries)
+		{
+			CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+			if (entry->server_oid == sorted[i]->server_oids[0])
+				entry->holds_shard_lock = true;
+		}
+	}
+	pfree(sorted);
+}
+
+/*
+ * CzTxnShardLockSubEnd
+ *		Locks of a subtransaction go to its parent, or are gone on both sides.
+ */
+void
+CzTxnShardLockSubEnd(int level, bool is_commit)
+{
+	ListCell   *lc;
+
+	foreach(lc, held_locks)
+	{
+		CzHeldLock *lock = (CzHeldLock *) lfirst(lc);
+
+		if (lock->level < level)
+			continue;
+		if (is_commit)
+			lock->level = level - 1;
+		else
+			held_locks = foreach_delete_current(held_locks, lc);
+	}
+}
+
+void
+CzTxnShardLockForget(void)
+{
+	held_locks = NIL;
+}

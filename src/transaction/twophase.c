@@ -1,0 +1,530 @@
+/*-------------------------------------------------------------------------
+ *
+ * twophase.c
+ *	  Commit and abort: all nodes agree, whatever breaks.
+ *
+ * Plain commit: exactly one connection wrote and the local transaction has
+ * nothing to commit itself.  The worker's COMMIT is then the decision; if its
+ * answer is lost the outcome is not known and 08007 says so.
+ *
+ * Two-phase commit otherwise.  States of a written connection:
+ *
+ *	  open -> PREPARE sent -> prepared -> (local commit) -> committed
+ *		\----------\-------------\---> rolled back
+ *
+ * The decision is the local commit record: the transaction inserts a row into
+ * cz.transaction_log under the prefix of its gids and commits with a forced
+ * flush.  Invariant: COMMIT PREPARED is sent only when that row is committed,
+ * ROLLBACK PREPARED only when it never can be.  After the local commit nothing
+ * may fail: what a worker does not answer is left to recovery.c.
+ *
+ * The connection to the first placement of a locked shard commits last: its
+ * advisory lock keeps the next writer away until the other placements show
+ * this transaction's rows.  XXX: where two shards have their first placements
+ * on each other's second worker no order is right for both; the local lock
+ * still orders the writers of this coordinator.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+
+#include "cz/errors.h"
+#include "cz/settings.h"
+#include "transaction_int.h"
+
+/* SQLSTATEs that a finished prepared transaction may be answered with */
+#define SQLSTATE_UNDEFINED_OBJECT "42704"
+#define SQLSTATE_NOT_IN_PREREQUISITE_STATE "55000"
+
+/*
+ * CzTxnGidPrefix
+ *		"cz_<system identifier>_<database>_": how this coordinator's prepared
+ *		transactions begin on every worker.  palloc'd.
+ */
+char *
+CzTxnGidPrefix(void)
+{
+	return psprintf("cz_" UINT64_FORMAT "_%u_", GetSystemIdentifier(), MyDatabaseId);
+}
+
+static bool
+has_sqlstate(const PGresult *res, const char *sqlstate)
+{
+	const char *got = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
+
+	return got != NULL && strcmp(got, sqlstate) == 0;
+}
+
+/* Raise what a call of the commit failed with; consumes its result. */
+static void
+raise_call(CzTxnCall *call, const char *what)
+{
+	CzConn	   *conn = call->conn;
+
+	if (call->result == NULL)
+	{
+		CzHealthMarkFailed(conn->server_oid);
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("connection to node \"%s\" was lost during %s",
+						conn->node_name, what)));
+	}
+	CzReportRemoteError(ERROR, call->result, conn->pg, conn->node_name, call->sql, true);
+}
+
+/*
+ * end_reads
+ *		COMMIT on the connections that only read (or whose writes were rolled
+ *		back), in parallel.  An error here aborts the transaction.
+ */
+static void
+end_reads(void)
+{
+	CzTxnCall  *calls = palloc0(sizeof(CzTxnCall) * list_length(cz_txn_entries));
+	int			ncalls = 0;
+	int			i;
+	ListCell   *lc;
+
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		if (entry->written_level > 0)
+			continue;
+		if (!entry->has_begun)
+		{
+			entry->is_finished = true;
+			continue;
+		}
+		calls[ncalls].conn = entry->conn;
+		calls[ncalls].sql = "COMMIT";
+		calls[ncalls].context = entry;
+		ncalls++;
+	}
+	CzTxnRunCalls(calls, ncalls, CZ_CALL_INTERRUPTIBLE, -1);
+	for (i = 0; i < ncalls; i++)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) calls[i].context;
+
+		/* A reader that died after its last row has done its work. */
+		if (calls[i].result == NULL)
+			entry->is_failed = true;
+		else if (!CzTxnCallIsOk(&calls[i]) && IsolationIsSerializable())
+			raise_call(&calls[i], "COMMIT");
+		entry->is_finished = true;
+		PQclear(calls[i].result);
+	}
+	pfree(calls);
+}
+
+/*
+ * commit_one
+ *		Plain commit of the only written connection.
+ */
+static void
+commit_one(CzTxnEntry *entry)
+{
+	CzTxnCall	call;
+
+	memset(&call, 0, sizeof(call));
+	call.conn = entry->conn;
+	call.sql = "COMMIT";
+	CzTxnRunCalls(&call, 1, CZ_CALL_FORWARD_CANCEL, -1);
+	entry->is_finished = true;
+	if (call.result == NULL)
+	{
+		CzHealthMarkFailed(entry->server_oid);
+		entry->is_failed = true;
+		ereport(ERROR,
+				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+				 errmsg("connection to node \"%s\" was lost during COMMIT",
+						entry->conn->node_name),
+				 errdetail("It is not known whether the transaction was committed."),
+				 errhint("Look at the data before you repeat the transaction.")));
+	}
+	if (!CzTxnCallIsOk(&call))
+		raise_call(&call, "COMMIT");
+
+	/* COMMIT of an aborted transaction is answered with the tag ROLLBACK. */
+	if (strcmp(PQcmdStatus(call.result), "COMMIT") != 0)
+	{
+		PQclear(call.result);
+		ereport(ERROR,
+				(errcode(ERRCODE_TRANSACTION_ROLLBACK),
+				 errmsg("node \"%s\" rolled the transaction back", entry->conn->node_name)));
+	}
+	PQclear(call.result);
+
+	/* Too late for a cancel that came meanwhile: it must not abort us here. */
+	QueryCancelPending = false;
+}
+
+/* PREPARE TRANSACTION failed: say why, clearly where we know it. */
+static void
+raise_prepare(CzTxnCall *call)
+{
+	if (has_sqlstate(call->result, SQLSTATE_NOT_IN_PREREQUISITE_STATE))
+	{
+		PQclear(call->result);
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot commit on several nodes: prepared transactions are disabled on node \"%s\"",
+						call->conn->node_name),
+				 errdetail("A transaction that writes on several nodes is committed with PREPARE TRANSACTION."),
+				 errhint("Set max_prepared_transactions on that node to at least its max_connections and restart it.")));
+	}
+	raise_call(call, "PREPARE TRANSACTION");
+}
+
+/*
+ * prepare_all
+ *		First phase:
+ *		1. name the transaction, make every text that later steps need;
+ *		2. write the decision row and ask for a flushed commit record;
+ *		3. PREPARE TRANSACTION everywhere at once.
+ */
+static void
+prepare_all(List *written)
+{
+	CzTxnCall  *calls = palloc0(sizeof(CzTxnCall) * list_length(written));
+	MemoryContext old;
+	List	   *servers = NIL;
+	char	   *prefix;
+	char	   *base;
+	uint32		nonce;
+	int			ncalls = 0;
+	int			bad = -1;
+	int			i;
+	ListCell   *lc;
+
+	/*
+	 * The nonce: an xid that was not flushed to WAL before a crash is given out
+	 * again.
+	 */
+	if (!pg_strong_random(&nonce, sizeof(nonce)))
+		nonce = (uint32) GetCurrentTimestamp();
+	base = CzTxnGidPrefix();
+	prefix = psprintf("%s" UINT64_FORMAT "_%08x", base,
+					  U64FromFullTransactionId(GetTopFullTransactionId()), nonce);
+
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	foreach(lc, written)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		snprintf(entry->gid, sizeof(entry->gid), "%s_%d", prefix,
+				 foreach_current_index(lc));
+		entry->finish_sql = psprintf("COMMIT PREPARED '%s'", entry->gid);
+		entry->undo_sql = psprintf("ROLLBACK PREPARED '%s'", entry->gid);
+		calls[ncalls].conn = entry->conn;
+		calls[ncalls].sql = psprintf("PREPARE TRANSACTION '%s'", entry->gid);
+		calls[ncalls].context = entry;
+		ncalls++;
+		servers = list_append_unique_oid(servers, entry->server_oid);
+	}
+	MemoryContextSwitchTo(old);
+
+	/*
+	 * Without the table the extension is being dropped by this very
+	 * transaction: nobody will recover what a crash leaves from here on.
+	 */
+	if (CzTxnLogExists())
+		CzTxnLogInsert(prefix, servers);
+	ForceSyncCommit();
+
+	CzDebugPoint("before_prepare");
+	CHECK_FOR_INTERRUPTS();
+
+	foreach(lc, written)
+		((CzTxnEntry *) lfirst(lc))->prepare_sent = true;
+	CzTxnRunCalls(calls, ncalls, CZ_CALL_INTERRUPTIBLE, -1);
+
+	for (i = 0; i < ncalls; i++)
+	{
+		bool		is_prepared = CzTxnCallIsOk(&calls[i]) &&
+			strcmp(PQcmdStatus(calls[i].result), "PREPARE TRANSACTION") == 0;
+
+		/* PREPARE of an aborted transaction is answered with ROLLBACK. */
+		if (!is_prepared && bad < 0)
+			bad = i;
+		else
+			PQclear(calls[i].result);
+	}
+	if (bad >= 0)
+	{
+		if (CzTxnCallIsOk(&calls[bad]))
+		{
+			PQclear(calls[bad].result);
+			ereport(ERROR,
+					(errcode(ERRCODE_TRANSACTION_ROLLBACK),
+					 errmsg("node \"%s\" rolled the transaction back",
+							calls[bad].conn->node_name)));
+		}
+		raise_prepare(&calls[bad]);
+	}
+
+	CzDebugPoint("after_prepare");
+	CHECK_FOR_INTERRUPTS();
+	pfree(calls);
+	list_free(servers);
+}
+
+/*
+ * pre_commit
+ *		Everything that can fail, before the local commit record.
+ */
+static void
+pre_commit(void)
+{
+	List	   *written = NIL;
+	ListCell   *lc;
+
+	CzTxnFlushPending();
+	if (cz_txn_entries == NIL)
+		return;
+
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		if (entry->conn->busy_owner != NULL)
+			CzConnDrain(entry->conn);
+		if (entry->written_level > 0)
+		{
+			if (entry->is_failed || entry->conn->is_broken)
+				ereport(ERROR,
+						(errcode(ERRCODE_CONNECTION_FAILURE),
+						 errmsg("connection to node \"%s\" was lost during the transaction",
+								entry->conn->node_name)));
+			written = lappend(written, entry);
+		}
+	}
+
+	end_reads();
+	if (written == NIL)
+		return;
+
+	/*
+	 * A serializable transaction may still fail here after this callback, so
+	 * that a worker's commit must not be the decision.
+	 */
+	if (list_length(written) == 1 && !IsolationIsSerializable() &&
+		!TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		commit_one((CzTxnEntry *) linitial(written));
+	else
+		prepare_all(written);
+	list_free(written);
+}
+
+/* COMMIT PREPARED on some entries; failures are warnings. */
+static void
+commit_prepared(CzTxnCall *calls, int ncalls)
+{
+	int			i;
+
+	CzTxnRunCalls(calls, ncalls, CZ_CALL_QUIET, cz_worker_timeout_ms);
+	for (i = 0; i < ncalls; i++)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) calls[i].context;
+
+		/* Does not exist: the maintenance worker was faster. */
+		if (!CzTxnCallIsOk(&calls[i]) &&
+			!has_sqlstate(calls[i].result, SQLSTATE_UNDEFINED_OBJECT))
+		{
+			if (calls[i].result == NULL)
+			{
+				entry->is_failed = true;
+				CzHealthMarkFailed(entry->server_oid);
+			}
+			ereport(WARNING,
+					(errcode(ERRCODE_WARNING),
+					 errmsg("node \"%s\" has not confirmed the commit yet",
+							entry->conn->node_name),
+					 errdetail("The transaction is committed; its part on that node is prepared as \"%s\".",
+							   entry->gid),
+					 errhint("It is finished when the node can be reached again.")));
+		}
+		PQclear(calls[i].result);
+		entry->is_finished = true;
+	}
+}
+
+/*
+ * post_commit
+ *		Second phase, after the local commit.  Nothing may throw.
+ */
+static void
+post_commit(void)
+{
+	CzTxnCall	calls[64];		/* more go in turns: no memory needed here */
+	int			wave;
+	bool		is_debugging = cz_debug_point != NULL && cz_debug_point[0] != '\0';
+	bool		has_prepared = false;
+	ListCell   *lc;
+
+	foreach(lc, cz_txn_entries)
+		has_prepared = has_prepared || ((CzTxnEntry *) lfirst(lc))->prepare_sent;
+	if (!has_prepared)
+		return;
+
+	CzDebugPoint("after_local_commit");
+	for (wave = 0; wave < 2; wave++)
+	{
+		int			ncalls = 0;
+
+		foreach(lc, cz_txn_entries)
+		{
+			CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+			if (!entry->prepare_sent || entry->is_finished)
+				continue;
+			/* Tests want to stop between the first and the rest. */
+			if (wave == 0 && (is_debugging ? ncalls > 0 : entry->holds_shard_lock))
+				continue;
+			memset(&calls[ncalls], 0, sizeof(CzTxnCall));
+			calls[ncalls].conn = entry->conn;
+			calls[ncalls].sql = entry->finish_sql;
+			calls[ncalls].context = entry;
+			if (++ncalls == lengthof(calls))
+			{
+				commit_prepared(calls, ncalls);
+				ncalls = 0;
+			}
+		}
+		commit_prepared(calls, ncalls);
+		if (wave == 0)
+			CzDebugPoint("during_commit_prepared");
+	}
+}
+
+/*
+ * abort_all
+ *		Roll back on every worker; never throws.  A PREPARE that was sent may or
+ *		may not have happened: ROLLBACK PREPARED where the connection is idle.
+ *		Where the connection is gone recovery.c finds the orphan.
+ */
+static void
+abort_all(void)
+{
+	CzTxnCall  *calls;
+	TimestampTz deadline;
+	int			ncalls = 0;
+	int			i;
+	ListCell   *lc;
+
+	if (cz_txn_entries == NIL)
+		return;
+	calls = palloc0(sizeof(CzTxnCall) * list_length(cz_txn_entries));
+	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), cz_worker_timeout_ms);
+
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+		PGTransactionStatusType status;
+
+		if (entry->conn == NULL || entry->is_failed)
+			continue;
+		if (in_error_recursion_trouble() ||
+			!CzTxnQuietIdle(entry->conn, !entry->prepare_sent, deadline))
+		{
+			entry->is_failed = true;
+			continue;
+		}
+		status = PQtransactionStatus(entry->conn->pg);
+		if (status == PQTRANS_IDLE && !entry->prepare_sent)
+			continue;
+		calls[ncalls].conn = entry->conn;
+		calls[ncalls].sql = status == PQTRANS_IDLE ? entry->undo_sql : "ROLLBACK";
+		calls[ncalls].context = entry;
+		ncalls++;
+	}
+
+	CzTxnRunCalls(calls, ncalls, CZ_CALL_QUIET, cz_worker_timeout_ms);
+	for (i = 0; i < ncalls; i++)
+	{
+		if (!CzTxnCallIsOk(&calls[i]) &&
+			!has_sqlstate(calls[i].result, SQLSTATE_UNDEFINED_OBJECT))
+			((CzTxnEntry *) calls[i].context)->is_failed = true;
+		PQclear(calls[i].result);
+	}
+}
+
+/*
+ * release_all
+ *		Give the connections back; those whose state is not known are closed.
+ */
+static void
+release_all(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+		CzConn	   *conn = entry->conn;
+
+		if (conn == NULL)
+			continue;
+		entry->conn = NULL;
+		conn->busy_owner = NULL;
+		conn->busy_drain = NULL;
+		conn->txn_depth = 0;
+		conn->txn_has_written = false;
+		if (entry->is_failed || conn->is_broken ||
+			PQstatus(conn->pg) != CONNECTION_OK ||
+			PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
+			CzConnDiscard(conn);
+		else
+			CzConnRelease(conn);
+	}
+	CzTxnForgetAll();
+}
+
+/*
+ * CzTxnXactCallback
+ *		Follow the local transaction.
+ */
+void
+CzTxnXactCallback(int event)
+{
+	switch ((XactEvent) event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			pre_commit();
+			break;
+		case XACT_EVENT_COMMIT:
+			post_commit();
+			release_all();
+			break;
+		case XACT_EVENT_ABORT:
+			CzTxnDropFlushes(0);
+			abort_all();
+			release_all();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			if (CzTxnHasWritten())
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot PREPARE a transaction that has written to workers")));
+			if (cz_txn_entries != NIL)
+				end_reads();
+			break;
+		case XACT_EVENT_PREPARE:
+			release_all();
+			break;
+		case XACT_EVENT_PARALLEL_PRE_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_PARALLEL_ABORT:
+			break;
+	}
+}
