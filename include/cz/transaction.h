@@ -93,6 +93,10 @@ extern void CzTxnRegisterFlush(CzFlushCallback callback, void *arg);
 extern void CzTxnUnregisterFlush(void *arg);
 extern void CzTxnFlushPending(void);
 
+/* Run a flush as part of an outer subtransaction (nest level), that buffered the
+ * rows: before a savepoint of the current one is opened. */
+extern void CzTxnRunAtLevel(int level, CzFlushCallback callback, void *arg);
+
 typedef enum CzShardLock
 {
 	CZ_LOCK_SHARED,				/* plain INSERT, COPY */

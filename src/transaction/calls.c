@@ -65,33 +65,22 @@ wait_quiet(CzWaitSlot *slots, int nslots, long timeout_ms)
 }
 
 /*
- * CzWaitSockets
- *		See transaction.h.
+ * wait_events
+ *		Fill events with what happened; returns how many.
  *
  * The event set is made for each wait: connections come and go, 15 cannot take
  * a socket out of a set, and an epoll descriptor kept across an error leaks.
  */
-bool
-CzWaitSockets(CzWaitSlot *slots, int nslots, long timeout_ms, bool process_interrupts)
+static int
+wait_events(CzWaitSlot *slots, int nslots, long timeout_ms, WaitEvent *events)
 {
-	WaitEventSet *set;
-	WaitEvent  *events;
+	WaitEventSet *set = CreateWaitEventSet_compat(nslots + 2);
 	volatile int nevents = 0;
-	bool		is_ready = false;
-	int			i;
 
-	for (i = 0; i < nslots; i++)
-		slots[i].is_ready = false;
-
-	if (!process_interrupts)
-		return wait_quiet(slots, nslots, timeout_ms);
-
-	CHECK_FOR_INTERRUPTS();
-
-	events = palloc(sizeof(WaitEvent) * (nslots + 2));
-	set = CreateWaitEventSet_compat(nslots + 2);
 	PG_TRY();
 	{
+		int			i;
+
 		AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 		AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 		for (i = 0; i < nslots; i++)
@@ -108,18 +97,39 @@ CzWaitSockets(CzWaitSlot *slots, int nslots, long timeout_ms, bool process_inter
 		FreeWaitEventSet(set);
 	}
 	PG_END_TRY();
+	return nevents;
+}
 
+/*
+ * CzWaitSockets
+ *		See transaction.h.
+ */
+bool
+CzWaitSockets(CzWaitSlot *slots, int nslots, long timeout_ms, bool process_interrupts)
+{
+	WaitEvent  *events;
+	int			nevents;
+	int			i;
+
+	for (i = 0; i < nslots; i++)
+		slots[i].is_ready = false;
+
+	if (!process_interrupts)
+		return wait_quiet(slots, nslots, timeout_ms);
+
+	CHECK_FOR_INTERRUPTS();
+	events = palloc(sizeof(WaitEvent) * (nslots + 2));
+	nevents = wait_events(slots, nslots, timeout_ms, events);
 	for (i = 0; i < nevents; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)
 			ResetLatch(MyLatch);
 		else if (events[i].user_data != NULL)
 			((CzWaitSlot *) events[i].user_data)->is_ready = true;
-		is_ready = true;
 	}
 	pfree(events);
 	CHECK_FOR_INTERRUPTS();
-	return is_ready;
+	return nevents > 0;
 }
 
 /*
@@ -178,6 +188,8 @@ advance_call(CzTxnCall *call, bool is_readable)
 	if (!call->was_sent)
 	{
 		call->was_sent = true;
+		if (call->is_logged)
+			CzConnLogCommand(call->conn, call->sql);
 		if (PQstatus(pg) != CONNECTION_OK || !PQsendQuery(pg, call->sql))
 		{
 			call_broke(call);
@@ -341,6 +353,28 @@ run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
 	}
 }
 
+/* run_calls that frees the results when an error is thrown. */
+static void
+run_calls_safely(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode)
+{
+	PG_TRY();
+	{
+		run_calls(calls, ncalls, slots, mode, -1);
+	}
+	PG_CATCH();
+	{
+		int			i;
+
+		for (i = 0; i < ncalls; i++)
+		{
+			PQclear(calls[i].result);
+			calls[i].result = NULL;
+		}
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
 /*
  * CzTxnRunCalls
  *		Send each call's command, then collect all answers.
@@ -352,41 +386,19 @@ run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
 void
 CzTxnRunCalls(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms)
 {
-	CzWaitSlot	fixed[CZ_MAX_POLL];
-	CzWaitSlot *slots = fixed;
-	int			i;
+	/* In turns when there are very many: no memory may be needed in an abort */
+	while (ncalls > 0)
+	{
+		CzWaitSlot	slots[CZ_MAX_POLL];
+		int			n = Min(ncalls, CZ_MAX_POLL);
 
-	if (mode == CZ_CALL_QUIET)
-	{
-		/* No memory here: in turns when there are very many. */
-		while (ncalls > CZ_MAX_POLL)
-		{
-			run_calls(calls, CZ_MAX_POLL, slots, mode, timeout_ms);
-			calls += CZ_MAX_POLL;
-			ncalls -= CZ_MAX_POLL;
-		}
-		run_calls(calls, ncalls, slots, mode, timeout_ms);
-		return;
+		if (mode == CZ_CALL_QUIET)
+			run_calls(calls, n, slots, mode, timeout_ms);
+		else
+			run_calls_safely(calls, n, slots, mode);
+		calls += n;
+		ncalls -= n;
 	}
-
-	if (ncalls > CZ_MAX_POLL)
-		slots = palloc(sizeof(CzWaitSlot) * ncalls);
-	PG_TRY();
-	{
-		run_calls(calls, ncalls, slots, mode, timeout_ms);
-	}
-	PG_CATCH();
-	{
-		for (i = 0; i < ncalls; i++)
-		{
-			PQclear(calls[i].result);
-			calls[i].result = NULL;
-		}
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	if (slots != fixed)
-		pfree(slots);
 }
 
 /* Did the worker carry it out? */

@@ -131,19 +131,16 @@ find_entry(Oid server_oid, Oid user_oid, CzEndpoint **endpoint_p)
  *		Take a connection into the transaction; nothing is sent yet.
  */
 static CzTxnEntry *
-open_entry(Oid server_oid, Oid user_oid, CzEndpoint *endpoint)
+open_entry(Oid user_oid, const CzEndpoint *endpoint)
 {
 	MemoryContext old;
 	CzTxnEntry *entry;
 	CzConn	   *conn;
 
-	if (endpoint == NULL)
-		endpoint = CzEndpointGet(server_oid, user_oid);
-
 	/* All memory first: a connection without an entry would be lost. */
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	entry = palloc0(sizeof(CzTxnEntry));
-	entry->server_oid = server_oid;
+	entry->server_oid = endpoint->server_oid;
 	entry->umid = endpoint->umid;
 	entry->must_use_password = endpoint->must_use_password;
 	entry->user_oids = list_make1_oid(user_oid);
@@ -242,6 +239,7 @@ use_entry(CzTxnEntry *entry, bool for_write, StringInfo prefix)
 						conn->node_name)));
 	if (conn->busy_owner != NULL)
 		CzConnDrain(conn);
+	CzConnSyncSettings(conn);
 
 	sync_entry(entry, prefix);
 	if (for_write)
@@ -283,7 +281,8 @@ CzTxnConnPrefix(Oid server_oid, Oid user_oid, bool for_write, StringInfo prefix)
 		check_may_write();
 	entry = find_entry(server_oid, user_oid, &endpoint);
 	if (entry == NULL)
-		entry = open_entry(server_oid, user_oid, endpoint);
+		entry = open_entry(user_oid,
+						   endpoint ? endpoint : CzEndpointGet(server_oid, user_oid));
 	return use_entry(entry, for_write, prefix);
 }
 
@@ -302,7 +301,10 @@ static void
 send_prefix(CzConn *conn, StringInfo prefix)
 {
 	if (prefix->len > 0)
+	{
 		PQclear(CzConnExec(conn, prefix->data));
+		CzTxnPrefixDone(conn);
+	}
 	pfree(prefix->data);
 }
 
@@ -487,9 +489,8 @@ CzTxnExecList(List *commands, Oid user_oid)
 			calls[ncalls].conn = CzTxnConnPrefix(command->server_oid, user_oid, true,
 												 &sql);
 			appendStringInfoString(&sql, command->sql);
-			if (cz_log_remote_commands)
-				elog(LOG, "node \"%s\": %s", calls[ncalls].conn->node_name, sql.data);
 			calls[ncalls].sql = sql.data;
+			calls[ncalls].is_logged = true;
 			ncalls++;
 		}
 		CzTxnRunCalls(calls, ncalls, CZ_CALL_INTERRUPTIBLE, -1);
@@ -545,25 +546,36 @@ CzTxnFlushPending(void)
 		return;
 
 	all = list_copy(txn_flushes);
+	foreach(lc, all)
+	{
+		CzTxnFlush *flush = (CzTxnFlush *) lfirst(lc);
+
+		/* An earlier one may have taken it off the list. */
+		if (list_member_ptr(txn_flushes, flush))
+			CzTxnRunAtLevel(flush->level, flush->callback, flush->arg);
+	}
+	list_free(all);
+}
+
+/*
+ * CzTxnRunAtLevel
+ *		See transaction.h.
+ */
+void
+CzTxnRunAtLevel(int level, CzFlushCallback callback, void *arg)
+{
+	int			saved = flush_level;
+
+	flush_level = level;
 	PG_TRY();
 	{
-		foreach(lc, all)
-		{
-			CzTxnFlush *flush = (CzTxnFlush *) lfirst(lc);
-
-			/* An earlier one may have taken it off the list. */
-			if (!list_member_ptr(txn_flushes, flush))
-				continue;
-			flush_level = flush->level;
-			flush->callback(flush->arg);
-		}
+		callback(arg);
 	}
 	PG_FINALLY();
 	{
-		flush_level = 0;
+		flush_level = saved;
 	}
 	PG_END_TRY();
-	list_free(all);
 }
 
 /*

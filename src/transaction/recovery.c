@@ -273,15 +273,6 @@ find_targets(List **server_oids)
 	return targets;
 }
 
-/* Run a command of recovery; the caller frees the result, NULL: lost. */
-static PGresult *
-recovery_exec(CzConn *conn, const char *sql)
-{
-	if (cz_log_remote_commands)
-		elog(LOG, "node \"%s\": %s", conn->node_name, sql);
-	return CzConnExecQuiet(conn, sql, cz_worker_timeout_ms);
-}
-
 /*
  * resolve
  *		Decide one prepared transaction and carry that out.
@@ -308,9 +299,10 @@ resolve(CzConn *conn, const char *gid, const char *base, int elevel)
 	gid_prefix = pnstrdup(gid, last - gid);
 	is_commit = is_in_log(gid_prefix);
 
-	res = recovery_exec(conn, psprintf("%s PREPARED %s",
+	res = CzConnExecQuiet(conn, psprintf("%s PREPARED %s",
 									   is_commit ? "COMMIT" : "ROLLBACK",
-									   quote_literal_cstr(gid)));
+									   quote_literal_cstr(gid)),
+						  cz_worker_timeout_ms);
 	is_ok = res != NULL && PQresultStatus(res) == PGRES_COMMAND_OK;
 	if (!is_ok)
 		ereport(elevel,
@@ -359,13 +351,14 @@ recover_target(RecoveryTarget *target, const char *base, List *log, int elevel)
 	}
 
 	/* A superuser sees and finishes everybody's, others their own. */
-	res = recovery_exec(conn,
-						psprintf("SELECT gid FROM pg_catalog.pg_prepared_xacts "
+	res = CzConnExecQuiet(conn,
+						  psprintf("SELECT gid FROM pg_catalog.pg_prepared_xacts "
 								 "WHERE database = pg_catalog.current_database() "
 								 "AND pg_catalog.left(gid, %d) = %s "
 								 "AND (owner = CURRENT_USER OR "
 								 "pg_catalog.current_setting('is_superuser') = 'on')",
-								 (int) strlen(base), quote_literal_cstr(base)));
+								 (int) strlen(base), quote_literal_cstr(base)),
+						  cz_worker_timeout_ms);
 	if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK)
 	{
 		PQclear(res);
@@ -396,6 +389,46 @@ recover_target(RecoveryTarget *target, const char *base, List *log, int elevel)
 }
 
 /*
+ * recover_target_safely
+ *		recover_target in a subtransaction: CzEndpointGet refuses roles without
+ *		credentials, and one such mapping must not stop the others' recovery.
+ */
+static int
+recover_target_safely(RecoveryTarget *target, const char *base, List *log, int elevel)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile int n = -1;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		n = recover_target(target, base, log, elevel);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		ereport(elevel,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("could not look for prepared transactions: %s", error->message)));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return n;
+}
+
+/*
  * CzTxnRecover
  *		One round over all workers of this database.
  *
@@ -413,7 +446,6 @@ CzTxnRecover(int elevel)
 	List	   *servers;
 	List	   *targets;
 	List	   *silent = NIL;	/* OIDs of servers that did not answer */
-	ResourceOwner owner = CurrentResourceOwner;
 	bool		has_garbage = false;
 	int			nresolved = 0;
 	ListCell   *lc;
@@ -425,39 +457,12 @@ CzTxnRecover(int elevel)
 	foreach(lc, targets)
 	{
 		RecoveryTarget *target = (RecoveryTarget *) lfirst(lc);
-		volatile int n = -1;
+		int			n;
 
 		if (list_member_oid(silent, target->server_oid))
 			continue;
 		CHECK_FOR_INTERRUPTS();
-
-		/* CzEndpointGet refuses roles without credentials. */
-		BeginInternalSubTransaction(NULL);
-		MemoryContextSwitchTo(context);
-		PG_TRY();
-		{
-			n = recover_target(target, base, log, elevel);
-			ReleaseCurrentSubTransaction();
-		}
-		PG_CATCH();
-		{
-			ErrorData  *error;
-
-			MemoryContextSwitchTo(context);
-			error = CopyErrorData();
-			if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-				error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
-				PG_RE_THROW();
-			FlushErrorState();
-			RollbackAndReleaseCurrentSubTransaction();
-			ereport(elevel,
-					(errcode(ERRCODE_WARNING),
-					 errmsg("could not look for prepared transactions: %s",
-							error->message)));
-		}
-		PG_END_TRY();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
+		n = recover_target_safely(target, base, log, elevel);
 		if (n < 0)
 			silent = lappend_oid(silent, target->server_oid);
 		else

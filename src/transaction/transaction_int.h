@@ -60,6 +60,7 @@ typedef struct CzTxnCall
 	struct pg_result *result;	/* out: the first error, else the last result;
 								 * NULL: connection broke or timeout; caller
 								 * frees */
+	bool		is_logged;		/* for cz.log_remote_commands */
 	bool		is_done;		/* out */
 	bool		is_timeout;		/* out, with result NULL */
 	bool		was_sent;		/* out */

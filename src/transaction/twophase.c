@@ -107,6 +107,7 @@ end_reads(void)
 			continue;
 		}
 		calls[ncalls].conn = entry->conn;
+		calls[ncalls].is_logged = true;
 		calls[ncalls].sql = "COMMIT";
 		calls[ncalls].context = entry;
 		ncalls++;
@@ -139,6 +140,7 @@ commit_one(CzTxnEntry *entry)
 	memset(&call, 0, sizeof(call));
 	call.conn = entry->conn;
 	call.sql = "COMMIT";
+	call.is_logged = true;
 	CzTxnRunCalls(&call, 1, CZ_CALL_FORWARD_CANCEL, -1);
 	entry->is_finished = true;
 	if (call.result == NULL)
@@ -227,6 +229,7 @@ prepare_all(List *written)
 		entry->finish_sql = psprintf("COMMIT PREPARED '%s'", entry->gid);
 		entry->undo_sql = psprintf("ROLLBACK PREPARED '%s'", entry->gid);
 		calls[ncalls].conn = entry->conn;
+		calls[ncalls].is_logged = true;
 		calls[ncalls].sql = psprintf("PREPARE TRANSACTION '%s'", entry->gid);
 		calls[ncalls].context = entry;
 		ncalls++;
@@ -393,6 +396,7 @@ post_commit(void)
 				continue;
 			memset(&calls[ncalls], 0, sizeof(CzTxnCall));
 			calls[ncalls].conn = entry->conn;
+			calls[ncalls].is_logged = true;
 			calls[ncalls].sql = entry->finish_sql;
 			calls[ncalls].context = entry;
 			if (++ncalls == lengthof(calls))
@@ -444,6 +448,7 @@ abort_all(void)
 		if (status == PQTRANS_IDLE && !entry->prepare_sent)
 			continue;
 		calls[ncalls].conn = entry->conn;
+		calls[ncalls].is_logged = true;
 		calls[ncalls].sql = status == PQTRANS_IDLE ? entry->undo_sql : "ROLLBACK";
 		calls[ncalls].context = entry;
 		ncalls++;
