@@ -91,6 +91,7 @@ extern void CzTxnExecList(List *commands, Oid user_oid);
 typedef void (*CzFlushCallback) (void *arg);
 extern void CzTxnRegisterFlush(CzFlushCallback callback, void *arg);
 extern void CzTxnUnregisterFlush(void *arg);
+extern bool CzTxnIsFlushRegistered(void *arg);
 extern void CzTxnFlushPending(void);
 
 /* Run a flush as part of an outer subtransaction (nest level), that buffered the

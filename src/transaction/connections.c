@@ -535,6 +535,19 @@ CzTxnUnregisterFlush(void *arg)
 	}
 }
 
+bool
+CzTxnIsFlushRegistered(void *arg)
+{
+	ListCell   *lc;
+
+	foreach(lc, txn_flushes)
+	{
+		if (((CzTxnFlush *) lfirst(lc))->arg == arg)
+			return true;
+	}
+	return false;
+}
+
 void
 CzTxnFlushPending(void)
 {

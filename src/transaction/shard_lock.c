@@ -71,6 +71,21 @@ is_held(int64 shard_id, CzShardLock mode)
 	return false;
 }
 
+/* Connections to the first placement commit last. */
+static void
+mark_holders(const CzShard *shard)
+{
+	ListCell   *lc;
+
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		if (entry->server_oid == shard->server_oids[0])
+			entry->holds_shard_lock = true;
+	}
+}
+
 /*
  * CzTxnLockShardPrefix
  *		See transaction.h.
@@ -89,6 +104,8 @@ CzTxnLockShardPrefix(const CzShard *shard, Oid user_oid, CzShardLock mode,
 	appendStringInfo(prefix, "SELECT pg_catalog.pg_advisory_xact_lock%s(%d, %d); ",
 					 mode == CZ_LOCK_SHARED ? "_shared" : "",
 					 CZ_ADVISORY_CLASS, (int32) shard->shard_id);
+
+	mark_holders(shard);
 
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	lock = palloc(sizeof(CzHeldLock));
@@ -161,17 +178,8 @@ CzTxnLockShards(const CzShard *const *shards, int nshards, Oid user_oid,
 
 	for (i = 0; i < nshards; i++)
 	{
-		ListCell   *lc;
-
-		if (sorted[i]->nplacements < 2)
-			continue;
-		foreach(lc, cz_txn_entries)
-		{
-			CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
-
-			if (entry->server_oid == sorted[i]->server_oids[0])
-				entry->holds_shard_lock = true;
-		}
+		if (sorted[i]->nplacements > 1)
+			mark_holders(sorted[i]);
 	}
 	pfree(sorted);
 }

@@ -1,0 +1,786 @@
+/*-------------------------------------------------------------------------
+ *
+ * writer.c
+ *	  Rows go to the placements of shards.
+ *
+ * Rows are gathered in a wave.  A wave of a few rows is sent as INSERTs, all of
+ * one worker in one simple query together with BEGIN and the shard's lock: one
+ * round trip.  A larger one becomes one COPY per shard and placement.  While a
+ * wave is on the way the next one is filled; two waves bound the memory.
+ *
+ * A wave has two phases with a barrier between: first the first placement of
+ * each shard, then the others.  So a shard's lock is held before its second
+ * placement sees a row, and two transactions that insert the same key meet on
+ * the first placement instead of each waiting for the other on one of two.
+ * Workers stay evenly busy because first placements are spread evenly.
+ *
+ * Invariant: while a job runs on a connection, busy_owner of the connection is
+ * the writer; whoever else needs the connection makes the writer finish.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "access/xact.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "cz/errors.h"
+#include "cz/settings.h"
+#include "cz/transaction.h"
+#include "writer_int.h"
+
+/* Rows of a wave that is sent as INSERTs */
+#define CZ_MAX_INSERT_ROWS 4
+/* Bytes of a wave's rows; twice this is the writer's memory */
+#define CZ_WAVE_BYTES (8 * 1024 * 1024)
+/* Bytes given to libpq at once: it buffers without bound */
+#define CZ_CHUNK_BYTES (64 * 1024)
+/* Rows between two looks at the wave on the way */
+#define CZ_PUMP_ROWS 128
+
+/* The rows of a wave for one shard. */
+typedef struct Batch
+{
+	Oid			relid;			/* hash key: the shard's relation */
+	const CzShard *shard;		/* borrowed until the end of the transaction */
+	StringInfoData data;		/* rows in COPY form */
+	int64	   *row_numbers;
+	int			nrows;
+	int			max_rows;
+} Batch;
+
+/* One of the first rows, kept until it is known whether more come. */
+typedef struct EarlyRow
+{
+	Batch	   *batch;
+	MinimalTuple tuple;
+	int64		row_number;
+} EarlyRow;
+
+typedef enum JobState
+{
+	JOB_QUEUED,
+	JOB_COMMAND,				/* sent; answers until COPY starts, or to the end */
+	JOB_DATA,
+	JOB_END						/* data sent; answers until the end */
+} JobState;
+
+/* What one connection is to do: one COPY, or the INSERTs of a wave. */
+typedef struct Job
+{
+	JobState	state;
+	Batch	   *batch;			/* COPY; NULL: INSERTs */
+	List	   *rows;			/* INSERTs: of EarlyRow */
+	bool		is_first;		/* first placement: takes the shard's lock */
+	char	   *sql;			/* once sent */
+	int			offset;			/* bytes of batch->data handed to libpq */
+	int			ninserted;		/* INSERTs that succeeded */
+} Job;
+
+/* A worker's queue in a phase. */
+typedef struct Run
+{
+	Oid			server_oid;
+	CzConn	   *conn;			/* valid while a job runs */
+	List	   *jobs;			/* not done yet; the first may be running */
+	TimestampTz last_heard;
+} Run;
+
+typedef struct Wave
+{
+	MemoryContext context;
+	HTAB	   *batches;
+	List	   *batch_list;
+	List	   *early;			/* of EarlyRow; NIL once rows are in batches */
+	bool		is_copy;		/* rows are in batches */
+	Size		nbytes;
+	int64		nrows;
+	int			phase;			/* of a wave on the way: 0, 1 */
+	List	   *runs;
+} Wave;
+
+struct CzWriter
+{
+	MemoryContext context;
+	MemoryContext row_context;	/* reset for each row */
+	TupleDesc	tupdesc;
+	CzWireFormat *format;
+	Oid			user_oid;
+	int			level;			/* nest level of the rows that are held; 0: none */
+	TupleTableSlot *early_slot;
+	Wave	   *filling;
+	Wave	   *sending;		/* or NULL */
+	int			rows_since_pump;
+	bool		is_pumping;		/* against recursion */
+};
+
+static void flush_at_level(void *arg);
+static bool pump(CzWriter *writer, bool must_finish);
+
+/*
+ * CzWriterBegin
+ *		See writer.h.
+ */
+CzWriter *
+CzWriterBegin(TupleDesc tupdesc, char **column_names, Oid user_oid)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz writer",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	CzWriter   *writer = palloc0(sizeof(CzWriter));
+
+	writer->context = context;
+	writer->row_context = AllocSetContextCreate(context, "cz writer row",
+												ALLOCSET_DEFAULT_SIZES);
+	writer->tupdesc = CreateTupleDescCopyConstr(tupdesc);
+	writer->format = CzWireFormatMake(writer->tupdesc, column_names);
+	writer->user_oid = user_oid;
+	writer->early_slot = MakeSingleTupleTableSlot(writer->tupdesc, &TTSOpsMinimalTuple);
+	MemoryContextSwitchTo(old);
+	return writer;
+}
+
+static Wave *
+make_wave(CzWriter *writer)
+{
+	MemoryContext context = AllocSetContextCreate(writer->context, "cz writer wave",
+												  ALLOCSET_DEFAULT_SIZES);
+	Wave	   *wave = MemoryContextAllocZero(context, sizeof(Wave));
+	HASHCTL		ctl;
+
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(Batch);
+	ctl.hcxt = context;
+	wave->context = context;
+	wave->batches = hash_create("cz writer batches", 32, &ctl,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return wave;
+}
+
+static Batch *
+find_batch(Wave *wave, const CzShard *shard)
+{
+	bool		found;
+	Batch	   *batch = hash_search(wave->batches, &shard->relid, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		MemoryContext old = MemoryContextSwitchTo(wave->context);
+
+		batch->shard = shard;
+		batch->row_numbers = NULL;
+		batch->nrows = 0;
+		batch->max_rows = 0;
+		batch->data.data = NULL;
+		wave->batch_list = lappend(wave->batch_list, batch);
+		MemoryContextSwitchTo(old);
+	}
+	return batch;
+}
+
+/* Signature, flags, length of the header extension. */
+static const char binary_header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0";
+
+#define BINARY_HEADER_LEN 19
+
+/* Add a row in COPY form. */
+static void
+append_row(CzWriter *writer, Wave *wave, Batch *batch, TupleTableSlot *slot,
+		   int64 row_number)
+{
+	MemoryContext old = MemoryContextSwitchTo(wave->context);
+	int			before;
+
+	if (batch->data.data == NULL)
+	{
+		initStringInfo(&batch->data);
+		if (writer->format->is_binary)
+			appendBinaryStringInfo(&batch->data, binary_header, BINARY_HEADER_LEN);
+	}
+	if (batch->nrows == batch->max_rows)
+	{
+		batch->max_rows = Max(batch->max_rows * 2, 64);
+		batch->row_numbers = batch->row_numbers ?
+			repalloc_huge(batch->row_numbers, sizeof(int64) * batch->max_rows) :
+			palloc(sizeof(int64) * batch->max_rows);
+	}
+	batch->row_numbers[batch->nrows++] = row_number;
+	before = batch->data.len;
+
+	MemoryContextSwitchTo(writer->row_context);
+	CzWireAppendRow(writer->format, slot, &batch->data);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(writer->row_context);
+	wave->nbytes += batch->data.len - before + sizeof(int64);
+}
+
+/* More rows than INSERT is good for: bring those kept into COPY form. */
+static void
+early_to_copy(CzWriter *writer, Wave *wave)
+{
+	ListCell   *lc;
+
+	wave->is_copy = true;
+	foreach(lc, wave->early)
+	{
+		EarlyRow   *row = (EarlyRow *) lfirst(lc);
+
+		ExecStoreMinimalTuple(row->tuple, writer->early_slot, false);
+		append_row(writer, wave, row->batch, writer->early_slot, row->row_number);
+	}
+	ExecClearTuple(writer->early_slot);
+	wave->early = NIL;
+}
+
+/*
+ * CzWriterPut
+ *		See writer.h.
+ */
+void
+CzWriterPut(CzWriter *writer, const CzShard *shard, TupleTableSlot *slot,
+			int64 row_number)
+{
+	Wave	   *wave;
+	Batch	   *batch;
+
+	if (shard->nplacements == 0)
+		return;					/* a reference table and no worker yet */
+
+	if (writer->level == 0)
+	{
+		writer->level = GetCurrentTransactionNestLevel();
+		CzTxnRegisterFlush(flush_at_level, writer);
+	}
+	if (writer->filling == NULL)
+		writer->filling = make_wave(writer);
+	wave = writer->filling;
+	batch = find_batch(wave, shard);
+	wave->nrows++;
+
+	if (!wave->is_copy &&
+		(wave->nrows <= CZ_MAX_INSERT_ROWS || writer->format->ncolumns == 0))
+	{
+		MemoryContext old = MemoryContextSwitchTo(wave->context);
+		EarlyRow   *row = palloc(sizeof(EarlyRow));
+
+		row->batch = batch;
+		row->tuple = ExecCopySlotMinimalTuple(slot);
+		row->row_number = row_number;
+		wave->early = lappend(wave->early, row);
+		wave->nbytes += row->tuple->t_len;
+		MemoryContextSwitchTo(old);
+	}
+	else
+	{
+		if (!wave->is_copy)
+			early_to_copy(writer, wave);
+		append_row(writer, wave, batch, slot, row_number);
+	}
+
+	if (wave->nbytes >= CZ_WAVE_BYTES)
+	{
+		if (writer->sending != NULL)
+			pump(writer, true);
+		writer->sending = writer->filling;
+		writer->filling = NULL;
+		pump(writer, false);
+	}
+	else if (writer->sending != NULL && ++writer->rows_since_pump >= CZ_PUMP_ROWS)
+		pump(writer, false);
+}
+
+/* Where a worker's error came from. */
+typedef struct RowContext
+{
+	int64		row_number;
+} RowContext;
+
+static void
+row_error_callback(void *arg)
+{
+	errcontext("row " INT64_FORMAT, ((RowContext *) arg)->row_number);
+}
+
+/*
+ * row_of_error
+ *		The statement's row that a worker complains of, 0 if it does not say.
+ *
+ * COPY's context is "COPY <table>, line <n>...", in the worker's language: the
+ * number is the first one after the table's name.
+ */
+static int64
+row_of_error(const Job *job, const PGresult *res)
+{
+	const char *context;
+	const char *p;
+	long		line;
+
+	if (job->batch == NULL)
+		return job->ninserted < list_length(job->rows) ?
+			((EarlyRow *) list_nth(job->rows, job->ninserted))->row_number : 0;
+
+	context = PQresultErrorField(res, PG_DIAG_CONTEXT);
+	p = context ? strstr(context, job->batch->shard->remote_name) : NULL;
+	if (p == NULL)
+		return 0;
+	p += strlen(job->batch->shard->remote_name);
+	while (*p && *p != '\n' && !(*p >= '0' && *p <= '9'))
+		p++;
+	line = strtol(p, NULL, 10);
+	return line >= 1 && line <= job->batch->nrows ? job->batch->row_numbers[line - 1] : 0;
+}
+
+/*
+ * raise_job_error
+ *		A worker refused, or its connection broke (res NULL).  Consumes res.
+ */
+static void
+raise_job_error(CzConn *conn, Job *job, PGresult *res)
+{
+	ErrorContextCallback callback;
+	RowContext	context;
+
+	if (res == NULL || CzConnResultIsLoss(conn, res))
+	{
+		PQclear(res);
+		conn->is_broken = true;
+		CzHealthMarkFailed(conn->server_oid);
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("connection to node \"%s\" was lost while writing to it",
+						conn->node_name)));
+	}
+
+	context.row_number = row_of_error(job, res);
+	if (context.row_number > 0)
+	{
+		callback.callback = row_error_callback;
+		callback.arg = &context;
+		callback.previous = error_context_stack;
+		error_context_stack = &callback;
+	}
+	CzReportRemoteError(ERROR, res, conn->pg, conn->node_name, job->sql, true);
+}
+
+/* Somebody else needs a connection of the wave on the way. */
+static void
+finish_sending(void *arg)
+{
+	CzWriter   *writer = (CzWriter *) arg;
+
+	if (writer->sending != NULL && !writer->is_pumping)
+		pump(writer, true);
+}
+
+static void
+drain_writer(void *arg)
+{
+	CzTxnRunAtLevel(((CzWriter *) arg)->level, finish_sending, arg);
+}
+
+/*
+ * start_job
+ *		Take the connection and send the command.
+ */
+static void
+start_job(CzWriter *writer, Wave *wave, Run *run, Job *job)
+{
+	MemoryContext old = MemoryContextSwitchTo(wave->context);
+	StringInfoData sql;
+	CzConn	   *conn;
+
+	initStringInfo(&sql);
+	conn = CzTxnConnPrefix(run->server_oid, writer->user_oid, true, &sql);
+	run->conn = conn;
+	if (job->batch != NULL)
+	{
+		if (job->is_first)
+			CzTxnLockShardPrefix(job->batch->shard, writer->user_oid, CZ_LOCK_SHARED, &sql);
+		appendStringInfo(&sql, "COPY %s (%s) FROM STDIN%s",
+						 job->batch->shard->remote_qualified, writer->format->column_list,
+						 writer->format->is_binary ? " (FORMAT binary)" : "");
+	}
+	else
+	{
+		ListCell   *lc;
+
+		foreach(lc, job->rows)
+		{
+			EarlyRow   *row = (EarlyRow *) lfirst(lc);
+
+			if (job->is_first)
+				CzTxnLockShardPrefix(row->batch->shard, writer->user_oid, CZ_LOCK_SHARED,
+									 &sql);
+			ExecStoreMinimalTuple(row->tuple, writer->early_slot, false);
+			appendStringInfoString(&sql,
+								   CzWireInsertText(writer->format,
+													row->batch->shard->remote_qualified,
+													writer->early_slot));
+		}
+		ExecClearTuple(writer->early_slot);
+	}
+	job->sql = sql.data;
+	job->state = JOB_COMMAND;
+	MemoryContextSwitchTo(old);
+
+	CzConnLogCommand(conn, job->sql);
+	conn->busy_owner = writer;
+	conn->busy_drain = drain_writer;
+	run->last_heard = GetCurrentTimestamp();
+	if (!PQsendQuery(conn->pg, job->sql))
+		raise_job_error(conn, job, NULL);
+}
+
+/*
+ * send_data
+ *		Hand the batch to libpq piece by piece; true when all is out.
+ */
+static bool
+send_data(CzConn *conn, Job *job)
+{
+	StringInfo	data = &job->batch->data;
+
+	for (;;)
+	{
+		int			flush = PQflush(conn->pg);
+		int			n;
+
+		if (flush < 0)
+			raise_job_error(conn, job, NULL);
+		if (flush > 0)
+			return false;
+		if (job->offset == data->len)
+			break;
+		n = Min(data->len - job->offset, CZ_CHUNK_BYTES);
+		if (PQputCopyData(conn->pg, data->data + job->offset, n) != 1)
+			raise_job_error(conn, job, NULL);
+		job->offset += n;
+	}
+	if (PQputCopyEnd(conn->pg, NULL) != 1)
+		raise_job_error(conn, job, NULL);
+	return true;
+}
+
+/*
+ * advance_job
+ *		As far as possible without waiting.
+ *
+ * Returns: events to wait for; 0 when the job is done.
+ */
+static int
+advance_job(CzWriter *writer, Run *run, Job *job)
+{
+	CzConn	   *conn = run->conn;
+	PGconn	   *pg = conn->pg;
+	int			flush;
+
+	if (!PQconsumeInput(pg))
+		raise_job_error(conn, job, NULL);
+
+	if (job->state == JOB_DATA)
+	{
+		if (!send_data(conn, job))
+			return WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE;
+		job->state = JOB_END;
+	}
+	flush = PQflush(pg);
+	if (flush < 0)
+		raise_job_error(conn, job, NULL);
+
+	while (!PQisBusy(pg))
+	{
+		PGresult   *res = PQgetResult(pg);
+
+		if (res == NULL)
+		{
+			if (PQstatus(pg) != CONNECTION_OK)
+				raise_job_error(conn, job, NULL);
+			conn->busy_owner = NULL;
+			conn->busy_drain = NULL;
+			return 0;
+		}
+		switch (PQresultStatus(res))
+		{
+			case PGRES_COPY_IN:
+				PQclear(res);
+				job->state = JOB_DATA;
+				if (!send_data(conn, job))
+					return WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE;
+				job->state = JOB_END;
+				flush = PQflush(pg);
+				if (flush < 0)
+					raise_job_error(conn, job, NULL);
+				break;
+			case PGRES_COMMAND_OK:
+				if (strncmp(PQcmdStatus(res), "INSERT", 6) == 0)
+					job->ninserted++;
+				PQclear(res);
+				break;
+			case PGRES_TUPLES_OK:
+				PQclear(res);
+				break;
+			default:
+				raise_job_error(conn, job, res);
+		}
+	}
+	return WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0);
+}
+
+static Run *
+find_run(Wave *wave, Oid server_oid)
+{
+	Run		   *run;
+	ListCell   *lc;
+
+	foreach(lc, wave->runs)
+	{
+		run = (Run *) lfirst(lc);
+		if (run->server_oid == server_oid)
+			return run;
+	}
+	run = palloc0(sizeof(Run));
+	run->server_oid = server_oid;
+	wave->runs = lappend(wave->runs, run);
+	return run;
+}
+
+/* Queue one COPY, or one more row of a worker's INSERTs. */
+static void
+queue(Wave *wave, Batch *batch, EarlyRow *row, int placement)
+{
+	Run		   *run = find_run(wave, batch->shard->server_oids[placement]);
+	Job		   *job;
+
+	if (row != NULL && run->jobs != NIL)
+	{
+		job = (Job *) linitial(run->jobs);
+		job->rows = lappend(job->rows, row);
+		return;
+	}
+	job = palloc0(sizeof(Job));
+	job->is_first = placement == 0;
+	if (row != NULL)
+		job->rows = list_make1(row);
+	else
+		job->batch = batch;
+	run->jobs = lappend(run->jobs, job);
+}
+
+/*
+ * plan_phase
+ *		Queue the jobs of the wave's phase; false if there are none.
+ */
+static bool
+plan_phase(CzWriter *writer, Wave *wave)
+{
+	MemoryContext old = MemoryContextSwitchTo(wave->context);
+	ListCell   *lc;
+	int			i;
+
+	wave->runs = NIL;
+	if (wave->is_copy)
+	{
+		foreach(lc, wave->batch_list)
+		{
+			Batch	   *batch = (Batch *) lfirst(lc);
+
+			if (wave->phase == 0)
+			{
+				if (writer->format->is_binary)
+					appendBinaryStringInfo(&batch->data, "\377\377", 2);
+				queue(wave, batch, NULL, 0);
+			}
+			else
+			{
+				for (i = 1; i < batch->shard->nplacements; i++)
+					queue(wave, batch, NULL, i);
+			}
+		}
+	}
+	else
+	{
+		foreach(lc, wave->early)
+		{
+			EarlyRow   *row = (EarlyRow *) lfirst(lc);
+
+			if (wave->phase == 0)
+				queue(wave, row->batch, row, 0);
+			else
+			{
+				for (i = 1; i < row->batch->shard->nplacements; i++)
+					queue(wave, row->batch, row, i);
+			}
+		}
+	}
+	MemoryContextSwitchTo(old);
+	return wave->runs != NIL;
+}
+
+/*
+ * pump_runs
+ *		Move every connection of the phase on; true when all are done.
+ *
+ * slots: one for each run.
+ */
+static bool
+pump_runs(CzWriter *writer, Wave *wave, CzWaitSlot *slots)
+{
+	bool		is_done = true;
+	ListCell   *lc;
+
+	foreach(lc, wave->runs)
+	{
+		Run		   *run = (Run *) lfirst(lc);
+		CzWaitSlot *slot = &slots[foreach_current_index(lc)];
+
+		slot->socket = -1;
+		slot->events = 0;
+		while (run->jobs != NIL)
+		{
+			Job		   *job = (Job *) linitial(run->jobs);
+
+			if (job->state == JOB_QUEUED)
+				start_job(writer, wave, run, job);
+			slot->events = advance_job(writer, run, job);
+			if (slot->events != 0)
+			{
+				slot->socket = PQsocket(run->conn->pg);
+				is_done = false;
+				break;
+			}
+			run->jobs = list_delete_first(run->jobs);
+		}
+	}
+	return is_done;
+}
+
+/* Wait for a socket; a worker silent for too long is probed. */
+static void
+wait_runs(Wave *wave, CzWaitSlot *slots)
+{
+	TimestampTz now;
+	ListCell   *lc;
+
+	CzWaitSockets(slots, list_length(wave->runs), cz_worker_timeout_ms, true);
+	now = GetCurrentTimestamp();
+	foreach(lc, wave->runs)
+	{
+		Run		   *run = (Run *) lfirst(lc);
+		CzWaitSlot *slot = &slots[foreach_current_index(lc)];
+
+		if (slot->socket < 0)
+			continue;
+		if (slot->is_ready)
+			run->last_heard = now;
+		else if (TimestampDifferenceExceeds(run->last_heard, now, cz_worker_timeout_ms))
+		{
+			if (!CzTxnProbeSilent(run->conn))
+				raise_job_error(run->conn, (Job *) linitial(run->jobs), NULL);
+			run->last_heard = GetCurrentTimestamp();
+		}
+	}
+}
+
+/*
+ * pump
+ *		Move the wave on the way; with must_finish to its end.
+ *
+ * Returns: true if there is no wave on the way any more.
+ */
+static bool
+pump(CzWriter *writer, bool must_finish)
+{
+	Wave	   *wave = writer->sending;
+	MemoryContext old;
+
+	Assert(!writer->is_pumping);
+	writer->rows_since_pump = 0;
+	writer->is_pumping = true;	/* an error leaves the writer unusable anyway */
+	old = MemoryContextSwitchTo(wave->context);
+	for (;;)
+	{
+		CzWaitSlot *slots;
+
+		if (wave->runs == NIL && !plan_phase(writer, wave))
+		{
+			if (wave->phase == 1)
+				break;
+			wave->phase = 1;
+			continue;
+		}
+		slots = palloc(sizeof(CzWaitSlot) * list_length(wave->runs));
+		if (pump_runs(writer, wave, slots))
+		{
+			wave->runs = NIL;
+			if (wave->phase == 1)
+				break;
+			wave->phase = 1;
+			continue;
+		}
+		if (!must_finish)
+		{
+			pfree(slots);
+			MemoryContextSwitchTo(old);
+			writer->is_pumping = false;
+			return false;
+		}
+		wait_runs(wave, slots);
+		pfree(slots);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(wave->context);
+	writer->sending = NULL;
+	writer->is_pumping = false;
+	return true;
+}
+
+/* Everything that is held goes out and is answered. */
+static void
+flush_at_level(void *arg)
+{
+	CzWriter   *writer = (CzWriter *) arg;
+
+	if (writer->is_pumping)
+		return;
+	if (writer->sending != NULL)
+		pump(writer, true);
+	if (writer->filling != NULL)
+	{
+		writer->sending = writer->filling;
+		writer->filling = NULL;
+		pump(writer, true);
+	}
+	if (writer->level > 0)
+	{
+		CzTxnUnregisterFlush(writer);
+		writer->level = 0;
+	}
+}
+
+/*
+ * CzWriterFlush, CzWriterEnd
+ *		See writer.h.
+ */
+void
+CzWriterFlush(CzWriter *writer)
+{
+	if (writer->level > 0)
+		CzTxnRunAtLevel(writer->level, flush_at_level, writer);
+}
+
+void
+CzWriterEnd(CzWriter *writer)
+{
+	CzWriterFlush(writer);
+	ExecDropSingleTupleTableSlot(writer->early_slot);
+	MemoryContextDelete(writer->context);
+}

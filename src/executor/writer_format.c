@@ -1,0 +1,443 @@
+/*-------------------------------------------------------------------------
+ *
+ * writer_format.c
+ *	  Rows in the forms of COPY and INSERT.
+ *
+ * Binary COPY where every column's binary form means the same on each worker:
+ * types that initdb made, whose values hold no OIDs but those of such types.
+ * Send functions convert texts to this client's encoding, not the worker's, so
+ * when the two differ texts are only sent byte by byte.  Text COPY for the
+ * rest, with DateStyle and the like pinned as they are on workers.
+ *
+ * Source: own work; which settings matter to texts is known from
+ * contrib/postgres_fdw/postgres_fdw.c, PostgreSQL 15, PostgreSQL License.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "libpq/pqformat.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "utils/builtins.h"
+#include "utils/float.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "cz/compat.h"
+#include "cz/settings.h"
+#include "writer_int.h"
+
+/* reg* types: their texts depend on search_path, their binary form is an OID. */
+static bool
+is_reg_type(Oid type_oid)
+{
+	switch (type_oid)
+	{
+		case REGPROCOID:
+		case REGPROCEDUREOID:
+		case REGOPEROID:
+		case REGOPERATOROID:
+		case REGCLASSOID:
+		case REGTYPEOID:
+		case REGROLEOID:
+		case REGNAMESPACEOID:
+		case REGCONFIGOID:
+		case REGDICTIONARYOID:
+		case REGCOLLATIONOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
+ * is_binary_safe
+ *		Does the binary form of a (base) type's values mean the same everywhere?
+ */
+static bool
+is_binary_safe(Oid type_oid)
+{
+	HeapTuple	tuple;
+	Form_pg_type type;
+	bool		is_safe;
+	Oid			element;
+
+	type_oid = getBaseType(type_oid);
+	if (type_oid >= FirstUnpinnedObjectId || is_reg_type(type_oid) ||
+		type_oid == XMLOID)
+		return false;
+	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type_oid));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	type = (Form_pg_type) GETSTRUCT(tuple);
+	is_safe = OidIsValid(type->typsend) && OidIsValid(type->typreceive) &&
+		(type->typtype == TYPTYPE_BASE || type->typtype == TYPTYPE_RANGE ||
+		 type->typtype == TYPTYPE_MULTIRANGE);
+	element = type->typsubscript == F_ARRAY_SUBSCRIPT_HANDLER ? type->typelem : InvalidOid;
+	ReleaseSysCache(tuple);
+	return is_safe && (!OidIsValid(element) || is_binary_safe(element));
+}
+
+static CzWireKind
+wire_kind(Oid type_oid)
+{
+	switch (getBaseType(type_oid))
+	{
+		case INT2OID:
+			return CZ_WIRE_INT2;
+		case INT4OID:
+		case DATEOID:
+			return CZ_WIRE_INT4;
+		case INT8OID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case TIMEOID:
+			return CZ_WIRE_INT8;
+		case BOOLOID:
+			return CZ_WIRE_BOOL;
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case JSONOID:
+		case BYTEAOID:
+			return CZ_WIRE_VARLENA;
+		default:
+			return CZ_WIRE_FUNCTION;
+	}
+}
+
+/* Types whose send functions emit no text, so that encodings do not matter. */
+static bool
+is_encoding_free(Oid type_oid)
+{
+	switch (getBaseType(type_oid))
+	{
+		case FLOAT4OID:
+		case FLOAT8OID:
+		case NUMERICOID:
+		case UUIDOID:
+		case INTERVALOID:
+		case TIMETZOID:
+		case INETOID:
+		case CIDROID:
+		case OIDOID:
+		case BITOID:
+		case VARBITOID:
+			return true;
+		default:
+			return wire_kind(type_oid) != CZ_WIRE_FUNCTION;
+	}
+}
+
+/*
+ * CzWireTypeNeedsPins
+ *		Texts of numbers and strings are always the same; of dates, intervals,
+ *		floats and whatever contains them they are not.
+ */
+bool
+CzWireTypeNeedsPins(Oid type_oid, bool *with_path)
+{
+	switch (getBaseType(type_oid))
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case OIDOID:
+		case BOOLOID:
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case JSONOID:
+		case JSONBOID:
+		case NUMERICOID:
+		case UUIDOID:
+		case INETOID:
+		case CIDROID:
+		case BYTEAOID:
+			return false;
+		case DATEOID:
+		case TIMEOID:
+		case TIMETZOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case INTERVALOID:
+		case FLOAT4OID:
+		case FLOAT8OID:
+			return true;
+		default:
+			/* It may contain reg* values for all that we know. */
+			*with_path = true;
+			return true;
+	}
+}
+
+/*
+ * CzWirePinSettings, CzWireUnpinSettings
+ *		As on workers: ISO dates, plain intervals, floats with all digits.
+ *		-1 if nothing had to be changed.
+ */
+int
+CzWirePinSettings(bool with_path)
+{
+	int			nest_level = -1;
+
+	if (with_path || DateStyle != USE_ISO_DATES || IntervalStyle != INTSTYLE_POSTGRES ||
+		extra_float_digits < 1)
+	{
+		nest_level = NewGUCNestLevel();
+		if (DateStyle != USE_ISO_DATES)
+			(void) set_config_option("datestyle", "ISO", PGC_USERSET, PGC_S_SESSION,
+									 GUC_ACTION_SAVE, true, 0, false);
+		if (IntervalStyle != INTSTYLE_POSTGRES)
+			(void) set_config_option("intervalstyle", "postgres", PGC_USERSET,
+									 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		if (extra_float_digits < 3)
+			(void) set_config_option("extra_float_digits", "3", PGC_USERSET,
+									 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		if (with_path)
+			(void) set_config_option("search_path", "pg_catalog", PGC_USERSET,
+									 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	}
+	return nest_level;
+}
+
+void
+CzWireUnpinSettings(int nest_level)
+{
+	if (nest_level >= 0)
+		AtEOXact_GUC(true, nest_level);
+}
+
+/*
+ * CzWireFormatMake
+ *		How rows of tupdesc go to workers; palloc'd in CurrentMemoryContext.
+ */
+CzWireFormat *
+CzWireFormatMake(TupleDesc tupdesc, char **column_names)
+{
+	CzWireFormat *format = palloc0(sizeof(CzWireFormat));
+	bool		is_same_encoding = pg_get_client_encoding() == GetDatabaseEncoding();
+	StringInfoData list;
+	int			i;
+
+	initStringInfo(&list);
+	format->is_binary = cz_binary_protocol;
+	format->columns = palloc0(sizeof(CzWireColumn) * Max(tupdesc->natts, 1));
+	for (i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute attr = TupleDescAttr(tupdesc, i);
+		const char *name = column_names ? column_names[i] : NameStr(attr->attname);
+		CzWireColumn *column;
+		Oid			function;
+		bool		is_varlena;
+
+		if (attr->attisdropped || attr->attgenerated || name == NULL)
+			continue;
+		column = &format->columns[format->ncolumns++];
+		column->attno = i + 1;
+		column->kind = wire_kind(attr->atttypid);
+		getTypeOutputInfo(attr->atttypid, &function, &is_varlena);
+		fmgr_info(function, &column->out);
+		if (CzWireTypeNeedsPins(attr->atttypid, &format->must_pin_path))
+			format->must_pin = true;
+		if (format->is_binary && is_binary_safe(attr->atttypid) &&
+			(is_same_encoding || is_encoding_free(attr->atttypid)))
+		{
+			getTypeBinaryOutputInfo(attr->atttypid, &function, &is_varlena);
+			fmgr_info(function, &column->send);
+		}
+		else
+			format->is_binary = false;
+		appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", quote_identifier(name));
+	}
+	format->column_list = list.data;
+	return format;
+}
+
+/* One value in binary form, with its length. */
+static void
+append_binary(CzWireColumn *column, Datum value, StringInfo buf)
+{
+	switch (column->kind)
+	{
+		case CZ_WIRE_INT2:
+			pq_sendint32(buf, 2);
+			pq_sendint16(buf, (uint16) DatumGetInt16(value));
+			break;
+		case CZ_WIRE_INT4:
+			pq_sendint32(buf, 4);
+			pq_sendint32(buf, (uint32) DatumGetInt32(value));
+			break;
+		case CZ_WIRE_INT8:
+			pq_sendint32(buf, 8);
+			pq_sendint64(buf, (uint64) DatumGetInt64(value));
+			break;
+		case CZ_WIRE_BOOL:
+			pq_sendint32(buf, 1);
+			pq_sendbyte(buf, DatumGetBool(value) ? 1 : 0);
+			break;
+		case CZ_WIRE_VARLENA:
+			{
+				struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);
+
+				pq_sendint32(buf, VARSIZE_ANY_EXHDR(bytes));
+				appendBinaryStringInfo(buf, VARDATA_ANY(bytes),
+									   VARSIZE_ANY_EXHDR(bytes));
+				if ((Pointer) bytes != DatumGetPointer(value))
+					pfree(bytes);
+				break;
+			}
+		case CZ_WIRE_FUNCTION:
+			{
+				bytea	   *bytes = SendFunctionCall(&column->send, value);
+
+				pq_sendint32(buf, VARSIZE(bytes) - VARHDRSZ);
+				appendBinaryStringInfo(buf, VARDATA(bytes), VARSIZE(bytes) - VARHDRSZ);
+				pfree(bytes);
+				break;
+			}
+	}
+}
+
+/* One value in COPY's text form. */
+static void
+append_copy_text(StringInfo buf, const char *text)
+{
+	const char *p;
+
+	for (p = text; *p; p++)
+	{
+		switch (*p)
+		{
+			case '\\':
+				appendStringInfoString(buf, "\\\\");
+				break;
+			case '\n':
+				appendStringInfoString(buf, "\\n");
+				break;
+			case '\r':
+				appendStringInfoString(buf, "\\r");
+				break;
+			case '\t':
+				appendStringInfoString(buf, "\\t");
+				break;
+			default:
+				appendStringInfoCharMacro(buf, *p);
+		}
+	}
+}
+
+/*
+ * CzWireAppendRow
+ *		One row in COPY form.  Allocates in CurrentMemoryContext, which should be
+ *		short-lived.
+ */
+void
+CzWireAppendRow(CzWireFormat *format, TupleTableSlot *slot, StringInfo buf)
+{
+	int			nest_level = -1;
+	int			i;
+
+	slot_getallattrs(slot);
+	if (format->is_binary)
+		pq_sendint16(buf, (uint16) format->ncolumns);
+	else if (format->must_pin)
+		nest_level = CzWirePinSettings(format->must_pin_path);
+
+	for (i = 0; i < format->ncolumns; i++)
+	{
+		CzWireColumn *column = &format->columns[i];
+		Datum		value = slot->tts_values[column->attno - 1];
+		bool		isnull = slot->tts_isnull[column->attno - 1];
+
+		if (format->is_binary)
+		{
+			if (isnull)
+				pq_sendint32(buf, (uint32) -1);
+			else
+				append_binary(column, value, buf);
+			continue;
+		}
+		if (i > 0)
+			appendStringInfoChar(buf, '\t');
+		if (isnull)
+			appendStringInfoString(buf, "\\N");
+		else
+			append_copy_text(buf, OutputFunctionCall(&column->out, value));
+	}
+	if (!format->is_binary)
+		appendStringInfoChar(buf, '\n');
+	CzWireUnpinSettings(nest_level);
+}
+
+/*
+ * CzWireAppendLiteral
+ *		A value's text as an untyped literal.
+ */
+void
+CzWireAppendLiteral(StringInfo buf, const char *text)
+{
+	/* standard_conforming_strings is on on workers; E'' is right in any case */
+	const char *p;
+
+	if (strchr(text, '\\') != NULL)
+		appendStringInfoChar(buf, 'E');
+	appendStringInfoChar(buf, '\'');
+	for (p = text; *p; p++)
+	{
+		if (*p == '\'' || *p == '\\')
+			appendStringInfoChar(buf, *p);
+		appendStringInfoChar(buf, *p);
+	}
+	appendStringInfoChar(buf, '\'');
+}
+
+/*
+ * CzWireInsertText
+ *		An INSERT of one row, with literals: together with BEGIN it is one simple
+ *		query and one round trip.  An untyped literal takes the column's type, as
+ *		the type's input function reads it.
+ */
+char *
+CzWireInsertText(CzWireFormat *format, const char *qualified_name, TupleTableSlot *slot)
+{
+	StringInfoData buf;
+	int			nest_level = -1;
+	int			i;
+
+	initStringInfo(&buf);
+	if (format->ncolumns == 0)
+	{
+		appendStringInfo(&buf, "INSERT INTO %s DEFAULT VALUES; ", qualified_name);
+		return buf.data;
+	}
+
+	slot_getallattrs(slot);
+	if (format->must_pin)
+		nest_level = CzWirePinSettings(format->must_pin_path);
+	appendStringInfo(&buf, "INSERT INTO %s (%s) VALUES (", qualified_name,
+					 format->column_list);
+	for (i = 0; i < format->ncolumns; i++)
+	{
+		CzWireColumn *column = &format->columns[i];
+
+		if (i > 0)
+			appendStringInfoString(&buf, ", ");
+		if (slot->tts_isnull[column->attno - 1])
+			appendStringInfoString(&buf, "NULL");
+		else
+			CzWireAppendLiteral(&buf, OutputFunctionCall(&column->out,
+														 slot->tts_values[column->attno - 1]));
+	}
+	appendStringInfoString(&buf, "); ");
+	CzWireUnpinSettings(nest_level);
+	return buf.data;
+}

@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ *
+ * writer_int.h
+ *	  What the files of the writer share.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_WRITER_INT_H
+#define CZ_WRITER_INT_H
+
+#include "cz/metadata.h"
+#include "cz/writer.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+
+/* How one column goes to a worker. */
+typedef enum CzWireKind
+{
+	CZ_WIRE_FUNCTION,			/* the type's send function */
+	CZ_WIRE_INT2,				/* the others: without a function call */
+	CZ_WIRE_INT4,
+	CZ_WIRE_INT8,
+	CZ_WIRE_BOOL,
+	CZ_WIRE_VARLENA				/* bytes as they are: text, varchar, bytea */
+} CzWireKind;
+
+typedef struct CzWireColumn
+{
+	AttrNumber	attno;
+	CzWireKind	kind;
+	FmgrInfo	send;			/* CZ_WIRE_FUNCTION in binary form */
+	FmgrInfo	out;			/* text form */
+} CzWireColumn;
+
+/* How rows of one shape go to workers. */
+typedef struct CzWireFormat
+{
+	bool		is_binary;
+	bool		must_pin;		/* texts depend on this session's settings */
+	bool		must_pin_path;	/* also on search_path (reg* types) */
+	int			ncolumns;
+	CzWireColumn *columns;
+	char	   *column_list;	/* quoted, with commas, no parentheses */
+} CzWireFormat;
+
+/* writer_format.c */
+extern CzWireFormat *CzWireFormatMake(TupleDesc tupdesc, char **column_names);
+extern void CzWireAppendRow(CzWireFormat *format, TupleTableSlot *slot, StringInfo buf);
+extern char *CzWireInsertText(CzWireFormat *format, const char *qualified_name,
+							  TupleTableSlot *slot);
+extern void CzWireAppendLiteral(StringInfo buf, const char *text);
+
+/* Settings on which texts of values depend, pinned between the two. */
+extern int	CzWirePinSettings(bool with_path);
+extern void CzWireUnpinSettings(int nest_level);
+
+/* Does the text of a type's values depend on the settings pinned above? */
+extern bool CzWireTypeNeedsPins(Oid type_oid, bool *with_path);
+
+#endif							/* CZ_WRITER_INT_H */
