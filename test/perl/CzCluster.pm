@@ -1,0 +1,255 @@
+# CzCluster.pm
+#	  A coordinator and vanilla workers for TAP tests: a thin layer on
+#	  PostgreSQL::Test::Cluster, plus ways to make a worker fail.
+#
+# The coordinator runs from the private prefix (CZ_PREFIX_BIN), workers from the
+# system's PostgreSQL.  Everything is on TCP, so that a proxy can stand between.
+package CzCluster;
+
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use IPC::Run ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+# new(workers => 3, conf => 'more settings of the coordinator', proxied => [2])
+# proxied: numbers of workers that the coordinator reaches through a proxy
+sub new
+{
+	my ($class, %args) = @_;
+	my $self = bless { workers => [], proxies => {}, handles => [] }, $class;
+	my $count = $args{workers} // 3;
+
+	$self->{coordinator} = PostgreSQL::Test::Cluster->new('coordinator',
+		install_path => dirname($ENV{CZ_PREFIX_BIN}));
+	$self->_init_node($self->{coordinator});
+	$self->{coordinator}->append_conf('postgresql.conf',
+		"shared_preload_libraries = 'cz_fdw'\n" . ($args{conf} // ''));
+	$self->{coordinator}->start;
+	for my $i (1 .. $count)
+	{
+		my $worker = PostgreSQL::Test::Cluster->new("worker$i",
+			install_path => dirname($ENV{CZ_BINDIR}));
+		$self->_init_node($worker);
+		$worker->start;
+		push @{ $self->{workers} }, $worker;
+	}
+	$self->_start_proxy($_) foreach @{ $args{proxied} // [] };
+
+	$self->sql('CREATE EXTENSION cz_fdw');
+	for my $i (1 .. $count)
+	{
+		$self->sql("SELECT citus_add_node('127.0.0.1', " . $self->port($i) . ")");
+	}
+	return $self;
+}
+
+sub _init_node
+{
+	my ($self, $node) = @_;
+	$node->init(extra => [ '-U', 'postgres', '--locale=C', '-E', 'UTF8' ]);
+	$node->append_conf('postgresql.conf', q{
+listen_addresses = '127.0.0.1'
+max_prepared_transactions = 50
+max_connections = 80
+fsync = off
+autovacuum = off
+log_statement = none
+timezone = 'UTC'
+});
+}
+
+sub coordinator { return $_[0]{coordinator}; }
+sub worker { return $_[0]{workers}[ $_[1] - 1 ]; }
+sub worker_count { return scalar @{ $_[0]{workers} }; }
+
+# The port at which the coordinator reaches worker $i
+sub port
+{
+	my ($self, $i) = @_;
+	return $self->{proxies}{$i} ? $self->{proxies}{$i}{port} : $self->worker($i)->port;
+}
+
+# Name of the foreign server that is worker $i
+sub server_name
+{
+	my ($self, $i) = @_;
+	my $port = $self->port($i);
+	return $self->sql(
+		"SELECT srvname FROM pg_foreign_server WHERE 'port=$port' = ANY (srvoptions)");
+}
+
+# Run SQL on the coordinator; dies on an error
+sub sql
+{
+	my ($self, $sql) = @_;
+	return $self->coordinator->safe_psql('postgres', $sql, extra_params => [ '-U', 'postgres' ]);
+}
+
+# Run SQL on the coordinator: (exit status, output, messages); 3 is an SQL error
+sub try_sql
+{
+	my ($self, $sql, %args) = @_;
+	my $handle = $self->start_sql($sql);
+	return $self->finish_sql($handle, $args{timeout} // 120);
+}
+
+sub worker_sql
+{
+	my ($self, $i, $sql) = @_;
+	return $self->worker($i)->safe_psql('postgres', $sql, extra_params => [ '-U', 'postgres' ]);
+}
+
+# Start SQL in a psql of its own
+sub start_sql
+{
+	my ($self, $sql) = @_;
+	my $handle = { in => $sql, out => '', err => '', started => time };
+	$handle->{run} = IPC::Run::start(
+		[
+			"$ENV{CZ_BINDIR}/psql", '-XAtq', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose',
+			'-h', '127.0.0.1', '-p', $self->coordinator->port, '-U', 'postgres', 'postgres'
+		],
+		'<', \$handle->{in}, '>', \$handle->{out}, '2>', \$handle->{err},
+		$handle->{timer} = IPC::Run::timer(300));
+	push @{ $self->{handles} }, $handle;
+	return $handle;
+}
+
+# Wait for it: (exit status, output, messages, seconds); status -1: no end within $timeout
+sub finish_sql
+{
+	my ($self, $handle, $timeout) = @_;
+	my $end = time + ($timeout // 120);
+	while ($handle->{run}->pumpable && time < $end)
+	{
+		$handle->{run}->pump_nb;
+		sleep 0.02;
+	}
+	my $seconds = time - $handle->{started};
+	my $status = -1;
+	if ($handle->{run}->pumpable)
+	{
+		$handle->{run}->kill_kill(grace => 2);
+	}
+	else
+	{
+		$handle->{run}->finish;
+		$status = $handle->{run}->result(0);
+	}
+	chomp $handle->{out};
+	return ($status, $handle->{out}, $handle->{err}, $seconds);
+}
+
+sub _pids
+{
+	my ($self, $i) = @_;
+	my $file = $self->worker($i)->data_dir . '/postmaster.pid';
+	open my $fh, '<', $file or return ();
+	my $pid = <$fh>;
+	chomp $pid;
+	return ($pid, split ' ', `pgrep -P $pid`);
+}
+
+# SIGKILL to all processes of a worker, as a power cut
+sub kill_worker
+{
+	my ($self, $i) = @_;
+	kill 'KILL', $self->_pids($i);
+	my $worker = $self->worker($i);
+	# PostgreSQL::Test::Cluster must not think that it still runs
+	$worker->{_pid} = undef;
+	sleep 0.3;
+	unlink $worker->data_dir . '/postmaster.pid';
+	return;
+}
+
+# A new network for the old data
+sub restart_worker
+{
+	my ($self, $i) = @_;
+	$self->worker($i)->start;
+	return;
+}
+
+sub freeze_worker { my ($self, $i) = @_; kill 'STOP', $self->_pids($i); return; }
+
+sub thaw_worker { my ($self, $i) = @_; kill 'CONT', $self->_pids($i); return; }
+
+sub _start_proxy
+{
+	my ($self, $i) = @_;
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	my $pid = fork // die "fork: $!";
+	if ($pid == 0)
+	{
+		exec $^X, dirname(__FILE__) . '/proxy.pl', $port, $self->worker($i)->port
+		  or die "exec: $!";
+	}
+	$self->{proxies}{$i} = { port => $port, pid => $pid };
+	for (1 .. 100)
+	{
+		last if system("bash -c 'exec 3<>/dev/tcp/127.0.0.1/$port' 2>/dev/null") == 0;
+		sleep 0.05;
+	}
+	return;
+}
+
+# Packets to and from a proxied worker vanish / flow again / connections are reset
+sub cut_worker { my ($self, $i) = @_; kill 'USR1', $self->{proxies}{$i}{pid}; sleep 0.1; return; }
+sub heal_worker { my ($self, $i) = @_; kill 'USR2', $self->{proxies}{$i}{pid}; sleep 0.1; return; }
+sub reset_worker { my ($self, $i) = @_; kill 'HUP', $self->{proxies}{$i}{pid}; sleep 0.1; return; }
+
+# How many tables of schema cz_shards a worker has
+sub shard_tables
+{
+	my ($self, $i) = @_;
+	return $self->worker_sql($i,
+		"SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+		  . "WHERE nspname = 'cz_shards' AND relkind = 'r'");
+}
+
+# Wait until no worker has a prepared transaction
+sub wait_for_recovery
+{
+	my ($self, $seconds) = @_;
+	my $end = time + ($seconds // 30);
+	my $left = '';
+	while (time < $end)
+	{
+		$left = join ',',
+		  grep { $_ }
+		  map { $self->worker_sql($_, 'SELECT gid FROM pg_prepared_xacts') } 1 .. $self->worker_count;
+		return 1 if $left eq '';
+		$self->try_sql('SELECT recover_prepared_transactions()');
+		sleep 0.5;
+	}
+	diag("prepared transactions left: $left");
+	return 0;
+}
+
+sub stop
+{
+	my ($self) = @_;
+	kill 'KILL', map { $_->{pid} } values %{ $self->{proxies} };
+	$self->{proxies} = {};
+	foreach my $node (@{ $self->{workers} }, $self->{coordinator})
+	{
+		$node->stop('immediate', fail_ok => 1) if $node && $node->{_pid};
+	}
+	return;
+}
+
+sub DESTROY
+{
+	my ($self) = @_;
+	local $?;
+	kill 'KILL', map { $_->{pid} } values %{ $self->{proxies} };
+	return;
+}
+
+1;
