@@ -82,3 +82,4 @@ W CzFragmentPlan *CzPlanRelScan(PlannerInfo *r, RelOptInfo *rel, Oid relid, List
 W bool CzIsShippable(Node *e, Relids r) { return false; }
 #include "cz/cluster.h"
 W void CzReferenceCopyToNode(Oid s) {}
+W const CustomScanMethods cz_fragment_scan_methods = {"CzFragmentScan", NULL};

@@ -25,6 +25,10 @@
 #include "varatt.h"				/* split off postgres.h in 16 */
 #endif
 
+#if CZ_PG_GE(16)
+#include "parser/parse_relation.h"	/* getRTEPermissionInfo */
+#endif
+
 #if CZ_PG_GE(18)
 #include "commands/explain_format.h"	/* split off explain.h in 18 */
 #include "commands/explain_state.h"
@@ -73,5 +77,70 @@
 #else
 #define LockHeldByMe_compat(tag, mode) LockHeldByMe((tag), (mode))
 #endif
+
+/* 16: flatten_join_alias_vars takes the root, which may be NULL */
+#if CZ_PG_GE(16)
+#define flatten_join_alias_vars_compat(query, node) \
+	flatten_join_alias_vars(NULL, (query), (node))
+#else
+#define flatten_join_alias_vars_compat(query, node) \
+	flatten_join_alias_vars((query), (node))
+#endif
+
+/* 16: the role that a relation is read as moved to RTEPermissionInfo */
+#if CZ_PG_GE(16)
+#define rte_check_as_user_compat(query, rte) \
+	((rte)->perminfoindex == 0 ? InvalidOid : \
+	 getRTEPermissionInfo((query)->rteperminfos, (rte))->checkAsUser)
+#else
+#define rte_check_as_user_compat(query, rte) ((rte)->checkAsUser)
+#endif
+
+/* 16: a query that takes over an RTE must have its permission info too */
+#if CZ_PG_GE(16)
+#define carry_permissions_compat(query, rte) \
+	do { \
+		ListCell   *lc_; \
+		foreach(lc_, (query)->rtable) \
+			((RangeTblEntry *) lfirst(lc_))->perminfoindex = 0; \
+	} while (0)
+#else
+#define carry_permissions_compat(query, rte) ((void) 0)
+#endif
+
+/* 16: permission infos live beside the range table, in queries and in plans */
+#if CZ_PG_GE(16)
+#define rte_permissions_compat(query, rte) \
+	((rte)->perminfoindex == 0 ? NULL : \
+	 copyObject(getRTEPermissionInfo((query)->rteperminfos, (rte))))
+#define plan_add_rte_compat(stmt, rte, perm) \
+	do { \
+		(stmt)->rtable = lappend((stmt)->rtable, (rte)); \
+		(rte)->perminfoindex = 0; \
+		if ((perm) != NULL) \
+		{ \
+			(stmt)->permInfos = lappend((stmt)->permInfos, (perm)); \
+			(rte)->perminfoindex = list_length((stmt)->permInfos); \
+		} \
+	} while (0)
+#define rte_clear_permissions_compat(rte) ((rte)->perminfoindex = 0)
+#define query_clear_permissions_compat(query) ((query)->rteperminfos = NIL)
+#define query_copy_permissions_compat(to, from) \
+	((to)->rteperminfos = copyObject((from)->rteperminfos))
+#else
+#define rte_permissions_compat(query, rte) NULL
+#define plan_add_rte_compat(stmt, rte, perm) \
+	((stmt)->rtable = lappend((stmt)->rtable, (rte)))
+#define rte_clear_permissions_compat(rte) \
+	((rte)->requiredPerms = 0, (rte)->checkAsUser = InvalidOid, \
+	 (rte)->selectedCols = NULL, (rte)->insertedCols = NULL, \
+	 (rte)->updatedCols = NULL)
+#define query_clear_permissions_compat(query) ((void) 0)
+#define query_copy_permissions_compat(to, from) ((void) 0)
+#endif
+
+/* Make the deparser use a Var's semantic referent. */
+#define var_forget_syntax_compat(var) \
+	((var)->varnosyn = 0, (var)->varattnosyn = 0)
 
 #endif							/* CZ_COMPAT_H */

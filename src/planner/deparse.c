@@ -1,0 +1,699 @@
+/*-------------------------------------------------------------------------
+ *
+ * deparse.c
+ *	  The one door to core's deparser: a Query becomes a fragment template.
+ *
+ * pg_get_querydef() is sound for what the parser makes.  What reaches the
+ * planner hook has been rewritten, so the Query is normalised first:
+ *
+ *	1. Join alias variables are replaced by what they stand for; joins keep no
+ *	   USING and no alias.
+ *	2. Every relation of the cluster becomes a stand-in: an RTE_CTE that prints
+ *	   as a quoted token and whose column names are those of the shards.  Column
+ *	   *names* decide, never attribute numbers, so a column dropped here before
+ *	   the shard was made does no harm.  The token is cut out of the text after
+ *	   deparsing and gives way to each shard's name.
+ *	3. Vars lose their syntactic referents; system columns are addressed by name;
+ *	   tableoid becomes the parent's OID.
+ *	4. Parameters and stable expressions without columns become parameters of
+ *	   the fragment, each printed with an explicit cast.
+ *
+ * The result relation of an UPDATE or DELETE must stay an RTE_RELATION: it is
+ * made that of one shard, with attribute numbers mapped by name, and the text
+ * up to its name, which is known, is cut off.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "parser/parsetree.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+
+#include "cz/compat.h"
+
+#include "planner_int.h"
+
+/* System columns that a stand-in offers behind its own columns, by -attno - 1. */
+static const char *const system_names[] = {"ctid", "xmin", "cmin", "xmax", "cmax"};
+
+#define N_SYSTEM_NAMES lengthof(system_names)
+
+typedef struct DeparseContext
+{
+	char		token[32];		/* what every stand-in's name starts with */
+	int			ntokens;		/* stand-ins made */
+	int			nalias;			/* aliases given */
+	List	   *relids;			/* OIDs, by stand-in number */
+	List	   *samples;		/* TableSampleClause or NULL, by stand-in number */
+	List	   *aliases;		/* alias names, by stand-in number */
+	List	   *params;			/* expressions, by parameter number - 1 */
+	List	   *functions;		/* OIDs */
+	List	   *levels;			/* rtables of the enclosing queries, innermost first */
+	List	   *targets;		/* per level: the result relation's map or NULL */
+	AttrNumber *target_map;		/* parent attno - 1 -> shard attno, top level only */
+	Index		target_rti;
+	Oid			target_parent;
+	Oid			check_as_user;
+	bool		has_row_locks;
+} DeparseContext;
+
+/* ---- step 1: join aliases ------------------------------------------------ */
+
+static bool flatten_walker(Node *node, void *context);
+
+#define FLATTEN(field) \
+	((field) = (void *) flatten_join_alias_vars_compat(query, (Node *) (field)))
+
+static void
+flatten_query(Query *query)
+{
+	ListCell   *lc;
+	bool		has_join = false;
+
+	foreach(lc, query->rtable)
+	{
+		if (((RangeTblEntry *) lfirst(lc))->rtekind == RTE_JOIN)
+			has_join = true;
+	}
+	if (has_join)
+	{
+		FLATTEN(query->targetList);
+		FLATTEN(query->returningList);
+		FLATTEN(query->jointree);
+		FLATTEN(query->havingQual);
+		FLATTEN(query->windowClause);
+		FLATTEN(query->limitOffset);
+		FLATTEN(query->limitCount);
+		foreach(lc, query->rtable)
+		{
+			RangeTblEntry *rte = lfirst(lc);
+
+			if (rte->rtekind == RTE_SUBQUERY && rte->lateral)
+				FLATTEN(rte->subquery);
+			else if (rte->rtekind == RTE_FUNCTION)
+				FLATTEN(rte->functions);
+			else if (rte->rtekind == RTE_TABLEFUNC)
+				FLATTEN(rte->tablefunc);
+			else if (rte->rtekind == RTE_VALUES)
+				FLATTEN(rte->values_lists);
+		}
+	}
+	query_tree_walker(query, flatten_walker, NULL, 0);
+}
+
+static bool
+flatten_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		flatten_query((Query *) node);
+		return false;
+	}
+	return expression_tree_walker(node, flatten_walker, context);
+}
+
+/* ---- step 2: stand-ins --------------------------------------------------- */
+
+static char *
+next_alias(DeparseContext *context)
+{
+	return psprintf("r%d", ++context->nalias);
+}
+
+static void
+make_stand_in(RangeTblEntry *rte, const CzTable *table, DeparseContext *context,
+			  Oid check_as_user)
+{
+	List	   *names = NIL;
+	char	   *alias = next_alias(context);
+	int			i;
+
+	for (i = 0; i < table->natts; i++)
+		names = lappend(names, makeString(table->column_names[i] ?
+										  pstrdup(table->column_names[i]) : pstrdup("")));
+	for (i = 0; i < N_SYSTEM_NAMES; i++)
+		names = lappend(names, makeString(pstrdup(system_names[i])));
+
+	context->relids = lappend_oid(context->relids, rte->relid);
+	context->samples = lappend(context->samples, rte->tablesample);
+	context->aliases = lappend(context->aliases, makeString(alias));
+	context->check_as_user = check_as_user;
+
+	rte->rtekind = RTE_CTE;
+	rte->ctename = psprintf("%s%d~", context->token, context->ntokens++);
+	rte->ctelevelsup = 0;
+	rte->self_reference = false;
+	rte->alias = makeAlias(alias, NIL);
+	rte->eref = makeAlias(alias, names);
+	rte->relid = InvalidOid;
+	rte->tablesample = NULL;
+	rte->inFromCl = true;
+	rte->securityQuals = NIL;
+}
+
+/* Subqueries get generated column names: a view's may have been renamed. */
+static void
+rename_columns(RangeTblEntry *rte, DeparseContext *context)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+	int			n = 0;
+	char	   *alias = next_alias(context);
+
+	foreach(lc, rte->subquery->targetList)
+	{
+		if (!((TargetEntry *) lfirst(lc))->resjunk)
+			names = lappend(names, makeString(psprintf("c%d", ++n)));
+	}
+	rte->eref = makeAlias(alias, names);
+	rte->alias = makeAlias(alias, copyObject(names));
+}
+
+static void stand_ins_query(Query *query, DeparseContext *context);
+
+static bool
+stand_in_walker(Node *node, DeparseContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		stand_ins_query((Query *) node, context);
+		return false;
+	}
+	return expression_tree_walker(node, stand_in_walker, (void *) context);
+}
+
+static void
+stand_ins_query(Query *query, DeparseContext *context)
+{
+	ListCell   *lc;
+	Index		rti = 0;
+
+	if (query->rowMarks != NIL)
+		context->has_row_locks = true;
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst(lc);
+
+		rti++;
+		if (rte->rtekind == RTE_RELATION && rti != query->resultRelation)
+		{
+			const CzTable *table = CzTableGet(rte->relid);
+
+			if (table)
+				make_stand_in(rte, table, context, rte_check_as_user_compat(query, rte));
+		}
+		else if (rte->rtekind == RTE_SUBQUERY)
+			rename_columns(rte, context);
+	}
+	foreach(lc, query->cteList)
+	{
+		CommonTableExpr *cte = lfirst(lc);
+
+		if (cte->aliascolnames == NIL)
+			cte->aliascolnames = copyObject(cte->ctecolnames);
+	}
+	query_tree_walker(query, stand_in_walker, (void *) context, 0);
+}
+
+/* ---- joins: RTEs that agree with their renamed children ------------------ */
+
+static List *rebuild_joins(Node *node, Query *query, List **vars);
+
+static List *
+rebuild_join(JoinExpr *join, Query *query, List **vars)
+{
+	RangeTblEntry *rte = rt_fetch(join->rtindex, query->rtable);
+	List	   *left_vars = NIL;
+	List	   *right_vars = NIL;
+	List	   *names;
+	List	   *left_cols = NIL;
+	List	   *right_cols = NIL;
+	int			i;
+
+	names = rebuild_joins(join->larg, query, &left_vars);
+	names = list_concat(names, rebuild_joins(join->rarg, query, &right_vars));
+	for (i = 1; i <= list_length(left_vars); i++)
+		left_cols = lappend_int(left_cols, i);
+	for (i = 1; i <= list_length(right_vars); i++)
+		right_cols = lappend_int(right_cols, i);
+
+	join->usingClause = NIL;
+	join->alias = NULL;
+	join->join_using_alias = NULL;
+	rte->alias = NULL;
+	rte->join_using_alias = NULL;
+	rte->joinmergedcols = 0;
+	rte->joinleftcols = left_cols;
+	rte->joinrightcols = right_cols;
+	rte->joinaliasvars = list_concat(left_vars, right_vars);
+	rte->eref = makeAlias("unnamed_join", copyObject(names));
+	*vars = list_copy(rte->joinaliasvars);
+	return names;
+}
+
+static List *
+rebuild_joins(Node *node, Query *query, List **vars)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	if (IsA(node, JoinExpr))
+		return rebuild_join((JoinExpr *) node, query, vars);
+	if (IsA(node, RangeTblRef))
+	{
+		int			rti = ((RangeTblRef *) node)->rtindex;
+		RangeTblEntry *rte = rt_fetch(rti, query->rtable);
+		int			attno = 0;
+
+		foreach(lc, rte->eref->colnames)
+		{
+			char	   *name = strVal(lfirst(lc));
+
+			attno++;
+			/* the type does not matter to the deparser */
+			*vars = lappend(*vars, name[0] == '\0' ? NULL :
+							makeVar(rti, attno, INT4OID, -1, InvalidOid, 0));
+			names = lappend(names, makeString(pstrdup(name)));
+		}
+		return names;
+	}
+	foreach(lc, ((FromExpr *) node)->fromlist)
+	{
+		List	   *ignored = NIL;
+
+		rebuild_joins(lfirst(lc), query, &ignored);
+	}
+	return NIL;
+}
+
+static bool
+join_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+		List	   *ignored = NIL;
+
+		if (query->jointree)
+			rebuild_joins((Node *) query->jointree, query, &ignored);
+		return query_tree_walker(query, join_walker, context, 0);
+	}
+	return expression_tree_walker(node, join_walker, context);
+}
+
+/* ---- steps 3 and 4: Vars and parameters ---------------------------------- */
+
+static Node *fix_mutator(Node *node, DeparseContext *context);
+
+static Query *
+fix_query(Query *query, DeparseContext *context)
+{
+	Query	   *result;
+
+	context->levels = lcons(query->rtable, context->levels);
+	result = query_tree_mutator(query, fix_mutator, (void *) context,
+								QTW_DONT_COPY_QUERY);
+	context->levels = list_delete_first(context->levels);
+	return result;
+}
+
+static Node *
+make_param(Node *expr, DeparseContext *context)
+{
+	Param	   *param;
+	ListCell   *lc;
+	int			n = 0;
+	Oid			type = exprType(expr);
+
+	foreach(lc, context->params)
+	{
+		n++;
+		if (equal(lfirst(lc), expr))
+			break;
+	}
+	if (lc == NULL)
+	{
+		context->params = lappend(context->params, copyObject(expr));
+		n = list_length(context->params);
+	}
+	param = makeNode(Param);
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = n;
+	param->paramtype = type;
+	param->paramtypmod = -1;
+	param->paramcollid = exprCollation(expr);
+	param->location = -1;
+	return (Node *) makeRelabelType((Expr *) param, type, -1, exprCollation(expr),
+									COERCE_EXPLICIT_CAST);
+}
+
+static Node *
+fix_var(Var *var, DeparseContext *context)
+{
+	List	   *rtable = list_nth(context->levels, var->varlevelsup);
+	RangeTblEntry *rte = rt_fetch(var->varno, rtable);
+	Var		   *result = copyObject(var);
+	bool		is_target = context->target_map != NULL &&
+		var->varno == context->target_rti &&
+		var->varlevelsup == list_length(context->levels) - 1;
+
+	var_forget_syntax_compat(result);
+	if (is_target)
+	{
+		if (var->varattno > 0)
+			result->varattno = context->target_map[var->varattno - 1];
+		else if (var->varattno == TableOidAttributeNumber)
+			return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
+									  ObjectIdGetDatum(context->target_parent),
+									  false, true);
+		return (Node *) result;
+	}
+	if (var->varattno < 0 && rte->rtekind == RTE_CTE &&
+		strncmp(rte->ctename, context->token, strlen(context->token)) == 0)
+	{
+		if (var->varattno == TableOidAttributeNumber)
+		{
+			int			n = atoi(rte->ctename + strlen(context->token));
+
+			return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
+									  ObjectIdGetDatum(list_nth_oid(context->relids, n)),
+									  false, true);
+		}
+		result->varattno = list_length(rte->eref->colnames) - N_SYSTEM_NAMES -
+			var->varattno;
+	}
+	return (Node *) result;
+}
+
+static bool
+note_function(Oid funcid, void *arg)
+{
+	DeparseContext *context = (DeparseContext *) arg;
+
+	context->functions = list_append_unique_oid(context->functions, funcid);
+	return false;
+}
+
+static Node *
+fix_mutator(Node *node, DeparseContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Query))
+		return (Node *) fix_query((Query *) node, context);
+	if (IsA(node, Var))
+		return fix_var((Var *) node, context);
+	if (cz_is_closed_stable(node))
+		return make_param(node, context);
+	check_functions_in_node(node, note_function, context);
+	return expression_tree_mutator(node, fix_mutator, (void *) context);
+}
+
+/* ---- the template -------------------------------------------------------- */
+
+/* Settings under which names and constants are printed; undone by the caller. */
+static int
+begin_deparse_settings(void)
+{
+	int			level = NewGUCNestLevel();
+
+	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("datestyle", "ISO", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("quote_all_identifiers", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+static char *
+deparse_text(Query *query)
+{
+	int			level = begin_deparse_settings();
+	char	   *text = pg_get_querydef(query, false);
+	size_t		len;
+
+	AtEOXact_GUC(true, level);
+	/* no trailing semicolon or newline; pg_get_querydef prints none today */
+	len = strlen(text);
+	while (len > 0 && (text[len - 1] == ';' || text[len - 1] == '\n'))
+		text[--len] = '\0';
+	return text;
+}
+
+/* TABLESAMPLE method(args) [REPEATABLE (seed)] as text. */
+static char *
+sample_text(TableSampleClause *sample)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+	int			level = begin_deparse_settings();
+	const char *sep = "";
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, " TABLESAMPLE %s (",
+					 quote_identifier(get_func_name(sample->tsmhandler)));
+	foreach(lc, sample->args)
+	{
+		appendStringInfo(&buf, "%s%s", sep,
+						 deparse_expression(lfirst(lc), NIL, false, false));
+		sep = ", ";
+	}
+	appendStringInfoChar(&buf, ')');
+	if (sample->repeatable)
+		appendStringInfo(&buf, " REPEATABLE (%s)",
+						 deparse_expression((Node *) sample->repeatable, NIL, false,
+											false));
+	AtEOXact_GUC(true, level);
+	return buf.data;
+}
+
+static int
+count_tokens(const char *text, const char *token)
+{
+	int			n = 0;
+
+	while ((text = strstr(text, token)) != NULL)
+	{
+		n++;
+		text += strlen(token);
+	}
+	return n;
+}
+
+/* Cut the text at its tokens: "<token><n>~" in double quotes. */
+static List *
+cut_template(char *text, DeparseContext *context)
+{
+	List	   *pieces = NIL;
+	char		quoted[40];
+	char	   *hit;
+
+	snprintf(quoted, sizeof(quoted), "\"%s", context->token);
+	while ((hit = strstr(text, quoted)) != NULL)
+	{
+		int			n = atoi(hit + strlen(quoted));
+		char	   *rest = strchr(hit + 1, '"') + 1;
+		TableSampleClause *sample = list_nth(context->samples, n);
+
+		pieces = lappend(pieces, makeString(pnstrdup(text, hit - text)));
+		pieces = lappend(pieces, makeInteger(n));
+		if (sample)
+		{
+			char	   *alias = strVal(list_nth(context->aliases, n));
+			size_t		skip = 1 + strlen(alias);
+
+			/* the text goes on with " alias"; the clause comes after it */
+			if (rest[0] != ' ' || strncmp(rest + 1, alias, strlen(alias)) != 0)
+				elog(ERROR, "unexpected text after a relation with TABLESAMPLE");
+			pieces = lappend(pieces, makeString(psprintf("%.*s%s", (int) skip, rest,
+														 sample_text(sample))));
+			rest += skip;
+		}
+		text = rest;
+	}
+	return lappend(pieces, makeString(pstrdup(text)));
+}
+
+/* Attribute numbers of a shard by those of its parent, by name. */
+static AttrNumber *
+map_by_name(const CzTable *table, Oid shard)
+{
+	AttrNumber *map = palloc0(sizeof(AttrNumber) * (table->natts + 1));
+	int			i;
+
+	for (i = 0; i < table->natts; i++)
+	{
+		if (table->column_names[i])
+			map[i] = get_attnum(shard, table->column_names[i]);
+	}
+	return map;
+}
+
+/*
+ * cz_deparse
+ *		Make the fragment plan of a Query that is known to be sendable.
+ *
+ * query: consumed.
+ * target_shard: for UPDATE and DELETE, a foreign table that stands for the
+ *		result relation (any shard); else InvalidOid.
+ * params: out: expressions of the parameters.
+ *
+ * Pieces, relids, nparams, function_oids, check_as_user, column types are set;
+ * which shards it goes to is the caller's part.
+ */
+CzFragmentPlan *
+cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
+{
+	DeparseContext context;
+	CzFragmentPlan *plan = palloc0(sizeof(CzFragmentPlan));
+	char	   *text;
+	int			nonce = 0;
+	Query	   *original = query;
+	ListCell   *lc;
+
+	for (;;)
+	{
+		query = copyObject(original);
+		memset(&context, 0, sizeof(context));
+		snprintf(context.token, sizeof(context.token), "cz~%d~", nonce++);
+
+		if (OidIsValid(target_shard))
+		{
+			RangeTblEntry *rte = rt_fetch(query->resultRelation, query->rtable);
+			const CzTable *table = CzTableGet(rte->relid);
+
+			context.target_rti = query->resultRelation;
+			context.target_parent = rte->relid;
+			context.check_as_user = rte_check_as_user_compat(query, rte);
+			context.target_map = map_by_name(table, target_shard);
+			context.relids = lappend_oid(context.relids, rte->relid);
+			context.samples = lappend(context.samples, NULL);
+			context.aliases = lappend(context.aliases, NULL);
+			context.ntokens = 1;
+		}
+
+		flatten_query(query);
+		stand_ins_query(query, &context);
+		query = fix_query(query, &context);
+		if (OidIsValid(target_shard))
+		{
+			RangeTblEntry *rte = rt_fetch(query->resultRelation, query->rtable);
+
+			rte->relid = target_shard;
+			rte->relkind = RELKIND_FOREIGN_TABLE;
+			rte->inh = true;
+			rte->alias = makeAlias("r0", NIL);
+			rte->eref = makeAlias("r0", NIL);
+			rte->inFromCl = false;
+			if (query->commandType == CMD_UPDATE)
+			{
+				foreach(lc, query->targetList)
+				{
+					TargetEntry *tle = lfirst(lc);
+
+					tle->resno = context.target_map[tle->resno - 1];
+				}
+			}
+		}
+		join_walker((Node *) query, NULL);
+		text = deparse_text(query);
+		if (count_tokens(text, context.token) ==
+			context.ntokens - (OidIsValid(target_shard) ? 1 : 0))
+			break;
+		/* a constant of the query looks like a token: take another */
+	}
+
+	if (OidIsValid(target_shard))
+	{
+		char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(target_shard)),
+													  get_rel_name(target_shard));
+		const char *verb = query->commandType == CMD_UPDATE ? "UPDATE " : "DELETE FROM ";
+		size_t		skip = strlen(verb) + strlen(name);
+
+		if (strncmp(text, verb, strlen(verb)) != 0 ||
+			strncmp(text + strlen(verb), name, strlen(name)) != 0)
+			elog(ERROR, "unexpected text of a modifying fragment");
+		plan->pieces = list_make2(makeString(pstrdup(verb)), makeInteger(0));
+		plan->pieces = list_concat(plan->pieces, cut_template(text + skip, &context));
+	}
+	else
+		plan->pieces = cut_template(text, &context);
+
+	plan->command = query->commandType;
+	plan->relids = context.relids;
+	plan->nparams = list_length(context.params);
+	plan->check_as_user = context.check_as_user;
+	plan->function_oids = context.functions;
+	plan->has_row_locks = context.has_row_locks;
+	plan->has_returning = query->returningList != NIL;
+	plan->is_ordered = query->sortClause != NIL;
+	foreach(lc, query->commandType == CMD_SELECT ? query->targetList : query->returningList)
+	{
+		TargetEntry *tle = lfirst(lc);
+
+		if (tle->resjunk)
+			continue;
+		plan->column_types = lappend_oid(plan->column_types,
+										 exprType((Node *) tle->expr));
+		plan->column_typmods = lappend_int(plan->column_typmods,
+										   exprTypmod((Node *) tle->expr));
+	}
+	*params = context.params;
+	return plan;
+}
+
+/*
+ * cz_fragment_set_locus
+ *		Say which shards the fragments go to.  A shard that is decided at
+ *		execution adds the deciding expression behind the parameters.
+ */
+void
+cz_fragment_set_locus(CzFragmentPlan *plan, const CzLocus *locus, List **params)
+{
+	plan->anchor_relid = locus->anchor ? locus->anchor->relid : InvalidOid;
+	plan->prune_param = -1;
+	plan->is_pruned = false;
+	plan->shard_indexes = NIL;
+	if (locus->anchor == NULL)
+		return;
+	if (locus->is_single && locus->prune_expr != NULL)
+	{
+		plan->prune_param = plan->nparams;
+		*params = lappend(*params, copyObject(locus->prune_expr));
+	}
+	else if (locus->is_single)
+	{
+		plan->is_pruned = true;
+		plan->shard_indexes = list_make1_int(locus->shard);
+	}
+	else if (locus->is_pruned)
+	{
+		plan->is_pruned = true;
+		plan->shard_indexes = list_copy(locus->shards);
+	}
+}

@@ -1,0 +1,115 @@
+/*-------------------------------------------------------------------------
+ *
+ * hook.c
+ *	  The planner hooks, and what a finished plan must know of relations that
+ *	  were taken out of its query.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/paths.h"
+#include "optimizer/planner.h"
+
+#include "cz/compat.h"
+#include "cz/planner.h"
+
+#include "planner_int.h"
+
+CzPlanState *cz_plan_state = NULL;
+
+static planner_hook_type prev_planner_hook = NULL;
+static set_rel_pathlist_hook_type prev_set_rel_pathlist_hook = NULL;
+
+/*
+ * cz_call_planner
+ *		Plan with whoever came before us.
+ */
+PlannedStmt *
+cz_call_planner(Query *query, const char *query_string, int cursor_options,
+				ParamListInfo bound_params)
+{
+	if (prev_planner_hook)
+		return prev_planner_hook(query, query_string, cursor_options, bound_params);
+	return standard_planner(query, query_string, cursor_options, bound_params);
+}
+
+/*
+ * Relations that became leaves get their places in the plan's range table: there
+ * the executor checks privileges, the plan cache takes its locks, and invalidation
+ * finds them.
+ */
+static void
+add_relations(PlannedStmt *stmt, CzPlanState *state)
+{
+	ListCell   *lr;
+	ListCell   *lp;
+
+	forboth(lr, state->relation_rtes, lp, state->relation_perms)
+	{
+		RangeTblEntry *rte = lfirst(lr);
+
+		plan_add_rte_compat(stmt, rte, lfirst(lp));
+		stmt->relationOids = list_append_unique_oid(stmt->relationOids, rte->relid);
+	}
+}
+
+static PlannedStmt *
+cz_planner(Query *query, const char *query_string, int cursor_options,
+		   ParamListInfo bound_params)
+{
+	CzPlanState state;
+	CzPlanState *save = cz_plan_state;
+	PlannedStmt *stmt = NULL;
+
+	if (query->commandType == CMD_UTILITY || !OidIsValid(CzFdwOid()) ||
+		!cz_query_uses_workers(query))
+		return cz_call_planner(query, query_string, cursor_options, bound_params);
+
+	memset(&state, 0, sizeof(state));
+	state.bound_params = bound_params;
+	state.outer = save;
+	cz_plan_state = &state;
+	PG_TRY();
+	{
+		if (query->commandType == CMD_SELECT)
+		{
+			cz_rewrite_query(query, &state, true);
+			stmt = cz_call_planner(query, query_string, cursor_options, bound_params);
+		}
+		else
+			stmt = cz_plan_modify(query, query_string, cursor_options, &state);
+		add_relations(stmt, &state);
+	}
+	PG_FINALLY();
+	{
+		cz_plan_state = save;
+	}
+	PG_END_TRY();
+	return stmt;
+}
+
+static void
+cz_pathlist_hook(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
+{
+	if (prev_set_rel_pathlist_hook)
+		prev_set_rel_pathlist_hook(root, rel, rti, rte);
+	cz_set_rel_pathlist(root, rel, rti, rte);
+}
+
+/*
+ * CzPlannerInit
+ *		Install the hooks.
+ */
+void
+CzPlannerInit(void)
+{
+	prev_planner_hook = planner_hook;
+	planner_hook = cz_planner;
+	prev_set_rel_pathlist_hook = set_rel_pathlist_hook;
+	set_rel_pathlist_hook = cz_pathlist_hook;
+}

@@ -1,0 +1,528 @@
+/*-------------------------------------------------------------------------
+ *
+ * leaf.c
+ *	  Fragments as leaves of an ordinary plan.
+ *
+ * A leaf stands in the Query as RTE_FUNCTION of cz.fragment(n): a range-table
+ * entry that core plans around without knowing more.  When its paths are made,
+ * set_rel_pathlist_hook replaces them by one CustomPath; by then core has worked
+ * out which columns are needed and which qualifiers belong to this relation
+ * alone, outer joins and security barriers considered, and those that are
+ * shippable go into the fragment.
+ *
+ * (Keeping the parent as RTE_RELATION would expand and lock every shard or make
+ * it a dummy; a CustomScan with a scanrelid must open a relation.)
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "nodes/extensible.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/restrictinfo.h"
+#include "parser/parse_func.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/lsyscache.h"
+#include "utils/selfuncs.h"
+#include "utils/syscache.h"
+
+#include "cz/compat.h"
+#include "cz/executor.h"
+#include "cz/planner.h"
+
+#include "planner_int.h"
+
+/* Cost of starting a fragment and of one row from the network, in units of
+ * seq_page_cost; like the defaults of postgres_fdw, a local connection assumed. */
+#define CZ_STARTUP_COST 25.0
+#define CZ_TUPLE_COST 0.02
+
+/* What the path hands to the plan. */
+typedef struct LeafPath
+{
+	CzLeaf	   *leaf;
+	List	   *pushed;			/* RestrictInfos that the workers evaluate */
+} LeafPath;
+
+PG_FUNCTION_INFO_V1(cz_fragment);
+
+/*
+ * cz_fragment
+ *		The function of leaf RTEs.  It is planned away; to call it is an error.
+ */
+Datum
+cz_fragment(PG_FUNCTION_ARGS)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cz.fragment() cannot be called directly")));
+	PG_RETURN_NULL();
+}
+
+static Oid
+fragment_function(bool missing_ok)
+{
+	Oid			argtypes[1] = {INT4OID};
+
+	return LookupFuncName(list_make2(makeString("cz"), makeString("fragment")), 1,
+						  argtypes, missing_ok);
+}
+
+/*
+ * cz_make_leaf
+ *		Register a leaf and make the range-table entry that stands for it.
+ */
+RangeTblEntry *
+cz_make_leaf(CzPlanState *state, CzLeaf *leaf, List *names, List *types, List *typmods,
+			 List *collations)
+{
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	RangeTblFunction *func = makeNode(RangeTblFunction);
+
+	state->leaves = lappend(state->leaves, leaf);
+	func->funcexpr = (Node *)
+		makeFuncExpr(fragment_function(false), RECORDOID,
+					 list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+										  Int32GetDatum(list_length(state->leaves) - 1),
+										  false, true)),
+					 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+	((FuncExpr *) func->funcexpr)->funcretset = true;
+	func->funccolcount = list_length(names);
+	func->funccolnames = names;
+	func->funccoltypes = types;
+	func->funccoltypmods = typmods;
+	func->funccolcollations = collations;
+
+	rte->rtekind = RTE_FUNCTION;
+	rte->functions = list_make1(func);
+	rte->alias = NULL;
+	rte->eref = makeAlias("fragment", copyObject(names));
+	rte->inh = false;
+	rte->inFromCl = true;
+	return rte;
+}
+
+static CzLeaf *
+leaf_of_rte(RangeTblEntry *rte)
+{
+	RangeTblFunction *func;
+	FuncExpr   *call;
+	int			n;
+
+	if (rte->rtekind != RTE_FUNCTION || cz_plan_state == NULL ||
+		cz_plan_state->leaves == NIL || list_length(rte->functions) != 1)
+		return NULL;
+	func = linitial(rte->functions);
+	call = (FuncExpr *) func->funcexpr;
+	if (!IsA(call, FuncExpr) || call->funcresulttype != RECORDOID ||
+		call->funcid != fragment_function(true) || !IsA(linitial(call->args), Const))
+		return NULL;
+	n = DatumGetInt32(((Const *) linitial(call->args))->constvalue);
+	if (n < 0 || n >= list_length(cz_plan_state->leaves))
+		return NULL;
+	return list_nth(cz_plan_state->leaves, n);
+}
+
+/* ---- the fragment's query ------------------------------------------------ */
+
+typedef struct MapContext
+{
+	Index		rti;
+	int			natts;
+	List	   *system_columns;
+} MapContext;
+
+/* Vars of the leaf become Vars of its source, which is range-table entry 1. */
+static Node *
+map_mutator(Node *node, MapContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var) && ((Var *) node)->varno == context->rti &&
+		((Var *) node)->varlevelsup == 0)
+	{
+		Var		   *var = copyObject((Var *) node);
+
+		var->varno = 1;
+		if (context->system_columns != NIL && var->varattno > context->natts)
+			var->varattno = list_nth_int(context->system_columns,
+										 var->varattno - context->natts - 1);
+		var_forget_syntax_compat(var);
+		return (Node *) var;
+	}
+	return expression_tree_mutator(node, map_mutator, (void *) context);
+}
+
+/*
+ * fragment_query
+ *		SELECT vars FROM source WHERE quals, as a Query.
+ *
+ * vars: Vars of rti, or Consts.
+ */
+static Query *
+fragment_query(CzLeaf *leaf, Index rti, List *vars, List *quals)
+{
+	Query	   *query = makeNode(Query);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	RangeTblEntry *source = copyObject(leaf->source);
+	MapContext	context;
+	List	   *conditions = NIL;
+	ListCell   *lc;
+	int			resno = 0;
+
+	context.rti = rti;
+	context.natts = 0;
+	context.system_columns = leaf->system_columns;
+	if (source->rtekind == RTE_RELATION)
+	{
+		context.natts = CzTableGet(source->relid)->natts;
+		source->inh = true;
+		source->securityQuals = NIL;
+	}
+
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->rtable = list_make1(source);
+	ref->rtindex = 1;
+	foreach(lc, quals)
+	{
+		RestrictInfo *ri = lfirst_node(RestrictInfo, lc);
+
+		conditions = lappend(conditions, map_mutator((Node *) ri->clause, &context));
+	}
+	query->jointree = makeFromExpr(list_make1(ref), conditions == NIL ? NULL :
+								   (Node *) make_ands_explicit(conditions));
+	foreach(lc, vars)
+	{
+		Node	   *expr = map_mutator(lfirst(lc), &context);
+
+		resno++;
+		query->targetList = lappend(query->targetList,
+									makeTargetEntry((Expr *) expr, resno,
+													psprintf("c%d", resno), false));
+	}
+	query->hasSubLinks = false;
+	if (leaf->row_mark)
+	{
+		RowMarkClause *mark = copyObject(leaf->row_mark);
+
+		mark->rti = 1;
+		mark->pushedDown = false;
+		query->rowMarks = list_make1(mark);
+		query->hasForUpdate = true;
+	}
+	carry_permissions_compat(query, leaf->source);
+	return query;
+}
+
+/* Can the leaf's own query be sent as it stands? */
+static bool
+takes_all_columns(CzLeaf *leaf, List *vars, List *quals)
+{
+	ListCell   *lc;
+	int			n = 0;
+	int			ncols = 0;
+
+	if (leaf->source->rtekind != RTE_SUBQUERY || quals != NIL)
+		return false;
+	foreach(lc, leaf->source->subquery->targetList)
+	{
+		if (!((TargetEntry *) lfirst(lc))->resjunk)
+			ncols++;
+	}
+	if (ncols != list_length(vars))
+		return false;
+	foreach(lc, vars)
+	{
+		Var		   *var = lfirst(lc);
+
+		if (!IsA(var, Var) || var->varattno != ++n)
+			return false;
+	}
+	return true;
+}
+
+static CzFragmentPlan *
+plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List **params)
+{
+	Query	   *query;
+	CzFragmentPlan *plan;
+	CzLocus		locus = leaf->locus;
+
+	if (OidIsValid(leaf->target_shard) || takes_all_columns(leaf, vars, quals))
+		query = copyObject(leaf->source->subquery);
+	else
+		query = fragment_query(leaf, rti, vars, quals);
+	if (leaf->source->rtekind == RTE_RELATION)
+	{
+		locus = cz_from_locus(query, cz_plan_state);
+		if (locus.kind != CZ_LOCUS_SHARDED)
+			locus = leaf->locus;
+	}
+	plan = cz_deparse(query, cz_plan_state, leaf->target_shard, params);
+	if (leaf->source->rtekind == RTE_RELATION)
+		plan->check_as_user = leaf->check_as_user;
+	plan->strategy = leaf->strategy;
+	plan->reason = leaf->reason ? pstrdup(leaf->reason) : NULL;
+	cz_fragment_set_locus(plan, &locus, params);
+	return plan;
+}
+
+/* ---- qualifiers ---------------------------------------------------------- */
+
+/* Split a relation's qualifiers into those for the workers and the rest. */
+static void
+split_quals(RelOptInfo *rel, List *quals, List **remote, List **local)
+{
+	ListCell   *lc;
+
+	*remote = NIL;
+	*local = NIL;
+	foreach(lc, quals)
+	{
+		RestrictInfo *ri = lfirst_node(RestrictInfo, lc);
+
+		/*
+		 * A qualifier behind a security barrier may see rows that the barrier
+		 * hides only if it cannot tell anyone.
+		 */
+		if (!ri->pseudoconstant && bms_is_subset(ri->clause_relids, rel->relids) &&
+			(ri->security_level <= rel->baserestrict_min_security || ri->leakproof) &&
+			cz_expr_is_shippable((Node *) ri->clause, NULL))
+			*remote = lappend(*remote, ri);
+		else
+			*local = lappend(*local, ri);
+	}
+}
+
+/* The columns of a leaf that the rest of the plan needs, as Vars in order. */
+static List *
+needed_vars(PlannerInfo *root, RelOptInfo *rel, Index rti, List *local_quals)
+{
+	Bitmapset  *attrs = NULL;
+	List	   *vars = NIL;
+	RangeTblEntry *rte = planner_rt_fetch(rti, root);
+	RangeTblFunction *func = linitial(rte->functions);
+	ListCell   *lc;
+	int			x = -1;
+
+	pull_varattnos((Node *) rel->reltarget->exprs, rti, &attrs);
+	foreach(lc, local_quals)
+		pull_varattnos((Node *) ((RestrictInfo *) lfirst(lc))->clause, rti, &attrs);
+	while ((x = bms_next_member(attrs, x)) >= 0)
+	{
+		AttrNumber	attno = x + FirstLowInvalidHeapAttributeNumber;
+
+		if (attno <= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("this use of a whole row of a distributed table is not supported")));
+		vars = lappend(vars,
+					   makeVar(rti, attno, list_nth_oid(func->funccoltypes, attno - 1),
+							   list_nth_int(func->funccoltypmods, attno - 1),
+							   list_nth_oid(func->funccolcollations, attno - 1), 0));
+	}
+	return vars;
+}
+
+/* All columns of a leaf. */
+static List *
+all_vars(PlannerInfo *root, Index rti)
+{
+	RangeTblFunction *func = linitial(planner_rt_fetch(rti, root)->functions);
+	List	   *vars = NIL;
+	int			i;
+
+	for (i = 0; i < func->funccolcount; i++)
+		vars = lappend(vars, makeVar(rti, i + 1, list_nth_oid(func->funccoltypes, i),
+									 list_nth_int(func->funccoltypmods, i),
+									 list_nth_oid(func->funccolcollations, i), 0));
+	return vars;
+}
+
+/* ---- paths and plans ----------------------------------------------------- */
+
+static Plan *
+plan_leaf_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tlist,
+			   List *clauses, List *custom_plans)
+{
+	LeafPath   *path = linitial(best_path->custom_private);
+	CustomScan *scan = makeNode(CustomScan);
+	CzFragmentPlan *plan;
+	List	   *local = NIL;
+	List	   *vars;
+	List	   *params;
+	ListCell   *lc;
+	int			resno = 0;
+
+	foreach(lc, clauses)
+	{
+		if (!list_member_ptr(path->pushed, lfirst(lc)))
+			local = lappend(local, lfirst(lc));
+	}
+	if (OidIsValid(path->leaf->target_shard))
+		vars = all_vars(root, rel->relid);
+	else
+		vars = needed_vars(root, rel, rel->relid, local);
+	if (vars == NIL && !OidIsValid(path->leaf->target_shard))			/* count(*) over this leaf: any column will do */
+		vars = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+									Int32GetDatum(1), false, true));
+	plan = plan_leaf(path->leaf, rel->relid, vars, path->pushed, &params);
+
+	scan->scan.plan.targetlist = tlist;
+	scan->scan.plan.qual = extract_actual_clauses(local, false);
+	scan->scan.scanrelid = 0;
+	scan->flags = best_path->flags;
+	foreach(lc, vars)
+	{
+		resno++;
+		scan->custom_scan_tlist = lappend(scan->custom_scan_tlist,
+										  makeTargetEntry(copyObject(lfirst(lc)), resno,
+														  NULL, false));
+	}
+	foreach(lc, params)
+		lfirst(lc) = eval_const_expressions(root, lfirst(lc));
+	scan->custom_exprs = params;
+	scan->custom_private = CzFragmentPlanToList(plan);
+	scan->custom_relids = bms_copy(rel->relids);
+	scan->methods = &cz_fragment_scan_methods;
+	return (Plan *) scan;
+}
+
+static const CustomPathMethods leaf_path_methods = {
+	.CustomName = "CzFragmentScan",
+	.PlanCustomPath = plan_leaf_path
+};
+
+/*
+ * cz_set_rel_pathlist
+ *		Give a leaf its only path.
+ */
+void
+cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
+{
+	CzLeaf	   *leaf = leaf_of_rte(rte);
+	CustomPath *path;
+	LeafPath   *info;
+	List	   *local;
+
+	if (leaf == NULL || rel->reloptkind != RELOPT_BASEREL)
+		return;
+
+	info = palloc0(sizeof(LeafPath));
+	info->leaf = leaf;
+	split_quals(rel, rel->baserestrictinfo, &info->pushed, &local);
+	/* a leaf that limits or locks must not be filtered before it does */
+	if (leaf->source->rtekind == RTE_SUBQUERY &&
+		(leaf->source->subquery->limitCount != NULL ||
+		 leaf->source->subquery->limitOffset != NULL ||
+		 leaf->source->subquery->rowMarks != NIL))
+		info->pushed = NIL;
+
+	rel->tuples = leaf->rows;
+	rel->rows = clamp_row_est(leaf->rows *
+							  clauselist_selectivity(root, rel->baserestrictinfo, 0,
+													 JOIN_INNER, NULL));
+	path = makeNode(CustomPath);
+	path->path.pathtype = T_CustomScan;
+	path->path.parent = rel;
+	path->path.pathtarget = rel->reltarget;
+	path->path.param_info = get_baserel_parampathinfo(root, rel, rel->lateral_relids);
+	path->path.parallel_safe = false;
+	path->path.rows = rel->rows;
+	path->path.startup_cost = CZ_STARTUP_COST;
+	path->path.total_cost = CZ_STARTUP_COST + rel->rows * (CZ_TUPLE_COST + cpu_tuple_cost);
+	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
+	path->custom_private = list_make1(info);
+	path->methods = &leaf_path_methods;
+
+	rel->pathlist = NIL;
+	rel->partial_pathlist = NIL;
+	rel->consider_parallel = false;
+	add_path(rel, (Path *) path);
+}
+
+/*
+ * CzPlanRelScan
+ *		See planner.h.
+ */
+CzFragmentPlan *
+CzPlanRelScan(PlannerInfo *root, RelOptInfo *rel, Oid relid, List *attnos, List *quals,
+			  bool lock_rows, List **local_quals, List **params)
+{
+	CzPlanState state;
+	CzPlanState *save = cz_plan_state;
+	CzLeaf	   *leaf = palloc0(sizeof(CzLeaf));
+	CzFragmentPlan *plan;
+	List	   *remote;
+	List	   *vars = NIL;
+	ListCell   *lc;
+
+	memset(&state, 0, sizeof(state));
+	state.bound_params = root->glob->boundParams;
+	state.outer = save;
+	leaf->source = copyObject(planner_rt_fetch(rel->relid, root));
+	leaf->source->relid = relid;
+	leaf->locus = cz_table_locus(relid);
+	leaf->check_as_user =
+		rte_check_as_user_compat(root->parse, planner_rt_fetch(rel->relid, root));
+	leaf->strategy = CZ_STRATEGY_PULL;
+	if (lock_rows)
+	{
+		leaf->row_mark = makeNode(RowMarkClause);
+		leaf->row_mark->rti = 1;
+		leaf->row_mark->strength = LCS_FORUPDATE;
+		leaf->row_mark->waitPolicy = LockWaitBlock;
+	}
+	split_quals(rel, quals, &remote, local_quals);
+	foreach(lc, attnos)
+	{
+		AttrNumber	attno = lfirst_int(lc);
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
+
+		if (attno < 0)
+		{
+			type = attno == SelfItemPointerAttributeNumber ? TIDOID :
+				attno == TableOidAttributeNumber ? OIDOID :
+				attno == MinCommandIdAttributeNumber ||
+				attno == MaxCommandIdAttributeNumber ? CIDOID : XIDOID;
+			typmod = -1;
+			collation = InvalidOid;
+		}
+		else
+			get_atttypetypmodcoll(relid, attno, &type, &typmod, &collation);
+		vars = lappend(vars, makeVar(rel->relid, attno, type, typmod, collation, 0));
+	}
+	if (vars == NIL)
+		vars = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+									Int32GetDatum(1), false, true));
+
+	cz_plan_state = &state;
+	PG_TRY();
+	{
+		plan = plan_leaf(leaf, rel->relid, vars, remote, params);
+	}
+	PG_FINALLY();
+	{
+		cz_plan_state = save;
+	}
+	PG_END_TRY();
+	return plan;
+}

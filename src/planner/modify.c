@@ -1,0 +1,469 @@
+/*-------------------------------------------------------------------------
+ *
+ * modify.c
+ *	  Statements that write.
+ *
+ * UPDATE and DELETE on a distributed table are sent whole, as one modifying
+ * leaf, when a router or a colocated pushdown expresses them; the statement's
+ * plan is then SELECT returning-columns FROM leaf with the command type of the
+ * write.  INSERT goes through core's tuple routing and the FDW.  What cannot be
+ * done without risking half a write or replicas that differ is refused.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
+
+#include "cz/compat.h"
+
+#include "planner_int.h"
+
+static const char *
+command_name(CmdType command)
+{
+	switch (command)
+	{
+		case CMD_UPDATE:
+			return "UPDATE";
+		case CMD_DELETE:
+			return "DELETE on";
+		case CMD_INSERT:
+			return "INSERT into";
+		default:
+			return "MERGE into";
+	}
+}
+
+static void
+refuse(Query *query, Oid relid, const char *reason)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot %s distributed table \"%s\" in this way",
+					command_name(query->commandType), get_rel_name(relid)),
+			 errdetail("The statement cannot be sent to the shards: %s.", reason)));
+}
+
+static bool
+is_distributed(const CzTable *table)
+{
+	return table != NULL &&
+		(table->kind == CZ_TABLE_HASH || table->kind == CZ_TABLE_RANGE);
+}
+
+/*
+ * cz_check_write
+ *		Refuse a writing query level (also of a CTE) that nothing here can do.
+ */
+void
+cz_check_write(Query *query, bool is_top)
+{
+	RangeTblEntry *rte;
+	const CzTable *table;
+
+	if (query->resultRelation == 0 || query->commandType == CMD_SELECT)
+		return;
+	rte = rt_fetch(query->resultRelation, query->rtable);
+	if (rte->rtekind != RTE_RELATION)
+		return;
+	table = CzTableGet(rte->relid);
+	if (!is_distributed(table))
+		return;
+	if (query->commandType == CMD_INSERT)
+	{
+		if (query->onConflict != NULL)
+			refuse(query, rte->relid, "ON CONFLICT is not supported yet");
+		return;
+	}
+	if (query->commandType == CMD_MERGE)
+		refuse(query, rte->relid, "MERGE is not supported yet");
+	if (!is_top)
+		refuse(query, rte->relid, "it stands in a WITH clause");
+}
+
+/* ---- may replicas choose differently? ------------------------------------ */
+
+static bool
+choice_walker(Node *node, const char **reason)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+
+		if (query->limitCount || query->limitOffset || query->hasDistinctOn ||
+			query->hasWindowFuncs || query->rowMarks != NIL)
+		{
+			*reason = "a sub-query chooses or orders rows, which replicas may do differently";
+			return true;
+		}
+		return query_tree_walker(query, choice_walker, (void *) reason, 0);
+	}
+	if (IsA(node, Aggref))
+	{
+		Oid			type = ((Aggref *) node)->aggtype;
+		char	   *name = get_func_name(((Aggref *) node)->aggfnoid);
+
+		if (type == FLOAT4OID || type == FLOAT8OID || strstr(name, "_agg") != NULL)
+		{
+			*reason = "an aggregate depends on the order of rows, which replicas may do differently";
+			return true;
+		}
+	}
+	if (IsA(node, RangeTblEntry) && ((RangeTblEntry *) node)->tablesample)
+	{
+		*reason = "TABLESAMPLE may choose other rows on a replica";
+		return true;
+	}
+	return expression_tree_walker(node, choice_walker, (void *) reason);
+}
+
+/* Columns of rti that a conjunct equates with something that is not of rti. */
+static Bitmapset *
+equated_columns(Query *query, Index rti)
+{
+	Bitmapset  *columns = NULL;
+	List	   *quals = make_ands_implicit((Expr *) query->jointree->quals);
+	ListCell   *lc;
+
+	foreach(lc, quals)
+	{
+		Node	   *qual = lfirst(lc);
+		ListCell   *la;
+
+		if (is_andclause(qual))
+		{
+			foreach(la, ((BoolExpr *) qual)->args)
+				quals = list_append_unique_ptr(quals, lfirst(la));
+			continue;
+		}
+		if (IsA(qual, OpExpr) && list_length(((OpExpr *) qual)->args) == 2)
+		{
+			int			i;
+
+			for (i = 0; i < 2; i++)
+			{
+				Node	   *side = list_nth(((OpExpr *) qual)->args, i);
+				Node	   *other = list_nth(((OpExpr *) qual)->args, 1 - i);
+
+				while (IsA(side, RelabelType))
+					side = (Node *) ((RelabelType *) side)->arg;
+				if (IsA(side, Var) && ((Var *) side)->varno == rti &&
+					((Var *) side)->varattno > 0 && ((Var *) side)->varlevelsup == 0 &&
+					op_hashjoinable(((OpExpr *) qual)->opno, exprType(side)) &&
+					!bms_is_member(rti, pull_varnos(NULL, other)))
+					columns = bms_add_member(columns, ((Var *) side)->varattno);
+			}
+		}
+	}
+	return columns;
+}
+
+/* Does each row of the target meet at most one row of every other table? */
+static bool
+joins_are_unique(Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->jointree->fromlist)
+	{
+		RangeTblRef *ref = lfirst(lc);
+		RangeTblEntry *rte;
+		Relation	rel;
+		Bitmapset  *equated;
+		List	   *indexes;
+		ListCell   *li;
+		bool		found = false;
+
+		if (!IsA(ref, RangeTblRef))
+			return false;
+		if (ref->rtindex == query->resultRelation)
+			continue;
+		rte = rt_fetch(ref->rtindex, query->rtable);
+		if (rte->rtekind != RTE_RELATION)
+			return false;
+		equated = equated_columns(query, ref->rtindex);
+		rel = table_open(rte->relid, AccessShareLock);
+		indexes = RelationGetIndexList(rel);
+		foreach(li, indexes)
+		{
+			Relation	index = index_open(lfirst_oid(li), AccessShareLock);
+			int			i;
+
+			if (index->rd_index->indisunique && index->rd_indpred == NULL &&
+				index->rd_index->indimmediate)
+			{
+				found = true;
+				for (i = 0; i < index->rd_index->indnkeyatts; i++)
+				{
+					if (!bms_is_member(index->rd_index->indkey.values[i], equated))
+						found = false;
+				}
+			}
+			index_close(index, AccessShareLock);
+			if (found)
+				break;
+		}
+		table_close(rel, AccessShareLock);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/* ---- may it be pushed? --------------------------------------------------- */
+
+/* Is the key assigned a value that it provably has already? */
+static bool
+keeps_key(Query *query, Node *value, AttrNumber key, CzPlanState *state)
+{
+	List	   *quals;
+	ListCell   *lc;
+
+	if (IsA(value, Var) && ((Var *) value)->varno == query->resultRelation &&
+		((Var *) value)->varattno == key && ((Var *) value)->varlevelsup == 0)
+		return true;
+	value = cz_fold(copyObject(value), state);
+	if (!IsA(value, Const) && !IsA(value, Param))
+		return false;
+	quals = make_ands_implicit((Expr *) cz_fold(copyObject(query->jointree->quals), state));
+	foreach(lc, quals)
+	{
+		OpExpr	   *op = lfirst(lc);
+		Var		   *var;
+
+		if (!IsA(op, OpExpr) || list_length(op->args) != 2)
+			continue;
+		var = linitial(op->args);
+		if (IsA(var, Var) && var->varno == query->resultRelation && var->varattno == key &&
+			op_hashjoinable(op->opno, exprType((Node *) var)) &&
+			equal(lsecond(op->args), value))
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_enabled_triggers(Relation rel, CmdType command)
+{
+	TriggerDesc *desc = rel->trigdesc;
+	int			i;
+
+	if (desc == NULL)
+		return false;
+	for (i = 0; i < desc->numtriggers; i++)
+	{
+		Trigger    *trigger = &desc->triggers[i];
+
+		if (trigger->tgenabled == TRIGGER_DISABLED)
+			continue;
+		if ((command == CMD_UPDATE && TRIGGER_FOR_UPDATE(trigger->tgtype)) ||
+			(command == CMD_DELETE && TRIGGER_FOR_DELETE(trigger->tgtype)))
+			return true;
+	}
+	return false;
+}
+
+/* NULL if the write can be pushed, with *locus set; else the reason. */
+static const char *
+why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *locus)
+{
+	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
+	Relation	rel;
+	bool		triggers;
+	const char *reason = NULL;
+	ListCell   *lc;
+	int			i;
+	bool		replicated = false;
+
+	if (query->hasModifyingCTE || query->cteList != NIL)
+		return "it has a WITH clause";
+	if (query->withCheckOptions != NIL)
+		return "its rows have to pass a WITH CHECK condition";
+	if (target->inFromCl)
+		return "it goes through an updatable view";
+	rel = table_open(target->relid, NoLock);
+	triggers = has_enabled_triggers(rel, query->commandType);
+	table_close(rel, NoLock);
+	if (triggers)
+		return "the table has triggers";
+	if (contain_volatile_functions((Node *) query))
+		return "it uses a volatile function";
+
+	if (query->commandType == CMD_UPDATE)
+	{
+		foreach(lc, query->targetList)
+		{
+			TargetEntry *tle = lfirst(lc);
+
+			if (tle->resjunk)
+				return "it assigns several columns from one sub-query";
+			if (IsA(tle->expr, Param) &&
+				((Param *) tle->expr)->paramkind == PARAM_MULTIEXPR)
+				return "it assigns several columns from one sub-query";
+			if (IsA(tle->expr, FieldStore) ||
+				(IsA(tle->expr, SubscriptingRef) &&
+				 ((SubscriptingRef *) tle->expr)->refassgnexpr != NULL &&
+				 !IsA(((SubscriptingRef *) tle->expr)->refexpr, Var)))
+				return "it assigns parts of a column";
+			if (tle->resno == table->key_attno &&
+				!keeps_key(query, (Node *) tle->expr, table->key_attno, state))
+				return "it changes the distribution column";
+			if (table->kind == CZ_TABLE_FOREIGN &&
+				strcmp(table->column_names[tle->resno - 1],
+					   get_attname(target->relid, tle->resno, false)) != 0)
+				return "a column has another name on the worker";
+		}
+	}
+
+	/*
+	 * Row-level security: its conditions join the others if none of those can
+	 * tell anything about rows that it hides.
+	 */
+	if (target->securityQuals != NIL)
+	{
+		if (contain_leaked_vars(query->jointree->quals))
+			return "row-level security is enforced here";
+		query->jointree->quals = (Node *)
+			make_ands_explicit(list_concat(copyObject(target->securityQuals),
+										   make_ands_implicit((Expr *) query->jointree->quals)));
+		target->securityQuals = NIL;
+	}
+	if (!cz_query_is_sendable(query, &reason))
+		return reason;
+	*locus = cz_query_locus(query, state);
+	if (locus->kind != CZ_LOCUS_SHARDED)
+		return locus->reason ? locus->reason : "it does not belong to shards";
+
+	for (i = 0; i < table->nshards; i++)
+		replicated |= table->shards[i].nplacements > 1;
+	if (replicated)
+	{
+		if (query_tree_walker(query, choice_walker, (void *) &reason,
+							  QTW_EXAMINE_RTES_BEFORE))
+			return reason;
+		if (list_length(query->jointree->fromlist) > 1 &&
+			(query->commandType == CMD_UPDATE || query->returningList != NIL) &&
+			!joins_are_unique(query))
+			return "a row may match several rows of another table, and replicas may choose differently";
+	}
+	return NULL;
+}
+
+static PlannedStmt *
+plan_pushed(Query *query, const char *query_string, int cursor_options,
+			CzPlanState *state, const CzTable *table, CzLocus *locus)
+{
+	Query	   *outer = makeNode(Query);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	CzLeaf	   *leaf = palloc0(sizeof(CzLeaf));
+	RangeTblEntry *source = makeNode(RangeTblEntry);
+	List	   *names = NIL;
+	List	   *types = NIL;
+	List	   *typmods = NIL;
+	List	   *collations = NIL;
+	PlannedStmt *stmt;
+	ListCell   *lc;
+	int			n = 0;
+
+	cz_collect_relations(query, state);
+	foreach(lc, query->returningList)
+	{
+		TargetEntry *tle = lfirst(lc);
+		TargetEntry *copy;
+
+		if (tle->resjunk)
+			continue;
+		names = lappend(names, makeString(psprintf("c%d", ++n)));
+		types = lappend_oid(types, exprType((Node *) tle->expr));
+		typmods = lappend_int(typmods, exprTypmod((Node *) tle->expr));
+		collations = lappend_oid(collations, exprCollation((Node *) tle->expr));
+		copy = flatCopyTargetEntry(tle);
+		copy->expr = (Expr *) makeVar(1, n, exprType((Node *) tle->expr),
+									  exprTypmod((Node *) tle->expr),
+									  exprCollation((Node *) tle->expr), 0);
+		copy->resno = n;
+		copy->ressortgroupref = 0;
+		outer->targetList = lappend(outer->targetList, copy);
+	}
+
+	source->rtekind = RTE_SUBQUERY;
+	source->subquery = query;
+	source->eref = makeAlias("leaf", copyObject(names));
+	leaf->source = source;
+	leaf->locus = *locus;
+	leaf->locus.anchor = table;
+	leaf->strategy = locus->is_single ? CZ_STRATEGY_ROUTER : CZ_STRATEGY_PUSHDOWN;
+	leaf->rows = 1;
+	leaf->target_shard = table->kind == CZ_TABLE_FOREIGN ? table->relid :
+		table->shards[0].relid;
+
+	ref->rtindex = 1;
+	outer->commandType = CMD_SELECT;
+	outer->querySource = QSRC_ORIGINAL;
+	outer->queryId = query->queryId;
+	outer->canSetTag = query->canSetTag;
+	outer->stmt_location = query->stmt_location;
+	outer->stmt_len = query->stmt_len;
+	outer->hasRowSecurity = query->hasRowSecurity;
+	outer->rtable = list_make1(cz_make_leaf(state, leaf, names, types, typmods,
+											collations));
+	outer->jointree = makeFromExpr(list_make1(ref), NULL);
+
+	stmt = cz_call_planner(outer, query_string, cursor_options, state->bound_params);
+	stmt->commandType = query->commandType;
+	stmt->hasReturning = query->returningList != NIL;
+	stmt->parallelModeNeeded = false;
+	return stmt;
+}
+
+/*
+ * cz_plan_modify
+ *		Plan a writing statement that uses workers.
+ *
+ * Errors:  0A000 if it can't be done.
+ */
+PlannedStmt *
+cz_plan_modify(Query *query, const char *query_string, int cursor_options,
+			   CzPlanState *state)
+{
+	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
+	const CzTable *table = target->rtekind == RTE_RELATION ? CzTableGet(target->relid) : NULL;
+	CzLocus		locus;
+	const char *reason;
+
+	cz_check_write(query, true);
+	if (table != NULL && table->kind != CZ_TABLE_REFERENCE &&
+		(query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE) &&
+		!(table->kind == CZ_TABLE_FOREIGN && CzIsShard(table->relid, NULL)))
+	{
+		/* a table without shards has no rows */
+		reason = table->nshards == 0 ? "the table has no shards" :
+			why_not_pushed(query, table, state, &locus);
+		if (reason == NULL)
+			return plan_pushed(query, query_string, cursor_options, state, table, &locus);
+		if (is_distributed(table))
+			refuse(query, table->relid, reason);
+	}
+	cz_rewrite_query(query, state, true);
+	return cz_call_planner(query, query_string, cursor_options, state->bound_params);
+}

@@ -1,0 +1,121 @@
+/*-------------------------------------------------------------------------
+ *
+ * planner_int.h
+ *	  What the files of the planner share.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_PLANNER_INT_H
+#define CZ_PLANNER_INT_H
+
+#include "nodes/parsenodes.h"
+#include "nodes/pathnodes.h"
+#include "nodes/plannodes.h"
+
+#include "cz/errors.h"
+#include "cz/fragment.h"
+#include "cz/metadata.h"
+
+/* Where a Query's rows are. */
+typedef enum CzLocusKind
+{
+	CZ_LOCUS_EVERYWHERE,		/* the same on each worker and here */
+	CZ_LOCUS_SHARDED,			/* spread by the key over the anchor's shards */
+	CZ_LOCUS_NONE				/* not computable on the workers */
+} CzLocusKind;
+
+typedef struct CzLocus
+{
+	CzLocusKind kind;
+	const CzTable *anchor;		/* SHARDED: any table of the group */
+	bool		is_single;		/* SHARDED: all its rows come from one shard */
+	int			shard;			/* is_single: its index, or -1: prune_expr says */
+	Node	   *prune_expr;		/* expression without columns, of the key's type */
+	List	   *shards;			/* SHARDED, not single: int list of the shards that
+								 * can have rows; NIL with is_pruned false: all */
+	bool		is_pruned;
+	List	   *key_columns;	/* SHARDED: int list of output columns (or, for a
+								 * range-table entry, attribute numbers) that
+								 * equal the distribution key */
+	List	   *outer_keys;		/* SHARDED: Vars of outer queries (varlevelsup >= 1)
+								 * that equal the key: for one outer row all rows
+								 * are on one shard */
+	bool		is_unstable;	/* EVERYWHERE, but each worker may choose other rows
+								 * (LIMIT): only good together with one shard */
+	const char *reason;			/* NONE, or why it is not better: for EXPLAIN */
+} CzLocus;
+
+/* One fragment leaf of the plan that is being made. */
+typedef struct CzLeaf
+{
+	RangeTblEntry *source;		/* RTE_RELATION, or RTE_SUBQUERY of any Query */
+	CzLocus		locus;
+	CzStrategy	strategy;
+	double		rows;			/* estimate, before qualifiers pushed later */
+	Oid			check_as_user;	/* of a RTE_RELATION source */
+	RowMarkClause *row_mark;	/* of a RTE_RELATION source, or NULL */
+	List	   *system_columns; /* int list: attnos natts+1.. of the leaf are these
+								 * system columns of the source */
+	Oid			target_shard;	/* an UPDATE or DELETE: see cz_deparse */
+	const char *reason;			/* why it is not part of a larger fragment, or NULL */
+} CzLeaf;
+
+/* State of one call of the planner hook. */
+typedef struct CzPlanState
+{
+	ParamListInfo bound_params;
+	List	   *leaves;			/* CzLeaf pointers; a leaf function's argument is
+								 * an index of this list */
+	List	   *relation_rtes;	/* copies of RTEs taken out of the query, for
+								 * permission checks, locks and invalidation */
+	List	   *relation_perms; /* their permission infos, or NULLs before 16 */
+	struct CzPlanState *outer;
+} CzPlanState;
+
+extern CzPlanState *cz_plan_state;
+
+/* shippable.c */
+extern bool cz_expr_is_shippable(Node *expr, const char **reason);
+extern bool cz_type_is_output_safe(Oid type);
+extern bool cz_is_closed_stable(Node *expr);
+
+/* deparse.c */
+extern CzFragmentPlan *cz_deparse(Query *query, CzPlanState *state, Oid target_shard,
+								  List **params);
+extern void cz_fragment_set_locus(CzFragmentPlan *plan, const CzLocus *locus,
+								  List **params);
+
+/* locus.c */
+extern CzLocus cz_query_locus(Query *query, CzPlanState *state);
+extern CzLocus cz_from_locus(Query *query, CzPlanState *state);
+extern CzLocus cz_table_locus(Oid relid);
+extern bool cz_query_is_sendable(Query *query, const char **reason);
+extern bool cz_query_uses_workers(Query *query);
+extern bool cz_query_is_correlated(Query *query);
+extern Node *cz_fold(Node *node, CzPlanState *state);
+
+/* leaf.c */
+extern RangeTblEntry *cz_make_leaf(CzPlanState *state, CzLeaf *leaf, List *names,
+								   List *types, List *typmods, List *collations);
+extern void cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti,
+								RangeTblEntry *rte);
+extern void cz_leaf_init(void);
+
+/* rewrite.c */
+extern void cz_rewrite_query(Query *query, CzPlanState *state, bool is_top);
+extern void cz_collect_relations(Query *query, CzPlanState *state);
+
+/* aggregate.c */
+extern bool cz_split_aggregates(Query *query, Query *inner, const char **reason);
+
+/* modify.c */
+extern void cz_check_write(Query *query, bool is_top);
+extern PlannedStmt *cz_plan_modify(Query *query, const char *query_string,
+								   int cursor_options, CzPlanState *state);
+
+extern PlannedStmt *cz_call_planner(Query *query, const char *query_string,
+									int cursor_options, ParamListInfo bound_params);
+
+#endif							/* CZ_PLANNER_INT_H */

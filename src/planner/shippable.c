@@ -1,0 +1,391 @@
+/*-------------------------------------------------------------------------
+ *
+ * shippable.c
+ *	  Which expressions a worker evaluates to the same value as we do.
+ *
+ * Shippable are built-in functions that are immutable, and a list of built-in
+ * stable ones that read only settings which remote sessions follow (TimeZone,
+ * text search configuration).  Sub-expressions without columns that are stable
+ * are not refused: they are evaluated here and sent as parameters.
+ *
+ * DateStyle, IntervalStyle and extra_float_digits are pinned on the workers,
+ * because values travel as text; an expression whose value depends on them
+ * (a date cast to text, say) is therefore not shippable.
+ *
+ * Source: own work; the question asked is that of contrib/postgres_fdw/shippable.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "cz/planner.h"
+
+#include "planner_int.h"
+
+/* Stable functions of pg_catalog that read nothing but settings kept in step. Sorted. */
+static const char *const stable_shippable[] = {
+	"array_to_json", "date", "date_part", "date_trunc", "extract",
+	"generate_series", "json_agg", "json_build_array", "json_build_object",
+	"json_object_agg", "jsonb_agg", "jsonb_build_array", "jsonb_build_object",
+	"jsonb_object_agg", "phraseto_tsquery", "plainto_tsquery", "row_to_json",
+	"time", "timestamp", "timestamptz", "timetz", "timezone", "to_char",
+	"to_json", "to_jsonb", "to_tsquery", "to_tsvector", "ts_headline",
+	"websearch_to_tsquery"
+};
+
+/* Functions that look row-local but whose result depends on the server. Sorted. */
+static const char *const never_shippable[] = {
+	"current_setting", "currval", "format_type", "has_table_privilege", "lastval",
+	"obj_description", "pg_typeof", "set_config", "setseed", "to_regclass",
+	"to_regtype", "version"
+};
+
+typedef struct ShipContext
+{
+	const char *reason;
+} ShipContext;
+
+static bool ship_walker(Node *node, ShipContext *context);
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp((const char *) a, *(const char *const *) b);
+}
+
+static bool
+name_in(const char *name, const char *const *list, size_t n)
+{
+	return bsearch(name, list, n, sizeof(char *), compare_names) != NULL;
+}
+
+/* Names of the comparisons of date, timestamp and timestamptz with one another. */
+static bool
+is_date_comparison(const char *name)
+{
+	return (strncmp(name, "date_", 5) == 0 || strncmp(name, "timestamp", 9) == 0) &&
+		(strstr(name, "_lt") || strstr(name, "_le") || strstr(name, "_eq") ||
+		 strstr(name, "_ge") || strstr(name, "_gt") || strstr(name, "_ne") ||
+		 strstr(name, "_cmp") || strstr(name, "_pl_") || strstr(name, "_mi"));
+}
+
+/* check_functions_in_node callback: true if the function must stay here */
+static bool
+function_stays(Oid funcid, void *arg)
+{
+	ShipContext *context = (ShipContext *) arg;
+	HeapTuple	tup;
+	Form_pg_proc proc;
+	bool		stays;
+
+	if (funcid >= FirstGenbkiObjectId)
+	{
+		context->reason = "a function is not built in";
+		return true;
+	}
+	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	if (!HeapTupleIsValid(tup))
+		return true;
+	proc = (Form_pg_proc) GETSTRUCT(tup);
+	stays = false;
+	if (proc->provolatile == PROVOLATILE_VOLATILE)
+	{
+		context->reason = "a function is volatile";
+		stays = true;
+	}
+	else if (name_in(NameStr(proc->proname), never_shippable, lengthof(never_shippable)))
+		stays = true;
+	else if (proc->provolatile == PROVOLATILE_STABLE &&
+			 !name_in(NameStr(proc->proname), stable_shippable,
+					  lengthof(stable_shippable)) &&
+			 !is_date_comparison(NameStr(proc->proname)))
+		stays = true;
+	if (stays && context->reason == NULL)
+		context->reason = "a function depends on this server";
+	ReleaseSysCache(tup);
+	return stays;
+}
+
+/* Types whose text form depends on settings that are pinned on the workers. */
+static bool
+text_form_depends_on_settings(Oid type)
+{
+	type = getBaseType(type);
+	switch (type)
+	{
+		case DATEOID:
+		case TIMEOID:
+		case TIMETZOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case INTERVALOID:
+		case CASHOID:
+			return true;
+		default:
+			/* containers print their elements */
+			return !(type == TEXTOID || type == VARCHAROID || type == BPCHAROID ||
+					 type == NAMEOID || type == CHAROID || type == INT2OID ||
+					 type == INT4OID || type == INT8OID || type == NUMERICOID ||
+					 type == BOOLOID || type == UUIDOID || type == JSONOID ||
+					 type == JSONBOID || type == OIDOID || type == FLOAT4OID ||
+					 type == FLOAT8OID || type == BITOID || type == VARBITOID ||
+					 type == INETOID || type == CIDROID || type == UNKNOWNOID ||
+					 type_is_enum(type));
+	}
+}
+
+static bool
+is_reg_type(Oid type)
+{
+	switch (type)
+	{
+		case REGPROCOID:
+		case REGPROCEDUREOID:
+		case REGOPEROID:
+		case REGOPERATOROID:
+		case REGCLASSOID:
+		case REGTYPEOID:
+		case REGCOLLATIONOID:
+		case REGCONFIGOID:
+		case REGDICTIONARYOID:
+		case REGROLEOID:
+		case REGNAMESPACEOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* A text search configuration or dictionary that every server has. */
+static bool
+is_builtin_search_object(Const *c)
+{
+	return !c->constisnull &&
+		(c->consttype == REGCONFIGOID || c->consttype == REGDICTIONARYOID) &&
+		DatumGetObjectId(c->constvalue) < FirstNormalObjectId;
+}
+
+/*
+ * cz_is_closed_stable
+ *		May the expression be evaluated once, here, and its value be sent?
+ *
+ * It must use no columns, no executor parameters, no sub-queries and nothing
+ * volatile, and not be a mere constant or immutable expression of constants.
+ */
+static bool
+open_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) || IsA(node, Aggref) || IsA(node, WindowFunc) ||
+		IsA(node, GroupingFunc) || IsA(node, SubLink) || IsA(node, SubPlan) ||
+		IsA(node, AlternativeSubPlan) || IsA(node, PlaceHolderVar) ||
+		IsA(node, CaseTestExpr) || IsA(node, CoerceToDomainValue) ||
+		IsA(node, Query) || IsA(node, CurrentOfExpr) || IsA(node, SetToDefault) ||
+		IsA(node, NextValueExpr))
+		return true;
+	if (IsA(node, Param) && ((Param *) node)->paramkind != PARAM_EXTERN)
+		return true;
+	return expression_tree_walker(node, open_walker, context);
+}
+
+bool
+cz_is_closed_stable(Node *expr)
+{
+	if (expr == NULL || IsA(expr, Const) || IsA(expr, List) || IsA(expr, TargetEntry) ||
+		IsA(expr, FromExpr) || IsA(expr, RangeTblRef) || IsA(expr, JoinExpr))
+		return false;
+	if (IsA(expr, Param))
+		return ((Param *) expr)->paramkind == PARAM_EXTERN;
+	switch (nodeTag(expr))
+	{
+		case T_FuncExpr:
+		case T_OpExpr:
+		case T_SQLValueFunction:
+		case T_CoerceViaIO:
+		case T_RelabelType:
+		case T_ArrayCoerceExpr:
+			break;
+		default:
+			return false;
+	}
+	if (open_walker(expr, NULL))
+		return false;
+	if (expression_returns_set(expr))
+		return false;
+	if (contain_volatile_functions(expr))
+		return false;
+	/* immutable and made of constants: the worker can do it just as well */
+	if (!contain_mutable_functions(expr))
+		return false;
+	return true;
+}
+
+static bool
+ship_walker(Node *node, ShipContext *context)
+{
+	if (node == NULL)
+		return false;
+
+	/* evaluated here, sent as a value */
+	if (cz_is_closed_stable(node))
+	{
+		Oid			type = exprType(node);
+
+		if (type == RECORDOID || is_reg_type(type) ||
+			get_typtype(type) == TYPTYPE_PSEUDO)
+		{
+			context->reason = "a parameter has a type that cannot be sent";
+			return true;
+		}
+		return false;
+	}
+
+	switch (nodeTag(node))
+	{
+		case T_Const:
+			if (is_reg_type(((Const *) node)->consttype) &&
+				!is_builtin_search_object((Const *) node))
+			{
+				context->reason = "a constant names an object of this server";
+				return true;
+			}
+			return false;
+		case T_Param:
+			if (((Param *) node)->paramkind == PARAM_SUBLINK)
+				return false;
+			context->reason = "a value comes from another part of the plan";
+			return true;
+		case T_PlaceHolderVar:
+		case T_SubPlan:
+		case T_AlternativeSubPlan:
+		case T_CurrentOfExpr:
+		case T_NextValueExpr:
+		case T_SetToDefault:
+			context->reason = "an expression can only be evaluated here";
+			return true;
+		case T_SQLValueFunction:	/* not closed: cannot be */
+			return true;
+		case T_CoerceViaIO:
+			{
+				CoerceViaIO *c = (CoerceViaIO *) node;
+
+				if (text_form_depends_on_settings(exprType((Node *) c->arg)) ||
+					text_form_depends_on_settings(c->resulttype))
+				{
+					context->reason = "a cast depends on session settings";
+					return true;
+				}
+				/* its I/O functions have just been judged */
+				return ship_walker((Node *) c->arg, context);
+			}
+		case T_CollateExpr:
+			{
+				Oid			coll = ((CollateExpr *) node)->collOid;
+
+				if (coll != DEFAULT_COLLATION_OID && coll != C_COLLATION_OID &&
+					coll != POSIX_COLLATION_OID)
+				{
+					context->reason = "a collation may differ on a worker";
+					return true;
+				}
+				break;
+			}
+		case T_Query:
+			return query_tree_walker((Query *) node, ship_walker, (void *) context, 0);
+		default:
+			break;
+	}
+	if (check_functions_in_node(node, function_stays, context))
+		return true;
+	return expression_tree_walker(node, ship_walker, (void *) context);
+}
+
+/*
+ * cz_expr_is_shippable
+ *		Would every worker compute the same?  Sub-queries are looked into.
+ *		*reason is set when not.
+ */
+bool
+cz_expr_is_shippable(Node *expr, const char **reason)
+{
+	ShipContext context = {NULL};
+
+	if (!ship_walker(expr, &context))
+		return true;
+	if (reason)
+		*reason = context.reason ? context.reason : "an expression is not shippable";
+	return false;
+}
+
+typedef struct RelidsContext
+{
+	Relids		relids;
+} RelidsContext;
+
+static bool
+foreign_var_walker(Node *node, RelidsContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return !bms_is_member(((Var *) node)->varno, context->relids) ||
+			((Var *) node)->varlevelsup != 0;
+	return expression_tree_walker(node, foreign_var_walker, context);
+}
+
+/*
+ * CzIsShippable
+ *		See planner.h.
+ */
+bool
+CzIsShippable(Node *expr, Relids relids)
+{
+	RelidsContext context;
+
+	context.relids = relids;
+	if (foreign_var_walker(expr, &context))
+		return false;
+	return cz_expr_is_shippable(expr, NULL);
+}
+
+/*
+ * cz_type_is_output_safe
+ *		May a fragment return a column of this type?  Not records and row types
+ *		of tables, whose shape the worker's catalogs decide.
+ */
+bool
+cz_type_is_output_safe(Oid type)
+{
+	char		typtype;
+	Oid			elem = get_element_type(type);
+
+	if (OidIsValid(elem))
+		type = elem;
+	typtype = get_typtype(type);
+	if (typtype == TYPTYPE_PSEUDO)
+		return false;
+	if (is_reg_type(type))
+		return false;
+	if (typtype == TYPTYPE_COMPOSITE)
+	{
+		Oid			relid = get_typ_typrelid(type);
+
+		return get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE;
+	}
+	return true;
+}
