@@ -9,7 +9,7 @@ COMMENT ON SEQUENCE cz.node_id_seq IS 'ids of workers made by citus_add_node';
 
 CREATE TABLE cz.colocation (
     colocation_id int PRIMARY KEY,
-    shard_count int NOT NULL CHECK (shard_count > 0),
+    shard_count int NOT NULL CHECK (shard_count >= 0),
     replication_factor int NOT NULL CHECK (replication_factor > 0),
     partition_method "char" NOT NULL CHECK (partition_method IN ('h', 'r')),
     key_type regtype,
@@ -17,6 +17,7 @@ CREATE TABLE cz.colocation (
 );
 COMMENT ON TABLE cz.colocation IS
     'colocation groups: distributed tables with equal partition bounds and equal placements';
+COMMENT ON COLUMN cz.colocation.shard_count IS 'shards of each table of the group; 0 for range tables, which get shards one by one';
 COMMENT ON COLUMN cz.colocation.partition_method IS 'h: hash, r: range';
 COMMENT ON COLUMN cz.colocation.key_type IS 'type of the distribution column of the group''s tables';
 COMMENT ON COLUMN cz.colocation.key_collation IS 'collation of the distribution column, 0 if its type has none';

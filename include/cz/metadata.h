@@ -110,6 +110,14 @@ extern bool CzIsShard(Oid relid, Oid *parent_relid);
 extern List *CzShardServers(Oid shard_relid);
 
 /*
+ * CzShardBounds
+ *		Bounds of a range shard as text, NULL where open, of the default partition
+ *		and of other tables.  The lower one belongs to the shard, the upper one
+ *		does not.
+ */
+extern void CzShardBounds(const CzTable *table, int index, char **lower, char **upper);
+
+/*
  * CzShardSetPlacements
  *		Rewrite where a shard is: the foreign table's server (the first one), the
  *		option placements (the others) and the dependencies on all of them; tells

@@ -555,10 +555,23 @@ describe_table(const CzConfigTable *table)
 	return buf.data;
 }
 
+/* The table's replication factor until AtEOXact_GUC(true, result). */
+static int
+set_replication_factor(const CzConfigTable *table)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	if (table->replication_factor)
+		(void) set_config_option("cz.shard_replication_factor",
+								 psprintf("%d", table->replication_factor),
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return nest_level;
+}
+
 static void
 distribute(const CzConfigTable *table)
 {
-	int			nest_level = NewGUCNestLevel();
+	int			nest_level = set_replication_factor(table);
 	char	   *name = quote_literal_cstr(qualified_name(table->relid));
 	StringInfoData sql;
 
@@ -579,13 +592,80 @@ distribute(const CzConfigTable *table)
 			appendStringInfo(&sql, ", shard_count => %d", table->shard_count);
 		appendStringInfoChar(&sql, ')');
 	}
-	if (table->replication_factor)
-		(void) set_config_option("cz.shard_replication_factor",
-								 psprintf("%d", table->replication_factor),
-								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	run_sql(sql.data);
 	AtEOXact_GUC(true, nest_level);
 	CommandCounterIncrement();
+}
+
+/* A value as its type prints it: '2024-1-1' and '2024-01-01' are one date. */
+static char *
+canonical_value(Oid type, int32 typmod, char *value)
+{
+	Oid			input;
+	Oid			ioparam;
+	Oid			output;
+	bool		is_varlena;
+
+	getTypeInputInfo(type, &input, &ioparam);
+	getTypeOutputInfo(type, &output, &is_varlena);
+	return OidOutputFunctionCall(output, OidInputFunctionCall(input, value, ioparam, typmod));
+}
+
+static bool
+has_range(const CzTable *table, const char *from, const char *to)
+{
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		char	   *lower;
+		char	   *upper;
+
+		CzShardBounds(table, i, &lower, &upper);
+		if (lower && upper && strcmp(lower, from) == 0 && strcmp(upper, to) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Shards of a range table that it has not yet. */
+static void
+import_ranges(Import *import, const CzConfigTable *table)
+{
+	AttrNumber	attno = get_attnum(table->relid, table->column);
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	ListCell   *cell;
+
+	if (attno <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of table \"%s\" does not exist",
+						table->column, table->name)));
+	get_atttypetypmodcoll(table->relid, attno, &type, &typmod, &collation);
+	foreach(cell, table->ranges)
+	{
+		List	   *range = (List *) lfirst(cell);
+		char	   *from = canonical_value(type, typmod, linitial(range));
+		char	   *to = canonical_value(type, typmod, lsecond(range));
+		const CzTable *actual = CzTableGet(table->relid);
+		int			nest_level;
+
+		if (actual != NULL && actual->kind == CZ_TABLE_RANGE && has_range(actual, from, to))
+			continue;
+		add_row(import, "create", psprintf("shard of table %s", qualified_name(table->relid)),
+				psprintf("%s <= %s < %s", quote_literal_cstr(from),
+						 quote_identifier(table->column), quote_literal_cstr(to)));
+		if (import->dry_run)
+			continue;
+		nest_level = set_replication_factor(table);
+		run_sql(psprintf("SELECT pg_catalog.cz_create_range_shard(%s, %s, %s)",
+						 quote_literal_cstr(qualified_name(table->relid)),
+						 quote_literal_cstr(from), quote_literal_cstr(to)));
+		AtEOXact_GUC(true, nest_level);
+		CommandCounterIncrement();
+	}
 }
 
 static void
@@ -594,14 +674,16 @@ import_table(Import *import, CzConfigTable *table)
 	const CzTable *actual = CzTableGet(table->relid);
 
 	if (actual != NULL && actual->kind != CZ_TABLE_FOREIGN)
-	{
 		compare_table(table, actual);
-		return;
+	else
+	{
+		add_row(import, "distribute", psprintf("table %s", qualified_name(table->relid)),
+				describe_table(table));
+		if (!import->dry_run)
+			distribute(table);
 	}
-	add_row(import, "distribute", psprintf("table %s", qualified_name(table->relid)),
-			describe_table(table));
-	if (!import->dry_run)
-		distribute(table);
+	if (table->ranges != NIL)
+		import_ranges(import, table);
 }
 
 /* Must this table wait for another of the list that it is colocated with? */

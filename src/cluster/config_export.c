@@ -23,6 +23,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -203,6 +204,30 @@ qualified_name(Oid relid)
 									  get_rel_name(relid));
 }
 
+static void
+add_ranges(StringInfo buf, const CzTable *table)
+{
+	int			n = 0;
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		char	   *lower;
+		char	   *upper;
+
+		CzShardBounds(table, i, &lower, &upper);
+		if (lower == NULL || upper == NULL)
+			continue;
+		appendStringInfoString(buf, n++ == 0 ? ",\n      \"ranges\": [" : ",");
+		appendStringInfoString(buf, "\n        {");
+		add_string(buf, "from", lower);
+		add_string(buf, "to", upper);
+		appendStringInfoChar(buf, '}');
+	}
+	if (n > 0)
+		appendStringInfoString(buf, "\n      ]");
+}
+
 /*
  * The tables by OID, that is by age; the first of a colocation group has
  * "none", the others its name.
@@ -250,6 +275,8 @@ add_tables(StringInfo buf)
 									 list_length(CzShardServers(table->shards[0].relid))));
 			}
 		}
+		if (table->kind == CZ_TABLE_RANGE)
+			add_ranges(buf, table);
 		appendStringInfoChar(buf, '}');
 	}
 	appendStringInfo(buf, "%s]", n == 0 ? "" : "\n  ");
@@ -263,12 +290,21 @@ Datum
 cz_export_cluster(PG_FUNCTION_ARGS)
 {
 	StringInfoData buf;
+	int			nest_level;
 
 	if (!superuser())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be superuser to export the cluster"),
 				 errdetail("The export shows the options of all user mappings.")));
+	/* bounds of shards must be read alike wherever the file is imported */
+	nest_level = NewGUCNestLevel();
+	(void) set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "{\n  \"defaults\": {\"shard_count\": %d", cz_shard_count);
 	if (cz_shard_replication_factor > 0)
@@ -278,5 +314,6 @@ cz_export_cluster(PG_FUNCTION_ARGS)
 	appendStringInfoString(&buf, ",\n");
 	add_tables(&buf);
 	appendStringInfoString(&buf, "\n}\n");
+	AtEOXact_GUC(true, nest_level);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(buf.data, buf.len));
 }

@@ -11,7 +11,7 @@
  *	  user_mappings worker, role, user, password_file, password_env,
  *					password_required, options
  *	  tables		name, type, column, colocate_with, shard_count,
- *					replication_factor
+ *					replication_factor, ranges (each with from and to)
  * or the membership file of old: a line "host port" for each worker.
  *
  * Source: own work.
@@ -47,7 +47,8 @@ static const char *const worker_keys[] = {"name", "host", "port", "dbname", "zon
 static const char *const mapping_keys[] = {"worker", "role", "user", "password_file",
 "password_env", "password_required", "password_omitted", "options", NULL};
 static const char *const table_keys[] = {"name", "type", "column", "colocate_with",
-"shard_count", "replication_factor", NULL};
+"shard_count", "replication_factor", "ranges", NULL};
+static const char *const range_keys[] = {"from", "to", NULL};
 
 static void refuse(const CzJson *json, const char *message) pg_attribute_noreturn();
 
@@ -315,6 +316,30 @@ parse_worker(CzConfig *config, const CzJson *json)
 	parse_mappings(config, CzJsonMember(json, "user_mappings"), worker->name);
 }
 
+/* The shards of a range table. */
+static void
+parse_ranges(CzConfigTable *table, const CzJson *json)
+{
+	const CzJson *member = CzJsonMember(json, "ranges");
+	int			i;
+
+	if (table->kind == CZ_TABLE_RANGE && table->shard_count != 0)
+		refuse(CzJsonMember(json, "shard_count"),
+			   "a range table has \"ranges\" instead of \"shard_count\"");
+	if (member == NULL)
+		return;
+	if (table->kind != CZ_TABLE_RANGE)
+		refuse(member, "only a range table has \"ranges\"");
+	expect_type(member, CZ_JSON_ARRAY);
+	for (i = 0; i < member->nitems; i++)
+	{
+		expect_object(member->items[i], range_keys);
+		table->ranges = lappend(table->ranges,
+								list_make2(get_string(member->items[i], "from", true),
+										   get_string(member->items[i], "to", true)));
+	}
+}
+
 static void
 parse_table(CzConfig *config, const CzJson *json)
 {
@@ -339,7 +364,7 @@ parse_table(CzConfig *config, const CzJson *json)
 	if (table->kind == CZ_TABLE_REFERENCE)
 	{
 		static const char *const forbidden[] = {"column", "colocate_with", "shard_count",
-		"replication_factor", NULL};
+		"replication_factor", "ranges", NULL};
 		int			i;
 
 		for (i = 0; forbidden[i]; i++)
@@ -356,6 +381,7 @@ parse_table(CzConfig *config, const CzJson *json)
 		table->shard_count = get_shard_count(json);
 		table->replication_factor = get_integer(json, "replication_factor", 1,
 												MAX_REPLICATION_FACTOR);
+		parse_ranges(table, json);
 	}
 	config->tables = lappend(config->tables, table);
 }

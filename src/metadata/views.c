@@ -116,11 +116,11 @@ cz_table_list(PG_FUNCTION_ARGS)
 }
 
 /*
- * Bounds of a range shard as text, NULL where open (or the default partition).
- * The lower one is part of the shard, the upper one is not.
+ * CzShardBounds
+ *		See metadata.h.
  */
-static void
-range_bounds(const CzTable *table, int index, char **lower, char **upper)
+void
+CzShardBounds(const CzTable *table, int index, char **lower, char **upper)
 {
 	PartitionBoundInfo bounds = ((const CzTableEntry *) table)->bounds;
 	Oid			output;
@@ -167,7 +167,7 @@ cz_shard_list(PG_FUNCTION_ARGS)
 			Datum		values[7];
 			bool		nulls[7] = {0};
 
-			range_bounds(table, i, &lower, &upper);
+			CzShardBounds(table, i, &lower, &upper);
 			values[0] = ObjectIdGetDatum(table->relid);
 			values[1] = Int64GetDatum(shard->shard_id);
 			values[2] = Int32GetDatum(i);
