@@ -143,4 +143,13 @@
 #define var_forget_syntax_compat(var) \
 	((var)->varnosyn = 0, (var)->varattnosyn = 0)
 
+/* 16: one function for the ACLs of all kinds of objects */
+#if CZ_PG_GE(16)
+#define function_aclcheck_compat(function_oid, role_oid) \
+	object_aclcheck(ProcedureRelationId, (function_oid), (role_oid), ACL_EXECUTE)
+#else
+#define function_aclcheck_compat(function_oid, role_oid) \
+	pg_proc_aclcheck((function_oid), (role_oid), ACL_EXECUTE)
+#endif
+
 #endif							/* CZ_COMPAT_H */

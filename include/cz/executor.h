@@ -31,6 +31,10 @@ typedef struct CzStream CzStream;
 extern CzStream *CzStreamBegin(const CzFragmentPlan *plan, List *param_exprs,
 							   PlanState *parent, TupleDesc tupdesc);
 
+/* Keep all rows, so that a rescan without changed parameters returns the same
+ * ones: for EXEC_FLAG_REWIND.  Call before the first row. */
+extern void CzStreamSetRewind(CzStream *stream);
+
 /* Store the next row as a virtual tuple; false (slot cleared) at the end. */
 extern bool CzStreamNext(CzStream *stream, TupleTableSlot *slot);
 

@@ -1,0 +1,222 @@
+/*-------------------------------------------------------------------------
+ *
+ * executor_int.h
+ *	  Private to src/executor: the inside of a stream.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_EXECUTOR_INT_H
+#define CZ_EXECUTOR_INT_H
+
+#include "fmgr.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "cz/executor.h"
+#include "cz/metadata.h"
+#include "cz/remote.h"
+
+/* Fragments in flight on one connection, at most. */
+#define MAX_WINDOW 16
+/* Commands that one fragment may need: BEGIN, snapshot, PREPARE, rows, sync. */
+#define MAX_EXPECT (MAX_WINDOW * 6)
+#define MAX_STREAM_CONNS 64
+
+struct StreamWorker;
+
+typedef enum FragmentState
+{
+	FRAGMENT_WAITING,			/* in its worker's list */
+	FRAGMENT_SENT,				/* on a connection */
+	FRAGMENT_DONE
+} FragmentState;
+
+typedef struct Fragment
+{
+	int			shard_index;
+	int64		shard_id;
+	char	   *sql;
+	int			nplacements;
+	Oid		   *server_oids;	/* candidates */
+	bool	   *is_tried;		/* [nplacements] failed in this run */
+	struct StreamWorker *worker;	/* where it is or waits */
+	FragmentState state;
+	bool		is_held;		/* rows are kept until it completes */
+	bool		is_emitted;		/* a row has gone to the consumer directly */
+	Tuplestorestate *store;		/* rows kept; or NULL */
+	int64		nrows;
+	int64		nbytes;
+	TimestampTz sent_at;
+} Fragment;
+
+typedef enum ExpectKind
+{
+	EXPECT_COMMAND,				/* no rows, nothing to remember */
+	EXPECT_SNAPSHOT,			/* pg_export_snapshot() */
+	EXPECT_PREPARE,
+	EXPECT_ROWS,
+	EXPECT_SYNC
+} ExpectKind;
+
+typedef struct Expect
+{
+	ExpectKind	kind;
+	bool		is_single_row;	/* PQsetSingleRowMode was called */
+	Fragment   *fragment;		/* EXPECT_ROWS, EXPECT_PREPARE */
+	char	   *name;			/* EXPECT_PREPARE: palloc'd */
+} Expect;
+
+typedef struct StreamConn
+{
+	CzConn	   *conn;
+	struct StreamWorker *worker;
+	bool		is_ready;		/* else still connecting */
+	bool		is_cached;		/* came from the cache: may have died unseen */
+	bool		has_answered;	/* something was received on it in this stream */
+	bool		has_begun;		/* a read-only transaction is open on it */
+	bool		is_exporter;	/* its transaction holds the group's snapshot */
+	bool		must_write;		/* output is waiting in libpq's buffer */
+	int			wait_for;		/* while connecting */
+	int			window;			/* fragments that may be in flight */
+	int			inflight;
+	Expect		expect[MAX_EXPECT]; /* ring */
+	int			expect_head;
+	int			nexpect;
+	TimestampTz last_heard;		/* or last sent to when nothing was in flight */
+	CzConn	   *probe;			/* second connection asking whether the worker
+								 * lives; or NULL */
+} StreamConn;
+
+typedef struct StreamWorker
+{
+	Oid			server_oid;
+	CzEndpoint *endpoint;
+	bool		use_txn;		/* reads go through the transaction's connection */
+	bool		in_snapshot;	/* commands share one snapshot: BEGIN is sent */
+	bool		is_failed;
+	bool		is_full;		/* refused another connection: do with what is there */
+	bool		has_retried;	/* a dead cached connection was replaced */
+	List	   *waiting;		/* Fragments */
+	int			nassigned;
+	int			nconns;
+	StreamConn *conns[MAX_STREAM_CONNS];
+	TimestampTz last_added;
+	/* for EXPLAIN ANALYZE */
+	int64		nrows;
+	int64		nbytes;
+	int			nfragments;
+	int			max_conns;
+	int			nretries;
+	double		busy_ms;		/* sum of the fragments' times */
+} StreamWorker;
+
+/* One worker's snapshot in one statement; see group.c. */
+typedef struct GroupWorker
+{
+	Oid			server_oid;
+	Oid			user_oid;
+	char	   *snapshot_id;	/* NULL: none exported yet */
+	CzStream   *exporter;		/* whose connection will tell the id; valid while
+								 * snapshot_id is NULL */
+	List	   *free_conns;		/* CzConn: in that snapshot, not in use */
+	CzConn	   *exporter_conn;
+	bool		is_warned;		/* the statement's one WARNING is out */
+} GroupWorker;
+
+typedef struct StatementGroup
+{
+	EState	   *estate;			/* key */
+	int			nstreams;		/* that take part */
+	List	   *workers;		/* GroupWorker */
+	MemoryContextCallback callback;
+	struct StatementGroup *next;
+} StatementGroup;
+
+typedef struct ColumnIO
+{
+	Oid			type_oid;
+	int32		typmod;
+	FmgrInfo	input;			/* recv function if the stream is binary */
+	Oid			ioparam;
+} ColumnIO;
+
+struct CzStream
+{
+	const CzFragmentPlan *plan;
+	PlanState  *parent;
+	EState	   *estate;
+	TupleDesc	tupdesc;
+	Oid			user_oid;
+	SubTransactionId subid;		/* that began the stream */
+	MemoryContext context;		/* life of the stream */
+	MemoryContext run_context;	/* one run, reset by a rescan */
+	MemoryContext row_context;	/* one row */
+	MemoryContextCallback callback;
+	List	   *param_exprs;
+	const char **param_values;	/* [nparams] of this run, text */
+	bool		is_binary;
+	ColumnIO   *columns;		/* [natts], NULL before the first run */
+	bool		is_modifying;	/* the statement writes */
+	List	   *begin_txn_servers;	/* OIDs; valid if is_modifying */
+	StatementGroup *group;
+	bool		is_started;
+	int			nfragments;
+	Fragment   *fragments;
+	int			ndone;
+	List	   *workers;		/* StreamWorker */
+	int			next_worker;	/* where the search for rows goes on: fairness */
+	List	   *ready;			/* Fragments, complete, whose store waits */
+	Fragment   *reading;		/* whose store is being read */
+	TupleTableSlot *store_slot;
+	struct pg_result *res;		/* rows for the consumer */
+	int			res_row;
+	Fragment   *res_fragment;
+	int			rows_since_poll;
+	bool		must_keep;		/* all rows are kept for a rescan */
+	Tuplestorestate *kept;
+	bool		is_kept_complete;
+	bool		is_reading_kept;
+	/* for EXPLAIN ANALYZE, over all runs */
+	int			nruns;
+	int			nretries;
+	int			total_shards;	/* of the anchor */
+	int64		total_fragments;
+	int64		total_rows;
+	int64		total_bytes;
+};
+
+/* wire.c */
+extern bool CzWireIsBinarySafe(TupleDesc tupdesc);
+extern void CzWireInit(CzStream *stream);
+extern void CzWireDecode(CzStream *stream, const struct pg_result *res, int row,
+						 const char *node_name, Datum *values, bool *isnull);
+extern int64 CzWireRowBytes(const struct pg_result *res, int row);
+extern const char **CzWireParams(CzStream *stream, Datum *prune_value,
+								 bool *prune_isnull);
+
+/* group.c */
+extern StatementGroup *CzGroupJoin(EState *estate);
+extern void CzGroupLeave(StatementGroup *group);
+extern GroupWorker *CzGroupWorkerGet(StatementGroup *group, Oid server_oid, Oid user_oid);
+extern void CzGroupForgetWorker(GroupWorker *gw);
+
+/* stream_run.c */
+extern void CzRunStart(CzStream *stream);
+extern void CzRunPump(CzStream *stream, StreamWorker *only, bool must_block);
+extern void CzRunStop(CzStream *stream);
+extern void CzRunReadAll(CzStream *stream);
+
+/* stream_send.c */
+extern bool CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
+						   const char *begin_sql, bool must_export);
+extern Expect *CzExpectHead(StreamConn *sc);
+extern void CzExpectPop(StreamConn *sc);
+
+/* stream.c */
+extern void CzFragmentStoreRow(CzStream *stream, Fragment *fragment,
+							   const struct pg_result *res, int row);
+extern void CzFragmentsResolve(CzStream *stream);
+
+#endif							/* CZ_EXECUTOR_INT_H */

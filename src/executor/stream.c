@@ -1,0 +1,518 @@
+/*-------------------------------------------------------------------------
+ *
+ * stream.c
+ *	  The stream of rows as its consumer sees it: begin, next row, again, end.
+ *
+ * Which shards and placements a run has is decided here; stream_run.c talks to
+ * the workers.  Rows reach the consumer in one of two ways: directly from a
+ * result, or, for fragments that could still move to another placement, from a
+ * tuplestore after the fragment has completed.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_proc.h"
+#include "executor/executor.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "cz/compat.h"
+#include "cz/settings.h"
+#include "cz/transaction.h"
+#include "executor_int.h"
+
+/* Rows handed out from stores between two looks at the sockets. */
+#define ROWS_BETWEEN_POLLS 64
+/* Least memory of one fragment's store, kB. */
+#define MIN_STORE_KB 64
+
+/* After an error nobody ends the stream; what malloc gave goes with its memory. */
+static void
+release_result(void *arg)
+{
+	CzStream   *stream = arg;
+
+	PQclear(stream->res);
+	stream->res = NULL;
+}
+
+static void
+check_functions(const CzFragmentPlan *plan, Oid user_oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->function_oids)
+	{
+		AclResult	result = function_aclcheck_compat(lfirst_oid(lc), user_oid);
+
+		if (result != ACLCHECK_OK)
+			aclcheck_error(result, OBJECT_FUNCTION, get_func_name(lfirst_oid(lc)));
+	}
+}
+
+/*
+ * CzStreamBegin
+ *		See executor.h.
+ */
+CzStream *
+CzStreamBegin(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
+			  TupleDesc tupdesc)
+{
+	EState	   *estate = parent->state;
+	MemoryContext context;
+	CzStream   *stream;
+
+	context = AllocSetContextCreate(estate->es_query_cxt, "cz_fdw stream",
+									ALLOCSET_DEFAULT_SIZES);
+	stream = MemoryContextAllocZero(context, sizeof(CzStream));
+	stream->plan = plan;
+	stream->parent = parent;
+	stream->estate = estate;
+	stream->tupdesc = tupdesc;
+	stream->user_oid = OidIsValid(plan->check_as_user) ? plan->check_as_user : GetUserId();
+	stream->subid = GetCurrentSubTransactionId();
+	stream->context = context;
+	stream->run_context = AllocSetContextCreate(context, "cz_fdw stream run",
+												ALLOCSET_DEFAULT_SIZES);
+	stream->row_context = AllocSetContextCreate(context, "cz_fdw stream row",
+												ALLOCSET_DEFAULT_SIZES);
+	stream->callback.func = release_result;
+	stream->callback.arg = stream;
+	MemoryContextRegisterResetCallback(context, &stream->callback);
+	stream->param_exprs = param_exprs;
+	stream->is_modifying = estate->es_plannedstmt != NULL &&
+		(estate->es_plannedstmt->commandType != CMD_SELECT ||
+		 estate->es_plannedstmt->hasModifyingCTE);
+
+	check_functions(plan, stream->user_oid);
+	stream->group = CzGroupJoin(estate);
+
+	/*
+	 * A statement must not see its own writes: what its reads go through is
+	 * decided now, before it writes, and what must come through a connection
+	 * that it will write to is read now.
+	 */
+	if (stream->is_modifying && plan->command == CMD_SELECT)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(context);
+		List	   *nodes = CzNodeList(false);
+		ListCell   *lc;
+
+		foreach(lc, nodes)
+		{
+			CzNode	   *node = lfirst(lc);
+
+			if (CzTxnConnIfAny(node->server_oid, stream->user_oid) != NULL)
+				stream->begin_txn_servers = lappend_oid(stream->begin_txn_servers,
+														node->server_oid);
+		}
+		MemoryContextSwitchTo(oldcontext);
+		if ((stream->begin_txn_servers != NIL || IsolationUsesXactSnapshot() ||
+			 plan->has_row_locks) &&
+			bms_is_empty(parent->plan->extParam) &&
+			(estate->es_plannedstmt->commandType != CMD_SELECT ||
+			 estate->es_plannedstmt->hasModifyingCTE))
+			CzRunReadAll(stream);
+	}
+	return stream;
+}
+
+/*
+ * CzStreamSetRewind
+ *		See executor.h.
+ */
+void
+CzStreamSetRewind(CzStream *stream)
+{
+	stream->must_keep = true;
+}
+
+/* Servers that have a copy of every reference table of the plan, out of candidates. */
+static List *
+with_reference_tables(const CzFragmentPlan *plan, List *candidates)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->relids)
+	{
+		const CzTable *table;
+		List	   *both = NIL;
+		ListCell   *lc2;
+		int			i;
+
+		if (lfirst_oid(lc) == plan->anchor_relid)
+			continue;
+		table = CzTableGet(lfirst_oid(lc));
+		if (table == NULL || table->kind != CZ_TABLE_REFERENCE)
+			continue;
+		if (candidates == NIL && !OidIsValid(plan->anchor_relid) && lc == list_head(plan->relids))
+		{
+			for (i = 0; i < table->shards[0].nplacements; i++)
+				candidates = lappend_oid(candidates, table->shards[0].server_oids[i]);
+			continue;
+		}
+		/* keep the order of the candidates: the first one is the primary */
+		foreach(lc2, candidates)
+		{
+			for (i = 0; i < table->shards[0].nplacements; i++)
+			{
+				if (table->shards[0].server_oids[i] == lfirst_oid(lc2))
+					both = lappend_oid(both, lfirst_oid(lc2));
+			}
+		}
+		candidates = both;
+	}
+	return candidates;
+}
+
+static void
+fragment_init(CzStream *stream, Fragment *fragment, const CzShard *shard, int shard_index)
+{
+	const CzFragmentPlan *plan = stream->plan;
+	List	   *candidates = NIL;
+	ListCell   *lc;
+	int			i;
+
+	fragment->shard_index = shard_index;
+	fragment->shard_id = shard ? shard->shard_id : 0;
+	fragment->sql = CzFragmentSql(plan, shard_index);
+	if (shard != NULL)
+	{
+		for (i = 0; i < shard->nplacements; i++)
+			candidates = lappend_oid(candidates, shard->server_oids[i]);
+	}
+	if (plan->relids == NIL)
+	{
+		foreach(lc, CzNodeList(true))
+			candidates = lappend_oid(candidates, ((CzNode *) lfirst(lc))->server_oid);
+	}
+	else
+		candidates = with_reference_tables(plan, candidates);
+	if (candidates == NIL ||
+		(plan->command != CMD_SELECT && shard != NULL &&
+		 list_length(candidates) != shard->nplacements))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 candidates == NIL ?
+				 errmsg("no active node has all tables of this statement") :
+				 errmsg("a placement's node lacks a reference table of this statement")));
+
+	fragment->nplacements = list_length(candidates);
+	fragment->server_oids = palloc(sizeof(Oid) * fragment->nplacements);
+	fragment->is_tried = palloc0(sizeof(bool) * fragment->nplacements);
+	i = 0;
+	foreach(lc, candidates)
+		fragment->server_oids[i++] = lfirst_oid(lc);
+	fragment->state = FRAGMENT_WAITING;
+}
+
+/*
+ * CzFragmentsResolve
+ *		Evaluate parameters and decide the fragments of a run, in run_context.
+ */
+void
+CzFragmentsResolve(CzStream *stream)
+{
+	const CzFragmentPlan *plan = stream->plan;
+	MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
+	Datum		prune_value = (Datum) 0;
+	bool		prune_isnull = true;
+	int			i;
+
+	CzWireInit(stream);
+	stream->param_values = CzWireParams(stream, &prune_value, &prune_isnull);
+
+	if (!OidIsValid(plan->anchor_relid))
+	{
+		stream->nfragments = 1;
+		stream->total_shards = 1;
+		stream->fragments = palloc0(sizeof(Fragment));
+		fragment_init(stream, &stream->fragments[0], NULL, 0);
+	}
+	else
+	{
+		const CzTable *table = CzTableGet(plan->anchor_relid);
+		List	   *indexes = NIL;
+		ListCell   *lc;
+
+		if (table == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("relation with OID %u is no longer distributed",
+							plan->anchor_relid)));
+		stream->total_shards = table->nshards;
+		if (plan->prune_param >= 0)
+		{
+			int			index = CzShardIndexForValue(table, prune_value, prune_isnull);
+
+			if (index >= 0 && (!plan->is_pruned ||
+							   list_member_int(plan->shard_indexes, index)))
+				indexes = list_make1_int(index);
+		}
+		else if (plan->is_pruned)
+			indexes = plan->shard_indexes;
+		else
+		{
+			for (i = 0; i < table->nshards; i++)
+				indexes = lappend_int(indexes, i);
+		}
+
+		stream->nfragments = list_length(indexes);
+		stream->fragments = palloc0(sizeof(Fragment) * Max(stream->nfragments, 1));
+		i = 0;
+		foreach(lc, indexes)
+		{
+			int			index = lfirst_int(lc);
+
+			if (index < 0 || index >= table->nshards)
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("distributed table \"%s\" has no shard number %d",
+								get_rel_name(plan->anchor_relid), index)));
+			fragment_init(stream, &stream->fragments[i++], &table->shards[index], index);
+		}
+	}
+	stream->ndone = 0;
+	stream->nruns++;
+	stream->total_fragments += stream->nfragments;
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/*
+ * CzFragmentStoreRow
+ *		Keep one row of a fragment.
+ */
+void
+CzFragmentStoreRow(CzStream *stream, Fragment *fragment, const PGresult *res, int row)
+{
+	int			natts = stream->tupdesc->natts;
+	MemoryContext oldcontext;
+	Datum	   *values;
+	bool	   *isnull;
+
+	if (fragment->store == NULL)
+	{
+		int			kb = work_mem / Max(stream->nfragments, 1);
+
+		oldcontext = MemoryContextSwitchTo(stream->run_context);
+		fragment->store = tuplestore_begin_heap(false, false, Max(kb, MIN_STORE_KB));
+		MemoryContextSwitchTo(oldcontext);
+	}
+	oldcontext = MemoryContextSwitchTo(stream->row_context);
+	values = palloc(sizeof(Datum) * Max(natts, 1));
+	isnull = palloc(sizeof(bool) * Max(natts, 1));
+	CzWireDecode(stream, res, row, fragment->worker->endpoint->node_name, values, isnull);
+	tuplestore_putvalues(fragment->store, stream->tupdesc, values, isnull);
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextReset(stream->row_context);
+}
+
+/* Hand out a row that was kept; false at the end of the store. */
+static bool
+fetch_stored(CzStream *stream, Tuplestorestate *store, TupleTableSlot *slot)
+{
+	int			natts = stream->tupdesc->natts;
+
+	if (stream->store_slot == NULL)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(stream->context);
+
+		stream->store_slot = MakeSingleTupleTableSlot(stream->tupdesc,
+													  &TTSOpsMinimalTuple);
+		MemoryContextSwitchTo(oldcontext);
+	}
+	if (!tuplestore_gettupleslot(store, true, false, stream->store_slot))
+		return false;
+	slot_getallattrs(stream->store_slot);
+	memcpy(slot->tts_values, stream->store_slot->tts_values, sizeof(Datum) * natts);
+	memcpy(slot->tts_isnull, stream->store_slot->tts_isnull, sizeof(bool) * natts);
+	ExecStoreVirtualTuple(slot);
+	return true;
+}
+
+/* The next row of this run, in any fragment. */
+static bool
+next_row(CzStream *stream, TupleTableSlot *slot)
+{
+	if (!stream->is_started)
+		CzRunStart(stream);
+
+	for (;;)
+	{
+		/* 1. a store that is being read */
+		if (stream->reading != NULL)
+		{
+			if (fetch_stored(stream, stream->reading->store, slot))
+			{
+				/* meanwhile the workers should not wait for us */
+				if (++stream->rows_since_poll >= ROWS_BETWEEN_POLLS)
+				{
+					stream->rows_since_poll = 0;
+					if (stream->ndone < stream->nfragments)
+						CzRunPump(stream, NULL, false);
+				}
+				return true;
+			}
+			if (stream->store_slot)
+				ExecClearTuple(stream->store_slot);
+			tuplestore_end(stream->reading->store);
+			stream->reading->store = NULL;
+			stream->reading = NULL;
+		}
+
+		/* 2. rows that came straight from a worker */
+		if (stream->res != NULL)
+		{
+			if (stream->res_row < PQntuples(stream->res))
+			{
+				MemoryContext oldcontext;
+
+				MemoryContextReset(stream->row_context);
+				oldcontext = MemoryContextSwitchTo(stream->row_context);
+				CzWireDecode(stream, stream->res, stream->res_row++,
+							 stream->res_fragment->worker->endpoint->node_name,
+							 slot->tts_values, slot->tts_isnull);
+				MemoryContextSwitchTo(oldcontext);
+				ExecStoreVirtualTuple(slot);
+				return true;
+			}
+			PQclear(stream->res);
+			stream->res = NULL;
+			stream->res_fragment = NULL;
+			continue;
+		}
+
+		/* 3. a fragment that has completed */
+		if (stream->ready != NIL)
+		{
+			stream->reading = linitial(stream->ready);
+			stream->ready = list_delete_first(stream->ready);
+			continue;
+		}
+
+		if (stream->ndone >= stream->nfragments)
+			return false;
+		CzRunPump(stream, NULL, true);
+	}
+}
+
+/*
+ * CzStreamNext
+ *		See executor.h.
+ */
+bool
+CzStreamNext(CzStream *stream, TupleTableSlot *slot)
+{
+	ExecClearTuple(slot);
+
+	if (stream->is_reading_kept)
+	{
+		if (fetch_stored(stream, stream->kept, slot))
+			return true;
+		if (stream->is_kept_complete)
+			return false;
+		stream->is_reading_kept = false;
+	}
+	if (!next_row(stream, slot))
+	{
+		stream->is_kept_complete = true;
+		return false;
+	}
+	if (stream->must_keep)
+	{
+		MemoryContext oldcontext;
+
+		if (stream->kept == NULL)
+		{
+			oldcontext = MemoryContextSwitchTo(stream->context);
+			stream->kept = tuplestore_begin_heap(false, false, work_mem);
+			tuplestore_set_eflags(stream->kept, EXEC_FLAG_REWIND);
+			MemoryContextSwitchTo(oldcontext);
+		}
+		tuplestore_putvalues(stream->kept, stream->tupdesc, slot->tts_values,
+							 slot->tts_isnull);
+	}
+	return true;
+}
+
+/* Throw the current run away. */
+static void
+reset_run(CzStream *stream)
+{
+	int			i;
+
+	CzRunStop(stream);
+	PQclear(stream->res);
+	stream->res = NULL;
+	stream->res_fragment = NULL;
+	if (stream->store_slot)
+		ExecClearTuple(stream->store_slot);
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		if (stream->fragments[i].store)
+			tuplestore_end(stream->fragments[i].store);
+	}
+	stream->ready = NIL;
+	stream->reading = NULL;
+	stream->workers = NIL;
+	stream->fragments = NULL;
+	stream->nfragments = 0;
+	stream->ndone = 0;
+	stream->param_values = NULL;
+	stream->is_started = false;
+	MemoryContextReset(stream->run_context);
+}
+
+/*
+ * CzStreamRescan
+ *		See executor.h.
+ */
+void
+CzStreamRescan(CzStream *stream, bool params_changed)
+{
+	if (!params_changed && stream->must_keep &&
+		(stream->kept != NULL || stream->is_kept_complete))
+	{
+		/* what has come already comes from the store, then the run goes on */
+		if (stream->kept != NULL)
+		{
+			tuplestore_rescan(stream->kept);
+			stream->is_reading_kept = true;
+		}
+		return;
+	}
+	if (!stream->is_started)
+		return;
+
+	reset_run(stream);
+	if (stream->kept)
+		tuplestore_end(stream->kept);
+	stream->kept = NULL;
+	stream->is_kept_complete = false;
+	stream->is_reading_kept = false;
+}
+
+/*
+ * CzStreamEnd
+ *		See executor.h.
+ */
+void
+CzStreamEnd(CzStream *stream)
+{
+	reset_run(stream);
+	if (stream->kept)
+		tuplestore_end(stream->kept);
+	stream->kept = NULL;
+	if (stream->store_slot)
+		ExecDropSingleTupleTableSlot(stream->store_slot);
+	stream->store_slot = NULL;
+	CzGroupLeave(stream->group);
+	stream->group = NULL;
+}

@@ -1,0 +1,370 @@
+/*-------------------------------------------------------------------------
+ *
+ * stream_modify.c
+ *	  UPDATE and DELETE that are sent whole: the same text to every placement.
+ *
+ * Replicas must not diverge: shards with more than one placement are locked on
+ * their first placement before any placement sees the command, and all placements
+ * must report the same number of rows.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+
+#include "cz/compat.h"
+#include "cz/errors.h"
+#include "cz/settings.h"
+#include "cz/transaction.h"
+#include "executor_int.h"
+
+/* One placement's share of the work. */
+typedef struct ModifyTask
+{
+	Fragment   *fragment;
+	int			placement;		/* index in fragment->server_oids */
+	uint64		nrows;
+} ModifyTask;
+
+/* All tasks of one worker, run one after the other on one connection. */
+typedef struct ModifyWorker
+{
+	Oid			server_oid;
+	CzConn	   *conn;
+	StreamWorker *worker;		/* for names and EXPLAIN */
+	List	   *tasks;			/* ModifyTask; the first one is running */
+	bool		is_sent;		/* it has been sent */
+	TimestampTz last_heard;
+} ModifyWorker;
+
+static void
+send_task(CzStream *stream, ModifyWorker *mw)
+{
+	ModifyTask *task = linitial(mw->tasks);
+	const CzFragmentPlan *plan = stream->plan;
+	PGconn	   *pg = mw->conn->pg;
+	const char *name = CzConnPrepared(mw->conn, task->fragment->sql);
+	int			ok;
+
+	CzConnLogCommand(mw->conn, task->fragment->sql);
+	if (name != NULL)
+		ok = PQsendQueryPrepared(pg, name, plan->nparams, stream->param_values, NULL,
+								 NULL, stream->is_binary ? 1 : 0);
+	else
+		ok = PQsendQueryParams(pg, task->fragment->sql, plan->nparams, NULL,
+							   stream->param_values, NULL, NULL,
+							   stream->is_binary ? 1 : 0);
+	if (!ok)
+	{
+		mw->conn->is_broken = true;
+		CzReportRemoteError(ERROR, NULL, pg, mw->conn->node_name, task->fragment->sql,
+							false);
+	}
+	mw->is_sent = true;
+	mw->last_heard = GetCurrentTimestamp();
+	(void) PQflush(pg);
+}
+
+static void
+take_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
+{
+	ModifyTask *task = linitial(mw->tasks);
+	Fragment   *fragment = task->fragment;
+	int			i;
+
+	switch (PQresultStatus(res))
+	{
+		case PGRES_COMMAND_OK:
+			task->nrows = strtoull(PQcmdTuples(res), NULL, 10);
+			PQclear(res);
+			break;
+		case PGRES_TUPLES_OK:
+			task->nrows = strtoull(PQcmdTuples(res), NULL, 10);
+			stream->res = res;
+			if (task->placement == 0)
+			{
+				fragment->worker = mw->worker;
+				for (i = 0; i < PQntuples(res); i++)
+				{
+					fragment->nbytes += CzWireRowBytes(res, i);
+					CzFragmentStoreRow(stream, fragment, res, i);
+				}
+			}
+			stream->res = NULL;
+			PQclear(res);
+			break;
+		default:
+			if (CzConnResultIsLoss(mw->conn, res))
+				mw->conn->is_broken = true;
+			CzReportRemoteError(ERROR, res, mw->conn->pg, mw->conn->node_name,
+								fragment->sql, true);
+	}
+	mw->worker->nrows += task->nrows;
+}
+
+/* Read what one worker has to say; true if something happened. */
+static bool
+process_worker(CzStream *stream, ModifyWorker *mw)
+{
+	PGconn	   *pg = mw->conn->pg;
+	bool		progress = false;
+
+	while (mw->tasks != NIL)
+	{
+		PGresult   *res;
+
+		if (!mw->is_sent)
+			send_task(stream, mw);
+		if (PQisBusy(pg))
+		{
+			if (PQstatus(pg) != CONNECTION_OK)
+			{
+				mw->conn->is_broken = true;
+				CzHealthMarkFailed(mw->server_oid);
+				CzReportRemoteError(ERROR, NULL, pg, mw->conn->node_name, NULL, false);
+			}
+			return progress;
+		}
+		res = PQgetResult(pg);
+		progress = true;
+		if (res != NULL)
+		{
+			take_result(stream, mw, res);
+			continue;
+		}
+		if (PQstatus(pg) != CONNECTION_OK)
+		{
+			mw->conn->is_broken = true;
+			CzReportRemoteError(ERROR, NULL, pg, mw->conn->node_name, NULL, false);
+		}
+		mw->tasks = list_delete_first(mw->tasks);
+		mw->is_sent = false;
+	}
+	return progress;
+}
+
+static void
+probe_silent(CzStream *stream, ModifyWorker *mw)
+{
+	if (CzConnProbe(mw->worker->endpoint, cz_worker_timeout_ms))
+	{
+		mw->last_heard = GetCurrentTimestamp();
+		return;
+	}
+	mw->conn->is_broken = true;
+	CzHealthMarkFailed(mw->server_oid);
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("node \"%s\" does not answer", mw->conn->node_name),
+			 errdetail("It was silent for %d ms, and so was a new connection to it.",
+					   cz_worker_timeout_ms)));
+}
+
+static void
+wait_for_answers(CzStream *stream, List *workers)
+{
+	WaitEventSet *set;
+	WaitEvent	occurred[16];
+	ListCell   *lc;
+	int			nevents;
+	int			i;
+
+	set = CreateWaitEventSet_compat(list_length(workers) + 3);
+	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	foreach(lc, workers)
+	{
+		ModifyWorker *mw = lfirst(lc);
+
+		if (mw->tasks != NIL)
+			AddWaitEventToSet(set, WL_SOCKET_READABLE |
+							  (PQflush(mw->conn->pg) > 0 ? WL_SOCKET_WRITEABLE : 0),
+							  PQsocket(mw->conn->pg), NULL, mw);
+	}
+	nevents = WaitEventSetWait(set, Max(cz_worker_timeout_ms / 4, 1), occurred,
+							   lengthof(occurred), PG_WAIT_EXTENSION);
+	FreeWaitEventSet(set);
+
+	for (i = 0; i < nevents; i++)
+	{
+		ModifyWorker *mw = occurred[i].user_data;
+
+		if (occurred[i].events & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+		}
+		else if (mw != NULL && (occurred[i].events & WL_SOCKET_READABLE))
+		{
+			(void) PQconsumeInput(mw->conn->pg);
+			mw->last_heard = GetCurrentTimestamp();
+		}
+	}
+	foreach(lc, workers)
+	{
+		ModifyWorker *mw = lfirst(lc);
+
+		if (mw->tasks != NIL && mw->is_sent &&
+			GetCurrentTimestamp() >= TimestampTzPlusMilliseconds(mw->last_heard,
+																 cz_worker_timeout_ms))
+			probe_silent(stream, mw);
+	}
+}
+
+static ModifyWorker *
+get_modify_worker(CzStream *stream, List **workers, Oid server_oid)
+{
+	ModifyWorker *mw;
+	ListCell   *lc;
+
+	foreach(lc, *workers)
+	{
+		mw = lfirst(lc);
+		if (mw->server_oid == server_oid)
+			return mw;
+	}
+	mw = palloc0(sizeof(ModifyWorker));
+	mw->server_oid = server_oid;
+	mw->worker = palloc0(sizeof(StreamWorker));
+	mw->worker->server_oid = server_oid;
+	mw->worker->endpoint = CzEndpointGet(server_oid, stream->user_oid);
+	mw->worker->max_conns = 1;
+	*workers = lappend(*workers, mw);
+	stream->workers = lappend(stream->workers, mw->worker);
+	return mw;
+}
+
+/* Locks for shards that have replicas, in one go. */
+static void
+lock_shards(CzStream *stream)
+{
+	const CzTable *table = CzTableGet(stream->plan->anchor_relid);
+	const CzShard **shards = palloc(sizeof(CzShard *) * Max(stream->nfragments, 1));
+	int			nshards = 0;
+	int			i;
+
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		const CzShard *shard = &table->shards[stream->fragments[i].shard_index];
+
+		if (shard->nplacements > 1)
+			shards[nshards++] = shard;
+	}
+	if (nshards > 0)
+		CzTxnLockShards(shards, nshards, stream->user_oid, CZ_LOCK_EXCLUSIVE);
+}
+
+/*
+ * CzStreamRunModify
+ *		See executor.h.
+ *
+ * Steps: 1. fragments and locks, 2. one list of tasks per worker, 3. all workers
+ * at once, 4. compare what the placements of a shard report.
+ */
+uint64
+CzStreamRunModify(CzStream *stream)
+{
+	MemoryContext oldcontext;
+	ModifyTask *tasks;
+	List	   *workers = NIL;
+	ListCell   *lc;
+	uint64		total = 0;
+	int			ntasks = 0;
+	int			i;
+	int			j;
+
+	CzFragmentsResolve(stream);
+	stream->is_started = true;
+	if (stream->nfragments == 0)
+		return 0;
+	if (!OidIsValid(stream->plan->anchor_relid))
+		elog(ERROR, "modifying fragment plan without anchor");
+	oldcontext = MemoryContextSwitchTo(stream->run_context);
+
+	lock_shards(stream);
+
+	for (i = 0; i < stream->nfragments; i++)
+		ntasks += stream->fragments[i].nplacements;
+	tasks = palloc0(sizeof(ModifyTask) * ntasks);
+	ntasks = 0;
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		Fragment   *fragment = &stream->fragments[i];
+
+		for (j = 0; j < fragment->nplacements; j++)
+		{
+			ModifyWorker *mw = get_modify_worker(stream, &workers,
+												 fragment->server_oids[j]);
+			ModifyTask *task = &tasks[ntasks++];
+
+			task->fragment = fragment;
+			task->placement = j;
+			mw->tasks = lappend(mw->tasks, task);
+			mw->worker->nfragments++;
+		}
+	}
+	foreach(lc, workers)
+	{
+		ModifyWorker *mw = lfirst(lc);
+
+		mw->conn = CzTxnConn(mw->server_oid, stream->user_oid, true);
+		if (PQpipelineStatus(mw->conn->pg) != PQ_PIPELINE_OFF)
+			(void) PQexitPipelineMode(mw->conn->pg);
+		CzConnSyncSettings(mw->conn);
+	}
+
+	for (;;)
+	{
+		bool		is_done = true;
+		bool		progress = false;
+
+		foreach(lc, workers)
+		{
+			ModifyWorker *mw = lfirst(lc);
+
+			if (mw->tasks != NIL && process_worker(stream, mw))
+				progress = true;
+			if (mw->tasks != NIL)
+				is_done = false;
+		}
+		if (is_done)
+			break;
+		if (!progress)
+			wait_for_answers(stream, workers);
+	}
+
+	for (i = 0, ntasks = 0; i < stream->nfragments; i++)
+	{
+		Fragment   *fragment = &stream->fragments[i];
+		ModifyTask *first = &tasks[ntasks];
+
+		for (j = 0; j < fragment->nplacements; j++)
+		{
+			if (tasks[ntasks + j].nrows != first->nrows)
+				ereport(ERROR,
+						(errcode(ERRCODE_DATA_CORRUPTED),
+						 errmsg("placements of shard " INT64_FORMAT " differ",
+								fragment->shard_id),
+						 errdetail("The command changed " UINT64_FORMAT " rows on the first placement and " UINT64_FORMAT " on another one.",
+								   first->nrows, tasks[ntasks + j].nrows)));
+		}
+		ntasks += fragment->nplacements;
+		total += first->nrows;
+		fragment->nrows = first->nrows;
+		fragment->state = FRAGMENT_DONE;
+		stream->ndone++;
+		stream->total_rows += first->nrows;
+		stream->total_bytes += fragment->nbytes;
+		if (fragment->store != NULL)
+			stream->ready = lappend(stream->ready, fragment);
+	}
+	MemoryContextSwitchTo(oldcontext);
+	return total;
+}

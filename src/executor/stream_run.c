@@ -1,0 +1,1158 @@
+/*-------------------------------------------------------------------------
+ *
+ * stream_run.c
+ *	  The engine of a stream: connections, waiting, failover.
+ *
+ * Each worker has a queue of fragments.  It starts with one connection; as long
+ * as fragments wait, one more joins each time cz.slow_start_interval has passed.
+ * On one connection fragments travel in a pipeline whose depth grows while they
+ * are quick.  Sockets are read only when the consumer wants rows, so a slow
+ * consumer stops the workers and memory stays bounded.
+ *
+ * A lost worker's unfinished fragments move to their next placements.  The
+ * invariant that makes this right: a fragment that may move has not shown any
+ * row to the consumer.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+
+#include "cz/compat.h"
+#include "cz/errors.h"
+#include "cz/settings.h"
+#include "cz/transaction.h"
+#include "executor_int.h"
+
+#define BEGIN_SQL "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+/* A fragment that takes longer than this is worth another cached connection. */
+#define QUICK_FRAGMENT_MS 1
+
+/* What workers get to stop what is no longer wanted, milliseconds. */
+#define STOP_MS 2000
+
+/* Rows stored between two looks at interrupts. */
+#define ROWS_BETWEEN_INTERRUPTS 1000
+
+typedef enum ProcessResult
+{
+	PROCESS_BLOCKED,			/* needs input */
+	PROCESS_ROW,				/* stream->res has rows */
+	PROCESS_LOST				/* the worker's connections are gone */
+} ProcessResult;
+
+static void worker_lost(CzStream *stream, StreamWorker *worker, const char *reason,
+						bool is_connect, bool mark);
+
+static StreamWorker *
+get_worker(CzStream *stream, Oid server_oid)
+{
+	StreamWorker *worker;
+	MemoryContext oldcontext;
+	ListCell   *lc;
+
+	foreach(lc, stream->workers)
+	{
+		worker = lfirst(lc);
+		if (worker->server_oid == server_oid)
+			return worker;
+	}
+	oldcontext = MemoryContextSwitchTo(stream->run_context);
+	worker = palloc0(sizeof(StreamWorker));
+	worker->server_oid = server_oid;
+	worker->endpoint = CzEndpointGet(server_oid, stream->user_oid);
+	if (stream->plan->has_row_locks)
+		worker->use_txn = true;
+	else if (stream->is_modifying && !IsolationUsesXactSnapshot())
+		worker->use_txn = list_member_oid(stream->begin_txn_servers, server_oid);
+	else
+		worker->use_txn = CzTxnReadConn(server_oid, stream->user_oid) != NULL;
+	stream->workers = lappend(stream->workers, worker);
+	MemoryContextSwitchTo(oldcontext);
+	return worker;
+}
+
+/*
+ * Choose the placement where a fragment runs next, or InvalidOid.
+ *
+ * What the transaction reads or locks must come from one placement for its whole
+ * life, so then the first placement with a connection of the transaction is
+ * taken; else the least loaded healthy one.
+ */
+static Oid
+choose_placement(CzStream *stream, Fragment *fragment)
+{
+	Oid			best = InvalidOid;
+	int			best_load = 0;
+	int			offset;
+	int			i;
+
+	if (stream->plan->has_row_locks)
+		return fragment->is_tried[0] ? InvalidOid : fragment->server_oids[0];
+	if (IsolationUsesXactSnapshot())
+	{
+		for (i = 0; i < fragment->nplacements; i++)
+		{
+			if (!fragment->is_tried[i] &&
+				CzTxnConnIfAny(fragment->server_oids[i], stream->user_oid) != NULL)
+				return fragment->server_oids[i];
+		}
+	}
+
+	/* a single fragment: spread sessions over the placements, each with its own */
+	offset = stream->nfragments == 1 ? MyProcPid % fragment->nplacements : 0;
+	for (i = 0; i < fragment->nplacements; i++)
+	{
+		int			index = (i + offset) % fragment->nplacements;
+		Oid			server_oid = fragment->server_oids[index];
+		ListCell   *lc;
+		int			load = 0;
+
+		if (fragment->is_tried[index])
+			continue;
+		foreach(lc, stream->workers)
+		{
+			StreamWorker *worker = lfirst(lc);
+
+			if (worker->server_oid == server_oid)
+				load = worker->is_failed ? 1 << 29 : worker->nassigned;
+		}
+		if (CzHealthIsSuspect(server_oid))
+			load += 1 << 28;
+		if (!OidIsValid(best) || load < best_load)
+		{
+			best = server_oid;
+			best_load = load;
+		}
+	}
+	return best;
+}
+
+/* Queue a fragment at its next placement; false if there is none. */
+static bool
+assign_fragment(CzStream *stream, Fragment *fragment)
+{
+	MemoryContext oldcontext;
+	StreamWorker *worker;
+	Oid			server_oid = choose_placement(stream, fragment);
+
+	if (!OidIsValid(server_oid))
+		return false;
+	worker = get_worker(stream, server_oid);
+	oldcontext = MemoryContextSwitchTo(stream->run_context);
+	worker->waiting = lappend(worker->waiting, fragment);
+	MemoryContextSwitchTo(oldcontext);
+	worker->nassigned++;
+	worker->nfragments++;
+	fragment->worker = worker;
+	fragment->state = FRAGMENT_WAITING;
+
+	/* who can still move must not show rows before the end */
+	fragment->is_held = !worker->use_txn && fragment->nplacements > 1 &&
+		!fragment->is_emitted;
+	return true;
+}
+
+/*
+ * CzRunStart
+ *		Decide the fragments of a run and queue them.
+ */
+void
+CzRunStart(CzStream *stream)
+{
+	ListCell   *lc;
+	int			i;
+
+	CzFragmentsResolve(stream);
+	stream->is_started = true;
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		if (!assign_fragment(stream, &stream->fragments[i]))
+			elog(ERROR, "fragment without placement");
+	}
+
+	/* more than one command of a statement on one worker: one snapshot for all */
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+
+		worker->in_snapshot = !worker->use_txn &&
+			(worker->nassigned > 1 || stream->group->nstreams > 1 ||
+			 !bms_is_empty(stream->parent->plan->extParam));
+	}
+
+	/* reads of a modifying statement through its own connection: before it writes */
+	if (stream->is_modifying && stream->plan->command == CMD_SELECT)
+	{
+		foreach(lc, stream->workers)
+		{
+			if (((StreamWorker *) lfirst(lc))->use_txn)
+			{
+				CzRunReadAll(stream);
+				break;
+			}
+		}
+	}
+}
+
+/* Forget a connection of a worker; the caller has dealt with the CzConn. */
+static void
+remove_conn(StreamWorker *worker, int index)
+{
+	StreamConn *sc = worker->conns[index];
+
+	if (sc->probe != NULL)
+		CzConnDiscard(sc->probe);
+	pfree(sc);
+	worker->conns[index] = worker->conns[--worker->nconns];
+}
+
+/* A connection has nothing more to do in this stream. */
+static void
+put_back(CzStream *stream, StreamConn *sc)
+{
+	CzConn	   *conn = sc->conn;
+
+	if (sc->worker->use_txn)
+	{
+		conn->busy_owner = NULL;
+		conn->busy_drain = NULL;
+		if (PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF && !PQexitPipelineMode(conn->pg))
+			conn->is_broken = true;
+	}
+	else if (sc->has_begun)
+	{
+		GroupWorker *gw = CzGroupWorkerGet(stream->group, sc->worker->server_oid,
+										   stream->user_oid);
+		MemoryContext oldcontext = MemoryContextSwitchTo(stream->estate->es_query_cxt);
+
+		gw->free_conns = lappend(gw->free_conns, conn);
+		MemoryContextSwitchTo(oldcontext);
+	}
+	else
+		CzConnRelease(conn);
+}
+
+/* Called by whoever needs the transaction's connection while rows are on it. */
+static void
+drain_callback(void *owner)
+{
+	CzStream   *stream = owner;
+	ListCell   *lc;
+
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+		int			i;
+
+		if (!worker->use_txn || worker->nconns == 0)
+			continue;
+
+		/* rows of the running fragments go to their stores from now on */
+		for (i = 0; i < stream->nfragments; i++)
+		{
+			if (stream->fragments[i].worker == worker &&
+				stream->fragments[i].state != FRAGMENT_DONE)
+				stream->fragments[i].is_held = true;
+		}
+		while (worker->nconns > 0 || worker->waiting != NIL)
+			CzRunPump(stream, worker, true);
+	}
+}
+
+/*
+ * CzRunReadAll
+ *		Read all rows into stores.
+ */
+void
+CzRunReadAll(CzStream *stream)
+{
+	int			i;
+
+	if (!stream->is_started)
+		CzRunStart(stream);
+	for (i = 0; i < stream->nfragments; i++)
+		stream->fragments[i].is_held = true;
+	while (stream->ndone < stream->nfragments)
+		CzRunPump(stream, NULL, true);
+}
+
+static StreamConn *
+new_stream_conn(CzStream *stream, StreamWorker *worker, CzConn *conn)
+{
+	StreamConn *sc = MemoryContextAllocZero(stream->run_context, sizeof(StreamConn));
+
+	sc->conn = conn;
+	sc->worker = worker;
+	sc->window = 1;
+	sc->last_heard = GetCurrentTimestamp();
+	worker->conns[worker->nconns++] = sc;
+	worker->max_conns = Max(worker->max_conns, worker->nconns);
+	worker->last_added = sc->last_heard;
+	return sc;
+}
+
+/*
+ * Try to give a worker with waiting fragments one more connection.
+ *
+ * Returns false if it has to wait: for time to pass, or for the snapshot.
+ */
+static bool
+add_conn(CzStream *stream, StreamWorker *worker)
+{
+	GroupWorker *gw = NULL;
+	StreamConn *sc;
+	CzConn	   *conn;
+	double		since_ms;
+
+	/* 1. reads that belong to the transaction have exactly one connection */
+	if (worker->use_txn)
+	{
+		if (worker->nconns > 0)
+			return false;
+		conn = stream->plan->has_row_locks ?
+			CzTxnConn(worker->server_oid, stream->user_oid, true) :
+			CzTxnReadConn(worker->server_oid, stream->user_oid);
+		if (conn == NULL)
+			conn = CzTxnConnIfAny(worker->server_oid, stream->user_oid);
+		if (conn == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_CONNECTION_FAILURE),
+					 errmsg("the transaction's connection to node \"%s\" is gone",
+							worker->endpoint->node_name)));
+		CzConnDrain(conn);
+		CzConnSyncSettings(conn);
+		sc = new_stream_conn(stream, worker, conn);
+		sc->is_ready = true;
+		sc->has_answered = true;
+		conn->busy_owner = stream;
+		conn->busy_drain = drain_callback;
+		return true;
+	}
+
+	/* 2. limits */
+	if (worker->nconns >= Min(cz_max_connections_per_worker, MAX_STREAM_CONNS) ||
+		(worker->is_full && worker->nconns > 0))
+		return false;
+	since_ms = (GetCurrentTimestamp() - worker->last_added) / 1000.0;
+	if (worker->in_snapshot)
+	{
+		gw = CzGroupWorkerGet(stream->group, worker->server_oid, stream->user_oid);
+		if (gw->free_conns != NIL)
+		{
+			conn = linitial(gw->free_conns);
+			gw->free_conns = list_delete_first(gw->free_conns);
+			sc = new_stream_conn(stream, worker, conn);
+			sc->is_ready = true;
+			sc->has_answered = true;
+			sc->has_begun = true;
+			sc->is_exporter = gw->exporter_conn == conn;
+			if (!CzConnSettingsAreCurrent(conn) &&
+				PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF)
+				(void) PQexitPipelineMode(conn->pg);
+			CzConnSyncSettings(conn);
+			return true;
+		}
+		if (gw->snapshot_id == NULL && gw->exporter != NULL && gw->exporter != stream)
+		{
+			/* another stream will know the snapshot when it reads on */
+			CzStream   *other = gw->exporter;
+			int			i;
+
+			for (i = 0; i < other->nfragments; i++)
+				other->fragments[i].is_held = true;
+			while (gw->snapshot_id == NULL && gw->exporter == other &&
+				   other->ndone < other->nfragments)
+				CzRunPump(other, NULL, true);
+		}
+		if (gw->snapshot_id == NULL && worker->nconns > 0)
+			return false;
+	}
+	if (worker->nconns > 0 && since_ms < Min(QUICK_FRAGMENT_MS, cz_slow_start_ms))
+		return false;
+
+	/* 3. a connection that is open already, else a new one when time has come */
+	conn = CzConnAcquireCached(worker->endpoint);
+	if (conn != NULL)
+	{
+		CzConnSetSubxact(conn, stream->subid);
+		CzConnSyncSettings(conn);
+		sc = new_stream_conn(stream, worker, conn);
+		sc->is_ready = true;
+		sc->is_cached = true;
+		return true;
+	}
+	if (worker->nconns > 0 && since_ms < cz_slow_start_ms)
+		return false;
+	conn = CzConnStart(worker->endpoint);
+	CzConnSetSubxact(conn, stream->subid);
+	sc = new_stream_conn(stream, worker, conn);
+	sc->wait_for = WL_SOCKET_WRITEABLE;
+	return true;
+}
+
+/* A connection cannot be opened or is lost. */
+static void
+conn_lost(CzStream *stream, StreamConn *sc, const char *reason)
+{
+	StreamWorker *worker = sc->worker;
+	bool		is_connect = !sc->is_ready;
+	bool		answered = !is_connect || CzConnPeerAnswered(sc->conn);
+	int			i;
+
+	/* 1. one connection more was too much: go on with the others */
+	if (is_connect && worker->nconns > 1)
+	{
+		for (i = 0; i < worker->nconns; i++)
+		{
+			if (worker->conns[i] == sc)
+			{
+				CzConnDiscard(sc->conn);
+				remove_conn(worker, i);
+				break;
+			}
+		}
+		worker->is_full = true;
+		return;
+	}
+
+	/* 2. a cached connection may have died long ago: that says nothing */
+	if (sc->is_cached && !sc->has_answered && worker->nconns == 1 && !worker->has_retried)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
+
+		worker->has_retried = true;
+		for (i = 0; i < stream->nfragments; i++)
+		{
+			Fragment   *fragment = &stream->fragments[i];
+
+			if (fragment->worker == worker && fragment->state == FRAGMENT_SENT)
+			{
+				fragment->state = FRAGMENT_WAITING;
+				worker->waiting = lappend(worker->waiting, fragment);
+			}
+		}
+		MemoryContextSwitchTo(oldcontext);
+		if (sc->is_exporter)
+			CzGroupForgetWorker(CzGroupWorkerGet(stream->group, worker->server_oid,
+												 stream->user_oid));
+		CzConnDiscard(sc->conn);
+		remove_conn(worker, 0);
+		return;
+	}
+
+	worker_lost(stream, worker, reason, is_connect, !answered || !is_connect);
+}
+
+/*
+ * A worker is lost to this run: close its connections, move its fragments.
+ *
+ * mark: let other backends know.
+ */
+static void
+worker_lost(CzStream *stream, StreamWorker *worker, const char *reason, bool is_connect,
+			bool mark)
+{
+	GroupWorker *gw = CzGroupWorkerGet(stream->group, worker->server_oid,
+									   stream->user_oid);
+	const char *node_name = worker->endpoint->node_name;
+	Fragment   *stuck = NULL;
+	bool		was_txn = worker->use_txn;
+	int			i;
+
+	reason = pstrdup(reason);
+	if (mark)
+		CzHealthMarkFailed(worker->server_oid);
+	worker->is_failed = true;
+
+	/* 1. its connections */
+	while (worker->nconns > 0)
+	{
+		StreamConn *sc = worker->conns[0];
+
+		if (was_txn)
+		{
+			/* the transaction's: it will notice at its end */
+			sc->conn->is_broken = true;
+			sc->conn->busy_owner = NULL;
+			sc->conn->busy_drain = NULL;
+		}
+		else
+			CzConnDiscard(sc->conn);
+		remove_conn(worker, 0);
+	}
+	CzGroupForgetWorker(gw);
+	list_free(worker->waiting);
+	worker->waiting = NIL;
+
+	if (was_txn)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("connection to node \"%s\" was lost", node_name),
+				 errdetail_internal("%s", reason),
+				 errhint("The transaction cannot go on with another placement. Run it again.")));
+
+	/* 2. its fragments */
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		Fragment   *fragment = &stream->fragments[i];
+		int			j;
+
+		if (fragment->worker != worker || fragment->state == FRAGMENT_DONE)
+			continue;
+		for (j = 0; j < fragment->nplacements; j++)
+		{
+			if (fragment->server_oids[j] == worker->server_oid)
+				fragment->is_tried[j] = true;
+		}
+		if (fragment->store != NULL && !fragment->is_emitted)
+		{
+			tuplestore_end(fragment->store);
+			fragment->store = NULL;
+		}
+		fragment->nrows = 0;
+		fragment->nbytes = 0;
+		if (fragment->is_emitted || !assign_fragment(stream, fragment))
+		{
+			stuck = fragment;
+			break;
+		}
+		worker->nretries++;
+		stream->nretries++;
+	}
+	if (stuck != NULL)
+	{
+		int			sqlstate = is_connect ?
+			ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION :
+			ERRCODE_CONNECTION_FAILURE;
+
+		if (stuck->shard_id != 0)
+			ereport(ERROR,
+					(errcode(sqlstate),
+					 errmsg("could not read shard " INT64_FORMAT ": node \"%s\" failed and there is no other placement to go on with",
+							stuck->shard_id, node_name),
+					 errdetail_internal("%s", reason)));
+		else
+			ereport(ERROR,
+					(errcode(sqlstate),
+					 is_connect ?
+					 errmsg("could not connect to node \"%s\"", node_name) :
+					 errmsg("connection to node \"%s\" was lost", node_name),
+					 errdetail_internal("%s", reason)));
+	}
+
+	/* 3. moved fragments may be a worker's second command: see to its snapshot */
+	{
+		ListCell   *lc;
+
+		foreach(lc, stream->workers)
+		{
+			StreamWorker *other = lfirst(lc);
+
+			if (!other->use_txn && list_length(other->waiting) > 1)
+				other->in_snapshot = true;
+		}
+	}
+
+	if (!gw->is_warned)
+	{
+		gw->is_warned = true;
+		ereport(WARNING,
+				(errmsg("node \"%s\" failed: what it was to read is read from other placements",
+						node_name),
+				 errdetail_internal("%s", reason)));
+	}
+}
+
+static void
+fragment_done(CzStream *stream, StreamConn *sc, Fragment *fragment)
+{
+	StreamWorker *worker = sc->worker;
+	double		ms = (GetCurrentTimestamp() - fragment->sent_at) / 1000.0;
+
+	fragment->state = FRAGMENT_DONE;
+	stream->ndone++;
+	stream->total_rows += fragment->nrows;
+	stream->total_bytes += fragment->nbytes;
+	worker->nrows += fragment->nrows;
+	worker->nbytes += fragment->nbytes;
+	worker->busy_ms += ms;
+	if (fragment->store != NULL)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
+
+		stream->ready = lappend(stream->ready, fragment);
+		MemoryContextSwitchTo(oldcontext);
+	}
+	if (ms < cz_slow_start_ms && !worker->use_txn)
+		sc->window = Min(sc->window * 2, MAX_WINDOW);
+	else
+		sc->window = 1;
+}
+
+/*
+ * Take what one connection has; see ProcessResult.
+ */
+static ProcessResult
+process_conn(CzStream *stream, StreamConn *sc)
+{
+	PGconn	   *pg = sc->conn->pg;
+	Expect	   *head;
+	int			nrows = 0;
+
+	if (sc->worker->use_txn && sc->conn->busy_owner != stream)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_CURSOR_STATE),
+				 errmsg("rows still to come from node \"%s\" were lost",
+						sc->worker->endpoint->node_name),
+				 errdetail("A savepoint was rolled back while they were on their way.")));
+
+	while ((head = CzExpectHead(sc)) != NULL)
+	{
+		PGresult   *res;
+		ExecStatusType status;
+
+		if (head->kind == EXPECT_ROWS && !head->is_single_row)
+		{
+			(void) PQsetSingleRowMode(pg);
+			head->is_single_row = true;
+		}
+		if (PQisBusy(pg))
+		{
+			if (PQstatus(pg) != CONNECTION_OK)
+			{
+				conn_lost(stream, sc, pchomp(PQerrorMessage(pg)));
+				return PROCESS_LOST;
+			}
+			return PROCESS_BLOCKED;
+		}
+		res = PQgetResult(pg);
+		if (res == NULL)
+		{
+			/* the end of one command, or of the connection */
+			if (PQstatus(pg) != CONNECTION_OK)
+			{
+				conn_lost(stream, sc, pchomp(PQerrorMessage(pg)));
+				return PROCESS_LOST;
+			}
+			if (head->kind == EXPECT_ROWS)
+				fragment_done(stream, sc, head->fragment);
+			if (head->kind != EXPECT_SYNC)
+				CzExpectPop(sc);
+			continue;
+		}
+
+		sc->has_answered = true;
+		status = PQresultStatus(res);
+		switch (status)
+		{
+			case PGRES_PIPELINE_SYNC:
+				PQclear(res);
+				if (head->kind != EXPECT_SYNC)
+					ereport(ERROR,
+							(errcode(ERRCODE_PROTOCOL_VIOLATION),
+							 errmsg("node \"%s\" answered out of order",
+									sc->worker->endpoint->node_name)));
+				CzExpectPop(sc);
+				sc->inflight--;
+				break;
+
+			case PGRES_SINGLE_TUPLE:
+			case PGRES_TUPLES_OK:
+				if (head->kind == EXPECT_SNAPSHOT)
+				{
+					GroupWorker *gw = CzGroupWorkerGet(stream->group,
+													   sc->worker->server_oid,
+													   stream->user_oid);
+
+					if (PQntuples(res) == 1 && PQnfields(res) == 1)
+						gw->snapshot_id =
+							MemoryContextStrdup(stream->estate->es_query_cxt,
+												PQgetvalue(res, 0, 0));
+					gw->exporter = NULL;
+				}
+				else if (head->kind == EXPECT_ROWS && PQntuples(res) > 0)
+				{
+					Fragment   *fragment = head->fragment;
+					int			i;
+
+					fragment->nrows += PQntuples(res);
+					for (i = 0; i < PQntuples(res); i++)
+						fragment->nbytes += CzWireRowBytes(res, i);
+					stream->res = res;	/* freed with the stream after an error */
+					if (!fragment->is_held)
+					{
+						fragment->is_emitted = true;
+						stream->res_row = 0;
+						stream->res_fragment = fragment;
+						return PROCESS_ROW;
+					}
+					for (i = 0; i < PQntuples(res); i++)
+						CzFragmentStoreRow(stream, fragment, res, i);
+					stream->res = NULL;
+					if (++nrows % ROWS_BETWEEN_INTERRUPTS == 0)
+						CHECK_FOR_INTERRUPTS();
+				}
+				PQclear(res);
+				break;
+
+			case PGRES_COMMAND_OK:
+				PQclear(res);
+				if (head->kind == EXPECT_PREPARE)
+					CzConnRememberPrepared(sc->conn, head->fragment->sql, head->name);
+				break;
+
+			case PGRES_PIPELINE_ABORTED:
+				PQclear(res);
+				break;
+
+			case PGRES_FATAL_ERROR:
+				if (CzConnResultIsLoss(sc->conn, res))
+				{
+					char	   *reason = pchomp(PQresultErrorMessage(res));
+
+					PQclear(res);
+					conn_lost(stream, sc, CzRedact(reason, PQpass(pg)));
+					return PROCESS_LOST;
+				}
+				CzReportRemoteError(ERROR, res, pg, sc->worker->endpoint->node_name,
+									head->fragment ? head->fragment->sql : NULL, true);
+				break;
+
+			default:
+				PQclear(res);
+				ereport(ERROR,
+						(errcode(ERRCODE_PROTOCOL_VIOLATION),
+						 errmsg("node \"%s\" answered a query with %s",
+								sc->worker->endpoint->node_name, PQresStatus(status))));
+		}
+	}
+	return PROCESS_BLOCKED;
+}
+
+/* Send waiting fragments of a worker as far as its connections take them. */
+static bool
+dispatch(CzStream *stream, StreamWorker *worker)
+{
+	bool		progress = false;
+
+	for (;;)
+	{
+		StreamConn *best = NULL;
+		Fragment   *fragment;
+		GroupWorker *gw;
+		bool		must_begin;
+		int			i;
+
+		if (worker->waiting == NIL)
+			break;
+		for (i = 0; i < worker->nconns; i++)
+		{
+			StreamConn *sc = worker->conns[i];
+
+			if (sc->is_ready && sc->inflight < sc->window && sc->probe == NULL &&
+				(best == NULL || sc->inflight < best->inflight))
+				best = sc;
+		}
+		if (best == NULL)
+		{
+			if (!add_conn(stream, worker))
+				break;
+			progress = true;
+			continue;
+		}
+
+		/* a second connection needs the first one's snapshot */
+		gw = worker->in_snapshot ?
+			CzGroupWorkerGet(stream->group, worker->server_oid, stream->user_oid) : NULL;
+		must_begin = worker->in_snapshot && !best->has_begun;
+		if (must_begin && gw->snapshot_id == NULL && gw->exporter != NULL)
+			break;
+
+		fragment = linitial(worker->waiting);
+		worker->waiting = list_delete_first(worker->waiting);
+		progress = true;
+		if (!CzSendFragment(stream, best, fragment, must_begin ? BEGIN_SQL : NULL,
+							cz_max_connections_per_worker > 1))
+		{
+			char	   *reason = pchomp(PQerrorMessage(best->conn->pg));
+
+			/* so that the loss puts it back, wherever it goes */
+			fragment->state = FRAGMENT_SENT;
+			conn_lost(stream, best, CzRedact(reason, PQpass(best->conn->pg)));
+			break;
+		}
+	}
+	return progress;
+}
+
+/* Move a connection on that is being opened. */
+static bool
+poll_connect(CzStream *stream, StreamConn *sc)
+{
+	int			events = CzConnPollConnect(sc->conn, sc->worker->endpoint);
+
+	if (events < 0)
+	{
+		conn_lost(stream, sc, pstrdup(CzConnConnectError(sc->conn)));
+		return true;
+	}
+	sc->wait_for = events;
+	if (events == 0)
+	{
+		sc->is_ready = true;
+		sc->last_heard = GetCurrentTimestamp();
+		return true;
+	}
+	return false;
+}
+
+/*
+ * A worker has been silent for too long: ask it with a second connection.  Its
+ * silence may well be hard work, so only no answer at all counts.
+ */
+static bool
+check_silence(CzStream *stream, StreamConn *sc, TimestampTz now)
+{
+	StreamWorker *worker = sc->worker;
+	int			events;
+
+	if (sc->probe == NULL)
+	{
+		if (sc->inflight == 0 ||
+			now < TimestampTzPlusMilliseconds(sc->last_heard, cz_worker_timeout_ms))
+			return false;
+		sc->probe = CzConnStart(worker->endpoint);
+		CzConnSetSubxact(sc->probe, stream->subid);
+		CzConnSetConnectDeadline(sc->probe,
+								 TimestampTzPlusMilliseconds(now, cz_worker_timeout_ms));
+		return true;
+	}
+	events = CzConnPollConnect(sc->probe, worker->endpoint);
+	if (CzConnPeerAnswered(sc->probe))
+	{
+		CzConnDiscard(sc->probe);
+		sc->probe = NULL;
+		sc->last_heard = now;
+		return true;
+	}
+	if (events >= 0)
+		return false;
+	worker_lost(stream, worker,
+				psprintf("It was silent for %d ms, and so was a new connection to it.",
+						 cz_worker_timeout_ms), false, true);
+	return true;
+}
+
+/* Sockets of one connection that matter now: events, and the socket in *fd. */
+static int
+conn_events(StreamConn *sc, pgsocket *fd)
+{
+	*fd = PQsocket(sc->conn->pg);
+	if (!sc->is_ready)
+		return sc->wait_for;
+	if (sc->nexpect == 0)
+		return 0;
+	return WL_SOCKET_READABLE | (sc->must_write ? WL_SOCKET_WRITEABLE : 0);
+}
+
+/*
+ * Wait until a socket is ready or something is due, and read from what is.
+ *
+ * The wait event set lives for this one wait: it holds a file descriptor that
+ * nobody would close after an error.
+ */
+static void
+wait_for_workers(CzStream *stream, StreamWorker *only, bool must_block)
+{
+	WaitEventSet *set;
+	WaitEvent	occurred[16];
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz due = TimestampTzPlusMilliseconds(now, cz_worker_timeout_ms);
+	ListCell   *lc;
+	long		timeout_ms;
+	int			nsockets = 0;
+	int			nevents;
+	int			i;
+
+	/* 1. what is due when */
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+
+		if (only != NULL && worker != only)
+			continue;
+		for (i = 0; i < worker->nconns; i++)
+		{
+			StreamConn *sc = worker->conns[i];
+			TimestampTz at;
+
+			if (!sc->is_ready)
+				at = CzConnConnectDeadline(sc->conn);
+			else if (sc->probe != NULL)
+				at = CzConnConnectDeadline(sc->probe);
+			else if (sc->inflight > 0)
+				at = TimestampTzPlusMilliseconds(sc->last_heard, cz_worker_timeout_ms);
+			else
+				continue;
+			due = Min(due, at);
+			nsockets += 2;
+		}
+		if (worker->waiting != NIL && worker->nconns > 0 && !worker->use_txn &&
+			!worker->is_full && worker->nconns < cz_max_connections_per_worker)
+		{
+			TimestampTz at = TimestampTzPlusMilliseconds(worker->last_added,
+														 QUICK_FRAGMENT_MS);
+
+			if (at <= now)
+				at = TimestampTzPlusMilliseconds(worker->last_added, cz_slow_start_ms);
+			if (at > now)
+				due = Min(due, at);
+		}
+	}
+	timeout_ms = must_block ? Max(TimestampDifferenceMilliseconds(now, due), 0) : 0;
+	if (must_block && timeout_ms == 0 && due > now)
+		timeout_ms = 1;
+
+	/* 2. wait */
+	set = CreateWaitEventSet_compat(nsockets + 3);
+	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+
+		if (only != NULL && worker != only)
+			continue;
+		for (i = 0; i < worker->nconns; i++)
+		{
+			StreamConn *sc = worker->conns[i];
+			pgsocket	fd;
+			int			events = conn_events(sc, &fd);
+
+			if (events != 0 && fd != PGINVALID_SOCKET)
+				AddWaitEventToSet(set, events, fd, NULL, sc);
+			if (sc->probe != NULL)
+			{
+				events = CzConnPollConnect(sc->probe, worker->endpoint);
+				fd = PQsocket(sc->probe->pg);
+				if (events > 0 && fd != PGINVALID_SOCKET)
+					AddWaitEventToSet(set, events, fd, NULL, NULL);
+				else
+					timeout_ms = 0; /* it has been answered or refused */
+			}
+		}
+	}
+	nevents = WaitEventSetWait(set, timeout_ms, occurred, lengthof(occurred),
+							   PG_WAIT_EXTENSION);
+	FreeWaitEventSet(set);
+
+	/* 3. interrupts, then input */
+	for (i = 0; i < nevents; i++)
+	{
+		if (occurred[i].events & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+		}
+	}
+	now = GetCurrentTimestamp();
+	for (i = 0; i < nevents; i++)
+	{
+		StreamConn *sc = occurred[i].user_data;
+
+		if (sc == NULL || !sc->is_ready || (occurred[i].events & WL_LATCH_SET))
+			continue;
+		if (occurred[i].events & WL_SOCKET_READABLE)
+		{
+			/* a failure shows when the result is asked for */
+			(void) PQconsumeInput(sc->conn->pg);
+			sc->last_heard = now;
+		}
+		if (sc->must_write)
+			sc->must_write = PQflush(sc->conn->pg) > 0;
+	}
+}
+
+/* True if a connection of the stream can give a result without waiting. */
+static bool
+work_on(CzStream *stream, StreamWorker *only, bool *got_row)
+{
+	int			nworkers = list_length(stream->workers);
+	bool		progress = false;
+	int			w;
+
+	*got_row = false;
+	for (w = 0; w < nworkers; w++)
+	{
+		StreamWorker *worker = list_nth(stream->workers,
+										(w + stream->next_worker) % nworkers);
+		int			i;
+
+		if (only != NULL && worker != only)
+			continue;
+		for (i = 0; i < worker->nconns; i++)
+		{
+			StreamConn *sc = worker->conns[i];
+			int			ndone = stream->ndone;
+			int			inflight = sc->inflight;
+
+			if (!sc->is_ready)
+			{
+				if (poll_connect(stream, sc))
+					return true;	/* lists may have changed: look anew */
+				continue;
+			}
+			switch (process_conn(stream, sc))
+			{
+				case PROCESS_ROW:
+					*got_row = true;
+					stream->next_worker = (w + stream->next_worker) % nworkers;
+					return true;
+				case PROCESS_LOST:
+					return true;
+				case PROCESS_BLOCKED:
+					break;
+			}
+			if (stream->ndone != ndone || sc->inflight != inflight)
+				progress = true;
+		}
+		if (dispatch(stream, worker))
+			progress = true;
+
+		/* a connection without work goes back when no more work can come */
+		for (i = worker->nconns - 1; i >= 0; i--)
+		{
+			StreamConn *sc = worker->conns[i];
+
+			if (sc->is_ready && sc->nexpect == 0 && worker->waiting == NIL &&
+				(worker->use_txn || stream->ndone >= stream->nfragments))
+			{
+				put_back(stream, sc);
+				remove_conn(worker, i);
+				progress = true;
+			}
+		}
+	}
+	if (nworkers > 0)
+		stream->next_worker = (stream->next_worker + 1) % nworkers;
+	return progress;
+}
+
+/*
+ * CzRunPump
+ *		Make progress: a row in stream->res, a fragment done, or at least a wait.
+ *
+ * only: work on this worker alone, NULL: on all.
+ * must_block: wait if there is nothing to do.
+ */
+void
+CzRunPump(CzStream *stream, StreamWorker *only, bool must_block)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
+	bool		got_row;
+	ListCell   *lc;
+
+	Assert(stream->res == NULL || !must_block);
+	if (stream->res == NULL && !work_on(stream, only, &got_row))
+	{
+		TimestampTz now;
+
+		wait_for_workers(stream, only, must_block);
+		now = GetCurrentTimestamp();
+		foreach(lc, stream->workers)
+		{
+			StreamWorker *worker = lfirst(lc);
+			int			i;
+
+			for (i = 0; i < worker->nconns; i++)
+			{
+				if (worker->conns[i]->is_ready &&
+					check_silence(stream, worker->conns[i], now) && worker->is_failed)
+					break;
+			}
+		}
+	}
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/*
+ * CzRunStop
+ *		End a run, also in the middle: no connection is left in mid-command.
+ */
+void
+CzRunStop(CzStream *stream)
+{
+	ListCell   *lc;
+	CzConn	  **busy;
+	int			nbusy = 0;
+	int			nconns = 0;
+
+	foreach(lc, stream->workers)
+		nconns += ((StreamWorker *) lfirst(lc))->nconns;
+	if (nconns == 0)
+		return;
+
+	busy = palloc(sizeof(CzConn *) * nconns);
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+		int			i;
+
+		for (i = 0; i < worker->nconns; i++)
+		{
+			StreamConn *sc = worker->conns[i];
+
+			if (sc->is_ready && sc->nexpect > 0)
+				busy[nbusy++] = sc->conn;
+		}
+	}
+	if (nbusy > 0)
+		CzConnCancelMany(busy, nbusy, STOP_MS);
+
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+
+		while (worker->nconns > 0)
+		{
+			StreamConn *sc = worker->conns[worker->nconns - 1];
+			GroupWorker *gw = NULL;
+
+			if (sc->has_begun)
+				gw = CzGroupWorkerGet(stream->group, worker->server_oid, stream->user_oid);
+			if (!sc->is_ready)
+				CzConnDiscard(sc->conn);
+			else if (sc->nexpect > 0 && sc->has_begun)
+			{
+				/* its transaction has failed, and with it the snapshot it exported */
+				if (sc->is_exporter)
+				{
+					gw->snapshot_id = NULL;
+					gw->exporter = NULL;
+					gw->exporter_conn = NULL;
+				}
+				if (!sc->conn->is_broken)
+				{
+					PGresult   *res = CzConnExecQuiet(sc->conn, "ROLLBACK", STOP_MS);
+
+					PQclear(res);
+				}
+				CzConnRelease(sc->conn);
+			}
+			else
+				put_back(stream, sc);
+			remove_conn(worker, worker->nconns - 1);
+		}
+	}
+	pfree(busy);
+}

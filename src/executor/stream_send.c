@@ -1,0 +1,146 @@
+/*-------------------------------------------------------------------------
+ *
+ * stream_send.c
+ *	  Put the commands of a fragment into a connection's pipeline, and remember
+ *	  what answers will come in which order.
+ *
+ * The expectations are a ring; its head is the command whose results libpq hands
+ * out now.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "libpq-fe.h"
+#include "utils/builtins.h"
+
+#include "executor_int.h"
+
+/* The oldest expectation, or NULL. */
+Expect *
+CzExpectHead(StreamConn *sc)
+{
+	return sc->nexpect == 0 ? NULL : &sc->expect[sc->expect_head];
+}
+
+void
+CzExpectPop(StreamConn *sc)
+{
+	Assert(sc->nexpect > 0);
+	sc->expect_head = (sc->expect_head + 1) % MAX_EXPECT;
+	sc->nexpect--;
+}
+
+static Expect *
+expect_push(StreamConn *sc, ExpectKind kind, Fragment *fragment)
+{
+	Expect	   *expect;
+
+	if (sc->nexpect >= MAX_EXPECT)
+		elog(ERROR, "too many commands in one pipeline");
+	expect = &sc->expect[(sc->expect_head + sc->nexpect) % MAX_EXPECT];
+	expect->kind = kind;
+	expect->is_single_row = false;
+	expect->fragment = fragment;
+	expect->name = NULL;
+	sc->nexpect++;
+	return expect;
+}
+
+static bool
+send_plain(StreamConn *sc, const char *sql, ExpectKind kind)
+{
+	CzConnLogCommand(sc->conn, sql);
+	if (!PQsendQueryParams(sc->conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0))
+		return false;
+	expect_push(sc, kind, NULL);
+	return true;
+}
+
+/*
+ * CzSendFragment
+ *		Send a fragment, and before it what its connection still lacks.  False if
+ *		the connection is lost.
+ *
+ * begin_sql: command that opens the read-only transaction, or NULL.
+ * must_export: ask for the snapshot's id after it.
+ */
+bool
+CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
+			   const char *begin_sql, bool must_export)
+{
+	PGconn	   *pg = sc->conn->pg;
+	const CzFragmentPlan *plan = stream->plan;
+	const char *name = NULL;
+	bool		is_prepared;
+	int			format = stream->is_binary ? 1 : 0;
+
+	if (PQpipelineStatus(pg) == PQ_PIPELINE_OFF && !PQenterPipelineMode(pg))
+		return false;
+
+	/* 1. transaction and snapshot */
+	if (begin_sql != NULL)
+	{
+		StreamWorker *worker = sc->worker;
+		GroupWorker *gw = CzGroupWorkerGet(stream->group, worker->server_oid,
+										   stream->user_oid);
+
+		if (!send_plain(sc, begin_sql, EXPECT_COMMAND))
+			return false;
+		if (gw->snapshot_id != NULL)
+		{
+			char	   *sql = psprintf("SET TRANSACTION SNAPSHOT %s",
+									   quote_literal_cstr(gw->snapshot_id));
+
+			if (!send_plain(sc, sql, EXPECT_COMMAND))
+				return false;
+		}
+		else if (must_export)
+		{
+			if (!send_plain(sc, "SELECT pg_catalog.pg_export_snapshot()", EXPECT_SNAPSHOT))
+				return false;
+			gw->exporter = stream;
+			gw->exporter_conn = sc->conn;
+			sc->is_exporter = true;
+		}
+		sc->has_begun = true;
+	}
+
+	/* 2. the command: what may come again soon is prepared */
+	is_prepared = plan->nparams > 0 || plan->strategy == CZ_STRATEGY_ROUTER;
+	CzConnLogCommand(sc->conn, fragment->sql);
+	if (is_prepared)
+	{
+		name = CzConnPrepared(sc->conn, fragment->sql);
+		if (name == NULL)
+		{
+			Expect	   *expect;
+
+			name = CzConnNewStatementName(sc->conn);
+			if (!PQsendPrepare(pg, name, fragment->sql, 0, NULL))
+				return false;
+			expect = expect_push(sc, EXPECT_PREPARE, fragment);
+			expect->name = pstrdup(name);
+		}
+		if (!PQsendQueryPrepared(pg, name, plan->nparams, stream->param_values, NULL,
+								 NULL, format))
+			return false;
+	}
+	else if (!PQsendQueryParams(pg, fragment->sql, 0, NULL, NULL, NULL, NULL, format))
+		return false;
+	expect_push(sc, EXPECT_ROWS, fragment);
+
+	/* 3. the end of the unit: the worker flushes its answer */
+	if (!PQpipelineSync(pg))
+		return false;
+	expect_push(sc, EXPECT_SYNC, NULL);
+
+	if (sc->inflight++ == 0)
+		sc->last_heard = GetCurrentTimestamp();
+	fragment->state = FRAGMENT_SENT;
+	fragment->sent_at = GetCurrentTimestamp();
+	sc->must_write = PQflush(pg) > 0;
+	return true;
+}

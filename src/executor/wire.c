@@ -1,0 +1,326 @@
+/*-------------------------------------------------------------------------
+ *
+ * wire.c
+ *	  Values on their way: rows from a worker's binary or text form to Datums,
+ *	  parameters to text.
+ *
+ * A worker is not trusted: the number of columns, every length and the encoding
+ * are checked, so that a worker that lies gets an error.  Binary form is used
+ * where OIDs and binary format are fixed by PostgreSQL itself.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "libpq-fe.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/datum.h"
+#include "utils/float.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+
+#include "cz/compat.h"
+#include "cz/settings.h"
+#include "executor_int.h"
+
+static bool
+is_binary_safe(Oid type_oid)
+{
+	switch (type_oid)
+	{
+		case BOOLOID:
+		case BYTEAOID:
+		case CHAROID:
+		case NAMEOID:
+		case INT8OID:
+		case INT2OID:
+		case INT4OID:
+		case TEXTOID:
+		case OIDOID:
+		case JSONOID:
+		case FLOAT4OID:
+		case FLOAT8OID:
+		case BPCHAROID:
+		case VARCHAROID:
+		case DATEOID:
+		case TIMEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case INTERVALOID:
+		case NUMERICOID:
+		case UUIDOID:
+		case JSONBOID:
+		case BOOLARRAYOID:
+		case BYTEAARRAYOID:
+		case CHARARRAYOID:
+		case NAMEARRAYOID:
+		case INT8ARRAYOID:
+		case INT2ARRAYOID:
+		case INT4ARRAYOID:
+		case TEXTARRAYOID:
+		case OIDARRAYOID:
+		case JSONARRAYOID:
+		case FLOAT4ARRAYOID:
+		case FLOAT8ARRAYOID:
+		case BPCHARARRAYOID:
+		case VARCHARARRAYOID:
+		case DATEARRAYOID:
+		case TIMEARRAYOID:
+		case TIMESTAMPARRAYOID:
+		case TIMESTAMPTZARRAYOID:
+		case INTERVALARRAYOID:
+		case NUMERICARRAYOID:
+		case UUIDARRAYOID:
+		case JSONBARRAYOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
+ * CzWireIsBinarySafe
+ *		May rows of this shape travel in binary form?
+ *
+ * Receive functions convert texts from this session's client encoding, while the
+ * connection to the worker uses the database's: so only if these are the same.
+ */
+bool
+CzWireIsBinarySafe(TupleDesc tupdesc)
+{
+	int			i;
+
+	if (!cz_binary_protocol || pg_get_client_encoding() != GetDatabaseEncoding())
+		return false;
+	for (i = 0; i < tupdesc->natts; i++)
+	{
+		if (!is_binary_safe(TupleDescAttr(tupdesc, i)->atttypid))
+			return false;
+	}
+	return true;
+}
+
+/* Shards are made by us; an independent foreign table may declare other types. */
+static bool
+has_foreign_alone(const CzFragmentPlan *plan)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->relids)
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		if (table != NULL && table->kind == CZ_TABLE_FOREIGN &&
+			table->shards[0].shard_id == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * CzWireInit
+ *		Look up input functions for a run.
+ */
+void
+CzWireInit(CzStream *stream)
+{
+	TupleDesc	tupdesc = stream->tupdesc;
+	bool		is_binary = CzWireIsBinarySafe(tupdesc) && !has_foreign_alone(stream->plan);
+	MemoryContext oldcontext;
+	int			i;
+
+	if (stream->columns != NULL && stream->is_binary == is_binary)
+		return;
+	stream->is_binary = is_binary;
+	oldcontext = MemoryContextSwitchTo(stream->context);
+	stream->columns = palloc0(sizeof(ColumnIO) * Max(tupdesc->natts, 1));
+	for (i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
+		ColumnIO   *column = &stream->columns[i];
+		Oid			function_oid;
+
+		column->type_oid = att->atttypid;
+		column->typmod = att->atttypmod;
+		if (is_binary)
+			getTypeBinaryInputInfo(att->atttypid, &function_oid, &column->ioparam);
+		else
+			getTypeInputInfo(att->atttypid, &function_oid, &column->ioparam);
+		fmgr_info(function_oid, &column->input);
+	}
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/* Names and texts look alike on the wire. */
+static bool
+is_text_like(Oid type_oid)
+{
+	return type_oid == TEXTOID || type_oid == VARCHAROID || type_oid == BPCHAROID ||
+		type_oid == NAMEOID || type_oid == UNKNOWNOID;
+}
+
+static void
+report_lie(const char *node_name, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROTOCOL_VIOLATION),
+			 errmsg("node \"%s\" returned a row that was not asked for", node_name),
+			 errdetail_internal("%s", detail)));
+}
+
+/*
+ * CzWireDecode
+ *		One row of a result to values and nulls, in CurrentMemoryContext.
+ */
+void
+CzWireDecode(CzStream *stream, const PGresult *res, int row, const char *node_name,
+			 Datum *values, bool *isnull)
+{
+	int			natts = stream->tupdesc->natts;
+	int			save_nestlevel = -1;
+	int			nfields = PQnfields(res);
+	int			i;
+
+	/* a fragment that selects nothing returns one column all the same */
+	if (nfields != natts && !(natts == 0 && nfields == 1))
+		report_lie(node_name,
+				   psprintf("It has %d columns instead of %d.", nfields, natts));
+
+	if (!stream->is_binary && (IntervalStyle != INTSTYLE_POSTGRES ||
+							   DateStyle != USE_ISO_DATES))
+	{
+		save_nestlevel = NewGUCNestLevel();
+		(void) set_config_option("intervalstyle", "postgres", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		(void) set_config_option("datestyle", "ISO", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	}
+
+	for (i = 0; i < natts; i++)
+	{
+		ColumnIO   *column = &stream->columns[i];
+
+		isnull[i] = PQgetisnull(res, row, i);
+		if (stream->is_binary)
+		{
+			if (PQfformat(res, i) != 1 ||
+				(PQftype(res, i) != column->type_oid &&
+				 !(is_text_like(PQftype(res, i)) && is_text_like(column->type_oid))))
+				report_lie(node_name,
+						   psprintf("Column %d is of the type with OID %u instead of %u.",
+									i + 1, PQftype(res, i), column->type_oid));
+			if (isnull[i])
+				values[i] = ReceiveFunctionCall(&column->input, NULL, column->ioparam,
+												column->typmod);
+			else
+			{
+				StringInfoData buf;
+
+				buf.data = PQgetvalue(res, row, i);
+				buf.len = PQgetlength(res, row, i);
+				buf.maxlen = buf.len + 1;
+				buf.cursor = 0;
+				values[i] = ReceiveFunctionCall(&column->input, &buf, column->ioparam,
+												column->typmod);
+				if (buf.cursor != buf.len)
+					report_lie(node_name,
+							   psprintf("Column %d has a malformed binary value.", i + 1));
+			}
+		}
+		else
+		{
+			char	   *text = isnull[i] ? NULL : PQgetvalue(res, row, i);
+
+			if (text != NULL)
+				pg_verifymbstr(text, PQgetlength(res, row, i), false);
+			values[i] = InputFunctionCall(&column->input, text, column->ioparam,
+										  column->typmod);
+		}
+	}
+
+	if (save_nestlevel >= 0)
+		AtEOXact_GUC(true, save_nestlevel);
+}
+
+/* Bytes of a row's values. */
+int64
+CzWireRowBytes(const PGresult *res, int row)
+{
+	int64		bytes = 0;
+	int			nfields = PQnfields(res);
+	int			i;
+
+	for (i = 0; i < nfields; i++)
+		bytes += PQgetlength(res, row, i);
+	return bytes;
+}
+
+/*
+ * CzWireParams
+ *		Evaluate the parameters of a run, as texts in formats that mean the same
+ *		everywhere; also the value that decides the shard, if one does.
+ *
+ * Returns: in CurrentMemoryContext; NULL entries are NULLs.
+ */
+const char **
+CzWireParams(CzStream *stream, Datum *prune_value, bool *prune_isnull)
+{
+	ExprContext *econtext = stream->parent->ps_ExprContext;
+	MemoryContext result_context = CurrentMemoryContext;
+	const char **texts;
+	ListCell   *lc;
+	int			nestlevel;
+	int			i = 0;
+
+	if (stream->param_exprs == NIL)
+		return NULL;
+	texts = palloc0(sizeof(char *) * list_length(stream->param_exprs));
+
+	foreach(lc, stream->param_exprs)
+	{
+		ExprState  *state = lfirst(lc);
+		Oid			type_oid = exprType((Node *) state->expr);
+		bool		isnull;
+		Datum		value = ExecEvalExpr(state, econtext, &isnull);
+
+		/* the expression itself sees the session's formats, its text does not */
+		if (!isnull)
+		{
+			Oid			output_oid;
+			bool		is_varlena;
+
+			getTypeOutputInfo(type_oid, &output_oid, &is_varlena);
+			nestlevel = NewGUCNestLevel();
+			if (DateStyle != USE_ISO_DATES)
+				(void) set_config_option("datestyle", "ISO", PGC_USERSET, PGC_S_SESSION,
+										 GUC_ACTION_SAVE, true, 0, false);
+			if (IntervalStyle != INTSTYLE_POSTGRES)
+				(void) set_config_option("intervalstyle", "postgres", PGC_USERSET,
+										 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+			if (extra_float_digits < 3)
+				(void) set_config_option("extra_float_digits", "3", PGC_USERSET,
+										 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+			texts[i] = OidOutputFunctionCall(output_oid, value);
+			AtEOXact_GUC(true, nestlevel);
+		}
+		if (i == stream->plan->prune_param)
+		{
+			int16		typlen;
+			bool		typbyval;
+
+			MemoryContextSwitchTo(result_context);
+			get_typlenbyval(type_oid, &typlen, &typbyval);
+			*prune_isnull = isnull;
+			*prune_value = isnull ? (Datum) 0 : datumCopy(value, typbyval, typlen);
+		}
+		i++;
+	}
+	MemoryContextSwitchTo(result_context);
+	return texts;
+}
