@@ -458,7 +458,9 @@ deparse_text(Query *query)
 	size_t		len;
 
 	AtEOXact_GUC(true, level);
-	/* no trailing semicolon or newline; pg_get_querydef prints none today */
+	/* the statement alone: no leading blank, trailing semicolon or newline */
+	while (*text == ' ' || *text == '\n')
+		text++;
 	len = strlen(text);
 	while (len > 0 && (text[len - 1] == ';' || text[len - 1] == '\n'))
 		text[--len] = '\0';

@@ -116,7 +116,8 @@ choice_walker(Node *node, const char **reason)
 			*reason = "a sub-query chooses or orders rows, which replicas may do differently";
 			return true;
 		}
-		return query_tree_walker(query, choice_walker, (void *) reason, 0);
+		return query_tree_walker(query, choice_walker, (void *) reason,
+								 QTW_EXAMINE_RTES_BEFORE);
 	}
 	if (IsA(node, Aggref))
 	{
@@ -129,8 +130,10 @@ choice_walker(Node *node, const char **reason)
 			return true;
 		}
 	}
-	if (IsA(node, RangeTblEntry) && ((RangeTblEntry *) node)->tablesample)
+	if (IsA(node, RangeTblEntry))
 	{
+		if (((RangeTblEntry *) node)->tablesample == NULL)
+			return false;		/* the caller looks into it */
 		*reason = "TABLESAMPLE may choose other rows on a replica";
 		return true;
 	}
