@@ -637,6 +637,8 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 		const char *verb = query->commandType == CMD_UPDATE ? "UPDATE " : "DELETE FROM ";
 		size_t		skip = strlen(verb) + strlen(name);
 
+		while (*text == ' ')
+			text++;				/* pretty printing starts with an indentation */
 		if (strncmp(text, verb, strlen(verb)) != 0 ||
 			strncmp(text + strlen(verb), name, strlen(name)) != 0)
 			elog(ERROR, "unexpected text of a modifying fragment");

@@ -22,6 +22,7 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "foreign/fdwapi.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -293,6 +294,7 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
 	Relation	rel;
 	bool		triggers;
+	bool		updatable;
 	const char *reason = NULL;
 	ListCell   *lc;
 	int			i;
@@ -306,7 +308,12 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 		return "it goes through an updatable view";
 	rel = table_open(target->relid, NoLock);
 	triggers = has_enabled_triggers(rel, query->commandType);
+	updatable = table->kind != CZ_TABLE_FOREIGN ||
+		(GetFdwRoutineForRelation(rel, false)->IsForeignRelUpdatable(rel) &
+		 (1 << query->commandType)) != 0;
 	table_close(rel, NoLock);
+	if (!updatable)
+		return "the foreign table has the option updatable 'false'";
 	if (triggers)
 		return "the table has triggers";
 	if (contain_volatile_functions((Node *) query))
