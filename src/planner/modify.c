@@ -321,6 +321,8 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 
 	if (query->commandType == CMD_UPDATE)
 	{
+		if (query->targetList == NIL)
+			return "it sets generated columns only";
 		foreach(lc, query->targetList)
 		{
 			TargetEntry *tle = lfirst(lc);

@@ -122,6 +122,8 @@ UPDATE items SET id = id + 100 WHERE id + (random() * 0)::int IN (5, 6) RETURNIN
 DELETE FROM items i USING local_prices l WHERE l.id = i.id AND l.price > 150 RETURNING i.id, i;
 DELETE FROM items WHERE id > 100 + (random() * 0)::int RETURNING id, tableoid::regclass;
 SELECT id, name, price FROM items ORDER BY id;
+EXPLAIN (VERBOSE, COSTS OFF) UPDATE items SET price = random() WHERE id = 3;
+EXPLAIN (VERBOSE, COSTS OFF) DELETE FROM items i USING local_prices l WHERE l.id = i.id RETURNING i.name;
 EXPLAIN (VERBOSE, COSTS OFF) INSERT INTO items (id) VALUES (1), (2);
 EXPLAIN (VERBOSE, COSTS OFF) INSERT INTO items (id) VALUES (1) ON CONFLICT DO NOTHING RETURNING name;
 
