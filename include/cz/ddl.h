@@ -98,11 +98,24 @@ extern List *CzTableServers(const CzTable *table);
  */
 extern void CzDropRemoteTables(Oid server_oid, Oid user_oid, List *qualified_names);
 
+/* Run what make writes for each shard on all its placements, in the transaction. */
+typedef void (*CzMakeSql) (StringInfo sql, const CzShard *shard, void *arg);
+extern void CzRunOnPlacements(const CzTable *table, CzMakeSql make, void *arg);
+
 /* Run SQL as the bootstrap superuser through SPI (own catalogs only). */
 extern uint64 CzCatalogExec(const char *sql, int nargs, Oid *argtypes, Datum *values,
 							const char *nulls);
 
 /* Owner of a relation. */
 extern Oid	CzRelationOwner(Oid relid);
+
+/* Send to the workers what the current statement has dropped. */
+extern void CzDropFlush(void);
+
+/* Take a table out of cz.tables. */
+extern void CzForgetTable(Oid relid);
+
+/* Remove the column defaults of a shard: they are the parent's business. */
+extern void CzRemoveShardDefaults(Oid shard_relid);
 
 #endif							/* CZ_DDL_H */

@@ -281,28 +281,6 @@ string_const(const char *text)
 	return (Node *) constant;
 }
 
-/* Defaults are the parent's business. */
-static void
-remove_defaults(Oid relid)
-{
-	Relation	rel = relation_open(relid, NoLock);
-	TupleDesc	desc = RelationGetDescr(rel);
-	List	   *attnos = NIL;
-	ListCell   *lc;
-	int			i;
-
-	for (i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (!att->attisdropped && att->atthasdef && !att->attgenerated)
-			attnos = lappend_int(attnos, att->attnum);
-	}
-	relation_close(rel, NoLock);
-	foreach(lc, attnos)
-		RemoveAttrDefault(relid, lfirst_int(lc), DROP_RESTRICT, false, true);
-}
-
 /* Nobody but the owner may touch a shard, whatever default privileges say. */
 static void
 remove_privileges(Oid relid, Oid owner)
@@ -414,7 +392,7 @@ CzCreateShardRelation(Oid parent_relid, const CzShard *shard, const CzDistributi
 	}
 	remove_privileges(address.objectId, owner);
 	CommandCounterIncrement();
-	remove_defaults(address.objectId);
+	CzRemoveShardDefaults(address.objectId);
 	CommandCounterIncrement();
 	return address.objectId;
 }

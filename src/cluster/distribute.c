@@ -77,6 +77,7 @@ run_for_shards(const CzShard *shards, int nshards, Oid owner, Relation rel,
 			   const CzTableDef *def, const CzDistribution *dist, bool indexes)
 {
 	List	   *servers = CzPlannedServers(shards, nshards);
+	List	   *commands = NIL;
 	ListCell   *lc;
 
 	foreach(lc, servers)
@@ -99,9 +100,16 @@ run_for_shards(const CzShard *shards, int nshards, Oid owner, Relation rel,
 			}
 		}
 		if (sql.len > 0)
-			CzTxnExec(lfirst_oid(lc), owner, sql.data);
-		pfree(sql.data);
+		{
+			CzTxnCommand *command = palloc(sizeof(CzTxnCommand));
+
+			command->server_oid = lfirst_oid(lc);
+			command->sql = sql.data;
+			commands = lappend(commands, command);
+		}
 	}
+	if (commands != NIL)
+		CzTxnExecList(commands, owner);
 }
 
 /* All of create_distributed_table for a hash table after the checks. */

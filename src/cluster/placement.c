@@ -284,6 +284,8 @@ CzPlanHashShards(Relation rel, CzDistribution *dist, List *colocated)
 		CzShard    *shard = &shards[i];
 
 		shard->shard_id = CzNextShardId();
+		shard->relid = (Oid) (i + 1);	/* the writer tells shards apart by it; the
+										 * real one comes with the conversion */
 		CzShardSetNames(shard, RelationGetRelationName(rel));
 		if (other)
 		{

@@ -10,12 +10,16 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
+#include "catalog/pg_attrdef.h"
 #include "catalog/pg_authid.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/rel.h"
 
-#include "cz/ddl.h"
+#include "cz/transaction.h"
+#include "ddl_int.h"
 
 /*
  * CzCatalogExec
@@ -76,4 +80,97 @@ CzTableServers(const CzTable *table)
 			result = list_append_unique_oid(result, table->shards[i].server_oids[j]);
 	}
 	return result;
+}
+
+/*
+ * CzRemoveShardDefaults
+ *		See ddl.h.  Generated columns stay as they are.
+ */
+void
+CzRemoveShardDefaults(Oid shard_relid)
+{
+	Relation	rel = relation_open(shard_relid, AccessExclusiveLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	List	   *attnos = NIL;
+	ListCell   *lc;
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && att->atthasdef && !att->attgenerated)
+			attnos = lappend_int(attnos, att->attnum);
+	}
+	relation_close(rel, NoLock);
+	foreach(lc, attnos)
+		RemoveAttrDefault(shard_relid, lfirst_int(lc), DROP_RESTRICT, false, true);
+}
+
+/*
+ * CzRunOnPlacements
+ *		Run SQL that make writes for each shard on all its placements, also those
+ *		on workers that are disabled now: a shard's copies are changed together
+ *		or not at all.  Workers work in parallel.
+ */
+void
+CzRunOnPlacements(const CzTable *table, CzMakeSql make, void *arg)
+{
+	Oid			owner = CzRelationOwner(table->relid);
+	List	   *servers = NIL;
+	List	   *scripts = NIL;
+	List	   *commands = NIL;
+	ListCell   *lc;
+	ListCell   *lc2;
+	ListCell   *lc3;
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		const CzShard *shard = &table->shards[i];
+		List	   *placements = NIL;
+		StringInfoData sql;
+
+		if (table->kind == CZ_TABLE_REFERENCE)
+		{
+			int			j;
+
+			for (j = 0; j < shard->nplacements; j++)
+				placements = lappend_oid(placements, shard->server_oids[j]);
+		}
+		else
+			placements = CzShardServers(shard->relid);
+
+		initStringInfo(&sql);
+		make(&sql, shard, arg);
+		foreach(lc, placements)
+		{
+			StringInfo	script = NULL;
+
+			forboth(lc2, servers, lc3, scripts)
+			{
+				if (lfirst_oid(lc2) == lfirst_oid(lc))
+					script = lfirst(lc3);
+			}
+			if (script == NULL)
+			{
+				script = makeStringInfo();
+				servers = lappend_oid(servers, lfirst_oid(lc));
+				scripts = lappend(scripts, script);
+			}
+			appendStringInfoString(script, sql.data);
+		}
+		pfree(sql.data);
+	}
+
+	forboth(lc, servers, lc2, scripts)
+	{
+		CzTxnCommand *command = palloc(sizeof(CzTxnCommand));
+
+		command->server_oid = lfirst_oid(lc);
+		command->sql = ((StringInfo) lfirst(lc2))->data;
+		commands = lappend(commands, command);
+	}
+	if (commands != NIL)
+		CzTxnExecList(commands, owner);
 }

@@ -1,7 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * hook.c
- *	  The ProcessUtility hook.
+ *	  The ProcessUtility hook: which statement goes where.
+ *
+ * Whatever a statement would change on a distributed or reference table is
+ * either done on all placements too, or is the coordinator's business alone
+ * (privileges, policies, triggers, defaults, comments), or refused.  Nothing is
+ * applied only here that should be on the workers.
  *
  * Source: own work.
  *
@@ -9,11 +14,211 @@
  */
 #include "postgres.h"
 
-#include "cz/ddl.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+
+#include "cz/settings.h"
+#include "ddl_int.h"
 
 int			cz_internal_ddl_depth = 0;
 
+static ProcessUtility_hook_type prev_ProcessUtility_hook = NULL;
+
+/*
+ * CzUtilityRun
+ *		Run a statement as if there were no hook of ours.
+ */
+void
+CzUtilityRun(const CzUtility *utility, Node *stmt)
+{
+	PlannedStmt *pstmt = utility->pstmt;
+
+	if (stmt != utility->pstmt->utilityStmt)
+	{
+		pstmt = copyObject(utility->pstmt);
+		pstmt->utilityStmt = stmt;
+	}
+	if (prev_ProcessUtility_hook)
+		prev_ProcessUtility_hook(pstmt, utility->query_string, utility->read_only_tree,
+								 utility->context, utility->params, utility->query_env,
+								 utility->dest, utility->completion);
+	else
+		standard_ProcessUtility(pstmt, utility->query_string, utility->read_only_tree,
+								utility->context, utility->params, utility->query_env,
+								utility->dest, utility->completion);
+}
+
+/*
+ * CzTableOfName
+ *		See ddl_int.h.  Does not lock: the statement itself will.
+ */
+const CzTable *
+CzTableOfName(const RangeVar *name)
+{
+	Oid			relid = name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
+	const CzTable *table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
+
+	return table && table->kind != CZ_TABLE_FOREIGN ? table : NULL;
+}
+
+/*
+ * CzRefuseDdl
+ *		Raise 0A000 for a statement that cannot be carried to the workers.
+ */
+void
+CzRefuseDdl(const CzTable *table, const char *what, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("%s is not supported on %s table \"%s\"", what,
+					table->kind == CZ_TABLE_REFERENCE ? "reference" : "distributed",
+					get_rel_name(table->relid)),
+			 hint ? errhint("%s", hint) : 0));
+	abort();					/* not reached */
+}
+
+/* RENAME SERVER: the options of shards name their other placements. */
+static void
+rename_server(const CzUtility *utility, RenameStmt *stmt)
+{
+	Oid			server_oid = get_foreign_server_oid(strVal(stmt->object), true);
+	List	   *shards = NIL;
+	List	   *placements = NIL;
+	ListCell   *lc;
+	ListCell   *lc2;
+	int			i;
+
+	foreach(lc, OidIsValid(server_oid) ? CzTableList() : NIL)
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		if (table == NULL || (table->kind != CZ_TABLE_HASH && table->kind != CZ_TABLE_RANGE))
+			continue;
+		for (i = 0; i < table->nshards; i++)
+		{
+			List	   *servers = CzShardServers(table->shards[i].relid);
+
+			if (list_member_oid(servers, server_oid))
+			{
+				shards = lappend_oid(shards, table->shards[i].relid);
+				placements = lappend(placements, servers);
+			}
+		}
+	}
+	CzUtilityRun(utility, (Node *) stmt);
+	CommandCounterIncrement();
+	forboth(lc, shards, lc2, placements)
+		CzShardSetPlacements(lfirst_oid(lc), (List *) lfirst(lc2));
+}
+
+/* Run a statement with what our tables need besides. */
+static void
+run_statement(const CzUtility *utility)
+{
+	Node	   *stmt = utility->pstmt->utilityStmt;
+
+	CzCheckStatement(stmt);
+	switch (nodeTag(stmt))
+	{
+		case T_AlterTableStmt:
+			if (CzAlterTable(utility, castNode(AlterTableStmt, stmt)))
+				return;
+			break;
+		case T_IndexStmt:
+			if (CzCreateIndex(utility, castNode(IndexStmt, stmt)))
+				return;
+			break;
+		case T_VacuumStmt:
+			if (CzVacuum(utility, castNode(VacuumStmt, stmt)))
+				return;
+			break;
+		case T_CopyStmt:
+			if (CzCopyTo(utility, castNode(CopyStmt, stmt)))
+				return;
+			break;
+		case T_RenameStmt:
+			if (castNode(RenameStmt, stmt)->renameType == OBJECT_FOREIGN_SERVER)
+			{
+				rename_server(utility, castNode(RenameStmt, stmt));
+				return;
+			}
+			break;
+		default:
+			break;
+	}
+	CzUtilityRun(utility, stmt);
+}
+
+/* Statements that neither need a transaction nor concern tables. */
+static bool
+is_plain_statement(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_TransactionStmt:
+		case T_VariableSetStmt:
+		case T_VariableShowStmt:
+		case T_DiscardStmt:
+		case T_FetchStmt:
+		case T_ClosePortalStmt:
+		case T_PrepareStmt:
+		case T_DeallocateStmt:
+		case T_ExecuteStmt:
+		case T_ExplainStmt:
+		case T_DeclareCursorStmt:
+		case T_ListenStmt:
+		case T_NotifyStmt:
+		case T_UnlistenStmt:
+		case T_LoadStmt:
+		case T_CallStmt:
+		case T_DoStmt:
+		case T_CheckPointStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void
+czProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+				 ProcessUtilityContext context, ParamListInfo params,
+				 QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+{
+	CzUtility	utility;
+
+	utility.pstmt = pstmt;
+	utility.query_string = queryString;
+	utility.read_only_tree = readOnlyTree;
+	utility.context = context;
+	utility.params = params;
+	utility.query_env = queryEnv;
+	utility.dest = dest;
+	utility.completion = qc;
+
+	if (cz_internal_ddl_depth > 0 || is_plain_statement(pstmt->utilityStmt) ||
+		!IsTransactionState() || creating_extension || !OidIsValid(CzFdwOid()))
+	{
+		CzUtilityRun(&utility, pstmt->utilityStmt);
+		return;
+	}
+	run_statement(&utility);
+	if (IsTransactionState())
+		CzDropFlush();
+}
+
+/*
+ * CzDdlInit
+ *		Install the hooks of this module.
+ */
 void
 CzDdlInit(void)
 {
+	prev_ProcessUtility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = czProcessUtility;
+	CzDropInit();
 }

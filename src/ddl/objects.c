@@ -21,6 +21,7 @@
 #include "access/table.h"
 #include "access/transam.h"
 #include "catalog/dependency.h"
+#include "catalog/index.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
@@ -626,7 +627,10 @@ CzPropagateAddresses(List *addresses, List *server_oids, Oid user_oid)
 		ObjectAddress *address = lfirst(lc);
 
 		if (address->classId == RelationRelationId)
+		{
+			walk.home_relid = IndexGetRelation(address->objectId, true);
 			walk_dependencies(&walk, address->classId, address->objectId);
+		}
 		else
 			walk_object(&walk, address->classId, address->objectId);
 	}

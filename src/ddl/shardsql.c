@@ -40,7 +40,7 @@
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
-#include "cz/ddl.h"
+#include "ddl_int.h"
 
 /*
  * CzQualifiedName
@@ -268,6 +268,21 @@ reloptions_sql(Oid relid)
 	}
 	ReleaseSysCache(tuple);
 	return buf.data;
+}
+
+/*
+ * CzConstraintSql
+ *		Definition of a constraint, names qualified.
+ */
+char *
+CzConstraintSql(Oid constraint_oid)
+{
+	int			nestlevel = push_deparse_settings();
+	Datum		definition = OidFunctionCall1(F_PG_GET_CONSTRAINTDEF_OID,
+											  ObjectIdGetDatum(constraint_oid));
+
+	AtEOXact_GUC(true, nestlevel);
+	return TextDatumGetCString(definition);
 }
 
 /* CHECK constraints of a table, in name order, appended to buf. */

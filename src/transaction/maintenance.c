@@ -187,8 +187,6 @@ launcher_main(void)
 		long		wait_ms;
 
 		CHECK_FOR_INTERRUPTS();
-		if (ShutdownRequestPending)
-			proc_exit(0);
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;
@@ -250,8 +248,7 @@ CzMaintenanceMain(Datum arg)
 	Oid			database_oid = DatumGetObjectId(arg);
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	/* The launcher holds nothing: it may leave without a word in the log. */
-	pqsignal(SIGTERM, OidIsValid(database_oid) ? die : SignalHandlerForShutdownRequest);
+	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 
 	if (OidIsValid(database_oid))

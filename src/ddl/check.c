@@ -1,0 +1,373 @@
+/*-------------------------------------------------------------------------
+ *
+ * check.c
+ *	  Statements that are refused on distributed tables, reference tables and
+ *	  shards, before anything has happened.
+ *
+ * ALTER TABLE and CREATE INDEX have files of their own.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_type.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+
+#include "cz/settings.h"
+#include "ddl_int.h"
+
+/* DDL on a shard by its own name would make it differ from its table. */
+static void
+refuse_shard(const RangeVar *name)
+{
+	Oid			relid = name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
+	Oid			parent_relid;
+
+	if (OidIsValid(relid) && !cz_enable_shard_ddl && CzIsShard(relid, &parent_relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is a shard of table \"%s\"", get_rel_name(relid),
+						get_rel_name(parent_relid)),
+				 errhint("Run the statement on the table.")));
+}
+
+/* Table of ours to which a name of a table, index or its column belongs. */
+static const CzTable *
+table_or_index_of(const RangeVar *name)
+{
+	Oid			relid = name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
+	const CzTable *table;
+	char		relkind;
+
+	if (!OidIsValid(relid))
+		return NULL;
+	relkind = get_rel_relkind(relid);
+	if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX)
+		relid = IndexGetRelation(relid, true);
+	table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
+	return table && table->kind != CZ_TABLE_FOREIGN ? table : NULL;
+}
+
+static void
+check_rename(RenameStmt *stmt)
+{
+	const CzTable *table;
+
+	switch (stmt->renameType)
+	{
+		case OBJECT_TABLE:
+		case OBJECT_FOREIGN_TABLE:
+		case OBJECT_INDEX:
+		case OBJECT_COLUMN:
+		case OBJECT_TABCONSTRAINT:
+			refuse_shard(stmt->relation);
+			table = table_or_index_of(stmt->relation);
+			if (table)
+				CzRefuseDdl(table, "RENAME", NULL);
+			break;
+		case OBJECT_TRIGGER:
+			if (strncmp(stmt->subname, "!cz_", 4) == 0 && CzTableOfName(stmt->relation))
+				CzRefuseDdl(CzTableOfName(stmt->relation), "renaming an internal trigger", NULL);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+check_drop(DropStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->objects)
+	{
+		switch (stmt->removeType)
+		{
+			case OBJECT_TABLE:
+			case OBJECT_FOREIGN_TABLE:
+				refuse_shard(makeRangeVarFromNameList((List *) lfirst(lc)));
+				break;
+			case OBJECT_INDEX:
+				if (stmt->concurrent)
+				{
+					const CzTable *table =
+					table_or_index_of(makeRangeVarFromNameList((List *) lfirst(lc)));
+
+					if (table)
+						CzRefuseDdl(table, "DROP INDEX CONCURRENTLY",
+									"Use DROP INDEX: all shards change in one transaction.");
+				}
+				break;
+			case OBJECT_TRIGGER:
+				{
+					List	   *names = list_copy((List *) lfirst(lc));
+					char	   *trigger = strVal(llast(names));
+					const CzTable *table;
+
+					if (strncmp(trigger, "!cz_", 4) != 0)
+						break;
+					table = CzTableOfName(makeRangeVarFromNameList(list_truncate(names,
+																				list_length(names) - 1)));
+					if (table)
+						CzRefuseDdl(table, "dropping an internal trigger",
+									"Use undistribute_table().");
+					break;
+				}
+			default:
+				break;
+		}
+	}
+}
+
+/* A foreign key to a distributed table can't be checked from elsewhere. */
+static void
+check_foreign_key(Constraint *constraint)
+{
+	const CzTable *table;
+
+	if (constraint->contype != CONSTR_FOREIGN)
+		return;
+	table = CzTableOfName(constraint->pktable);
+	if (table && table->kind != CZ_TABLE_REFERENCE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot create a foreign key that refers to distributed table \"%s\"",
+						get_rel_name(table->relid)),
+				 errdetail("Its rows are on the workers, where this table's are not.")));
+}
+
+/*
+ * CzCheckForeignKeys
+ *		Refuse foreign keys to distributed tables in a column's constraints.
+ */
+void
+CzCheckForeignKeys(Node *element)
+{
+	ListCell   *lc;
+
+	if (IsA(element, Constraint))
+		check_foreign_key((Constraint *) element);
+	else if (IsA(element, ColumnDef))
+	{
+		foreach(lc, ((ColumnDef *) element)->constraints)
+			check_foreign_key(lfirst_node(Constraint, lc));
+	}
+}
+
+static void
+check_create(CreateStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->tableElts)
+		CzCheckForeignKeys((Node *) lfirst(lc));
+	foreach(lc, stmt->constraints)
+		CzCheckForeignKeys((Node *) lfirst(lc));
+	foreach(lc, stmt->inhRelations)
+	{
+		const CzTable *table = CzTableOfName((RangeVar *) lfirst(lc));
+
+		if (table && stmt->partbound)
+			CzRefuseDdl(table, "creating a partition",
+						table->kind == CZ_TABLE_RANGE ? "Use cz_create_range_shard()." : NULL);
+		if (table)
+			CzRefuseDdl(table, "inheritance", NULL);
+	}
+}
+
+static void
+check_trigger(CreateTrigStmt *stmt)
+{
+	const CzTable *table = CzTableOfName(stmt->relation);
+
+	refuse_shard(stmt->relation);
+	if (stmt->isconstraint && stmt->constrrel)
+	{
+		const CzTable *other = CzTableOfName(stmt->constrrel);
+
+		if (other && other->kind != CZ_TABLE_REFERENCE)
+			CzRefuseDdl(other, "a constraint trigger", NULL);
+	}
+	if (table == NULL || table->kind == CZ_TABLE_REFERENCE)
+		return;
+	if (stmt->isconstraint)
+		CzRefuseDdl(table, "a constraint trigger", NULL);
+	if (stmt->transitionRels != NIL)
+		CzRefuseDdl(table, "a trigger with transition tables", NULL);
+}
+
+static void
+check_grant(GrantStmt *stmt)
+{
+	ListCell   *lc;
+
+	if (stmt->objtype == OBJECT_TABLE && stmt->targtype == ACL_TARGET_OBJECT)
+	{
+		foreach(lc, stmt->objects)
+			refuse_shard((RangeVar *) lfirst(lc));
+	}
+	else if (stmt->targtype == ACL_TARGET_ALL_IN_SCHEMA && !cz_enable_shard_ddl)
+	{
+		foreach(lc, stmt->objects)
+		{
+			if (stmt->is_grant && strcmp(strVal(lfirst(lc)), CZ_SHARD_SCHEMA) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						 errmsg("cannot grant privileges on the shards in schema \"%s\"",
+								CZ_SHARD_SCHEMA),
+						 errhint("Grant them on the distributed tables.")));
+		}
+	}
+}
+
+/* REASSIGN OWNED would change owners here only. */
+static void
+check_reassign(ReassignOwnedStmt *stmt)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, CzTableList())
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		foreach(lc2, stmt->roles)
+		{
+			if (table && CzRelationOwner(table->relid) ==
+				get_rolespec_oid(lfirst_node(RoleSpec, lc2), true))
+				CzRefuseDdl(table, "REASSIGN OWNED", NULL);
+		}
+	}
+}
+
+/* Is a type used by a column of a table of ours? */
+static const CzTable *
+table_with_type(Oid type)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzTableList())
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+		int			i;
+
+		for (i = 1; table && i <= table->natts; i++)
+		{
+			Oid			column_type;
+
+			if (table->column_names[i - 1] == NULL)
+				continue;
+			column_type = get_atttype(table->relid, i);
+			while (OidIsValid(column_type))
+			{
+				Oid			element = get_element_type(column_type);
+				Oid			base = getBaseType(column_type);
+
+				if (column_type == type)
+					return table;
+				column_type = OidIsValid(element) ? element :
+					base != column_type ? base : InvalidOid;
+			}
+		}
+	}
+	return NULL;
+}
+
+static void
+check_type(List *names, const char *what)
+{
+	Oid			type = LookupTypeNameOid(NULL, makeTypeNameFromNameList(names), true);
+	const CzTable *table = OidIsValid(type) ? table_with_type(type) : NULL;
+
+	if (table)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s is not supported while %s table \"%s\" uses the type", what,
+						table->kind == CZ_TABLE_REFERENCE ? "reference" : "distributed",
+						get_rel_name(table->relid)),
+				 errdetail("The workers have the type too, and it would differ from theirs.")));
+}
+
+/*
+ * CzCheckStatement
+ *		Raise why a utility statement may not be run, if it may not.
+ */
+void
+CzCheckStatement(Node *stmt)
+{
+	const CzTable *table;
+
+	switch (nodeTag(stmt))
+	{
+		case T_RenameStmt:
+			check_rename((RenameStmt *) stmt);
+			break;
+		case T_DropStmt:
+			check_drop((DropStmt *) stmt);
+			break;
+		case T_CreateStmt:
+			check_create((CreateStmt *) stmt);
+			break;
+		case T_CreateForeignTableStmt:
+			check_create(&((CreateForeignTableStmt *) stmt)->base);
+			break;
+		case T_CreateTrigStmt:
+			check_trigger((CreateTrigStmt *) stmt);
+			break;
+		case T_GrantStmt:
+			check_grant((GrantStmt *) stmt);
+			break;
+		case T_ReassignOwnedStmt:
+			check_reassign((ReassignOwnedStmt *) stmt);
+			break;
+		case T_AlterEnumStmt:
+			check_type(((AlterEnumStmt *) stmt)->typeName, "ALTER TYPE");
+			break;
+		case T_AlterDomainStmt:
+			check_type(((AlterDomainStmt *) stmt)->typeName, "ALTER DOMAIN");
+			break;
+		case T_CompositeTypeStmt:
+			break;
+		case T_AlterObjectSchemaStmt:
+			refuse_shard(((AlterObjectSchemaStmt *) stmt)->relation);
+			table = CzTableOfName(((AlterObjectSchemaStmt *) stmt)->relation);
+			if (table && (((AlterObjectSchemaStmt *) stmt)->objectType == OBJECT_TABLE))
+				CzRefuseDdl(table, "ALTER TABLE ... SET SCHEMA", NULL);
+			break;
+		case T_ClusterStmt:
+			table = CzTableOfName(((ClusterStmt *) stmt)->relation);
+			if (table)
+				CzRefuseDdl(table, "CLUSTER", NULL);
+			break;
+		case T_ReindexStmt:
+			refuse_shard(((ReindexStmt *) stmt)->relation);
+			table = table_or_index_of(((ReindexStmt *) stmt)->relation);
+			if (table)
+				CzRefuseDdl(table, "REINDEX", NULL);
+			break;
+		case T_IndexStmt:
+			refuse_shard(((IndexStmt *) stmt)->relation);
+			break;
+		case T_AlterTableStmt:
+			if (((AlterTableStmt *) stmt)->objtype != OBJECT_TYPE)
+				refuse_shard(((AlterTableStmt *) stmt)->relation);
+			break;
+		case T_RuleStmt:
+			refuse_shard(((RuleStmt *) stmt)->relation);
+			break;
+		case T_CreatePolicyStmt:
+			refuse_shard(((CreatePolicyStmt *) stmt)->table);
+			break;
+		default:
+			break;
+	}
+}

@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl_int.h
+ *	  Private to src/ddl.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_DDL_INT_H
+#define CZ_DDL_INT_H
+
+#include "cz/ddl.h"
+#include "nodes/parsenodes.h"
+#include "tcop/utility.h"
+
+/* What the hook must hand on. */
+typedef struct CzUtility
+{
+	PlannedStmt *pstmt;
+	const char *query_string;
+	bool		read_only_tree;
+	ProcessUtilityContext context;
+	ParamListInfo params;
+	QueryEnvironment *query_env;
+	DestReceiver *dest;
+	QueryCompletion *completion;
+} CzUtility;
+
+/* Run stmt (or a changed copy of it) as core would. */
+extern void CzUtilityRun(const CzUtility *utility, Node *stmt);
+
+/* drop.c */
+extern int	cz_drop_is_local;	/* > 0: drops are not told to the workers */
+extern void CzDropInit(void);
+
+/* alter.c, index.c, maintain.c: true if they have run the statement */
+extern bool CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt);
+extern bool CzCreateIndex(const CzUtility *utility, IndexStmt *stmt);
+extern bool CzVacuum(const CzUtility *utility, VacuumStmt *stmt);
+extern bool CzCopyTo(const CzUtility *utility, CopyStmt *stmt);
+
+/* check.c: raise what may not be done */
+extern void CzCheckStatement(Node *stmt);
+extern void CzCheckForeignKeys(Node *element);
+
+extern void CzMarkIndexValid(Oid index_oid);
+extern char *CzConstraintSql(Oid constraint_oid);
+
+/* Our table that a name means, or NULL; also when the name means nothing. */
+extern const CzTable *CzTableOfName(const RangeVar *name);
+extern void CzRefuseDdl(const CzTable *table, const char *what, const char *hint)
+			pg_attribute_noreturn();
+
+#endif							/* CZ_DDL_INT_H */

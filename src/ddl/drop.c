@@ -1,0 +1,497 @@
+/*-------------------------------------------------------------------------
+ *
+ * drop.c
+ *	  What is dropped here is dropped on the workers, in the same transaction.
+ *
+ * Core tells of every object that goes (object_access_hook, OAT_DROP), whatever
+ * the statement was: DROP TABLE, SCHEMA, OWNED, TYPE, EXTENSION, with CASCADE or
+ * not.  At that moment the catalogs still describe the object, so the remote
+ * command is made then; commands are collected per worker and sent when the
+ * statement ends (CzDropFlush), or earlier when they have become many.
+ *
+ * A worker that can't be reached doesn't hold up a DROP TABLE: the shard is
+ * entered in cz.cleanup.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "cz/transaction.h"
+#include "ddl_int.h"
+
+/* Commands for one worker that wait for the end of the statement. */
+typedef struct PendingDrops
+{
+	Oid			server_oid;
+	Oid			user_oid;
+	char	   *node_name;
+	CzConn	   *conn;			/* of the transaction; NULL: cannot be reached */
+	StringInfoData tables;		/* names, comma separated, of one DROP TABLE */
+	StringInfoData commands;	/* other commands */
+	List	   *names;			/* char *: tables for cz.cleanup */
+	List	   *missed_relids;	/* tables that commands could not be sent for:
+								 * an error if they are not dropped too */
+} PendingDrops;
+
+#define MAX_PENDING_BYTES (256 * 1024)
+
+int			cz_drop_is_local = 0;
+
+static List *pending = NIL;		/* PendingDrops *, in TopTransactionContext */
+static object_access_hook_type prev_object_access_hook = NULL;
+
+/* The pending entry of a worker, its connection opened while the catalogs
+ * still have the server. */
+static PendingDrops *
+pending_for(Oid server_oid, Oid user_oid)
+{
+	PendingDrops *entry;
+	MemoryContext old;
+	ListCell   *lc;
+	CzEndpoint *endpoint;
+	char	   *message = NULL;
+
+	foreach(lc, pending)
+	{
+		entry = lfirst(lc);
+		if (entry->server_oid == server_oid && entry->user_oid == user_oid)
+			return entry;
+	}
+
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	entry = palloc0(sizeof(PendingDrops));
+	entry->server_oid = server_oid;
+	entry->user_oid = user_oid;
+	entry->node_name = pstrdup(GetForeignServer(server_oid)->servername);
+	initStringInfo(&entry->tables);
+	initStringInfo(&entry->commands);
+	MemoryContextSwitchTo(old);
+
+	entry->conn = CzTxnConnIfAny(server_oid, user_oid);
+	if (entry->conn == NULL)
+	{
+		CzConn	   *probe;
+
+		endpoint = CzEndpointGet(server_oid, user_oid);
+		probe = CzConnTryAcquire(endpoint, &message);
+		if (probe)
+		{
+			CzConnRelease(probe);
+			entry->conn = CzTxnConn(server_oid, user_oid, true);
+		}
+		else
+			ereport(WARNING,
+					(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+					 errmsg("could not drop shards on node \"%s\": they are left to the clean-up list",
+							entry->node_name),
+					 message ? errdetail_internal("%s", message) : 0));
+	}
+	else
+		entry->conn = CzTxnConn(server_oid, user_oid, true);
+
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	pending = lappend(pending, entry);
+	MemoryContextSwitchTo(old);
+	return entry;
+}
+
+static void
+send_entry(PendingDrops *entry)
+{
+	ListCell   *lc;
+
+	if (entry->conn)
+	{
+		StringInfoData sql;
+
+		initStringInfo(&sql);
+		appendStringInfoString(&sql, entry->commands.data);
+		if (entry->tables.len > 0)
+			appendStringInfo(&sql, "DROP TABLE IF EXISTS %s CASCADE", entry->tables.data);
+		if (sql.len > 0)
+			PQclear(CzConnExec(entry->conn, sql.data));
+		pfree(sql.data);
+	}
+	else
+	{
+		foreach(lc, entry->missed_relids)
+		{
+			if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(lc))))
+				ereport(ERROR,
+						(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+						 errmsg("could not connect to node \"%s\"", entry->node_name)));
+		}
+		foreach(lc, entry->names)
+		{
+			Oid			argtypes[3] = {TEXTOID, TEXTOID, TEXTOID};
+			Datum		values[3];
+
+			if (!OidIsValid(CzCatalogRelid("cleanup")))
+				break;
+			values[0] = CStringGetTextDatum(entry->node_name);
+			values[1] = CStringGetTextDatum((char *) lfirst(lc));
+			values[2] = CStringGetTextDatum(GetUserNameFromId(entry->user_oid, false));
+			CzCatalogExec("INSERT INTO cz.cleanup (server_name, object_name, user_name)"
+						  " VALUES ($1, $2, $3)", 3, argtypes, values, NULL);
+		}
+	}
+	resetStringInfo(&entry->tables);
+	resetStringInfo(&entry->commands);
+	entry->names = NIL;
+}
+
+/*
+ * CzDropFlush
+ *		Send what OAT_DROP has collected.
+ */
+void
+CzDropFlush(void)
+{
+	while (pending != NIL)
+	{
+		PendingDrops *entry = linitial(pending);
+
+		pending = list_delete_first(pending);
+		send_entry(entry);
+	}
+}
+
+/* A statement failed: what it collected is void. */
+static void
+forget_pending(void)
+{
+	pending = NIL;
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT)
+		forget_pending();
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		forget_pending();
+}
+
+static void
+add_table(Oid server_oid, Oid user_oid, const char *qualified)
+{
+	PendingDrops *entry = pending_for(server_oid, user_oid);
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+	appendStringInfo(&entry->tables, "%s%s", entry->tables.len > 0 ? ", " : "", qualified);
+	entry->names = lappend(entry->names, pstrdup(qualified));
+	MemoryContextSwitchTo(old);
+	if (entry->tables.len > MAX_PENDING_BYTES)
+		send_entry(entry);
+}
+
+/*
+ * CzDropRemoteTables
+ *		See ddl.h.
+ */
+void
+CzDropRemoteTables(Oid server_oid, Oid user_oid, List *qualified_names)
+{
+	ListCell   *lc;
+
+	foreach(lc, qualified_names)
+		add_table(server_oid, user_oid, (char *) lfirst(lc));
+}
+
+static void
+add_command(Oid server_oid, Oid user_oid, Oid relid, const char *command)
+{
+	PendingDrops *entry = pending_for(server_oid, user_oid);
+
+	if (entry->conn == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+		entry->missed_relids = list_append_unique_oid(entry->missed_relids, relid);
+		MemoryContextSwitchTo(old);
+		return;
+	}
+	appendStringInfo(&entry->commands, "%s;\n", command);
+	if (entry->commands.len > MAX_PENDING_BYTES)
+		send_entry(entry);
+}
+
+/*
+ * Delete the rows of one of our catalog tables whose column has a value, read
+ * by a plain scan: the index may be gone already in DROP EXTENSION.
+ *
+ * other_attno: this column of the deleted row is returned (0 if no row), and
+ * char_attno's in *char_value.
+ */
+static int64
+delete_rows(const char *catalog_name, AttrNumber attno, RegProcedure equals, Datum value,
+			AttrNumber other_attno, AttrNumber char_attno, char *char_value, bool only_look)
+{
+	Oid			catalog_oid = CzCatalogRelid(catalog_name);
+	Relation	catalog;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	int64		result = 0;
+
+	if (!OidIsValid(catalog_oid))
+		return 0;
+	catalog = table_open(catalog_oid, RowExclusiveLock);
+	ScanKeyInit(&key, attno, BTEqualStrategyNumber, equals, value);
+	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Datum		datum;
+
+		if (other_attno > 0)
+		{
+			Form_pg_attribute att = TupleDescAttr(RelationGetDescr(catalog), other_attno - 1);
+
+			datum = heap_getattr(tuple, other_attno, RelationGetDescr(catalog), &isnull);
+			if (!isnull)
+				result = att->attlen == 8 ? DatumGetInt64(datum) : DatumGetInt32(datum);
+		}
+		if (char_attno > 0)
+			*char_value = DatumGetChar(heap_getattr(tuple, char_attno,
+													RelationGetDescr(catalog), &isnull));
+		if (!only_look)
+			CatalogTupleDelete(catalog, &tuple->t_self);
+	}
+	systable_endscan(scan);
+	table_close(catalog, only_look ? RowExclusiveLock : NoLock);
+	return result;
+}
+
+/* columns of cz.tables (sql/20-metadata.sql) */
+#define TABLES_RELID 1
+#define TABLES_KIND 2
+#define TABLES_COLOCATION_ID 3
+#define TABLES_SHARD_ID 4
+
+/*
+ * CzForgetTable
+ *		Take a table out of cz.tables, and its colocation group out of
+ *		cz.colocation if it was the last.
+ */
+void
+CzForgetTable(Oid relid)
+{
+	char		kind = '\0';
+	int			colocation_id;
+	char		others = '\0';
+
+	colocation_id = (int) delete_rows("tables", TABLES_RELID, F_OIDEQ,
+									  ObjectIdGetDatum(relid), TABLES_COLOCATION_ID,
+									  TABLES_KIND, &kind, false);
+	if (kind == '\0')
+		return;
+	CommandCounterIncrement();
+	if (colocation_id != 0)
+	{
+		(void) delete_rows("tables", TABLES_COLOCATION_ID, F_INT4EQ,
+						   Int32GetDatum(colocation_id), 0, TABLES_KIND, &others, true);
+		if (others == '\0')
+			(void) delete_rows("colocation", 1, F_INT4EQ, Int32GetDatum(colocation_id),
+							   0, 0, NULL, false);
+	}
+	CommandCounterIncrement();
+}
+
+/* A reference table goes, and its copies with it. */
+static void
+drop_reference(Oid relid)
+{
+	const CzTable *table = CzTableGet(relid);
+	int			i;
+
+	if (table == NULL || table->kind != CZ_TABLE_REFERENCE)
+		return;
+	for (i = 0; i < table->shards[0].nplacements; i++)
+		add_table(table->shards[0].server_oids[i], CzRelationOwner(relid),
+				  table->shards[0].remote_qualified);
+}
+
+static void
+drop_shard(Oid relid)
+{
+	ForeignTable *foreign;
+	int64		shard_id = 0;
+	ListCell   *lc;
+	Oid			owner;
+	char	   *qualified;
+
+	if (get_rel_namespace(relid) != get_namespace_oid(CZ_SHARD_SCHEMA, true))
+		return;
+	foreign = GetForeignTable(relid);
+	if (GetForeignServer(foreign->serverid)->fdwid != CzFdwOid())
+		return;
+	foreach(lc, foreign->options)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+
+		if (strcmp(def->defname, "shard_id") == 0)
+			shard_id = pg_strtoint64(defGetString(def));
+	}
+	if (shard_id == 0)
+		return;
+
+	owner = CzRelationOwner(relid);
+	qualified = CzQualifiedName(CZ_SHARD_SCHEMA, get_rel_name(relid));
+	foreach(lc, CzShardServers(relid))
+		add_table(lfirst_oid(lc), owner, qualified);
+	(void) delete_rows("shard_statistics", 1, F_INT8EQ, Int64GetDatum(shard_id), 0, 0, NULL,
+					   false);
+}
+
+/* On every placement of a table of ours; command is made per shard. */
+static void
+for_placements(Oid relid, char *(*make) (const CzShard *shard, const char *name),
+			   const char *name)
+{
+	const CzTable *table = CzTableGet(relid);
+	Oid			owner;
+	int			i;
+	int			j;
+
+	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
+		return;
+	owner = CzRelationOwner(relid);
+	for (i = 0; i < table->nshards; i++)
+	{
+		char	   *command = make(&table->shards[i], name);
+
+		for (j = 0; j < table->shards[i].nplacements; j++)
+			add_command(table->shards[i].server_oids[j], owner, relid, command);
+	}
+}
+
+static char *
+drop_column_sql(const CzShard *shard, const char *name)
+{
+	return psprintf("ALTER TABLE %s DROP COLUMN IF EXISTS %s CASCADE", shard->remote_qualified,
+					quote_identifier(name));
+}
+
+static char *
+drop_index_sql(const CzShard *shard, const char *name)
+{
+	return psprintf("DROP INDEX IF EXISTS %s CASCADE",
+					CzQualifiedName(shard->remote_schema,
+									CzShardIndexName(name, shard->shard_id)));
+}
+
+static char *
+drop_constraint_sql(const CzShard *shard, const char *name)
+{
+	return psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s CASCADE",
+					shard->remote_qualified, quote_identifier(name));
+}
+
+static void
+relation_dropped(Oid relid, int subid)
+{
+	char		relkind = get_rel_relkind(relid);
+
+	if (subid > 0)
+	{
+		/* a shard's column goes with the parent's */
+		if (relkind == RELKIND_PARTITIONED_TABLE || relkind == RELKIND_RELATION)
+			for_placements(relid, drop_column_sql, get_attname(relid, subid, false));
+		return;
+	}
+	switch (relkind)
+	{
+		case RELKIND_FOREIGN_TABLE:
+			drop_shard(relid);
+			break;
+		case RELKIND_RELATION:
+			drop_reference(relid);
+			CzForgetTable(relid);
+			break;
+		case RELKIND_PARTITIONED_TABLE:
+			CzForgetTable(relid);
+			break;
+		case RELKIND_PARTITIONED_INDEX:
+		case RELKIND_INDEX:
+			/* a constraint's index goes with the constraint */
+			if (!OidIsValid(get_index_constraint(relid)))
+				for_placements(IndexGetRelation(relid, true), drop_index_sql,
+							   get_rel_name(relid));
+			break;
+	}
+}
+
+static void
+constraint_dropped(Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(oid));
+	Form_pg_constraint con;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	con = (Form_pg_constraint) GETSTRUCT(tuple);
+	if (OidIsValid(con->conrelid) && con->contype == CONSTRAINT_CHECK)
+		for_placements(con->conrelid, drop_constraint_sql, NameStr(con->conname));
+	ReleaseSysCache(tuple);
+}
+
+static void
+czObjectAccess(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg)
+{
+	if (prev_object_access_hook)
+		prev_object_access_hook(access, classId, objectId, subId, arg);
+
+	if (access != OAT_DROP || objectId < FirstNormalObjectId ||
+		IsBootstrapProcessingMode() || cz_drop_is_local > 0 || !OidIsValid(CzFdwOid()))
+		return;
+	if (classId == RelationRelationId)
+		relation_dropped(objectId, subId);
+	else if (classId == ConstraintRelationId)
+		constraint_dropped(objectId);
+}
+
+/*
+ * CzDropInit
+ *		Install the hook.
+ */
+void
+CzDropInit(void)
+{
+	prev_object_access_hook = object_access_hook;
+	object_access_hook = czObjectAccess;
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+}

@@ -1,0 +1,147 @@
+/*-------------------------------------------------------------------------
+ *
+ * index.c
+ *	  CREATE INDEX on distributed and reference tables.
+ *
+ * The parent's index is only a description (partitioned, without storage, marked
+ * valid); each shard has its own.  A unique index must contain the
+ * distribution column, so that every shard can check its own rows alone.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "ddl_int.h"
+
+/*
+ * CzMarkIndexValid
+ *		Set pg_index.indisvalid: every shard has the index.
+ */
+void
+CzMarkIndexValid(Oid index_oid)
+{
+	Relation	catalog = table_open(IndexRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(index_oid));
+	Form_pg_index form;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", index_oid);
+	form = (Form_pg_index) GETSTRUCT(tuple);
+	if (!form->indisvalid)
+	{
+		form->indisvalid = true;
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+		CacheInvalidateRelcacheByRelid(form->indrelid);
+	}
+	heap_freetuple(tuple);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+static void
+make_index(StringInfo sql, const CzShard *shard, void *arg)
+{
+	CzShardIndexSql(sql, (CzIndexDef *) arg, shard);
+}
+
+/* A unique index must contain the distribution column as a key. */
+static void
+check_unique(const CzTable *table, const IndexStmt *stmt)
+{
+	const char *key = table->column_names[table->key_attno - 1];
+	ListCell   *lc;
+
+	foreach(lc, stmt->indexParams)
+	{
+		IndexElem  *element = lfirst_node(IndexElem, lc);
+
+		if (element->name && strcmp(element->name, key) == 0)
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot create a unique index on distributed table \"%s\" without the distribution column",
+					get_rel_name(table->relid)),
+			 errdetail("Each shard checks its own rows only, so uniqueness must include column \"%s\".",
+					   key)));
+}
+
+/*
+ * CzCreateIndex
+ *		CREATE INDEX here and on all placements.
+ *
+ * Returns: false if the table is none of ours or the statement is a restore's
+ *		(ON ONLY): core runs it.
+ */
+bool
+CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
+{
+	const CzTable *table = CzTableOfName(stmt->relation);
+	IndexStmt  *local = stmt;
+	Relation	rel;
+	List	   *before;
+	List	   *after;
+	ListCell   *lc;
+	Oid			relid;
+
+	if (table == NULL)
+		return false;
+	relid = table->relid;
+	if (table->kind != CZ_TABLE_REFERENCE && !stmt->relation->inh)
+		return false;
+	if (stmt->concurrent)
+		CzRefuseDdl(table, "CREATE INDEX CONCURRENTLY",
+					"Use CREATE INDEX: all shards change in one transaction.");
+	if (stmt->tableSpace)
+		CzRefuseDdl(table, "CREATE INDEX ... TABLESPACE", NULL);
+	if (stmt->unique && table->kind != CZ_TABLE_REFERENCE)
+		check_unique(table, stmt);
+
+	rel = relation_open(relid, ShareLock);
+	before = list_copy(RelationGetIndexList(rel));
+	relation_close(rel, NoLock);
+
+	if (table->kind != CZ_TABLE_REFERENCE)
+	{
+		/* core would refuse a unique index over foreign partitions */
+		local = copyObject(stmt);
+		local->relation->inh = false;
+	}
+	CzUtilityRun(utility, (Node *) local);
+	CommandCounterIncrement();
+
+	rel = relation_open(relid, NoLock);
+	after = list_copy(RelationGetIndexList(rel));
+	relation_close(rel, NoLock);
+	foreach(lc, list_difference_oid(after, before))
+	{
+		Oid			index_oid = lfirst_oid(lc);
+		ObjectAddress *address = palloc(sizeof(ObjectAddress));
+
+		CzMarkIndexValid(index_oid);
+		table = CzTableGet(relid);
+		ObjectAddressSet(*address, RelationRelationId, index_oid);
+		CzPropagateAddresses(list_make1(address), CzTableServers(table),
+							 CzRelationOwner(relid));
+		CzRunOnPlacements(table, make_index, CzIndexDefGet(index_oid));
+	}
+	return true;
+}

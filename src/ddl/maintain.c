@@ -1,0 +1,257 @@
+/*-------------------------------------------------------------------------
+ *
+ * maintain.c
+ *	  VACUUM, ANALYZE and COPY ... TO of distributed and reference tables.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/defrem.h"
+#include "lib/stringinfo.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parser.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "access/relation.h"
+#include "utils/rel.h"
+
+#include "cz/transaction.h"
+#include "ddl_int.h"
+
+/* The parenthesised options of a VACUUM or ANALYZE as they were given. */
+static char *
+options_sql(const VacuumStmt *stmt)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, stmt->options)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+
+		/* the workers' messages don't come here */
+		if (strcmp(def->defname, "verbose") == 0)
+			continue;
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "(", def->defname);
+		if (def->arg)
+			appendStringInfo(&buf, " %s", defGetString(def));
+	}
+	if (buf.len > 0)
+		appendStringInfoString(&buf, ") ");
+	return buf.data;
+}
+
+/* Run VACUUM or ANALYZE of all shards of a table on the workers. */
+static void
+maintain_shards(const CzTable *table, const VacuumStmt *stmt, const VacuumRelation *relation)
+{
+	Oid			owner = CzRelationOwner(table->relid);
+	List	   *servers = CzTableServers(table);
+	StringInfoData columns;
+	ListCell   *lc;
+	ListCell   *lc2;
+	int			i;
+	int			j;
+
+	initStringInfo(&columns);
+	foreach(lc2, relation->va_cols)
+		appendStringInfo(&columns, "%s%s", columns.len > 0 ? ", " : " (",
+						 quote_identifier(strVal(lfirst(lc2))));
+	if (columns.len > 0)
+		appendStringInfoChar(&columns, ')');
+
+	foreach(lc, servers)
+	{
+		StringInfoData sql;
+		CzConn	   *conn = NULL;
+		bool		is_first = true;
+
+		initStringInfo(&sql);
+		appendStringInfo(&sql, "%s %s", stmt->is_vacuumcmd ? "VACUUM" : "ANALYZE",
+						 options_sql(stmt));
+		for (i = 0; i < table->nshards; i++)
+		{
+			for (j = 0; j < table->shards[i].nplacements; j++)
+			{
+				if (table->shards[i].server_oids[j] != lfirst_oid(lc))
+					continue;
+				appendStringInfo(&sql, "%s%s%s", is_first ? "" : ", ",
+								 table->shards[i].remote_qualified, columns.data);
+				is_first = false;
+			}
+		}
+		if (is_first)
+			continue;
+
+		/* shards that this transaction made are seen by its connection only */
+		if (!stmt->is_vacuumcmd)
+			conn = CzTxnConnIfAny(lfirst_oid(lc), owner);
+		if (conn)
+			PQclear(CzConnExec(conn, sql.data));
+		else
+		{
+			conn = CzConnAcquire(CzEndpointGet(lfirst_oid(lc), owner));
+			PQclear(CzConnExec(conn, sql.data));
+			CzConnRelease(conn);
+		}
+		pfree(sql.data);
+	}
+}
+
+/*
+ * CzVacuum
+ *		VACUUM and ANALYZE that name tables of ours: on the workers' shards, then
+ *		core analyzes the parent with rows that it samples through the FDW.
+ *
+ * Returns: false if no table of ours is named.
+ */
+bool
+CzVacuum(const CzUtility *utility, VacuumStmt *stmt)
+{
+	List	   *others = NIL;
+	List	   *analyze = NIL;
+	bool		is_ours = false;
+	bool		with_analyze = !stmt->is_vacuumcmd;
+	ListCell   *lc;
+
+	foreach(lc, stmt->options)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+
+		if (strcmp(def->defname, "analyze") == 0)
+			with_analyze = defGetBoolean(def);
+	}
+
+	foreach(lc, stmt->rels)
+	{
+		VacuumRelation *relation = lfirst_node(VacuumRelation, lc);
+
+		if (CzTableOfName(relation->relation))
+			is_ours = true;
+	}
+	if (!is_ours)
+		return false;
+	if (stmt->is_vacuumcmd)
+		PreventInTransactionBlock(utility->context == PROCESS_UTILITY_TOPLEVEL, "VACUUM");
+
+	foreach(lc, stmt->rels)
+	{
+		VacuumRelation *relation = lfirst_node(VacuumRelation, lc);
+		const CzTable *table = CzTableOfName(relation->relation);
+
+		if (table == NULL)
+		{
+			others = lappend(others, relation);
+			continue;
+		}
+		if (!pg_class_ownercheck(table->relid, GetUserId()))
+		{
+			ereport(WARNING,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("skipping \"%s\" --- only table or database owner can %s it",
+							get_rel_name(table->relid),
+							stmt->is_vacuumcmd ? "vacuum" : "analyze")));
+			continue;
+		}
+		maintain_shards(table, stmt, relation);
+		if (table->kind == CZ_TABLE_REFERENCE)
+			others = lappend(others, relation);
+		else if (with_analyze)
+			analyze = lappend(analyze, relation);
+	}
+
+	if (analyze != NIL)
+	{
+		VacuumStmt *copy = copyObject(stmt);
+		ListCell   *cell;
+
+		copy->is_vacuumcmd = false;
+		copy->rels = analyze;
+		copy->options = NIL;
+		foreach(cell, stmt->options)
+		{
+			DefElem    *def = lfirst_node(DefElem, cell);
+
+			if (strcmp(def->defname, "verbose") == 0 ||
+				strcmp(def->defname, "skip_locked") == 0)
+				copy->options = lappend(copy->options, def);
+		}
+		CzUtilityRun(utility, (Node *) copy);
+	}
+	if (others != NIL)
+	{
+		VacuumStmt *copy = copyObject(stmt);
+
+		copy->rels = others;
+		CzUtilityRun(utility, (Node *) copy);
+	}
+	return true;
+}
+
+/*
+ * CzCopyTo
+ *		COPY of a distributed table to a file or the client is COPY of a query:
+ *		core copies no partitioned table.
+ */
+bool
+CzCopyTo(const CzUtility *utility, CopyStmt *stmt)
+{
+	const CzTable *table;
+	CopyStmt   *copy;
+	StringInfoData sql;
+	ListCell   *lc;
+	int			i;
+
+	if (stmt->is_from || stmt->relation == NULL)
+		return false;
+	table = CzTableOfName(stmt->relation);
+	if (table == NULL || table->kind == CZ_TABLE_REFERENCE)
+		return false;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	if (stmt->attlist != NIL)
+	{
+		foreach(lc, stmt->attlist)
+			appendStringInfo(&sql, "%s%s", lc == list_head(stmt->attlist) ? "" : ", ",
+							 quote_identifier(strVal(lfirst(lc))));
+	}
+	else
+	{
+		Relation	rel = relation_open(table->relid, AccessShareLock);
+		TupleDesc	desc = RelationGetDescr(rel);
+		bool		is_first = true;
+
+		/* as COPY does: generated columns are left out */
+		for (i = 0; i < desc->natts; i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(desc, i);
+
+			if (att->attisdropped || att->attgenerated)
+				continue;
+			appendStringInfo(&sql, "%s%s", is_first ? "" : ", ",
+							 quote_identifier(NameStr(att->attname)));
+			is_first = false;
+		}
+		relation_close(rel, AccessShareLock);
+	}
+	appendStringInfo(&sql, " FROM %s",
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(table->relid)),
+												get_rel_name(table->relid)));
+
+	copy = copyObject(stmt);
+	copy->query = linitial_node(RawStmt, raw_parser(sql.data, RAW_PARSE_DEFAULT))->stmt;
+	copy->relation = NULL;
+	copy->attlist = NIL;
+	CzUtilityRun(utility, (Node *) copy);
+	return true;
+}
