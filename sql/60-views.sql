@@ -35,6 +35,26 @@ CREATE FUNCTION pg_catalog.column_to_column_name(table_name regclass, column_var
 COMMENT ON FUNCTION pg_catalog.column_to_column_name(regclass, text)
     IS 'name of the column that pg_dist_partition.partkey means';
 
+CREATE FUNCTION cz.shard_sizes(OUT shard_name text, OUT server_oid oid, OUT size_bytes bigint)
+    RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cz_shard_sizes';
+COMMENT ON FUNCTION cz.shard_sizes() IS 'sizes of the shards on the workers that answer';
+
+CREATE FUNCTION pg_catalog.citus_table_size(logicalrelid regclass)
+    RETURNS bigint LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'citus_table_size';
+COMMENT ON FUNCTION pg_catalog.citus_table_size(regclass)
+    IS 'bytes of a distributed table on all workers, without indexes';
+
+CREATE FUNCTION pg_catalog.citus_relation_size(logicalrelid regclass)
+    RETURNS bigint LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'citus_relation_size';
+COMMENT ON FUNCTION pg_catalog.citus_relation_size(regclass)
+    IS 'bytes of the main fork of a distributed table on all workers';
+
+CREATE FUNCTION pg_catalog.citus_total_relation_size(logicalrelid regclass,
+        fail_on_error boolean DEFAULT true)
+    RETURNS bigint LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'citus_total_relation_size';
+COMMENT ON FUNCTION pg_catalog.citus_total_relation_size(regclass, boolean)
+    IS 'bytes of a distributed table on all workers, with indexes';
+
 -- Observed values of a column are for those only who may read the column.
 CREATE FUNCTION cz.may_see_values(relid regclass, attno smallint) RETURNS boolean
     LANGUAGE sql STABLE
@@ -122,24 +142,29 @@ COMMENT ON VIEW cz.pg_dist_shard_placement IS
     'placements of shards with the worker''s name and port';
 
 CREATE VIEW cz.citus_tables AS
+WITH sizes AS MATERIALIZED (
+    SELECT s.relid, sum(coalesce(z.size_bytes, v.size_bytes, 0)) AS bytes
+      FROM cz.shard_list() s
+           JOIN cz.placement_list() p ON p.shard_id = s.shard_id
+           LEFT JOIN cz.shard_sizes() z
+                ON z.shard_name = s.shard_name AND z.server_oid = p.server_oid
+           LEFT JOIN cz.shard_statistics v ON v.shard_id = s.shard_id
+     GROUP BY s.relid)
 SELECT t.relid AS table_name,
        CASE t.kind WHEN 'n' THEN 'reference' ELSE 'distributed' END AS citus_table_type,
        coalesce(t.key_name::text, '<none>') AS distribution_column,
        t.colocation_id,
-       pg_size_pretty(coalesce(
-           (SELECT sum(v.size_bytes * (SELECT count(*) FROM cz.placement_list() p
-                                        WHERE p.shard_id = v.shard_id))
-              FROM cz.shard_list() s JOIN cz.shard_statistics v USING (shard_id)
-             WHERE s.relid = t.relid), 0)) AS table_size,
+       pg_size_pretty(coalesce(z.bytes, 0)) AS table_size,
        t.shard_count::bigint AS shard_count,
        pg_get_userbyid(c.relowner) AS table_owner,
        coalesce(a.amname, 'heap'::name) AS access_method
   FROM cz.table_list() t
        JOIN pg_class c ON c.oid = t.relid
        LEFT JOIN pg_am a ON a.oid = c.relam
+       LEFT JOIN sizes z ON z.relid = t.relid
  ORDER BY t.relid::text;
 COMMENT ON VIEW cz.citus_tables IS
-    'distributed and reference tables; table_size as citus_update_table_statistics saw it';
+    'distributed and reference tables; table_size is that of all placements';
 
 CREATE VIEW cz.citus_shards AS
 SELECT s.relid AS table_name,
@@ -149,15 +174,17 @@ SELECT s.relid AS table_name,
        t.colocation_id,
        w.nodename,
        w.nodeport,
-       coalesce(v.size_bytes, 0) AS shard_size
+       coalesce(z.size_bytes, v.size_bytes, 0) AS shard_size
   FROM cz.shard_list() s
        JOIN cz.table_list() t ON t.relid = s.relid
        JOIN cz.placement_list() p USING (shard_id)
        JOIN cz.worker_list() w USING (server_oid)
+       LEFT JOIN cz.shard_sizes() z
+            ON z.shard_name = s.shard_name AND z.server_oid = p.server_oid
        LEFT JOIN cz.shard_statistics v ON v.shard_id = s.shard_id
  ORDER BY s.relid::text, s.shard_id, p.placement_id;
 COMMENT ON VIEW cz.citus_shards IS
-    'placements of shards by table; shard_size as citus_update_table_statistics saw it';
+    'placements of shards by table, with their sizes';
 
 GRANT SELECT ON cz.pg_dist_node, cz.pg_dist_colocation, cz.pg_dist_partition, cz.pg_dist_shard,
     cz.pg_dist_placement, cz.pg_dist_shard_placement, cz.citus_tables, cz.citus_shards TO PUBLIC;

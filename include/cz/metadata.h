@@ -156,6 +156,9 @@ extern CzNode *CzNodeFind(const char *host, int port);
  */
 extern CzEndpoint *CzEndpointGet(Oid server_oid, Oid user_oid);
 
+/* The same, but NULL if the role may not connect. */
+extern CzEndpoint *CzEndpointTryGet(Oid server_oid, Oid user_oid);
+
 /* OID of the foreign data wrapper cz_fdw in this database, InvalidOid if none. */
 extern Oid	CzFdwOid(void);
 

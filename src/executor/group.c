@@ -22,8 +22,11 @@
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
-#include "cz/settings.h"
 #include "executor_int.h"
+
+/* Time for the workers' answers to COMMIT, milliseconds: nothing was written, so
+ * a connection that takes longer is rather closed. */
+#define COMMIT_MS 1000
 
 static StatementGroup *groups = NULL;
 
@@ -187,7 +190,7 @@ CzGroupLeave(StatementGroup *group)
 				(void) PQflush(conn->pg);
 		}
 	}
-	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), cz_worker_timeout_ms);
+	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), COMMIT_MS);
 	foreach(lc, group->workers)
 	{
 		GroupWorker *gw = lfirst(lc);

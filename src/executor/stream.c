@@ -252,8 +252,10 @@ CzFragmentsResolve(CzStream *stream)
 		{
 			int			index = CzShardIndexForValue(table, prune_value, prune_isnull);
 
-			if (index >= 0 && (!plan->is_pruned ||
-							   list_member_int(plan->shard_indexes, index)))
+			/* no shard can hold the value: any gives the right, empty, answer */
+			if (index < 0)
+				index = 0;
+			if (table->nshards > 0)
 				indexes = list_make1_int(index);
 		}
 		else if (plan->is_pruned)

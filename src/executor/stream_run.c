@@ -469,7 +469,8 @@ worker_lost(CzStream *stream, StreamWorker *worker, const char *reason, bool is_
 	bool		was_txn = worker->use_txn;
 	int			i;
 
-	reason = pstrdup(reason);
+	/* libpq adds lines of advice, and of every later call on the dead socket */
+	reason = pnstrdup(reason, strcspn(reason, "\n"));
 	if (mark)
 		CzHealthMarkFailed(worker->server_oid);
 	worker->is_failed = true;
@@ -586,6 +587,7 @@ fragment_done(CzStream *stream, StreamConn *sc, Fragment *fragment)
 	worker->nrows += fragment->nrows;
 	worker->nbytes += fragment->nbytes;
 	worker->busy_ms += ms;
+	CzHealthMarkGood(worker->server_oid);
 	if (fragment->store != NULL)
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);

@@ -46,10 +46,18 @@
 /* Rows between two looks at the wave on the way */
 #define CZ_PUMP_ROWS 128
 
+/* Which shard: an independent foreign table has no id, a shard that is being made no
+ * relation yet. */
+typedef struct BatchKey
+{
+	int64		shard_id;
+	int64		relid;			/* an Oid; 64 bits wide so that there is no padding */
+} BatchKey;
+
 /* The rows of a wave for one shard. */
 typedef struct Batch
 {
-	Oid			relid;			/* hash key: the shard's relation */
+	BatchKey	key;			/* hash key */
 	const CzShard *shard;		/* borrowed until the end of the transaction */
 	StringInfoData data;		/* rows in COPY form */
 	int64	   *row_numbers;
@@ -157,7 +165,7 @@ make_wave(CzWriter *writer)
 	HASHCTL		ctl;
 
 	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = sizeof(Oid);
+	ctl.keysize = sizeof(BatchKey);
 	ctl.entrysize = sizeof(Batch);
 	ctl.hcxt = context;
 	wave->context = context;
@@ -170,8 +178,12 @@ static Batch *
 find_batch(Wave *wave, const CzShard *shard)
 {
 	bool		found;
-	Batch	   *batch = hash_search(wave->batches, &shard->relid, HASH_ENTER, &found);
+	Batch	   *batch;
+	BatchKey	key;
 
+	key.shard_id = shard->shard_id;
+	key.relid = shard->relid;
+	batch = hash_search(wave->batches, &key, HASH_ENTER, &found);
 	if (!found)
 	{
 		MemoryContext old = MemoryContextSwitchTo(wave->context);

@@ -90,23 +90,22 @@ typedef struct CzFdwModifyState
 	MemoryContext temp_context; /* parameters of one execution */
 } CzFdwModifyState;
 
-/* Rows that the statement's user sees or a check needs: what RETURNING fetches. */
+/* Columns that somebody here needs as the worker made them: what RETURNING fetches.
+ * A failing check shows the whole row. */
 static Bitmapset *
 returned_columns(Relation rel, CmdType operation, Index rtindex, List *returning_list,
 				 List *check_options)
 {
 	TriggerDesc *triggers = rel->trigdesc;
 	Bitmapset  *columns = NULL;
-	ListCell   *lc;
 
-	if (triggers != NULL &&
-		((operation == CMD_INSERT && triggers->trig_insert_after_row) ||
-		 (operation == CMD_UPDATE && triggers->trig_update_after_row) ||
-		 (operation == CMD_DELETE && triggers->trig_delete_after_row)))
+	if (check_options != NIL ||
+		(triggers != NULL &&
+		 ((operation == CMD_INSERT && triggers->trig_insert_after_row) ||
+		  (operation == CMD_UPDATE && triggers->trig_update_after_row) ||
+		  (operation == CMD_DELETE && triggers->trig_delete_after_row))))
 		columns = bms_add_member(columns, 0 - FirstLowInvalidHeapAttributeNumber);
 	pull_varattnos((Node *) returning_list, rtindex, &columns);
-	foreach(lc, check_options)
-		pull_varattnos(((WithCheckOption *) lfirst(lc))->qual, rtindex, &columns);
 	return columns;
 }
 

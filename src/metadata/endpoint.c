@@ -163,31 +163,29 @@ find_mapping(Oid user_oid, Oid server_oid, Oid *umid, List **options)
 	return true;
 }
 
-/* 2F003 unless the role may use what the mapping leaves to the server process. */
-static void
+/*
+ * May the role use what the mapping leaves to the server process?  Sets
+ * must_use_password.
+ */
+static bool
 check_password(CzEndpoint *endpoint, List *mapping_options)
 {
 	ListCell   *cell;
 	bool		has_password = false;
 
 	if (superuser_arg(endpoint->user_oid))
-		return;
+		return true;
 	foreach(cell, mapping_options)
 	{
 		DefElem    *def = (DefElem *) lfirst(cell);
 
 		if (strcmp(def->defname, "password_required") == 0 && !defGetBoolean(def))
-			return;
+			return true;
 		if (strcmp(def->defname, "password") == 0 && defGetString(def)[0] != '\0')
 			has_password = true;
 	}
-	if (!has_password)
-		ereport(ERROR,
-				(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
-				 errmsg("password is required to connect to server \"%s\"",
-						endpoint->node_name),
-				 errdetail("Non-superusers must provide a password in the user mapping.")));
-	endpoint->must_use_password = true;
+	endpoint->must_use_password = has_password;
+	return has_password;
 }
 
 static uint32
@@ -206,12 +204,8 @@ hash_parameters(const CzEndpoint *endpoint)
 	return hash;
 }
 
-/*
- * CzEndpointGet
- *		See metadata.h.
- */
-CzEndpoint *
-CzEndpointGet(Oid server_oid, Oid user_oid)
+static CzEndpoint *
+make_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
 {
 	ForeignServer *server = GetForeignServerExtended(server_oid, FSV_MISSING_OK);
 	CzNode	   *node = CzNodeGet(server_oid);
@@ -227,11 +221,15 @@ CzEndpointGet(Oid server_oid, Oid user_oid)
 
 	if (!find_mapping(user_oid, server_oid, &endpoint->umid, &mapping_options) &&
 		!superuser_arg(user_oid))
+	{
+		if (missing_ok)
+			return NULL;
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("user mapping not found for role \"%s\" on server \"%s\"",
 						GetUserNameFromId(user_oid, false), node->name),
 				 errhint("Use CREATE USER MAPPING to say how the role connects.")));
+	}
 
 	max_parameters = list_length(server->options) + list_length(mapping_options) +
 		MAX_EXTRA_PARAMETERS + 1;
@@ -239,7 +237,16 @@ CzEndpointGet(Oid server_oid, Oid user_oid)
 	endpoint->values = palloc0(sizeof(char *) * max_parameters);
 	add_options(endpoint, server->options);
 	add_options(endpoint, mapping_options);
-	check_password(endpoint, mapping_options);
+	if (!check_password(endpoint, mapping_options))
+	{
+		if (missing_ok)
+			return NULL;
+		ereport(ERROR,
+				(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+				 errmsg("password is required to connect to server \"%s\"",
+						endpoint->node_name),
+				 errdetail("Non-superusers must provide a password in the user mapping.")));
+	}
 
 	if (!has_parameter(endpoint, "hostaddr"))
 		add_default(endpoint, "host", node->host);
@@ -257,4 +264,24 @@ CzEndpointGet(Oid server_oid, Oid user_oid)
 
 	endpoint->options_hash = hash_parameters(endpoint);
 	return endpoint;
+}
+
+/*
+ * CzEndpointGet
+ *		See metadata.h.
+ */
+CzEndpoint *
+CzEndpointGet(Oid server_oid, Oid user_oid)
+{
+	return make_endpoint(server_oid, user_oid, false);
+}
+
+/*
+ * CzEndpointTryGet
+ *		See metadata.h.
+ */
+CzEndpoint *
+CzEndpointTryGet(Oid server_oid, Oid user_oid)
+{
+	return make_endpoint(server_oid, user_oid, true);
 }

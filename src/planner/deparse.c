@@ -458,7 +458,9 @@ deparse_text(Query *query)
 	size_t		len;
 
 	AtEOXact_GUC(true, level);
-	/* no trailing semicolon or newline; pg_get_querydef prints none today */
+	/* the statement alone: no leading blank, trailing semicolon or newline */
+	while (*text == ' ' || *text == '\n')
+		text++;
 	len = strlen(text);
 	while (len > 0 && (text[len - 1] == ';' || text[len - 1] == '\n'))
 		text[--len] = '\0';
@@ -635,6 +637,8 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 		const char *verb = query->commandType == CMD_UPDATE ? "UPDATE " : "DELETE FROM ";
 		size_t		skip = strlen(verb) + strlen(name);
 
+		while (*text == ' ')
+			text++;				/* pretty printing starts with an indentation */
 		if (strncmp(text, verb, strlen(verb)) != 0 ||
 			strncmp(text + strlen(verb), name, strlen(name)) != 0)
 			elog(ERROR, "unexpected text of a modifying fragment");

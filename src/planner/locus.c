@@ -1036,6 +1036,25 @@ from_and_where(Query *query, LocusContext *context, List **classes)
 	return join;
 }
 
+/* Sub-queries outside FROM and WHERE: no conjuncts, so no semi-joins. */
+static void
+merge_upper_sublinks(Query *query, JoinLocus *join, List *classes, LocusContext *context)
+{
+	SubLinkContext sub;
+
+	if (join->locus.kind == CZ_LOCUS_NONE || !query->hasSubLinks)
+		return;
+	sub.join = join;
+	sub.classes = classes;
+	sub.locus = context;
+	sub.failed = false;
+	sublink_walker((Node *) query->targetList, &sub);
+	sublink_walker((Node *) query->returningList, &sub);
+	sublink_walker(query->havingQual, &sub);
+	sublink_walker(query->limitCount, &sub);
+	sublink_walker(query->limitOffset, &sub);
+}
+
 static bool
 clause_has_key(List *clauses, List *tlist, List *keys, List *classes, Query *query,
 			   CzPlanState *state)
@@ -1164,7 +1183,6 @@ query_locus(Query *query, LocusContext *context)
 {
 	JoinLocus	join;
 	List	   *classes = NIL;
-	SubLinkContext sub;
 	ListCell   *lc;
 	CzLocus    *locus;
 
@@ -1177,18 +1195,7 @@ query_locus(Query *query, LocusContext *context)
 	else
 	{
 		join = from_and_where(query, context, &classes);
-		if (join.locus.kind != CZ_LOCUS_NONE && query->hasSubLinks)
-		{
-			sub.join = &join;
-			sub.classes = classes;
-			sub.locus = context;
-			sub.failed = false;
-			sublink_walker((Node *) query->targetList, &sub);
-			sublink_walker((Node *) query->returningList, &sub);
-			sublink_walker(query->havingQual, &sub);
-			sublink_walker(query->limitCount, &sub);
-			sublink_walker(query->limitOffset, &sub);
-		}
+		merge_upper_sublinks(query, &join, classes, context);
 	}
 	context->queries = list_delete_first(context->queries);
 
@@ -1265,7 +1272,8 @@ cz_query_locus(Query *query, CzPlanState *state)
 
 /*
  * cz_from_locus
- *		The locus of a Query's FROM and WHERE alone.
+ *		The locus of a Query's FROM and WHERE, with what sub-queries in its
+ *		target list and HAVING need, but without grouping, LIMIT and the like.
  */
 CzLocus
 cz_from_locus(Query *query, CzPlanState *state)
@@ -1276,6 +1284,7 @@ cz_from_locus(Query *query, CzPlanState *state)
 
 	context.queries = list_make1(query);
 	join = from_and_where(query, &context, &classes);
+	merge_upper_sublinks(query, &join, classes, &context);
 	return join.locus;
 }
 

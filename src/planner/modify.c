@@ -22,6 +22,7 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "foreign/fdwapi.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -116,7 +117,8 @@ choice_walker(Node *node, const char **reason)
 			*reason = "a sub-query chooses or orders rows, which replicas may do differently";
 			return true;
 		}
-		return query_tree_walker(query, choice_walker, (void *) reason, 0);
+		return query_tree_walker(query, choice_walker, (void *) reason,
+								 QTW_EXAMINE_RTES_BEFORE);
 	}
 	if (IsA(node, Aggref))
 	{
@@ -129,8 +131,10 @@ choice_walker(Node *node, const char **reason)
 			return true;
 		}
 	}
-	if (IsA(node, RangeTblEntry) && ((RangeTblEntry *) node)->tablesample)
+	if (IsA(node, RangeTblEntry))
 	{
+		if (((RangeTblEntry *) node)->tablesample == NULL)
+			return false;		/* the caller looks into it */
 		*reason = "TABLESAMPLE may choose other rows on a replica";
 		return true;
 	}
@@ -290,6 +294,7 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
 	Relation	rel;
 	bool		triggers;
+	bool		updatable;
 	const char *reason = NULL;
 	ListCell   *lc;
 	int			i;
@@ -303,7 +308,12 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 		return "it goes through an updatable view";
 	rel = table_open(target->relid, NoLock);
 	triggers = has_enabled_triggers(rel, query->commandType);
+	updatable = table->kind != CZ_TABLE_FOREIGN ||
+		(GetFdwRoutineForRelation(rel, false)->IsForeignRelUpdatable(rel) &
+		 (1 << query->commandType)) != 0;
 	table_close(rel, NoLock);
+	if (!updatable)
+		return "the foreign table has the option updatable 'false'";
 	if (triggers)
 		return "the table has triggers";
 	if (contain_volatile_functions((Node *) query))
@@ -311,6 +321,8 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 
 	if (query->commandType == CMD_UPDATE)
 	{
+		if (query->targetList == NIL)
+			return "it sets generated columns only";
 		foreach(lc, query->targetList)
 		{
 			TargetEntry *tle = lfirst(lc);

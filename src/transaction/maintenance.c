@@ -187,6 +187,8 @@ launcher_main(void)
 		long		wait_ms;
 
 		CHECK_FOR_INTERRUPTS();
+		if (ShutdownRequestPending)
+			proc_exit(0);
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;
@@ -248,7 +250,8 @@ CzMaintenanceMain(Datum arg)
 	Oid			database_oid = DatumGetObjectId(arg);
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	/* The launcher holds nothing: it may leave without a word in the log. */
+	pqsignal(SIGTERM, OidIsValid(database_oid) ? die : SignalHandlerForShutdownRequest);
 	BackgroundWorkerUnblockSignals();
 
 	if (OidIsValid(database_oid))

@@ -17,6 +17,7 @@ SELECT event_id FROM events OFFSET 590;
 SELECT tenant_id, count(*) c FROM events GROUP BY 1 ORDER BY c DESC, 1 LIMIT 3;
 SELECT kind, sum(amount) s FROM events GROUP BY 1 ORDER BY s DESC NULLS LAST LIMIT 2;
 SELECT tenant_id FROM events ORDER BY tenant_id FETCH FIRST 3 ROWS ONLY;
+-- unordered
 SELECT tenant_id FROM accounts ORDER BY region_id FETCH FIRST 2 ROWS WITH TIES;
 SELECT kind, event_id FROM events ORDER BY kind COLLATE "C" DESC NULLS LAST, event_id LIMIT 5;
 SELECT name, n FROM names ORDER BY name, n;
