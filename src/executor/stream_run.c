@@ -249,6 +249,18 @@ drain_callback(void *owner)
 	CzStream   *stream = owner;
 	ListCell   *lc;
 
+	/* rows that came but have not been asked for yet */
+	if (stream->res != NULL)
+	{
+		stream->res_fragment->is_held = true;
+		while (stream->res_row < PQntuples(stream->res))
+			CzFragmentStoreRow(stream, stream->res_fragment, stream->res,
+							   stream->res_row++);
+		PQclear(stream->res);
+		stream->res = NULL;
+		stream->res_fragment = NULL;
+	}
+
 	foreach(lc, stream->workers)
 	{
 		StreamWorker *worker = lfirst(lc);
