@@ -43,6 +43,9 @@
 /* Rows stored between two looks at interrupts. */
 #define ROWS_BETWEEN_INTERRUPTS 1000
 
+/* Workers that one transaction can avoid; beyond, it takes what comes. */
+#define MAX_AVOIDED 16
+
 typedef enum ProcessResult
 {
 	PROCESS_BLOCKED,			/* needs input */
@@ -82,11 +85,65 @@ get_worker(CzStream *stream, Oid server_oid)
 }
 
 /*
- * Choose the placement where a fragment runs next, or InvalidOid.
- *
- * What the transaction reads or locks must come from one placement for its whole
- * life, so then the first placement with a connection of the transaction is
- * taken; else the least loaded healthy one.
+ * Of a transaction with one snapshot for its whole life: the placement that it
+ * reads a shard from must stay the same.  So it is always the first one, unless
+ * its worker failed before the transaction ever read from it; such workers are
+ * remembered until the transaction ends.
+ */
+static Oid
+choose_stable_placement(CzStream *stream, Fragment *fragment)
+{
+	static TimestampTz transaction_start = 0;
+	static Oid	avoided[MAX_AVOIDED];
+	static int	navoided = 0;
+	int			i;
+	int			j;
+
+	if (transaction_start != GetCurrentTransactionStartTimestamp())
+	{
+		transaction_start = GetCurrentTransactionStartTimestamp();
+		navoided = 0;
+	}
+	for (i = 0; i < fragment->nplacements; i++)
+	{
+		Oid			server_oid = fragment->server_oids[i];
+		bool		is_last = i == fragment->nplacements - 1;
+		char	   *error_message;
+		CzEndpoint *endpoint;
+		CzConn	   *conn;
+
+		if (CzTxnConnIfAny(server_oid, stream->user_oid) != NULL)
+			return server_oid;
+		for (j = 0; j < navoided; j++)
+		{
+			if (avoided[j] == server_oid)
+				break;
+		}
+		if (is_last)
+			return server_oid;
+		if (j < navoided)
+			continue;
+		if (!CzHealthIsSuspect(server_oid))
+		{
+			/* the transaction's connection will be this one */
+			endpoint = CzEndpointGet(server_oid, stream->user_oid);
+			conn = CzConnTryAcquire(endpoint, &error_message);
+			if (conn != NULL)
+			{
+				CzConnRelease(conn);
+				return server_oid;
+			}
+		}
+		if (navoided == MAX_AVOIDED)
+			return server_oid;
+		avoided[navoided++] = server_oid;
+	}
+	return InvalidOid;
+}
+
+/*
+ * Choose the placement where a fragment runs next, or InvalidOid: the least
+ * loaded healthy one, except where the transaction cares which.
  */
 static Oid
 choose_placement(CzStream *stream, Fragment *fragment)
@@ -99,14 +156,7 @@ choose_placement(CzStream *stream, Fragment *fragment)
 	if (stream->plan->has_row_locks)
 		return fragment->is_tried[0] ? InvalidOid : fragment->server_oids[0];
 	if (IsolationUsesXactSnapshot())
-	{
-		for (i = 0; i < fragment->nplacements; i++)
-		{
-			if (!fragment->is_tried[i] &&
-				CzTxnConnIfAny(fragment->server_oids[i], stream->user_oid) != NULL)
-				return fragment->server_oids[i];
-		}
-	}
+		return choose_stable_placement(stream, fragment);
 
 	/* a single fragment: spread sessions over the placements, each with its own */
 	offset = stream->nfragments == 1 ? MyProcPid % fragment->nplacements : 0;

@@ -99,7 +99,9 @@ CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 		}
 		else if (must_export)
 		{
-			if (!send_plain(sc, "SELECT pg_catalog.pg_export_snapshot()", EXPECT_SNAPSHOT))
+			/* flushed: others wait for the id while the fragment runs */
+			if (!send_plain(sc, "SELECT pg_catalog.pg_export_snapshot()",
+							EXPECT_SNAPSHOT) || !PQsendFlushRequest(pg))
 				return false;
 			gw->exporter = stream;
 			gw->exporter_conn = sc->conn;
