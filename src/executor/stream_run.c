@@ -292,6 +292,21 @@ put_back(CzStream *stream, StreamConn *sc)
 		CzConnRelease(conn);
 }
 
+/* Store rows that came but have not been asked for yet. */
+static void
+hold_pending_rows(CzStream *stream)
+{
+	if (stream->res == NULL)
+		return;
+	stream->res_fragment->is_held = true;
+	while (stream->res_row < PQntuples(stream->res))
+		CzFragmentStoreRow(stream, stream->res_fragment, stream->res,
+						   stream->res_row++);
+	PQclear(stream->res);
+	stream->res = NULL;
+	stream->res_fragment = NULL;
+}
+
 /* Called by whoever needs the transaction's connection while rows are on it. */
 static void
 drain_callback(void *owner)
@@ -299,18 +314,7 @@ drain_callback(void *owner)
 	CzStream   *stream = owner;
 	ListCell   *lc;
 
-	/* rows that came but have not been asked for yet */
-	if (stream->res != NULL)
-	{
-		stream->res_fragment->is_held = true;
-		while (stream->res_row < PQntuples(stream->res))
-			CzFragmentStoreRow(stream, stream->res_fragment, stream->res,
-							   stream->res_row++);
-		PQclear(stream->res);
-		stream->res = NULL;
-		stream->res_fragment = NULL;
-	}
-
+	hold_pending_rows(stream);
 	foreach(lc, stream->workers)
 	{
 		StreamWorker *worker = lfirst(lc);
@@ -430,6 +434,7 @@ add_conn(CzStream *stream, StreamWorker *worker)
 			CzStream   *other = gw->exporter;
 			int			i;
 
+			hold_pending_rows(other);
 			for (i = 0; i < other->nfragments; i++)
 				other->fragments[i].is_held = true;
 			while (gw->snapshot_id == NULL && gw->exporter == other &&
