@@ -105,7 +105,6 @@ extern HeapTuple CzFdwRowReaderGet(CzFdwRowReader *reader, struct pg_result *res
 
 typedef struct CzFdwRoute CzFdwRoute;
 
-extern void CzFdwRouteInit(void);
 extern CzFdwRoute *CzFdwRouteBegin(EState *estate, ResultRelInfo *rri, Oid user_oid,
 								   bool is_copy);
 extern CzWriter *CzFdwRouteWriter(CzFdwRoute *route, Relation rel);

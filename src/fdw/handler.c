@@ -26,7 +26,6 @@ void
 CzFdwInit(void)
 {
 	is_preloaded = true;
-	CzFdwRouteInit();
 }
 
 /*

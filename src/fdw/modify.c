@@ -28,12 +28,15 @@
 
 #include "access/sysattr.h"
 #include "access/table.h"
+#include "access/transam.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/explain.h"
 #include "executor/executor.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/appendinfo.h"
 #include "optimizer/inherit.h"
 #include "optimizer/optimizer.h"
@@ -65,7 +68,8 @@ enum CzModifyPrivate
 	CZ_MODIFY_PRIVATE_HEAD,		/* String: CzFdwStatement.head */
 	CZ_MODIFY_PRIVATE_TAIL,		/* String */
 	CZ_MODIFY_PRIVATE_ATTNOS,	/* int list */
-	CZ_MODIFY_PRIVATE_RETURNED	/* int list */
+	CZ_MODIFY_PRIVATE_RETURNED, /* int list */
+	CZ_MODIFY_PRIVATE_SINGLE	/* Boolean: rows must not wait for a batch */
 };
 
 typedef struct CzFdwModifyState
@@ -148,6 +152,29 @@ check_shard_write(Relation rel, CmdType operation, bool name_is_parent)
 						   (long long) table->shards[0].shard_id)));
 }
 
+static bool
+user_volatile_function(Oid function_oid, void *context)
+{
+	return function_oid >= FirstNormalObjectId &&
+		func_volatile(function_oid) == PROVOLATILE_VOLATILE;
+}
+
+/*
+ * Does a statement call a volatile function that may look at the table, where the
+ * rows before the current one have to be?  Those of the system don't.
+ */
+static bool
+may_look_at_table(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, user_volatile_function, NULL))
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, may_look_at_table, NULL, 0);
+	return expression_tree_walker(node, may_look_at_table, NULL);
+}
+
 static void
 czAddForeignUpdateTargets(PlannerInfo *root, Index rtindex, RangeTblEntry *target_rte,
 						  Relation target_relation)
@@ -222,8 +249,10 @@ czPlanForeignModify(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
 						RelationGetRelationName(rel))));
 
 	table_close(rel, NoLock);
-	return list_make4(makeString(statement->head), makeString(statement->tail),
-					  statement->attnos, statement->returned_attnos);
+	return list_make5(makeString(statement->head), makeString(statement->tail),
+					  statement->attnos, statement->returned_attnos,
+					  makeBoolean(plan->operation == CMD_INSERT &&
+								  may_look_at_table((Node *) root->parse, NULL)));
 }
 
 static CzFdwModifyState *
@@ -330,6 +359,8 @@ czBeginForeignModify(ModifyTableState *mtstate, ResultRelInfo *rri, List *fdw_pr
 	statement->returned_attnos = list_nth(fdw_private, CZ_MODIFY_PRIVATE_RETURNED);
 	prepare_statement(state, mtstate->operation, statement,
 					  outerPlanState(mtstate)->plan);
+	if (boolVal(list_nth(fdw_private, CZ_MODIFY_PRIVATE_SINGLE)))
+		state->batch_rows = 1;
 }
 
 /*

@@ -11,13 +11,10 @@
  * It has one writer for each layout of partitions: a shard made before a
  * column was dropped and one made after are different to read.
  *
- * What is buffered here must be seen by whatever the same session reads next.
- * A statement's rows become visible to its own triggers and functions (a BEFORE
- * trigger that counts the table, an AFTER trigger) and to nobody else before
- * it ends, and those can only look by starting an executor: so an
- * ExecutorStart hook flushes open routes.  The alternative, one round trip for
- * each row of a table with triggers, would make the common trigger that only
- * sets a column pay for the rare one that reads.
+ * A statement's rows are visible to its own triggers and volatile functions:
+ * the writer flushes when the transaction reads from a worker.  So there is no
+ * round trip for each row of a table with triggers, which would make the common
+ * trigger that only sets a column pay for the rare one that reads.
  *
  * The invariant: at the end of the statement nothing is buffered.  Should the
  * statement fail, its memory context takes the route along and the rows are
@@ -29,16 +26,13 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "lib/ilist.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapshot.h"
 
 #include "cz/fdw.h"
 #include "cz/metadata.h"
-#include "cz/transaction.h"
 #include "cz/writer.h"
 #include "fdw_int.h"
 
@@ -64,8 +58,6 @@ struct CzFdwRoute
 };
 
 static dlist_head open_routes = DLIST_STATIC_INIT(open_routes);
-static ExecutorStart_hook_type prev_ExecutorStart_hook = NULL;
-static bool is_flushing = false;
 
 /* The memory of a statement goes, whether it ended well or not. */
 static void
@@ -213,78 +205,4 @@ CzFdwRouteEnd(CzFdwRoute *route)
 	foreach(lc, route->writers)
 		CzWriterEnd(((CzRouteWriter *) lfirst(lc))->writer);
 	route->writers = NIL;
-}
-
-/* Send what a query with this snapshot is to see; a stable function's query, for
- * one, looks at the table as it was before the statement. */
-static void
-flush_open_routes(Snapshot snapshot)
-{
-	dlist_iter	iter;
-
-	if (is_flushing)
-		return;
-	is_flushing = true;
-	PG_TRY();
-	{
-		dlist_foreach(iter, &open_routes)
-		{
-			CzFdwRoute *route = dlist_container(CzFdwRoute, node, iter.cur);
-			ListCell   *lc;
-
-			if (snapshot != NULL && snapshot->curcid <= route->estate->es_output_cid)
-				continue;
-			foreach(lc, route->writers)
-				CzWriterFlush(((CzRouteWriter *) lfirst(lc))->writer);
-		}
-	}
-	PG_FINALLY();
-	{
-		is_flushing = false;
-	}
-	PG_END_TRY();
-}
-
-/* Could a plan read a table of ours?  Only local tables: no. */
-static bool
-may_read_shards(PlannedStmt *stmt)
-{
-	ListCell   *lc;
-
-	foreach(lc, stmt->rtable)
-	{
-		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-
-		if (rte->rtekind == RTE_FUNCTION)
-			return true;		/* a fragment's leaf looks like one */
-		if (rte->rtekind == RTE_RELATION &&
-			(rte->relkind == RELKIND_FOREIGN_TABLE ||
-			 rte->relkind == RELKIND_PARTITIONED_TABLE))
-			return true;
-	}
-	return false;
-}
-
-static void
-route_ExecutorStart(QueryDesc *queryDesc, int eflags)
-{
-	if (!dlist_is_empty(&open_routes) && !(eflags & EXEC_FLAG_EXPLAIN_ONLY) &&
-		may_read_shards(queryDesc->plannedstmt))
-		flush_open_routes(queryDesc->snapshot);
-
-	if (prev_ExecutorStart_hook)
-		prev_ExecutorStart_hook(queryDesc, eflags);
-	else
-		standard_ExecutorStart(queryDesc, eflags);
-}
-
-/*
- * CzFdwRouteInit
- *		Called when the server starts.
- */
-void
-CzFdwRouteInit(void)
-{
-	prev_ExecutorStart_hook = ExecutorStart_hook;
-	ExecutorStart_hook = route_ExecutorStart;
 }

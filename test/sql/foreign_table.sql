@@ -189,6 +189,12 @@ COPY items (id, name, price) FROM stdin;
 COPY (SELECT id, name, doubled FROM items WHERE id >= 60 ORDER BY id) TO stdout;
 DELETE FROM items WHERE id >= 60;
 
+-- a volatile function sees the rows before its own
+CREATE FUNCTION so_far() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT count(*) FROM foreign_table.items WHERE id >= 60';
+INSERT INTO items (id, price) SELECT i, so_far() FROM generate_series(60, 63) i;
+SELECT id, price FROM items WHERE id >= 60 ORDER BY id;
+DELETE FROM items WHERE id >= 60;
+
 -- through a view on the worker
 CREATE FOREIGN TABLE cheap (id int, "Name" text, price numeric) SERVER ft_w1
 	OPTIONS (schema_name 'ft_remote', table_name 'cheap');
@@ -293,7 +299,7 @@ ALTER FOREIGN TABLE big OPTIONS (SET analyze_sampling 'off');
 ANALYZE big;
 SELECT reltuples FROM pg_class WHERE oid = 'big'::regclass;
 SELECT attname, n_distinct FROM pg_stats WHERE schemaname = 'foreign_table' AND tablename = 'big' AND attname <> 'x' ORDER BY 1;
-SELECT round(null_frac::numeric, 1) FROM pg_stats WHERE schemaname = 'foreign_table' AND tablename = 'big' AND attname = 'x';
+SELECT null_frac BETWEEN 0.2 AND 0.3 AS a_quarter FROM pg_stats WHERE schemaname = 'foreign_table' AND tablename = 'big' AND attname = 'x';
 ALTER FOREIGN TABLE big OPTIONS (SET analyze_sampling 'random');
 ANALYZE big;
 SELECT reltuples BETWEEN 15000 AND 25000 AS about_right FROM pg_class WHERE oid = 'big'::regclass;
