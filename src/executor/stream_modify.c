@@ -41,6 +41,7 @@ typedef struct ModifyWorker
 	StreamWorker *worker;		/* for names and EXPLAIN */
 	List	   *tasks;			/* ModifyTask; the first one is running */
 	bool		is_sent;		/* it has been sent */
+	TimestampTz sent_at;
 	TimestampTz last_heard;
 } ModifyWorker;
 
@@ -68,7 +69,7 @@ send_task(CzStream *stream, ModifyWorker *mw)
 							false);
 	}
 	mw->is_sent = true;
-	mw->last_heard = GetCurrentTimestamp();
+	mw->sent_at = mw->last_heard = GetCurrentTimestamp();
 	(void) PQflush(pg);
 }
 
@@ -144,6 +145,7 @@ process_worker(CzStream *stream, ModifyWorker *mw)
 			mw->conn->is_broken = true;
 			CzReportRemoteError(ERROR, NULL, pg, mw->conn->node_name, NULL, false);
 		}
+		mw->worker->busy_ms += (GetCurrentTimestamp() - mw->sent_at) / 1000.0;
 		mw->tasks = list_delete_first(mw->tasks);
 		mw->is_sent = false;
 	}

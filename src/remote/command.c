@@ -558,7 +558,10 @@ CzConnCancelMany(CzConn **conns, int nconns, int timeout_ms)
 	{
 		finish_cancel(pids[i], deadline);
 		if (!conns[i]->is_broken && !discard_results(conns[i], deadline))
+		{
 			conns[i]->is_broken = true;
+			CzHealthMarkFailed(conns[i]->server_oid);
+		}
 	}
 	pfree(pids);
 }
