@@ -336,7 +336,7 @@ column_to_column_name(PG_FUNCTION_ARGS)
 	if (name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("attribute %d of relation with OID %u does not exist",
-						attno, relid)));
+				 errmsg("attribute %d of relation \"%s\" does not exist", attno,
+						get_rel_name(relid) ? get_rel_name(relid) : "?")));
 	PG_RETURN_TEXT_P(cstring_to_text(name));
 }
