@@ -2,6 +2,7 @@
 
 A directive is a comment of its own line before a statement:
   -- differs: REASON   plain PostgreSQL and the cluster may, and must, disagree
+  -- may differ: REASON  the same, but they may agree under some settings
   -- error             plain PostgreSQL refuses this statement
   -- unordered         compare as a multiset though there is an ORDER BY
   -- count             compare the number of rows only
@@ -22,6 +23,7 @@ class Statement:
         self.sql = sql
         self.line = line
         self.differs = directives.get('differs')
+        self.may_differ = 'may differ' in directives
         self.error = 'error' in directives
         self.count_only = 'count' in directives
         self.cluster = directives.get('cluster')
@@ -61,7 +63,7 @@ def has_outer_order(sql):
 
 
 def directives_of(comment, into):
-    match = re.match(r'--\s*(differs|cluster):\s*(.*)', comment) or re.match(r'--\s*(error|unordered|count)\s*$', comment)
+    match = re.match(r'--\s*(differs|may differ|cluster):\s*(.*)', comment) or re.match(r'--\s*(error|unordered|count)\s*$', comment)
     if match:
         into[match.group(1)] = match.group(2) if match.lastindex > 1 else True
 

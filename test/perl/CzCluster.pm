@@ -108,14 +108,16 @@ sub worker_sql
 sub start_sql
 {
 	my ($self, $sql) = @_;
-	my $handle = { in => $sql, out => '', err => '', started => time };
+	my $handle = { out => '', err => '', started => time };
+	# from a file: IPC::Run would keep a pipe open until finish()
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/input.sql';
+	PostgreSQL::Test::Utils::append_to_file($file, $sql);
 	$handle->{run} = IPC::Run::start(
 		[
 			"$ENV{CZ_BINDIR}/psql", '-XAtq', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose',
-			'-h', '127.0.0.1', '-p', $self->coordinator->port, '-U', 'postgres', 'postgres'
+			'-h', '127.0.0.1', '-p', $self->coordinator->port, '-U', 'postgres', 'postgres', '-f', $file
 		],
-		'<', \$handle->{in}, '>', \$handle->{out}, '2>', \$handle->{err},
-		$handle->{timer} = IPC::Run::timer(300));
+		'<', \undef, '>', \$handle->{out}, '2>', \$handle->{err});
 	push @{ $self->{handles} }, $handle;
 	return $handle;
 }
@@ -164,7 +166,9 @@ sub kill_worker
 	# PostgreSQL::Test::Cluster must not think that it still runs
 	$worker->{_pid} = undef;
 	sleep 0.3;
-	unlink $worker->data_dir . '/postmaster.pid';
+	# a process that nobody has waited for yet still counts as running for pg_ctl
+	unlink $worker->data_dir . '/postmaster.pid',
+	  glob($worker->host . '/.s.PGSQL.' . $worker->port . '*');
 	return;
 }
 
