@@ -25,3 +25,23 @@ CREATE FUNCTION cz_create_range_shard(table_name regclass, min text, max text) R
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'cz_create_range_shard';
 COMMENT ON FUNCTION cz_create_range_shard(regclass, text, text)
     IS 'add a shard for min <= key < max to a range-distributed table';
+
+CREATE FUNCTION cz.replicate_truncate() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'cz_replicate_truncate';
+COMMENT ON FUNCTION cz.replicate_truncate()
+    IS 'statement trigger that carries TRUNCATE of a reference table to its copies';
+REVOKE ALL ON FUNCTION cz.replicate_truncate() FROM PUBLIC;
+
+CREATE FUNCTION create_reference_table(table_name regclass) RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'create_reference_table';
+COMMENT ON FUNCTION create_reference_table(regclass) IS 'keep a full copy of a table on every worker';
+
+CREATE FUNCTION undistribute_table(table_name regclass, cascade_via_foreign_keys boolean DEFAULT false)
+    RETURNS void LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'undistribute_table';
+COMMENT ON FUNCTION undistribute_table(regclass, boolean)
+    IS 'make a distributed or reference table an ordinary one again, with its rows';
+
+CREATE FUNCTION citus_update_table_statistics(relation regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'citus_update_table_statistics';
+COMMENT ON FUNCTION citus_update_table_statistics(regclass)
+    IS 'refresh the size, the number of rows and the range of keys of every shard in cz.shard_statistics';

@@ -56,6 +56,9 @@ extern char *CzHashCheckSql(Relation rel, const CzDistribution *dist, int index)
 extern char *CzRangeCheckSql(Relation rel, const CzDistribution *dist,
 							 const char *min, const char *max);
 
+/* reference.c */
+extern void CzCreateReferenceTriggers(Oid relid);
+
 /* load.c */
 extern uint64 CzMoveRows(Relation rel, const CzDistribution *dist, CzShard *shards,
 						 Oid owner);

@@ -1,0 +1,224 @@
+/*-------------------------------------------------------------------------
+ *
+ * reference.c
+ *	  Reference tables: an ordinary table here and a full copy on every worker.
+ *
+ * The table itself does not change.  An internal row trigger carries writes to
+ * the copies (src/executor/replicate.c), an internal statement trigger carries
+ * TRUNCATE, whichever statement caused it.  Both fire always, also in a session
+ * that applies replicated changes.
+ *
+ * Adding a worker and making a reference table exclude each other by a lock on
+ * cz.tables, so that no worker misses a copy.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_func.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "cz/cluster.h"
+#include "cz/settings.h"
+#include "cz/transaction.h"
+#include "distribute_int.h"
+
+PG_FUNCTION_INFO_V1(create_reference_table);
+PG_FUNCTION_INFO_V1(cz_replicate_truncate);
+
+/* An internal trigger "!cz_..." (its OID is appended) that fires always. */
+static void
+create_trigger(Oid relid, const char *name, const char *function, int16 events, bool is_row)
+{
+	CreateTrigStmt *stmt = makeNode(CreateTrigStmt);
+	List	   *function_name = list_make2(makeString("cz"), makeString(pstrdup(function)));
+	Oid			function_oid = LookupFuncName(function_name, 0, NULL, false);
+
+	stmt->trigname = pstrdup(name);
+	stmt->relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
+								  get_rel_name(relid), -1);
+	stmt->funcname = function_name;
+	stmt->row = is_row;
+	stmt->timing = TRIGGER_TYPE_AFTER;
+	stmt->events = events;
+	(void) CreateTriggerFiringOn(stmt, NULL, relid, InvalidOid, InvalidOid, InvalidOid,
+								 function_oid, InvalidOid, NULL, true, false,
+								 TRIGGER_FIRES_ALWAYS);
+}
+
+/*
+ * CzCreateReferenceTriggers
+ *		What keeps the copies of a reference table equal.
+ */
+void
+CzCreateReferenceTriggers(Oid relid)
+{
+	Oid			save_user;
+	int			save_context;
+
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
+						   save_context | SECURITY_LOCAL_USERID_CHANGE);
+	create_trigger(relid, "!cz_replicate", "replicate_row",
+				   TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE, true);
+	create_trigger(relid, "!cz_truncate", "replicate_truncate", TRIGGER_TYPE_TRUNCATE, false);
+	SetUserIdAndSecContext(save_user, save_context);
+	CommandCounterIncrement();
+}
+
+/* Create and fill the copy that shard describes on all its placements. */
+static void
+make_copy(Relation rel, CzShard *shard)
+{
+	Oid			owner = rel->rd_rel->relowner;
+	CzTableDef *def = CzTableDefGet(rel);
+	List	   *servers = CzPlannedServers(shard, 1);
+	StringInfoData sql;
+
+	CzEnsureShardSchema(servers, owner);
+	CzPropagateObjects(RelationGetRelid(rel), servers, owner);
+	initStringInfo(&sql);
+	CzShardCreateSql(&sql, def, shard, NULL);
+	CzTxnExecOnShard(shard, owner, sql.data);
+	(void) CzMoveRows(rel, NULL, shard, owner);
+	resetStringInfo(&sql);
+	CzShardIndexesSql(&sql, def, shard);
+	if (sql.len > 0)
+		CzTxnExecOnShard(shard, owner, sql.data);
+}
+
+/*
+ * create_reference_table(table_name regclass)
+ */
+Datum
+create_reference_table(PG_FUNCTION_ARGS)
+{
+	Oid			relid;
+	Relation	rel;
+	CzShard		shard;
+	List	   *nodes;
+	ListCell   *lc;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "table_name")));
+	relid = PG_GETARG_OID(0);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	if (!pg_class_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+	PreventCommandIfReadOnly("create_reference_table()");
+	rel = relation_open(relid, AccessExclusiveLock);
+	CzCheckDistributable(rel, true);
+
+	nodes = CzNodeList(true);
+	if (nodes == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no active worker can take a copy of table \"%s\"",
+						RelationGetRelationName(rel)),
+				 errhint("Add one with citus_add_node(host, port) or CREATE SERVER ... FOREIGN DATA WRAPPER cz_fdw.")));
+	foreach(lc, nodes)
+		CzNodeCheck(((CzNode *) lfirst(lc))->server_oid);
+	LockRelationOid(CzCatalogRelid("tables"), ShareRowExclusiveLock);
+
+	memset(&shard, 0, sizeof(shard));
+	shard.shard_id = CzNextShardId();
+	shard.relid = relid;
+	CzShardSetNames(&shard, RelationGetRelationName(rel));
+	shard.server_oids = palloc(sizeof(Oid) * list_length(nodes));
+	foreach(lc, nodes)
+		shard.server_oids[shard.nplacements++] = ((CzNode *) lfirst(lc))->server_oid;
+
+	make_copy(rel, &shard);
+	relation_close(rel, NoLock);
+	CzDebugPoint("reference-copied");
+
+	CzCreateReferenceTriggers(relid);
+	CzRegisterTable(relid, CZ_TABLE_REFERENCE, 0, shard.shard_id);
+	CommandCounterIncrement();
+	CzInvalidateTable(relid);
+	PG_RETURN_VOID();
+}
+
+/*
+ * CzReferenceCopyToNode
+ *		See cluster.h.
+ */
+void
+CzReferenceCopyToNode(Oid server_oid)
+{
+	ListCell   *lc;
+
+	LockRelationOid(CzCatalogRelid("tables"), ShareRowExclusiveLock);
+	foreach(lc, CzReferenceTableList())
+	{
+		Oid			relid = lfirst_oid(lc);
+		Relation	rel = try_relation_open(relid, ShareRowExclusiveLock);
+		const CzTable *table;
+		CzShard		shard;
+
+		if (rel == NULL)
+			continue;
+		table = CzTableGet(relid);
+		if (table != NULL && table->kind == CZ_TABLE_REFERENCE)
+		{
+			shard = table->shards[0];
+			shard.nplacements = 1;
+			shard.server_oids = &server_oid;
+			make_copy(rel, &shard);
+		}
+		relation_close(rel, NoLock);
+	}
+}
+
+/*
+ * cz_replicate_truncate
+ *		Statement trigger: TRUNCATE of a reference table reaches its copies.
+ */
+Datum
+cz_replicate_truncate(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	const CzTable *table;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"cz.replicate_truncate\" must be fired by a TRUNCATE trigger")));
+	table = CzTableGet(RelationGetRelid(data->tg_relation));
+	if (table != NULL && table->kind == CZ_TABLE_REFERENCE && table->shards[0].nplacements > 0)
+	{
+		const CzShard *shard = &table->shards[0];
+		Oid			owner = data->tg_relation->rd_rel->relowner;
+
+		CzTxnLockShard(shard, owner, CZ_LOCK_EXCLUSIVE);
+		CzTxnExecOnShard(shard, owner, psprintf("TRUNCATE %s", shard->remote_qualified));
+	}
+	return PointerGetDatum(NULL);
+}

@@ -1,0 +1,144 @@
+/*-------------------------------------------------------------------------
+ *
+ * statistics.c
+ *	  citus_update_table_statistics: size, rows, least and greatest key of every
+ *	  shard, as cz.shard_statistics keeps them.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "cz/transaction.h"
+#include "distribute_int.h"
+
+PG_FUNCTION_INFO_V1(citus_update_table_statistics);
+
+/* One shard's figures from its first placement that answers. */
+static struct pg_result *
+ask_shard(const CzShard *shard, Oid user_oid, const char *sql)
+{
+	char	   *message = NULL;
+	int			i;
+
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		CzConn	   *conn = CzTxnReadConn(shard->server_oids[i], user_oid);
+		struct pg_result *res;
+
+		if (conn)
+			return CzConnExec(conn, sql);
+		conn = CzConnTryAcquire(CzEndpointGet(shard->server_oids[i], user_oid), &message);
+		if (conn == NULL)
+			continue;
+		res = CzConnExec(conn, sql);
+		CzConnRelease(conn);
+		return res;
+	}
+	ereport(WARNING,
+			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+			 errmsg("could not reach any placement of shard " INT64_FORMAT, shard->shard_id),
+			 message ? errdetail_internal("%s", message) : 0));
+	return NULL;
+}
+
+/*
+ * citus_update_table_statistics(relation regclass)
+ */
+Datum
+citus_update_table_statistics(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	const CzTable *table;
+	Oid			owner;
+	char	   *bounds = "NULL::pg_catalog.text, NULL::pg_catalog.text";
+	int			i;
+
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	if (!pg_class_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+	table = CzTableGet(relid);
+	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is not distributed", get_rel_name(relid))));
+	owner = CzRelationOwner(relid);
+
+	/* ORDER BY rather than min(): not every type that has an order has min() */
+	if (table->key_attno > 0 &&
+		OidIsValid(lookup_type_cache(table->key_type, TYPECACHE_LT_OPR)->lt_opr))
+	{
+		const char *key = quote_identifier(table->column_names[table->key_attno - 1]);
+
+		bounds = psprintf("(SELECT %s::pg_catalog.text FROM %%1$s WHERE %s IS NOT NULL ORDER BY %s LIMIT 1),"
+						  " (SELECT %s::pg_catalog.text FROM %%1$s WHERE %s IS NOT NULL ORDER BY %s DESC LIMIT 1)",
+						  key, key, key, key, key, key);
+	}
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		const CzShard *shard = &table->shards[i];
+		StringInfoData sql;
+		struct pg_result *res;
+		const char *p;
+		char	   *figures[4];
+		Oid			argtypes[5] = {INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID};
+		Datum		values[5];
+		char		nulls[6] = "     ";
+		int			j;
+
+		initStringInfo(&sql);
+		appendStringInfo(&sql, "SELECT pg_catalog.pg_total_relation_size(%s::pg_catalog.regclass), (SELECT pg_catalog.count(*) FROM %s), ",
+						 quote_literal_cstr(shard->remote_qualified), shard->remote_qualified);
+		for (p = bounds; *p; p++)
+		{
+			if (strncmp(p, "%1$s", 4) == 0)
+			{
+				appendStringInfoString(&sql, shard->remote_qualified);
+				p += 3;
+			}
+			else
+				appendStringInfoChar(&sql, *p);
+		}
+		res = ask_shard(shard, owner, sql.data);
+		if (res == NULL)
+			continue;
+		for (j = 0; j < 4; j++)
+			figures[j] = PQgetisnull(res, 0, j) ? NULL : pstrdup(PQgetvalue(res, 0, j));
+		PQclear(res);
+
+		values[0] = Int64GetDatum(shard->shard_id);
+		values[1] = Int64GetDatum(pg_strtoint64(figures[0]));
+		values[2] = Int64GetDatum(pg_strtoint64(figures[1]));
+		for (j = 2; j < 4; j++)
+		{
+			if (figures[j])
+				values[j + 1] = CStringGetTextDatum(figures[j]);
+			else
+				nulls[j + 1] = 'n';
+		}
+		CzCatalogExec("INSERT INTO cz.shard_statistics AS s (shard_id, size_bytes, row_count, min_value, max_value, updated_at)"
+					  " VALUES ($1, $2, $3, $4, $5, now())"
+					  " ON CONFLICT (shard_id) DO UPDATE SET size_bytes = EXCLUDED.size_bytes,"
+					  " row_count = EXCLUDED.row_count, min_value = EXCLUDED.min_value,"
+					  " max_value = EXCLUDED.max_value, updated_at = EXCLUDED.updated_at",
+					  5, argtypes, values, nulls);
+	}
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,307 @@
+/*-------------------------------------------------------------------------
+ *
+ * undistribute.c
+ *	  undistribute_table: a distributed or reference table becomes an ordinary
+ *	  one again, with its rows and its OID.
+ *
+ * The rows are read from the shards directly (as the owner, past row-level
+ * security, which is the coordinator's) through a cursor on each worker, and
+ * are put into the new storage as they come.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
+#include "commands/tablecmds.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "cz/settings.h"
+#include "cz/transaction.h"
+#include "distribute_int.h"
+
+#define FETCH_ROWS 1000			/* rows in memory at a time */
+
+PG_FUNCTION_INFO_V1(undistribute_table);
+
+/* Where rows go. */
+typedef struct Target
+{
+	Relation	rel;
+	AttInMetadata *meta;
+	char	  **values;			/* [natts], NULL for dropped columns */
+	int		   *attnos;			/* attribute index of each fetched column */
+	int			ncolumns;
+	char	   *columns;		/* select list */
+	TupleTableSlot *slot;
+	BulkInsertState bulk;
+	CommandId	cid;
+	MemoryContext row_context;
+	uint64		nrows;
+} Target;
+
+/* A placement that answers; prefers one that the transaction is connected to. */
+static CzConn *
+readable_placement(const CzShard *shard, Oid owner)
+{
+	char	   *message = NULL;
+	int			i;
+
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		CzConn	   *probe;
+
+		if (CzTxnConnIfAny(shard->server_oids[i], owner) != NULL)
+			return CzTxnConn(shard->server_oids[i], owner, false);
+		probe = CzConnTryAcquire(CzEndpointGet(shard->server_oids[i], owner), &message);
+		if (probe)
+		{
+			CzConnRelease(probe);
+			return CzTxnConn(shard->server_oids[i], owner, false);
+		}
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+			 errmsg("could not reach any placement of shard " INT64_FORMAT, shard->shard_id),
+			 message ? errdetail_internal("%s", message) : 0));
+	return NULL;
+}
+
+static void
+target_open(Target *target, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	StringInfoData columns;
+	int			i;
+
+	memset(target, 0, sizeof(*target));
+	target->rel = rel;
+	target->meta = TupleDescGetAttInMetadata(desc);
+	target->values = palloc0(sizeof(char *) * Max(desc->natts, 1));
+	target->attnos = palloc0(sizeof(int) * Max(desc->natts, 1));
+	initStringInfo(&columns);
+	for (i = 0; i < desc->natts; i++)
+	{
+		if (TupleDescAttr(desc, i)->attisdropped)
+			continue;
+		appendStringInfo(&columns, "%s%s", target->ncolumns > 0 ? ", " : "",
+						 quote_identifier(NameStr(TupleDescAttr(desc, i)->attname)));
+		target->attnos[target->ncolumns++] = i;
+	}
+	target->columns = columns.data;
+	target->slot = table_slot_create(rel, NULL);
+	target->bulk = GetBulkInsertState();
+	target->cid = GetCurrentCommandId(true);
+	target->row_context = AllocSetContextCreate(CurrentMemoryContext, "undistribute row",
+												ALLOCSET_DEFAULT_SIZES);
+}
+
+static void
+target_put(Target *target, struct pg_result *res, int row)
+{
+	MemoryContext old = MemoryContextSwitchTo(target->row_context);
+	HeapTuple	tuple;
+	int			i;
+
+	for (i = 0; i < target->ncolumns; i++)
+		target->values[target->attnos[i]] =
+			PQgetisnull(res, row, i) ? NULL : PQgetvalue(res, row, i);
+	tuple = BuildTupleFromCStrings(target->meta, target->values);
+	ExecForceStoreHeapTuple(tuple, target->slot, false);
+	table_tuple_insert(target->rel, target->slot, target->cid, 0, target->bulk);
+	ExecClearTuple(target->slot);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(target->row_context);
+	target->nrows++;
+}
+
+static void
+put_rows(Target *target, struct pg_result *res)
+{
+	int			nrows = PQntuples(res);
+	int			i;
+
+	for (i = 0; i < nrows; i++)
+		target_put(target, res, i);
+}
+
+/* Take one result in, and free it; returns its number of rows. */
+static int
+put_result(Target *target, struct pg_result *res)
+{
+	int			nrows = PQntuples(res);
+
+	PG_TRY();
+	{
+		put_rows(target, res);
+	}
+	PG_FINALLY();
+	{
+		PQclear(res);
+	}
+	PG_END_TRY();
+	return nrows;
+}
+
+/* All rows of one shard. */
+static void
+read_shard(Target *target, const CzShard *shard, Oid owner)
+{
+	CzConn	   *conn = readable_placement(shard, owner);
+	char	   *fetch = psprintf("FETCH %d FROM cz_undistribute", FETCH_ROWS);
+
+	PQclear(CzConnExec(conn, psprintf("DECLARE cz_undistribute NO SCROLL CURSOR FOR SELECT %s FROM %s",
+									  target->columns, shard->remote_qualified)));
+	while (put_result(target, CzConnExec(conn, fetch)) == FETCH_ROWS)
+		CHECK_FOR_INTERRUPTS();
+	PQclear(CzConnExec(conn, "CLOSE cz_undistribute"));
+}
+
+static void
+undistribute_shards(Oid relid, const CzTable *table)
+{
+	Oid			owner = CzRelationOwner(relid);
+	int			nshards = table->nshards;
+	CzShard    *shards = palloc(sizeof(CzShard) * Max(nshards, 1));
+	Relation	rel;
+	Target		target;
+	ReindexParams params = {0};
+	int			nestlevel;
+	int			i;
+
+	/* the cache's entry does not outlive the conversion */
+	for (i = 0; i < nshards; i++)
+	{
+		const CzShard *from = &table->shards[i];
+
+		shards[i] = *from;
+		shards[i].remote_qualified = pstrdup(from->remote_qualified);
+		shards[i].server_oids = palloc(sizeof(Oid) * Max(from->nplacements, 1));
+		memcpy(shards[i].server_oids, from->server_oids, sizeof(Oid) * from->nplacements);
+	}
+
+	/* 1. the partitions go; the workers are told at the end */
+	for (i = 0; i < nshards; i++)
+	{
+		ObjectAddress address;
+
+		LockRelationOid(shards[i].relid, AccessExclusiveLock);
+		ObjectAddressSet(address, RelationRelationId, shards[i].relid);
+		performDeletion(&address, DROP_RESTRICT, 0);
+		CommandCounterIncrement();
+	}
+	CzForgetTable(relid);
+
+	/* 2. the table gets storage again, and its rows */
+	CzConvertToHeap(relid);
+	rel = table_open(relid, AccessExclusiveLock);
+	target_open(&target, rel);
+	nestlevel = NewGUCNestLevel();
+	(void) set_config_option("DateStyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("IntervalStyle", "postgres", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	for (i = 0; i < nshards; i++)
+		read_shard(&target, &shards[i], owner);
+	AtEOXact_GUC(true, nestlevel);
+	ExecDropSingleTupleTableSlot(target.slot);
+	FreeBulkInsertState(target.bulk);
+	table_finish_bulk_insert(rel, 0);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+	(void) reindex_relation(relid, 0, &params);
+	CommandCounterIncrement();
+
+	/* 3. the shards */
+	CzDropFlush();
+}
+
+/* Drop the internal triggers of a reference table. */
+static void
+drop_reference_triggers(Oid relid)
+{
+	Relation	rel = table_open(relid, NoLock);
+	List	   *oids = NIL;
+	ListCell   *lc;
+	int			i;
+
+	for (i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		if (rel->trigdesc->triggers[i].tgisinternal &&
+			strncmp(rel->trigdesc->triggers[i].tgname, "!cz_", 4) == 0)
+			oids = lappend_oid(oids, rel->trigdesc->triggers[i].tgoid);
+	}
+	table_close(rel, NoLock);
+	foreach(lc, oids)
+		RemoveTriggerById(lfirst_oid(lc));
+	CommandCounterIncrement();
+}
+
+/*
+ * undistribute_table(table_name regclass, cascade_via_foreign_keys boolean)
+ */
+Datum
+undistribute_table(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	Relation	rel;
+	const CzTable *table;
+
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	if (!pg_class_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+	PreventCommandIfReadOnly("undistribute_table()");
+	rel = relation_open(relid, AccessExclusiveLock);
+	table = CzTableGet(relid);
+	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is not distributed", RelationGetRelationName(rel))));
+	CheckTableNotInUse(rel, "undistribute_table");
+	relation_close(rel, NoLock);
+
+	if (table->kind == CZ_TABLE_REFERENCE)
+	{
+		Oid			owner = CzRelationOwner(relid);
+		List	   *names = list_make1(pstrdup(table->shards[0].remote_qualified));
+		ListCell   *lc;
+
+		foreach(lc, CzTableServers(table))
+			CzDropRemoteTables(lfirst_oid(lc), owner, names);
+		drop_reference_triggers(relid);
+		CzForgetTable(relid);
+		CzDropFlush();
+	}
+	else
+		undistribute_shards(relid, table);
+	CzInvalidateTable(relid);
+	PG_RETURN_VOID();
+}
