@@ -785,7 +785,13 @@ process_conn(CzStream *stream, StreamConn *sc)
 				break;
 
 			case PGRES_FATAL_ERROR:
-				if (CzConnResultIsLoss(sc->conn, res))
+
+				/*
+				 * BEGIN and the snapshot fail only when the connection that
+				 * exported the snapshot has died, which we may not know yet.
+				 */
+				if (CzConnResultIsLoss(sc->conn, res) ||
+					(head->kind == EXPECT_COMMAND && !sc->worker->use_txn))
 				{
 					char	   *reason = pchomp(PQresultErrorMessage(res));
 

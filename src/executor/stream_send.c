@@ -13,10 +13,14 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "libpq-fe.h"
 #include "utils/builtins.h"
 
 #include "executor_int.h"
+
+/* Texts of router statements that a backend remembers having sent. */
+#define SEEN_TEXTS 512
 
 /* The oldest expectation, or NULL. */
 Expect *
@@ -57,6 +61,28 @@ send_plain(StreamConn *sc, const char *sql, ExpectKind kind)
 		return false;
 	expect_push(sc, kind, NULL);
 	return true;
+}
+
+/*
+ * Is a text worth a prepared statement?  One with parameters will come again; of
+ * the others, those that have been seen before (texts with literals mostly have
+ * not, and would push useful statements out of the cache).
+ */
+static bool
+is_worth_preparing(const CzFragmentPlan *plan, const char *sql)
+{
+	static uint64 seen[SEEN_TEXTS];
+	uint64		hash;
+
+	if (plan->nparams > 0)
+		return true;
+	if (plan->strategy != CZ_STRATEGY_ROUTER)
+		return false;
+	hash = hash_bytes_extended((const unsigned char *) sql, strlen(sql), 0);
+	if (seen[hash % SEEN_TEXTS] == hash)
+		return true;
+	seen[hash % SEEN_TEXTS] = hash;
+	return false;
 }
 
 /*
@@ -111,7 +137,7 @@ CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 	}
 
 	/* 2. the command: what may come again soon is prepared */
-	is_prepared = plan->nparams > 0 || plan->strategy == CZ_STRATEGY_ROUTER;
+	is_prepared = is_worth_preparing(plan, fragment->sql);
 	CzConnLogCommand(sc->conn, fragment->sql);
 	if (is_prepared)
 	{

@@ -174,6 +174,21 @@ report_lie(const char *node_name, const char *detail)
 			 errdetail_internal("%s", detail)));
 }
 
+typedef struct DecodePosition
+{
+	const char *node_name;
+	int			column;			/* from 0 */
+} DecodePosition;
+
+static void
+decode_error_callback(void *arg)
+{
+	DecodePosition *position = arg;
+
+	errcontext("value of column %d from node \"%s\"", position->column + 1,
+			   position->node_name);
+}
+
 /*
  * CzWireDecode
  *		One row of a result to values and nulls, in CurrentMemoryContext.
@@ -185,6 +200,8 @@ CzWireDecode(CzStream *stream, const PGresult *res, int row, const char *node_na
 	int			natts = stream->tupdesc->natts;
 	int			save_nestlevel = -1;
 	int			nfields = PQnfields(res);
+	DecodePosition position;
+	ErrorContextCallback callback;
 	int			i;
 
 	/* a fragment that selects nothing returns one column all the same */
@@ -202,10 +219,17 @@ CzWireDecode(CzStream *stream, const PGresult *res, int row, const char *node_na
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	}
 
+	position.node_name = node_name;
+	callback.callback = decode_error_callback;
+	callback.arg = &position;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
 	for (i = 0; i < natts; i++)
 	{
 		ColumnIO   *column = &stream->columns[i];
 
+		position.column = i;
 		isnull[i] = PQgetisnull(res, row, i);
 		if (stream->is_binary)
 		{
@@ -244,6 +268,7 @@ CzWireDecode(CzStream *stream, const PGresult *res, int row, const char *node_na
 		}
 	}
 
+	error_context_stack = callback.previous;
 	if (save_nestlevel >= 0)
 		AtEOXact_GUC(true, save_nestlevel);
 }
