@@ -16,6 +16,8 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_type.h"
@@ -298,6 +300,37 @@ check_type(List *names, const char *what)
 }
 
 /*
+ * What the extension keeps in a worker's options is not for ALTER SERVER: a
+ * worker that is taken into use again must first get what it has missed.
+ */
+static void
+check_alter_server(AlterForeignServerStmt *stmt)
+{
+	Oid			server_oid = get_foreign_server_oid(stmt->servername, true);
+	ListCell   *lc;
+
+	if (cz_enable_shard_ddl || !OidIsValid(server_oid) ||
+		GetForeignServer(server_oid)->fdwid != CzFdwOid())
+		return;
+	foreach(lc, stmt->options)
+	{
+		DefElem    *def = (DefElem *) lfirst(lc);
+
+		if (strcmp(def->defname, "state") == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("option \"state\" of worker \"%s\" cannot be changed by ALTER SERVER",
+							stmt->servername),
+					 errhint("Use citus_disable_node() or citus_activate_node().")));
+		if (strcmp(def->defname, "checked") == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("option \"checked\" of worker \"%s\" cannot be changed",
+							stmt->servername)));
+	}
+}
+
+/*
  * CzCheckStatement
  *		Raise why a utility statement may not be run, if it may not.
  */
@@ -313,6 +346,9 @@ CzCheckStatement(Node *stmt)
 			break;
 		case T_DropStmt:
 			check_drop((DropStmt *) stmt);
+			break;
+		case T_AlterForeignServerStmt:
+			check_alter_server((AlterForeignServerStmt *) stmt);
 			break;
 		case T_CreateStmt:
 			check_create((CreateStmt *) stmt);

@@ -72,7 +72,6 @@ void
 CzShardSetPlacements(Oid shard_relid, List *server_oids)
 {
 	Relation	rel = table_open(ForeignTableRelationId, RowExclusiveLock);
-	List	   *old_server_oids = CzShardServers(shard_relid);
 	HeapTuple	tuple;
 	HeapTuple	new_tuple;
 	Datum		values[Natts_pg_foreign_table] = {0};
@@ -101,11 +100,9 @@ CzShardSetPlacements(Oid shard_relid, List *server_oids)
 	CatalogTupleUpdate(rel, &new_tuple->t_self, new_tuple);
 	table_close(rel, RowExclusiveLock);
 
-	foreach(cell, old_server_oids)
-		(void) deleteDependencyRecordsForSpecific(RelationRelationId, shard_relid,
-												  DEPENDENCY_NORMAL,
-												  ForeignServerRelationId,
-												  lfirst_oid(cell));
+	/* the names in the old option may be stale: a server was renamed */
+	(void) deleteDependencyRecordsForClass(RelationRelationId, shard_relid,
+										   ForeignServerRelationId, DEPENDENCY_NORMAL);
 	ObjectAddressSet(shard, RelationRelationId, shard_relid);
 	foreach(cell, server_oids)
 	{

@@ -118,6 +118,14 @@ SELECT citus_activate_node('127.0.0.1', :worker2_port) IS NOT NULL AS activated;
 SELECT citus_disable_node('127.0.0.1', 1);
 SELECT citus_activate_node('127.0.0.1', 1);
 
+-- by hand it would come back with what it has missed; renaming is harmless
+ALTER SERVER w2 OPTIONS (ADD state 'disabled');
+ALTER SERVER w2 OPTIONS (DROP checked);
+ALTER SERVER w2 RENAME TO "W, 2";
+SELECT count(*) FROM t;
+SELECT shardstate, count(*), count(DISTINCT nodeport) FROM pg_dist_shard_placement GROUP BY 1;
+DROP SERVER "W, 2";
+
 -- remove: placements that are elsewhere too are forgotten, the last one is not
 SELECT citus_remove_node('127.0.0.1', :worker2_port);
 SELECT shardstate, count(*), count(DISTINCT nodeport) FROM pg_dist_shard_placement GROUP BY 1;
