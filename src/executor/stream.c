@@ -321,16 +321,21 @@ static bool
 fetch_stored(CzStream *stream, Tuplestorestate *store, TupleTableSlot *slot)
 {
 	int			natts = stream->tupdesc->natts;
+	MemoryContext oldcontext;
+	bool		found;
 
 	if (stream->store_slot == NULL)
 	{
-		MemoryContext oldcontext = MemoryContextSwitchTo(stream->context);
-
+		oldcontext = MemoryContextSwitchTo(stream->context);
 		stream->store_slot = MakeSingleTupleTableSlot(stream->tupdesc,
 													  &TTSOpsMinimalTuple);
 		MemoryContextSwitchTo(oldcontext);
 	}
-	if (!tuplestore_gettupleslot(store, true, false, stream->store_slot))
+	/* a row read back from disk belongs to the slot until the next one */
+	oldcontext = MemoryContextSwitchTo(stream->context);
+	found = tuplestore_gettupleslot(store, true, false, stream->store_slot);
+	MemoryContextSwitchTo(oldcontext);
+	if (!found)
 		return false;
 	slot_getallattrs(stream->store_slot);
 	memcpy(slot->tts_values, stream->store_slot->tts_values, sizeof(Datum) * natts);
