@@ -823,6 +823,14 @@ descend_walker(Node *node, DescendContext *context)
 {
 	if (node == NULL)
 		return false;
+	if (IsA(node, SubLink) && ((SubLink *) node)->subLinkType == EXPR_SUBLINK &&
+		IsA(((SubLink *) node)->subselect, Query) && cz_enable_pushdown)
+	{
+		Query	   *subselect = (Query *) ((SubLink *) node)->subselect;
+
+		if (cz_query_uses_workers(subselect))
+			cz_unnest_aggregate(subselect);
+	}
 	if (IsA(node, Query))
 	{
 		cz_rewrite_query((Query *) node, context->state, false);

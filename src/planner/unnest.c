@@ -1,0 +1,292 @@
+/*-------------------------------------------------------------------------
+ *
+ * unnest.c
+ *	  A correlated aggregate becomes a look-up in a grouped sub-query.
+ *
+ *	(SELECT 0.2 * avg(x) FROM t WHERE t.a = outer.b AND p)
+ *
+ * would be computed again for each outer row, over all rows of t.  It becomes
+ *
+ *	(SELECT g.v FROM (SELECT t.a, 0.2 * avg(x) FROM t WHERE p GROUP BY t.a) g(k, v)
+ *	 WHERE g.k = outer.b)
+ *
+ * whose inner part is not correlated and can be grouped on the workers.  For an
+ * outer row without a match the first gives what the aggregate makes of no rows
+ * and the second NULL, so only aggregates and expressions that are NULL then
+ * qualify (not count).
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "catalog/pg_aggregate.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "parser/parse_clause.h"
+#include "parser/parse_oper.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/lsyscache.h"
+
+#include "cz/compat.h"
+
+#include "planner_int.h"
+
+/* Aggregates that are NULL over no rows. */
+static bool
+is_null_when_empty(Oid aggfnoid)
+{
+	static const char *const names[] = {"sum", "avg", "min", "max", "bool_and", "bool_or",
+		"every", "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp",
+	"bit_and", "bit_or", "bit_xor", "string_agg", "array_agg"};
+	char	   *name;
+	int			i;
+
+	if (aggfnoid >= FirstGenbkiObjectId)
+		return false;
+	name = get_func_name(aggfnoid);
+	for (i = 0; i < lengthof(names); i++)
+	{
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+typedef struct EmptyContext
+{
+	int			naggs;
+	bool		failed;
+} EmptyContext;
+
+/* Aggregates become parameters, so that strictness in them can be asked for. */
+static Node *
+empty_mutator(Node *node, EmptyContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Aggref))
+	{
+		Param	   *param = makeNode(Param);
+
+		if (((Aggref *) node)->agglevelsup != 0 ||
+			!is_null_when_empty(((Aggref *) node)->aggfnoid))
+			context->failed = true;
+		context->naggs++;
+		param->paramkind = PARAM_EXTERN;
+		param->paramid = 1;
+		param->paramtype = exprType(node);
+		param->paramtypmod = -1;
+		param->paramcollid = exprCollation(node);
+		param->location = -1;
+		return (Node *) param;
+	}
+	if (IsA(node, SubLink))
+		context->failed = true;
+	return expression_tree_mutator(node, empty_mutator, (void *) context);
+}
+
+/* Is the expression strict in one of its aggregates, all NULL when there are no rows? */
+static bool
+is_null_over_nothing(Node *expr)
+{
+	EmptyContext context = {0, false};
+	Node	   *copy = empty_mutator(expr, &context);
+
+	return !context.failed && context.naggs > 0 && !contain_nonstrict_functions(copy);
+}
+
+static bool
+uses_level(Node *node, int level)
+{
+	return contain_vars_of_level(node, level);
+}
+
+/* Anything outside the query, at any depth? */
+static bool
+has_outer_walker(Node *node, int *depth)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varlevelsup > *depth;
+	if (IsA(node, Aggref) && ((Aggref *) node)->agglevelsup > *depth)
+		return true;
+	if (IsA(node, Query))
+	{
+		bool		result;
+
+		(*depth)++;
+		result = query_tree_walker((Query *) node, has_outer_walker, (void *) depth, 0);
+		(*depth)--;
+		return result;
+	}
+	return expression_tree_walker(node, has_outer_walker, (void *) depth);
+}
+
+static bool
+has_outer(Node *node)
+{
+	int			depth = 0;
+
+	return has_outer_walker(node, &depth);
+}
+
+/*
+ * A correlating conjunct: local expression = outer expression.  Sets *local and
+ * *outer.
+ */
+static bool
+is_correlation(Node *qual, Node **local, Node **outer)
+{
+	OpExpr	   *op = (OpExpr *) qual;
+	Node	   *l;
+	Node	   *r;
+
+	if (!IsA(op, OpExpr) || list_length(op->args) != 2)
+		return false;
+	l = linitial(op->args);
+	r = lsecond(op->args);
+	if (!op_hashjoinable(op->opno, exprType(l)) || contain_subplans(qual))
+		return false;
+	if (!has_outer(l) && uses_level(l, 0) && has_outer(r) && !uses_level(r, 0))
+	{
+		*local = l;
+		*outer = r;
+		return true;
+	}
+	if (!has_outer(r) && uses_level(r, 0) && has_outer(l) && !uses_level(l, 0))
+	{
+		*local = r;
+		*outer = l;
+		return true;
+	}
+	return false;
+}
+
+/*
+ * cz_unnest_aggregate
+ *		Rewrite a correlated scalar sub-query in place, if it qualifies.
+ */
+void
+cz_unnest_aggregate(Query *query)
+{
+	Query	   *grouped;
+	List	   *conditions;
+	List	   *rest = NIL;
+	List	   *correlations = NIL;
+	List	   *locals = NIL;
+	List	   *lookups = NIL;
+	TargetEntry *target;
+	TargetEntry *value;
+	RangeTblEntry *rte;
+	RangeTblRef *ref;
+	List	   *names = NIL;
+	ListCell   *lc;
+	ListCell   *ll;
+	int			n = 0;
+
+	/* 1. a plain aggregate over FROM and WHERE */
+	if (query->commandType != CMD_SELECT || !query->hasAggs || query->groupClause != NIL ||
+		query->groupingSets != NIL || query->havingQual != NULL ||
+		query->hasWindowFuncs || query->hasTargetSRFs || query->distinctClause != NIL ||
+		query->limitCount != NULL || query->limitOffset != NULL || query->cteList != NIL ||
+		query->setOperations != NULL || query->rowMarks != NIL ||
+		query->sortClause != NIL || list_length(query->targetList) != 1)
+		return;
+	target = linitial(query->targetList);
+	if (!is_null_over_nothing((Node *) target->expr))
+		return;
+
+	/* 2. outer references only in equalities of WHERE */
+	conditions = make_ands_implicit((Expr *) query->jointree->quals);
+	foreach(lc, conditions)
+	{
+		Node	   *qual = lfirst(lc);
+		Node	   *local;
+		Node	   *outer;
+
+		if (is_andclause(qual))
+		{
+			foreach(ll, ((BoolExpr *) qual)->args)
+				conditions = lappend(conditions, lfirst(ll));
+			continue;
+		}
+		if (!has_outer(qual))
+			rest = lappend(rest, qual);
+		else if (is_correlation(qual, &local, &outer))
+		{
+			correlations = lappend(correlations, qual);
+			locals = lappend(locals, local);
+		}
+		else
+			return;
+	}
+	if (correlations == NIL)
+		return;
+	grouped = copyObject(query);
+	grouped->jointree->quals = rest == NIL ? NULL :
+		(Node *) make_ands_explicit(copyObject(rest));
+	if (cz_query_is_correlated(grouped))
+		return;
+
+	/* 3. the grouped sub-query: keys, then the value */
+	grouped->targetList = NIL;
+	foreach(lc, locals)
+	{
+		SortGroupClause *clause = makeNode(SortGroupClause);
+		TargetEntry *tle;
+
+		n++;
+		tle = makeTargetEntry((Expr *) copyObject(lfirst(lc)), n, psprintf("k%d", n), false);
+		grouped->targetList = lappend(grouped->targetList, tle);
+		clause->tleSortGroupRef = assignSortGroupRef(tle, grouped->targetList);
+		get_sort_group_operators(exprType(lfirst(lc)), false, true, false, &clause->sortop,
+								 &clause->eqop, NULL, &clause->hashable);
+		grouped->groupClause = lappend(grouped->groupClause, clause);
+		names = lappend(names, makeString(pstrdup(tle->resname)));
+	}
+	value = makeTargetEntry((Expr *) copyObject(target->expr), ++n, "v", false);
+	grouped->targetList = lappend(grouped->targetList, value);
+	names = lappend(names, makeString("v"));
+
+	/* 4. the look-up */
+	n = 0;
+	forboth(lc, correlations, ll, locals)
+	{
+		OpExpr	   *op = copyObject(lfirst(lc));
+		Node	   *local = lfirst(ll);
+		Var		   *var = makeVar(1, ++n, exprType(local), exprTypmod(local),
+								  exprCollation(local), 0);
+
+		if (equal(linitial(op->args), local))
+			linitial(op->args) = var;
+		else
+			lsecond(op->args) = var;
+		lookups = lappend(lookups, op);
+	}
+	rte = makeNode(RangeTblEntry);
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = grouped;
+	rte->eref = makeAlias("grouped", names);
+	rte->alias = makeAlias("grouped", NIL);
+	rte->inFromCl = true;
+	ref = makeNode(RangeTblRef);
+	ref->rtindex = 1;
+
+	value = flatCopyTargetEntry(target);
+	value->expr = (Expr *) makeVar(1, n + 1, exprType((Node *) target->expr),
+								   exprTypmod((Node *) target->expr),
+								   exprCollation((Node *) target->expr), 0);
+	query->targetList = list_make1(value);
+	query->rtable = list_make1(rte);
+	query_clear_permissions_compat(query);
+	query->jointree = makeFromExpr(list_make1(ref), (Node *) make_ands_explicit(lookups));
+	query->hasAggs = false;
+	query->hasSubLinks = false;
+}
