@@ -108,7 +108,7 @@ extern void cz_rewrite_query(Query *query, CzPlanState *state, bool is_top);
 extern void cz_collect_relations(Query *query, CzPlanState *state);
 
 /* unnest.c */
-extern void cz_unnest_aggregate(Query *query);
+extern void cz_unnest_aggregates(Query *query);
 
 /* aggregate.c */
 extern bool cz_split_aggregates(Query *query, Query *inner, const char **reason);

@@ -823,14 +823,6 @@ descend_walker(Node *node, DescendContext *context)
 {
 	if (node == NULL)
 		return false;
-	if (IsA(node, SubLink) && ((SubLink *) node)->subLinkType == EXPR_SUBLINK &&
-		IsA(((SubLink *) node)->subselect, Query) && cz_enable_pushdown)
-	{
-		Query	   *subselect = (Query *) ((SubLink *) node)->subselect;
-
-		if (cz_query_uses_workers(subselect))
-			cz_unnest_aggregate(subselect);
-	}
 	if (IsA(node, Query))
 	{
 		cz_rewrite_query((Query *) node, context->state, false);
@@ -848,6 +840,9 @@ descend(Query *query, CzPlanState *state, const char *reason)
 
 	if (query->commandType != CMD_SELECT)
 		cz_check_write(query, query->canSetTag);
+
+	if (cz_enable_pushdown)
+		cz_unnest_aggregates(query);
 
 	/* sub-queries, CTEs and sub-links, each by itself */
 	query_tree_walker(query, descend_walker, (void *) &context, 0);

@@ -1,19 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * unnest.c
- *	  A correlated aggregate becomes a look-up in a grouped sub-query.
+ *	  A correlated aggregate becomes a join with a grouped sub-query.
  *
- *	(SELECT 0.2 * avg(x) FROM t WHERE t.a = outer.b AND p)
+ *	... WHERE y < (SELECT 0.2 * avg(x) FROM t WHERE t.a = outer.b AND p)
  *
  * would be computed again for each outer row, over all rows of t.  It becomes
  *
- *	(SELECT g.v FROM (SELECT t.a, 0.2 * avg(x) FROM t WHERE p GROUP BY t.a) g(k, v)
- *	 WHERE g.k = outer.b)
+ *	... LEFT JOIN (SELECT t.a, 0.2 * avg(x) FROM t WHERE p GROUP BY t.a) g(k, v)
+ *		ON g.k = outer.b WHERE y < g.v
  *
- * whose inner part is not correlated and can be grouped on the workers.  For an
- * outer row without a match the first gives what the aggregate makes of no rows
- * and the second NULL, so only aggregates and expressions that are NULL then
- * qualify (not count).
+ * whose inner part is not correlated and can be grouped on the workers; g has at
+ * most one row for an outer row.  For an outer row without a match the first gives
+ * what the aggregate makes of no rows and the second NULL, so only aggregates and
+ * expressions that are NULL then qualify (not count).
  *
  * Source: own work.
  *
@@ -169,12 +169,19 @@ is_correlation(Node *qual, Node **local, Node **outer)
 	return false;
 }
 
+typedef struct UnnestContext
+{
+	Query	   *query;			/* the outer query */
+	List	   *joins;			/* JoinExprs without larg */
+} UnnestContext;
+
 /*
- * cz_unnest_aggregate
- *		Rewrite a correlated scalar sub-query in place, if it qualifies.
+ * unnest_aggregate
+ *		If a scalar sub-query qualifies, add its grouped form to the outer query
+ *		and return a Var of the value; else NULL.
  */
-void
-cz_unnest_aggregate(Query *query)
+static Node *
+unnest_aggregate(Query *sub, UnnestContext *context)
 {
 	Query	   *grouped;
 	List	   *conditions;
@@ -183,28 +190,28 @@ cz_unnest_aggregate(Query *query)
 	List	   *locals = NIL;
 	List	   *lookups = NIL;
 	TargetEntry *target;
-	TargetEntry *value;
 	RangeTblEntry *rte;
 	RangeTblRef *ref;
+	JoinExpr   *join;
 	List	   *names = NIL;
 	ListCell   *lc;
 	ListCell   *ll;
 	int			n = 0;
 
 	/* 1. a plain aggregate over FROM and WHERE */
-	if (query->commandType != CMD_SELECT || !query->hasAggs || query->groupClause != NIL ||
-		query->groupingSets != NIL || query->havingQual != NULL ||
-		query->hasWindowFuncs || query->hasTargetSRFs || query->distinctClause != NIL ||
-		query->limitCount != NULL || query->limitOffset != NULL || query->cteList != NIL ||
-		query->setOperations != NULL || query->rowMarks != NIL ||
-		query->sortClause != NIL || list_length(query->targetList) != 1)
-		return;
-	target = linitial(query->targetList);
+	if (sub->commandType != CMD_SELECT || !sub->hasAggs || sub->groupClause != NIL ||
+		sub->groupingSets != NIL || sub->havingQual != NULL || sub->hasWindowFuncs ||
+		sub->hasTargetSRFs || sub->distinctClause != NIL || sub->limitCount != NULL ||
+		sub->limitOffset != NULL || sub->cteList != NIL || sub->setOperations != NULL ||
+		sub->rowMarks != NIL || sub->sortClause != NIL ||
+		list_length(sub->targetList) != 1)
+		return NULL;
+	target = linitial(sub->targetList);
 	if (!is_null_over_nothing((Node *) target->expr))
-		return;
+		return NULL;
 
 	/* 2. outer references only in equalities of WHERE */
-	conditions = make_ands_implicit((Expr *) query->jointree->quals);
+	conditions = make_ands_implicit((Expr *) copyObject(sub->jointree->quals));
 	foreach(lc, conditions)
 	{
 		Node	   *qual = lfirst(lc);
@@ -225,15 +232,15 @@ cz_unnest_aggregate(Query *query)
 			locals = lappend(locals, local);
 		}
 		else
-			return;
+			return NULL;
 	}
 	if (correlations == NIL)
-		return;
-	grouped = copyObject(query);
+		return NULL;
+	grouped = copyObject(sub);
 	grouped->jointree->quals = rest == NIL ? NULL :
 		(Node *) make_ands_explicit(copyObject(rest));
 	if (cz_query_is_correlated(grouped))
-		return;
+		return NULL;
 
 	/* 3. the grouped sub-query: keys, then the value */
 	grouped->targetList = NIL;
@@ -251,42 +258,102 @@ cz_unnest_aggregate(Query *query)
 		grouped->groupClause = lappend(grouped->groupClause, clause);
 		names = lappend(names, makeString(pstrdup(tle->resname)));
 	}
-	value = makeTargetEntry((Expr *) copyObject(target->expr), ++n, "v", false);
-	grouped->targetList = lappend(grouped->targetList, value);
+	n++;
+	grouped->targetList = lappend(grouped->targetList,
+								  makeTargetEntry((Expr *) copyObject(target->expr), n, "v",
+												  false));
 	names = lappend(names, makeString("v"));
-
-	/* 4. the look-up */
-	n = 0;
-	forboth(lc, correlations, ll, locals)
-	{
-		OpExpr	   *op = copyObject(lfirst(lc));
-		Node	   *local = lfirst(ll);
-		Var		   *var = makeVar(1, ++n, exprType(local), exprTypmod(local),
-								  exprCollation(local), 0);
-
-		if (equal(linitial(op->args), local))
-			linitial(op->args) = var;
-		else
-			lsecond(op->args) = var;
-		lookups = lappend(lookups, op);
-	}
 	rte = makeNode(RangeTblEntry);
 	rte->rtekind = RTE_SUBQUERY;
 	rte->subquery = grouped;
 	rte->eref = makeAlias("grouped", names);
 	rte->alias = makeAlias("grouped", NIL);
 	rte->inFromCl = true;
+	context->query->rtable = lappend(context->query->rtable, rte);
 	ref = makeNode(RangeTblRef);
-	ref->rtindex = 1;
+	ref->rtindex = list_length(context->query->rtable);
 
-	value = flatCopyTargetEntry(target);
-	value->expr = (Expr *) makeVar(1, n + 1, exprType((Node *) target->expr),
-								   exprTypmod((Node *) target->expr),
-								   exprCollation((Node *) target->expr), 0);
-	query->targetList = list_make1(value);
-	query->rtable = list_make1(rte);
-	query_clear_permissions_compat(query);
-	query->jointree = makeFromExpr(list_make1(ref), (Node *) make_ands_explicit(lookups));
-	query->hasAggs = false;
-	query->hasSubLinks = false;
+	/* 4. the join condition, one level further out */
+	n = 0;
+	forboth(lc, correlations, ll, locals)
+	{
+		OpExpr	   *op = copyObject(lfirst(lc));
+		Node	   *local = lfirst(ll);
+		Var		   *var;
+
+		n++;
+		var = makeVar(ref->rtindex, n, exprType(local), exprTypmod(local),
+					  exprCollation(local), 0);
+		if (equal(linitial(op->args), local))
+		{
+			IncrementVarSublevelsUp(lsecond(op->args), -1, 1);
+			linitial(op->args) = var;
+		}
+		else
+		{
+			IncrementVarSublevelsUp(linitial(op->args), -1, 1);
+			lsecond(op->args) = var;
+		}
+		lookups = lappend(lookups, op);
+	}
+	join = makeNode(JoinExpr);
+	join->jointype = JOIN_LEFT;
+	join->rarg = (Node *) ref;
+	join->quals = (Node *) make_ands_explicit(lookups);
+	context->joins = lappend(context->joins, join);
+	return (Node *) makeVar(ref->rtindex, n + 1, exprType((Node *) target->expr),
+							exprTypmod((Node *) target->expr),
+							exprCollation((Node *) target->expr), 0);
+}
+
+static Node *
+unnest_mutator(Node *node, UnnestContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, SubLink))
+	{
+		SubLink    *sublink = (SubLink *) node;
+		Node	   *value = NULL;
+
+		if (sublink->subLinkType == EXPR_SUBLINK &&
+			cz_query_uses_workers((Query *) sublink->subselect))
+			value = unnest_aggregate((Query *) sublink->subselect, context);
+		return value ? value : node;
+	}
+	if (IsA(node, Query))
+		return node;
+	return expression_tree_mutator(node, unnest_mutator, (void *) context);
+}
+
+/*
+ * cz_unnest_aggregates
+ *		Take correlated aggregates out of the WHERE clause and, where nothing is
+ *		grouped, the target list of a query, in place.
+ */
+void
+cz_unnest_aggregates(Query *query)
+{
+	UnnestContext context = {query, NIL};
+	Node	   *from;
+	ListCell   *lc;
+
+	if (query->commandType != CMD_SELECT || !query->hasSubLinks || query->rowMarks != NIL ||
+		query->setOperations != NULL || query->jointree->fromlist == NIL)
+		return;
+	query->jointree->quals = unnest_mutator(query->jointree->quals, &context);
+	if (!query->hasAggs && query->groupClause == NIL && query->groupingSets == NIL &&
+		query->distinctClause == NIL && !query->hasWindowFuncs && !query->hasTargetSRFs)
+		query->targetList = (List *) unnest_mutator((Node *) query->targetList, &context);
+
+	from = (Node *) makeFromExpr(query->jointree->fromlist, NULL);
+	foreach(lc, context.joins)
+	{
+		JoinExpr   *join = lfirst(lc);
+
+		join->larg = from;
+		from = (Node *) join;
+	}
+	if (context.joins != NIL)
+		query->jointree->fromlist = list_make1(from);
 }
