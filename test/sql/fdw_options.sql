@@ -22,7 +22,7 @@ CREATE FOREIGN TABLE opt_table (a int OPTIONS (column_name 'b')) SERVER opt_all 
 	schema_name 's', table_name 't', updatable 'true', truncatable 'true', fetch_size '10',
 	batch_size '10', async_capable 'true', use_remote_estimate 'true',
 	analyze_sampling 'bernoulli');
-ALTER SERVER opt_all OPTIONS (SET state 'active', DROP zone);
+ALTER SERVER opt_all OPTIONS (SET weight '2', DROP zone);
 DROP SERVER opt_all CASCADE;
 
 -- names

@@ -304,6 +304,13 @@ ALTER FOREIGN TABLE big OPTIONS (SET analyze_sampling 'random');
 ANALYZE big;
 SELECT reltuples BETWEEN 15000 AND 25000 AS about_right FROM pg_class WHERE oid = 'big'::regclass;
 
+-- row by row with more rows than fit in memory: those still to come are kept on disk
+SET work_mem TO '64kB';
+UPDATE big SET ten = ten + (random() * 0)::int, x = repeat('y', 50) WHERE id <= 4000;
+DELETE FROM big WHERE id > 16000 + (random() * 0)::int;
+SELECT count(*), sum(ten), count(*) FILTER (WHERE length(x) = 50) FROM big;
+RESET work_mem;
+
 -- IMPORT FOREIGN SCHEMA
 CREATE SCHEMA ft_import;
 IMPORT FOREIGN SCHEMA ft_remote FROM SERVER ft_w1 INTO ft_import;
