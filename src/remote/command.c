@@ -461,6 +461,8 @@ discard_results(CzConn *conn, TimestampTz deadline)
 		{
 			PGresult   *res;
 
+			/* row by row, or libpq would collect the whole result */
+			(void) PQsetSingleRowMode(pg);
 			if (PQstatus(pg) != CONNECTION_OK || !wait_quietly(pg, deadline))
 				return false;
 			res = PQgetResult(pg);
