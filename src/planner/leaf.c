@@ -421,7 +421,7 @@ cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry
 	LeafPath   *info;
 	List	   *local;
 
-	if (leaf == NULL || rel->reloptkind != RELOPT_BASEREL)
+	if (leaf == NULL)
 		return;
 
 	info = palloc0(sizeof(LeafPath));

@@ -1015,6 +1015,7 @@ from_and_where(Query *query, LocusContext *context, List **classes)
 	JoinLocus	join;
 	SubLinkContext sub;
 
+	/* all_quals begins with the conjuncts of this very cluster */
 	join = visit_cluster((Node *) query->jointree, NIL, query, context, &all_quals);
 	collect_cluster((Node *) query->jointree, query, context, &items, &quals);
 	*classes = equality_classes(quals);
@@ -1031,7 +1032,7 @@ from_and_where(Query *query, LocusContext *context, List **classes)
 		merge_conjunct_sublinks(quals, &sub);
 		/* conditions of outer joins: nothing may depend on being a conjunct */
 		if (!sub.failed)
-			sublink_walker((Node *) list_difference_ptr(all_quals, quals), &sub);
+			sublink_walker((Node *) list_copy_tail(all_quals, list_length(quals)), &sub);
 	}
 	return join;
 }

@@ -182,6 +182,71 @@ equated_columns(Query *query, Index rti)
 	return columns;
 }
 
+/* Is at most one row of the relation left when these columns are fixed? */
+static bool
+relation_is_unique(Oid relid, Bitmapset *fixed)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
+	bool		found = false;
+
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		int			i;
+
+		if (index->rd_index->indisunique && index->rd_index->indimmediate &&
+			RelationGetIndexPredicate(index) == NIL)
+		{
+			found = true;
+			for (i = 0; i < index->rd_index->indnkeyatts; i++)
+			{
+				if (!bms_is_member(index->rd_index->indkey.values[i], fixed))
+					found = false;
+			}
+		}
+		index_close(index, AccessShareLock);
+		if (found)
+			break;
+	}
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/* The same of a FROM item; a sub-query qualifies if it merely filters one item. */
+static bool
+item_is_unique(Query *query, Index rti, Bitmapset *fixed)
+{
+	RangeTblEntry *rte = rt_fetch(rti, query->rtable);
+	Query	   *sub;
+	RangeTblRef *ref;
+	Bitmapset  *inner = NULL;
+	ListCell   *lc;
+
+	if (rte->rtekind == RTE_RELATION)
+		return relation_is_unique(rte->relid, fixed);
+	if (rte->rtekind != RTE_SUBQUERY)
+		return false;
+	sub = rte->subquery;
+	if (sub->setOperations != NULL || sub->hasTargetSRFs || sub->groupClause != NIL ||
+		sub->hasAggs || list_length(sub->jointree->fromlist) != 1)
+		return false;
+	ref = linitial(sub->jointree->fromlist);
+	if (!IsA(ref, RangeTblRef))
+		return false;
+	foreach(lc, sub->targetList)
+	{
+		TargetEntry *tle = lfirst(lc);
+		Var		   *var = (Var *) tle->expr;
+
+		if (bms_is_member(tle->resno, fixed) && IsA(var, Var) &&
+			var->varno == ref->rtindex && var->varlevelsup == 0 && var->varattno > 0)
+			inner = bms_add_member(inner, var->varattno);
+	}
+	return item_is_unique(sub, ref->rtindex, inner);
+}
+
 /* Does each row of the target meet at most one row of every other table? */
 static bool
 joins_are_unique(Query *query)
@@ -191,44 +256,11 @@ joins_are_unique(Query *query)
 	foreach(lc, query->jointree->fromlist)
 	{
 		RangeTblRef *ref = lfirst(lc);
-		RangeTblEntry *rte;
-		Relation	rel;
-		Bitmapset  *equated;
-		List	   *indexes;
-		ListCell   *li;
-		bool		found = false;
 
 		if (!IsA(ref, RangeTblRef))
 			return false;
-		if (ref->rtindex == query->resultRelation)
-			continue;
-		rte = rt_fetch(ref->rtindex, query->rtable);
-		if (rte->rtekind != RTE_RELATION)
-			return false;
-		equated = equated_columns(query, ref->rtindex);
-		rel = table_open(rte->relid, AccessShareLock);
-		indexes = RelationGetIndexList(rel);
-		foreach(li, indexes)
-		{
-			Relation	index = index_open(lfirst_oid(li), AccessShareLock);
-			int			i;
-
-			if (index->rd_index->indisunique && index->rd_indpred == NULL &&
-				index->rd_index->indimmediate)
-			{
-				found = true;
-				for (i = 0; i < index->rd_index->indnkeyatts; i++)
-				{
-					if (!bms_is_member(index->rd_index->indkey.values[i], equated))
-						found = false;
-				}
-			}
-			index_close(index, AccessShareLock);
-			if (found)
-				break;
-		}
-		table_close(rel, AccessShareLock);
-		if (!found)
+		if (ref->rtindex != query->resultRelation &&
+			!item_is_unique(query, ref->rtindex, equated_columns(query, ref->rtindex)))
 			return false;
 	}
 	return true;

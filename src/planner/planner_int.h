@@ -68,6 +68,9 @@ typedef struct CzPlanState
 	ParamListInfo bound_params;
 	List	   *leaves;			/* CzLeaf pointers; a leaf function's argument is
 								 * an index of this list */
+	bool		keep_leaves;	/* rows are locked or written at a level of the query:
+								 * core must not pull leaves up into it, where it
+								 * would ask for their whole rows */
 	List	   *relation_rtes;	/* copies of RTEs taken out of the query, for
 								 * permission checks, locks and invalidation */
 	List	   *relation_perms; /* their permission infos, or NULLs before 16 */

@@ -34,7 +34,7 @@
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
-#include "parser/parse_oper.h"
+#include "parser/parse_clause.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/fmgroids.h"
@@ -149,9 +149,30 @@ query_rows(Query *query, const CzLocus *locus)
 
 /* ---- a leaf in place of a query ------------------------------------------ */
 
+/*
+ * Order a query by a constant: that costs nothing, and core does not pull the
+ * query up into the one around it.
+ */
+static void
+keep_apart(Query *query)
+{
+	SortGroupClause *sort = makeNode(SortGroupClause);
+	TargetEntry *tle;
+
+	tle = makeTargetEntry((Expr *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+											 Int32GetDatum(0), false, true),
+						  list_length(query->targetList) + 1, NULL, true);
+	query->targetList = lappend(query->targetList, tle);
+	sort->tleSortGroupRef = assignSortGroupRef(tle, query->targetList);
+	sort->eqop = Int4EqualOperator;
+	sort->sortop = Int4LessOperator;
+	sort->hashable = true;
+	query->sortClause = lappend(query->sortClause, sort);
+}
+
 /* Strip a Query of everything but its target list; FROM becomes one entry. */
 static void
-query_over_leaf(Query *query, RangeTblEntry *leaf_rte)
+query_over_leaf(Query *query, RangeTblEntry *leaf_rte, CzPlanState *state)
 {
 	RangeTblRef *ref = makeNode(RangeTblRef);
 
@@ -166,6 +187,9 @@ query_over_leaf(Query *query, RangeTblEntry *leaf_rte)
 	query->hasRecursive = false;
 	query->hasSubLinks = false;
 	query->constraintDeps = NIL;
+	if (state->keep_leaves && query->distinctClause == NIL && query->sortClause == NIL &&
+		!query->hasAggs && query->groupClause == NIL)
+		keep_apart(query);
 }
 
 static RangeTblEntry *
@@ -272,7 +296,7 @@ replace_whole(Query *query, CzLocus *locus, CzPlanState *state)
 	query->hasTargetSRFs = false;
 	query_over_leaf(query, leaf_rte_of_query(inner, locus,
 											 locus->is_single ? CZ_STRATEGY_ROUTER :
-											 CZ_STRATEGY_PUSHDOWN, NULL, state));
+											 CZ_STRATEGY_PUSHDOWN, NULL, state), state);
 	return true;
 }
 
@@ -349,7 +373,7 @@ split_limit(Query *query, CzLocus *locus, CzPlanState *state, const char **reaso
 	}
 	query->targetList = outer_tlist;
 	query_over_leaf(query, leaf_rte_of_query(inner, locus, CZ_STRATEGY_TWO_PHASE, NULL,
-											 state));
+											 state), state);
 	return true;
 }
 
@@ -450,7 +474,7 @@ split_pull(Query *query, CzLocus *locus, CzPlanState *state, const char **reason
 	query->havingQual = outer->havingQual;
 	query->windowClause = outer->windowClause;
 	query_over_leaf(query, leaf_rte_of_query(inner, locus, CZ_STRATEGY_PUSHDOWN, *reason,
-											 state));
+											 state), state);
 	return true;
 }
 
@@ -472,7 +496,7 @@ split_aggregates(Query *query, CzLocus *locus, CzPlanState *state, const char **
 	query->windowClause = outer->windowClause;
 	query->hasAggs = outer->hasAggs;
 	query_over_leaf(query, leaf_rte_of_query(inner, locus, CZ_STRATEGY_TWO_PHASE, NULL,
-											 state));
+											 state), state);
 	return true;
 }
 
@@ -690,22 +714,7 @@ wrap_leaf(RangeTblEntry *rte, RangeTblEntry *leaf_rte, Oid relid, TupleDesc desc
 		names = lappend(names, makeString("tableoid"));
 	}
 	if (keep)
-	{
-		SortGroupClause *sort = makeNode(SortGroupClause);
-		TargetEntry *tle;
-
-		n++;
-		tle = makeTargetEntry((Expr *) makeConst(INT4OID, -1, InvalidOid, 4,
-												 Int32GetDatum(0), false, true),
-							  n, NULL, true);
-		tle->ressortgroupref = 1;
-		sub->targetList = lappend(sub->targetList, tle);
-		sort->tleSortGroupRef = 1;
-		sort->eqop = Int4EqualOperator;
-		sort->sortop = Int4LessOperator;
-		sort->hashable = true;
-		sub->sortClause = list_make1(sort);
-	}
+		keep_apart(sub);
 	rte->rtekind = RTE_SUBQUERY;
 	rte->subquery = sub;
 	rte->security_barrier = false;
@@ -728,8 +737,6 @@ replace_table(Query *query, Index rti, CzPlanState *state, const char *reason)
 	List	   *typmods = NIL;
 	List	   *collations = NIL;
 	bool		keep;
-	bool		is_top_write = query->commandType == CMD_UPDATE ||
-		query->commandType == CMD_DELETE || query->commandType == CMD_MERGE;
 	int			i;
 
 	memset(&special, 0, sizeof(special));
@@ -790,7 +797,7 @@ replace_table(Query *query, Index rti, CzPlanState *state, const char *reason)
 	leaf->system_columns = special.columns;
 	leaf_rte = cz_make_leaf(state, leaf, names, types, typmods, collations);
 
-	keep = query->rowMarks != NIL || is_top_write;
+	keep = state->keep_leaves;
 	rte->eref->colnames = list_copy(names);
 	rte->relid = InvalidOid;
 	rte->relkind = 0;
@@ -835,8 +842,13 @@ static void
 descend(Query *query, CzPlanState *state, const char *reason)
 {
 	DescendContext context = {state};
+	bool		save_keep = state->keep_leaves;
 	ListCell   *lc;
 	Index		rti = 0;
+
+	if (query->rowMarks != NIL || query->commandType == CMD_UPDATE ||
+		query->commandType == CMD_DELETE || query->commandType == CMD_MERGE)
+		state->keep_leaves = true;
 
 	if (query->commandType != CMD_SELECT)
 		cz_check_write(query, query->canSetTag);
@@ -862,6 +874,7 @@ descend(Query *query, CzPlanState *state, const char *reason)
 		if (table != NULL)
 			replace_table(query, rti, state, reason);
 	}
+	state->keep_leaves = save_keep;
 }
 
 /*
