@@ -16,8 +16,8 @@
  * An UPDATE or DELETE never comes here for a shard with two placements, since a
  * ctid names a row on one of them only.
  *
- * Core checks no WITH CHECK OPTION of row-level security before it hands a row
- * to a foreign partition (it does for a local one), so that is done here.
+ * Core checks neither policies nor partition bounds before it hands a row to a
+ * foreign partition (it does for a local one), so that is done here.
  *
  * Source: own work; which columns an UPDATE sends and RETURNING fetches follows
  * contrib/postgres_fdw/postgres_fdw.c, PostgreSQL 15, PostgreSQL License.
@@ -557,12 +557,20 @@ run_statement(CzFdwModifyState *state, TupleTableSlot **slots, TupleTableSlot *p
 	return nchanged;
 }
 
-/* Core does this for local partitions only; a no-op without such policies. */
+/*
+ * What core checks before it writes a local row, but leaves to the wrapper for a
+ * foreign one: policies, and the bounds of a partition (unless the row was
+ * just routed by them).  The table's own constraints are the worker's.
+ */
 static void
-check_policies(EState *estate, ResultRelInfo *rri, WCOKind kind, TupleTableSlot *slot)
+check_row(EState *estate, ResultRelInfo *rri, CmdType operation, TupleTableSlot *slot)
 {
 	if (rri->ri_WithCheckOptions != NIL)
-		ExecWithCheckOptions(kind, rri, slot, estate);
+		ExecWithCheckOptions(operation == CMD_INSERT ? WCO_RLS_INSERT_CHECK :
+							 WCO_RLS_UPDATE_CHECK, rri, slot, estate);
+	if (rri->ri_RelationDesc->rd_rel->relispartition &&
+		(operation == CMD_UPDATE || rri->ri_RootResultRelInfo == NULL))
+		ExecPartitionCheck(rri, slot, estate, true);
 }
 
 static TupleTableSlot *
@@ -571,7 +579,7 @@ czExecForeignInsert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 {
 	CzFdwModifyState *state = rri->ri_FdwState;
 
-	check_policies(estate, rri, WCO_RLS_INSERT_CHECK, slot);
+	check_row(estate, rri, CMD_INSERT, slot);
 	if (state->route != NULL)
 	{
 		if (state->writer == NULL)
@@ -589,6 +597,10 @@ static TupleTableSlot **
 czExecForeignBatchInsert(EState *estate, ResultRelInfo *rri, TupleTableSlot **slots,
 						 TupleTableSlot **planSlots, int *numSlots)
 {
+	int			i;
+
+	for (i = 0; i < *numSlots; i++)
+		check_row(estate, rri, CMD_INSERT, slots[i]);
 	*numSlots = run_statement(rri->ri_FdwState, slots, NULL, *numSlots);
 	return *numSlots > 0 ? slots : NULL;
 }
@@ -597,7 +609,7 @@ static TupleTableSlot *
 czExecForeignUpdate(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 					TupleTableSlot *planSlot)
 {
-	check_policies(estate, rri, WCO_RLS_UPDATE_CHECK, slot);
+	check_row(estate, rri, CMD_UPDATE, slot);
 	return run_statement(rri->ri_FdwState, &slot, planSlot, 1) > 0 ? slot : NULL;
 }
 

@@ -327,6 +327,7 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 	Relation	rel;
 	bool		triggers;
 	bool		updatable;
+	bool		is_partition;
 	const char *reason = NULL;
 	ListCell   *lc;
 	int			i;
@@ -343,7 +344,10 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 	updatable = table->kind != CZ_TABLE_FOREIGN ||
 		(GetFdwRoutineForRelation(rel, false)->IsForeignRelUpdatable(rel) &
 		 (1 << query->commandType)) != 0;
+	is_partition = table->kind == CZ_TABLE_FOREIGN && rel->rd_rel->relispartition;
 	table_close(rel, NoLock);
+	if (is_partition && query->commandType == CMD_UPDATE)
+		return "the bounds of the partition are checked here";
 	if (!updatable)
 		return "the foreign table has the option updatable 'false'";
 	if (triggers)

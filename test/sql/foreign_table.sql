@@ -235,6 +235,16 @@ COPY mixed FROM stdin;
 SELECT tableoid::regclass, * FROM mixed ORDER BY k;
 UPDATE mixed SET k = 14 WHERE k = 1;
 SELECT tableoid::regclass, * FROM mixed ORDER BY k;
+-- bounds of the partition hold, whichever way a row comes
+UPDATE mixed SET k = 5 WHERE k = 14;
+UPDATE mixed_remote SET k = 5 WHERE k = 14;
+UPDATE mixed_remote SET v = 'ok' WHERE k = 14 RETURNING *;
+INSERT INTO mixed_remote VALUES (16, 'ok'), (30, 'no');
+INSERT INTO mixed_remote VALUES (30, 'no') RETURNING k;
+COPY mixed_remote FROM stdin;
+30	no
+\.
+SELECT tableoid::regclass, * FROM mixed WHERE k > 13 ORDER BY k;
 \set VERBOSITY sqlstate
 INSERT INTO mixed VALUES (15, 'x') ON CONFLICT (k) DO UPDATE SET v = 'y';
 \set VERBOSITY default
