@@ -45,3 +45,15 @@ CREATE FUNCTION citus_update_table_statistics(relation regclass) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'citus_update_table_statistics';
 COMMENT ON FUNCTION citus_update_table_statistics(regclass)
     IS 'refresh the size, the number of rows and the range of keys of every shard in cz.shard_statistics';
+
+CREATE FUNCTION cz_finish_restore() RETURNS int
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cz_finish_restore';
+COMMENT ON FUNCTION cz_finish_restore()
+    IS 'complete keys, dependencies and triggers after a restore by pg_dump''s script';
+REVOKE ALL ON FUNCTION cz_finish_restore() FROM PUBLIC;
+
+CREATE PROCEDURE citus_cleanup_orphaned_resources()
+    LANGUAGE c AS 'MODULE_PATHNAME', 'citus_cleanup_orphaned_resources';
+COMMENT ON PROCEDURE citus_cleanup_orphaned_resources()
+    IS 'drop on the workers what could not be dropped when its table went';
+REVOKE ALL ON PROCEDURE citus_cleanup_orphaned_resources() FROM PUBLIC;

@@ -118,4 +118,11 @@ extern void CzForgetTable(Oid relid);
 /* Remove the column defaults of a shard: they are the parent's business. */
 extern void CzRemoveShardDefaults(Oid shard_relid);
 
+/* Every shard has this index of a parent. */
+extern void CzMarkIndexValid(Oid index_oid);
+
+/* false: a reference table that pg_dump's script has rebuilt and cz_finish_restore
+ * not yet completed; DDL on it is local. */
+extern bool CzReferenceHasTriggers(Oid relid);
+
 #endif							/* CZ_DDL_H */

@@ -401,7 +401,8 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	}
 
 	table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
-	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
+	if (table == NULL || table->kind == CZ_TABLE_FOREIGN ||
+		(table->kind == CZ_TABLE_REFERENCE && !CzReferenceHasTriggers(relid)))
 		return false;
 
 	foreach(lc, stmt->cmds)

@@ -174,3 +174,24 @@ CzRunOnPlacements(const CzTable *table, CzMakeSql make, void *arg)
 	if (commands != NIL)
 		CzTxnExecList(commands, owner);
 }
+
+/*
+ * CzReferenceHasTriggers
+ *		See ddl.h.
+ */
+bool
+CzReferenceHasTriggers(Oid relid)
+{
+	Relation	rel = relation_open(relid, AccessShareLock);
+	bool		result = false;
+	int			i;
+
+	for (i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		if (rel->trigdesc->triggers[i].tgisinternal &&
+			strncmp(rel->trigdesc->triggers[i].tgname, "!cz_replicate", 13) == 0)
+			result = true;
+	}
+	relation_close(rel, AccessShareLock);
+	return result;
+}

@@ -44,7 +44,6 @@ extern bool CzCopyTo(const CzUtility *utility, CopyStmt *stmt);
 extern void CzCheckStatement(Node *stmt);
 extern void CzCheckForeignKeys(Node *element);
 
-extern void CzMarkIndexValid(Oid index_oid);
 extern char *CzConstraintSql(Oid constraint_oid);
 
 /* Our table that a name means, or NULL; also when the name means nothing. */

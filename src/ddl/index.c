@@ -105,7 +105,8 @@ CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 	if (table == NULL)
 		return false;
 	relid = table->relid;
-	if (table->kind != CZ_TABLE_REFERENCE && !stmt->relation->inh)
+	if (table->kind == CZ_TABLE_REFERENCE ? !CzReferenceHasTriggers(relid)
+		: !stmt->relation->inh)
 		return false;
 	if (stmt->concurrent)
 		CzRefuseDdl(table, "CREATE INDEX CONCURRENTLY",
