@@ -419,6 +419,10 @@ import_mapping(Import *import, CzConfigMapping *mapping)
 						 makeDefElem(pstrdup("password"), (Node *) makeString(password), -1));
 
 	exists = mapping_options(server_oid, role_oid, &existing);
+	/* as for ALTER USER MAPPING; a plan must not tell what another's holds */
+	if (exists && !(role_oid == GetUserId() ||
+					has_privs_of_role(GetUserId(), GetForeignServer(server_oid)->owner)))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_SERVER, mapping->worker);
 	if (mapping->password_omitted && password == NULL &&
 		option_value(existing, "password") == NULL)
 		ereport(WARNING,
@@ -777,6 +781,7 @@ run_import(FunctionCallInfo fcinfo, const char *text, size_t length, bool dry_ru
 	Import		import = {0};
 	ErrorContextCallback callback;
 	ListCell   *cell;
+	int			nest_level;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (!OidIsValid(CzFdwOid()))
@@ -819,7 +824,17 @@ run_import(FunctionCallInfo fcinfo, const char *text, size_t length, bool dry_ru
 			CzNodeCheck(get_foreign_server_oid(worker->name, false));
 	}
 	import.where = NULL;
+
+	/* bounds of shards mean the same whoever imports the file */
+	nest_level = NewGUCNestLevel();
+	(void) set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	import_tables(&import);
+	AtEOXact_GUC(true, nest_level);
 	error_context_stack = callback.previous;
 }
 
