@@ -19,7 +19,8 @@ SELECT create_distributed_table('events', 'tenant');
 RESET client_min_messages;
 
 -- INSERT
-INSERT INTO events (tenant) VALUES (1), (2), (3) RETURNING id, tenant, kind, doubled;
+INSERT INTO events (tenant) VALUES (1), (2), (3)
+	RETURNING id, tenant, kind, doubled, tableoid::regclass, (SELECT tableoid::regclass::text || relname FROM pg_class c WHERE oid = events.tableoid);
 INSERT INTO events (tenant, kind) SELECT i, 'many' FROM generate_series(4, 500) i;
 INSERT INTO events (tenant, kind) SELECT tenant, 'again' FROM events WHERE tenant <= 3;
 SELECT count(*), count(DISTINCT id), sum(doubled) FROM events;
