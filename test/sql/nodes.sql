@@ -139,6 +139,33 @@ SELECT citus_add_node('127.0.0.1', :worker3_port) IS NOT NULL AS added;
 ROLLBACK;
 SELECT count(*) FROM pg_dist_node;
 DROP TABLE t;
+
+-- reference tables: a new worker gets a copy, one that was away gets it anew
+CREATE TABLE ref (a int PRIMARY KEY, b text);
+INSERT INTO ref VALUES (1, 'one'), (2, 'two');
+SELECT create_reference_table('ref');
+SELECT citus_add_node('127.0.0.1', :worker3_port) IS NOT NULL AS added;
+INSERT INTO ref VALUES (3, 'three');
+SELECT count(*), count(DISTINCT nodeport) FROM pg_dist_shard_placement;
+SELECT citus_disable_node('127.0.0.1', :worker3_port);
+UPDATE ref SET b = upper(b) WHERE a = 1;
+SELECT citus_activate_node('127.0.0.1', :worker3_port) IS NOT NULL AS activated;
+DELETE FROM ref WHERE a = 2;
+SELECT 'cz_shards.ref_' || shardid AS copy FROM pg_dist_shard WHERE logicalrelid = 'ref'::regclass \gset
+CREATE FOREIGN TABLE copy1 (a int, b text) SERVER node_1 OPTIONS (schema_name 'cz_shards', table_name 'ref_102008');
+SELECT srvname AS w3 FROM pg_foreign_server ORDER BY oid DESC LIMIT 1 \gset
+SELECT substring(:'copy' from 'ref_.*') AS copy_name \gset
+CREATE FOREIGN TABLE copy3 (a int, b text) SERVER :"w3" OPTIONS (schema_name 'cz_shards', table_name :'copy_name');
+ALTER FOREIGN TABLE copy1 OPTIONS (SET table_name :'copy_name');
+SELECT * FROM copy1 ORDER BY a;
+SELECT * FROM copy3 ORDER BY a;
+-- a foreign table keeps its server
+SELECT citus_remove_node('127.0.0.1', :worker3_port);
+DROP FOREIGN TABLE copy1, copy3;
+SELECT citus_remove_node('127.0.0.1', :worker3_port);
+INSERT INTO ref VALUES (4, 'four');
+SELECT count(*), count(DISTINCT nodeport) FROM pg_dist_shard_placement;
+DROP TABLE ref;
 SELECT citus_remove_node('127.0.0.1', :worker1_port);
 SELECT count(*) FROM pg_dist_node;
 
