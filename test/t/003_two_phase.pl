@@ -27,7 +27,9 @@ sub kill_coordinator
 	kill 'KILL', $pid, split ' ', `pgrep -P $pid`;
 	$cluster->coordinator->{_pid} = undef;
 	sleep 0.5;
-	unlink $file;
+	# as CzCluster::kill_worker
+	my $node = $cluster->coordinator;
+	unlink $file, glob($node->host . '/.s.PGSQL.' . $node->port . '*');
 	return;
 }
 
