@@ -110,6 +110,7 @@ note 'one connection: plain commit';
 {
 	$cluster->sql('CREATE TABLE one (k int, v text)');
 	$cluster->sql("SET cz.shard_replication_factor = 1; SELECT create_distributed_table('one', 'k', colocate_with => 'none')");
+	$cluster->sql('SELECT recover_prepared_transactions()');
 	is($cluster->sql("BEGIN; INSERT INTO one VALUES (1, 'a'); INSERT INTO one VALUES (1, 'b'); COMMIT; SELECT count(*) FROM cz.transaction_log"),
 		'0', 'is not in the decision log');
 }
