@@ -232,8 +232,8 @@ czAcquireSampleRows(Relation relation, int elevel, HeapTuple *rows, int targrows
 					double *totalrows, double *totaldeadrows)
 {
 	const CzTable *table = CzFdwTable(relation);
-	CzConn	   *conn = CzFdwReadConn(table->shards[0].server_oids[0],
-									 relation->rd_rel->relowner);
+	CzConn	   *conn = CzFdwReadConnOfShard(&table->shards[0],
+											relation->rd_rel->relowner);
 	CzReservoir reservoir = {0};
 	volatile double fraction = 1;
 
@@ -278,8 +278,8 @@ czAnalyzeForeignTable(Relation relation, AcquireSampleRowsFunc *func,
 					  BlockNumber *totalpages)
 {
 	const CzTable *table = CzFdwTable(relation);
-	CzConn	   *conn = CzFdwReadConn(table->shards[0].server_oids[0],
-									 relation->rd_rel->relowner);
+	CzConn	   *conn = CzFdwReadConnOfShard(&table->shards[0],
+											relation->rd_rel->relowner);
 
 	PG_TRY();
 	{

@@ -83,6 +83,9 @@ extern bool CzFdwTypeNeedsSearchPath(Oid type_oid);
 extern CzConn *CzFdwReadConn(Oid server_oid, Oid user_oid);
 extern void CzFdwReadConnRelease(CzConn *conn);
 
+/* The same for any placement of a shard that can be reached. */
+extern CzConn *CzFdwReadConnOfShard(const CzShard *shard, Oid user_oid);
+
 /* Kind of the remote relation, for what can be done with it. */
 typedef struct CzFdwRemoteKind
 {

@@ -108,6 +108,28 @@ CzFdwReadConn(Oid server_oid, Oid user_oid)
 	return conn ? conn : CzConnAcquire(CzEndpointGet(server_oid, user_oid));
 }
 
+CzConn *
+CzFdwReadConnOfShard(const CzShard *shard, Oid user_oid)
+{
+	int			i;
+
+	for (i = 0; i < shard->nplacements - 1; i++)
+	{
+		CzConn	   *conn;
+		char	   *message;
+
+		if (CzHealthIsSuspect(shard->server_oids[i]))
+			continue;
+		conn = CzTxnReadConn(shard->server_oids[i], user_oid);
+		if (conn == NULL)
+			conn = CzConnTryAcquire(CzEndpointGet(shard->server_oids[i], user_oid), &message);
+		if (conn != NULL)
+			return conn;
+		CzHealthMarkFailed(shard->server_oids[i]);
+	}
+	return CzFdwReadConn(shard->server_oids[i], user_oid);
+}
+
 void
 CzFdwReadConnRelease(CzConn *conn)
 {
