@@ -171,6 +171,9 @@ extern void CzHealthMarkFailed(Oid server_oid);
 extern void CzHealthMarkGood(Oid server_oid);
 extern bool CzHealthIsSuspect(Oid server_oid);
 
+/* A suspect worker: if it is time to, look for a moment whether it is back. */
+extern bool CzHealthRecheck(const CzEndpoint *endpoint);
+
 /* True if a new connection to the worker answers within timeout_ms. */
 extern bool CzConnProbe(const CzEndpoint *endpoint, int timeout_ms);
 

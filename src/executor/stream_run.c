@@ -123,10 +123,10 @@ choose_stable_placement(CzStream *stream, Fragment *fragment)
 			return server_oid;
 		if (j < navoided)
 			continue;
-		if (!CzHealthIsSuspect(server_oid))
+		endpoint = CzEndpointGet(server_oid, stream->user_oid);
+		if (!CzHealthIsSuspect(server_oid) || CzHealthRecheck(endpoint))
 		{
 			/* the transaction's connection will be this one */
-			endpoint = CzEndpointGet(server_oid, stream->user_oid);
 			conn = CzConnTryAcquire(endpoint, &error_message);
 			if (conn != NULL)
 			{
@@ -176,7 +176,8 @@ choose_placement(CzStream *stream, Fragment *fragment)
 			if (worker->server_oid == server_oid)
 				load = worker->is_failed ? 1 << 29 : worker->nassigned;
 		}
-		if (CzHealthIsSuspect(server_oid))
+		if (CzHealthIsSuspect(server_oid) && fragment->nplacements > 1 &&
+			!CzHealthRecheck(CzEndpointGet(server_oid, stream->user_oid)))
 			load += 1 << 28;
 		if (!OidIsValid(best) || load < best_load)
 		{

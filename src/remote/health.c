@@ -4,9 +4,12 @@
  *	  Which workers failed lately, shared by all backends; and the probe that
  *	  tells a busy worker from a dead one.
  *
- * A worker that failed is avoided for SUSPECT_MS where there is another
- * placement, so that the next statement does not wait for a timeout again.  It
- * is a hint only: a full table or a lost entry costs time, never an answer.
+ * A worker that failed is avoided where there is another placement, so that the
+ * next statement does not wait for a timeout again.  Now and then a statement
+ * that would use it looks, for a moment only, whether it is back: soon again
+ * where a look costs nothing (refused at once), rarely where it does (no
+ * answer).  All this is a hint: a full table or a lost entry costs time, never an
+ * answer.
  *
  * Source: own work.
  *
@@ -26,8 +29,15 @@
 #include "cz/compat.h"
 #include "remote_int.h"
 
-/* How long a failed worker is avoided, milliseconds. */
-#define SUSPECT_MS 30000
+/* How long a failed worker is avoided if no look finds it back, milliseconds. */
+#define SUSPECT_MS 600000
+/* Time between two looks, milliseconds: at first, and at most. */
+#define RECHECK_MIN_MS 200
+#define RECHECK_MAX_MS 10000
+/* What a look may cost the statement, milliseconds. */
+#define RECHECK_WAIT_MS 100
+/* A look that failed faster than this was free, milliseconds. */
+#define RECHECK_FREE_MS 10
 /* Workers that can be suspect at a time, in all databases. */
 #define HEALTH_SLOTS 128
 
@@ -36,6 +46,8 @@ typedef struct HealthSlot
 	Oid			database_oid;
 	Oid			server_oid;
 	TimestampTz suspect_until;	/* 0: free */
+	TimestampTz recheck_at;		/* when somebody may look whether it is back */
+	int			recheck_ms;		/* time between looks */
 } HealthSlot;
 
 typedef struct HealthTable
@@ -91,7 +103,8 @@ find_slot(Oid server_oid, bool create)
 void
 CzHealthMarkFailed(Oid server_oid)
 {
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SUSPECT_MS);
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz until = TimestampTzPlusMilliseconds(now, SUSPECT_MS);
 	HealthSlot *slot;
 
 	if (health == NULL)
@@ -103,6 +116,8 @@ CzHealthMarkFailed(Oid server_oid)
 	slot->database_oid = MyDatabaseId;
 	slot->server_oid = server_oid;
 	slot->suspect_until = until;
+	slot->recheck_ms = RECHECK_MIN_MS;
+	slot->recheck_at = TimestampTzPlusMilliseconds(now, RECHECK_MIN_MS);
 	SpinLockRelease(&health->mutex);
 }
 
@@ -137,6 +152,75 @@ CzHealthIsSuspect(Oid server_oid)
 		until = slot->suspect_until;
 	SpinLockRelease(&health->mutex);
 	return until != 0 && until > GetCurrentTimestamp();
+}
+
+/*
+ * CzHealthRecheck
+ *		See remote.h.
+ */
+bool
+CzHealthRecheck(const CzEndpoint *endpoint)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	HealthSlot *slot;
+	CzConn	   *conn;
+	int			events;
+	bool		is_due = false;
+
+	if (health == NULL || health->nused == 0)
+		return true;
+
+	SpinLockAcquire(&health->mutex);
+	slot = find_slot(endpoint->server_oid, false);
+	if (slot != NULL && slot->recheck_at <= now)
+	{
+		/* one backend looks, the others need not */
+		is_due = true;
+		slot->recheck_at = TimestampTzPlusMilliseconds(now, slot->recheck_ms);
+	}
+	SpinLockRelease(&health->mutex);
+	if (!is_due)
+		return slot == NULL;
+
+	conn = CzConnStart(endpoint);
+	CzConnSetConnectDeadline(conn, TimestampTzPlusMilliseconds(now, RECHECK_WAIT_MS));
+	while ((events = CzConnPollConnect(conn, endpoint)) > 0)
+	{
+		int			rc = WaitLatchOrSocket(MyLatch,
+										   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET |
+										   WL_TIMEOUT | events,
+										   PQsocket(conn->pg), RECHECK_WAIT_MS / 10,
+										   PG_WAIT_EXTENSION);
+
+		if (rc & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+		}
+	}
+	if (events == 0)
+	{
+		/* polling has marked it good */
+		CzConnRelease(conn);
+		return true;
+	}
+	CzConnDiscard(conn);
+
+	now = GetCurrentTimestamp();
+	SpinLockAcquire(&health->mutex);
+	slot = find_slot(endpoint->server_oid, false);
+	if (slot != NULL)
+	{
+		bool		was_free = now < TimestampTzPlusMilliseconds(slot->recheck_at,
+															 RECHECK_FREE_MS -
+															 slot->recheck_ms);
+
+		slot->recheck_ms = was_free ? RECHECK_MIN_MS :
+			Min(slot->recheck_ms * 2, RECHECK_MAX_MS);
+		slot->recheck_at = TimestampTzPlusMilliseconds(now, slot->recheck_ms);
+	}
+	SpinLockRelease(&health->mutex);
+	return false;
 }
 
 /*
