@@ -94,7 +94,7 @@ DECLARE c CURSOR FOR SELECT k, pad FROM t;
 FETCH 5 FROM c;
 SELECT pg_sleep(1.5);
 CREATE TEMP TABLE got (k int);
-DO $$ DECLARE r record; BEGIN LOOP FETCH c INTO r; EXIT WHEN NOT FOUND; INSERT INTO got VALUES (r.k); END LOOP; END $$;
+DO $$ DECLARE r record; c refcursor := 'c'; BEGIN LOOP FETCH c INTO r; EXIT WHEN NOT FOUND; INSERT INTO got VALUES (r.k); END LOOP; END $$;
 SELECT 'rows ' || count(*) || ' ' || count(DISTINCT k) FROM got;
 COMMIT;
 });
