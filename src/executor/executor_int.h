@@ -152,6 +152,7 @@ struct CzStream
 	SubTransactionId subid;		/* that began the stream */
 	MemoryContext context;		/* life of the stream */
 	MemoryContext run_context;	/* one run, reset by a rescan */
+	MemoryContext store_context;	/* reset for each row that goes to a store */
 	MemoryContext row_context;	/* one row */
 	MemoryContextCallback callback;
 	List	   *param_exprs;

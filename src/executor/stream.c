@@ -83,6 +83,8 @@ CzStreamBegin(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
 												ALLOCSET_DEFAULT_SIZES);
 	stream->row_context = AllocSetContextCreate(context, "cz_fdw stream row",
 												ALLOCSET_DEFAULT_SIZES);
+	stream->store_context = AllocSetContextCreate(context, "cz_fdw stream store",
+												ALLOCSET_DEFAULT_SIZES);
 	stream->callback.func = release_result;
 	stream->callback.arg = stream;
 	MemoryContextRegisterResetCallback(context, &stream->callback);
@@ -307,13 +309,14 @@ CzFragmentStoreRow(CzStream *stream, Fragment *fragment, const PGresult *res, in
 		fragment->store = tuplestore_begin_heap(false, false, Max(kb, MIN_STORE_KB));
 		MemoryContextSwitchTo(oldcontext);
 	}
-	oldcontext = MemoryContextSwitchTo(stream->row_context);
+	/* not row_context: the consumer may still hold the row that is in there */
+	oldcontext = MemoryContextSwitchTo(stream->store_context);
 	values = palloc(sizeof(Datum) * Max(natts, 1));
 	isnull = palloc(sizeof(bool) * Max(natts, 1));
 	CzWireDecode(stream, res, row, fragment->worker->endpoint->node_name, values, isnull);
 	tuplestore_putvalues(fragment->store, stream->tupdesc, values, isnull);
 	MemoryContextSwitchTo(oldcontext);
-	MemoryContextReset(stream->row_context);
+	MemoryContextReset(stream->store_context);
 }
 
 /* Hand out a row that was kept; false at the end of the store. */

@@ -737,6 +737,7 @@ replace_table(Query *query, Index rti, CzPlanState *state, const char *reason)
 	List	   *typmods = NIL;
 	List	   *collations = NIL;
 	bool		keep;
+	bool		has_dropped = false;
 	int			i;
 
 	memset(&special, 0, sizeof(special));
@@ -776,6 +777,7 @@ replace_table(Query *query, Index rti, CzPlanState *state, const char *reason)
 			types = lappend_oid(types, INT4OID);
 			typmods = lappend_int(typmods, -1);
 			collations = lappend_oid(collations, InvalidOid);
+			has_dropped = true;
 			continue;
 		}
 		names = lappend(names, makeString(pstrdup(NameStr(att->attname))));
@@ -797,7 +799,11 @@ replace_table(Query *query, Index rti, CzPlanState *state, const char *reason)
 	leaf->system_columns = special.columns;
 	leaf_rte = cz_make_leaf(state, leaf, names, types, typmods, collations);
 
-	keep = state->keep_leaves;
+	/*
+	 * A row with dropped columns must stay a value: folded into its parts, it
+	 * would have one NULL too many.
+	 */
+	keep = state->keep_leaves || (special.whole_row && has_dropped);
 	rte->eref->colnames = list_copy(names);
 	rte->relid = InvalidOid;
 	rte->relkind = 0;
