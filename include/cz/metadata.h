@@ -140,8 +140,11 @@ extern int	CzHashShardIndex(Oid key_type, Oid collation, Datum value, bool isnul
 extern List *CzNodeList(bool only_active);
 extern CzNode *CzNodeGet(Oid server_oid);	/* errors 42704; 42809: not a worker */
 
-/* Worker by host and port as the views show them, NULL if there is none. */
-extern CzNode *CzNodeFind(const char *host, int port);
+/*
+ * Worker by host and port as the views show them, and by database unless dbname
+ * is NULL; NULL if there is none.  Errors: 22023 if there are several.
+ */
+extern CzNode *CzNodeFind(const char *host, int port, const char *dbname);
 
 /*
  * CzEndpointGet

@@ -34,8 +34,9 @@
 
 /*
  * Columns of pg_database come and go between 14 and 18, so they are looked up
- * in the row's JSON form.  Start time and system identifier name an instance
- * (identifiers are copied with data directories), the database's OID the rest.
+ * in the row's JSON form.  The start time to the microsecond names an instance
+ * (its system identifier is copied with the data directory, and a managed
+ * service may not tell it), the database's OID the rest.
  * The seed is that of hash partitioning.
  */
 #define PROBE_SQL \
@@ -48,9 +49,7 @@
 	"coalesce(pg_catalog.jsonb_extract_path_text(pg_catalog.to_jsonb(d), 'datcollversion'), ''), " \
 	"pg_catalog.current_setting('max_prepared_transactions'), " \
 	"pg_catalog.pg_is_in_recovery()::pg_catalog.text, " \
-	"pg_catalog.format('%s/%s/%s', (SELECT s.system_identifier " \
-	"FROM pg_catalog.pg_control_system() s), " \
-	"pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()), d.oid), " \
+	"pg_catalog.format('%s/%s', pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()), d.oid), " \
 	"pg_catalog.format('%s %s %s %s', " \
 	"pg_catalog.hashint4extended(20240229, 8816678312871386365), " \
 	"pg_catalog.hashint8extended(-4611686018427387904, 8816678312871386365), " \

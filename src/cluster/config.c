@@ -220,7 +220,7 @@ import_listed_worker(Import *import, CzConfigWorker *worker)
 {
 	int			node_id;
 
-	if (CzNodeFind(worker->host, worker->port) != NULL)
+	if (CzNodeFind(worker->host, worker->port, get_database_name(MyDatabaseId)) != NULL)
 		return;
 	add_row(import, "create", psprintf("server at %s:%d", worker->host, worker->port),
 			psprintf("host %s, port '%d', dbname %s", quote_literal_cstr(worker->host),

@@ -85,7 +85,7 @@ CzNodeGetOwn(FunctionCallInfo fcinfo)
 	CzNode	   *node;
 
 	get_address(fcinfo, &host, &port);
-	node = CzNodeFind(host, port);
+	node = CzNodeFind(host, port, NULL);
 	if (node == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -159,7 +159,7 @@ CzNodeAdd(const char *host, int port, int *node_id)
 	/* two sessions that add the same node make one */
 	LockDatabaseObject(ForeignDataWrapperRelationId, CzFdwOid(), 0,
 					   ShareUpdateExclusiveLock);
-	node = CzNodeFind(host, port);
+	node = CzNodeFind(host, port, get_database_name(MyDatabaseId));
 	if (node != NULL)
 	{
 		*node_id = node->node_id;

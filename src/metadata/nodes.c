@@ -164,18 +164,27 @@ CzNodeGet(Oid server_oid)
  *		See metadata.h.
  */
 CzNode *
-CzNodeFind(const char *host, int port)
+CzNodeFind(const char *host, int port, const char *dbname)
 {
 	ListCell   *cell;
+	CzNode	   *found = NULL;
 
 	foreach(cell, CzNodeList(false))
 	{
 		CzNode	   *node = (CzNode *) lfirst(cell);
 
-		if (node->port == port && pg_strcasecmp(node->host, host) == 0)
-			return node;
+		if (node->port != port || pg_strcasecmp(node->host, host) != 0 ||
+			(dbname && node->dbname && strcmp(node->dbname, dbname) != 0))
+			continue;
+		if (found)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("node at \"%s:%d\" is ambiguous: both server \"%s\" and server \"%s\" are there",
+							host, port, found->name, node->name),
+					 errhint("Use ALTER SERVER or DROP SERVER.")));
+		found = node;
 	}
-	return NULL;
+	return found;
 }
 
 /*

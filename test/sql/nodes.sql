@@ -117,6 +117,11 @@ SELECT count(*), count(*) FILTER (WHERE a IN (7, 1001)) FROM t;
 SELECT citus_activate_node('127.0.0.1', :worker2_port) IS NOT NULL AS activated;
 SELECT citus_disable_node('127.0.0.1', 1);
 SELECT citus_activate_node('127.0.0.1', 1);
+-- two databases of one server are two workers, which host and port do not tell apart
+CREATE SERVER other FOREIGN DATA WRAPPER cz_fdw OPTIONS (host '127.0.0.1', port :'worker1_port', dbname 'postgres');
+SELECT citus_disable_node('127.0.0.1', :worker1_port);
+SELECT citus_add_node('127.0.0.1', :worker1_port) = :id AS same;
+DROP SERVER other;
 
 -- by hand it would come back with what it has missed; renaming is harmless
 ALTER SERVER w2 OPTIONS (ADD state 'disabled');
