@@ -28,6 +28,10 @@
 
 /* Sockets that one poll() watches; a transaction with more workers takes turns. */
 #define CZ_MAX_POLL 256
+/* Milliseconds that CZ_CALL_GRACE waits on after a cancel */
+#define CZ_GRACE_MS 1000
+/* Milliseconds that an abort gives all workers to stop what they do */
+#define CZ_ABORT_CANCEL_MS 3000
 
 /*
  * wait_quiet
@@ -231,28 +235,6 @@ advance_call(CzTxnCall *call, bool is_readable)
 	return WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0);
 }
 
-/* Pass a cancel on, once. */
-static void
-forward_cancel(CzTxnCall *calls, int ncalls)
-{
-	int			i;
-
-	for (i = 0; i < ncalls; i++)
-	{
-		PGcancel   *cancel;
-		char		errbuf[256];
-
-		if (calls[i].is_done)
-			continue;
-		cancel = PQgetCancel(calls[i].conn->pg);
-		if (cancel)
-		{
-			PQcancel(cancel, errbuf, sizeof(errbuf));
-			PQfreeCancel(cancel);
-		}
-	}
-}
-
 /*
  * run_calls
  *		The loop of CzTxnRunCalls.
@@ -262,7 +244,7 @@ run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
 		  int timeout_ms)
 {
 	TimestampTz start = GetCurrentTimestamp();
-	bool		is_cancel_sent = false;
+	TimestampTz give_up = 0;	/* CZ_CALL_GRACE: when a cancel wins */
 	int			i;
 
 	for (i = 0; i < ncalls; i++)
@@ -337,15 +319,22 @@ run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
 			}
 		}
 
-		if (mode == CZ_CALL_FORWARD_CANCEL)
+		if (mode == CZ_CALL_GRACE)
 		{
 			/* Slices, because poll() does not see the latch. */
 			CzWaitSockets(slots, ncalls, Min(wait_ms, 100), false);
-			if (InterruptPending && (QueryCancelPending || ProcDiePending) &&
-				!is_cancel_sent)
+			if (!InterruptPending || !(QueryCancelPending || ProcDiePending))
+				continue;
+			now = GetCurrentTimestamp();
+			if (give_up == 0)
+				give_up = TimestampTzPlusMilliseconds(now, CZ_GRACE_MS);
+			for (i = 0; i < ncalls && now >= give_up; i++)
 			{
-				forward_cancel(calls, ncalls);
-				is_cancel_sent = true;
+				if (!calls[i].is_done)
+				{
+					calls[i].is_timeout = true;
+					call_broke(&calls[i]);
+				}
 			}
 		}
 		else
@@ -410,22 +399,22 @@ CzTxnCallIsOk(const CzTxnCall *call)
 		 PQresultStatus(call->result) == PGRES_TUPLES_OK);
 }
 
-/* Throw away what a COPY OUT still sends; false: wait for the socket. */
-static bool
-discard_copy_out(PGconn *pg)
+/*
+ * CzTxnCancelMany
+ *		Stop what runs on several connections, all at once; those that could not
+ *		be stopped are broken.  Callable in abort callbacks.
+ */
+void
+CzTxnCancelMany(CzConn **conns, int nconns)
 {
-	char	   *buffer;
-	int			len;
-
-	while ((len = PQgetCopyData(pg, &buffer, true)) > 0)
-		PQfreemem(buffer);
-	return len != 0;
+	if (nconns > 0)
+		CzConnCancelMany(conns, nconns, Min(cz_worker_timeout_ms, CZ_ABORT_CANCEL_MS));
 }
 
 /*
  * CzTxnQuietIdle
- *		Bring a connection to where no command is in progress, whatever it does:
- *		a query, COPY in either direction.  Callable in abort callbacks.
+ *		Bring a connection to where no command is in progress.  Callable in abort
+ *		callbacks.
  *
  * may_cancel: false for PREPARE TRANSACTION, whose answer is wanted.
  * Returns: false if it did not work by the deadline; then it must be closed.
@@ -435,7 +424,6 @@ CzTxnQuietIdle(CzConn *conn, bool may_cancel, TimestampTz deadline)
 {
 	PGconn	   *pg = conn->pg;
 	CzWaitSlot	slot;
-	bool		is_copy_out = false;
 
 	conn->busy_owner = NULL;
 	conn->busy_drain = NULL;
@@ -444,58 +432,24 @@ CzTxnQuietIdle(CzConn *conn, bool may_cancel, TimestampTz deadline)
 		return false;
 	if (PQtransactionStatus(pg) != PQTRANS_ACTIVE)
 		return true;
-	if (PQpipelineStatus(pg) != PQ_PIPELINE_OFF)
-		return CzConnCancel(conn, (int) TimestampDifferenceMilliseconds(
-															   GetCurrentTimestamp(),
-															   deadline));
-
-	/*
-	 * A server that reads COPY data does not see a cancel; it must be told in
-	 * the stream.  Elsewhere PQputCopyEnd refuses without harm.
-	 */
-	if (may_cancel && PQputCopyEnd(pg, "the transaction was aborted") < 0)
-	{
-		PGcancel   *cancel = PQgetCancel(pg);
-		char		errbuf[256];
-
-		if (cancel)
-		{
-			PQcancel(cancel, errbuf, sizeof(errbuf));
-			PQfreeCancel(cancel);
-		}
-	}
+	if (may_cancel)
+		return CzConnCancel(conn, Min(cz_worker_timeout_ms, CZ_ABORT_CANCEL_MS));
 
 	for (;;)
 	{
 		int			flush = PQflush(pg);
-		bool		must_wait = false;
 		long		wait_ms;
 
 		if (flush < 0)
 			return false;
-		if (is_copy_out)
-			must_wait = !discard_copy_out(pg);
-		while (!must_wait && !PQisBusy(pg))
+		while (!PQisBusy(pg))
 		{
 			PGresult   *res = PQgetResult(pg);
-			ExecStatusType status;
 
 			if (res == NULL)
 				return PQstatus(pg) == CONNECTION_OK &&
 					PQtransactionStatus(pg) != PQTRANS_ACTIVE;
-			status = PQresultStatus(res);
 			PQclear(res);
-			is_copy_out = false;
-			if (status == PGRES_COPY_IN)
-			{
-				PQputCopyEnd(pg, "the transaction was aborted");
-				flush = PQflush(pg);
-			}
-			else if (status == PGRES_COPY_OUT)
-			{
-				is_copy_out = true;
-				must_wait = !discard_copy_out(pg);
-			}
 			if (PQstatus(pg) != CONNECTION_OK)
 				return false;
 		}

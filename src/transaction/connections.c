@@ -655,12 +655,25 @@ sub_abort(int level)
 	ListCell   *lc;
 	int			nentries = list_length(cz_txn_entries);
 	CzTxnCall  *calls;
+	CzConn	  **busy;
 	int			ncalls = 0;
+	int			nbusy = 0;
 	int			i;
 
 	if (nentries == 0)
 		return;
 	calls = palloc0(sizeof(CzTxnCall) * nentries);
+	busy = palloc(sizeof(CzConn *) * nentries);
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		if (entry->nsavepoints > 0 && !entry->is_failed && !entry->conn->is_broken &&
+			entry->savepoints[entry->nsavepoints - 1].level >= level &&
+			PQtransactionStatus(entry->conn->pg) == PQTRANS_ACTIVE)
+			busy[nbusy++] = entry->conn;
+	}
+	CzTxnCancelMany(busy, nbusy);
 	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), cz_worker_timeout_ms);
 
 	foreach(lc, cz_txn_entries)

@@ -287,6 +287,7 @@ resolve(CzConn *conn, const char *gid, const char *base, int elevel)
 	char	   *gid_prefix;
 	char	   *end;
 	uint64		fxid;
+	uint32		nonce;
 	PGresult   *res;
 	bool		is_ok;
 	bool		is_commit;
@@ -295,6 +296,14 @@ resolve(CzConn *conn, const char *gid, const char *base, int elevel)
 	if (end == p || *end != '_' || last == NULL || last <= end)
 		return 0;				/* not a name that we make */
 	if (is_running(fxid))
+		return 0;
+
+	/*
+	 * Committed already, but its backend is about to send COMMIT PREPARED
+	 * itself: no need to get into its way.
+	 */
+	nonce = (uint32) strtoul(end + 1, NULL, 16);
+	if (!CzTxnLocalLockIsFree(CZ_GID_LOCK(nonce)))
 		return 0;
 	gid_prefix = pnstrdup(gid, last - gid);
 	is_commit = is_in_log(gid_prefix);

@@ -55,6 +55,20 @@ CzTxnLocalLock(int64 key, CzShardLock mode)
 					   false, false);
 }
 
+/* Does nobody hold the lock?  Not even this transaction's own lock counts. */
+bool
+CzTxnLocalLockIsFree(int64 key)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key,
+						 CZ_LOCKTAG_KIND);
+	if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	LockRelease(&tag, ShareLock, false);
+	return true;
+}
+
 static bool
 is_held(int64 shard_id, CzShardLock mode)
 {

@@ -70,7 +70,8 @@ typedef struct CzTxnCall
 typedef enum CzCallMode
 {
 	CZ_CALL_INTERRUPTIBLE,		/* CHECK_FOR_INTERRUPTS may throw */
-	CZ_CALL_FORWARD_CANCEL,		/* a cancel is sent on, then waited for */
+	CZ_CALL_GRACE,				/* never throws; a cancel ends it after a second:
+								 * the answer was wanted, but it may never come */
 	CZ_CALL_QUIET				/* never throws; for commit and abort callbacks */
 } CzCallMode;
 
@@ -83,6 +84,7 @@ extern CzTxnEntry *CzTxnEntryOf(CzConn *conn);
 
 /* calls.c */
 extern void CzTxnRunCalls(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms);
+extern void CzTxnCancelMany(CzConn **conns, int nconns);
 extern bool CzTxnQuietIdle(CzConn *conn, bool may_cancel, TimestampTz deadline);
 extern bool CzTxnCallIsOk(const CzTxnCall *call);
 
@@ -90,6 +92,11 @@ extern bool CzTxnCallIsOk(const CzTxnCall *call);
 extern void CzTxnShardLockSubEnd(int level, bool is_commit);
 extern void CzTxnShardLockForget(void);
 extern void CzTxnLocalLock(int64 key, CzShardLock mode);
+extern bool CzTxnLocalLockIsFree(int64 key);
+
+/* Local lock that a transaction holds until it has sent all its COMMIT PREPARED,
+ * by the nonce of its gid (keys of shards are positive, -1 is recovery's) */
+#define CZ_GID_LOCK(nonce) (-2 - (int64) (nonce))
 
 /* twophase.c */
 extern void CzTxnXactCallback(int event);

@@ -141,7 +141,7 @@ commit_one(CzTxnEntry *entry)
 	call.conn = entry->conn;
 	call.sql = "COMMIT";
 	call.is_logged = true;
-	CzTxnRunCalls(&call, 1, CZ_CALL_FORWARD_CANCEL, -1);
+	CzTxnRunCalls(&call, 1, CZ_CALL_GRACE, -1);
 	entry->is_finished = true;
 	if (call.result == NULL)
 	{
@@ -149,6 +149,9 @@ commit_one(CzTxnEntry *entry)
 		entry->is_failed = true;
 		ereport(ERROR,
 				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+				 call.is_timeout && QueryCancelPending ?
+				 errmsg("canceled while waiting for node \"%s\" to commit",
+						entry->conn->node_name) :
 				 errmsg("connection to node \"%s\" was lost during COMMIT",
 						entry->conn->node_name),
 				 errdetail("It is not known whether the transaction was committed."),
@@ -215,6 +218,7 @@ prepare_all(List *written)
 	 */
 	if (!pg_strong_random(&nonce, sizeof(nonce)))
 		nonce = (uint32) GetCurrentTimestamp();
+	CzTxnLocalLock(CZ_GID_LOCK(nonce), CZ_LOCK_EXCLUSIVE);
 	base = CzTxnGidPrefix();
 	prefix = psprintf("%s" UINT64_FORMAT "_%08x", base,
 					  U64FromFullTransactionId(GetTopFullTransactionId()), nonce);
@@ -421,7 +425,9 @@ static void
 abort_all(void)
 {
 	CzTxnCall  *calls;
+	CzConn	  **busy;
 	TimestampTz deadline;
+	int			nbusy = 0;
 	int			ncalls = 0;
 	int			i;
 	ListCell   *lc;
@@ -429,6 +435,17 @@ abort_all(void)
 	if (cz_txn_entries == NIL)
 		return;
 	calls = palloc0(sizeof(CzTxnCall) * list_length(cz_txn_entries));
+	busy = palloc(sizeof(CzConn *) * list_length(cz_txn_entries));
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		if (entry->conn != NULL && !entry->is_failed && !entry->prepare_sent &&
+			!entry->conn->is_broken && !in_error_recursion_trouble() &&
+			PQtransactionStatus(entry->conn->pg) == PQTRANS_ACTIVE)
+			busy[nbusy++] = entry->conn;
+	}
+	CzTxnCancelMany(busy, nbusy);
 	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), cz_worker_timeout_ms);
 
 	foreach(lc, cz_txn_entries)
