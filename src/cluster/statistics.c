@@ -86,8 +86,8 @@ citus_update_table_statistics(PG_FUNCTION_ARGS)
 	{
 		const char *key = quote_identifier(table->column_names[table->key_attno - 1]);
 
-		bounds = psprintf("(SELECT %s::pg_catalog.text FROM %%1$s WHERE %s IS NOT NULL ORDER BY %s LIMIT 1),"
-						  " (SELECT %s::pg_catalog.text FROM %%1$s WHERE %s IS NOT NULL ORDER BY %s DESC LIMIT 1)",
+		bounds = psprintf("(SELECT s.%s::pg_catalog.text FROM %%1$s s WHERE s.%s IS NOT NULL ORDER BY s.%s LIMIT 1),"
+						  " (SELECT s.%s::pg_catalog.text FROM %%1$s s WHERE s.%s IS NOT NULL ORDER BY s.%s DESC LIMIT 1)",
 						  key, key, key, key, key, key);
 	}
 

@@ -90,11 +90,22 @@ command_name(AlterTableType type)
 			return "SET LOGGED or UNLOGGED";
 		case AT_ReplicaIdentity:
 			return "REPLICA IDENTITY";
+		case AT_SetStatistics:
+			return "ALTER COLUMN SET STATISTICS";
+		case AT_SetStorage:
+		case AT_SetCompression:
+			return "ALTER COLUMN SET STORAGE or COMPRESSION";
+		case AT_SetOptions:
+		case AT_ResetOptions:
+			return "ALTER COLUMN SET or RESET";
+		case AT_ValidateConstraint:
+		case AT_AlterConstraint:
+			return "VALIDATE or ALTER CONSTRAINT";
 		case AT_SetRelOptions:
 		case AT_ResetRelOptions:
 			return "SET or RESET of storage parameters";
 		default:
-			return "this form of ALTER TABLE";
+			return "SET, RESET or other change";
 	}
 }
 

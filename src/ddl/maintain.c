@@ -20,6 +20,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "access/relation.h"
 #include "utils/rel.h"
 
@@ -121,6 +122,7 @@ CzVacuum(const CzUtility *utility, VacuumStmt *stmt)
 	List	   *analyze = NIL;
 	bool		is_ours = false;
 	bool		with_analyze = !stmt->is_vacuumcmd;
+	MemoryContext caller = CurrentMemoryContext;
 	ListCell   *lc;
 
 	foreach(lc, stmt->options)
@@ -189,8 +191,12 @@ CzVacuum(const CzUtility *utility, VacuumStmt *stmt)
 	}
 	if (others != NIL)
 	{
-		VacuumStmt *copy = copyObject(stmt);
+		VacuumStmt *copy;
 
+		/* the first one has begun a new transaction and its memory context, which
+		 * this one will end */
+		MemoryContextSwitchTo(caller);
+		copy = copyObject(stmt);
 		copy->rels = others;
 		CzUtilityRun(utility, (Node *) copy);
 	}

@@ -1,0 +1,187 @@
+-- DDL on distributed tables reaches all placements, concerns the coordinator alone,
+-- or is refused with its reason; never is it applied silently only here.
+\set dbname cz_ddl
+\i sql/include/worker_database.inc
+\i sql/include/workers.inc
+SET cz.shard_count = 4;
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+DROP ROLE IF EXISTS cz_ddl_owner;
+CREATE ROLE cz_ddl_owner;
+GRANT ALL ON SCHEMA public TO cz_ddl_owner;
+RESET client_min_messages;
+CREATE TYPE mood AS ENUM ('sad', 'happy');
+CREATE TABLE t (id int, k int, v text DEFAULT 'x', n int CHECK (n >= 0), PRIMARY KEY (k, id));
+CREATE INDEX t_v ON t (v);
+SELECT create_distributed_table('t', 'k');
+INSERT INTO t (id, k, n) SELECT i, i % 10, i FROM generate_series(1, 100) i;
+
+-- ADD COLUMN: constant, stable, none, generated, domain of a new type, NOT NULL, CHECK
+ALTER TABLE t ADD COLUMN a int DEFAULT 5, ADD COLUMN b timestamptz NOT NULL DEFAULT now(), ADD COLUMN c mood DEFAULT 'happy';
+ALTER TABLE t ADD COLUMN IF NOT EXISTS a int;
+ALTER TABLE t ADD COLUMN g int GENERATED ALWAYS AS (n * 2) STORED, ADD d int CONSTRAINT d_positive CHECK (d > 0);
+SELECT a, c, count(*), count(DISTINCT b), sum(g) FROM t GROUP BY a, c;
+INSERT INTO t (id, k, n, d) VALUES (1000, 1, 1, 1) RETURNING id, k, v, n, a, c, g, d;
+INSERT INTO t (id, k, n, d, b) VALUES (1001, 1, 1, -1, '2024-01-01');
+ALTER TABLE t ADD COLUMN r double precision DEFAULT random();
+ALTER TABLE t ADD COLUMN r int NOT NULL;
+ALTER TABLE t ADD COLUMN s serial;
+ALTER TABLE t ADD COLUMN u int UNIQUE;
+CREATE TABLE empty (k int); SELECT create_distributed_table('empty', 'k');
+ALTER TABLE empty ADD COLUMN r double precision DEFAULT random(), ADD COLUMN s serial, ADD COLUMN z int NOT NULL;
+INSERT INTO empty (k, z) VALUES (1, 1), (2, 2);
+SELECT k, s, z, r IS NOT NULL AS r FROM empty ORDER BY k;
+
+-- defaults and identity are the coordinator's
+ALTER TABLE t ALTER COLUMN v SET DEFAULT 'y', ALTER COLUMN a DROP DEFAULT;
+INSERT INTO t (id, k) VALUES (1002, 1) RETURNING v, a;
+
+-- DROP COLUMN
+ALTER TABLE t DROP COLUMN g, DROP COLUMN IF EXISTS nothing;
+ALTER TABLE t DROP COLUMN k;
+CREATE VIEW uses_d AS SELECT d FROM t;
+ALTER TABLE t DROP COLUMN d;
+ALTER TABLE t DROP COLUMN d CASCADE;
+DROP TYPE mood CASCADE;
+SELECT id, k, v, n, a FROM t WHERE id >= 1000 ORDER BY id;
+\d t
+
+-- indexes
+CREATE INDEX t_n ON t (n DESC) WHERE n > 10;
+CREATE INDEX IF NOT EXISTS t_n ON t (n);
+CREATE INDEX ON t (lower(v), (n + 1));
+CREATE UNIQUE INDEX t_u ON t (n, k, id);
+CREATE UNIQUE INDEX t_bad ON t (n);
+CREATE UNIQUE INDEX t_dup ON t (k, v) WHERE k = 7;
+CREATE INDEX CONCURRENTLY t_c ON t (n);
+INSERT INTO t (id, k, n) VALUES (2000, 1, 1);
+DROP INDEX CONCURRENTLY t_n;
+DROP INDEX t_n, t_u;
+DROP INDEX t_pkey;
+INSERT INTO t (id, k, n) VALUES (2000, 1, 1);
+\d t
+
+-- the same on all placements
+\c cz_ddl postgres 127.0.0.1 :worker1_port
+CREATE VIEW what AS
+  SELECT 'column ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END || CASE WHEN a.atthasdef THEN ' default' ELSE '' END AS def
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relname ~ '^t_\d+$' AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+  UNION ALL SELECT 'constraint ' || regexp_replace(pg_get_constraintdef(o.oid), ' = \d+\)\)$', ' = N))') FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid WHERE c.relname ~ '^t_\d+$'
+  UNION ALL SELECT regexp_replace(pg_get_indexdef(i.indexrelid), '_\d{6}', '_N', 'g') FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.relname ~ '^t_\d+$';
+SELECT def, count(*) = (SELECT count(*) FROM pg_class WHERE relname ~ '^t_\d+$' AND relkind = 'r') AS on_all FROM what GROUP BY def ORDER BY def;
+DROP VIEW what;
+\c cz_ddl postgres 127.0.0.1 :coordinator_port
+\set SHOW_CONTEXT never
+SET cz.shard_count = 4;
+
+-- the coordinator's business
+ALTER TABLE t ENABLE ROW LEVEL SECURITY;
+CREATE POLICY few ON t USING (n < 5);
+GRANT SELECT, INSERT ON t TO cz_ddl_owner;
+SET ROLE cz_ddl_owner;
+SELECT count(*) FROM t;
+RESET ROLE;
+COMMENT ON COLUMN t.n IS 'number';
+CREATE TRIGGER keep BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+ALTER TABLE t DISABLE TRIGGER keep;
+ALTER TABLE t ENABLE TRIGGER USER;
+DROP TRIGGER keep ON t;
+CREATE STATISTICS t_st ON n, v FROM t;
+CREATE TABLE t_like (LIKE t INCLUDING ALL);
+CREATE TABLE t_copy AS SELECT * FROM t;
+SELECT count(*) FROM t_copy;
+BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE; ROLLBACK;
+
+-- COPY TO, VACUUM, ANALYZE
+BEGIN; DELETE FROM t WHERE k <> 7 OR n IS NULL;
+COPY t (v, n, a) TO STDOUT WITH (FORMAT csv, HEADER, FORCE_QUOTE (v));
+ROLLBACK;
+ANALYZE t;
+SELECT reltuples FROM pg_class WHERE oid = 't'::regclass;
+VACUUM t;
+VACUUM (ANALYZE) t, t_copy;
+BEGIN; VACUUM t; ROLLBACK;
+
+-- TRUNCATE
+BEGIN; TRUNCATE t; SELECT count(*) FROM t; ROLLBACK;
+SELECT count(*) FROM t;
+TRUNCATE t;
+SELECT count(*) FROM t;
+
+-- refusals
+CREATE TABLE plain (k int);
+SELECT relname AS shard FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relname LIKE 't\_%' ORDER BY relname LIMIT 1 \gset
+ALTER TABLE t RENAME TO t2;
+ALTER TABLE t RENAME COLUMN n TO m;
+ALTER TABLE t RENAME CONSTRAINT t_pkey TO p;
+ALTER INDEX t_v RENAME TO t_w;
+ALTER TABLE t ALTER COLUMN n TYPE bigint;
+ALTER TABLE t ALTER COLUMN n SET NOT NULL;
+ALTER TABLE t ALTER COLUMN n SET STATISTICS 10;
+ALTER TABLE t ADD CHECK (n < 100);
+ALTER TABLE t ADD UNIQUE (k, n);
+ALTER TABLE t DROP CONSTRAINT t_pkey;
+ALTER TABLE t OWNER TO cz_ddl_owner;
+ALTER TABLE t SET SCHEMA cz;
+ALTER TABLE t SET (fillfactor = 50);
+ALTER TABLE t SET UNLOGGED;
+ALTER TABLE t SET TABLESPACE pg_default;
+ALTER TABLE t REPLICA IDENTITY FULL;
+ALTER TABLE t ATTACH PARTITION plain FOR VALUES WITH (MODULUS 4, REMAINDER 0);
+ALTER TABLE t DETACH PARTITION cz_shards.:shard;
+CREATE TABLE part PARTITION OF t FOR VALUES WITH (MODULUS 4, REMAINDER 0);
+ALTER TABLE plain ADD FOREIGN KEY (k) REFERENCES t;
+CREATE TABLE refers (k int REFERENCES t);
+ALTER TABLE t ADD FOREIGN KEY (n) REFERENCES t;
+REINDEX TABLE t;
+REINDEX INDEX t_v;
+CLUSTER t USING t_v;
+CREATE CONSTRAINT TRIGGER c AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+REASSIGN OWNED BY postgres TO cz_ddl_owner;
+CREATE TYPE state AS ENUM ('on', 'off'); CREATE DOMAIN small AS int;
+CREATE TABLE typed (k int, s state, sm small); SELECT create_distributed_table('typed', 'k');
+ALTER TYPE state ADD VALUE 'unknown';
+ALTER DOMAIN small ADD CHECK (VALUE < 10);
+-- shards by name
+DROP FOREIGN TABLE cz_shards.:shard;
+ALTER FOREIGN TABLE cz_shards.:shard ADD COLUMN x int;
+ALTER TABLE cz_shards.:shard RENAME TO y;
+CREATE TRIGGER x BEFORE INSERT ON cz_shards.:shard FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+GRANT SELECT ON cz_shards.:shard TO cz_ddl_owner;
+GRANT SELECT ON ALL TABLES IN SCHEMA cz_shards TO cz_ddl_owner;
+INSERT INTO cz_shards.:shard (id, k) VALUES (1, 1);
+-- those who do not own it
+SET ROLE cz_ddl_owner;
+ALTER TABLE t ADD COLUMN mine int;
+CREATE INDEX ON t (n);
+DROP TABLE t;
+TRUNCATE t;
+ANALYZE t;
+RESET ROLE;
+
+-- a server's new name is in the shards' options
+SELECT s.srvname AS old_name FROM pg_foreign_server s ORDER BY 1 LIMIT 1 \gset
+ALTER SERVER :old_name RENAME TO "Worker, first";
+SELECT count(*) > 0 AS named FROM pg_foreign_table WHERE ftoptions::text LIKE '%Worker, first%';
+INSERT INTO t (id, k) SELECT i, i FROM generate_series(1, 20) i;
+SELECT count(*) FROM t;
+ALTER SERVER "Worker, first" RENAME TO :old_name;
+
+-- drops of every kind reach the workers
+BEGIN; DROP TABLE t; ROLLBACK;
+SELECT count(*) FROM t;
+DO $$ BEGIN DROP TABLE t; RAISE EXCEPTION 'no'; EXCEPTION WHEN raise_exception THEN NULL; END $$;
+SELECT count(*) FROM t;
+SET client_min_messages = warning;
+CREATE SCHEMA gone; CREATE TABLE gone.a (k int); SELECT create_distributed_table('gone.a', 'k');
+DROP SCHEMA gone CASCADE;
+SET ROLE cz_ddl_owner; CREATE TABLE owned (k int PRIMARY KEY); SELECT create_distributed_table('owned', 'k'); INSERT INTO owned VALUES (1); RESET ROLE;
+DROP OWNED BY cz_ddl_owner;
+DROP TABLE t, t_like, empty, typed;
+SELECT count(*) FROM cz.tables;
+SELECT count(*) FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace;
+CREATE TABLE last (k int PRIMARY KEY); SELECT create_distributed_table('last', 'k');
+DROP EXTENSION cz_fdw CASCADE;
+DROP ROLE cz_ddl_owner;
+\c cz_ddl postgres 127.0.0.1 :worker1_port
+SELECT count(*) AS left_on_worker FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relkind = 'r';
