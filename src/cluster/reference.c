@@ -191,6 +191,9 @@ CzReferenceCopyToNode(Oid server_oid)
 			shard = table->shards[0];
 			shard.nplacements = 1;
 			shard.server_oids = &server_oid;
+			/* one that the worker kept when it left the cluster is out of date */
+			CzTxnExec(server_oid, rel->rd_rel->relowner,
+					  psprintf("DROP TABLE IF EXISTS %s", shard.remote_qualified));
 			make_copy(rel, &shard);
 		}
 		relation_close(rel, NoLock);
