@@ -800,6 +800,14 @@ process_conn(CzStream *stream, StreamConn *sc)
 					conn_lost(stream, sc, CzRedact(reason, PQpass(pg)));
 					return PROCESS_LOST;
 				}
+
+				/* a statement prepared before the table changed: not again */
+				if (head->fragment != NULL &&
+					CzConnPrepared(sc->conn, head->fragment->sql) != NULL &&
+					PQresultErrorField(res, PG_DIAG_SQLSTATE) != NULL &&
+					(strcmp(PQresultErrorField(res, PG_DIAG_SQLSTATE), "0A000") == 0 ||
+					 strcmp(PQresultErrorField(res, PG_DIAG_SQLSTATE), "26000") == 0))
+					sc->conn->is_broken = true;
 				CzReportRemoteError(ERROR, res, pg, sc->worker->endpoint->node_name,
 									head->fragment ? head->fragment->sql : NULL, true);
 				break;

@@ -19,8 +19,10 @@
 
 #include "executor_int.h"
 
-/* Texts of router statements that a backend remembers having sent. */
-#define SEEN_TEXTS 512
+/* Texts that a backend remembers having sent. */
+#define SEEN_TEXTS 4096
+/* Fragments of one statement on one worker that are still worth preparing. */
+#define MAX_PREPARED_FRAGMENTS 32
 
 /* The oldest expectation, or NULL. */
 Expect *
@@ -66,18 +68,19 @@ send_plain(StreamConn *sc, const char *sql, ExpectKind kind)
 /*
  * Is a text worth a prepared statement?  One with parameters will come again; of
  * the others, those that have been seen before (texts with literals mostly have
- * not, and would push useful statements out of the cache).
+ * not, and would push useful statements out of the cache).  Not the fragments of
+ * a statement that has so many of them that they would push out each other.
  */
 static bool
-is_worth_preparing(const CzFragmentPlan *plan, const char *sql)
+is_worth_preparing(const CzStream *stream, const StreamWorker *worker, const char *sql)
 {
 	static uint64 seen[SEEN_TEXTS];
 	uint64		hash;
 
-	if (plan->nparams > 0)
-		return true;
-	if (plan->strategy != CZ_STRATEGY_ROUTER)
+	if (worker->nassigned > MAX_PREPARED_FRAGMENTS)
 		return false;
+	if (stream->plan->nparams > 0)
+		return true;
 	hash = hash_bytes_extended((const unsigned char *) sql, strlen(sql), 0);
 	if (seen[hash % SEEN_TEXTS] == hash)
 		return true;
@@ -137,7 +140,7 @@ CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 	}
 
 	/* 2. the command: what may come again soon is prepared */
-	is_prepared = is_worth_preparing(plan, fragment->sql);
+	is_prepared = is_worth_preparing(stream, sc->worker, fragment->sql);
 	CzConnLogCommand(sc->conn, fragment->sql);
 	if (is_prepared)
 	{
