@@ -177,8 +177,8 @@ refresh_shard(Oid shard_relid, Oid server_oid)
 
 /*
  * citus_activate_node
- *		Copy what the worker should have to it, then take it into use; nothing
- *		if it is in use.  Writers of the tables wait.
+ *		Copy what the worker should have to it, then take it into use; checks it
+ *		only if it is in use.  Writers of the tables wait.
  */
 Datum
 citus_activate_node(PG_FUNCTION_ARGS)
@@ -189,7 +189,11 @@ citus_activate_node(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	if (node->is_active)
+	{
+		/* one made by CREATE SERVER gets its reference tables here at the latest */
+		CzNodeCheck(node->server_oid);
 		PG_RETURN_INT32(node->node_id);
+	}
 
 	shards = CzShardsOnServer(node->server_oid);
 	foreach(cell, shards)

@@ -164,6 +164,12 @@ CREATE FOREIGN TABLE copy3 (a int, b text) SERVER :"w3" OPTIONS (schema_name 'cz
 ALTER FOREIGN TABLE copy1 OPTIONS (SET table_name :'copy_name');
 SELECT * FROM copy1 ORDER BY a;
 SELECT * FROM copy3 ORDER BY a;
+-- one made by hand gets it when it is activated
+CREATE SERVER w2 FOREIGN DATA WRAPPER cz_fdw OPTIONS (host '127.0.0.1', port :'worker2_port', dbname 'cz_nodes');
+SELECT count(*) FROM pg_dist_shard_placement;
+SELECT citus_activate_node('127.0.0.1', :worker2_port) IS NOT NULL AS activated;
+SELECT count(*) FROM pg_dist_shard_placement;
+DROP SERVER w2;
 -- a foreign table keeps its server
 SELECT citus_remove_node('127.0.0.1', :worker3_port);
 DROP FOREIGN TABLE copy1, copy3;
