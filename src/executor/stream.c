@@ -93,6 +93,10 @@ CzStreamBegin(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
 		(estate->es_plannedstmt->commandType != CMD_SELECT ||
 		 estate->es_plannedstmt->hasModifyingCTE);
 
+	/* it will be scanned again, and the workers would say the same again */
+	stream->must_keep = plan->nparams == 0 && plan->command == CMD_SELECT &&
+		!bms_is_empty(parent->plan->extParam);
+
 	check_functions(plan, stream->user_oid);
 	stream->group = CzGroupJoin(estate);
 
@@ -487,6 +491,10 @@ reset_run(CzStream *stream)
 void
 CzStreamRescan(CzStream *stream, bool params_changed)
 {
+	/* parameters of the node's own filter do not reach the workers */
+	if (stream->plan->nparams == 0)
+		params_changed = false;
+
 	if (!params_changed && stream->must_keep &&
 		(stream->kept != NULL || stream->is_kept_complete))
 	{
