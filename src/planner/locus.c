@@ -51,18 +51,8 @@ typedef struct LocusContext
 	List	   *queries;		/* enclosing Queries, innermost first */
 } LocusContext;
 
-/* What a part of a join tree is: its locus with the keys as Vars of this level. */
-typedef struct JoinLocus
-{
-	CzLocus		locus;
-	List	   *keys;			/* Vars */
-	List	   *lateral_keys;	/* Vars of siblings that equal the key: a lateral
-								 * sub-query whose rows are complete on a shard
-								 * only for a sibling's row with that key */
-} JoinLocus;
-
 static CzLocus query_locus(Query *query, LocusContext *context);
-static JoinLocus visit_cluster(Node *node, List *scope, Query *query,
+static CzJoinLocus visit_cluster(Node *node, List *scope, Query *query,
 							   LocusContext *context, List **all_quals);
 
 static CzLocus
@@ -126,350 +116,6 @@ same_group(const CzTable *a, const CzTable *b)
 		a->nshards == b->nshards;
 }
 
-/* ---- constants and equality classes -------------------------------------- */
-
-/*
- * cz_fold
- *		Constant-fold an expression, with the parameters of a custom plan.
- */
-Node *
-cz_fold(Node *node, CzPlanState *state)
-{
-	PlannerInfo *root = makeNode(PlannerInfo);
-	PlannerGlobal *glob = makeNode(PlannerGlobal);
-
-	glob->boundParams = state->bound_params;
-	root->glob = glob;
-	return eval_const_expressions(root, node);
-}
-
-static Node *
-strip(Node *node)
-{
-	while (node && IsA(node, RelabelType))
-		node = (Node *) ((RelabelType *) node)->arg;
-	return node;
-}
-
-static bool
-is_equality(Oid opno, Oid collation)
-{
-	RegProcedure left;
-	RegProcedure right;
-
-	if (OidIsValid(collation) && collation != DEFAULT_COLLATION_OID &&
-		!get_collation_isdeterministic(collation))
-		return false;
-	return get_op_hash_functions(opno, &left, &right);
-}
-
-/* Conjuncts of a qualifier (implicit lists included), appended to a list. */
-static List *
-conjuncts(Node *qual, List *list)
-{
-	ListCell   *lc;
-
-	if (qual == NULL)
-		return list;
-	if (IsA(qual, List))
-	{
-		foreach(lc, (List *) qual)
-			list = conjuncts(lfirst(lc), list);
-		return list;
-	}
-	if (is_andclause(qual))
-	{
-		foreach(lc, ((BoolExpr *) qual)->args)
-			list = conjuncts(lfirst(lc), list);
-		return list;
-	}
-	return lappend(list, qual);
-}
-
-static int
-class_of(List *classes, Node *node)
-{
-	ListCell   *lc;
-	int			i = 0;
-
-	foreach(lc, classes)
-	{
-		if (list_member((List *) lfirst(lc), node))
-			return i;
-		i++;
-	}
-	return -1;
-}
-
-/* Equality classes, a list of lists of expressions, from conjuncts. */
-static List *
-equality_classes(List *quals)
-{
-	List	   *classes = NIL;
-	ListCell   *lc;
-
-	foreach(lc, quals)
-	{
-		OpExpr	   *op = lfirst(lc);
-		Node	   *l;
-		Node	   *r;
-		int			cl;
-		int			cr;
-
-		if (!IsA(op, OpExpr) || list_length(op->args) != 2 ||
-			!is_equality(op->opno, op->inputcollid))
-			continue;
-		l = strip(linitial(op->args));
-		r = strip(lsecond(op->args));
-		cl = class_of(classes, l);
-		cr = class_of(classes, r);
-		if (cl < 0 && cr < 0)
-			classes = lappend(classes, list_make2(l, r));
-		else if (cl < 0)
-			lfirst(list_nth_cell(classes, cr)) = lappend(list_nth(classes, cr), l);
-		else if (cr < 0)
-			lfirst(list_nth_cell(classes, cl)) = lappend(list_nth(classes, cl), r);
-		else if (cl != cr)
-		{
-			lfirst(list_nth_cell(classes, cl)) =
-				list_concat(list_nth(classes, cl), list_nth(classes, cr));
-			classes = list_delete_nth_cell(classes, cr);
-		}
-	}
-	return classes;
-}
-
-static bool
-in_same_class(List *classes, Node *a, Node *b)
-{
-	int			c;
-
-	if (equal(a, b))
-		return true;
-	c = class_of(classes, a);
-	return c >= 0 && list_member((List *) list_nth(classes, c), b);
-}
-
-/* Is any key of one list equal to any of another? */
-static bool
-keys_connected(List *classes, List *a, List *b)
-{
-	ListCell   *la;
-	ListCell   *lb;
-
-	foreach(la, a)
-	{
-		foreach(lb, b)
-		{
-			if (in_same_class(classes, lfirst(la), lfirst(lb)))
-				return true;
-		}
-	}
-	return false;
-}
-
-/* A constant as a Datum of the key's type; false if it can't be one. */
-static bool
-const_to_key(Const *c, const CzTable *table, Datum *value)
-{
-	if (c->constisnull)
-		return false;
-	if (c->consttype == table->key_type || IsBinaryCoercible(c->consttype, table->key_type))
-	{
-		*value = c->constvalue;
-		return true;
-	}
-	if ((c->consttype == INT2OID || c->consttype == INT4OID || c->consttype == INT8OID) &&
-		(table->key_type == INT2OID || table->key_type == INT4OID ||
-		 table->key_type == INT8OID))
-	{
-		int64		v = c->consttype == INT2OID ? DatumGetInt16(c->constvalue) :
-			c->consttype == INT4OID ? DatumGetInt32(c->constvalue) :
-			DatumGetInt64(c->constvalue);
-
-		if (table->key_type == INT8OID)
-			*value = Int64GetDatum(v);
-		else if (table->key_type == INT4OID && v >= PG_INT32_MIN && v <= PG_INT32_MAX)
-			*value = Int32GetDatum((int32) v);
-		else if (table->key_type == INT2OID && v >= PG_INT16_MIN && v <= PG_INT16_MAX)
-			*value = Int16GetDatum((int16) v);
-		else
-			return false;
-		return true;
-	}
-	return false;
-}
-
-/* An expression without columns, cast to the key's type; NULL if not possible. */
-static Node *
-expr_to_key(Node *expr, const CzTable *table)
-{
-	Oid			type = exprType(expr);
-
-	if (type == table->key_type || IsBinaryCoercible(type, table->key_type))
-		return expr;
-	if ((type == INT2OID && (table->key_type == INT4OID || table->key_type == INT8OID)) ||
-		(type == INT4OID && table->key_type == INT8OID))
-		return coerce_to_target_type(NULL, copyObject(expr), type, table->key_type, -1,
-									 COERCION_IMPLICIT, COERCE_IMPLICIT_CAST, -1);
-	return NULL;
-}
-
-static void
-restrict_to_shard(CzLocus *locus, int shard)
-{
-	locus->is_single = true;
-	locus->shard = shard;
-	locus->prune_expr = NULL;
-	locus->is_pruned = false;
-	locus->shards = NIL;
-}
-
-static void
-restrict_to_list(CzLocus *locus, List *shards)
-{
-	if (locus->is_single)
-		return;
-	if (locus->is_pruned)
-		shards = list_intersection_int(locus->shards, shards);
-	if (list_length(shards) <= 1 && locus->anchor->nshards > 0)
-	{
-		/* an empty list: any shard gives the right, empty, answer */
-		restrict_to_shard(locus, shards == NIL ? 0 : linitial_int(shards));
-		return;
-	}
-	locus->is_pruned = true;
-	locus->shards = shards;
-}
-
-/* Shards of the elements of key IN (constants); false if not decidable. */
-static bool
-shards_of_array(Const *array, const CzTable *table, List **shards)
-{
-	ArrayType  *arr;
-	Oid			elemtype;
-	int16		len;
-	bool		byval;
-	char		align;
-	Datum	   *elems;
-	bool	   *nulls;
-	int			n;
-	int			i;
-
-	if (array->constisnull)
-		return true;
-	elemtype = get_element_type(array->consttype);
-	if (!OidIsValid(elemtype))
-		return false;
-	arr = DatumGetArrayTypeP(array->constvalue);
-	get_typlenbyvalalign(elemtype, &len, &byval, &align);
-	deconstruct_array(arr, elemtype, len, byval, align, &elems, &nulls, &n);
-	for (i = 0; i < n; i++)
-	{
-		Const	   *c;
-		Datum		value;
-		int			shard;
-
-		if (nulls[i])
-			continue;
-		c = makeConst(elemtype, -1, InvalidOid, len, elems[i], false, byval);
-		if (!const_to_key(c, table, &value))
-			return false;
-		shard = CzShardIndexForValue(table, value, false);
-		if (shard >= 0)
-			*shards = list_append_unique_int(*shards, shard);
-	}
-	return true;
-}
-
-/* Confine a locus to the shards that the conjuncts in scope leave. */
-static void
-apply_restrictions(JoinLocus *join, List *scope, List *classes, LocusContext *context)
-{
-	CzLocus    *locus = &join->locus;
-	const CzTable *table = locus->anchor;
-	ListCell   *lk;
-	ListCell   *lc;
-	Node	   *prune_expr = NULL;
-
-	if (locus->kind != CZ_LOCUS_SHARDED || locus->is_single || table->nshards == 0)
-		return;
-	if (table->nshards == 1)
-	{
-		restrict_to_shard(locus, 0);
-		return;
-	}
-	foreach(lk, join->keys)
-	{
-		Node	   *key = lfirst(lk);
-		int			c = class_of(classes, key);
-
-		if (c >= 0)
-		{
-			foreach(lc, (List *) list_nth(classes, c))
-			{
-				Node	   *member = lfirst(lc);
-				Datum		value;
-
-				if (IsA(member, Const))
-				{
-					if (((Const *) member)->constisnull)
-					{
-						restrict_to_shard(locus, 0);	/* never true */
-						return;
-					}
-					if (const_to_key((Const *) member, table, &value))
-					{
-						int			shard = CzShardIndexForValue(table, value, false);
-
-						restrict_to_shard(locus, shard < 0 ? 0 : shard);
-						return;
-					}
-				}
-				else if (prune_expr == NULL && cz_is_closed_stable(member))
-					prune_expr = expr_to_key(member, table);
-			}
-		}
-		foreach(lc, scope)
-		{
-			Node	   *qual = lfirst(lc);
-			List	   *shards = NIL;
-
-			if (IsA(qual, ScalarArrayOpExpr))
-			{
-				ScalarArrayOpExpr *saop = (ScalarArrayOpExpr *) qual;
-
-				if (saop->useOr && is_equality(saop->opno, saop->inputcollid) &&
-					in_same_class(classes, strip(linitial(saop->args)), key) &&
-					IsA(strip(lsecond(saop->args)), Const) &&
-					shards_of_array((Const *) strip(lsecond(saop->args)), table, &shards))
-					restrict_to_list(locus, shards);
-			}
-			else if (IsA(qual, NullTest))
-			{
-				NullTest   *test = (NullTest *) qual;
-
-				if (test->nulltesttype == IS_NULL && !test->argisrow &&
-					equal(strip((Node *) test->arg), key))
-				{
-					int			shard = CzShardIndexForValue(table, (Datum) 0, true);
-
-					restrict_to_shard(locus, shard < 0 ? 0 : shard);
-					return;
-				}
-			}
-		}
-	}
-	if (!locus->is_single && prune_expr != NULL)
-	{
-		locus->is_single = true;
-		locus->shard = -1;
-		locus->prune_expr = prune_expr;
-		locus->is_pruned = false;
-		locus->shards = NIL;
-	}
-}
-
 /* ---- combining ----------------------------------------------------------- */
 
 static bool
@@ -521,10 +167,10 @@ passed_outer_keys(const CzLocus *locus)
 	return result;
 }
 
-static JoinLocus
+static CzJoinLocus
 join_none(const char *reason)
 {
-	JoinLocus	result;
+	CzJoinLocus	result;
 
 	result.locus = no_locus(reason);
 	result.keys = NIL;
@@ -536,10 +182,10 @@ join_none(const char *reason)
  * combine
  *		Join two parts.  classes: what is known to be equal for matching rows.
  */
-static JoinLocus
-combine(JoinLocus l, JoinLocus r, JoinType type, List *classes)
+static CzJoinLocus
+combine(CzJoinLocus l, CzJoinLocus r, JoinType type, List *classes)
 {
-	JoinLocus	result;
+	CzJoinLocus	result;
 
 	if (l.locus.kind == CZ_LOCUS_NONE)
 		return l;
@@ -553,8 +199,8 @@ combine(JoinLocus l, JoinLocus r, JoinType type, List *classes)
 	if (l.locus.kind == CZ_LOCUS_EVERYWHERE || r.locus.kind == CZ_LOCUS_EVERYWHERE)
 	{
 		bool		left_sharded = l.locus.kind == CZ_LOCUS_SHARDED;
-		JoinLocus	sharded = left_sharded ? l : r;
-		JoinLocus	other = left_sharded ? r : l;
+		CzJoinLocus	sharded = left_sharded ? l : r;
+		CzJoinLocus	other = left_sharded ? r : l;
 
 		if (!sharded.locus.is_single)
 		{
@@ -586,11 +232,11 @@ combine(JoinLocus l, JoinLocus r, JoinType type, List *classes)
 	}
 	if (l.lateral_keys != NIL || r.lateral_keys != NIL)
 	{
-		if (!keys_connected(classes, l.keys, r.lateral_keys) &&
-			!keys_connected(classes, r.keys, l.lateral_keys))
+		if (!cz_keys_connected(classes, l.keys, r.lateral_keys) &&
+			!cz_keys_connected(classes, r.keys, l.lateral_keys))
 			return join_none("a lateral sub-query is not on the distribution column");
 	}
-	else if (!keys_connected(classes, l.keys, r.keys))
+	else if (!cz_keys_connected(classes, l.keys, r.keys))
 		return join_none("a join does not compare the distribution columns");
 
 	switch (type)
@@ -600,7 +246,7 @@ combine(JoinLocus l, JoinLocus r, JoinType type, List *classes)
 			if (!l.locus.is_single && r.locus.is_single)
 				result = r;
 			else if (!l.locus.is_single && r.locus.is_pruned)
-				restrict_to_list(&result.locus, r.locus.shards);
+				cz_restrict_to_list(&result.locus, r.locus.shards);
 			result.keys = list_concat(list_copy(l.keys), r.keys);
 			break;
 		case JOIN_LEFT:
@@ -664,11 +310,11 @@ cte_locus(RangeTblEntry *rte, LocusContext *context)
 	return no_locus("a CTE was not found");
 }
 
-static JoinLocus
+static CzJoinLocus
 visit_rte(int rti, Query *query, LocusContext *context)
 {
 	RangeTblEntry *rte = rt_fetch(rti, query->rtable);
-	JoinLocus	result;
+	CzJoinLocus	result;
 	ListCell   *lc;
 
 	result.keys = NIL;
@@ -766,7 +412,7 @@ prepare_quals(Node *qual, Query *query, CzPlanState *state)
 		return NIL;
 	qual = flatten_join_alias_vars_compat(query, copyObject(qual));
 	qual = cz_fold(qual, state);
-	return conjuncts(plain_vars_mutator(qual, NULL), NIL);
+	return cz_conjuncts(plain_vars_mutator(qual, NULL), NIL);
 }
 
 static void
@@ -794,10 +440,10 @@ collect_cluster(Node *node, Query *query, LocusContext *context, List **items, L
 		*items = lappend(*items, node);
 }
 
-static JoinLocus
+static CzJoinLocus
 visit_item(Node *node, List *scope, Query *query, LocusContext *context, List **all_quals)
 {
-	JoinLocus	result;
+	CzJoinLocus	result;
 
 	if (IsA(node, RangeTblRef))
 		result = visit_rte(((RangeTblRef *) node)->rtindex, query, context);
@@ -808,16 +454,16 @@ visit_item(Node *node, List *scope, Query *query, LocusContext *context, List **
 		List	   *both = list_concat(list_copy(scope), on);
 		bool		left_nullable = join->jointype == JOIN_RIGHT;
 		bool		right_nullable = join->jointype == JOIN_LEFT;
-		JoinLocus	l = visit_cluster(join->larg, left_nullable ? both : scope, query,
+		CzJoinLocus	l = visit_cluster(join->larg, left_nullable ? both : scope, query,
 									  context, all_quals);
-		JoinLocus	r = visit_cluster(join->rarg, right_nullable ? both : scope, query,
+		CzJoinLocus	r = visit_cluster(join->rarg, right_nullable ? both : scope, query,
 									  context, all_quals);
 
 		*all_quals = list_concat(*all_quals, on);
 		result = combine(l, r, join->jointype,
-						 equality_classes(join->jointype == JOIN_FULL ? on : both));
+						 cz_equality_classes(join->jointype == JOIN_FULL ? on : both));
 	}
-	apply_restrictions(&result, scope, equality_classes(scope), context);
+	cz_apply_restrictions(&result, scope, cz_equality_classes(scope));
 	return result;
 }
 
@@ -826,7 +472,7 @@ visit_item(Node *node, List *scope, Query *query, LocusContext *context, List **
  *		The locus of a join tree node: everything that is inner-joined in it is
  *		taken apart first, then put together in an order that finds the keys.
  */
-static JoinLocus
+static CzJoinLocus
 visit_cluster(Node *node, List *scope, Query *query, LocusContext *context,
 			  List **all_quals)
 {
@@ -834,16 +480,16 @@ visit_cluster(Node *node, List *scope, Query *query, LocusContext *context,
 	List	   *quals = NIL;
 	List	   *classes;
 	ListCell   *lc;
-	JoinLocus  *parts;
+	CzJoinLocus  *parts;
 	int			n = 0;
 	int			i;
 	bool		progress = true;
-	JoinLocus	result;
+	CzJoinLocus	result;
 
 	collect_cluster(node, query, context, &items, &quals);
 	*all_quals = list_concat(*all_quals, quals);
 	scope = list_concat(list_copy(scope), quals);
-	classes = equality_classes(scope);
+	classes = cz_equality_classes(scope);
 
 	if (items == NIL)
 	{
@@ -851,7 +497,7 @@ visit_cluster(Node *node, List *scope, Query *query, LocusContext *context,
 		result.locus = everywhere();
 		return result;
 	}
-	parts = palloc(sizeof(JoinLocus) * list_length(items));
+	parts = palloc(sizeof(CzJoinLocus) * list_length(items));
 	foreach(lc, items)
 	{
 		parts[n] = visit_item(lfirst(lc), scope, query, context, all_quals);
@@ -875,7 +521,7 @@ visit_cluster(Node *node, List *scope, Query *query, LocusContext *context,
 		/* maybe two others go together first */
 		if (!progress && n > 2 && parts[0].locus.kind == CZ_LOCUS_EVERYWHERE)
 		{
-			JoinLocus	first = parts[0];
+			CzJoinLocus	first = parts[0];
 
 			parts[0] = parts[n - 1];
 			parts[n - 1] = first;
@@ -898,7 +544,7 @@ visit_cluster(Node *node, List *scope, Query *query, LocusContext *context,
 
 typedef struct SubLinkContext
 {
-	JoinLocus  *join;
+	CzJoinLocus  *join;
 	List	   *classes;
 	LocusContext *locus;
 	bool		failed;
@@ -934,12 +580,12 @@ merge_sublink(SubLink *sublink, SubLinkContext *context, bool is_conjunct)
 		{
 			if (same_single(main, &sub))
 				return;
-			if (keys_connected(context->classes, context->join->keys,
+			if (cz_keys_connected(context->classes, context->join->keys,
 							   lowered_outer_keys(&sub)))
 				return;
 			if (is_conjunct && sublink->subLinkType == ANY_SUBLINK && sub.outer_keys == NIL)
 			{
-				List	   *quals = conjuncts(plain_vars_mutator(copyObject(sublink->testexpr),
+				List	   *quals = cz_conjuncts(plain_vars_mutator(copyObject(sublink->testexpr),
 																 NULL), NIL);
 				ListCell   *lc;
 
@@ -950,13 +596,13 @@ merge_sublink(SubLink *sublink, SubLinkContext *context, bool is_conjunct)
 					Node	   *r;
 
 					if (!IsA(op, OpExpr) || list_length(op->args) != 2 ||
-						!is_equality(op->opno, op->inputcollid))
+						!cz_is_equality(op->opno, op->inputcollid))
 						continue;
-					l = strip(linitial(op->args));
-					r = strip(lsecond(op->args));
+					l = cz_strip(linitial(op->args));
+					r = cz_strip(lsecond(op->args));
 					if (IsA(r, Param) && ((Param *) r)->paramkind == PARAM_SUBLINK &&
 						list_member_int(sub.key_columns, ((Param *) r)->paramid) &&
-						keys_connected(context->classes, context->join->keys,
+						cz_keys_connected(context->classes, context->join->keys,
 									   list_make1(l)))
 						return;
 				}
@@ -1006,19 +652,19 @@ merge_conjunct_sublinks(List *quals, SubLinkContext *context)
 
 /* ---- a whole query level ------------------------------------------------- */
 
-static JoinLocus
+static CzJoinLocus
 from_and_where(Query *query, LocusContext *context, List **classes)
 {
 	List	   *all_quals = NIL;
 	List	   *quals = NIL;
 	List	   *items = NIL;
-	JoinLocus	join;
+	CzJoinLocus	join;
 	SubLinkContext sub;
 
 	/* all_quals begins with the conjuncts of this very cluster */
 	join = visit_cluster((Node *) query->jointree, NIL, query, context, &all_quals);
 	collect_cluster((Node *) query->jointree, query, context, &items, &quals);
-	*classes = equality_classes(quals);
+	*classes = cz_equality_classes(quals);
 	if (join.locus.kind == CZ_LOCUS_NONE)
 		return join;
 	if (join.lateral_keys != NIL && !join.locus.is_single)
@@ -1039,7 +685,7 @@ from_and_where(Query *query, LocusContext *context, List **classes)
 
 /* Sub-queries outside FROM and WHERE: no conjuncts, so no semi-joins. */
 static void
-merge_upper_sublinks(Query *query, JoinLocus *join, List *classes, LocusContext *context)
+merge_upper_sublinks(Query *query, CzJoinLocus *join, List *classes, LocusContext *context)
 {
 	SubLinkContext sub;
 
@@ -1067,8 +713,8 @@ clause_has_key(List *clauses, List *tlist, List *keys, List *classes, Query *que
 		Node	   *expr = get_sortgroupclause_expr(lfirst(lc), tlist);
 
 		expr = flatten_join_alias_vars_compat(query, copyObject(expr));
-		expr = strip(plain_vars_mutator(expr, NULL));
-		if (keys_connected(classes, keys, list_make1(expr)))
+		expr = cz_strip(plain_vars_mutator(expr, NULL));
+		if (cz_keys_connected(classes, keys, list_make1(expr)))
 			return true;
 	}
 	return false;
@@ -1083,7 +729,7 @@ outer_vars_of_keys(List *keys, List *classes)
 
 	foreach(lk, keys)
 	{
-		int			c = class_of(classes, lfirst(lk));
+		int			c = cz_class_of(classes, lfirst(lk));
 
 		if (c < 0)
 			continue;
@@ -1182,7 +828,7 @@ chooses_rows(Query *query)
 static CzLocus
 query_locus(Query *query, LocusContext *context)
 {
-	JoinLocus	join;
+	CzJoinLocus	join;
 	List	   *classes = NIL;
 	ListCell   *lc;
 	CzLocus    *locus;
@@ -1222,8 +868,8 @@ query_locus(Query *query, LocusContext *context)
 			if (tle->resjunk)
 				continue;
 			expr = flatten_join_alias_vars_compat(query, copyObject(expr));
-			expr = strip(plain_vars_mutator(expr, NULL));
-			if (keys_connected(classes, join.keys, list_make1(expr)))
+			expr = cz_strip(plain_vars_mutator(expr, NULL));
+			if (cz_keys_connected(classes, join.keys, list_make1(expr)))
 				locus->key_columns = lappend_int(locus->key_columns, tle->resno);
 		}
 	}
@@ -1281,216 +927,10 @@ cz_from_locus(Query *query, CzPlanState *state)
 {
 	LocusContext context = {state, NIL};
 	List	   *classes = NIL;
-	JoinLocus	join;
+	CzJoinLocus	join;
 
 	context.queries = list_make1(query);
 	join = from_and_where(query, &context, &classes);
 	merge_upper_sublinks(query, &join, classes, &context);
 	return join.locus;
-}
-
-/* ---- may it leave this server? ------------------------------------------- */
-
-typedef struct SendContext
-{
-	const char *reason;
-	bool		has_user;
-	Oid			user;
-	Oid			foreign_server; /* of an independent foreign table */
-	List	   *references;		/* CzTable of reference tables */
-} SendContext;
-
-static bool
-send_walker(Node *node, SendContext *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Query))
-	{
-		Query	   *query = (Query *) node;
-		ListCell   *lc;
-
-		if (query->hasModifyingCTE || query->commandType == CMD_UTILITY)
-		{
-			context->reason = "a CTE modifies data";
-			return true;
-		}
-		foreach(lc, query->rtable)
-		{
-			RangeTblEntry *rte = lfirst(lc);
-			const CzTable *table;
-			Oid			user;
-
-			if (rte->securityQuals != NIL || rte->security_barrier)
-			{
-				context->reason = "row-level security is enforced here";
-				return true;
-			}
-			if (rte->rtekind == RTE_NAMEDTUPLESTORE)
-			{
-				context->reason = "it uses a transition table";
-				return true;
-			}
-			if (rte->rtekind != RTE_RELATION)
-				continue;
-			table = CzTableGet(rte->relid);
-			if (table == NULL)
-				continue;		/* a view's own entry; else the locus says no */
-			user = rte_check_as_user_compat(query, rte);
-			if (context->has_user && user != context->user)
-			{
-				context->reason = "tables are read on behalf of different users";
-				return true;
-			}
-			context->has_user = true;
-			context->user = user;
-			if (table->kind == CZ_TABLE_FOREIGN)
-				context->foreign_server = table->shards[0].server_oids[0];
-			else if (table->kind == CZ_TABLE_REFERENCE)
-			{
-				context->references = lappend(context->references, (void *) table);
-				if (query->rowMarks != NIL)
-				{
-					context->reason = "rows of a reference table are locked here";
-					return true;
-				}
-			}
-		}
-		return query_tree_walker(query, send_walker, (void *) context, 0);
-	}
-	return expression_tree_walker(node, send_walker, (void *) context);
-}
-
-/*
- * cz_query_is_sendable
- *		May a Query that has a good locus be sent as it is?
- */
-bool
-cz_query_is_sendable(Query *query, const char **reason)
-{
-	SendContext context;
-	ListCell   *lc;
-
-	memset(&context, 0, sizeof(context));
-	if (send_walker((Node *) query, &context))
-	{
-		*reason = context.reason;
-		return false;
-	}
-	if (OidIsValid(context.foreign_server))
-	{
-		foreach(lc, context.references)
-		{
-			const CzTable *table = lfirst(lc);
-			int			i;
-
-			for (i = 0; i < table->shards[0].nplacements; i++)
-			{
-				if (table->shards[0].server_oids[i] == context.foreign_server)
-					break;
-			}
-			if (i == table->shards[0].nplacements)
-			{
-				*reason = "a reference table has no copy on that server";
-				return false;
-			}
-		}
-	}
-	if (!cz_expr_is_shippable((Node *) query, reason))
-		return false;
-	foreach(lc, query->commandType == CMD_SELECT ? query->targetList : query->returningList)
-	{
-		TargetEntry *tle = lfirst(lc);
-		Var		   *var = (Var *) tle->expr;
-
-		if (!cz_type_is_output_safe(exprType((Node *) tle->expr)) ||
-			(IsA(var, Var) && var->varattno == 0))
-		{
-			*reason = "a column of the result has a row type";
-			return false;
-		}
-	}
-	return true;
-}
-
-typedef struct LevelContext
-{
-	int			depth;
-	bool		found;
-} LevelContext;
-
-static bool
-correlated_walker(Node *node, LevelContext *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-		return ((Var *) node)->varlevelsup > context->depth;
-	if (IsA(node, Aggref) && ((Aggref *) node)->agglevelsup > context->depth)
-		return true;
-	if (IsA(node, GroupingFunc) && ((GroupingFunc *) node)->agglevelsup > context->depth)
-		return true;
-	if (IsA(node, RangeTblEntry))
-	{
-		RangeTblEntry *rte = (RangeTblEntry *) node;
-
-		return rte->rtekind == RTE_CTE && rte->ctelevelsup > context->depth;
-	}
-	if (IsA(node, Query))
-	{
-		bool		result;
-
-		context->depth++;
-		result = query_tree_walker((Query *) node, correlated_walker, (void *) context,
-								   QTW_EXAMINE_RTES_BEFORE);
-		context->depth--;
-		return result;
-	}
-	return expression_tree_walker(node, correlated_walker, (void *) context);
-}
-
-/*
- * cz_query_is_correlated
- *		Does the Query refer to anything outside itself?
- */
-bool
-cz_query_is_correlated(Query *query)
-{
-	LevelContext context = {0, false};
-
-	return query_tree_walker(query, correlated_walker, (void *) &context,
-							 QTW_EXAMINE_RTES_BEFORE);
-}
-
-static bool
-uses_workers_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, RangeTblEntry))
-	{
-		RangeTblEntry *rte = (RangeTblEntry *) node;
-		const CzTable *table;
-
-		if (rte->rtekind != RTE_RELATION ||
-			(rte->relkind != RELKIND_PARTITIONED_TABLE &&
-			 rte->relkind != RELKIND_FOREIGN_TABLE))
-			return false;
-		table = CzTableGet(rte->relid);
-		return table != NULL;
-	}
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, uses_workers_walker, context,
-								 QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, uses_workers_walker, context);
-}
-
-/*
- * cz_query_uses_workers
- *		Does the Query, at any depth, use a distributed or foreign table?
- */
-bool
-cz_query_uses_workers(Query *query)
-{
-	return query_tree_walker(query, uses_workers_walker, NULL, QTW_EXAMINE_RTES_BEFORE);
 }

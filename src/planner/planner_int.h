@@ -47,6 +47,16 @@ typedef struct CzLocus
 	const char *reason;			/* NONE, or why it is not better: for EXPLAIN */
 } CzLocus;
 
+/* What a part of a join tree is: its locus with the keys as Vars of this level. */
+typedef struct CzJoinLocus
+{
+	CzLocus		locus;
+	List	   *keys;			/* Vars */
+	List	   *lateral_keys;	/* Vars of siblings that equal the key: a lateral
+								 * sub-query whose rows are complete on a shard
+								 * only for a sibling's row with that key */
+} CzJoinLocus;
+
 /* One fragment leaf of the plan that is being made. */
 typedef struct CzLeaf
 {
@@ -94,10 +104,22 @@ extern void cz_fragment_set_locus(CzFragmentPlan *plan, const CzLocus *locus,
 extern CzLocus cz_query_locus(Query *query, CzPlanState *state);
 extern CzLocus cz_from_locus(Query *query, CzPlanState *state);
 extern CzLocus cz_table_locus(Oid relid);
+
+/* equality.c */
+extern Node *cz_fold(Node *node, CzPlanState *state);
+extern Node *cz_strip(Node *node);
+extern List *cz_conjuncts(Node *qual, List *list);
+extern bool cz_is_equality(Oid opno, Oid collation);
+extern List *cz_equality_classes(List *quals);
+extern int	cz_class_of(List *classes, Node *node);
+extern bool cz_keys_connected(List *classes, List *a, List *b);
+extern void cz_restrict_to_list(CzLocus *locus, List *shards);
+extern void cz_apply_restrictions(CzJoinLocus *join, List *scope, List *classes);
+
+/* sendable.c */
 extern bool cz_query_is_sendable(Query *query, const char **reason);
 extern bool cz_query_uses_workers(Query *query);
 extern bool cz_query_is_correlated(Query *query);
-extern Node *cz_fold(Node *node, CzPlanState *state);
 
 /* leaf.c */
 extern RangeTblEntry *cz_make_leaf(CzPlanState *state, CzLeaf *leaf, List *names,

@@ -1,0 +1,237 @@
+/*-------------------------------------------------------------------------
+ *
+ * sendable.c
+ *	  May a Query leave this server as it is, and what does it refer to?
+ *
+ * The locus says where a Query could run; here is asked whether another server
+ * would understand it, may see it, and computes the same.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "parser/parse_coerce.h"
+#include "parser/parsetree.h"
+#include "utils/array.h"
+#include "utils/lsyscache.h"
+
+#include "cz/compat.h"
+
+#include "planner_int.h"
+
+/* ---- may it leave this server? ------------------------------------------- */
+
+typedef struct SendContext
+{
+	const char *reason;
+	bool		has_user;
+	Oid			user;
+	Oid			foreign_server; /* of an independent foreign table */
+	List	   *references;		/* CzTable of reference tables */
+} SendContext;
+
+static bool
+send_walker(Node *node, SendContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+		ListCell   *lc;
+
+		if (query->hasModifyingCTE || query->commandType == CMD_UTILITY)
+		{
+			context->reason = "a CTE modifies data";
+			return true;
+		}
+		foreach(lc, query->rtable)
+		{
+			RangeTblEntry *rte = lfirst(lc);
+			const CzTable *table;
+			Oid			user;
+
+			if (rte->securityQuals != NIL || rte->security_barrier)
+			{
+				context->reason = "row-level security is enforced here";
+				return true;
+			}
+			if (rte->rtekind == RTE_NAMEDTUPLESTORE)
+			{
+				context->reason = "it uses a transition table";
+				return true;
+			}
+			if (rte->rtekind != RTE_RELATION)
+				continue;
+			table = CzTableGet(rte->relid);
+			if (table == NULL)
+				continue;		/* a view's own entry; else the locus says no */
+			user = rte_check_as_user_compat(query, rte);
+			if (context->has_user && user != context->user)
+			{
+				context->reason = "tables are read on behalf of different users";
+				return true;
+			}
+			context->has_user = true;
+			context->user = user;
+			if (table->kind == CZ_TABLE_FOREIGN)
+				context->foreign_server = table->shards[0].server_oids[0];
+			else if (table->kind == CZ_TABLE_REFERENCE)
+			{
+				context->references = lappend(context->references, (void *) table);
+				if (query->rowMarks != NIL)
+				{
+					context->reason = "rows of a reference table are locked here";
+					return true;
+				}
+			}
+		}
+		return query_tree_walker(query, send_walker, (void *) context, 0);
+	}
+	return expression_tree_walker(node, send_walker, (void *) context);
+}
+
+/*
+ * cz_query_is_sendable
+ *		May a Query that has a good locus be sent as it is?
+ */
+bool
+cz_query_is_sendable(Query *query, const char **reason)
+{
+	SendContext context;
+	ListCell   *lc;
+
+	memset(&context, 0, sizeof(context));
+	if (send_walker((Node *) query, &context))
+	{
+		*reason = context.reason;
+		return false;
+	}
+	if (OidIsValid(context.foreign_server))
+	{
+		foreach(lc, context.references)
+		{
+			const CzTable *table = lfirst(lc);
+			int			i;
+
+			for (i = 0; i < table->shards[0].nplacements; i++)
+			{
+				if (table->shards[0].server_oids[i] == context.foreign_server)
+					break;
+			}
+			if (i == table->shards[0].nplacements)
+			{
+				*reason = "a reference table has no copy on that server";
+				return false;
+			}
+		}
+	}
+	if (!cz_expr_is_shippable((Node *) query, reason))
+		return false;
+	foreach(lc, query->commandType == CMD_SELECT ? query->targetList : query->returningList)
+	{
+		TargetEntry *tle = lfirst(lc);
+		Var		   *var = (Var *) tle->expr;
+
+		if (!cz_type_is_output_safe(exprType((Node *) tle->expr)) ||
+			(IsA(var, Var) && var->varattno == 0))
+		{
+			*reason = "a column of the result has a row type";
+			return false;
+		}
+	}
+	return true;
+}
+
+typedef struct LevelContext
+{
+	int			depth;
+	bool		found;
+} LevelContext;
+
+static bool
+correlated_walker(Node *node, LevelContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varlevelsup > context->depth;
+	if (IsA(node, Aggref) && ((Aggref *) node)->agglevelsup > context->depth)
+		return true;
+	if (IsA(node, GroupingFunc) && ((GroupingFunc *) node)->agglevelsup > context->depth)
+		return true;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		return rte->rtekind == RTE_CTE && rte->ctelevelsup > context->depth;
+	}
+	if (IsA(node, Query))
+	{
+		bool		result;
+
+		context->depth++;
+		result = query_tree_walker((Query *) node, correlated_walker, (void *) context,
+								   QTW_EXAMINE_RTES_BEFORE);
+		context->depth--;
+		return result;
+	}
+	return expression_tree_walker(node, correlated_walker, (void *) context);
+}
+
+/*
+ * cz_query_is_correlated
+ *		Does the Query refer to anything outside itself?
+ */
+bool
+cz_query_is_correlated(Query *query)
+{
+	LevelContext context = {0, false};
+
+	return query_tree_walker(query, correlated_walker, (void *) &context,
+							 QTW_EXAMINE_RTES_BEFORE);
+}
+
+static bool
+uses_workers_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+		const CzTable *table;
+
+		if (rte->rtekind != RTE_RELATION ||
+			(rte->relkind != RELKIND_PARTITIONED_TABLE &&
+			 rte->relkind != RELKIND_FOREIGN_TABLE))
+			return false;
+		table = CzTableGet(rte->relid);
+		return table != NULL;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, uses_workers_walker, context,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, uses_workers_walker, context);
+}
+
+/*
+ * cz_query_uses_workers
+ *		Does the Query, at any depth, use a distributed or foreign table?
+ */
+bool
+cz_query_uses_workers(Query *query)
+{
+	return query_tree_walker(query, uses_workers_walker, NULL, QTW_EXAMINE_RTES_BEFORE);
+}
