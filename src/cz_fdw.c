@@ -16,7 +16,6 @@
 
 #include "cz/ddl.h"
 #include "cz/executor.h"
-#include "cz/fdw.h"
 #include "cz/metadata.h"
 #include "cz/planner.h"
 #include "cz/remote.h"
@@ -48,14 +47,18 @@ cz_shmem_startup(void)
 
 /*
  * _PG_init
- *		Called when the library is loaded.  Everything but the settings needs
- *		shared_preload_libraries; CREATE EXTENSION refuses without it.
+ *		Called when the library is loaded.  Hooks and shared memory need
+ *		shared_preload_libraries; without it not one function is callable, also
+ *		where the extension was created before the setting was taken away.
  */
 void
 _PG_init(void)
 {
 	if (!process_shared_preload_libraries_in_progress)
-		return;
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cz_fdw must be loaded via shared_preload_libraries"),
+				 errhint("Add the line shared_preload_libraries = 'cz_fdw' to postgresql.conf and restart the server; names that are in the list already stay, separated by commas.")));
 
 	CzSettingsInit();
 
@@ -69,6 +72,5 @@ _PG_init(void)
 	CzTransactionInit();
 	CzPlannerInit();
 	CzExecutorInit();
-	CzFdwInit();
 	CzDdlInit();
 }

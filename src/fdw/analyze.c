@@ -27,7 +27,6 @@
 #include "utils/rel.h"
 #include "utils/sampling.h"
 
-#include "cz/fdw.h"
 #include "cz/metadata.h"
 #include "cz/remote.h"
 #include "fdw_int.h"

@@ -18,7 +18,6 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
-#include "cz/fdw.h"
 #include "cz/metadata.h"
 #include "fdw_int.h"
 

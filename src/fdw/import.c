@@ -26,7 +26,6 @@
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 
-#include "cz/fdw.h"
 #include "cz/remote.h"
 #include "fdw_int.h"
 

@@ -50,7 +50,6 @@
 
 #include "cz/compat.h"
 #include "cz/errors.h"
-#include "cz/fdw.h"
 #include "cz/metadata.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"

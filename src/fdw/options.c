@@ -34,7 +34,6 @@
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
-#include "cz/fdw.h"
 #include "fdw_int.h"
 
 /* A name further than this from every valid one gets the list, not a guess. */

@@ -25,7 +25,6 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "cz/fdw.h"
 #include "cz/remote.h"
 #include "cz/transaction.h"
 #include "fdw_int.h"

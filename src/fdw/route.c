@@ -31,7 +31,6 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "cz/fdw.h"
 #include "cz/metadata.h"
 #include "cz/writer.h"
 #include "fdw_int.h"

@@ -39,7 +39,6 @@
 
 #include "cz/compat.h"
 #include "cz/executor.h"
-#include "cz/fdw.h"
 #include "cz/fragment.h"
 #include "cz/planner.h"
 #include "fdw_int.h"

@@ -19,7 +19,6 @@
 #include "utils/rel.h"
 
 #include "cz/compat.h"
-#include "cz/fdw.h"
 #include "cz/metadata.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
