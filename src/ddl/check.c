@@ -12,6 +12,8 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
+#include "access/transam.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -20,9 +22,12 @@
 #include "foreign/foreign.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
+#include "miscadmin.h"
 #include "parser/parse_type.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
 
 #include "cz/settings.h"
 #include "ddl_int.h"
@@ -59,6 +64,122 @@ table_or_index_of(const RangeVar *name)
 	return table && table->kind != CZ_TABLE_FOREIGN ? table : NULL;
 }
 
+/* Does a column's type contain another type: itself, elements, bases, fields? */
+static bool
+type_contains(Oid column_type, Oid type)
+{
+	bool		is_found = false;
+	Oid			relid;
+	int			i;
+
+	check_stack_depth();
+	if (column_type == type)
+		return true;
+	if (column_type < FirstNormalObjectId)
+		return false;
+	if (OidIsValid(get_element_type(column_type)))
+		return type_contains(get_element_type(column_type), type);
+	if (getBaseType(column_type) != column_type)
+		return type_contains(getBaseType(column_type), type);
+	if (type_is_range(column_type))
+		return type_contains(get_range_subtype(column_type), type);
+	relid = get_typ_typrelid(column_type);
+	if (OidIsValid(relid))
+	{
+		Relation	rel = relation_open(relid, AccessShareLock);
+
+		for (i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
+
+			if (!att->attisdropped && type_contains(att->atttypid, type))
+				is_found = true;
+		}
+		relation_close(rel, AccessShareLock);
+	}
+	return is_found;
+}
+
+/*
+ * CzTablesWithType
+ *		Tables of ours with a column that contains a type: list of OIDs.
+ */
+List *
+CzTablesWithType(Oid type)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, CzTableList())
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+		int			i;
+
+		for (i = 1; table && i <= table->natts; i++)
+		{
+			if (table->column_names[i - 1] != NULL &&
+				type_contains(get_atttype(table->relid, i), type))
+			{
+				result = lappend_oid(result, table->relid);
+				break;
+			}
+		}
+	}
+	return result;
+}
+
+static void
+check_type(Oid type, const char *what)
+{
+	List	   *tables = OidIsValid(type) ? CzTablesWithType(type) : NIL;
+	const CzTable *table = tables ? CzTableGet(linitial_oid(tables)) : NULL;
+
+	if (table)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s is not supported while %s table \"%s\" uses the type", what,
+						table->kind == CZ_TABLE_REFERENCE ? "reference" : "distributed",
+						get_rel_name(table->relid)),
+				 errdetail("The workers have the type too, and it would differ from theirs.")));
+}
+
+/*
+ * What the extension keeps in a worker's options is not for ALTER SERVER: a
+ * worker that is taken into use again must first get what it has missed.
+ */
+static void
+check_alter_server(AlterForeignServerStmt *stmt)
+{
+	Oid			server_oid = get_foreign_server_oid(stmt->servername, true);
+	ListCell   *lc;
+
+	if (cz_enable_shard_ddl || !OidIsValid(server_oid) ||
+		GetForeignServer(server_oid)->fdwid != CzFdwOid())
+		return;
+	foreach(lc, stmt->options)
+	{
+		DefElem    *def = (DefElem *) lfirst(lc);
+
+		if (strcmp(def->defname, "state") == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("option \"state\" of worker \"%s\" cannot be changed by ALTER SERVER",
+							stmt->servername),
+					 errhint("Use citus_disable_node() or citus_activate_node().")));
+		if (strcmp(def->defname, "checked") == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("option \"checked\" of worker \"%s\" cannot be changed",
+							stmt->servername)));
+	}
+}
+
+static Oid
+type_of_names(List *names)
+{
+	return LookupTypeNameOid(NULL, makeTypeNameFromNameList(names), true);
+}
+
 static void
 check_rename(RenameStmt *stmt)
 {
@@ -76,6 +197,19 @@ check_rename(RenameStmt *stmt)
 			if (table)
 				CzRefuseDdl(table, "RENAME", NULL);
 			break;
+		case OBJECT_TYPE:
+		case OBJECT_DOMAIN:
+		case OBJECT_DOMCONSTRAINT:
+			check_type(type_of_names((List *) stmt->object), "RENAME");
+			break;
+		case OBJECT_ATTRIBUTE:
+			{
+				Oid			relid = RangeVarGetRelid(stmt->relation, NoLock, true);
+
+				if (OidIsValid(relid))
+					check_type(get_rel_type_id(relid), "RENAME");
+				break;
+			}
 		case OBJECT_TRIGGER:
 			if (strncmp(stmt->subname, "!cz_", 4) == 0 && CzTableOfName(stmt->relation))
 				CzRefuseDdl(CzTableOfName(stmt->relation), "renaming an internal trigger", NULL);
@@ -251,85 +385,6 @@ check_reassign(ReassignOwnedStmt *stmt)
 	}
 }
 
-/* Is a type used by a column of a table of ours? */
-static const CzTable *
-table_with_type(Oid type)
-{
-	ListCell   *lc;
-
-	foreach(lc, CzTableList())
-	{
-		const CzTable *table = CzTableGet(lfirst_oid(lc));
-		int			i;
-
-		for (i = 1; table && i <= table->natts; i++)
-		{
-			Oid			column_type;
-
-			if (table->column_names[i - 1] == NULL)
-				continue;
-			column_type = get_atttype(table->relid, i);
-			while (OidIsValid(column_type))
-			{
-				Oid			element = get_element_type(column_type);
-				Oid			base = getBaseType(column_type);
-
-				if (column_type == type)
-					return table;
-				column_type = OidIsValid(element) ? element :
-					base != column_type ? base : InvalidOid;
-			}
-		}
-	}
-	return NULL;
-}
-
-static void
-check_type(List *names, const char *what)
-{
-	Oid			type = LookupTypeNameOid(NULL, makeTypeNameFromNameList(names), true);
-	const CzTable *table = OidIsValid(type) ? table_with_type(type) : NULL;
-
-	if (table)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s is not supported while %s table \"%s\" uses the type", what,
-						table->kind == CZ_TABLE_REFERENCE ? "reference" : "distributed",
-						get_rel_name(table->relid)),
-				 errdetail("The workers have the type too, and it would differ from theirs.")));
-}
-
-/*
- * What the extension keeps in a worker's options is not for ALTER SERVER: a
- * worker that is taken into use again must first get what it has missed.
- */
-static void
-check_alter_server(AlterForeignServerStmt *stmt)
-{
-	Oid			server_oid = get_foreign_server_oid(stmt->servername, true);
-	ListCell   *lc;
-
-	if (cz_enable_shard_ddl || !OidIsValid(server_oid) ||
-		GetForeignServer(server_oid)->fdwid != CzFdwOid())
-		return;
-	foreach(lc, stmt->options)
-	{
-		DefElem    *def = (DefElem *) lfirst(lc);
-
-		if (strcmp(def->defname, "state") == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("option \"state\" of worker \"%s\" cannot be changed by ALTER SERVER",
-							stmt->servername),
-					 errhint("Use citus_disable_node() or citus_activate_node().")));
-		if (strcmp(def->defname, "checked") == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("option \"checked\" of worker \"%s\" cannot be changed",
-							stmt->servername)));
-	}
-}
-
 /*
  * CzCheckStatement
  *		Raise why a utility statement may not be run, if it may not.
@@ -365,13 +420,8 @@ CzCheckStatement(Node *stmt)
 		case T_ReassignOwnedStmt:
 			check_reassign((ReassignOwnedStmt *) stmt);
 			break;
-		case T_AlterEnumStmt:
-			check_type(((AlterEnumStmt *) stmt)->typeName, "ALTER TYPE");
-			break;
 		case T_AlterDomainStmt:
-			check_type(((AlterDomainStmt *) stmt)->typeName, "ALTER DOMAIN");
-			break;
-		case T_CompositeTypeStmt:
+			check_type(type_of_names(((AlterDomainStmt *) stmt)->typeName), "ALTER DOMAIN");
 			break;
 		case T_AlterObjectSchemaStmt:
 			refuse_shard(((AlterObjectSchemaStmt *) stmt)->relation);
@@ -394,7 +444,15 @@ CzCheckStatement(Node *stmt)
 			refuse_shard(((IndexStmt *) stmt)->relation);
 			break;
 		case T_AlterTableStmt:
-			if (((AlterTableStmt *) stmt)->objtype != OBJECT_TYPE)
+			if (((AlterTableStmt *) stmt)->objtype == OBJECT_TYPE)
+			{
+				Oid			relid = RangeVarGetRelid(((AlterTableStmt *) stmt)->relation,
+													 NoLock, true);
+
+				if (OidIsValid(relid))
+					check_type(get_rel_type_id(relid), "ALTER TYPE");
+			}
+			else
 				refuse_shard(((AlterTableStmt *) stmt)->relation);
 			break;
 		case T_RuleStmt:

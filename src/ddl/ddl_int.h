@@ -46,6 +46,12 @@ extern void CzCheckForeignKeys(Node *element);
 
 extern char *CzConstraintSql(Oid constraint_oid);
 
+extern List *CzTablesWithType(Oid type);
+
+/* objectddl.c: types and functions that the workers have too */
+extern bool CzAlterEnum(const CzUtility *utility, AlterEnumStmt *stmt);
+extern bool CzReplaceFunction(const CzUtility *utility, Node *stmt);
+
 /* Our table that a name means, or NULL; also when the name means nothing. */
 extern const CzTable *CzTableOfName(const RangeVar *name);
 extern void CzRefuseDdl(const CzTable *table, const char *what, const char *hint)

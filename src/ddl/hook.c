@@ -141,6 +141,15 @@ run_statement(const CzUtility *utility)
 			if (CzCopyTo(utility, castNode(CopyStmt, stmt)))
 				return;
 			break;
+		case T_AlterEnumStmt:
+			if (CzAlterEnum(utility, castNode(AlterEnumStmt, stmt)))
+				return;
+			break;
+		case T_CreateFunctionStmt:
+		case T_AlterFunctionStmt:
+			if (CzReplaceFunction(utility, stmt))
+				return;
+			break;
 		case T_RenameStmt:
 			if (castNode(RenameStmt, stmt)->renameType == OBJECT_FOREIGN_SERVER)
 			{

@@ -140,7 +140,23 @@ CREATE CONSTRAINT TRIGGER c AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION supp
 REASSIGN OWNED BY postgres TO cz_ddl_owner;
 CREATE TYPE state AS ENUM ('on', 'off'); CREATE DOMAIN small AS int;
 CREATE TABLE typed (k int, s state, sm small); SELECT create_distributed_table('typed', 'k');
-ALTER TYPE state ADD VALUE 'unknown';
+ALTER TYPE state ADD VALUE 'unknown' AFTER 'on';
+ALTER TYPE state RENAME VALUE 'off' TO 'out';
+INSERT INTO typed (k, s) VALUES (1, 'unknown'), (2, 'out'), (3, 'on');
+SELECT s FROM typed ORDER BY s;
+ALTER TYPE state RENAME TO states;
+CREATE TYPE pair AS (a int, s state);
+CREATE TABLE pairs (k int, p pair[]); SELECT create_distributed_table('pairs', 'k');
+ALTER TYPE state ADD VALUE 'more';
+ALTER TYPE pair ADD ATTRIBUTE b int;
+ALTER TYPE pair RENAME ATTRIBUTE a TO b;
+DROP TABLE pairs;
+CREATE FUNCTION good(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 < 10';
+CREATE TABLE checked (k int CHECK (good(k))); SELECT create_distributed_table('checked', 'k');
+INSERT INTO checked VALUES (50);
+CREATE OR REPLACE FUNCTION good(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 < 100';
+INSERT INTO checked VALUES (50);
+DROP TABLE checked;
 ALTER DOMAIN small ADD CHECK (VALUE < 10);
 -- shards by name
 DROP FOREIGN TABLE cz_shards.:shard;

@@ -1,0 +1,218 @@
+/*-------------------------------------------------------------------------
+ *
+ * objectddl.c
+ *	  Changes of enums and functions that distributed tables need, and that the
+ *	  workers therefore have too.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_proc.h"
+#include "access/htup_details.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_func.h"
+#include "parser/parse_type.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "cz/transaction.h"
+#include "ddl_int.h"
+
+/* Run SQL on every worker of some tables, as each table's owner, once a worker. */
+static void
+run_on_servers(List *relids, const char *sql)
+{
+	List	   *done = NIL;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, relids)
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		if (table == NULL)
+			continue;
+		foreach(lc2, CzTableServers(table))
+		{
+			if (list_member_oid(done, lfirst_oid(lc2)))
+				continue;
+			CzTxnExec(lfirst_oid(lc2), CzRelationOwner(table->relid), sql);
+			done = lappend_oid(done, lfirst_oid(lc2));
+		}
+	}
+}
+
+/*
+ * CzAlterEnum
+ *		ALTER TYPE ... ADD VALUE and RENAME VALUE of an enum that tables of ours
+ *		use reach their workers.
+ */
+bool
+CzAlterEnum(const CzUtility *utility, AlterEnumStmt *stmt)
+{
+	Oid			type = LookupTypeNameOid(NULL, makeTypeNameFromNameList(stmt->typeName), true);
+	List	   *relids = OidIsValid(type) ? CzTablesWithType(type) : NIL;
+	StringInfoData sql;
+
+	if (relids == NIL)
+		return false;
+	CzUtilityRun(utility, (Node *) stmt);
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "ALTER TYPE %s ",
+					 format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY));
+	if (stmt->oldVal)
+		appendStringInfo(&sql, "RENAME VALUE %s TO %s", quote_literal_cstr(stmt->oldVal),
+						 quote_literal_cstr(stmt->newVal));
+	else
+	{
+		appendStringInfo(&sql, "ADD VALUE %s%s", stmt->skipIfNewValExists ? "IF NOT EXISTS " : "",
+						 quote_literal_cstr(stmt->newVal));
+		if (stmt->newValNeighbor)
+			appendStringInfo(&sql, " %s %s", stmt->newValIsAfter ? "AFTER" : "BEFORE",
+							 quote_literal_cstr(stmt->newValNeighbor));
+	}
+	run_on_servers(relids, sql.data);
+	return true;
+}
+
+/* Table to which an object that depends on a function belongs. */
+static Oid
+table_of_dependent(Oid classid, Oid objid)
+{
+	Oid			relid = InvalidOid;
+
+	if (classid == RelationRelationId)
+	{
+		char		relkind = get_rel_relkind(objid);
+
+		if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX)
+			relid = IndexGetRelation(objid, true);
+	}
+	else if (classid == ConstraintRelationId)
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(objid));
+
+		if (HeapTupleIsValid(tuple))
+		{
+			Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+
+			relid = con->conrelid;
+			/* a domain's: any table of ours that uses it */
+			if (OidIsValid(con->contypid))
+			{
+				List	   *relids = CzTablesWithType(con->contypid);
+
+				relid = relids ? linitial_oid(relids) : InvalidOid;
+			}
+			ReleaseSysCache(tuple);
+		}
+	}
+	else if (classid == AttrDefaultRelationId)
+	{
+		ObjectAddress column = GetAttrDefaultColumnAddress(objid);
+
+		/* plain defaults are evaluated here */
+		if (OidIsValid(column.objectId) &&
+			get_attgenerated(column.objectId, column.objectSubId))
+			relid = column.objectId;
+	}
+	return relid;
+}
+
+/* Tables of ours whose shards call a function. */
+static List *
+tables_with_function(Oid function)
+{
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *result = NIL;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(ProcedureRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(function));
+	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Oid			relid = table_of_dependent(form->classid, form->objid);
+		const CzTable *table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
+
+		if (table && table->kind != CZ_TABLE_FOREIGN)
+			result = list_append_unique_oid(result, relid);
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return result;
+}
+
+/* The function that CREATE OR REPLACE or ALTER FUNCTION names, if there is one. */
+static Oid
+function_of(Node *stmt)
+{
+	ObjectWithArgs *object = makeNode(ObjectWithArgs);
+	ListCell   *lc;
+
+	if (IsA(stmt, AlterFunctionStmt))
+		return LookupFuncWithArgs(((AlterFunctionStmt *) stmt)->objtype,
+								  ((AlterFunctionStmt *) stmt)->func, true);
+	if (!((CreateFunctionStmt *) stmt)->replace)
+		return InvalidOid;
+	object->objname = ((CreateFunctionStmt *) stmt)->funcname;
+	foreach(lc, ((CreateFunctionStmt *) stmt)->parameters)
+	{
+		FunctionParameter *parameter = lfirst_node(FunctionParameter, lc);
+
+		if (parameter->mode == FUNC_PARAM_OUT || parameter->mode == FUNC_PARAM_TABLE)
+			continue;
+		if (!OidIsValid(LookupTypeNameOid(NULL, parameter->argType, true)))
+			return InvalidOid;
+		object->objargs = lappend(object->objargs, parameter->argType);
+	}
+	return LookupFuncWithArgs(OBJECT_FUNCTION, object, true);
+}
+
+/*
+ * CzReplaceFunction
+ *		CREATE OR REPLACE and ALTER FUNCTION of a function that shards call in
+ *		their constraints, generated columns or indexes reach their workers.
+ */
+bool
+CzReplaceFunction(const CzUtility *utility, Node *stmt)
+{
+	Oid			function = function_of(stmt);
+	List	   *relids = OidIsValid(function) ? tables_with_function(function) : NIL;
+	int			nestlevel;
+	char	   *sql;
+
+	if (relids == NIL)
+		return false;
+	CzUtilityRun(utility, stmt);
+	CommandCounterIncrement();
+	nestlevel = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	sql = TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTIONDEF,
+											   ObjectIdGetDatum(function)));
+	AtEOXact_GUC(true, nestlevel);
+	run_on_servers(relids, sql);
+	return true;
+}
