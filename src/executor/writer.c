@@ -89,6 +89,7 @@ typedef struct Job
 	List	   *rows;			/* INSERTs: of EarlyRow */
 	bool		is_first;		/* first placement: takes the shard's lock */
 	char	   *sql;			/* once sent */
+	char	   *shown_sql;		/* the same for messages: without values */
 	int			offset;			/* bytes of batch->data handed to libpq */
 	int			ninserted;		/* INSERTs that succeeded */
 } Job;
@@ -361,6 +362,12 @@ raise_job_error(CzConn *conn, Job *job, PGresult *res)
 	ErrorContextCallback callback;
 	RowContext	context;
 
+	if (job->batch == NULL && job->ninserted < list_length(job->rows))
+	{
+		EarlyRow   *row = (EarlyRow *) list_nth(job->rows, job->ninserted);
+
+		job->shown_sql = psprintf("INSERT INTO %s", row->batch->shard->remote_qualified);
+	}
 	if (res == NULL || CzConnResultIsLoss(conn, res))
 	{
 		PQclear(res);
@@ -380,7 +387,7 @@ raise_job_error(CzConn *conn, Job *job, PGresult *res)
 		callback.previous = error_context_stack;
 		error_context_stack = &callback;
 	}
-	CzReportRemoteError(ERROR, res, conn->pg, conn->node_name, job->sql, true);
+	CzReportRemoteError(ERROR, res, conn->pg, conn->node_name, job->shown_sql, true);
 }
 
 /* Somebody else needs a connection of the wave on the way. */
@@ -417,9 +424,11 @@ start_job(CzWriter *writer, Wave *wave, Run *run, Job *job)
 	{
 		if (job->is_first)
 			CzTxnLockShardPrefix(job->batch->shard, writer->user_oid, CZ_LOCK_SHARED, &sql);
-		appendStringInfo(&sql, "COPY %s (%s) FROM STDIN%s",
-						 job->batch->shard->remote_qualified, writer->format->column_list,
-						 writer->format->is_binary ? " (FORMAT binary)" : "");
+		job->shown_sql = psprintf("COPY %s (%s) FROM STDIN%s",
+								  job->batch->shard->remote_qualified,
+								  writer->format->column_list,
+								  writer->format->is_binary ? " (FORMAT binary)" : "");
+		appendStringInfoString(&sql, job->shown_sql);
 	}
 	else
 	{
