@@ -124,6 +124,14 @@ extern void CzTxnLockShards(const CzShard *const *shards, int nshards, Oid user_
 extern void CzTxnLockShardPrefix(const CzShard *shard, Oid user_oid, CzShardLock mode,
 								 StringInfo prefix);
 
+/*
+ * CzTxnLockShardsLocally
+ *		Only the local halves, in the order of shard ids: for a caller that will
+ *		call CzTxnLockShardPrefix in another order.
+ */
+extern void CzTxnLockShardsLocally(const CzShard *const *shards, int nshards,
+								   CzShardLock mode);
+
 /* Background worker that resolves what crashes left; arg: database OID, 0: launcher. */
 extern PGDLLEXPORT void CzMaintenanceMain(Datum arg);
 

@@ -148,7 +148,15 @@ send_commands(void *arg)
 					 errmsg("connection to node \"%s\" was lost while writing to it",
 							conns[i]->node_name)));
 		}
-		if (nrows != replica->ncommands)
+		if (nrows == replica->ncommands)
+			continue;
+
+		/* The worker's snapshot may be older or newer than the coordinator's */
+		if (IsolationUsesXactSnapshot())
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access due to concurrent update")));
+		else
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("copy of reference table \"%s\" on node \"%s\" differs from the coordinator's",

@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
@@ -349,7 +350,20 @@ CzStreamRunModify(CzStream *stream)
 
 		for (j = 0; j < fragment->nplacements; j++)
 		{
-			if (tasks[ntasks + j].nrows != first->nrows)
+			if (tasks[ntasks + j].nrows == first->nrows)
+				continue;
+
+			/*
+			 * Snapshots that last for a transaction are taken on each worker at
+			 * its first command: another transaction may have come between.
+			 */
+			if (IsolationUsesXactSnapshot())
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("could not serialize access due to concurrent update"),
+						 errdetail("Placements of shard " INT64_FORMAT " are seen at different times.",
+								   fragment->shard_id)));
+			else
 				ereport(ERROR,
 						(errcode(ERRCODE_DATA_CORRUPTED),
 						 errmsg("placements of shard " INT64_FORMAT " differ",

@@ -608,6 +608,16 @@ plan_phase(CzWriter *writer, Wave *wave)
 	int			i;
 
 	wave->runs = NIL;
+	if (wave->phase == 0)
+	{
+		/* Two statements that write the same shards must not deadlock. */
+		const CzShard **shards = palloc(sizeof(CzShard *) * list_length(wave->batch_list));
+
+		foreach(lc, wave->batch_list)
+			shards[foreach_current_index(lc)] = ((Batch *) lfirst(lc))->shard;
+		CzTxnLockShardsLocally(shards, list_length(wave->batch_list), CZ_LOCK_SHARED);
+		pfree(shards);
+	}
 	if (wave->is_copy)
 	{
 		foreach(lc, wave->batch_list)

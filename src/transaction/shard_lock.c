@@ -149,6 +149,26 @@ compare_shards(const void *a, const void *b)
 	return x < y ? -1 : x > y ? 1 : 0;
 }
 
+/*
+ * CzTxnLockShardsLocally
+ *		See transaction.h.
+ */
+void
+CzTxnLockShardsLocally(const CzShard *const *shards, int nshards, CzShardLock mode)
+{
+	const CzShard **sorted = palloc(sizeof(CzShard *) * Max(nshards, 1));
+	int			i;
+
+	memcpy(sorted, shards, sizeof(CzShard *) * nshards);
+	qsort(sorted, nshards, sizeof(CzShard *), compare_shards);
+	for (i = 0; i < nshards; i++)
+	{
+		if (sorted[i]->nplacements > 1 && !is_held(sorted[i]->shard_id, mode))
+			CzTxnLocalLock(sorted[i]->shard_id, mode);
+	}
+	pfree(sorted);
+}
+
 void
 CzTxnLockShards(const CzShard *const *shards, int nshards, Oid user_oid,
 				CzShardLock mode)
