@@ -152,4 +152,39 @@
 	pg_proc_aclcheck((function_oid), (role_oid), ACL_EXECUTE)
 #endif
 
+/* 16: one ownership check for all kinds of objects */
+#if CZ_PG_GE(16)
+#define class_ownercheck_compat(relid, role_oid) \
+	object_ownercheck(RelationRelationId, (relid), (role_oid))
+#else
+#define class_ownercheck_compat(relid, role_oid) pg_class_ownercheck((relid), (role_oid))
+#endif
+
+/* 16: relation file "nodes" became "numbers" and "locators", errors may be soft */
+#if CZ_PG_GE(16)
+#define GetNewRelFileNumber_compat(tablespace, persistence) \
+	GetNewRelFileNumber((tablespace), NULL, (persistence))
+#define rd_locator_compat(rel) ((rel)->rd_locator)
+#define stringToQualifiedNameList_compat(string) stringToQualifiedNameList((string), NULL)
+#else
+#define GetNewRelFileNumber_compat(tablespace, persistence) \
+	GetNewRelFileNode((tablespace), NULL, (persistence))
+#define rd_locator_compat(rel) ((rel)->rd_node)
+#define stringToQualifiedNameList_compat(string) stringToQualifiedNameList((string))
+#endif
+
+/* 17: reindex_relation takes the statement; statistics targets may be null and are
+ * two bytes; the ICU locale of a collation is its locale */
+#if CZ_PG_GE(17)
+#define reindex_relation_compat(relid, flags, params) \
+	reindex_relation(NULL, (relid), (flags), (params))
+#define DatumGetStatisticsTarget_compat(datum) ((int) DatumGetInt16(datum))
+#define Anum_pg_collation_locale_compat Anum_pg_collation_colllocale
+#else
+#define reindex_relation_compat(relid, flags, params) \
+	reindex_relation((relid), (flags), (params))
+#define DatumGetStatisticsTarget_compat(datum) ((int) DatumGetInt32(datum))
+#define Anum_pg_collation_locale_compat Anum_pg_collation_colliculocale
+#endif
+
 #endif							/* CZ_COMPAT_H */

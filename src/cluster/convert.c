@@ -226,7 +226,7 @@ create_storage(Oid relid, char relkind)
 	Relation	rel;
 
 	form->relkind = relkind;
-	form->relfilenode = GetNewRelFileNode(InvalidOid, NULL, RELPERSISTENCE_PERMANENT);
+	form->relfilenode = GetNewRelFileNumber_compat(InvalidOid, RELPERSISTENCE_PERMANENT);
 	form->reltuples = -1;
 	if (relkind == RELKIND_RELATION)
 	{
@@ -241,7 +241,7 @@ create_storage(Oid relid, char relkind)
 	CommandCounterIncrement();
 
 	rel = relation_open(relid, AccessExclusiveLock);
-	RelationCreateStorage(rel->rd_node, RELPERSISTENCE_PERMANENT, true);
+	RelationCreateStorage(rd_locator_compat(rel), RELPERSISTENCE_PERMANENT, true);
 	relation_close(rel, NoLock);
 }
 

@@ -34,6 +34,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "cz/compat.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
@@ -222,7 +223,7 @@ create_distributed_table(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
 	/* before the lock: nobody blocks a table that is not his */
-	if (!pg_class_ownercheck(relid, GetUserId()))
+	if (!class_ownercheck_compat(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
 					   get_rel_name(relid));
 	PreventCommandIfReadOnly("create_distributed_table()");
@@ -258,7 +259,7 @@ cz_create_range_shard(PG_FUNCTION_ARGS)
 	List	   *nodes;
 	int			i;
 
-	if (!pg_class_ownercheck(relid, GetUserId()))
+	if (!class_ownercheck_compat(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
 	PreventCommandIfReadOnly("cz_create_range_shard()");
 	rel = table_open(relid, AccessExclusiveLock);

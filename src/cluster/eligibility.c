@@ -36,6 +36,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "cz/compat.h"
 #include "distribute_int.h"
 
 static void
@@ -125,7 +126,7 @@ CzCheckDistributable(Relation rel, bool is_reference)
 	List	   *indexes;
 	ListCell   *lc;
 
-	if (!pg_class_ownercheck(RelationGetRelid(rel), GetUserId()))
+	if (!class_ownercheck_compat(RelationGetRelid(rel), GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, RelationGetRelationName(rel));
 
 	table = CzTableGet(RelationGetRelid(rel));

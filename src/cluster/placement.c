@@ -29,6 +29,7 @@
 #include "utils/rel.h"
 #include "utils/varlena.h"
 
+#include "cz/compat.h"
 #include "cz/cluster.h"
 #include "cz/settings.h"
 #include "distribute_int.h"
@@ -173,7 +174,7 @@ CzRegisterTable(Oid relid, char kind, int colocation_id, int64 shard_id)
 static const CzTable *
 named_colocation(Relation rel, const CzDistribution *dist, const char *colocate_with)
 {
-	RangeVar   *name = makeRangeVarFromNameList(stringToQualifiedNameList(colocate_with));
+	RangeVar   *name = makeRangeVarFromNameList(stringToQualifiedNameList_compat(colocate_with));
 	Oid			relid = RangeVarGetRelid(name, AccessShareLock, false);
 	const CzTable *other = CzTableGet(relid);
 

@@ -40,6 +40,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "cz/compat.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
@@ -233,7 +234,7 @@ undistribute_shards(Oid relid, const CzTable *table)
 	table_finish_bulk_insert(rel, 0);
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
-	(void) reindex_relation(relid, 0, &params);
+	(void) reindex_relation_compat(relid, 0, &params);
 	CommandCounterIncrement();
 
 	/* 3. the shards */
@@ -275,7 +276,7 @@ undistribute_table(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
-	if (!pg_class_ownercheck(relid, GetUserId()))
+	if (!class_ownercheck_compat(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
 					   get_rel_name(relid));
 	PreventCommandIfReadOnly("undistribute_table()");

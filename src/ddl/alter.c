@@ -41,6 +41,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "cz/compat.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
@@ -142,9 +143,7 @@ classify(const CzTable *table, const AlterTableStmt *stmt, const AlterTableCmd *
 		case AT_DropIdentity:
 			return is_reference ? ALTER_LOCAL : ALTER_PARENT_ONLY;
 		case AT_AddColumn:
-		case AT_AddColumnRecurse:
 		case AT_DropColumn:
-		case AT_DropColumnRecurse:
 			return ALTER_STRUCTURE;
 		case AT_ChangeOwner:
 			/* a restore's script says again who the owner is */
@@ -447,7 +446,7 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 					"Use one statement for each.");
 	if (is_structure)
 	{
-		if (!pg_class_ownercheck(relid, GetUserId()))
+		if (!class_ownercheck_compat(relid, GetUserId()))
 			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
 		alter_structure(utility, stmt, relid);
 		return true;

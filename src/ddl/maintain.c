@@ -24,6 +24,7 @@
 #include "access/relation.h"
 #include "utils/rel.h"
 
+#include "cz/compat.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
@@ -155,7 +156,7 @@ CzVacuum(const CzUtility *utility, VacuumStmt *stmt)
 			others = lappend(others, relation);
 			continue;
 		}
-		if (!pg_class_ownercheck(table->relid, GetUserId()))
+		if (!class_ownercheck_compat(table->relid, GetUserId()))
 		{
 			ereport(WARNING,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

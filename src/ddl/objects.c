@@ -48,6 +48,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "cz/compat.h"
 #include "cz/ddl.h"
 #include "cz/transaction.h"
 #include "libpq-fe.h"
@@ -413,7 +414,7 @@ create_collation(Walk *walk, Oid oid)
 					 form->collisdeterministic ? "true" : "false");
 	if (form->collprovider == COLLPROVIDER_ICU)
 	{
-		datum = SysCacheGetAttr(COLLOID, tuple, Anum_pg_collation_colliculocale, &isnull);
+		datum = SysCacheGetAttr(COLLOID, tuple, Anum_pg_collation_locale_compat, &isnull);
 		if (!isnull)
 			appendStringInfo(&buf, ", LOCALE = %s",
 							 quote_literal_cstr(TextDatumGetCString(datum)));

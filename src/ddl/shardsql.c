@@ -40,6 +40,7 @@
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
+#include "cz/compat.h"
 #include "ddl_int.h"
 
 /*
@@ -191,6 +192,23 @@ CzColumnSql(Relation rel, AttrNumber attno)
 	return buf.data;
 }
 
+/* -1: the default */
+static int
+statistics_target(Oid relid, AttrNumber attno)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(attno));
+	Datum		datum;
+	bool		isnull;
+	int			result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for column %d of relation %u", attno, relid);
+	datum = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attstattarget, &isnull);
+	result = isnull ? -1 : DatumGetStatisticsTarget_compat(datum);
+	ReleaseSysCache(tuple);
+	return result;
+}
+
 /* Storage and statistics target of a column, where they aren't the default. */
 static List *
 column_alters(Relation rel, List *alters)
@@ -205,10 +223,10 @@ column_alters(Relation rel, List *alters)
 
 		if (att->attisdropped)
 			continue;
-		if (att->attstattarget >= 0)
+		if (statistics_target(RelationGetRelid(rel), att->attnum) >= 0)
 			alters = lappend(alters,
 							 psprintf("ALTER COLUMN %s SET STATISTICS %d", name,
-									  att->attstattarget));
+									  statistics_target(RelationGetRelid(rel), att->attnum)));
 		if (att->attstorage != get_typstorage(att->atttypid))
 		{
 			const char *storage = NULL;
@@ -355,7 +373,7 @@ CzIndexDefGet(Oid index_oid)
 
 	for (i = 0; i < RelationGetDescr(index)->natts; i++)
 	{
-		int			target = TupleDescAttr(RelationGetDescr(index), i)->attstattarget;
+		int			target = statistics_target(index_oid, i + 1);
 
 		if (target >= 0)
 			def->alters = lappend(def->alters,
