@@ -276,6 +276,17 @@ combine(CzJoinLocus l, CzJoinLocus r, JoinType type, List *classes)
 
 /* ---- leaves of a join tree ----------------------------------------------- */
 
+/*
+ * The rows of an ordered sub-query come in order, and aggregates and windows above
+ * it show that; over several shards they would not.
+ */
+static bool
+loses_order(Query *query, const CzLocus *locus)
+{
+	return query->sortClause != NIL && locus->kind == CZ_LOCUS_SHARDED &&
+		!locus->is_single && locus->outer_keys == NIL;
+}
+
 static CzLocus
 cte_locus(RangeTblEntry *rte, LocusContext *context)
 {
@@ -305,6 +316,8 @@ cte_locus(RangeTblEntry *rte, LocusContext *context)
 			return no_locus("a recursive CTE spans shards");
 		if (locus.outer_keys != NIL)
 			return no_locus("a CTE is correlated");
+		if (loses_order((Query *) cte->ctequery, &locus))
+			return no_locus("the order of a CTE spans shards");
 		return locus;
 	}
 	return no_locus("a CTE was not found");
@@ -332,6 +345,8 @@ visit_rte(int rti, Query *query, LocusContext *context)
 			result.locus = query_locus(rte->subquery, context);
 			result.lateral_keys = lowered_outer_keys(&result.locus);
 			result.locus.outer_keys = passed_outer_keys(&result.locus);
+			if (result.lateral_keys == NIL && loses_order(rte->subquery, &result.locus))
+				return join_none("the order of a sub-query spans shards");
 			break;
 		case RTE_CTE:
 			result.locus = cte_locus(rte, context);

@@ -57,6 +57,7 @@ static const char *const never_shippable[] = {
 typedef struct ShipContext
 {
 	const char *reason;
+	int			conditional_depth;	/* inside CASE or COALESCE */
 } ShipContext;
 
 static bool ship_walker(Node *node, ShipContext *context);
@@ -235,6 +236,14 @@ cz_is_closed_stable(Node *expr)
 	return true;
 }
 
+/* A parameter, or a function like now() that just tells a value. */
+static bool
+cannot_fail(Node *node)
+{
+	return IsA(node, Param) || IsA(node, SQLValueFunction) ||
+		(IsA(node, FuncExpr) && ((FuncExpr *) node)->args == NIL);
+}
+
 static bool
 ship_walker(Node *node, ShipContext *context)
 {
@@ -250,6 +259,12 @@ ship_walker(Node *node, ShipContext *context)
 			get_typtype(type) == TYPTYPE_PSEUDO)
 		{
 			context->reason = "a parameter has a type that cannot be sent";
+			return true;
+		}
+		/* evaluated early, it must not fail where it would not be evaluated */
+		if (context->conditional_depth > 0 && !cannot_fail(node))
+		{
+			context->reason = "an expression must only be evaluated under its condition";
 			return true;
 		}
 		return false;
@@ -305,6 +320,16 @@ ship_walker(Node *node, ShipContext *context)
 				}
 				break;
 			}
+		case T_CaseExpr:
+		case T_CoalesceExpr:
+			{
+				bool		stays;
+
+				context->conditional_depth++;
+				stays = expression_tree_walker(node, ship_walker, (void *) context);
+				context->conditional_depth--;
+				return stays;
+			}
 		case T_Query:
 			return query_tree_walker((Query *) node, ship_walker, (void *) context, 0);
 		default:
@@ -323,7 +348,7 @@ ship_walker(Node *node, ShipContext *context)
 bool
 cz_expr_is_shippable(Node *expr, const char **reason)
 {
-	ShipContext context = {NULL};
+	ShipContext context = {NULL, 0};
 
 	if (!ship_walker(expr, &context))
 		return true;

@@ -79,3 +79,7 @@ SELECT NULL AS x, count(*) FROM events GROUP BY 1;
 SELECT 'a' AS x, count(*) FROM events GROUP BY x ORDER BY x;
 SELECT E'back\\slash ''quote''' || kind FROM events WHERE event_id = 1;
 SELECT kind FROM events WHERE kind = E'\\' OR kind = '$1' OR kind = '%' OR event_id = 2;
+SELECT array_agg(amount) FROM (SELECT amount FROM events ORDER BY event_id) s;
+WITH c AS (SELECT event_id FROM events ORDER BY event_id DESC) SELECT array_agg(event_id) FROM c;
+SELECT string_agg(name, ',') FROM (SELECT name FROM accounts ORDER BY name) s WHERE name <> '';
+SELECT count(*) FROM accounts WHERE CASE WHEN tenant_id < 0 THEN ('x' || current_date)::int > 1 ELSE true END;
