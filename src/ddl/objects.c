@@ -38,6 +38,8 @@
 #include "commands/extension.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
@@ -59,6 +61,8 @@ typedef struct Walk
 	ObjectAddresses *seen;
 	StringInfoData script;
 	Oid			home_relid;		/* the relation itself: not to be created */
+	bool		is_untrusted;	/* the workers' role may do what the table's
+								 * owner may not */
 } Walk;
 
 static void walk_object(Walk *walk, Oid classid, Oid objid);
@@ -249,6 +253,72 @@ append_domain_checks(StringInfo buf, Oid type)
 	table_close(catalog, AccessShareLock);
 }
 
+/*
+ * May a function run on the workers as another, maybe more powerful role?
+ * Built-in immutable ones may, and stable ones of dates and times.
+ */
+static bool
+is_unsafe_function(Oid function, void *context)
+{
+	Oid			result_type;
+	Oid		   *arg_types;
+	int			nargs;
+	int			i;
+
+	if (function >= FirstNormalObjectId)
+		return false;			/* create_function asks who owns it */
+	if (func_volatile(function) == PROVOLATILE_IMMUTABLE)
+		return false;
+	if (func_volatile(function) == PROVOLATILE_VOLATILE)
+		return true;
+	result_type = get_func_signature(function, &arg_types, &nargs);
+	for (i = -1; i < nargs; i++)
+	{
+		char		category;
+		bool		is_preferred;
+
+		get_type_category_preferred(i < 0 ? result_type : arg_types[i], &category,
+									&is_preferred);
+		if (category != TYPCATEGORY_DATETIME && category != TYPCATEGORY_TIMESPAN &&
+			category != TYPCATEGORY_BOOLEAN)
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_unsafe_function(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_unsafe_function, context))
+		return true;
+	return expression_tree_walker(node, has_unsafe_function, context);
+}
+
+/*
+ * A CHECK is run by the worker as the role of the user mapping.  If that is one
+ * for everybody, the owner of a table must not have it run what he likes.
+ */
+static void
+check_constraint_is_safe(const Walk *walk, HeapTuple tuple)
+{
+	Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+	Datum		bin;
+	bool		isnull;
+
+	if (!walk->is_untrusted || con->contype != CONSTRAINT_CHECK)
+		return;
+	bin = SysCacheGetAttr(CONSTROID, tuple, Anum_pg_constraint_conbin, &isnull);
+	if (!isnull && has_unsafe_function(stringToNode(TextDatumGetCString(bin)), NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot create CHECK constraint \"%s\" on the workers: it calls functions that are not immutable",
+						NameStr(con->conname)),
+				 errdetail("They would run there as the role of the user mapping for PUBLIC."),
+				 errhint("Create a user mapping for the table's owner, or let a superuser own the table.")));
+}
+
 /* Domains' CHECKs depend on functions through their own pg_constraint entries. */
 static void
 walk_constraints_of(Walk *walk, AttrNumber column, Oid index_id, Oid objid, bool only_checks)
@@ -266,6 +336,7 @@ walk_constraints_of(Walk *walk, AttrNumber column, Oid index_id, Oid objid, bool
 	{
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 
+		check_constraint_is_safe(walk, tuple);
 		if (con->contype == CONSTRAINT_CHECK || !only_checks)
 			oids = lappend_oid(oids, con->oid);
 	}
@@ -455,6 +526,12 @@ create_function(Walk *walk, Oid oid)
 		ReleaseSysCache(tuple);
 		refuse(ProcedureRelationId, oid, "it is written in C and belongs to no extension");
 	}
+	if (walk->is_untrusted && !superuser_arg(form->proowner))
+	{
+		ReleaseSysCache(tuple);
+		refuse(ProcedureRelationId, oid,
+			   "it would run there as the role of the user mapping for PUBLIC");
+	}
 	if (form->prokind == PROKIND_AGGREGATE)
 	{
 		ReleaseSysCache(tuple);
@@ -539,9 +616,31 @@ walk_object(Walk *walk, Oid classid, Oid objid)
 	}
 }
 
-static void
-walk_begin(Walk *walk)
+/* Do the workers run what we send for a user as a role that others share? */
+static bool
+is_untrusted(List *server_oids, Oid user_oid)
 {
+	ListCell   *lc;
+
+	if (superuser_arg(user_oid))
+		return false;
+	foreach(lc, server_oids)
+	{
+		HeapTuple	tuple = SearchSysCache2(USERMAPPINGUSERSERVER,
+											ObjectIdGetDatum(user_oid),
+											ObjectIdGetDatum(lfirst_oid(lc)));
+
+		if (!HeapTupleIsValid(tuple))
+			return true;
+		ReleaseSysCache(tuple);
+	}
+	return false;
+}
+
+static void
+walk_begin(Walk *walk, List *server_oids, Oid user_oid)
+{
+	walk->is_untrusted = is_untrusted(server_oids, user_oid);
 	walk->seen = new_object_addresses();
 	walk->home_relid = InvalidOid;
 	initStringInfo(&walk->script);
@@ -587,7 +686,7 @@ CzPropagateObjects(Oid relid, List *server_oids, Oid user_oid)
 	int			nestlevel = push_path();
 	int			i;
 
-	walk_begin(&walk);
+	walk_begin(&walk, server_oids, user_oid);
 	walk.home_relid = relid;
 	for (i = 0; i < desc->natts; i++)
 	{
@@ -622,7 +721,7 @@ CzPropagateAddresses(List *addresses, List *server_oids, Oid user_oid)
 	ListCell   *lc;
 	int			nestlevel = push_path();
 
-	walk_begin(&walk);
+	walk_begin(&walk, server_oids, user_oid);
 	foreach(lc, addresses)
 	{
 		ObjectAddress *address = lfirst(lc);
