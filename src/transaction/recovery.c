@@ -18,8 +18,8 @@
  * answered in 2 without a prepared transaction of its: all of them were
  * prepared before the row was committed, so none can appear later.
  *
- * Prepared transactions belong to the role that made them, so each user mapping
- * of a worker is looked at through its own connection.
+ * Everybody sees all prepared transactions, but only the role that made one and
+ * superusers may finish it: so each user mapping of a worker is tried.
  *
  * Source: own work.
  *
@@ -217,6 +217,16 @@ is_running(uint64 fxid)
 	return TransactionIdIsInProgress((TransactionId) fxid);
 }
 
+static RecoveryTarget *
+make_target(Oid server_oid, Oid user_oid)
+{
+	RecoveryTarget *target = palloc(sizeof(RecoveryTarget));
+
+	target->server_oid = server_oid;
+	target->user_oid = user_oid;
+	return target;
+}
+
 /*
  * find_targets
  *		Each worker once per user mapping; the mapping for PUBLIC, and a worker
@@ -228,6 +238,7 @@ find_targets(List **server_oids)
 	Relation	rel = table_open(ForeignServerRelationId, AccessShareLock);
 	Oid			fdw_oid = CzFdwOid();
 	List	   *targets = NIL;
+	List	   *mapped = NIL;	/* servers that have a user mapping */
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	ListCell   *lc;
@@ -249,26 +260,22 @@ find_targets(List **server_oids)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_user_mapping mapping = (Form_pg_user_mapping) GETSTRUCT(tuple);
-		RecoveryTarget *target;
 
-		if (!list_member_oid(*server_oids, mapping->umserver) ||
-			!OidIsValid(mapping->umuser) || mapping->umuser == BOOTSTRAP_SUPERUSERID)
+		if (!list_member_oid(*server_oids, mapping->umserver))
 			continue;
-		target = palloc(sizeof(RecoveryTarget));
-		target->server_oid = mapping->umserver;
-		target->user_oid = mapping->umuser;
-		targets = lappend(targets, target);
+		targets = lappend(targets,
+						  make_target(mapping->umserver,
+									  OidIsValid(mapping->umuser) ? mapping->umuser :
+									  BOOTSTRAP_SUPERUSERID));
+		mapped = list_append_unique_oid(mapped, mapping->umserver);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 
 	foreach(lc, *server_oids)
 	{
-		RecoveryTarget *target = palloc(sizeof(RecoveryTarget));
-
-		target->server_oid = lfirst_oid(lc);
-		target->user_oid = BOOTSTRAP_SUPERUSERID;
-		targets = lappend(targets, target);
+		if (!list_member_oid(mapped, lfirst_oid(lc)))
+			targets = lappend(targets, make_target(lfirst_oid(lc), BOOTSTRAP_SUPERUSERID));
 	}
 	return targets;
 }
@@ -359,13 +366,12 @@ recover_target(RecoveryTarget *target, const char *base, List *log, int elevel)
 		return -1;
 	}
 
-	/* A superuser sees and finishes everybody's, others their own. */
 	res = CzConnExecQuiet(conn,
-						  psprintf("SELECT gid FROM pg_catalog.pg_prepared_xacts "
+						  psprintf("SELECT gid, owner = CURRENT_USER OR "
+								 "pg_catalog.current_setting('is_superuser') = 'on' "
+								 "FROM pg_catalog.pg_prepared_xacts "
 								 "WHERE database = pg_catalog.current_database() "
-								 "AND pg_catalog.left(gid, %d) = %s "
-								 "AND (owner = CURRENT_USER OR "
-								 "pg_catalog.current_setting('is_superuser') = 'on')",
+								 "AND pg_catalog.left(gid, %d) = %s",
 								 (int) strlen(base), quote_literal_cstr(base)),
 						  cz_worker_timeout_ms);
 	if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK)
@@ -375,13 +381,12 @@ recover_target(RecoveryTarget *target, const char *base, List *log, int elevel)
 		return -1;
 	}
 	for (i = 0; i < PQntuples(res); i++)
-		gids = lappend(gids, pstrdup(PQgetvalue(res, i, 0)));
-	PQclear(res);
-
-	foreach(lc, gids)
 	{
-		const char *gid = (const char *) lfirst(lc);
+		const char *gid = PQgetvalue(res, i, 0);
 		ListCell   *lc2;
+
+		if (PQgetvalue(res, i, 1)[0] == 't')
+			gids = lappend(gids, pstrdup(gid));
 
 		foreach(lc2, log)
 		{
@@ -391,8 +396,11 @@ recover_target(RecoveryTarget *target, const char *base, List *log, int elevel)
 			if (strncmp(gid, row->gid_prefix, len) == 0 && gid[len] == '_')
 				row->is_in_use = true;
 		}
-		nresolved += resolve(conn, gid, base, elevel);
 	}
+	PQclear(res);
+
+	foreach(lc, gids)
+		nresolved += resolve(conn, (const char *) lfirst(lc), base, elevel);
 	CzConnRelease(conn);
 	return nresolved;
 }
@@ -454,7 +462,8 @@ CzTxnRecover(int elevel)
 	List	   *log;
 	List	   *servers;
 	List	   *targets;
-	List	   *silent = NIL;	/* OIDs of servers that did not answer */
+	List	   *answered = NIL; /* servers whose list is known */
+	List	   *failed = NIL;	/* and those that could not be asked once */
 	bool		has_garbage = false;
 	int			nresolved = 0;
 	ListCell   *lc;
@@ -468,14 +477,19 @@ CzTxnRecover(int elevel)
 		RecoveryTarget *target = (RecoveryTarget *) lfirst(lc);
 		int			n;
 
-		if (list_member_oid(silent, target->server_oid))
+		/* One time-out is enough, if it was one */
+		if (list_member_oid(failed, target->server_oid) &&
+			CzHealthIsSuspect(target->server_oid))
 			continue;
 		CHECK_FOR_INTERRUPTS();
 		n = recover_target_safely(target, base, log, elevel);
 		if (n < 0)
-			silent = lappend_oid(silent, target->server_oid);
+			failed = lappend_oid(failed, target->server_oid);
 		else
+		{
+			answered = lappend_oid(answered, target->server_oid);
 			nresolved += n;
+		}
 	}
 
 	foreach(lc, log)
@@ -486,7 +500,8 @@ CzTxnRecover(int elevel)
 		foreach(lc2, row->server_oids)
 		{
 			/* A server that was dropped has nothing to wait for. */
-			if (list_member_oid(silent, lfirst_oid(lc2)))
+			if (list_member_oid(servers, lfirst_oid(lc2)) &&
+				!list_member_oid(answered, lfirst_oid(lc2)))
 				row->is_in_use = true;
 		}
 		has_garbage = has_garbage || !row->is_in_use;
