@@ -187,4 +187,18 @@
 #define Anum_pg_collation_locale_compat Anum_pg_collation_colliculocale
 #endif
 
+/* 17: the local transaction id moved into PGPROC's vxid */
+#if CZ_PG_GE(17)
+#define MyLocalTransactionId_compat() (MyProc->vxid.lxid)
+#else
+#define MyLocalTransactionId_compat() (MyProc->lxid)
+#endif
+
+/* 18: deferrable primary keys on request only, as before */
+#if CZ_PG_GE(18)
+#define RelationGetPrimaryKeyIndex_compat(rel) RelationGetPrimaryKeyIndex((rel), false)
+#else
+#define RelationGetPrimaryKeyIndex_compat(rel) RelationGetPrimaryKeyIndex(rel)
+#endif
+
 #endif							/* CZ_COMPAT_H */

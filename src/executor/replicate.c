@@ -40,6 +40,7 @@
 #include "utils/rel.h"
 #include "utils/relcache.h"
 
+#include "cz/compat.h"
 #include "cz/errors.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
@@ -203,10 +204,10 @@ get_replica(Relation rel, const CzTable *table)
 	Replica    *replica;
 	ListCell   *lc;
 
-	if (replicas_lxid != MyProc->lxid)
+	if (replicas_lxid != MyLocalTransactionId_compat())
 	{
 		replicas = NIL;
-		replicas_lxid = MyProc->lxid;
+		replicas_lxid = MyLocalTransactionId_compat();
 	}
 	foreach(lc, replicas)
 	{
@@ -251,7 +252,7 @@ static List *
 key_columns(Relation rel)
 {
 	List	   *indexes = RelationGetIndexList(rel);
-	Oid			primary_oid = RelationGetPrimaryKeyIndex(rel);
+	Oid			primary_oid = RelationGetPrimaryKeyIndex_compat(rel);
 	List	   *best = NIL;
 	ListCell   *lc;
 

@@ -49,6 +49,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+#include "cz/compat.h"
 #include "cz/settings.h"
 #include "transaction_int.h"
 
@@ -191,7 +192,7 @@ is_in_log(const char *gid_prefix)
 
 	ScanKeyInit(&key, LOG_GID_PREFIX, BTEqualStrategyNumber, F_TEXTEQ,
 				CStringGetTextDatum(gid_prefix));
-	scan = systable_beginscan(rel, RelationGetPrimaryKeyIndex(rel), true, snapshot, 1,
+	scan = systable_beginscan(rel, RelationGetPrimaryKeyIndex_compat(rel), true, snapshot, 1,
 							  &key);
 	is_found = HeapTupleIsValid(systable_getnext(scan));
 	systable_endscan(scan);
