@@ -14,7 +14,7 @@ s/\(cost=[0-9.]+ rows=[0-9]+ width=[0-9]+\)/(cost=xxx)/g
 s/(Time: |time=)[0-9.]+( ms)?/\1xxx/g
 
 # names of transactions
-s/cz_[0-9]+_[0-9]+_[0-9_]+/cz_xxx/g
+s/cz_[0-9]+_[0-9]+_[0-9a-f_]+/cz_xxx/g
 
 # table lines that change their width with the above
 s/^-[+-]{2,}$/---/
