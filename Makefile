@@ -14,7 +14,7 @@ PG_CPPFLAGS = -Iinclude -I$(libpq_srcdir)
 PG_CFLAGS = -MMD -MP
 # Debian's flags are gcc's; clang says so at length
 ifneq (,$(findstring clang,$(CC)))
-PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes -Wno-compound-token-split-by-macro
 endif
 ifdef DEV
 PG_CFLAGS += -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Werror -DUSE_ASSERT_CHECKING

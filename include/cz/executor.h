@@ -48,9 +48,6 @@ extern void CzStreamEnd(CzStream *stream);
 extern void CzStreamExplain(CzStream *stream, const CzFragmentPlan *plan,
 							ExplainState *es);
 
-/* CustomScan "CzFragmentScan": custom_private is CzFragmentPlanToList(). */
-extern const CustomScanMethods cz_fragment_scan_methods;
-
 extern void CzExecutorInit(void);
 
 #endif							/* CZ_EXECUTOR_H */

@@ -64,4 +64,7 @@ extern CzFragmentPlan *CzFragmentPlanFromList(List *list);
 /* The SQL text for shard number shard_index of the anchor; palloc'd. */
 extern char *CzFragmentSql(const CzFragmentPlan *plan, int shard_index);
 
+/* CustomScan "CzFragmentScan" (executor): custom_private is CzFragmentPlanToList(). */
+extern const struct CustomScanMethods cz_fragment_scan_methods;
+
 #endif							/* CZ_FRAGMENT_H */

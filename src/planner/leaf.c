@@ -41,7 +41,6 @@
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
-#include "cz/executor.h"
 #include "cz/planner.h"
 
 #include "planner_int.h"
