@@ -187,6 +187,13 @@
 #define Anum_pg_collation_locale_compat Anum_pg_collation_colliculocale
 #endif
 
+/* 16: tailoring rules of ICU collations */
+#if CZ_PG_GE(16)
+#define Anum_pg_collation_collicurules_compat Anum_pg_collation_collicurules
+#else
+#define Anum_pg_collation_collicurules_compat InvalidAttrNumber
+#endif
+
 /* 17: the local transaction id moved into PGPROC's vxid */
 #if CZ_PG_GE(17)
 #define MyLocalTransactionId_compat() (MyProc->vxid.lxid)

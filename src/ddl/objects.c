@@ -481,14 +481,23 @@ create_collation(Walk *walk, Oid oid)
 									  NameStr(form->collname));
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "CREATE COLLATION %s (PROVIDER = %s, DETERMINISTIC = %s", name,
-					 form->collprovider == COLLPROVIDER_ICU ? "icu" : "libc",
+					 form->collprovider == COLLPROVIDER_ICU ? "icu" :
+					 form->collprovider == COLLPROVIDER_LIBC ? "libc" : "builtin",
 					 form->collisdeterministic ? "true" : "false");
-	if (form->collprovider == COLLPROVIDER_ICU)
+	if (form->collprovider != COLLPROVIDER_LIBC)
 	{
 		datum = SysCacheGetAttr(COLLOID, tuple, Anum_pg_collation_locale_compat, &isnull);
 		if (!isnull)
 			appendStringInfo(&buf, ", LOCALE = %s",
 							 quote_literal_cstr(TextDatumGetCString(datum)));
+		if (Anum_pg_collation_collicurules_compat != InvalidAttrNumber)
+		{
+			datum = SysCacheGetAttr(COLLOID, tuple, Anum_pg_collation_collicurules_compat,
+									&isnull);
+			if (!isnull)
+				appendStringInfo(&buf, ", RULES = %s",
+								 quote_literal_cstr(TextDatumGetCString(datum)));
+		}
 	}
 	else
 	{
