@@ -197,7 +197,7 @@ CzConvertToPartitioned(Oid relid, const CzDistribution *dist, double reltuples)
 	form->reltablespace = InvalidOid;
 	form->relam = InvalidOid;
 	form->relpages = 0;
-	form->reltuples = reltuples;
+	form->reltuples = reltuples > 0 ? reltuples : -1;	/* -1: not known */
 	form->relallvisible = 0;
 	form->relfrozenxid = InvalidTransactionId;
 	form->relminmxid = InvalidMultiXactId;

@@ -108,6 +108,24 @@ CzRemoveShardDefaults(Oid shard_relid)
 }
 
 /*
+ * CzShardPlacements
+ *		See ddl_int.h.
+ */
+List *
+CzShardPlacements(const CzTable *table, int index)
+{
+	const CzShard *shard = &table->shards[index];
+	List	   *result = NIL;
+	int			i;
+
+	if (table->kind != CZ_TABLE_REFERENCE)
+		return CzShardServers(shard->relid);
+	for (i = 0; i < shard->nplacements; i++)
+		result = lappend_oid(result, shard->server_oids[i]);
+	return result;
+}
+
+/*
  * CzRunOnPlacements
  *		Run SQL that make writes for each shard on all its placements, also those
  *		on workers that are disabled now: a shard's copies are changed together
@@ -128,18 +146,8 @@ CzRunOnPlacements(const CzTable *table, CzMakeSql make, void *arg)
 	for (i = 0; i < table->nshards; i++)
 	{
 		const CzShard *shard = &table->shards[i];
-		List	   *placements = NIL;
+		List	   *placements = CzShardPlacements(table, i);
 		StringInfoData sql;
-
-		if (table->kind == CZ_TABLE_REFERENCE)
-		{
-			int			j;
-
-			for (j = 0; j < shard->nplacements; j++)
-				placements = lappend_oid(placements, shard->server_oids[j]);
-		}
-		else
-			placements = CzShardServers(shard->relid);
 
 		initStringInfo(&sql);
 		make(&sql, shard, arg);

@@ -384,7 +384,6 @@ for_placements(Oid relid, char *(*make) (const CzShard *shard, const char *name)
 	const CzTable *table = CzTableGet(relid);
 	Oid			owner;
 	int			i;
-	int			j;
 
 	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
 		return;
@@ -392,9 +391,11 @@ for_placements(Oid relid, char *(*make) (const CzShard *shard, const char *name)
 	for (i = 0; i < table->nshards; i++)
 	{
 		char	   *command = make(&table->shards[i], name);
+		ListCell   *lc;
 
-		for (j = 0; j < table->shards[i].nplacements; j++)
-			add_command(table->shards[i].server_oids[j], owner, relid, command);
+		/* also on workers that are disabled now */
+		foreach(lc, CzShardPlacements(table, i))
+			add_command(lfirst_oid(lc), owner, relid, command);
 	}
 }
 
