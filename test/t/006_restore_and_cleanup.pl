@@ -1,0 +1,65 @@
+# A dump of the coordinator restores the topology: the new coordinator serves the shards
+# that are on the workers.  And DROP TABLE while a worker is down: the clean-up list.
+use strict;
+use warnings;
+use CzCluster;
+use Test::More;
+
+my $cluster = CzCluster->new(workers => 3,
+	conf => "cz.shard_count = 4\ncz.worker_timeout = '2s'\ncz.connect_timeout = '1s'\n");
+my $node = $cluster->coordinator;
+
+$cluster->sql(<<'SQL');
+CREATE TYPE mood AS ENUM ('sad', 'happy');
+CREATE TABLE t (id bigserial, k text, m mood DEFAULT 'happy', n int CHECK (n > 0), PRIMARY KEY (k, id));
+CREATE INDEX t_n ON t (n);
+CREATE VIEW by_key AS SELECT k, id, max(n) AS n FROM t GROUP BY k, id;
+SELECT create_distributed_table('t', 'k');
+INSERT INTO t (k, n) SELECT 'key ' || i % 10, i FROM generate_series(1, 100) i;
+CREATE TABLE ref (id int PRIMARY KEY, v text);
+INSERT INTO ref VALUES (1, 'one');
+SELECT create_reference_table('ref');
+CREATE TABLE r (d date, v int);
+SELECT create_distributed_table('r', 'd', 'range');
+SELECT cz_create_range_shard('r', '2020-01-01', '2021-01-01');
+INSERT INTO r VALUES ('2020-06-01', 1);
+SQL
+
+note 'dump and restore';
+my $dump = $node->basedir . '/dump.sql';
+$node->command_ok([ 'pg_dump', '-h', $node->host, '-p', $node->port, '-f', $dump, 'postgres' ], 'pg_dump');
+unlike(PostgreSQL::Test::Utils::slurp_file($dump), qr/!cz_/, 'internal triggers are not dumped');
+$node->safe_psql('postgres', 'CREATE DATABASE copy');
+$node->command_ok([ 'psql', '-X', '-v', 'ON_ERROR_STOP=1', '-h', $node->host, '-p', $node->port, '-f', $dump, 'copy' ],
+	'the script runs without an error');
+is($node->safe_psql('copy', 'SELECT cz_finish_restore()'), '3', 'cz_finish_restore');
+is($node->safe_psql('copy', 'SELECT count(*), sum(n) FROM t'), '100|5050', 'the rows are served');
+is($node->safe_psql('copy', 'SELECT count(*), sum(n) FROM by_key'), '100|5050', 'through the view');
+is($node->safe_psql('copy', 'SELECT * FROM r'), '2020-06-01|1', 'range table');
+is($node->safe_psql('copy', "SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = 't'::regclass"), 't', 'keys are valid');
+is($node->safe_psql('copy', "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'ref'::regclass AND tgname LIKE '!cz_%'"),
+	'2', 'the reference table has its triggers');
+my ($status, $out, $err) = $node->psql('copy', 'DROP SERVER ' . $cluster->server_name(2));
+like($err, qr/other objects depend on it/, 'servers of secondary placements stay');
+$node->safe_psql('copy', "INSERT INTO t (k, n) VALUES ('key 1', 1000); INSERT INTO ref VALUES (2, 'two')");
+is($cluster->sql('SELECT max(n) FROM t'), '1000', 'both coordinators see the shards');
+$node->safe_psql('copy', 'CREATE INDEX t_m ON t (m); ALTER TABLE t ADD COLUMN extra int DEFAULT 1');
+is($node->safe_psql('copy', 'SELECT sum(extra) FROM t'), '101', 'DDL reaches the shards');
+
+note 'clean-up list';
+$cluster->sql("CREATE TABLE gone (k int); SELECT create_distributed_table('gone', 'k')");
+my $before = $cluster->shard_tables(3);
+$cluster->kill_worker(3);
+($status, $out, $err) = $cluster->try_sql('DROP TABLE gone');
+is($status, 0, 'DROP TABLE while a worker is down') or diag($err);
+like($err, qr/WARNING:.*could not drop shards on node/, 'with a warning');
+cmp_ok($cluster->sql('SELECT count(*) FROM cz.cleanup'), '>', 0, 'the list has its shards');
+($status, $out, $err) = $cluster->try_sql("ALTER TABLE r ADD COLUMN w int; CREATE TABLE new (k int); SELECT create_distributed_table('new', 'k')");
+isnt($status, 0, 'other changes fail');
+$cluster->restart_worker(3);
+$cluster->sql('CALL citus_cleanup_orphaned_resources()');
+is($cluster->sql('SELECT count(*) FROM cz.cleanup'), '0', 'the list is worked off');
+cmp_ok($cluster->shard_tables(3), '<', $before, 'the shards are gone');
+
+$cluster->stop;
+done_testing();
