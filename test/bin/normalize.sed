@@ -6,6 +6,7 @@ s/(shard_id '?)1[0-9]{5}/\1xxxxxx/g
 s/(shard )1[0-9]{5}\b/\1xxxxxx/g
 
 # ports and nodes of the test cluster
+s/(127\.0\.0\.1 +\| +)[0-9]{4,5}/\1xxxxx/g
 s/(127\.0\.0\.1[:,]? ?|port '?|port=|port )[0-9]{4,5}/\1xxxxx/g
 s/\bnode_[0-9]+\b/node_x/g
 
