@@ -756,9 +756,14 @@ CzEnsureShardSchema(List *server_oids, Oid user_oid)
 {
 	ListCell   *lc;
 
-	/* CREATE SCHEMA IF NOT EXISTS would ask for a right that only the first needs */
+	/*
+	 * CREATE SCHEMA IF NOT EXISTS would ask for a right that only the first needs.
+	 * Everybody may create shards there: users may have roles of their own on the
+	 * workers; each shard is its owner's, and the schema is in no search_path.
+	 */
 	foreach(lc, server_oids)
 		CzTxnExec(lfirst_oid(lc), user_oid,
 				  "DO LANGUAGE plpgsql 'BEGIN IF pg_catalog.to_regnamespace(''" CZ_SHARD_SCHEMA
-				  "'') IS NULL THEN CREATE SCHEMA " CZ_SHARD_SCHEMA "; END IF; END'");
+				  "'') IS NULL THEN CREATE SCHEMA " CZ_SHARD_SCHEMA
+				  "; GRANT USAGE, CREATE ON SCHEMA " CZ_SHARD_SCHEMA " TO PUBLIC; END IF; END'");
 }
