@@ -25,6 +25,7 @@
 #include "parser/parsetree.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "cz/compat.h"
 
@@ -47,11 +48,25 @@ cz_fold(Node *node, CzPlanState *state)
 	return eval_const_expressions(root, node);
 }
 
+/*
+ * cz_strip
+ *		Take relabelings off an expression, but none that changes what is equal
+ *		(text as character(n) ignores blanks at the end).
+ */
 Node *
 cz_strip(Node *node)
 {
 	while (node && IsA(node, RelabelType))
-		node = (Node *) ((RelabelType *) node)->arg;
+	{
+		Node	   *arg = (Node *) ((RelabelType *) node)->arg;
+		Oid			from = getBaseType(exprType(arg));
+		Oid			to = getBaseType(((RelabelType *) node)->resulttype);
+
+		if (from != to && lookup_type_cache(from, TYPECACHE_HASH_OPFAMILY)->hash_opf !=
+			lookup_type_cache(to, TYPECACHE_HASH_OPFAMILY)->hash_opf)
+			break;
+		node = arg;
+	}
 	return node;
 }
 

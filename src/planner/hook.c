@@ -14,6 +14,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/paths.h"
 #include "optimizer/planner.h"
+#include "parser/parsetree.h"
 
 #include "cz/compat.h"
 #include "cz/planner.h"
@@ -58,6 +59,39 @@ add_relations(PlannedStmt *stmt, CzPlanState *state)
 	}
 }
 
+/*
+ * A cursor declared without a word about scrolling scrolls if its plan can do it
+ * for free.  Ours never can, so do it at a cost where core's plan could: users
+ * have come to rely on it.
+ */
+static bool
+scrolls_elsewhere(Query *query, int cursor_options)
+{
+	ListCell   *lc;
+
+	if (!(cursor_options & CURSOR_OPT_FAST_PLAN) ||
+		(cursor_options & (CURSOR_OPT_SCROLL | CURSOR_OPT_NO_SCROLL)) ||
+		query->commandType != CMD_SELECT || query->rowMarks != NIL ||
+		query->hasTargetSRFs || query->hasModifyingCTE)
+		return false;
+	if (query->sortClause != NIL)
+		return true;
+	if (query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL ||
+		query->havingQual != NULL || query->hasWindowFuncs ||
+		query->distinctClause != NIL || query->setOperations != NULL ||
+		list_length(query->jointree->fromlist) != 1)
+		return false;
+	foreach(lc, query->jointree->fromlist)
+	{
+		RangeTblRef *ref = lfirst(lc);
+
+		if (!IsA(ref, RangeTblRef) ||
+			rt_fetch(ref->rtindex, query->rtable)->rtekind != RTE_RELATION)
+			return false;
+	}
+	return true;
+}
+
 static PlannedStmt *
 cz_planner(Query *query, const char *query_string, int cursor_options,
 		   ParamListInfo bound_params)
@@ -78,8 +112,12 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 	{
 		if (query->commandType == CMD_SELECT)
 		{
+			int			options = cursor_options;
+
+			if (scrolls_elsewhere(query, options))
+				options |= CURSOR_OPT_SCROLL;
 			cz_rewrite_query(query, &state, true);
-			stmt = cz_call_planner(query, query_string, cursor_options, bound_params);
+			stmt = cz_call_planner(query, query_string, options, bound_params);
 		}
 		else
 			stmt = cz_plan_modify(query, query_string, cursor_options, &state);

@@ -674,6 +674,7 @@ from_and_where(Query *query, LocusContext *context, List **classes)
 	List	   *quals = NIL;
 	List	   *items = NIL;
 	CzJoinLocus	join;
+	ListCell   *lc;
 	SubLinkContext sub;
 
 	/* all_quals begins with the conjuncts of this very cluster */
@@ -694,6 +695,16 @@ from_and_where(Query *query, LocusContext *context, List **classes)
 		/* conditions of outer joins: nothing may depend on being a conjunct */
 		if (!sub.failed)
 			sublink_walker((Node *) list_copy_tail(all_quals, list_length(quals)), &sub);
+		/* neither in FROM itself */
+		foreach(lc, query->rtable)
+		{
+			RangeTblEntry *rte = lfirst(lc);
+
+			sublink_walker((Node *) rte->functions, &sub);
+			sublink_walker((Node *) rte->values_lists, &sub);
+			sublink_walker((Node *) rte->tablefunc, &sub);
+			sublink_walker((Node *) rte->tablesample, &sub);
+		}
 	}
 	return join;
 }

@@ -302,14 +302,34 @@ replace_whole(Query *query, CzLocus *locus, CzPlanState *state)
 
 /* ---- rule 2 -------------------------------------------------------------- */
 
-/* count + offset, as the limit of each shard. */
+/* An argument of LIMIT clamped so that the sum of two does not overflow. */
 static Node *
-shard_limit(Query *query)
+clamp_limit(Node *arg, MinMaxOp op, int64 bound)
+{
+	MinMaxExpr *m = makeNode(MinMaxExpr);
+
+	m->minmaxtype = INT8OID;
+	m->op = op;
+	m->args = list_make2(arg, makeConst(INT8OID, -1, InvalidOid, sizeof(int64),
+										Int64GetDatum(bound), false, FLOAT8PASSBYVAL));
+	m->location = -1;
+	return (Node *) m;
+}
+
+/*
+ * shard_limit
+ *		count + offset, as the limit of each shard; NULL if there is none.
+ *
+ * LEAST and GREATEST pass over a NULL: no count becomes a huge one, no offset 0.  A
+ * wrong value stays wrong and is complained about here or there.
+ */
+static Node *
+shard_limit(Query *query, CzPlanState *state)
 {
 	Node	   *count = query->limitCount;
 	Node	   *offset = query->limitOffset;
-	OpExpr	   *sum;
 	Oid			opno;
+	OpExpr	   *sum;
 
 	if (count == NULL)
 		return NULL;
@@ -317,24 +337,13 @@ shard_limit(Query *query)
 		return copyObject(count);
 	opno = OpernameGetOprid(list_make2(makeString("pg_catalog"), makeString("+")),
 							INT8OID, INT8OID);
-	/* a NULL offset is no offset */
-	if (!IsA(offset, Const))
-	{
-		CoalesceExpr *c = makeNode(CoalesceExpr);
-
-		c->coalescetype = INT8OID;
-		c->args = list_make2(copyObject(offset),
-							 makeConst(INT8OID, -1, InvalidOid, sizeof(int64),
-									   Int64GetDatum(0), false, FLOAT8PASSBYVAL));
-		c->location = -1;
-		offset = (Node *) c;
-	}
-	else if (((Const *) offset)->constisnull)
-		return copyObject(count);
-	sum = (OpExpr *) make_opclause(opno, INT8OID, false, (Expr *) copyObject(count),
-								   (Expr *) copyObject(offset), InvalidOid, InvalidOid);
+	count = clamp_limit(copyObject(count), IS_LEAST, PG_INT64_MAX / 2);
+	offset = clamp_limit(clamp_limit(copyObject(offset), IS_GREATEST, 0), IS_LEAST,
+						 PG_INT64_MAX / 2);
+	sum = (OpExpr *) make_opclause(opno, INT8OID, false, (Expr *) count, (Expr *) offset,
+								   InvalidOid, InvalidOid);
 	set_opfuncid(sum);
-	return (Node *) sum;
+	return cz_fold((Node *) sum, state);
 }
 
 /* LIMIT and DISTINCT: each shard does them, and so do we. */
@@ -348,7 +357,7 @@ split_limit(Query *query, CzLocus *locus, CzPlanState *state, const char **reaso
 	const char *why = NULL;
 
 	inner->limitOffset = NULL;
-	inner->limitCount = shard_limit(query);
+	inner->limitCount = shard_limit(query, state);
 	if (inner->limitCount == NULL)
 	{
 		inner->limitOption = LIMIT_OPTION_COUNT;
@@ -456,8 +465,7 @@ split_pull(Query *query, CzLocus *locus, CzPlanState *state, const char **reason
 	outer->targetList = (List *) pull_mutator((Node *) outer->targetList, &context);
 	outer->havingQual = pull_mutator(outer->havingQual, &context);
 	outer->windowClause = (List *) pull_mutator((Node *) outer->windowClause, &context);
-	if (context.failed || contain_subplans((Node *) outer->limitCount) ||
-		contain_subplans((Node *) outer->limitOffset))
+	if (context.failed)
 		return false;
 	if (context.tlist == NIL)
 		context.tlist = list_make1(makeTargetEntry((Expr *)
@@ -529,6 +537,11 @@ try_split(Query *query, CzPlanState *state, const char **reason)
 
 	if (query->setOperations != NULL || query->hasModifyingCTE)
 		return false;
+	if (contain_subplans(query->limitCount) || contain_subplans(query->limitOffset))
+	{
+		*reason = "LIMIT or OFFSET is a sub-query";
+		return false;
+	}
 	locus = cz_from_locus(query, state);
 	if (locus.kind != CZ_LOCUS_SHARDED)
 	{

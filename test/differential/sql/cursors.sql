@@ -74,3 +74,17 @@ BEGIN;
 SELECT give();
 FETCH 3 FROM given;
 COMMIT;
+-- without SCROLL: as far as plain PostgreSQL goes
+BEGIN;
+DECLARE f CURSOR FOR SELECT event_id FROM events ORDER BY event_id;
+FETCH 3 FROM f;
+FETCH BACKWARD 2 FROM f;
+MOVE BACKWARD ALL IN f;
+FETCH 2 FROM f;
+SELECT name, is_scrollable FROM pg_cursors ORDER BY 1;
+DECLARE n NO SCROLL CURSOR FOR SELECT count(*) FROM events;
+SELECT name, is_scrollable FROM pg_cursors ORDER BY 1;
+FETCH 1 FROM n;
+-- error
+FETCH BACKWARD 1 FROM n;
+ROLLBACK;

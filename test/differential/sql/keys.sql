@@ -68,3 +68,12 @@ SELECT * FROM k_array WHERE k = '{1,2}'; SELECT * FROM k_array WHERE k = '{}';
 CREATE TABLE k_oid (k oid, v int); SELECT create_distributed_table('k_oid', 'k');
 INSERT INTO k_oid VALUES (1, 1), (4294967295, 2);
 SELECT v FROM k_oid WHERE k = 4294967295;
+-- text compared as character(n) ignores blanks at the end: such equality says nothing of shards
+CREATE TABLE k_blank (k text, v int); SELECT create_distributed_table('k_blank', 'k');
+INSERT INTO k_blank VALUES ('a', 1), ('a ', 2), ('a  ', 3), ('b', 4), ('b ', 5), ('c', 6);
+SELECT count(*) FROM k_blank WHERE k::bpchar = 'a'::bpchar;
+SELECT count(*) FROM k_blank WHERE k::bpchar IN ('a', 'b   ');
+SELECT count(*) FROM k_blank x JOIN k_blank y ON x.k::bpchar = y.k::bpchar;
+SELECT trim(k), count(*) FROM k_blank GROUP BY k::bpchar, trim(k) ORDER BY 1;
+SELECT count(*) FROM (SELECT DISTINCT k::bpchar FROM k_blank) x;
+SELECT count(*) FROM k_blank WHERE k = 'a'::varchar;

@@ -39,3 +39,14 @@ SELECT event_id FROM events ORDER BY event_id OFFSET -2;
 SELECT max(event_id) FROM (SELECT event_id FROM events ORDER BY event_id LIMIT 10) x;
 SELECT a.name, e.event_id FROM accounts a JOIN events e USING (tenant_id) ORDER BY e.event_id DESC LIMIT 4;
 SELECT a.name, i.id FROM accounts a JOIN items i USING (tenant_id) ORDER BY i.id DESC LIMIT 4;
+-- LIMIT from a sub-query, and sums of LIMIT and OFFSET that overflow
+SELECT event_id FROM events ORDER BY event_id LIMIT (SELECT 3);
+SELECT event_id FROM events ORDER BY event_id LIMIT (SELECT count(*) FROM regions) OFFSET (SELECT 2);
+SELECT kind, count(*) FROM events GROUP BY kind ORDER BY kind LIMIT (SELECT 2);
+SELECT count(*) FROM (SELECT * FROM events ORDER BY event_id LIMIT 9223372036854775807 OFFSET 1) s;
+SELECT event_id FROM events ORDER BY event_id LIMIT 9223372036854775807 OFFSET 597;
+-- error
+SELECT event_id FROM events ORDER BY event_id LIMIT 5 OFFSET -1;
+-- error
+SELECT event_id FROM events ORDER BY event_id LIMIT -1 OFFSET 5;
+SELECT event_id FROM events ORDER BY event_id LIMIT NULL OFFSET 597;

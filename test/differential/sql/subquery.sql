@@ -33,3 +33,9 @@ SELECT kind, count(*) FROM events e GROUP BY kind HAVING count(*) > (SELECT coun
 SELECT tenant_id, count(*) FROM events GROUP BY tenant_id ORDER BY (SELECT name FROM accounts a WHERE a.tenant_id = events.tenant_id) NULLS FIRST, tenant_id;
 SELECT event_id FROM events ORDER BY event_id LIMIT (SELECT 3) OFFSET (SELECT count(*) FROM nothing);
 SELECT x.a, y.b FROM (SELECT max(event_id) a FROM events) x, (SELECT min(id) b FROM items) y;
+-- sub-queries inside functions and VALUES of FROM
+SELECT count(*) FROM accounts a, unnest(ARRAY(SELECT tenant_id FROM accounts)) x;
+SELECT count(*) FROM accounts d, (VALUES ((SELECT count(*) FROM events))) v(c) WHERE v.c = 600;
+SELECT a.tenant_id, count(x) FROM accounts a LEFT JOIN LATERAL unnest(ARRAY(SELECT event_id FROM events e WHERE e.tenant_id = a.tenant_id)) x ON true GROUP BY 1 ORDER BY 1;
+SELECT count(*) FROM accounts a, generate_series(1, (SELECT count(*)::int FROM accounts WHERE tenant_id = 3)) g WHERE a.tenant_id = 3;
+SELECT count(*) FROM regions r, unnest(ARRAY(SELECT tenant_id FROM accounts)) x;
