@@ -7,7 +7,8 @@
  * The dependencies are walked in pg_depend, from the columns' types, CHECKs,
  * generated columns and indexes, and turned into one DO block in which every
  * object is created only if it is missing.  An object that exists on the worker
- * is taken as it is, except that an enum must have the same labels.
+ * is taken as it is, but a function is replaced by ours, and an enum that nothing
+ * uses there is made anew if its labels differ.
  *
  * Source: own work.
  *
@@ -382,13 +383,16 @@ create_type(Walk *walk, Oid oid)
 			{
 				char	   *labels = enum_labels(oid);
 
-				add_command(walk, psprintf("pg_catalog.to_regtype(%s)", quote_literal_cstr(name)),
-							psprintf("CREATE TYPE %s AS ENUM (%s)", name, labels));
+				/* one with other labels is a leftover, or somebody's: then an error */
 				appendStringInfo(&walk->script,
 								 "IF (SELECT pg_catalog.array_agg(e.enumlabel::pg_catalog.text ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid OPERATOR(pg_catalog.=) pg_catalog.to_regtype(%s)) OPERATOR(pg_catalog.<>) ARRAY[%s]::pg_catalog.text[] THEN "
-								 "RAISE EXCEPTION 'type %% exists with other labels', %s USING ERRCODE = 'duplicate_object'; END IF;\n",
+								 "BEGIN EXECUTE %s; EXCEPTION WHEN dependent_objects_still_exist THEN "
+								 "RAISE EXCEPTION 'type %% exists with other labels and is in use', %s USING ERRCODE = 'duplicate_object'; END; END IF;\n",
 								 quote_literal_cstr(name), labels[0] ? labels : "NULL",
+								 quote_literal_cstr(psprintf("DROP TYPE %s", name)),
 								 quote_literal_cstr(name));
+				add_command(walk, psprintf("pg_catalog.to_regtype(%s)", quote_literal_cstr(name)),
+							psprintf("CREATE TYPE %s AS ENUM (%s)", name, labels));
 				break;
 			}
 		case TYPTYPE_DOMAIN:
@@ -525,6 +529,7 @@ create_function(Walk *walk, Oid oid)
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
 	Form_pg_proc form;
 	StringInfoData signature;
+	char	   *definition;
 	int			i;
 
 	if (!HeapTupleIsValid(tuple))
@@ -559,10 +564,12 @@ create_function(Walk *walk, Oid oid)
 						 type_sql(form->proargtypes.values[i], -1));
 	}
 	appendStringInfoChar(&signature, ')');
-	add_command(walk,
-				psprintf("pg_catalog.to_regprocedure(%s)", quote_literal_cstr(signature.data)),
-				TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTIONDEF,
-													 ObjectIdGetDatum(oid))));
+	definition = TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTIONDEF,
+													  ObjectIdGetDatum(oid)));
+	appendStringInfo(&walk->script,
+					 "IF pg_catalog.pg_get_functiondef(pg_catalog.to_regprocedure(%s)) IS DISTINCT FROM %s THEN EXECUTE %s; END IF;\n",
+					 quote_literal_cstr(signature.data), quote_literal_cstr(definition),
+					 quote_literal_cstr(definition));
 	ReleaseSysCache(tuple);
 }
 

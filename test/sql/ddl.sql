@@ -157,6 +157,15 @@ INSERT INTO checked VALUES (50);
 CREATE OR REPLACE FUNCTION good(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 < 100';
 INSERT INTO checked VALUES (50);
 DROP TABLE checked;
+-- what was left on the workers follows the changes made since
+CREATE TYPE later AS ENUM ('one'); CREATE FUNCTION f(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 < 10';
+CREATE TABLE checked (k int CHECK (f(k)), l later); SELECT create_distributed_table('checked', 'k');
+DROP TABLE checked;
+ALTER TYPE later ADD VALUE 'two'; CREATE OR REPLACE FUNCTION f(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 < 100';
+CREATE TABLE checked (k int CHECK (f(k)), l later); INSERT INTO checked VALUES (50, 'two');
+SELECT create_distributed_table('checked', 'k');
+SELECT * FROM checked;
+DROP TABLE checked;
 ALTER DOMAIN small ADD CHECK (VALUE < 10);
 -- shards by name
 DROP FOREIGN TABLE cz_shards.:shard;
