@@ -69,6 +69,8 @@ typedef struct DeparseContext
 	Oid			target_parent;
 	Oid			check_as_user;
 	bool		has_row_locks;
+	List	   *named;			/* sub-query RTEs of which a whole row is used */
+	List	   *names;			/* their column names, lists of Strings */
 } DeparseContext;
 
 /* ---- step 1: join aliases ------------------------------------------------ */
@@ -167,7 +169,41 @@ make_stand_in(RangeTblEntry *rte, const CzTable *table, DeparseContext *context,
 	rte->securityQuals = NIL;
 }
 
-/* Subqueries get generated column names: a view's may have been renamed. */
+/* Find the sub-queries whose column names show, because a whole row is used. */
+static bool
+named_walker(Node *node, DeparseContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+		RangeTblEntry *rte;
+
+		if (var->varattno != 0 || var->varlevelsup >= list_length(context->levels))
+			return false;
+		rte = rt_fetch(var->varno, (List *) list_nth(context->levels, var->varlevelsup));
+		if (rte->rtekind == RTE_SUBQUERY && !list_member_ptr(context->named, rte))
+		{
+			context->named = lappend(context->named, rte);
+			context->names = lappend(context->names, cz_row_names(var, rte));
+		}
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		context->levels = lcons(((Query *) node)->rtable, context->levels);
+		query_tree_walker((Query *) node, named_walker, (void *) context, 0);
+		context->levels = list_delete_first(context->levels);
+		return false;
+	}
+	return expression_tree_walker(node, named_walker, (void *) context);
+}
+
+/*
+ * Subqueries get generated column names (a view's may have been renamed), except
+ * where a whole row shows them.
+ */
 static void
 rename_columns(RangeTblEntry *rte, DeparseContext *context)
 {
@@ -176,10 +212,16 @@ rename_columns(RangeTblEntry *rte, DeparseContext *context)
 	int			n = 0;
 	char	   *alias = next_alias(context);
 
+	for (n = 0; n < list_length(context->named); n++)
+	{
+		if (list_nth(context->named, n) == rte)
+			names = list_nth(context->names, n);
+	}
+	n = 0;
 	foreach(lc, rte->subquery->targetList)
 	{
-		if (!((TargetEntry *) lfirst(lc))->resjunk)
-			names = lappend(names, makeString(psprintf("c%d", ++n)));
+		if (!((TargetEntry *) lfirst(lc))->resjunk && n++ >= list_length(names))
+			names = lappend(names, makeString(psprintf("c%d", n)));
 	}
 	rte->eref = makeAlias(alias, names);
 	rte->alias = makeAlias(alias, copyObject(names));
@@ -600,6 +642,7 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 		}
 
 		flatten_query(query);
+		named_walker((Node *) query, &context);
 		stand_ins_query(query, &context);
 		query = fix_query(query, &context);
 		if (OidIsValid(target_shard))

@@ -25,6 +25,7 @@
 #include "parser/parsetree.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "cz/compat.h"
 
@@ -102,6 +103,137 @@ send_walker(Node *node, SendContext *context)
 	return expression_tree_walker(node, send_walker, (void *) context);
 }
 
+/* ---- whole rows ---------------------------------------------------------- */
+
+/*
+ * cz_row_names
+ *		The field names that a whole-row Var of a sub-query shows (to row_to_json,
+ *		say), as a list of Strings; NIL if a column alias list cannot say them.
+ */
+List *
+cz_row_names(Var *var, RangeTblEntry *rte)
+{
+	List	   *names = NIL;
+	List	   *seen = NIL;
+	ListCell   *lc;
+	int			n = 0;
+
+	if (var->vartype == RECORDOID)
+		names = copyObject(rte->eref->colnames);
+	else
+	{
+		TupleDesc	desc = lookup_rowtype_tupdesc(var->vartype, -1);
+
+		for (n = 0; n < desc->natts; n++)
+			names = lappend(names,
+							makeString(pstrdup(NameStr(TupleDescAttr(desc, n)->attname))));
+		ReleaseTupleDesc(desc);
+	}
+	n = 0;
+	foreach(lc, rte->subquery->targetList)
+	{
+		if (!((TargetEntry *) lfirst(lc))->resjunk)
+			n++;
+	}
+	if (n != list_length(names))
+		return NIL;
+	foreach(lc, names)
+	{
+		if (strVal(lfirst(lc))[0] == '\0' || list_member(seen, lfirst(lc)))
+			return NIL;
+		seen = lappend(seen, lfirst(lc));
+	}
+	return names;
+}
+
+typedef struct RowContext
+{
+	List	   *levels;			/* rtables of the enclosing queries, innermost first */
+	const char *reason;
+} RowContext;
+
+static bool
+is_named_row(Node *node)
+{
+	return node != NULL && IsA(node, Var) && ((Var *) node)->varattno == 0 &&
+		((Var *) node)->vartype != RECORDOID;
+}
+
+static bool
+has_named_row(List *list)
+{
+	ListCell   *lc;
+
+	foreach(lc, list)
+	{
+		if (is_named_row(lfirst(lc)))
+			return true;
+	}
+	return false;
+}
+
+/* true if a row has a shape or prints a type name that workers do not know */
+static bool
+row_walker(Node *node, RowContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) && ((Var *) node)->varattno == 0)
+	{
+		Var		   *var = (Var *) node;
+		RangeTblEntry *rte;
+
+		if (var->varlevelsup >= list_length(context->levels))
+			return false;
+		rte = rt_fetch(var->varno, (List *) list_nth(context->levels, var->varlevelsup));
+		if (rte->rtekind == RTE_JOIN ||
+			(rte->rtekind == RTE_SUBQUERY && cz_row_names(var, rte) == NIL))
+		{
+			context->reason = "the field names of a row cannot be sent";
+			return true;
+		}
+		if (rte->rtekind == RTE_RELATION)
+		{
+			const CzTable *table = CzTableGet(rte->relid);
+
+			if (table != NULL && table->kind == CZ_TABLE_FOREIGN)
+			{
+				context->reason = "a row of a foreign table may have another shape there";
+				return true;
+			}
+		}
+		return false;
+	}
+	/* here a whole row is printed with the name of its type */
+	if ((IsA(node, RowExpr) && has_named_row(((RowExpr *) node)->args)) ||
+		(IsA(node, RowCompareExpr) && (has_named_row(((RowCompareExpr *) node)->largs) ||
+									   has_named_row(((RowCompareExpr *) node)->rargs))))
+	{
+		context->reason = "a row inside a row";
+		return true;
+	}
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+		ListCell   *lc;
+		bool		result;
+
+		foreach(lc, query->targetList)
+		{
+			if (is_named_row((Node *) ((TargetEntry *) lfirst(lc))->expr))
+			{
+				context->reason = "a column of a sub-query has a row type";
+				return true;
+			}
+		}
+		context->levels = lcons(query->rtable, context->levels);
+		result = query_tree_walker(query, row_walker, (void *) context, 0);
+		context->levels = list_delete_first(context->levels);
+		return result;
+	}
+	return expression_tree_walker(node, row_walker, (void *) context);
+}
+
 /*
  * cz_query_is_sendable
  *		May a Query that has a good locus be sent as it is?
@@ -110,6 +242,7 @@ bool
 cz_query_is_sendable(Query *query, const char **reason)
 {
 	SendContext context;
+	RowContext	row_context = {NIL, NULL};
 	ListCell   *lc;
 
 	memset(&context, 0, sizeof(context));
@@ -136,6 +269,11 @@ cz_query_is_sendable(Query *query, const char **reason)
 				return false;
 			}
 		}
+	}
+	if (row_walker((Node *) query, &row_context))
+	{
+		*reason = row_context.reason;
+		return false;
 	}
 	if (!cz_expr_is_shippable((Node *) query, reason))
 		return false;

@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/transam.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_class.h"
@@ -30,6 +31,7 @@
 #include "optimizer/optimizer.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "cz/planner.h"
@@ -58,6 +60,9 @@ typedef struct ShipContext
 {
 	const char *reason;
 	int			conditional_depth;	/* inside CASE or COALESCE */
+	Node	   *root;			/* what was asked about */
+	bool		has_types;		/* is the next one set? */
+	List	   *types;			/* OIDs of user-made types that the workers have */
 } ShipContext;
 
 static bool ship_walker(Node *node, ShipContext *context);
@@ -171,6 +176,103 @@ is_reg_type(Oid type)
 	}
 }
 
+/* ---- types made by users -------------------------------------------------- */
+
+static void
+note_type(Oid type, ShipContext *context)
+{
+	Oid			elem = get_element_type(type);
+
+	for (;;)
+	{
+		Oid			base;
+
+		if (OidIsValid(elem))
+			type = elem;
+		context->types = list_append_unique_oid(context->types, type);
+		base = getBaseType(type);
+		if (base == type)
+			return;
+		type = base;
+		elem = get_element_type(type);
+	}
+}
+
+/*
+ * Types of the columns of tables in a Query, else of the Vars of an expression:
+ * workers have these, because they have the tables.
+ */
+static bool
+types_walker(Node *node, ShipContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) && !IsA(context->root, Query))
+	{
+		note_type(((Var *) node)->vartype, context);
+		return false;
+	}
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+		Relation	rel;
+		int			i;
+
+		if (rte->rtekind != RTE_RELATION || CzTableGet(rte->relid) == NULL)
+			return false;
+		rel = table_open(rte->relid, NoLock);
+		for (i = 0; i < RelationGetDescr(rel)->natts; i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
+
+			if (!att->attisdropped)
+				note_type(att->atttypid, context);
+		}
+		table_close(rel, NoLock);
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, types_walker, (void *) context,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, types_walker, (void *) context);
+}
+
+/* May the name of this type stand in a fragment? */
+static bool
+type_is_known(Oid type, ShipContext *context)
+{
+	Oid			elem = get_element_type(type);
+
+	if (OidIsValid(elem))
+		type = elem;
+	if (type < FirstNormalObjectId)
+		return true;
+	if (!context->has_types)
+	{
+		context->has_types = true;
+		types_walker(context->root, context);
+	}
+	return list_member_oid(context->types, type);
+}
+
+/* Do a row's fields have other names than ROW() gives them? */
+static bool
+has_field_names(RowExpr *row)
+{
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, row->colnames)
+	{
+		char		name[16];
+
+		snprintf(name, sizeof(name), "f%d", ++n);
+		if (strcmp(strVal(lfirst(lc)), name) != 0)
+			return true;
+	}
+	return false;
+}
+
 /* A text search configuration or dictionary that every server has. */
 static bool
 is_builtin_search_object(Const *c)
@@ -256,7 +358,7 @@ ship_walker(Node *node, ShipContext *context)
 		Oid			type = exprType(node);
 
 		if (type == RECORDOID || is_reg_type(type) ||
-			get_typtype(type) == TYPTYPE_PSEUDO)
+			get_typtype(type) == TYPTYPE_PSEUDO || !type_is_known(type, context))
 		{
 			context->reason = "a parameter has a type that cannot be sent";
 			return true;
@@ -270,6 +372,46 @@ ship_walker(Node *node, ShipContext *context)
 		return false;
 	}
 
+	switch (nodeTag(node))
+	{
+		case T_Const:
+		case T_FuncExpr:
+		case T_RelabelType:
+		case T_CoerceViaIO:
+		case T_CoerceToDomain:
+		case T_ArrayCoerceExpr:
+		case T_ConvertRowtypeExpr:
+		case T_RowExpr:
+		case T_ArrayExpr:
+			if (!type_is_known(exprType(node), context))
+			{
+				context->reason = "a worker may not have a type";
+				return true;
+			}
+			break;
+		case T_RangeTblFunction:
+			{
+				ListCell   *lc;
+
+				foreach(lc, ((RangeTblFunction *) node)->funccoltypes)
+				{
+					if (!type_is_known(lfirst_oid(lc), context))
+					{
+						context->reason = "a worker may not have a type";
+						return true;
+					}
+				}
+				break;
+			}
+		default:
+			break;
+	}
+	if (IsA(node, RowExpr) && ((RowExpr *) node)->row_typeid == RECORDOID &&
+		has_field_names((RowExpr *) node))
+	{
+		context->reason = "the field names of a row cannot be sent";
+		return true;
+	}
 	switch (nodeTag(node))
 	{
 		case T_Const:
@@ -348,7 +490,7 @@ ship_walker(Node *node, ShipContext *context)
 bool
 cz_expr_is_shippable(Node *expr, const char **reason)
 {
-	ShipContext context = {NULL, 0};
+	ShipContext context = {NULL, 0, expr, false, NIL};
 
 	if (!ship_walker(expr, &context))
 		return true;
