@@ -34,7 +34,7 @@ cz_shmem_request(void)
 {
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
-	RequestAddinShmemSpace(CzHealthShmemSize());
+	RequestAddinShmemSpace(add_size(CzHealthShmemSize(), CzTxnShmemSize()));
 }
 
 static void
@@ -43,6 +43,7 @@ cz_shmem_startup(void)
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
 	CzHealthShmemInit();
+	CzTxnShmemInit();
 }
 
 /*

@@ -20,6 +20,8 @@
 #include "lib/stringinfo.h"
 
 extern void CzTransactionInit(void);
+extern Size CzTxnShmemSize(void);
+extern void CzTxnShmemInit(void);
 
 /*
  * CzTxnConn
@@ -52,7 +54,9 @@ extern CzConn *CzTxnConnIfAny(Oid server_oid, Oid user_oid);
  * CzTxnReadConn
  *		What a read must use: the transaction's connection if it has one for
  *		this worker, or if the isolation level is REPEATABLE READ or higher;
- *		NULL if the read may use any connection of the cache.
+ *		NULL if the read may use any connection of the cache.  Finishes what is
+ *		in doubt on the worker first, so to be called before each reading
+ *		statement's first use of it.
  *
  * Errors: 0A000 if the transaction has written to this worker as another user:
  *		the read would not see it.

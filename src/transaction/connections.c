@@ -137,6 +137,10 @@ open_entry(Oid user_oid, const CzEndpoint *endpoint)
 	CzTxnEntry *entry;
 	CzConn	   *conn;
 
+	/* Not from a flush: that may run in a callback of a subtransaction's end. */
+	if (flush_level == 0)
+		CzTxnResolveDoubt(endpoint->server_oid);
+
 	/* All memory first: a connection without an entry would be lost. */
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	entry = palloc0(sizeof(CzTxnEntry));
@@ -374,6 +378,7 @@ CzTxnReadConn(Oid server_oid, Oid user_oid)
 
 	if (IsolationUsesXactSnapshot())
 		return CzTxnConn(server_oid, user_oid, false);
+	CzTxnResolveDoubt(server_oid);
 	return NULL;
 }
 

@@ -234,7 +234,7 @@ database_main(Oid database_oid)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "recover_prepared_transactions");
 	if (OidIsValid(get_extension_oid("cz_fdw", true)) && CzTxnLogExists())
-		(void) CzTxnRecover(DEBUG1);
+		(void) CzTxnRecover(InvalidOid, DEBUG1);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);

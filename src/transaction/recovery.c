@@ -285,7 +285,7 @@ find_targets(List **server_oids)
  * resolve
  *		Decide one prepared transaction and carry that out.
  *
- * Returns: 1 if it was resolved, 0 if not (row->is_in_use stays what it is).
+ * Returns: 1 if it was resolved, 0 if it is in good hands, -1 if that failed.
  */
 static int
 resolve(CzConn *conn, const char *gid, const char *base, int elevel)
@@ -296,6 +296,7 @@ resolve(CzConn *conn, const char *gid, const char *base, int elevel)
 	char	   *end;
 	uint64		fxid;
 	uint32		nonce;
+	const char *sqlstate;
 	PGresult   *res;
 	bool		is_ok;
 	bool		is_commit;
@@ -321,6 +322,12 @@ resolve(CzConn *conn, const char *gid, const char *base, int elevel)
 									   quote_literal_cstr(gid)),
 						  cz_worker_timeout_ms);
 	is_ok = res != NULL && PQresultStatus(res) == PGRES_COMMAND_OK;
+	sqlstate = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
+	if (sqlstate != NULL && strcmp(sqlstate, "42704") == 0)
+	{
+		PQclear(res);			/* its own backend was faster */
+		return 0;
+	}
 	if (!is_ok)
 		ereport(elevel,
 				(errcode(ERRCODE_WARNING),
@@ -333,7 +340,7 @@ resolve(CzConn *conn, const char *gid, const char *base, int elevel)
 				(errmsg("%s prepared transaction \"%s\" on node \"%s\"",
 						is_commit ? "committed" : "rolled back", gid, conn->node_name)));
 	PQclear(res);
-	return is_ok ? 1 : 0;
+	return is_ok ? 1 : -1;
 }
 
 /*
@@ -342,9 +349,11 @@ resolve(CzConn *conn, const char *gid, const char *base, int elevel)
  *
  * Returns: number resolved, -1 if the worker did not answer.  Marks the rows of
  *		log that have a prepared transaction there.
+ * is_clear: out: nothing that is decided is left there.
  */
 static int
-recover_target(RecoveryTarget *target, const char *base, List *log, int elevel)
+recover_target(RecoveryTarget *target, const char *base, List *log, int elevel,
+			   bool *is_clear)
 {
 	CzEndpoint *endpoint;
 	CzConn	   *conn;
@@ -367,6 +376,7 @@ recover_target(RecoveryTarget *target, const char *base, List *log, int elevel)
 		return -1;
 	}
 
+	*is_clear = true;
 	res = CzConnExecQuiet(conn,
 						  psprintf("SELECT gid, owner = CURRENT_USER OR "
 								 "pg_catalog.current_setting('is_superuser') = 'on' "
@@ -388,6 +398,8 @@ recover_target(RecoveryTarget *target, const char *base, List *log, int elevel)
 
 		if (PQgetvalue(res, i, 1)[0] == 't')
 			gids = lappend(gids, pstrdup(gid));
+		else
+			*is_clear = false;
 
 		foreach(lc2, log)
 		{
@@ -401,7 +413,14 @@ recover_target(RecoveryTarget *target, const char *base, List *log, int elevel)
 	PQclear(res);
 
 	foreach(lc, gids)
-		nresolved += resolve(conn, (const char *) lfirst(lc), base, elevel);
+	{
+		int			n = resolve(conn, (const char *) lfirst(lc), base, elevel);
+
+		if (n < 0)
+			*is_clear = false;
+		else
+			nresolved += n;
+	}
 	CzConnRelease(conn);
 	return nresolved;
 }
@@ -412,7 +431,8 @@ recover_target(RecoveryTarget *target, const char *base, List *log, int elevel)
  *		credentials, and one such mapping must not stop the others' recovery.
  */
 static int
-recover_target_safely(RecoveryTarget *target, const char *base, List *log, int elevel)
+recover_target_safely(RecoveryTarget *target, const char *base, List *log, int elevel,
+					  bool *is_clear)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -422,7 +442,7 @@ recover_target_safely(RecoveryTarget *target, const char *base, List *log, int e
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		n = recover_target(target, base, log, elevel);
+		n = recover_target(target, base, log, elevel, is_clear);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -448,49 +468,58 @@ recover_target_safely(RecoveryTarget *target, const char *base, List *log, int e
 
 /*
  * CzTxnRecover
- *		One round over all workers of this database.
+ *		One round over all workers of this database, or a look at one of them that
+ *		is in doubt (the log is left as it is then).
  *
  * elevel: of messages about workers that cannot be reached; below ERROR.
  * Returns: number of prepared transactions finished.
  */
 int
-CzTxnRecover(int elevel)
+CzTxnRecover(Oid only_server_oid, int elevel)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz recovery",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	char	   *base = CzTxnGidPrefix();
-	List	   *log;
+	List	   *log = NIL;
 	List	   *servers;
 	List	   *targets;
 	List	   *answered = NIL; /* servers whose list is known */
 	List	   *failed = NIL;	/* and those that could not be asked once */
 	bool		has_garbage = false;
+	uint64		generation;
 	int			nresolved = 0;
 	ListCell   *lc;
 
 	CzTxnLocalLock(CZ_RECOVERY_LOCK, CZ_LOCK_EXCLUSIVE);
-	log = read_log(NIL);
+	generation = CzTxnDoubtGeneration();
+	if (!OidIsValid(only_server_oid))
+		log = read_log(NIL);
 	targets = find_targets(&servers);
 
 	foreach(lc, targets)
 	{
 		RecoveryTarget *target = (RecoveryTarget *) lfirst(lc);
+		bool		is_clear = false;
 		int			n;
 
+		if (OidIsValid(only_server_oid) && target->server_oid != only_server_oid)
+			continue;
 		/* One time-out is enough, if it was one */
 		if (list_member_oid(failed, target->server_oid) &&
 			CzHealthIsSuspect(target->server_oid))
 			continue;
 		CHECK_FOR_INTERRUPTS();
-		n = recover_target_safely(target, base, log, elevel);
+		n = recover_target_safely(target, base, log, elevel, &is_clear);
 		if (n < 0)
-			failed = lappend_oid(failed, target->server_oid);
-		else
 		{
-			answered = lappend_oid(answered, target->server_oid);
-			nresolved += n;
+			failed = lappend_oid(failed, target->server_oid);
+			continue;
 		}
+		answered = lappend_oid(answered, target->server_oid);
+		nresolved += n;
+		if (is_clear)
+			CzTxnMarkClear(target->server_oid, generation);
 	}
 
 	foreach(lc, log)
@@ -509,6 +538,8 @@ CzTxnRecover(int elevel)
 	}
 	if (has_garbage)
 		read_log(log);
+	if (OidIsValid(only_server_oid))
+		CzTxnLocalUnlock(CZ_RECOVERY_LOCK, CZ_LOCK_EXCLUSIVE);
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -523,5 +554,5 @@ Datum
 recover_prepared_transactions(PG_FUNCTION_ARGS)
 {
 	PreventCommandIfReadOnly("recover_prepared_transactions()");
-	PG_RETURN_INT32(CzTxnRecover(WARNING));
+	PG_RETURN_INT32(CzTxnRecover(InvalidOid, WARNING));
 }

@@ -55,6 +55,17 @@ CzTxnLocalLock(int64 key, CzShardLock mode)
 					   false, false);
 }
 
+/* Give a local lock back before the transaction ends. */
+void
+CzTxnLocalUnlock(int64 key, CzShardLock mode)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key,
+						 CZ_LOCKTAG_KIND);
+	LockRelease(&tag, mode == CZ_LOCK_EXCLUSIVE ? ExclusiveLock : ShareLock, false);
+}
+
 /* Does nobody hold the lock?  Not even this transaction's own lock counts. */
 bool
 CzTxnLocalLockIsFree(int64 key)

@@ -92,6 +92,7 @@ extern bool CzTxnCallIsOk(const CzTxnCall *call);
 extern void CzTxnShardLockSubEnd(int level, bool is_commit);
 extern void CzTxnShardLockForget(void);
 extern void CzTxnLocalLock(int64 key, CzShardLock mode);
+extern void CzTxnLocalUnlock(int64 key, CzShardLock mode);
 extern bool CzTxnLocalLockIsFree(int64 key);
 
 /* Local lock that a transaction holds until it has sent all its COMMIT PREPARED,
@@ -102,8 +103,14 @@ extern bool CzTxnLocalLockIsFree(int64 key);
 extern void CzTxnXactCallback(int event);
 extern char *CzTxnGidPrefix(void);
 
+/* doubt.c */
+extern void CzTxnMarkInDoubt(Oid server_oid);
+extern uint64 CzTxnDoubtGeneration(void);
+extern void CzTxnMarkClear(Oid server_oid, uint64 generation);
+extern void CzTxnResolveDoubt(Oid server_oid);
+
 /* recovery.c */
-extern int	CzTxnRecover(int elevel);
+extern int	CzTxnRecover(Oid only_server_oid, int elevel);
 extern void CzTxnLogInsert(const char *gid_prefix, List *server_oids);
 extern bool CzTxnLogExists(void);
 

@@ -348,6 +348,7 @@ commit_prepared(CzTxnCall *calls, int ncalls)
 		if (!CzTxnCallIsOk(&calls[i]) &&
 			!has_sqlstate(calls[i].result, SQLSTATE_UNDEFINED_OBJECT))
 		{
+			CzTxnMarkInDoubt(entry->server_oid);
 			if (calls[i].result == NULL)
 			{
 				entry->is_failed = true;
@@ -459,6 +460,8 @@ abort_all(void)
 			!CzTxnQuietIdle(entry->conn, !entry->prepare_sent, deadline))
 		{
 			entry->is_failed = true;
+			if (entry->prepare_sent)
+				CzTxnMarkInDoubt(entry->server_oid);
 			continue;
 		}
 		status = PQtransactionStatus(entry->conn->pg);
@@ -476,7 +479,13 @@ abort_all(void)
 	{
 		if (!CzTxnCallIsOk(&calls[i]) &&
 			!has_sqlstate(calls[i].result, SQLSTATE_UNDEFINED_OBJECT))
-			((CzTxnEntry *) calls[i].context)->is_failed = true;
+		{
+			CzTxnEntry *entry = (CzTxnEntry *) calls[i].context;
+
+			entry->is_failed = true;
+			if (entry->prepare_sent)
+				CzTxnMarkInDoubt(entry->server_oid);
+		}
 		PQclear(calls[i].result);
 	}
 }

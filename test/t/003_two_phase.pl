@@ -106,6 +106,28 @@ note 'recovery without being asked';
 	is(copies(10000, 10099), 200, 'and the rows are there');
 }
 
+note 'readers finish what is in doubt';
+$cluster->sql('CREATE TABLE single (k int PRIMARY KEY)');
+$cluster->sql("SET cz.shard_replication_factor = 1; SELECT create_distributed_table('single', 'k', colocate_with => 'none')");
+$cluster->sql('ALTER SYSTEM SET cz.recovery_interval = -1');
+$cluster->sql('SELECT pg_reload_conf()');
+foreach my $who ('worker', 'coordinator')
+{
+	my $before = $cluster->sql('SELECT count(*) FROM single');
+	my $handle = $cluster->start_sql("SET cz.debug_point = 'after_local_commit=sleep:1500'; "
+		  . "INSERT INTO single SELECT i + $before FROM generate_series(1, 100) i");
+	sleep 0.8;
+	if ($who eq 'worker') { $cluster->kill_worker(2); }
+	else { kill_coordinator(); }
+	$cluster->finish_sql($handle, 60);
+	if ($who eq 'worker') { $cluster->restart_worker(2); }
+	else { $cluster->coordinator->start; }
+	is($cluster->sql('SELECT count(*) FROM single'), $before + 100,
+		"after the death of the $who the next read sees all rows");
+}
+$cluster->sql("ALTER SYSTEM SET cz.recovery_interval = '1s'");
+$cluster->sql('SELECT pg_reload_conf()');
+
 note 'one connection: plain commit';
 {
 	$cluster->sql('CREATE TABLE one (k int, v text)');

@@ -1,0 +1,198 @@
+/*-------------------------------------------------------------------------
+ *
+ * doubt.c
+ *	  Which workers may hold a prepared transaction that is decided but not
+ *	  finished?  A read there would miss committed rows.
+ *
+ * Shared memory knows the workers that are clear; all others are in doubt:
+ * every one after a start of the server, and one whose COMMIT PREPARED was not
+ * confirmed.  Who is about to use a worker in doubt runs recovery on it first.
+ * A worker that cannot be reached stays in doubt, and nobody reads there.
+ *
+ * The generation counts events that put a worker in doubt: a backend looks at
+ * the shared table only if the generation is new to it, and a recovery round
+ * clears a worker only if none happened while it looked.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "storage/spin.h"
+
+#include "transaction_int.h"
+
+/* Workers of all databases that can be known as clear; more are looked at again */
+#define CZ_MAX_CLEAR 512
+/* Workers that a backend remembers as clear */
+#define CZ_MAX_CLEAR_LOCAL 64
+
+typedef struct ClearServer
+{
+	Oid			database_oid;
+	Oid			server_oid;
+} ClearServer;
+
+typedef struct DoubtTable
+{
+	slock_t		mutex;			/* guards what follows but generation's reads */
+	pg_atomic_uint64 generation;
+	int			nclear;
+	ClearServer clear[CZ_MAX_CLEAR];
+} DoubtTable;
+
+static DoubtTable *doubt = NULL;
+
+/* What this backend knows as clear as of a generation */
+static uint64 local_generation = 0;
+static int	nlocal_clear = 0;
+static Oid	local_clear[CZ_MAX_CLEAR_LOCAL];
+
+static bool is_resolving = false;
+
+Size
+CzTxnShmemSize(void)
+{
+	return MAXALIGN(sizeof(DoubtTable));
+}
+
+void
+CzTxnShmemInit(void)
+{
+	bool		found;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	doubt = ShmemInitStruct("cz_fdw workers in doubt", sizeof(DoubtTable), &found);
+	if (!found)
+	{
+		memset(doubt, 0, sizeof(DoubtTable));
+		SpinLockInit(&doubt->mutex);
+		pg_atomic_init_u64(&doubt->generation, 1);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/* Index in the shared table or -1; mutex held. */
+static int
+find_clear(Oid server_oid)
+{
+	int			i;
+
+	for (i = 0; i < doubt->nclear; i++)
+	{
+		if (doubt->clear[i].server_oid == server_oid &&
+			doubt->clear[i].database_oid == MyDatabaseId)
+			return i;
+	}
+	return -1;
+}
+
+/*
+ * CzTxnMarkInDoubt
+ *		A prepared transaction may be left on the worker.  Callable in commit and
+ *		abort callbacks.
+ */
+void
+CzTxnMarkInDoubt(Oid server_oid)
+{
+	int			i;
+
+	if (doubt == NULL)
+		return;
+	SpinLockAcquire(&doubt->mutex);
+	i = find_clear(server_oid);
+	if (i >= 0)
+		doubt->clear[i] = doubt->clear[--doubt->nclear];
+	pg_atomic_fetch_add_u64(&doubt->generation, 1);
+	SpinLockRelease(&doubt->mutex);
+}
+
+/* To be read before a recovery round looks at any worker. */
+uint64
+CzTxnDoubtGeneration(void)
+{
+	return doubt ? pg_atomic_read_u64(&doubt->generation) : 0;
+}
+
+/*
+ * CzTxnMarkClear
+ *		Recovery that began at generation found nothing left on the worker.
+ */
+void
+CzTxnMarkClear(Oid server_oid, uint64 generation)
+{
+	if (doubt == NULL)
+		return;
+	SpinLockAcquire(&doubt->mutex);
+	if (pg_atomic_read_u64(&doubt->generation) == generation && find_clear(server_oid) < 0)
+	{
+		/* When full the oldest goes: in doubt means no more than a look */
+		if (doubt->nclear == CZ_MAX_CLEAR)
+			memmove(doubt->clear, doubt->clear + 1,
+					sizeof(ClearServer) * --doubt->nclear);
+		doubt->clear[doubt->nclear].database_oid = MyDatabaseId;
+		doubt->clear[doubt->nclear].server_oid = server_oid;
+		doubt->nclear++;
+	}
+	SpinLockRelease(&doubt->mutex);
+}
+
+static bool
+is_in_doubt(Oid server_oid)
+{
+	uint64		generation;
+	bool		is_clear;
+	int			i;
+
+	if (doubt == NULL)
+		return false;
+	generation = pg_atomic_read_u64(&doubt->generation);
+	if (generation != local_generation)
+	{
+		nlocal_clear = 0;
+		local_generation = generation;
+	}
+	for (i = 0; i < nlocal_clear; i++)
+	{
+		if (local_clear[i] == server_oid)
+			return false;
+	}
+	SpinLockAcquire(&doubt->mutex);
+	is_clear = find_clear(server_oid) >= 0;
+	SpinLockRelease(&doubt->mutex);
+	if (is_clear && nlocal_clear < CZ_MAX_CLEAR_LOCAL)
+		local_clear[nlocal_clear++] = server_oid;
+	return !is_clear;
+}
+
+/*
+ * CzTxnResolveDoubt
+ *		Before a worker is used: finish there what is decided.  Cheap if nothing
+ *		is in doubt.  Does not fail if the worker cannot be reached.
+ */
+void
+CzTxnResolveDoubt(Oid server_oid)
+{
+	if (is_resolving || !is_in_doubt(server_oid) || IsInParallelMode() ||
+		!CzTxnLogExists())
+		return;
+
+	is_resolving = true;
+	PG_TRY();
+	{
+		(void) CzTxnRecover(server_oid, DEBUG1);
+	}
+	PG_FINALLY();
+	{
+		is_resolving = false;
+	}
+	PG_END_TRY();
+}
