@@ -145,12 +145,15 @@ extern struct pg_result *CzConnExecPrepared(CzConn *conn, const char *sql, int n
 extern struct pg_result *CzConnExecQuiet(CzConn *conn, const char *sql, int timeout_ms);
 
 /*
- * CzConnPrepare
- *		The name of a prepared statement of this SQL on this connection,
- *		preparing it (one round trip) when it is new.  NULL on an error that is
- *		left in *error (caller frees).  At most 128 a connection, oldest dropped.
+ * CzConnPrepared
+ *		The name of the prepared statement of this SQL on this connection (borrowed
+ *		until the next CzConnRememberPrepared), or NULL: there is none yet.
+ *
+ * Who wants one takes a name from CzConnNewStatementName (palloc'd), sends
+ * PQsendPrepare, and calls CzConnRememberPrepared when that has succeeded.  At
+ * most 128 a connection are kept; the least recently used one is dropped.
  */
-extern const char *CzConnPrepared(CzConn *conn, const char *sql);	/* NULL: not yet */
+extern const char *CzConnPrepared(CzConn *conn, const char *sql);
 extern void CzConnRememberPrepared(CzConn *conn, const char *sql, const char *name);
 extern char *CzConnNewStatementName(CzConn *conn);
 

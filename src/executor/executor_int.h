@@ -209,6 +209,16 @@ extern void CzRunPump(CzStream *stream, StreamWorker *only, bool must_block);
 extern void CzRunStop(CzStream *stream);
 extern void CzRunReadAll(CzStream *stream);
 
+extern void CzRunRemoveConn(StreamWorker *worker, int index);
+
+/* stream_place.c */
+extern bool CzFragmentAssign(CzStream *stream, Fragment *fragment);
+
+/* stream_failover.c */
+extern void CzRunConnLost(CzStream *stream, StreamConn *sc, const char *reason);
+extern void CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason,
+							bool is_connect, bool mark);
+
 /* stream_send.c */
 extern bool CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 						   const char *begin_sql, bool must_export);

@@ -43,9 +43,6 @@
 /* Rows stored between two looks at interrupts. */
 #define ROWS_BETWEEN_INTERRUPTS 1000
 
-/* Workers that one transaction can avoid; beyond, it takes what comes. */
-#define MAX_AVOIDED 16
-
 typedef enum ProcessResult
 {
 	PROCESS_BLOCKED,			/* needs input */
@@ -53,211 +50,9 @@ typedef enum ProcessResult
 	PROCESS_LOST				/* the worker's connections are gone */
 } ProcessResult;
 
-static void worker_lost(CzStream *stream, StreamWorker *worker, const char *reason,
-						bool is_connect, bool mark);
-
-static StreamWorker *
-get_worker(CzStream *stream, Oid server_oid)
-{
-	StreamWorker *worker;
-	MemoryContext oldcontext;
-	ListCell   *lc;
-
-	foreach(lc, stream->workers)
-	{
-		worker = lfirst(lc);
-		if (worker->server_oid == server_oid)
-			return worker;
-	}
-	oldcontext = MemoryContextSwitchTo(stream->run_context);
-	worker = palloc0(sizeof(StreamWorker));
-	worker->server_oid = server_oid;
-	worker->endpoint = CzEndpointGet(server_oid, stream->user_oid);
-	if (stream->plan->has_row_locks)
-		worker->use_txn = true;
-	else if (stream->is_modifying && !IsolationUsesXactSnapshot())
-		worker->use_txn = list_member_oid(stream->begin_txn_servers, server_oid);
-	else
-		worker->use_txn = CzTxnReadConn(server_oid, stream->user_oid) != NULL;
-	stream->workers = lappend(stream->workers, worker);
-	MemoryContextSwitchTo(oldcontext);
-	return worker;
-}
-
-/*
- * Of a transaction with one snapshot for its whole life: the placement that it
- * reads a shard from must stay the same.  So it is always the first one, unless
- * its worker failed before the transaction ever read from it; such workers are
- * remembered until the transaction ends.
- */
-static Oid
-choose_stable_placement(CzStream *stream, Fragment *fragment)
-{
-	static TimestampTz transaction_start = 0;
-	static Oid	avoided[MAX_AVOIDED];
-	static int	navoided = 0;
-	int			i;
-	int			j;
-
-	if (transaction_start != GetCurrentTransactionStartTimestamp())
-	{
-		transaction_start = GetCurrentTransactionStartTimestamp();
-		navoided = 0;
-	}
-	for (i = 0; i < fragment->nplacements; i++)
-	{
-		Oid			server_oid = fragment->server_oids[i];
-		bool		is_last = i == fragment->nplacements - 1;
-		char	   *error_message;
-		CzEndpoint *endpoint;
-		CzConn	   *conn;
-
-		if (CzTxnConnIfAny(server_oid, stream->user_oid) != NULL)
-			return server_oid;
-		for (j = 0; j < navoided; j++)
-		{
-			if (avoided[j] == server_oid)
-				break;
-		}
-		if (is_last)
-			return server_oid;
-		if (j < navoided)
-			continue;
-		endpoint = CzEndpointGet(server_oid, stream->user_oid);
-		if (!CzHealthIsSuspect(server_oid) || CzHealthRecheck(endpoint))
-		{
-			/* the transaction's connection will be this one */
-			conn = CzConnTryAcquire(endpoint, &error_message);
-			if (conn != NULL)
-			{
-				CzConnRelease(conn);
-				return server_oid;
-			}
-		}
-		if (navoided == MAX_AVOIDED)
-			return server_oid;
-		avoided[navoided++] = server_oid;
-	}
-	return InvalidOid;
-}
-
-/*
- * Choose the placement where a fragment runs next, or InvalidOid: the least
- * loaded healthy one, except where the transaction cares which.
- */
-static Oid
-choose_placement(CzStream *stream, Fragment *fragment)
-{
-	Oid			best = InvalidOid;
-	int			best_load = 0;
-	int			offset;
-	int			i;
-
-	if (stream->plan->has_row_locks)
-		return fragment->is_tried[0] ? InvalidOid : fragment->server_oids[0];
-	if (IsolationUsesXactSnapshot())
-		return choose_stable_placement(stream, fragment);
-
-	/* a single fragment: spread sessions over the placements, each with its own */
-	offset = stream->nfragments == 1 ? MyProcPid % fragment->nplacements : 0;
-	for (i = 0; i < fragment->nplacements; i++)
-	{
-		int			index = (i + offset) % fragment->nplacements;
-		Oid			server_oid = fragment->server_oids[index];
-		ListCell   *lc;
-		int			load = 0;
-
-		if (fragment->is_tried[index])
-			continue;
-		foreach(lc, stream->workers)
-		{
-			StreamWorker *worker = lfirst(lc);
-
-			if (worker->server_oid == server_oid)
-				load = worker->is_failed ? 1 << 29 : worker->nassigned;
-		}
-		if (CzHealthIsSuspect(server_oid) && fragment->nplacements > 1 &&
-			!CzHealthRecheck(CzEndpointGet(server_oid, stream->user_oid)))
-			load += 1 << 28;
-		if (!OidIsValid(best) || load < best_load)
-		{
-			best = server_oid;
-			best_load = load;
-		}
-	}
-	return best;
-}
-
-/* Queue a fragment at its next placement; false if there is none. */
-static bool
-assign_fragment(CzStream *stream, Fragment *fragment)
-{
-	MemoryContext oldcontext;
-	StreamWorker *worker;
-	Oid			server_oid = choose_placement(stream, fragment);
-
-	if (!OidIsValid(server_oid))
-		return false;
-	worker = get_worker(stream, server_oid);
-	oldcontext = MemoryContextSwitchTo(stream->run_context);
-	worker->waiting = lappend(worker->waiting, fragment);
-	MemoryContextSwitchTo(oldcontext);
-	worker->nassigned++;
-	worker->nfragments++;
-	fragment->worker = worker;
-	fragment->state = FRAGMENT_WAITING;
-
-	/* who can still move must not show rows before the end */
-	fragment->is_held = !worker->use_txn && fragment->nplacements > 1 &&
-		!fragment->is_emitted;
-	return true;
-}
-
-/*
- * CzRunStart
- *		Decide the fragments of a run and queue them.
- */
-void
-CzRunStart(CzStream *stream)
-{
-	ListCell   *lc;
-	int			i;
-
-	CzFragmentsResolve(stream);
-	stream->is_started = true;
-	for (i = 0; i < stream->nfragments; i++)
-	{
-		if (!assign_fragment(stream, &stream->fragments[i]))
-			elog(ERROR, "fragment without placement");
-	}
-
-	/* more than one command of a statement on one worker: one snapshot for all */
-	foreach(lc, stream->workers)
-	{
-		StreamWorker *worker = lfirst(lc);
-
-		worker->in_snapshot = !worker->use_txn &&
-			(worker->nassigned > 1 || stream->group->nstreams > 1 ||
-			 !bms_is_empty(stream->parent->plan->extParam));
-	}
-
-	/* reads of a modifying statement through its own connection: before it writes */
-	if (stream->is_modifying && stream->plan->command == CMD_SELECT)
-	{
-		foreach(lc, stream->workers)
-		{
-			if (((StreamWorker *) lfirst(lc))->use_txn)
-			{
-				CzRunReadAll(stream);
-				break;
-			}
-		}
-	}
-}
-
 /* Forget a connection of a worker; the caller has dealt with the CzConn. */
-static void
-remove_conn(StreamWorker *worker, int index)
+void
+CzRunRemoveConn(StreamWorker *worker, int index)
 {
 	StreamConn *sc = worker->conns[index];
 
@@ -468,180 +263,6 @@ add_conn(CzStream *stream, StreamWorker *worker)
 	return true;
 }
 
-/* A connection cannot be opened or is lost. */
-static void
-conn_lost(CzStream *stream, StreamConn *sc, const char *reason)
-{
-	StreamWorker *worker = sc->worker;
-	bool		is_connect = !sc->is_ready;
-	bool		answered = !is_connect || CzConnPeerAnswered(sc->conn);
-	int			i;
-
-	/* 1. one connection more was too much: go on with the others */
-	if (is_connect && worker->nconns > 1)
-	{
-		for (i = 0; i < worker->nconns; i++)
-		{
-			if (worker->conns[i] == sc)
-			{
-				CzConnDiscard(sc->conn);
-				remove_conn(worker, i);
-				break;
-			}
-		}
-		worker->is_full = true;
-		return;
-	}
-
-	/* 2. a cached connection may have died long ago: that says nothing */
-	if (sc->is_cached && !sc->has_answered && worker->nconns == 1 && !worker->has_retried)
-	{
-		MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
-
-		worker->has_retried = true;
-		for (i = 0; i < stream->nfragments; i++)
-		{
-			Fragment   *fragment = &stream->fragments[i];
-
-			if (fragment->worker == worker && fragment->state == FRAGMENT_SENT)
-			{
-				fragment->state = FRAGMENT_WAITING;
-				worker->waiting = lappend(worker->waiting, fragment);
-			}
-		}
-		MemoryContextSwitchTo(oldcontext);
-		if (sc->is_exporter)
-			CzGroupForgetWorker(CzGroupWorkerGet(stream->group, worker->server_oid,
-												 stream->user_oid));
-		CzConnDiscard(sc->conn);
-		remove_conn(worker, 0);
-		return;
-	}
-
-	worker_lost(stream, worker, reason, is_connect, !answered || !is_connect);
-}
-
-/*
- * A worker is lost to this run: close its connections, move its fragments.
- *
- * mark: let other backends know.
- */
-static void
-worker_lost(CzStream *stream, StreamWorker *worker, const char *reason, bool is_connect,
-			bool mark)
-{
-	GroupWorker *gw = CzGroupWorkerGet(stream->group, worker->server_oid,
-									   stream->user_oid);
-	const char *node_name = worker->endpoint->node_name;
-	Fragment   *stuck = NULL;
-	bool		was_txn = worker->use_txn;
-	int			i;
-
-	/* libpq adds lines of advice, and of every later call on the dead socket */
-	reason = pnstrdup(reason, strcspn(reason, "\n"));
-	if (mark)
-		CzHealthMarkFailed(worker->server_oid);
-	worker->is_failed = true;
-
-	/* 1. its connections */
-	while (worker->nconns > 0)
-	{
-		StreamConn *sc = worker->conns[0];
-
-		if (was_txn)
-		{
-			/* the transaction's: it will notice at its end */
-			sc->conn->is_broken = true;
-			sc->conn->busy_owner = NULL;
-			sc->conn->busy_drain = NULL;
-		}
-		else
-			CzConnDiscard(sc->conn);
-		remove_conn(worker, 0);
-	}
-	CzGroupForgetWorker(gw);
-	list_free(worker->waiting);
-	worker->waiting = NIL;
-
-	if (was_txn)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("connection to node \"%s\" was lost", node_name),
-				 errdetail_internal("%s", reason),
-				 errhint("The transaction cannot go on with another placement. Run it again.")));
-
-	/* 2. its fragments */
-	for (i = 0; i < stream->nfragments; i++)
-	{
-		Fragment   *fragment = &stream->fragments[i];
-		int			j;
-
-		if (fragment->worker != worker || fragment->state == FRAGMENT_DONE)
-			continue;
-		for (j = 0; j < fragment->nplacements; j++)
-		{
-			if (fragment->server_oids[j] == worker->server_oid)
-				fragment->is_tried[j] = true;
-		}
-		if (fragment->store != NULL && !fragment->is_emitted)
-		{
-			tuplestore_end(fragment->store);
-			fragment->store = NULL;
-		}
-		fragment->nrows = 0;
-		fragment->nbytes = 0;
-		if (fragment->is_emitted || !assign_fragment(stream, fragment))
-		{
-			stuck = fragment;
-			break;
-		}
-		worker->nretries++;
-		stream->nretries++;
-	}
-	if (stuck != NULL)
-	{
-		int			sqlstate = is_connect ?
-			ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION :
-			ERRCODE_CONNECTION_FAILURE;
-
-		if (stuck->shard_id != 0)
-			ereport(ERROR,
-					(errcode(sqlstate),
-					 errmsg("could not read shard " INT64_FORMAT ": node \"%s\" failed and there is no other placement to go on with",
-							stuck->shard_id, node_name),
-					 errdetail_internal("%s", reason)));
-		else
-			ereport(ERROR,
-					(errcode(sqlstate),
-					 is_connect ?
-					 errmsg("could not connect to node \"%s\"", node_name) :
-					 errmsg("connection to node \"%s\" was lost", node_name),
-					 errdetail_internal("%s", reason)));
-	}
-
-	/* 3. moved fragments may be a worker's second command: see to its snapshot */
-	{
-		ListCell   *lc;
-
-		foreach(lc, stream->workers)
-		{
-			StreamWorker *other = lfirst(lc);
-
-			if (!other->use_txn && list_length(other->waiting) > 1)
-				other->in_snapshot = true;
-		}
-	}
-
-	if (!gw->is_warned)
-	{
-		gw->is_warned = true;
-		ereport(WARNING,
-				(errmsg("node \"%s\" failed: what it was to read is read from other placements",
-						node_name),
-				 errdetail_internal("%s", reason)));
-	}
-}
-
 static void
 fragment_done(CzStream *stream, StreamConn *sc, Fragment *fragment)
 {
@@ -700,7 +321,7 @@ process_conn(CzStream *stream, StreamConn *sc)
 		{
 			if (PQstatus(pg) != CONNECTION_OK)
 			{
-				conn_lost(stream, sc, pchomp(PQerrorMessage(pg)));
+				CzRunConnLost(stream, sc, pchomp(PQerrorMessage(pg)));
 				return PROCESS_LOST;
 			}
 			return PROCESS_BLOCKED;
@@ -711,7 +332,7 @@ process_conn(CzStream *stream, StreamConn *sc)
 			/* the end of one command, or of the connection */
 			if (PQstatus(pg) != CONNECTION_OK)
 			{
-				conn_lost(stream, sc, pchomp(PQerrorMessage(pg)));
+				CzRunConnLost(stream, sc, pchomp(PQerrorMessage(pg)));
 				return PROCESS_LOST;
 			}
 			if (head->kind == EXPECT_ROWS)
@@ -797,7 +418,7 @@ process_conn(CzStream *stream, StreamConn *sc)
 					char	   *reason = pchomp(PQresultErrorMessage(res));
 
 					PQclear(res);
-					conn_lost(stream, sc, CzRedact(reason, PQpass(pg)));
+					CzRunConnLost(stream, sc, CzRedact(reason, PQpass(pg)));
 					return PROCESS_LOST;
 				}
 
@@ -872,7 +493,7 @@ dispatch(CzStream *stream, StreamWorker *worker)
 
 			/* so that the loss puts it back, wherever it goes */
 			fragment->state = FRAGMENT_SENT;
-			conn_lost(stream, best, CzRedact(reason, PQpass(best->conn->pg)));
+			CzRunConnLost(stream, best, CzRedact(reason, PQpass(best->conn->pg)));
 			break;
 		}
 	}
@@ -887,7 +508,7 @@ poll_connect(CzStream *stream, StreamConn *sc)
 
 	if (events < 0)
 	{
-		conn_lost(stream, sc, pstrdup(CzConnConnectError(sc->conn)));
+		CzRunConnLost(stream, sc, pstrdup(CzConnConnectError(sc->conn)));
 		return true;
 	}
 	sc->wait_for = events;
@@ -931,7 +552,7 @@ check_silence(CzStream *stream, StreamConn *sc, TimestampTz now)
 	}
 	if (events >= 0)
 		return false;
-	worker_lost(stream, worker,
+	CzRunWorkerLost(stream, worker,
 				psprintf("It was silent for %d ms, and so was a new connection to it.",
 						 cz_worker_timeout_ms), false, true);
 	return true;
@@ -1122,7 +743,7 @@ work_on(CzStream *stream, StreamWorker *only, bool *got_row)
 				(worker->use_txn || stream->ndone >= stream->nfragments))
 			{
 				put_back(stream, sc);
-				remove_conn(worker, i);
+				CzRunRemoveConn(worker, i);
 				progress = true;
 			}
 		}
@@ -1235,7 +856,7 @@ CzRunStop(CzStream *stream)
 			}
 			else
 				put_back(stream, sc);
-			remove_conn(worker, worker->nconns - 1);
+			CzRunRemoveConn(worker, worker->nconns - 1);
 		}
 	}
 	pfree(busy);

@@ -1,0 +1,195 @@
+/*-------------------------------------------------------------------------
+ *
+ * stream_failover.c
+ *	  A connection or a worker is lost in the middle of a run.
+ *
+ * A lost worker's unfinished fragments move to their next placements, with one
+ * WARNING for the statement; where that cannot be, an error tells why.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "cz/compat.h"
+#include "cz/errors.h"
+#include "executor_int.h"
+
+/* A connection cannot be opened or is lost. */
+void
+CzRunConnLost(CzStream *stream, StreamConn *sc, const char *reason)
+{
+	StreamWorker *worker = sc->worker;
+	bool		is_connect = !sc->is_ready;
+	bool		answered = !is_connect || CzConnPeerAnswered(sc->conn);
+	int			i;
+
+	/* 1. one connection more was too much: go on with the others */
+	if (is_connect && worker->nconns > 1)
+	{
+		for (i = 0; i < worker->nconns; i++)
+		{
+			if (worker->conns[i] == sc)
+			{
+				CzConnDiscard(sc->conn);
+				CzRunRemoveConn(worker, i);
+				break;
+			}
+		}
+		worker->is_full = true;
+		return;
+	}
+
+	/* 2. a cached connection may have died long ago: that says nothing */
+	if (sc->is_cached && !sc->has_answered && worker->nconns == 1 && !worker->has_retried)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
+
+		worker->has_retried = true;
+		for (i = 0; i < stream->nfragments; i++)
+		{
+			Fragment   *fragment = &stream->fragments[i];
+
+			if (fragment->worker == worker && fragment->state == FRAGMENT_SENT)
+			{
+				fragment->state = FRAGMENT_WAITING;
+				worker->waiting = lappend(worker->waiting, fragment);
+			}
+		}
+		MemoryContextSwitchTo(oldcontext);
+		if (sc->is_exporter)
+			CzGroupForgetWorker(CzGroupWorkerGet(stream->group, worker->server_oid,
+												 stream->user_oid));
+		CzConnDiscard(sc->conn);
+		CzRunRemoveConn(worker, 0);
+		return;
+	}
+
+	CzRunWorkerLost(stream, worker, reason, is_connect, !answered || !is_connect);
+}
+
+/*
+ * A worker is lost to this run: close its connections, move its fragments.
+ *
+ * mark: let other backends know.
+ */
+void
+CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason, bool is_connect,
+			bool mark)
+{
+	GroupWorker *gw = CzGroupWorkerGet(stream->group, worker->server_oid,
+									   stream->user_oid);
+	const char *node_name = worker->endpoint->node_name;
+	Fragment   *stuck = NULL;
+	bool		was_txn = worker->use_txn;
+	int			i;
+
+	/* libpq adds lines of advice, and of every later call on the dead socket */
+	reason = pnstrdup(reason, strcspn(reason, "\n"));
+	if (mark)
+		CzHealthMarkFailed(worker->server_oid);
+	worker->is_failed = true;
+
+	/* 1. its connections */
+	while (worker->nconns > 0)
+	{
+		StreamConn *sc = worker->conns[0];
+
+		if (was_txn)
+		{
+			/* the transaction's: it will notice at its end */
+			sc->conn->is_broken = true;
+			sc->conn->busy_owner = NULL;
+			sc->conn->busy_drain = NULL;
+		}
+		else
+			CzConnDiscard(sc->conn);
+		CzRunRemoveConn(worker, 0);
+	}
+	CzGroupForgetWorker(gw);
+	list_free(worker->waiting);
+	worker->waiting = NIL;
+
+	if (was_txn)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("connection to node \"%s\" was lost", node_name),
+				 errdetail_internal("%s", reason),
+				 errhint("The transaction cannot go on with another placement. Run it again.")));
+
+	/* 2. its fragments */
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		Fragment   *fragment = &stream->fragments[i];
+		int			j;
+
+		if (fragment->worker != worker || fragment->state == FRAGMENT_DONE)
+			continue;
+		for (j = 0; j < fragment->nplacements; j++)
+		{
+			if (fragment->server_oids[j] == worker->server_oid)
+				fragment->is_tried[j] = true;
+		}
+		if (fragment->store != NULL && !fragment->is_emitted)
+		{
+			tuplestore_end(fragment->store);
+			fragment->store = NULL;
+		}
+		fragment->nrows = 0;
+		fragment->nbytes = 0;
+		if (fragment->is_emitted || !CzFragmentAssign(stream, fragment))
+		{
+			stuck = fragment;
+			break;
+		}
+		worker->nretries++;
+		stream->nretries++;
+	}
+	if (stuck != NULL)
+	{
+		int			sqlstate = is_connect ?
+			ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION :
+			ERRCODE_CONNECTION_FAILURE;
+
+		if (stuck->shard_id != 0)
+			ereport(ERROR,
+					(errcode(sqlstate),
+					 errmsg("could not read shard " INT64_FORMAT ": node \"%s\" failed and there is no other placement to go on with",
+							stuck->shard_id, node_name),
+					 errdetail_internal("%s", reason)));
+		else
+			ereport(ERROR,
+					(errcode(sqlstate),
+					 is_connect ?
+					 errmsg("could not connect to node \"%s\"", node_name) :
+					 errmsg("connection to node \"%s\" was lost", node_name),
+					 errdetail_internal("%s", reason)));
+	}
+
+	/* 3. moved fragments may be a worker's second command: see to its snapshot */
+	{
+		ListCell   *lc;
+
+		foreach(lc, stream->workers)
+		{
+			StreamWorker *other = lfirst(lc);
+
+			if (!other->use_txn && list_length(other->waiting) > 1)
+				other->in_snapshot = true;
+		}
+	}
+
+	if (!gw->is_warned)
+	{
+		gw->is_warned = true;
+		ereport(WARNING,
+				(errmsg("node \"%s\" failed: what it was to read is read from other placements",
+						node_name),
+				 errdetail_internal("%s", reason)));
+	}
+}
