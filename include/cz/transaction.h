@@ -39,13 +39,14 @@ extern CzConn *CzTxnConn(Oid server_oid, Oid user_oid, bool for_write);
  * CzTxnConnPrefix
  *		CzTxnConn without its own round trip: what has to be sent first (BEGIN,
  *		SAVEPOINT; ends in ';' when not empty) is appended to prefix, and the
- *		caller sends it in the same simple query before its command, then calls
- *		CzTxnPrefixDone when the worker has answered.  Does not run the
- *		registered flushes.
+ *		caller sends it in the same simple query before its command, at once.
+ *		Does not run the registered flushes.
+ *
+ * Should it never be sent, an abort sees that from libpq's state; a ROLLBACK TO
+ * that finds no savepoint fails the whole transaction.
  */
 extern CzConn *CzTxnConnPrefix(Oid server_oid, Oid user_oid, bool for_write,
 							   StringInfo prefix);
-extern void CzTxnPrefixDone(CzConn *conn);
 
 /* The same if the transaction has one already, else NULL.  Savepoints in step. */
 extern CzConn *CzTxnConnIfAny(Oid server_oid, Oid user_oid);

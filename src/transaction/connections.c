@@ -272,7 +272,7 @@ check_may_write(void)
 }
 
 /*
- * CzTxnConnPrefix, CzTxnPrefixDone
+ * CzTxnConnPrefix
  *		See transaction.h.
  */
 CzConn *
@@ -290,25 +290,12 @@ CzTxnConnPrefix(Oid server_oid, Oid user_oid, bool for_write, StringInfo prefix)
 	return use_entry(entry, for_write, prefix);
 }
 
-void
-CzTxnPrefixDone(CzConn *conn)
-{
-	/*
-	 * Nothing to remember: an abort looks at what libpq knows of the worker's
-	 * transaction, and a ROLLBACK TO that finds no savepoint fails the whole
-	 * transaction.
-	 */
-}
-
 /* Send a prefix by itself. */
 static void
 send_prefix(CzConn *conn, StringInfo prefix)
 {
 	if (prefix->len > 0)
-	{
 		PQclear(CzConnExec(conn, prefix->data));
-		CzTxnPrefixDone(conn);
-	}
 	pfree(prefix->data);
 }
 
