@@ -693,6 +693,8 @@ wrap_leaf(RangeTblEntry *rte, RangeTblEntry *leaf_rte, Oid relid, TupleDesc desc
 	if (special->whole_row)
 	{
 		RowExpr    *row = makeNode(RowExpr);
+		Expr	   *whole = (Expr *) row;
+		bool		has_dropped = false;
 		int			i;
 
 		for (i = 0; i < desc->natts; i++)
@@ -700,7 +702,10 @@ wrap_leaf(RangeTblEntry *rte, RangeTblEntry *leaf_rte, Oid relid, TupleDesc desc
 			Form_pg_attribute att = TupleDescAttr(desc, i);
 
 			if (att->attisdropped)
+			{
 				row->args = lappend(row->args, makeNullConst(INT4OID, -1, InvalidOid));
+				has_dropped = true;
+			}
 			else
 				row->args = lappend(row->args, makeVar(1, i + 1, att->atttypid,
 													   att->atttypmod,
@@ -709,9 +714,24 @@ wrap_leaf(RangeTblEntry *rte, RangeTblEntry *leaf_rte, Oid relid, TupleDesc desc
 		row->row_typeid = get_rel_type_id(relid);
 		row->row_format = COERCE_IMPLICIT_CAST;
 		row->location = -1;
+
+		/*
+		 * "row IS NOT NULL" would be folded into tests of the RowExpr's fields,
+		 * dropped ones too; a conversion that changes nothing keeps it whole.
+		 */
+		if (has_dropped)
+		{
+			ConvertRowtypeExpr *convert = makeNode(ConvertRowtypeExpr);
+
+			convert->arg = (Expr *) row;
+			convert->resulttype = row->row_typeid;
+			convert->convertformat = COERCE_IMPLICIT_CAST;
+			convert->location = -1;
+			whole = (Expr *) convert;
+		}
 		special->whole_row_attno = ++n;
 		sub->targetList = lappend(sub->targetList,
-								  makeTargetEntry((Expr *) row, n, "whole_row", false));
+								  makeTargetEntry(whole, n, "whole_row", false));
 		names = lappend(names, makeString("whole_row"));
 	}
 	if (special->table_oid)

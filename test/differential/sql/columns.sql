@@ -33,6 +33,7 @@ SELECT tableoid::regclass::text, count(*) FROM dropped GROUP BY 1;
 SELECT (d).k FROM dropped d ORDER BY 1;
 SELECT count(*) FROM dropped d WHERE d IS NULL;
 SELECT count(*) FROM dropped d WHERE d IS NOT NULL;
+SELECT v.x, d IS NOT NULL, d IS NULL, d FROM (VALUES (1), (5), (99)) v(x) LEFT JOIN dropped d ON d.k = v.x ORDER BY 1;
 SELECT count(*) FROM ONLY dropped;
 SELECT d1 FROM dropped d1 JOIN dropped d2 ON d1.k = d2.k ORDER BY d1.k LIMIT 2;
 SELECT d = d FROM dropped d WHERE k = 1;
