@@ -179,6 +179,7 @@ fragment_query(CzLeaf *leaf, Index rti, List *vars, List *quals)
 	RangeTblRef *ref = makeNode(RangeTblRef);
 	RangeTblEntry *source = copyObject(leaf->source);
 	MapContext	context;
+	const CzTable *table = NULL;
 	List	   *conditions = NIL;
 	ListCell   *lc;
 	int			resno = 0;
@@ -188,7 +189,8 @@ fragment_query(CzLeaf *leaf, Index rti, List *vars, List *quals)
 	context.system_columns = leaf->system_columns;
 	if (source->rtekind == RTE_RELATION)
 	{
-		context.natts = CzTableGet(source->relid)->natts;
+		table = CzTableGet(source->relid);
+		context.natts = table->natts;
 		source->inh = true;
 		source->securityQuals = NIL;
 	}
@@ -209,7 +211,12 @@ fragment_query(CzLeaf *leaf, Index rti, List *vars, List *quals)
 	foreach(lc, vars)
 	{
 		Node	   *expr = map_mutator(lfirst(lc), &context);
+		Var		   *var = (Var *) expr;
 
+		/* a dropped column, as part of a whole row */
+		if (table != NULL && IsA(var, Var) && var->varattno > 0 &&
+			var->varattno <= table->natts && table->column_names[var->varattno - 1] == NULL)
+			expr = (Node *) makeNullConst(INT4OID, -1, InvalidOid);
 		resno++;
 		query->targetList = lappend(query->targetList,
 									makeTargetEntry((Expr *) expr, resno,

@@ -337,6 +337,8 @@ visit_rte(int rti, Query *query, LocusContext *context)
 	switch (rte->rtekind)
 	{
 		case RTE_RELATION:
+			if (cz_rte_table(rte) == NULL)
+				return join_none("it uses a table of this server");
 			result.locus = cz_table_locus(rte->relid);
 			break;
 		case RTE_SUBQUERY:

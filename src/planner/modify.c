@@ -353,6 +353,16 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 		return "the foreign table has the option updatable 'false'";
 	if (triggers)
 		return "the table has triggers";
+	if (table->kind == CZ_TABLE_FOREIGN)
+	{
+		for (i = 0; i < table->natts; i++)
+		{
+			if (table->column_names[i] != NULL &&
+				strcmp(table->column_names[i],
+					   get_attname(target->relid, i + 1, false)) != 0)
+				return "a column has another name on the worker";
+		}
+	}
 	if (contain_volatile_functions((Node *) query))
 		return "it uses a volatile function";
 
@@ -377,10 +387,6 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 			if (tle->resno == table->key_attno &&
 				!keeps_key(query, (Node *) tle->expr, table->key_attno, state))
 				return "it changes the distribution column";
-			if (table->kind == CZ_TABLE_FOREIGN &&
-				strcmp(table->column_names[tle->resno - 1],
-					   get_attname(target->relid, tle->resno, false)) != 0)
-				return "a column has another name on the worker";
 		}
 	}
 
@@ -538,7 +544,7 @@ cz_plan_modify(Query *query, const char *query_string, int cursor_options,
 			   CzPlanState *state)
 {
 	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
-	const CzTable *table = target->rtekind == RTE_RELATION ? CzTableGet(target->relid) : NULL;
+	const CzTable *table = target->rtekind == RTE_RELATION ? cz_rte_table(target) : NULL;
 	CzLocus		locus;
 	const char *reason;
 

@@ -118,6 +118,7 @@ extern void cz_apply_restrictions(CzJoinLocus *join, List *scope, List *classes)
 
 /* sendable.c */
 extern bool cz_query_is_sendable(Query *query, const char **reason);
+extern const CzTable *cz_rte_table(RangeTblEntry *rte);
 extern List *cz_row_names(Var *var, RangeTblEntry *rte);
 extern bool cz_query_uses_workers(Query *query);
 extern bool cz_query_is_correlated(Query *query);

@@ -37,6 +37,7 @@
 #include "parser/parse_clause.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "tcop/tcopprot.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -69,6 +70,12 @@ note_relation(RangeTblEntry *rte, Query *query, CzPlanState *state)
 {
 	RangeTblEntry *copy = copyObject(rte);
 
+	/* core says so where it plans a foreign table */
+	if (rte->relkind == RELKIND_FOREIGN_TABLE &&
+		(restrict_nonsystem_relation_kind & RESTRICT_RELKIND_FOREIGN_TABLE) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("access to non-system foreign table is restricted")));
 	copy->securityQuals = NIL;
 	copy->tablesample = NULL;
 	state->relation_rtes = lappend(state->relation_rtes, copy);
@@ -909,7 +916,7 @@ descend(Query *query, CzPlanState *state, const char *reason)
 		if (rte->relkind != RELKIND_PARTITIONED_TABLE &&
 			rte->relkind != RELKIND_FOREIGN_TABLE)
 			continue;
-		table = CzTableGet(rte->relid);
+		table = cz_rte_table(rte);
 		if (table != NULL)
 			replace_table(query, rti, state, reason);
 	}

@@ -15,6 +15,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -30,6 +31,24 @@
 #include "cz/compat.h"
 
 #include "planner_int.h"
+
+/*
+ * cz_rte_table
+ *		The table of a range-table entry, NULL if a leaf may not take its place.
+ *
+ * The rows of a foreign table with inheritance children are not only there: core
+ * gathers them.
+ */
+const CzTable *
+cz_rte_table(RangeTblEntry *rte)
+{
+	const CzTable *table = CzTableGet(rte->relid);
+
+	if (table != NULL && table->kind == CZ_TABLE_FOREIGN && rte->inh &&
+		has_subclass(rte->relid))
+		return NULL;
+	return table;
+}
 
 /* ---- may it leave this server? ------------------------------------------- */
 
@@ -355,7 +374,7 @@ uses_workers_walker(Node *node, void *context)
 			(rte->relkind != RELKIND_PARTITIONED_TABLE &&
 			 rte->relkind != RELKIND_FOREIGN_TABLE))
 			return false;
-		table = CzTableGet(rte->relid);
+		table = cz_rte_table(rte);
 		return table != NULL;
 	}
 	if (IsA(node, Query))

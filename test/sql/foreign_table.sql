@@ -342,6 +342,30 @@ IMPORT FOREIGN SCHEMA no_such_schema FROM SERVER ft_w1 INTO ft_import;
 IMPORT FOREIGN SCHEMA ft_remote FROM SERVER ft_w1 INTO ft_import OPTIONS (import_everything 'true');
 \set VERBOSITY default
 
+-- inheritance children are read and written with their parent
+CREATE FOREIGN TABLE parent (k int, v text) SERVER ft_w1 OPTIONS (schema_name 'ft_remote', table_name 'part_target');
+CREATE TABLE child () INHERITS (parent);
+TRUNCATE ONLY parent;
+INSERT INTO parent VALUES (1, 'there');
+INSERT INTO child VALUES (2, 'here');
+SELECT tableoid::regclass, * FROM parent ORDER BY k;
+SELECT count(*) FROM ONLY parent;
+UPDATE parent SET v = v || '!';
+SELECT * FROM parent ORDER BY k;
+DELETE FROM parent WHERE k = 2;
+SELECT count(*) FROM parent;
+
+-- rows with dropped and renamed columns are written by key and locked in joins
+CREATE FOREIGN TABLE renamed (gone int, n int OPTIONS (column_name 'k'), v text)
+	SERVER ft_w1 OPTIONS (schema_name 'ft_remote', table_name 'part_target');
+ALTER FOREIGN TABLE renamed DROP COLUMN gone;
+UPDATE renamed SET v = 'new' WHERE n % 10 = 1 RETURNING *;
+SELECT a.*, b.n FROM renamed a, renamed b, generate_series(1, 2) g WHERE a.n = b.n AND a.n = g FOR UPDATE OF a, b;
+DELETE FROM renamed WHERE n % 10 = 1 RETURNING n;
+SET restrict_nonsystem_relation_kind = 'foreign-table';
+SELECT count(*) FROM renamed;
+RESET restrict_nonsystem_relation_kind;
+
 SET client_min_messages TO warning;
 DROP SCHEMA ft_import, foreign_table CASCADE;
 DROP SERVER ft_w1 CASCADE;
