@@ -113,7 +113,11 @@ relation_rows(Oid relid)
 	{
 		float4		tuples = ((Form_pg_class) GETSTRUCT(tup))->reltuples;
 
-		if (tuples >= 0)
+		/*
+		 * 0 is what a table says that was distributed empty and loaded since:
+		 * believed, it makes nested loops of everything
+		 */
+		if (tuples > 0)
 			rows = tuples;
 		ReleaseSysCache(tup);
 	}
