@@ -143,6 +143,14 @@
 #define var_forget_syntax_compat(var) \
 	((var)->varnosyn = 0, (var)->varattnosyn = 0)
 
+/* 16: a Var above an outer join says which join may make it NULL */
+#if CZ_PG_GE(16)
+#define var_set_nulling_join_compat(var, join_rti) \
+	((var)->varnullingrels = bms_make_singleton(join_rti))
+#else
+#define var_set_nulling_join_compat(var, join_rti) ((void) 0)
+#endif
+
 /* 16: one function for the ACLs of all kinds of objects */
 #if CZ_PG_GE(16)
 #define function_aclcheck_compat(function_oid, role_oid) \

@@ -193,6 +193,7 @@ unnest_aggregate(Query *sub, UnnestContext *context)
 	RangeTblEntry *rte;
 	RangeTblRef *ref;
 	JoinExpr   *join;
+	Var		   *value;
 	List	   *names = NIL;
 	ListCell   *lc;
 	ListCell   *ll;
@@ -301,9 +302,20 @@ unnest_aggregate(Query *sub, UnnestContext *context)
 	join->rarg = (Node *) ref;
 	join->quals = (Node *) make_ands_explicit(lookups);
 	context->joins = lappend(context->joins, join);
-	return (Node *) makeVar(ref->rtindex, n + 1, exprType((Node *) target->expr),
-							exprTypmod((Node *) target->expr),
-							exprCollation((Node *) target->expr), 0);
+
+	/* nobody names a column of the join, but core looks for outer joins there */
+	rte = makeNode(RangeTblEntry);
+	rte->rtekind = RTE_JOIN;
+	rte->jointype = JOIN_LEFT;
+	rte->eref = makeAlias("unnamed_join", NIL);
+	context->query->rtable = lappend(context->query->rtable, rte);
+	join->rtindex = list_length(context->query->rtable);
+
+	value = makeVar(ref->rtindex, n + 1, exprType((Node *) target->expr),
+					exprTypmod((Node *) target->expr),
+					exprCollation((Node *) target->expr), 0);
+	var_set_nulling_join_compat(value, join->rtindex);
+	return (Node *) value;
 }
 
 static Node *
