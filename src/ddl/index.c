@@ -24,11 +24,14 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "cz/compat.h"
 #include "ddl_int.h"
 
 /*
@@ -116,6 +119,9 @@ CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 	if (stmt->unique && table->kind != CZ_TABLE_REFERENCE)
 		check_unique(table, stmt);
 
+	/* before the lock: nobody blocks a table that is not his */
+	if (!class_ownercheck_compat(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
 	rel = relation_open(relid, ShareLock);
 	before = list_copy(RelationGetIndexList(rel));
 	relation_close(rel, NoLock);

@@ -28,7 +28,8 @@
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
-/* The parenthesised options of a VACUUM or ANALYZE as they were given. */
+/* The parenthesised options of a VACUUM or ANALYZE as they were given; core has not
+ * looked at them yet. */
 static char *
 options_sql(const VacuumStmt *stmt)
 {
@@ -43,9 +44,12 @@ options_sql(const VacuumStmt *stmt)
 		/* the workers' messages don't come here */
 		if (strcmp(def->defname, "verbose") == 0)
 			continue;
-		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "(", def->defname);
-		if (def->arg)
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "(",
+						 quote_identifier(def->defname));
+		if (def->arg && (IsA(def->arg, Integer) || IsA(def->arg, Float)))
 			appendStringInfo(&buf, " %s", defGetString(def));
+		else if (def->arg)
+			appendStringInfo(&buf, " %s", quote_literal_cstr(defGetString(def)));
 	}
 	if (buf.len > 0)
 		appendStringInfoString(&buf, ") ");

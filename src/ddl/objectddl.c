@@ -210,6 +210,8 @@ CzReplaceFunction(const CzUtility *utility, Node *stmt)
 	nestlevel = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	sql = TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTIONDEF,
 											   ObjectIdGetDatum(function)));
 	AtEOXact_GUC(true, nestlevel);

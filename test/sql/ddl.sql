@@ -101,6 +101,13 @@ SELECT reltuples FROM pg_class WHERE oid = 't'::regclass;
 VACUUM t;
 VACUUM (ANALYZE) t, t_copy;
 BEGIN; VACUUM t; ROLLBACK;
+-- options reach the workers as what they are
+VACUUM (FULL false, INDEX_CLEANUP auto, PARALLEL 1, VERBOSE off, ANALYZE) t;
+ANALYZE (SKIP_LOCKED 'on) pg_class; CREATE TABLE public.smuggled (a int); --') t;
+ANALYZE ("skip_locked) pg_class; CREATE TABLE public.smuggled (); --") t;
+SET ROLE cz_ddl_owner;
+CREATE INDEX ON t (n);
+RESET ROLE;
 
 -- TRUNCATE
 BEGIN; TRUNCATE t; SELECT count(*) FROM t; ROLLBACK;

@@ -83,3 +83,23 @@ SELECT array_agg(amount) FROM (SELECT amount FROM events ORDER BY event_id) s;
 WITH c AS (SELECT event_id FROM events ORDER BY event_id DESC) SELECT array_agg(event_id) FROM c;
 SELECT string_agg(name, ',') FROM (SELECT name FROM accounts ORDER BY name) s WHERE name <> '';
 SELECT count(*) FROM accounts WHERE CASE WHEN tenant_id < 0 THEN ('x' || current_date)::int > 1 ELSE true END;
+-- backslashes in literals mean what the session says
+CREATE TABLE slashes (k int PRIMARY KEY, t text DEFAULT 'd\e', u text GENERATED ALWAYS AS ('g\h' || k) STORED, CHECK (t <> 'x\\y'));
+SELECT create_distributed_table('slashes', 'k');
+INSERT INTO slashes VALUES (1, 'a\b'), (2, 'q'), (3, DEFAULT);
+SET escape_string_warning = off;
+SET standard_conforming_strings = off;
+SELECT k FROM slashes WHERE t = 'a\\b';
+SELECT k, 'c\\d' || t, u FROM slashes ORDER BY 1;
+UPDATE slashes SET t = 'z\\w' WHERE k = 2;
+CREATE TABLE slashes2 (k int PRIMARY KEY, t text, u text GENERATED ALWAYS AS ('g\\h' || k) STORED, CHECK (t <> 'x\\y'));
+CREATE INDEX ON slashes2 (t) WHERE t <> 'i\\j';
+SELECT create_distributed_table('slashes2', 'k');
+INSERT INTO slashes2 VALUES (1, 'x\\\\y');
+-- error
+INSERT INTO slashes2 VALUES (2, 'x\\y');
+ALTER TABLE slashes2 ADD COLUMN v text DEFAULT 'm\\n';
+SELECT * FROM slashes2;
+RESET standard_conforming_strings;
+RESET escape_string_warning;
+SELECT * FROM slashes ORDER BY k;
