@@ -33,6 +33,7 @@
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "common/pg_prng.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -618,7 +619,8 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 	DeparseContext context;
 	CzFragmentPlan *plan = palloc0(sizeof(CzFragmentPlan));
 	char	   *text;
-	int			nonce = 0;
+	char		quoted[40];
+	int			tries = 0;
 	Query	   *original = query;
 	ListCell   *lc;
 
@@ -626,7 +628,8 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 	{
 		query = copyObject(original);
 		memset(&context, 0, sizeof(context));
-		snprintf(context.token, sizeof(context.token), "cz~%d~", nonce++);
+		snprintf(context.token, sizeof(context.token), "cz~%016llx~",
+				 (unsigned long long) pg_prng_uint64(&pg_global_prng_state));
 
 		if (OidIsValid(target_shard))
 		{
@@ -669,10 +672,17 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 		}
 		join_walker((Node *) query, NULL);
 		text = deparse_text(query);
-		if (count_tokens(text, context.token) ==
-			context.ntokens - (OidIsValid(target_shard) ? 1 : 0))
+
+		/*
+		 * A stand-in may print twice (an expression of the target list that is
+		 * sorted by), but always in quotes.  What else is there is a constant
+		 * that looks like a token: take another.
+		 */
+		snprintf(quoted, sizeof(quoted), "\"%s", context.token);
+		if (count_tokens(text, context.token) == count_tokens(text, quoted))
 			break;
-		/* a constant of the query looks like a token: take another */
+		if (++tries > 10)
+			elog(ERROR, "could not find a name for stand-ins");
 	}
 
 	if (OidIsValid(target_shard))

@@ -39,3 +39,9 @@ SELECT count(*) FROM accounts d, (VALUES ((SELECT count(*) FROM events))) v(c) W
 SELECT a.tenant_id, count(x) FROM accounts a LEFT JOIN LATERAL unnest(ARRAY(SELECT event_id FROM events e WHERE e.tenant_id = a.tenant_id)) x ON true GROUP BY 1 ORDER BY 1;
 SELECT count(*) FROM accounts a, generate_series(1, (SELECT count(*)::int FROM accounts WHERE tenant_id = 3)) g WHERE a.tenant_id = 3;
 SELECT count(*) FROM regions r, unnest(ARRAY(SELECT tenant_id FROM accounts)) x;
+-- sub-queries that are sorted, grouped or made distinct by
+SELECT DISTINCT (SELECT max(e.kind) FROM events e WHERE e.tenant_id = a.tenant_id) x FROM accounts a WHERE a.tenant_id IN (2, 4, 6) ORDER BY 1;
+SELECT DISTINCT (SELECT count(*) FILTER (WHERE a.region_id = 2) FROM accounts b WHERE b.tenant_id = 1) FROM accounts a ORDER BY 1;
+SELECT (SELECT max(e.kind) FROM events e WHERE e.tenant_id = a.tenant_id) x, count(*) FROM accounts a WHERE tenant_id = 4 GROUP BY 1 ORDER BY 1;
+SELECT (SELECT max(e.kind) FROM events e WHERE e.tenant_id = a.tenant_id) x, count(*) FROM accounts a GROUP BY 1 ORDER BY 1;
+SELECT tenant_id, 'cz~0~1~', '"cz~0~1~' FROM accounts WHERE tenant_id = 4;
