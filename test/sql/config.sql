@@ -149,13 +149,13 @@ SELECT * FROM cz_import_cluster_file('/dev/zero');
 SELECT * FROM cz_import_cluster_file(NULL);
 COPY (SELECT '{"workers": [{"name": "w1", "weight": 3}]}') TO PROGRAM 'cat > cz_config_test.json';
 SELECT * FROM cz_import_cluster_file('cz_config_test.json', true);
-COPY (SELECT 1) TO PROGRAM 'printf ''{"workers": [{"name": "\377"}]}'' > cz_config_test.json';
+COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; printf ''{"workers": [{"name": "\377"}]}'' > cz_config_test.json';
 SELECT * FROM cz_import_cluster_file('cz_config_test.json', true);
-COPY (SELECT 1) TO PROGRAM 'printf ''host\377 1'' > cz_config_test.json';
+COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; printf ''host\377 1'' > cz_config_test.json';
 SELECT * FROM cz_import_cluster_file('cz_config_test.json', true);
-COPY (SELECT 1) TO PROGRAM 'printf ''a password\n'' > cz_config_test.json';
+COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; printf ''a password\n'' > cz_config_test.json';
 SELECT * FROM cz_import_cluster('{"user_mappings": [{"worker": "w1", "role": "postgres", "password_file": "cz_config_test.json"}]}', true);
-COPY (SELECT 1) TO PROGRAM 'rm cz_config_test.json';
+COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; rm cz_config_test.json';
 
 -- who may
 CREATE ROLE cz_config_user;
