@@ -286,6 +286,16 @@ CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint)
 				}
 				return entry->wait_for;
 			}
+
+			/*
+			 * The socket is ready, so the peer lives.  If the deadline is over
+			 * nobody has looked in between (a cursor between two FETCHes): that
+			 * is not the peer's fault, the next step gets its time.
+			 */
+			if (GetCurrentTimestamp() >= entry->connect_deadline)
+				entry->connect_deadline =
+					TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												cz_connect_timeout_ms);
 		}
 
 		switch (PQconnectPoll(pg))
