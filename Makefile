@@ -46,7 +46,7 @@ TEST_PARTS = lint regress isolation tap differential
 # used by the scripts
 .PHONY: print-pgxs
 
-.PHONY: help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
+.PHONY: fuzz help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
 
 print-pgxs:
 	@echo $(PGXS)
@@ -58,6 +58,8 @@ help:
 	@echo 'make test-PART       one of: $(TEST_PARTS);'
 	@echo '                     TESTS="name ..." runs only these'
 	@echo 'make lint            same as test-lint'
+	@echo 'make fuzz            random statements, compared with plain PostgreSQL;'
+	@echo '                     SEED=n COUNT=n for certain ones'
 	@echo 'make demo            start a coordinator and three workers with data and a tour'
 	@echo 'make demo-stop       stop them and remove the data'
 	@echo 'make bench           compare with plain PostgreSQL and with postgres_fdw'
@@ -73,6 +75,9 @@ test: deps
 
 $(addprefix test-,$(TEST_PARTS)): test-%: deps
 	@test/bin/run_tests $* $(TESTS)
+
+fuzz: deps
+	@SEED=$(SEED) COUNT=$(COUNT) test/bin/run_tests fuzz
 
 lint: test-lint
 

@@ -16,6 +16,7 @@
 
 #include "executor/executor.h"
 #include "nodes/extensible.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
@@ -198,14 +199,30 @@ end_scan(CustomScanState *node)
 	state->stream = NULL;
 }
 
+/* Does the fragment itself, not just what is done with its rows, use a changed value? */
+static bool
+uses_changed_walker(Node *node, Bitmapset *changed)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubPlan))
+		return true;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
+		return bms_is_member(((Param *) node)->paramid, changed);
+	return expression_tree_walker(node, uses_changed_walker, (void *) changed);
+}
+
 static void
 rescan(CustomScanState *node)
 {
 	FragmentScanState *state = (FragmentScanState *) node;
+	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
 
 	state->is_rechecked = false;
 	if (state->stream != NULL && state->plan->command == CMD_SELECT)
-		CzStreamRescan(state->stream, node->ss.ps.chgParam != NULL);
+		CzStreamRescan(state->stream, node->ss.ps.chgParam != NULL &&
+					   uses_changed_walker((Node *) scan->custom_exprs,
+										   node->ss.ps.chgParam));
 	ExecScanReScan(&node->ss);
 }
 

@@ -515,6 +515,9 @@ CzStreamRescan(CzStream *stream, bool params_changed)
 	stream->kept = NULL;
 	stream->is_kept_complete = false;
 	stream->is_reading_kept = false;
+	/* the same rows wanted twice (a correlated sub-plan's): a third time is likely */
+	if (!params_changed)
+		stream->must_keep = true;
 }
 
 /*

@@ -318,7 +318,8 @@ split_quals(RelOptInfo *rel, List *quals, List **remote, List **local)
 
 /* The columns of a leaf that the rest of the plan needs, as Vars in order. */
 static List *
-needed_vars(PlannerInfo *root, RelOptInfo *rel, Index rti, List *local_quals)
+needed_vars(PlannerInfo *root, RelOptInfo *rel, PathTarget *target, Index rti,
+			List *local_quals)
 {
 	Bitmapset  *attrs = NULL;
 	List	   *vars = NIL;
@@ -327,7 +328,9 @@ needed_vars(PlannerInfo *root, RelOptInfo *rel, Index rti, List *local_quals)
 	ListCell   *lc;
 	int			x = -1;
 
+	/* the path's target is older than the relation's if a projection was put on top */
 	pull_varattnos((Node *) rel->reltarget->exprs, rti, &attrs);
+	pull_varattnos((Node *) target->exprs, rti, &attrs);
 	foreach(lc, local_quals)
 		pull_varattnos((Node *) ((RestrictInfo *) lfirst(lc))->clause, rti, &attrs);
 	while ((x = bms_next_member(attrs, x)) >= 0)
@@ -384,7 +387,7 @@ plan_leaf_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *
 	if (OidIsValid(path->leaf->target_shard))
 		vars = all_vars(root, rel->relid);
 	else
-		vars = needed_vars(root, rel, rel->relid, local);
+		vars = needed_vars(root, rel, best_path->path.pathtarget, rel->relid, local);
 	if (vars == NIL && !OidIsValid(path->leaf->target_shard))			/* count(*) over this leaf: any column will do */
 		vars = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
 									Int32GetDatum(1), false, true));

@@ -186,6 +186,7 @@ static CzJoinLocus
 combine(CzJoinLocus l, CzJoinLocus r, JoinType type, List *classes)
 {
 	CzJoinLocus	result;
+	List	   *lateral_left = NIL;
 
 	if (l.locus.kind == CZ_LOCUS_NONE)
 		return l;
@@ -214,13 +215,21 @@ combine(CzJoinLocus l, CzJoinLocus r, JoinType type, List *classes)
 		}
 		if (type == JOIN_FULL || (type == JOIN_LEFT && !left_sharded) ||
 			(type == JOIN_RIGHT && left_sharded))
+		{
 			sharded.keys = NIL;
+			sharded.locus.is_confined = true;
+		}
+		if (other.locus.is_unstable || sharded.lateral_keys != NIL)
+			sharded.locus.is_confined = true;
 		return sharded;
 	}
 
 	if (!same_group(l.locus.anchor, r.locus.anchor))
 		return join_none("tables are not colocated");
-	if (same_single(&l.locus, &r.locus))
+	if (same_single(&l.locus, &r.locus) &&
+		!(type == JOIN_INNER && !l.locus.is_confined && !r.locus.is_confined &&
+		  l.lateral_keys == NIL && r.lateral_keys == NIL &&
+		  cz_keys_connected(classes, l.keys, r.keys)))
 	{
 		if (type == JOIN_INNER)
 			l.keys = list_concat(list_copy(l.keys), r.keys);
@@ -228,12 +237,19 @@ combine(CzJoinLocus l, CzJoinLocus r, JoinType type, List *classes)
 			l.keys = r.keys;
 		else if (type == JOIN_FULL)
 			l.keys = NIL;
+		l.locus.is_confined = true;
 		return l;
 	}
+	if ((l.locus.is_confined && (type != JOIN_INNER || r.locus.is_single)) ||
+		(r.locus.is_confined && (type != JOIN_INNER || l.locus.is_single)))
+		return join_none("a part of a join belongs to another shard");
 	if (l.lateral_keys != NIL || r.lateral_keys != NIL)
 	{
-		if (!cz_keys_connected(classes, l.keys, r.lateral_keys) &&
-			!cz_keys_connected(classes, r.keys, l.lateral_keys))
+		if (cz_keys_connected(classes, l.keys, r.lateral_keys))
+			lateral_left = l.lateral_keys;
+		else if (cz_keys_connected(classes, r.keys, l.lateral_keys))
+			lateral_left = r.lateral_keys;
+		else
 			return join_none("a lateral sub-query is not on the distribution column");
 	}
 	else if (!cz_keys_connected(classes, l.keys, r.keys))
@@ -267,10 +283,23 @@ combine(CzJoinLocus l, CzJoinLocus r, JoinType type, List *classes)
 		default:
 			return join_none("an unusual kind of join");
 	}
-	/* a lateral part's references to this level are satisfied now */
-	result.lateral_keys = NIL;
-	result.locus.outer_keys = list_concat(list_copy(l.locus.outer_keys),
-										  r.locus.outer_keys);
+	/* a lateral part's references to a sibling that is here are satisfied now */
+	result.lateral_keys = lateral_left;
+	if (type == JOIN_INNER)
+		result.locus.outer_keys = list_concat(list_copy(l.locus.outer_keys),
+											  r.locus.outer_keys);
+	else
+	{
+		/* rows that have no partner keep what confines their own side */
+		List	   *common = list_intersection(l.locus.outer_keys, r.locus.outer_keys);
+		List	   *nullable = type == JOIN_LEFT ? r.locus.outer_keys : l.locus.outer_keys;
+
+		if ((common == NIL && nullable != NIL) ||
+			(type == JOIN_FULL && common == NIL && r.locus.outer_keys != NIL))
+			return join_none("only one side of an outer join is correlated by the distribution column");
+		if (common != NIL)
+			result.locus.outer_keys = common;
+	}
 	return result;
 }
 
@@ -312,6 +341,8 @@ cte_locus(RangeTblEntry *rte, LocusContext *context)
 		context->queries = list_copy_tail(save, rte->ctelevelsup);
 		locus = query_locus((Query *) cte->ctequery, context);
 		context->queries = save;
+		if (cte->cterecursive)
+			locus.is_confined = locus.is_single;
 		if (cte->cterecursive && locus.kind == CZ_LOCUS_SHARDED && !locus.is_single)
 			return no_locus("a recursive CTE spans shards");
 		if (locus.outer_keys != NIL)
@@ -421,14 +452,40 @@ plain_vars_mutator(Node *node, void *context)
 	return expression_tree_mutator(node, plain_vars_mutator, context);
 }
 
-/* Join aliases resolved, folded, ready to compare. */
+static bool
+count_sublinks_walker(Node *node, int *n)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubLink))
+		(*n)++;
+	if (IsA(node, Query))
+		return false;
+	return expression_tree_walker(node, count_sublinks_walker, (void *) n);
+}
+
+/*
+ * Join aliases resolved, folded, ready to compare.  A sub-query must not be folded
+ * away: the fragment will have it.
+ */
 static List *
 prepare_quals(Node *qual, Query *query, CzPlanState *state)
 {
+	Node	   *folded;
+	int			before = 0;
+	int			after = 0;
+
 	if (qual == NULL)
 		return NIL;
 	qual = flatten_join_alias_vars_compat(query, copyObject(qual));
-	qual = cz_fold(qual, state);
+	folded = cz_fold(qual, state);
+	if (query->hasSubLinks)
+	{
+		(void) count_sublinks_walker(qual, &before);
+		(void) count_sublinks_walker(folded, &after);
+	}
+	if (before == after)
+		qual = folded;
 	return cz_conjuncts(plain_vars_mutator(qual, NULL), NIL);
 }
 
@@ -457,6 +514,24 @@ collect_cluster(Node *node, Query *query, LocusContext *context, List **items, L
 		*items = lappend(*items, node);
 }
 
+/*
+ * What holds for joined rows, less IS NULL: above an outer join that is true of the
+ * rows that it made, too.  (Equalities are strict.)
+ */
+static List *
+without_null_tests(List *scope)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, scope)
+	{
+		if (!IsA(lfirst(lc), NullTest))
+			result = lappend(result, lfirst(lc));
+	}
+	return result;
+}
+
 static CzJoinLocus
 visit_item(Node *node, List *scope, Query *query, LocusContext *context, List **all_quals)
 {
@@ -471,10 +546,13 @@ visit_item(Node *node, List *scope, Query *query, LocusContext *context, List **
 		List	   *both = list_concat(list_copy(scope), on);
 		bool		left_nullable = join->jointype == JOIN_RIGHT;
 		bool		right_nullable = join->jointype == JOIN_LEFT;
-		CzJoinLocus	l = visit_cluster(join->larg, left_nullable ? both : scope, query,
-									  context, all_quals);
-		CzJoinLocus	r = visit_cluster(join->rarg, right_nullable ? both : scope, query,
-									  context, all_quals);
+		List	   *strict = without_null_tests(scope);
+		List	   *inside = list_concat(list_copy(strict), on);
+		bool		is_full = join->jointype == JOIN_FULL;
+		CzJoinLocus	l = visit_cluster(join->larg, left_nullable ? inside :
+									  is_full ? strict : scope, query, context, all_quals);
+		CzJoinLocus	r = visit_cluster(join->rarg, right_nullable ? inside :
+									  is_full ? strict : scope, query, context, all_quals);
 
 		*all_quals = list_concat(*all_quals, on);
 		result = combine(l, r, join->jointype,
@@ -575,6 +653,8 @@ merge_sublink(SubLink *sublink, SubLinkContext *context, bool is_conjunct)
 
 	if (sub.kind == CZ_LOCUS_EVERYWHERE)
 	{
+		if (sub.is_unstable && main->is_single)
+			main->is_confined = true;
 		if (!sub.is_unstable || main->is_single)
 			return;
 		if (main->kind == CZ_LOCUS_EVERYWHERE)
@@ -590,17 +670,22 @@ merge_sublink(SubLink *sublink, SubLinkContext *context, bool is_conjunct)
 		{
 			*main = sub;
 			main->key_columns = NIL;
+			main->is_confined = true;
 			context->join->keys = NIL;
 			return;
 		}
 		if (main->kind == CZ_LOCUS_SHARDED && same_group(main->anchor, sub.anchor))
 		{
 			if (same_single(main, &sub))
+			{
+				main->is_confined = true;
 				return;
-			if (cz_keys_connected(context->classes, context->join->keys,
+			}
+			if (!sub.is_confined && cz_keys_connected(context->classes, context->join->keys,
 							   lowered_outer_keys(&sub)))
 				return;
-			if (is_conjunct && sublink->subLinkType == ANY_SUBLINK && sub.outer_keys == NIL)
+			if (is_conjunct && sublink->subLinkType == ANY_SUBLINK && sub.outer_keys == NIL &&
+				!sub.is_confined)
 			{
 				List	   *quals = cz_conjuncts(plain_vars_mutator(copyObject(sublink->testexpr),
 																 NULL), NIL);
@@ -687,6 +772,8 @@ from_and_where(Query *query, LocusContext *context, List **classes)
 		return join;
 	if (join.lateral_keys != NIL && !join.locus.is_single)
 		return join_none("a lateral sub-query is not on the distribution column");
+	if (join.lateral_keys != NIL)
+		join.locus.is_confined = true;
 	if (query->hasSubLinks)
 	{
 		sub.join = &join;
@@ -804,6 +891,7 @@ setop_locus(Node *node, Query *query, LocusContext *context)
 		CzLocus		sharded = l.kind == CZ_LOCUS_SHARDED ? l : r;
 
 		sharded.key_columns = NIL;
+		sharded.is_confined = true;
 		return sharded.is_single ? sharded :
 			no_locus("a set operation mixes shards with rows that every worker has");
 	}
@@ -812,8 +900,13 @@ setop_locus(Node *node, Query *query, LocusContext *context)
 	if (same_single(&l, &r))
 	{
 		l.key_columns = list_intersection_int(l.key_columns, r.key_columns);
+		l.is_confined |= r.is_confined;
+		if (!(op->op == SETOP_UNION && op->all) && l.key_columns == NIL)
+			l.is_confined = true;
 		return l;
 	}
+	if (l.is_confined || r.is_confined)
+		return no_locus("a part of a set operation belongs to another shard");
 	if (l.outer_keys != NIL || r.outer_keys != NIL)
 		return no_locus("a set operation is correlated");
 	l.key_columns = list_intersection_int(l.key_columns, r.key_columns);
@@ -853,6 +946,40 @@ chooses_rows(Query *query)
 		query->hasDistinctOn || query->hasWindowFuncs;
 }
 
+/* What in a query combines rows of several shards, or NULL. */
+static const char *
+spans_shards(Query *query, CzJoinLocus *join, List *classes, LocusContext *context)
+{
+	ListCell   *lc;
+
+	if (query->limitCount != NULL || query->limitOffset != NULL)
+		return "LIMIT applies to the rows of all shards";
+	if (query->setOperations != NULL)
+		return NULL;
+	if (query->groupingSets != NIL)
+		return "grouping sets span shards";
+	if ((query->hasAggs || query->groupClause != NIL || query->havingQual != NULL) &&
+		!clause_has_key(query->groupClause, query->targetList, join->keys, classes, query,
+						context->state))
+		return "grouping is not by the distribution column";
+	if (query->hasWindowFuncs)
+	{
+		foreach(lc, query->windowClause)
+		{
+			WindowClause *wc = lfirst(lc);
+
+			if (!clause_has_key(wc->partitionClause, query->targetList, join->keys,
+								classes, query, context->state))
+				return "a window is not partitioned by the distribution column";
+		}
+	}
+	if (query->distinctClause != NIL &&
+		!clause_has_key(query->distinctClause, query->targetList, join->keys, classes,
+						query, context->state))
+		return "DISTINCT does not include the distribution column";
+	return NULL;
+}
+
 static CzLocus
 query_locus(Query *query, LocusContext *context)
 {
@@ -860,6 +987,7 @@ query_locus(Query *query, LocusContext *context)
 	List	   *classes = NIL;
 	ListCell   *lc;
 	CzLocus    *locus;
+	const char *reason;
 
 	context->queries = lcons(query, context->queries);
 	join = join_none(NULL);
@@ -902,35 +1030,14 @@ query_locus(Query *query, LocusContext *context)
 		}
 	}
 	/* all rows on one shard, for the statement or for each outer row */
+	reason = spans_shards(query, &join, classes, context);
+	if (reason == NULL)
+		return *locus;
+	if (locus->is_single)
+		locus->is_confined = true;
 	if (locus->is_single || locus->outer_keys != NIL)
 		return *locus;
-
-	if (query->limitCount != NULL || query->limitOffset != NULL)
-		return no_locus("LIMIT applies to the rows of all shards");
-	if (query->setOperations != NULL)
-		return *locus;
-	if (query->groupingSets != NIL)
-		return no_locus("grouping sets span shards");
-	if ((query->hasAggs || query->groupClause != NIL || query->havingQual != NULL) &&
-		!clause_has_key(query->groupClause, query->targetList, join.keys, classes, query,
-						context->state))
-		return no_locus("grouping is not by the distribution column");
-	if (query->hasWindowFuncs)
-	{
-		foreach(lc, query->windowClause)
-		{
-			WindowClause *wc = lfirst(lc);
-
-			if (!clause_has_key(wc->partitionClause, query->targetList, join.keys, classes,
-								query, context->state))
-				return no_locus("a window is not partitioned by the distribution column");
-		}
-	}
-	if (query->distinctClause != NIL &&
-		!clause_has_key(query->distinctClause, query->targetList, join.keys, classes,
-						query, context->state))
-		return no_locus("DISTINCT does not include the distribution column");
-	return *locus;
+	return no_locus(reason);
 }
 
 /*

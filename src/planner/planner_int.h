@@ -42,6 +42,8 @@ typedef struct CzLocus
 	List	   *outer_keys;		/* SHARDED: Vars of outer queries (varlevelsup >= 1)
 								 * that equal the key: for one outer row all rows
 								 * are on one shard */
+	bool		is_confined;	/* is_single, and only there it gives the right rows:
+								 * elsewhere it would give some, not none */
 	bool		is_unstable;	/* EVERYWHERE, but each worker may choose other rows
 								 * (LIMIT): only good together with one shard */
 	const char *reason;			/* NONE, or why it is not better: for EXPLAIN */

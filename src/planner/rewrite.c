@@ -158,6 +158,88 @@ query_rows(Query *query, const CzLocus *locus)
 	return rows < 1 ? 1 : rows;
 }
 
+/* ---- CTEs that nobody reads ---------------------------------------------- */
+
+typedef struct ReadersContext
+{
+	const char *name;
+	int			depth;
+} ReadersContext;
+
+static bool
+readers_walker(Node *node, ReadersContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		return rte->rtekind == RTE_CTE && rte->ctelevelsup == context->depth &&
+			strcmp(rte->ctename, context->name) == 0;
+	}
+	if (IsA(node, Query))
+	{
+		bool		result;
+
+		context->depth++;
+		result = query_tree_walker((Query *) node, readers_walker, (void *) context,
+								   QTW_EXAMINE_RTES_BEFORE);
+		context->depth--;
+		return result;
+	}
+	return expression_tree_walker(node, readers_walker, (void *) context);
+}
+
+/*
+ * Core does not plan a SELECT in WITH that is read by nobody; sent to a worker it
+ * would have to be good for it.  What only such a one reads goes too.
+ */
+static void
+drop_unread_ctes(Query *query)
+{
+	bool		progress = query->cteList != NIL;
+
+	while (progress)
+	{
+		ListCell   *lc;
+
+		progress = false;
+		foreach(lc, query->cteList)
+		{
+			CommonTableExpr *cte = lfirst(lc);
+			List	   *others = list_copy(query->cteList);
+			ReadersContext context = {cte->ctename, 0};
+			List	   *save = query->cteList;
+			bool		is_read;
+
+			if (((Query *) cte->ctequery)->commandType != CMD_SELECT)
+				continue;
+			query->cteList = list_delete_ptr(others, cte);	/* a reader of itself is none */
+			is_read = query_tree_walker(query, readers_walker, (void *) &context,
+										QTW_EXAMINE_RTES_BEFORE);
+			query->cteList = save;
+			if (is_read)
+				continue;
+			query->cteList = foreach_delete_current(query->cteList, lc);
+			progress = true;
+		}
+	}
+}
+
+static bool
+drop_unread_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		drop_unread_ctes((Query *) node);
+		return query_tree_walker((Query *) node, drop_unread_walker, context, 0);
+	}
+	return expression_tree_walker(node, drop_unread_walker, context);
+}
+
 /* ---- a leaf in place of a query ------------------------------------------ */
 
 /*
@@ -693,12 +775,16 @@ wrap_leaf(RangeTblEntry *rte, RangeTblEntry *leaf_rte, Oid relid, TupleDesc desc
 	foreach(lt, func->funccoltypes)
 	{
 		Oid			type = lfirst_oid(lt);
-		Var		   *var = makeVar(1, n + 1, type, list_nth_int(func->funccoltypmods, n),
-								  list_nth_oid(func->funccolcollations, n), 0);
+		Node	   *column;
 
+		if (n < desc->natts && TupleDescAttr(desc, n)->attisdropped)
+			column = (Node *) makeNullConst(type, -1, InvalidOid);
+		else
+			column = (Node *) makeVar(1, n + 1, type, list_nth_int(func->funccoltypmods, n),
+									  list_nth_oid(func->funccolcollations, n), 0);
 		n++;
 		sub->targetList = lappend(sub->targetList,
-								  makeTargetEntry((Expr *) var, n, psprintf("c%d", n),
+								  makeTargetEntry((Expr *) column, n, psprintf("c%d", n),
 												  false));
 	}
 	if (special->whole_row)
@@ -937,6 +1023,8 @@ cz_rewrite_query(Query *query, CzPlanState *state, bool is_top)
 	const char *reason = NULL;
 
 	check_stack_depth();
+	if (is_top)
+		drop_unread_walker((Node *) query, NULL);
 	if (!cz_query_uses_workers(query))
 		return;
 	if (query->commandType == CMD_SELECT && cz_enable_pushdown &&

@@ -7,8 +7,8 @@
  *
  * would be computed again for each outer row, over all rows of t.  It becomes
  *
- *	... LEFT JOIN (SELECT t.a, 0.2 * avg(x) FROM t WHERE p GROUP BY t.a) g(k, v)
- *		ON g.k = outer.b WHERE y < g.v
+ *	... LEFT JOIN (SELECT t.a, avg(x) FROM t WHERE p GROUP BY t.a) g(k, v)
+ *		ON g.k = outer.b WHERE y < 0.2 * g.v
  *
  * whose inner part is not correlated and can be grouped on the workers; g has at
  * most one row for an outer row.  For an outer row without a match the first gives
@@ -99,6 +99,109 @@ is_null_over_nothing(Node *expr)
 	Node	   *copy = empty_mutator(expr, &context);
 
 	return !context.failed && context.naggs > 0 && !contain_nonstrict_functions(copy);
+}
+
+/* check_functions_in_node callback: may it raise an error where all goes as usual? */
+static bool
+function_fails(Oid funcid, void *context)
+{
+	char	   *name;
+
+	if (get_func_leakproof(funcid))
+		return false;
+	if (funcid >= FirstGenbkiObjectId)
+		return true;
+	/* sums, differences, products and casts between numbers */
+	name = get_func_name(funcid);
+	return !(strstr(name, "pl") || strstr(name, "mi") || strstr(name, "mul") ||
+			 strstr(name, "_add") || strstr(name, "_sub") || strcmp(name, "numeric") == 0 ||
+			 strcmp(name, "float8") == 0 || strcmp(name, "int8") == 0 ||
+			 strcmp(name, "int4") == 0 || strstr(name, "like") || strstr(name, "eq") ||
+			 strstr(name, "_lt") || strstr(name, "_le") || strstr(name, "_gt") ||
+			 strstr(name, "_ge") || strstr(name, "_ne"));
+}
+
+/*
+ * An aggregate's argument is computed for rows that no outer row asks for, so it must
+ * not fail for them.
+ */
+static bool
+may_fail_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_CoerceViaIO:
+		case T_ArrayCoerceExpr:
+		case T_CoerceToDomain:
+		case T_SubscriptingRef:
+		case T_RowCompareExpr:
+		case T_ConvertRowtypeExpr:
+			return true;
+		default:
+			break;
+	}
+	if (!IsA(node, Aggref) && check_functions_in_node(node, function_fails, NULL))
+		return true;
+	return expression_tree_walker(node, may_fail_walker, context);
+}
+
+static bool
+aggregates_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Aggref))
+		return may_fail_walker(node, context);
+	return expression_tree_walker(node, aggregates_walker, context);
+}
+
+static bool
+aggregates_may_fail(Node *expr)
+{
+	return aggregates_walker(expr, NULL);
+}
+
+/* ---- the value, computed outside ----------------------------------------- */
+
+typedef struct ValueContext
+{
+	List	   *aggregates;		/* Aggrefs, in the order of their columns */
+	Index		rti;
+	int			nkeys;
+} ValueContext;
+
+/* Aggregates become columns of the grouped sub-query. */
+static Node *
+value_mutator(Node *node, ValueContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Aggref))
+	{
+		ListCell   *lc;
+		Var		   *var;
+		int			n = 0;
+
+		foreach(lc, context->aggregates)
+		{
+			n++;
+			if (equal(lfirst(lc), node))
+				break;
+		}
+		if (lc == NULL)
+		{
+			context->aggregates = lappend(context->aggregates, node);
+			n = list_length(context->aggregates);
+		}
+		var = makeVar(context->rti, context->nkeys + n, exprType(node), exprTypmod(node),
+					  exprCollation(node), 0);
+		/* the join's entry comes next */
+		var_set_nulling_join_compat(var, context->rti + 1);
+		return (Node *) var;
+	}
+	return expression_tree_mutator(node, value_mutator, (void *) context);
 }
 
 static bool
@@ -193,11 +296,12 @@ unnest_aggregate(Query *sub, UnnestContext *context)
 	RangeTblEntry *rte;
 	RangeTblRef *ref;
 	JoinExpr   *join;
-	Var		   *value;
 	List	   *names = NIL;
 	ListCell   *lc;
 	ListCell   *ll;
 	int			n = 0;
+	ValueContext values;
+	Node	   *value;
 
 	/* 1. a plain aggregate over FROM and WHERE */
 	if (sub->commandType != CMD_SELECT || !sub->hasAggs || sub->groupClause != NIL ||
@@ -208,7 +312,8 @@ unnest_aggregate(Query *sub, UnnestContext *context)
 		list_length(sub->targetList) != 1)
 		return NULL;
 	target = linitial(sub->targetList);
-	if (!is_null_over_nothing((Node *) target->expr))
+	if (!is_null_over_nothing((Node *) target->expr) ||
+		aggregates_may_fail((Node *) target->expr))
 		return NULL;
 
 	/* 2. outer references only in equalities of WHERE */
@@ -259,11 +364,18 @@ unnest_aggregate(Query *sub, UnnestContext *context)
 		grouped->groupClause = lappend(grouped->groupClause, clause);
 		names = lappend(names, makeString(pstrdup(tle->resname)));
 	}
-	n++;
-	grouped->targetList = lappend(grouped->targetList,
-								  makeTargetEntry((Expr *) copyObject(target->expr), n, "v",
-												  false));
-	names = lappend(names, makeString("v"));
+	values.aggregates = NIL;
+	values.rti = list_length(context->query->rtable) + 1;
+	values.nkeys = n;
+	value = value_mutator(copyObject((Node *) target->expr), &values);
+	foreach(lc, values.aggregates)
+	{
+		n++;
+		grouped->targetList = lappend(grouped->targetList,
+									  makeTargetEntry(lfirst(lc), n, psprintf("v%d", n),
+													  false));
+		names = lappend(names, makeString(psprintf("v%d", n)));
+	}
 	rte = makeNode(RangeTblEntry);
 	rte->rtekind = RTE_SUBQUERY;
 	rte->subquery = grouped;
@@ -310,12 +422,7 @@ unnest_aggregate(Query *sub, UnnestContext *context)
 	rte->eref = makeAlias("unnamed_join", NIL);
 	context->query->rtable = lappend(context->query->rtable, rte);
 	join->rtindex = list_length(context->query->rtable);
-
-	value = makeVar(ref->rtindex, n + 1, exprType((Node *) target->expr),
-					exprTypmod((Node *) target->expr),
-					exprCollation((Node *) target->expr), 0);
-	var_set_nulling_join_compat(value, join->rtindex);
-	return (Node *) value;
+	return value;
 }
 
 static Node *

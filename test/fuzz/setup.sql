@@ -1,0 +1,77 @@
+-- Tables of the fuzz test.  NULLs everywhere, keys skewed, every table small: joins of many stay cheap.
+--   ca cb cc   distributed on k (int), colocated; cb had a column dropped before, cc one after distribution
+--   ta tb      distributed on s (text), colocated
+--   od         distributed on k (bigint), colocated with nothing
+--   oi         distributed on x (int): by its type colocated with ca, but on another column than k
+--   rr rd      reference tables, rd with a dropped column
+--   lo         a local table
+CREATE TABLE ca (k int, id int, x int, y bigint, s text, n numeric(8,2), d date, t timestamptz, b bool, f float8);
+CREATE TABLE cb (gone1 text, id int, y bigint, gone2 int, x int, k int, s text, n numeric, d date, t timestamptz, b bool);
+ALTER TABLE cb DROP COLUMN gone1;
+ALTER TABLE cb DROP COLUMN gone2;
+CREATE TABLE cc (id int, s text, gone int, k int, x int, y bigint, n numeric(8,2));
+CREATE TABLE ta (id int, s text, k int, x int, y bigint, n numeric, d date, b bool);
+CREATE TABLE tb (s text, id int, x int, k int, n numeric);
+CREATE TABLE od (id int, k bigint, x int, y bigint, s text, n numeric(8,2), d date, t timestamptz);
+CREATE TABLE oi (id int, k int, x int, y bigint, s varchar(20));
+CREATE TABLE rr (id int PRIMARY KEY, k int, x int, s text, n numeric, d date);
+CREATE TABLE rd (gone int, id int, s text, k int, y bigint);
+ALTER TABLE rd DROP COLUMN gone;
+CREATE TABLE lo (id int, k int, x int, s text, b bool);
+SELECT create_distributed_table('ca', 'k');
+SELECT create_distributed_table('cb', 'k', colocate_with => 'ca');
+SELECT create_distributed_table('cc', 'k', colocate_with => 'ca');
+SELECT create_distributed_table('ta', 's');
+SELECT create_distributed_table('tb', 's', colocate_with => 'ta');
+SELECT create_distributed_table('od', 'k');
+SELECT create_distributed_table('oi', 'x');
+SELECT create_reference_table('rr');
+SELECT create_reference_table('rd');
+ALTER TABLE cc DROP COLUMN gone;
+ALTER TABLE cc ADD COLUMN d date;
+INSERT INTO ca
+  SELECT CASE WHEN i % 9 = 0 THEN NULL WHEN i % 3 = 0 THEN 1 ELSE i % 11 - 1 END, i,
+         CASE WHEN i % 7 = 0 THEN NULL ELSE i % 5 END, CASE WHEN i % 8 = 0 THEN NULL ELSE i % 6 END,
+         CASE WHEN i % 6 = 0 THEN NULL ELSE (ARRAY['a', 'b', 'B ', '', 'c''d', 'ä'])[i % 6 + 1] END,
+         CASE WHEN i % 5 = 0 THEN NULL ELSE (i % 13) / 4.0 END, CASE WHEN i % 10 = 0 THEN NULL ELSE date '2024-02-26' + i % 7 END,
+         CASE WHEN i % 11 = 0 THEN NULL ELSE timestamptz '2026-03-28 20:00+00' + i % 9 * interval '3 hours' END,
+         CASE i % 3 WHEN 0 THEN NULL WHEN 1 THEN true ELSE false END, CASE WHEN i % 4 = 0 THEN NULL ELSE i / 8.0 END
+    FROM generate_series(1, 45) i;
+INSERT INTO cb (k, id, x, y, s, n, d, t, b)
+  SELECT CASE WHEN i % 8 = 0 THEN NULL WHEN i % 4 = 0 THEN 1 ELSE i % 13 END, i,
+         CASE WHEN i % 5 = 0 THEN NULL ELSE i % 4 END, CASE WHEN i % 9 = 0 THEN NULL ELSE i % 7 END,
+         CASE WHEN i % 7 = 0 THEN NULL ELSE (ARRAY['a', 'B', 'B ', 'zz'])[i % 4 + 1] END,
+         CASE WHEN i % 6 = 0 THEN NULL ELSE (i % 9) / 2.0 END, CASE WHEN i % 9 = 0 THEN NULL ELSE date '2024-02-27' + i % 5 END,
+         CASE WHEN i % 7 = 0 THEN NULL ELSE timestamptz '2026-03-29 00:00+00' + i % 5 * interval '1 hour' END, i % 2 = 0
+    FROM generate_series(1, 32) i;
+INSERT INTO cc (id, s, k, x, y, n, d)
+  SELECT i, (ARRAY['a', NULL, 'zz'])[i % 3 + 1], CASE WHEN i % 7 = 0 THEN NULL ELSE i % 6 END,
+         CASE WHEN i % 4 = 0 THEN NULL ELSE i % 3 END, i % 4, i % 5, CASE WHEN i % 3 = 0 THEN NULL ELSE date '2024-02-28' + i % 3 END
+    FROM generate_series(1, 20) i;
+INSERT INTO ta
+  SELECT i, CASE WHEN i % 8 = 0 THEN NULL ELSE (ARRAY['a', 'a ', 'B', 'b', '', 'zz', 'ä'])[i % 7 + 1] END,
+         CASE WHEN i % 9 = 0 THEN NULL ELSE i % 8 END, CASE WHEN i % 5 = 0 THEN NULL ELSE i % 6 END, i % 3, (i % 4) * 1.50,
+         date '2024-02-26' + i % 4, CASE WHEN i % 4 = 0 THEN NULL ELSE i % 3 = 0 END
+    FROM generate_series(1, 30) i;
+INSERT INTO tb
+  SELECT CASE WHEN i % 6 = 0 THEN NULL ELSE (ARRAY['a', 'a ', 'zz', '', 'other'])[i % 5 + 1] END, i,
+         CASE WHEN i % 7 = 0 THEN NULL ELSE i % 5 END, i % 9, CASE WHEN i % 4 = 0 THEN NULL ELSE i % 3 END
+    FROM generate_series(1, 22) i;
+INSERT INTO od
+  SELECT i, CASE WHEN i % 10 = 0 THEN NULL ELSE i % 12 END, CASE WHEN i % 6 = 0 THEN NULL ELSE i % 5 END, i % 8,
+         (ARRAY['a', 'b', NULL, 'B '])[i % 4 + 1], CASE WHEN i % 5 = 0 THEN NULL ELSE (i % 7) / 4.0 END, date '2024-02-27' + i % 3,
+         CASE WHEN i % 5 = 0 THEN NULL ELSE timestamptz '2026-03-28 23:30+00' + i % 4 * interval '1 hour' END
+    FROM generate_series(1, 35) i;
+INSERT INTO oi
+  SELECT i, CASE WHEN i % 6 = 0 THEN NULL ELSE i % 7 END, CASE WHEN i % 11 = 0 THEN NULL ELSE i % 6 END, i % 5,
+         CASE WHEN i % 4 = 0 THEN NULL ELSE (ARRAY['a', 'b', 'zz'])[i % 3 + 1] END
+    FROM generate_series(1, 25) i;
+INSERT INTO rr
+  SELECT i, CASE WHEN i % 5 = 0 THEN NULL ELSE i % 9 END, CASE WHEN i % 4 = 0 THEN NULL ELSE i % 3 END,
+         (ARRAY['a', NULL, 'B', 'zz'])[i % 4 + 1], CASE WHEN i % 3 = 0 THEN NULL ELSE i / 2.0 END, date '2024-02-27' + i % 4
+    FROM generate_series(1, 12) i;
+INSERT INTO rd (id, s, k, y)
+  SELECT i, CASE WHEN i % 3 = 0 THEN NULL ELSE 'a' END, CASE WHEN i % 4 = 0 THEN NULL ELSE i END, i % 3 FROM generate_series(1, 8) i;
+INSERT INTO lo
+  SELECT i, CASE WHEN i % 4 = 0 THEN NULL ELSE i % 7 END, i % 3, CASE WHEN i % 5 = 0 THEN NULL ELSE 'a' END, i % 2 = 0
+    FROM generate_series(1, 14) i;
