@@ -18,6 +18,7 @@
 #include "utils/guc.h"
 #include "utils/rel.h"
 
+#include "cz/settings.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
@@ -126,6 +127,21 @@ CzShardPlacements(const CzTable *table, int index)
 }
 
 /*
+ * CzWithLockTimeout
+ *		A script of DDL that gives up when it can't get its locks on a worker.
+ *
+ * Other sessions wait for our local lock already.  What is left is a cursor of
+ * this session that reads the table through another connection, and for that
+ * one we would wait for ever.
+ */
+char *
+CzWithLockTimeout(const char *sql)
+{
+	return psprintf("SET LOCAL lock_timeout TO %d;\n%s;\nSET LOCAL lock_timeout TO DEFAULT",
+					cz_worker_timeout_ms, sql);
+}
+
+/*
  * CzRunOnPlacements
  *		Run SQL that make writes for each shard on all its placements, also those
  *		on workers that are disabled now: a shard's copies are changed together
@@ -176,7 +192,7 @@ CzRunOnPlacements(const CzTable *table, CzMakeSql make, void *arg)
 		CzTxnCommand *command = palloc(sizeof(CzTxnCommand));
 
 		command->server_oid = lfirst_oid(lc);
-		command->sql = ((StringInfo) lfirst(lc2))->data;
+		command->sql = CzWithLockTimeout(((StringInfo) lfirst(lc2))->data);
 		commands = lappend(commands, command);
 	}
 	if (commands != NIL)

@@ -34,6 +34,8 @@ extern void CzUtilityRun(const CzUtility *utility, Node *stmt);
  * A reference table's copy there is made anew when the worker comes back. */
 extern List *CzShardPlacements(const CzTable *table, int index);
 
+extern char *CzWithLockTimeout(const char *sql);
+
 /* drop.c */
 extern int	cz_drop_is_local;	/* > 0: drops are not told to the workers */
 extern void CzDropInit(void);

@@ -136,7 +136,7 @@ send_entry(PendingDrops *entry)
 		if (entry->tables.len > 0)
 			appendStringInfo(&sql, "DROP TABLE IF EXISTS %s CASCADE", entry->tables.data);
 		if (sql.len > 0)
-			PQclear(CzConnExec(entry->conn, sql.data));
+			PQclear(CzConnExec(entry->conn, CzWithLockTimeout(sql.data)));
 		pfree(sql.data);
 	}
 	else
