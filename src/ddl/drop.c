@@ -46,9 +46,13 @@
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
-/* Commands for one worker that wait for the end of the statement. */
+/*
+ * Commands for one worker that wait for the end of the statement.  An event
+ * trigger may run subtransactions meanwhile: each level has its own.
+ */
 typedef struct PendingDrops
 {
+	int			level;			/* nest level that dropped */
 	Oid			server_oid;
 	Oid			user_oid;
 	char	   *node_name;
@@ -81,12 +85,14 @@ pending_for(Oid server_oid, Oid user_oid)
 	foreach(lc, pending)
 	{
 		entry = lfirst(lc);
-		if (entry->server_oid == server_oid && entry->user_oid == user_oid)
+		if (entry->server_oid == server_oid && entry->user_oid == user_oid &&
+			entry->level == GetCurrentTransactionNestLevel())
 			return entry;
 	}
 
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	entry = palloc0(sizeof(PendingDrops));
+	entry->level = GetCurrentTransactionNestLevel();
 	entry->server_oid = server_oid;
 	entry->user_oid = user_oid;
 	entry->node_name = pstrdup(GetForeignServer(server_oid)->servername);
@@ -169,39 +175,61 @@ send_entry(PendingDrops *entry)
 
 /*
  * CzDropFlush
- *		Send what OAT_DROP has collected.
+ *		Send what OAT_DROP has collected at this nest level.  What a statement
+ *		around it has collected would come back with this level's savepoint.
  */
 void
 CzDropFlush(void)
 {
-	while (pending != NIL)
-	{
-		PendingDrops *entry = linitial(pending);
+	int			level = GetCurrentTransactionNestLevel();
+	bool		is_done;
 
-		pending = list_delete_first(pending);
-		send_entry(entry);
-	}
+	do
+	{
+		ListCell   *lc;
+
+		is_done = true;
+		foreach(lc, pending)
+		{
+			PendingDrops *entry = lfirst(lc);
+
+			if (entry->level < level)
+				continue;
+			pending = foreach_delete_current(pending, lc);
+			send_entry(entry);
+			is_done = false;
+			break;				/* sending may have changed the list */
+		}
+	} while (!is_done);
 }
 
 /* A statement failed: what it collected is void. */
 static void
-forget_pending(void)
-{
-	pending = NIL;
-}
-
-static void
 xact_callback(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT)
-		forget_pending();
+		pending = NIL;
 }
 
 static void
 subxact_callback(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
-	if (event == SUBXACT_EVENT_ABORT_SUB)
-		forget_pending();
+	int			level = GetCurrentTransactionNestLevel();
+	ListCell   *lc;
+
+	if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)
+		return;
+	foreach(lc, pending)
+	{
+		PendingDrops *entry = lfirst(lc);
+
+		if (entry->level < level)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			entry->level = level - 1;
+		else
+			pending = foreach_delete_current(pending, lc);
+	}
 }
 
 static void

@@ -222,7 +222,12 @@ DO $$ BEGIN DROP TABLE t; RAISE EXCEPTION 'no'; EXCEPTION WHEN raise_exception T
 SELECT count(*) FROM t;
 SET client_min_messages = warning;
 CREATE SCHEMA gone; CREATE TABLE gone.a (k int); SELECT create_distributed_table('gone.a', 'k');
+-- what an event trigger undoes is its own
+CREATE FUNCTION nosy() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN BEGIN DROP TABLE t; RAISE EXCEPTION 'no'; EXCEPTION WHEN raise_exception THEN NULL; END; END $$;
+CREATE EVENT TRIGGER nosy ON sql_drop WHEN TAG IN ('DROP SCHEMA') EXECUTE FUNCTION nosy();
 DROP SCHEMA gone CASCADE;
+DROP EVENT TRIGGER nosy;
+SELECT count(*) FROM t;
 SET ROLE cz_ddl_owner; CREATE TABLE owned (k int PRIMARY KEY); SELECT create_distributed_table('owned', 'k'); INSERT INTO owned VALUES (1); RESET ROLE;
 DROP OWNED BY cz_ddl_owner;
 DROP TABLE t, t_like, empty, typed;
