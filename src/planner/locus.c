@@ -752,6 +752,18 @@ merge_conjunct_sublinks(List *quals, SubLinkContext *context)
 	}
 }
 
+static bool
+count_walker(Node *node, int *n)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubLink))
+		(*n)++;
+	if (IsA(node, Query))
+		return false;
+	return expression_tree_walker(node, count_walker, (void *) n);
+}
+
 /* ---- a whole query level ------------------------------------------------- */
 
 static CzJoinLocus
@@ -762,6 +774,8 @@ from_and_where(Query *query, LocusContext *context, List **classes)
 	List	   *items = NIL;
 	CzJoinLocus	join;
 	ListCell   *lc;
+	int			folded = 0;
+	int			unfolded = 0;
 	SubLinkContext sub;
 
 	/* all_quals begins with the conjuncts of this very cluster */
@@ -784,6 +798,11 @@ from_and_where(Query *query, LocusContext *context, List **classes)
 		/* conditions of outer joins: nothing may depend on being a conjunct */
 		if (!sub.failed)
 			sublink_walker((Node *) list_copy_tail(all_quals, list_length(quals)), &sub);
+		/* what folding has removed is sent all the same */
+		count_walker((Node *) all_quals, &folded);
+		count_walker((Node *) query->jointree, &unfolded);
+		if (folded != unfolded)
+			sublink_walker((Node *) query->jointree, &sub);
 		/* neither in FROM itself */
 		foreach(lc, query->rtable)
 		{

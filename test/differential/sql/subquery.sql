@@ -45,3 +45,9 @@ SELECT DISTINCT (SELECT count(*) FILTER (WHERE a.region_id = 2) FROM accounts b 
 SELECT (SELECT max(e.kind) FROM events e WHERE e.tenant_id = a.tenant_id) x, count(*) FROM accounts a WHERE tenant_id = 4 GROUP BY 1 ORDER BY 1;
 SELECT (SELECT max(e.kind) FROM events e WHERE e.tenant_id = a.tenant_id) x, count(*) FROM accounts a GROUP BY 1 ORDER BY 1;
 SELECT tenant_id, 'cz~0~1~', '"cz~0~1~' FROM accounts WHERE tenant_id = 4;
+-- sub-queries on local tables that folding removes from the conditions
+SELECT tenant_id FROM accounts WHERE (SELECT remark FROM locals LIMIT 1) ~>=~ NULL::text;
+SELECT count(*) FROM accounts WHERE false AND EXISTS (SELECT 1 FROM locals);
+SELECT count(*) FROM accounts WHERE tenant_id = 4 AND (true OR EXISTS (SELECT 1 FROM locals));
+SELECT count(*) FROM accounts WHERE tenant_id IN (SELECT tenant_id FROM events) AND (true OR EXISTS (SELECT 1 FROM items));
+SELECT count(*) FROM accounts a LEFT JOIN events e ON a.tenant_id = e.tenant_id AND (false AND EXISTS (SELECT 1 FROM locals));
