@@ -96,18 +96,18 @@ note 'the coordinator dies';
 note 'many small transactions while a worker dies: acknowledged ones stay';
 $cluster->sql("CREATE TABLE acked (k int PRIMARY KEY, v int); SELECT create_distributed_table('acked', 'k')");
 {
-	my $sql = join "\n", map { "INSERT INTO acked SELECT $_ * 10 + g, $_ FROM generate_series(0, 4) g; SELECT 'acked $_';" } 1 .. 2000;
+	my $sql = join "\n", map { "INSERT INTO acked SELECT $_ * 10 + g, $_ FROM generate_series(0, 4) g; SELECT 'acked $_';" } 1 .. 6000;
 	my $handle = $cluster->start_sql("\\set ON_ERROR_STOP 0\n$sql");
-	$handle->{run}->pump_nb;
+	$handle->{run}->pump_nb if $handle->{run}->pumpable;
 	for (1 .. 60)
 	{
-		$handle->{run}->pump_nb;
+		$handle->{run}->pump_nb if $handle->{run}->pumpable;
 		sleep 0.02;
 	}
 	$cluster->kill_worker(3);
 	for (1 .. 50)
 	{
-		$handle->{run}->pump_nb;
+		$handle->{run}->pump_nb if $handle->{run}->pumpable;
 		sleep 0.02;
 	}
 	$cluster->restart_worker(3);

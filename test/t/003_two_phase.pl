@@ -73,7 +73,9 @@ foreach my $point ('before_prepare', 'after_prepare', 'after_local_commit', 'dur
 	{
 		my $what = "$point, $event";
 		my $to = $from + 99;
-		my $handle = $cluster->start_sql("SET cz.debug_point = '$point=sleep:2000'; BEGIN; "
+		# a coordinator that dies does not make us wait for the end of the sleep
+		my $sleep_ms = $event eq 'coordinator' ? 20000 : 3000;
+		my $handle = $cluster->start_sql("SET cz.debug_point = '$point=sleep:$sleep_ms'; BEGIN; "
 			  . "INSERT INTO local SELECT generate_series($from, $to); "
 			  . "INSERT INTO t SELECT i, 'v' FROM generate_series($from, $to) i; COMMIT; SELECT 'done'");
 		wait_for_debug_point('COMMIT');
