@@ -31,6 +31,7 @@ extern void CzRaiseDeferred(const CzDeferredError *error) pg_attribute_noreturn(
  * CzReportRemoteError
  *		Raise at elevel what a worker answered: its SQLSTATE, message, detail,
  *		hint and context, plus a context line that names the node and the SQL.
+ *		The detail is left out where it holds a row that the user may not read.
  *
  * res: may be NULL (the connection broke: 08006, with libpq's message freed of
  *		connection strings).  Consumed if clear is true, also when this throws.

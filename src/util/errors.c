@@ -14,9 +14,16 @@
 
 #include <ctype.h>
 
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "lib/stringinfo.h"
 #include "libpq-fe.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
 
 #include "cz/errors.h"
 
@@ -138,6 +145,39 @@ result_field(const PGresult *res, int code)
 	return value ? pstrdup(value) : NULL;
 }
 
+/*
+ * may_show_detail
+ *		May the current user see what a violated constraint of a shard complains of?
+ *
+ * The detail holds a row or a key as the worker's role sees it, columns too that
+ * the user here may not read; core hides those likewise.
+ */
+static bool
+may_show_detail(const PGresult *res)
+{
+	const char *sqlstate = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
+	const char *schema = res ? PQresultErrorField(res, PG_DIAG_SCHEMA_NAME) : NULL;
+	const char *table = res ? PQresultErrorField(res, PG_DIAG_TABLE_NAME) : NULL;
+	Oid			relid;
+
+	if (sqlstate == NULL || strncmp(sqlstate, "23", 2) != 0 || schema == NULL ||
+		table == NULL || strcmp(schema, "cz_shards") != 0)
+		return true;
+	if (!IsTransactionState())
+		return false;
+	if (superuser())
+		return true;
+	relid = get_namespace_oid("cz_shards", true);
+	if (OidIsValid(relid))
+		relid = get_relname_relid(table, relid);
+	if (!OidIsValid(relid) || !get_rel_relispartition(relid))
+		return false;
+	relid = get_partition_parent(relid, true);
+	return OidIsValid(relid) &&
+		pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+		check_enable_rls(relid, InvalidOid, true) != RLS_ENABLED;
+}
+
 /* The parts of a remote error, palloc'd. */
 typedef struct RemoteError
 {
@@ -162,7 +202,8 @@ collect(RemoteError *error, PGresult *res, PGconn *conn, const char *node_name,
 		error->sqlstate = MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2],
 										sqlstate[3], sqlstate[4]);
 	error->message = result_field(res, PG_DIAG_MESSAGE_PRIMARY);
-	error->detail = result_field(res, PG_DIAG_MESSAGE_DETAIL);
+	if (may_show_detail(res))
+		error->detail = result_field(res, PG_DIAG_MESSAGE_DETAIL);
 	error->hint = result_field(res, PG_DIAG_MESSAGE_HINT);
 	error->context = result_field(res, PG_DIAG_CONTEXT);
 

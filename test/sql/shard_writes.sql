@@ -151,6 +151,28 @@ SELECT count(*) > 0 AS has_rows FROM events;
 TRUNCATE events;
 SELECT count(*) FROM events;
 
+-- what a violated constraint says of a row is for those who may read it
+CREATE TABLE secrets (k int PRIMARY KEY, secret text, v int CHECK (v > 0));
+SELECT create_distributed_table('secrets', 'k');
+INSERT INTO secrets VALUES (1, 'hidden', 1);
+GRANT INSERT, UPDATE (v) ON secrets TO shard_writer;
+\set SHOW_CONTEXT never
+SET ROLE shard_writer;
+UPDATE secrets SET v = -1;
+INSERT INTO secrets VALUES (1, 'other', 1);
+RESET ROLE;
+GRANT SELECT ON secrets TO shard_writer;
+SET ROLE shard_writer;
+UPDATE secrets SET v = -1;
+RESET ROLE;
+ALTER TABLE secrets ENABLE ROW LEVEL SECURITY;
+CREATE POLICY writes ON secrets FOR INSERT WITH CHECK (true);
+SET ROLE shard_writer;
+INSERT INTO secrets VALUES (1, 'other', 1);
+RESET ROLE;
+UPDATE secrets SET v = -1;
+\set SHOW_CONTEXT errors
+
 SET client_min_messages TO warning;
 DROP SCHEMA shard_writes CASCADE;
 DROP ROLE shard_writer;
