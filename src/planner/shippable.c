@@ -29,10 +29,12 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "utils/float.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "cz/planner.h"
 
@@ -141,17 +143,116 @@ text_form_depends_on_settings(Oid type)
 		case INTERVALOID:
 		case CASHOID:
 			return true;
+		case FLOAT4OID:
+		case FLOAT8OID:
+			return extra_float_digits < 1;
 		default:
 			/* containers print their elements */
 			return !(type == TEXTOID || type == VARCHAROID || type == BPCHAROID ||
 					 type == NAMEOID || type == CHAROID || type == INT2OID ||
 					 type == INT4OID || type == INT8OID || type == NUMERICOID ||
 					 type == BOOLOID || type == UUIDOID || type == JSONOID ||
-					 type == JSONBOID || type == OIDOID || type == FLOAT4OID ||
-					 type == FLOAT8OID || type == BITOID || type == VARBITOID ||
+					 type == JSONBOID || type == OIDOID ||
+					 type == BITOID || type == VARBITOID ||
 					 type == INETOID || type == CIDROID || type == UNKNOWNOID ||
 					 type_is_enum(type));
 	}
+}
+
+/*
+ * Types whose form in JSON depends on a setting that is pinned on the workers:
+ * intervals, floats when digits are cut, and what holds any of them.
+ */
+static bool
+json_form_depends_on_settings(Node *arg)
+{
+	Oid			type = getBaseType(exprType(arg));
+	Oid			elem = get_element_type(type);
+	ListCell   *lc;
+
+	if (IsA(arg, ArrayExpr))
+	{
+		foreach(lc, ((ArrayExpr *) arg)->elements)
+		{
+			if (json_form_depends_on_settings(lfirst(lc)))
+				return true;
+		}
+		return false;
+	}
+	if (IsA(arg, RowExpr))
+	{
+		foreach(lc, ((RowExpr *) arg)->args)
+		{
+			if (json_form_depends_on_settings(lfirst(lc)))
+				return true;
+		}
+		return false;
+	}
+	if (OidIsValid(elem))
+		type = getBaseType(elem);
+	if (type == INTERVALOID || type == RECORDOID || type == RECORDARRAYOID)
+		return true;
+	if (type == FLOAT4OID || type == FLOAT8OID)
+		return extra_float_digits < 1;
+	if (get_typtype(type) == TYPTYPE_COMPOSITE)
+	{
+		TupleDesc	desc = lookup_rowtype_tupdesc_copy(type, -1);
+		int			i;
+
+		for (i = 0; i < desc->natts; i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(desc, i);
+			Var			column;
+
+			if (att->attisdropped)
+				continue;
+			memset(&column, 0, sizeof(column));
+			column.xpr.type = T_Var;
+			column.vartype = att->atttypid;
+			column.vartypmod = -1;
+			if (json_form_depends_on_settings((Node *) &column))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Is it a call that makes JSON of a value whose form depends on the session? */
+static bool
+makes_session_json(Node *node)
+{
+	Oid			funcid;
+	List	   *args;
+	char	   *name;
+	ListCell   *lc;
+
+	if (IsA(node, FuncExpr))
+	{
+		funcid = ((FuncExpr *) node)->funcid;
+		args = ((FuncExpr *) node)->args;
+	}
+	else if (IsA(node, Aggref))
+	{
+		funcid = ((Aggref *) node)->aggfnoid;
+		args = ((Aggref *) node)->args;
+	}
+	else
+		return false;
+	if (funcid >= FirstGenbkiObjectId)
+		return false;
+	name = get_func_name(funcid);
+	if (name == NULL || strstr(name, "json") == NULL)
+		return false;
+	foreach(lc, args)
+	{
+		Node	   *arg = lfirst(lc);
+
+		if (IsA(arg, TargetEntry))
+			arg = (Node *) ((TargetEntry *) arg)->expr;
+		if (json_form_depends_on_settings(arg))
+			return true;
+	}
+	return false;
 }
 
 static bool
@@ -476,6 +577,11 @@ ship_walker(Node *node, ShipContext *context)
 			return query_tree_walker((Query *) node, ship_walker, (void *) context, 0);
 		default:
 			break;
+	}
+	if (IsA(node, XmlExpr) || makes_session_json(node))
+	{
+		context->reason = "a conversion depends on session settings";
+		return true;
 	}
 	if (check_functions_in_node(node, function_stays, context))
 		return true;
