@@ -106,6 +106,7 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 
 	memset(&state, 0, sizeof(state));
 	state.bound_params = bound_params;
+	state.is_read_only = query->commandType == CMD_SELECT && !query->hasModifyingCTE;
 	state.outer = save;
 	cz_plan_state = &state;
 	PG_TRY();

@@ -55,6 +55,7 @@ typedef struct LeafPath
 {
 	CzLeaf	   *leaf;
 	List	   *pushed;			/* RestrictInfos that the workers evaluate */
+	bool		takes_exec_params;	/* they use values of other parts of the plan */
 } LeafPath;
 
 PG_FUNCTION_INFO_V1(cz_fragment);
@@ -391,7 +392,9 @@ plan_leaf_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *
 	if (vars == NIL && !OidIsValid(path->leaf->target_shard))			/* count(*) over this leaf: any column will do */
 		vars = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
 									Int32GetDatum(1), false, true));
+	cz_plan_state->takes_exec_params = path->takes_exec_params;
 	plan = plan_leaf(path->leaf, rel->relid, vars, path->pushed, &params);
+	cz_plan_state->takes_exec_params = false;
 
 	scan->scan.plan.targetlist = tlist;
 	scan->scan.plan.qual = extract_actual_clauses(local, false);
@@ -419,6 +422,41 @@ static const CustomPathMethods leaf_path_methods = {
 };
 
 /*
+ * A value of an outer row, or of a sub-query that has run before, is worth sending
+ * where it leaves one shard.  Where it does not, one fetch of the rows for all
+ * values is the better choice.
+ */
+static void
+push_exec_params(RelOptInfo *rel, Index rti, LeafPath *info)
+{
+	CzLeaf	   *leaf = info->leaf;
+	List	   *remote;
+	List	   *local;
+
+	if (leaf->source->rtekind != RTE_RELATION || !cz_plan_state->is_read_only ||
+		leaf->locus.kind != CZ_LOCUS_SHARDED || leaf->locus.is_single)
+		return;
+	cz_plan_state->takes_exec_params = true;
+	split_quals(rel, rel->baserestrictinfo, &remote, &local);
+	if (list_length(remote) > list_length(info->pushed))
+	{
+		List	   *one = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+											   Int32GetDatum(1), false, true));
+		CzLocus		before = cz_from_locus(fragment_query(leaf, rti, one, info->pushed),
+										   cz_plan_state);
+		CzLocus		after = cz_from_locus(fragment_query(leaf, rti, one, remote),
+										  cz_plan_state);
+
+		if (!before.is_single && after.kind == CZ_LOCUS_SHARDED && after.is_single)
+		{
+			info->pushed = remote;
+			info->takes_exec_params = true;
+		}
+	}
+	cz_plan_state->takes_exec_params = false;
+}
+
+/*
  * cz_set_rel_pathlist
  *		Give a leaf its only path.
  */
@@ -436,6 +474,8 @@ cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry
 	info = palloc0(sizeof(LeafPath));
 	info->leaf = leaf;
 	split_quals(rel, rel->baserestrictinfo, &info->pushed, &local);
+	if (local != NIL)
+		push_exec_params(rel, rti, info);
 	/* a leaf that limits or locks must not be filtered before it does */
 	if (leaf->source->rtekind == RTE_SUBQUERY &&
 		(leaf->source->subquery->limitCount != NULL ||

@@ -391,6 +391,14 @@ is_builtin_search_object(Const *c)
  * volatile, and not be a mere constant or immutable expression of constants.
  */
 static bool
+param_is_closed(Param *param)
+{
+	return param->paramkind == PARAM_EXTERN ||
+		(param->paramkind == PARAM_EXEC && cz_plan_state != NULL &&
+		 cz_plan_state->takes_exec_params);
+}
+
+static bool
 open_walker(Node *node, void *context)
 {
 	if (node == NULL)
@@ -402,7 +410,7 @@ open_walker(Node *node, void *context)
 		IsA(node, Query) || IsA(node, CurrentOfExpr) || IsA(node, SetToDefault) ||
 		IsA(node, NextValueExpr))
 		return true;
-	if (IsA(node, Param) && ((Param *) node)->paramkind != PARAM_EXTERN)
+	if (IsA(node, Param) && !param_is_closed((Param *) node))
 		return true;
 	return expression_tree_walker(node, open_walker, context);
 }
@@ -414,7 +422,7 @@ cz_is_closed_stable(Node *expr)
 		IsA(expr, FromExpr) || IsA(expr, RangeTblRef) || IsA(expr, JoinExpr))
 		return false;
 	if (IsA(expr, Param))
-		return ((Param *) expr)->paramkind == PARAM_EXTERN;
+		return param_is_closed((Param *) expr);
 	switch (nodeTag(expr))
 	{
 		case T_FuncExpr:

@@ -51,3 +51,16 @@ SELECT count(*) FROM accounts WHERE false AND EXISTS (SELECT 1 FROM locals);
 SELECT count(*) FROM accounts WHERE tenant_id = 4 AND (true OR EXISTS (SELECT 1 FROM locals));
 SELECT count(*) FROM accounts WHERE tenant_id IN (SELECT tenant_id FROM events) AND (true OR EXISTS (SELECT 1 FROM items));
 SELECT count(*) FROM accounts a LEFT JOIN events e ON a.tenant_id = e.tenant_id AND (false AND EXISTS (SELECT 1 FROM locals));
+-- values of outer rows and of initial sub-plans that leave one shard
+SELECT a.tenant_id, (SELECT max(e.kind) FROM events e WHERE e.tenant_id = a.tenant_id AND pg_typeof(e.kind) IS NOT NULL) FROM accounts a ORDER BY 1;
+SELECT e.event_id, (SELECT x.name FROM accounts x WHERE x.tenant_id = e.tenant_id AND pg_typeof(x.name) IS NOT NULL) FROM events e WHERE e.event_id < 80 ORDER BY 1;
+SELECT (SELECT max((SELECT a.region_id FROM accounts a WHERE a.tenant_id = e.tenant_id))) FROM events e;
+SELECT count(*) FROM events WHERE tenant_id = (SELECT max(tenant_id) FROM locals);
+SELECT count(*) FROM events WHERE tenant_id = (SELECT min(tenant_id) FROM locals WHERE false);
+SELECT l.id, EXISTS (SELECT 1 FROM accounts a WHERE a.tenant_id = l.tenant_id AND a.region_id >= l.id % 3) FROM locals l ORDER BY 1;
+SELECT l.id, x.n FROM locals l LEFT JOIN LATERAL (SELECT count(*) AS n FROM events e WHERE e.tenant_id = l.tenant_id AND e.event_id > l.id) x ON true ORDER BY 1;
+SELECT l.id FROM locals l WHERE l.tenant_id IN (SELECT a.tenant_id FROM accounts a WHERE a.tenant_id = l.id OR a.region_id = l.id) ORDER BY 1;
+BEGIN;
+UPDATE locals SET remark = (SELECT name FROM accounts a WHERE a.tenant_id = locals.tenant_id);
+SELECT * FROM locals ORDER BY id;
+ROLLBACK;
