@@ -102,6 +102,7 @@ typedef struct StreamWorker
 	int			nassigned;
 	int			nconns;
 	StreamConn *conns[MAX_STREAM_CONNS];
+	int64		waited_us_at_added; /* stream's waited_us at last_added */
 	TimestampTz last_added;
 	/* for EXPLAIN ANALYZE */
 	int64		nrows;
@@ -152,6 +153,7 @@ struct CzStream
 	SubTransactionId subid;		/* that began the stream */
 	MemoryContext context;		/* life of the stream */
 	MemoryContext run_context;	/* one run, reset by a rescan */
+	int64		waited_us;		/* time spent waiting for sockets so far */
 	MemoryContext store_context;	/* reset for each row that goes to a store */
 	MemoryContext row_context;	/* one row */
 	MemoryContextCallback callback;

@@ -160,6 +160,7 @@ new_stream_conn(CzStream *stream, StreamWorker *worker, CzConn *conn)
 	worker->conns[worker->nconns++] = sc;
 	worker->max_conns = Max(worker->max_conns, worker->nconns);
 	worker->last_added = sc->last_heard;
+	worker->waited_us_at_added = stream->waited_us;
 	return sc;
 }
 
@@ -206,6 +207,14 @@ add_conn(CzStream *stream, StreamWorker *worker)
 		(worker->is_full && worker->nconns > 0))
 		return false;
 	since_ms = (GetCurrentTimestamp() - worker->last_added) / 1000.0;
+
+	/*
+	 * More connections help a statement that waits for its workers.  One that is
+	 * busy with the rows it gets would only make the workers compete with it.
+	 */
+	if (worker->nconns > 0 &&
+		(stream->waited_us - worker->waited_us_at_added) * 2 < since_ms * 1000.0)
+		return false;
 	if (worker->in_snapshot)
 	{
 		gw = CzGroupWorkerGet(stream->group, worker->server_oid, stream->user_oid);
@@ -670,7 +679,9 @@ wait_for_workers(CzStream *stream, StreamWorker *only, bool must_block)
 			CHECK_FOR_INTERRUPTS();
 		}
 	}
+	stream->waited_us -= now;
 	now = GetCurrentTimestamp();
+	stream->waited_us += now;
 	for (i = 0; i < nevents; i++)
 	{
 		StreamConn *sc = occurred[i].user_data;
