@@ -235,16 +235,26 @@ add_conn(CzStream *stream, StreamWorker *worker)
 		}
 		if (gw->snapshot_id == NULL && gw->exporter != NULL && gw->exporter != stream)
 		{
-			/* another stream will know the snapshot when it reads on */
+			/*
+			 * Another stream will know the snapshot when it reads on, from this worker
+			 * alone: elsewhere it may be the one that waits for us.
+			 */
 			CzStream   *other = gw->exporter;
+			StreamWorker *source = NULL;
+			ListCell   *lc;
 			int			i;
 
 			hold_pending_rows(other);
 			for (i = 0; i < other->nfragments; i++)
 				other->fragments[i].is_held = true;
-			while (gw->snapshot_id == NULL && gw->exporter == other &&
+			foreach(lc, other->workers)
+			{
+				if (((StreamWorker *) lfirst(lc))->server_oid == worker->server_oid)
+					source = lfirst(lc);
+			}
+			while (source != NULL && gw->snapshot_id == NULL && gw->exporter == other &&
 				   other->ndone < other->nfragments)
-				CzRunPump(other, NULL, true);
+				CzRunPump(other, source, true);
 		}
 		if (gw->snapshot_id == NULL && worker->nconns > 0)
 			return false;
