@@ -243,6 +243,34 @@ stand_in_walker(Node *node, DeparseContext *context)
 	return expression_tree_walker(node, stand_in_walker, (void *) context);
 }
 
+/* What a rule brought into FROM is not marked as written there, and would not print. */
+static void
+mark_from(Node *node, Query *query)
+{
+	ListCell   *lc;
+
+	if (node == NULL)
+		return;
+	if (IsA(node, RangeTblRef))
+	{
+		int			rti = ((RangeTblRef *) node)->rtindex;
+
+		if (rti != query->resultRelation)
+			rt_fetch(rti, query->rtable)->inFromCl = true;
+	}
+	else if (IsA(node, JoinExpr))
+	{
+		mark_from(((JoinExpr *) node)->larg, query);
+		mark_from(((JoinExpr *) node)->rarg, query);
+		rt_fetch(((JoinExpr *) node)->rtindex, query->rtable)->inFromCl = true;
+	}
+	else if (IsA(node, FromExpr))
+	{
+		foreach(lc, ((FromExpr *) node)->fromlist)
+			mark_from(lfirst(lc), query);
+	}
+}
+
 static void
 stand_ins_query(Query *query, DeparseContext *context)
 {
@@ -251,6 +279,7 @@ stand_ins_query(Query *query, DeparseContext *context)
 
 	if (query->rowMarks != NIL)
 		context->has_row_locks = true;
+	mark_from((Node *) query->jointree, query);
 	foreach(lc, query->rtable)
 	{
 		RangeTblEntry *rte = lfirst(lc);

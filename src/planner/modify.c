@@ -279,22 +279,23 @@ keeps_key(Query *query, Node *value, AttrNumber key, CzPlanState *state)
 	if (IsA(value, Var) && ((Var *) value)->varno == query->resultRelation &&
 		((Var *) value)->varattno == key && ((Var *) value)->varlevelsup == 0)
 		return true;
-	value = cz_fold(copyObject(value), state);
-	if (!IsA(value, Const) && !IsA(value, Param))
-		return false;
-	quals = make_ands_implicit((Expr *) cz_fold(copyObject(query->jointree->quals), state));
-	foreach(lc, quals)
+	value = cz_strip(cz_fold(copyObject(value), state));
+	quals = cz_conjuncts(cz_fold(copyObject(query->jointree->quals), state), NIL);
+	foreach(lc, cz_equality_classes(quals))
 	{
-		OpExpr	   *op = lfirst(lc);
-		Var		   *var;
+		List	   *members = lfirst(lc);
+		ListCell   *lm;
 
-		if (!IsA(op, OpExpr) || list_length(op->args) != 2)
+		if (!list_member(members, value))
 			continue;
-		var = linitial(op->args);
-		if (IsA(var, Var) && var->varno == query->resultRelation && var->varattno == key &&
-			op_hashjoinable(op->opno, exprType((Node *) var)) &&
-			equal(lsecond(op->args), value))
-			return true;
+		foreach(lm, members)
+		{
+			Var		   *var = lfirst(lm);
+
+			if (IsA(var, Var) && var->varno == query->resultRelation &&
+				var->varattno == key && var->varlevelsup == 0)
+				return true;
+		}
 	}
 	return false;
 }

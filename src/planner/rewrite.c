@@ -851,6 +851,16 @@ wrap_leaf(RangeTblEntry *rte, RangeTblEntry *leaf_rte, Oid relid, TupleDesc desc
 	rte->eref->colnames = names;
 }
 
+static bool
+var_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) || IsA(node, SubLink))
+		return true;
+	return expression_tree_walker(node, var_walker, context);
+}
+
 /* Replace one distributed table of a Query by a leaf. */
 static void
 replace_table(Query *query, Index rti, CzPlanState *state, const char *reason)
@@ -888,7 +898,8 @@ replace_table(Query *query, Index rti, CzPlanState *state, const char *reason)
 
 		if (!cz_expr_is_shippable((Node *) rte->tablesample->args, &why) ||
 			contain_mutable_functions((Node *) rte->tablesample->args) ||
-			contain_var_clause((Node *) rte->tablesample->args))
+			var_walker((Node *) rte->tablesample->args, NULL) ||
+			var_walker((Node *) rte->tablesample->repeatable, NULL))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("TABLESAMPLE on a distributed table needs constant arguments")));
