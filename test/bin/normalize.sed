@@ -22,3 +22,6 @@ s/^-[+-]{2,}$/---/
 s/ +\|/ |/g
 s/\| +/| /g
 s/ +$//
+
+# a column as pg_dist_partition shows it, 16 and later
+s/ :varnullingrels \(b\)//

@@ -49,7 +49,7 @@ SET client_min_messages = warning;
 DROP DATABASE IF EXISTS cz_nodes_latin;
 DROP DATABASE IF EXISTS cz_nodes_order;
 CREATE DATABASE cz_nodes_latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C';
-SELECT current_setting('lc_collate') = 'C' AS is_c \gset
+SELECT datcollate = 'C' AS is_c FROM pg_database WHERE datname = current_database() \gset
 \if :is_c
 CREATE DATABASE cz_nodes_order TEMPLATE template0 LC_COLLATE 'C.UTF-8';
 \else
