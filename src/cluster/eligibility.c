@@ -12,6 +12,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
@@ -27,7 +28,9 @@
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "miscadmin.h"
+#include "optimizer/optimizer.h"
 #include "parser/scansup.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -46,6 +49,40 @@ refuse_table(Relation rel, int sqlstate, const char *reason, const char *hint)
 			(errcode(sqlstate),
 			 errmsg("cannot distribute table \"%s\": %s", RelationGetRelationName(rel), reason),
 			 hint ? errhint("%s", hint) : 0));
+}
+
+/* Does the expression use tableoid or a whole row?  A shard has others. */
+static bool
+uses_system_column(Node *expr)
+{
+	Bitmapset  *columns = NULL;
+	int			x = -1;
+
+	pull_varattnos(expr, 1, &columns);
+	while ((x = bms_next_member(columns, x)) >= 0)
+	{
+		if (x + FirstLowInvalidHeapAttributeNumber <= 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+check_generated_columns(Relation rel)
+{
+	int			i;
+
+	for (i = 0; i < RelationGetDescr(rel)->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
+
+		if (att->attgenerated && !att->attisdropped &&
+			uses_system_column(build_column_default(rel, i + 1)))
+			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
+						 psprintf("generated column \"%s\" uses a system column",
+								  NameStr(att->attname)),
+						 "It would have another value on a shard.");
+	}
 }
 
 /* Foreign keys both ways, exclusion constraints, CHECKs that shards can't have. */
@@ -88,6 +125,18 @@ check_constraints(Relation rel)
 			refuse_table(rel, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 						 psprintf("CHECK constraint \"%s\" is not validated", name),
 						 "Run ALTER TABLE ... VALIDATE CONSTRAINT first.");
+		if (con->contype == CONSTRAINT_CHECK)
+		{
+			bool		isnull;
+			Datum		bin = heap_getattr(tuple, Anum_pg_constraint_conbin,
+										   RelationGetDescr(catalog), &isnull);
+
+			if (!isnull && uses_system_column(stringToNode(TextDatumGetCString(bin))))
+				refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
+							 psprintf("CHECK constraint \"%s\" uses a system column or a whole row",
+									  name),
+							 "A shard has others.");
+		}
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
@@ -176,7 +225,10 @@ CzCheckDistributable(Relation rel, bool is_reference)
 
 	CheckTableNotInUse(rel, is_reference ? "create_reference_table" : "create_distributed_table");
 	if (!is_reference)
+	{
 		check_constraints(rel);
+		check_generated_columns(rel);
+	}
 	check_triggers(rel, is_reference);
 
 	indexes = RelationGetIndexList(rel);

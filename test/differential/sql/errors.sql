@@ -107,3 +107,13 @@ SELECT pg_sleep(2), k FROM t;
 SELECT count(*) FROM t WHERE pg_sleep(1) IS NOT NULL;
 RESET statement_timeout;
 SELECT count(*) FROM t;
+CREATE TABLE own_oid (a int, c bool, CHECK (NOT (c AND tableoid::regclass::text = 'own_oid')));
+-- differs: a shard has another tableoid
+SELECT create_distributed_table('own_oid', 'a');
+INSERT INTO own_oid VALUES (1, false);
+CREATE TABLE own_row (a int, CHECK (own_row IS NOT NULL));
+-- differs: a shard has another row type
+SELECT create_distributed_table('own_row', 'a');
+CREATE TABLE own_value (a int, g oid GENERATED ALWAYS AS (tableoid) STORED);
+-- differs: a shard has another tableoid
+SELECT create_distributed_table('own_value', 'a');
