@@ -133,6 +133,8 @@ flatten_walker(Node *node, void *context)
 
 /* ---- step 2: stand-ins --------------------------------------------------- */
 
+static Node *fix_mutator(Node *node, DeparseContext *context);
+
 static char *
 next_alias(DeparseContext *context)
 {
@@ -154,7 +156,8 @@ make_stand_in(RangeTblEntry *rte, const CzTable *table, DeparseContext *context,
 		names = lappend(names, makeString(pstrdup(system_names[i])));
 
 	context->relids = lappend_oid(context->relids, rte->relid);
-	context->samples = lappend(context->samples, rte->tablesample);
+	context->samples = lappend(context->samples,
+							   fix_mutator((Node *) rte->tablesample, context));
 	context->aliases = lappend(context->aliases, makeString(alias));
 	context->check_as_user = check_as_user;
 
@@ -394,8 +397,6 @@ join_walker(Node *node, void *context)
 }
 
 /* ---- steps 3 and 4: Vars and parameters ---------------------------------- */
-
-static Node *fix_mutator(Node *node, DeparseContext *context);
 
 static Query *
 fix_query(Query *query, DeparseContext *context)

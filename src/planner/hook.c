@@ -123,6 +123,7 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 		else
 			stmt = cz_plan_modify(query, query_string, cursor_options, &state);
 		add_relations(stmt, &state);
+		stmt->dependsOnRole |= state.depends_on_role;
 	}
 	PG_FINALLY();
 	{

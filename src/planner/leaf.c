@@ -275,10 +275,12 @@ plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List **params)
 		query = copyObject(leaf->source->subquery);
 	else
 		query = fragment_query(leaf, rti, vars, quals);
-	if (leaf->source->rtekind == RTE_RELATION)
+	if (leaf->source->rtekind == RTE_RELATION ||
+		(quals != NIL && locus.kind == CZ_LOCUS_SHARDED && !locus.is_single))
 	{
+		/* the qualifiers may leave fewer shards */
 		locus = cz_from_locus(query, cz_plan_state);
-		if (locus.kind != CZ_LOCUS_SHARDED)
+		if (locus.kind != CZ_LOCUS_SHARDED || locus.outer_keys != NIL)
 			locus = leaf->locus;
 	}
 	plan = cz_deparse(query, cz_plan_state, leaf->target_shard, params);

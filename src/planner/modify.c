@@ -339,8 +339,6 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 		return "it has a WITH clause";
 	if (query->withCheckOptions != NIL)
 		return "its rows have to pass a WITH CHECK condition";
-	if (target->inFromCl)
-		return "it goes through an updatable view";
 	rel = table_open(target->relid, NoLock);
 	triggers = has_enabled_triggers(rel, query->commandType);
 	updatable = table->kind != CZ_TABLE_FOREIGN ||

@@ -86,6 +86,7 @@ typedef struct CzPlanState
 	List	   *relation_rtes;	/* copies of RTEs taken out of the query, for
 								 * permission checks, locks and invalidation */
 	List	   *relation_perms; /* their permission infos, or NULLs before 16 */
+	bool		depends_on_role;	/* the plan is good for the current user only */
 	bool		is_read_only;	/* the statement writes nothing */
 	bool		takes_exec_params;	/* values of other parts of the plan may now
 									 * become parameters of a fragment */

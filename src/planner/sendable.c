@@ -17,6 +17,7 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -62,6 +63,16 @@ typedef struct SendContext
 } SendContext;
 
 static bool
+var_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) || IsA(node, SubLink))
+		return true;
+	return expression_tree_walker(node, var_walker, context);
+}
+
+static bool
 send_walker(Node *node, SendContext *context)
 {
 	if (node == NULL)
@@ -87,6 +98,11 @@ send_walker(Node *node, SendContext *context)
 				context->reason = "row-level security is enforced here";
 				return true;
 			}
+			if (rte->tablesample != NULL && var_walker((Node *) rte->tablesample, NULL))
+			{
+				context->reason = "the arguments of TABLESAMPLE are not constant";
+				return true;
+			}
 			if (rte->rtekind == RTE_NAMEDTUPLESTORE)
 			{
 				context->reason = "it uses a transition table";
@@ -100,8 +116,14 @@ send_walker(Node *node, SendContext *context)
 			user = rte_check_as_user_compat(query, rte);
 			if (context->has_user && user != context->user)
 			{
-				context->reason = "tables are read on behalf of different users";
-				return true;
+				/* the owner of a view may be who runs the plan, if always the same */
+				if ((OidIsValid(user) ? user : GetUserId()) !=
+					(OidIsValid(context->user) ? context->user : GetUserId()))
+				{
+					context->reason = "tables are read on behalf of different users";
+					return true;
+				}
+				cz_plan_state->depends_on_role = true;
 			}
 			context->has_user = true;
 			context->user = user;
@@ -243,6 +265,19 @@ row_walker(Node *node, RowContext *context)
 			{
 				context->reason = "a column of a sub-query has a row type";
 				return true;
+			}
+		}
+		foreach(lc, query->rtable)
+		{
+			ListCell   *lv;
+
+			foreach(lv, ((RangeTblEntry *) lfirst(lc))->values_lists)
+			{
+				if (has_named_row(lfirst(lv)))
+				{
+					context->reason = "a column of VALUES has a row type";
+					return true;
+				}
 			}
 		}
 		context->levels = lcons(query->rtable, context->levels);
