@@ -72,6 +72,15 @@ static LocalTransactionId replicas_lxid = InvalidLocalTransactionId;
 
 static void flush_replica(void *arg);
 
+/* For messages: without values, which the user may not be allowed to read. */
+static char *
+shown_command(const Replica *replica)
+{
+	return psprintf("%s %s",
+					strncmp(replica->commands.data, "UPDATE", 6) == 0 ? "UPDATE" : "DELETE FROM",
+					replica->shard->remote_qualified);
+}
+
 /*
  * send_commands
  *		Run the gathered commands on all copies; each must change one row.
@@ -134,7 +143,7 @@ send_commands(void *arg)
 			if (PQresultStatus(res) != PGRES_COMMAND_OK &&
 				PQresultStatus(res) != PGRES_TUPLES_OK)
 				CzReportRemoteError(ERROR, res, conns[i]->pg, conns[i]->node_name,
-									replica->commands.data, true);
+									shown_command(replica), true);
 			if (strcmp(PQcmdStatus(res), "UPDATE 1") == 0 ||
 				strcmp(PQcmdStatus(res), "DELETE 1") == 0)
 				nrows++;
