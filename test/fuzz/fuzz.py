@@ -30,20 +30,20 @@ TOKEN = re.compile(r"'(?:[^']|'')*'|[A-Za-z_][A-Za-z_0-9.]*|\d+(?:\.\d+)?|\$\d+|
 
 
 class Case:
-    """A statement, how it is run, and what must be compared afterwards."""
+    """Statements around the one that is made and shrunk, and how they may end."""
 
-    def __init__(self, seed, sql, params=None, table=None):
-        self.seed, self.sql, self.params, self.table = seed, sql, params, table
+    def __init__(self, seed, kind, sql, before=(), after=(), params=None, may_refuse=False):
+        self.seed, self.kind, self.sql, self.params = seed, kind, sql, params
+        self.before, self.after, self.may_refuse = list(before), list(after), may_refuse
 
     def steps(self, sql):
-        if self.table:
-            return ['BEGIN', sql, 'SELECT * FROM %s ORDER BY id' % self.table, 'ROLLBACK']
         if self.params is not None:
             types = ', '.join(kind for kind, _ in self.params)
             values = ', '.join(value for _, value in self.params)
             execute = 'EXECUTE p' + ('(%s)' % values if values else '')
-            return ['PREPARE p%s AS %s' % ('(%s)' % types if types else '', sql), execute, execute, 'DEALLOCATE p']
-        return [sql]
+            prepare = 'PREPARE p%s AS %s' % ('(%s)' % types if types else '', sql)
+            return self.before + [prepare, execute, execute, 'DEALLOCATE p'] + self.after
+        return self.before + [sql] + self.after
 
 
 class Fuzz:
@@ -74,50 +74,101 @@ class Fuzz:
     def case(self, seed):
         generator = Generator(seed)
         kind = generator.random.random()
-        if kind < 0.12:
+        if kind < 0.10:
             table, sql = generator.write()
-            return Case(seed, sql, table=table)
-        if kind < 0.30:
+            return Case(seed, 'write', sql, ['BEGIN'], ['SELECT * FROM %s ORDER BY id' % table, 'ROLLBACK'], may_refuse=True)
+        if kind < 0.25:
             generator.params = []
             sql = generator.select()
-            return Case(seed, sql, params=generator.params)
-        return Case(seed, generator.select())
+            return Case(seed, 'prepared', sql, params=generator.params)
+        if kind < 0.33:
+            # what this transaction wrote is read through its own connections
+            writes = [generator.write() for _ in range(generator.random.randint(1, 2))]
+            before = ['BEGIN']
+            for _, sql in writes:
+                before += ['SAVEPOINT s', sql + ' -- optional'] + \
+                    (['ROLLBACK TO s'] if generator.chance(0.2) else [])
+            return Case(seed, 'transaction', generator.select(), before, ['ROLLBACK'])
+        if kind < 0.38:
+            fetches = [generator.pick(['FETCH 3 FROM c', 'FETCH BACKWARD 2 FROM c', 'FETCH ABSOLUTE 4 FROM c', 'FETCH ALL FROM c',
+                                       'FETCH RELATIVE -1 FROM c', 'FETCH LAST FROM c', 'MOVE FIRST FROM c', 'FETCH FORWARD 5 FROM c'])
+                       for _ in range(5)]
+            sql = generator.select()
+            order = 'SELECT z::text FROM (%s) z ORDER BY 1' % sql
+            return Case(seed, 'cursor', 'DECLARE c SCROLL CURSOR FOR ' + order, ['BEGIN'], fetches + ['ROLLBACK'])
+        if kind < 0.41:
+            sql = generator.select()
+            return Case(seed, 'stored', 'CREATE TABLE stored AS SELECT z::text AS z FROM (%s) z' % sql, ['BEGIN'],
+                        ['SELECT * FROM stored', 'ROLLBACK'])
+        if kind < 0.44:
+            sql = generator.select()
+            return Case(seed, 'view', 'CREATE VIEW viewed AS ' + sql, ['BEGIN'],
+                        ['SELECT * FROM viewed', 'SELECT count(*) FROM viewed', 'ROLLBACK'])
+        if kind < 0.47:
+            sql = generator.select()
+            return Case(seed, 'insert', 'INSERT INTO cc (id, s) SELECT 1000, z::text FROM (%s) z' % sql, ['BEGIN'],
+                        ['SELECT id, s FROM cc', 'SELECT count(*), min(s) FROM cc', 'ROLLBACK'], may_refuse=True)
+        if kind < 0.49:
+            sql = generator.select()
+            return Case(seed, 'function', "DO $f$ DECLARE n bigint; BEGIN BEGIN SELECT count(*) INTO n FROM (%s) z; PERFORM 1 / 0; "
+                        "EXCEPTION WHEN division_by_zero THEN PERFORM n; END; CREATE TEMP TABLE n AS SELECT n AS n; END $f$" % sql,
+                        ['BEGIN'], ['SELECT * FROM n', 'ROLLBACK'])
+        return Case(seed, 'select', generator.select())
 
     def judge(self, case, sql):
         """None: they agree; '-': nothing to compare; else what is wrong."""
-        wrong = None
         for step in case.steps(sql):
+            optional = step.endswith(' -- optional')
+            if optional:
+                for side in (self.oracle, self.cluster):
+                    side.must('SAVEPOINT o')
             expected = self.oracle.run(step)
             if expected.lost:
                 self.connect()
                 return '-'
-            if expected.sqlstate and step != 'ROLLBACK':
-                self.oracle.run('ROLLBACK' if case.table else 'DEALLOCATE ALL')
-                if case.table:
-                    self.cluster.run('ROLLBACK')
-                elif case.params is not None:
-                    self.cluster.run('DEALLOCATE ALL')
+            if expected.sqlstate:
+                if optional:
+                    self.oracle.must('ROLLBACK TO o')
+                    continue
+                self.reset()
                 self.error = expected.sqlstate + ' ' + expected.message
                 return '-'
             got = self.cluster.run(step)
             if got.lost:
                 self.connect()
                 return 'connection lost'
+            if optional and got.sqlstate == '0A000':
+                for side in (self.oracle, self.cluster):
+                    side.must('ROLLBACK TO o')
+                continue
             self.same_scale(expected)
             self.same_scale(got)
             wrong = compare(Statement(step, 0, {}), expected, got)
             if wrong:
-                self.detail = '  plain:   %s\n  cluster: %s' % tuple(
-                        '%s %s' % (o.sqlstate, o.message) if o.sqlstate else
-                        '%s %s' % (o.tag, repr(o.rows[:6])[:600]) for o in (expected, got))
-                for side in (self.oracle, self.cluster):
-                    side.run('ROLLBACK' if case.table else 'DEALLOCATE ALL')
-                if case.table and got.sqlstate == '0A000':
+                self.detail = '  step:    %s\n  plain:   %s\n  cluster: %s' % ((step[:100],) + tuple(
+                    '%s %s' % (o.sqlstate, o.message) if o.sqlstate else
+                    '%s %s' % (o.tag, repr(o.rows[:6])[:600]) for o in (expected, got)))
+                self.reset()
+                if case.may_refuse and got.sqlstate == '0A000':
                     return None
                 if got.sqlstate == '57014':
                     return 'timeout'
                 return wrong
+        if self.args.explain and case.kind == 'select':
+            got = self.cluster.run('EXPLAIN (%s, FORMAT %s) %s' % (
+                'ANALYZE, VERBOSE, BUFFERS' if case.seed % 3 == 0 else 'VERBOSE', ('TEXT', 'JSON', 'XML', 'YAML')[case.seed % 4], sql))
+            if got.lost:
+                self.connect()
+                return 'connection lost'
+            if got.sqlstate:
+                self.detail = '  EXPLAIN: %s %s' % (got.sqlstate, got.message)
+                return 'EXPLAIN'
         return None
+
+    def reset(self):
+        for side in (self.oracle, self.cluster):
+            side.run('ROLLBACK')
+            side.run('DEALLOCATE ALL')
 
     @staticmethod
     def same_scale(outcome):
@@ -171,19 +222,19 @@ class Fuzz:
                 break
             case = self.case(seed)
             if self.args.print:
-                print('%d: %s %s' % (seed, case.sql, case.params or ''))
+                print('\n'.join('%d: %s' % (seed, step) for step in case.steps(case.sql)))
             wrong = self.judge(case, case.sql)
             if wrong == '-':
                 self.count('refused by plain')
                 if self.args.verbose and not self.error.startswith('57014'):
                     print('%d refused: %s\n   %s' % (seed, self.error, case.sql[:3000]))
                 continue
-            self.count('write' if case.table else 'prepared' if case.params is not None else 'select')
+            self.count(case.kind)
             if wrong is None:
                 continue
             failures += 1
             detail = self.detail
-            print('seed %d: %s %s\n  %s\n%s' % (seed, wrong, case.params or '', case.sql, detail))
+            print('seed %d: %s: %s %s\n  %s\n%s' % (seed, case.kind, wrong, case.params or '', '\n  '.join(case.steps(case.sql)), detail))
             sys.stdout.flush()
             if self.args.shrink_seconds and wrong not in ('timeout',):
                 small = self.shrink(case, wrong)
@@ -215,6 +266,7 @@ def main():
     parser.add_argument('--set', action='append', default=[])
     parser.add_argument('--shrink-seconds', type=int, default=20)
     parser.add_argument('--max-failures', type=int, default=20)
+    parser.add_argument('--explain', action='store_true', help='every SELECT is also explained')
     parser.add_argument('--print', action='store_true', help='print every statement')
     parser.add_argument('--verbose', action='store_true', help='print what plain PostgreSQL refuses')
     args = parser.parse_args()
