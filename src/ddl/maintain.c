@@ -11,6 +11,7 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "commands/copy.h"
 #include "commands/defrem.h"
 #include "lib/stringinfo.h"
 #include "libpq-fe.h"
@@ -232,6 +233,11 @@ CzCopyTo(const CzUtility *utility, CopyStmt *stmt)
 	appendStringInfoString(&sql, "SELECT ");
 	if (stmt->attlist != NIL)
 	{
+		Relation	rel = relation_open(table->relid, AccessShareLock);
+
+		/* what COPY says of its column list */
+		(void) CopyGetAttnums(RelationGetDescr(rel), rel, stmt->attlist);
+		relation_close(rel, AccessShareLock);
 		foreach(lc, stmt->attlist)
 			appendStringInfo(&sql, "%s%s", lc == list_head(stmt->attlist) ? "" : ", ",
 							 quote_identifier(strVal(lfirst(lc))));

@@ -265,7 +265,6 @@ mark_from(Node *node, Query *query)
 	{
 		mark_from(((JoinExpr *) node)->larg, query);
 		mark_from(((JoinExpr *) node)->rarg, query);
-		rt_fetch(((JoinExpr *) node)->rtindex, query->rtable)->inFromCl = true;
 	}
 	else if (IsA(node, FromExpr))
 	{

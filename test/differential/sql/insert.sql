@@ -116,3 +116,14 @@ SELECT count(*), min(v), max(v) FROM filled;
 SELECT * FROM filled WHERE k = 50;
 -- error
 INSERT INTO nowhere VALUES (1);
+CREATE TABLE made (a int, b int GENERATED ALWAYS AS (a * 2) STORED, c text);
+SELECT create_distributed_table('made', 'a');
+INSERT INTO made VALUES (1, DEFAULT, 'x');
+COPY made TO stdout;
+COPY made (c, a) TO stdout;
+-- error
+COPY made (a, b) TO stdout;
+-- error
+COPY made (a, a) TO stdout;
+-- error
+COPY made (nope) TO stdout;
