@@ -631,6 +631,47 @@ map_by_name(const CzTable *table, Oid shard)
 }
 
 /*
+ * ORDER BY and DISTINCT ON prefer a name of the target list to one of FROM, and core
+ * prints columns without their table where there is only one.  A second entry, which
+ * is not in FROM, makes it print the table too.
+ */
+static void
+qualify_sort_columns(Query *query)
+{
+	RangeTblEntry *rte;
+	ListCell   *lc;
+	bool		captures = false;
+
+	if (query->commandType != CMD_SELECT || list_length(query->rtable) != 1 ||
+		(query->sortClause == NIL && !query->hasDistinctOn))
+		return;
+	rte = linitial(query->rtable);
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst(lc);
+		Var		   *var = (Var *) tle->expr;
+		ListCell   *ln;
+		int			attno = 0;
+
+		if (tle->resjunk || tle->resname == NULL)
+			continue;
+		foreach(ln, rte->eref->colnames)
+		{
+			attno++;
+			if (strcmp(strVal(lfirst(ln)), tle->resname) == 0 &&
+				!(IsA(var, Var) && var->varattno == attno))
+				captures = true;
+		}
+	}
+	if (!captures)
+		return;
+	rte = makeNode(RangeTblEntry);
+	rte->rtekind = RTE_RESULT;
+	rte->eref = makeAlias("nothing", NIL);
+	query->rtable = lappend(query->rtable, rte);
+}
+
+/*
  * cz_deparse
  *		Make the fragment plan of a Query that is known to be sendable.
  *
@@ -700,6 +741,7 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 			}
 		}
 		join_walker((Node *) query, NULL);
+		qualify_sort_columns(query);
 		text = deparse_text(query);
 
 		/*

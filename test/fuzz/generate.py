@@ -74,6 +74,11 @@ class Generator:
             return '$%d' % len(self.params)
         return text if text != 'NULL' else 'NULL::%s' % kind
 
+    def array_literal(self, kind):
+        if kind == I:
+            return self.pick(["'{1,2}'::int[]", "'{1,NULL}'::bigint[]", "'{}'::int[]", "'{5,99999999999}'::bigint[]", 'NULL::int[]'])
+        return self.pick(["'{a,B}'::text[]", "'{\"a \",NULL}'::text[]", "'{}'::text[]", "'{a,zz}'::varchar[]"])
+
     # ---- expressions
     def columns(self, scopes, kind):
         """(reference, is outer) of every column of that type; inner ones first."""
@@ -165,7 +170,14 @@ class Generator:
                     lambda: '%s IS NULL' % reference, lambda: '%s IS NOT NULL' % reference,
                     lambda: '%s = ANY (ARRAY[%s, %s]::%s[])' % (reference, self.literal(kind), self.literal(kind), kind),
                     lambda: '%s IS NOT DISTINCT FROM %s' % (reference, self.literal(kind)),
-                    lambda: '(%s = %s OR %s = %s)' % (reference, self.literal(kind), reference, self.literal(kind))])()
+                    lambda: '(%s = %s OR %s = %s)' % (reference, self.literal(kind), reference, self.literal(kind)),
+                    lambda: '%s = %s AND %s' % (reference, self.literal(kind), self.condition(scopes, 1)),
+                    lambda: '(%s = %s OR %s)' % (reference, self.literal(kind), self.condition(scopes, 1)),
+                    lambda: '%s = ANY (%s)' % (reference, self.array_literal(kind)),
+                    lambda: '%s = %s::%s' % (reference, self.literal(kind), 'char(4)' if kind == S else 'bigint'),
+                    lambda: 'coalesce(%s, %s) = %s' % (reference, self.literal(kind), self.literal(kind)),
+                    lambda: '%s = %s' % (reference, self.scalar_subquery(kind, scopes) if self.budget > 0
+                                         else self.literal(kind))])()
         if roll < 0.72:
             return '%s %s %s' % (sub(kind), r.choice(['<', '<=', '>', '>=', '<>']), sub(kind))
         if roll < 0.80:
@@ -253,13 +265,32 @@ class Generator:
             inner_scopes = ([lateral_scope] + scopes) if lateral else scopes
             text, columns, key = self.query(inner_scopes, depth - 1)
             return '%s(%s) %s' % ('LATERAL ' if lateral else '', text, alias), Source(alias, columns, key)
-        if roll < 0.48:
+        if depth > 0 and roll < 0.48:
+            return self.summary(alias)
+        if roll < 0.50:
             return ("(VALUES (1, 'a'), (2, 'zz'), (NULL, NULL), (5, 'B ')) %s (k, s)" % alias,
                     Source(alias, [('k', I), ('s', S)]))
-        if roll < 0.50:
+        if roll < 0.52:
             return 'generate_series(0, 4) %s (k)' % alias, Source(alias, [('k', I)])
         table = self.table()
         return '%s %s' % (table, alias), Source(alias, TABLES[table], KEYS.get(table))
+
+    def summary(self, alias):
+        """A table by one of its columns, often the key, or what one key has."""
+        table = self.pick(list(KEYS))
+        key, columns = KEYS[table], dict(TABLES[table])
+        other = self.pick([c for c, k in TABLES[table] if k == I])
+        roll = self.random.random()
+        if roll < 0.5:
+            column = key if self.chance(0.7) else other
+            text = 'SELECT z.%s, count(*)::int AS n1, sum(z.%s)::int AS n2 FROM %s z GROUP BY z.%s' % (column, other, table, column)
+            return '(%s) %s' % (text, alias), Source(alias, [(column, columns[column]), ('n1', I), ('n2', I)], column if column == key else None)
+        value = self.literal(columns[key])
+        if roll < 0.75:
+            text = 'SELECT %s AS k1, count(*)::int AS n1 FROM %s z WHERE z.%s = %s' % (value, table, key, value)
+            return '(%s) %s' % (text, alias), Source(alias, [('k1', columns[key]), ('n1', I)], 'k1')
+        text = 'SELECT DISTINCT z.%s AS k1, z.%s AS n1 FROM %s z WHERE z.%s IS NOT NULL' % (key, other, table, other)
+        return '(%s) %s' % (text, alias), Source(alias, [('k1', columns[key]), ('n1', I)], 'k1')
 
     def join_condition(self, left, right, scopes):
         """A condition between what is joined already and one more source."""

@@ -61,3 +61,10 @@ SELECT count(*) FROM events WHERE tenant_id NOT IN (1, NULL);
 SELECT count(*) FROM events WHERE (tenant_id = 1) IS NOT TRUE;
 SELECT count(*) FROM events WHERE (tenant_id, kind) IN ((1, 'click'), (2, 'view'));
 SELECT count(*) FROM events WHERE ROW (tenant_id) = ROW (1);
+-- ORDER BY of a column whose name an output column has
+SELECT -tenant_id AS credit, name AS tenant_id FROM accounts ORDER BY accounts.credit NULLS FIRST, accounts.tenant_id LIMIT 3;
+SELECT name AS opened, region_id AS name FROM accounts ORDER BY accounts.opened DESC LIMIT 4;
+SELECT DISTINCT ON (a.region_id) tenant_id AS region_id, name FROM accounts a ORDER BY a.region_id, a.tenant_id DESC;
+SELECT x.b AS c2, 'const' AS c1, x.a AS c3 FROM (SELECT tenant_id AS a, name AS b FROM accounts) x ORDER BY x.a DESC LIMIT 3;
+SELECT count(*) AS kind, kind AS small FROM events e GROUP BY e.kind ORDER BY e.kind;
+SELECT -event_id AS tenant_id, sum(event_id) OVER (ORDER BY e.tenant_id, e.event_id) AS kind FROM events e WHERE tenant_id = 3 ORDER BY e.event_id DESC LIMIT 4;
