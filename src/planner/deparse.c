@@ -273,6 +273,56 @@ mark_from(Node *node, Query *query)
 	}
 }
 
+static Relids
+item_relids(Node *item)
+{
+	if (IsA(item, RangeTblRef))
+		return bms_make_singleton(((RangeTblRef *) item)->rtindex);
+	return bms_union(item_relids(((JoinExpr *) item)->larg),
+					 item_relids(((JoinExpr *) item)->rarg));
+}
+
+/*
+ * A rule may put a lateral item before what it refers to; SQL text may not.  Items
+ * of FROM are an inner join, so their order is ours to choose.
+ */
+static void
+order_from(Query *query)
+{
+	List	   *items = query->jointree->fromlist;
+	int			moves = list_length(items) * list_length(items);
+	int			i = 0;
+
+	while (i < list_length(items) && moves > 0)
+	{
+		Node	   *item = list_nth(items, i);
+		RangeTblEntry *rte = IsA(item, RangeTblRef) ?
+			rt_fetch(((RangeTblRef *) item)->rtindex, query->rtable) : NULL;
+		Relids		refs = NULL;
+		int			last = i;
+		int			j;
+
+		if (rte != NULL && rte->lateral)
+			refs = bms_union(pull_varnos_of_level(NULL, (Node *) rte->subquery, 1),
+							 bms_union(pull_varnos(NULL, (Node *) rte->functions),
+									   pull_varnos(NULL, (Node *) rte->values_lists)));
+		for (j = i + 1; j < list_length(items) && refs != NULL; j++)
+		{
+			if (bms_overlap(item_relids(list_nth(items, j)), refs))
+				last = j;
+		}
+		if (last == i)
+		{
+			i++;
+			continue;
+		}
+		items = list_insert_nth(items, last + 1, item);
+		items = list_delete_nth_cell(items, i);
+		moves--;
+	}
+	query->jointree->fromlist = items;
+}
+
 static void
 stand_ins_query(Query *query, DeparseContext *context)
 {
@@ -282,6 +332,8 @@ stand_ins_query(Query *query, DeparseContext *context)
 	if (query->rowMarks != NIL)
 		context->has_row_locks = true;
 	mark_from((Node *) query->jointree, query);
+	if (list_length(query->jointree->fromlist) > 1)
+		order_from(query);
 	foreach(lc, query->rtable)
 	{
 		RangeTblEntry *rte = lfirst(lc);

@@ -121,3 +121,10 @@ SELECT * FROM ruled ORDER BY a;
 UPDATE ruled SET a = 3, b = 33 WHERE a = 3;
 UPDATE ruled SET a = o.a, b = o.b + 1 FROM ruled o WHERE o.a = ruled.a AND o.b > 35;
 SELECT * FROM ruled ORDER BY a;
+-- a rule whose VALUES refer to what stands behind them in FROM
+CREATE TABLE logged (f1 int, f2 int);
+SELECT create_distributed_table('logged', 'f1');
+CREATE RULE log AS ON UPDATE TO logged DO VALUES (OLD.f1, OLD.f2, 'old'), (NEW.f1, NEW.f2, 'new');
+INSERT INTO logged VALUES (1, 2), (11, 12);
+UPDATE logged SET f2 = f2 / 10;
+SELECT * FROM logged ORDER BY 1;
