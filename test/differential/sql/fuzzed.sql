@@ -68,3 +68,22 @@ SELECT DISTINCT ON (a.region_id) tenant_id AS region_id, name FROM accounts a OR
 SELECT x.b AS c2, 'const' AS c1, x.a AS c3 FROM (SELECT tenant_id AS a, name AS b FROM accounts) x ORDER BY x.a DESC LIMIT 3;
 SELECT count(*) AS kind, kind AS small FROM events e GROUP BY e.kind ORDER BY e.kind;
 SELECT -event_id AS tenant_id, sum(event_id) OVER (ORDER BY e.tenant_id, e.event_id) AS kind FROM events e WHERE tenant_id = 3 ORDER BY e.event_id DESC LIMIT 4;
+-- aliases that look like those of a fragment
+SELECT r1.k, r2.tenant_id FROM accounts r2 JOIN generate_series(1, 3) r1 (k) ON r1.k = r2.tenant_id ORDER BY 1;
+SELECT count(*) FROM accounts r2 TABLESAMPLE SYSTEM (100) JOIN generate_series(1, 3) r1 (k) ON r1.k = r2.tenant_id JOIN events r3 TABLESAMPLE BERNOULLI (100) ON r3.tenant_id = r2.tenant_id;
+WITH r1 AS (SELECT tenant_id AS c2, name AS c1 FROM accounts), r2 (c1, r1) AS (SELECT c2, c1 FROM r1) SELECT r2.r1, r1.c2, r1 FROM r1 JOIN r2 ON r2.c1 = r1.c2 ORDER BY 2 LIMIT 3;
+SELECT r1.c1, (SELECT max(r1.tenant_id) FROM events r1 WHERE r1.tenant_id = r2.tenant_id) FROM (SELECT region_id AS c1, tenant_id FROM accounts) r1, accounts r2 WHERE r1.tenant_id = r2.tenant_id ORDER BY r2.tenant_id LIMIT 4;
+SELECT sum(r1.tenant_id) OVER r1 AS r1, r1.tenant_id AS c1 FROM accounts r1 WINDOW r1 AS (PARTITION BY r1.tenant_id ORDER BY r1.name) ORDER BY 2 LIMIT 3;
+SELECT c1.tenant_id FROM accounts c1 WHERE EXISTS (SELECT 1 FROM events c1_1 WHERE c1_1.tenant_id = c1.tenant_id AND c1_1.event_id > ALL (SELECT tenant_id FROM accounts c1 WHERE c1.tenant_id = c1_1.tenant_id)) ORDER BY 1;
+SELECT x AS tenant_id FROM (SELECT -tenant_id AS x, tenant_id FROM accounts ORDER BY accounts.tenant_id LIMIT 4) q ORDER BY q.tenant_id DESC;
+(SELECT -tenant_id AS tenant_id FROM accounts ORDER BY accounts.tenant_id LIMIT 2) UNION ALL (SELECT -tenant_id AS tenant_id FROM accounts WHERE tenant_id = 5 ORDER BY accounts.tenant_id LIMIT 2);
+SELECT -tenant_id AS tenant_id FROM accounts WHERE tenant_id IN (3, 5, 9) ORDER BY accounts.tenant_id + 0, tenant_id;
+SELECT string_agg(name, ',' ORDER BY accounts.tenant_id) AS tenant_id FROM accounts WHERE tenant_id = 3 GROUP BY accounts.region_id ORDER BY accounts.region_id;
+SELECT -e.event_id AS event_id FROM events e WHERE e.tenant_id = 2 ORDER BY e.event_id LIMIT 3;
+SELECT (SELECT -b.tenant_id AS tenant_id FROM accounts b WHERE b.tenant_id = a.tenant_id ORDER BY b.tenant_id LIMIT 1) FROM accounts a ORDER BY 1 LIMIT 3;
+-- output columns named as columns of the table
+SELECT tenant_id AS count, count(*) AS tenant_id FROM events GROUP BY tenant_id ORDER BY count(*) DESC, events.tenant_id LIMIT 3;
+SELECT lower(kind) AS kind, count(*) FROM events GROUP BY events.kind ORDER BY events.kind NULLS FIRST;
+SELECT lower(kind) AS kind, count(*) FROM events GROUP BY kind ORDER BY kind, 2;
+SELECT tenant_id % 3 AS tenant_id, count(*) FROM events GROUP BY tenant_id ORDER BY tenant_id, 2;
+SELECT tenant_id % 3 AS x, count(*) FROM events GROUP BY x HAVING count(*) > 1 ORDER BY x;
