@@ -334,6 +334,13 @@ replace_whole(Query *query, CzLocus *locus, CzPlanState *state)
 	int			n = 0;
 	int			resno = 0;
 
+	/*
+	 * Set-returning functions of the target list come after the sort: what they
+	 * return for one row stays together and in its order.
+	 */
+	if (!locus->is_single && query->hasTargetSRFs && query->sortClause != NIL)
+		return false;
+
 	/* with several shards the final sort is ours; its columns must come along */
 	if (!locus->is_single)
 	{

@@ -50,3 +50,7 @@ SELECT event_id FROM events ORDER BY event_id LIMIT 5 OFFSET -1;
 -- error
 SELECT event_id FROM events ORDER BY event_id LIMIT -1 OFFSET 5;
 SELECT event_id FROM events ORDER BY event_id LIMIT NULL OFFSET 597;
+-- set-returning functions of the target list come after the sort
+SELECT tenant_id, generate_series(1, 5) g FROM accounts ORDER BY tenant_id DESC;
+SELECT tenant_id, generate_series(1, 3) g FROM accounts ORDER BY tenant_id LIMIT 7;
+SELECT region_id, generate_series(1, 2) g, unnest(ARRAY['x', 'y', 'z']) FROM accounts WHERE tenant_id IN (3, 4, 5) ORDER BY tenant_id;
