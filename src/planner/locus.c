@@ -55,8 +55,8 @@ static CzLocus query_locus(Query *query, LocusContext *context);
 static CzJoinLocus visit_cluster(Node *node, List *scope, Query *query,
 							   LocusContext *context, List **all_quals);
 
-static CzLocus
-no_locus(const char *reason)
+CzLocus
+cz_no_locus(const char *reason)
 {
 	CzLocus		locus;
 
@@ -70,7 +70,7 @@ no_locus(const char *reason)
 static CzLocus
 everywhere(void)
 {
-	CzLocus		locus = no_locus(NULL);
+	CzLocus		locus = cz_no_locus(NULL);
 
 	locus.kind = CZ_LOCUS_EVERYWHERE;
 	return locus;
@@ -87,7 +87,7 @@ cz_table_locus(Oid relid)
 	CzLocus		locus = everywhere();
 
 	if (table == NULL)
-		return no_locus("it uses a table of this server");
+		return cz_no_locus("it uses a table of this server");
 	if (table->kind == CZ_TABLE_REFERENCE)
 		return locus;
 	locus.kind = CZ_LOCUS_SHARDED;
@@ -103,8 +103,8 @@ cz_table_locus(Oid relid)
 }
 
 /* Do the shards of two anchors lie together, index by index? */
-static bool
-same_group(const CzTable *a, const CzTable *b)
+bool
+cz_same_group(const CzTable *a, const CzTable *b)
 {
 	if (a->relid == b->relid)
 		return true;
@@ -115,194 +115,6 @@ same_group(const CzTable *a, const CzTable *b)
 	return a->colocation_id == b->colocation_id && a->colocation_id != 0 &&
 		a->nshards == b->nshards;
 }
-
-/* ---- combining ----------------------------------------------------------- */
-
-static bool
-same_single(const CzLocus *a, const CzLocus *b)
-{
-	return a->is_single && b->is_single && same_group(a->anchor, b->anchor) &&
-		a->shard == b->shard && equal(a->prune_expr, b->prune_expr);
-}
-
-/* Outer references of a lateral sub-query as Vars of the level it stands in. */
-static List *
-lowered_outer_keys(const CzLocus *locus)
-{
-	List	   *result = NIL;
-	ListCell   *lc;
-
-	foreach(lc, locus->outer_keys)
-	{
-		Var		   *var = lfirst(lc);
-
-		if (var->varlevelsup == 1)
-		{
-			var = copyObject(var);
-			var->varlevelsup = 0;
-			result = lappend(result, var);
-		}
-	}
-	return result;
-}
-
-/* Outer references that point further out, seen from one level up. */
-static List *
-passed_outer_keys(const CzLocus *locus)
-{
-	List	   *result = NIL;
-	ListCell   *lc;
-
-	foreach(lc, locus->outer_keys)
-	{
-		Var		   *var = lfirst(lc);
-
-		if (var->varlevelsup > 1)
-		{
-			var = copyObject(var);
-			var->varlevelsup--;
-			result = lappend(result, var);
-		}
-	}
-	return result;
-}
-
-static CzJoinLocus
-join_none(const char *reason)
-{
-	CzJoinLocus	result;
-
-	result.locus = no_locus(reason);
-	result.keys = NIL;
-	result.lateral_keys = NIL;
-	return result;
-}
-
-/*
- * combine
- *		Join two parts.  classes: what is known to be equal for matching rows.
- */
-static CzJoinLocus
-combine(CzJoinLocus l, CzJoinLocus r, JoinType type, List *classes)
-{
-	CzJoinLocus	result;
-	List	   *lateral_left = NIL;
-
-	if (l.locus.kind == CZ_LOCUS_NONE)
-		return l;
-	if (r.locus.kind == CZ_LOCUS_NONE)
-		return r;
-	if (l.locus.kind == CZ_LOCUS_EVERYWHERE && r.locus.kind == CZ_LOCUS_EVERYWHERE)
-	{
-		l.locus.is_unstable |= r.locus.is_unstable;
-		return l;
-	}
-	if (l.locus.kind == CZ_LOCUS_EVERYWHERE || r.locus.kind == CZ_LOCUS_EVERYWHERE)
-	{
-		bool		left_sharded = l.locus.kind == CZ_LOCUS_SHARDED;
-		CzJoinLocus	sharded = left_sharded ? l : r;
-		CzJoinLocus	other = left_sharded ? r : l;
-
-		if (!sharded.locus.is_single)
-		{
-			if (sharded.lateral_keys != NIL)
-				return join_none("a lateral sub-query is not on the distribution column");
-			if (other.locus.is_unstable)
-				return join_none("a sub-query with LIMIT is joined with shards");
-			if (type == JOIN_FULL || (type == JOIN_LEFT && !left_sharded) ||
-				(type == JOIN_RIGHT && left_sharded))
-				return join_none("an outer join preserves a table that every worker has");
-		}
-		if (type == JOIN_FULL || (type == JOIN_LEFT && !left_sharded) ||
-			(type == JOIN_RIGHT && left_sharded))
-		{
-			sharded.keys = NIL;
-			sharded.locus.is_confined = true;
-		}
-		if (other.locus.is_unstable || sharded.lateral_keys != NIL)
-			sharded.locus.is_confined = true;
-		return sharded;
-	}
-
-	if (!same_group(l.locus.anchor, r.locus.anchor))
-		return join_none("tables are not colocated");
-	if (same_single(&l.locus, &r.locus) &&
-		!(type == JOIN_INNER && !l.locus.is_confined && !r.locus.is_confined &&
-		  l.lateral_keys == NIL && r.lateral_keys == NIL &&
-		  cz_keys_connected(classes, l.keys, r.keys)))
-	{
-		if (type == JOIN_INNER)
-			l.keys = list_concat(list_copy(l.keys), r.keys);
-		else if (type == JOIN_RIGHT)
-			l.keys = r.keys;
-		else if (type == JOIN_FULL)
-			l.keys = NIL;
-		l.locus.is_confined = true;
-		return l;
-	}
-	if ((l.locus.is_confined && (type != JOIN_INNER || r.locus.is_single)) ||
-		(r.locus.is_confined && (type != JOIN_INNER || l.locus.is_single)))
-		return join_none("a part of a join belongs to another shard");
-	if (l.lateral_keys != NIL || r.lateral_keys != NIL)
-	{
-		if (cz_keys_connected(classes, l.keys, r.lateral_keys))
-			lateral_left = l.lateral_keys;
-		else if (cz_keys_connected(classes, r.keys, l.lateral_keys))
-			lateral_left = r.lateral_keys;
-		else
-			return join_none("a lateral sub-query is not on the distribution column");
-	}
-	else if (!cz_keys_connected(classes, l.keys, r.keys))
-		return join_none("a join does not compare the distribution columns");
-
-	switch (type)
-	{
-		case JOIN_INNER:
-			result = l;
-			if (!l.locus.is_single && r.locus.is_single)
-				result = r;
-			else if (!l.locus.is_single && r.locus.is_pruned)
-				cz_restrict_to_list(&result.locus, r.locus.shards);
-			result.keys = list_concat(list_copy(l.keys), r.keys);
-			break;
-		case JOIN_LEFT:
-			result = l;
-			break;
-		case JOIN_RIGHT:
-			result = r;
-			break;
-		case JOIN_FULL:
-			result = l;
-			result.keys = NIL;
-			result.locus.is_single = false;
-			result.locus.shard = -1;
-			result.locus.prune_expr = NULL;
-			result.locus.is_pruned = false;
-			result.locus.shards = NIL;
-			break;
-		default:
-			return join_none("an unusual kind of join");
-	}
-	/* a lateral part's references to a sibling that is here are satisfied now */
-	result.lateral_keys = lateral_left;
-	if (type == JOIN_INNER)
-		result.locus.outer_keys = list_concat(list_copy(l.locus.outer_keys),
-											  r.locus.outer_keys);
-	else
-	{
-		/* rows that have no partner keep what confines their own side */
-		List	   *common = list_intersection(l.locus.outer_keys, r.locus.outer_keys);
-		List	   *nullable = type == JOIN_LEFT ? r.locus.outer_keys : l.locus.outer_keys;
-
-		if ((common == NIL && nullable != NIL) ||
-			(type == JOIN_FULL && common == NIL && r.locus.outer_keys != NIL))
-			return join_none("only one side of an outer join is correlated by the distribution column");
-		if (common != NIL)
-			result.locus.outer_keys = common;
-	}
-	return result;
-}
-
 /* ---- leaves of a join tree ----------------------------------------------- */
 
 /*
@@ -327,7 +139,7 @@ cte_locus(RangeTblEntry *rte, LocusContext *context)
 	if (rte->self_reference)
 		return everywhere();
 	if (rte->ctelevelsup >= list_length(context->queries))
-		return no_locus("a CTE belongs to an outer query");
+		return cz_no_locus("a CTE belongs to an outer query");
 	owner = list_nth(context->queries, rte->ctelevelsup);
 	foreach(lc, owner->cteList)
 	{
@@ -337,21 +149,21 @@ cte_locus(RangeTblEntry *rte, LocusContext *context)
 			continue;
 		if (!IsA(cte->ctequery, Query) ||
 			((Query *) cte->ctequery)->commandType != CMD_SELECT)
-			return no_locus("a CTE modifies data");
+			return cz_no_locus("a CTE modifies data");
 		context->queries = list_copy_tail(save, rte->ctelevelsup);
 		locus = query_locus((Query *) cte->ctequery, context);
 		context->queries = save;
 		if (cte->cterecursive)
 			locus.is_confined = locus.is_single;
 		if (cte->cterecursive && locus.kind == CZ_LOCUS_SHARDED && !locus.is_single)
-			return no_locus("a recursive CTE spans shards");
+			return cz_no_locus("a recursive CTE spans shards");
 		if (locus.outer_keys != NIL)
-			return no_locus("a CTE is correlated");
+			return cz_no_locus("a CTE is correlated");
 		if (loses_order((Query *) cte->ctequery, &locus))
-			return no_locus("the order of a CTE spans shards");
+			return cz_no_locus("the order of a CTE spans shards");
 		return locus;
 	}
-	return no_locus("a CTE was not found");
+	return cz_no_locus("a CTE was not found");
 }
 
 static CzJoinLocus
@@ -364,22 +176,22 @@ visit_rte(int rti, Query *query, LocusContext *context)
 	result.keys = NIL;
 	result.lateral_keys = NIL;
 	if (rte->securityQuals != NIL)
-		return join_none("row-level security is enforced here");
+		return cz_join_none("row-level security is enforced here");
 	switch (rte->rtekind)
 	{
 		case RTE_RELATION:
 			if (cz_rte_table(rte) == NULL)
-				return join_none("it uses a table of this server");
+				return cz_join_none("it uses a table of this server");
 			result.locus = cz_table_locus(rte->relid);
 			break;
 		case RTE_SUBQUERY:
 			if (rte->security_barrier)
-				return join_none("a security barrier view is enforced here");
+				return cz_join_none("a security barrier view is enforced here");
 			result.locus = query_locus(rte->subquery, context);
-			result.lateral_keys = lowered_outer_keys(&result.locus);
-			result.locus.outer_keys = passed_outer_keys(&result.locus);
+			result.lateral_keys = cz_lowered_outer_keys(&result.locus);
+			result.locus.outer_keys = cz_passed_outer_keys(&result.locus);
 			if (result.lateral_keys == NIL && loses_order(rte->subquery, &result.locus))
-				return join_none("the order of a sub-query spans shards");
+				return cz_join_none("the order of a sub-query spans shards");
 			break;
 		case RTE_CTE:
 			result.locus = cte_locus(rte, context);
@@ -391,7 +203,7 @@ visit_rte(int rti, Query *query, LocusContext *context)
 			result.locus = everywhere();
 			break;
 		default:
-			return join_none("it uses a transition table");
+			return cz_join_none("it uses a transition table");
 	}
 	if (rte->tablesample != NULL && result.locus.kind == CZ_LOCUS_EVERYWHERE)
 		result.locus.is_unstable = true;
@@ -555,7 +367,7 @@ visit_item(Node *node, List *scope, Query *query, LocusContext *context, List **
 									  is_full ? strict : scope, query, context, all_quals);
 
 		*all_quals = list_concat(*all_quals, on);
-		result = combine(l, r, join->jointype,
+		result = cz_combine(l, r, join->jointype,
 						 cz_equality_classes(join->jointype == JOIN_FULL ? on : both));
 	}
 	cz_apply_restrictions(&result, scope, cz_equality_classes(scope));
@@ -588,7 +400,7 @@ visit_cluster(Node *node, List *scope, Query *query, LocusContext *context,
 
 	if (items == NIL)
 	{
-		result = join_none(NULL);
+		result = cz_join_none(NULL);
 		result.locus = everywhere();
 		return result;
 	}
@@ -605,7 +417,7 @@ visit_cluster(Node *node, List *scope, Query *query, LocusContext *context,
 		progress = false;
 		for (i = 1; i < n; i++)
 		{
-			result = combine(parts[0], parts[i], JOIN_INNER, classes);
+			result = cz_combine(parts[0], parts[i], JOIN_INNER, classes);
 			if (result.locus.kind == CZ_LOCUS_NONE)
 				continue;
 			parts[0] = result;
@@ -627,7 +439,7 @@ visit_cluster(Node *node, List *scope, Query *query, LocusContext *context,
 	{
 		for (i = 1; i < n; i++)
 		{
-			result = combine(parts[0], parts[i], JOIN_INNER, classes);
+			result = cz_combine(parts[0], parts[i], JOIN_INNER, classes);
 			if (result.locus.kind == CZ_LOCUS_NONE)
 				return result;
 		}
@@ -674,15 +486,15 @@ merge_sublink(SubLink *sublink, SubLinkContext *context, bool is_conjunct)
 			context->join->keys = NIL;
 			return;
 		}
-		if (main->kind == CZ_LOCUS_SHARDED && same_group(main->anchor, sub.anchor))
+		if (main->kind == CZ_LOCUS_SHARDED && cz_same_group(main->anchor, sub.anchor))
 		{
-			if (same_single(main, &sub))
+			if (cz_same_single(main, &sub))
 			{
 				main->is_confined = true;
 				return;
 			}
 			if (!sub.is_confined && cz_keys_connected(context->classes, context->join->keys,
-							   lowered_outer_keys(&sub)))
+							   cz_lowered_outer_keys(&sub)))
 				return;
 			if (is_conjunct && sublink->subLinkType == ANY_SUBLINK && sub.outer_keys == NIL &&
 				!sub.is_confined)
@@ -712,7 +524,7 @@ merge_sublink(SubLink *sublink, SubLinkContext *context, bool is_conjunct)
 		}
 		sub.reason = "a sub-query is not on the distribution column";
 	}
-	*main = no_locus(sub.reason);
+	*main = cz_no_locus(sub.reason);
 	context->failed = true;
 }
 
@@ -785,7 +597,7 @@ from_and_where(Query *query, LocusContext *context, List **classes)
 	if (join.locus.kind == CZ_LOCUS_NONE)
 		return join;
 	if (join.lateral_keys != NIL && !join.locus.is_single)
-		return join_none("a lateral sub-query is not on the distribution column");
+		return cz_join_none("a lateral sub-query is not on the distribution column");
 	if (join.lateral_keys != NIL)
 		join.locus.is_confined = true;
 	if (query->hasSubLinks)
@@ -912,11 +724,11 @@ setop_locus(Node *node, Query *query, LocusContext *context)
 		sharded.key_columns = NIL;
 		sharded.is_confined = true;
 		return sharded.is_single ? sharded :
-			no_locus("a set operation mixes shards with rows that every worker has");
+			cz_no_locus("a set operation mixes shards with rows that every worker has");
 	}
-	if (!same_group(l.anchor, r.anchor))
-		return no_locus("a set operation's tables are not colocated");
-	if (same_single(&l, &r))
+	if (!cz_same_group(l.anchor, r.anchor))
+		return cz_no_locus("a set operation's tables are not colocated");
+	if (cz_same_single(&l, &r))
 	{
 		l.key_columns = list_intersection_int(l.key_columns, r.key_columns);
 		l.is_confined |= r.is_confined;
@@ -925,12 +737,12 @@ setop_locus(Node *node, Query *query, LocusContext *context)
 		return l;
 	}
 	if (l.is_confined || r.is_confined)
-		return no_locus("a part of a set operation belongs to another shard");
+		return cz_no_locus("a part of a set operation belongs to another shard");
 	if (l.outer_keys != NIL || r.outer_keys != NIL)
-		return no_locus("a set operation is correlated");
+		return cz_no_locus("a set operation is correlated");
 	l.key_columns = list_intersection_int(l.key_columns, r.key_columns);
 	if (!(op->op == SETOP_UNION && op->all) && l.key_columns == NIL)
-		return no_locus("a set operation does not include the distribution column");
+		return cz_no_locus("a set operation does not include the distribution column");
 	/* which shards: all that either needs */
 	if (l.is_single || l.is_pruned || r.is_single || r.is_pruned)
 	{
@@ -1009,9 +821,9 @@ query_locus(Query *query, LocusContext *context)
 	const char *reason;
 
 	context->queries = lcons(query, context->queries);
-	join = join_none(NULL);
+	join = cz_join_none(NULL);
 	if (query->hasModifyingCTE)
-		join.locus = no_locus("a CTE modifies data");
+		join.locus = cz_no_locus("a CTE modifies data");
 	else if (query->setOperations)
 		join.locus = setop_locus(query->setOperations, query, context);
 	else
@@ -1056,7 +868,7 @@ query_locus(Query *query, LocusContext *context)
 		locus->is_confined = true;
 	if (locus->is_single || locus->outer_keys != NIL)
 		return *locus;
-	return no_locus(reason);
+	return cz_no_locus(reason);
 }
 
 /*

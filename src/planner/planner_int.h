@@ -111,6 +111,15 @@ extern CzLocus cz_query_locus(Query *query, CzPlanState *state);
 extern CzLocus cz_from_locus(Query *query, CzPlanState *state);
 extern CzLocus cz_table_locus(Oid relid);
 
+/* combine.c, and what it shares with locus.c */
+extern bool cz_same_single(const CzLocus *a, const CzLocus *b);
+extern List *cz_lowered_outer_keys(const CzLocus *locus);
+extern List *cz_passed_outer_keys(const CzLocus *locus);
+extern CzJoinLocus cz_join_none(const char *reason);
+extern CzJoinLocus cz_combine(CzJoinLocus l, CzJoinLocus r, JoinType type, List *classes);
+extern CzLocus cz_no_locus(const char *reason);
+extern bool cz_same_group(const CzTable *a, const CzTable *b);
+
 /* equality.c */
 extern Node *cz_fold(Node *node, CzPlanState *state);
 extern Node *cz_strip(Node *node);
@@ -139,6 +148,20 @@ extern void cz_leaf_init(void);
 /* rewrite.c */
 extern void cz_rewrite_query(Query *query, CzPlanState *state, bool is_top);
 extern void cz_collect_relations(Query *query, CzPlanState *state);
+extern void cz_note_relation(RangeTblEntry *rte, Query *query, CzPlanState *state);
+extern double cz_relation_rows(Oid relid);
+extern void cz_keep_apart(Query *query);
+extern void cz_query_over_leaf(Query *query, RangeTblEntry *leaf_rte, CzPlanState *state);
+extern RangeTblEntry *cz_leaf_rte_of_query(Query *inner, CzLocus *locus,
+										   CzStrategy strategy, const char *reason,
+										   CzPlanState *state);
+
+/* split.c */
+extern bool cz_try_split(Query *query, CzPlanState *state, const char **reason);
+
+/* tableleaf.c */
+extern void cz_replace_table(Query *query, Index rti, CzPlanState *state,
+							 const char *reason);
 
 /* unnest.c */
 extern void cz_unnest_aggregates(Query *query);

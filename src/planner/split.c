@@ -1,0 +1,306 @@
+/*-------------------------------------------------------------------------
+ *
+ * split.c
+ *	  The second rule of rewrite.c: FROM and WHERE on the shards, the last step here.
+ *
+ * LIMIT and DISTINCT are done on each shard and again here; aggregates are split
+ * (aggregate.c); for what is left, the joined rows come here.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "parser/parse_clause.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "tcop/tcopprot.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "cz/compat.h"
+#include "cz/settings.h"
+
+#include "planner_int.h"
+
+/* An argument of LIMIT clamped so that the sum of two does not overflow. */
+static Node *
+clamp_limit(Node *arg, MinMaxOp op, int64 bound)
+{
+	MinMaxExpr *m = makeNode(MinMaxExpr);
+
+	m->minmaxtype = INT8OID;
+	m->op = op;
+	m->args = list_make2(arg, makeConst(INT8OID, -1, InvalidOid, sizeof(int64),
+										Int64GetDatum(bound), false, FLOAT8PASSBYVAL));
+	m->location = -1;
+	return (Node *) m;
+}
+
+/*
+ * shard_limit
+ *		count + offset, as the limit of each shard; NULL if there is none.
+ *
+ * LEAST and GREATEST pass over a NULL: no count becomes a huge one, no offset 0.  A
+ * wrong value stays wrong and is complained about here or there.
+ */
+static Node *
+shard_limit(Query *query, CzPlanState *state)
+{
+	Node	   *count = query->limitCount;
+	Node	   *offset = query->limitOffset;
+	Oid			opno;
+	OpExpr	   *sum;
+
+	if (count == NULL)
+		return NULL;
+	if (offset == NULL)
+		return copyObject(count);
+	opno = OpernameGetOprid(list_make2(makeString("pg_catalog"), makeString("+")),
+							INT8OID, INT8OID);
+	count = clamp_limit(copyObject(count), IS_LEAST, PG_INT64_MAX / 2);
+	offset = clamp_limit(clamp_limit(copyObject(offset), IS_GREATEST, 0), IS_LEAST,
+						 PG_INT64_MAX / 2);
+	sum = (OpExpr *) make_opclause(opno, INT8OID, false, (Expr *) count, (Expr *) offset,
+								   InvalidOid, InvalidOid);
+	set_opfuncid(sum);
+	return cz_fold((Node *) sum, state);
+}
+
+/* LIMIT and DISTINCT: each shard does them, and so do we. */
+static bool
+split_limit(Query *query, CzLocus *locus, CzPlanState *state, const char **reason)
+{
+	Query	   *inner = copyObject(query);
+	List	   *outer_tlist = NIL;
+	ListCell   *lc;
+	int			n = 0;
+	const char *why = NULL;
+
+	inner->limitOffset = NULL;
+	inner->limitCount = shard_limit(query, state);
+	if (inner->limitCount == NULL)
+	{
+		inner->limitOption = LIMIT_OPTION_COUNT;
+		if (!inner->hasDistinctOn)
+			inner->sortClause = NIL;
+	}
+	foreach(lc, inner->targetList)
+		((TargetEntry *) lfirst(lc))->resjunk = false;
+	if (!cz_query_is_sendable(inner, &why))
+	{
+		*reason = why;
+		return false;
+	}
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *outer = flatCopyTargetEntry(lfirst(lc));
+
+		outer->expr = (Expr *) makeVar(1, ++n, exprType((Node *) outer->expr),
+									   exprTypmod((Node *) outer->expr),
+									   exprCollation((Node *) outer->expr), 0);
+		outer_tlist = lappend(outer_tlist, outer);
+	}
+	query->targetList = outer_tlist;
+	cz_query_over_leaf(query, cz_leaf_rte_of_query(inner, locus, CZ_STRATEGY_TWO_PHASE, NULL,
+											 state), state);
+	return true;
+}
+
+typedef struct PullContext
+{
+	List	   *tlist;			/* of the leaf */
+	bool		failed;
+} PullContext;
+
+/* Vars of this level become columns of the leaf. */
+static Node *
+pull_mutator(Node *node, PullContext *context)
+{
+	if (node == NULL || context->failed)
+		return node;
+	if (IsA(node, Var) && ((Var *) node)->varlevelsup == 0)
+	{
+		ListCell   *lc;
+		int			n = 0;
+
+		if (((Var *) node)->varattno == 0 ||
+			!cz_type_is_output_safe(exprType(node)))
+		{
+			context->failed = true;
+			return node;
+		}
+		foreach(lc, context->tlist)
+		{
+			n++;
+			if (equal(((TargetEntry *) lfirst(lc))->expr, node))
+				break;
+		}
+		if (lc == NULL)
+		{
+			n = list_length(context->tlist) + 1;
+			context->tlist = lappend(context->tlist,
+									 makeTargetEntry((Expr *) copyObject(node), n,
+													 psprintf("c%d", n), false));
+		}
+		return (Node *) makeVar(1, n, exprType(node), exprTypmod(node),
+								exprCollation(node), 0);
+	}
+	if (IsA(node, SubLink))
+	{
+		context->failed = true;
+		return node;
+	}
+	return expression_tree_mutator(node, pull_mutator, (void *) context);
+}
+
+/* A Query with the FROM, WHERE and CTEs of another, and no target list yet. */
+static Query *
+from_part(Query *query)
+{
+	Query	   *inner = makeNode(Query);
+
+	inner->commandType = CMD_SELECT;
+	inner->querySource = QSRC_ORIGINAL;
+	inner->canSetTag = true;
+	inner->rtable = copyObject(query->rtable);
+	query_copy_permissions_compat(inner, query);
+	inner->jointree = copyObject(query->jointree);
+	inner->cteList = copyObject(query->cteList);
+	inner->hasRecursive = query->hasRecursive;
+	inner->hasSubLinks = query->hasSubLinks;
+	inner->rowMarks = copyObject(query->rowMarks);
+	inner->hasForUpdate = query->hasForUpdate;
+	return inner;
+}
+
+/* The joined rows come here; everything above FROM and WHERE is done here. */
+static bool
+split_pull(Query *query, CzLocus *locus, CzPlanState *state, const char **reason)
+{
+	Query	   *inner = from_part(query);
+	Query	   *outer = copyObject(query);
+	PullContext context = {NIL, false};
+	const char *why = NULL;
+
+	outer->targetList = (List *) pull_mutator((Node *) outer->targetList, &context);
+	outer->havingQual = pull_mutator(outer->havingQual, &context);
+	outer->windowClause = (List *) pull_mutator((Node *) outer->windowClause, &context);
+	if (context.failed)
+		return false;
+	if (context.tlist == NIL)
+		context.tlist = list_make1(makeTargetEntry((Expr *)
+												   makeConst(INT4OID, -1, InvalidOid, 4,
+															 Int32GetDatum(1), false, true),
+												   1, "c1", false));
+	inner->targetList = context.tlist;
+	if (!cz_query_is_sendable(inner, &why))
+	{
+		*reason = why;
+		return false;
+	}
+	query->targetList = outer->targetList;
+	query->havingQual = outer->havingQual;
+	query->windowClause = outer->windowClause;
+	cz_query_over_leaf(query, cz_leaf_rte_of_query(inner, locus, CZ_STRATEGY_PUSHDOWN, *reason,
+											 state), state);
+	return true;
+}
+
+static bool
+split_aggregates(Query *query, CzLocus *locus, CzPlanState *state, const char **reason)
+{
+	Query	   *inner = from_part(query);
+	Query	   *outer = copyObject(query);
+	const char *why = NULL;
+
+	if (!cz_split_aggregates(outer, inner, &why) || !cz_query_is_sendable(inner, &why))
+	{
+		*reason = why;
+		return false;
+	}
+	query->targetList = outer->targetList;
+	query->havingQual = outer->havingQual;
+	query->groupClause = outer->groupClause;
+	query->windowClause = outer->windowClause;
+	query->hasAggs = outer->hasAggs;
+	cz_query_over_leaf(query, cz_leaf_rte_of_query(inner, locus, CZ_STRATEGY_TWO_PHASE, NULL,
+											 state), state);
+	return true;
+}
+
+/* Is there anything but one table in FROM and WHERE? */
+static bool
+is_one_table(Query *query)
+{
+	ListCell   *lc;
+	int			n = 0;
+
+	if (query->hasSubLinks || query->cteList != NIL)
+		return false;
+	foreach(lc, query->jointree->fromlist)
+	{
+		RangeTblRef *ref = lfirst(lc);
+
+		if (!IsA(ref, RangeTblRef) ||
+			rt_fetch(ref->rtindex, query->rtable)->rtekind != RTE_RELATION)
+			return false;
+		n++;
+	}
+	return n == 1;
+}
+
+bool
+cz_try_split(Query *query, CzPlanState *state, const char **reason)
+{
+	CzLocus		locus;
+	bool		has_grouping;
+
+	if (query->setOperations != NULL || query->hasModifyingCTE)
+		return false;
+	if (contain_subplans(query->limitCount) || contain_subplans(query->limitOffset))
+	{
+		*reason = "LIMIT or OFFSET is a sub-query";
+		return false;
+	}
+	locus = cz_from_locus(query, state);
+	if (locus.kind != CZ_LOCUS_SHARDED)
+	{
+		if (locus.reason)
+			*reason = locus.reason;
+		return false;
+	}
+	has_grouping = query->hasAggs || query->groupClause != NIL ||
+		query->groupingSets != NIL || query->havingQual != NULL;
+	if (has_grouping && query->groupingSets == NIL && !query->hasTargetSRFs)
+	{
+		if (split_aggregates(query, &locus, state, reason))
+			return true;
+	}
+	if (!has_grouping && !query->hasWindowFuncs && !query->hasTargetSRFs &&
+		(query->limitCount != NULL || query->distinctClause != NIL))
+	{
+		if (split_limit(query, &locus, state, reason))
+			return true;
+	}
+	/* one table by itself gains nothing from being wrapped */
+	if (is_one_table(query) && query->rowMarks == NIL)
+		return false;
+	return split_pull(query, &locus, state, reason);
+}
