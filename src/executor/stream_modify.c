@@ -41,10 +41,49 @@ typedef struct ModifyWorker
 	CzConn	   *conn;
 	StreamWorker *worker;		/* for names and EXPLAIN */
 	List	   *tasks;			/* ModifyTask; the first one is running */
+	StringInfoData prefix;		/* BEGIN, to go with the first task; empty: sent */
 	bool		is_sent;		/* it has been sent */
+	bool		in_pipeline;	/* together with what goes before it */
+	int			npreceding;		/* results still to come before its own */
+	char	   *preparing;		/* name of the statement that is prepared with it */
+	PGresult   *error;			/* in a pipeline: reported when that has ended */
 	TimestampTz sent_at;
 	TimestampTz last_heard;
 } ModifyWorker;
+
+/*
+ * Send BEGIN, PREPARE and the task in one round trip.  false: libpq refused.
+ */
+static bool
+send_in_pipeline(CzStream *stream, ModifyWorker *mw, const char *name)
+{
+	ModifyTask *task = linitial(mw->tasks);
+	const CzFragmentPlan *plan = stream->plan;
+	PGconn	   *pg = mw->conn->pg;
+
+	mw->in_pipeline = true;
+	if (!PQenterPipelineMode(pg))
+		return false;
+	if (mw->prefix.len > 0)
+	{
+		CzConnLogCommand(mw->conn, mw->prefix.data);
+		if (!PQsendQueryParams(pg, mw->prefix.data, 0, NULL, NULL, NULL, NULL, 0))
+			return false;
+		resetStringInfo(&mw->prefix);
+		mw->npreceding++;
+	}
+	if (name == NULL)
+	{
+		mw->preparing = CzConnNewStatementName(mw->conn);
+		if (!PQsendPrepare(pg, mw->preparing, task->fragment->sql, 0, NULL))
+			return false;
+		mw->npreceding++;
+		name = mw->preparing;
+	}
+	return PQsendQueryPrepared(pg, name, plan->nparams, stream->param_values, NULL, NULL,
+							   stream->is_binary ? 1 : 0) &&
+		PQpipelineSync(pg);
+}
 
 static void
 send_task(CzStream *stream, ModifyWorker *mw)
@@ -56,7 +95,9 @@ send_task(CzStream *stream, ModifyWorker *mw)
 	int			ok;
 
 	CzConnLogCommand(mw->conn, task->fragment->sql);
-	if (name != NULL)
+	if (mw->prefix.len > 0 || (name == NULL && plan->nparams > 0))
+		ok = send_in_pipeline(stream, mw, name);
+	else if (name != NULL)
 		ok = PQsendQueryPrepared(pg, name, plan->nparams, stream->param_values, NULL,
 								 NULL, stream->is_binary ? 1 : 0);
 	else
@@ -111,6 +152,52 @@ take_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 	mw->worker->nrows += task->nrows;
 }
 
+/*
+ * One result of a pipeline.  An error waits for the end of the pipeline, so that the
+ * connection is good for what comes after it.  Returns true at the end.
+ */
+static bool
+take_pipeline_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
+{
+	ModifyTask *task = linitial(mw->tasks);
+
+	switch (PQresultStatus(res))
+	{
+		case PGRES_PIPELINE_SYNC:
+			PQclear(res);
+			mw->in_pipeline = false;
+			if (!PQexitPipelineMode(mw->conn->pg))
+				mw->conn->is_broken = true;
+			res = mw->error;
+			mw->error = NULL;
+			if (res != NULL)
+				take_result(stream, mw, res);	/* raises it */
+			if (mw->preparing != NULL)
+				CzConnRememberPrepared(mw->conn, task->fragment->sql, mw->preparing);
+			mw->preparing = NULL;
+			return true;
+		case PGRES_PIPELINE_ABORTED:
+			PQclear(res);
+			return false;
+		case PGRES_COMMAND_OK:
+		case PGRES_TUPLES_OK:
+			if (mw->npreceding > 0)
+			{
+				mw->npreceding--;
+				PQclear(res);
+			}
+			else
+				take_result(stream, mw, res);
+			return false;
+		default:
+			if (mw->error == NULL && !CzConnResultIsLoss(mw->conn, res))
+				mw->error = res;
+			else
+				take_result(stream, mw, res);	/* raises it */
+			return false;
+	}
+}
+
 /* Read what one worker has to say; true if something happened. */
 static bool
 process_worker(CzStream *stream, ModifyWorker *mw)
@@ -136,11 +223,15 @@ process_worker(CzStream *stream, ModifyWorker *mw)
 		}
 		res = PQgetResult(pg);
 		progress = true;
-		if (res != NULL)
+		if (res != NULL && !mw->in_pipeline)
 		{
 			take_result(stream, mw, res);
 			continue;
 		}
+		if (res != NULL && !take_pipeline_result(stream, mw, res))
+			continue;
+		if (res == NULL && mw->in_pipeline && PQstatus(pg) == CONNECTION_OK)
+			continue;			/* between two commands */
 		if (PQstatus(pg) != CONNECTION_OK)
 		{
 			mw->conn->is_broken = true;
@@ -244,6 +335,16 @@ get_modify_worker(CzStream *stream, List **workers, Oid server_oid)
 	return mw;
 }
 
+/* Is it BEGIN alone, which the extended protocol takes, and no SAVEPOINT behind it? */
+static bool
+is_one_begin(const char *prefix)
+{
+	size_t		len = strcspn(prefix, ";");
+
+	return strncmp(prefix, "BEGIN", 5) == 0 &&
+		prefix[len + strspn(prefix + len, "; ")] == '\0';
+}
+
 /* Locks for shards that have replicas, in one go. */
 static void
 lock_shards(CzStream *stream)
@@ -317,7 +418,20 @@ CzStreamRunModify(CzStream *stream)
 	{
 		ModifyWorker *mw = lfirst(lc);
 
-		mw->conn = CzTxnConn(mw->server_oid, stream->user_oid, true);
+		/* BEGIN can travel with the first command; anything more goes ahead of it */
+		initStringInfo(&mw->prefix);
+		if (CzTxnConnIfAny(mw->server_oid, stream->user_oid) != NULL)
+			mw->conn = CzTxnConn(mw->server_oid, stream->user_oid, true);
+		else
+		{
+			mw->conn = CzTxnConnPrefix(mw->server_oid, stream->user_oid, true,
+									   &mw->prefix);
+			if (mw->prefix.len > 0 && !is_one_begin(mw->prefix.data))
+			{
+				PQclear(CzConnExec(mw->conn, mw->prefix.data));
+				resetStringInfo(&mw->prefix);
+			}
+		}
 		if (PQpipelineStatus(mw->conn->pg) != PQ_PIPELINE_OFF)
 			(void) PQexitPipelineMode(mw->conn->pg);
 		CzConnSyncSettings(mw->conn);

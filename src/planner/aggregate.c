@@ -44,6 +44,9 @@
 
 #include "planner_int.h"
 
+/* Digits of a numeric(p, s) whose squares certainly are exact. */
+#define CZ_MAX_EXACT_DIGITS 400
+
 typedef struct SplitContext
 {
 	Query	   *query;			/* becomes the outer query */
@@ -232,6 +235,21 @@ is_exact_number(Oid type)
 	return type == INT2OID || type == INT4OID || type == INT8OID || type == NUMERICOID;
 }
 
+/*
+ * Squares of integers and of numeric(p, s) are exact.  A numeric without limits may
+ * have so many digits that SQL's multiplication rounds or overflows where core's
+ * transition state does neither.
+ */
+static bool
+squares_are_exact(Node *arg)
+{
+	int32		typmod = exprTypmod(arg);
+
+	return exprType(arg) != NUMERICOID ||
+		(typmod >= (int32) VARHDRSZ &&
+		 ((typmod - VARHDRSZ) >> 16) <= CZ_MAX_EXACT_DIGITS);
+}
+
 static Node *
 split_average(SplitContext *context, Node *arg, Node *filter)
 {
@@ -381,7 +399,7 @@ split_aggregate(Aggref *agg, SplitContext *context)
 	{
 		if (type == FLOAT4OID || type == FLOAT8OID)
 			return split_float_statistic(context, name, arg, filter);
-		if (is_exact_number(type))
+		if (is_exact_number(type) && squares_are_exact(arg))
 			return split_exact_statistic(context, name, arg, filter);
 	}
 	return fail(context, (Node *) agg, "an aggregate cannot be split");

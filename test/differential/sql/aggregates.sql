@@ -62,3 +62,5 @@ SELECT sum(event_id) OVER (), max(amount) FROM events GROUP BY event_id ORDER BY
 SELECT sum(event_id), kind FROM events;
 -- error
 SELECT max(data) FROM events;
+SELECT stddev(x), variance(x), var_pop(x) FROM (SELECT 1e-400::numeric * tenant_id AS x FROM accounts) s;
+SELECT variance(x) FROM (SELECT 10::numeric ^ 900 * tenant_id AS x FROM accounts) s;
