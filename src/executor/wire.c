@@ -28,6 +28,7 @@
 #include "cz/compat.h"
 #include "cz/settings.h"
 #include "executor_int.h"
+#include "writer_int.h"
 
 static bool
 is_binary_safe(Oid type_oid)
@@ -209,15 +210,8 @@ CzWireDecode(CzStream *stream, const PGresult *res, int row, const char *node_na
 		report_lie(node_name,
 				   psprintf("It has %d columns instead of %d.", nfields, natts));
 
-	if (!stream->is_binary && (IntervalStyle != INTSTYLE_POSTGRES ||
-							   DateStyle != USE_ISO_DATES))
-	{
-		save_nestlevel = NewGUCNestLevel();
-		(void) set_config_option("intervalstyle", "postgres", PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-		(void) set_config_option("datestyle", "ISO", PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	}
+	if (!stream->is_binary)
+		save_nestlevel = CzWirePinSettings(false);
 
 	position.node_name = node_name;
 	callback.callback = decode_error_callback;
@@ -269,8 +263,7 @@ CzWireDecode(CzStream *stream, const PGresult *res, int row, const char *node_na
 	}
 
 	error_context_stack = callback.previous;
-	if (save_nestlevel >= 0)
-		AtEOXact_GUC(true, save_nestlevel);
+	CzWireUnpinSettings(save_nestlevel);
 }
 
 /* Bytes of a row's values. */
@@ -321,18 +314,9 @@ CzWireParams(CzStream *stream, Datum *prune_value, bool *prune_isnull)
 			bool		is_varlena;
 
 			getTypeOutputInfo(type_oid, &output_oid, &is_varlena);
-			nestlevel = NewGUCNestLevel();
-			if (DateStyle != USE_ISO_DATES)
-				(void) set_config_option("datestyle", "ISO", PGC_USERSET, PGC_S_SESSION,
-										 GUC_ACTION_SAVE, true, 0, false);
-			if (IntervalStyle != INTSTYLE_POSTGRES)
-				(void) set_config_option("intervalstyle", "postgres", PGC_USERSET,
-										 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-			if (extra_float_digits < 3)
-				(void) set_config_option("extra_float_digits", "3", PGC_USERSET,
-										 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+			nestlevel = CzWirePinSettings(false);
 			texts[i] = OidOutputFunctionCall(output_oid, value);
-			AtEOXact_GUC(true, nestlevel);
+			CzWireUnpinSettings(nestlevel);
 		}
 		if (i == stream->plan->prune_param)
 		{

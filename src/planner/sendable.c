@@ -348,8 +348,7 @@ cz_query_is_sendable(Query *query, const char **reason)
 
 typedef struct LevelContext
 {
-	int			depth;
-	bool		found;
+	int			depth;			/* queries that the walk is inside of */
 } LevelContext;
 
 static bool
@@ -389,7 +388,7 @@ correlated_walker(Node *node, LevelContext *context)
 bool
 cz_query_is_correlated(Query *query)
 {
-	LevelContext context = {0, false};
+	LevelContext context = {0};
 
 	return query_tree_walker(query, correlated_walker, (void *) &context,
 							 QTW_EXAMINE_RTES_BEFORE);
