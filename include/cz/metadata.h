@@ -188,6 +188,9 @@ extern char *CzShardName(const char *table_name, int64 shard_id);
 extern List *CzParseServerNames(const char *value);
 extern char *CzFormatServerNames(List *server_oids);
 
+/* The value of an option in a list of DefElem, borrowed from it, or NULL. */
+extern const char *CzFindOption(List *options, const char *name);
+
 /* Next cluster-wide shard id (sequence cz.shard_id_seq). */
 extern int64 CzNextShardId(void);
 

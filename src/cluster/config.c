@@ -82,21 +82,6 @@ import_error_context(void *arg)
 		errcontext("cluster file, %s", import->where);
 }
 
-static const char *
-option_value(List *options, const char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, options)
-	{
-		DefElem    *def = (DefElem *) lfirst(cell);
-
-		if (strcmp(def->defname, name) == 0)
-			return defGetString(def);
-	}
-	return NULL;
-}
-
 /*
  * Those options of wanted that existing has not or has otherwise, ready for an
  * ALTER (DEFELEM_ADD, DEFELEM_SET).
@@ -110,7 +95,7 @@ changed_options(List *wanted, List *existing)
 	foreach(cell, wanted)
 	{
 		DefElem    *def = (DefElem *) lfirst(cell);
-		const char *old = option_value(existing, def->defname);
+		const char *old = CzFindOption(existing, def->defname);
 		DefElem    *change;
 
 		if (old != NULL && strcmp(old, defGetString(def)) == 0)
@@ -424,7 +409,7 @@ import_mapping(Import *import, CzConfigMapping *mapping)
 					has_privs_of_role(GetUserId(), GetForeignServer(server_oid)->owner)))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_SERVER, mapping->worker);
 	if (mapping->password_omitted && password == NULL &&
-		option_value(existing, "password") == NULL)
+		CzFindOption(existing, "password") == NULL)
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("the password of the user mapping for %s on worker \"%s\" is not in the cluster file",

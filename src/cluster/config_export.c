@@ -48,21 +48,6 @@ is_in(const char *name, const char *const *list)
 	return false;
 }
 
-static const char *
-option_value(List *options, const char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, options)
-	{
-		DefElem    *def = (DefElem *) lfirst(cell);
-
-		if (strcmp(def->defname, name) == 0)
-			return defGetString(def);
-	}
-	return NULL;
-}
-
 /* , "key": "value" -- the comma unless this is the first member */
 static void
 add_string(StringInfo buf, const char *key, const char *value)
@@ -142,15 +127,15 @@ add_mappings(StringInfo buf, Oid server_oid)
 		appendStringInfoChar(&item, '{');
 		add_string(&item, "role", OidIsValid(role_oid) ? GetUserNameFromId(role_oid, false)
 				   : "PUBLIC");
-		add_string(&item, "user", option_value(options, "user"));
-		if (option_value(options, "password_required"))
+		add_string(&item, "user", CzFindOption(options, "user"));
+		if (CzFindOption(options, "password_required"))
 		{
 			bool		required;
 
-			if (parse_bool(option_value(options, "password_required"), &required))
+			if (parse_bool(CzFindOption(options, "password_required"), &required))
 				add_raw(&item, "password_required", required ? "true" : "false");
 		}
-		if (option_value(options, "password"))
+		if (CzFindOption(options, "password"))
 			add_raw(&item, "password_omitted", "true");
 		add_options(&item, options, mapping_fields);
 		appendStringInfoChar(&item, '}');
@@ -183,12 +168,12 @@ add_workers(StringInfo buf)
 
 		appendStringInfo(buf, "%s\n    {", foreach_current_index(cell) > 0 ? "," : "");
 		add_string(buf, "name", node->name);
-		add_string(buf, "host", option_value(options, "host"));
-		if (option_value(options, "port"))
+		add_string(buf, "host", CzFindOption(options, "host"));
+		if (CzFindOption(options, "port"))
 			add_raw(buf, "port", psprintf("%d", node->port));
-		add_string(buf, "dbname", option_value(options, "dbname"));
+		add_string(buf, "dbname", CzFindOption(options, "dbname"));
 		add_string(buf, "zone", node->zone);
-		if (option_value(options, "weight"))
+		if (CzFindOption(options, "weight"))
 			add_raw(buf, "weight", psprintf("%.15g", node->weight));
 		add_options(buf, options, worker_fields);
 		add_mappings(buf, node->server_oid);

@@ -219,14 +219,8 @@ create_distributed_table(PG_FUNCTION_ARGS)
 		dist.shard_count = 0;
 	}
 
-	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
 	/* before the lock: nobody blocks a table that is not his */
-	if (!class_ownercheck_compat(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
-					   get_rel_name(relid));
+	CzCheckTableOwner(relid);
 	PreventCommandIfReadOnly("create_distributed_table()");
 	rel = relation_open(relid, AccessExclusiveLock);
 	CzCheckDistributable(rel, false);

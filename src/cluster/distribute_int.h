@@ -29,6 +29,7 @@ typedef struct CzDistribution
 } CzDistribution;
 
 /* eligibility.c */
+extern void CzCheckTableOwner(Oid relid);
 extern void CzCheckDistributable(Relation rel, bool is_reference);
 extern void CzCheckUniqueKeys(Relation rel, const CzDistribution *dist);
 extern void CzFindKey(Relation rel, const char *column_name, char method,

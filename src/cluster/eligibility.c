@@ -164,6 +164,25 @@ check_triggers(Relation rel, bool is_reference)
 }
 
 /*
+ * CzCheckTableOwner
+ *		Only its owner may change how a table is distributed.  Called before the
+ *		table is locked, so that nobody blocks a table that is not his.
+ *
+ * Errors: 42P01 no such relation, 42501.
+ */
+void
+CzCheckTableOwner(Oid relid)
+{
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	if (!class_ownercheck_compat(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+}
+
+/*
  * CzCheckDistributable
  *		Raise the reason why a table can be neither distributed nor made a
  *		reference table, if there is one.  rel is locked exclusively.

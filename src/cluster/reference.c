@@ -126,13 +126,7 @@ create_reference_table(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("argument \"%s\" must not be null", "table_name")));
 	relid = PG_GETARG_OID(0);
-	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	if (!class_ownercheck_compat(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
-					   get_rel_name(relid));
+	CzCheckTableOwner(relid);
 	PreventCommandIfReadOnly("create_reference_table()");
 	rel = relation_open(relid, AccessExclusiveLock);
 	CzCheckDistributable(rel, true);

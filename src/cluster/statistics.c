@@ -67,13 +67,7 @@ citus_update_table_statistics(PG_FUNCTION_ARGS)
 	char	   *bounds = "NULL::pg_catalog.text, NULL::pg_catalog.text";
 	int			i;
 
-	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	if (!class_ownercheck_compat(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
-					   get_rel_name(relid));
+	CzCheckTableOwner(relid);
 	table = CzTableGet(relid);
 	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
 		ereport(ERROR,

@@ -272,13 +272,7 @@ undistribute_table(PG_FUNCTION_ARGS)
 	Relation	rel;
 	const CzTable *table;
 
-	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	if (!class_ownercheck_compat(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
-					   get_rel_name(relid));
+	CzCheckTableOwner(relid);
 	PreventCommandIfReadOnly("undistribute_table()");
 	rel = relation_open(relid, AccessExclusiveLock);
 	table = CzTableGet(relid);

@@ -185,9 +185,12 @@ create_cache(void)
 							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/* The value of an option, or NULL. */
-static const char *
-find_option(List *options, const char *name)
+/*
+ * CzFindOption
+ *		The value of an option, borrowed from the list, or NULL.
+ */
+const char *
+CzFindOption(List *options, const char *name)
 {
 	ListCell   *cell;
 
@@ -246,7 +249,7 @@ set_placements(CzShard *shard, List *server_oids, List *nodes)
 static List *
 shard_servers(ForeignTable *foreign)
 {
-	const char *value = find_option(foreign->options, "placements");
+	const char *value = CzFindOption(foreign->options, "placements");
 	List	   *server_oids = list_make1_oid(foreign->serverid);
 
 	if (value != NULL)
@@ -277,12 +280,12 @@ read_foreign_table(Oid relid, List *nodes, CzShard *shard)
 		return false;
 
 	shard->relid = relid;
-	value = find_option(foreign->options, "shard_id");
+	value = CzFindOption(foreign->options, "shard_id");
 	shard->shard_id = value ? pg_strtoint64(value) : 0;
-	value = find_option(foreign->options, "schema_name");
+	value = CzFindOption(foreign->options, "schema_name");
 	shard->remote_schema = value ? pstrdup(value)
 		: get_namespace_name(get_rel_namespace(relid));
-	value = find_option(foreign->options, "table_name");
+	value = CzFindOption(foreign->options, "table_name");
 	shard->remote_name = value ? pstrdup(value) : get_rel_name(relid);
 	shard->remote_qualified = quote_qualified_identifier(shard->remote_schema,
 														 shard->remote_name);
@@ -307,7 +310,7 @@ read_columns(CzTableEntry *entry, Relation rel)
 		if (att->attisdropped)
 			continue;
 		if (rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
-			name = find_option(GetForeignColumnOptions(rel->rd_id, att->attnum),
+			name = CzFindOption(GetForeignColumnOptions(rel->rd_id, att->attnum),
 							   "column_name");
 		entry->table.column_names[i] = pstrdup(name ? name : NameStr(att->attname));
 	}

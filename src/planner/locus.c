@@ -564,18 +564,6 @@ merge_conjunct_sublinks(List *quals, SubLinkContext *context)
 	}
 }
 
-static bool
-count_walker(Node *node, int *n)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, SubLink))
-		(*n)++;
-	if (IsA(node, Query))
-		return false;
-	return expression_tree_walker(node, count_walker, (void *) n);
-}
-
 /* ---- a whole query level ------------------------------------------------- */
 
 static CzJoinLocus
@@ -611,8 +599,8 @@ from_and_where(Query *query, LocusContext *context, List **classes)
 		if (!sub.failed)
 			sublink_walker((Node *) list_copy_tail(all_quals, list_length(quals)), &sub);
 		/* what folding has removed is sent all the same */
-		count_walker((Node *) all_quals, &folded);
-		count_walker((Node *) query->jointree, &unfolded);
+		(void) count_sublinks_walker((Node *) all_quals, &folded);
+		(void) count_sublinks_walker((Node *) query->jointree, &unfolded);
 		if (folded != unfolded)
 			sublink_walker((Node *) query->jointree, &sub);
 		/* neither in FROM itself */
