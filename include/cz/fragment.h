@@ -24,9 +24,40 @@ typedef enum CzStrategy
 	CZ_STRATEGY_PULL			/* columns and qualifiers of one table */
 } CzStrategy;
 
+/* May the fragments of several shards of one worker be one statement? */
+typedef enum CzMerge
+{
+	CZ_MERGE_NEVER,				/* no: locks rows, uses ctid, samples, or one shard only */
+	CZ_MERGE_MAY,				/* yes, but a fragment a shard is thought to be better */
+	CZ_MERGE_WANTED				/* yes, one fragment a worker is thought to be better */
+} CzMerge;
+
+/*
+ * A shipment: rows that are computed on the coordinator first and sent along, where
+ * fragments read them like a table with the columns c1, c2, ...
+ *
+ * Broadcast: every fragment gets all rows.  Repartition: a row goes to the fragment of
+ * the anchor's shard that its value in partition_column belongs to (NULL has a shard,
+ * too).
+ */
+typedef struct CzShipment
+{
+	int			plan_id;		/* 1-based index in PlannedStmt.subplans: the plan
+								 * whose rows are shipped; not correlated */
+	char	   *label;			/* EXPLAIN: what it is, for people */
+	int			partition_column;	/* 1-based; 0: broadcast */
+	List	   *column_types;	/* OIDs; never empty */
+	List	   *column_typmods; /* ints */
+	List	   *column_collations;	/* OIDs */
+	double		rows;			/* estimate */
+} CzShipment;
+
 /*
  * The template: a list of pieces.  A String is SQL text; an Integer i stands for
- * the quoted, qualified name of the shard of relation i (an index in relids).
+ * the quoted, qualified name of the shard of relation i (an index in relids); a
+ * negative one, -1 - i, for what reads shipment i.  Behind each name an alias follows.
+ * In a merged fragment the name of a relation is a sub-query in parentheses, the
+ * UNION ALL of several shards.
  */
 typedef struct CzFragmentPlan
 {
@@ -56,6 +87,15 @@ typedef struct CzFragmentPlan
 	List	   *column_types;	/* OIDs of the columns that fragments return */
 	List	   *column_typmods; /* ints */
 	char	   *reason;			/* EXPLAIN: why not a better strategy, or NULL */
+	CzMerge		merge;
+	List	   *relation_columns;	/* by relids: int lists, the parents' attribute
+								 * numbers that the text uses (> 0) */
+	List	   *shipments;		/* CzShipments */
+	/* with merge sort keys rows come in this order over all fragments: */
+	List	   *sort_columns;	/* ints, 1-based columns of the fragment; NIL: none */
+	List	   *sort_operators; /* OIDs of btree < or > operators */
+	List	   *sort_collations;	/* OIDs */
+	List	   *sort_nulls_first;	/* ints, 0 or 1 */
 } CzFragmentPlan;
 
 extern List *CzFragmentPlanToList(const CzFragmentPlan *plan);

@@ -39,8 +39,46 @@ enum
 	POS_TYPES,
 	POS_TYPMODS,
 	POS_REASON,
+	POS_MERGE,
+	POS_RELATION_COLUMNS,
+	POS_SHIPMENTS,
+	POS_SORT_COLUMNS,
+	POS_SORT_OPERATORS,
+	POS_SORT_COLLATIONS,
+	POS_SORT_NULLS_FIRST,
 	POS_COUNT
 };
+
+static List *
+shipment_to_list(const CzShipment *shipment)
+{
+	List	   *list = NIL;
+
+	list = lappend(list, makeInteger(shipment->plan_id));
+	list = lappend(list, makeString(shipment->label ? pstrdup(shipment->label) :
+									pstrdup("")));
+	list = lappend(list, makeInteger(shipment->partition_column));
+	list = lappend(list, shipment->column_types);
+	list = lappend(list, shipment->column_typmods);
+	list = lappend(list, shipment->column_collations);
+	list = lappend(list, makeFloat(psprintf("%.17g", shipment->rows)));
+	return list;
+}
+
+static CzShipment *
+shipment_from_list(List *list)
+{
+	CzShipment *shipment = palloc0(sizeof(CzShipment));
+
+	shipment->plan_id = intVal(list_nth(list, 0));
+	shipment->label = strVal(list_nth(list, 1));
+	shipment->partition_column = intVal(list_nth(list, 2));
+	shipment->column_types = list_nth(list, 3);
+	shipment->column_typmods = list_nth(list, 4);
+	shipment->column_collations = list_nth(list, 5);
+	shipment->rows = floatVal(list_nth(list, 6));
+	return shipment;
+}
 
 /*
  * CzFragmentPlanToList
@@ -50,7 +88,11 @@ List *
 CzFragmentPlanToList(const CzFragmentPlan *plan)
 {
 	List	   *list = NIL;
+	List	   *shipments = NIL;
+	ListCell   *lc;
 
+	foreach(lc, plan->shipments)
+		shipments = lappend(shipments, shipment_to_list(lfirst(lc)));
 	list = lappend(list, makeInteger(plan->strategy));
 	list = lappend(list, makeInteger(plan->command));
 	list = lappend(list, plan->pieces);
@@ -68,6 +110,13 @@ CzFragmentPlanToList(const CzFragmentPlan *plan)
 	list = lappend(list, plan->column_types);
 	list = lappend(list, plan->column_typmods);
 	list = lappend(list, makeString(plan->reason ? pstrdup(plan->reason) : pstrdup("")));
+	list = lappend(list, makeInteger(plan->merge));
+	list = lappend(list, plan->relation_columns);
+	list = lappend(list, shipments);
+	list = lappend(list, plan->sort_columns);
+	list = lappend(list, plan->sort_operators);
+	list = lappend(list, plan->sort_collations);
+	list = lappend(list, plan->sort_nulls_first);
 	Assert(list_length(list) == POS_COUNT);
 	return list;
 }
@@ -80,6 +129,7 @@ CzFragmentPlan *
 CzFragmentPlanFromList(List *list)
 {
 	CzFragmentPlan *plan = palloc0(sizeof(CzFragmentPlan));
+	ListCell   *lc;
 
 	Assert(list_length(list) == POS_COUNT);
 	plan->strategy = intVal(list_nth(list, POS_STRATEGY));
@@ -101,6 +151,14 @@ CzFragmentPlanFromList(List *list)
 	plan->reason = strVal(list_nth(list, POS_REASON));
 	if (plan->reason[0] == '\0')
 		plan->reason = NULL;
+	plan->merge = intVal(list_nth(list, POS_MERGE));
+	plan->relation_columns = list_nth(list, POS_RELATION_COLUMNS);
+	foreach(lc, (List *) list_nth(list, POS_SHIPMENTS))
+		plan->shipments = lappend(plan->shipments, shipment_from_list(lfirst(lc)));
+	plan->sort_columns = list_nth(list, POS_SORT_COLUMNS);
+	plan->sort_operators = list_nth(list, POS_SORT_OPERATORS);
+	plan->sort_collations = list_nth(list, POS_SORT_COLLATIONS);
+	plan->sort_nulls_first = list_nth(list, POS_SORT_NULLS_FIRST);
 	return plan;
 }
 

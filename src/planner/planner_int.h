@@ -166,6 +166,15 @@ extern void cz_replace_table(Query *query, Index rti, CzPlanState *state,
 /* unnest.c */
 extern void cz_unnest_aggregates(Query *query);
 
+/*
+ * estimate.c
+ *
+ * cz_estimate: how many rows, and bytes a row, core's planner expects of a SELECT
+ * whose distributed tables have the statistics of their parents.  The Query is not
+ * changed, must not be correlated, and nothing is remembered of it.
+ */
+extern void cz_estimate(Query *query, CzPlanState *state, double *rows, int *width);
+
 /* aggregate.c */
 extern bool cz_split_aggregates(Query *query, Query *inner, const char **reason);
 
