@@ -88,7 +88,7 @@ demo-stop:
 	@test/demo/stop
 
 bench: deps
-	@test/bench/run
+	@test/bench/run $(PARTS)
 
 test-matrix: deps
 	@test/bin/compile_matrix
