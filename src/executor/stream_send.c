@@ -22,7 +22,7 @@
 /* Texts that a backend remembers having sent. */
 #define SEEN_TEXTS 4096
 /* Fragments of one statement on one worker that are still worth preparing. */
-#define MAX_PREPARED_FRAGMENTS 32
+#define MAX_PREPARED_FRAGMENTS 128
 
 /* The oldest expectation, or NULL. */
 Expect *
@@ -159,7 +159,8 @@ CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 								 NULL, format))
 			return false;
 	}
-	else if (!PQsendQueryParams(pg, fragment->sql, 0, NULL, NULL, NULL, NULL, format))
+	else if (!PQsendQueryParams(pg, fragment->sql, plan->nparams, NULL,
+								stream->param_values, NULL, NULL, format))
 		return false;
 	expect_push(sc, EXPECT_ROWS, fragment);
 
