@@ -1,7 +1,13 @@
 -- What plans over fragments use.
 
+CREATE FUNCTION cz.fragment_support(internal) RETURNS internal
+    LANGUAGE c IMMUTABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'cz_fragment_support';
+COMMENT ON FUNCTION cz.fragment_support(internal) IS
+    'internal: tells the planner how many rows fragments return';
+
 CREATE FUNCTION cz.fragment(int) RETURNS SETOF record
-    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SUPPORT cz.fragment_support
     AS 'MODULE_PATHNAME', 'cz_fragment';
 COMMENT ON FUNCTION cz.fragment(int) IS
     'internal: stands for the rows of fragments while a query is planned';

@@ -216,4 +216,13 @@
 #define RelationGetPrimaryKeyIndex_compat(rel) RelationGetPrimaryKeyIndex(rel)
 #endif
 
+/* 17: a sub-query is told of the set operation that it is part of */
+#if CZ_PG_GE(17)
+#define subquery_planner_compat(glob, query) \
+	subquery_planner((glob), (query), NULL, false, 0.0, NULL)
+#else
+#define subquery_planner_compat(glob, query) \
+	subquery_planner((glob), (query), NULL, false, 0.0)
+#endif
+
 #endif							/* CZ_COMPAT_H */

@@ -1,17 +1,602 @@
 /*-------------------------------------------------------------------------
  *
  * estimate.c
- *	  How many rows a query returns, as core's planner thinks of it.
+ *	  What core's planner may know of fragments: statistics of their columns, and how
+ *	  many rows a query over distributed tables returns.
  *
- * Source: own work.
+ * Statistics: a leaf is a function to core, and functions have none.
+ * get_relation_stats_hook gives a leaf's column the pg_statistic row of the parent's
+ * column that it is, through the sub-queries of a pushed query, under the rules of
+ * core's examine_simple_variable: nothing is looked through that hides or mixes rows.
+ *
+ * Rows: a copy of the query is planned by core with each distributed table as if it
+ * were a plain one of this server (its entry says so for the time of the estimate),
+ * with the parent's statistics and without looking for the best join order: the number
+ * of rows hardly depends on it.  Only paths are made, nothing is ever run.
+ *
+ * Source: own work; the rules of column_source follow examine_simple_variable in
+ * src/backend/utils/adt/selfuncs.c, PostgreSQL 15, PostgreSQL License.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include <math.h>
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_statistic.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "nodes/supportnodes.h"
+#include "optimizer/cost.h"
+#include "optimizer/geqo.h"
+#include "optimizer/joininfo.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/plancat.h"
+#include "optimizer/planner.h"
+#include "optimizer/tlist.h"
+#include "parser/parse_clause.h"
+#include "parser/parsetree.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/selfuncs.h"
+#include "utils/syscache.h"
+
+#include "cz/compat.h"
 
 #include "planner_int.h"
+
+/* Rows of a table whose number nobody knows. */
+#define CZ_DEFAULT_ROWS 1000.0
+
+/* Width of a row that nobody knows, bytes. */
+#define CZ_DEFAULT_WIDTH 32
+
+/* The share of rows that a sample takes if its argument is not known yet. */
+#define CZ_DEFAULT_SAMPLE 0.1
+
+static get_relation_stats_hook_type prev_get_relation_stats_hook = NULL;
+static get_relation_info_hook_type prev_get_relation_info_hook = NULL;
+static get_attavgwidth_hook_type prev_get_attavgwidth_hook = NULL;
+static join_search_hook_type prev_join_search_hook = NULL;
+
+/*
+ * The estimate that is being made, if one is.  A function that core evaluates for it
+ * may plan queries of its own, which are none.
+ */
+static PlannerGlobal *estimate_glob = NULL;
+
+static bool
+is_estimating(PlannerInfo *root)
+{
+	return estimate_glob != NULL && root->glob == estimate_glob;
+}
+
+/* ---- tables -------------------------------------------------------------- */
+
+/*
+ * cz_relation_rows
+ *		Rows of a table.
+ */
+double
+cz_relation_rows(Oid relid)
+{
+	HeapTuple	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	double		rows = CZ_DEFAULT_ROWS;
+
+	if (HeapTupleIsValid(tup))
+	{
+		float4		tuples = ((Form_pg_class) GETSTRUCT(tup))->reltuples;
+
+		/*
+		 * 0 is what a table says that was distributed empty and loaded since:
+		 * believed, it makes nested loops of everything
+		 */
+		if (tuples > 0)
+			rows = tuples;
+		ReleaseSysCache(tup);
+	}
+	return rows < 1 ? 1 : rows;
+}
+
+/*
+ * cz_sample_fraction
+ *		The share of a table's rows that its TABLESAMPLE clause takes.
+ */
+double
+cz_sample_fraction(TableSampleClause *sample)
+{
+	Node	   *arg;
+
+	if (sample == NULL)
+		return 1;
+	arg = sample->args == NIL ? NULL : linitial(sample->args);
+	if (arg == NULL || !IsA(arg, Const) || ((Const *) arg)->constisnull ||
+		((Const *) arg)->consttype != FLOAT4OID)
+		return CZ_DEFAULT_SAMPLE;
+	return Min(Max(DatumGetFloat4(((Const *) arg)->constvalue) / 100.0, 0), 1);
+}
+
+/* The rows of a partitioned table are those of its partitions. */
+static HeapTuple
+statistics_tuple(Oid relid, AttrNumber attno)
+{
+	return SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(relid), Int16GetDatum(attno),
+						   BoolGetDatum(get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE));
+}
+
+/* Average width of a column, bytes; 0: not known. */
+static int32
+column_width(Oid relid, AttrNumber attno)
+{
+	HeapTuple	tup = attno > 0 ? statistics_tuple(relid, attno) : NULL;
+	int32		width = 0;
+
+	if (HeapTupleIsValid(tup))
+	{
+		width = ((Form_pg_statistic) GETSTRUCT(tup))->stawidth;
+		ReleaseSysCache(tup);
+	}
+	return width;
+}
+
+/* Has each row another value in a column? */
+static bool
+is_unique_column(Oid relid, AttrNumber attno)
+{
+	Relation	rel = table_open(relid, NoLock);
+	List	   *indexes = RelationGetIndexList(rel);
+	bool		is_unique = false;
+	ListCell   *lc;
+
+	table_close(rel, NoLock);
+	foreach(lc, indexes)
+	{
+		HeapTuple	tup = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_index index;
+
+		if (!HeapTupleIsValid(tup))
+			continue;
+		index = (Form_pg_index) GETSTRUCT(tup);
+		is_unique = index->indisunique && index->indisvalid && index->indnkeyatts == 1 &&
+			index->indkey.values[0] == attno &&
+			heap_attisnull(tup, Anum_pg_index_indpred, NULL);
+		ReleaseSysCache(tup);
+		if (is_unique)
+			break;
+	}
+	list_free(indexes);
+	return is_unique;
+}
+
+/* May a role see all values of a column?  As core's all_rows_selectable asks. */
+static bool
+is_column_readable(Oid relid, AttrNumber attno, Oid user_oid)
+{
+	return pg_class_aclcheck(relid, user_oid, ACL_SELECT) == ACLCHECK_OK ||
+		pg_attribute_aclcheck(relid, attno, user_oid, ACL_SELECT) == ACLCHECK_OK;
+}
+
+/* ---- columns of pushed queries ------------------------------------------- */
+
+/* Where the values of a column come from. */
+typedef struct ColumnSource
+{
+	Oid			relid;			/* InvalidOid: not known; then only is_unique is valid */
+	AttrNumber	attno;
+	Oid			user_oid;		/* whose rights count; InvalidOid: the current user's */
+	bool		is_hidden;		/* behind a security barrier */
+	bool		is_grouped;		/* each value about once */
+	bool		is_unique;		/* each value at most once */
+} ColumnSource;
+
+static void column_source(Query *query, TargetEntry *tle, List *outer, ColumnSource *source);
+
+/* The n-th column that a query returns. */
+static TargetEntry *
+nth_output(Query *query, int n)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst(lc);
+
+		if (!tle->resjunk && --n == 0)
+			return tle;
+	}
+	return NULL;
+}
+
+/* The CTE that a range-table entry reads; *outer becomes what is around it. */
+static CommonTableExpr *
+cte_of_rte(Query *query, RangeTblEntry *rte, List **outer)
+{
+	Index		level;
+	ListCell   *lc;
+
+	for (level = 0; level < rte->ctelevelsup; level++)
+	{
+		if (*outer == NIL)
+			return NULL;
+		query = linitial(*outer);
+		*outer = list_copy_tail(*outer, 1);
+	}
+	foreach(lc, query->cteList)
+	{
+		CommonTableExpr *cte = lfirst(lc);
+
+		if (strcmp(cte->ctename, rte->ctename) == 0)
+		{
+			*outer = lcons(query, *outer);
+			return cte;
+		}
+	}
+	return NULL;
+}
+
+/* The source of an expression of a query; outer: the queries around it. */
+static void
+expression_source(Query *query, Node *node, List *outer, ColumnSource *source)
+{
+	Var		   *var = (Var *) node;
+	RangeTblEntry *rte;
+	Query	   *inner = NULL;
+	TargetEntry *tle;
+
+	if (node == NULL || !IsA(node, Var) || var->varlevelsup != 0 || var->varattno <= 0 ||
+		var->varno > list_length(query->rtable))
+		return;
+	rte = rt_fetch(var->varno, query->rtable);
+	switch (rte->rtekind)
+	{
+		case RTE_RELATION:
+			source->relid = rte->relid;
+			source->attno = var->varattno;
+			source->user_oid = rte_check_as_user_compat(query, rte);
+			source->is_hidden |= rte->securityQuals != NIL;
+			return;
+
+		case RTE_JOIN:
+			expression_source(query, list_nth(rte->joinaliasvars, var->varattno - 1),
+							  outer, source);
+			return;
+
+		case RTE_SUBQUERY:
+			if (rte->security_barrier)
+				return;
+			inner = rte->subquery;
+			outer = lcons(query, outer);
+			break;
+
+		case RTE_CTE:
+			{
+				CommonTableExpr *cte = cte_of_rte(query, rte, &outer);
+
+				if (cte == NULL || cte->cterecursive || !IsA(cte->ctequery, Query) ||
+					((Query *) cte->ctequery)->commandType != CMD_SELECT)
+					return;
+				inner = (Query *) cte->ctequery;
+			}
+			break;
+
+		default:
+			return;
+	}
+	tle = nth_output(inner, var->varattno);
+	if (tle != NULL)
+	{
+		bool		is_unique = source->is_unique;
+
+		/* what is unique in there may be joined with many rows here */
+		column_source(inner, tle, outer, source);
+		source->is_unique = is_unique;
+	}
+}
+
+/* The source of an output column of a query. */
+static void
+column_source(Query *query, TargetEntry *tle, List *outer, ColumnSource *source)
+{
+	check_stack_depth();
+	if (query->setOperations != NULL || query->groupingSets != NIL ||
+		query->commandType != CMD_SELECT)
+		return;
+	if (query->distinctClause != NIL && targetIsInSortList(tle, InvalidOid, query->distinctClause))
+	{
+		source->is_grouped = true;
+		source->is_unique |= list_length(query->distinctClause) == 1;
+	}
+	if (query->groupClause != NIL && targetIsInSortList(tle, InvalidOid, query->groupClause))
+	{
+		source->is_grouped = true;
+		source->is_unique |= list_length(query->groupClause) == 1 && !query->hasTargetSRFs;
+	}
+	expression_source(query, (Node *) tle->expr, outer, source);
+}
+
+/* The source of a leaf's column. */
+static ColumnSource
+leaf_column_source(CzLeaf *leaf, AttrNumber attno)
+{
+	ColumnSource source = {0};
+	TargetEntry *tle;
+
+	if (attno <= 0)
+		return source;
+	if (leaf->source->rtekind == RTE_RELATION)
+	{
+		const CzTable *table = CzTableGet(leaf->source->relid);
+
+		/* behind the columns are system columns */
+		if (table == NULL || attno > table->natts)
+			return source;
+		source.relid = leaf->source->relid;
+		source.attno = attno;
+		source.user_oid = leaf->check_as_user;
+		source.is_hidden = leaf->source->securityQuals != NIL;
+		return source;
+	}
+	tle = nth_output(leaf->source->subquery, attno);
+	if (tle != NULL)
+		column_source(leaf->source->subquery, tle, NIL, &source);
+	/* each shard may have the same group */
+	if (leaf->strategy == CZ_STRATEGY_TWO_PHASE)
+		source.is_unique = false;
+	return source;
+}
+
+/*
+ * The statistics of a column of which each value appears about once: how many
+ * values there are, but not how often.
+ */
+static HeapTuple
+grouped_statistics(HeapTuple tuple, double rows)
+{
+	HeapTuple	copy = heap_copytuple(tuple);
+	Form_pg_statistic stats = (Form_pg_statistic) GETSTRUCT(copy);
+
+	if (stats->stadistinct < 0)
+		stats->stadistinct = Max(1, -stats->stadistinct * rows);
+	stats->stanullfrac = 0;
+	stats->stakind1 = stats->stakind2 = stats->stakind3 = stats->stakind4 =
+		stats->stakind5 = 0;
+	return copy;
+}
+
+static void
+column_statistics(const ColumnSource *source, VariableStatData *vardata)
+{
+	Oid			user_oid = OidIsValid(source->user_oid) ? source->user_oid : GetUserId();
+
+	vardata->isunique |= source->is_unique;
+	if (!OidIsValid(source->relid))
+		return;
+	vardata->statsTuple = statistics_tuple(source->relid, source->attno);
+	vardata->freefunc = ReleaseSysCache;
+	vardata->acl_ok = !HeapTupleIsValid(vardata->statsTuple) ||
+		(!source->is_hidden && is_column_readable(source->relid, source->attno, user_oid));
+	if (source->is_grouped && HeapTupleIsValid(vardata->statsTuple))
+	{
+		HeapTuple	tuple = vardata->statsTuple;
+
+		vardata->statsTuple = grouped_statistics(tuple, cz_relation_rows(source->relid));
+		vardata->freefunc = heap_freetuple;
+		ReleaseSysCache(tuple);
+	}
+}
+
+/* ---- hooks --------------------------------------------------------------- */
+
+/* A distributed table in an estimate, see disguise_walker. */
+static bool
+is_disguised(PlannerInfo *root, RangeTblEntry *rte)
+{
+	return is_estimating(root) && rte->rtekind == RTE_RELATION && !rte->inh &&
+		rte->relkind == RELKIND_RELATION &&
+		get_rel_relkind(rte->relid) == RELKIND_PARTITIONED_TABLE;
+}
+
+static bool
+cz_relation_stats(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attno,
+				  VariableStatData *vardata)
+{
+	CzLeaf	   *leaf;
+
+	if (prev_get_relation_stats_hook &&
+		prev_get_relation_stats_hook(root, rte, attno, vardata))
+		return true;
+	if (rte->rtekind == RTE_FUNCTION && (leaf = cz_leaf_of_rte(rte)) != NULL)
+	{
+		ColumnSource source = leaf_column_source(leaf, attno);
+
+		source.is_hidden |= rte->securityQuals != NIL;
+		column_statistics(&source, vardata);
+		if (leaf->source->rtekind == RTE_RELATION && OidIsValid(source.relid))
+			vardata->isunique |= is_unique_column(source.relid, attno);
+		return true;
+	}
+	if (is_disguised(root, rte))
+	{
+		ColumnSource source = {0};
+
+		if (attno > 0)
+		{
+			source.relid = rte->relid;
+			source.attno = attno;
+			source.user_oid = rte_check_as_user_compat(root->parse, rte);
+			source.is_hidden = rte->securityQuals != NIL;
+			column_statistics(&source, vardata);
+			vardata->isunique |= is_unique_column(rte->relid, attno);
+		}
+		return true;
+	}
+	return false;
+}
+
+static void
+cz_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+{
+	if (prev_get_relation_info_hook)
+		prev_get_relation_info_hook(root, relid, inhparent, rel);
+	if (is_estimating(root) && !inhparent && rel->rtekind == RTE_RELATION &&
+		(get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ||
+		 get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE))
+	{
+		rel->tuples = cz_relation_rows(relid);
+		rel->pages = Min(cz_table_pages(relid), MaxBlockNumber);
+		/* no joins or groups of a foreign server's */
+		rel->fdwroutine = NULL;
+		rel->serverid = InvalidOid;
+	}
+}
+
+static int32
+cz_attavgwidth(Oid relid, AttrNumber attno)
+{
+	int32		width = prev_get_attavgwidth_hook ? prev_get_attavgwidth_hook(relid, attno) : 0;
+
+	if (width > 0 || estimate_glob == NULL ||
+		get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE)
+		return width;
+	return column_width(relid, attno);
+}
+
+/*
+ * The rows of a join are what counts in an estimate, not the best way to it: join
+ * whatever can be joined, pair by pair.
+ */
+static RelOptInfo *
+join_somehow(PlannerInfo *root, List *initial_rels)
+{
+	List	   *clumps = list_copy(initial_rels);
+
+	while (list_length(clumps) > 1)
+	{
+		RelOptInfo *joined = NULL;
+		int			pass;
+
+		/* with a condition if there is one */
+		for (pass = 0; pass < 2 && joined == NULL; pass++)
+		{
+			ListCell   *la;
+			ListCell   *lb;
+
+			foreach(la, clumps)
+			{
+				RelOptInfo *a = lfirst(la);
+
+				for_each_cell(lb, clumps, lnext(clumps, la))
+				{
+					RelOptInfo *b = lfirst(lb);
+
+					if (pass == 0 && !have_relevant_joinclause(root, a, b) &&
+						!have_join_order_restriction(root, a, b))
+						continue;
+					joined = make_join_rel(root, a, b);
+					if (joined == NULL)
+						continue;
+					set_cheapest(joined);
+					clumps = list_delete_ptr(clumps, a);
+					clumps = list_delete_ptr(clumps, b);
+					clumps = lcons(joined, clumps);
+					break;
+				}
+				if (joined)
+					break;
+			}
+		}
+		if (joined == NULL)
+			return NULL;
+	}
+	return linitial(clumps);
+}
+
+static RelOptInfo *
+cz_join_search(PlannerInfo *root, int levels_needed, List *initial_rels)
+{
+	if (is_estimating(root))
+	{
+		int			save_length = list_length(root->join_rel_list);
+		struct HTAB *save_hash = root->join_rel_hash;
+		RelOptInfo *rel;
+
+		root->join_rel_hash = NULL;
+		rel = join_somehow(root, initial_rels);
+		if (rel != NULL)
+			return rel;
+		/* a dead end: forget it, as genetic search does */
+		root->join_rel_list = list_truncate(root->join_rel_list, save_length);
+		root->join_rel_hash = save_hash;
+	}
+	if (prev_join_search_hook)
+		return prev_join_search_hook(root, levels_needed, initial_rels);
+	if (enable_geqo && levels_needed >= geqo_threshold)
+		return geqo(root, levels_needed, initial_rels);
+	return standard_join_search(root, levels_needed, initial_rels);
+}
+
+/* ---- estimates ----------------------------------------------------------- */
+
+typedef struct DisguiseContext
+{
+	int			depth;
+	bool		failed;			/* it reads what is not in it */
+} DisguiseContext;
+
+/*
+ * Make a copy of a query fit for an estimate: distributed tables pose as plain ones,
+ * and nothing is locked.
+ */
+static bool
+disguise_walker(Node *node, DisguiseContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+		ListCell   *lc;
+
+		if (query->commandType != CMD_SELECT)
+		{
+			context->failed = true;
+			return true;
+		}
+		query->rowMarks = NIL;
+		query->hasForUpdate = false;
+		context->depth++;
+		foreach(lc, query->rtable)
+		{
+			RangeTblEntry *rte = lfirst(lc);
+
+			if (rte->rtekind == RTE_CTE && rte->ctelevelsup >= context->depth)
+				context->failed = true;
+			if (rte->rtekind != RTE_RELATION ||
+				(rte->relkind != RELKIND_PARTITIONED_TABLE &&
+				 rte->relkind != RELKIND_FOREIGN_TABLE) ||
+				CzTableGet(rte->relid) == NULL)
+				continue;
+			rte->relkind = RELKIND_RELATION;
+			rte->inh = false;
+		}
+		query_tree_walker(query, disguise_walker, (void *) context, 0);
+		context->depth--;
+		return context->failed;
+	}
+	return expression_tree_walker(node, disguise_walker, (void *) context);
+}
 
 static bool
 rows_walker(Node *node, double *rows)
@@ -32,6 +617,118 @@ rows_walker(Node *node, double *rows)
 	return expression_tree_walker(node, rows_walker, (void *) rows);
 }
 
+/* Rows of a table with one value of its distribution key. */
+static double
+rows_of_key(const CzTable *table)
+{
+	double		rows = cz_relation_rows(table->relid);
+	HeapTuple	tup = statistics_tuple(table->relid, table->key_attno);
+	double		ndistinct = 10.0 * table->nshards;
+
+	if (HeapTupleIsValid(tup))
+	{
+		float4		stadistinct = ((Form_pg_statistic) GETSTRUCT(tup))->stadistinct;
+
+		if (stadistinct != 0)
+			ndistinct = stadistinct > 0 ? stadistinct : -stadistinct * rows;
+		ReleaseSysCache(tup);
+	}
+	return Max(rows / Max(ndistinct, 1), 1);
+}
+
+static bool
+key_rows_walker(Node *node, double *rows)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+		const CzTable *table = rte->rtekind == RTE_RELATION ? CzTableGet(rte->relid) : NULL;
+
+		if (table == NULL)
+			return false;
+		*rows = Max(*rows, table->key_attno > 0 ? rows_of_key(table) :
+					table->kind == CZ_TABLE_FOREIGN ? cz_relation_rows(rte->relid) : 1);
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, key_rows_walker, (void *) rows,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, key_rows_walker, (void *) rows);
+}
+
+/* What an estimate says. */
+typedef struct Estimate
+{
+	double		rows;
+	double		input_rows;		/* of FROM and WHERE */
+	int			width;
+	Cost		cost;
+} Estimate;
+
+/* Rows of FROM and WHERE of a planned query. */
+static double
+input_rows(PlannerInfo *root, double rows)
+{
+	RelOptInfo *rel = NULL;
+	int			rti;
+
+	if (bms_get_singleton_member(root->all_baserels, &rti))
+		rel = root->simple_rel_array[rti];
+	else if (bms_num_members(root->all_baserels) > 1)
+		rel = find_join_rel(root, root->all_baserels);
+	return rel == NULL ? rows : Max(rel->rows, rows);
+}
+
+static Estimate
+estimate(Query *query, CzPlanState *state)
+{
+	Estimate	result = {1, 1, CZ_DEFAULT_WIDTH, 0};
+	DisguiseContext disguise = {0, false};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz_fdw estimate",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	PlannerGlobal *save = estimate_glob;
+	Query	   *copy = copyObject(query);
+	PlannerGlobal *glob;
+
+	disguise_walker((Node *) copy, &disguise);
+	if (disguise.failed)
+	{
+		query_tree_walker(query, rows_walker, (void *) &result.rows, QTW_EXAMINE_RTES_BEFORE);
+		result.input_rows = result.rows;
+		MemoryContextSwitchTo(caller);
+		MemoryContextDelete(context);
+		return result;
+	}
+
+	glob = makeNode(PlannerGlobal);
+	glob->boundParams = state->bound_params;
+	glob->maxParallelHazard = PROPARALLEL_UNSAFE;
+	estimate_glob = glob;
+	PG_TRY();
+	{
+		PlannerInfo *root;
+		Path	   *path;
+
+		root = subquery_planner_compat(glob, copy);
+		path = fetch_upper_rel(root, UPPERREL_FINAL, NULL)->cheapest_total_path;
+		result.rows = path->rows;
+		result.width = path->pathtarget->width;
+		result.cost = path->total_cost;
+		result.input_rows = input_rows(root, path->rows);
+	}
+	PG_FINALLY();
+	{
+		estimate_glob = save;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return result;
+}
+
 /*
  * cz_estimate
  *		See planner_int.h.
@@ -39,7 +736,177 @@ rows_walker(Node *node, double *rows)
 void
 cz_estimate(Query *query, CzPlanState *state, double *rows, int *width)
 {
-	*rows = 1;
-	*width = 32;
-	query_tree_walker(query, rows_walker, (void *) rows, QTW_EXAMINE_RTES_BEFORE);
+	Estimate	result = estimate(query, state);
+
+	*rows = result.rows;
+	*width = result.width;
+}
+
+/*
+ * Groups over all shards, if each shard has its own: of groups that are spread by
+ * chance over the rows, how many will each shard's rows see?
+ */
+static double
+groups_of_shards(double groups, double rows, int nshards)
+{
+	double		per_shard = groups * (1 - exp(-rows / nshards / groups));
+
+	return Min(Max(per_shard, 1) * nshards, Max(rows, nshards));
+}
+
+/* Rows that the LIMIT of a query leaves if each shard has it. */
+static double
+limited_rows(Query *query, double rows, int nshards)
+{
+	Const	   *count = (Const *) query->limitCount;
+
+	if (count == NULL || (IsA(count, Const) && count->constisnull))
+		return rows;
+	if (!IsA(count, Const))
+		return clamp_row_est(rows * 0.10);	/* core's guess */
+	return Min(rows, Max(1, (double) DatumGetInt64(count->constvalue)) * nshards);
+}
+
+/*
+ * cz_estimate_leaf
+ *		Rows and costs of a query whose fragments are a leaf's.
+ *
+ * A statement for one shard must not pay for more than it is worth: there is
+ * nothing to choose for the rest of its plan.
+ */
+void
+cz_estimate_leaf(CzLeaf *leaf, CzPlanState *state)
+{
+	Query	   *query = leaf->source->subquery;
+	const CzLocus *locus = &leaf->locus;
+	int			nshards = locus->is_pruned ? list_length(locus->shards) :
+		locus->anchor ? locus->anchor->nshards : 1;
+	Estimate	result;
+	Query	   *copy;
+
+	leaf->rows = 1;
+	if (locus->is_single)
+	{
+		if (!query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL)
+			query_tree_walker(query, key_rows_walker, (void *) &leaf->rows,
+							  QTW_EXAMINE_RTES_BEFORE);
+		leaf->rows = limited_rows(query, leaf->rows, 1);
+		return;
+	}
+	if (leaf->strategy != CZ_STRATEGY_TWO_PHASE)
+		copy = query;
+	else
+	{
+		copy = makeNode(Query);
+		*copy = *query;
+		copy->limitCount = NULL;
+		copy->limitOffset = NULL;
+		copy->limitOption = LIMIT_OPTION_COUNT;
+	}
+	result = estimate(copy, state);
+	leaf->rows = result.rows;
+	leaf->cost = result.cost;
+	if (leaf->strategy != CZ_STRATEGY_TWO_PHASE)
+		return;
+	if (query->groupClause != NIL || query->distinctClause != NIL)
+		leaf->rows = groups_of_shards(result.rows, result.input_rows, Max(nshards, 1));
+	else if (query->hasAggs)
+		leaf->rows = Max(nshards, 1);
+	leaf->rows = limited_rows(query, leaf->rows, Max(nshards, 1));
+}
+
+/*
+ * cz_set_leaf_width
+ *		Average width of the columns that a relation gives, from the statistics of
+ *		what they are; remembers it for joins.
+ */
+void
+cz_set_leaf_width(RelOptInfo *rel, CzLeaf *leaf)
+{
+	ListCell   *lc;
+
+	foreach(lc, rel->reltarget->exprs)
+	{
+		Var		   *var = lfirst(lc);
+		ColumnSource source;
+		int32		width;
+		int			n;
+
+		if (!IsA(var, Var) || var->varno != rel->relid || var->varattno <= 0)
+			continue;
+		source = leaf_column_source(leaf, var->varattno);
+		width = OidIsValid(source.relid) ? column_width(source.relid, source.attno) : 0;
+		if (width <= 0)
+			continue;
+		n = var->varattno - rel->min_attr;
+		rel->reltarget->width += width - rel->attr_widths[n];
+		rel->attr_widths[n] = width;
+	}
+}
+
+/*
+ * cz_table_pages
+ *		About how many pages a table would have here.
+ */
+double
+cz_table_pages(Oid relid)
+{
+	const CzTable *table = CzTableGet(relid);
+	double		width = MAXALIGN(SizeofHeapTupleHeader) + sizeof(ItemIdData);
+	AttrNumber	attno;
+
+	for (attno = 1; table != NULL && attno <= table->natts; attno++)
+	{
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
+		int32		column;
+
+		if (table->column_names[attno - 1] == NULL)
+			continue;
+		column = column_width(relid, attno);
+		if (column <= 0)
+		{
+			get_atttypetypmodcoll(relid, attno, &type, &typmod, &collation);
+			column = get_typavgwidth(type, typmod);
+		}
+		width += column;
+	}
+	return ceil(cz_relation_rows(relid) * width / (BLCKSZ - SizeOfPageHeaderData));
+}
+
+/*
+ * cz_estimate_init
+ *		Install the hooks.
+ */
+void
+cz_estimate_init(void)
+{
+	prev_get_relation_stats_hook = get_relation_stats_hook;
+	get_relation_stats_hook = cz_relation_stats;
+	prev_get_relation_info_hook = get_relation_info_hook;
+	get_relation_info_hook = cz_relation_info;
+	prev_get_attavgwidth_hook = get_attavgwidth_hook;
+	get_attavgwidth_hook = cz_attavgwidth;
+	prev_join_search_hook = join_search_hook;
+	join_search_hook = cz_join_search;
+}
+
+PG_FUNCTION_INFO_V1(cz_fragment_support);
+
+/*
+ * cz_fragment_support
+ *		Support function of cz.fragment(): how many rows it returns.
+ */
+Datum
+cz_fragment_support(PG_FUNCTION_ARGS)
+{
+	SupportRequestRows *request = (SupportRequestRows *) PG_GETARG_POINTER(0);
+	CzLeaf	   *leaf;
+
+	if (!IsA(request, SupportRequestRows) ||
+		(leaf = cz_leaf_of_call(request->node)) == NULL)
+		PG_RETURN_POINTER(NULL);
+	request->rows = leaf->rows;
+	PG_RETURN_POINTER(request);
 }

@@ -154,4 +154,5 @@ CzPlannerInit(void)
 	planner_hook = cz_planner;
 	prev_set_rel_pathlist_hook = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = cz_pathlist_hook;
+	cz_estimate_init();
 }

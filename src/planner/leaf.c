@@ -74,12 +74,15 @@ cz_fragment(PG_FUNCTION_ARGS)
 }
 
 static Oid
-fragment_function(bool missing_ok)
+fragment_function(CzPlanState *state)
 {
 	Oid			argtypes[1] = {INT4OID};
 
-	return LookupFuncName(list_make2(makeString("cz"), makeString("fragment")), 1,
-						  argtypes, missing_ok);
+	if (!OidIsValid(state->fragment_function))
+		state->fragment_function =
+			LookupFuncName(list_make2(makeString("cz"), makeString("fragment")), 1,
+						   argtypes, false);
+	return state->fragment_function;
 }
 
 /*
@@ -95,7 +98,7 @@ cz_make_leaf(CzPlanState *state, CzLeaf *leaf, List *names, List *types, List *t
 
 	state->leaves = lappend(state->leaves, leaf);
 	func->funcexpr = (Node *)
-		makeFuncExpr(fragment_function(false), RECORDOID,
+		makeFuncExpr(fragment_function(state), RECORDOID,
 					 list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
 										  Int32GetDatum(list_length(state->leaves) - 1),
 										  false, true)),
@@ -116,25 +119,37 @@ cz_make_leaf(CzPlanState *state, CzLeaf *leaf, List *names, List *types, List *t
 	return rte;
 }
 
-static CzLeaf *
-leaf_of_rte(RangeTblEntry *rte)
+/*
+ * cz_leaf_of_call
+ *		The leaf that a call of cz.fragment() stands for, or NULL.
+ */
+CzLeaf *
+cz_leaf_of_call(Node *node)
 {
-	RangeTblFunction *func;
-	FuncExpr   *call;
+	FuncExpr   *call = (FuncExpr *) node;
 	int			n;
 
-	if (rte->rtekind != RTE_FUNCTION || cz_plan_state == NULL ||
-		cz_plan_state->leaves == NIL || list_length(rte->functions) != 1)
-		return NULL;
-	func = linitial(rte->functions);
-	call = (FuncExpr *) func->funcexpr;
-	if (!IsA(call, FuncExpr) || call->funcresulttype != RECORDOID ||
-		call->funcid != fragment_function(true) || !IsA(linitial(call->args), Const))
+	if (cz_plan_state == NULL || cz_plan_state->leaves == NIL || !IsA(call, FuncExpr) ||
+		call->funcresulttype != RECORDOID ||
+		call->funcid != cz_plan_state->fragment_function ||
+		!IsA(linitial(call->args), Const))
 		return NULL;
 	n = DatumGetInt32(((Const *) linitial(call->args))->constvalue);
 	if (n < 0 || n >= list_length(cz_plan_state->leaves))
 		return NULL;
 	return list_nth(cz_plan_state->leaves, n);
+}
+
+/*
+ * cz_leaf_of_rte
+ *		The leaf that a range-table entry stands for, or NULL.
+ */
+CzLeaf *
+cz_leaf_of_rte(RangeTblEntry *rte)
+{
+	if (rte->rtekind != RTE_FUNCTION || list_length(rte->functions) != 1)
+		return NULL;
+	return cz_leaf_of_call(((RangeTblFunction *) linitial(rte->functions))->funcexpr);
 }
 
 /* ---- the fragment's query ------------------------------------------------ */
@@ -458,6 +473,20 @@ push_exec_params(RelOptInfo *rel, Index rti, LeafPath *info)
 	cz_plan_state->takes_exec_params = false;
 }
 
+/* What the workers do for a leaf's rows, as if it were done here. */
+static Cost
+leaf_cost(PlannerInfo *root, RelOptInfo *rel, CzLeaf *leaf, List *quals)
+{
+	QualCost	qual_cost;
+	double		tuples = rel->tuples;
+	Cost		cost = leaf->cost;
+
+	cost_qual_eval(&qual_cost, quals, root);
+	if (leaf->source->rtekind == RTE_RELATION)
+		cost += cz_table_pages(leaf->source->relid) * seq_page_cost + tuples * cpu_tuple_cost;
+	return cost + qual_cost.startup + tuples * qual_cost.per_tuple;
+}
+
 /*
  * cz_set_rel_pathlist
  *		Give a leaf its only path.
@@ -465,7 +494,7 @@ push_exec_params(RelOptInfo *rel, Index rti, LeafPath *info)
 void
 cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
-	CzLeaf	   *leaf = leaf_of_rte(rte);
+	CzLeaf	   *leaf = cz_leaf_of_rte(rte);
 	CustomPath *path;
 	LeafPath   *info;
 	List	   *local;
@@ -485,10 +514,8 @@ cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry
 		 leaf->source->subquery->rowMarks != NIL))
 		info->pushed = NIL;
 
-	rel->tuples = leaf->rows;
-	rel->rows = clamp_row_est(leaf->rows *
-							  clauselist_selectivity(root, rel->baserestrictinfo, 0,
-													 JOIN_INNER, NULL));
+	/* rel->tuples and rel->rows are core's, see cz_fragment_support */
+	cz_set_leaf_width(rel, leaf);
 	path = makeNode(CustomPath);
 	path->path.pathtype = T_CustomScan;
 	path->path.parent = rel;
@@ -497,7 +524,8 @@ cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry
 	path->path.parallel_safe = false;
 	path->path.rows = rel->rows;
 	path->path.startup_cost = CZ_STARTUP_COST;
-	path->path.total_cost = CZ_STARTUP_COST + rel->rows * (CZ_TUPLE_COST + cpu_tuple_cost);
+	path->path.total_cost = CZ_STARTUP_COST + leaf_cost(root, rel, leaf, info->pushed) +
+		rel->rows * (CZ_TUPLE_COST + cpu_tuple_cost);
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 	path->custom_private = list_make1(info);
 	path->methods = &leaf_path_methods;

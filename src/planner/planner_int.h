@@ -66,6 +66,8 @@ typedef struct CzLeaf
 	CzLocus		locus;
 	CzStrategy	strategy;
 	double		rows;			/* estimate, before qualifiers pushed later */
+	double		cost;			/* of a RTE_SUBQUERY source: of all its fragments
+								 * together, or 0 where nothing depends on it */
 	Oid			check_as_user;	/* of a RTE_RELATION source */
 	RowMarkClause *row_mark;	/* of a RTE_RELATION source, or NULL */
 	List	   *system_columns; /* int list: attnos natts+1.. of the leaf are these
@@ -80,6 +82,7 @@ typedef struct CzPlanState
 	ParamListInfo bound_params;
 	List	   *leaves;			/* CzLeaf pointers; a leaf function's argument is
 								 * an index of this list */
+	Oid			fragment_function;	/* cz.fragment(), once there is a leaf */
 	bool		keep_leaves;	/* rows are locked or written at a level of the query:
 								 * core must not pull leaves up into it, where it
 								 * would ask for their whole rows */
@@ -143,13 +146,13 @@ extern RangeTblEntry *cz_make_leaf(CzPlanState *state, CzLeaf *leaf, List *names
 								   List *types, List *typmods, List *collations);
 extern void cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti,
 								RangeTblEntry *rte);
-extern void cz_leaf_init(void);
+extern CzLeaf *cz_leaf_of_call(Node *node);
+extern CzLeaf *cz_leaf_of_rte(RangeTblEntry *rte);
 
 /* rewrite.c */
 extern void cz_rewrite_query(Query *query, CzPlanState *state, bool is_top);
 extern void cz_collect_relations(Query *query, CzPlanState *state);
 extern void cz_note_relation(RangeTblEntry *rte, Query *query, CzPlanState *state);
-extern double cz_relation_rows(Oid relid);
 extern void cz_keep_apart(Query *query);
 extern void cz_query_over_leaf(Query *query, RangeTblEntry *leaf_rte, CzPlanState *state);
 extern RangeTblEntry *cz_leaf_rte_of_query(Query *inner, CzLocus *locus,
@@ -174,6 +177,12 @@ extern void cz_unnest_aggregates(Query *query);
  * changed, must not be correlated, and nothing is remembered of it.
  */
 extern void cz_estimate(Query *query, CzPlanState *state, double *rows, int *width);
+extern void cz_estimate_leaf(CzLeaf *leaf, CzPlanState *state);
+extern void cz_set_leaf_width(RelOptInfo *rel, CzLeaf *leaf);
+extern double cz_relation_rows(Oid relid);
+extern double cz_table_pages(Oid relid);
+extern double cz_sample_fraction(TableSampleClause *sample);
+extern void cz_estimate_init(void);
 
 /* aggregate.c */
 extern bool cz_split_aggregates(Query *query, Query *inner, const char **reason);

@@ -48,8 +48,6 @@
 
 #include "planner_int.h"
 
-#define CZ_DEFAULT_ROWS 1000.0
-
 /* ---- what the plan must still know of relations taken out of it ---------- */
 
 static bool
@@ -101,61 +99,6 @@ cz_collect_relations(Query *query, CzPlanState *state)
 			cz_note_relation(rte, query, state);
 	}
 	query_tree_walker(query, collect_walker, (void *) state, 0);
-}
-
-double
-cz_relation_rows(Oid relid)
-{
-	HeapTuple	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	double		rows = CZ_DEFAULT_ROWS;
-
-	if (HeapTupleIsValid(tup))
-	{
-		float4		tuples = ((Form_pg_class) GETSTRUCT(tup))->reltuples;
-
-		/*
-		 * 0 is what a table says that was distributed empty and loaded since:
-		 * believed, it makes nested loops of everything
-		 */
-		if (tuples > 0)
-			rows = tuples;
-		ReleaseSysCache(tup);
-	}
-	return rows < 1 ? 1 : rows;
-}
-
-static bool
-rows_walker(Node *node, double *rows)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, RangeTblEntry))
-	{
-		RangeTblEntry *rte = (RangeTblEntry *) node;
-
-		if (rte->rtekind == RTE_RELATION && CzTableGet(rte->relid))
-			*rows = Max(*rows, cz_relation_rows(rte->relid));
-		return false;
-	}
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, rows_walker, (void *) rows,
-								 QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, rows_walker, (void *) rows);
-}
-
-/* A rough number of rows that a whole query returns. */
-static double
-query_rows(Query *query, const CzLocus *locus)
-{
-	double		rows = 1;
-
-	query_tree_walker(query, rows_walker, (void *) &rows, QTW_EXAMINE_RTES_BEFORE);
-	if (query->hasAggs || query->groupClause != NIL || query->distinctClause != NIL)
-		rows = query->groupClause == NIL && query->distinctClause == NIL ?
-			(locus->anchor ? locus->anchor->nshards : 1) : rows / 10;
-	if (locus->is_single && locus->anchor && locus->anchor->nshards > 0)
-		rows = rows / locus->anchor->nshards / 10;
-	return rows < 1 ? 1 : rows;
 }
 
 /* ---- CTEs that nobody reads ---------------------------------------------- */
@@ -317,8 +260,8 @@ cz_leaf_rte_of_query(Query *inner, CzLocus *locus, CzStrategy strategy, const ch
 	leaf->source = source;
 	leaf->locus = *locus;
 	leaf->strategy = strategy;
-	leaf->rows = query_rows(inner, locus);
 	leaf->reason = reason;
+	cz_estimate_leaf(leaf, state);
 	cz_collect_relations(inner, state);
 	return cz_make_leaf(state, leaf, names, types, typmods, collations);
 }

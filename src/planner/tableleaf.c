@@ -266,7 +266,7 @@ cz_replace_table(Query *query, Index rti, CzPlanState *state, const char *reason
 	leaf->row_mark = take_row_mark(query, rti);
 	leaf->strategy = CZ_STRATEGY_PULL;
 	leaf->locus = cz_table_locus(relid);
-	leaf->rows = cz_relation_rows(relid);
+	leaf->rows = cz_relation_rows(relid) * cz_sample_fraction(rte->tablesample);
 	leaf->reason = reason;
 	if (rte->tablesample)
 	{
