@@ -46,7 +46,7 @@ TEST_PARTS = lint regress isolation tap differential
 # used by the scripts
 .PHONY: print-pgxs
 
-.PHONY: fuzz help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
+.PHONY: fuzz pgregress help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
 
 print-pgxs:
 	@echo $(PGXS)
@@ -60,6 +60,8 @@ help:
 	@echo 'make lint            same as test-lint'
 	@echo 'make fuzz            random statements, compared with plain PostgreSQL;'
 	@echo '                     SEED=n COUNT=n for certain ones'
+	@echo 'make pgregress       scripts of PostgreSQL, tables distributed; TESTS="name ...",'
+	@echo '                     PGSRC=dir: its source (fetched from Debian otherwise)'
 	@echo 'make demo            start a coordinator and three workers with data and a tour'
 	@echo 'make demo-stop       stop them and remove the data'
 	@echo 'make bench           compare with plain PostgreSQL and with postgres_fdw'
@@ -78,6 +80,9 @@ $(addprefix test-,$(TEST_PARTS)): test-%: deps
 
 fuzz: deps
 	@SEED=$(SEED) COUNT=$(COUNT) test/bin/run_tests fuzz
+
+pgregress: deps
+	@PGSRC=$(PGSRC) test/bin/run_tests pgregress $(TESTS)
 
 lint: test-lint
 
