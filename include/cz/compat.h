@@ -123,6 +123,15 @@
 			(rte)->perminfoindex = list_length((stmt)->permInfos); \
 		} \
 	} while (0)
+#define query_take_permission_compat(to, rte, from) \
+	do { \
+		if ((rte)->perminfoindex != 0) \
+		{ \
+			(to)->rteperminfos = \
+				list_make1(copyObject(getRTEPermissionInfo((from)->rteperminfos, (rte)))); \
+			(rte)->perminfoindex = 1; \
+		} \
+	} while (0)
 #define rte_clear_permissions_compat(rte) ((rte)->perminfoindex = 0)
 #define query_clear_permissions_compat(query) ((query)->rteperminfos = NIL)
 #define query_copy_permissions_compat(to, from) \
@@ -131,6 +140,7 @@
 #define rte_permissions_compat(query, rte) NULL
 #define plan_add_rte_compat(stmt, rte, perm) \
 	((stmt)->rtable = lappend((stmt)->rtable, (rte)))
+#define query_take_permission_compat(to, rte, from) ((void) 0)
 #define rte_clear_permissions_compat(rte) \
 	((rte)->requiredPerms = 0, (rte)->checkAsUser = InvalidOid, \
 	 (rte)->selectedCols = NULL, (rte)->insertedCols = NULL, \

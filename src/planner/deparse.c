@@ -81,8 +81,12 @@ static bool flatten_walker(Node *node, void *context);
 #define FLATTEN(field) \
 	((field) = (void *) flatten_join_alias_vars_compat(query, (Node *) (field)))
 
-static void
-flatten_query(Query *query)
+/*
+ * cz_flatten_joins
+ *		No Var of a Query, at any depth, is one of a join afterwards.
+ */
+void
+cz_flatten_joins(Query *query)
 {
 	ListCell   *lc;
 	bool		has_join = false;
@@ -125,7 +129,7 @@ flatten_walker(Node *node, void *context)
 		return false;
 	if (IsA(node, Query))
 	{
-		flatten_query((Query *) node);
+		cz_flatten_joins((Query *) node);
 		return false;
 	}
 	return expression_tree_walker(node, flatten_walker, context);
@@ -347,7 +351,14 @@ stand_ins_query(Query *query, DeparseContext *context)
 				make_stand_in(rte, table, context, rte_check_as_user_compat(query, rte));
 		}
 		else if (rte->rtekind == RTE_SUBQUERY)
+		{
 			rename_columns(rte, context);
+			/* what fence.c marked: a barrier that the worker can't remove */
+			if (rte->security_barrier && rte->subquery->limitOffset == NULL)
+				rte->subquery->limitOffset = (Node *)
+					makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(0),
+							  false, FLOAT8PASSBYVAL);
+		}
 	}
 	foreach(lc, query->cteList)
 	{
@@ -768,7 +779,7 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 			context.ntokens = 1;
 		}
 
-		flatten_query(query);
+		cz_flatten_joins(query);
 		named_walker((Node *) query, &context);
 		stand_ins_query(query, &context);
 		query = fix_query(query, &context);

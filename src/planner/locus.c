@@ -185,8 +185,6 @@ visit_rte(int rti, Query *query, LocusContext *context)
 			result.locus = cz_table_locus(rte->relid);
 			break;
 		case RTE_SUBQUERY:
-			if (rte->security_barrier)
-				return cz_join_none("a security barrier view is enforced here");
 			result.locus = query_locus(rte->subquery, context);
 			result.lateral_keys = cz_lowered_outer_keys(&result.locus);
 			result.locus.outer_keys = cz_passed_outer_keys(&result.locus);

@@ -108,6 +108,11 @@ extern CzFragmentPlan *cz_deparse(Query *query, CzPlanState *state, Oid target_s
 								  List **params);
 extern void cz_fragment_set_locus(CzFragmentPlan *plan, const CzLocus *locus,
 								  List **params);
+extern void cz_flatten_joins(Query *query);
+
+/* fence.c */
+extern bool cz_query_has_barriers(Query *query);
+extern Query *cz_fence_query(Query *query);
 
 /* locus.c */
 extern CzLocus cz_query_locus(Query *query, CzPlanState *state);

@@ -256,6 +256,13 @@ cz_leaf_rte_of_query(Query *inner, CzLocus *locus, CzStrategy strategy, const ch
 	source->subquery = inner;
 	source->eref = makeAlias("leaf", copyObject(names));
 	source->inFromCl = true;
+	foreach(lc, inner->rtable)
+	{
+		/* policies without a fence (fence.c) */
+		if (((RangeTblEntry *) lfirst(lc))->rtekind == RTE_RELATION &&
+			((RangeTblEntry *) lfirst(lc))->security_barrier)
+			source->security_barrier = true;
+	}
 
 	leaf->source = source;
 	leaf->locus = *locus;
@@ -402,6 +409,22 @@ descend(Query *query, CzPlanState *state, const char *reason)
 	state->keep_leaves = save_keep;
 }
 
+/* Rules 1 and 2.  Returns false, with the reason, if neither takes the Query. */
+static bool
+push_query(Query *query, CzPlanState *state, const char **reason)
+{
+	if (cz_query_is_sendable(query, reason))
+	{
+		CzLocus		locus = cz_query_locus(query, state);
+
+		if (locus.kind == CZ_LOCUS_SHARDED && locus.outer_keys == NIL &&
+			replace_whole(query, &locus, state))
+			return true;
+		*reason = locus.reason;
+	}
+	return cz_try_split(query, state, reason);
+}
+
 /*
  * cz_rewrite_query
  *		Rewrite a Query in place so that its distributed tables are leaves.
@@ -419,17 +442,18 @@ cz_rewrite_query(Query *query, CzPlanState *state, bool is_top)
 	if (query->commandType == CMD_SELECT && cz_enable_pushdown &&
 		!cz_query_is_correlated(query))
 	{
-		if (cz_query_is_sendable(query, &reason))
-		{
-			CzLocus		locus = cz_query_locus(query, state);
+		Query	   *candidate = query;
 
-			if (locus.kind == CZ_LOCUS_SHARDED && locus.outer_keys == NIL &&
-				replace_whole(query, &locus, state))
-				return;
-			reason = locus.reason;
-		}
-		if (cz_try_split(query, state, &reason))
+		if (cz_query_has_barriers(query))
+			candidate = cz_fence_query(query);
+		if (candidate == NULL)
+			reason = "row-level security is enforced here";
+		else if (push_query(candidate, state, &reason))
+		{
+			if (candidate != query)
+				*query = *candidate;
 			return;
+		}
 	}
 	descend(query, state, reason);
 }

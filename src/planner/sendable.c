@@ -93,7 +93,7 @@ send_walker(Node *node, SendContext *context)
 			const CzTable *table;
 			Oid			user;
 
-			if (rte->securityQuals != NIL || rte->security_barrier)
+			if (rte->securityQuals != NIL)
 			{
 				context->reason = "row-level security is enforced here";
 				return true;

@@ -341,4 +341,16 @@ cz_replace_table(Query *query, Index rti, CzPlanState *state, const char *reason
 		special.depth = 0;
 		query_tree_walker(query, special_walker, (void *) &special, 0);
 	}
+
+	/* policies belong to the leaf: core forgets those of a sub-query that it pulls up */
+	if (rte->rtekind == RTE_SUBQUERY && rte->securityQuals != NIL)
+	{
+		leaf_rte->securityQuals = (List *)
+			ReplaceVarsFromTargetList((Node *) rte->securityQuals, rti, 0, rte,
+									  rte->subquery->targetList, REPLACEVARS_REPORT_ERROR,
+									  0, NULL);
+		rte->subquery->hasSubLinks = checkExprHasSubLink((Node *) leaf_rte->securityQuals);
+		rte->subquery->hasRowSecurity = true;
+		rte->securityQuals = NIL;
+	}
 }
