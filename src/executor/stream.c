@@ -97,7 +97,8 @@ CzStreamBegin(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
 	stream->must_keep = plan->nparams == 0 && plan->command == CMD_SELECT &&
 		!bms_is_empty(parent->plan->extParam);
 
-	check_functions(plan, stream->user_oid);
+	/* who asks, also where a view is read on behalf of its owner */
+	check_functions(plan, GetUserId());
 	stream->group = CzGroupJoin(estate);
 
 	/*

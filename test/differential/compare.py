@@ -78,6 +78,8 @@ def compare(statement, oracle, cluster):
             problem = compare_rows(oracle.rows, cluster.rows, types, statement.ordered)
             if problem:
                 return problem
+    if statement.notices and sorted(oracle.notices) != sorted(cluster.notices):
+        return 'notices %s, cluster %s' % (sorted(oracle.notices)[:8], sorted(cluster.notices)[:8])
     return same_status(oracle, cluster)
 
 

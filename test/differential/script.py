@@ -6,6 +6,7 @@ A directive is a comment of its own line before a statement:
   -- error             plain PostgreSQL refuses this statement
   -- unordered         compare as a multiset though there is an ORDER BY
   -- count             compare the number of rows only
+  -- notices           compare the NOTICEs, too, as a multiset
   -- cluster: SQL      run SQL on the cluster only, before the statement
 At the head of a script:
   -- setup: NAME       the script reads the tables of setup/NAME.sql
@@ -26,6 +27,7 @@ class Statement:
         self.may_differ = 'may differ' in directives
         self.error = 'error' in directives
         self.count_only = 'count' in directives
+        self.notices = 'notices' in directives
         self.cluster = directives.get('cluster')
         self.ordered = has_outer_order(sql) and 'unordered' not in directives
         self.copy_data = None
@@ -63,7 +65,7 @@ def has_outer_order(sql):
 
 
 def directives_of(comment, into):
-    match = re.match(r'--\s*(differs|may differ|cluster):\s*(.*)', comment) or re.match(r'--\s*(error|unordered|count)\s*$', comment)
+    match = re.match(r'--\s*(differs|may differ|cluster):\s*(.*)', comment) or re.match(r'--\s*(error|unordered|count|notices)\s*$', comment)
     if match:
         into[match.group(1)] = match.group(2) if match.lastindex > 1 else True
 
