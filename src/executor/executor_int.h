@@ -45,7 +45,10 @@ typedef struct Fragment
 	FragmentState state;
 	bool		is_held;		/* rows are kept until it completes */
 	bool		is_emitted;		/* a row has gone to the consumer directly */
+	bool		is_paused;		/* merge: its next row is known, do not read on */
 	Tuplestorestate *store;		/* rows kept; or NULL */
+	int64		nstored;		/* rows put into store */
+	int64		nread;			/* merge: rows taken out of it */
 	int64		nrows;
 	int64		nbytes;
 	TimestampTz sent_at;
@@ -143,6 +146,8 @@ typedef struct ColumnIO
 	Oid			ioparam;
 } ColumnIO;
 
+typedef struct CzMergeState CzMergeState;
+
 struct CzStream
 {
 	const CzFragmentPlan *plan;
@@ -177,6 +182,7 @@ struct CzStream
 	int			res_row;
 	Fragment   *res_fragment;
 	int			rows_since_poll;
+	CzMergeState *merge;		/* several sorted fragments; NULL before the first row */
 	bool		must_keep;		/* all rows are kept for a rescan */
 	Tuplestorestate *kept;
 	bool		is_kept_complete;
@@ -204,6 +210,10 @@ extern StatementGroup *CzGroupJoin(EState *estate);
 extern void CzGroupLeave(StatementGroup *group);
 extern GroupWorker *CzGroupWorkerGet(StatementGroup *group, Oid server_oid, Oid user_oid);
 extern void CzGroupForgetWorker(GroupWorker *gw);
+
+/* merge.c */
+extern bool CzMergeNext(CzStream *stream, TupleTableSlot *slot);
+extern void CzMergeEnd(CzStream *stream);
 
 /* stream_run.c */
 extern void CzRunStart(CzStream *stream);

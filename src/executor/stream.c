@@ -320,6 +320,7 @@ CzFragmentStoreRow(CzStream *stream, Fragment *fragment, const PGresult *res, in
 	isnull = palloc(sizeof(bool) * Max(natts, 1));
 	CzWireDecode(stream, res, row, fragment->worker->endpoint->node_name, values, isnull);
 	tuplestore_putvalues(fragment->store, stream->tupdesc, values, isnull);
+	fragment->nstored++;
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextReset(stream->store_context);
 }
@@ -358,6 +359,8 @@ next_row(CzStream *stream, TupleTableSlot *slot)
 {
 	if (!stream->is_started)
 		CzRunStart(stream);
+	if (stream->plan->sort_columns != NIL && stream->nfragments > 1)
+		return CzMergeNext(stream, slot);
 
 	for (;;)
 	{
@@ -464,6 +467,7 @@ reset_run(CzStream *stream)
 	int			i;
 
 	CzRunStop(stream);
+	CzMergeEnd(stream);
 	PQclear(stream->res);
 	stream->res = NULL;
 	stream->res_fragment = NULL;

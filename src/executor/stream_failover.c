@@ -141,6 +141,8 @@ CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason, bool
 			fragment->store = NULL;
 		}
 		fragment->nrows = 0;
+		if (fragment->store == NULL)
+			fragment->nstored = 0;
 		fragment->nbytes = 0;
 		if (fragment->is_emitted || !CzFragmentAssign(stream, fragment))
 		{

@@ -40,6 +40,9 @@
 /* What workers get to stop what is no longer wanted, milliseconds. */
 #define STOP_MS 2000
 
+/* Rows that are thrown away rather than cancel the command that makes them. */
+#define MAX_DROPPED_ROWS 1000
+
 /* Rows stored between two looks at interrupts. */
 #define ROWS_BETWEEN_INTERRUPTS 1000
 
@@ -310,6 +313,19 @@ fragment_done(CzStream *stream, StreamConn *sc, Fragment *fragment)
 }
 
 /*
+ * Is the connection's socket left alone, because the next row of its fragment is
+ * known already?  Not while others wait behind it.
+ */
+static bool
+is_paused(StreamConn *sc)
+{
+	Expect	   *head = CzExpectHead(sc);
+
+	return head != NULL && head->kind == EXPECT_ROWS && head->fragment->is_paused &&
+		!head->fragment->is_held && sc->inflight <= 1 && sc->worker->waiting == NIL;
+}
+
+/*
  * Take what one connection has; see ProcessResult.
  */
 static ProcessResult
@@ -331,6 +347,8 @@ process_conn(CzStream *stream, StreamConn *sc)
 		PGresult   *res;
 		ExecStatusType status;
 
+		if (is_paused(sc))
+			return PROCESS_BLOCKED;
 		if (head->kind == EXPECT_ROWS && !head->is_single_row)
 		{
 			(void) PQsetSingleRowMode(pg);
@@ -552,6 +570,8 @@ check_silence(CzStream *stream, StreamConn *sc, TimestampTz now)
 
 	if (sc->probe == NULL)
 	{
+		if (is_paused(sc))
+			sc->last_heard = now;
 		if (sc->inflight == 0 ||
 			now < TimestampTzPlusMilliseconds(sc->last_heard, cz_worker_timeout_ms))
 			return false;
@@ -584,7 +604,7 @@ conn_events(StreamConn *sc, pgsocket *fd)
 	*fd = PQsocket(sc->conn->pg);
 	if (!sc->is_ready)
 		return sc->wait_for;
-	if (sc->nexpect == 0)
+	if (sc->nexpect == 0 || is_paused(sc))
 		return 0;
 	return WL_SOCKET_READABLE | (sc->must_write ? WL_SOCKET_WRITEABLE : 0);
 }
@@ -624,7 +644,7 @@ wait_for_workers(CzStream *stream, StreamWorker *only, bool must_block)
 				at = CzConnConnectDeadline(sc->conn);
 			else if (sc->probe != NULL)
 				at = CzConnConnectDeadline(sc->probe);
-			else if (sc->inflight > 0)
+			else if (sc->inflight > 0 && !is_paused(sc))
 				at = TimestampTzPlusMilliseconds(sc->last_heard, cz_worker_timeout_ms);
 			else
 				continue;
@@ -812,6 +832,54 @@ CzRunPump(CzStream *stream, StreamWorker *only, bool must_block)
 }
 
 /*
+ * Nobody wants a connection's rows any more.  Those of a short fragment have mostly
+ * arrived when the first one has: take them, which is cheaper than to cancel.
+ */
+static void
+drop_arrived(StreamConn *sc)
+{
+	PGconn	   *pg = sc->conn->pg;
+	int			nrows = 0;
+	Expect	   *head;
+
+	while ((head = CzExpectHead(sc)) != NULL && head->kind != EXPECT_SNAPSHOT &&
+		   nrows++ < MAX_DROPPED_ROWS)
+	{
+		PGresult   *res;
+		ExecStatusType status;
+
+		if (head->kind == EXPECT_ROWS && !head->is_single_row)
+		{
+			(void) PQsetSingleRowMode(pg);
+			head->is_single_row = true;
+		}
+		if (PQisBusy(pg) && (!PQconsumeInput(pg) || PQisBusy(pg)))
+			return;
+		res = PQgetResult(pg);
+		if (res == NULL)
+		{
+			if (PQstatus(pg) != CONNECTION_OK)
+				return;
+			if (head->kind != EXPECT_SYNC)
+				CzExpectPop(sc);
+			continue;
+		}
+		status = PQresultStatus(res);
+		PQclear(res);
+		if (status == PGRES_PIPELINE_SYNC && head->kind == EXPECT_SYNC)
+		{
+			CzExpectPop(sc);
+			sc->inflight--;
+		}
+		else if (status == PGRES_COMMAND_OK && head->kind == EXPECT_PREPARE)
+			CzConnRememberPrepared(sc->conn, head->fragment->sql, head->name);
+		else if (status != PGRES_SINGLE_TUPLE && status != PGRES_TUPLES_OK &&
+				 status != PGRES_COMMAND_OK)
+			return;
+	}
+}
+
+/*
  * CzRunStop
  *		End a run, also in the middle: no connection is left in mid-command.
  */
@@ -838,6 +906,8 @@ CzRunStop(CzStream *stream)
 		{
 			StreamConn *sc = worker->conns[i];
 
+			if (sc->is_ready && sc->nexpect > 0)
+				drop_arrived(sc);
 			if (sc->is_ready && sc->nexpect > 0)
 				busy[nbusy++] = sc->conn;
 		}
