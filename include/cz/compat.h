@@ -235,4 +235,23 @@
 	subquery_planner((glob), (query), NULL, false, 0.0)
 #endif
 
+/* 18: a path key has a comparison, not the strategy of a btree */
+#if CZ_PG_GE(18)
+#define pathkey_operator_compat(pathkey, type) \
+	get_opfamily_member_for_cmptype((pathkey)->pk_opfamily, (type), (type), \
+									(pathkey)->pk_cmptype)
+#else
+#define pathkey_operator_compat(pathkey, type) \
+	get_opfamily_member((pathkey)->pk_opfamily, (type), (type), (pathkey)->pk_strategy)
+#endif
+
+/* 18: lc_collate_is_c went */
+#if CZ_PG_GE(18)
+#define collation_is_c_compat(collation) \
+	(pg_newlocale_from_collation(collation)->collate_is_c)
+#else
+#define collation_is_c_compat(collation) \
+	lc_collate_is_c(collation)
+#endif
+
 #endif							/* CZ_COMPAT_H */

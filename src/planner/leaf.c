@@ -56,6 +56,7 @@ typedef struct LeafPath
 	CzLeaf	   *leaf;
 	List	   *pushed;			/* RestrictInfos that the workers evaluate */
 	bool		takes_exec_params;	/* they use values of other parts of the plan */
+	List	   *order;			/* CzOrderKeys: the fragments sort; or NIL */
 } LeafPath;
 
 PG_FUNCTION_INFO_V1(cz_fragment);
@@ -279,17 +280,46 @@ takes_all_columns(CzLeaf *leaf, List *vars, List *quals)
 	return true;
 }
 
+/* Add ORDER BY to what fragment_query has made. */
+static void
+order_fragment(Query *query, CzLeaf *leaf, Index rti, List *order)
+{
+	MapContext	context;
+	List	   *exprs = NIL;
+	ListCell   *lc;
+
+	context.rti = rti;
+	context.natts = leaf->source->rtekind == RTE_RELATION ?
+		CzTableGet(leaf->source->relid)->natts : 0;
+	context.system_columns = leaf->system_columns;
+	foreach(lc, order)
+		exprs = lappend(exprs, map_mutator((Node *) ((CzOrderKey *) lfirst(lc))->expr,
+										   &context));
+	cz_add_order(query, order, exprs);
+}
+
 static CzFragmentPlan *
-plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List **params)
+plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List *order, List **params)
 {
 	Query	   *query;
 	CzFragmentPlan *plan;
 	CzLocus		locus = leaf->locus;
 
-	if (OidIsValid(leaf->target_shard) || takes_all_columns(leaf, vars, quals))
+	if (OidIsValid(leaf->target_shard) ||
+		(takes_all_columns(leaf, vars, quals) &&
+		 (order == NIL || cz_query_has_order(leaf->source->subquery, order) ||
+		  cz_query_takes_order(leaf->source->subquery, order))))
+	{
 		query = copyObject(leaf->source->subquery);
+		if (order != NIL && query->sortClause == NIL)
+			cz_add_order(query, order, NIL);
+	}
 	else
+	{
 		query = fragment_query(leaf, rti, vars, quals);
+		if (order != NIL)
+			order_fragment(query, leaf, rti, order);
+	}
 	if (leaf->source->rtekind == RTE_RELATION ||
 		(quals != NIL && locus.kind == CZ_LOCUS_SHARDED && !locus.is_single))
 	{
@@ -304,6 +334,8 @@ plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List **params)
 	plan->strategy = leaf->strategy;
 	plan->reason = leaf->reason ? pstrdup(leaf->reason) : NULL;
 	cz_fragment_set_locus(plan, &locus, params);
+	if (order != NIL)
+		cz_fragment_set_order(plan, order, vars);
 	return plan;
 }
 
@@ -337,7 +369,7 @@ split_quals(RelOptInfo *rel, List *quals, List **remote, List **local)
 /* The columns of a leaf that the rest of the plan needs, as Vars in order. */
 static List *
 needed_vars(PlannerInfo *root, RelOptInfo *rel, PathTarget *target, Index rti,
-			List *local_quals)
+			List *local_quals, List *order)
 {
 	Bitmapset  *attrs = NULL;
 	List	   *vars = NIL;
@@ -351,6 +383,8 @@ needed_vars(PlannerInfo *root, RelOptInfo *rel, PathTarget *target, Index rti,
 	pull_varattnos((Node *) target->exprs, rti, &attrs);
 	foreach(lc, local_quals)
 		pull_varattnos((Node *) ((RestrictInfo *) lfirst(lc))->clause, rti, &attrs);
+	foreach(lc, order)
+		pull_varattnos((Node *) ((CzOrderKey *) lfirst(lc))->expr, rti, &attrs);
 	while ((x = bms_next_member(attrs, x)) >= 0)
 	{
 		AttrNumber	attno = x + FirstLowInvalidHeapAttributeNumber;
@@ -405,12 +439,13 @@ plan_leaf_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *
 	if (OidIsValid(path->leaf->target_shard))
 		vars = all_vars(root, rel->relid);
 	else
-		vars = needed_vars(root, rel, best_path->path.pathtarget, rel->relid, local);
+		vars = needed_vars(root, rel, best_path->path.pathtarget, rel->relid, local,
+						   path->order);
 	if (vars == NIL && !OidIsValid(path->leaf->target_shard))			/* count(*) over this leaf: any column will do */
 		vars = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
 									Int32GetDatum(1), false, true));
 	cz_plan_state->takes_exec_params = path->takes_exec_params;
-	plan = plan_leaf(path->leaf, rel->relid, vars, path->pushed, &params);
+	plan = plan_leaf(path->leaf, rel->relid, vars, path->pushed, path->order, &params);
 	cz_plan_state->takes_exec_params = false;
 
 	scan->scan.plan.targetlist = tlist;
@@ -489,7 +524,7 @@ leaf_cost(PlannerInfo *root, RelOptInfo *rel, CzLeaf *leaf, List *quals)
 
 /*
  * cz_set_rel_pathlist
- *		Give a leaf its only path.
+ *		Give a leaf its paths: one, or two where sorted rows are wanted.
  */
 void
 cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
@@ -534,6 +569,21 @@ cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry
 	rel->partial_pathlist = NIL;
 	rel->consider_parallel = false;
 	add_path(rel, (Path *) path);
+
+	info = memcpy(palloc(sizeof(LeafPath)), info, sizeof(LeafPath));
+	info->order = cz_leaf_order(root, rel, leaf);
+	if (info->order != NIL)
+	{
+		Cost		cost = cz_order_cost(rel, leaf, info->order);
+		CustomPath *sorted = makeNode(CustomPath);
+
+		memcpy(sorted, path, sizeof(CustomPath));
+		sorted->path.pathkeys = root->query_pathkeys;
+		sorted->path.startup_cost += cost;
+		sorted->path.total_cost += cost;
+		sorted->custom_private = list_make1(info);
+		add_path(rel, (Path *) sorted);
+	}
 }
 
 /*
@@ -596,7 +646,7 @@ CzPlanRelScan(PlannerInfo *root, RelOptInfo *rel, Oid relid, List *attnos, List 
 	cz_plan_state = &state;
 	PG_TRY();
 	{
-		plan = plan_leaf(leaf, rel->relid, vars, remote, params);
+		plan = plan_leaf(leaf, rel->relid, vars, remote, NIL, params);
 	}
 	PG_FINALLY();
 	{

@@ -96,6 +96,16 @@ typedef struct CzPlanState
 	struct CzPlanState *outer;
 } CzPlanState;
 
+/* What the rows of a leaf's fragments are sorted by. */
+typedef struct CzOrderKey
+{
+	Expr	   *expr;			/* a Var of the leaf, maybe with RelabelTypes around */
+	AttrNumber	attno;			/* of that Var */
+	Oid			sortop;
+	Oid			collation;
+	bool		nulls_first;
+} CzOrderKey;
+
 extern CzPlanState *cz_plan_state;
 
 /* shippable.c */
@@ -153,6 +163,15 @@ extern void cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti,
 								RangeTblEntry *rte);
 extern CzLeaf *cz_leaf_of_call(Node *node);
 extern CzLeaf *cz_leaf_of_rte(RangeTblEntry *rte);
+
+/* order.c */
+extern bool cz_order_is_sure(Oid type, Oid sortop, Oid collation);
+extern List *cz_leaf_order(PlannerInfo *root, RelOptInfo *rel, CzLeaf *leaf);
+extern bool cz_query_has_order(Query *query, List *keys);
+extern bool cz_query_takes_order(Query *query, List *keys);
+extern void cz_add_order(Query *query, List *keys, List *exprs);
+extern void cz_fragment_set_order(CzFragmentPlan *plan, List *keys, List *vars);
+extern Cost cz_order_cost(RelOptInfo *rel, CzLeaf *leaf, List *keys);
 
 /* rewrite.c */
 extern void cz_rewrite_query(Query *query, CzPlanState *state, bool is_top);
