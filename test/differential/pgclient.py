@@ -54,7 +54,7 @@ class Client:
             pass
 
     def run(self, sql, protocol='simple', copy_data=None):
-        """Run one statement.  copy_data: what COPY FROM STDIN will read (bytes)."""
+        """Run one statement.  copy_data: what COPY FROM STDIN will read (bytes, or a function that gives them)."""
         outcome = Outcome()
         begin = time.time()
         try:
@@ -121,7 +121,7 @@ class Client:
             elif kind == b'N':
                 outcome.notices.append(self._fields(body)['M'])
             elif kind == b'G':
-                self._send(b'd', copy_data or b'')
+                self._send(b'd', (copy_data() if callable(copy_data) else copy_data) or b'')
                 self._send(b'c', b'')
             elif kind == b'H':
                 outcome.columns = [('copy', 25)]

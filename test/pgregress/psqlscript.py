@@ -6,16 +6,25 @@ import re
 from script import TOKEN
 
 VARIABLE = re.compile(r":(?:'(\w+)'|\"(\w+)\"|(?<!::)([A-Za-z_]\w*))")
-COPY_STDIN = re.compile(r'COPY\b.*\bFROM\s+STDIN\b', re.I | re.S)
 ROUTINE = re.compile(r'CREATE\s+(OR\s+REPLACE\s+)?(FUNCTION|PROCEDURE)\b', re.I)
 
 
 class Piece:
-    """A statement, or a command of psql (then command is its name and sql its arguments)."""
+    """A statement, or a command of psql (then command is its name and sql its arguments).
 
-    def __init__(self, sql, line, command=None, copy_data=None, gset=None):
-        self.sql, self.line, self.command = sql, line, command
-        self.copy_data, self.gset = copy_data, gset
+    The lines after COPY FROM STDIN are its data only if the server asks for them.
+    """
+
+    def __init__(self, sql, line, command=None, gset=None):
+        self.sql, self.line, self.command, self.gset = sql, line, command, gset
+        self.text, self.end, self.data = None, 0, None
+
+    def copy_data(self):
+        if self.data is None:
+            begin = self.text.index('\n', self.end) + 1
+            stop = re.compile(r'^\\\.$', re.M).search(self.text, begin)
+            self.data, self.end = self.text[begin:stop.start()].encode(), stop.end()
+        return self.data
 
 
 def pieces(text):
@@ -42,11 +51,9 @@ def pieces(text):
         if kind == 'end' and depth == 0 and begins == 0:
             if start is not None:
                 piece = Piece(text[start:at].strip(), text.count('\n', 0, start) + 1)
-                if COPY_STDIN.match(piece.sql):
-                    begin = text.index('\n', end) + 1
-                    stop = re.compile(r'^\\\.$', re.M).search(text, begin)
-                    piece.copy_data, end = text[begin:stop.start()].encode(), stop.end()
+                piece.text, piece.end = text, end
                 yield piece
+                end = piece.end
             start = None
         elif kind not in ('space', 'comment'):
             if start is None:
