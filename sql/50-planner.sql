@@ -48,3 +48,47 @@ COMMENT ON AGGREGATE cz.float8_variance(float8[]) IS 'internal: combines transit
 COMMENT ON AGGREGATE cz.float8_stddev_pop(float8[]) IS 'internal: combines transition states of stddev_pop(float8)';
 COMMENT ON AGGREGATE cz.float8_stddev_samp(float8[]) IS 'internal: combines transition states of stddev_samp(float8)';
 COMMENT ON AGGREGATE cz.float8_stddev(float8[]) IS 'internal: combines transition states of stddev(float8)';
+CREATE AGGREGATE cz.float8_corr(float8[]) (
+    sfunc = pg_catalog.float8_regr_combine, stype = float8[],
+    finalfunc = pg_catalog.float8_corr, initcond = '{0,0,0,0,0,0}', parallel = safe);
+COMMENT ON AGGREGATE cz.float8_corr(float8[]) IS 'internal: combines transition states of corr(float8, float8)';
+CREATE AGGREGATE cz.float8_covar_pop(float8[]) (
+    sfunc = pg_catalog.float8_regr_combine, stype = float8[],
+    finalfunc = pg_catalog.float8_covar_pop, initcond = '{0,0,0,0,0,0}', parallel = safe);
+COMMENT ON AGGREGATE cz.float8_covar_pop(float8[]) IS 'internal: combines transition states of covar_pop(float8, float8)';
+CREATE AGGREGATE cz.float8_covar_samp(float8[]) (
+    sfunc = pg_catalog.float8_regr_combine, stype = float8[],
+    finalfunc = pg_catalog.float8_covar_samp, initcond = '{0,0,0,0,0,0}', parallel = safe);
+COMMENT ON AGGREGATE cz.float8_covar_samp(float8[]) IS 'internal: combines transition states of covar_samp(float8, float8)';
+CREATE AGGREGATE cz.float8_regr_avgx(float8[]) (
+    sfunc = pg_catalog.float8_regr_combine, stype = float8[],
+    finalfunc = pg_catalog.float8_regr_avgx, initcond = '{0,0,0,0,0,0}', parallel = safe);
+COMMENT ON AGGREGATE cz.float8_regr_avgx(float8[]) IS 'internal: combines transition states of regr_avgx(float8, float8)';
+CREATE AGGREGATE cz.float8_regr_avgy(float8[]) (
+    sfunc = pg_catalog.float8_regr_combine, stype = float8[],
+    finalfunc = pg_catalog.float8_regr_avgy, initcond = '{0,0,0,0,0,0}', parallel = safe);
+COMMENT ON AGGREGATE cz.float8_regr_avgy(float8[]) IS 'internal: combines transition states of regr_avgy(float8, float8)';
+CREATE AGGREGATE cz.float8_regr_intercept(float8[]) (
+    sfunc = pg_catalog.float8_regr_combine, stype = float8[],
+    finalfunc = pg_catalog.float8_regr_intercept, initcond = '{0,0,0,0,0,0}', parallel = safe);
+COMMENT ON AGGREGATE cz.float8_regr_intercept(float8[]) IS 'internal: combines transition states of regr_intercept(float8, float8)';
+CREATE AGGREGATE cz.float8_regr_r2(float8[]) (
+    sfunc = pg_catalog.float8_regr_combine, stype = float8[],
+    finalfunc = pg_catalog.float8_regr_r2, initcond = '{0,0,0,0,0,0}', parallel = safe);
+COMMENT ON AGGREGATE cz.float8_regr_r2(float8[]) IS 'internal: combines transition states of regr_r2(float8, float8)';
+CREATE AGGREGATE cz.float8_regr_slope(float8[]) (
+    sfunc = pg_catalog.float8_regr_combine, stype = float8[],
+    finalfunc = pg_catalog.float8_regr_slope, initcond = '{0,0,0,0,0,0}', parallel = safe);
+COMMENT ON AGGREGATE cz.float8_regr_slope(float8[]) IS 'internal: combines transition states of regr_slope(float8, float8)';
+CREATE AGGREGATE cz.float8_regr_sxx(float8[]) (
+    sfunc = pg_catalog.float8_regr_combine, stype = float8[],
+    finalfunc = pg_catalog.float8_regr_sxx, initcond = '{0,0,0,0,0,0}', parallel = safe);
+COMMENT ON AGGREGATE cz.float8_regr_sxx(float8[]) IS 'internal: combines transition states of regr_sxx(float8, float8)';
+CREATE AGGREGATE cz.float8_regr_sxy(float8[]) (
+    sfunc = pg_catalog.float8_regr_combine, stype = float8[],
+    finalfunc = pg_catalog.float8_regr_sxy, initcond = '{0,0,0,0,0,0}', parallel = safe);
+COMMENT ON AGGREGATE cz.float8_regr_sxy(float8[]) IS 'internal: combines transition states of regr_sxy(float8, float8)';
+CREATE AGGREGATE cz.float8_regr_syy(float8[]) (
+    sfunc = pg_catalog.float8_regr_combine, stype = float8[],
+    finalfunc = pg_catalog.float8_regr_syy, initcond = '{0,0,0,0,0,0}', parallel = safe);
+COMMENT ON AGGREGATE cz.float8_regr_syy(float8[]) IS 'internal: combines transition states of regr_syy(float8, float8)';

@@ -1,20 +1,24 @@
 /*-------------------------------------------------------------------------
  *
  * aggregate.c
- *	  Split aggregates into a part for each shard and a part for here.
+ *	  Split the grouping of a query: the fragments group and aggregate their rows,
+ *	  and here the partial results are put together.
  *
- *	count				sum of counts
- *	sum, min, max, bool_*, bit_*	combine by themselves
- *	avg of exact numbers		sum of sums / sum of counts
- *	avg, stddev, variance of floats	core's three-number transition state, put
- *						together from count, sum and var_pop, combined
- *						by core's float8_combine
- *	stddev, variance of exact numbers	count, sum and sum of squares, finished as
- *						core's numeric_stddev_internal does
- *	aggregate(DISTINCT x)		the distinct x of each shard, aggregated here
+ *	groups				the fragments group by the same, and so do we
+ *	GROUPING SETS, CUBE, ...	the fragments group by all columns of all sets; the
+ *						sets are made here
+ *	a constant group		stays here
+ *	plain aggregates			aggparts.c
+ *	aggregate(DISTINCT x)		the fragments group by x too; the aggregate itself is
+ *						computed here from the distinct x
+ *	the same, x is the key		no value is on two shards: like a plain one
+ *	several DISTINCTs		the fragments have one grouping set for each, and
+ *						one for the plain aggregates; here each aggregate
+ *						reads the rows of its set
+ *	(DISTINCT x) FILTER (f)		x where f is true, and whether it is
  *
- * What is not in the list (array_agg, percentiles, ...) makes the split fail; then
- * the rows come here and core aggregates them.
+ * HAVING, windows, set-returning functions, ORDER BY, DISTINCT and LIMIT come after
+ * the aggregates and stay here, and so do sub-queries beside them.
  *
  * Source: own work.
  *
@@ -22,10 +26,9 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_aggregate.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -33,44 +36,33 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
 #include "parser/parse_clause.h"
-#include "parser/parse_coerce.h"
-#include "parser/parse_func.h"
 #include "parser/parse_oper.h"
-#include "utils/builtins.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/fmgroids.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
-#include "utils/numeric.h"
+#include "utils/typcache.h"
 
-#include "planner_int.h"
+#include "aggregate_int.h"
 
-/* Digits of a numeric(p, s) whose squares certainly are exact. */
-#define CZ_MAX_EXACT_DIGITS 400
+/* GROUPING() takes no more arguments. */
+#define CZ_MAX_GROUPING_ARGS 31
 
-typedef struct SplitContext
-{
-	Query	   *query;			/* becomes the outer query */
-	Query	   *inner;
-	List	   *groups;			/* expressions grouped by, of the original query */
-	List	   *group_columns;	/* int list: their columns in the inner query */
-	List	   *extra_groups;	/* Vars that depend on the group, added to it */
-	bool		failed;
-	const char *reason;
-} SplitContext;
-
-static Node *split_mutator(Node *node, SplitContext *context);
+static Node *split_mutator(Node *node, CzSplitContext *context);
 
 static Node *
-fail(SplitContext *context, Node *node, const char *reason)
+fail(CzSplitContext *context, Node *node, const char *reason)
 {
-	context->failed = true;
 	context->reason = reason;
 	return node;
 }
 
-/* Add a column to the inner query; returns a Var of it for the outer one. */
-static Var *
-inner_column(SplitContext *context, Node *expr)
+/*
+ * cz_split_column
+ *		A column of the inner query with the value of an expression, added if it is
+ *		not there yet; as a Var of the outer query.
+ */
+Var *
+cz_split_column(CzSplitContext *context, Node *expr)
 {
 	ListCell   *lc;
 	int			n = 0;
@@ -92,11 +84,26 @@ inner_column(SplitContext *context, Node *expr)
 	return makeVar(1, n, exprType(expr), exprTypmod(expr), exprCollation(expr), 0);
 }
 
+/* May fragments group by a value of this type, and send it? */
+static bool
+is_groupable(Oid type)
+{
+	return cz_type_is_output_safe(type) &&
+		OidIsValid(lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr);
+}
+
+/* Is it the equality that a fragment's GROUP BY has? */
+static bool
+is_default_equality(Oid eqop, Oid type)
+{
+	return lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr == eqop;
+}
+
 /* Make the inner query group by an expression too; a Var of it. */
 static Var *
-inner_group(SplitContext *context, Node *expr)
+inner_group(CzSplitContext *context, Node *expr)
 {
-	Var		   *var = inner_column(context, expr);
+	Var		   *var = cz_split_column(context, expr);
 	TargetEntry *tle = list_nth(context->inner->targetList, var->varattno - 1);
 	SortGroupClause *clause;
 
@@ -111,39 +118,475 @@ inner_group(SplitContext *context, Node *expr)
 	return var;
 }
 
-/* ---- building expressions ------------------------------------------------ */
-
-static Oid
-system_function(const char *name, int nargs, Oid a, Oid b)
+/* Has an expression one value for all rows, that is found here as well? */
+static bool
+is_same_for_all(Node *expr)
 {
-	Oid			args[2];
-
-	args[0] = a;
-	args[1] = b;
-	return LookupFuncName(list_make2(makeString("pg_catalog"), makeString(pstrdup(name))),
-						  nargs, args, false);
+	return !contain_vars_of_level(expr, 0) && !contain_subplans(expr) &&
+		!contain_agg_clause(expr) && !contain_volatile_functions(expr) &&
+		!expression_returns_set(expr);
 }
 
-/* An aggregate of one argument (or count(*), arg NULL). */
+/* A constant of bool or of int4. */
 static Node *
-make_aggregate(Oid aggfn, Oid rettype, Node *arg, Node *filter, Oid input_collation)
+int_const(int value)
+{
+	return (Node *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(value),
+							  false, true);
+}
+
+static Node *
+equals_int(Node *expr, int value)
+{
+	return (Node *) make_opclause(Int4EqualOperator, BOOLOID, false, (Expr *) expr,
+								  (Expr *) int_const(value), InvalidOid, InvalidOid);
+}
+
+static Node *
+and_filter(Node *a, Node *b)
+{
+	if (a == NULL)
+		return b;
+	if (b == NULL)
+		return a;
+	return (Node *) makeBoolExpr(AND_EXPR, list_make2(a, b), -1);
+}
+
+/* The rows of the inner query that are of the grouping set with this mask. */
+static Node *
+set_filter(CzSplitContext *context, int mask)
+{
+	return context->set_column == NULL ? NULL :
+		equals_int(copyObject((Node *) context->set_column), mask);
+}
+
+/*
+ * cz_split_filter
+ *		The filter of an outer aggregate over partial ones: the rows of the set that
+ *		is grouped by nothing but the groups; NULL: all rows.
+ */
+Node *
+cz_split_filter(CzSplitContext *context)
+{
+	return set_filter(context, context->plain_mask);
+}
+
+/* ---- DISTINCT ------------------------------------------------------------ */
+
+/* expr, but NULL where the filter is not true: there it may not be evaluated. */
+static Node *
+filtered(Node *expr, Node *filter)
+{
+	CaseExpr   *c;
+	CaseWhen   *when;
+
+	if (filter == NULL)
+		return expr;
+	c = makeNode(CaseExpr);
+	when = makeNode(CaseWhen);
+	when->expr = (Expr *) copyObject(filter);
+	when->result = (Expr *) copyObject(expr);
+	when->location = -1;
+	c->casetype = exprType(expr);
+	c->casecollid = exprCollation(expr);
+	c->args = list_make1(when);
+	c->defresult = (Expr *) makeNullConst(c->casetype, -1, c->casecollid);
+	c->location = -1;
+	return (Node *) c;
+}
+
+static Node *
+is_true(Node *filter)
+{
+	BooleanTest *test = makeNode(BooleanTest);
+
+	test->arg = (Expr *) copyObject(filter);
+	test->booltesttype = IS_TRUE;
+	test->location = -1;
+	return (Node *) test;
+}
+
+/*
+ * An argument of a DISTINCT aggregate, taken apart: what fragments group by is added to
+ * *exprs if that is not NULL; else the argument of the outer aggregate is returned.
+ */
+static Node *
+distinct_argument(CzSplitContext *context, Node *expr, Node *filter, List **exprs)
+{
+	if (is_same_for_all(expr))
+		return (Node *) copyObject(expr);
+	if (IsA(expr, RowExpr) && ((RowExpr *) expr)->row_typeid == RECORDOID)
+	{
+		RowExpr    *row = copyObject((RowExpr *) expr);
+		ListCell   *lc;
+
+		foreach(lc, row->args)
+			lfirst(lc) = distinct_argument(context, lfirst(lc), filter, exprs);
+		return (Node *) row;
+	}
+	expr = filtered(expr, filter);
+	if (exprs == NULL)
+		return (Node *) cz_split_column(context, expr);
+	if (!is_groupable(exprType(expr)))
+		context->reason = "an aggregate is DISTINCT by a value that cannot be sent";
+	*exprs = list_append_unique(*exprs, expr);
+	return NULL;
+}
+
+/* The expressions that fragments must group by for a DISTINCT aggregate. */
+static List *
+distinct_exprs(CzSplitContext *context, Aggref *agg)
+{
+	List	   *exprs = NIL;
+	ListCell   *lc;
+
+	foreach(lc, agg->aggdistinct)
+	{
+		SortGroupClause *clause = lfirst(lc);
+
+		if (!is_default_equality(clause->eqop,
+								 exprType(get_sortgroupclause_expr(clause, agg->args))))
+			context->reason = "an aggregate is DISTINCT by another equality";
+	}
+	if (agg->aggfilter)
+		exprs = list_make1(is_true((Node *) agg->aggfilter));
+	foreach(lc, agg->args)
+		(void) distinct_argument(context, (Node *) ((TargetEntry *) lfirst(lc))->expr,
+								 (Node *) agg->aggfilter, &exprs);
+	/* fragments could not say whether they have rows at all */
+	if (exprs == NIL)
+		context->reason = "an aggregate is DISTINCT by a constant";
+	return exprs;
+}
+
+static bool
+same_exprs(List *a, List *b)
+{
+	return list_difference(a, b) == NIL && list_difference(b, a) == NIL;
+}
+
+/* Can it be computed on each shard, because no value is on two of them? */
+static bool
+is_distinct_by_key(CzSplitContext *context, Aggref *agg)
+{
+	CzSplitContext trial;
+
+	if (list_length(agg->args) != 1 || agg->aggorder != NIL ||
+		!cz_is_key_expr((Node *) ((TargetEntry *) linitial(agg->args))->expr,
+						context->inner, context->keys, context->classes))
+		return false;
+	memset(&trial, 0, sizeof(trial));
+	trial.inner = makeNode(Query);
+	trial.distinct = agg->aggdistinct;
+	return cz_split_one(&trial, agg) != NULL;
+}
+
+typedef struct CollectContext
+{
+	CzSplitContext *split;
+	int			depth;
+	bool		has_key;		/* an aggregate is DISTINCT by the key */
+} CollectContext;
+
+/* Find the sets that the aggregates of a query need. */
+static bool
+collect_walker(Node *node, CollectContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Aggref) && ((Aggref *) node)->agglevelsup == context->depth)
+	{
+		Aggref	   *agg = copyObject((Aggref *) node);
+		CzDistinctSet *set;
+		ListCell   *lc;
+
+		IncrementVarSublevelsUp((Node *) agg, -context->depth, context->depth);
+		if (agg->aggdistinct == NIL || is_distinct_by_key(context->split, agg))
+		{
+			context->split->has_plain = true;
+			context->has_key |= agg->aggdistinct != NIL;
+			return false;
+		}
+		set = palloc0(sizeof(CzDistinctSet));
+		set->exprs = distinct_exprs(context->split, agg);
+		foreach(lc, context->split->sets)
+		{
+			if (same_exprs(((CzDistinctSet *) lfirst(lc))->exprs, set->exprs))
+				break;
+		}
+		if (lc == NULL)
+			context->split->sets = lappend(context->split->sets, set);
+		return context->split->reason != NULL;
+	}
+	if (IsA(node, Query))
+	{
+		bool		result;
+
+		context->depth++;
+		result = query_tree_walker((Query *) node, collect_walker, (void *) context, 0);
+		context->depth--;
+		return result;
+	}
+	return expression_tree_walker(node, collect_walker, (void *) context);
+}
+
+/* The inner query's grouping sets: for each DISTINCT, and for plain aggregates. */
+static void
+make_sets(CzSplitContext *context)
+{
+	List	   *keys = list_copy(context->inner->groupClause);
+	GroupingFunc *grouping = makeNode(GroupingFunc);
+	GroupingSet *sets = makeNode(GroupingSet);
+	List	   *masks = NIL;
+	ListCell   *lc;
+	ListCell   *le;
+	int			nbits;
+
+	/* 1. everything that any set groups by */
+	grouping->location = -1;
+	foreach(lc, context->sets)
+	{
+		foreach(le, ((CzDistinctSet *) lfirst(lc))->exprs)
+			(void) inner_group(context, lfirst(le));
+	}
+	foreach(lc, context->inner->groupClause)
+	{
+		SortGroupClause *clause = lfirst(lc);
+
+		if (list_member_ptr(keys, clause))
+			continue;
+		grouping->args = lappend(grouping->args,
+								 copyObject(get_sortgroupclause_expr(clause,
+																	 context->inner->targetList)));
+		grouping->refs = lappend_int(grouping->refs, clause->tleSortGroupRef);
+	}
+	nbits = list_length(grouping->args);
+	if (nbits > CZ_MAX_GROUPING_ARGS)
+	{
+		context->reason = "too many aggregates are DISTINCT";
+		return;
+	}
+	context->plain_mask = (int) ((1U << nbits) - 1);
+
+	/* 2. what GROUPING() says in the rows of each set */
+	if (context->has_plain)
+		masks = list_make1_int(context->plain_mask);
+	foreach(lc, context->sets)
+	{
+		CzDistinctSet *set = lfirst(lc);
+
+		foreach(le, grouping->args)
+			set->mask = (set->mask << 1) | (list_member(set->exprs, lfirst(le)) ? 0 : 1);
+		masks = list_append_unique_int(masks, set->mask);
+	}
+
+	/* 3. the sets */
+	sets->kind = GROUPING_SET_SETS;
+	sets->location = -1;
+	foreach(lc, masks)
+	{
+		GroupingSet *simple = makeNode(GroupingSet);
+		int			bit = nbits;
+
+		foreach(le, keys)
+			simple->content = lappend_int(simple->content,
+										  ((SortGroupClause *) lfirst(le))->tleSortGroupRef);
+		foreach(le, grouping->refs)
+		{
+			if ((lfirst_int(lc) & (1 << --bit)) == 0)
+				simple->content = lappend_int(simple->content, lfirst_int(le));
+		}
+		simple->kind = simple->content == NIL ? GROUPING_SET_EMPTY : GROUPING_SET_SIMPLE;
+		simple->location = -1;
+		sets->content = lappend(sets->content, simple);
+	}
+	context->inner->groupingSets = list_make1(sets);
+	context->set_column = nbits == 0 ? NULL :
+		cz_split_column(context, (Node *) grouping);
+}
+
+/* A DISTINCT aggregate, over the distinct values that the fragments return. */
+static Node *
+split_distinct(CzSplitContext *context, Aggref *agg)
+{
+	Aggref	   *outer = copyObject(agg);
+	Node	   *filter = NULL;
+	ListCell   *lc;
+
+	foreach(lc, outer->args)
+	{
+		TargetEntry *tle = lfirst(lc);
+
+		tle->expr = (Expr *) distinct_argument(context, (Node *) tle->expr,
+											   (Node *) agg->aggfilter, NULL);
+	}
+	if (agg->aggfilter)
+		filter = (Node *) cz_split_column(context, is_true((Node *) agg->aggfilter));
+	if (context->uses_sets)
+	{
+		List	   *exprs = distinct_exprs(context, agg);
+
+		foreach(lc, context->sets)
+		{
+			CzDistinctSet *set = lfirst(lc);
+
+			if (same_exprs(set->exprs, exprs))
+			{
+				filter = and_filter(set_filter(context, set->mask), filter);
+				break;
+			}
+		}
+		if (lc == NULL)
+			elog(ERROR, "no grouping set for a DISTINCT aggregate");
+	}
+	outer->aggfilter = (Expr *) filter;
+	return (Node *) outer;
+}
+
+/* ---- the outer query ----------------------------------------------------- */
+
+static Node *
+split_aggregate(Aggref *agg, CzSplitContext *context)
+{
+	Node	   *result;
+
+	if (agg->aggdistinct != NIL && !is_distinct_by_key(context, agg))
+	{
+		if (agg->aggkind != AGGKIND_NORMAL)
+			return fail(context, (Node *) agg, "an aggregate cannot be split");
+		return split_distinct(context, agg);
+	}
+	context->distinct = agg->aggdistinct;
+	result = cz_split_one(context, agg);
+	context->distinct = NIL;
+	if (result == NULL)
+		return fail(context, (Node *) agg, "an aggregate cannot be split");
+	return result;
+}
+
+/* A node of a sub-query, as it would stand in the query that is split. */
+static Node *
+lowered(Node *node, int depth)
+{
+	node = copyObject(node);
+	if (depth > 0)
+		IncrementVarSublevelsUp(node, -depth, depth);
+	return node;
+}
+
+/* The reverse. */
+static Node *
+raised(Node *node, int depth)
+{
+	if (depth > 0)
+		IncrementVarSublevelsUp(node, depth, 0);
+	return node;
+}
+
+/* A column of the group that a node is, or NULL. */
+static Node *
+group_of_node(Node *node, CzSplitContext *context)
+{
+	ListCell   *lc;
+	ListCell   *lcol;
+
+	forboth(lc, context->groups, lcol, context->group_columns)
+	{
+		Node	   *group = lfirst(lc);
+
+		if (nodeTag(group) != nodeTag(node))
+			continue;
+		if (context->depth > 0)
+			group = raised(copyObject(group), context->depth);
+		if (equal(group, node))
+			return raised((Node *) makeVar(1, lfirst_int(lcol), exprType(node),
+										   exprTypmod(node), exprCollation(node), 0),
+						  context->depth);
+	}
+	return NULL;
+}
+
+static Node *
+split_mutator(Node *node, CzSplitContext *context)
+{
+	Node	   *group;
+
+	if (node == NULL || context->reason != NULL)
+		return node;
+	group = group_of_node(node, context);
+	if (group != NULL)
+		return group;
+	if (IsA(node, Aggref) && ((Aggref *) node)->agglevelsup == context->depth)
+	{
+		Aggref	   *agg = (Aggref *) lowered(node, context->depth);
+
+		return raised(split_aggregate(agg, context), context->depth);
+	}
+	if (IsA(node, GroupingFunc) && ((GroupingFunc *) node)->agglevelsup > 0)
+		return fail(context, node, "GROUPING() belongs to an outer query");
+	if (IsA(node, Var) && ((Var *) node)->varlevelsup == context->depth)
+	{
+		Var		   *var = (Var *) lowered(node, context->depth);
+
+		if (var->varattno == 0 || !is_groupable(var->vartype))
+			return fail(context, node, "a whole row stands beside aggregates");
+		/* functionally dependent on the group: grouping by it changes nothing */
+		var = inner_group(context, (Node *) var);
+		context->extra_groups = list_append_unique(context->extra_groups, var);
+		return raised(copyObject((Node *) var), context->depth);
+	}
+	if (IsA(node, Query))
+	{
+		Node	   *result;
+
+		context->depth++;
+		result = (Node *) query_tree_mutator((Query *) node, split_mutator,
+											 (void *) context, 0);
+		context->depth--;
+		return result;
+	}
+	return expression_tree_mutator(node, split_mutator, (void *) context);
+}
+
+/* The inner query groups by a group of the query. */
+static bool
+add_group(CzSplitContext *context, Node *expr)
+{
+	Var		   *var;
+
+	if (is_same_for_all(expr))
+		return true;			/* stays here */
+	if (IsA(expr, RowExpr) && ((RowExpr *) expr)->row_typeid == RECORDOID)
+	{
+		ListCell   *lc;
+
+		foreach(lc, ((RowExpr *) expr)->args)
+		{
+			if (!add_group(context, lfirst(lc)))
+				return false;
+		}
+		return true;
+	}
+	if (!is_groupable(exprType(expr)))
+	{
+		context->reason = "a group has a row type";
+		return false;
+	}
+	var = inner_group(context, expr);
+	context->groups = lappend(context->groups, expr);
+	context->group_columns = lappend_int(context->group_columns, var->varattno);
+	return true;
+}
+
+/* count(*) of the inner query. */
+static Node *
+count_rows(void)
 {
 	Aggref	   *agg = makeNode(Aggref);
 
-	agg->aggfnoid = aggfn;
-	agg->aggtype = rettype;
-	agg->inputcollid = input_collation;
-	agg->aggcollid = OidIsValid(input_collation) && type_is_collatable(rettype) ?
-		input_collation : InvalidOid;
-	agg->aggtranstype = InvalidOid;
-	if (arg)
-	{
-		agg->aggargtypes = list_make1_oid(exprType(arg));
-		agg->args = list_make1(makeTargetEntry((Expr *) copyObject(arg), 1, NULL, false));
-	}
-	else
-		agg->aggstar = true;
-	agg->aggfilter = (Expr *) copyObject(filter);
+	agg->aggfnoid = F_COUNT_;
+	agg->aggtype = INT8OID;
+	agg->aggstar = true;
 	agg->aggkind = AGGKIND_NORMAL;
 	agg->aggsplit = AGGSPLIT_SIMPLE;
 	agg->aggno = -1;
@@ -152,295 +595,104 @@ make_aggregate(Oid aggfn, Oid rettype, Node *arg, Node *filter, Oid input_collat
 	return (Node *) agg;
 }
 
-static Node *
-make_system_aggregate(const char *name, Node *arg, Node *filter)
-{
-	Oid			fn = system_function(name, 1, exprType(arg), InvalidOid);
-
-	return make_aggregate(fn, get_func_rettype(fn), arg, filter, InvalidOid);
-}
-
-static Node *
-cast_to(Node *expr, Oid type)
-{
-	Node	   *result = coerce_to_target_type(NULL, expr, exprType(expr), type, -1,
-											   COERCION_EXPLICIT, COERCE_EXPLICIT_CAST, -1);
-
-	if (result == NULL)
-		elog(ERROR, "no cast from type %u to type %u", exprType(expr), type);
-	return result;
-}
-
-static Node *
-make_operator(const char *name, Node *left, Node *right)
-{
-	Oid			opno = OpernameGetOprid(list_make2(makeString("pg_catalog"),
-												   makeString(pstrdup(name))),
-										exprType(left), exprType(right));
-	OpExpr	   *op;
-
-	if (!OidIsValid(opno))
-		elog(ERROR, "no operator %s", name);
-	op = (OpExpr *) make_opclause(opno, get_op_rettype(opno), false, (Expr *) left,
-								  (Expr *) right, InvalidOid, InvalidOid);
-	set_opfuncid(op);
-	return (Node *) op;
-}
-
-static Node *
-zero_of(Oid type)
-{
-	return cast_to((Node *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
-									  Int32GetDatum(0), false, true), type);
-}
-
-static Node *
-null_as_zero(Node *expr)
-{
-	CoalesceExpr *c = makeNode(CoalesceExpr);
-
-	c->coalescetype = exprType(expr);
-	c->args = list_make2(expr, zero_of(exprType(expr)));
-	c->location = -1;
-	return (Node *) c;
-}
-
-/* Partial aggregate in the fragments; its values summed up here. */
-static Node *
-sum_of_partial(SplitContext *context, Node *partial)
-{
-	return make_system_aggregate("sum", (Node *) inner_column(context, partial), NULL);
-}
-
-static Node *
-partial_count(Node *arg, Node *filter)
-{
-	Oid			fn = arg ? system_function("count", 1, ANYOID, InvalidOid) :
-		system_function("count", 0, InvalidOid, InvalidOid);
-
-	return make_aggregate(fn, INT8OID, arg, filter, InvalidOid);
-}
-
-static Node *
-total_count(SplitContext *context, Node *arg, Node *filter)
-{
-	return null_as_zero(sum_of_partial(context, partial_count(arg, filter)));
-}
-
-/* ---- the aggregates ------------------------------------------------------ */
-
+/* What a query is grouped by, and by which the fragments' rows must be, too. */
 static bool
-is_exact_number(Oid type)
+add_groups(CzSplitContext *context)
 {
-	return type == INT2OID || type == INT4OID || type == INT8OID || type == NUMERICOID;
+	CollectContext collect = {context, 0, false};
+	ListCell   *lc;
+
+	foreach(lc, context->query->groupClause)
+	{
+		SortGroupClause *clause = lfirst(lc);
+		Node	   *expr = get_sortgroupclause_expr(clause, context->query->targetList);
+
+		if (!is_default_equality(clause->eqop, exprType(expr)))
+		{
+			context->reason = "a group has another equality";
+			return false;
+		}
+		if (!add_group(context, expr))
+			return false;
+	}
+	(void) collect_walker((Node *) context->query->targetList, &collect);
+	(void) collect_walker(context->query->havingQual, &collect);
+	if (context->reason != NULL)
+		return false;
+	if (list_length(context->sets) == 1 && !collect.has_key)
+	{
+		foreach(lc, ((CzDistinctSet *) linitial(context->sets))->exprs)
+			(void) inner_group(context, lfirst(lc));
+	}
+	else if (context->sets != NIL)
+	{
+		context->uses_sets = true;
+		make_sets(context);
+	}
+	return context->reason == NULL;
 }
 
-/*
- * Squares of integers and of numeric(p, s) are exact.  A numeric without limits may
- * have so many digits that SQL's multiplication rounds or overflows where core's
- * transition state does neither.
- */
+/* Columns that depend on the groups become groups of the outer query. */
 static bool
-squares_are_exact(Node *arg)
-{
-	int32		typmod = exprTypmod(arg);
-
-	return exprType(arg) != NUMERICOID ||
-		(typmod >= (int32) VARHDRSZ &&
-		 ((typmod - VARHDRSZ) >> 16) <= CZ_MAX_EXACT_DIGITS);
-}
-
-static Node *
-split_average(SplitContext *context, Node *arg, Node *filter)
-{
-	Oid			type = exprType(arg);
-	Node	   *sum = sum_of_partial(context, make_system_aggregate("sum", arg, filter));
-	Node	   *count = total_count(context, arg, filter);
-	NullIfExpr *divisor;
-	Oid			target = type == INTERVALOID ? FLOAT8OID : NUMERICOID;
-	Node	   *zero;
-	Oid			eq;
-
-	count = cast_to(count, target);
-	zero = zero_of(target);
-	eq = OpernameGetOprid(list_make2(makeString("pg_catalog"), makeString("=")), target,
-						  target);
-	divisor = makeNode(NullIfExpr);
-	divisor->opno = eq;
-	divisor->opfuncid = get_opcode(eq);
-	divisor->opresulttype = target;
-	divisor->args = list_make2(count, zero);
-	divisor->location = -1;
-	if (type != INTERVALOID)
-		sum = cast_to(sum, NUMERICOID);
-	return make_operator("/", sum, (Node *) divisor);
-}
-
-/* The transition state {N, sum, N * var_pop} of core's float aggregates. */
-static Node *
-split_float_statistic(SplitContext *context, const char *name, Node *arg, Node *filter)
-{
-	Node	   *x = cast_to(copyObject(arg), FLOAT8OID);
-	Node	   *n = cast_to(partial_count(x, filter), FLOAT8OID);
-	ArrayExpr  *state = makeNode(ArrayExpr);
-	Oid			argtypes[1] = {FLOAT8ARRAYOID};
-	Oid			fn;
-
-	state->array_typeid = FLOAT8ARRAYOID;
-	state->element_typeid = FLOAT8OID;
-	state->location = -1;
-	state->elements =
-		list_make3(n,
-				   null_as_zero(make_system_aggregate("sum", x, filter)),
-				   null_as_zero(make_operator("*",
-											  make_system_aggregate("var_pop", x, filter),
-											  copyObject(n))));
-	fn = LookupFuncName(list_make2(makeString("cz"),
-								   makeString(psprintf("float8_%s", name))),
-						1, argtypes, false);
-	return make_aggregate(fn, FLOAT8OID, (Node *) inner_column(context, (Node *) state),
-						  NULL, InvalidOid);
-}
-
-static Node *
-split_exact_statistic(SplitContext *context, const char *name, Node *arg, Node *filter)
-{
-	Node	   *x = cast_to(copyObject(arg), NUMERICOID);
-	Node	   *n = cast_to(total_count(context, arg, filter), NUMERICOID);
-	Node	   *sx = sum_of_partial(context, make_system_aggregate("sum", x, filter));
-	Node	   *sx2 = sum_of_partial(context,
-									 make_system_aggregate("sum",
-														   make_operator("*", x,
-																		 copyObject(x)),
-														   filter));
-	Oid			argtypes[5] = {NUMERICOID, NUMERICOID, NUMERICOID, BOOLOID, BOOLOID};
-	bool		is_sample = strstr(name, "_pop") == NULL;
-	bool		is_stddev = strncmp(name, "stddev", 6) == 0;
-	Oid			fn = LookupFuncName(list_make2(makeString("cz"),
-											   makeString("numeric_statistic")),
-									5, argtypes, false);
-
-	return (Node *) makeFuncExpr(fn, NUMERICOID,
-								 list_make5(n, sx, sx2, makeBoolConst(is_sample, false),
-											makeBoolConst(is_stddev, false)),
-								 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
-}
-
-static bool
-name_is_one_of(const char *name, const char *const *list)
-{
-	for (; *list; list++)
-	{
-		if (strcmp(name, *list) == 0)
-			return true;
-	}
-	return false;
-}
-
-static Node *
-split_aggregate(Aggref *agg, SplitContext *context)
-{
-	static const char *const self_combining[] = {
-		"min", "max", "bool_and", "bool_or", "every", "bit_and", "bit_or", "bit_xor", NULL
-	};
-	static const char *const statistics[] = {
-		"stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp", NULL
-	};
-	char	   *name;
-	Node	   *arg = NULL;
-	Node	   *filter = (Node *) agg->aggfilter;
-	Node	   *partial;
-	Oid			type;
-
-	if (agg->aggfnoid >= FirstGenbkiObjectId || agg->aggkind != AGGKIND_NORMAL ||
-		agg->aggorder != NIL || agg->aggdirectargs != NIL || agg->aggvariadic)
-		return fail(context, (Node *) agg, "an aggregate cannot be split");
-	name = get_func_name(agg->aggfnoid);
-	if (list_length(agg->args) > 1)
-		return fail(context, (Node *) agg, "an aggregate cannot be split");
-	if (agg->args != NIL)
-		arg = (Node *) ((TargetEntry *) linitial(agg->args))->expr;
-
-	if (agg->aggdistinct != NIL)
-	{
-		Aggref	   *outer;
-
-		if (filter != NULL || arg == NULL)
-			return fail(context, (Node *) agg, "an aggregate cannot be split");
-		outer = copyObject(agg);
-		((TargetEntry *) linitial(outer->args))->expr =
-			(Expr *) inner_group(context, arg);
-		return (Node *) outer;
-	}
-	if (strcmp(name, "count") == 0)
-		return cast_to(total_count(context, arg, filter), INT8OID);
-	if (arg == NULL)
-		return fail(context, (Node *) agg, "an aggregate cannot be split");
-	type = exprType(arg);
-
-	if (strcmp(name, "sum") == 0)
-	{
-		partial = make_system_aggregate("sum", arg, filter);
-		return cast_to(sum_of_partial(context, partial), agg->aggtype);
-	}
-	if (name_is_one_of(name, self_combining))
-	{
-		partial = make_aggregate(agg->aggfnoid, agg->aggtype, arg, filter,
-								 agg->inputcollid);
-		return make_aggregate(agg->aggfnoid, agg->aggtype,
-							  (Node *) inner_column(context, partial), NULL,
-							  agg->inputcollid);
-	}
-	if (strcmp(name, "avg") == 0 && (is_exact_number(type) || type == INTERVALOID))
-		return split_average(context, arg, filter);
-	if (strcmp(name, "avg") == 0 && (type == FLOAT4OID || type == FLOAT8OID))
-		return split_float_statistic(context, "avg", arg, filter);
-	if (name_is_one_of(name, statistics))
-	{
-		if (type == FLOAT4OID || type == FLOAT8OID)
-			return split_float_statistic(context, name, arg, filter);
-		if (is_exact_number(type) && squares_are_exact(arg))
-			return split_exact_statistic(context, name, arg, filter);
-	}
-	return fail(context, (Node *) agg, "an aggregate cannot be split");
-}
-
-static Node *
-split_mutator(Node *node, SplitContext *context)
+add_extra_groups(Query *query, CzSplitContext *context)
 {
 	ListCell   *lc;
-	ListCell   *lcol;
 
-	if (node == NULL || context->failed)
-		return node;
-	forboth(lc, context->groups, lcol, context->group_columns)
+	if (context->extra_groups == NIL)
+		return true;
+	if (query->groupClause == NIL || query->groupingSets != NIL || context->uses_sets)
 	{
-		if (equal(lfirst(lc), node))
-			return (Node *) makeVar(1, lfirst_int(lcol), exprType(node), exprTypmod(node),
-									exprCollation(node), 0);
+		context->reason = "a column depends on the groups";
+		return false;
 	}
-	if (IsA(node, Aggref))
+	foreach(lc, context->extra_groups)
 	{
-		if (((Aggref *) node)->agglevelsup != 0)
-			return fail(context, node, "an aggregate belongs to an outer query");
-		return split_aggregate((Aggref *) node, context);
-	}
-	if (IsA(node, SubLink) || IsA(node, GroupingFunc))
-		return fail(context, node, "a sub-query stands beside aggregates");
-	if (IsA(node, Var))
-	{
-		Var		   *var;
+		Var		   *var = lfirst(lc);
+		SortGroupClause *clause = makeNode(SortGroupClause);
+		TargetEntry *tle = makeTargetEntry((Expr *) copyObject(var),
+										   list_length(query->targetList) + 1, NULL, true);
 
-		if (((Var *) node)->varlevelsup != 0)
-			return node;
-		if (((Var *) node)->varattno == 0)
-			return fail(context, node, "a whole row stands beside aggregates");
-		/* functionally dependent on the group: grouping by it changes nothing */
-		var = inner_group(context, node);
-		context->extra_groups = list_append_unique(context->extra_groups, var);
-		return (Node *) var;
+		query->targetList = lappend(query->targetList, tle);
+		clause->tleSortGroupRef = assignSortGroupRef(tle, query->targetList);
+		get_sort_group_operators(var->vartype, false, true, false, &clause->sortop,
+								 &clause->eqop, NULL, &clause->hashable);
+		query->groupClause = lappend(query->groupClause, clause);
 	}
-	return expression_tree_mutator(node, split_mutator, (void *) context);
+	return true;
+}
+
+/* ---- CTEs ---------------------------------------------------------------- */
+
+static bool
+cte_walker(Node *node, int *depth)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+		return ((RangeTblEntry *) node)->rtekind == RTE_CTE &&
+			((RangeTblEntry *) node)->ctelevelsup == *depth;
+	if (IsA(node, Query))
+	{
+		bool		result;
+
+		(*depth)++;
+		result = query_tree_walker((Query *) node, cte_walker, (void *) depth,
+								   QTW_EXAMINE_RTES_BEFORE);
+		(*depth)--;
+		return result;
+	}
+	return expression_tree_walker(node, cte_walker, (void *) depth);
+}
+
+/* Does a sub-query of the target list, HAVING or LIMIT use a CTE of the query? */
+static bool
+uses_cte(Query *query)
+{
+	int			depth = 0;
+
+	return cte_walker((Node *) query->targetList, &depth) ||
+		cte_walker(query->havingQual, &depth) || cte_walker(query->limitCount, &depth) ||
+		cte_walker(query->limitOffset, &depth);
 }
 
 /*
@@ -453,135 +705,54 @@ split_mutator(Node *node, SplitContext *context)
  * Returns false, with *reason set and both in disorder, if it can't be done.
  */
 bool
-cz_split_aggregates(Query *query, Query *inner, const char **reason)
+cz_split_aggregates(Query *query, Query *inner, CzPlanState *state, const char **reason)
 {
-	SplitContext context;
-	ListCell   *lc;
+	CzSplitContext context;
 
 	memset(&context, 0, sizeof(context));
 	context.query = query;
 	context.inner = inner;
-
-	foreach(lc, query->groupClause)
+	/* in a larger set than the fragments group by, a value of the key comes again */
+	if (query->groupingSets == NIL)
+		context.keys = cz_from_keys(inner, state, &context.classes);
+	if ((query->cteList != NIL && query->hasSubLinks && uses_cte(query)) ||
+		!add_groups(&context))
 	{
-		SortGroupClause *clause = lfirst(lc);
-		Node	   *expr = get_sortgroupclause_expr(clause, query->targetList);
-		Var		   *var;
-
-		if (!cz_type_is_output_safe(exprType(expr)))
-		{
-			*reason = "a group has a row type";
-			return false;
-		}
-		if (IsA(expr, Const))	/* would print as a column number */
-		{
-			*reason = "a group is a constant";
-			return false;
-		}
-		var = inner_column(&context, expr);
-		if (list_length(inner->groupClause) < var->varattno)
-		{
-			TargetEntry *tle = list_nth(inner->targetList, var->varattno - 1);
-			SortGroupClause *copy = copyObject(clause);
-
-			copy->tleSortGroupRef = assignSortGroupRef(tle, inner->targetList);
-			inner->groupClause = lappend(inner->groupClause, copy);
-		}
-		context.groups = lappend(context.groups, expr);
-		context.group_columns = lappend_int(context.group_columns, var->varattno);
+		*reason = context.reason ? context.reason :
+			"a sub-query beside aggregates uses a CTE";
+		return false;
 	}
 
 	/* a group that no target uses still counts: an empty input gives no row */
 	query->targetList = (List *) split_mutator((Node *) query->targetList, &context);
 	query->havingQual = split_mutator(query->havingQual, &context);
 	query->windowClause = (List *) split_mutator((Node *) query->windowClause, &context);
-	if (context.failed)
+	query->limitCount = split_mutator(query->limitCount, &context);
+	query->limitOffset = split_mutator(query->limitOffset, &context);
+	if (context.reason != NULL || !add_extra_groups(query, &context))
 	{
 		*reason = context.reason;
 		return false;
 	}
-	inner->hasAggs = contain_agg_clause((Node *) inner->targetList);
+
 	if (inner->targetList == NIL)
-		return false;
+		(void) cz_split_column(&context, count_rows());
+	/* groups that stay here: the fragments must not return a row of no rows */
+	if (query->groupClause != NIL && inner->groupClause == NIL)
+		inner->havingQual =
+			(Node *) make_opclause(OpernameGetOprid(list_make2(makeString("pg_catalog"),
+															   makeString(">")),
+													INT8OID, INT4OID),
+								   BOOLOID, false, (Expr *) count_rows(),
+								   (Expr *) int_const(0), InvalidOid, InvalidOid);
+	inner->hasAggs = contain_aggs_of_level((Node *) inner->targetList, 0) ||
+		inner->havingQual != NULL;
+	inner->hasSubLinks |= checkExprHasSubLink((Node *) inner->targetList);
+	inner->hasTargetSRFs = expression_returns_set((Node *) inner->targetList);
 
-	foreach(lc, context.extra_groups)
-	{
-		Var		   *var = lfirst(lc);
-		SortGroupClause *clause = makeNode(SortGroupClause);
-		TargetEntry *tle = makeTargetEntry((Expr *) copyObject(var),
-										   list_length(query->targetList) + 1, NULL, true);
-
-		if (query->groupClause == NIL)
-		{
-			*reason = "a column is not grouped";
-			return false;
-		}
-		query->targetList = lappend(query->targetList, tle);
-		clause->tleSortGroupRef = assignSortGroupRef(tle, query->targetList);
-		get_sort_group_operators(var->vartype, false, true, false, &clause->sortop,
-								 &clause->eqop, NULL, &clause->hashable);
-		query->groupClause = lappend(query->groupClause, clause);
-	}
-	query->hasAggs = contain_agg_clause((Node *) query->targetList) ||
-		contain_agg_clause(query->havingQual);
+	query->hasTargetSRFs = expression_returns_set((Node *) query->targetList);
+	query->hasSubLinks = checkExprHasSubLink((Node *) query->targetList) ||
+		checkExprHasSubLink(query->havingQual) ||
+		checkExprHasSubLink(query->limitCount) || checkExprHasSubLink(query->limitOffset);
 	return true;
-}
-
-/* ---- SQL function -------------------------------------------------------- */
-
-PG_FUNCTION_INFO_V1(numeric_statistic);
-
-static Numeric
-numeric_call(PGFunction fn, Numeric a, Numeric b)
-{
-	return DatumGetNumeric(DirectFunctionCall2(fn, NumericGetDatum(a), NumericGetDatum(b)));
-}
-
-/*
- * numeric_statistic
- *		cz.numeric_statistic(n, sum, sum of squares, is_sample, is_stddev): what
- *		core's numeric_stddev_internal makes of these three sums.
- */
-Datum
-numeric_statistic(PG_FUNCTION_ARGS)
-{
-	Numeric		n;
-	Numeric		sum_x;
-	Numeric		sum_x2;
-	bool		is_sample = PG_GETARG_BOOL(3);
-	bool		is_stddev = PG_GETARG_BOOL(4);
-	Numeric		one = int64_to_numeric(1);
-	Numeric		zero = int64_to_numeric(0);
-	Numeric		numerator;
-	Numeric		denominator;
-	Numeric		result;
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
-		PG_RETURN_NULL();
-	n = PG_GETARG_NUMERIC(0);
-	sum_x = PG_GETARG_NUMERIC(1);
-	sum_x2 = PG_GETARG_NUMERIC(2);
-	if (DatumGetBool(DirectFunctionCall2(is_sample ? numeric_le : numeric_lt,
-										 NumericGetDatum(n), NumericGetDatum(one))))
-		PG_RETURN_NULL();
-
-	numerator = numeric_call(numeric_sub, numeric_call(numeric_mul, n, sum_x2),
-							 numeric_call(numeric_mul, sum_x, sum_x));
-	if (DatumGetBool(DirectFunctionCall2(numeric_le, NumericGetDatum(numerator),
-										 NumericGetDatum(zero))))
-		PG_RETURN_NUMERIC(zero);
-	denominator = numeric_call(numeric_mul, n,
-							   is_sample ? numeric_call(numeric_sub, n, one) : n);
-	result = numeric_call(numeric_div, numerator, denominator);
-	if (is_stddev)
-	{
-		Datum		root = DirectFunctionCall1(numeric_sqrt, NumericGetDatum(result));
-		Datum		scale = DirectFunctionCall1(numeric_scale, NumericGetDatum(result));
-
-		/* NaN and infinity have no scale */
-		if (!numeric_is_nan(result) && !numeric_is_inf(result))
-			root = DirectFunctionCall2(numeric_round, root, scale);
-		PG_RETURN_DATUM(root);
-	}
-	PG_RETURN_NUMERIC(result);
 }

@@ -634,19 +634,28 @@ merge_upper_sublinks(Query *query, CzJoinLocus *join, List *classes, LocusContex
 	sublink_walker(query->limitOffset, &sub);
 }
 
+/*
+ * cz_is_key_expr
+ *		Does an expression of a query level equal the distribution column?
+ */
+bool
+cz_is_key_expr(Node *expr, Query *query, List *keys, List *classes)
+{
+	if (keys == NIL)
+		return false;
+	expr = flatten_join_alias_vars_compat(query, copyObject(expr));
+	expr = cz_strip(plain_vars_mutator(expr, NULL));
+	return cz_keys_connected(classes, keys, list_make1(expr));
+}
+
 static bool
-clause_has_key(List *clauses, List *tlist, List *keys, List *classes, Query *query,
-			   CzPlanState *state)
+clause_has_key(List *clauses, List *tlist, List *keys, List *classes, Query *query)
 {
 	ListCell   *lc;
 
 	foreach(lc, clauses)
 	{
-		Node	   *expr = get_sortgroupclause_expr(lfirst(lc), tlist);
-
-		expr = flatten_join_alias_vars_compat(query, copyObject(expr));
-		expr = cz_strip(plain_vars_mutator(expr, NULL));
-		if (cz_keys_connected(classes, keys, list_make1(expr)))
+		if (cz_is_key_expr(get_sortgroupclause_expr(lfirst(lc), tlist), query, keys, classes))
 			return true;
 	}
 	return false;
@@ -776,8 +785,7 @@ spans_shards(Query *query, CzJoinLocus *join, List *classes, LocusContext *conte
 	if (query->groupingSets != NIL)
 		return "grouping sets span shards";
 	if ((query->hasAggs || query->groupClause != NIL || query->havingQual != NULL) &&
-		!clause_has_key(query->groupClause, query->targetList, join->keys, classes, query,
-						context->state))
+		!clause_has_key(query->groupClause, query->targetList, join->keys, classes, query))
 		return "grouping is not by the distribution column";
 	if (query->hasWindowFuncs)
 	{
@@ -786,13 +794,13 @@ spans_shards(Query *query, CzJoinLocus *join, List *classes, LocusContext *conte
 			WindowClause *wc = lfirst(lc);
 
 			if (!clause_has_key(wc->partitionClause, query->targetList, join->keys,
-								classes, query, context->state))
+								classes, query))
 				return "a window is not partitioned by the distribution column";
 		}
 	}
 	if (query->distinctClause != NIL &&
 		!clause_has_key(query->distinctClause, query->targetList, join->keys, classes,
-						query, context->state))
+						query))
 		return "DISTINCT does not include the distribution column";
 	return NULL;
 }
@@ -885,4 +893,21 @@ cz_from_locus(Query *query, CzPlanState *state)
 	join = from_and_where(query, &context, &classes);
 	merge_upper_sublinks(query, &join, classes, &context);
 	return join.locus;
+}
+
+/*
+ * cz_from_keys
+ *		The Vars that equal the distribution column in a Query's FROM and WHERE, and
+ *		the equality classes there; NIL if its locus is not sharded.
+ */
+List *
+cz_from_keys(Query *query, CzPlanState *state, List **classes)
+{
+	LocusContext context = {state, NIL};
+	CzJoinLocus	join;
+
+	*classes = NIL;
+	context.queries = list_make1(query);
+	join = from_and_where(query, &context, classes);
+	return join.locus.kind == CZ_LOCUS_SHARDED ? join.keys : NIL;
 }

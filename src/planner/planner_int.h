@@ -128,6 +128,8 @@ extern Query *cz_fence_query(Query *query);
 extern CzLocus cz_query_locus(Query *query, CzPlanState *state);
 extern CzLocus cz_from_locus(Query *query, CzPlanState *state);
 extern CzLocus cz_table_locus(Oid relid);
+extern List *cz_from_keys(Query *query, CzPlanState *state, List **classes);
+extern bool cz_is_key_expr(Node *expr, Query *query, List *keys, List *classes);
 
 /* combine.c, and what it shares with locus.c */
 extern bool cz_same_single(const CzLocus *a, const CzLocus *b);
@@ -175,6 +177,7 @@ extern Cost cz_order_cost(RelOptInfo *rel, CzLeaf *leaf, List *keys);
 
 /* rewrite.c */
 extern void cz_rewrite_query(Query *query, CzPlanState *state, bool is_top);
+extern void cz_rewrite_sublinks(Query *query, CzPlanState *state);
 extern void cz_collect_relations(Query *query, CzPlanState *state);
 extern void cz_note_relation(RangeTblEntry *rte, Query *query, CzPlanState *state);
 extern void cz_keep_apart(Query *query);
@@ -209,7 +212,8 @@ extern double cz_sample_fraction(TableSampleClause *sample);
 extern void cz_estimate_init(void);
 
 /* aggregate.c */
-extern bool cz_split_aggregates(Query *query, Query *inner, const char **reason);
+extern bool cz_split_aggregates(Query *query, Query *inner, CzPlanState *state,
+								const char **reason);
 
 /* modify.c */
 extern void cz_check_write(Query *query, bool is_top);

@@ -370,6 +370,20 @@ descend_walker(Node *node, DescendContext *context)
 	return expression_tree_walker(node, descend_walker, (void *) context);
 }
 
+/*
+ * cz_rewrite_sublinks
+ *		Rewrite the sub-queries of a query whose FROM has become a leaf.
+ */
+void
+cz_rewrite_sublinks(Query *query, CzPlanState *state)
+{
+	DescendContext context = {state};
+
+	if (query->hasSubLinks)
+		query_tree_walker(query, descend_walker, (void *) &context,
+						  QTW_IGNORE_RANGE_TABLE);
+}
+
 static void
 descend(Query *query, CzPlanState *state, const char *reason)
 {

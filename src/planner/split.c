@@ -224,24 +224,40 @@ split_pull(Query *query, CzLocus *locus, CzPlanState *state, const char **reason
 }
 
 static bool
-split_aggregates(Query *query, CzLocus *locus, CzPlanState *state, const char **reason)
+split_aggregates(Query *query, CzPlanState *state, const char **reason)
 {
 	Query	   *inner = from_part(query);
-	Query	   *outer = copyObject(query);
-	const char *why = NULL;
+	Query	   *outer;
+	CzLocus		locus = cz_from_locus(inner, state);
+	bool		has_sublinks;
 
-	if (!cz_split_aggregates(outer, inner, &why) || !cz_query_is_sendable(inner, &why))
+	if (locus.kind != CZ_LOCUS_SHARDED)
+		return false;
+	outer = copyObject(query);
+	if (!cz_split_aggregates(outer, inner, state, reason) ||
+		!cz_query_is_sendable(inner, reason))
+		return false;
+	/* sub-queries in arguments of aggregates have come with them */
+	if (inner->hasSubLinks)
+		locus = cz_from_locus(inner, state);
+	if (locus.kind != CZ_LOCUS_SHARDED)
 	{
-		*reason = why;
+		*reason = locus.reason;
 		return false;
 	}
 	query->targetList = outer->targetList;
 	query->havingQual = outer->havingQual;
 	query->groupClause = outer->groupClause;
 	query->windowClause = outer->windowClause;
+	query->limitCount = outer->limitCount;
+	query->limitOffset = outer->limitOffset;
 	query->hasAggs = outer->hasAggs;
-	cz_query_over_leaf(query, cz_leaf_rte_of_query(inner, locus, CZ_STRATEGY_TWO_PHASE, NULL,
+	query->hasTargetSRFs = outer->hasTargetSRFs;
+	has_sublinks = outer->hasSubLinks;
+	cz_query_over_leaf(query, cz_leaf_rte_of_query(inner, &locus, CZ_STRATEGY_TWO_PHASE, NULL,
 											 state), state);
+	query->hasSubLinks = has_sublinks;
+	cz_rewrite_sublinks(query, state);
 	return true;
 }
 
@@ -270,10 +286,15 @@ bool
 cz_try_split(Query *query, CzPlanState *state, const char **reason)
 {
 	CzLocus		locus;
-	bool		has_grouping;
 
 	if (query->setOperations != NULL || query->hasModifyingCTE)
 		return false;
+	if (query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL ||
+		query->havingQual != NULL)
+	{
+		if (split_aggregates(query, state, reason))
+			return true;
+	}
 	if (contain_subplans(query->limitCount) || contain_subplans(query->limitOffset))
 	{
 		*reason = "LIMIT or OFFSET is a sub-query";
@@ -286,14 +307,8 @@ cz_try_split(Query *query, CzPlanState *state, const char **reason)
 			*reason = locus.reason;
 		return false;
 	}
-	has_grouping = query->hasAggs || query->groupClause != NIL ||
-		query->groupingSets != NIL || query->havingQual != NULL;
-	if (has_grouping && query->groupingSets == NIL && !query->hasTargetSRFs)
-	{
-		if (split_aggregates(query, &locus, state, reason))
-			return true;
-	}
-	if (!has_grouping && !query->hasWindowFuncs && !query->hasTargetSRFs &&
+	if (!query->hasAggs && query->groupClause == NIL && query->groupingSets == NIL &&
+		query->havingQual == NULL && !query->hasWindowFuncs && !query->hasTargetSRFs &&
 		(query->limitCount != NULL || query->distinctClause != NIL))
 	{
 		if (split_limit(query, &locus, state, reason))
