@@ -45,8 +45,10 @@ extern uint64 CzStreamRunModify(CzStream *stream);
 /* Start again; params_changed false: rows may come from the store. */
 extern void CzStreamRescan(CzStream *stream, bool params_changed);
 extern void CzStreamEnd(CzStream *stream);
+
+/* What EXPLAIN shows of a fragment plan and, stream not NULL, of its run. */
 extern void CzStreamExplain(CzStream *stream, const CzFragmentPlan *plan,
-							ExplainState *es);
+							PlanState *node, List *ancestors, ExplainState *es);
 
 extern void CzExecutorInit(void);
 

@@ -10,8 +10,16 @@
 #ifndef CZ_SETTINGS_H
 #define CZ_SETTINGS_H
 
+typedef enum CzRemotePlans
+{
+	CZ_REMOTE_PLANS_NONE,
+	CZ_REMOTE_PLANS_ONE,		/* of one fragment of each plan node */
+	CZ_REMOTE_PLANS_ALL			/* of each fragment */
+} CzRemotePlans;
+
 extern bool cz_enable_pushdown; /* false: only table leaves (tests compare) */
 extern bool cz_enable_shard_ddl;	/* direct DML and DDL on shards allowed */
+extern int	cz_explain_remote_plans;	/* CzRemotePlans: what EXPLAIN asks for */
 extern bool cz_log_remote_commands; /* every remote command goes to the log */
 extern int	cz_connect_timeout_ms;	/* bound of one connection attempt */
 extern int	cz_max_connections_per_worker;	/* read connections of one backend */

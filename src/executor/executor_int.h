@@ -52,6 +52,7 @@ typedef struct Fragment
 	int64		nrows;
 	int64		nbytes;
 	TimestampTz sent_at;
+	double		ms;				/* from then to its end; valid when done */
 } Fragment;
 
 typedef enum ExpectKind
@@ -194,6 +195,7 @@ struct CzStream
 	int64		total_fragments;
 	int64		total_rows;
 	int64		total_bytes;
+	List	   *past_nodes;		/* what earlier runs did, see explain.c */
 };
 
 /* wire.c */
@@ -204,6 +206,15 @@ extern void CzWireDecode(CzStream *stream, const struct pg_result *res, int row,
 extern int64 CzWireRowBytes(const struct pg_result *res, int row);
 extern const char **CzWireParams(CzStream *stream, Datum *prune_value,
 								 bool *prune_isnull);
+
+/* explain.c */
+extern void CzExplainKeepRun(CzStream *stream);
+
+/* explain_remote.c */
+extern int	CzExplainShownShard(const CzFragmentPlan *plan);
+extern char *CzExplainSql(const CzFragmentPlan *plan, int shard_index,
+						  bool is_executable);
+extern void CzExplainRemotePlans(const CzFragmentPlan *plan, ExplainState *es);
 
 /* group.c */
 extern StatementGroup *CzGroupJoin(EState *estate);

@@ -3,7 +3,8 @@
  * explain.c
  *	  What EXPLAIN shows of a fragment plan and of its run.
  *
- * Without ANALYZE nothing is contacted.
+ * Without ANALYZE nothing is contacted unless cz.explain_remote_plans asks for
+ * it.  The names of properties are documented and stay: tools read them.
  *
  * Source: own work.
  *
@@ -11,11 +12,36 @@
  */
 #include "postgres.h"
 
+#include "access/stratnum.h"
+#include "catalog/pg_collation.h"
 #include "commands/explain.h"
 #include "lib/stringinfo.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+#include "utils/typcache.h"
 
 #include "cz/compat.h"
+#include "cz/settings.h"
 #include "executor_int.h"
+
+/* Shards that are listed one by one without VERBOSE. */
+#define MAX_LISTED_SHARDS 16
+
+/* What one node did, over all runs. */
+typedef struct NodeStats
+{
+	char	   *node_name;
+	int64		nfragments;
+	int64		nrows;
+	int64		nbytes;
+	int			max_conns;
+	double		busy_ms;
+	int			nretries;
+	bool		is_failed;
+} NodeStats;
 
 static const char *
 strategy_name(CzStrategy strategy)
@@ -34,52 +60,43 @@ strategy_name(CzStrategy strategy)
 	return "unknown";
 }
 
-static void
-explain_plan(const CzFragmentPlan *plan, ExplainState *es)
+/* Name of the column that decides which shard's fragment a shipped row goes to. */
+static const char *
+partition_column_name(const CzShipment *shipment, ExplainState *es)
 {
-	int			nshards = 1;
-	int			nfragments = 1;
-	int			shown_index = 0;
+	Plan	   *subplan = NULL;
 
-	ExplainPropertyText("Strategy", strategy_name(plan->strategy), es);
-	if (plan->reason != NULL && es->verbose)
-		ExplainPropertyText("Reason", plan->reason, es);
-
-	if (OidIsValid(plan->anchor_relid))
+	if (es->pstmt != NULL && shipment->plan_id > 0 &&
+		shipment->plan_id <= list_length(es->pstmt->subplans))
+		subplan = list_nth(es->pstmt->subplans, shipment->plan_id - 1);
+	if (subplan != NULL && shipment->partition_column <= list_length(subplan->targetlist))
 	{
-		const CzTable *table = CzTableGet(plan->anchor_relid);
+		TargetEntry *tle = list_nth(subplan->targetlist, shipment->partition_column - 1);
 
-		nshards = table ? table->nshards : 0;
-		nfragments = nshards;
-		if (plan->is_pruned)
-		{
-			nfragments = list_length(plan->shard_indexes);
-			if (plan->shard_indexes != NIL)
-				shown_index = linitial_int(plan->shard_indexes);
-		}
-		if (plan->prune_param >= 0)
-			nfragments = Min(nfragments, 1);
+		if (tle->resname != NULL)
+			return tle->resname;
 	}
+	return psprintf("c%d", shipment->partition_column);
+}
 
-	if (es->format == EXPLAIN_FORMAT_TEXT)
-	{
-		ExplainPropertyText("Fragments",
-							psprintf("%d of %d%s", nfragments, nshards,
-									 plan->prune_param >= 0 ?
-									 ", decided at execution" : ""), es);
-	}
-	else
-	{
-		ExplainPropertyInteger("Fragments", NULL, nfragments, es);
-		ExplainPropertyInteger("Shards", NULL, nshards, es);
-		ExplainPropertyBool("Decided at Execution", plan->prune_param >= 0, es);
-	}
-	if (nfragments > 0 && nshards > 0)
-		ExplainPropertyText("Remote SQL", CzFragmentSql(plan, shown_index), es);
+/* "broadcast of b", "repartition of b on (k)" */
+static char *
+shipment_words(const CzShipment *shipment, ExplainState *es)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, shipment->partition_column > 0 ?
+						   "repartition" : "broadcast");
+	if (shipment->label != NULL && shipment->label[0] != '\0')
+		appendStringInfo(&buf, " of %s", shipment->label);
+	if (shipment->partition_column > 0)
+		appendStringInfo(&buf, " on (%s)", partition_column_name(shipment, es));
+	return buf.data;
 }
 
 static void
-explain_run(const CzStream *stream, ExplainState *es)
+explain_strategy(const CzFragmentPlan *plan, ExplainState *es)
 {
 	ListCell   *lc;
 
@@ -88,51 +105,344 @@ explain_run(const CzStream *stream, ExplainState *es)
 		StringInfoData buf;
 
 		initStringInfo(&buf);
+		appendStringInfoString(&buf, strategy_name(plan->strategy));
+		foreach(lc, plan->shipments)
+			appendStringInfo(&buf, ", %s", shipment_words(lfirst(lc), es));
+		ExplainPropertyText("Strategy", buf.data, es);
+	}
+	else
+	{
+		ExplainPropertyText("Strategy", strategy_name(plan->strategy), es);
+		if (plan->shipments != NIL)
+			ExplainOpenGroup("Shipments", "Shipments", false, es);
+		foreach(lc, plan->shipments)
+		{
+			const CzShipment *shipment = lfirst(lc);
+
+			ExplainOpenGroup("Shipment", NULL, true, es);
+			ExplainPropertyText("Shipment Type", shipment->partition_column > 0 ?
+								"repartition" : "broadcast", es);
+			ExplainPropertyText("Shipped", shipment->label ? shipment->label : "", es);
+			if (shipment->partition_column > 0)
+				ExplainPropertyText("Partition Column",
+									partition_column_name(shipment, es), es);
+			if (es->costs)
+				ExplainPropertyFloat("Estimated Rows", NULL, shipment->rows, 0, es);
+			ExplainCloseGroup("Shipment", NULL, true, es);
+		}
+		if (plan->shipments != NIL)
+			ExplainCloseGroup("Shipments", "Shipments", false, es);
+	}
+	if (plan->reason != NULL)
+		ExplainPropertyText("Reason", plan->reason, es);
+}
+
+/* The shards that are left after pruning, by their ids. */
+static void
+explain_shards(const CzFragmentPlan *plan, const CzTable *table, ExplainState *es)
+{
+	List	   *indexes = list_copy(plan->shard_indexes);
+	List	   *ids = NIL;
+	ListCell   *lc;
+
+	list_sort(indexes, list_int_cmp);
+	foreach(lc, indexes)
+	{
+		if (lfirst_int(lc) < 0 || lfirst_int(lc) >= table->nshards)
+			return;				/* the plan is out of date */
+		if (list_length(ids) == MAX_LISTED_SHARDS && !es->verbose)
+		{
+			ids = lappend(ids, psprintf("%d more", list_length(plan->shard_indexes) -
+										MAX_LISTED_SHARDS));
+			break;
+		}
+		ids = lappend(ids, psprintf(INT64_FORMAT,
+									table->shards[lfirst_int(lc)].shard_id));
+	}
+	if (ids != NIL)
+		ExplainPropertyList("Pruned to Shards", ids, es);
+}
+
+static void
+explain_fragments(const CzFragmentPlan *plan, ExplainState *es)
+{
+	const CzTable *table = NULL;
+	bool		is_deferred = plan->prune_param >= 0;
+	bool		is_merged = plan->merge == CZ_MERGE_WANTED;
+	int			nshards = 1;
+	int			nfragments = 1;
+
+	if (OidIsValid(plan->anchor_relid))
+	{
+		table = CzTableGet(plan->anchor_relid);
+		nshards = table ? table->nshards : 0;
+		nfragments = plan->is_pruned ? list_length(plan->shard_indexes) : nshards;
+		if (is_deferred)
+			nfragments = Min(nfragments, 1);
+		is_merged &= nfragments > 1;
+	}
+
+	if (es->format == EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyText("Fragments",
+							psprintf("%d of %d%s%s", nfragments, nshards,
+									 is_deferred ? ", decided at execution" : "",
+									 is_merged ? ", merged by node" : ""), es);
+	else
+	{
+		ExplainPropertyInteger("Fragments", NULL, nfragments, es);
+		ExplainPropertyInteger("Shards", NULL, nshards, es);
+		ExplainPropertyBool("Decided at Execution", is_deferred, es);
+		ExplainPropertyBool("Merged by Node", is_merged, es);
+	}
+	if (plan->is_pruned && !is_deferred && table != NULL && nfragments < nshards)
+		explain_shards(plan, table, es);
+}
+
+/* By what the rows of all fragments are merged, as core shows sort keys. */
+static void
+explain_merge_keys(const CzFragmentPlan *plan, PlanState *node, List *ancestors,
+				   ExplainState *es)
+{
+	List	   *keys = NIL;
+	List	   *tlist = NIL;
+	List	   *context;
+	bool		use_prefix;
+	int			i;
+
+	if (plan->sort_columns == NIL)
+		return;
+	context = set_deparse_context_plan(es->deparse_cxt, node->plan, ancestors);
+	use_prefix = list_length(es->rtable) > 1 || es->verbose;
+	if (IsA(node->plan, CustomScan))
+		tlist = ((CustomScan *) node->plan)->custom_scan_tlist;
+
+	for (i = 0; i < list_length(plan->sort_columns); i++)
+	{
+		int			column = list_nth_int(plan->sort_columns, i);
+		Oid			opno = list_nth_oid(plan->sort_operators, i);
+		Oid			collation = list_nth_oid(plan->sort_collations, i);
+		bool		nulls_first = list_nth_int(plan->sort_nulls_first, i) != 0;
+		bool		is_descending = false;
+		Oid			opfamily;
+		Oid			opcintype;
+		int16		strategy;
+		StringInfoData buf;
+
+		initStringInfo(&buf);
+		if (column >= 1 && column <= list_length(tlist))
+		{
+			TargetEntry *tle = list_nth(tlist, column - 1);
+			Var		   *var = makeVar(INDEX_VAR, column, exprType((Node *) tle->expr),
+									  -1, InvalidOid, 0);
+
+			appendStringInfoString(&buf, deparse_expression((Node *) var, context,
+															use_prefix, false));
+		}
+		else
+			appendStringInfo(&buf, "c%d", column);
+		if (OidIsValid(collation) && collation != DEFAULT_COLLATION_OID)
+		{
+			char	   *name = get_collation_name(collation);
+
+			if (name != NULL)
+				appendStringInfo(&buf, " COLLATE %s", quote_identifier(name));
+		}
+		if (get_ordering_op_properties(opno, &opfamily, &opcintype, &strategy))
+			is_descending = strategy == BTGreaterStrategyNumber;
+		if (is_descending)
+			appendStringInfoString(&buf, " DESC");
+		if (nulls_first && !is_descending)
+			appendStringInfoString(&buf, " NULLS FIRST");
+		else if (!nulls_first && is_descending)
+			appendStringInfoString(&buf, " NULLS LAST");
+		keys = lappend(keys, buf.data);
+	}
+	ExplainPropertyList("Merge Key", keys, es);
+}
+
+static NodeStats *
+node_stats(List **nodes, const char *node_name)
+{
+	NodeStats  *stats;
+	ListCell   *lc;
+
+	foreach(lc, *nodes)
+	{
+		stats = lfirst(lc);
+		if (strcmp(stats->node_name, node_name) == 0)
+			return stats;
+	}
+	stats = palloc0(sizeof(NodeStats));
+	stats->node_name = pstrdup(node_name);
+	*nodes = lappend(*nodes, stats);
+	return stats;
+}
+
+static void
+add_run(List **nodes, const List *workers)
+{
+	ListCell   *lc;
+
+	foreach(lc, workers)
+	{
+		const StreamWorker *worker = lfirst(lc);
+		NodeStats  *stats = node_stats(nodes, worker->endpoint->node_name);
+
+		stats->nfragments += worker->nfragments;
+		stats->nrows += worker->nrows;
+		stats->nbytes += worker->nbytes;
+		stats->max_conns = Max(stats->max_conns, worker->max_conns);
+		stats->busy_ms += worker->busy_ms;
+		stats->nretries += worker->nretries;
+		stats->is_failed |= worker->is_failed;
+	}
+}
+
+/*
+ * CzExplainKeepRun
+ *		A run is about to be forgotten, because another one follows: remember what
+ *		its nodes did.
+ */
+void
+CzExplainKeepRun(CzStream *stream)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(stream->context);
+
+	add_run(&stream->past_nodes, stream->workers);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+static void
+explain_nodes(const CzStream *stream, ExplainState *es)
+{
+	List	   *nodes = NIL;
+	ListCell   *lc;
+
+	foreach(lc, stream->past_nodes)
+	{
+		NodeStats  *copy = palloc(sizeof(NodeStats));
+
+		*copy = *(NodeStats *) lfirst(lc);
+		nodes = lappend(nodes, copy);
+	}
+	add_run(&nodes, stream->workers);
+
+	if (es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainOpenGroup("Nodes", "Nodes", false, es);
+	foreach(lc, nodes)
+	{
+		const NodeStats *stats = lfirst(lc);
+
+		if (es->format == EXPLAIN_FORMAT_TEXT)
+		{
+			StringInfoData buf;
+
+			initStringInfo(&buf);
+			appendStringInfo(&buf, "%s: fragments=" INT64_FORMAT " rows=" INT64_FORMAT
+							 " bytes=" INT64_FORMAT " connections=%d",
+							 stats->node_name, stats->nfragments, stats->nrows,
+							 stats->nbytes, stats->max_conns);
+			if (es->timing)
+				appendStringInfo(&buf, " time=%.3f ms", stats->busy_ms);
+			if (stats->is_failed)
+				appendStringInfo(&buf, " failed, moved=%d", stats->nretries);
+			ExplainPropertyText("Node", buf.data, es);
+			continue;
+		}
+		ExplainOpenGroup("Node", NULL, true, es);
+		ExplainPropertyText("Node Name", stats->node_name, es);
+		ExplainPropertyInteger("Fragments", NULL, stats->nfragments, es);
+		ExplainPropertyInteger("Rows", NULL, stats->nrows, es);
+		ExplainPropertyInteger("Bytes", NULL, stats->nbytes, es);
+		ExplainPropertyInteger("Connections", NULL, stats->max_conns, es);
+		if (es->timing)
+			ExplainPropertyFloat("Time", "ms", stats->busy_ms, 3, es);
+		ExplainPropertyBool("Failed", stats->is_failed, es);
+		ExplainPropertyInteger("Moved Fragments", NULL, stats->nretries, es);
+		ExplainCloseGroup("Node", NULL, true, es);
+	}
+	if (es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainCloseGroup("Nodes", "Nodes", false, es);
+}
+
+/* With VERBOSE: each fragment of the last run. */
+static void
+explain_each_fragment(const CzStream *stream, ExplainState *es)
+{
+	int			i;
+
+	if (es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainOpenGroup("Fragment Runs", "Fragment Runs", false, es);
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		const Fragment *fragment = &stream->fragments[i];
+		const char *node_name = fragment->worker ?
+			fragment->worker->endpoint->node_name : NULL;
+		bool		is_done = fragment->state == FRAGMENT_DONE;
+
+		if (es->format == EXPLAIN_FORMAT_TEXT)
+		{
+			StringInfoData buf;
+
+			initStringInfo(&buf);
+			if (fragment->shard_id != 0)
+				appendStringInfo(&buf, "shard " INT64_FORMAT, fragment->shard_id);
+			else
+				appendStringInfoString(&buf, "any shard");
+			if (node_name != NULL)
+				appendStringInfo(&buf, " on %s", node_name);
+			appendStringInfo(&buf, ": rows=" INT64_FORMAT " bytes=" INT64_FORMAT,
+							 fragment->nrows, fragment->nbytes);
+			if (!is_done)
+				appendStringInfoString(&buf, " not completed");
+			else if (es->timing && fragment->ms > 0)
+				appendStringInfo(&buf, " time=%.3f ms", fragment->ms);
+			ExplainPropertyText("Fragment", buf.data, es);
+			continue;
+		}
+		ExplainOpenGroup("Fragment", NULL, true, es);
+		ExplainPropertyInteger("Shard", NULL, fragment->shard_id, es);
+		if (node_name != NULL)
+			ExplainPropertyText("Node Name", node_name, es);
+		ExplainPropertyInteger("Rows", NULL, fragment->nrows, es);
+		ExplainPropertyInteger("Bytes", NULL, fragment->nbytes, es);
+		if (es->timing)
+			ExplainPropertyFloat("Time", "ms", fragment->ms, 3, es);
+		ExplainPropertyBool("Completed", is_done, es);
+		ExplainCloseGroup("Fragment", NULL, true, es);
+	}
+	if (es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainCloseGroup("Fragment Runs", "Fragment Runs", false, es);
+}
+
+static void
+explain_run(const CzStream *stream, ExplainState *es)
+{
+	if (es->format == EXPLAIN_FORMAT_TEXT)
+	{
+		StringInfoData buf;
+
+		initStringInfo(&buf);
+		if (stream->nruns > 1)
+			appendStringInfo(&buf, "runs=%d ", stream->nruns);
 		appendStringInfo(&buf, "fragments=" INT64_FORMAT " rows=" INT64_FORMAT
 						 " bytes=" INT64_FORMAT, stream->total_fragments,
 						 stream->total_rows, stream->total_bytes);
 		if (stream->nretries > 0)
 			appendStringInfo(&buf, " retries=%d", stream->nretries);
 		ExplainPropertyText("Remote", buf.data, es);
-		foreach(lc, stream->workers)
-		{
-			const StreamWorker *worker = lfirst(lc);
-
-			resetStringInfo(&buf);
-			appendStringInfo(&buf, "%s: fragments=%d rows=" INT64_FORMAT " bytes="
-							 INT64_FORMAT " connections=%d",
-							 worker->endpoint->node_name, worker->nfragments,
-							 worker->nrows, worker->nbytes, worker->max_conns);
-			if (es->timing)
-				appendStringInfo(&buf, " time=%.3f ms", worker->busy_ms);
-			if (worker->is_failed)
-				appendStringInfo(&buf, " failed, moved=%d", worker->nretries);
-			ExplainPropertyText("Node", buf.data, es);
-		}
-		return;
 	}
-
-	ExplainPropertyInteger("Remote Fragments", NULL, stream->total_fragments, es);
-	ExplainPropertyInteger("Remote Rows", NULL, stream->total_rows, es);
-	ExplainPropertyInteger("Remote Bytes", NULL, stream->total_bytes, es);
-	ExplainPropertyInteger("Retries", NULL, stream->nretries, es);
-	ExplainOpenGroup("Nodes", "Nodes", false, es);
-	foreach(lc, stream->workers)
+	else
 	{
-		const StreamWorker *worker = lfirst(lc);
-
-		ExplainOpenGroup("Node", NULL, true, es);
-		ExplainPropertyText("Node Name", worker->endpoint->node_name, es);
-		ExplainPropertyInteger("Fragments", NULL, worker->nfragments, es);
-		ExplainPropertyInteger("Rows", NULL, worker->nrows, es);
-		ExplainPropertyInteger("Bytes", NULL, worker->nbytes, es);
-		ExplainPropertyInteger("Connections", NULL, worker->max_conns, es);
-		if (es->timing)
-			ExplainPropertyFloat("Time", "ms", worker->busy_ms, 3, es);
-		ExplainPropertyBool("Failed", worker->is_failed, es);
-		ExplainCloseGroup("Node", NULL, true, es);
+		ExplainPropertyInteger("Remote Runs", NULL, stream->nruns, es);
+		ExplainPropertyInteger("Remote Fragments", NULL, stream->total_fragments, es);
+		ExplainPropertyInteger("Remote Rows", NULL, stream->total_rows, es);
+		ExplainPropertyInteger("Remote Bytes", NULL, stream->total_bytes, es);
+		ExplainPropertyInteger("Retries", NULL, stream->nretries, es);
 	}
-	ExplainCloseGroup("Nodes", "Nodes", false, es);
+	explain_nodes(stream, es);
+	if (es->verbose)
+		explain_each_fragment(stream, es);
 }
 
 /*
@@ -140,9 +450,19 @@ explain_run(const CzStream *stream, ExplainState *es)
  *		See executor.h.
  */
 void
-CzStreamExplain(CzStream *stream, const CzFragmentPlan *plan, ExplainState *es)
+CzStreamExplain(CzStream *stream, const CzFragmentPlan *plan, PlanState *node,
+				List *ancestors, ExplainState *es)
 {
-	explain_plan(plan, es);
+	int			shard_index;
+
+	explain_strategy(plan, es);
+	explain_fragments(plan, es);
+	explain_merge_keys(plan, node, ancestors, es);
+	shard_index = CzExplainShownShard(plan);
+	if (shard_index >= 0)
+		ExplainPropertyText("Remote SQL", CzExplainSql(plan, shard_index, false), es);
 	if (es->analyze && stream != NULL && stream->nruns > 0)
 		explain_run(stream, es);
+	if (cz_explain_remote_plans != CZ_REMOTE_PLANS_NONE)
+		CzExplainRemotePlans(plan, es);
 }

@@ -231,5 +231,5 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 {
 	FragmentScanState *state = (FragmentScanState *) node;
 
-	CzStreamExplain(state->stream, state->plan, es);
+	CzStreamExplain(state->stream, state->plan, &node->ss.ps, ancestors, es);
 }

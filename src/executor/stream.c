@@ -468,6 +468,8 @@ reset_run(CzStream *stream)
 
 	CzRunStop(stream);
 	CzMergeEnd(stream);
+	if (stream->estate->es_instrument != 0)
+		CzExplainKeepRun(stream);
 	PQclear(stream->res);
 	stream->res = NULL;
 	stream->res_fragment = NULL;

@@ -292,6 +292,7 @@ fragment_done(CzStream *stream, StreamConn *sc, Fragment *fragment)
 	double		ms = (GetCurrentTimestamp() - fragment->sent_at) / 1000.0;
 
 	fragment->state = FRAGMENT_DONE;
+	fragment->ms = ms;
 	stream->ndone++;
 	stream->total_rows += fragment->nrows;
 	stream->total_bytes += fragment->nbytes;

@@ -338,7 +338,7 @@ czExplainForeignScan(ForeignScanState *node, ExplainState *es)
 {
 	CzFdwScanState *state = node->fdw_state;
 
-	CzStreamExplain(state->stream, state->plan, es);
+	CzStreamExplain(state->stream, state->plan, &node->ss.ps, NIL, es);
 }
 
 /*

@@ -27,6 +27,7 @@ int			cz_connect_timeout_ms = 5000;
 char	   *cz_debug_point = NULL;
 bool		cz_enable_pushdown = true;
 bool		cz_enable_shard_ddl = false;
+int			cz_explain_remote_plans = CZ_REMOTE_PLANS_NONE;
 bool		cz_log_remote_commands = false;
 int			cz_max_connections_per_worker = 4;
 int			cz_recovery_interval_ms = 10000;
@@ -34,6 +35,13 @@ int			cz_shard_count = 32;
 int			cz_shard_replication_factor = 0;
 int			cz_slow_start_ms = 10;
 int			cz_worker_timeout_ms = 10000;
+
+static const struct config_enum_entry remote_plans_values[] = {
+	{"none", CZ_REMOTE_PLANS_NONE, false},
+	{"one", CZ_REMOTE_PLANS_ONE, false},
+	{"all", CZ_REMOTE_PLANS_ALL, false},
+	{NULL, 0, false}
+};
 
 /* shard_count must be a power of two: hash partitions are split by doubling. */
 static bool
@@ -76,6 +84,10 @@ CzSettingsInit(void)
 							 "Allows direct DML and DDL on shards.",
 							 NULL, &cz_enable_shard_ddl, false,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("cz.explain_remote_plans",
+							 "Whether EXPLAIN asks the workers for their plans: of one fragment or all.",
+							 NULL, &cz_explain_remote_plans, CZ_REMOTE_PLANS_NONE,
+							 remote_plans_values, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cz.log_remote_commands",
 							 "Writes every command sent to a worker to the server log.",
 							 NULL, &cz_log_remote_commands, false,
