@@ -72,6 +72,7 @@ typedef struct DeparseContext
 	bool		has_row_locks;
 	List	   *named;			/* sub-query RTEs of which a whole row is used */
 	List	   *names;			/* their column names, lists of Strings */
+	List	   *nullable;		/* stand-ins that an outer join may fill with NULLs */
 } DeparseContext;
 
 /* ---- step 1: join aliases ------------------------------------------------ */
@@ -327,6 +328,35 @@ order_from(Query *query)
 	query->jointree->fromlist = items;
 }
 
+/* Note the range-table entries whose columns an outer join of this level may make NULL. */
+static void
+note_nullable(Node *node, Query *query, bool is_nullable, DeparseContext *context)
+{
+	ListCell   *lc;
+
+	if (IsA(node, RangeTblRef))
+	{
+		if (is_nullable)
+			context->nullable = lappend(context->nullable,
+										rt_fetch(((RangeTblRef *) node)->rtindex,
+												 query->rtable));
+	}
+	else if (IsA(node, JoinExpr))
+	{
+		JoinExpr   *join = (JoinExpr *) node;
+
+		note_nullable(join->larg, query, is_nullable || join->jointype == JOIN_RIGHT ||
+					  join->jointype == JOIN_FULL, context);
+		note_nullable(join->rarg, query, is_nullable || join->jointype == JOIN_LEFT ||
+					  join->jointype == JOIN_FULL, context);
+	}
+	else
+	{
+		foreach(lc, ((FromExpr *) node)->fromlist)
+			note_nullable(lfirst(lc), query, is_nullable, context);
+	}
+}
+
 static void
 stand_ins_query(Query *query, DeparseContext *context)
 {
@@ -336,6 +366,7 @@ stand_ins_query(Query *query, DeparseContext *context)
 	if (query->rowMarks != NIL)
 		context->has_row_locks = true;
 	mark_from((Node *) query->jointree, query);
+	note_nullable((Node *) query->jointree, query, false, context);
 	if (list_length(query->jointree->fromlist) > 1)
 		order_from(query);
 	foreach(lc, query->rtable)
@@ -502,6 +533,29 @@ make_param(Node *expr, DeparseContext *context)
 									COERCE_EXPLICIT_CAST);
 }
 
+/* tableoid of a row that an outer join may have made up: NULL then, as ctid is. */
+static Node *
+tableoid_or_null(Var *var, RangeTblEntry *rte, Node *oid)
+{
+	CaseExpr   *expr = makeNode(CaseExpr);
+	CaseWhen   *when = makeNode(CaseWhen);
+	NullTest   *test = makeNode(NullTest);
+
+	var->varattno = list_length(rte->eref->colnames) - N_SYSTEM_NAMES + 1;
+	var->vartype = TIDOID;
+	test->arg = (Expr *) var;
+	test->nulltesttype = IS_NOT_NULL;
+	test->location = -1;
+	when->expr = (Expr *) test;
+	when->result = (Expr *) oid;
+	when->location = -1;
+	expr->casetype = OIDOID;
+	expr->args = list_make1(when);
+	expr->defresult = (Expr *) makeNullConst(OIDOID, -1, InvalidOid);
+	expr->location = -1;
+	return (Node *) expr;
+}
+
 static Node *
 fix_var(Var *var, DeparseContext *context)
 {
@@ -529,10 +583,12 @@ fix_var(Var *var, DeparseContext *context)
 		if (var->varattno == TableOidAttributeNumber)
 		{
 			int			n = atoi(rte->ctename + strlen(context->token));
+			Node	   *oid = (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
+												 ObjectIdGetDatum(list_nth_oid(context->relids, n)),
+												 false, true);
 
-			return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
-									  ObjectIdGetDatum(list_nth_oid(context->relids, n)),
-									  false, true);
+			return list_member_ptr(context->nullable, rte) ?
+				tableoid_or_null(result, rte, oid) : oid;
 		}
 		result->varattno = list_length(rte->eref->colnames) - N_SYSTEM_NAMES -
 			var->varattno;

@@ -53,7 +53,7 @@ class Client:
         except (OSError, ConnectionLost):
             pass
 
-    def run(self, sql, protocol='simple', copy_data=None):
+    def run(self, sql, protocol='simple', copy_data=None, params=()):
         """Run one statement.  copy_data: what COPY FROM STDIN will read (bytes, or a function that gives them)."""
         outcome = Outcome()
         begin = time.time()
@@ -65,7 +65,10 @@ class Client:
                 if name:
                     self._send(b'C', b'S' + name + b'\0')
                 self._send(b'P', name + b'\0' + sql.encode() + b'\0' + struct.pack('!h', 0))
-                self._send(b'B', b'\0' + name + b'\0' + struct.pack('!hhh', 0, 0, 0))
+                values = b''.join(struct.pack('!i', -1) if value is None else
+                                  struct.pack('!i', len(value.encode())) + value.encode() for value in params)
+                self._send(b'B', b'\0' + name + b'\0' + struct.pack('!hh', 0, len(params)) + values
+                           + struct.pack('!h', 0))
                 self._send(b'D', b'P\0')
                 self._send(b'E', b'\0' + struct.pack('!i', 0))
                 self._send(b'S', b'')

@@ -30,6 +30,8 @@ class Statement:
         self.notices = 'notices' in directives
         self.cluster = directives.get('cluster')
         self.ordered = has_outer_order(sql) and 'unordered' not in directives
+        self.may_refuse = 'may refuse' in directives    # made ones: 0A000 is an answer, too
+        self.may_fail = 'may fail' in directives        # made ones: plain PostgreSQL may refuse it
         self.copy_data = None
 
 
@@ -64,6 +66,23 @@ def has_outer_order(sql):
     return any(a == 'ORDER' and b == 'BY' for a, b in zip(words, words[1:]))
 
 
+MARKED = re.compile(r'\{\{(.*?)\|([a-z0-9()\[\]]+)\}\}', re.S)
+
+
+def bind(sql, protocol):
+    """The statement with {{value|type}} as constants, or as parameters, and their values."""
+    params = []
+
+    def part(match):
+        value, kind = match.groups()
+        if protocol == 'simple':
+            return 'NULL::%s' % kind if value == 'NULL' else "'%s'::%s" % (value, kind)
+        params.append(None if value == 'NULL' else value)
+        return '$%d::%s' % (len(params), kind)
+
+    return MARKED.sub(part, sql), params
+
+
 def directives_of(comment, into):
     match = re.match(r'--\s*(differs|may differ|cluster):\s*(.*)', comment) or re.match(r'--\s*(error|unordered|count|notices)\s*$', comment)
     if match:
@@ -77,6 +96,7 @@ class Script:
             self.text = file.read()
         self.setups = re.findall(r'^-- setup: (\w+)', self.text, re.M)
         self.data_directory = data_directory
+        self.refused = self.failed_statements = 0
         self.statements = list(self._parse())
 
     def _parse(self):
