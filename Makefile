@@ -46,7 +46,7 @@ TEST_PARTS = lint regress isolation tap differential
 # used by the scripts
 .PHONY: print-pgxs
 
-.PHONY: fuzz pgregress help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
+.PHONY: differential fuzz pgregress help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
 
 print-pgxs:
 	@echo $(PGXS)
@@ -58,6 +58,8 @@ help:
 	@echo 'make test-PART       one of: $(TEST_PARTS);'
 	@echo '                     TESTS="name ..." runs only these'
 	@echo 'make lint            same as test-lint'
+	@echo 'make differential    the differential test with all statements, in more shapes;'
+	@echo '                     TESTS="class_cte ..." runs only these'
 	@echo 'make fuzz            random statements, compared with plain PostgreSQL;'
 	@echo '                     SEED=n COUNT=n for certain ones'
 	@echo 'make pgregress       scripts of PostgreSQL, tables distributed; TESTS="name ...",'
@@ -77,6 +79,9 @@ test: deps
 
 $(addprefix test-,$(TEST_PARTS)): test-%: deps
 	@test/bin/run_tests $* $(TESTS)
+
+differential: deps
+	@test/bin/run_tests classes $(TESTS)
 
 fuzz: deps
 	@SEED=$(SEED) COUNT=$(COUNT) test/bin/run_tests fuzz
