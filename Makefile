@@ -46,7 +46,7 @@ TEST_PARTS = lint regress isolation tap differential
 # used by the scripts
 .PHONY: print-pgxs
 
-.PHONY: differential fuzz pgregress help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
+.PHONY: differential fuzz pgregress sqlsmith help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
 
 print-pgxs:
 	@echo $(PGXS)
@@ -64,6 +64,8 @@ help:
 	@echo '                     SEED=n COUNT=n for certain ones'
 	@echo 'make pgregress       scripts of PostgreSQL, tables distributed; TESTS="name ...",'
 	@echo '                     PGSRC=dir: its source (fetched from Debian otherwise)'
+	@echo 'make sqlsmith        random statements of sqlsmith: no crash, no internal error;'
+	@echo '                     SEED=n SQLSMITH_QUERIES=n'
 	@echo 'make demo            start a coordinator and three workers with data and a tour'
 	@echo 'make demo-stop       stop them and remove the data'
 	@echo 'make bench           compare with plain PostgreSQL and with postgres_fdw'
@@ -88,6 +90,9 @@ fuzz: deps
 
 pgregress: deps
 	@PGSRC=$(PGSRC) test/bin/run_tests pgregress $(TESTS)
+
+sqlsmith: deps
+	@SEED=$(SEED) SQLSMITH_QUERIES=$(SQLSMITH_QUERIES) test/bin/run_tests sqlsmith
 
 lint: test-lint
 
