@@ -104,6 +104,24 @@ extern CzFragmentPlan *CzFragmentPlanFromList(List *list);
 /* The SQL text for shard number shard_index of the anchor; palloc'd. */
 extern char *CzFragmentSql(const CzFragmentPlan *plan, int shard_index);
 
+/*
+ * The same for several shards (int list) in one statement.
+ *
+ * shipment_texts: what stands for each shipment; NULL: CzShipmentSql of each, the
+ * parameters counted on from plan->nparams.
+ */
+extern char *CzFragmentSqlOfShards(const CzFragmentPlan *plan, List *shard_indexes,
+								   char **shipment_texts);
+
+/* A shipment as a FROM item over array parameters from number first_param on; palloc'd. */
+extern char *CzShipmentSql(const CzShipment *shipment, int first_param);
+
+/* Do a column's values travel in an array of text, as their type has no array? */
+extern bool CzShipmentColumnIsText(Oid type_oid);
+
+/* " COLLATE x" where a column needs it, else "". */
+extern char *CzShipmentColumnCollate(const CzShipment *shipment, int column);
+
 /* CustomScan "CzFragmentScan" (executor): custom_private is CzFragmentPlanToList(). */
 extern const struct CustomScanMethods cz_fragment_scan_methods;
 

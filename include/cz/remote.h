@@ -114,6 +114,9 @@ extern int	CzConnCount(Oid server_oid, Oid user_oid);
 extern void CzConnSyncSettings(CzConn *conn);
 extern bool CzConnSettingsAreCurrent(const CzConn *conn);
 
+/* The transaction on the worker was rolled back, and with it what was set in it. */
+extern void CzConnForgetTxnSettings(CzConn *conn);
+
 /* Log a command if cz.log_remote_commands asks for it.  Whoever sends a command
  * other than by CzConnExec* calls this. */
 extern void CzConnLogCommand(const CzConn *conn, const char *sql);

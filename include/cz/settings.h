@@ -17,12 +17,24 @@ typedef enum CzRemotePlans
 	CZ_REMOTE_PLANS_ALL			/* of each fragment */
 } CzRemotePlans;
 
+/* Values of cz.merge_fragments. */
+typedef enum CzMergeSetting
+{
+	CZ_MERGE_SETTING_AUTO,		/* as the planner says */
+	CZ_MERGE_SETTING_ON,		/* wherever that is right */
+	CZ_MERGE_SETTING_OFF		/* only where the result depends on it */
+} CzMergeSetting;
+
 extern bool cz_enable_pushdown; /* false: only table leaves (tests compare) */
 extern bool cz_enable_shard_ddl;	/* direct DML and DDL on shards allowed */
 extern int	cz_explain_remote_plans;	/* CzRemotePlans: what EXPLAIN asks for */
 extern bool cz_log_remote_commands; /* every remote command goes to the log */
 extern int	cz_connect_timeout_ms;	/* bound of one connection attempt */
 extern int	cz_max_connections_per_worker;	/* read connections of one backend */
+extern int	cz_max_array_shipment_kb;	/* beyond: a temporary table */
+extern int	cz_max_shipment_kb; /* beyond: an error */
+extern int	cz_merge_fragments; /* a CzMergeSetting */
+extern int	cz_merged_fragments_per_worker;
 extern int	cz_recovery_interval_ms;	/* between two 2PC recovery rounds; -1 off */
 extern int	cz_shard_count;		/* shards of a new hash table, power of two */
 extern int	cz_shard_replication_factor;	/* 0: 2, or 1 with one worker */

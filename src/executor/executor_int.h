@@ -35,9 +35,11 @@ typedef enum FragmentState
 
 typedef struct Fragment
 {
-	int			shard_index;
+	int			shard_index;	/* merged: of the first member, like the next two */
 	int64		shard_id;
-	char	   *sql;
+	List	   *members;		/* merged: Fragments of one shard each, whose lists of
+								 * placements count; NIL: this is of one shard */
+	char	   *sql;			/* valid once it has a worker */
 	int			nplacements;
 	Oid		   *server_oids;	/* candidates */
 	bool	   *is_tried;		/* [nplacements] failed in this run */
@@ -61,6 +63,7 @@ typedef enum ExpectKind
 	EXPECT_SNAPSHOT,			/* pg_export_snapshot() */
 	EXPECT_PREPARE,
 	EXPECT_ROWS,
+	EXPECT_SHIP,				/* a simple query that makes temporary tables */
 	EXPECT_SYNC
 } ExpectKind;
 
@@ -81,6 +84,9 @@ typedef struct StreamConn
 	bool		has_answered;	/* something was received on it in this stream */
 	bool		has_begun;		/* a read-only transaction is open on it */
 	bool		is_exporter;	/* its transaction holds the group's snapshot */
+	bool		has_tables;		/* the stream's shipments are tables on it */
+	Fragment   *tables_of;		/* whose rows they have; NULL: every fragment's */
+	void	   *feed;			/* ship_table.c: they are being made */
 	bool		must_write;		/* output is waiting in libpq's buffer */
 	int			wait_for;		/* while connecting */
 	int			window;			/* fragments that may be in flight */
@@ -134,6 +140,9 @@ typedef struct StatementGroup
 {
 	EState	   *estate;			/* key */
 	int			nstreams;		/* that take part */
+	bool		has_shipments;	/* of a stream; more than one connection is likely */
+	List	   *read_plans;		/* ints: sub-plans that a shipment has read */
+	List	   *table_conns;	/* CzConn: with temporary tables, rolled back at the end */
 	List	   *workers;		/* GroupWorker */
 	MemoryContextCallback callback;
 	struct StatementGroup *next;
@@ -148,6 +157,15 @@ typedef struct ColumnIO
 } ColumnIO;
 
 typedef struct CzMergeState CzMergeState;
+
+/* The parameters of one fragment, as libpq takes them. */
+typedef struct FragmentParams
+{
+	int			nparams;
+	const char **values;
+	int		   *lengths;		/* NULL: all are texts, like formats */
+	int		   *formats;
+} FragmentParams;
 
 struct CzStream
 {
@@ -172,13 +190,20 @@ struct CzStream
 	StatementGroup *group;
 	bool		is_started;
 	int			nfragments;
-	Fragment   *fragments;
+	Fragment   *fragments;		/* [max_fragments] */
+	int			max_fragments;	/* the run's shards: merged ones may be split again */
 	int			ndone;
 	List	   *workers;		/* StreamWorker */
 	int			next_worker;	/* where the search for rows goes on: fairness */
 	List	   *ready;			/* Fragments, complete, whose store waits */
 	Fragment   *reading;		/* whose store is being read */
 	TupleTableSlot *store_slot;
+	uint32		serial;			/* of the backend's streams */
+	int			nships;
+	struct Ship *ships;			/* [nships] */
+	MemoryContext ship_context;
+	MemoryContext ship_row_context; /* reset for each row */
+	List	   *table_conns;	/* ship_table.c */
 	struct pg_result *res;		/* rows for the consumer */
 	int			res_row;
 	Fragment   *res_fragment;
@@ -196,6 +221,9 @@ struct CzStream
 	int64		total_rows;
 	int64		total_bytes;
 	List	   *past_nodes;		/* what earlier runs did, see explain.c */
+	int64		shipped_rows;	/* sent along, counted for each receiver */
+	int64		shipped_bytes;
+	bool		is_merged;		/* a worker's fragments became one statement */
 };
 
 /* wire.c */
@@ -233,9 +261,38 @@ extern void CzRunStop(CzStream *stream);
 extern void CzRunReadAll(CzStream *stream);
 
 extern void CzRunRemoveConn(StreamWorker *worker, int index);
+extern void CzRunPutBack(CzStream *stream, StreamConn *sc);
+extern void CzRunPutBackIdle(CzStream *stream);
+extern void CzRunSnapshotKnown(CzStream *stream, StreamConn *sc,
+							   const struct pg_result *res);
 
 /* stream_place.c */
 extern bool CzFragmentAssign(CzStream *stream, Fragment *fragment);
+extern bool CzFragmentMove(CzStream *stream, Fragment *fragment, int64 *stuck_shard_id);
+
+/* ship.c */
+extern void CzShipInit(CzStream *stream);
+extern void CzShipRead(CzStream *stream);
+extern void CzShipEnd(CzStream *stream);
+extern bool CzShipChooseForm(CzStream *stream, bool is_merged);
+extern bool CzShipNeedsTables(const CzStream *stream, const StreamWorker *worker);
+extern bool CzShipTablesAreOfFragment(const CzStream *stream);
+extern char *CzShipFragmentSql(const CzStream *stream, const Fragment *fragment);
+extern void CzFragmentParams(CzStream *stream, const Fragment *fragment,
+							 FragmentParams *params);
+
+/* ship_table.c */
+typedef enum ShipProgress
+{
+	SHIP_BLOCKED,
+	SHIP_DONE,
+	SHIP_LOST
+} ShipProgress;
+
+extern bool CzShipTablesStart(CzStream *stream, StreamConn *sc, Fragment *fragment,
+							  const char *snapshot_id);
+extern ShipProgress CzShipTablesAdvance(CzStream *stream, StreamConn *sc, char **reason);
+extern bool CzShipTablesAreOn(const CzStream *stream, const CzConn *conn);
 
 /* stream_failover.c */
 extern void CzRunConnLost(CzStream *stream, StreamConn *sc, const char *reason);
@@ -245,6 +302,7 @@ extern void CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *
 /* stream_send.c */
 extern bool CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 						   const char *begin_sql, bool must_export);
+extern Expect *CzExpectPush(StreamConn *sc, ExpectKind kind, Fragment *fragment);
 extern Expect *CzExpectHead(StreamConn *sc);
 extern void CzExpectPop(StreamConn *sc);
 

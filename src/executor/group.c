@@ -7,7 +7,8 @@
  * command of the statement, its connections run a read-only transaction of level
  * REPEATABLE READ whose snapshot the first of them exported; a connection that a
  * stream no longer needs goes back to the group, still in that transaction, and
- * all are committed together when the last stream ends.  After an error the
+ * all are committed together when the last stream ends, or rolled back if they
+ * have temporary tables.  After an error the
  * connection cache cleans up; the group's memory goes with the query's.
  *
  * Source: own work.
@@ -181,13 +182,17 @@ CzGroupLeave(StatementGroup *group)
 		foreach(lc2, gw->free_conns)
 		{
 			CzConn	   *conn = lfirst(lc2);
+			bool		has_tables = list_member_ptr(group->table_conns, conn);
+			const char *command = has_tables ? "ROLLBACK" : "COMMIT";
 
-			CzConnLogCommand(conn, "COMMIT");
+			CzConnLogCommand(conn, command);
 			if ((PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF &&
-				 !PQexitPipelineMode(conn->pg)) || !PQsendQuery(conn->pg, "COMMIT"))
+				 !PQexitPipelineMode(conn->pg)) || !PQsendQuery(conn->pg, command))
 				conn->is_broken = true;
 			else
 				(void) PQflush(conn->pg);
+			if (has_tables)
+				CzConnForgetTxnSettings(conn);
 		}
 	}
 	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), COMMIT_MS);

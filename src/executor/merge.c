@@ -75,6 +75,27 @@ compare_heads(Datum a, Datum b, void *arg)
 	return 0;
 }
 
+/* Sources of fragments that are new: one that moved may have been split. */
+static void
+add_sources(CzMergeState *merge)
+{
+	CzStream   *stream = merge->stream;
+	MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
+	int			natts = Max(stream->tupdesc->natts, 1);
+
+	while (merge->nsources < stream->nfragments)
+	{
+		MergeSource *source = &merge->sources[merge->nsources];
+
+		source->fragment = &stream->fragments[merge->nsources++];
+		source->values = palloc(sizeof(Datum) * natts);
+		source->isnull = palloc(sizeof(bool) * natts);
+		source->context = AllocSetContextCreate(stream->run_context, "cz_fdw merge head",
+												ALLOCSET_SMALL_SIZES);
+	}
+	MemoryContextSwitchTo(oldcontext);
+}
+
 /* In run_context: a rescan forgets it all. */
 static CzMergeState *
 merge_begin(CzStream *stream)
@@ -82,7 +103,6 @@ merge_begin(CzStream *stream)
 	const CzFragmentPlan *plan = stream->plan;
 	MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
 	CzMergeState *merge = palloc0(sizeof(CzMergeState));
-	int			natts = Max(stream->tupdesc->natts, 1);
 	int			i;
 
 	merge->stream = stream;
@@ -102,19 +122,9 @@ merge_begin(CzStream *stream)
 		PrepareSortSupportFromOrderingOp(list_nth_oid(plan->sort_operators, i), key);
 	}
 
-	merge->nsources = stream->nfragments;
-	merge->sources = palloc0(sizeof(MergeSource) * Max(merge->nsources, 1));
-	for (i = 0; i < merge->nsources; i++)
-	{
-		MergeSource *source = &merge->sources[i];
-
-		source->fragment = &stream->fragments[i];
-		source->values = palloc(sizeof(Datum) * natts);
-		source->isnull = palloc(sizeof(bool) * natts);
-		source->context = AllocSetContextCreate(stream->run_context, "cz_fdw merge head",
-												ALLOCSET_SMALL_SIZES);
-	}
+	merge->sources = palloc0(sizeof(MergeSource) * Max(stream->max_fragments, 1));
 	MemoryContextSwitchTo(oldcontext);
+	add_sources(merge);
 	return merge;
 }
 
@@ -124,8 +134,10 @@ take_result(CzMergeState *merge)
 {
 	CzStream   *stream = merge->stream;
 	Fragment   *fragment = stream->res_fragment;
-	MergeSource *source = &merge->sources[fragment - stream->fragments];
+	MergeSource *source;
 
+	add_sources(merge);
+	source = &merge->sources[fragment - stream->fragments];
 	while (stream->res_row < PQntuples(stream->res))
 	{
 		if (!source->has_head && fragment->nstored == fragment->nread)
@@ -221,6 +233,7 @@ first_heads(CzMergeState *merge)
 	for (;;)
 	{
 		all = true;
+		add_sources(merge);
 		for (i = 0; i < merge->nsources; i++)
 			all = settle(merge, &merge->sources[i]) && all;
 		if (all)

@@ -65,6 +65,7 @@ CzStream *
 CzStreamBegin(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
 			  TupleDesc tupdesc)
 {
+	static uint32 serial = 0;
 	EState	   *estate = parent->state;
 	MemoryContext context;
 	CzStream   *stream;
@@ -100,6 +101,8 @@ CzStreamBegin(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
 	/* who asks, also where a view is read on behalf of its owner */
 	check_functions(plan, GetUserId());
 	stream->group = CzGroupJoin(estate);
+	stream->serial = ++serial;
+	CzShipInit(stream);
 
 	/*
 	 * A statement must not see its own writes: what its reads go through is
@@ -189,7 +192,8 @@ fragment_init(CzStream *stream, Fragment *fragment, const CzShard *shard, int sh
 
 	fragment->shard_index = shard_index;
 	fragment->shard_id = shard ? shard->shard_id : 0;
-	fragment->sql = CzFragmentSql(plan, shard_index);
+	if (stream->nships == 0)
+		fragment->sql = CzFragmentSql(plan, shard_index);
 	if (shard != NULL)
 	{
 		for (i = 0; i < shard->nplacements; i++)
@@ -288,9 +292,9 @@ CzFragmentsResolve(CzStream *stream)
 			fragment_init(stream, &stream->fragments[i++], &table->shards[index], index);
 		}
 	}
+	stream->max_fragments = stream->nfragments;
 	stream->ndone = 0;
 	stream->nruns++;
-	stream->total_fragments += stream->nfragments;
 	MemoryContextSwitchTo(oldcontext);
 }
 
@@ -440,6 +444,7 @@ CzStreamNext(CzStream *stream, TupleTableSlot *slot)
 	}
 	if (!next_row(stream, slot))
 	{
+		CzRunPutBackIdle(stream);
 		stream->is_kept_complete = true;
 		return false;
 	}
@@ -535,6 +540,7 @@ void
 CzStreamEnd(CzStream *stream)
 {
 	reset_run(stream);
+	CzShipEnd(stream);
 	if (stream->kept)
 		tuplestore_end(stream->kept);
 	stream->kept = NULL;

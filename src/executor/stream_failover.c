@@ -73,6 +73,18 @@ CzRunConnLost(CzStream *stream, StreamConn *sc, const char *reason)
 	CzRunWorkerLost(stream, worker, reason, is_connect, !answered || !is_connect);
 }
 
+static void
+note_tried(Fragment *fragment, Oid server_oid)
+{
+	int			i;
+
+	for (i = 0; i < fragment->nplacements; i++)
+	{
+		if (fragment->server_oids[i] == server_oid)
+			fragment->is_tried[i] = true;
+	}
+}
+
 /*
  * A worker is lost to this run: close its connections, move its fragments.
  *
@@ -85,7 +97,8 @@ CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason, bool
 	GroupWorker *gw = CzGroupWorkerGet(stream->group, worker->server_oid,
 									   stream->user_oid);
 	const char *node_name = worker->endpoint->node_name;
-	Fragment   *stuck = NULL;
+	int64		stuck_shard_id = 0;
+	bool		is_stuck = false;
 	bool		was_txn = worker->use_txn;
 	int			i;
 
@@ -126,15 +139,13 @@ CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason, bool
 	for (i = 0; i < stream->nfragments; i++)
 	{
 		Fragment   *fragment = &stream->fragments[i];
-		int			j;
+		ListCell   *lc;
 
 		if (fragment->worker != worker || fragment->state == FRAGMENT_DONE)
 			continue;
-		for (j = 0; j < fragment->nplacements; j++)
-		{
-			if (fragment->server_oids[j] == worker->server_oid)
-				fragment->is_tried[j] = true;
-		}
+		note_tried(fragment, worker->server_oid);
+		foreach(lc, fragment->members)
+			note_tried(lfirst(lc), worker->server_oid);
 		if (fragment->store != NULL && !fragment->is_emitted)
 		{
 			tuplestore_end(fragment->store);
@@ -144,25 +155,26 @@ CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason, bool
 		if (fragment->store == NULL)
 			fragment->nstored = 0;
 		fragment->nbytes = 0;
-		if (fragment->is_emitted || !CzFragmentAssign(stream, fragment))
+		stuck_shard_id = fragment->shard_id;
+		if (fragment->is_emitted || !CzFragmentMove(stream, fragment, &stuck_shard_id))
 		{
-			stuck = fragment;
+			is_stuck = true;
 			break;
 		}
 		worker->nretries++;
 		stream->nretries++;
 	}
-	if (stuck != NULL)
+	if (is_stuck)
 	{
 		int			sqlstate = is_connect ?
 			ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION :
 			ERRCODE_CONNECTION_FAILURE;
 
-		if (stuck->shard_id != 0)
+		if (stuck_shard_id != 0)
 			ereport(ERROR,
 					(errcode(sqlstate),
 					 errmsg("could not read shard " INT64_FORMAT ": node \"%s\" failed and there is no other placement to go on with",
-							stuck->shard_id, node_name),
+							stuck_shard_id, node_name),
 					 errdetail_internal("%s", reason)));
 		else
 			ereport(ERROR,
@@ -181,7 +193,9 @@ CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason, bool
 		{
 			StreamWorker *other = lfirst(lc);
 
-			if (!other->use_txn && list_length(other->waiting) > 1)
+			if (!other->use_txn && 
+				(list_length(other->waiting) > 1 || other->nassigned > 1 ||
+				 stream->group->nstreams > 1))
 				other->in_snapshot = true;
 		}
 	}

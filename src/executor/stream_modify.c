@@ -55,10 +55,10 @@ typedef struct ModifyWorker
  * Send BEGIN, PREPARE and the task in one round trip.  false: libpq refused.
  */
 static bool
-send_in_pipeline(CzStream *stream, ModifyWorker *mw, const char *name)
+send_in_pipeline(CzStream *stream, ModifyWorker *mw, const char *name,
+				 const FragmentParams *params)
 {
 	ModifyTask *task = linitial(mw->tasks);
-	const CzFragmentPlan *plan = stream->plan;
 	PGconn	   *pg = mw->conn->pg;
 
 	mw->in_pipeline = true;
@@ -80,8 +80,8 @@ send_in_pipeline(CzStream *stream, ModifyWorker *mw, const char *name)
 		mw->npreceding++;
 		name = mw->preparing;
 	}
-	return PQsendQueryPrepared(pg, name, plan->nparams, stream->param_values, NULL, NULL,
-							   stream->is_binary ? 1 : 0) &&
+	return PQsendQueryPrepared(pg, name, params->nparams, params->values, params->lengths,
+							   params->formats, stream->is_binary ? 1 : 0) &&
 		PQpipelineSync(pg);
 }
 
@@ -89,21 +89,28 @@ static void
 send_task(CzStream *stream, ModifyWorker *mw)
 {
 	ModifyTask *task = linitial(mw->tasks);
-	const CzFragmentPlan *plan = stream->plan;
 	PGconn	   *pg = mw->conn->pg;
 	const char *name = CzConnPrepared(mw->conn, task->fragment->sql);
+	MemoryContext send_context = AllocSetContextCreate(CurrentMemoryContext,
+													   "cz_fdw parameters",
+													   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext oldcontext = MemoryContextSwitchTo(send_context);
+	FragmentParams params;
 	int			ok;
 
+	CzFragmentParams(stream, task->fragment, &params);
+	MemoryContextSwitchTo(oldcontext);
 	CzConnLogCommand(mw->conn, task->fragment->sql);
-	if (mw->prefix.len > 0 || (name == NULL && plan->nparams > 0))
-		ok = send_in_pipeline(stream, mw, name);
+	if (mw->prefix.len > 0 || (name == NULL && params.nparams > 0))
+		ok = send_in_pipeline(stream, mw, name, &params);
 	else if (name != NULL)
-		ok = PQsendQueryPrepared(pg, name, plan->nparams, stream->param_values, NULL,
-								 NULL, stream->is_binary ? 1 : 0);
+		ok = PQsendQueryPrepared(pg, name, params.nparams, params.values, params.lengths,
+								 params.formats, stream->is_binary ? 1 : 0);
 	else
-		ok = PQsendQueryParams(pg, task->fragment->sql, plan->nparams, NULL,
-							   stream->param_values, NULL, NULL,
+		ok = PQsendQueryParams(pg, task->fragment->sql, params.nparams, NULL,
+							   params.values, params.lengths, params.formats,
 							   stream->is_binary ? 1 : 0);
+	MemoryContextDelete(send_context);
 	if (!ok)
 	{
 		mw->conn->is_broken = true;
@@ -388,10 +395,14 @@ CzStreamRunModify(CzStream *stream)
 	stream->is_started = true;
 	if (stream->nfragments == 0)
 		return 0;
+	CzShipRead(stream);
 	if (!OidIsValid(stream->plan->anchor_relid))
 		elog(ERROR, "modifying fragment plan without anchor");
 	oldcontext = MemoryContextSwitchTo(stream->run_context);
 
+	for (i = 0; stream->nships > 0 && i < stream->nfragments; i++)
+		stream->fragments[i].sql = CzShipFragmentSql(stream, &stream->fragments[i]);
+	stream->total_fragments += stream->nfragments;
 	lock_shards(stream);
 
 	for (i = 0; i < stream->nfragments; i++)

@@ -1,10 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * stream_place.c
- *	  Which placement runs a fragment.
+ *	  Which placement runs a fragment, and which fragments are one statement.
  *
  * Reads choose the least loaded healthy placement; a transaction that keeps one
  * snapshot for its life keeps the placement too.
+ *
+ * The shards that a worker reads may be merged into one statement, which then is a
+ * fragment with members.  Live fragments always share out the run's shards among
+ * them, so there are never more of them than shards, and the array of fragments
+ * has room for any way to merge and to split them.
  *
  * Source: own work.
  *
@@ -17,6 +22,7 @@
 #include "utils/memutils.h"
 
 #include "cz/compat.h"
+#include "cz/settings.h"
 #include "cz/transaction.h"
 #include "executor_int.h"
 
@@ -155,29 +161,232 @@ choose_placement(CzStream *stream, Fragment *fragment)
 	return best;
 }
 
-/* Queue a fragment at its next placement; false if there is none. */
-bool
-CzFragmentAssign(CzStream *stream, Fragment *fragment)
+/* Choose the worker of a fragment of one shard; false if there is none. */
+static bool
+choose_worker(CzStream *stream, Fragment *fragment)
 {
-	MemoryContext oldcontext;
-	StreamWorker *worker;
 	Oid			server_oid = choose_placement(stream, fragment);
 
 	if (!OidIsValid(server_oid))
 		return false;
-	worker = get_worker(stream, server_oid);
-	oldcontext = MemoryContextSwitchTo(stream->run_context);
+	fragment->worker = get_worker(stream, server_oid);
+	fragment->worker->nassigned++;
+	return true;
+}
+
+/* Put a fragment that has its worker into that one's queue. */
+static void
+enqueue(CzStream *stream, Fragment *fragment)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
+	StreamWorker *worker = fragment->worker;
+	bool		can_move = fragment->nplacements > 1;
+	ListCell   *lc;
+
 	worker->waiting = lappend(worker->waiting, fragment);
-	MemoryContextSwitchTo(oldcontext);
-	worker->nassigned++;
 	worker->nfragments++;
-	fragment->worker = worker;
 	fragment->state = FRAGMENT_WAITING;
 
 	/* who can still move must not show rows before the end */
-	fragment->is_held = !worker->use_txn && fragment->nplacements > 1 &&
-		!fragment->is_emitted;
+	foreach(lc, fragment->members)
+		can_move &= ((Fragment *) lfirst(lc))->nplacements > 1;
+	fragment->is_held = !worker->use_txn && can_move && !fragment->is_emitted;
+	if (stream->nships > 0 || fragment->members != NIL)
+		fragment->sql = CzShipFragmentSql(stream, fragment);
+	if (CzShipNeedsTables(stream, worker))
+		worker->in_snapshot = true;
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/*
+ * CzFragmentAssign
+ *		Queue a fragment of one shard at its next placement; false if there is none.
+ */
+bool
+CzFragmentAssign(CzStream *stream, Fragment *fragment)
+{
+	if (!choose_worker(stream, fragment))
+		return false;
+	enqueue(stream, fragment);
 	return true;
+}
+
+/* Make the shards of one worker, fragments that have it chosen, one fragment. */
+static void
+make_merged(Fragment *merged, List *members)
+{
+	Fragment   *first = linitial(members);
+
+	memset(merged, 0, sizeof(Fragment));
+	merged->shard_index = first->shard_index;
+	merged->shard_id = first->shard_id;
+	merged->nplacements = first->nplacements;
+	merged->server_oids = first->server_oids;
+	merged->is_tried = first->is_tried;
+	merged->worker = first->worker;
+	if (list_length(members) > 1)
+		merged->members = members;
+	else
+		merged->sql = first->sql;
+}
+
+/*
+ * Group fragments of one shard each, which have their workers, by these.
+ *
+ * Returns: a list of lists, no longer than the list of fragments.
+ */
+static List *
+group_by_worker(CzStream *stream, List *singles, bool must_be_one)
+{
+	List	   *groups = NIL;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, stream->workers)
+	{
+		List	   *mine = NIL;
+		int			ngroups = must_be_one ? 1 : cz_merged_fragments_per_worker;
+		int			first;
+
+		foreach(lc2, singles)
+		{
+			if (((Fragment *) lfirst(lc2))->worker == lfirst(lc))
+				mine = lappend(mine, lfirst(lc2));
+		}
+		ngroups = Min(ngroups, list_length(mine));
+		for (first = 0; first < ngroups; first++)
+		{
+			List	   *group = NIL;
+			int			i;
+
+			for (i = first; i < list_length(mine); i += ngroups)
+				group = lappend(group, list_nth(mine, i));
+			groups = lappend(groups, group);
+		}
+	}
+	return groups;
+}
+
+/*
+ * CzFragmentMove
+ *		Queue what a fragment was to read elsewhere, as one fragment for each worker
+ *		that takes part of it; false if some shard has no other placement.
+ */
+bool
+CzFragmentMove(CzStream *stream, Fragment *fragment, int64 *stuck_shard_id)
+{
+	MemoryContext oldcontext;
+	List	   *groups;
+	ListCell   *lc;
+
+	*stuck_shard_id = fragment->shard_id;
+	if (fragment->members == NIL)
+		return CzFragmentAssign(stream, fragment);
+
+	foreach(lc, fragment->members)
+	{
+		if (!choose_worker(stream, lfirst(lc)))
+		{
+			*stuck_shard_id = ((Fragment *) lfirst(lc))->shard_id;
+			return false;
+		}
+	}
+	oldcontext = MemoryContextSwitchTo(stream->run_context);
+	groups = group_by_worker(stream, fragment->members, true);
+	foreach(lc, groups)
+	{
+		Fragment   *target = lc == list_head(groups) ? fragment :
+			&stream->fragments[stream->nfragments++];
+
+		make_merged(target, lfirst(lc));
+		target->worker->nassigned -= list_length(lfirst(lc)) - 1;
+	}
+	foreach(lc, groups)
+		enqueue(stream, lc == list_head(groups) ? fragment :
+				&stream->fragments[stream->nfragments - list_length(groups) +
+								   foreach_current_index(lc)]);
+	MemoryContextSwitchTo(oldcontext);
+	return true;
+}
+
+/*
+ * Is a worker's share of the run to be one statement?  On the transaction's
+ * connection each command has a snapshot of its own, unless the transaction has one.
+ */
+static bool
+must_merge_on(const CzStream *stream, const StreamWorker *worker)
+{
+	return worker->use_txn && !IsolationUsesXactSnapshot() && worker->nassigned > 1 &&
+		stream->plan->merge != CZ_MERGE_NEVER;
+}
+
+/* Merge fragments, all of which have their workers, where that is wanted. */
+static void
+merge_fragments(CzStream *stream)
+{
+	const CzFragmentPlan *plan = stream->plan;
+	MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
+	Fragment   *singles = stream->fragments;
+	int			nsingles = stream->nfragments;
+	bool		wants_all = (cz_merge_fragments == CZ_MERGE_SETTING_ON &&
+							 plan->merge != CZ_MERGE_NEVER) ||
+		(cz_merge_fragments == CZ_MERGE_SETTING_AUTO && plan->merge == CZ_MERGE_WANTED);
+	bool		is_one = CzShipChooseForm(stream, wants_all);
+	bool		wants_any = wants_all || is_one;
+	List	   *candidates = NIL;
+	List	   *groups;
+	ListCell   *lc;
+	int			i;
+
+	foreach(lc, stream->workers)
+		wants_any |= must_merge_on(stream, lfirst(lc));
+	if (!wants_any || nsingles <= 1)
+	{
+		MemoryContextSwitchTo(oldcontext);
+		return;
+	}
+	stream->fragments = palloc0(sizeof(Fragment) * nsingles);
+	stream->nfragments = 0;
+	foreach(lc, stream->workers)
+		((StreamWorker *) lfirst(lc))->nassigned = 0;
+	for (i = 0; i < nsingles; i++)
+	{
+		StreamWorker *worker = singles[i].worker;
+
+		worker->nassigned++;
+		candidates = lappend(candidates, &singles[i]);
+	}
+	groups = NIL;
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+		List	   *mine = NIL;
+		ListCell   *lc2;
+
+		foreach(lc2, candidates)
+		{
+			if (((Fragment *) lfirst(lc2))->worker != worker)
+				continue;
+			if (wants_all || is_one || must_merge_on(stream, worker))
+				mine = lappend(mine, lfirst(lc2));
+			else
+				groups = lappend(groups, list_make1(lfirst(lc2)));
+		}
+		if (mine != NIL)
+			groups = list_concat(groups, group_by_worker(stream, mine, is_one ||
+														 worker->use_txn));
+	}
+	foreach(lc, stream->workers)
+		((StreamWorker *) lfirst(lc))->nassigned = 0;
+	foreach(lc, groups)
+	{
+		Fragment   *fragment = &stream->fragments[stream->nfragments++];
+
+		make_merged(fragment, lfirst(lc));
+		fragment->worker->nassigned++;
+		stream->is_merged |= fragment->members != NIL;
+	}
+	MemoryContextSwitchTo(oldcontext);
 }
 
 /*
@@ -192,11 +401,15 @@ CzRunStart(CzStream *stream)
 
 	CzFragmentsResolve(stream);
 	stream->is_started = true;
+	if (stream->nfragments > 0)
+		CzShipRead(stream);
 	for (i = 0; i < stream->nfragments; i++)
 	{
-		if (!CzFragmentAssign(stream, &stream->fragments[i]))
+		if (!choose_worker(stream, &stream->fragments[i]))
 			elog(ERROR, "fragment without placement");
 	}
+	merge_fragments(stream);
+	stream->total_fragments += stream->nfragments;
 
 	/* more than one command of a statement on one worker: one snapshot for all */
 	foreach(lc, stream->workers)
@@ -207,6 +420,8 @@ CzRunStart(CzStream *stream)
 			(worker->nassigned > 1 || stream->group->nstreams > 1 ||
 			 !bms_is_empty(stream->parent->plan->extParam));
 	}
+	for (i = 0; i < stream->nfragments; i++)
+		enqueue(stream, &stream->fragments[i]);
 
 	/* reads of a modifying statement through its own connection: before it writes */
 	if (stream->is_modifying && stream->plan->command == CMD_SELECT)

@@ -66,8 +66,8 @@ CzRunRemoveConn(StreamWorker *worker, int index)
 }
 
 /* A connection has nothing more to do in this stream. */
-static void
-put_back(CzStream *stream, StreamConn *sc)
+void
+CzRunPutBack(CzStream *stream, StreamConn *sc)
 {
 	CzConn	   *conn = sc->conn;
 
@@ -89,6 +89,49 @@ put_back(CzStream *stream, StreamConn *sc)
 	}
 	else
 		CzConnRelease(conn);
+}
+
+/*
+ * CzRunPutBackIdle
+ *		At the end of the rows: connections without work are others' to use.
+ */
+void
+CzRunPutBackIdle(CzStream *stream)
+{
+	ListCell   *lc;
+
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+		int			i;
+
+		for (i = worker->nconns - 1; i >= 0; i--)
+		{
+			StreamConn *sc = worker->conns[i];
+
+			if (sc->is_ready && sc->nexpect == 0 && sc->probe == NULL)
+			{
+				CzRunPutBack(stream, sc);
+				CzRunRemoveConn(worker, i);
+			}
+		}
+	}
+}
+
+/*
+ * CzRunSnapshotKnown
+ *		The answer to pg_export_snapshot().
+ */
+void
+CzRunSnapshotKnown(CzStream *stream, StreamConn *sc, const PGresult *res)
+{
+	GroupWorker *gw = CzGroupWorkerGet(stream->group, sc->worker->server_oid,
+									   stream->user_oid);
+
+	if (PQntuples(res) == 1 && PQnfields(res) == 1)
+		gw->snapshot_id = MemoryContextStrdup(stream->estate->es_query_cxt,
+											  PQgetvalue(res, 0, 0));
+	gw->exporter = NULL;
 }
 
 /* Store rows that came but have not been asked for yet. */
@@ -167,6 +210,42 @@ new_stream_conn(CzStream *stream, StreamWorker *worker, CzConn *conn)
 	return sc;
 }
 
+/* A connection in the statement's snapshot that nobody uses, or NULL. */
+static CzConn *
+take_free_conn(CzStream *stream, GroupWorker *gw, bool needs_tables)
+{
+	ListCell   *lc;
+
+	foreach(lc, gw->free_conns)
+	{
+		CzConn	   *conn = lfirst(lc);
+
+		/* its transaction is read-only: no tables can be made in it any more */
+		if (needs_tables && !CzShipTablesAreOn(stream, conn))
+			continue;
+		gw->free_conns = foreach_delete_current(gw->free_conns, lc);
+		return conn;
+	}
+	return NULL;
+}
+
+/* Let an idle connection export the snapshot that it has and nobody asked for yet. */
+static void
+export_snapshot(CzStream *stream, GroupWorker *gw)
+{
+	PGresult   *res = CzConnExecQuiet(linitial(gw->free_conns),
+									  "SELECT pg_catalog.pg_export_snapshot()",
+									  cz_worker_timeout_ms);
+
+	if (res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1)
+	{
+		gw->snapshot_id = MemoryContextStrdup(stream->estate->es_query_cxt,
+											  PQgetvalue(res, 0, 0));
+		gw->exporter_conn = linitial(gw->free_conns);
+	}
+	PQclear(res);
+}
+
 /*
  * Try to give a worker with waiting fragments one more connection.
  *
@@ -179,6 +258,8 @@ add_conn(CzStream *stream, StreamWorker *worker)
 	StreamConn *sc;
 	CzConn	   *conn;
 	double		since_ms;
+	bool		needs_tables;
+	int			i;
 
 	/* 1. reads that belong to the transaction have exactly one connection */
 	if (worker->use_txn)
@@ -210,6 +291,12 @@ add_conn(CzStream *stream, StreamWorker *worker)
 		(worker->is_full && worker->nconns > 0))
 		return false;
 	since_ms = (GetCurrentTimestamp() - worker->last_added) / 1000.0;
+	needs_tables = CzShipNeedsTables(stream, worker);
+	for (i = 0; needs_tables && i < worker->nconns; i++)
+	{
+		if (worker->conns[i]->feed != NULL)
+			return false;
+	}
 
 	/*
 	 * More connections help a statement that waits for its workers.  One that is
@@ -221,14 +308,14 @@ add_conn(CzStream *stream, StreamWorker *worker)
 	if (worker->in_snapshot)
 	{
 		gw = CzGroupWorkerGet(stream->group, worker->server_oid, stream->user_oid);
-		if (gw->free_conns != NIL)
+		conn = take_free_conn(stream, gw, needs_tables);
+		if (conn != NULL)
 		{
-			conn = linitial(gw->free_conns);
-			gw->free_conns = list_delete_first(gw->free_conns);
 			sc = new_stream_conn(stream, worker, conn);
 			sc->is_ready = true;
 			sc->has_answered = true;
 			sc->has_begun = true;
+			sc->has_tables = needs_tables;
 			sc->is_exporter = gw->exporter_conn == conn;
 			if (!CzConnSettingsAreCurrent(conn) &&
 				PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF)
@@ -245,7 +332,6 @@ add_conn(CzStream *stream, StreamWorker *worker)
 			CzStream   *other = gw->exporter;
 			StreamWorker *source = NULL;
 			ListCell   *lc;
-			int			i;
 
 			hold_pending_rows(other);
 			for (i = 0; i < other->nfragments; i++)
@@ -259,6 +345,8 @@ add_conn(CzStream *stream, StreamWorker *worker)
 				   other->ndone < other->nfragments)
 				CzRunPump(other, source, true);
 		}
+		if (needs_tables && gw->snapshot_id == NULL && gw->free_conns != NIL)
+			export_snapshot(stream, gw);
 		if (gw->snapshot_id == NULL && worker->nconns > 0)
 			return false;
 	}
@@ -348,6 +436,21 @@ process_conn(CzStream *stream, StreamConn *sc)
 		PGresult   *res;
 		ExecStatusType status;
 
+		if (head->kind == EXPECT_SHIP)
+		{
+			char	   *reason;
+
+			switch (CzShipTablesAdvance(stream, sc, &reason))
+			{
+				case SHIP_BLOCKED:
+					return PROCESS_BLOCKED;
+				case SHIP_LOST:
+					CzRunConnLost(stream, sc, reason);
+					return PROCESS_LOST;
+				case SHIP_DONE:
+					continue;
+			}
+		}
 		if (is_paused(sc))
 			return PROCESS_BLOCKED;
 		if (head->kind == EXPECT_ROWS && !head->is_single_row)
@@ -398,17 +501,7 @@ process_conn(CzStream *stream, StreamConn *sc)
 			case PGRES_SINGLE_TUPLE:
 			case PGRES_TUPLES_OK:
 				if (head->kind == EXPECT_SNAPSHOT)
-				{
-					GroupWorker *gw = CzGroupWorkerGet(stream->group,
-													   sc->worker->server_oid,
-													   stream->user_oid);
-
-					if (PQntuples(res) == 1 && PQnfields(res) == 1)
-						gw->snapshot_id =
-							MemoryContextStrdup(stream->estate->es_query_cxt,
-												PQgetvalue(res, 0, 0));
-					gw->exporter = NULL;
-				}
+					CzRunSnapshotKnown(stream, sc, res);
 				else if (head->kind == EXPECT_ROWS && PQntuples(res) > 0)
 				{
 					Fragment   *fragment = head->fragment;
@@ -482,10 +575,44 @@ process_conn(CzStream *stream, StreamConn *sc)
 	return PROCESS_BLOCKED;
 }
 
+/* May a fragment be sent on a connection, or tables be made for it there? */
+static bool
+takes_fragment(const StreamConn *sc, const Fragment *fragment, bool needs_tables)
+{
+	/* arrays wait in libpq's buffer: not those of many fragments at once */
+	if (sc->inflight > 0 && sc->must_write)
+		return false;
+	if (!needs_tables)
+		return true;
+	if (!sc->has_tables)
+		return !sc->has_begun;
+	return sc->tables_of == NULL || sc->tables_of == fragment;
+}
+
+/* Connections whose tables were another fragment's make room. */
+static void
+release_used_up(CzStream *stream, StreamWorker *worker, Fragment *fragment)
+{
+	int			i;
+
+	for (i = worker->nconns - 1; i >= 0; i--)
+	{
+		StreamConn *sc = worker->conns[i];
+
+		if (sc->is_ready && sc->nexpect == 0 && sc->probe == NULL &&
+			!takes_fragment(sc, fragment, true))
+		{
+			CzRunPutBack(stream, sc);
+			CzRunRemoveConn(worker, i);
+		}
+	}
+}
+
 /* Send waiting fragments of a worker as far as its connections take them. */
 static bool
 dispatch(CzStream *stream, StreamWorker *worker)
 {
+	bool		needs_tables = CzShipNeedsTables(stream, worker);
 	bool		progress = false;
 
 	for (;;)
@@ -494,18 +621,24 @@ dispatch(CzStream *stream, StreamWorker *worker)
 		Fragment   *fragment;
 		GroupWorker *gw;
 		bool		must_begin;
+		bool		must_ship;
+		bool		ok;
 		int			i;
 
 		if (worker->waiting == NIL)
 			break;
+		fragment = linitial(worker->waiting);
 		for (i = 0; i < worker->nconns; i++)
 		{
 			StreamConn *sc = worker->conns[i];
 
 			if (sc->is_ready && sc->inflight < sc->window && sc->probe == NULL &&
+				takes_fragment(sc, fragment, needs_tables) &&
 				(best == NULL || sc->inflight < best->inflight))
 				best = sc;
 		}
+		if (best == NULL && needs_tables)
+			release_used_up(stream, worker, fragment);
 		if (best == NULL)
 		{
 			if (!add_conn(stream, worker))
@@ -521,16 +654,31 @@ dispatch(CzStream *stream, StreamWorker *worker)
 		if (must_begin && gw->snapshot_id == NULL && gw->exporter != NULL)
 			break;
 
-		fragment = linitial(worker->waiting);
-		worker->waiting = list_delete_first(worker->waiting);
 		progress = true;
-		if (!CzSendFragment(stream, best, fragment, must_begin ? BEGIN_SQL : NULL,
-							cz_max_connections_per_worker > 1))
+		must_ship = needs_tables && !best->has_tables;
+		if (must_ship)
+		{
+			ok = CzShipTablesStart(stream, best, fragment, gw->snapshot_id);
+			if (gw->snapshot_id == NULL)
+			{
+				gw->exporter = stream;
+				gw->exporter_conn = best->conn;
+			}
+		}
+		else
+		{
+			worker->waiting = list_delete_first(worker->waiting);
+			ok = CzSendFragment(stream, best, fragment, must_begin ? BEGIN_SQL : NULL,
+								cz_max_connections_per_worker > 1 ||
+								stream->group->has_shipments);
+		}
+		if (!ok)
 		{
 			char	   *reason = pchomp(PQerrorMessage(best->conn->pg));
 
 			/* so that the loss puts it back, wherever it goes */
-			fragment->state = FRAGMENT_SENT;
+			if (!must_ship)
+				fragment->state = FRAGMENT_SENT;
 			CzRunConnLost(stream, best, CzRedact(reason, PQpass(best->conn->pg)));
 			break;
 		}
@@ -784,7 +932,7 @@ work_on(CzStream *stream, StreamWorker *only, bool *got_row)
 			if (sc->is_ready && sc->nexpect == 0 && worker->waiting == NIL &&
 				(worker->use_txn || stream->ndone >= stream->nfragments))
 			{
-				put_back(stream, sc);
+				CzRunPutBack(stream, sc);
 				CzRunRemoveConn(worker, i);
 				progress = true;
 			}
@@ -943,11 +1091,12 @@ CzRunStop(CzStream *stream)
 					PGresult   *res = CzConnExecQuiet(sc->conn, "ROLLBACK", STOP_MS);
 
 					PQclear(res);
+					CzConnForgetTxnSettings(sc->conn);
 				}
 				CzConnRelease(sc->conn);
 			}
 			else
-				put_back(stream, sc);
+				CzRunPutBack(stream, sc);
 			CzRunRemoveConn(worker, worker->nconns - 1);
 		}
 	}

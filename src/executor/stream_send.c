@@ -16,6 +16,7 @@
 #include "common/hashfn.h"
 #include "libpq-fe.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "executor_int.h"
 
@@ -39,8 +40,8 @@ CzExpectPop(StreamConn *sc)
 	sc->nexpect--;
 }
 
-static Expect *
-expect_push(StreamConn *sc, ExpectKind kind, Fragment *fragment)
+Expect *
+CzExpectPush(StreamConn *sc, ExpectKind kind, Fragment *fragment)
 {
 	Expect	   *expect;
 
@@ -61,7 +62,7 @@ send_plain(StreamConn *sc, const char *sql, ExpectKind kind)
 	CzConnLogCommand(sc->conn, sql);
 	if (!PQsendQueryParams(sc->conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0))
 		return false;
-	expect_push(sc, kind, NULL);
+	CzExpectPush(sc, kind, NULL);
 	return true;
 }
 
@@ -77,7 +78,8 @@ is_worth_preparing(const CzStream *stream, const StreamWorker *worker, const cha
 	static uint64 seen[SEEN_TEXTS];
 	uint64		hash;
 
-	if (worker->nassigned > MAX_PREPARED_FRAGMENTS)
+	/* with the values of a shipment the worker plans better */
+	if (worker->nassigned > MAX_PREPARED_FRAGMENTS || stream->nships > 0)
 		return false;
 	if (stream->plan->nparams > 0)
 		return true;
@@ -101,9 +103,12 @@ CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 			   const char *begin_sql, bool must_export)
 {
 	PGconn	   *pg = sc->conn->pg;
-	const CzFragmentPlan *plan = stream->plan;
+	MemoryContext send_context = NULL;
+	MemoryContext oldcontext = NULL;
+	FragmentParams params;
 	const char *name = NULL;
 	bool		is_prepared;
+	bool		ok;
 	int			format = stream->is_binary ? 1 : 0;
 
 	if (PQpipelineStatus(pg) == PQ_PIPELINE_OFF && !PQenterPipelineMode(pg))
@@ -152,22 +157,36 @@ CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 			name = CzConnNewStatementName(sc->conn);
 			if (!PQsendPrepare(pg, name, fragment->sql, 0, NULL))
 				return false;
-			expect = expect_push(sc, EXPECT_PREPARE, fragment);
+			expect = CzExpectPush(sc, EXPECT_PREPARE, fragment);
 			expect->name = pstrdup(name);
 		}
-		if (!PQsendQueryPrepared(pg, name, plan->nparams, stream->param_values, NULL,
-								 NULL, format))
-			return false;
 	}
-	else if (!PQsendQueryParams(pg, fragment->sql, plan->nparams, NULL,
-								stream->param_values, NULL, NULL, format))
+	if (stream->nships > 0)
+	{
+		send_context = AllocSetContextCreate(stream->run_context, "cz_fdw parameters",
+											 ALLOCSET_DEFAULT_SIZES);
+		oldcontext = MemoryContextSwitchTo(send_context);
+	}
+	CzFragmentParams(stream, fragment, &params);
+	if (is_prepared)
+		ok = PQsendQueryPrepared(pg, name, params.nparams, params.values, params.lengths,
+								 params.formats, format);
+	else
+		ok = PQsendQueryParams(pg, fragment->sql, params.nparams, NULL, params.values,
+							   params.lengths, params.formats, format);
+	if (send_context != NULL)
+	{
+		MemoryContextSwitchTo(oldcontext);
+		MemoryContextDelete(send_context);
+	}
+	if (!ok)
 		return false;
-	expect_push(sc, EXPECT_ROWS, fragment);
+	CzExpectPush(sc, EXPECT_ROWS, fragment);
 
 	/* 3. the end of the unit: the worker flushes its answer */
 	if (!PQpipelineSync(pg))
 		return false;
-	expect_push(sc, EXPECT_SYNC, NULL);
+	CzExpectPush(sc, EXPECT_SYNC, NULL);
 
 	if (sc->inflight++ == 0)
 		sc->last_heard = GetCurrentTimestamp();

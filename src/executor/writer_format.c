@@ -217,6 +217,27 @@ CzWireUnpinSettings(int nest_level)
 }
 
 /*
+ * CzWireColumnInit
+ *		How values of a type go to workers.  Returns whether in binary form.
+ */
+bool
+CzWireColumnInit(CzWireColumn *column, Oid type_oid)
+{
+	Oid			function;
+	bool		is_varlena;
+
+	column->kind = wire_kind(type_oid);
+	getTypeOutputInfo(type_oid, &function, &is_varlena);
+	fmgr_info(function, &column->out);
+	if (!cz_binary_protocol || !is_binary_safe(type_oid) ||
+		(pg_get_client_encoding() != GetDatabaseEncoding() && !is_encoding_free(type_oid)))
+		return false;
+	getTypeBinaryOutputInfo(type_oid, &function, &is_varlena);
+	fmgr_info(function, &column->send);
+	return true;
+}
+
+/*
  * CzWireFormatMake
  *		How rows of tupdesc go to workers; palloc'd in CurrentMemoryContext.
  */
@@ -224,37 +245,25 @@ CzWireFormat *
 CzWireFormatMake(TupleDesc tupdesc, char **column_names)
 {
 	CzWireFormat *format = palloc0(sizeof(CzWireFormat));
-	bool		is_same_encoding = pg_get_client_encoding() == GetDatabaseEncoding();
 	StringInfoData list;
 	int			i;
 
 	initStringInfo(&list);
-	format->is_binary = cz_binary_protocol;
+	format->is_binary = true;
 	format->columns = palloc0(sizeof(CzWireColumn) * Max(tupdesc->natts, 1));
 	for (i = 0; i < tupdesc->natts; i++)
 	{
 		Form_pg_attribute attr = TupleDescAttr(tupdesc, i);
 		const char *name = column_names ? column_names[i] : NameStr(attr->attname);
 		CzWireColumn *column;
-		Oid			function;
-		bool		is_varlena;
 
 		if (attr->attisdropped || attr->attgenerated || name == NULL)
 			continue;
 		column = &format->columns[format->ncolumns++];
 		column->attno = i + 1;
-		column->kind = wire_kind(attr->atttypid);
-		getTypeOutputInfo(attr->atttypid, &function, &is_varlena);
-		fmgr_info(function, &column->out);
 		if (CzWireTypeNeedsPins(attr->atttypid, &format->must_pin_path))
 			format->must_pin = true;
-		if (format->is_binary && is_binary_safe(attr->atttypid) &&
-			(is_same_encoding || is_encoding_free(attr->atttypid)))
-		{
-			getTypeBinaryOutputInfo(attr->atttypid, &function, &is_varlena);
-			fmgr_info(function, &column->send);
-		}
-		else
+		if (!CzWireColumnInit(column, attr->atttypid))
 			format->is_binary = false;
 		appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", quote_identifier(name));
 	}
@@ -262,9 +271,12 @@ CzWireFormatMake(TupleDesc tupdesc, char **column_names)
 	return format;
 }
 
-/* One value in binary form, with its length. */
-static void
-append_binary(CzWireColumn *column, Datum value, StringInfo buf)
+/*
+ * CzWireAppendBinary
+ *		One value in binary form, with its length, as COPY and arrays have it.
+ */
+void
+CzWireAppendBinary(CzWireColumn *column, Datum value, StringInfo buf)
 {
 	switch (column->kind)
 	{
@@ -363,7 +375,7 @@ CzWireAppendRow(CzWireFormat *format, TupleTableSlot *slot, StringInfo buf)
 			if (isnull)
 				pq_sendint32(buf, (uint32) -1);
 			else
-				append_binary(column, value, buf);
+				CzWireAppendBinary(column, value, buf);
 			continue;
 		}
 		if (i > 0)

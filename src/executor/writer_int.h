@@ -48,6 +48,8 @@ typedef struct CzWireFormat
 
 /* writer_format.c */
 extern CzWireFormat *CzWireFormatMake(TupleDesc tupdesc, char **column_names);
+extern bool CzWireColumnInit(CzWireColumn *column, Oid type_oid);
+extern void CzWireAppendBinary(CzWireColumn *column, Datum value, StringInfo buf);
 extern void CzWireAppendRow(CzWireFormat *format, TupleTableSlot *slot, StringInfo buf);
 extern char *CzWireInsertText(CzWireFormat *format, const char *qualified_name,
 							  TupleTableSlot *slot);

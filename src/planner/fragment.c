@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * fragment.c
- *	  The fragment plan as a List, and its SQL for one shard.
+ *	  The fragment plan as a List, and its SQL for shards.
  *
  * The list has the members of CzFragmentPlan at fixed positions; only this
  * file knows them.
@@ -12,9 +12,14 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "cz/fragment.h"
 #include "cz/metadata.h"
@@ -163,15 +168,156 @@ CzFragmentPlanFromList(List *list)
 }
 
 /*
- * CzFragmentSql
- *		The SQL text for shard number shard_index of the anchor.
+ * CzShipmentColumnIsText
+ *		See fragment.h.
+ */
+bool
+CzShipmentColumnIsText(Oid type_oid)
+{
+	/* there are no arrays of arrays, and unnest() takes composite values apart */
+	return !OidIsValid(get_array_type(type_oid)) ||
+		OidIsValid(get_base_element_type(type_oid)) ||
+		type_is_rowtype(type_oid);
+}
+
+/*
+ * CzShipmentColumnCollate
+ *		See fragment.h.
+ */
+char *
+CzShipmentColumnCollate(const CzShipment *shipment, int column)
+{
+	Oid			type_oid = list_nth_oid(shipment->column_types, column);
+	Oid			collation_oid = list_nth_oid(shipment->column_collations, column);
+	HeapTuple	tuple;
+	Form_pg_collation collation;
+	char	   *result;
+
+	if (!OidIsValid(collation_oid) || collation_oid == get_typcollation(type_oid))
+		return pstrdup("");
+	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation_oid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for collation %u", collation_oid);
+	collation = (Form_pg_collation) GETSTRUCT(tuple);
+	result = psprintf(" COLLATE %s",
+					  quote_qualified_identifier(get_namespace_name(collation->collnamespace),
+												 NameStr(collation->collname)));
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * CzShipmentSql
+ *		See fragment.h.
+ */
+char *
+CzShipmentSql(const CzShipment *shipment, int first_param)
+{
+	StringInfoData buf;
+	int			ncolumns = list_length(shipment->column_types);
+	int			i;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "(SELECT ");
+	for (i = 0; i < ncolumns; i++)
+	{
+		Oid			type_oid = list_nth_oid(shipment->column_types, i);
+		char	   *collate = CzShipmentColumnCollate(shipment, i);
+
+		appendStringInfo(&buf, "%sc%d", i > 0 ? ", " : "", i + 1);
+		if (CzShipmentColumnIsText(type_oid))
+			appendStringInfo(&buf, "::%s",
+							 format_type_extended(type_oid, -1, FORMAT_TYPE_TYPEMOD_GIVEN |
+												  FORMAT_TYPE_FORCE_QUALIFY));
+		appendStringInfoString(&buf, collate);
+		if (collate[0] != '\0' || CzShipmentColumnIsText(type_oid))
+			appendStringInfo(&buf, " AS c%d", i + 1);
+	}
+	appendStringInfoString(&buf, " FROM ROWS FROM (");
+	for (i = 0; i < ncolumns; i++)
+	{
+		Oid			type_oid = list_nth_oid(shipment->column_types, i);
+
+		if (CzShipmentColumnIsText(type_oid))
+			type_oid = TEXTOID;
+		appendStringInfo(&buf, "%spg_catalog.unnest($%d::%s[])", i > 0 ? ", " : "",
+						 first_param + i,
+						 format_type_extended(type_oid, -1, FORMAT_TYPE_TYPEMOD_GIVEN |
+											  FORMAT_TYPE_FORCE_QUALIFY));
+	}
+	appendStringInfoString(&buf, ") AS s(");
+	for (i = 0; i < ncolumns; i++)
+		appendStringInfo(&buf, "%sc%d", i > 0 ? ", " : "", i + 1);
+	appendStringInfoString(&buf, "))");
+	return buf.data;
+}
+
+static const CzShard *
+shard_of_relation(const CzTable *table, int shard_index)
+{
+	if (table->kind == CZ_TABLE_REFERENCE || table->kind == CZ_TABLE_FOREIGN)
+		shard_index = 0;
+	if (shard_index < 0 || shard_index >= table->nshards)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("distributed table with OID %u has no shard number %d",
+						table->relid, shard_index)));
+	return &table->shards[shard_index];
+}
+
+/* A relation of the template: the name of a shard, or the UNION ALL of several. */
+static void
+append_relation(StringInfo buf, const CzFragmentPlan *plan, int relation,
+				List *shard_indexes)
+{
+	Oid			relid = list_nth_oid(plan->relids, relation);
+	const CzTable *table = CzTableGet(relid);
+	ListCell   *lc;
+
+	if (table == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("relation with OID %u is no longer distributed", relid)));
+	if (list_length(shard_indexes) == 1 || table->kind == CZ_TABLE_REFERENCE ||
+		table->kind == CZ_TABLE_FOREIGN)
+	{
+		appendStringInfoString(buf, shard_of_relation(table, linitial_int(shard_indexes))->remote_qualified);
+		return;
+	}
+	foreach(lc, shard_indexes)
+	{
+		List	   *columns = list_nth(plan->relation_columns, relation);
+		const char *separator = " ";
+		ListCell   *lc2;
+
+		appendStringInfoString(buf, lc == list_head(shard_indexes) ? "(SELECT" :
+							   " UNION ALL SELECT");
+		foreach(lc2, columns)
+		{
+			AttrNumber	attno = lfirst_int(lc2);
+
+			if (attno < 1 || attno > table->natts || table->column_names[attno - 1] == NULL)
+				elog(ERROR, "distributed table with OID %u has no column %d", relid, attno);
+			appendStringInfo(buf, "%s%s", separator,
+							 quote_identifier(table->column_names[attno - 1]));
+			separator = ", ";
+		}
+		appendStringInfo(buf, " FROM %s",
+						 shard_of_relation(table, lfirst_int(lc))->remote_qualified);
+	}
+	appendStringInfoChar(buf, ')');
+}
+
+/*
+ * CzFragmentSqlOfShards
+ *		See fragment.h.
  *
- * Returns: palloc'd in CurrentMemoryContext.
  * Errors:  55000 if a relation is no longer ours or has fewer shards (the plan
  *		is older than the metadata; the plan cache replans on the next use).
  */
 char *
-CzFragmentSql(const CzFragmentPlan *plan, int shard_index)
+CzFragmentSqlOfShards(const CzFragmentPlan *plan, List *shard_indexes,
+					  char **shipment_texts)
 {
 	StringInfoData buf;
 	ListCell   *lc;
@@ -183,25 +329,32 @@ CzFragmentSql(const CzFragmentPlan *plan, int shard_index)
 
 		if (IsA(piece, String))
 			appendStringInfoString(&buf, strVal(piece));
+		else if (intVal(piece) >= 0)
+			append_relation(&buf, plan, intVal(piece), shard_indexes);
+		else if (shipment_texts != NULL)
+			appendStringInfoString(&buf, shipment_texts[-1 - intVal(piece)]);
 		else
 		{
-			Oid			relid = list_nth_oid(plan->relids, intVal(piece));
-			const CzTable *table = CzTableGet(relid);
+			int			first_param = plan->nparams + 1;
 			int			i;
 
-			if (table == NULL)
-				ereport(ERROR,
-						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("relation with OID %u is no longer distributed", relid)));
-			i = (table->kind == CZ_TABLE_REFERENCE || table->kind == CZ_TABLE_FOREIGN)
-				? 0 : shard_index;
-			if (i < 0 || i >= table->nshards)
-				ereport(ERROR,
-						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("distributed table with OID %u has no shard number %d",
-								relid, i)));
-			appendStringInfoString(&buf, table->shards[i].remote_qualified);
+			for (i = 0; i < -1 - intVal(piece); i++)
+				first_param += list_length(((CzShipment *) list_nth(plan->shipments, i))->column_types);
+			appendStringInfoString(&buf, CzShipmentSql(list_nth(plan->shipments, i),
+													   first_param));
 		}
 	}
 	return buf.data;
+}
+
+/*
+ * CzFragmentSql
+ *		The SQL text for shard number shard_index of the anchor.
+ *
+ * Returns: palloc'd in CurrentMemoryContext.
+ */
+char *
+CzFragmentSql(const CzFragmentPlan *plan, int shard_index)
+{
+	return CzFragmentSqlOfShards(plan, list_make1_int(shard_index), NULL);
 }

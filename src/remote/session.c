@@ -222,6 +222,18 @@ CzConnSettingsAreCurrent(const CzConn *conn)
 }
 
 /*
+ * CzConnForgetTxnSettings
+ *		See remote.h.
+ */
+void
+CzConnForgetTxnSettings(CzConn *conn)
+{
+	if (ENTRY(conn)->settings_in_txn)
+		conn->settings_generation = 0;
+	ENTRY(conn)->settings_in_txn = false;
+}
+
+/*
  * CzConnSyncSettings
  *		See remote.h.
  */

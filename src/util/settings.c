@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -21,6 +22,8 @@
 #define CZ_MAX_SHARD_COUNT 32768
 #define CZ_MAX_REPLICATION_FACTOR 64
 #define CZ_MAX_CONNECTIONS 64
+/* The arrays of one statement are one message of less than 1 GB. */
+#define CZ_MAX_ARRAY_SHIPMENT_KB (256 * 1024)
 
 bool		cz_binary_protocol = true;
 int			cz_connect_timeout_ms = 5000;
@@ -29,12 +32,23 @@ bool		cz_enable_pushdown = true;
 bool		cz_enable_shard_ddl = false;
 int			cz_explain_remote_plans = CZ_REMOTE_PLANS_NONE;
 bool		cz_log_remote_commands = false;
+int			cz_max_array_shipment_kb = 1024;
 int			cz_max_connections_per_worker = 4;
+int			cz_max_shipment_kb = 1024 * 1024;
+int			cz_merge_fragments = CZ_MERGE_SETTING_AUTO;
+int			cz_merged_fragments_per_worker = 1;
 int			cz_recovery_interval_ms = 10000;
 int			cz_shard_count = 32;
 int			cz_shard_replication_factor = 0;
 int			cz_slow_start_ms = 10;
 int			cz_worker_timeout_ms = 10000;
+
+static const struct config_enum_entry merge_fragments_options[] = {
+	{"auto", CZ_MERGE_SETTING_AUTO, false},
+	{"on", CZ_MERGE_SETTING_ON, false},
+	{"off", CZ_MERGE_SETTING_OFF, false},
+	{NULL, 0, false}
+};
 
 static const struct config_enum_entry remote_plans_values[] = {
 	{"none", CZ_REMOTE_PLANS_NONE, false},
@@ -92,9 +106,28 @@ CzSettingsInit(void)
 							 "Writes every command sent to a worker to the server log.",
 							 NULL, &cz_log_remote_commands, false,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.max_array_shipment_size",
+							"Rows that are sent along with fragments are temporary tables beyond this size.",
+							"Smaller ones are parameters of the fragments.",
+							&cz_max_array_shipment_kb, 1024, 0, CZ_MAX_ARRAY_SHIPMENT_KB,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.max_connections_per_worker",
 							"Limits the connections of one session that read from one worker.",
 							NULL, &cz_max_connections_per_worker, 4, 1, CZ_MAX_CONNECTIONS,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.max_shipment_size",
+							"Limits the rows that one part of a statement sends along with fragments.",
+							NULL, &cz_max_shipment_kb, 1024 * 1024, 1, INT_MAX,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomEnumVariable("cz.merge_fragments",
+							 "Whether the fragments of one worker's shards become one statement.",
+							 "With auto the planner decides.",
+							 &cz_merge_fragments, CZ_MERGE_SETTING_AUTO,
+							 merge_fragments_options,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.merged_fragments_per_worker",
+							"Number of statements that fragments of one worker are merged into.",
+							NULL, &cz_merged_fragments_per_worker, 1, 1, CZ_MAX_CONNECTIONS,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.recovery_interval",
 							"Time between two rounds of two-phase commit recovery; -1 turns it off.",
