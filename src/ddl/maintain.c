@@ -26,13 +26,14 @@
 #include "utils/rel.h"
 
 #include "cz/compat.h"
+#include "cz/fdw.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
 /* The parenthesised options of a VACUUM or ANALYZE as they were given; core has not
  * looked at them yet. */
 static char *
-options_sql(const VacuumStmt *stmt)
+options_sql(const VacuumStmt *stmt, bool for_analyze)
 {
 	StringInfoData buf;
 	ListCell   *lc;
@@ -42,8 +43,10 @@ options_sql(const VacuumStmt *stmt)
 	{
 		DefElem    *def = lfirst_node(DefElem, lc);
 
-		/* the workers' messages don't come here */
-		if (strcmp(def->defname, "verbose") == 0)
+		/* the workers' messages don't come here; and ANALYZE follows by itself */
+		if (strcmp(def->defname, "verbose") == 0 || strcmp(def->defname, "analyze") == 0)
+			continue;
+		if (for_analyze && strcmp(def->defname, "skip_locked") != 0)
 			continue;
 		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "(",
 						 quote_identifier(def->defname));
@@ -57,61 +60,73 @@ options_sql(const VacuumStmt *stmt)
 	return buf.data;
 }
 
-/* Run VACUUM or ANALYZE of all shards of a table on the workers. */
-static void
-maintain_shards(const CzTable *table, const VacuumStmt *stmt, const VacuumRelation *relation)
+/* The column list of a VACUUM or ANALYZE. */
+static char *
+columns_sql(const VacuumRelation *relation)
 {
-	Oid			owner = CzRelationOwner(table->relid);
-	List	   *servers = CzTableServers(table);
 	StringInfoData columns;
 	ListCell   *lc;
-	ListCell   *lc2;
-	int			i;
-	int			j;
 
 	initStringInfo(&columns);
-	foreach(lc2, relation->va_cols)
+	foreach(lc, relation->va_cols)
 		appendStringInfo(&columns, "%s%s", columns.len > 0 ? ", " : " (",
-						 quote_identifier(strVal(lfirst(lc2))));
+						 quote_identifier(strVal(lfirst(lc))));
 	if (columns.len > 0)
 		appendStringInfoChar(&columns, ')');
+	return columns.data;
+}
 
-	foreach(lc, servers)
+/*
+ * ANALYZE of parents by core, with rows that come through the FDW, and of their
+ * shards on the workers.
+ */
+static void
+analyze_parents(const CzUtility *utility, VacuumStmt *stmt, List *relations)
+{
+	VacuumStmt *copy = copyObject(stmt);
+	char	   *command = psprintf("ANALYZE %s", options_sql(stmt, true));
+	ListCell   *lc;
+
+	copy->is_vacuumcmd = false;
+	copy->rels = copyObject(relations);
+	copy->options = NIL;
+	foreach(lc, stmt->options)
 	{
-		StringInfoData sql;
-		CzConn	   *conn = NULL;
-		bool		is_first = true;
+		DefElem    *def = lfirst_node(DefElem, lc);
 
-		initStringInfo(&sql);
-		appendStringInfo(&sql, "%s %s", stmt->is_vacuumcmd ? "VACUUM" : "ANALYZE",
-						 options_sql(stmt));
-		for (i = 0; i < table->nshards; i++)
-		{
-			for (j = 0; j < table->shards[i].nplacements; j++)
-			{
-				if (table->shards[i].server_oids[j] != lfirst_oid(lc))
-					continue;
-				appendStringInfo(&sql, "%s%s%s", is_first ? "" : ", ",
-								 table->shards[i].remote_qualified, columns.data);
-				is_first = false;
-			}
-		}
-		if (is_first)
-			continue;
-
-		/* shards that this transaction made are seen by its connection only */
-		if (!stmt->is_vacuumcmd)
-			conn = CzTxnConnIfAny(lfirst_oid(lc), owner);
-		if (conn)
-			PQclear(CzConnExec(conn, sql.data));
-		else
-		{
-			conn = CzConnAcquire(CzEndpointGet(lfirst_oid(lc), owner));
-			PQclear(CzConnExec(conn, sql.data));
-			CzConnRelease(conn);
-		}
-		pfree(sql.data);
+		/* core complains about what ANALYZE does not know; the workers about VACUUM's */
+		if (!stmt->is_vacuumcmd || strcmp(def->defname, "verbose") == 0 ||
+			strcmp(def->defname, "skip_locked") == 0)
+			copy->options = lappend(copy->options, def);
 	}
+
+	CzAnalyzeShardsForget();
+	foreach(lc, copy->rels)
+	{
+		VacuumRelation *relation = lfirst_node(VacuumRelation, lc);
+		const CzTable *table = CzTableOfName(relation->relation);
+
+		/* with its OID core does not add the partitions to the list */
+		relation->oid = table->relid;
+
+		/* several tables are a transaction each: nothing may outlive one */
+		if (list_length(relations) == 1)
+			CzAnalyzeShardsLater(table, command, columns_sql(relation));
+		else
+			CzMaintainShards(table, command, columns_sql(relation), false);
+	}
+	CzAnalyzeRowsAreKnown(stmt->is_vacuumcmd);
+	PG_TRY();
+	{
+		CzUtilityRun(utility, (Node *) copy);
+		CzAnalyzeShardsFinish();
+	}
+	PG_CATCH();
+	{
+		CzAnalyzeShardsForget();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 }
 
 /*
@@ -170,31 +185,21 @@ CzVacuum(const CzUtility *utility, VacuumStmt *stmt)
 							stmt->is_vacuumcmd ? "vacuum" : "analyze")));
 			continue;
 		}
-		maintain_shards(table, stmt, relation);
+		if (stmt->is_vacuumcmd)
+			CzMaintainShards(table, psprintf("VACUUM %s", options_sql(stmt, false)), "", true);
 		if (table->kind == CZ_TABLE_REFERENCE)
+		{
+			if (with_analyze)
+				CzMaintainShards(table, psprintf("ANALYZE %s", options_sql(stmt, true)),
+								 columns_sql(relation), false);
 			others = lappend(others, relation);
+		}
 		else if (with_analyze)
 			analyze = lappend(analyze, relation);
 	}
 
 	if (analyze != NIL)
-	{
-		VacuumStmt *copy = copyObject(stmt);
-		ListCell   *cell;
-
-		copy->is_vacuumcmd = false;
-		copy->rels = analyze;
-		copy->options = NIL;
-		foreach(cell, stmt->options)
-		{
-			DefElem    *def = lfirst_node(DefElem, cell);
-
-			if (strcmp(def->defname, "verbose") == 0 ||
-				strcmp(def->defname, "skip_locked") == 0)
-				copy->options = lappend(copy->options, def);
-		}
-		CzUtilityRun(utility, (Node *) copy);
-	}
+		analyze_parents(utility, stmt, analyze);
 	if (others != NIL)
 	{
 		VacuumStmt *copy;

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * analyze.c
- *	  ANALYZE of a foreign table or shard: a sample drawn on the worker.
+ *	  ANALYZE of a foreign table or shard by itself: a sample drawn on the worker.
+ *	  (Shards as parts of their parent: shards.c.)
  *
  * The worker knows how many rows it has (pg_class.reltuples), so it is asked for
  * about as many as ANALYZE wants, and a reservoir here takes care of the rest.
@@ -50,17 +51,6 @@ typedef struct CzRemoteSize
 	double		rows;			/* < 0: unknown */
 	double		pages;			/* of our block size */
 } CzRemoteSize;
-
-/* The reservoir of sampled rows. */
-typedef struct CzReservoir
-{
-	HeapTuple  *rows;			/* [target_rows] */
-	int			target_rows;
-	int			nrows;			/* in use */
-	double		seen_rows;
-	double		skip_rows;		/* rows to pass over; < 0: to be drawn */
-	ReservoirStateData state;
-} CzReservoir;
 
 /*
  * How big the remote table is.  That of a partitioned one is the sum of its
@@ -146,9 +136,18 @@ sample_query(Relation rel, const CzTable *table, const CzRemoteSize *size,
 	return sql.data;
 }
 
-/* Where in the reservoir a row goes, or -1: nowhere. */
-static int
-reservoir_position(CzReservoir *reservoir)
+void
+CzReservoirInit(CzReservoir *reservoir, int target_rows)
+{
+	memset(reservoir, 0, sizeof(CzReservoir));
+	reservoir->rows = palloc(sizeof(HeapTuple) * Max(target_rows, 1));
+	reservoir->target_rows = target_rows;
+	reservoir->skip_rows = -1;
+	reservoir_init_selection_state(&reservoir->state, target_rows);
+}
+
+int
+CzReservoirPosition(CzReservoir *reservoir)
 {
 	int			position = -1;
 
@@ -182,7 +181,7 @@ take_rows(CzFdwRowReader *reader, PGresult *res, CzReservoir *reservoir)
 
 		for (row = 0; row < nrows; row++)
 		{
-			int			position = reservoir_position(reservoir);
+			int			position = CzReservoirPosition(reservoir);
 
 			if (position >= 0)
 				reservoir->rows[position] = CzFdwRowReaderGet(reader, res, row);
@@ -233,13 +232,11 @@ czAcquireSampleRows(Relation relation, int elevel, HeapTuple *rows, int targrows
 	const CzTable *table = CzFdwTable(relation);
 	CzConn	   *conn = CzFdwReadConnOfShard(&table->shards[0],
 											relation->rd_rel->relowner);
-	CzReservoir reservoir = {0};
+	CzReservoir reservoir;
 	volatile double fraction = 1;
 
+	CzReservoirInit(&reservoir, targrows);
 	reservoir.rows = rows;
-	reservoir.target_rows = targrows;
-	reservoir.skip_rows = -1;
-	reservoir_init_selection_state(&reservoir.state, targrows);
 
 	PG_TRY();
 	{
@@ -277,9 +274,17 @@ czAnalyzeForeignTable(Relation relation, AcquireSampleRowsFunc *func,
 					  BlockNumber *totalpages)
 {
 	const CzTable *table = CzFdwTable(relation);
-	CzConn	   *conn = CzFdwReadConnOfShard(&table->shards[0],
-											relation->rd_rel->relowner);
+	CzConn	   *conn;
+	double		size;
 
+	if (CzFdwSampleSize(relation, &size))
+	{
+		*totalpages = (BlockNumber) size;
+		*func = CzFdwSampleRows;
+		return true;
+	}
+
+	conn = CzFdwReadConnOfShard(&table->shards[0], relation->rd_rel->relowner);
 	PG_TRY();
 	{
 		*totalpages = (BlockNumber) Min(remote_size(conn, table->shards[0].remote_qualified).pages,

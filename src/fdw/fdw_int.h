@@ -18,6 +18,7 @@
 #include "foreign/foreign.h"
 #include "nodes/execnodes.h"
 #include "utils/rel.h"
+#include "utils/sampling.h"
 
 struct pg_result;
 
@@ -103,6 +104,32 @@ extern CzFdwRowReader *CzFdwRowReaderCreate(Relation rel, List *attnos);
 
 /* Row number row, in CurrentMemoryContext; columns not in attnos are NULL. */
 extern HeapTuple CzFdwRowReaderGet(CzFdwRowReader *reader, struct pg_result *res, int row);
+
+/* in analyze.c */
+
+/* The reservoir of sampled rows: each row seen has the same chance to be in it. */
+typedef struct CzReservoir
+{
+	HeapTuple  *rows;			/* [target_rows] */
+	int			target_rows;
+	int			nrows;			/* in use */
+	double		seen_rows;
+	double		skip_rows;		/* rows to pass over; < 0: to be drawn */
+	ReservoirStateData state;
+} CzReservoir;
+
+extern void CzReservoirInit(CzReservoir *reservoir, int target_rows);
+
+/* Where in the reservoir the next row goes, or -1: nowhere. */
+extern int	CzReservoirPosition(CzReservoir *reservoir);
+
+/* in shards.c */
+
+/* If core analyzes a shard as a part of its parent: a measure of its size; and its
+ * rows out of one sample over all shards. */
+extern bool CzFdwSampleSize(Relation relation, double *size);
+extern int	CzFdwSampleRows(Relation relation, int elevel, HeapTuple *rows, int targrows,
+							double *totalrows, double *totaldeadrows);
 
 /* in route.c */
 

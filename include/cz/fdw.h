@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ *
+ * fdw.h
+ *	  What other modules need of the foreign data wrapper: VACUUM and ANALYZE of
+ *	  the shards of a table.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_FDW_H
+#define CZ_FDW_H
+
+#include "cz/metadata.h"
+
+/*
+ * CzMaintainShards
+ *		Run a command that takes a list of tables on all placements of all shards,
+ *		on all workers at once, and wait for it.
+ *
+ * command: "VACUUM" or "ANALYZE" with its options; columns: " (...)" or "".
+ *		ANALYZE runs at a statistics target scaled to the number of shards.
+ * Errors: 08001 if a worker can't be reached and has the only placement of a shard;
+ *		else that is a WARNING.
+ */
+extern void CzMaintainShards(const CzTable *table, const char *command, const char *columns,
+							 bool is_vacuum);
+
+/*
+ * CzAnalyzeShardsLater, CzAnalyzeShardsFinish
+ *		The same for an ANALYZE of the shards that shall go on while this server
+ *		makes statistics of the parent from the sample: it starts as soon as the
+ *		sample is drawn, at the latest in CzAnalyzeShardsFinish, which waits for it.
+ *		CzAnalyzeShardsForget after an error.
+ */
+extern void CzAnalyzeShardsLater(const CzTable *table, const char *command,
+								 const char *columns);
+extern void CzAnalyzeShardsFinish(void);
+extern void CzAnalyzeShardsForget(void);
+
+/* Core's ANALYZE of this parent follows a VACUUM: the workers know their rows. */
+extern void CzAnalyzeRowsAreKnown(bool are_known);
+
+#endif							/* CZ_FDW_H */

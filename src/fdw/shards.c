@@ -1,0 +1,819 @@
+/*-------------------------------------------------------------------------
+ *
+ * shards.c
+ *	  VACUUM and ANALYZE of the shards of a table, on all workers at once, and the one
+ *	  sample over all shards from which core makes the statistics of their parent.
+ *
+ * Core's ANALYZE of a partitioned table asks each partition for its size, and then each
+ * one, in turn, for rows in proportion to it.  Here the first question makes one
+ * statement a worker for the sizes of all shards, and the first request for rows one
+ * statement a worker for the sample of all of them; the other partitions find theirs
+ * done.  What a shard says is its size is its number of rows, so that each row of the
+ * parent has the same chance.
+ *
+ * A shard is a part of the parent: its own statistics, for the worker's planner, are
+ * made at a statistics target scaled to the number of shards, while this server makes
+ * the parent's.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "commands/vacuum.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "cz/errors.h"
+#include "cz/fdw.h"
+#include "cz/settings.h"
+#include "cz/transaction.h"
+#include "fdw_int.h"
+
+/* The least statistics target of a shard: less says nothing of its values. */
+#define CZ_MIN_SHARD_TARGET 10
+
+/* More rows than wanted are asked for, because the fraction is random. */
+#define CZ_SAMPLE_MARGIN 1.1
+
+/* A fraction above this is not worth drawing. */
+#define CZ_SAMPLE_MAX_FRACTION 0.9
+
+/* Larger values come as something else that is too wide for statistics, as core
+ * thinks of it: 1024 bytes. */
+#define CZ_WIDE_BYTES 4096
+#define CZ_WIDE_INSTEAD 1100
+
+/* ---- one command on each of several connections -------------------------- */
+
+typedef struct CzRoundCall
+{
+	Oid			server_oid;
+	CzConn	   *conn;			/* NULL: can't be reached */
+	char	   *message;		/* why not */
+	char	   *sql;			/* NULL: nothing in this round */
+	bool		is_row_by_row;
+	bool		is_sent;
+	bool		is_done;
+	TimestampTz last_heard;
+} CzRoundCall;
+
+typedef struct CzRound
+{
+	CzRoundCall *calls;
+	int			ncalls;
+	Oid			user_oid;
+} CzRound;
+
+/* Takes a result with rows; it is freed afterwards. */
+typedef void (*CzTakeResult) (int call, PGresult *res, void *arg);
+
+static void
+round_send(CzRound *round)
+{
+	int			i;
+
+	for (i = 0; i < round->ncalls; i++)
+	{
+		CzRoundCall *call = &round->calls[i];
+
+		call->is_done = call->conn == NULL || call->sql == NULL;
+		call->is_sent = !call->is_done;
+		if (call->is_done)
+			continue;
+		CzConnDrain(call->conn);
+		CzConnLogCommand(call->conn, call->sql);
+		if (!PQsendQuery(call->conn->pg, call->sql) ||
+			(call->is_row_by_row && !PQsetSingleRowMode(call->conn->pg)))
+		{
+			call->conn->is_broken = true;
+			CzReportRemoteError(ERROR, NULL, call->conn->pg, call->conn->node_name,
+								call->sql, false);
+		}
+		call->last_heard = GetCurrentTimestamp();
+	}
+}
+
+static void
+take_and_clear(int call, PGresult *res, CzTakeResult take, void *arg)
+{
+	PG_TRY();
+	{
+		if (take)
+			take(call, res, arg);
+	}
+	PG_CATCH();
+	{
+		PQclear(res);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	PQclear(res);
+}
+
+/* Take what has come; returns the events to wait for. */
+static int
+advance_call(CzRound *round, int i, bool is_readable, CzTakeResult take, void *arg)
+{
+	CzRoundCall *call = &round->calls[i];
+	PGconn	   *pg = call->conn->pg;
+	int			flush = PQflush(pg);
+
+	if (flush < 0 || (is_readable && !PQconsumeInput(pg)))
+	{
+		call->conn->is_broken = true;
+		CzReportRemoteError(ERROR, NULL, pg, call->conn->node_name, call->sql, false);
+	}
+	while (!PQisBusy(pg))
+	{
+		PGresult   *res = PQgetResult(pg);
+
+		if (res == NULL)
+		{
+			call->is_done = true;
+			return 0;
+		}
+		switch (PQresultStatus(res))
+		{
+			case PGRES_TUPLES_OK:
+			case PGRES_SINGLE_TUPLE:
+				take_and_clear(i, res, take, arg);
+				break;
+			case PGRES_COMMAND_OK:
+				PQclear(res);
+				break;
+			default:
+				CzReportRemoteError(ERROR, res, pg, call->conn->node_name, call->sql, true);
+		}
+	}
+	return WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0);
+}
+
+static void
+round_wait(CzRound *round, CzTakeResult take, void *arg)
+{
+	CzWaitSlot *slots = palloc0(sizeof(CzWaitSlot) * Max(round->ncalls, 1));
+	bool		is_all_done = false;
+
+	while (!is_all_done)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		int			i;
+
+		is_all_done = true;
+		for (i = 0; i < round->ncalls; i++)
+		{
+			CzRoundCall *call = &round->calls[i];
+
+			slots[i].socket = -1;
+			if (call->is_done)
+				continue;
+			if (slots[i].is_ready)
+				call->last_heard = now;
+			else if (TimestampDifferenceMilliseconds(call->last_heard, now) >=
+					 cz_worker_timeout_ms)
+			{
+				if (!CzTxnProbeSilent(call->conn))
+					CzReportRemoteError(ERROR, NULL, call->conn->pg, call->conn->node_name,
+										call->sql, false);
+				call->last_heard = now;
+			}
+			slots[i].events = advance_call(round, i, slots[i].is_ready, take, arg);
+			if (call->is_done)
+				continue;
+			slots[i].socket = PQsocket(call->conn->pg);
+			is_all_done = false;
+		}
+		if (!is_all_done)
+			CzWaitSockets(slots, round->ncalls, cz_worker_timeout_ms, true);
+	}
+	pfree(slots);
+}
+
+static CzRound *
+round_create(Oid user_oid)
+{
+	CzRound    *round = palloc0(sizeof(CzRound));
+
+	round->user_oid = user_oid;
+	return round;
+}
+
+/*
+ * The call of a worker, connected at its first use; its conn is NULL if the worker
+ * can't be reached.
+ */
+static CzRoundCall *
+round_call(CzRound *round, Oid server_oid, bool in_transaction)
+{
+	CzRoundCall *call;
+	int			i;
+
+	for (i = 0; i < round->ncalls; i++)
+	{
+		if (round->calls[i].server_oid == server_oid)
+			return &round->calls[i];
+	}
+	round->calls = round->ncalls == 0 ? palloc(sizeof(CzRoundCall)) :
+		repalloc(round->calls, sizeof(CzRoundCall) * (round->ncalls + 1));
+	call = &round->calls[round->ncalls++];
+	memset(call, 0, sizeof(CzRoundCall));
+	call->server_oid = server_oid;
+	/* shards that this transaction made are seen by its connection only */
+	if (in_transaction)
+		call->conn = CzTxnConnIfAny(server_oid, round->user_oid);
+	if (call->conn == NULL)
+	{
+		call->conn = CzConnTryAcquire(CzEndpointGet(server_oid, round->user_oid),
+									  &call->message);
+		if (call->conn == NULL)
+			CzHealthMarkFailed(server_oid);
+	}
+	return call;
+}
+
+static void
+unreachable_error(const CzShard *shard, const char *message)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+			 errmsg("could not reach any placement of shard " INT64_FORMAT, shard->shard_id),
+			 message ? errdetail_internal("%s", message) : 0));
+}
+
+/* Who the workers are contacted as, whoever runs VACUUM or ANALYZE. */
+static Oid
+owner_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+static void
+round_end(CzRound *round)
+{
+	int			i;
+
+	for (i = 0; i < round->ncalls; i++)
+	{
+		if (round->calls[i].conn)
+			CzFdwReadConnRelease(round->calls[i].conn);
+		round->calls[i].conn = NULL;
+	}
+}
+
+/* Run one statement on all workers of a round. */
+static void
+round_run(CzRound *round, const char *sql)
+{
+	int			i;
+
+	for (i = 0; i < round->ncalls; i++)
+	{
+		round->calls[i].sql = pstrdup(sql);
+		round->calls[i].is_row_by_row = false;
+	}
+	round_send(round);
+	round_wait(round, NULL, NULL);
+}
+
+/* ---- VACUUM and ANALYZE of shards ---------------------------------------- */
+
+/* A command for all placements of a table. */
+typedef struct CzShardJob
+{
+	CzRound    *round;
+	char	  **sql;			/* by call */
+	int			target;			/* statistics target; 0: the workers' own */
+	bool		is_sent;
+} CzShardJob;
+
+static CzShardJob *later_job = NULL;
+static Oid	later_relid = InvalidOid;
+static bool rows_are_known = false;
+
+static CzShardJob *
+job_create(const CzTable *table, const char *command, const char *columns, bool is_vacuum)
+{
+	CzShardJob *job = palloc0(sizeof(CzShardJob));
+	StringInfoData *sqls = NULL;
+	const char *message = NULL;
+	int			i;
+	int			j;
+
+	job->round = round_create(owner_of(table->relid));
+	if (!is_vacuum && table->nshards > 1)
+		job->target = Min(Max(CZ_MIN_SHARD_TARGET, default_statistics_target / table->nshards),
+						  default_statistics_target);
+	for (i = 0; i < table->nshards; i++)
+	{
+		bool		is_reached = table->shards[i].nplacements == 0;
+
+		for (j = 0; j < table->shards[i].nplacements; j++)
+		{
+			Oid			server_oid = table->shards[i].server_oids[j];
+			int			ncalls = job->round->ncalls;
+			CzRoundCall *call = round_call(job->round, server_oid, !is_vacuum);
+			StringInfo	sql;
+
+			if (job->round->ncalls > ncalls)
+			{
+				sqls = sqls == NULL ? palloc(sizeof(StringInfoData)) :
+					repalloc(sqls, sizeof(StringInfoData) * (ncalls + 1));
+				initStringInfo(&sqls[ncalls]);
+				if (call->conn == NULL)
+					ereport(WARNING,
+							(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+							 errmsg("could not reach worker \"%s\", its placements are left out",
+									CzNodeGet(server_oid)->name),
+							 call->message ? errdetail_internal("%s", call->message) : 0));
+			}
+			if (call->conn == NULL)
+			{
+				message = call->message;
+				continue;
+			}
+			is_reached = true;
+			sql = &sqls[call - job->round->calls];
+			appendStringInfo(sql, "%s%s%s%s", sql->len == 0 ? command : "",
+							 sql->len == 0 ? " " : ", ",
+							 table->shards[i].remote_qualified, columns);
+		}
+		if (!is_reached)
+			unreachable_error(&table->shards[i], message);
+	}
+	job->sql = palloc(sizeof(char *) * Max(job->round->ncalls, 1));
+	for (i = 0; i < job->round->ncalls; i++)
+		job->sql[i] = sqls[i].len > 0 ? sqls[i].data : NULL;
+	return job;
+}
+
+static void
+job_send(CzShardJob *job)
+{
+	bool		is_in_transaction = false;
+	int			i;
+
+	/* by itself, for a multi-command string would be one transaction */
+	if (job->target > 0)
+		round_run(job->round, psprintf("SET default_statistics_target = %d", job->target));
+	for (i = 0; i < job->round->ncalls; i++)
+	{
+		job->round->calls[i].sql = job->sql[i];
+		job->round->calls[i].is_row_by_row = false;
+		is_in_transaction |= job->round->calls[i].conn != NULL &&
+			job->round->calls[i].conn->state == CZ_CONN_TXN;
+	}
+	round_send(job->round);
+	job->is_sent = true;
+	/* the transaction may need its connections */
+	if (is_in_transaction)
+		round_wait(job->round, NULL, NULL);
+}
+
+static void
+job_finish(CzShardJob *job)
+{
+	if (!job->is_sent)
+		job_send(job);
+	round_wait(job->round, NULL, NULL);
+	if (job->target > 0)
+		round_run(job->round, "RESET default_statistics_target");
+	round_end(job->round);
+}
+
+void
+CzMaintainShards(const CzTable *table, const char *command, const char *columns,
+				 bool is_vacuum)
+{
+	job_finish(job_create(table, command, columns, is_vacuum));
+}
+
+void
+CzAnalyzeShardsLater(const CzTable *table, const char *command, const char *columns)
+{
+	later_job = job_create(table, command, columns, false);
+	later_relid = table->relid;
+}
+
+void
+CzAnalyzeShardsFinish(void)
+{
+	CzShardJob *job = later_job;
+
+	CzAnalyzeShardsForget();
+	if (job)
+		job_finish(job);
+}
+
+void
+CzAnalyzeShardsForget(void)
+{
+	later_job = NULL;
+	later_relid = InvalidOid;
+	rows_are_known = false;
+}
+
+void
+CzAnalyzeRowsAreKnown(bool are_known)
+{
+	rows_are_known = are_known;
+}
+
+/* ---- the sample of a parent ---------------------------------------------- */
+
+typedef struct CzShardSample
+{
+	double		rows;			/* what is known before; < 0: nothing */
+	double		pages;
+	double		weight;			/* rows as core is told, 0: empty */
+	double		fraction;		/* of the rows that is drawn; 1: all */
+	double		page_fraction;	/* of the pages that is read for it */
+	int			call;			/* the worker that is asked */
+	Relation	rel;			/* the coordinator's foreign table */
+	CzFdwRowReader *reader;
+	CzReservoir reservoir;
+} CzShardSample;
+
+typedef struct CzParentSample
+{
+	const CzTable *table;
+	CzRound    *round;
+	CzShardSample *shards;		/* [nshards] */
+	double		total_weight;
+	bool		is_drawn;
+	MemoryContextCallback reset;
+} CzParentSample;
+
+/* Lives as long as one ANALYZE of a parent, in its memory. */
+static CzParentSample *parent_sample = NULL;
+
+static void
+forget_sample(void *arg)
+{
+	if (parent_sample == arg)
+		parent_sample = NULL;
+}
+
+/* Rows on a page of a table of which nothing else is known. */
+static double
+guessed_rows_per_page(Relation parent)
+{
+	TupleDesc	desc = RelationGetDescr(parent);
+	double		width = MAXALIGN(SizeofHeapTupleHeader) + sizeof(ItemIdData);
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped)
+			width += get_typavgwidth(att->atttypid, att->atttypmod);
+	}
+	return Max(1, (BLCKSZ - SizeOfPageHeaderData) / width);
+}
+
+/* A worker's answer to the question for sizes: shard, rows, pages then, pages now. */
+static void
+take_sizes(int call, PGresult *res, void *arg)
+{
+	CzParentSample *sample = arg;
+	int			i;
+
+	for (i = 0; i < PQntuples(res); i++)
+	{
+		int			index = atoi(PQgetvalue(res, i, 0));
+		double		rows = strtod(PQgetvalue(res, i, 1), NULL);
+		double		pages = strtod(PQgetvalue(res, i, 2), NULL);
+		CzShardSample *shard = &sample->shards[index];
+
+		shard->pages = strtod(PQgetvalue(res, i, 3), NULL);
+		/* grown since: as dense as it was, as core's planner thinks of it */
+		shard->rows = rows < 0 || (pages <= 0 && shard->pages > 0) ? -1 :
+			pages > 0 ? rows * shard->pages / pages : rows;
+	}
+}
+
+/*
+ * Choose a placement of each shard and ask for the sizes.
+ */
+static CzParentSample *
+sample_create(Oid parent_relid)
+{
+	CzParentSample *sample = palloc0(sizeof(CzParentSample));
+	const CzTable *table = CzTableGet(parent_relid);
+	Relation	parent = table_open(parent_relid, NoLock);
+	double		density = guessed_rows_per_page(parent);
+	StringInfoData *names;
+	bool		is_shared;
+	int			i;
+	int			j;
+
+	sample->table = table;
+	sample->shards = palloc0(sizeof(CzShardSample) * table->nshards);
+	is_shared = later_job && later_relid == parent_relid;
+	sample->round = is_shared ? later_job->round : round_create(parent->rd_rel->relowner);
+	table_close(parent, NoLock);
+	sample->reset.func = forget_sample;
+	sample->reset.arg = sample;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &sample->reset);
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		const CzShard *shard = &table->shards[i];
+		CzRoundCall *call = NULL;
+
+		for (j = 0; j < shard->nplacements && (call == NULL || call->conn == NULL); j++)
+			call = round_call(sample->round, shard->server_oids[j], true);
+		if (call == NULL || call->conn == NULL)
+			unreachable_error(shard, call ? call->message : NULL);
+		sample->shards[i].call = call - sample->round->calls;
+		sample->shards[i].rows = -1;
+	}
+
+	names = palloc(sizeof(StringInfoData) * Max(sample->round->ncalls, 1));
+	for (j = 0; j < sample->round->ncalls; j++)
+		initStringInfo(&names[j]);
+	for (i = 0; i < table->nshards; i++)
+	{
+		StringInfo	list = &names[sample->shards[i].call];
+
+		appendStringInfo(list, "%s(%d, %s)", list->len > 0 ? ", " : "", i,
+						 quote_literal_cstr(table->shards[i].remote_qualified));
+	}
+	for (j = 0; j < sample->round->ncalls; j++)
+	{
+		if (names[j].len > 0)
+			sample->round->calls[j].sql =
+				psprintf("SELECT v.i, c.reltuples, c.relpages,"
+						 " pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8"
+						 " FROM (VALUES %s) v (i, name) JOIN pg_catalog.pg_class c"
+						 " ON c.oid = v.name::pg_catalog.regclass", names[j].data);
+	}
+	round_send(sample->round);
+	round_wait(sample->round, take_sizes, sample);
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		CzShardSample *shard = &sample->shards[i];
+
+		shard->weight = shard->pages <= 0 ? 0 :
+			Max(1, rint(shard->rows >= 0 ? shard->rows : shard->pages * density));
+		shard->weight = Min(shard->weight, (double) MaxBlockNumber);
+		sample->total_weight += shard->weight;
+	}
+	return sample;
+}
+
+/* A column of a shard as the sample has it: nothing wide. */
+static void
+append_column(StringInfo sql, Form_pg_attribute att, const char *name)
+{
+	const char *column = quote_identifier(name);
+
+	switch (getBaseType(att->atttypid))
+	{
+		case TEXTOID:
+		case VARCHAROID:
+			appendStringInfo(sql, "CASE WHEN pg_catalog.octet_length(%s) > %d"
+							 " THEN pg_catalog.\"left\"(%s, %d) ELSE %s END",
+							 column, CZ_WIDE_BYTES, column, CZ_WIDE_INSTEAD, column);
+			break;
+		case BYTEAOID:
+			appendStringInfo(sql, "CASE WHEN pg_catalog.octet_length(%s) > %d"
+							 " THEN pg_catalog.substr(%s, 1, %d) ELSE %s END",
+							 column, CZ_WIDE_BYTES, column, CZ_WIDE_INSTEAD, column);
+			break;
+		case JSONBOID:
+			/* not more than one string of that length, and before all others */
+			appendStringInfo(sql, "CASE WHEN pg_catalog.pg_column_size(%s) > %d"
+							 " THEN pg_catalog.to_jsonb(pg_catalog.repeat(' ', %d)) ELSE %s END",
+							 column, CZ_WIDE_BYTES, CZ_WIDE_INSTEAD, column);
+			break;
+		default:
+			appendStringInfoString(sql, column);
+	}
+}
+
+/*
+ * How a shard's rows are drawn: as the server says, or as core does it with a local
+ * table: about as many pages as rows, and of their rows a share.
+ */
+static void
+append_method(StringInfo sql, CzShardSample *shard)
+{
+	ForeignTable *table = GetForeignTable(RelationGetRelid(shard->rel));
+	const char *method = CzFdwOption(table->options, "analyze_sampling");
+
+	if (method == NULL)
+		method = CzFdwOption(GetForeignServer(table->serverid)->options, "analyze_sampling");
+	if (method != NULL && strcmp(method, "off") == 0)
+		shard->fraction = 1;
+	if (shard->fraction >= 1)
+		return;
+	if (method != NULL && strcmp(method, "random") == 0)
+		appendStringInfo(sql, " WHERE pg_catalog.random() < %.15g", shard->fraction);
+	else if (method != NULL && strcmp(method, "auto") != 0)
+		appendStringInfo(sql, " TABLESAMPLE %s (%.15g)", method, shard->fraction * 100);
+	else if (shard->page_fraction < CZ_SAMPLE_MAX_FRACTION &&
+			 shard->page_fraction > shard->fraction)
+		appendStringInfo(sql, " TABLESAMPLE system (%.15g) WHERE pg_catalog.random() < %.15g",
+						 shard->page_fraction * 100, shard->fraction / shard->page_fraction);
+	else
+		appendStringInfo(sql, " TABLESAMPLE bernoulli (%.15g)", shard->fraction * 100);
+}
+
+/* The part of a worker's statement that draws one shard's rows. */
+static void
+append_shard(StringInfo sql, CzParentSample *sample, int index)
+{
+	const CzTable *table = sample->table;
+	CzShardSample *shard = &sample->shards[index];
+	TupleDesc	desc = RelationGetDescr(shard->rel);
+	Relation	parent = table_open(table->relid, NoLock);
+	TupleDesc	parent_desc = RelationGetDescr(parent);
+	List	   *attnos = NIL;
+	int			i;
+
+	appendStringInfo(sql, "%sSELECT ", sql->len > 0 ? " UNION ALL " : "");
+	for (i = 0; i < parent_desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(parent_desc, i);
+		AttrNumber	attno;
+
+		if (att->attisdropped)
+			continue;
+		for (attno = 1; attno <= desc->natts; attno++)
+		{
+			if (!TupleDescAttr(desc, attno - 1)->attisdropped &&
+				strcmp(NameStr(TupleDescAttr(desc, attno - 1)->attname), NameStr(att->attname)) == 0)
+				break;
+		}
+		if (attno > desc->natts)
+			continue;			/* cannot happen */
+		append_column(sql, att, table->column_names[i]);
+		appendStringInfoString(sql, ", ");
+		attnos = lappend_int(attnos, attno);
+	}
+	/* the last column is none of the table's */
+	attnos = lappend_int(attnos, InvalidAttrNumber);
+	appendStringInfo(sql, "%d FROM %s", index, table->shards[index].remote_qualified);
+	append_method(sql, shard);
+	shard->reader = CzFdwRowReaderCreate(shard->rel, attnos);
+	table_close(parent, NoLock);
+}
+
+static void
+take_row(int call, PGresult *res, void *arg)
+{
+	CzParentSample *sample = arg;
+	int			tag = PQnfields(res) - 1;
+	int			row;
+
+	for (row = 0; row < PQntuples(res); row++)
+	{
+		CzShardSample *shard = &sample->shards[atoi(PQgetvalue(res, row, tag))];
+		int			position = CzReservoirPosition(&shard->reservoir);
+
+		if (position >= 0)
+			shard->reservoir.rows[position] = CzFdwRowReaderGet(shard->reader, res, row);
+	}
+}
+
+/* Draw the sample of all shards. */
+static void
+sample_draw(CzParentSample *sample, double target_rows)
+{
+	const CzTable *table = sample->table;
+	StringInfoData *sqls = palloc(sizeof(StringInfoData) * sample->round->ncalls);
+	double		fraction = target_rows * CZ_SAMPLE_MARGIN / Max(sample->total_weight, 1);
+	double		total_pages = 0;
+	int			i;
+
+	sample->is_drawn = true;
+	for (i = 0; i < table->nshards; i++)
+		total_pages += sample->shards[i].pages;
+	for (i = 0; i < sample->round->ncalls; i++)
+		initStringInfo(&sqls[i]);
+	for (i = 0; i < table->nshards; i++)
+	{
+		CzShardSample *shard = &sample->shards[i];
+
+		if (shard->weight == 0)
+			continue;
+		/* core has them open until it has asked for all rows */
+		shard->rel = table_open(table->shards[i].relid, NoLock);
+		shard->fraction = fraction > CZ_SAMPLE_MAX_FRACTION ? 1 : fraction;
+		shard->page_fraction = Min(1, target_rows * CZ_SAMPLE_MARGIN / Max(total_pages, 1));
+		CzReservoirInit(&shard->reservoir,
+						(int) Min(ceil(target_rows * shard->weight / sample->total_weight) + 1,
+								  target_rows + 1));
+		append_shard(&sqls[shard->call], sample, i);
+	}
+	for (i = 0; i < sample->round->ncalls; i++)
+	{
+		sample->round->calls[i].sql = sqls[i].len > 0 ? sqls[i].data : NULL;
+		sample->round->calls[i].is_row_by_row = true;
+	}
+	round_send(sample->round);
+	round_wait(sample->round, take_row, sample);
+	for (i = 0; i < table->nshards; i++)
+	{
+		if (sample->shards[i].rel)
+			table_close(sample->shards[i].rel, NoLock);
+		sample->shards[i].rel = NULL;
+	}
+	if (later_job && sample->round == later_job->round)
+		job_send(later_job);
+	else
+		round_end(sample->round);
+}
+
+static int
+shard_index(const CzTable *table, Oid shard_relid)
+{
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		if (table->shards[i].relid == shard_relid)
+			return i;
+	}
+	return -1;
+}
+
+/*
+ * CzFdwSampleSize
+ *		See fdw_int.h.
+ */
+bool
+CzFdwSampleSize(Relation relation, double *size)
+{
+	Oid			parent_relid;
+	int			index;
+
+	if (!CzIsShard(RelationGetRelid(relation), &parent_relid) ||
+		!CheckRelationOidLockedByMe(parent_relid, ShareUpdateExclusiveLock, false) ||
+		CheckRelationLockedByMe(relation, ShareUpdateExclusiveLock, false))
+		return false;
+	if (parent_sample == NULL || parent_sample->table->relid != parent_relid ||
+		parent_sample->is_drawn)
+		parent_sample = sample_create(parent_relid);
+	index = shard_index(parent_sample->table, RelationGetRelid(relation));
+	if (index < 0)
+		return false;
+	*size = parent_sample->shards[index].weight;
+	return true;
+}
+
+/*
+ * CzFdwSampleRows
+ *		See fdw_int.h.
+ */
+int
+CzFdwSampleRows(Relation relation, int elevel, HeapTuple *rows, int targrows,
+				double *totalrows, double *totaldeadrows)
+{
+	CzParentSample *sample = parent_sample;
+	int			index = sample ? shard_index(sample->table, RelationGetRelid(relation)) : -1;
+	CzShardSample *shard;
+	int			nrows;
+
+	if (index < 0)
+		elog(ERROR, "no sample of shard \"%s\"", RelationGetRelationName(relation));
+	shard = &sample->shards[index];
+	/* core's share of the target, and from it the whole */
+	if (!sample->is_drawn)
+		sample_draw(sample, rint(targrows * sample->total_weight / shard->weight));
+
+	nrows = Min(shard->reservoir.nrows, targrows);
+	memcpy(rows, shard->reservoir.rows, sizeof(HeapTuple) * nrows);
+	*totalrows = shard->fraction >= 1 ? shard->reservoir.seen_rows :
+		rows_are_known && shard->rows >= 0 ? shard->rows :
+		shard->reservoir.seen_rows / shard->fraction;
+	*totaldeadrows = 0;
+	ereport(elevel,
+			(errmsg("\"%s\": table contains %.0f rows, %d rows in sample",
+					RelationGetRelationName(relation), *totalrows, nrows)));
+	return nrows;
+}
