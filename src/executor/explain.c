@@ -25,7 +25,7 @@
 
 #include "cz/compat.h"
 #include "cz/settings.h"
-#include "executor_int.h"
+#include "ship_int.h"
 
 /* Shards that are listed one by one without VERBOSE. */
 #define MAX_LISTED_SHARDS 16
@@ -164,11 +164,11 @@ explain_shards(const CzFragmentPlan *plan, const CzTable *table, ExplainState *e
 }
 
 static void
-explain_fragments(const CzFragmentPlan *plan, ExplainState *es)
+explain_fragments(const CzStream *stream, const CzFragmentPlan *plan, ExplainState *es)
 {
 	const CzTable *table = NULL;
 	bool		is_deferred = plan->prune_param >= 0;
-	bool		is_merged = plan->merge == CZ_MERGE_WANTED;
+	bool		is_merged;
 	int			nshards = 1;
 	int			nfragments = 1;
 
@@ -179,8 +179,13 @@ explain_fragments(const CzFragmentPlan *plan, ExplainState *es)
 		nfragments = plan->is_pruned ? list_length(plan->shard_indexes) : nshards;
 		if (is_deferred)
 			nfragments = Min(nfragments, 1);
-		is_merged &= nfragments > 1;
 	}
+	if (stream != NULL && stream->nruns > 0)
+		is_merged = stream->is_merged;
+	else
+		is_merged = nfragments > 1 &&
+			(cz_merge_fragments == CZ_MERGE_SETTING_ON ? plan->merge != CZ_MERGE_NEVER :
+			 cz_merge_fragments == CZ_MERGE_SETTING_AUTO && plan->merge == CZ_MERGE_WANTED);
 
 	if (es->format == EXPLAIN_FORMAT_TEXT)
 		ExplainPropertyText("Fragments",
@@ -365,6 +370,17 @@ explain_nodes(const CzStream *stream, ExplainState *es)
 		ExplainCloseGroup("Nodes", "Nodes", false, es);
 }
 
+static void
+explain_members(const Fragment *fragment, ExplainState *es)
+{
+	List	   *ids = NIL;
+	ListCell   *lc;
+
+	foreach(lc, fragment->members)
+		ids = lappend(ids, psprintf(INT64_FORMAT, ((Fragment *) lfirst(lc))->shard_id));
+	ExplainPropertyList("Merged Shards", ids, es);
+}
+
 /* With VERBOSE: each fragment of the last run. */
 static void
 explain_each_fragment(const CzStream *stream, ExplainState *es)
@@ -385,7 +401,9 @@ explain_each_fragment(const CzStream *stream, ExplainState *es)
 			StringInfoData buf;
 
 			initStringInfo(&buf);
-			if (fragment->shard_id != 0)
+			if (fragment->members != NIL)
+				appendStringInfo(&buf, "%d shards", list_length(fragment->members));
+			else if (fragment->shard_id != 0)
 				appendStringInfo(&buf, "shard " INT64_FORMAT, fragment->shard_id);
 			else
 				appendStringInfoString(&buf, "any shard");
@@ -402,6 +420,8 @@ explain_each_fragment(const CzStream *stream, ExplainState *es)
 		}
 		ExplainOpenGroup("Fragment", NULL, true, es);
 		ExplainPropertyInteger("Shard", NULL, fragment->shard_id, es);
+		if (fragment->members != NIL)
+			explain_members(fragment, es);
 		if (node_name != NULL)
 			ExplainPropertyText("Node Name", node_name, es);
 		ExplainPropertyInteger("Rows", NULL, fragment->nrows, es);
@@ -418,6 +438,8 @@ explain_each_fragment(const CzStream *stream, ExplainState *es)
 static void
 explain_run(const CzStream *stream, ExplainState *es)
 {
+	int			i;
+
 	if (es->format == EXPLAIN_FORMAT_TEXT)
 	{
 		StringInfoData buf;
@@ -431,6 +453,20 @@ explain_run(const CzStream *stream, ExplainState *es)
 		if (stream->nretries > 0)
 			appendStringInfo(&buf, " retries=%d", stream->nretries);
 		ExplainPropertyText("Remote", buf.data, es);
+		for (i = 0; i < stream->nships; i++)
+		{
+			const Ship *ship = &stream->ships[i];
+
+			ExplainPropertyText("Shipped",
+								psprintf("%s: rows=" INT64_FORMAT " bytes=" INT64_FORMAT
+										 "%s", ship->shipment->label, ship->nrows,
+										 ship->nbytes, ship->by_table ?
+										 " as temporary tables" : ""), es);
+		}
+		if (stream->nships > 0)
+			ExplainPropertyText("Shipped in All",
+								psprintf("rows=" INT64_FORMAT " bytes=" INT64_FORMAT,
+										 stream->shipped_rows, stream->shipped_bytes), es);
 	}
 	else
 	{
@@ -439,6 +475,25 @@ explain_run(const CzStream *stream, ExplainState *es)
 		ExplainPropertyInteger("Remote Rows", NULL, stream->total_rows, es);
 		ExplainPropertyInteger("Remote Bytes", NULL, stream->total_bytes, es);
 		ExplainPropertyInteger("Retries", NULL, stream->nretries, es);
+		if (stream->nships > 0)
+		{
+			ExplainPropertyInteger("Shipped Rows", NULL, stream->shipped_rows, es);
+			ExplainPropertyInteger("Shipped Bytes", NULL, stream->shipped_bytes, es);
+			ExplainOpenGroup("Shipment Runs", "Shipment Runs", false, es);
+		}
+		for (i = 0; i < stream->nships; i++)
+		{
+			const Ship *ship = &stream->ships[i];
+
+			ExplainOpenGroup("Shipment Run", NULL, true, es);
+			ExplainPropertyText("Shipped", ship->shipment->label, es);
+			ExplainPropertyInteger("Rows", NULL, ship->nrows, es);
+			ExplainPropertyInteger("Bytes", NULL, ship->nbytes, es);
+			ExplainPropertyBool("Temporary Tables", ship->by_table, es);
+			ExplainCloseGroup("Shipment Run", NULL, true, es);
+		}
+		if (stream->nships > 0)
+			ExplainCloseGroup("Shipment Runs", "Shipment Runs", false, es);
 	}
 	explain_nodes(stream, es);
 	if (es->verbose)
@@ -456,7 +511,7 @@ CzStreamExplain(CzStream *stream, const CzFragmentPlan *plan, PlanState *node,
 	int			shard_index;
 
 	explain_strategy(plan, es);
-	explain_fragments(plan, es);
+	explain_fragments(stream, plan, es);
 	explain_merge_keys(plan, node, ancestors, es);
 	shard_index = CzExplainShownShard(plan);
 	if (shard_index >= 0)

@@ -25,6 +25,7 @@ DECLARE line text;
 BEGIN
   FOR line IN EXECUTE format('EXPLAIN (%s) %s', options, query) LOOP
     line := regexp_replace(line, '\m10[2-9]\d{3}\M|(?<=_)10[2-9]\d{3}\M', 'N', 'g');
+    line := regexp_replace(line, 'connections=\d+', 'connections=C');
     RETURN NEXT regexp_replace(line, 'time=[0-9.]+', 'time=T', 'g');
   END LOOP;
 END $$;
@@ -78,7 +79,7 @@ SELECT key, CASE WHEN key ~ 'Bytes' OR value::text ~ '10[2-9]\d{3}' THEN 'masked
   FROM json_each(explain_json('COSTS OFF, ANALYZE, TIMING OFF, SUMMARY OFF, VERBOSE', 'SELECT v FROM a WHERE k IN (1, 2, 5)'))
  WHERE key NOT IN ('Nodes', 'Fragment Runs', 'Async Capable', 'Actual Rows', 'Actual Loops', 'Disabled');
 SELECT n ->> 'Node Name' AS node, n -> 'Fragments' AS fragments, n -> 'Rows' AS rows, (n ->> 'Bytes')::int > 0 AS bytes,
-       n -> 'Connections' AS connections, n -> 'Failed' AS failed, n -> 'Moved Fragments' AS moved
+       (n ->> 'Connections')::int > 0 AS connections, n -> 'Failed' AS failed, n -> 'Moved Fragments' AS moved
   FROM json_array_elements(explain_json('ANALYZE', 'SELECT v FROM a WHERE k IN (1, 2, 5)') -> 'Nodes') n ORDER BY 1;
 SELECT f ->> 'Node Name' AS node, f -> 'Rows' AS rows, f -> 'Completed' AS completed, (f ->> 'Time')::float > 0 AS timed
   FROM json_array_elements(explain_json('ANALYZE, VERBOSE', 'SELECT v FROM a WHERE k IN (1, 2, 5)') -> 'Fragment Runs') f;
