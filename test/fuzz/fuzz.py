@@ -26,13 +26,27 @@ spec = importlib.util.spec_from_loader('differential_run', loader)
 differential = importlib.util.module_from_spec(spec)
 loader.exec_module(differential)
 
-TOKEN = re.compile(r"'(?:[^']|'')*'|[A-Za-z_][A-Za-z_0-9.]*|\d+(?:\.\d+)?|\$\d+|::|<>|<=|>=|\|\||\S")
+TOKEN = re.compile(r"'(?:[^']|'')*'|\$\w*\$|[A-Za-z_][A-Za-z_0-9.]*|\d+(?:\.\d+)?|\$\d+|::|<>|<=|>=|\|\||\S")
+
+
+# settings of the cluster's session that must not change an answer, and some values of theirs
+SETTINGS = {
+    'cz.binary_protocol': ['off'], 'cz.enable_broadcast': ['off'], 'cz.enable_repartition': ['off'], 'cz.enable_pushdown': ['off'],
+    'cz.max_array_shipment_size': ['0', '1kB'], 'cz.merge_fragments': ['off', 'on', 'auto'],
+    'cz.merged_fragments_per_worker': ['1', '2'], 'cz.max_connections_per_worker': ['1', '2'], 'cz.slow_start_interval': ['0'],
+    'work_mem': ['64kB'], 'plan_cache_mode': ['force_custom_plan', 'auto'], 'enable_hashjoin': ['off'], 'enable_mergejoin': ['off'],
+    'enable_nestloop': ['off'], 'enable_hashagg': ['off'], 'enable_sort': ['off'], 'enable_material': ['off'], 'cursor_tuple_fraction': ['1'],
+}
 
 
 class Case:
-    """Statements around the one that is made and shrunk, and how they may end."""
+    """Statements around the one that is made and shrunk, and how they may end.
+
+    settings: statements for the cluster alone, to make and to unmake.
+    """
 
     def __init__(self, seed, kind, sql, before=(), after=(), params=None, may_refuse=False):
+        self.settings = []
         self.seed, self.kind, self.sql, self.params = seed, kind, sql, params
         self.before, self.after, self.may_refuse = list(before), list(after), may_refuse
 
@@ -67,12 +81,27 @@ class Fuzz:
             side.must("SET TimeZone = 'Europe/Berlin'")
             side.must("SET DateStyle = 'German'")
         self.oracle.must('SET statement_timeout = 3000')
+        self.known = {}
+        for (name,) in self.cluster.must('SELECT name FROM pg_settings').rows:
+            if name in SETTINGS and not any(setting.startswith(name + '=') for setting in self.args.set):
+                self.known[name] = SETTINGS[name]
 
     def count(self, what):
         self.counts[what] = self.counts.get(what, 0) + 1
 
     def case(self, seed):
         generator = Generator(seed)
+        case = self.make_case(seed, generator)
+        if generator.chance(0.5):
+            for name in generator.random.sample(sorted(self.known), min(len(self.known), generator.random.randint(1, 4))):
+                case.settings.append("SET %s = '%s'" % (name, generator.pick(self.known[name])))
+        if case.kind in ('select', 'prepared', 'cursor') and generator.chance(0.25):
+            # a role that a policy applies to
+            case.before.insert(0, 'SET ROLE fuzz_reader')
+            case.after.append('RESET ROLE')
+        return case
+
+    def make_case(self, seed, generator):
         kind = generator.random.random()
         if kind < 0.10:
             table, sql = generator.write()
@@ -117,6 +146,14 @@ class Fuzz:
 
     def judge(self, case, sql):
         """None: they agree; '-': nothing to compare; else what is wrong."""
+        for setting in case.settings:
+            self.cluster.must(setting)
+        verdict = self.judge_steps(case, sql)
+        for setting in case.settings:
+            self.cluster.run('RESET ' + setting.split()[1])
+        return verdict
+
+    def judge_steps(self, case, sql):
         for step in case.steps(sql):
             optional = step.endswith(' -- optional')
             if optional:
@@ -147,7 +184,8 @@ class Fuzz:
             if wrong:
                 self.detail = '  step:    %s\n  plain:   %s\n  cluster: %s' % ((step[:100],) + tuple(
                     '%s %s' % (o.sqlstate, o.message) if o.sqlstate else
-                    '%s %s' % (o.tag, repr(o.rows[:6])[:600]) for o in (expected, got)))
+                    '%s %s' % (o.tag, repr(([row for row in o.rows if row not in other.rows] or o.rows)[:6])[:600])
+                    for o, other in ((expected, got), (got, expected))))
                 self.reset()
                 if case.may_refuse and got.sqlstate == '0A000':
                     return None
@@ -168,6 +206,7 @@ class Fuzz:
     def reset(self):
         for side in (self.oracle, self.cluster):
             side.run('ROLLBACK')
+            side.run('RESET ROLE')
             side.run('DEALLOCATE ALL')
 
     @staticmethod
@@ -212,6 +251,10 @@ class Fuzz:
                 if size == 1:
                     break
                 size = size * 2 // 3 if size > 3 else size - 1
+        for setting in list(case.settings):
+            case.settings.remove(setting)
+            if not fails(tokens):
+                case.settings.append(setting)
         return ' '.join(tokens)
 
     def run(self):
@@ -234,13 +277,14 @@ class Fuzz:
                 continue
             failures += 1
             detail = self.detail
-            print('seed %d: %s: %s %s\n  %s\n%s' % (seed, case.kind, wrong, case.params or '', '\n  '.join(case.steps(case.sql)), detail))
+            print('seed %d: %s: %s %s\n  %s\n%s' % (seed, case.kind, wrong, case.params or '',
+                                                 '\n  '.join(case.settings + case.steps(case.sql)), detail))
             sys.stdout.flush()
             if self.args.shrink_seconds and wrong not in ('timeout',):
                 small = self.shrink(case, wrong)
                 self.detail = ''
                 self.judge(case, small)
-                print('  shrunk: %s\n%s' % (small, self.detail))
+                print('  shrunk: %s\n%s' % ('; '.join(case.settings + [small]), self.detail))
             sys.stdout.flush()
             if failures >= self.args.max_failures:
                 break

@@ -18,9 +18,19 @@ TABLES = {
     'rr': [('id', I), ('k', I), ('x', I), ('s', S), ('n', N), ('d', D)],
     'rd': [('id', I), ('s', S), ('k', I), ('y', I)],
     'lo': [('id', I), ('k', I), ('x', I), ('s', S), ('b', B)],
+    'lb': [('id', I), ('k', I), ('y', I), ('s', S), ('n', N)],
+    'bi': [('id', I), ('k', I), ('x', I), ('y', I), ('s', S), ('n', N), ('d', D)],
+    'pa': [('id', I), ('k', I), ('x', I), ('s', S), ('d', D)],
+    'sb': [('id', I), ('x', I), ('k', I), ('s', S), ('n', N)],
 }
-KEYS = {'ca': 'k', 'cb': 'k', 'cc': 'k', 'ta': 's', 'tb': 's', 'od': 'k', 'oi': 'x'}
-WEIGHTS = {'ca': 6, 'cb': 6, 'cc': 4, 'ta': 3, 'tb': 3, 'od': 2, 'oi': 2, 'rr': 3, 'rd': 2, 'lo': 1}
+KEYS = {'ca': 'k', 'cb': 'k', 'cc': 'k', 'ta': 's', 'tb': 's', 'od': 'k', 'oi': 'x', 'bi': 'id', 'pa': 'k', 'sb': 'k'}
+# what a statement is about: tables that mostly lie together, apart, here, behind a policy
+PROFILES = [
+    (8, {'ca': 6, 'cb': 6, 'cc': 4, 'ta': 3, 'tb': 3, 'od': 2, 'oi': 2, 'rr': 3, 'rd': 2, 'lo': 1}),
+    (6, {'ca': 3, 'ta': 3, 'od': 3, 'oi': 3, 'bi': 1, 'cb': 1, 'rr': 1}),
+    (3, {'ca': 3, 'ta': 1, 'oi': 1, 'bi': 1, 'lo': 3, 'lb': 2}),
+    (3, {'pa': 4, 'sb': 3, 'ca': 2, 'ta': 1, 'oi': 1, 'rr': 1, 'lo': 1}),
+]
 WRITABLE = ['ca', 'cb', 'cc', 'ta', 'od', 'rr', 'lo']
 STRINGS = ["'a'", "'a '", "'B'", "'b'", "''", "'zz'", "'c''d'", "'ä'", "'nobody'"]
 
@@ -39,6 +49,14 @@ class Generator:
         self.params = None          # list of (type, literal) while a prepared statement is made
         self.ctes = []
         self.budget = 0
+        self.apart = 0.0            # how often a join leaves the keys alone
+        self.choose_profile()
+
+    def choose_profile(self):
+        weights = [weight for weight, _ in PROFILES]
+        self.weights = self.random.choices(PROFILES, weights)[0][1]
+        self.apart = self.random.choice([0.0, 0.0, 0.5, 0.8])
+        self.distinct_often = self.chance(0.1)
 
     # ---- small things
     def chance(self, p):
@@ -250,7 +268,11 @@ class Generator:
 
     # ---- FROM
     def table(self):
-        return self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        table = self.random.choices(list(self.weights), list(self.weights.values()))[0]
+        if table == 'bi':
+            # once a statement: two of them can make a join slow
+            self.weights = {other: weight for other, weight in self.weights.items() if other != 'bi'}
+        return table
 
     def source(self, scopes, lateral_scope, depth):
         """Text and Source of one item of FROM."""
@@ -296,7 +318,7 @@ class Generator:
         """A condition between what is joined already and one more source."""
         parts = []
         roll = self.random.random()
-        if right.key and roll < 0.55:
+        if right.key and roll < 0.55 and not self.chance(self.apart):
             kind = dict(right.columns)[right.key]
             keyed = [s for s in left if s.key and dict(s.columns)[s.key] == kind]
             if keyed:
@@ -307,7 +329,12 @@ class Generator:
             mine = [c for c, k in right.columns if k == kind]
             theirs = self.columns([left], kind)
             if mine and theirs:
-                parts.append('%s = %s.%s' % (self.pick(theirs)[0], right.alias, self.pick(mine)))
+                theirs, mine = self.pick(theirs)[0], '%s.%s' % (right.alias, self.pick(mine))
+                operator = self.random.choice(['=', '=', '=', '=', '=', '=', '<', '>=', 'IS NOT DISTINCT FROM', 'BETWEEN'])
+                if operator == 'BETWEEN' and kind == I:
+                    parts.append('%s BETWEEN %s - 1 AND %s' % (theirs, mine, mine))
+                else:
+                    parts.append('%s %s %s' % (theirs, operator.replace('BETWEEN', '='), mine))
         if not parts or self.chance(0.25):
             parts.append(self.condition([left + [right]] + scopes, 1))
         return ' AND '.join(parts)
@@ -408,8 +435,7 @@ class Generator:
             else:
                 tail = ' ORDER BY ' + numbers
         if not tail and self.chance(0.3):
-            tail = ' ORDER BY ' + ', '.join('%d%s' % (i + 1, r.choice(['', '', ' DESC', ' NULLS FIRST']))
-                                            for i in range(len(exprs)))
+            tail = ' ORDER BY ' + self.order(len(exprs))
         if tail and self.chance(0.6):
             tail += ' LIMIT %d' % r.randint(0, 12)
             if self.chance(0.3):
@@ -419,6 +445,13 @@ class Generator:
         elif tail and self.chance(0.1):
             tail += ' OFFSET %d' % r.randint(0, 5)
         return 'SELECT %s%s%s%s%s' % (distinct, ', '.join(exprs), from_, where, tail), columns, key
+
+    def order(self, count):
+        """All columns, so that ties are equal rows."""
+        numbers = list(range(1, count + 1))
+        if self.chance(0.5):
+            self.random.shuffle(numbers)
+        return ', '.join('%d%s' % (number, self.pick(['', '', '', ' DESC', ' NULLS FIRST', ' DESC NULLS LAST'])) for number in numbers)
 
     def window(self, scope, kind):
         partition = []
@@ -440,7 +473,7 @@ class Generator:
         inner = [scope]
         if self.chance(0.12):
             inner = [scope] + scopes
-        distinct = 'DISTINCT ' if self.chance(0.15) else ''
+        distinct = 'DISTINCT ' if self.chance(0.7 if self.distinct_often else 0.15) else ''
         filter_ = ''
         if self.chance(0.15):
             filter_ = ' FILTER (WHERE %s)' % self.condition([scope], 1)
@@ -497,8 +530,17 @@ class Generator:
             columns.append((name, kind))
         tail = ''
         if groups:
-            if len(groups) > 1 and self.chance(0.25):
-                tail = ' GROUP BY ' + r.choice(['ROLLUP (%s)', 'CUBE (%s)', 'GROUPING SETS ((%s), ())']) % ', '.join(groups)
+            if len(groups) > 1 and self.chance(0.3):
+                listed = ', '.join(groups)
+                tail = ' GROUP BY ' + r.choice([
+                    'ROLLUP (%s)' % listed, 'CUBE (%s)' % listed, 'GROUPING SETS ((%s), ())' % listed,
+                    'GROUPING SETS (%s)' % ', '.join('(%s)' % group for group in groups),
+                    'GROUPING SETS ((%s), (%s))' % (listed, groups[-1]), '%s, ROLLUP (%s)' % (groups[0], ', '.join(groups[1:])),
+                    'GROUPING SETS ((%s), (%s), ())' % (listed, listed), 'DISTINCT ROLLUP (%s), CUBE (%s)' % (groups[0], groups[-1])])
+                if not fixed and self.chance(0.6):
+                    name = 'c%d' % (len(columns) + 1)
+                    exprs.append('grouping(%s)::int AS %s' % (listed, name))
+                    columns.append((name, I))
             elif self.chance(0.06):
                 tail = ' GROUP BY GROUPING SETS ((%s), ())' % groups[0] if len(groups) == 1 else ' GROUP BY ' + ', '.join(groups)
             else:
@@ -508,9 +550,11 @@ class Generator:
                 'count(*) > %s' % self.literal(I), '%s > %s' % (self.aggregate(I, [], scope), self.literal(I)),
                 '%s IS NOT NULL' % self.aggregate(S, [], scope)])
         if self.chance(0.3):
-            tail += ' ORDER BY ' + ', '.join(str(i + 1) for i in range(len(exprs)))
+            tail += ' ORDER BY ' + self.order(len(exprs))
             if self.chance(0.5):
                 tail += ' LIMIT %d' % r.randint(0, 8)
+                if self.chance(0.3):
+                    tail += ' OFFSET %d' % r.randint(0, 4)
         if F in wanted and 'LIMIT' in tail:
             tail = tail[:tail.index(' LIMIT')] if ' LIMIT' in tail else tail
         return 'SELECT %s%s%s%s' % (', '.join(exprs), from_, where, tail), columns, key
@@ -525,7 +569,7 @@ class Generator:
             third, _, _ = self.query(scopes, 0, wanted)
             text = '(%s) %s (%s)' % (text, self.pick(['UNION ALL', 'UNION', 'EXCEPT']), third)
         if self.chance(0.3):
-            text += ' ORDER BY ' + ', '.join(str(i + 1) for i in range(len(wanted)))
+            text += ' ORDER BY ' + self.order(len(wanted))
             if self.chance(0.5):
                 text += ' LIMIT %d' % self.random.randint(0, 9)
         return text, columns, key if key and key == other_key else None
@@ -544,7 +588,7 @@ class Generator:
                              'SELECT z.k::bigint, z.s::text, w.depth + 1 FROM %s w JOIN %s z ON z.k = w.k + 1 WHERE w.depth < 2)'
                              % (name, table, name, self.table()))
             self.ctes.append(Source(name, [('k', I), ('s', S), ('depth', I)]))
-        while self.chance(0.2):
+        while self.chance(0.25):
             text, columns, key = self.query([], 1)
             name = self.name('w')
             with_list.append('%s AS %s(%s)' % (name, self.pick(['', '', 'MATERIALIZED ', 'NOT MATERIALIZED ']), text))

@@ -4,7 +4,10 @@
 --   od         distributed on k (bigint), colocated with nothing
 --   oi         distributed on x (int): by its type colocated with ca, but on another column than k
 --   rr rd      reference tables, rd with a dropped column
---   lo         a local table
+--   bi         distributed on id, larger than the others; nothing else has its key
+--   pa         distributed on k (int), colocated with ca, with row-level security for the role fuzz_reader
+--   sb         a security-barrier view of cb
+--   lo lb      local tables, lb larger
 CREATE TABLE ca (k int, id int, x int, y bigint, s text, n numeric(8,2), d date, t timestamptz, b bool, f float8);
 CREATE TABLE cb (gone1 text, id int, y bigint, gone2 int, x int, k int, s text, n numeric, d date, t timestamptz, b bool);
 ALTER TABLE cb DROP COLUMN gone1;
@@ -17,6 +20,9 @@ CREATE TABLE oi (id int, k int, x int, y bigint, s varchar(20));
 CREATE TABLE rr (id int PRIMARY KEY, k int, x int, s text, n numeric, d date);
 CREATE TABLE rd (gone int, id int, s text, k int, y bigint);
 ALTER TABLE rd DROP COLUMN gone;
+CREATE TABLE bi (id int, k int, x int, y bigint, s text, n numeric(10,2), d date, f float8);
+CREATE TABLE pa (id int, who text, k int, x int, s text, d date);
+CREATE TABLE lb (id int, k int, y bigint, s text, n numeric);
 CREATE TABLE lo (id int, k int, x int, s text, b bool);
 SELECT create_distributed_table('ca', 'k');
 SELECT create_distributed_table('cb', 'k', colocate_with => 'ca');
@@ -25,6 +31,8 @@ SELECT create_distributed_table('ta', 's');
 SELECT create_distributed_table('tb', 's', colocate_with => 'ta');
 SELECT create_distributed_table('od', 'k');
 SELECT create_distributed_table('oi', 'x');
+SELECT create_distributed_table('bi', 'id', colocate_with => 'none');
+SELECT create_distributed_table('pa', 'k', colocate_with => 'ca');
 SELECT create_reference_table('rr');
 SELECT create_reference_table('rd');
 ALTER TABLE cc DROP COLUMN gone;
@@ -75,3 +83,24 @@ INSERT INTO rd (id, s, k, y)
 INSERT INTO lo
   SELECT i, CASE WHEN i % 4 = 0 THEN NULL ELSE i % 7 END, i % 3, CASE WHEN i % 5 = 0 THEN NULL ELSE 'a' END, i % 2 = 0
     FROM generate_series(1, 14) i;
+INSERT INTO bi
+  SELECT i, CASE WHEN i % 17 = 0 THEN NULL ELSE i % 40 END, i % 7, CASE WHEN i % 5 = 0 THEN NULL ELSE i % 900 END,
+         CASE WHEN i % 9 = 0 THEN NULL ELSE (ARRAY['a', 'b', 'B ', 'zz', repeat('long ', 20)])[i % 5 + 1] END,
+         CASE WHEN i % 8 = 0 THEN NULL ELSE (i % 101) / 4.0 END, date '2024-02-20' + i % 30, i / 16.0
+    FROM generate_series(1, 1500) i;
+INSERT INTO pa
+  SELECT i, CASE WHEN i % 3 = 0 THEN 'fuzz_reader' ELSE 'other' END, CASE WHEN i % 7 = 0 THEN NULL ELSE i % 9 END,
+         CASE WHEN i % 5 = 0 THEN NULL ELSE i % 4 END, CASE WHEN i % 4 = 0 THEN NULL ELSE (ARRAY['a', 'B', 'zz'])[i % 3 + 1] END,
+         date '2024-02-26' + i % 6
+    FROM generate_series(1, 40) i;
+INSERT INTO lb
+  SELECT i, CASE WHEN i % 6 = 0 THEN NULL ELSE i % 30 END, i % 50, CASE WHEN i % 7 = 0 THEN NULL ELSE (ARRAY['a', 'b', 'zz', 'ä'])[i % 4 + 1] END,
+         (i % 9) / 2.0
+    FROM generate_series(1, 250) i;
+DO $$ BEGIN CREATE ROLE fuzz_reader; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+ALTER TABLE pa ENABLE ROW LEVEL SECURITY;
+CREATE POLICY readers ON pa FOR SELECT USING (who = current_user OR x = 1);
+CREATE POLICY narrowed ON pa AS RESTRICTIVE USING (k IS NULL OR k <> 5);
+CREATE VIEW sb WITH (security_barrier) AS SELECT id, x, k, s, n FROM cb WHERE x IS DISTINCT FROM 2;
+GRANT SELECT ON ca, cb, cc, ta, tb, od, oi, bi, pa, rr, rd, lo, lb, sb TO fuzz_reader;
+ANALYZE ca, cb, cc, ta, tb, od, oi, bi, pa, rr, rd, lo, lb;
