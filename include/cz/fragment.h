@@ -32,6 +32,15 @@ typedef enum CzMerge
 	CZ_MERGE_WANTED				/* yes, one fragment a worker is thought to be better */
 } CzMerge;
 
+/* What the value that decides the shards at execution is. */
+typedef enum CzPruneKind
+{
+	CZ_PRUNE_VALUE,				/* the key of one shard */
+	CZ_PRUNE_ARRAY,				/* an array of keys of several shards */
+	CZ_PRUNE_RANGE				/* an array of the least and the greatest key that
+								 * can have rows; NULL: no such bound */
+} CzPruneKind;
+
 /*
  * A shipment: rows that are computed on the coordinator first and sent along, where
  * fragments read them like a table with the columns c1, c2, ...
@@ -71,9 +80,11 @@ typedef struct CzFragmentPlan
 	bool		is_pruned;		/* shard_indexes is the list; else all shards */
 	List	   *shard_indexes;	/* int list, static pruning */
 	int			prune_param;	/* >= 0 (then it is nparams): one more expression
-								 * follows the parameters, not sent, of the type of the
-								 * distribution column, whose value decides the
-								 * one shard at execution; -1: none */
+								 * follows the parameters, not sent, whose value
+								 * decides the shards at execution (out of
+								 * shard_indexes if is_pruned); -1: none */
+	CzPruneKind prune_kind;		/* valid if prune_param >= 0; its elements are of a
+								 * type that CzKeyConvert takes */
 	int			nparams;		/* number of parameters $1.. in the text; their
 								 * expressions are the node's custom_exprs (or
 								 * fdw_exprs) in order, sent as text */

@@ -16,6 +16,7 @@
 #include "access/attnum.h"
 #include "cz/endpoint.h"
 #include "fmgr.h"
+#include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "utils/relcache.h"
 
@@ -131,6 +132,22 @@ extern void CzShardSetPlacements(Oid shard_relid, List *server_oids);
  *		table without a partition for it).  value is of type key_type.
  */
 extern int	CzShardIndexForValue(const CzTable *table, Datum value, bool isnull);
+
+/*
+ * CzKeyTypeConverts, CzKeyConvert
+ *		Can values of a type be compared with the key by converting them to the
+ *		key's type?  One value as a key: false if no key is equal to it.
+ */
+extern bool CzKeyTypeConverts(const CzTable *table, Oid type);
+extern bool CzKeyConvert(const CzTable *table, Oid type, Datum value, Datum *key);
+
+/*
+ * CzShardsInRange
+ *		Indexes of the shards of a range table that can have keys from *lower on
+ *		up to, or including, *upper; NULL: no such bound.
+ */
+extern Bitmapset *CzShardsInRange(const CzTable *table, const Datum *lower,
+								  const Datum *upper, bool with_upper);
 
 /* The value of pg_partitioned_table-free routing: hash index among nshards (power of two). */
 extern int	CzHashShardIndex(Oid key_type, Oid collation, Datum value, bool isnull,

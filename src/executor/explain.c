@@ -177,7 +177,7 @@ explain_fragments(const CzStream *stream, const CzFragmentPlan *plan, ExplainSta
 		table = CzTableGet(plan->anchor_relid);
 		nshards = table ? table->nshards : 0;
 		nfragments = plan->is_pruned ? list_length(plan->shard_indexes) : nshards;
-		if (is_deferred)
+		if (is_deferred && plan->prune_kind == CZ_PRUNE_VALUE)
 			nfragments = Min(nfragments, 1);
 	}
 	if (stream != NULL && stream->nruns > 0)
@@ -189,7 +189,9 @@ explain_fragments(const CzStream *stream, const CzFragmentPlan *plan, ExplainSta
 
 	if (es->format == EXPLAIN_FORMAT_TEXT)
 		ExplainPropertyText("Fragments",
-							psprintf("%d of %d%s%s", nfragments, nshards,
+							psprintf("%s%d of %d%s%s",
+									 is_deferred && nfragments > 1 ? "up to " : "",
+									 nfragments, nshards,
 									 is_deferred ? ", decided at execution" : "",
 									 is_merged ? ", merged by node" : ""), es);
 	else

@@ -19,7 +19,9 @@
 #include "executor/executor.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -224,6 +226,69 @@ fragment_init(CzStream *stream, Fragment *fragment, const CzShard *shard, int sh
 	fragment->state = FRAGMENT_WAITING;
 }
 
+/* Indexes of the shards that the value which decides them leaves; never none. */
+static List *
+shards_by_value(const CzFragmentPlan *plan, const CzTable *table, Oid type, Datum value,
+				bool isnull)
+{
+	List	   *indexes = NIL;
+	Bitmapset  *shards = NULL;
+	Oid			elemtype = plan->prune_kind == CZ_PRUNE_VALUE ? type : get_element_type(type);
+	Datum	   *values = &value;
+	bool	   *nulls = &isnull;
+	Datum		key;
+	int			n = 1;
+	int			i;
+
+	if (plan->prune_kind != CZ_PRUNE_VALUE)
+	{
+		int16		len;
+		bool		byval;
+		char		align;
+
+		n = 0;
+		get_typlenbyvalalign(elemtype, &len, &byval, &align);
+		if (!isnull)
+			deconstruct_array(DatumGetArrayTypeP(value), elemtype, len, byval, align, &values,
+							  &nulls, &n);
+	}
+	if (plan->prune_kind == CZ_PRUNE_RANGE)
+	{
+		Datum		keys[2];
+		bool		has[2];
+
+		if (n != 2)
+			elog(ERROR, "a range of keys has %d bounds", n);
+		for (i = 0; i < 2; i++)
+			has[i] = !nulls[i] && CzKeyConvert(table, elemtype, values[i], &keys[i]);
+		shards = CzShardsInRange(table, has[0] ? &keys[0] : NULL, has[1] ? &keys[1] : NULL,
+								 true);
+	}
+	else
+	{
+		/* the key is equal to the value, so it is none that is NULL */
+		for (i = 0; i < n; i++)
+		{
+			int			index = -1;
+
+			if (!nulls[i] && CzKeyConvert(table, elemtype, values[i], &key))
+				index = CzShardIndexForValue(table, key, false);
+			if (index >= 0)
+				shards = bms_add_member(shards, index);
+		}
+	}
+	i = -1;
+	while ((i = bms_next_member(shards, i)) >= 0)
+	{
+		if (!plan->is_pruned || list_member_int(plan->shard_indexes, i))
+			indexes = lappend_int(indexes, i);
+	}
+	/* no shard can hold a value: any gives the right, empty, answer */
+	if (indexes == NIL && table->nshards > 0)
+		indexes = list_make1_int(0);
+	return indexes;
+}
+
 /*
  * CzFragmentsResolve
  *		Evaluate parameters and decide the fragments of a run, in run_context.
@@ -260,15 +325,11 @@ CzFragmentsResolve(CzStream *stream)
 							plan->anchor_relid)));
 		stream->total_shards = table->nshards;
 		if (plan->prune_param >= 0)
-		{
-			int			index = CzShardIndexForValue(table, prune_value, prune_isnull);
-
-			/* no shard can hold the value: any gives the right, empty, answer */
-			if (index < 0)
-				index = 0;
-			if (table->nshards > 0)
-				indexes = list_make1_int(index);
-		}
+			indexes = shards_by_value(plan, table,
+									  exprType((Node *) ((ExprState *)
+														 list_nth(stream->param_exprs,
+																  plan->prune_param))->expr),
+									  prune_value, prune_isnull);
 		else if (plan->is_pruned)
 			indexes = plan->shard_indexes;
 		else

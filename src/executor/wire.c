@@ -308,7 +308,7 @@ CzWireParams(CzStream *stream, Datum *prune_value, bool *prune_isnull)
 		Datum		value = ExecEvalExpr(state, econtext, &isnull);
 
 		/* the expression itself sees the session's formats, its text does not */
-		if (!isnull)
+		if (!isnull && i != stream->plan->prune_param)
 		{
 			Oid			output_oid;
 			bool		is_varlena;

@@ -11,7 +11,10 @@
 
 #include "access/hash.h"
 #include "catalog/partition.h"
+#include "catalog/pg_type.h"
 #include "nodes/parsenodes.h"
+#include "parser/parse_coerce.h"
+#include "partitioning/partbounds.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
@@ -58,6 +61,107 @@ CzShardIndexForValue(const CzTable *table, Datum value, bool isnull)
 		}
 		return index >= 0 ? index : entry->bounds->default_index;
 	}
+}
+
+static bool
+is_integer(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID;
+}
+
+/*
+ * CzKeyTypeConverts
+ *		See metadata.h.
+ */
+bool
+CzKeyTypeConverts(const CzTable *table, Oid type)
+{
+	Oid			key_type = table->key_type;
+
+	if (type == key_type)
+		return true;
+	/* domains on both sides are stored as their base types */
+	type = getBaseType(type);
+	key_type = getBaseType(key_type);
+	return (is_integer(type) && is_integer(key_type)) || IsBinaryCoercible(type, key_type);
+}
+
+/*
+ * CzKeyConvert
+ *		See metadata.h.
+ */
+bool
+CzKeyConvert(const CzTable *table, Oid type, Datum value, Datum *key)
+{
+	Oid			key_type = table->key_type;
+	int64		v;
+
+	if (type != key_type)
+	{
+		type = getBaseType(type);
+		key_type = getBaseType(key_type);
+	}
+	if (type == key_type || !is_integer(type) || !is_integer(key_type))
+	{
+		*key = value;
+		return true;
+	}
+	v = type == INT2OID ? DatumGetInt16(value) :
+		type == INT4OID ? DatumGetInt32(value) : DatumGetInt64(value);
+	if (key_type == INT8OID)
+		*key = Int64GetDatum(v);
+	else if (key_type == INT4OID && v >= PG_INT32_MIN && v <= PG_INT32_MAX)
+		*key = Int32GetDatum((int32) v);
+	else if (key_type == INT2OID && v >= PG_INT16_MIN && v <= PG_INT16_MAX)
+		*key = Int16GetDatum((int16) v);
+	else
+		return false;
+	return true;
+}
+
+/*
+ * CzShardsInRange
+ *		See metadata.h.
+ */
+Bitmapset *
+CzShardsInRange(const CzTable *table, const Datum *lower, const Datum *upper,
+				bool with_upper)
+{
+	const CzTableEntry *entry = (const CzTableEntry *) table;
+	PartitionBoundInfo bounds = entry->bounds;
+	Oid			collation = entry->collation;
+	Bitmapset  *result = NULL;
+	int			i;
+
+	Assert(table->kind == CZ_TABLE_RANGE);
+	/* partition i lies between bounds i - 1, which belongs to it, and i */
+	for (i = 0; i <= bounds->ndatums; i++)
+	{
+		if (bounds->indexes[i] < 0)
+			continue;
+		if (upper != NULL && i > 0)
+		{
+			Datum		value = *upper;
+			int32		cmp = partition_rbound_datum_cmp(entry->support, &collation,
+														 bounds->datums[i - 1],
+														 bounds->kind[i - 1], &value, 1);
+
+			if (cmp > 0 || (cmp == 0 && !with_upper))
+				break;
+		}
+		if (lower != NULL && i < bounds->ndatums)
+		{
+			Datum		value = *lower;
+
+			if (partition_rbound_datum_cmp(entry->support, &collation, bounds->datums[i],
+										   bounds->kind[i], &value, 1) <= 0)
+				continue;
+		}
+		result = bms_add_member(result, bounds->indexes[i]);
+	}
+	if (bounds->default_index >= 0)
+		result = bms_add_member(result, bounds->default_index);
+	return result;
 }
 
 /*

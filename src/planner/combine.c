@@ -172,8 +172,16 @@ cz_combine(CzJoinLocus l, CzJoinLocus r, JoinType type, List *classes)
 			result = l;
 			if (!l.locus.is_single && r.locus.is_single)
 				result = r;
-			else if (!l.locus.is_single && r.locus.is_pruned)
-				cz_restrict_to_list(&result.locus, r.locus.shards);
+			else if (!l.locus.is_single)
+			{
+				if (l.locus.prune_expr == NULL)
+				{
+					result.locus.prune_expr = r.locus.prune_expr;
+					result.locus.prune_kind = r.locus.prune_kind;
+				}
+				if (r.locus.is_pruned)
+					cz_restrict_to_list(&result.locus, r.locus.shards);
+			}
 			result.keys = list_concat(list_copy(l.keys), r.keys);
 			break;
 		case JOIN_LEFT:

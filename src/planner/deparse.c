@@ -930,12 +930,13 @@ cz_fragment_set_locus(CzFragmentPlan *plan, const CzLocus *locus, List **params)
 	plan->shard_indexes = NIL;
 	if (locus->anchor == NULL)
 		return;
-	if (locus->is_single && locus->prune_expr != NULL)
+	if (locus->prune_expr != NULL)
 	{
 		plan->prune_param = plan->nparams;
+		plan->prune_kind = locus->prune_kind;
 		*params = lappend(*params, copyObject(locus->prune_expr));
 	}
-	else if (locus->is_single)
+	if (locus->is_single && locus->prune_expr == NULL)
 	{
 		plan->is_pruned = true;
 		plan->shard_indexes = list_make1_int(locus->shard);

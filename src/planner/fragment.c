@@ -35,6 +35,7 @@ enum
 	POS_IS_PRUNED,
 	POS_SHARDS,
 	POS_PRUNE_PARAM,
+	POS_PRUNE_KIND,
 	POS_NPARAMS,
 	POS_CHECK_AS_USER,
 	POS_FUNCTIONS,
@@ -106,6 +107,7 @@ CzFragmentPlanToList(const CzFragmentPlan *plan)
 	list = lappend(list, makeInteger(plan->is_pruned));
 	list = lappend(list, plan->shard_indexes);
 	list = lappend(list, makeInteger(plan->prune_param));
+	list = lappend(list, makeInteger(plan->prune_kind));
 	list = lappend(list, makeInteger(plan->nparams));
 	list = lappend(list, list_make1_oid(plan->check_as_user));
 	list = lappend(list, plan->function_oids);
@@ -145,6 +147,7 @@ CzFragmentPlanFromList(List *list)
 	plan->is_pruned = intVal(list_nth(list, POS_IS_PRUNED));
 	plan->shard_indexes = list_nth(list, POS_SHARDS);
 	plan->prune_param = intVal(list_nth(list, POS_PRUNE_PARAM));
+	plan->prune_kind = intVal(list_nth(list, POS_PRUNE_KIND));
 	plan->nparams = intVal(list_nth(list, POS_NPARAMS));
 	plan->check_as_user = linitial_oid(list_nth(list, POS_CHECK_AS_USER));
 	plan->function_oids = list_nth(list, POS_FUNCTIONS);

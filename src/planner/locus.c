@@ -324,6 +324,16 @@ collect_cluster(Node *node, Query *query, LocusContext *context, List **items, L
 		*items = lappend(*items, node);
 }
 
+static bool
+null_test_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, NullTest) || IsA(node, BooleanTest))
+		return true;
+	return expression_tree_walker(node, null_test_walker, context);
+}
+
 /*
  * What holds for joined rows, less IS NULL: above an outer join that is true of the
  * rows that it made, too.  (Equalities are strict.)
@@ -336,7 +346,7 @@ without_null_tests(List *scope)
 
 	foreach(lc, scope)
 	{
-		if (!IsA(lfirst(lc), NullTest))
+		if (!null_test_walker(lfirst(lc), NULL))
 			result = lappend(result, lfirst(lc));
 	}
 	return result;
@@ -739,6 +749,8 @@ setop_locus(Node *node, Query *query, LocusContext *context)
 	if (!(op->op == SETOP_UNION && op->all) && l.key_columns == NIL)
 		return cz_no_locus("a set operation does not include the distribution column");
 	/* which shards: all that either needs */
+	if (!l.is_single)
+		l.prune_expr = NULL;
 	if (l.is_single || l.is_pruned || r.is_single || r.is_pruned)
 	{
 		if ((l.is_single && l.shard < 0) || (r.is_single && r.shard < 0) ||

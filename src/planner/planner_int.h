@@ -32,7 +32,9 @@ typedef struct CzLocus
 	const CzTable *anchor;		/* SHARDED: any table of the group */
 	bool		is_single;		/* SHARDED: all its rows come from one shard */
 	int			shard;			/* is_single: its index, or -1: prune_expr says */
-	Node	   *prune_expr;		/* expression without columns, of the key's type */
+	Node	   *prune_expr;		/* expression without columns whose value leaves
+								 * one shard (is_single) or some (else); or NULL */
+	CzPruneKind prune_kind;		/* what prune_expr is */
 	List	   *shards;			/* SHARDED, not single: int list of the shards that
 								 * can have rows; NIL with is_pruned false: all */
 	bool		is_pruned;
@@ -112,6 +114,7 @@ extern CzPlanState *cz_plan_state;
 extern bool cz_expr_is_shippable(Node *expr, const char **reason);
 extern bool cz_type_is_output_safe(Oid type);
 extern bool cz_is_closed_stable(Node *expr);
+extern bool cz_is_closed(Node *expr);
 
 /* deparse.c */
 extern CzFragmentPlan *cz_deparse(Query *query, CzPlanState *state, Oid target_shard,
@@ -148,6 +151,9 @@ extern bool cz_is_equality(Oid opno, Oid collation);
 extern List *cz_equality_classes(List *quals);
 extern int	cz_class_of(List *classes, Node *node);
 extern bool cz_keys_connected(List *classes, List *a, List *b);
+extern bool cz_in_same_class(List *classes, Node *a, Node *b);
+
+/* prune.c */
 extern void cz_restrict_to_list(CzLocus *locus, List *shards);
 extern void cz_apply_restrictions(CzJoinLocus *join, List *scope, List *classes);
 

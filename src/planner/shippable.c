@@ -447,6 +447,17 @@ cz_is_closed_stable(Node *expr)
 	return true;
 }
 
+/*
+ * cz_is_closed
+ *		May the expression be evaluated once, here, be it constant or not?
+ */
+bool
+cz_is_closed(Node *expr)
+{
+	return !open_walker(expr, NULL) && !expression_returns_set(expr) &&
+		!contain_volatile_functions(expr);
+}
+
 /* A parameter, or a function like now() that just tells a value. */
 static bool
 cannot_fail(Node *node)
