@@ -154,7 +154,7 @@ extern struct pg_result *CzConnExecQuiet(CzConn *conn, const char *sql, int time
  *
  * Who wants one takes a name from CzConnNewStatementName (palloc'd), sends
  * PQsendPrepare, and calls CzConnRememberPrepared when that has succeeded.  At
- * most 128 a connection are kept; the least recently used one is dropped.
+ * most 256 a connection are kept; the least recently used one is dropped.
  */
 extern const char *CzConnPrepared(CzConn *conn, const char *sql);
 extern void CzConnRememberPrepared(CzConn *conn, const char *sql, const char *name);

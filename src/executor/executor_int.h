@@ -23,6 +23,8 @@
 /* Commands that one fragment may need: BEGIN, snapshot, PREPARE, rows, sync. */
 #define MAX_EXPECT (MAX_WINDOW * 6)
 #define MAX_STREAM_CONNS 64
+/* A fragment that takes longer than this is worth another cached connection. */
+#define QUICK_FRAGMENT_MS 1
 
 struct StreamWorker;
 
@@ -40,6 +42,7 @@ typedef struct Fragment
 	List	   *members;		/* merged: Fragments of one shard each, whose lists of
 								 * placements count; NIL: this is of one shard */
 	char	   *sql;			/* valid once it has a worker */
+	uint64		text_hash;		/* of sql; 0: not computed yet */
 	int			nplacements;
 	Oid		   *server_oids;	/* candidates */
 	bool	   *is_tried;		/* [nplacements] failed in this run */
@@ -110,6 +113,7 @@ typedef struct StreamWorker
 	bool		has_retried;	/* a dead cached connection was replaced */
 	List	   *waiting;		/* Fragments */
 	int			nassigned;
+	int			nstolen;		/* see CzSendChoose */
 	int			nconns;
 	StreamConn *conns[MAX_STREAM_CONNS];
 	int64		waited_us_at_added; /* stream's waited_us at last_added */
@@ -302,6 +306,8 @@ extern void CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *
 /* stream_send.c */
 extern bool CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 						   const char *begin_sql, bool must_export);
+extern Fragment *CzSendChoose(const CzStream *stream, StreamWorker *worker,
+							  const StreamConn *sc);
 extern Expect *CzExpectPush(StreamConn *sc, ExpectKind kind, Fragment *fragment);
 extern Expect *CzExpectHead(StreamConn *sc);
 extern void CzExpectPop(StreamConn *sc);

@@ -34,9 +34,6 @@
 
 #define BEGIN_SQL "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
-/* A fragment that takes longer than this is worth another cached connection. */
-#define QUICK_FRAGMENT_MS 1
-
 /* What workers get to stop what is no longer wanted, milliseconds. */
 #define STOP_MS 2000
 
@@ -608,6 +605,45 @@ release_used_up(CzStream *stream, StreamWorker *worker, Fragment *fragment)
 	}
 }
 
+/*
+ * The least busy connection that takes one of the waiting fragments, and which.
+ * Where temporary tables are needed, the first fragment goes first.
+ */
+static StreamConn *
+choose_conn(CzStream *stream, StreamWorker *worker, bool needs_tables,
+			Fragment **fragment)
+{
+	uint64		passed = 0;
+
+	for (;;)
+	{
+		StreamConn *best = NULL;
+		int			best_index = 0;
+		int			i;
+
+		*fragment = linitial(worker->waiting);
+		for (i = 0; i < worker->nconns; i++)
+		{
+			StreamConn *sc = worker->conns[i];
+
+			if (sc->is_ready && sc->inflight < sc->window && sc->probe == NULL &&
+				(passed & (UINT64CONST(1) << i)) == 0 &&
+				takes_fragment(sc, *fragment, needs_tables) &&
+				(best == NULL || sc->inflight < best->inflight))
+			{
+				best = sc;
+				best_index = i;
+			}
+		}
+		if (best == NULL || needs_tables)
+			return best;
+		*fragment = CzSendChoose(stream, worker, best);
+		if (*fragment != NULL)
+			return best;
+		passed |= UINT64CONST(1) << best_index;
+	}
+}
+
 /* Send waiting fragments of a worker as far as its connections take them. */
 static bool
 dispatch(CzStream *stream, StreamWorker *worker)
@@ -617,31 +653,22 @@ dispatch(CzStream *stream, StreamWorker *worker)
 
 	for (;;)
 	{
-		StreamConn *best = NULL;
+		StreamConn *best;
 		Fragment   *fragment;
 		GroupWorker *gw;
 		bool		must_begin;
 		bool		must_ship;
 		bool		ok;
-		int			i;
 
 		if (worker->waiting == NIL)
 			break;
-		fragment = linitial(worker->waiting);
-		for (i = 0; i < worker->nconns; i++)
-		{
-			StreamConn *sc = worker->conns[i];
-
-			if (sc->is_ready && sc->inflight < sc->window && sc->probe == NULL &&
-				takes_fragment(sc, fragment, needs_tables) &&
-				(best == NULL || sc->inflight < best->inflight))
-				best = sc;
-		}
+		best = choose_conn(stream, worker, needs_tables, &fragment);
 		if (best == NULL && needs_tables)
-			release_used_up(stream, worker, fragment);
+			release_used_up(stream, worker, linitial(worker->waiting));
 		if (best == NULL)
 		{
-			if (!add_conn(stream, worker))
+			if ((!needs_tables && CzSendChoose(stream, worker, NULL) == NULL) ||
+				!add_conn(stream, worker))
 				break;
 			progress = true;
 			continue;
@@ -667,7 +694,7 @@ dispatch(CzStream *stream, StreamWorker *worker)
 		}
 		else
 		{
-			worker->waiting = list_delete_first(worker->waiting);
+			worker->waiting = list_delete_ptr(worker->waiting, fragment);
 			ok = CzSendFragment(stream, best, fragment, must_begin ? BEGIN_SQL : NULL,
 								cz_max_connections_per_worker > 1 ||
 								stream->group->has_shipments);
@@ -789,6 +816,10 @@ wait_for_workers(CzStream *stream, StreamWorker *only, bool must_block)
 			StreamConn *sc = worker->conns[i];
 			TimestampTz at;
 
+			/* it may take what another connection is too busy for */
+			if (worker->waiting != NIL && worker->nconns > 1 && sc->is_ready &&
+				sc->inflight < sc->window)
+				due = Min(due, TimestampTzPlusMilliseconds(now, Max(cz_slow_start_ms, 1)));
 			if (!sc->is_ready)
 				at = CzConnConnectDeadline(sc->conn);
 			else if (sc->probe != NULL)

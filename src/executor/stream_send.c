@@ -18,12 +18,25 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "cz/settings.h"
 #include "executor_int.h"
 
 /* Texts that a backend remembers having sent. */
 #define SEEN_TEXTS 4096
 /* Fragments of one statement on one worker that are still worth preparing. */
 #define MAX_PREPARED_FRAGMENTS 128
+/* Fragments that a run takes away from a connection where they are prepared, a worker. */
+#define MAX_STOLEN_FRAGMENTS 4
+
+/* What was sent before, by the hash of its text. */
+typedef struct SeenText
+{
+	uint64		hash;
+	const CzConn *conn;			/* where it was prepared last (only to compare with);
+								 * NULL: sent, but not prepared */
+} SeenText;
+
+static SeenText seen[SEEN_TEXTS];
 
 /* The oldest expectation, or NULL. */
 Expect *
@@ -66,28 +79,111 @@ send_plain(StreamConn *sc, const char *sql, ExpectKind kind)
 	return true;
 }
 
+static SeenText *
+seen_text(Fragment *fragment)
+{
+	if (fragment->text_hash == 0)
+		fragment->text_hash = hash_bytes_extended((const unsigned char *) fragment->sql,
+												  strlen(fragment->sql), 0) | 1;
+	return &seen[(fragment->text_hash >> 1) % SEEN_TEXTS];
+}
+
+/* Not the fragments of a statement that has so many that they push out each other. */
+static bool
+may_prepare(const CzStream *stream, const StreamWorker *worker)
+{
+	/* with the values of a shipment the worker plans better */
+	return worker->nassigned <= MAX_PREPARED_FRAGMENTS && stream->nships == 0;
+}
+
 /*
  * Is a text worth a prepared statement?  One with parameters will come again; of
  * the others, those that have been seen before (texts with literals mostly have
- * not, and would push useful statements out of the cache).  Not the fragments of
- * a statement that has so many of them that they would push out each other.
+ * not, and would push useful statements out of the cache).
  */
 static bool
-is_worth_preparing(const CzStream *stream, const StreamWorker *worker, const char *sql)
+is_worth_preparing(const CzStream *stream, const StreamConn *sc, Fragment *fragment)
 {
-	static uint64 seen[SEEN_TEXTS];
-	uint64		hash;
+	SeenText   *text;
+	bool		is_worth;
 
-	/* with the values of a shipment the worker plans better */
-	if (worker->nassigned > MAX_PREPARED_FRAGMENTS || stream->nships > 0)
+	if (!may_prepare(stream, sc->worker))
 		return false;
-	if (stream->plan->nparams > 0)
-		return true;
-	hash = hash_bytes_extended((const unsigned char *) sql, strlen(sql), 0);
-	if (seen[hash % SEEN_TEXTS] == hash)
-		return true;
-	seen[hash % SEEN_TEXTS] = hash;
-	return false;
+	text = seen_text(fragment);
+	is_worth = stream->plan->nparams > 0 || text->hash == fragment->text_hash;
+	text->hash = fragment->text_hash;
+	text->conn = is_worth ? sc->conn : NULL;
+	return is_worth;
+}
+
+/* The connection of this run on which a fragment was prepared last, or NULL. */
+static const StreamConn *
+preferred_conn(const StreamWorker *worker, Fragment *fragment)
+{
+	SeenText   *text = seen_text(fragment);
+	int			i;
+
+	if (text->hash != fragment->text_hash || text->conn == NULL)
+		return NULL;
+	for (i = 0; i < worker->nconns; i++)
+	{
+		if (worker->conns[i]->conn == text->conn)
+			return worker->conns[i];
+	}
+	return NULL;
+}
+
+/*
+ * CzSendChoose
+ *		Which of its worker's waiting fragments a connection should take: one that is
+ *		prepared there, or one that is prepared on no connection in use.  NULL: all
+ *		are better left to others.
+ *
+ * sc: NULL: would one more connection have work?
+ *
+ * Planning a fragment anew mostly costs more than its turn elsewhere.  But a silent
+ * connection may be busy for long, and a few that move in each run spread the work
+ * over the connections in the end.
+ */
+Fragment *
+CzSendChoose(const CzStream *stream, StreamWorker *worker, const StreamConn *sc)
+{
+	Fragment   *other = NULL;
+	Fragment   *stolen = NULL;
+	TimestampTz now = 0;
+	ListCell   *lc;
+
+	if (worker->nconns < (sc == NULL ? 1 : 2) || !may_prepare(stream, worker))
+		return linitial(worker->waiting);
+	foreach(lc, worker->waiting)
+	{
+		Fragment   *fragment = lfirst(lc);
+		const StreamConn *preferred = preferred_conn(worker, fragment);
+
+		if (preferred == NULL)
+		{
+			if (other == NULL)
+				other = fragment;
+			if (sc == NULL)
+				break;
+		}
+		else if (preferred == sc)
+			return fragment;
+		else if (stolen == NULL)
+		{
+			if (now == 0)
+				now = GetCurrentTimestamp();
+			if (worker->nstolen < MAX_STOLEN_FRAGMENTS ||
+				now >= TimestampTzPlusMilliseconds(preferred->last_heard,
+												   cz_slow_start_ms))
+				stolen = fragment;
+		}
+	}
+	if (other != NULL)
+		return other;
+	if (stolen != NULL && sc != NULL)
+		worker->nstolen++;
+	return stolen;
 }
 
 /*
@@ -145,7 +241,7 @@ CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 	}
 
 	/* 2. the command: what may come again soon is prepared */
-	is_prepared = is_worth_preparing(stream, sc->worker, fragment->sql);
+	is_prepared = is_worth_preparing(stream, sc, fragment);
 	CzConnLogCommand(sc->conn, fragment->sql);
 	if (is_prepared)
 	{

@@ -38,7 +38,7 @@
 #include "remote_int.h"
 
 /* Prepared statements of one connection; each costs the worker a plan. */
-#define MAX_PREPARED 128
+#define MAX_PREPARED 256
 /* Evicted names are deallocated together when there are so many. */
 #define MAX_EVICTED 16
 
