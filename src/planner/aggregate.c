@@ -661,6 +661,24 @@ add_extra_groups(Query *query, CzSplitContext *context)
 	return true;
 }
 
+/* Can PostgreSQL group by all these columns together?  All must have a hash, or all an order. */
+static bool
+can_group_by_all(List *clauses)
+{
+	bool		hash = true;
+	bool		sort = true;
+	ListCell   *lc;
+
+	foreach(lc, clauses)
+	{
+		SortGroupClause *clause = lfirst(lc);
+
+		hash &= clause->hashable;
+		sort &= OidIsValid(clause->sortop);
+	}
+	return hash || sort;
+}
+
 /* ---- CTEs ---------------------------------------------------------------- */
 
 static bool
@@ -732,6 +750,13 @@ cz_split_aggregates(Query *query, Query *inner, CzPlanState *state, const char *
 	if (context.reason != NULL || !add_extra_groups(query, &context))
 	{
 		*reason = context.reason;
+		return false;
+	}
+	/* the columns of all the grouping sets */
+	if (!can_group_by_all(inner->groupClause) ||
+		(query->groupingSets == NIL && !can_group_by_all(query->groupClause)))
+	{
+		*reason = "no way to group by all these columns at once";
 		return false;
 	}
 

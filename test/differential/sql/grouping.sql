@@ -35,3 +35,10 @@ SELECT DISTINCT data FROM events WHERE event_id < 60 ORDER BY 1;
 SELECT score, count(*) FROM events WHERE event_id % 101 = 0 OR score IS NULL GROUP BY score ORDER BY 1;
 SELECT kind COLLATE "C", count(*) FROM events GROUP BY 1 ORDER BY 1;
 SELECT count(*) FROM events GROUP BY () ;
+-- bit has no hash, xid no order: no GROUP BY can have both
+CREATE TABLE unlike (k int, b bit(4), x xid);
+SELECT create_distributed_table('unlike', 'k');
+INSERT INTO unlike SELECT i, (i % 3)::bit(4), (i % 2)::text::xid FROM generate_series(1, 20) i;
+SELECT b, x, grouping(b, x), count(*) FROM unlike GROUP BY GROUPING SETS ((b), (x)) ORDER BY 3, 4, 1;
+SELECT b, count(DISTINCT k), count(*) FROM unlike GROUP BY b ORDER BY b;
+SELECT x, count(DISTINCT k), count(*) FROM unlike GROUP BY x ORDER BY x::text;
