@@ -157,7 +157,9 @@
 #if CZ_PG_GE(16)
 #define var_set_nulling_join_compat(var, join_rti) \
 	((var)->varnullingrels = bms_make_singleton(join_rti))
+#define var_clear_nulling_compat(var) ((var)->varnullingrels = NULL)
 #else
+#define var_clear_nulling_compat(var) ((void) (var))
 #define var_set_nulling_join_compat(var, join_rti) ((void) 0)
 #endif
 

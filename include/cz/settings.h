@@ -25,6 +25,8 @@ typedef enum CzMergeSetting
 	CZ_MERGE_SETTING_OFF		/* only where the result depends on it */
 } CzMergeSetting;
 
+extern bool cz_enable_broadcast;	/* shipments may go to all shards */
+extern bool cz_enable_repartition;	/* shipments may go by key */
 extern bool cz_enable_pushdown; /* false: only table leaves (tests compare) */
 extern bool cz_enable_shard_ddl;	/* direct DML and DDL on shards allowed */
 extern int	cz_explain_remote_plans;	/* CzRemotePlans: what EXPLAIN asks for */

@@ -58,7 +58,12 @@ typedef struct DeparseContext
 	char		token[32];		/* what every stand-in's name starts with */
 	int			ntokens;		/* stand-ins made */
 	int			nalias;			/* aliases given */
-	List	   *relids;			/* OIDs, by stand-in number */
+	List	   *numbers;		/* ints, by stand-in number: an index in relids, or
+								 * -1 - an index in ships */
+	List	   *relids;			/* OIDs */
+	List	   *columns;		/* by relids: int lists of attribute numbers used */
+	List	   *ships;			/* ints, indexes in the planner state's ships */
+	bool		must_not_merge; /* a relation must be one table */
 	List	   *samples;		/* TableSampleClause or NULL, by stand-in number */
 	List	   *aliases;		/* alias names, by stand-in number */
 	List	   *params;			/* expressions, by parameter number - 1 */
@@ -147,6 +152,22 @@ next_alias(DeparseContext *context)
 }
 
 static void
+become_stand_in(RangeTblEntry *rte, char *alias, List *names, DeparseContext *context)
+{
+	context->aliases = lappend(context->aliases, makeString(alias));
+	rte->rtekind = RTE_CTE;
+	rte->ctename = psprintf("%s%d~", context->token, context->ntokens++);
+	rte->ctelevelsup = 0;
+	rte->self_reference = false;
+	rte->alias = makeAlias(alias, NIL);
+	rte->eref = makeAlias(alias, names);
+	rte->relid = InvalidOid;
+	rte->tablesample = NULL;
+	rte->inFromCl = true;
+	rte->securityQuals = NIL;
+}
+
+static void
 make_stand_in(RangeTblEntry *rte, const CzTable *table, DeparseContext *context,
 			  Oid check_as_user)
 {
@@ -160,22 +181,30 @@ make_stand_in(RangeTblEntry *rte, const CzTable *table, DeparseContext *context,
 	for (i = 0; i < N_SYSTEM_NAMES; i++)
 		names = lappend(names, makeString(pstrdup(system_names[i])));
 
+	context->numbers = lappend_int(context->numbers, list_length(context->relids));
 	context->relids = lappend_oid(context->relids, rte->relid);
+	context->columns = lappend(context->columns, NIL);
+	if (rte->tablesample != NULL)
+		context->must_not_merge = true;
 	context->samples = lappend(context->samples,
 							   fix_mutator((Node *) rte->tablesample, context));
-	context->aliases = lappend(context->aliases, makeString(alias));
 	context->check_as_user = check_as_user;
+	become_stand_in(rte, alias, names, context);
+}
 
-	rte->rtekind = RTE_CTE;
-	rte->ctename = psprintf("%s%d~", context->token, context->ntokens++);
-	rte->ctelevelsup = 0;
-	rte->self_reference = false;
-	rte->alias = makeAlias(alias, NIL);
-	rte->eref = makeAlias(alias, names);
-	rte->relid = InvalidOid;
-	rte->tablesample = NULL;
-	rte->inFromCl = true;
-	rte->securityQuals = NIL;
+/* The same for an entry that reads a shipment. */
+static void
+make_ship_stand_in(RangeTblEntry *rte, CzShip *ship, DeparseContext *context)
+{
+	List	   *names = NIL;
+	int			i;
+
+	for (i = 1; i <= list_length(ship->types); i++)
+		names = lappend(names, makeString(psprintf("c%d", i)));
+	context->numbers = lappend_int(context->numbers, -1 - list_length(context->ships));
+	context->ships = lappend_int(context->ships, rte->ctelevelsup);
+	context->samples = lappend(context->samples, NULL);
+	become_stand_in(rte, next_alias(context), names, context);
 }
 
 /* Find the sub-queries whose column names show, because a whole row is used. */
@@ -390,6 +419,8 @@ stand_ins_query(Query *query, DeparseContext *context)
 					makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(0),
 							  false, FLOAT8PASSBYVAL);
 		}
+		else if (cz_ship_of_rte(rte) != NULL)
+			make_ship_stand_in(rte, cz_ship_of_rte(rte), context);
 	}
 	foreach(lc, query->cteList)
 	{
@@ -556,6 +587,42 @@ tableoid_or_null(Var *var, RangeTblEntry *rte, Node *oid)
 	return (Node *) expr;
 }
 
+/* A Var of the stand-in of relation n. */
+static Node *
+fix_relation_var(Var *var, RangeTblEntry *rte, int n, DeparseContext *context)
+{
+	ListCell   *columns = list_nth_cell(context->columns, n);
+	int			natts = list_length(rte->eref->colnames) - N_SYSTEM_NAMES;
+	int			i;
+
+	if (var->varattno == TableOidAttributeNumber)
+	{
+		Node	   *oid = (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
+											 ObjectIdGetDatum(list_nth_oid(context->relids, n)),
+											 false, true);
+
+		if (!list_member_ptr(context->nullable, rte))
+			return oid;
+		context->must_not_merge = true;
+		return tableoid_or_null(var, rte, oid);
+	}
+	if (var->varattno > 0)
+		lfirst(columns) = list_append_unique_int(lfirst(columns), var->varattno);
+	else if (var->varattno == 0)
+	{
+		/* the row of a sub-query would have other fields */
+		context->must_not_merge = true;
+		for (i = 1; i <= natts; i++)
+			lfirst(columns) = list_append_unique_int(lfirst(columns), i);
+	}
+	else
+	{
+		context->must_not_merge = true;
+		var->varattno = natts - var->varattno;
+	}
+	return (Node *) var;
+}
+
 static Node *
 fix_var(Var *var, DeparseContext *context)
 {
@@ -577,21 +644,14 @@ fix_var(Var *var, DeparseContext *context)
 									  false, true);
 		return (Node *) result;
 	}
-	if (var->varattno < 0 && rte->rtekind == RTE_CTE &&
+	if (rte->rtekind == RTE_CTE &&
 		strncmp(rte->ctename, context->token, strlen(context->token)) == 0)
 	{
-		if (var->varattno == TableOidAttributeNumber)
-		{
-			int			n = atoi(rte->ctename + strlen(context->token));
-			Node	   *oid = (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
-												 ObjectIdGetDatum(list_nth_oid(context->relids, n)),
-												 false, true);
+		int			n = list_nth_int(context->numbers,
+									 atoi(rte->ctename + strlen(context->token)));
 
-			return list_member_ptr(context->nullable, rte) ?
-				tableoid_or_null(result, rte, oid) : oid;
-		}
-		result->varattno = list_length(rte->eref->colnames) - N_SYSTEM_NAMES -
-			var->varattno;
+		if (n >= 0)
+			return fix_relation_var(result, rte, n, context);
 	}
 	return (Node *) result;
 }
@@ -716,7 +776,7 @@ cut_template(char *text, DeparseContext *context)
 		TableSampleClause *sample = list_nth(context->samples, n);
 
 		pieces = lappend(pieces, makeString(pnstrdup(text, hit - text)));
-		pieces = lappend(pieces, makeInteger(n));
+		pieces = lappend(pieces, makeInteger(list_nth_int(context->numbers, n)));
 		if (sample)
 		{
 			char	   *alias = strVal(list_nth(context->aliases, n));
@@ -829,7 +889,9 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 			context.target_parent = rte->relid;
 			context.check_as_user = rte_check_as_user_compat(query, rte);
 			context.target_map = map_by_name(table, target_shard);
+			context.numbers = list_make1_int(0);
 			context.relids = lappend_oid(context.relids, rte->relid);
+			context.columns = list_make1(NIL);
 			context.samples = lappend(context.samples, NULL);
 			context.aliases = lappend(context.aliases, NULL);
 			context.ntokens = 1;
@@ -901,6 +963,23 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 	plan->has_row_locks = context.has_row_locks;
 	plan->has_returning = query->returningList != NIL;
 	plan->is_ordered = query->sortClause != NIL;
+	plan->relation_columns = context.columns;
+	plan->merge = context.must_not_merge || context.has_row_locks ||
+		query->commandType != CMD_SELECT ? CZ_MERGE_NEVER : CZ_MERGE_MAY;
+	foreach(lc, context.ships)
+	{
+		CzShip	   *ship = list_nth(state->ships, lfirst_int(lc));
+		CzShipment *shipment = palloc0(sizeof(CzShipment));
+
+		shipment->plan_id = lfirst_int(lc);
+		shipment->label = ship->label;
+		shipment->partition_column = ship->anchor ? ship->partition_column : 0;
+		shipment->column_types = ship->types;
+		shipment->column_typmods = ship->typmods;
+		shipment->column_collations = ship->collations;
+		shipment->rows = ship->rows;
+		plan->shipments = lappend(plan->shipments, shipment);
+	}
 	foreach(lc, query->commandType == CMD_SELECT ? query->targetList : query->returningList)
 	{
 		TargetEntry *tle = lfirst(lc);
@@ -925,6 +1004,8 @@ void
 cz_fragment_set_locus(CzFragmentPlan *plan, const CzLocus *locus, List **params)
 {
 	plan->anchor_relid = locus->anchor ? locus->anchor->relid : InvalidOid;
+	if (locus->anchor == NULL || locus->is_single)
+		plan->merge = CZ_MERGE_NEVER;
 	plan->prune_param = -1;
 	plan->is_pruned = false;
 	plan->shard_indexes = NIL;

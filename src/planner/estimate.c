@@ -583,6 +583,20 @@ disguise_walker(Node *node, DisguiseContext *context)
 
 			if (rte->rtekind == RTE_CTE && rte->ctelevelsup >= context->depth)
 				context->failed = true;
+			if (cz_ship_of_rte(rte) != NULL)
+			{
+				Query	   *source = cz_ship_of_rte(rte)->source;
+
+				if (source == NULL || cz_query_is_correlated(source))
+					context->failed = true;
+				else
+				{
+					rte->rtekind = RTE_SUBQUERY;
+					rte->subquery = copyObject(source);
+					rte->ctename = NULL;
+				}
+				continue;
+			}
 			if (rte->rtekind != RTE_RELATION ||
 				(rte->relkind != RELKIND_PARTITIONED_TABLE &&
 				 rte->relkind != RELKIND_FOREIGN_TABLE) ||

@@ -333,6 +333,8 @@ plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List *order, List **
 		plan->check_as_user = leaf->check_as_user;
 	plan->strategy = leaf->strategy;
 	plan->reason = leaf->reason ? pstrdup(leaf->reason) : NULL;
+	if (plan->merge == CZ_MERGE_MAY && leaf->wants_merge)
+		plan->merge = CZ_MERGE_WANTED;
 	cz_fragment_set_locus(plan, &locus, params);
 	if (order != NIL)
 		cz_fragment_set_order(plan, order, vars);
@@ -418,6 +420,25 @@ all_vars(PlannerInfo *root, Index rti)
 
 /* ---- paths and plans ----------------------------------------------------- */
 
+/* The sub-plan that computes a shipment: that of the CTE of its name. */
+static int
+plan_id_of_cte(PlannerInfo *root, const char *name)
+{
+	for (; root != NULL; root = root->parent_root)
+	{
+		ListCell   *lc;
+		ListCell   *lp;
+
+		forboth(lc, root->parse->cteList, lp, root->cte_plan_ids)
+		{
+			if (strcmp(((CommonTableExpr *) lfirst(lc))->ctename, name) == 0)
+				return lfirst_int(lp);
+		}
+	}
+	elog(ERROR, "no plan for shipment \"%s\"", name);
+	return 0;
+}
+
 static Plan *
 plan_leaf_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tlist,
 			   List *clauses, List *custom_plans)
@@ -447,6 +468,13 @@ plan_leaf_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *
 	cz_plan_state->takes_exec_params = path->takes_exec_params;
 	plan = plan_leaf(path->leaf, rel->relid, vars, path->pushed, path->order, &params);
 	cz_plan_state->takes_exec_params = false;
+	foreach(lc, plan->shipments)
+	{
+		CzShipment *shipment = lfirst(lc);
+		CzShip	   *ship = list_nth(cz_plan_state->ships, shipment->plan_id);
+
+		shipment->plan_id = plan_id_of_cte(root, ship->cte_name);
+	}
 
 	scan->scan.plan.targetlist = tlist;
 	scan->scan.plan.qual = extract_actual_clauses(local, false);

@@ -166,6 +166,27 @@ cte_locus(RangeTblEntry *rte, LocusContext *context)
 	return cz_no_locus("a CTE was not found");
 }
 
+/* A shipment lies where it is sent; an entry without columns is everywhere. */
+static CzJoinLocus
+ship_locus(int rti, RangeTblEntry *rte)
+{
+	CzJoinLocus	result = cz_join_none(NULL);
+	CzShip	   *ship = cz_ship_of_rte(rte);
+
+	result.locus = everywhere();
+	if (ship != NULL && ship->anchor != NULL)
+	{
+		result.locus.kind = CZ_LOCUS_SHARDED;
+		result.locus.anchor = ship->anchor;
+		result.locus.key_columns = list_make1_int(ship->partition_column);
+		result.keys = list_make1(makeVar(rti, ship->partition_column,
+										 ship->partition_var->vartype,
+										 ship->partition_var->vartypmod,
+										 ship->partition_var->varcollid, 0));
+	}
+	return result;
+}
+
 static CzJoinLocus
 visit_rte(int rti, Query *query, LocusContext *context)
 {
@@ -197,9 +218,10 @@ visit_rte(int rti, Query *query, LocusContext *context)
 		case RTE_FUNCTION:
 		case RTE_VALUES:
 		case RTE_TABLEFUNC:
-		case RTE_RESULT:
 			result.locus = everywhere();
 			break;
+		case RTE_RESULT:
+			return ship_locus(rti, rte);
 		default:
 			return cz_join_none("it uses a transition table");
 	}

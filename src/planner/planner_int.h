@@ -61,6 +61,27 @@ typedef struct CzJoinLocus
 								 * only for a sibling's row with that key */
 } CzJoinLocus;
 
+/*
+ * Rows that are computed here and sent along with the fragments.  In a Query that goes
+ * to the workers they are read through an RTE_RESULT whose ctename is set and whose
+ * ctelevelsup is an index of CzPlanState.ships.
+ */
+typedef struct CzShip
+{
+	char	   *cte_name;		/* of the CTE that computes them; NULL: only tried */
+	char	   *label;			/* for EXPLAIN */
+	List	   *types;			/* OIDs of the columns */
+	List	   *typmods;		/* ints */
+	List	   *collations;		/* OIDs */
+	const CzTable *anchor;		/* rows go to its shards by a column's value; NULL:
+								 * everywhere */
+	AttrNumber	partition_column;	/* valid with anchor */
+	Var		   *partition_var;	/* its type; valid with anchor */
+	double		rows;			/* estimate */
+	Query	   *source;			/* what computes them, as it was before it was
+								 * rewritten; for estimates; borrowed */
+} CzShip;
+
 /* One fragment leaf of the plan that is being made. */
 typedef struct CzLeaf
 {
@@ -76,6 +97,7 @@ typedef struct CzLeaf
 								 * system columns of the source */
 	Oid			target_shard;	/* an UPDATE or DELETE: see cz_deparse */
 	const char *reason;			/* why it is not part of a larger fragment, or NULL */
+	bool		wants_merge;	/* one fragment a worker is better than one a shard */
 } CzLeaf;
 
 /* State of one call of the planner hook. */
@@ -85,6 +107,7 @@ typedef struct CzPlanState
 	List	   *leaves;			/* CzLeaf pointers; a leaf function's argument is
 								 * an index of this list */
 	Oid			fragment_function;	/* cz.fragment(), once there is a leaf */
+	List	   *ships;			/* CzShip pointers */
 	bool		keep_leaves;	/* rows are locked or written at a level of the query:
 								 * core must not pull leaves up into it, where it
 								 * would ask for their whole rows */
@@ -116,7 +139,8 @@ extern bool cz_type_is_output_safe(Oid type);
 extern bool cz_is_closed_stable(Node *expr);
 extern bool cz_is_closed(Node *expr);
 
-/* deparse.c */
+/* deparse.c; in the plan that it makes the plan_id of a shipment is its index in
+ * CzPlanState.ships */
 extern CzFragmentPlan *cz_deparse(Query *query, CzPlanState *state, Oid target_shard,
 								  List **params);
 extern void cz_fragment_set_locus(CzFragmentPlan *plan, const CzLocus *locus,
@@ -192,6 +216,23 @@ extern RangeTblEntry *cz_leaf_rte_of_query(Query *inner, CzLocus *locus,
 										   CzStrategy strategy, const char *reason,
 										   CzPlanState *state);
 
+extern void cz_drop_unread_ctes(Query *query);
+extern bool cz_replace_whole(Query *query, CzLocus *locus, CzPlanState *state);
+
+/* ship.c */
+extern CzShip *cz_ship_of_rte(RangeTblEntry *rte);
+extern bool cz_try_ship(Query *query, CzPlanState *state, const char **reason);
+
+/* shipment.c */
+extern Query *cz_shipment_query(Query *query, List *nodes, List *quals, List *vars,
+								int depth);
+extern RangeTblEntry *cz_ship_rte(CzPlanState *state, CzShip *ship);
+extern List *cz_vars_of(Query *query, Relids relids);
+extern void cz_replace_vars(Query *query, List *vars, Index rti);
+extern void cz_blank_rte(RangeTblEntry *rte);
+extern bool cz_refers_out(Node *node);
+extern Relids cz_node_relids(Node *node, bool with_joins);
+
 /* split.c */
 extern bool cz_try_split(Query *query, CzPlanState *state, const char **reason);
 
@@ -200,7 +241,7 @@ extern void cz_replace_table(Query *query, Index rti, CzPlanState *state,
 							 const char *reason);
 
 /* unnest.c */
-extern void cz_unnest_aggregates(Query *query);
+extern void cz_unnest_aggregates(Query *query, CzPlanState *state);
 
 /*
  * estimate.c

@@ -138,8 +138,8 @@ readers_walker(Node *node, ReadersContext *context)
  * Core does not plan a SELECT in WITH that is read by nobody; sent to a worker it
  * would have to be good for it.  What only such a one reads goes too.
  */
-static void
-drop_unread_ctes(Query *query)
+void
+cz_drop_unread_ctes(Query *query)
 {
 	bool		progress = query->cteList != NIL;
 
@@ -177,7 +177,7 @@ drop_unread_walker(Node *node, void *context)
 		return false;
 	if (IsA(node, Query))
 	{
-		drop_unread_ctes((Query *) node);
+		cz_drop_unread_ctes((Query *) node);
 		return query_tree_walker((Query *) node, drop_unread_walker, context, 0);
 	}
 	return expression_tree_walker(node, drop_unread_walker, context);
@@ -274,8 +274,8 @@ cz_leaf_rte_of_query(Query *inner, CzLocus *locus, CzStrategy strategy, const ch
 }
 
 /* Rule 1.  Returns false, with the Query untouched, if a column can't travel. */
-static bool
-replace_whole(Query *query, CzLocus *locus, CzPlanState *state)
+bool
+cz_replace_whole(Query *query, CzLocus *locus, CzPlanState *state)
 {
 	Query	   *inner;
 	List	   *outer_tlist = NIL;
@@ -400,7 +400,7 @@ descend(Query *query, CzPlanState *state, const char *reason)
 		cz_check_write(query, query->canSetTag);
 
 	if (cz_enable_pushdown)
-		cz_unnest_aggregates(query);
+		cz_unnest_aggregates(query, NULL);
 
 	/* sub-queries, CTEs and sub-links, each by itself */
 	query_tree_walker(query, descend_walker, (void *) &context, 0);
@@ -432,7 +432,7 @@ push_query(Query *query, CzPlanState *state, const char **reason)
 		CzLocus		locus = cz_query_locus(query, state);
 
 		if (locus.kind == CZ_LOCUS_SHARDED && locus.outer_keys == NIL &&
-			replace_whole(query, &locus, state))
+			cz_replace_whole(query, &locus, state))
 			return true;
 		*reason = locus.reason;
 	}
@@ -461,8 +461,17 @@ cz_rewrite_query(Query *query, CzPlanState *state, bool is_top)
 		if (cz_query_has_barriers(query))
 			candidate = cz_fence_query(query);
 		if (candidate == NULL)
+		{
 			reason = "row-level security is enforced here";
+			candidate = query;
+		}
 		else if (push_query(candidate, state, &reason))
+		{
+			if (candidate != query)
+				*query = *candidate;
+			return;
+		}
+		if (cz_try_ship(candidate, state, &reason))
 		{
 			if (candidate != query)
 				*query = *candidate;

@@ -30,6 +30,7 @@
 #include "optimizer/tlist.h"
 #include "parser/parse_clause.h"
 #include "parser/parse_oper.h"
+#include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 
@@ -275,8 +276,150 @@ is_correlation(Node *qual, Node **local, Node **outer)
 typedef struct UnnestContext
 {
 	Query	   *query;			/* the outer query */
+	List	   *conjuncts;		/* of its WHERE clause and inner joins */
 	List	   *joins;			/* JoinExprs without larg */
+	CzPlanState *state;			/* if given, leave alone what the workers can do */
 } UnnestContext;
+
+/* ---- only the groups that are asked for ---------------------------------- */
+
+/* Conjuncts about one entry alone: what they leave out is in no row of the result. */
+static List *
+quals_of_entry(UnnestContext *context, int rti)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, context->conjuncts)
+	{
+		Node	   *qual = lfirst(lc);
+		Relids		used = pull_varnos(NULL, qual);
+		int			member;
+
+		if (bms_get_singleton_member(used, &member) && member == rti &&
+			!contain_volatile_functions(qual) && !has_outer(qual))
+			result = lappend(result, copyObject(qual));
+	}
+	return result;
+}
+
+static bool
+cte_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+		return ((RangeTblEntry *) node)->rtekind == RTE_CTE;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, cte_walker, context,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, cte_walker, context);
+}
+
+static void
+find_items(Node *node, UnnestContext *context, Relids *inner)
+{
+	ListCell   *lc;
+
+	if (IsA(node, RangeTblRef))
+		*inner = bms_add_member(*inner, ((RangeTblRef *) node)->rtindex);
+	else if (IsA(node, FromExpr))
+	{
+		foreach(lc, ((FromExpr *) node)->fromlist)
+			find_items(lfirst(lc), context, inner);
+		context->conjuncts = cz_conjuncts(((FromExpr *) node)->quals, context->conjuncts);
+	}
+	else if (((JoinExpr *) node)->jointype == JOIN_INNER)
+	{
+		find_items(((JoinExpr *) node)->larg, context, inner);
+		find_items(((JoinExpr *) node)->rarg, context, inner);
+		context->conjuncts = cz_conjuncts(((JoinExpr *) node)->quals, context->conjuncts);
+	}
+}
+
+/*
+ * If all outer expressions are of one table that the outer query also filters, only
+ * its values are looked up:
+ *
+ *	(locals) IN (SELECT outers FROM table WHERE its conditions)
+ *
+ * Returns NULL if there is nothing to gain.
+ */
+static Node *
+wanted_groups(UnnestContext *context, List *correlations, List *locals)
+{
+	Relids		inner = NULL;
+	Relids		used = NULL;
+	List	   *quals;
+	List	   *tests = NIL;
+	Query	   *sub;
+	SubLink    *sublink;
+	RangeTblRef *ref;
+	RangeTblEntry *rte;
+	ListCell   *lc;
+	ListCell   *ll;
+	int			rti;
+	int			n = 0;
+
+	context->conjuncts = NIL;
+	find_items((Node *) context->query->jointree, context, &inner);
+	foreach(lc, correlations)
+		used = bms_add_members(used, pull_varnos_of_level(NULL, lfirst(lc), 1));
+	if (!bms_get_singleton_member(used, &rti) || !bms_is_member(rti, inner))
+		return NULL;
+	rte = rt_fetch(rti, context->query->rtable);
+	if (rte->rtekind != RTE_RELATION || rte->tablesample != NULL)
+		return NULL;
+	quals = quals_of_entry(context, rti);
+	if (quals == NIL || cte_walker((Node *) quals, NULL))
+		return NULL;
+
+	sub = makeNode(Query);
+	sub->commandType = CMD_SELECT;
+	sub->querySource = QSRC_ORIGINAL;
+	sub->canSetTag = true;
+	sub->rtable = list_make1(copyObject(rte));
+	query_copy_permissions_compat(sub, context->query);
+	ref = makeNode(RangeTblRef);
+	ref->rtindex = 1;
+	ChangeVarNodes((Node *) quals, rti, 1, 0);
+	sub->jointree = makeFromExpr(list_make1(ref), (Node *) make_ands_explicit(quals));
+	sub->hasSubLinks = checkExprHasSubLink((Node *) quals);
+	forboth(lc, correlations, ll, locals)
+	{
+		OpExpr	   *op = copyObject(lfirst(lc));
+		bool		is_left = equal(linitial(op->args), lfirst(ll));
+		Node	   *outer = is_left ? lsecond(op->args) : linitial(op->args);
+		Param	   *param = makeNode(Param);
+
+		n++;
+		param->paramkind = PARAM_SUBLINK;
+		param->paramid = n;
+		param->paramtype = exprType(outer);
+		param->paramtypmod = exprTypmod(outer);
+		param->paramcollid = exprCollation(outer);
+		param->location = -1;
+		if (is_left)
+			lsecond(op->args) = param;
+		else
+			linitial(op->args) = param;
+		tests = lappend(tests, op);
+		IncrementVarSublevelsUp(outer, -1, 1);
+		ChangeVarNodes(outer, rti, 1, 0);
+		sub->targetList = lappend(sub->targetList,
+								  makeTargetEntry((Expr *) outer, n, psprintf("k%d", n),
+												  false));
+	}
+	sublink = makeNode(SubLink);
+	sublink->subLinkType = ANY_SUBLINK;
+	sublink->testexpr = (Node *) make_ands_explicit(tests);
+	sublink->operName = list_make1(makeString("="));
+	sublink->subselect = (Node *) sub;
+	sublink->location = -1;
+	return (Node *) sublink;
+}
+
+/* ---- the sub-query ------------------------------------------------------- */
 
 /*
  * unnest_aggregate
@@ -302,6 +445,7 @@ unnest_aggregate(Query *sub, UnnestContext *context)
 	int			n = 0;
 	ValueContext values;
 	Node	   *value;
+	Node	   *wanted;
 
 	/* 1. a plain aggregate over FROM and WHERE */
 	if (sub->commandType != CMD_SELECT || !sub->hasAggs || sub->groupClause != NIL ||
@@ -342,9 +486,13 @@ unnest_aggregate(Query *sub, UnnestContext *context)
 	}
 	if (correlations == NIL)
 		return NULL;
+	wanted = wanted_groups(context, correlations, locals);
+	if (wanted != NULL)
+		rest = lappend(rest, wanted);
 	grouped = copyObject(sub);
 	grouped->jointree->quals = rest == NIL ? NULL :
 		(Node *) make_ands_explicit(copyObject(rest));
+	grouped->hasSubLinks |= wanted != NULL;
 	if (cz_query_is_correlated(grouped))
 		return NULL;
 
@@ -425,6 +573,19 @@ unnest_aggregate(Query *sub, UnnestContext *context)
 	return value;
 }
 
+/* Can the workers compute it for each outer row? */
+static bool
+is_for_workers(Query *sub, CzPlanState *state)
+{
+	CzLocus		locus;
+
+	if (state == NULL)
+		return false;
+	locus = cz_query_locus(sub, state);
+	return locus.kind == CZ_LOCUS_EVERYWHERE ||
+		(locus.kind == CZ_LOCUS_SHARDED && locus.outer_keys != NIL);
+}
+
 static Node *
 unnest_mutator(Node *node, UnnestContext *context)
 {
@@ -436,7 +597,8 @@ unnest_mutator(Node *node, UnnestContext *context)
 		Node	   *value = NULL;
 
 		if (sublink->subLinkType == EXPR_SUBLINK &&
-			cz_query_uses_workers((Query *) sublink->subselect))
+			cz_query_uses_workers((Query *) sublink->subselect) &&
+			!is_for_workers((Query *) sublink->subselect, context->state))
 			value = unnest_aggregate((Query *) sublink->subselect, context);
 		return value ? value : node;
 	}
@@ -445,22 +607,69 @@ unnest_mutator(Node *node, UnnestContext *context)
 	return expression_tree_mutator(node, unnest_mutator, (void *) context);
 }
 
+static bool
+plain_join_walker(Node *node, Relids rtis)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) && ((Var *) node)->varlevelsup == 0 &&
+		bms_is_member(((Var *) node)->varno, rtis))
+		var_clear_nulling_compat((Var *) node);
+	return expression_tree_walker(node, plain_join_walker, (void *) rtis);
+}
+
+/*
+ * A condition that cannot be true without the value needs no row without one: the
+ * joins that it brought are inner joins.
+ */
+static void
+make_inner(Node *qual, UnnestContext *context, int nbefore)
+{
+	Relids		rtis = NULL;
+	int			i;
+
+	if (list_length(context->joins) == nbefore || !IsA(qual, OpExpr) ||
+		contain_nonstrict_functions(qual))
+		return;
+	for (i = nbefore; i < list_length(context->joins); i++)
+	{
+		JoinExpr   *join = list_nth(context->joins, i);
+
+		join->jointype = JOIN_INNER;
+		rt_fetch(join->rtindex, context->query->rtable)->jointype = JOIN_INNER;
+		rtis = bms_add_member(rtis, ((RangeTblRef *) join->rarg)->rtindex);
+	}
+	plain_join_walker(qual, rtis);
+}
+
 /*
  * cz_unnest_aggregates
  *		Take correlated aggregates out of the WHERE clause and, where nothing is
  *		grouped, the target list of a query, in place.
+ *
+ * state: NULL, or leave those alone that the workers can do for a table of theirs.
  */
 void
-cz_unnest_aggregates(Query *query)
+cz_unnest_aggregates(Query *query, CzPlanState *state)
 {
-	UnnestContext context = {query, NIL};
+	UnnestContext context = {query, NIL, NIL, state};
 	Node	   *from;
+	List	   *quals = NIL;
 	ListCell   *lc;
 
 	if (query->commandType != CMD_SELECT || !query->hasSubLinks || query->rowMarks != NIL ||
 		query->setOperations != NULL || query->jointree->fromlist == NIL)
 		return;
-	query->jointree->quals = unnest_mutator(query->jointree->quals, &context);
+	foreach(lc, cz_conjuncts(query->jointree->quals, NIL))
+	{
+		int			nbefore = list_length(context.joins);
+		Node	   *qual = unnest_mutator(lfirst(lc), &context);
+
+		make_inner(qual, &context, nbefore);
+		quals = lappend(quals, qual);
+	}
+	if (context.joins != NIL)
+		query->jointree->quals = (Node *) make_ands_explicit(quals);
 	if (!query->hasAggs && query->groupClause == NIL && query->groupingSets == NIL &&
 		query->distinctClause == NIL && !query->hasWindowFuncs && !query->hasTargetSRFs)
 		query->targetList = (List *) unnest_mutator((Node *) query->targetList, &context);

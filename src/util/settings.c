@@ -28,6 +28,8 @@
 bool		cz_binary_protocol = true;
 int			cz_connect_timeout_ms = 5000;
 char	   *cz_debug_point = NULL;
+bool		cz_enable_broadcast = true;
+bool		cz_enable_repartition = true;
 bool		cz_enable_pushdown = true;
 bool		cz_enable_shard_ddl = false;
 int			cz_explain_remote_plans = CZ_REMOTE_PLANS_NONE;
@@ -89,10 +91,18 @@ CzSettingsInit(void)
 							   NULL, &cz_debug_point, "",
 							   PGC_SUSET, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
 							   NULL, NULL, NULL);
+	DefineCustomBoolVariable("cz.enable_broadcast",
+							 "Sends small sides of joins to the workers.",
+							 NULL, &cz_enable_broadcast, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cz.enable_pushdown",
 							 "Runs joins, grouping and sorting on the workers where possible.",
 							 "When off, only columns and qualifiers of single tables are sent.",
 							 &cz_enable_pushdown, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cz.enable_repartition",
+							 "Sends rows to the shards of another table by the column they are joined on.",
+							 NULL, &cz_enable_repartition, true,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cz.enable_shard_ddl",
 							 "Allows direct DML and DDL on shards.",
