@@ -1,0 +1,324 @@
+/*-------------------------------------------------------------------------
+ *
+ * ship_make.c
+ *	  Groups of units become shipments.
+ *
+ * Their conditions go with them, and only the columns that the rest uses are sent.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+
+#include "cz/compat.h"
+#include "cz/settings.h"
+
+#include "ship_int.h"
+
+/* ---- making shipments ---------------------------------------------------- */
+
+static char *
+label_of(ShipState *ss, Relids relids)
+{
+	StringInfoData buf;
+	int			rti = -1;
+
+	initStringInfo(&buf);
+	while ((rti = bms_next_member(relids, rti)) >= 0)
+	{
+		RangeTblEntry *rte = rt_fetch(rti, ss->query->rtable);
+		const char *name = rte->alias ? rte->alias->aliasname :
+			rte->rtekind == RTE_RELATION ? get_rel_name(rte->relid) :
+			rte->eref ? rte->eref->aliasname : "?";
+
+		if (buf.len > 0)
+			appendStringInfoString(&buf, ", ");
+		appendStringInfoString(&buf, name ? name : "?");
+	}
+	return buf.data;
+}
+
+/* Make a CTE of a query, and the shipment of its rows; NULL if a column can't travel. */
+CzShip *
+cz_ship_make(ShipState *ss, Query *source, char *label, double rows)
+{
+	CzShip	   *ship = palloc0(sizeof(CzShip));
+	CommonTableExpr *cte = makeNode(CommonTableExpr);
+	ListCell   *lc;
+	char	   *name = psprintf("cz_shipment_%d", list_length(ss->state->ships) + 1);
+	int			n = 0;
+
+	foreach(lc, ss->top->cteList)
+	{
+		if (strcmp(((CommonTableExpr *) lfirst(lc))->ctename, name) == 0)
+		{
+			name = psprintf("%s_", name);
+			lc = list_head(ss->top->cteList);
+		}
+	}
+	foreach(lc, source->targetList)
+	{
+		Node	   *expr = (Node *) ((TargetEntry *) lfirst(lc))->expr;
+		Oid			type = exprType(expr);
+
+		n++;
+		if (((TargetEntry *) lfirst(lc))->resjunk)
+			continue;
+		if (!cz_type_is_output_safe(type) || type == UNKNOWNOID)
+		{
+			ss->reason = "a column cannot be sent to the workers";
+			return NULL;
+		}
+		ship->types = lappend_oid(ship->types, type);
+		ship->typmods = lappend_int(ship->typmods, exprTypmod(expr));
+		ship->collations = lappend_oid(ship->collations, exprCollation(expr));
+		cte->ctecolnames = lappend(cte->ctecolnames, makeString(psprintf("c%d", n)));
+	}
+	ship->cte_name = name;
+	ship->label = label;
+	ship->rows = rows;
+	ship->source = copyObject(source);
+
+	cte->ctename = pstrdup(name);
+	cte->ctematerialized = CTEMaterializeAlways;
+	cte->ctequery = (Node *) source;
+	cte->location = -1;
+	cte->cterefcount = 1;
+	cte->ctecoltypes = ship->types;
+	cte->ctecoltypmods = ship->typmods;
+	cte->ctecolcollations = ship->collations;
+	ss->ctes = lappend(ss->ctes, cte);
+	return ship;
+}
+
+void
+cz_ship_count_rows(ShipState *ss, double rows, const CzTable *anchor, bool is_broadcast)
+{
+	ss->fetched += rows;
+	ss->shipped += is_broadcast ? rows * cz_ship_copies(anchor) : rows;
+	if (is_broadcast)
+		ss->broadcast_rows += rows;
+}
+
+/* Replace a node of the join tree, at any place of it. */
+static bool
+replace_node(Node *tree, Node *old, Node *new)
+{
+	ListCell   *lc;
+
+	if (IsA(tree, FromExpr))
+	{
+		foreach(lc, ((FromExpr *) tree)->fromlist)
+		{
+			if (lfirst(lc) == old)
+			{
+				if (new != NULL)
+					lfirst(lc) = new;
+				else
+					((FromExpr *) tree)->fromlist =
+						foreach_delete_current(((FromExpr *) tree)->fromlist, lc);
+				return true;
+			}
+			if (!IsA(lfirst(lc), RangeTblRef) && replace_node(lfirst(lc), old, new))
+				return true;
+		}
+	}
+	else if (IsA(tree, JoinExpr))
+	{
+		JoinExpr   *join = (JoinExpr *) tree;
+
+		if (join->larg == old)
+			join->larg = new;
+		else if (join->rarg == old)
+			join->rarg = new;
+		else
+			return replace_node(join->larg, old, new) || replace_node(join->rarg, old, new);
+		return true;
+	}
+	return false;
+}
+
+void
+cz_ship_mark_group(ShipState *ss, int group)
+{
+	ListCell   *lc;
+
+	foreach(lc, ss->units)
+	{
+		Unit	   *unit = lfirst(lc);
+
+		if (unit->group == group)
+			unit->is_done = true;
+	}
+}
+
+/* One group of units becomes a shipment. */
+static bool
+ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
+{
+	Query	   *query = ss->query;
+	List	   *nodes = NIL;
+	Relids		relids = cz_ship_group_relids(ss, first->group, &nodes);
+	Relids		with_joins = NULL;
+	List	   *quals;
+	List	   *vars;
+	List	   *columns;
+	ListCell   *lc;
+	Query	   *source;
+	CzShip	   *ship;
+	RangeTblEntry *rte;
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	char	   *label = label_of(ss, relids);
+	int			rti;
+
+	if (first->is_inner)
+	{
+		quals = cz_ship_quals_within(ss->conjuncts, relids);
+		ss->conjuncts = list_difference_ptr(ss->conjuncts, quals);
+		if (list_length(nodes) > 1)
+			quals = list_concat(quals, cz_ship_implied_quals(ss, relids));
+		cz_ship_set_conjuncts(ss);
+	}
+	else
+	{
+		quals = cz_ship_own_quals(ss, first);
+		if (quals != NIL)
+		{
+			List	   *rest = list_difference_ptr(cz_conjuncts(first->nullable_of->quals, NIL),
+												   quals);
+
+			first->nullable_of->quals = rest == NIL ? makeBoolConst(true, false) :
+				(Node *) make_ands_explicit(rest);
+		}
+	}
+
+	/* take the nodes out, so that only what the rest needs is found */
+	/* in an entry of its own: an input of a join must come before it */
+	ref->rtindex = bms_next_member(relids, -1);
+	foreach(lc, nodes)
+	{
+		if (!replace_node((Node *) query->jointree, lfirst(lc),
+						  lc == list_head(nodes) ? (Node *) ref : NULL))
+			elog(ERROR, "a part of FROM was not found");
+		with_joins = bms_add_members(with_joins, cz_node_relids(lfirst(lc), true));
+	}
+	cz_ship_swap_localized(ss, relids);
+	source = cz_shipment_query(query, nodes, quals, NIL, ss->depth);
+	foreach(lc, ss->localized)
+	{
+		Localized  *entry = lfirst(lc);
+
+		for (rti = -1; (rti = bms_next_member(relids, rti)) >= 0;)
+		{
+			if (entry->rte == rt_fetch(rti, query->rtable))
+				entry->original = NULL;
+		}
+	}
+	rti = -1;
+	while ((rti = bms_next_member(with_joins, rti)) >= 0)
+		cz_blank_rte(rt_fetch(rti, query->rtable));
+
+	vars = cz_vars_of(query, relids);
+	if (first->fate == UNIT_REPARTITION)
+	{
+		Var		   *key = makeVar(first->key->varno, first->key->varattno,
+								  first->key->vartype, first->key->vartypmod,
+								  first->key->varcollid, 0);
+
+		foreach(lc, vars)
+		{
+			if (((Var *) lfirst(lc))->varno == key->varno &&
+				((Var *) lfirst(lc))->varattno == key->varattno)
+				break;
+		}
+		if (lc == NULL)
+			vars = lappend(vars, key);
+	}
+	foreach(lc, vars)
+	{
+		if (((Var *) lfirst(lc))->varattno <= 0)
+		{
+			ss->reason = "a whole row or a system column cannot be sent to the workers";
+			return false;
+		}
+	}
+	columns = vars != NIL ? vars :
+		list_make1(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(1), false, true));
+	if (source == NULL)
+	{
+		ss->reason = "a CTE is not visible where it is needed";
+		return false;
+	}
+	rti = 0;
+	foreach(lc, columns)
+	{
+		rti++;
+		source->targetList = lappend(source->targetList,
+									 makeTargetEntry(copyObject(lfirst(lc)), rti,
+													 psprintf("c%d", rti), false));
+	}
+	ship = cz_ship_make(ss, source, label, first->rows);
+	if (ship == NULL)
+		return false;
+	if (first->fate == UNIT_REPARTITION)
+	{
+		ship->anchor = anchor;
+		ship->partition_var = first->key;
+		foreach(lc, vars)
+		{
+			ship->partition_column++;
+			if (((Var *) lfirst(lc))->varno == first->key->varno &&
+				((Var *) lfirst(lc))->varattno == first->key->varattno)
+				break;
+		}
+	}
+	cz_ship_count_rows(ss, first->rows, anchor, first->fate == UNIT_BROADCAST);
+	rte = cz_ship_rte(ss->state, ship);
+	/* by way of another number, so that no Var is taken for one that is old */
+	cz_replace_vars(query, vars, list_length(query->rtable) + 1);
+	columns = NIL;
+	for (rti = 1; rti <= list_length(vars); rti++)
+		columns = lappend(columns, makeVar(list_length(query->rtable) + 1, rti, INT4OID, -1,
+										   InvalidOid, 0));
+	cz_replace_vars(query, columns, ref->rtindex);
+	lfirst(list_nth_cell(query->rtable, ref->rtindex - 1)) = rte;
+	cz_ship_mark_group(ss, first->group);
+	return true;
+}
+
+bool
+cz_ship_units(ShipState *ss, const CzTable *anchor)
+{
+	ListCell   *lc;
+
+	foreach(lc, ss->units)
+	{
+		Unit	   *unit = lfirst(lc);
+
+		if (unit->fate != UNIT_STAYS && !unit->is_done && !ship_group(ss, unit, anchor))
+			return false;
+	}
+	foreach(lc, ss->localized)
+	{
+		Localized  *entry = lfirst(lc);
+
+		if (entry->original == NULL)
+			continue;
+		ss->ctes = list_concat(ss->ctes, entry->ctes);
+		ss->shipped += entry->shipped;
+		ss->fetched += entry->fetched;
+		ss->broadcast_rows += entry->broadcast_rows;
+	}
+	return true;
+}

@@ -1,0 +1,225 @@
+/*-------------------------------------------------------------------------
+ *
+ * ship_sublinks.c
+ *	  Sub-queries in expressions that stand in the way of pushing a Query.
+ *
+ * One that is not correlated is computed once and its value or its rows are sent; of
+ * a correlated one, the tables are.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+
+#include "cz/compat.h"
+#include "cz/settings.h"
+
+#include "ship_int.h"
+
+/* ---- sub-queries in expressions ------------------------------------------ */
+
+static bool
+sublinks_walker(Node *node, List **sublinks)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubLink))
+	{
+		*sublinks = lappend(*sublinks, node);
+		return sublinks_walker(((SubLink *) node)->testexpr, sublinks);
+	}
+	if (IsA(node, Query))
+		return false;
+	return expression_tree_walker(node, sublinks_walker, (void *) sublinks);
+}
+
+/*
+ * A sub-query that is not correlated: its value, or its rows, are computed once.
+ */
+static bool
+ship_sublink(ShipState *ss, SubLink *sublink, const CzTable *anchor)
+{
+	Query	   *source;
+	Query	   *reader = makeNode(Query);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	CzShip	   *ship;
+	ListCell   *lc;
+	bool		is_value = sublink->subLinkType == EXPR_SUBLINK ||
+		sublink->subLinkType == EXISTS_SUBLINK || sublink->subLinkType == ARRAY_SUBLINK;
+	List	   *columns = NIL;
+	double		rows = 1;
+	int			width;
+	int			n = 0;
+
+	if (!is_value && sublink->subLinkType != ANY_SUBLINK &&
+		sublink->subLinkType != ALL_SUBLINK)
+		return false;
+	if (is_value)
+		columns = list_make1(sublink);
+	source = cz_shipment_query(ss->query, NIL, NIL, columns, ss->depth);
+	if (source == NULL)
+		return false;
+	if (!is_value)
+	{
+		/* the sub-query itself, one level up */
+		RangeTblEntry *rte = makeNode(RangeTblEntry);
+
+		cz_estimate((Query *) sublink->subselect, ss->state, &rows, &width);
+		foreach(lc, ((Query *) sublink->subselect)->targetList)
+		{
+			TargetEntry *tle = lfirst(lc);
+
+			if (tle->resjunk)
+				continue;
+			n++;
+			source->targetList = lappend(source->targetList,
+										 makeTargetEntry((Expr *)
+														 makeVar(1, n, exprType((Node *) tle->expr),
+																 exprTypmod((Node *) tle->expr),
+																 exprCollation((Node *) tle->expr), 0),
+														 n, psprintf("c%d", n), false));
+			columns = lappend(columns, makeString(psprintf("c%d", n)));
+		}
+		rte->rtekind = RTE_SUBQUERY;
+		rte->subquery = (Query *) cz_shipment_query(ss->query, NIL, NIL,
+													list_make1(sublink), ss->depth);
+		if (rte->subquery == NULL)
+			return false;
+		rte->subquery = (Query *)
+			((SubLink *) ((TargetEntry *) linitial(rte->subquery->targetList))->expr)->subselect;
+		rte->eref = makeAlias("subquery", columns);
+		rte->inFromCl = true;
+		source->rtable = list_make1(rte);
+		query_clear_permissions_compat(source);
+		ref->rtindex = 1;
+		source->jointree = makeFromExpr(list_make1(ref), NULL);
+	}
+	source->hasSubLinks = is_value;
+
+	ship = cz_ship_make(ss, source, pstrdup("sub-query"), rows);
+	if (ship == NULL)
+		return false;
+	cz_ship_count_rows(ss, rows, anchor, true);
+	ref = makeNode(RangeTblRef);
+	ref->rtindex = 1;
+	reader->commandType = CMD_SELECT;
+	reader->querySource = QSRC_ORIGINAL;
+	reader->canSetTag = true;
+	reader->rtable = list_make1(cz_ship_rte(ss->state, ship));
+	reader->jointree = makeFromExpr(list_make1(ref), NULL);
+	for (n = 1; n <= list_length(ship->types); n++)
+		reader->targetList = lappend(reader->targetList,
+									 makeTargetEntry((Expr *)
+													 makeVar(1, n, list_nth_oid(ship->types, n - 1),
+															 list_nth_int(ship->typmods, n - 1),
+															 list_nth_oid(ship->collations, n - 1), 0),
+													 n, psprintf("c%d", n), false));
+	sublink->subselect = (Node *) reader;
+	if (is_value)
+		sublink->subLinkType = EXPR_SUBLINK;
+	return true;
+}
+
+/* A correlated sub-query: its tables are shipped. */
+static bool
+ship_inside(ShipState *ss, Query *sub)
+{
+	ShipState	inner = *ss;
+
+	if (sub->setOperations != NULL || sub->rowMarks != NIL || sub->hasModifyingCTE ||
+		sub->hasRecursive)
+		return false;
+	inner.query = sub;
+	inner.depth++;
+	inner.units = NIL;
+	inner.localized = NIL;
+	if (!cz_ship_localize(&inner, true))
+	{
+		ss->reason = inner.reason;
+		return false;
+	}
+	ss->ctes = inner.ctes;
+	ss->shipped = inner.shipped;
+	ss->fetched = inner.fetched;
+	ss->broadcast_rows = inner.broadcast_rows;
+	return true;
+}
+
+static Query *
+empty_query(void)
+{
+	Query	   *query = makeNode(Query);
+
+	query->commandType = CMD_SELECT;
+	query->jointree = makeFromExpr(NIL, NULL);
+	return query;
+}
+
+/* Is everything at this level good, with the sub-queries as they are now? */
+static bool
+level_is_good(ShipState *ss, bool is_correlated)
+{
+	CzLocus		locus;
+
+	if (is_correlated)
+		return true;			/* the Query around it will be asked */
+	locus = cz_from_locus(ss->query, ss->state);
+	ss->reason = locus.reason;
+	return locus.kind == CZ_LOCUS_SHARDED;
+}
+
+bool
+cz_ship_sublinks(ShipState *ss, const CzTable *anchor, bool is_correlated)
+{
+	Query	   *query = ss->query;
+	List	   *sublinks = NIL;
+	List	   *saved = NIL;
+	ListCell   *lc;
+	ListCell   *ls;
+
+	if (!query->hasSubLinks)
+		return true;
+	sublinks_walker((Node *) query->jointree, &sublinks);
+	sublinks_walker((Node *) query->targetList, &sublinks);
+	sublinks_walker(query->havingQual, &sublinks);
+	foreach(lc, sublinks)
+	{
+		SubLink    *sublink = lfirst(lc);
+
+		saved = lappend(saved, sublink->subselect);
+		sublink->subselect = (Node *) empty_query();
+	}
+	forboth(lc, sublinks, ls, saved)
+	{
+		SubLink    *sublink = lfirst(lc);
+		Query	   *sub = lfirst(ls);
+		const char *why = NULL;
+		bool		is_alone = !cz_refers_out((Node *) sub);
+
+		sublink->subselect = (Node *) sub;
+		if (cz_query_is_sendable(sub, &why) && level_is_good(ss, is_correlated) &&
+			!is_correlated)
+			continue;
+		if (is_alone)
+		{
+			if (!ship_sublink(ss, sublink, anchor))
+				return false;
+		}
+		else if (!ship_inside(ss, sub))
+			return false;
+		if (!level_is_good(ss, is_correlated))
+			return false;
+	}
+	return true;
+}

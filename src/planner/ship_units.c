@@ -1,0 +1,539 @@
+/*-------------------------------------------------------------------------
+ *
+ * ship_units.c
+ *	  The parts of FROM that stay or go as one, and what is known of each.
+ *
+ * What would a Query's locus be without some of them?  Their entries are made ones
+ * without rows for the time of the question, or ones that go by key.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+
+#include "cz/compat.h"
+#include "cz/settings.h"
+
+#include "ship_int.h"
+
+/* ---- FROM as a list ------------------------------------------------------ */
+
+static void
+collect_items(Node *node, Query *query, List **items, List **conjuncts)
+{
+	ListCell   *lc;
+
+	if (IsA(node, FromExpr))
+	{
+		foreach(lc, ((FromExpr *) node)->fromlist)
+			collect_items(lfirst(lc), query, items, conjuncts);
+		*conjuncts = cz_conjuncts(((FromExpr *) node)->quals, *conjuncts);
+	}
+	else if (IsA(node, JoinExpr) && ((JoinExpr *) node)->jointype == JOIN_INNER)
+	{
+		JoinExpr   *join = (JoinExpr *) node;
+
+		collect_items(join->larg, query, items, conjuncts);
+		collect_items(join->rarg, query, items, conjuncts);
+		*conjuncts = cz_conjuncts(join->quals, *conjuncts);
+		if (join->rtindex > 0)
+			cz_blank_rte(rt_fetch(join->rtindex, query->rtable));
+	}
+	else
+		*items = lappend(*items, node);
+}
+
+void
+cz_ship_set_conjuncts(ShipState *ss)
+{
+	ss->query->jointree->quals = ss->conjuncts == NIL ? NULL :
+		(Node *) make_ands_explicit(list_copy(ss->conjuncts));
+}
+
+/* Inner joins become a list of items and one of conditions. */
+void
+cz_ship_flatten(ShipState *ss)
+{
+	Query	   *query = ss->query;
+	List	   *items = NIL;
+	ListCell   *lc;
+
+	ss->conjuncts = NIL;
+	collect_items((Node *) query->jointree, query, &items, &ss->conjuncts);
+	query->jointree = makeFromExpr(items, NULL);
+	cz_ship_set_conjuncts(ss);
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst(lc);
+
+		/* all references have been resolved */
+		if (rte->rtekind == RTE_JOIN)
+		{
+			rte->joinaliasvars = NIL;
+			rte->joinleftcols = NIL;
+			rte->joinrightcols = NIL;
+			rte->joinmergedcols = 0;
+			rte->eref = makeAlias("unnamed_join", NIL);
+		}
+	}
+}
+
+/* ---- asking for a locus -------------------------------------------------- */
+
+typedef struct SavedRte
+{
+	RangeTblEntry *rte;
+	RangeTblEntry copy;
+} SavedRte;
+
+/* For the time of a question: an entry that goes has no rows of its own. */
+static List *
+set_aside(ShipState *ss, Unit *unit, const CzTable *anchor, List *saved)
+{
+	int			rti = -1;
+
+	while ((rti = bms_next_member(unit->relids, rti)) >= 0)
+	{
+		SavedRte   *save = palloc(sizeof(SavedRte));
+		RangeTblEntry *rte = rt_fetch(rti, ss->query->rtable);
+
+		save->rte = rte;
+		memcpy(&save->copy, rte, sizeof(RangeTblEntry));
+		saved = lappend(saved, save);
+		rte->rtekind = RTE_RESULT;
+		rte->ctename = NULL;
+		rte->tablesample = NULL;
+		rte->securityQuals = NIL;
+		rte->security_barrier = false;
+		rte->lateral = false;
+		if (unit->fate == UNIT_REPARTITION && unit->key->varno == rti)
+		{
+			CzShip	   *ship = palloc0(sizeof(CzShip));
+
+			ship->anchor = anchor;
+			ship->partition_column = unit->key->varattno;
+			ship->partition_var = unit->key;
+			ss->state->ships = lappend(ss->state->ships, ship);
+			rte->ctename = "tried";
+			rte->ctelevelsup = list_length(ss->state->ships) - 1;
+		}
+	}
+	return saved;
+}
+
+/* The locus of FROM and WHERE, sub-queries in expressions left out, as fates are now. */
+static CzLocus
+locus_with_fates(ShipState *ss, const CzTable *anchor)
+{
+	Query	   *query = ss->query;
+	bool		has_sublinks = query->hasSubLinks;
+	int			nships = list_length(ss->state->ships);
+	List	   *saved = NIL;
+	ListCell   *lc;
+	CzLocus		locus;
+
+	foreach(lc, ss->units)
+	{
+		Unit	   *unit = lfirst(lc);
+
+		if (unit->fate != UNIT_STAYS && !unit->is_done)
+			saved = set_aside(ss, unit, anchor, saved);
+	}
+	query->hasSubLinks = false;
+	locus = cz_from_locus(query, ss->state);
+	query->hasSubLinks = has_sublinks;
+	foreach(lc, saved)
+	{
+		SavedRte   *save = lfirst(lc);
+
+		memcpy(save->rte, &save->copy, sizeof(RangeTblEntry));
+	}
+	ss->state->ships = list_truncate(ss->state->ships, nships);
+	return locus;
+}
+
+/* Is FROM good, for a Query or for each row of the one around it? */
+bool
+cz_ship_is_good(ShipState *ss, const CzTable *anchor)
+{
+	CzLocus		locus = locus_with_fates(ss, anchor);
+
+	if (locus.kind != CZ_LOCUS_SHARDED)
+		ss->reason = locus.reason;
+	return locus.kind == CZ_LOCUS_SHARDED;
+}
+
+/* ---- units --------------------------------------------------------------- */
+
+List *
+cz_ship_quals_within(List *quals, Relids relids)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, quals)
+	{
+		Node	   *qual = lfirst(lc);
+		Relids		used = pull_varnos(NULL, qual);
+
+		if (!bms_is_empty(used) && bms_is_subset(used, relids) &&
+			!contain_subplans(qual) && !contain_volatile_functions(qual) &&
+			!cz_refers_out(qual))
+			result = lappend(result, qual);
+	}
+	return result;
+}
+
+/* Conditions that only concern a unit and may be evaluated before the join. */
+List *
+cz_ship_own_quals(ShipState *ss, Unit *unit)
+{
+	if (unit->is_inner)
+		return cz_ship_quals_within(ss->conjuncts, unit->relids);
+	if (unit->nullable_of != NULL)
+		return cz_ship_quals_within(cz_conjuncts(unit->nullable_of->quals, NIL), unit->relids);
+	return NIL;
+}
+
+void
+cz_ship_estimate_unit(ShipState *ss, Unit *unit)
+{
+	List	   *vars = cz_vars_of(ss->query, unit->relids);
+	Query	   *query;
+
+	if (vars == NIL)
+		vars = list_make1(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(1), false,
+									true));
+	cz_ship_swap_localized(ss, unit->relids);
+	query = cz_shipment_query(ss->query, list_make1(unit->node), cz_ship_own_quals(ss, unit), vars,
+							  ss->depth);
+	cz_ship_swap_localized(ss, unit->relids);
+	unit->rows = 1000;
+	unit->width = 32;
+	if (query != NULL && !cz_query_is_correlated(query))
+		cz_estimate(query, ss->state, &unit->rows, &unit->width);
+}
+
+/* Does a unit refer to something outside it (LATERAL, or an outer query)? */
+bool
+cz_ship_is_lateral(ShipState *ss, Unit *unit)
+{
+	int			rti = -1;
+
+	while ((rti = bms_next_member(unit->relids, rti)) >= 0)
+	{
+		RangeTblEntry *rte = rt_fetch(rti, ss->query->rtable);
+
+		if (rte->rtekind == RTE_SUBQUERY)
+		{
+			if (cz_refers_out((Node *) rte->subquery))
+				return true;
+		}
+		else if (rte->rtekind == RTE_FUNCTION || rte->rtekind == RTE_TABLEFUNC ||
+				 rte->rtekind == RTE_VALUES)
+		{
+			if (contain_var_clause((Node *) rte->functions) ||
+				contain_var_clause((Node *) rte->tablefunc) ||
+				contain_var_clause((Node *) rte->values_lists) ||
+				cz_refers_out((Node *) rte->functions) ||
+				cz_refers_out((Node *) rte->tablefunc) ||
+				cz_refers_out((Node *) rte->values_lists))
+				return true;
+		}
+		else if (rte->tablesample != NULL && contain_var_clause((Node *) rte->tablesample))
+			return true;
+	}
+	return false;
+}
+
+/* The locus of a part of FROM by itself. */
+CzLocus
+cz_ship_locus_of_node(ShipState *ss, Node *node)
+{
+	Query	   *query = ss->query;
+	FromExpr   *from = query->jointree;
+	bool		has_sublinks = query->hasSubLinks;
+	CzLocus		locus;
+
+	query->jointree = makeFromExpr(list_make1(node), NULL);
+	query->hasSubLinks = false;
+	locus = cz_from_locus(query, ss->state);
+	query->jointree = from;
+	query->hasSubLinks = has_sublinks;
+	return locus;
+}
+
+/* May the entries of a unit be sent as they are? */
+static bool
+unit_is_sendable(ShipState *ss, Unit *unit)
+{
+	Query	   *part = cz_shipment_query(ss->query, list_make1(unit->node), NIL,
+										 list_make1(makeConst(INT4OID, -1, InvalidOid, 4,
+															  Int32GetDatum(1), false,
+															  true)), ss->depth);
+	const char *why = NULL;
+
+	if (part == NULL)
+		return false;
+	return cz_query_is_sendable(part, &why);
+}
+
+static Localized *
+localized_entry(ShipState *ss, RangeTblEntry *rte)
+{
+	ListCell   *lc;
+
+	foreach(lc, ss->localized)
+	{
+		Localized  *entry = lfirst(lc);
+
+		if (entry->rte == rte && entry->original != NULL)
+			return entry;
+	}
+	return NULL;
+}
+
+/* Shipping inside a sub-query may make it good for the workers. */
+static bool
+localize_entry(ShipState *ss, RangeTblEntry *rte, bool is_lateral)
+{
+	Query	   *original = rte->subquery;
+	Query	   *copy = copyObject(original);
+	ShipState	inner = *ss;
+	int			nships = list_length(ss->state->ships);
+	Localized  *entry;
+
+	if (copy->setOperations != NULL || copy->rowMarks != NIL || copy->hasModifyingCTE ||
+		copy->hasRecursive)
+		return false;
+	inner.query = copy;
+	inner.depth++;
+	inner.units = NIL;
+	inner.ctes = NIL;
+	inner.localized = NIL;
+	inner.shipped = inner.fetched = inner.broadcast_rows = 0;
+	if (!cz_ship_localize(&inner, is_lateral))
+	{
+		ss->state->ships = list_truncate(ss->state->ships, nships);
+		return false;
+	}
+	entry = palloc0(sizeof(Localized));
+	entry->rte = rte;
+	entry->original = original;
+	entry->ctes = inner.ctes;
+	entry->shipped = inner.shipped;
+	entry->fetched = inner.fetched;
+	entry->broadcast_rows = inner.broadcast_rows;
+	ss->localized = lappend(ss->localized, entry);
+	rte->subquery = copy;
+	return true;
+}
+
+/* Between two calls, sub-queries in entries are as they were written, or localized. */
+void
+cz_ship_swap_localized(ShipState *ss, Relids relids)
+{
+	int			rti = -1;
+
+	while ((rti = bms_next_member(relids, rti)) >= 0)
+	{
+		RangeTblEntry *rte = rt_fetch(rti, ss->query->rtable);
+		Localized  *entry = localized_entry(ss, rte);
+
+		if (entry != NULL)
+		{
+			Query	   *query = rte->subquery;
+
+			rte->subquery = entry->original;
+			entry->original = query;
+		}
+	}
+}
+
+Unit *
+cz_ship_add_unit(ShipState *ss, Node *node, bool is_inner, JoinExpr *nullable_of)
+{
+	Unit	   *unit = palloc0(sizeof(Unit));
+	CzLocus		locus;
+	RangeTblEntry *rte = NULL;
+
+	unit->node = node;
+	unit->relids = cz_node_relids(node, false);
+	unit->is_inner = is_inner;
+	unit->nullable_of = nullable_of;
+	unit->group = list_length(ss->units);
+	if (IsA(node, RangeTblRef))
+		rte = rt_fetch(((RangeTblRef *) node)->rtindex, ss->query->rtable);
+
+	locus = cz_ship_locus_of_node(ss, node);
+	if (locus.kind == CZ_LOCUS_NONE && rte != NULL && rte->rtekind == RTE_SUBQUERY &&
+		!rte->security_barrier && rte->securityQuals == NIL)
+	{
+		if (localize_entry(ss, rte, cz_ship_is_lateral(ss, unit)))
+			locus = cz_ship_locus_of_node(ss, node);
+	}
+	unit->is_sharded = locus.kind == CZ_LOCUS_SHARDED;
+	unit->is_everywhere = locus.kind == CZ_LOCUS_EVERYWHERE && !locus.is_unstable;
+	if (!unit_is_sendable(ss, unit) && !cz_ship_is_lateral(ss, unit))
+	{
+		unit->is_sharded = false;
+		unit->is_everywhere = false;
+	}
+	unit->is_local = !unit->is_sharded && !unit->is_everywhere;
+	unit->fate = unit->is_everywhere ? UNIT_STAYS : UNIT_BROADCAST;
+	if (cz_ship_is_lateral(ss, unit))
+		unit->fate = UNIT_STAYS;
+	ss->units = lappend(ss->units, unit);
+	return unit;
+}
+
+/* A left join's sides, a full join's: each a unit, or again units. */
+void
+cz_ship_add_join_units(ShipState *ss, Node *node, bool is_inner, JoinExpr *nullable_of, int base)
+{
+	JoinExpr   *join;
+
+	if (IsA(node, RangeTblRef) || !bms_is_member(base, cz_node_relids(node, false)))
+	{
+		cz_ship_add_unit(ss, node, is_inner, nullable_of);
+		return;
+	}
+	join = (JoinExpr *) node;
+	cz_ship_add_join_units(ss, join->larg, false, join->jointype == JOIN_RIGHT ? join : NULL, base);
+	cz_ship_add_join_units(ss, join->rarg, false, join->jointype == JOIN_LEFT ? join : NULL, base);
+}
+
+Unit *
+cz_ship_unit_of(ShipState *ss, int rti)
+{
+	ListCell   *lc;
+
+	foreach(lc, ss->units)
+	{
+		Unit	   *unit = lfirst(lc);
+
+		if (IsA(unit->node, RangeTblRef) && ((RangeTblRef *) unit->node)->rtindex == rti)
+			return unit;
+	}
+	return NULL;
+}
+
+/* ---- repartition --------------------------------------------------------- */
+
+static bool
+join_quals_walker(Node *node, List **quals)
+{
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, JoinExpr))
+	{
+		*quals = cz_conjuncts(((JoinExpr *) node)->quals, *quals);
+		join_quals_walker(((JoinExpr *) node)->larg, quals);
+		join_quals_walker(((JoinExpr *) node)->rarg, quals);
+	}
+	else if (IsA(node, FromExpr))
+	{
+		foreach(lc, ((FromExpr *) node)->fromlist)
+			join_quals_walker(lfirst(lc), quals);
+	}
+	return false;
+}
+
+/* The distribution columns of an entry, as Vars. */
+static List *
+keys_of_entry(ShipState *ss, int rti)
+{
+	RangeTblEntry *rte = rt_fetch(rti, ss->query->rtable);
+	List	   *attnos = NIL;
+	List	   *keys = NIL;
+	ListCell   *lc;
+
+	if (rte->rtekind == RTE_RELATION && CzTableGet(rte->relid) != NULL)
+		attnos = cz_table_locus(rte->relid).key_columns;
+	else if (rte->rtekind == RTE_SUBQUERY)
+		attnos = cz_query_locus(rte->subquery, ss->state).key_columns;
+	foreach(lc, attnos)
+	{
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
+
+		if (rte->rtekind == RTE_RELATION)
+			get_atttypetypmodcoll(rte->relid, lfirst_int(lc), &type, &typmod, &collation);
+		else
+		{
+			TargetEntry *tle = list_nth(rte->subquery->targetList, lfirst_int(lc) - 1);
+
+			type = exprType((Node *) tle->expr);
+			typmod = exprTypmod((Node *) tle->expr);
+			collation = exprCollation((Node *) tle->expr);
+		}
+		keys = lappend(keys, makeVar(rti, lfirst_int(lc), type, typmod, collation, 0));
+	}
+	return keys;
+}
+
+/* Vars in conditions may carry the names of joins. */
+bool
+cz_ship_plain_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		((Var *) node)->varnosyn = ((Var *) node)->varno;
+		((Var *) node)->varattnosyn = ((Var *) node)->varattno;
+		((Var *) node)->location = -1;
+		return false;
+	}
+	return expression_tree_walker(node, cz_ship_plain_walker, context);
+}
+
+/* A column of a unit that is compared with the distribution column of the base. */
+Var *
+cz_ship_partition_var(ShipState *ss, Unit *unit, int base, const CzTable *anchor)
+{
+	List	   *quals = copyObject(ss->conjuncts);
+	List	   *keys = keys_of_entry(ss, base);
+	List	   *classes;
+	ListCell   *lk;
+	ListCell   *lc;
+
+	if (anchor->kind != CZ_TABLE_HASH && anchor->kind != CZ_TABLE_RANGE)
+		return NULL;
+	join_quals_walker((Node *) ss->query->jointree, &quals);
+	quals = copyObject(quals);
+	(void) cz_ship_plain_walker((Node *) quals, NULL);
+	classes = cz_equality_classes(quals);
+	foreach(lk, keys)
+	{
+		int			c = cz_class_of(classes, lfirst(lk));
+
+		if (c < 0)
+			continue;
+		foreach(lc, (List *) list_nth(classes, c))
+		{
+			Var		   *var = lfirst(lc);
+
+			if (IsA(var, Var) && var->varlevelsup == 0 && var->varattno > 0 &&
+				bms_is_member(var->varno, unit->relids) &&
+				var->vartype == anchor->key_type &&
+				var->varcollid == ((Var *) lfirst(lk))->varcollid)
+				return var;
+		}
+	}
+	return NULL;
+}
