@@ -403,7 +403,14 @@ void
 cz_ship_add_join_units(ShipState *ss, Node *node, bool is_inner, JoinExpr *nullable_of, int base)
 {
 	JoinExpr   *join;
+	ListCell   *lc;
 
+	if (IsA(node, FromExpr))
+	{
+		foreach(lc, ((FromExpr *) node)->fromlist)
+			cz_ship_add_join_units(ss, lfirst(lc), false, NULL, base);
+		return;
+	}
 	if (IsA(node, RangeTblRef) || !bms_is_member(base, cz_node_relids(node, false)))
 	{
 		cz_ship_add_unit(ss, node, is_inner, nullable_of);

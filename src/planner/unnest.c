@@ -283,6 +283,17 @@ typedef struct UnnestContext
 
 /* ---- only the groups that are asked for ---------------------------------- */
 
+/* A sub-query for a value: the one that is being unnested, or as dear. */
+static bool
+value_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubLink) && ((SubLink *) node)->subLinkType == EXPR_SUBLINK)
+		return true;
+	return expression_tree_walker(node, value_walker, context);
+}
+
 /* Conjuncts about one entry alone: what they leave out is in no row of the result. */
 static List *
 quals_of_entry(UnnestContext *context, int rti)
@@ -297,7 +308,8 @@ quals_of_entry(UnnestContext *context, int rti)
 		int			member;
 
 		if (bms_get_singleton_member(used, &member) && member == rti &&
-			!contain_volatile_functions(qual) && !has_outer(qual))
+			!contain_volatile_functions(qual) && !has_outer(qual) &&
+			!value_walker(qual, NULL))
 			result = lappend(result, copyObject(qual));
 	}
 	return result;
@@ -643,6 +655,39 @@ make_inner(Node *qual, UnnestContext *context, int nbefore)
 }
 
 /*
+ * Join a grouped sub-query with the item of FROM that it is looked up from, or if
+ * there are several with all.
+ */
+static void
+add_join(Query *query, JoinExpr *join)
+{
+	FromExpr   *from = query->jointree;
+	Relids		used = pull_varnos(NULL, join->quals);
+	ListCell   *lc;
+
+	used = bms_del_member(used, ((RangeTblRef *) join->rarg)->rtindex);
+	if (join->jointype == JOIN_INNER)
+	{
+		cz_blank_rte(rt_fetch(join->rtindex, query->rtable));
+		from->fromlist = lappend(from->fromlist, join->rarg);
+		from->quals = (Node *) make_ands_explicit(cz_conjuncts(join->quals,
+															   cz_conjuncts(from->quals, NIL)));
+		return;
+	}
+	foreach(lc, from->fromlist)
+	{
+		if (bms_is_subset(used, cz_node_relids(lfirst(lc), false)))
+		{
+			join->larg = lfirst(lc);
+			lfirst(lc) = join;
+			return;
+		}
+	}
+	join->larg = (Node *) makeFromExpr(from->fromlist, NULL);
+	from->fromlist = list_make1(join);
+}
+
+/*
  * cz_unnest_aggregates
  *		Take correlated aggregates out of the WHERE clause and, where nothing is
  *		grouped, the target list of a query, in place.
@@ -653,7 +698,6 @@ void
 cz_unnest_aggregates(Query *query, CzPlanState *state)
 {
 	UnnestContext context = {query, NIL, NIL, state};
-	Node	   *from;
 	List	   *quals = NIL;
 	ListCell   *lc;
 
@@ -674,14 +718,6 @@ cz_unnest_aggregates(Query *query, CzPlanState *state)
 		query->distinctClause == NIL && !query->hasWindowFuncs && !query->hasTargetSRFs)
 		query->targetList = (List *) unnest_mutator((Node *) query->targetList, &context);
 
-	from = (Node *) makeFromExpr(query->jointree->fromlist, NULL);
 	foreach(lc, context.joins)
-	{
-		JoinExpr   *join = lfirst(lc);
-
-		join->larg = from;
-		from = (Node *) join;
-	}
-	if (context.joins != NIL)
-		query->jointree->fromlist = list_make1(from);
+		add_join(query, lfirst(lc));
 }
