@@ -394,6 +394,8 @@ stand_ins_query(Query *query, DeparseContext *context)
 
 	if (query->rowMarks != NIL)
 		context->has_row_locks = true;
+	if (query->constraintDeps != NIL)
+		context->must_not_merge = true; /* a sub-query has no primary key */
 	mark_from((Node *) query->jointree, query);
 	note_nullable((Node *) query->jointree, query, false, context);
 	if (list_length(query->jointree->fromlist) > 1)

@@ -231,6 +231,7 @@ extern List *cz_vars_of(Query *query, Relids relids);
 extern void cz_replace_vars(Query *query, List *vars, Index rti);
 extern void cz_blank_rte(RangeTblEntry *rte);
 extern bool cz_refers_out(Node *node);
+extern bool cz_group_dependents(Query *query);
 extern Relids cz_node_relids(Node *node, bool with_joins);
 
 /* split.c */

@@ -329,6 +329,20 @@ keep_ctes(Query *query, List *user_ctes, List *ship_ctes, CzPlanState *state)
 		cz_rewrite_query((Query *) ((CommonTableExpr *) lfirst(lc))->ctequery, state, false);
 }
 
+/* Does something that stays here read a shipment? */
+static bool
+reads_shipments_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+		return cz_ship_of_rte((RangeTblEntry *) node) != NULL;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, reads_shipments_walker, NULL,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, reads_shipments_walker, NULL);
+}
+
 /*
  * cz_try_ship
  *		Push a Query whose data does not lie together, by shipping parts of it.
@@ -358,7 +372,7 @@ cz_try_ship(Query *query, CzPlanState *state, const char **reason)
 	ss.state = state;
 	ss.top = copy;
 	ss.query = copy;
-	if (cz_ship_localize(&ss, false) && ss.ctes != NIL)
+	if (cz_group_dependents(copy) && cz_ship_localize(&ss, false) && ss.ctes != NIL)
 	{
 		user_ctes = copyObject(query->cteList);
 		cz_drop_unread_ctes(copy);
@@ -370,6 +384,11 @@ cz_try_ship(Query *query, CzPlanState *state, const char **reason)
 		}
 		if (!done)
 			done = cz_try_split(copy, state, &why);
+		if (done && reads_shipments_walker((Node *) copy, NULL))
+		{
+			why = "a shipment is needed outside the fragments";
+			done = false;
+		}
 		if (done)
 		{
 			CzLeaf	   *leaf = llast(state->leaves);

@@ -179,20 +179,13 @@ level_is_good(ShipState *ss, bool is_correlated)
 	return locus.kind == CZ_LOCUS_SHARDED;
 }
 
-bool
-cz_ship_sublinks(ShipState *ss, const CzTable *anchor, bool is_correlated)
+/* Empty sub-queries for the time of a question; returns what they were. */
+static List *
+take_subselects(List *sublinks)
 {
-	Query	   *query = ss->query;
-	List	   *sublinks = NIL;
 	List	   *saved = NIL;
 	ListCell   *lc;
-	ListCell   *ls;
 
-	if (!query->hasSubLinks)
-		return true;
-	sublinks_walker((Node *) query->jointree, &sublinks);
-	sublinks_walker((Node *) query->targetList, &sublinks);
-	sublinks_walker(query->havingQual, &sublinks);
 	foreach(lc, sublinks)
 	{
 		SubLink    *sublink = lfirst(lc);
@@ -200,6 +193,17 @@ cz_ship_sublinks(ShipState *ss, const CzTable *anchor, bool is_correlated)
 		saved = lappend(saved, sublink->subselect);
 		sublink->subselect = (Node *) empty_query();
 	}
+	return saved;
+}
+
+/* Put sub-queries back one after another, shipped where they are in the way. */
+static bool
+ship_each(ShipState *ss, List *sublinks, List *saved, const CzTable *anchor,
+		  bool is_correlated)
+{
+	ListCell   *lc;
+	ListCell   *ls;
+
 	forboth(lc, sublinks, ls, saved)
 	{
 		SubLink    *sublink = lfirst(lc);
@@ -222,4 +226,33 @@ cz_ship_sublinks(ShipState *ss, const CzTable *anchor, bool is_correlated)
 			return false;
 	}
 	return true;
+}
+
+bool
+cz_ship_sublinks(ShipState *ss, const CzTable *anchor, bool is_correlated)
+{
+	Query	   *query = ss->query;
+	List	   *sublinks = NIL;
+	List	   *upper = NIL;
+	List	   *saved;
+	List	   *saved_upper;
+	bool		has_grouping;
+	bool		done;
+	ListCell   *lc;
+	ListCell   *ls;
+
+	if (!query->hasSubLinks)
+		return true;
+	has_grouping = query->hasAggs || query->groupClause != NIL ||
+		query->groupingSets != NIL || query->havingQual != NULL;
+	sublinks_walker((Node *) query->jointree, &sublinks);
+	/* beside aggregates they may stay here: splitting the aggregates decides */
+	sublinks_walker((Node *) query->targetList, has_grouping ? &upper : &sublinks);
+	sublinks_walker(query->havingQual, has_grouping ? &upper : &sublinks);
+	saved_upper = take_subselects(upper);
+	saved = take_subselects(sublinks);
+	done = ship_each(ss, sublinks, saved, anchor, is_correlated);
+	forboth(lc, upper, ls, saved_upper)
+		((SubLink *) lfirst(lc))->subselect = lfirst(ls);
+	return done;
 }

@@ -411,7 +411,8 @@ cz_ship_add_join_units(ShipState *ss, Node *node, bool is_inner, JoinExpr *nulla
 			cz_ship_add_join_units(ss, lfirst(lc), false, NULL, base);
 		return;
 	}
-	if (IsA(node, RangeTblRef) || !bms_is_member(base, cz_node_relids(node, false)))
+	if (IsA(node, RangeTblRef) ||
+		(base > 0 && !bms_is_member(base, cz_node_relids(node, false))))
 	{
 		cz_ship_add_unit(ss, node, is_inner, nullable_of);
 		return;

@@ -19,7 +19,10 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "parser/parse_clause.h"
 #include "parser/parsetree.h"
+#include "utils/typcache.h"
 
 #include "cz/compat.h"
 
@@ -242,6 +245,101 @@ cz_refers_out(Node *node)
 	if (node != NULL && IsA(node, Query))
 		depth = -1;
 	return refers_out_walker(node, &depth);
+}
+
+/* ---- primary keys -------------------------------------------------------- */
+
+typedef struct DependentContext
+{
+	Query	   *query;
+	List	   *grouped;		/* expressions */
+	List	   *dependent;		/* Vars */
+} DependentContext;
+
+static bool
+dependent_walker(Node *node, DependentContext *context)
+{
+	if (node == NULL || IsA(node, Aggref) || list_member(context->grouped, node))
+		return false;
+	if (IsA(node, Var))
+	{
+		if (((Var *) node)->varlevelsup == 0)
+			context->dependent = list_append_unique(context->dependent, node);
+		return false;
+	}
+	return expression_tree_walker(node, dependent_walker, (void *) context);
+}
+
+/*
+ * Columns that may stand beside a group because its primary key is grouped are
+ * grouped, too: what takes the table's place has no primary key.  Returns false if that
+ * is not possible.
+ */
+static bool
+group_dependents(Query *query)
+{
+	DependentContext context = {query, NIL, NIL};
+	ListCell   *lc;
+
+	if (query->constraintDeps == NIL)
+		return true;
+	if (query->groupingSets != NIL || query->hasSubLinks)
+		return false;
+	foreach(lc, query->groupClause)
+		context.grouped = lappend(context.grouped,
+								  get_sortgroupclause_expr(lfirst(lc), query->targetList));
+	dependent_walker((Node *) query->targetList, &context);
+	dependent_walker(query->havingQual, &context);
+	dependent_walker((Node *) query->windowClause, &context);
+	foreach(lc, context.dependent)
+	{
+		Var		   *var = lfirst(lc);
+		SortGroupClause *clause = makeNode(SortGroupClause);
+		TypeCacheEntry *type = lookup_type_cache(var->vartype, TYPECACHE_LT_OPR |
+												 TYPECACHE_EQ_OPR | TYPECACHE_HASH_PROC);
+		TargetEntry *tle;
+
+		if (!OidIsValid(type->eq_opr) || !OidIsValid(type->lt_opr) || var->varattno <= 0)
+			return false;
+		tle = makeTargetEntry((Expr *) copyObject(var), list_length(query->targetList) + 1,
+							  NULL, true);
+		query->targetList = lappend(query->targetList, tle);
+		clause->tleSortGroupRef = assignSortGroupRef(tle, query->targetList);
+		clause->eqop = type->eq_opr;
+		clause->sortop = type->lt_opr;
+		clause->hashable = OidIsValid(type->hash_proc);
+		query->groupClause = lappend(query->groupClause, clause);
+	}
+	query->constraintDeps = NIL;
+	return true;
+}
+
+static bool
+group_dependents_walker(Node *node, bool *failed)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		if (!group_dependents((Query *) node))
+			*failed = true;
+		return query_tree_walker((Query *) node, group_dependents_walker, (void *) failed,
+								 QTW_IGNORE_JOINALIASES);
+	}
+	return expression_tree_walker(node, group_dependents_walker, (void *) failed);
+}
+
+/*
+ * cz_group_dependents
+ *		Let no part of a Query depend on primary keys; false if that can't be.
+ */
+bool
+cz_group_dependents(Query *query)
+{
+	bool		failed = false;
+
+	group_dependents_walker((Node *) query, &failed);
+	return !failed;
 }
 
 /* ---- the query that computes a shipment ---------------------------------- */

@@ -466,6 +466,25 @@ cannot_fail(Node *node)
 		(IsA(node, FuncExpr) && ((FuncExpr *) node)->args == NIL);
 }
 
+/* An operator made by a user, be it of a function that is built in. */
+static bool
+is_user_operator(Node *node)
+{
+	Oid			opno = InvalidOid;
+	ListCell   *lc;
+
+	if (IsA(node, OpExpr) || IsA(node, DistinctExpr) || IsA(node, NullIfExpr))
+		opno = ((OpExpr *) node)->opno;
+	else if (IsA(node, ScalarArrayOpExpr))
+		opno = ((ScalarArrayOpExpr *) node)->opno;
+	else if (IsA(node, RowCompareExpr))
+	{
+		foreach(lc, ((RowCompareExpr *) node)->opnos)
+			opno = Max(opno, lfirst_oid(lc));
+	}
+	return opno >= FirstGenbkiObjectId;
+}
+
 static bool
 ship_walker(Node *node, ShipContext *context)
 {
@@ -530,6 +549,11 @@ ship_walker(Node *node, ShipContext *context)
 		has_field_names((RowExpr *) node))
 	{
 		context->reason = "the field names of a row cannot be sent";
+		return true;
+	}
+	if (is_user_operator(node))
+	{
+		context->reason = "an operator is not built in";
 		return true;
 	}
 	switch (nodeTag(node))
