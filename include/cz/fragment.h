@@ -41,6 +41,14 @@ typedef enum CzPruneKind
 								 * can have rows; NULL: no such bound */
 } CzPruneKind;
 
+/* A WITH CHECK condition: positions in its list. */
+enum CzCheckPos
+{
+	CZ_CHECK_KIND,				/* Integer, WCOKind */
+	CZ_CHECK_RELATION,			/* String, table or view */
+	CZ_CHECK_POLICY				/* String, "": not known */
+};
+
 /*
  * A shipment: rows that are computed on the coordinator first and sent along, where
  * fragments read them like a table with the columns c1, c2, ...
@@ -93,6 +101,8 @@ typedef struct CzFragmentPlan
 	bool		has_row_locks;	/* FOR UPDATE/SHARE: needs the transaction's
 								 * connection of the first placement */
 	bool		has_returning;	/* of a modifying command */
+	List	   *checks;			/* of a modifying command, CzCheckPos lists: its last
+								 * columns say whether a new row passes each */
 	bool		is_ordered;		/* each fragment's rows are sorted (by what the
 								 * query says): one fragment's order must be kept */
 	List	   *column_types;	/* OIDs of the columns that fragments return */

@@ -122,6 +122,45 @@ send_task(CzStream *stream, ModifyWorker *mw)
 	(void) PQflush(pg);
 }
 
+/*
+ * WITH CHECK conditions of views and policies, which the last columns tell of.  They
+ * are looked at before any row is handed out; the error undoes what was written.
+ */
+static void
+enforce_checks(CzStream *stream, const PGresult *res, int row)
+{
+	List	   *checks = stream->plan->checks;
+	int			column = PQnfields(res) - list_length(checks);
+	ListCell   *lc;
+
+	foreach(lc, checks)
+	{
+		List	   *check = lfirst(lc);
+		const char *relation = strVal(list_nth(check, CZ_CHECK_RELATION));
+		const char *policy = strVal(list_nth(check, CZ_CHECK_POLICY));
+		const char *value = PQgetvalue(res, row, column);
+		bool		is_passed = !PQgetisnull(res, row, column) &&
+			(PQfformat(res, column) == 0 ? value[0] == 't' : value[0] != 0);
+
+		column++;
+		if (is_passed)
+			continue;
+		if (intVal(list_nth(check, CZ_CHECK_KIND)) == WCO_VIEW_CHECK)
+			ereport(ERROR,
+					(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
+					 errmsg("new row violates check option for view \"%s\"", relation)));
+		if (policy[0] != '\0')
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("new row violates row-level security policy \"%s\" for table \"%s\"",
+							policy, relation)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("new row violates row-level security policy for table \"%s\"",
+						relation)));
+	}
+}
+
 static void
 take_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 {
@@ -144,7 +183,11 @@ take_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 				for (i = 0; i < PQntuples(res); i++)
 				{
 					fragment->nbytes += CzWireRowBytes(res, i);
-					CzFragmentStoreRow(stream, fragment, res, i);
+					if (stream->plan->checks != NIL)
+						enforce_checks(stream, res, i);
+					/* nobody wants a row that is checks only */
+					if (PQnfields(res) > list_length(stream->plan->checks))
+						CzFragmentStoreRow(stream, fragment, res, i);
 				}
 			}
 			stream->res = NULL;

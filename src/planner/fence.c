@@ -579,6 +579,59 @@ merge_policies(Query *query, Index rti)
 	return true;
 }
 
+/* CASE WHEN conditions THEN qualifiers ELSE false END */
+static Node *
+guarded(List *conditions, List *quals)
+{
+	CaseExpr   *expr = makeNode(CaseExpr);
+	CaseWhen   *when = makeNode(CaseWhen);
+
+	when->expr = copyObject(make_ands_explicit(list_copy(conditions)));
+	when->result = make_ands_explicit(list_copy(quals));
+	when->location = -1;
+	expr->casetype = BOOLOID;
+	expr->args = list_make1(when);
+	expr->defresult = (Expr *) makeBoolConst(false, false);
+	expr->location = -1;
+	return (Node *) expr;
+}
+
+/*
+ * cz_guard_target
+ *		The conjuncts of an UPDATE or DELETE whose target, which cannot be a
+ *		sub-query, has policies: what might tell of rows that they hide is
+ *		evaluated under the condition that they do not.
+ */
+List *
+cz_guard_target(List *policies, List *quals)
+{
+	List	   *result = NIL;
+	List	   *passed = NIL;
+	List	   *leaky = NIL;
+	ListCell   *lc;
+
+	foreach(lc, policies)
+	{
+		Node	   *policy = lfirst(lc);
+
+		if (passed != NIL && contain_leaked_vars(policy))
+			result = lappend(result, guarded(passed, list_make1(policy)));
+		else
+			result = lappend(result, policy);
+		passed = lappend(passed, policy);
+	}
+	foreach(lc, quals)
+	{
+		if (contain_leaked_vars(lfirst(lc)))
+			leaky = lappend(leaky, lfirst(lc));
+		else
+			result = lappend(result, lfirst(lc));
+	}
+	if (leaky != NIL)
+		result = lappend(result, guarded(passed, leaky));
+	return result;
+}
+
 /* ---- all levels ---------------------------------------------------------- */
 
 typedef struct LevelsContext

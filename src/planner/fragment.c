@@ -41,6 +41,7 @@ enum
 	POS_FUNCTIONS,
 	POS_ROW_LOCKS,
 	POS_RETURNING,
+	POS_CHECKS,
 	POS_ORDERED,
 	POS_TYPES,
 	POS_TYPMODS,
@@ -113,6 +114,7 @@ CzFragmentPlanToList(const CzFragmentPlan *plan)
 	list = lappend(list, plan->function_oids);
 	list = lappend(list, makeInteger(plan->has_row_locks));
 	list = lappend(list, makeInteger(plan->has_returning));
+	list = lappend(list, plan->checks);
 	list = lappend(list, makeInteger(plan->is_ordered));
 	list = lappend(list, plan->column_types);
 	list = lappend(list, plan->column_typmods);
@@ -153,6 +155,7 @@ CzFragmentPlanFromList(List *list)
 	plan->function_oids = list_nth(list, POS_FUNCTIONS);
 	plan->has_row_locks = intVal(list_nth(list, POS_ROW_LOCKS));
 	plan->has_returning = intVal(list_nth(list, POS_RETURNING));
+	plan->checks = list_nth(list, POS_CHECKS);
 	plan->is_ordered = intVal(list_nth(list, POS_ORDERED));
 	plan->column_types = list_nth(list, POS_TYPES);
 	plan->column_typmods = list_nth(list, POS_TYPMODS);

@@ -332,6 +332,7 @@ plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List *order, List **
 	if (leaf->source->rtekind == RTE_RELATION)
 		plan->check_as_user = leaf->check_as_user;
 	plan->strategy = leaf->strategy;
+	plan->checks = leaf->checks;
 	plan->reason = leaf->reason ? pstrdup(leaf->reason) : NULL;
 	if (plan->merge == CZ_MERGE_MAY && leaf->wants_merge)
 		plan->merge = CZ_MERGE_WANTED;

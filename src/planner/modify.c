@@ -29,6 +29,7 @@
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
+#include "rewrite/rewriteManip.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -321,7 +322,34 @@ has_enabled_triggers(Relation rel, CmdType command)
 	return false;
 }
 
-/* NULL if the write can be pushed, with *locus set; else the reason. */
+/*
+ * WITH CHECK conditions become columns of RETURNING, behind what the statement
+ * returns, that say whether a new row passes them.
+ */
+static void
+add_checks(Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->withCheckOptions)
+	{
+		BooleanTest *test = makeNode(BooleanTest);
+
+		test->arg = (Expr *) ((WithCheckOption *) lfirst(lc))->qual;
+		test->booltesttype = IS_TRUE;
+		test->location = -1;
+		query->returningList = lappend(query->returningList,
+									   makeTargetEntry((Expr *) test,
+													   list_length(query->returningList) + 1,
+													   "passes", false));
+		query->hasSubLinks |= checkExprHasSubLink((Node *) test);
+	}
+}
+
+/*
+ * NULL if the write can be pushed, with *locus set; else the reason.  The Query is
+ * changed in both cases.
+ */
 static const char *
 why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *locus)
 {
@@ -331,14 +359,14 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 	bool		updatable;
 	bool		is_partition;
 	const char *reason = NULL;
+	List	   *policies;
+	List	   *quals;
 	ListCell   *lc;
 	int			i;
 	bool		replicated = false;
 
 	if (query->hasModifyingCTE || query->cteList != NIL)
 		return "it has a WITH clause";
-	if (query->withCheckOptions != NIL)
-		return "its rows have to pass a WITH CHECK condition";
 	rel = table_open(target->relid, NoLock);
 	triggers = has_enabled_triggers(rel, query->commandType);
 	updatable = table->kind != CZ_TABLE_FOREIGN ||
@@ -389,19 +417,13 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 		}
 	}
 
-	/*
-	 * Row-level security: its conditions join the others if none of those can
-	 * tell anything about rows that it hides.
-	 */
-	if (target->securityQuals != NIL)
-	{
-		if (contain_leaked_vars(query->jointree->quals))
-			return "row-level security is enforced here";
+	policies = target->securityQuals;
+	quals = make_ands_implicit((Expr *) query->jointree->quals);
+	target->securityQuals = NIL;
+	if (policies != NIL)
 		query->jointree->quals = (Node *)
-			make_ands_explicit(list_concat(copyObject(target->securityQuals),
-										   make_ands_implicit((Expr *) query->jointree->quals)));
-		target->securityQuals = NIL;
-	}
+			make_ands_explicit(list_concat(list_copy(policies), quals));
+	add_checks(query);
 	if (!cz_query_is_sendable(query, &reason))
 		return reason;
 	*locus = cz_query_locus(query, state);
@@ -420,6 +442,10 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 			!joins_are_unique(query))
 			return "a row may match several rows of another table, and replicas may choose differently";
 	}
+	/* only now, because nothing sees through what guards a qualifier */
+	if (policies != NIL)
+		query->jointree->quals = (Node *)
+			make_ands_explicit(cz_guard_target(policies, cz_conjuncts((Node *) quals, NIL)));
 	return NULL;
 }
 
@@ -438,7 +464,19 @@ plan_pushed(Query *query, const char *query_string, int cursor_options,
 	PlannedStmt *stmt;
 	ListCell   *lc;
 	int			n = 0;
+	int			nreturned = list_length(query->returningList) -
+		list_length(query->withCheckOptions);
 
+	foreach(lc, query->withCheckOptions)
+	{
+		WithCheckOption *wco = lfirst(lc);
+
+		leaf->checks = lappend(leaf->checks,
+							   list_make3(makeInteger(wco->kind),
+										  makeString(pstrdup(wco->relname)),
+										  makeString(pstrdup(wco->polname ? wco->polname : ""))));
+	}
+	query->withCheckOptions = NIL;
 	cz_collect_relations(query, state);
 	foreach(lc, query->returningList)
 	{
@@ -457,7 +495,8 @@ plan_pushed(Query *query, const char *query_string, int cursor_options,
 									  exprCollation((Node *) tle->expr), 0);
 		copy->resno = n;
 		copy->ressortgroupref = 0;
-		outer->targetList = lappend(outer->targetList, copy);
+		if (foreach_current_index(lc) < nreturned)
+			outer->targetList = lappend(outer->targetList, copy);
 	}
 
 	source->rtekind = RTE_SUBQUERY;
@@ -485,7 +524,7 @@ plan_pushed(Query *query, const char *query_string, int cursor_options,
 
 	stmt = cz_call_planner(outer, query_string, cursor_options, state->bound_params);
 	stmt->commandType = query->commandType;
-	stmt->hasReturning = query->returningList != NIL;
+	stmt->hasReturning = nreturned > 0;
 	stmt->parallelModeNeeded = false;
 	return stmt;
 }
@@ -554,11 +593,17 @@ cz_plan_modify(Query *query, const char *query_string, int cursor_options,
 		(query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE) &&
 		!(table->kind == CZ_TABLE_FOREIGN && CzIsShard(table->relid, NULL)))
 	{
+		Query	   *candidate = query;
+
+		if (query->withCheckOptions != NIL || cz_query_has_barriers(query))
+			candidate = cz_fence_query(query);
+
 		/* a table without shards has no rows */
 		reason = table->nshards == 0 ? "the table has no shards" :
-			why_not_pushed(query, table, state, &locus);
+			candidate == NULL ? "row-level security is enforced here" :
+			why_not_pushed(candidate, table, state, &locus);
 		if (reason == NULL)
-			return plan_pushed(query, query_string, cursor_options, state, table, &locus);
+			return plan_pushed(candidate, query_string, cursor_options, state, table, &locus);
 		if (is_distributed(table))
 			refuse(query, table->relid, reason);
 	}

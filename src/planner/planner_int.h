@@ -96,6 +96,7 @@ typedef struct CzLeaf
 	List	   *system_columns; /* int list: attnos natts+1.. of the leaf are these
 								 * system columns of the source */
 	Oid			target_shard;	/* an UPDATE or DELETE: see cz_deparse */
+	List	   *checks;			/* of the same: see CzFragmentPlan */
 	const char *reason;			/* why it is not part of a larger fragment, or NULL */
 	bool		wants_merge;	/* one fragment a worker is better than one a shard */
 } CzLeaf;
@@ -150,6 +151,7 @@ extern void cz_flatten_joins(Query *query);
 /* fence.c */
 extern bool cz_query_has_barriers(Query *query);
 extern Query *cz_fence_query(Query *query);
+extern List *cz_guard_target(List *policies, List *quals);
 
 /* locus.c */
 extern CzLocus cz_query_locus(Query *query, CzPlanState *state);

@@ -189,7 +189,12 @@ SET app.tenant = '';
 -- error
 SELECT sum(total) FROM bills;
 SET app.tenant = 6;
+UPDATE bills SET total = 0 WHERE no = 13 RETURNING *;
+UPDATE bills SET total = 1 WHERE note LIKE 'note 1%' RETURNING no;
+-- error
+UPDATE bills SET total = 1 / (no - 13);
 DELETE FROM bills WHERE no = 20 RETURNING *;
+DELETE FROM bills WHERE 1 / (no - 14) = 0 AND note LIKE '%2%' RETURNING *;
 DELETE FROM bills WHERE tenant = 3;
 INSERT INTO bills VALUES (6, 100, 1, 'new');
 -- error
