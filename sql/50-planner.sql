@@ -92,3 +92,71 @@ CREATE AGGREGATE cz.float8_regr_syy(float8[]) (
     sfunc = pg_catalog.float8_regr_combine, stype = float8[],
     finalfunc = pg_catalog.float8_regr_syy, initcond = '{0,0,0,0,0,0}', parallel = safe);
 COMMENT ON AGGREGATE cz.float8_regr_syy(float8[]) IS 'internal: combines transition states of regr_syy(float8, float8)';
+
+-- Transition states of aggregates, sent by the workers and combined here.  Schema cz_partial
+-- has, here and on the workers, aggregates that return the state of another one.
+CREATE SCHEMA cz_partial;
+COMMENT ON SCHEMA cz_partial IS 'aggregates that return transition states of others';
+GRANT USAGE ON SCHEMA cz_partial TO PUBLIC;
+
+-- Nobody can write a value of this type, so nobody can have a state of his making combined.
+CREATE TYPE cz.aggregate_name;
+CREATE FUNCTION cz.aggregate_name_in(cstring) RETURNS cz.aggregate_name
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'aggregate_name_in';
+COMMENT ON FUNCTION cz.aggregate_name_in(cstring) IS 'internal: refuses';
+CREATE FUNCTION cz.aggregate_name_out(cz.aggregate_name) RETURNS cstring
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'aggregate_name_out';
+COMMENT ON FUNCTION cz.aggregate_name_out(cz.aggregate_name) IS 'internal: the aggregate''s name';
+CREATE TYPE cz.aggregate_name (
+    input = cz.aggregate_name_in, output = cz.aggregate_name_out,
+    internallength = 4, passedbyvalue, alignment = int4);
+COMMENT ON TYPE cz.aggregate_name IS 'internal: an aggregate whose states are combined';
+
+CREATE FUNCTION cz.combine_step(internal, cz.aggregate_name, anyelement, anycompatible)
+    RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'combine_step';
+COMMENT ON FUNCTION cz.combine_step(internal, cz.aggregate_name, anyelement, anycompatible) IS
+    'internal: adds a transition state';
+CREATE FUNCTION cz.combine_final(internal, cz.aggregate_name, anyelement, anycompatible)
+    RETURNS anycompatible
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'combine_final';
+COMMENT ON FUNCTION cz.combine_final(internal, cz.aggregate_name, anyelement, anycompatible) IS
+    'internal: finishes combined transition states';
+CREATE AGGREGATE cz.combine(aggregate cz.aggregate_name, state anyelement, result anycompatible) (
+    sfunc = cz.combine_step, stype = internal,
+    finalfunc = cz.combine_final, finalfunc_extra, parallel = safe);
+COMMENT ON AGGREGATE cz.combine(cz.aggregate_name, anyelement, anycompatible) IS
+    'internal: combines transition states of an aggregate';
+
+-- One for each transition function; order of rows does not matter to these.
+DO $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN
+        SELECT DISTINCT tp.proname, a.aggtransfn, a.aggserialfn,
+               pg_get_function_identity_arguments(a.aggfnoid) AS args
+        FROM pg_aggregate a
+        JOIN pg_proc tp ON tp.oid = a.aggtransfn
+        JOIN pg_proc sp ON sp.oid = a.aggserialfn
+        WHERE a.aggkind = 'n' AND a.agginitval IS NULL
+            AND a.aggfnoid < 16384
+            AND sp.proname IN ('numeric_serialize', 'numeric_poly_serialize')
+        ORDER BY 1, 2
+    LOOP
+        EXECUTE format('CREATE AGGREGATE cz_partial.%I(%s) (sfunc = %s, stype = internal, finalfunc = %s, parallel = safe)',
+                       r.proname, r.args, r.aggtransfn, r.aggserialfn);
+        EXECUTE format('COMMENT ON AGGREGATE cz_partial.%I(%s) IS %L', r.proname, r.args,
+                       'internal: returns the transition state of aggregates');
+    END LOOP;
+END
+$$;
+
+CREATE FUNCTION pg_catalog.cz_distribute_aggregate(aggregate regprocedure)
+    RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cz_distribute_aggregate';
+COMMENT ON FUNCTION pg_catalog.cz_distribute_aggregate(regprocedure) IS
+    'lets the workers compute an aggregate of yours in part, with its functions created there';

@@ -176,8 +176,12 @@
 #if CZ_PG_GE(16)
 #define class_ownercheck_compat(relid, role_oid) \
 	object_ownercheck(RelationRelationId, (relid), (role_oid))
+#define function_ownercheck_compat(function_oid, role_oid) \
+	object_ownercheck(ProcedureRelationId, (function_oid), (role_oid))
 #else
 #define class_ownercheck_compat(relid, role_oid) pg_class_ownercheck((relid), (role_oid))
+#define function_ownercheck_compat(function_oid, role_oid) \
+	pg_proc_ownercheck((function_oid), (role_oid))
 #endif
 
 /* 16: relation file "nodes" became "numbers" and "locators", errors may be soft */

@@ -22,6 +22,17 @@
 
 #define CZ_SHARD_SCHEMA "cz_shards"
 
+/* Schema, here and on workers, of aggregates that return transition states. */
+#define CZ_PARTIAL_SCHEMA "cz_partial"
+
+/* Which of them a worker has. */
+typedef enum CzPartials
+{
+	CZ_PARTIALS_NONE,
+	CZ_PARTIALS_PLAIN,			/* those whose state is no internal one */
+	CZ_PARTIALS_ALL
+} CzPartials;
+
 typedef enum CzTableKind
 {
 	CZ_TABLE_HASH = 'h',		/* partitioned parent, hash shards */
@@ -156,6 +167,12 @@ extern int	CzHashShardIndex(Oid key_type, Oid collation, Datum value, bool isnul
 /* Workers, ordered by node_id; CzNode palloc'd in CurrentMemoryContext. */
 extern List *CzNodeList(bool only_active);
 extern CzNode *CzNodeGet(Oid server_oid);	/* errors 42704; 42809: not a worker */
+
+/*
+ * Which aggregates of cz_partial a worker has (server option partial_aggregates);
+ * cached.
+ */
+extern CzPartials CzNodePartials(Oid server_oid);
 
 /*
  * Worker by host and port as the views show them, and by database unless dbname

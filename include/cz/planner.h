@@ -37,4 +37,13 @@ extern CzFragmentPlan *CzPlanRelScan(PlannerInfo *root, RelOptInfo *rel, Oid rel
 /* Is an expression over columns of rel (Vars of rti in relids) shippable? */
 extern bool CzIsShippable(Node *expr, Relids relids);
 
+/*
+ * CzPartialAggregateName, CzPartialAggregateOf
+ *		The name of the aggregate of schema cz_partial that returns the transition
+ *		states of an aggregate; that aggregate, InvalidOid if there is none or it
+ *		does not fit any more.
+ */
+extern char *CzPartialAggregateName(Oid aggfnoid);
+extern Oid	CzPartialAggregateOf(Oid aggfnoid);
+
 #endif							/* CZ_PLANNER_H */

@@ -316,6 +316,8 @@ CzNodeCheck(Oid server_oid)
 	probe_self(ours);
 	compare_probes(node, theirs, ours);
 
+	CzPartialsCreate(server_oid, atoi(theirs[PROBE_VERSION]) / 10000 ==
+					 atoi(ours[PROBE_VERSION]) / 10000);
 	CzReferenceCopyToNode(server_oid);
 	CzNodeSetOption(server_oid, "checked", "true");
 }

@@ -18,6 +18,13 @@
 extern void CzNodeSetOption(Oid server_oid, const char *name, const char *value);
 
 /*
+ * CzPartialsCreate
+ *		Give a worker the aggregates of schema cz_partial, as far as it lets us, and
+ *		remember which it has (server option partial_aggregates).  (partial.c)
+ */
+extern void CzPartialsCreate(Oid server_oid, bool is_same_major);
+
+/*
  * CzNodeAdd
  *		Create a server for a worker with a mapping for PUBLIC, and check it;
  *		false if there is one at that address already.

@@ -188,7 +188,8 @@ add_options(const CzJson *object, List *options)
 				refuse(item, psprintf("option \"%s\" is given twice", item->key));
 		}
 		/* what the extension itself keeps there, and what must not be in a file */
-		if (strcmp(item->key, "checked") == 0 || strcmp(item->key, "node_id") == 0 ||
+		if (strcmp(item->key, "checked") == 0 ||
+			strcmp(item->key, "partial_aggregates") == 0 || strcmp(item->key, "node_id") == 0 ||
 			strcmp(item->key, "state") == 0)
 			refuse(item, psprintf("option \"%s\" cannot be set here", item->key));
 		if (strcmp(item->key, "password") == 0 || strcmp(item->key, "sslpassword") == 0)

@@ -166,11 +166,12 @@ check_alter_server(AlterForeignServerStmt *stmt)
 					 errmsg("option \"state\" of worker \"%s\" cannot be changed by ALTER SERVER",
 							stmt->servername),
 					 errhint("Use citus_disable_node() or citus_activate_node().")));
-		if (strcmp(def->defname, "checked") == 0)
+		if (strcmp(def->defname, "checked") == 0 ||
+			strcmp(def->defname, "partial_aggregates") == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("option \"checked\" of worker \"%s\" cannot be changed",
-							stmt->servername)));
+					 errmsg("option \"%s\" of worker \"%s\" cannot be changed",
+							def->defname, stmt->servername)));
 	}
 }
 

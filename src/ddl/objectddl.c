@@ -21,6 +21,7 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_proc.h"
 #include "access/htup_details.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_func.h"
 #include "parser/parse_type.h"
@@ -135,9 +136,24 @@ table_of_dependent(Oid classid, Oid objid)
 	return relid;
 }
 
-/* Tables of ours whose shards call a function. */
+/* Is it an aggregate that all workers have? */
+static bool
+is_partial_aggregate(Oid classid, Oid objid)
+{
+	char	   *schema;
+
+	if (classid != ProcedureRelationId)
+		return false;
+	schema = get_namespace_name(get_func_namespace(objid));
+	return schema != NULL && strcmp(schema, CZ_PARTIAL_SCHEMA) == 0;
+}
+
+/*
+ * Tables of ours whose shards call a function; *is_everywhere: an aggregate that all
+ * workers have calls it.
+ */
 static List *
-tables_with_function(Oid function)
+tables_with_function(Oid function, bool *is_everywhere)
 {
 	Relation	depend = table_open(DependRelationId, AccessShareLock);
 	ScanKeyData keys[2];
@@ -145,6 +161,7 @@ tables_with_function(Oid function)
 	HeapTuple	tuple;
 	List	   *result = NIL;
 
+	*is_everywhere = false;
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(ProcedureRelationId));
 	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
@@ -156,6 +173,7 @@ tables_with_function(Oid function)
 		Oid			relid = table_of_dependent(form->classid, form->objid);
 		const CzTable *table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
 
+		*is_everywhere |= is_partial_aggregate(form->classid, form->objid);
 		if (table && table->kind != CZ_TABLE_FOREIGN)
 			result = list_append_unique_oid(result, relid);
 	}
@@ -193,17 +211,21 @@ function_of(Node *stmt)
 /*
  * CzReplaceFunction
  *		CREATE OR REPLACE and ALTER FUNCTION of a function that shards call in
- *		their constraints, generated columns or indexes reach their workers.
+ *		their constraints, generated columns or indexes reach their workers, of one
+ *		that a distributed aggregate calls, all workers.
  */
 bool
 CzReplaceFunction(const CzUtility *utility, Node *stmt)
 {
 	Oid			function = function_of(stmt);
-	List	   *relids = OidIsValid(function) ? tables_with_function(function) : NIL;
+	bool		is_everywhere = false;
+	List	   *relids = OidIsValid(function) ?
+		tables_with_function(function, &is_everywhere) : NIL;
 	int			nestlevel;
 	char	   *sql;
+	ListCell   *lc;
 
-	if (relids == NIL)
+	if (relids == NIL && !is_everywhere)
 		return false;
 	CzUtilityRun(utility, stmt);
 	CommandCounterIncrement();
@@ -215,6 +237,17 @@ CzReplaceFunction(const CzUtility *utility, Node *stmt)
 	sql = TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTIONDEF,
 											   ObjectIdGetDatum(function)));
 	AtEOXact_GUC(true, nestlevel);
-	run_on_servers(relids, sql);
+	if (!is_everywhere)
+		run_on_servers(relids, sql);
+	else
+	{
+		foreach(lc, CzNodeList(true))
+		{
+			CzNode	   *node = lfirst(lc);
+
+			if (node->is_checked)
+				CzTxnExec(node->server_oid, GetUserId(), sql);
+		}
+	}
 	return true;
 }

@@ -82,6 +82,7 @@ static const CzOption own_options[] = {
 	{"node_id", ForeignServerRelationId, check_count},
 	{"parallel_abort", ForeignServerRelationId, check_bool},
 	{"parallel_commit", ForeignServerRelationId, check_bool},
+	{"partial_aggregates", ForeignServerRelationId, check_identifier},
 	{"password_required", UserMappingRelationId, check_bool},
 	{"placements", ForeignTableRelationId, check_placements},
 	{"pool_size", ForeignServerRelationId, check_count},

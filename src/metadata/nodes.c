@@ -20,6 +20,8 @@
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
@@ -157,6 +159,65 @@ CzNodeGet(Oid server_oid)
 				 errmsg("server \"%s\" is not a worker", server->servername),
 				 errdetail("Its foreign-data wrapper is not cz_fdw.")));
 	return make_node(server->serverid, server->servername, server->options);
+}
+
+/* What CzNodePartials has found, by server; emptied when any server changes. */
+typedef struct PartialsEntry
+{
+	Oid			server_oid;
+	CzPartials	partials;
+} PartialsEntry;
+
+static PartialsEntry *partials_cache = NULL;
+static int	partials_used = 0;
+static int	partials_size = 0;
+
+static void
+partials_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	partials_used = 0;
+}
+
+/*
+ * CzNodePartials
+ *		See metadata.h.
+ */
+CzPartials
+CzNodePartials(Oid server_oid)
+{
+	ForeignServer *server;
+	const char *value;
+	CzPartials	result = CZ_PARTIALS_NONE;
+	int			i;
+
+	for (i = 0; i < partials_used; i++)
+	{
+		if (partials_cache[i].server_oid == server_oid)
+			return partials_cache[i].partials;
+	}
+	server = GetForeignServerExtended(server_oid, FSV_MISSING_OK);
+	value = server ? CzFindOption(server->options, "partial_aggregates") : NULL;
+	if (value && strcmp(value, "all") == 0)
+		result = CZ_PARTIALS_ALL;
+	else if (value && strcmp(value, "plain") == 0)
+		result = CZ_PARTIALS_PLAIN;
+
+	if (partials_cache == NULL)
+	{
+		CacheRegisterSyscacheCallback(FOREIGNSERVEROID, partials_changed, (Datum) 0);
+		partials_size = 16;
+		partials_cache = MemoryContextAlloc(TopMemoryContext,
+											partials_size * sizeof(PartialsEntry));
+	}
+	else if (partials_used == partials_size)
+	{
+		partials_cache = repalloc(partials_cache,
+								  2 * partials_size * sizeof(PartialsEntry));
+		partials_size *= 2;
+	}
+	partials_cache[partials_used].server_oid = server_oid;
+	partials_cache[partials_used++].partials = result;
+	return result;
 }
 
 /*

@@ -12,7 +12,9 @@
  *						together from count, sum and var_pop, combined
  *						by core's float8_combine
  *	corr, covar_*, regr_*		core's six-number state in the same way
- *	stddev, variance of exact numbers	count, sum and sum of squares, finished as
+ *	any with a combine function		its state, if the workers can return it
+ *						(aggstate.c)
+ *	stddev, variance of exact numbers	else: count, sum and sum of squares, finished as
  *						core's numeric_stddev_internal does
  *
  * What is not in the list (array_agg, percentiles, ...) is not split.
@@ -92,9 +94,12 @@ make_aggregate(Oid aggfn, Oid rettype, List *args, Node *filter, Oid input_colla
 	return agg;
 }
 
-/* An aggregate of a fragment. */
-static Node *
-make_partial(CzSplitContext *context, Oid aggfn, Oid rettype, List *args, Node *filter,
+/*
+ * cz_split_partial
+ *		An aggregate of a fragment.
+ */
+Node *
+cz_split_partial(CzSplitContext *context, Oid aggfn, Oid rettype, List *args, Node *filter,
 			 Oid input_collation)
 {
 	Aggref	   *agg = make_aggregate(aggfn, rettype, args, filter, input_collation);
@@ -119,7 +124,7 @@ make_system_partial(CzSplitContext *context, const char *name, Node *arg, Node *
 {
 	Oid			fn = system_function(name, 1, exprType(arg), InvalidOid);
 
-	return make_partial(context, fn, get_func_rettype(fn), list_make1(arg), filter,
+	return cz_split_partial(context, fn, get_func_rettype(fn), list_make1(arg), filter,
 						InvalidOid);
 }
 
@@ -193,7 +198,7 @@ partial_count(CzSplitContext *context, Node *arg, Node *filter)
 	Oid			fn = arg ? system_function("count", 1, ANYOID, InvalidOid) :
 		system_function("count", 0, InvalidOid, InvalidOid);
 
-	return make_partial(context, fn, INT8OID, arg ? list_make1(arg) : NIL, filter,
+	return cz_split_partial(context, fn, INT8OID, arg ? list_make1(arg) : NIL, filter,
 						InvalidOid);
 }
 
@@ -308,7 +313,7 @@ split_regression(CzSplitContext *context, const char *name, List *args, Node *fi
 	Node	   *y = linitial(args);
 	Node	   *x = lsecond(args);
 	Oid			count = system_function("regr_count", 2, FLOAT8OID, FLOAT8OID);
-	Node	   *n = make_partial(context, count, INT8OID, args, filter, InvalidOid);
+	Node	   *n = cz_split_partial(context, count, INT8OID, args, filter, InvalidOid);
 	Node	   *parts[3];
 	int			i;
 
@@ -318,7 +323,7 @@ split_regression(CzSplitContext *context, const char *name, List *args, Node *fi
 	{
 		Oid			fn = system_function(squares[i], 2, FLOAT8OID, FLOAT8OID);
 
-		parts[i] = null_as_zero(make_partial(context, fn, FLOAT8OID, args, filter,
+		parts[i] = null_as_zero(cz_split_partial(context, fn, FLOAT8OID, args, filter,
 											 InvalidOid));
 	}
 	return final_of_state(context, name,
@@ -405,17 +410,23 @@ cz_split_one(CzSplitContext *context, Aggref *agg)
 	ListCell   *lc;
 	Node	   *arg;
 	Node	   *filter = (Node *) agg->aggfilter;
+	Node	   *result;
 	Oid			type;
 
-	if (agg->aggfnoid >= FirstGenbkiObjectId || agg->aggkind != AGGKIND_NORMAL ||
-		agg->aggdirectargs != NIL || agg->aggvariadic)
+	if (agg->aggkind != AGGKIND_NORMAL || agg->aggdirectargs != NIL)
 		return NULL;
-	name = get_func_name(agg->aggfnoid);
 	foreach(lc, agg->args)
 	{
 		if (!((TargetEntry *) lfirst(lc))->resjunk)
 			args = lappend(args, ((TargetEntry *) lfirst(lc))->expr);
 	}
+	/* where states can be had they need no proof that they are exact */
+	result = cz_split_by_state(context, agg, args);
+	if (result != NULL)
+		return result;
+	if (agg->aggfnoid >= FirstGenbkiObjectId || agg->aggvariadic)
+		return NULL;
+	name = get_func_name(agg->aggfnoid);
 	if (list_length(args) == 2 && agg->aggorder == NIL && name_is_one_of(name, regressions))
 		return split_regression(context, name, args, filter);
 	if (list_length(args) > 1)
@@ -435,7 +446,7 @@ cz_split_one(CzSplitContext *context, Aggref *agg)
 					   agg->aggtype);
 	if (combines_itself(agg))
 		return make_final(context, agg->aggfnoid, agg->aggtype,
-						  make_partial(context, agg->aggfnoid, agg->aggtype,
+						  cz_split_partial(context, agg->aggfnoid, agg->aggtype,
 									   list_make1(arg), filter, agg->inputcollid),
 						  agg->inputcollid);
 	if (strcmp(name, "avg") == 0 && (is_exact_number(type) || type == INTERVALOID))

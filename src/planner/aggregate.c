@@ -720,16 +720,19 @@ uses_cte(Query *query)
  * query: changed into the outer query's target list, HAVING and GROUP BY; its FROM
  *		must be replaced by the leaf of inner.
  * inner: has FROM and WHERE; gets its target list and GROUP BY.
+ * anchor: a table whose workers it is sent to.
  * Returns false, with *reason set and both in disorder, if it can't be done.
  */
 bool
-cz_split_aggregates(Query *query, Query *inner, CzPlanState *state, const char **reason)
+cz_split_aggregates(Query *query, Query *inner, const CzTable *anchor, CzPlanState *state,
+					const char **reason)
 {
 	CzSplitContext context;
 
 	memset(&context, 0, sizeof(context));
 	context.query = query;
 	context.inner = inner;
+	context.anchor = anchor;
 	/* in a larger set than the fragments group by, a value of the key comes again */
 	if (query->groupingSets == NIL)
 		context.keys = cz_from_keys(inner, state, &context.classes);

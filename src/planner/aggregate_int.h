@@ -33,6 +33,7 @@ typedef struct CzSplitContext
 	List	   *keys;			/* Vars of the inner query that are the distribution
 								 * column, and its equality classes */
 	List	   *classes;
+	const CzTable *anchor;		/* a table whose workers the fragments go to; or NULL */
 	List	   *groups;			/* expressions grouped by, of the original query */
 	List	   *group_columns;	/* int list: their columns in the inner query */
 	List	   *extra_groups;	/* Vars of the leaf that depend on the groups */
@@ -55,5 +56,10 @@ extern Node *cz_split_filter(CzSplitContext *context);
 
 /* aggparts.c */
 extern Node *cz_split_one(CzSplitContext *context, Aggref *agg);
+extern Node *cz_split_partial(CzSplitContext *context, Oid aggfn, Oid rettype, List *args,
+							  Node *filter, Oid input_collation);
+
+/* aggstate.c */
+extern Node *cz_split_by_state(CzSplitContext *context, Aggref *agg, List *args);
 
 #endif							/* CZ_AGGREGATE_INT_H */

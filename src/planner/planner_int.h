@@ -262,8 +262,8 @@ extern double cz_sample_fraction(TableSampleClause *sample);
 extern void cz_estimate_init(void);
 
 /* aggregate.c */
-extern bool cz_split_aggregates(Query *query, Query *inner, CzPlanState *state,
-								const char **reason);
+extern bool cz_split_aggregates(Query *query, Query *inner, const CzTable *anchor,
+								CzPlanState *state, const char **reason);
 
 /* modify.c */
 extern void cz_check_write(Query *query, bool is_top);

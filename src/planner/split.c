@@ -234,7 +234,7 @@ split_aggregates(Query *query, CzPlanState *state, const char **reason)
 	if (locus.kind != CZ_LOCUS_SHARDED)
 		return false;
 	outer = copyObject(query);
-	if (!cz_split_aggregates(outer, inner, state, reason) ||
+	if (!cz_split_aggregates(outer, inner, locus.anchor, state, reason) ||
 		!cz_query_is_sendable(inner, reason))
 		return false;
 	/* sub-queries in arguments of aggregates have come with them */
