@@ -601,6 +601,7 @@ build_arrays(CzStream *stream, Ship *ship, List *parts)
 			continue;
 		tuplestore_select_read_pointer(part->store, 0);
 		tuplestore_rescan(part->store);
+		part->reader = NULL;
 		while (tuplestore_gettupleslot(part->store, true, false, ship->slot))
 		{
 			MemoryContext oldcontext;

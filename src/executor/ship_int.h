@@ -31,6 +31,7 @@ typedef struct ShipPart
 	Tuplestorestate *store;		/* NULL: no rows */
 	int64		nrows;
 	int64		nbytes;
+	void	   *reader;			/* whose position in the store it is */
 } ShipPart;
 
 typedef struct Ship

@@ -58,6 +58,7 @@ typedef struct ShipFeed
 	bool		is_header_sent;
 	StringInfoData buf;			/* repartition: a chunk being made */
 	int			nanswers;
+	int64		nrows;			/* that the last COPY must have stored */
 	char	   *sql;			/* for messages */
 } ShipFeed;
 
@@ -228,7 +229,8 @@ next_part_chunk(CzStream *stream, Ship *ship, ShipFeed *feed, char **data, int *
 	feed->is_header_sent = true;
 	while (feed->parts != NIL && buf->len < CHUNK_BYTES)
 	{
-		Tuplestorestate *store = ship->parts[linitial_int(feed->parts)].store;
+		ShipPart   *part = &ship->parts[linitial_int(feed->parts)];
+		Tuplestorestate *store = part->store;
 		MemoryContext oldcontext;
 
 		if (store != NULL && !feed->is_part_begun)
@@ -236,7 +238,10 @@ next_part_chunk(CzStream *stream, Ship *ship, ShipFeed *feed, char **data, int *
 			tuplestore_select_read_pointer(store, 0);
 			tuplestore_rescan(store);
 			feed->is_part_begun = true;
+			part->reader = feed;
 		}
+		if (store != NULL && part->reader != feed)
+			elog(ERROR, "two connections read one part of a shipment");
 		if (store == NULL || !tuplestore_gettupleslot(store, true, false, ship->slot))
 		{
 			feed->parts = list_delete_first(feed->parts);
@@ -378,15 +383,17 @@ feed_rows(CzStream *stream, StreamConn *sc)
 	if (ship->shipment->partition_column == 0)
 	{
 		ship->free_pointers = lappend_int(ship->free_pointers, feed->pointer);
-		stream->shipped_rows += ship->nrows;
+		feed->nrows = ship->nrows;
 	}
 	else
 	{
 		ListCell   *lc;
 
+		feed->nrows = 0;
 		foreach(lc, CzShipParts(ship, feed->fragment))
-			stream->shipped_rows += ship->parts[lfirst_int(lc)].nrows;
+			feed->nrows += ship->parts[lfirst_int(lc)].nrows;
 	}
+	stream->shipped_rows += feed->nrows;
 	feed->ship_number++;
 	if (PQputCopyEnd(pg, NULL) != 1)
 		return false;
@@ -424,6 +431,17 @@ tables_done(CzStream *stream, StreamConn *sc)
 	MemoryContextSwitchTo(stream->estate->es_query_cxt);
 	stream->group->table_conns = lappend(stream->group->table_conns, sc->conn);
 	MemoryContextSwitchTo(oldcontext);
+}
+
+/* Has everything arrived? */
+static void
+check_count(StreamConn *sc, const ShipFeed *feed, const char *count)
+{
+	if (strtoll(count, NULL, 10) != feed->nrows)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				 errmsg("node \"%s\" has stored %s of " INT64_FORMAT " rows",
+						sc->worker->endpoint->node_name, count, feed->nrows)));
 }
 
 /*
@@ -473,6 +491,8 @@ CzShipTablesAdvance(CzStream *stream, StreamConn *sc, char **reason)
 				feed->nanswers++;
 				break;
 			case PGRES_COMMAND_OK:
+				if (strncmp(PQcmdStatus(res), "COPY", 4) == 0)
+					check_count(sc, feed, PQcmdTuples(res));
 				PQclear(res);
 				feed->nanswers++;
 				break;

@@ -226,6 +226,20 @@ take_free_conn(CzStream *stream, GroupWorker *gw, bool needs_tables)
 	return NULL;
 }
 
+/* Is a connection of the worker getting tables?  One at a time does. */
+static bool
+is_shipping(const StreamWorker *worker)
+{
+	int			i;
+
+	for (i = 0; i < worker->nconns; i++)
+	{
+		if (worker->conns[i]->feed != NULL)
+			return true;
+	}
+	return false;
+}
+
 /* Let an idle connection export the snapshot that it has and nobody asked for yet. */
 static void
 export_snapshot(CzStream *stream, GroupWorker *gw)
@@ -256,7 +270,6 @@ add_conn(CzStream *stream, StreamWorker *worker)
 	CzConn	   *conn;
 	double		since_ms;
 	bool		needs_tables;
-	int			i;
 
 	/* 1. reads that belong to the transaction have exactly one connection */
 	if (worker->use_txn)
@@ -289,11 +302,8 @@ add_conn(CzStream *stream, StreamWorker *worker)
 		return false;
 	since_ms = (GetCurrentTimestamp() - worker->last_added) / 1000.0;
 	needs_tables = CzShipNeedsTables(stream, worker);
-	for (i = 0; needs_tables && i < worker->nconns; i++)
-	{
-		if (worker->conns[i]->feed != NULL)
-			return false;
-	}
+	if (is_shipping(worker))
+		return false;
 
 	/*
 	 * More connections help a statement that waits for its workers.  One that is
@@ -329,6 +339,7 @@ add_conn(CzStream *stream, StreamWorker *worker)
 			CzStream   *other = gw->exporter;
 			StreamWorker *source = NULL;
 			ListCell   *lc;
+			int			i;
 
 			hold_pending_rows(other);
 			for (i = 0; i < other->nfragments; i++)
@@ -629,7 +640,8 @@ choose_conn(CzStream *stream, StreamWorker *worker, bool needs_tables,
 			if (sc->is_ready && sc->inflight < sc->window && sc->probe == NULL &&
 				(passed & (UINT64CONST(1) << i)) == 0 &&
 				takes_fragment(sc, *fragment, needs_tables) &&
-				(best == NULL || sc->inflight < best->inflight))
+				(best == NULL || sc->inflight < best->inflight ||
+				 (sc->inflight == best->inflight && sc->has_tables && !best->has_tables)))
 			{
 				best = sc;
 				best_index = i;
@@ -663,6 +675,8 @@ dispatch(CzStream *stream, StreamWorker *worker)
 		if (worker->waiting == NIL)
 			break;
 		best = choose_conn(stream, worker, needs_tables, &fragment);
+		if (best != NULL && needs_tables && !best->has_tables && is_shipping(worker))
+			break;
 		if (best == NULL && needs_tables)
 			release_used_up(stream, worker, linitial(worker->waiting));
 		if (best == NULL)
