@@ -49,6 +49,15 @@ COMMENT ON TABLE cz.shard_statistics IS
 COMMENT ON COLUMN cz.shard_statistics.min_value IS 'least value of the distribution column, as text';
 COMMENT ON COLUMN cz.shard_statistics.max_value IS 'greatest value of the distribution column, as text';
 
+CREATE TABLE cz.analyzed_tables (
+    relid oid PRIMARY KEY,
+    changes bigint NOT NULL,
+    checked_at timestamptz NOT NULL
+);
+COMMENT ON TABLE cz.analyzed_tables IS
+    'what the background worker knew of each distributed table when it was last analyzed';
+COMMENT ON COLUMN cz.analyzed_tables.changes IS 'rows ever written to its shards, as the workers count';
+
 GRANT SELECT ON cz.colocation, cz.tables TO PUBLIC;
 
 -- A dump of the coordinator carries the topology; statistics can be had anew.

@@ -14,6 +14,7 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 
+#include "cz/cluster.h"
 #include "cz/ddl.h"
 #include "cz/executor.h"
 #include "cz/metadata.h"
@@ -74,4 +75,5 @@ _PG_init(void)
 	CzPlannerInit();
 	CzExecutorInit();
 	CzDdlInit();
+	CzAutoAnalyzeInit();
 }

@@ -32,4 +32,7 @@ extern void CzNodeCheck(Oid server_oid);
  */
 extern void CzReferenceCopyToNode(Oid server_oid);
 
+/* Register the background worker's task that analyzes tables. */
+extern void CzAutoAnalyzeInit(void);
+
 #endif							/* CZ_CLUSTER_H */

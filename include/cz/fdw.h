@@ -38,6 +38,15 @@ extern void CzAnalyzeShardsLater(const CzTable *table, const char *command,
 extern void CzAnalyzeShardsFinish(void);
 extern void CzAnalyzeShardsForget(void);
 
+/*
+ * CzShardChanges
+ *		How many rows have ever been written to the shards of a table, as the workers
+ *		count, and how many there are.
+ *
+ * Returns: false if a shard can't be reached.
+ */
+extern bool CzShardChanges(const CzTable *table, double *changes, double *rows);
+
 /* Core's ANALYZE of this parent follows a VACUUM: the workers know their rows. */
 extern void CzAnalyzeRowsAreKnown(bool are_known);
 

@@ -140,6 +140,9 @@ extern void CzTxnLockShardsLocally(const CzShard *const *shards, int nshards,
 /* Background worker that resolves what crashes left; arg: database OID, 0: launcher. */
 extern PGDLLEXPORT void CzMaintenanceMain(Datum arg);
 
+/* What the background worker that analyzes tables does, or NULL. */
+extern void (*cz_analyze_task) (void);
+
 /*
  * Waiting, for those who run several connections at once.
  *

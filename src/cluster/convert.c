@@ -35,6 +35,7 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_opclass.h"
+#include "catalog/pg_statistic.h"
 #include "catalog/storage.h"
 #include "catalog/toasting.h"
 #include "commands/defrem.h"
@@ -137,6 +138,38 @@ CzSetIndexesLive(Oid relid, bool is_live)
 }
 
 /*
+ * A table's own statistics become those of a parent with its partitions, or the other
+ * way round: its rows stay the same.
+ */
+static void
+carry_statistics(Oid relid, bool to_inherited)
+{
+	Relation	catalog = table_open(StatisticRelationId, RowExclusiveLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_statistic_starelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, StatisticRelidAttnumInhIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		HeapTuple	copy = heap_copytuple(tuple);
+		Form_pg_statistic form = (Form_pg_statistic) GETSTRUCT(copy);
+
+		if (form->stainherit != to_inherited)
+		{
+			/* others of that kind can't be: it was no parent, or is none any more */
+			form->stainherit = to_inherited;
+			CatalogTupleUpdate(catalog, &copy->t_self, copy);
+		}
+		heap_freetuple(copy);
+	}
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+}
+
+/*
  * CzConvertToPartitioned
  *		Make an ordinary table a partitioned one without partitions.
  *
@@ -205,6 +238,7 @@ CzConvertToPartitioned(Oid relid, const CzDistribution *dist, double reltuples)
 	heap_freetuple(new_tuple);
 	heap_freetuple(tuple);
 	table_close(catalog, RowExclusiveLock);
+	carry_statistics(relid, true);
 	CommandCounterIncrement();
 
 	rel = table_open(relid, NoLock);
@@ -264,6 +298,7 @@ CzConvertToHeap(Oid relid)
 	deleteDependencyRecordsForClass(RelationRelationId, relid, OperatorClassRelationId,
 									DEPENDENCY_NORMAL);
 	create_storage(relid, RELKIND_RELATION);
+	carry_statistics(relid, false);
 	foreach(lc, indexes)
 		create_storage(lfirst_oid(lc), RELKIND_INDEX);
 	NewRelationCreateToastTable(relid, (Datum) 0);

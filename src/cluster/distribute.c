@@ -146,6 +146,8 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	CzRegisterTable(relid, CZ_TABLE_HASH, dist->colocation_id, 0);
 	CommandCounterIncrement();
 	CzInvalidateTable(relid);
+	if (nrows > 0)
+		CzAnalyzeLoaded(relid);
 	CzDebugPoint("distribute-converted");
 }
 

@@ -64,4 +64,7 @@ extern void CzCreateReferenceTriggers(Oid relid);
 extern uint64 CzMoveRows(Relation rel, const CzDistribution *dist, CzShard *shards,
 						 Oid owner);
 
+/* auto_analyze.c */
+extern void CzAnalyzeLoaded(Oid relid);
+
 #endif							/* CZ_DISTRIBUTE_INT_H */

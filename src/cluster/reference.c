@@ -158,6 +158,7 @@ create_reference_table(PG_FUNCTION_ARGS)
 	CzRegisterTable(relid, CZ_TABLE_REFERENCE, 0, shard.shard_id);
 	CommandCounterIncrement();
 	CzInvalidateTable(relid);
+	CzAnalyzeLoaded(relid);
 	PG_RETURN_VOID();
 }
 

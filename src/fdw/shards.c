@@ -440,6 +440,76 @@ CzAnalyzeRowsAreKnown(bool are_known)
 	rows_are_known = are_known;
 }
 
+typedef struct ChangeCount
+{
+	double		changes;
+	double		rows;
+} ChangeCount;
+
+static void
+take_changes(int call, PGresult *res, void *arg)
+{
+	ChangeCount *count = arg;
+
+	if (PQntuples(res) != 1)
+		return;
+	count->changes += strtod(PQgetvalue(res, 0, 0), NULL);
+	count->rows += strtod(PQgetvalue(res, 0, 1), NULL);
+}
+
+bool
+CzShardChanges(const CzTable *table, double *changes, double *rows)
+{
+	CzRound    *round = round_create(owner_of(table->relid));
+	StringInfoData *names = NULL;
+	ChangeCount count = {0};
+	bool		is_complete = true;
+	int			i;
+	int			j;
+
+	for (i = 0; i < table->nshards && is_complete; i++)
+	{
+		CzRoundCall *call = NULL;
+		int			ncalls = round->ncalls;
+		StringInfo	list;
+
+		/* the same placement each time, for its counters are its own */
+		if (table->shards[i].nplacements > 0 &&
+			!CzHealthIsSuspect(table->shards[i].server_oids[0]))
+			call = round_call(round, table->shards[i].server_oids[0], false);
+		if (round->ncalls > ncalls)
+		{
+			names = names == NULL ? palloc(sizeof(StringInfoData)) :
+				repalloc(names, sizeof(StringInfoData) * round->ncalls);
+			initStringInfo(&names[ncalls]);
+		}
+		if (call == NULL || call->conn == NULL)
+		{
+			is_complete = false;
+			continue;
+		}
+		list = &names[call - round->calls];
+		appendStringInfo(list, "%s%s", list->len > 0 ? ", " : "",
+						 quote_literal_cstr(table->shards[i].remote_qualified));
+	}
+	for (j = 0; j < round->ncalls; j++)
+		round->calls[j].sql =
+			psprintf("SELECT sum(pg_catalog.pg_stat_get_tuples_inserted(c)"
+					 " + pg_catalog.pg_stat_get_tuples_updated(c)"
+					 " + pg_catalog.pg_stat_get_tuples_deleted(c)),"
+					 " sum(pg_catalog.pg_stat_get_live_tuples(c))"
+					 " FROM unnest(ARRAY[%s]::pg_catalog.regclass[]) c", names[j].data);
+	if (is_complete)
+	{
+		round_send(round);
+		round_wait(round, take_changes, &count);
+	}
+	round_end(round);
+	*changes = count.changes;
+	*rows = count.rows;
+	return is_complete;
+}
+
 /* ---- the sample of a parent ---------------------------------------------- */
 
 typedef struct CzShardSample
@@ -543,8 +613,14 @@ sample_create(Oid parent_relid)
 		const CzShard *shard = &table->shards[i];
 		CzRoundCall *call = NULL;
 
-		for (j = 0; j < shard->nplacements && (call == NULL || call->conn == NULL); j++)
-			call = round_call(sample->round, shard->server_oids[j], true);
+		/* workers that failed lately only if there is no other */
+		for (j = 0; j < 2 * shard->nplacements && (call == NULL || call->conn == NULL); j++)
+		{
+			Oid			server_oid = shard->server_oids[j % shard->nplacements];
+
+			if (j >= shard->nplacements || !CzHealthIsSuspect(server_oid))
+				call = round_call(sample->round, server_oid, true);
+		}
 		if (call == NULL || call->conn == NULL)
 			unreachable_error(shard, call ? call->message : NULL);
 		sample->shards[i].call = call - sample->round->calls;

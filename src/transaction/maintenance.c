@@ -4,7 +4,8 @@
  *	  The background workers of cz_fdw, and the registration of this module.
  *
  * A static launcher starts a short-lived worker per database every
- * cz.recovery_interval.  Short-lived, because a session that stays in a
+ * cz.recovery_interval for what two-phase commit has left, and another one every
+ * cz.auto_analyze_interval for tables to be analyzed.  Short-lived, because a session that stays in a
  * database keeps DROP DATABASE and CREATE DATABASE ... TEMPLATE from working.
  * A worker in a database without the extension ends at once.
  *
@@ -34,17 +35,29 @@
 #include "cz/settings.h"
 #include "transaction_int.h"
 
-/* Milliseconds until a failed launcher starts again, and between its looks at
- * cz.recovery_interval while that is off */
+/* Until a failed launcher starts again, and between its looks at the settings while
+ * there is nothing to do */
 #define CZ_LAUNCHER_RESTART_S 10
 #define CZ_LAUNCHER_IDLE_MS 60000
+
+/* What a worker does; also the first byte of its bgw_extra. */
+typedef enum Task
+{
+	TASK_RECOVER,
+	TASK_ANALYZE
+} Task;
+
+#define NTASKS 2
 
 /* A database's worker, as the launcher knows it. */
 typedef struct DatabaseWorker
 {
 	Oid			database_oid;
+	Task		task;
 	BackgroundWorkerHandle *handle;
 } DatabaseWorker;
+
+void		(*cz_analyze_task) (void) = NULL;
 
 static void
 xact_callback(XactEvent event, void *arg)
@@ -129,7 +142,7 @@ list_databases(MemoryContext context)
  *		slots: tried again next time.
  */
 static void
-start_worker(List **workers, Oid database_oid)
+start_worker(List **workers, Oid database_oid, Task task)
 {
 	DatabaseWorker *mine = NULL;
 	BackgroundWorker worker;
@@ -137,13 +150,16 @@ start_worker(List **workers, Oid database_oid)
 
 	foreach(lc, *workers)
 	{
-		if (((DatabaseWorker *) lfirst(lc))->database_oid == database_oid)
-			mine = (DatabaseWorker *) lfirst(lc);
+		DatabaseWorker *other = lfirst(lc);
+
+		if (other->database_oid == database_oid && other->task == task)
+			mine = other;
 	}
 	if (mine == NULL)
 	{
 		mine = palloc0(sizeof(DatabaseWorker));
 		mine->database_oid = database_oid;
+		mine->task = task;
 		*workers = lappend(*workers, mine);
 	}
 	if (mine->handle != NULL)
@@ -159,16 +175,28 @@ start_worker(List **workers, Oid database_oid)
 	fill_worker(&worker, database_oid);
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_notify_pid = MyProcPid;
-	snprintf(worker.bgw_name, BGW_MAXLEN, "cz_fdw maintenance of database %u",
-			 database_oid);
-	snprintf(worker.bgw_type, BGW_MAXLEN, "cz_fdw maintenance");
+	worker.bgw_extra[0] = (char) task;
+	snprintf(worker.bgw_name, BGW_MAXLEN, "cz_fdw %s of database %u",
+			 task == TASK_RECOVER ? "maintenance" : "analyze", database_oid);
+	snprintf(worker.bgw_type, BGW_MAXLEN, "cz_fdw %s",
+			 task == TASK_RECOVER ? "maintenance" : "analyze");
 	if (!RegisterDynamicBackgroundWorker(&worker, &mine->handle))
 		mine->handle = NULL;
 }
 
+/* Time between two rounds of a task; -1: there are none. */
+static int
+task_interval_ms(Task task)
+{
+	if (task == TASK_ANALYZE)
+		return cz_auto_analyze && cz_analyze_task ? cz_auto_analyze_interval_ms : -1;
+	/* At 0 a busy loop would only start workers */
+	return cz_recovery_interval_ms < 0 ? -1 : Max(cz_recovery_interval_ms, 100);
+}
+
 /*
  * launcher_main
- *		Wake every cz.recovery_interval and see to every database.
+ *		Wake at each task's intervals and see to every database.
  */
 static void
 launcher_main(void)
@@ -176,43 +204,53 @@ launcher_main(void)
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "cz launcher",
 												  ALLOCSET_DEFAULT_SIZES);
 	List	   *workers = NIL;
-	TimestampTz next_round;
+	TimestampTz next_round[NTASKS];
+	int			task;
 
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	MemoryContextSwitchTo(context);
-	next_round = GetCurrentTimestamp();
+	next_round[TASK_RECOVER] = GetCurrentTimestamp();
+	next_round[TASK_ANALYZE] = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+														   cz_auto_analyze_interval_ms);
 
 	for (;;)
 	{
-		long		wait_ms;
+		long		wait_ms = CZ_LAUNCHER_IDLE_MS;
+		bool		is_reloaded = ConfigReloadPending;
 
 		CHECK_FOR_INTERRUPTS();
 		if (ShutdownRequestPending)
 			proc_exit(0);
-		if (ConfigReloadPending)
+		if (is_reloaded)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
-			next_round = Min(next_round,
-							 TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-														 Max(cz_recovery_interval_ms, 0)));
 		}
 
-		wait_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next_round);
-		if (cz_recovery_interval_ms < 0)
-			wait_ms = CZ_LAUNCHER_IDLE_MS;
-		else if (wait_ms <= 0)
+		for (task = 0; task < NTASKS; task++)
 		{
-			List	   *databases = list_databases(context);
-			ListCell   *lc;
+			TimestampTz now = GetCurrentTimestamp();
+			int			interval_ms = task_interval_ms(task);
 
-			MemoryContextSwitchTo(context);
-			foreach(lc, databases)
-				start_worker(&workers, lfirst_oid(lc));
-			list_free(databases);
-			/* At 0 a busy loop would only start workers */
-			wait_ms = Max(cz_recovery_interval_ms, 100);
-			next_round = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait_ms);
+			if (interval_ms < 0)
+				continue;
+			if (is_reloaded)
+				next_round[task] = Min(next_round[task],
+									   TimestampTzPlusMilliseconds(now, interval_ms));
+			if (now >= next_round[task])
+			{
+				List	   *databases = list_databases(context);
+				ListCell   *lc;
+
+				MemoryContextSwitchTo(context);
+				foreach(lc, databases)
+					start_worker(&workers, lfirst_oid(lc), task);
+				list_free(databases);
+				next_round[task] = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+															   interval_ms);
+			}
+			wait_ms = Min(wait_ms, TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+																   next_round[task]));
 		}
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms,
@@ -229,6 +267,11 @@ static void
 database_main(Oid database_oid)
 {
 	BackgroundWorkerInitializeConnectionByOid(database_oid, InvalidOid, 0);
+	if (MyBgworkerEntry->bgw_extra[0] == TASK_ANALYZE)
+	{
+		cz_analyze_task();
+		return;
+	}
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());

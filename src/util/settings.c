@@ -25,6 +25,8 @@
 /* The arrays of one statement are one message of less than 1 GB. */
 #define CZ_MAX_ARRAY_SHIPMENT_KB (256 * 1024)
 
+bool		cz_auto_analyze = true;
+int			cz_auto_analyze_interval_ms = 60000;
 bool		cz_binary_protocol = true;
 int			cz_connect_timeout_ms = 5000;
 char	   *cz_debug_point = NULL;
@@ -78,6 +80,15 @@ check_shard_count(int *newval, void **extra, GucSource source)
 void
 CzSettingsInit(void)
 {
+	DefineCustomBoolVariable("cz.auto_analyze",
+							 "Analyzes distributed tables when they are made and when they have changed enough.",
+							 "The thresholds are autovacuum's.",
+							 &cz_auto_analyze, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.auto_analyze_interval",
+							"Time between two looks at how much distributed tables have changed.",
+							NULL, &cz_auto_analyze_interval_ms, 60000, 100, 86400000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cz.binary_protocol",
 							 "Rows cross the network in binary form where that is safe.",
 							 NULL, &cz_binary_protocol, true,

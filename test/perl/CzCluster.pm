@@ -28,7 +28,7 @@ sub new
 		install_path => dirname($ENV{CZ_PREFIX_BIN}));
 	$self->_init_node($self->{coordinator});
 	$self->{coordinator}->append_conf('postgresql.conf',
-		"shared_preload_libraries = 'cz_fdw'\n" . ($args{conf} // ''));
+		"shared_preload_libraries = 'cz_fdw'\ncz.auto_analyze = off\n" . ($args{conf} // ''));
 	$self->{coordinator}->start;
 	for my $i (1 .. $count)
 	{
