@@ -900,6 +900,7 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 		}
 
 		cz_flatten_joins(query);
+		cz_drop_unused_outputs(query);
 		named_walker((Node *) query, &context);
 		stand_ins_query(query, &context);
 		query = fix_query(query, &context);

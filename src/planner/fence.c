@@ -30,6 +30,7 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -123,8 +124,13 @@ columns_walker(Node *node, ColumnsContext *context)
 	return expression_tree_walker(node, columns_walker, (void *) context);
 }
 
-static Bitmapset *
-used_columns(Node *node, Index rti)
+/*
+ * cz_used_columns
+ *		Attribute numbers, less FirstLowInvalidHeapAttributeNumber, of a range-table
+ *		entry in an expression or Query; joins are not looked into.
+ */
+Bitmapset *
+cz_used_columns(Node *node, Index rti)
 {
 	ColumnsContext context = {rti, 0, NULL, NIL};
 
@@ -211,6 +217,16 @@ bare_relation(RangeTblEntry *rte)
 	return copy;
 }
 
+static int
+number_of_columns(Oid relid)
+{
+	Relation	rel = table_open(relid, NoLock);
+	int			natts = RelationGetNumberOfAttributes(rel);
+
+	table_close(rel, NoLock);
+	return natts;
+}
+
 /*
  * fence_relation
  *		Make a relation with policies a fenced sub-query; false if its columns
@@ -230,13 +246,11 @@ fence_relation(Query *query, Index rti)
 	List	   *quals = NIL;
 	ListCell   *lc;
 	int			x = -1;
-	const CzTable *table = CzTableGet(rte->relid);
 
-	if (table == NULL)			/* of this server: it will not be sent */
-		return false;
 	rte->securityQuals = NIL;
 	rte->tablesample = NULL;
-	attrs = bms_union(used_columns((Node *) query, rti), used_columns((Node *) levels, rti));
+	attrs = bms_union(cz_used_columns((Node *) query, rti),
+					  cz_used_columns((Node *) levels, rti));
 
 	/* a whole row is made of all columns, and of no others */
 	if (bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, attrs))
@@ -246,7 +260,7 @@ fence_relation(Query *query, Index rti)
 			if (x + FirstLowInvalidHeapAttributeNumber < 0)
 				return false;
 		}
-		for (x = 1; x <= table->natts; x++)
+		for (x = 1; x <= number_of_columns(rte->relid); x++)
 		{
 			if (get_attname(rte->relid, x, true) == NULL)
 				return false;

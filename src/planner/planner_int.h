@@ -152,6 +152,10 @@ extern void cz_flatten_joins(Query *query);
 extern bool cz_query_has_barriers(Query *query);
 extern Query *cz_fence_query(Query *query);
 extern List *cz_guard_target(List *policies, List *quals);
+extern Bitmapset *cz_used_columns(Node *node, Index rti);
+
+/* outputs.c */
+extern void cz_drop_unused_outputs(Query *query);
 
 /* locus.c */
 extern CzLocus cz_query_locus(Query *query, CzPlanState *state);

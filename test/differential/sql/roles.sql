@@ -337,7 +337,6 @@ SELECT id + 1 FROM parts WHERE no = 1;
 SELECT count(md5(label)) FROM parts;
 -- error
 SELECT h FROM hashed WHERE id = 1;
--- differs: the fragment has the view's column though nothing uses it
 SELECT count(*) FROM hashed WHERE id = 1;
 -- error
 SELECT id FROM parts ORDER BY md5(label) LIMIT 1;
