@@ -873,6 +873,8 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 	char		quoted[40];
 	int			tries = 0;
 	Query	   *original = query;
+	List	   *used_columns;
+	List	   *used_operations;
 	ListCell   *lc;
 
 	for (;;)
@@ -901,9 +903,11 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 
 		cz_flatten_joins(query);
 		cz_drop_unused_outputs(query);
+		used_columns = cz_recheck_columns(query);
 		named_walker((Node *) query, &context);
 		stand_ins_query(query, &context);
 		query = fix_query(query, &context);
+		used_operations = cz_recheck_operations(query);
 		if (OidIsValid(target_shard))
 		{
 			RangeTblEntry *rte = rt_fetch(query->resultRelation, query->rtable);
@@ -995,6 +999,7 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 										   exprTypmod((Node *) tle->expr));
 	}
 	*params = context.params;
+	cz_recheck(plan, query, context.params, used_columns, used_operations);
 	return plan;
 }
 

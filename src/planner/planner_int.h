@@ -157,6 +157,12 @@ extern Bitmapset *cz_used_columns(Node *node, Index rti);
 /* outputs.c */
 extern void cz_drop_unused_outputs(Query *query);
 
+/* recheck.c */
+extern List *cz_recheck_columns(Query *query);
+extern List *cz_recheck_operations(Query *query);
+extern void cz_recheck(const CzFragmentPlan *plan, Query *query, List *params,
+					   List *columns, List *operations);
+
 /* locus.c */
 extern CzLocus cz_query_locus(Query *query, CzPlanState *state);
 extern CzLocus cz_from_locus(Query *query, CzPlanState *state);

@@ -25,9 +25,17 @@
 /* The arrays of one statement are one message of less than 1 GB. */
 #define CZ_MAX_ARRAY_SHIPMENT_KB (256 * 1024)
 
+/* a build for developers compares every fragment's text with what it was made of */
+#ifdef USE_ASSERT_CHECKING
+#define CZ_CHECKS_FRAGMENTS true
+#else
+#define CZ_CHECKS_FRAGMENTS false
+#endif
+
 bool		cz_auto_analyze = true;
 int			cz_auto_analyze_interval_ms = 60000;
 bool		cz_binary_protocol = true;
+bool		cz_check_fragments = CZ_CHECKS_FRAGMENTS;
 int			cz_connect_timeout_ms = 5000;
 char	   *cz_debug_point = NULL;
 bool		cz_enable_broadcast = true;
@@ -92,6 +100,11 @@ CzSettingsInit(void)
 	DefineCustomBoolVariable("cz.binary_protocol",
 							 "Rows cross the network in binary form where that is safe.",
 							 NULL, &cz_binary_protocol, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cz.check_fragments",
+							 "Parses the text of each fragment again and compares it with its query.",
+							 "For developers; on in builds with assertions.",
+							 &cz_check_fragments, CZ_CHECKS_FRAGMENTS,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.connect_timeout",
 							"Bounds the time of one attempt to connect to a worker.",

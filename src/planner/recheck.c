@@ -1,0 +1,465 @@
+/*-------------------------------------------------------------------------
+ *
+ * recheck.c
+ *	  Does a fragment's text mean what its Query meant?
+ *
+ * With the setting cz.check_fragments (on in DEV builds) every template is made
+ * the text of the first shard, parsed and analysed here, where the shards are
+ * foreign tables of the same names, and compared with the Query it was made of:
+ *
+ *	- types, typmods and collations of the result's columns,
+ *	- the columns, by name, that are used of each relation,
+ *	- the operators, functions, aggregates and sort operators, with the
+ *	  collations that they work under: an implicit cast that a worker would
+ *	  resolve otherwise shows as another function,
+ *	- the types that parameters get.
+ *
+ * What differs is an error XX000.  Not checked: fragments with TABLESAMPLE (a
+ * foreign table has none) and tables whose columns have other names on the worker.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "parser/parsetree.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+
+#include "cz/compat.h"
+#include "cz/settings.h"
+
+#include "planner_int.h"
+
+typedef struct CollectContext
+{
+	List	   *levels;			/* rtables, innermost first */
+	List	   *found;			/* Strings */
+	bool		wants_columns;	/* columns of relations, else operations */
+} CollectContext;
+
+/* ---- what a Query uses --------------------------------------------------- */
+
+static void
+note(CollectContext *context, char *text)
+{
+	context->found = lappend(context->found, makeString(text));
+}
+
+/* A table goes by its parent's OID. */
+static Oid
+parent_of(Oid relid)
+{
+	Oid			parent;
+
+	return CzIsShard(relid, &parent) ? parent : relid;
+}
+
+static void
+note_column(CollectContext *context, Oid relid, AttrNumber attno)
+{
+	if (attno == 0)
+		note(context, psprintf("%u.*", parent_of(relid)));
+	else if (attno > 0)
+		note(context, psprintf("%u.%s", parent_of(relid), get_attname(relid, attno, false)));
+}
+
+static void
+note_operation(CollectContext *context, Oid oid, Oid collation, const char *kind)
+{
+	note(context, psprintf("%s %u collation %u", kind, oid, collation));
+}
+
+static void
+note_sort(CollectContext *context, Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->sortClause)
+	{
+		SortGroupClause *sort = lfirst(lc);
+		Node	   *expr = get_sortgroupclause_expr(sort, query->targetList);
+
+		note(context, psprintf("sort %u nulls first %d collation %u", sort->sortop,
+							   sort->nulls_first, exprCollation(expr)));
+	}
+}
+
+static void
+note_operations(CollectContext *context, Node *node)
+{
+	switch (nodeTag(node))
+	{
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+			note_operation(context, ((OpExpr *) node)->opno,
+						   ((OpExpr *) node)->inputcollid, "operator");
+			break;
+		case T_ScalarArrayOpExpr:
+			note_operation(context, ((ScalarArrayOpExpr *) node)->opno,
+						   ((ScalarArrayOpExpr *) node)->inputcollid, "operator");
+			break;
+		case T_FuncExpr:
+			note_operation(context, ((FuncExpr *) node)->funcid,
+						   ((FuncExpr *) node)->inputcollid, "function");
+			break;
+		case T_Aggref:
+			note_operation(context, ((Aggref *) node)->aggfnoid,
+						   ((Aggref *) node)->inputcollid, "aggregate");
+			break;
+		case T_WindowFunc:
+			note_operation(context, ((WindowFunc *) node)->winfnoid,
+						   ((WindowFunc *) node)->inputcollid, "window function");
+			break;
+		case T_CoerceViaIO:
+			note_operation(context, ((CoerceViaIO *) node)->resulttype, InvalidOid,
+						   "conversion to");
+			break;
+		case T_MinMaxExpr:
+			note_operation(context, ((MinMaxExpr *) node)->minmaxtype,
+						   ((MinMaxExpr *) node)->inputcollid, "greatest or least of");
+			break;
+		case T_RowCompareExpr:
+			{
+				RowCompareExpr *compare = (RowCompareExpr *) node;
+				ListCell   *lo;
+				ListCell   *lc;
+
+				forboth(lo, compare->opnos, lc, compare->inputcollids)
+					note_operation(context, lfirst_oid(lo), lfirst_oid(lc), "operator");
+				break;
+			}
+		default:
+			break;
+	}
+}
+
+static bool
+collect_walker(Node *node, CollectContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+		ListCell   *lc;
+
+		context->levels = lcons(query->rtable, context->levels);
+		if (!context->wants_columns)
+			note_sort(context, query);
+		else if (query->commandType == CMD_UPDATE)
+		{
+			RangeTblEntry *rte = rt_fetch(query->resultRelation, query->rtable);
+
+			foreach(lc, query->targetList)
+			{
+				if (!((TargetEntry *) lfirst(lc))->resjunk)
+					note_column(context, rte->relid, ((TargetEntry *) lfirst(lc))->resno);
+			}
+		}
+		query_tree_walker(query, collect_walker, (void *) context, QTW_IGNORE_JOINALIASES);
+		context->levels = list_delete_first(context->levels);
+		return false;
+	}
+	if (IsA(node, Var) && context->wants_columns)
+	{
+		Var		   *var = (Var *) node;
+		RangeTblEntry *rte;
+
+		if (var->varlevelsup >= list_length(context->levels))
+			return false;
+		rte = rt_fetch(var->varno, (List *) list_nth(context->levels, var->varlevelsup));
+		if (rte->rtekind == RTE_RELATION)
+			note_column(context, rte->relid, var->varattno);
+		return false;
+	}
+	if (!context->wants_columns)
+		note_operations(context, node);
+	return expression_tree_walker(node, collect_walker, (void *) context);
+}
+
+static int
+compare_strings(const ListCell *a, const ListCell *b)
+{
+	return strcmp(strVal(lfirst(a)), strVal(lfirst(b)));
+}
+
+static List *
+collect(Query *query, bool wants_columns)
+{
+	CollectContext context = {NIL, NIL, wants_columns};
+
+	collect_walker((Node *) query, &context);
+	list_sort(context.found, compare_strings);
+	return context.found;
+}
+
+/*
+ * cz_recheck_columns, cz_recheck_operations
+ *		What a Query that is being deparsed uses; the first before, the second
+ *		after its relations became stand-ins.  NIL unless it will be checked.
+ */
+List *
+cz_recheck_columns(Query *query)
+{
+	return cz_check_fragments ? collect(query, true) : NIL;
+}
+
+List *
+cz_recheck_operations(Query *query)
+{
+	return cz_check_fragments ? collect(query, false) : NIL;
+}
+
+/* ---- the text ------------------------------------------------------------ */
+
+/* A sub-query with the columns of a shipment. */
+static void
+append_shipment(StringInfo buf, const CzShipment *shipment)
+{
+	ListCell   *lt;
+	ListCell   *lm;
+	ListCell   *lc;
+	int			n = 0;
+
+	appendStringInfoString(buf, "(SELECT ");
+	forthree(lt, shipment->column_types, lm, shipment->column_typmods,
+			 lc, shipment->column_collations)
+	{
+		Oid			collation = lfirst_oid(lc);
+
+		appendStringInfo(buf, "%sNULL::%s", n > 0 ? ", " : "",
+						 format_type_extended(lfirst_oid(lt), lfirst_int(lm),
+											  FORMAT_TYPE_TYPEMOD_GIVEN |
+											  FORMAT_TYPE_FORCE_QUALIFY));
+		if (OidIsValid(collation) && collation != get_typcollation(lfirst_oid(lt)))
+			appendStringInfo(buf, " COLLATE %s",
+							 generate_collation_name(collation));
+		appendStringInfo(buf, " AS c%d", ++n);
+	}
+	appendStringInfoChar(buf, ')');
+}
+
+/* The text for the first shards as they are called here, or NULL if it can't be had. */
+static char *
+local_text(const CzFragmentPlan *plan)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, plan->pieces)
+	{
+		Node	   *piece = lfirst(lc);
+		const CzTable *table;
+		Oid			shard;
+
+		if (IsA(piece, String))
+		{
+			if (strstr(strVal(piece), " TABLESAMPLE ") != NULL)
+				return NULL;
+			appendStringInfoString(&buf, strVal(piece));
+			continue;
+		}
+		if (intVal(piece) < 0)
+		{
+			if (-1 - intVal(piece) >= list_length(plan->shipments))
+				return NULL;
+			append_shipment(&buf, list_nth(plan->shipments, -1 - intVal(piece)));
+			continue;
+		}
+		table = CzTableGet(list_nth_oid(plan->relids, intVal(piece)));
+		if (table == NULL || table->kind == CZ_TABLE_FOREIGN || table->nshards == 0)
+			return NULL;
+		shard = table->shards[0].relid;
+		appendStringInfoString(&buf,
+							   quote_qualified_identifier(get_namespace_name(get_rel_namespace(shard)),
+														  get_rel_name(shard)));
+	}
+	return buf.data;
+}
+
+static bool
+unlock_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		if (rte->rtekind == RTE_RELATION)
+			UnlockRelationOid(rte->relid, rte->rellockmode);
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, unlock_walker, context,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, unlock_walker, context);
+}
+
+/* Parse and analyse as a worker would, which trusts nothing that is set here. */
+static Query *
+analyse(const char *text, Oid **types, int *ntypes)
+{
+	Query	   *volatile query = NULL;
+	Oid			user;
+	int			security;
+	int			level = NewGUCNestLevel();
+
+	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	/* shards' schema is not everybody's */
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, security | SECURITY_LOCAL_USERID_CHANGE);
+	PG_TRY();
+	{
+		List	   *raw = raw_parser(text, RAW_PARSE_DEFAULT);
+
+		query = parse_analyze_varparams(linitial(raw), text, types, ntypes, NULL);
+		unlock_walker((Node *) query, NULL);
+	}
+	PG_FINALLY();
+	{
+		SetUserIdAndSecContext(user, security);
+	}
+	PG_END_TRY();
+	AtEOXact_GUC(true, level);
+	return query;
+}
+
+/* ---- the comparison ------------------------------------------------------ */
+
+static void
+complain(const char *what, const char *expected, const char *got, const char *text)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INTERNAL_ERROR),
+			 errmsg("a fragment's text does not mean what its query means: %s", what),
+			 errdetail("Query: %s. Text: %s. Fragment: %s", expected, got, text)));
+}
+
+static void
+compare_sets(const char *what, List *expected, List *got, const char *text)
+{
+	ListCell   *le = list_head(expected);
+	ListCell   *lg = list_head(got);
+
+	while (le != NULL && lg != NULL &&
+		   strcmp(strVal(lfirst(le)), strVal(lfirst(lg))) == 0)
+	{
+		le = lnext(expected, le);
+		lg = lnext(got, lg);
+	}
+	if (le != NULL || lg != NULL)
+		complain(what, le ? strVal(lfirst(le)) : "no more", lg ? strVal(lfirst(lg)) : "no more",
+				 text);
+}
+
+static void
+compare_columns(List *expected, List *got, const char *text)
+{
+	ListCell   *lg = list_head(got);
+	ListCell   *le;
+
+	foreach(le, expected)
+	{
+		TargetEntry *tle = lfirst(le);
+		Node	   *a = (Node *) tle->expr;
+		Node	   *b;
+
+		if (tle->resjunk)
+			continue;
+		while (lg != NULL && ((TargetEntry *) lfirst(lg))->resjunk)
+			lg = lnext(got, lg);
+		if (lg == NULL)
+			complain("number of columns", "more", "no more", text);
+		b = (Node *) ((TargetEntry *) lfirst(lg))->expr;
+		if (exprType(a) != exprType(b) || exprTypmod(a) != exprTypmod(b) ||
+			exprCollation(a) != exprCollation(b))
+			complain("column",
+					 psprintf("%s collation %u", format_type_with_typemod(exprType(a), exprTypmod(a)),
+							  exprCollation(a)),
+					 psprintf("%s collation %u", format_type_with_typemod(exprType(b), exprTypmod(b)),
+							  exprCollation(b)), text);
+		lg = lnext(got, lg);
+	}
+	while (lg != NULL && ((TargetEntry *) lfirst(lg))->resjunk)
+		lg = lnext(got, lg);
+	if (lg != NULL)
+		complain("number of columns", "no more", "more", text);
+}
+
+/* Lists of strings without repetitions. */
+static List *
+distinct(List *list)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, list)
+	{
+		if (result == NIL || strcmp(strVal(llast(result)), strVal(lfirst(lc))) != 0)
+			result = lappend(result, lfirst(lc));
+	}
+	return result;
+}
+
+/*
+ * cz_recheck
+ *		Compare a finished fragment plan with the Query it was made of.
+ *
+ * query: as it was deparsed.
+ * columns, operations: of cz_recheck_columns() and cz_recheck_operations().
+ *
+ * Errors: XX000 if they differ; whatever the parser says of a text that is none.
+ */
+void
+cz_recheck(const CzFragmentPlan *plan, Query *query, List *params, List *columns,
+		   List *operations)
+{
+	Oid		   *types = NULL;
+	int			ntypes = 0;
+	char	   *text;
+	Query	   *again;
+	ListCell   *lc;
+	int			n = 0;
+
+	if (!cz_check_fragments)
+		return;
+	text = local_text(plan);
+	if (text == NULL)
+		return;
+	again = analyse(text, &types, &ntypes);
+
+	if (again->commandType != query->commandType)
+		complain("command", "another", "one", text);
+	if (query->commandType == CMD_SELECT)
+		compare_columns(query->targetList, again->targetList, text);
+	else
+		compare_columns(query->returningList, again->returningList, text);
+	compare_sets("used column", distinct(columns), distinct(collect(again, true)), text);
+	compare_sets("operation", distinct(operations), distinct(collect(again, false)), text);
+	foreach(lc, params)
+	{
+		if (n < ntypes && OidIsValid(types[n]) && types[n] != exprType(lfirst(lc)))
+			complain("parameter", format_type_be(exprType(lfirst(lc))),
+					 format_type_be(types[n]), text);
+		n++;
+	}
+}
