@@ -536,6 +536,40 @@ fix_query(Query *query, DeparseContext *context)
 	return result;
 }
 
+/* An expression under a collation, said aloud where it is not its own. */
+static Node *
+collate(Node *expr, Oid collation)
+{
+	CollateExpr *result;
+
+	if (!OidIsValid(collation) || collation == exprCollation(expr))
+		return expr;
+	result = makeNode(CollateExpr);
+	result->arg = (Expr *) expr;
+	result->collOid = collation;
+	result->location = -1;
+	return (Node *) result;
+}
+
+/*
+ * Core's planner makes COLLATE a relabelling, which does not print: the collation
+ * would be lost.
+ */
+static Node *
+fix_relabel(RelabelType *relabel)
+{
+	Node	   *arg = (Node *) relabel->arg;
+	Oid			collation = relabel->resultcollid;
+
+	if (exprType(arg) == relabel->resulttype &&
+		(relabel->resulttypmod < 0 || relabel->resulttypmod == exprTypmod(arg)) &&
+		OidIsValid(collation) && collation != exprCollation(arg))
+		return collate(arg, collation);
+	relabel->resultcollid = OidIsValid(exprCollation(arg)) && OidIsValid(collation) ?
+		exprCollation(arg) : get_typcollation(relabel->resulttype);
+	return collate((Node *) relabel, collation);
+}
+
 static Node *
 make_param(Node *expr, DeparseContext *context)
 {
@@ -562,8 +596,8 @@ make_param(Node *expr, DeparseContext *context)
 	param->paramtypmod = -1;
 	param->paramcollid = exprCollation(expr);
 	param->location = -1;
-	return (Node *) makeRelabelType((Expr *) param, type, -1, exprCollation(expr),
-									COERCE_EXPLICIT_CAST);
+	return collate((Node *) makeRelabelType((Expr *) param, type, -1, get_typcollation(type),
+											COERCE_EXPLICIT_CAST), exprCollation(expr));
 }
 
 /* tableoid of a row that an outer join may have made up: NULL then, as ctid is. */
@@ -679,6 +713,9 @@ fix_mutator(Node *node, DeparseContext *context)
 	if (cz_is_closed_stable(node))
 		return make_param(node, context);
 	check_functions_in_node(node, note_function, context);
+	if (IsA(node, RelabelType))
+		return fix_relabel((RelabelType *) expression_tree_mutator(node, fix_mutator,
+																   (void *) context));
 	return expression_tree_mutator(node, fix_mutator, (void *) context);
 }
 

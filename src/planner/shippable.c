@@ -608,9 +608,16 @@ ship_walker(Node *node, ShipContext *context)
 				return ship_walker((Node *) c->arg, context);
 			}
 		case T_CollateExpr:
+		case T_RelabelType:
 			{
-				Oid			coll = ((CollateExpr *) node)->collOid;
+				Oid			coll = IsA(node, CollateExpr) ? ((CollateExpr *) node)->collOid :
+					((RelabelType *) node)->resultcollid;
 
+				/* a relabelling that changes it is a COLLATE that core has planned */
+				if (IsA(node, RelabelType) &&
+					(!OidIsValid(coll) ||
+					 coll == exprCollation((Node *) ((RelabelType *) node)->arg)))
+					break;
 				if (coll != DEFAULT_COLLATION_OID && coll != C_COLLATION_OID &&
 					coll != POSIX_COLLATION_OID)
 				{
