@@ -43,7 +43,7 @@ def main():
     for part in args.parts or ['planning', 'queries', 'writes', 'tpch', 'pgbench', 'streaming']:
         note('\n%s: %d rows, %d shards, factor %d, TPC-H at .%02d; load of the machine before: %.1f'
              % (part, ROWS, SHARDS, FACTOR, TPCH_COPIES, os.getloadavg()[0]))
-        note('%-40s %10s %17s %17s  %-4s %s' % ('', 'plain', 'postgres_fdw', 'cz_fdw', '', 'bar'))
+        note('%-44s %10s %17s %17s  %-4s %s' % ('', 'plain', 'postgres_fdw', 'cz_fdw', '', 'bar'))
         for step in PARTS[part]:
             if step not in done:
                 step(cluster)

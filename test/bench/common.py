@@ -83,7 +83,7 @@ def row(name, values, unit='ms', bar=None, absolute=None, more_is_better=False):
         good = value is not None and (value >= limit if more_is_better else value <= limit)
         verdict = '%s %s' % (('%g %s' % (limit, unit)) if absolute is not None else '%g' % limit,
                              'reached' if good else 'MISSED')
-    note('%-40s %10s %s %s  %-4s %s' % (name, '%.2f' % plain if plain is not None else '-', cell(values.get('fdw'), plain),
+    note('%-44s %10s %s %s  %-4s %s' % (name, '%.2f' % plain if plain is not None else '-', cell(values.get('fdw'), plain),
                                         cell(cz, plain), unit, verdict))
 
 

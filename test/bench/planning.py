@@ -68,6 +68,12 @@ def planning(cluster):
             absolute=4 if shards == 32 else None)
         row('  five-table join: planning',
             {side: planning_ms(client, join, 5 if side == 'fdw' else 21) for side, client in clients.items()}, absolute=bars[0])
+        apart = ('SELECT count(*), sum(a.v) FROM %s a JOIN %s b ON b.v = a.k JOIN %s c ON c.v = b.k JOIN %s d ON d.v = c.k '
+                 'JOIN %s e ON e.v = d.k' % tuple(tables))
+        row('  five-table join on other columns: planning',
+            {side: planning_ms(client, apart, 5 if side == 'fdw' else 21) for side, client in clients.items()}, bar=1)
+        row('  five-table join on other columns: run',
+            {side: median_ms(client, apart, 3 if side == 'fdw' else 7) for side, client in clients.items()})
         row('  five-table join: run',
             {side: median_ms(client, join, 5 if side == 'fdw' else 11) for side, client in clients.items()}, absolute=bars[1])
         row('  five-table join: first of a session', {side: first_ms(cluster, side, join, 5) for side in sides}, absolute=bars[2])
