@@ -70,6 +70,30 @@ typedef struct CzShipment
 } CzShipment;
 
 /*
+ * Rows are locked one after another until there are enough: the plan's own text reads
+ * and locks the rows with given ids (a row of FROM is named by the ctids of its
+ * tables, which are the last columns of the text), and the candidates tell which ids
+ * might be next.  See lock_scan.c.
+ *
+ * Behind the plan's own parameters follow those of the candidates and the number of
+ * rows wanted (int8, NULL: all).
+ */
+typedef struct CzLocks
+{
+	struct CzFragmentPlan *candidates;	/* its columns: sort keys, then ids */
+	int			limit_param;	/* parameter of candidates: the most rows of each
+								 * shard; -1: none */
+	List	   *id_params;		/* ints: parameters of the plan; one is tid[], several
+								 * are tid each */
+	bool		may_wait;		/* a lock may be waited for */
+	bool		may_skip;		/* SKIP LOCKED */
+	bool		is_sorted;		/* the candidates of a shard come sorted */
+	List	   *sort_operators; /* OIDs, of the first columns of candidates */
+	List	   *sort_collations;	/* OIDs */
+	List	   *sort_nulls_first;	/* ints, 0 or 1 */
+} CzLocks;
+
+/*
  * The template: a list of pieces.  A String is SQL text; an Integer i stands for
  * the quoted, qualified name of the shard of relation i (an index in relids); a
  * negative one, -1 - i, for what reads shipment i.  Behind each name an alias follows.
@@ -117,6 +141,9 @@ typedef struct CzFragmentPlan
 	List	   *sort_operators; /* OIDs of btree < or > operators */
 	List	   *sort_collations;	/* OIDs */
 	List	   *sort_nulls_first;	/* ints, 0 or 1 */
+	bool		locks_wait;		/* has_row_locks, and a lock may be waited for: the
+								 * fragments run one after another, in one order */
+	CzLocks    *locks;			/* or NULL */
 } CzFragmentPlan;
 
 extern List *CzFragmentPlanToList(const CzFragmentPlan *plan);

@@ -187,6 +187,10 @@ struct CzStream
 	MemoryContextCallback callback;
 	List	   *param_exprs;
 	const char **param_values;	/* [nparams] of this run, text */
+	char	  **fixed_params;	/* [nparams] texts in place of values; or NULL */
+	int			only_shard;		/* index; -1: as the plan says */
+	bool		is_hurried;		/* plan->locks_wait is over: a connection is wanted */
+	bool		in_transaction; /* reads through the transaction's connections */
 	bool		is_binary;
 	ColumnIO   *columns;		/* [natts], NULL before the first run */
 	bool		is_modifying;	/* the statement writes */
@@ -212,6 +216,7 @@ struct CzStream
 	int			res_row;
 	Fragment   *res_fragment;
 	int			rows_since_poll;
+	Fragment   *row_fragment;	/* where the last row came from */
 	CzMergeState *merge;		/* several sorted fragments; NULL before the first row */
 	bool		must_keep;		/* all rows are kept for a rescan */
 	Tuplestorestate *kept;
@@ -257,6 +262,22 @@ extern void CzGroupForgetWorker(GroupWorker *gw);
 /* merge.c */
 extern bool CzMergeNext(CzStream *stream, TupleTableSlot *slot);
 extern void CzMergeEnd(CzStream *stream);
+
+/* stream.c, for lock_scan.c */
+extern CzStream *CzStreamBeginParts(const CzFragmentPlan *plan, List *param_exprs,
+									PlanState *parent, TupleDesc tupdesc);
+extern void CzStreamFixParam(CzStream *stream, int index, const char *text);
+extern void CzStreamRestart(CzStream *stream);
+
+/* lock_scan.c */
+typedef struct CzLockScan CzLockScan;
+extern CzLockScan *CzLockScanBegin(const CzFragmentPlan *plan, List *exprs,
+								   PlanState *parent, TupleDesc tupdesc);
+extern bool CzLockScanNext(CzLockScan *scan, TupleTableSlot *slot);
+extern void CzLockScanRescan(CzLockScan *scan, bool params_changed);
+extern void CzLockScanEnd(CzLockScan *scan);
+extern void CzLockScanExplain(CzLockScan *scan, const CzFragmentPlan *plan,
+							  PlanState *node, List *ancestors, ExplainState *es);
 
 /* stream_run.c */
 extern void CzRunStart(CzStream *stream);

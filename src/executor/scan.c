@@ -26,7 +26,8 @@ typedef struct FragmentScanState
 {
 	CustomScanState css;		/* first */
 	CzFragmentPlan *plan;
-	CzStream   *stream;			/* NULL: EXPLAIN only, or a recheck */
+	CzStream   *stream;			/* NULL: EXPLAIN only, a recheck, or lock_scan */
+	CzLockScan *lock_scan;		/* the plan has locks */
 	bool		is_modified;	/* the command has run */
 	bool		is_rechecked;	/* the row in hand has been returned */
 } FragmentScanState;
@@ -84,6 +85,12 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 		return;
 
 	params = ExecInitExprList(scan->custom_exprs, &node->ss.ps);
+	if (state->plan->locks != NULL)
+	{
+		state->lock_scan = CzLockScanBegin(state->plan, params, &node->ss.ps,
+										   node->ss.ss_ScanTupleSlot->tts_tupleDescriptor);
+		return;
+	}
 	state->stream = CzStreamBegin(state->plan, params, &node->ss.ps,
 								  node->ss.ss_ScanTupleSlot->tts_tupleDescriptor);
 	if (eflags & EXEC_FLAG_REWIND)
@@ -106,7 +113,10 @@ next_tuple(ScanState *node)
 		if (!state->plan->has_returning)
 			return ExecClearTuple(slot);
 	}
-	CzStreamNext(state->stream, slot);
+	if (state->lock_scan != NULL)
+		CzLockScanNext(state->lock_scan, slot);
+	else
+		CzStreamNext(state->stream, slot);
 	return slot;
 }
 
@@ -197,6 +207,9 @@ end_scan(CustomScanState *node)
 	if (state->stream != NULL)
 		CzStreamEnd(state->stream);
 	state->stream = NULL;
+	if (state->lock_scan != NULL)
+		CzLockScanEnd(state->lock_scan);
+	state->lock_scan = NULL;
 }
 
 /* Does the fragment itself, not just what is done with its rows, use a changed value? */
@@ -219,6 +232,8 @@ rescan(CustomScanState *node)
 	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
 
 	state->is_rechecked = false;
+	if (state->lock_scan != NULL)
+		CzLockScanRescan(state->lock_scan, node->ss.ps.chgParam != NULL);
 	if (state->stream != NULL && state->plan->command == CMD_SELECT)
 		CzStreamRescan(state->stream, node->ss.ps.chgParam != NULL &&
 					   uses_changed_walker((Node *) scan->custom_exprs,
@@ -231,5 +246,10 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 {
 	FragmentScanState *state = (FragmentScanState *) node;
 
+	if (state->plan->locks != NULL)
+	{
+		CzLockScanExplain(state->lock_scan, state->plan, &node->ss.ps, ancestors, es);
+		return;
+	}
 	CzStreamExplain(state->stream, state->plan, &node->ss.ps, ancestors, es);
 }

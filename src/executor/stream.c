@@ -59,12 +59,8 @@ check_functions(const CzFragmentPlan *plan, Oid user_oid)
 	}
 }
 
-/*
- * CzStreamBegin
- *		See executor.h.
- */
-CzStream *
-CzStreamBegin(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
+static CzStream *
+create_stream(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
 			  TupleDesc tupdesc)
 {
 	static uint32 serial = 0;
@@ -105,11 +101,11 @@ CzStreamBegin(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
 	stream->group = CzGroupJoin(estate);
 	stream->serial = ++serial;
 	CzShipInit(stream);
+	stream->only_shard = -1;
 
 	/*
 	 * A statement must not see its own writes: what its reads go through is
-	 * decided now, before it writes, and what must come through a connection
-	 * that it will write to is read now.
+	 * decided now, before it writes.
 	 */
 	if (stream->is_modifying && plan->command == CMD_SELECT)
 	{
@@ -126,14 +122,61 @@ CzStreamBegin(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
 														node->server_oid);
 		}
 		MemoryContextSwitchTo(oldcontext);
-		if ((stream->begin_txn_servers != NIL || IsolationUsesXactSnapshot() ||
-			 plan->has_row_locks) &&
-			bms_is_empty(parent->plan->extParam) &&
-			(estate->es_plannedstmt->commandType != CMD_SELECT ||
-			 estate->es_plannedstmt->hasModifyingCTE))
-			CzRunReadAll(stream);
 	}
 	return stream;
+}
+
+/*
+ * CzStreamBegin
+ *		See executor.h.
+ */
+CzStream *
+CzStreamBegin(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
+			  TupleDesc tupdesc)
+{
+	EState	   *estate = parent->state;
+	CzStream   *stream = create_stream(plan, param_exprs, parent, tupdesc);
+
+	/* what must come through a connection that will be written to is read now */
+	if (stream->is_modifying && plan->command == CMD_SELECT &&
+		(stream->begin_txn_servers != NIL || IsolationUsesXactSnapshot() ||
+		 plan->has_row_locks) &&
+		bms_is_empty(parent->plan->extParam) &&
+		(estate->es_plannedstmt->commandType != CMD_SELECT ||
+		 estate->es_plannedstmt->hasModifyingCTE))
+		CzRunReadAll(stream);
+	return stream;
+}
+
+/*
+ * CzStreamBeginParts
+ *		A stream that is run again and again by CzStreamRestart, through the
+ *		transaction's connections, with parameters set by CzStreamFixParam.
+ */
+CzStream *
+CzStreamBeginParts(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
+				   TupleDesc tupdesc)
+{
+	CzStream   *stream = create_stream(plan, param_exprs, parent, tupdesc);
+
+	stream->must_keep = false;
+	stream->in_transaction = true;
+	stream->fixed_params = MemoryContextAllocZero(stream->context,
+												  sizeof(char *) * Max(plan->nparams, 1));
+	return stream;
+}
+
+/*
+ * CzStreamFixParam
+ *		Send this text as a parameter from the next run on; NULL: what its
+ *		expression says.
+ */
+void
+CzStreamFixParam(CzStream *stream, int index, const char *text)
+{
+	if (stream->fixed_params[index] != NULL)
+		pfree(stream->fixed_params[index]);
+	stream->fixed_params[index] = text ? MemoryContextStrdup(stream->context, text) : NULL;
 }
 
 /*
@@ -304,6 +347,11 @@ CzFragmentsResolve(CzStream *stream)
 
 	CzWireInit(stream);
 	stream->param_values = CzWireParams(stream, &prune_value, &prune_isnull);
+	for (i = 0; i < plan->nparams && stream->fixed_params != NULL; i++)
+	{
+		if (stream->fixed_params[i] != NULL)
+			stream->param_values[i] = stream->fixed_params[i];
+	}
 
 	if (!OidIsValid(plan->anchor_relid))
 	{
@@ -324,7 +372,9 @@ CzFragmentsResolve(CzStream *stream)
 					 errmsg("relation with OID %u is no longer distributed",
 							plan->anchor_relid)));
 		stream->total_shards = table->nshards;
-		if (plan->prune_param >= 0)
+		if (stream->only_shard >= 0)
+			indexes = list_make1_int(stream->only_shard);
+		else if (plan->prune_param >= 0)
 			indexes = shards_by_value(plan, table,
 									  exprType((Node *) ((ExprState *)
 														 list_nth(stream->param_exprs,
@@ -434,6 +484,7 @@ next_row(CzStream *stream, TupleTableSlot *slot)
 		{
 			if (fetch_stored(stream, stream->reading->store, slot))
 			{
+				stream->row_fragment = stream->reading;
 				/* meanwhile the workers should not wait for us */
 				if (++stream->rows_since_poll >= ROWS_BETWEEN_POLLS)
 				{
@@ -457,6 +508,7 @@ next_row(CzStream *stream, TupleTableSlot *slot)
 			{
 				MemoryContext oldcontext;
 
+				stream->row_fragment = stream->res_fragment;
 				MemoryContextReset(stream->row_context);
 				oldcontext = MemoryContextSwitchTo(stream->row_context);
 				CzWireDecode(stream, stream->res, stream->res_row++,
@@ -555,6 +607,17 @@ reset_run(CzStream *stream)
 	stream->param_values = NULL;
 	stream->is_started = false;
 	MemoryContextReset(stream->run_context);
+}
+
+/*
+ * CzStreamRestart
+ *		Forget the current run and its rows; the next row begins a new one.
+ */
+void
+CzStreamRestart(CzStream *stream)
+{
+	if (stream->is_started)
+		reset_run(stream);
 }
 
 /*

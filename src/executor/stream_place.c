@@ -46,7 +46,7 @@ get_worker(CzStream *stream, Oid server_oid)
 	worker = palloc0(sizeof(StreamWorker));
 	worker->server_oid = server_oid;
 	worker->endpoint = CzEndpointGet(server_oid, stream->user_oid);
-	if (stream->plan->has_row_locks)
+	if (stream->plan->has_row_locks || stream->in_transaction)
 		worker->use_txn = true;
 	else if (stream->is_modifying && !IsolationUsesXactSnapshot())
 		worker->use_txn = list_member_oid(stream->begin_txn_servers, server_oid);
@@ -126,7 +126,7 @@ choose_placement(CzStream *stream, Fragment *fragment)
 	int			offset;
 	int			i;
 
-	if (stream->plan->has_row_locks)
+	if (stream->plan->has_row_locks || stream->in_transaction)
 		return fragment->is_tried[0] ? InvalidOid : fragment->server_oids[0];
 	if (IsolationUsesXactSnapshot())
 		return choose_stable_placement(stream, fragment);

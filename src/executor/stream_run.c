@@ -154,6 +154,7 @@ drain_callback(void *owner)
 	ListCell   *lc;
 
 	hold_pending_rows(stream);
+	stream->is_hurried = true;	/* this worker's fragments wait for no other's */
 	foreach(lc, stream->workers)
 	{
 		StreamWorker *worker = lfirst(lc);
@@ -276,8 +277,8 @@ add_conn(CzStream *stream, StreamWorker *worker)
 	{
 		if (worker->nconns > 0)
 			return false;
-		conn = stream->plan->has_row_locks ?
-			CzTxnConn(worker->server_oid, stream->user_oid, true) :
+		conn = stream->plan->has_row_locks || stream->in_transaction ?
+			CzTxnConn(worker->server_oid, stream->user_oid, stream->plan->has_row_locks) :
 			CzTxnReadConn(worker->server_oid, stream->user_oid);
 		if (conn == NULL)
 			conn = CzTxnConnIfAny(worker->server_oid, stream->user_oid);
@@ -673,6 +674,11 @@ dispatch(CzStream *stream, StreamWorker *worker)
 		bool		ok;
 
 		if (worker->waiting == NIL)
+			break;
+
+		/* sessions that lock shards in one order do not wait for each other in a ring */
+		if (stream->plan->locks_wait && !stream->is_hurried &&
+			linitial(worker->waiting) != &stream->fragments[stream->ndone])
 			break;
 		best = choose_conn(stream, worker, needs_tables, &fragment);
 		if (best != NULL && needs_tables && !best->has_tables && is_shipping(worker))

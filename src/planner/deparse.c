@@ -75,6 +75,7 @@ typedef struct DeparseContext
 	Oid			target_parent;
 	Oid			check_as_user;
 	bool		has_row_locks;
+	bool		locks_wait;		/* one of them may be waited for */
 	List	   *named;			/* sub-query RTEs of which a whole row is used */
 	List	   *names;			/* their column names, lists of Strings */
 	List	   *nullable;		/* stand-ins that an outer join may fill with NULLs */
@@ -396,6 +397,11 @@ stand_ins_query(Query *query, DeparseContext *context)
 		context->has_row_locks = true;
 	if (query->constraintDeps != NIL)
 		context->must_not_merge = true; /* a sub-query has no primary key */
+	foreach(lc, query->rowMarks)
+	{
+		if (((RowMarkClause *) lfirst(lc))->waitPolicy == LockWaitBlock)
+			context->locks_wait = true;
+	}
 	mark_from((Node *) query->jointree, query);
 	note_nullable((Node *) query->jointree, query, false, context);
 	if (list_length(query->jointree->fromlist) > 1)
@@ -1005,6 +1011,7 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 	plan->check_as_user = context.check_as_user;
 	plan->function_oids = context.functions;
 	plan->has_row_locks = context.has_row_locks;
+	plan->locks_wait = context.locks_wait;
 	plan->has_returning = query->returningList != NIL;
 	plan->is_ordered = query->sortClause != NIL;
 	plan->relation_columns = context.columns;

@@ -53,6 +53,8 @@ enum
 	POS_SORT_OPERATORS,
 	POS_SORT_COLLATIONS,
 	POS_SORT_NULLS_FIRST,
+	POS_LOCKS_WAIT,
+	POS_LOCKS,
 	POS_COUNT
 };
 
@@ -85,6 +87,45 @@ shipment_from_list(List *list)
 	shipment->column_collations = list_nth(list, 5);
 	shipment->rows = floatVal(list_nth(list, 6));
 	return shipment;
+}
+
+static List *
+locks_to_list(const CzLocks *locks)
+{
+	List	   *list = NIL;
+
+	if (locks == NULL)
+		return NIL;
+	list = lappend(list, CzFragmentPlanToList(locks->candidates));
+	list = lappend(list, makeInteger(locks->limit_param));
+	list = lappend(list, locks->id_params);
+	list = lappend(list, makeInteger(locks->may_wait));
+	list = lappend(list, makeInteger(locks->may_skip));
+	list = lappend(list, makeInteger(locks->is_sorted));
+	list = lappend(list, locks->sort_operators);
+	list = lappend(list, locks->sort_collations);
+	list = lappend(list, locks->sort_nulls_first);
+	return list;
+}
+
+static CzLocks *
+locks_from_list(List *list)
+{
+	CzLocks    *locks;
+
+	if (list == NIL)
+		return NULL;
+	locks = palloc0(sizeof(CzLocks));
+	locks->candidates = CzFragmentPlanFromList(list_nth(list, 0));
+	locks->limit_param = intVal(list_nth(list, 1));
+	locks->id_params = list_nth(list, 2);
+	locks->may_wait = intVal(list_nth(list, 3));
+	locks->may_skip = intVal(list_nth(list, 4));
+	locks->is_sorted = intVal(list_nth(list, 5));
+	locks->sort_operators = list_nth(list, 6);
+	locks->sort_collations = list_nth(list, 7);
+	locks->sort_nulls_first = list_nth(list, 8);
+	return locks;
 }
 
 /*
@@ -126,6 +167,8 @@ CzFragmentPlanToList(const CzFragmentPlan *plan)
 	list = lappend(list, plan->sort_operators);
 	list = lappend(list, plan->sort_collations);
 	list = lappend(list, plan->sort_nulls_first);
+	list = lappend(list, makeInteger(plan->locks_wait));
+	list = lappend(list, locks_to_list(plan->locks));
 	Assert(list_length(list) == POS_COUNT);
 	return list;
 }
@@ -170,6 +213,8 @@ CzFragmentPlanFromList(List *list)
 	plan->sort_operators = list_nth(list, POS_SORT_OPERATORS);
 	plan->sort_collations = list_nth(list, POS_SORT_COLLATIONS);
 	plan->sort_nulls_first = list_nth(list, POS_SORT_NULLS_FIRST);
+	plan->locks_wait = intVal(list_nth(list, POS_LOCKS_WAIT));
+	plan->locks = locks_from_list(list_nth(list, POS_LOCKS));
 	return plan;
 }
 

@@ -305,7 +305,7 @@ plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List *order, List **
 	CzFragmentPlan *plan;
 	CzLocus		locus = leaf->locus;
 
-	if (OidIsValid(leaf->target_shard) ||
+	if (OidIsValid(leaf->target_shard) || leaf->lock != NULL ||
 		(takes_all_columns(leaf, vars, quals) &&
 		 (order == NIL || cz_query_has_order(leaf->source->subquery, order) ||
 		  cz_query_takes_order(leaf->source->subquery, order))))
@@ -458,7 +458,7 @@ plan_leaf_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *
 		if (!list_member_ptr(path->pushed, lfirst(lc)))
 			local = lappend(local, lfirst(lc));
 	}
-	if (OidIsValid(path->leaf->target_shard))
+	if (OidIsValid(path->leaf->target_shard) || path->leaf->lock != NULL)
 		vars = all_vars(root, rel->relid);
 	else
 		vars = needed_vars(root, rel, best_path->path.pathtarget, rel->relid, local,
@@ -468,6 +468,8 @@ plan_leaf_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *
 									Int32GetDatum(1), false, true));
 	cz_plan_state->takes_exec_params = path->takes_exec_params;
 	plan = plan_leaf(path->leaf, rel->relid, vars, path->pushed, path->order, &params);
+	if (path->leaf->lock != NULL)
+		cz_plan_lock_leaf(plan, path->leaf, &params);
 	cz_plan_state->takes_exec_params = false;
 	foreach(lc, plan->shipments)
 	{

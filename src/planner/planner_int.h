@@ -82,6 +82,20 @@ typedef struct CzShip
 								 * rewritten; for estimates; borrowed */
 } CzShip;
 
+/* What lock_scan.c must know of a leaf that locks no more rows than it returns. */
+typedef struct CzLockLeaf
+{
+	Query	   *candidates;		/* sort keys and ids of the rows that might be next */
+	Node	   *limit;			/* rows wanted; int8 */
+	int			nids;			/* tables in FROM */
+	bool		may_wait;		/* of any of the locks */
+	bool		may_skip;
+	bool		is_sorted;		/* the workers sort as we do */
+	List	   *sort_operators; /* OIDs */
+	List	   *sort_collations;	/* OIDs */
+	List	   *sort_nulls_first;	/* ints */
+} CzLockLeaf;
+
 /* One fragment leaf of the plan that is being made. */
 typedef struct CzLeaf
 {
@@ -99,6 +113,7 @@ typedef struct CzLeaf
 	List	   *checks;			/* of the same: see CzFragmentPlan */
 	const char *reason;			/* why it is not part of a larger fragment, or NULL */
 	bool		wants_merge;	/* one fragment a worker is better than one a shard */
+	CzLockLeaf *lock;			/* source is the statement that locks; or NULL */
 } CzLeaf;
 
 /* State of one call of the planner hook. */
@@ -216,6 +231,11 @@ extern bool cz_query_takes_order(Query *query, List *keys);
 extern void cz_add_order(Query *query, List *keys, List *exprs);
 extern void cz_fragment_set_order(CzFragmentPlan *plan, List *keys, List *vars);
 extern Cost cz_order_cost(RelOptInfo *rel, CzLeaf *leaf, List *keys);
+
+/* lockleaf.c */
+extern bool cz_try_lock_split(Query *query, CzLocus *locus, CzPlanState *state, Node *limit,
+							  Query *(*from_part) (Query *), const char **reason);
+extern void cz_plan_lock_leaf(CzFragmentPlan *plan, CzLeaf *leaf, List **params);
 
 /* rewrite.c */
 extern void cz_rewrite_query(Query *query, CzPlanState *state, bool is_top);

@@ -307,6 +307,10 @@ cz_try_split(Query *query, CzPlanState *state, const char **reason)
 			*reason = locus.reason;
 		return false;
 	}
+	if (query->rowMarks != NIL &&
+		cz_try_lock_split(query, &locus, state, shard_limit(query, state), from_part,
+						  reason))
+		return true;
 	if (!query->hasAggs && query->groupClause == NIL && query->groupingSets == NIL &&
 		query->havingQual == NULL && !query->hasWindowFuncs && !query->hasTargetSRFs &&
 		(query->limitCount != NULL || query->distinctClause != NIL))

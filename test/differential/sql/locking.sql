@@ -27,3 +27,38 @@ SELECT sum(e.amount) FROM events e TABLESAMPLE SYSTEM (100) JOIN accounts a USIN
 SELECT count(*) < 600 FROM events TABLESAMPLE BERNOULLI (20);
 -- error
 SELECT count(*) FROM events TABLESAMPLE BERNOULLI (101);
+
+SELECT event_id, amount FROM events ORDER BY amount DESC NULLS LAST, event_id LIMIT 40 OFFSET 5 FOR UPDATE;
+SELECT event_id, kind, score FROM events ORDER BY kind, event_id LIMIT 30 FOR NO KEY UPDATE SKIP LOCKED;
+SELECT kind, event_id FROM events ORDER BY kind COLLATE "C" DESC NULLS LAST, event_id LIMIT 5 FOR SHARE NOWAIT;
+SELECT data, event_id FROM events ORDER BY data, event_id LIMIT 7 FOR UPDATE;
+SELECT event_id FROM events ORDER BY event_id LIMIT NULL FOR UPDATE;
+SELECT event_id FROM events ORDER BY event_id LIMIT 0 FOR UPDATE;
+-- error
+SELECT event_id FROM events ORDER BY event_id LIMIT -1 FOR UPDATE;
+SELECT event_id FROM events ORDER BY event_id OFFSET 590 FOR UPDATE;
+-- count
+SELECT event_id FROM events LIMIT 550 FOR UPDATE SKIP LOCKED;
+SELECT e.event_id, a.name FROM events e JOIN accounts a USING (tenant_id) ORDER BY e.event_id LIMIT 4 FOR UPDATE;
+SELECT e.event_id, a.tenant_id FROM events e LEFT JOIN accounts a ON a.tenant_id = e.tenant_id AND a.tenant_id < 3 ORDER BY e.event_id LIMIT 9 FOR UPDATE OF e;
+SELECT e.event_id FROM events e, accounts a WHERE a.tenant_id = e.tenant_id AND e.event_id IN (SELECT event_id FROM events WHERE event_id < 30 ORDER BY event_id LIMIT 9 FOR UPDATE) ORDER BY 1;
+SELECT * FROM (SELECT event_id, tenant_id FROM events WHERE tenant_id > 1 ORDER BY tenant_id, event_id LIMIT 8 FOR UPDATE) s WHERE event_id % 2 = 0 ORDER BY 1;
+WITH few AS (SELECT event_id, now() - now() AS none FROM events ORDER BY event_id DESC LIMIT 3 FOR UPDATE SKIP LOCKED) SELECT * FROM few ORDER BY 1;
+PREPARE lock_some (int, int) AS SELECT event_id FROM events WHERE event_id > $1 ORDER BY event_id LIMIT $2 FOR UPDATE SKIP LOCKED;
+EXECUTE lock_some(10, 5);
+EXECUTE lock_some(10, 0);
+EXECUTE lock_some(580, NULL);
+BEGIN;
+UPDATE events SET amount = -1 WHERE event_id = 7;
+SELECT event_id, amount FROM events ORDER BY amount, event_id LIMIT 2 FOR UPDATE;
+DECLARE locked CURSOR FOR SELECT event_id FROM events ORDER BY event_id LIMIT 6 FOR UPDATE;
+FETCH 2 FROM locked;
+FETCH 10 FROM locked;
+ROLLBACK;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT event_id FROM events ORDER BY event_id DESC LIMIT 3 FOR UPDATE;
+ROLLBACK;
+BEGIN READ ONLY;
+-- error
+SELECT event_id FROM events ORDER BY event_id LIMIT 3 FOR UPDATE;
+ROLLBACK;

@@ -1,0 +1,375 @@
+/*-------------------------------------------------------------------------
+ *
+ * lockleaf.c
+ *	  SELECT ... LIMIT ... FOR UPDATE over several shards.
+ *
+ * Plain PostgreSQL sorts first and locks then, row by row, until it has enough: what
+ * is not returned is not locked, so that many sessions find work in one queue.  Sent
+ * to each shard as it stands, the statement would lock LIMIT rows of every shard.
+ *
+ * So the leaf is made of two fragments, and lock_scan.c runs them: the candidates,
+ * which reads the sort keys and the rows' ctids and locks nothing, and the statement
+ * itself without LIMIT, for the rows with given ctids of one shard.  Because it is
+ * the statement itself, the worker checks its conditions again after the lock.
+ *
+ * A row is named by the ctids of all tables in FROM, which must therefore be tables.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "parser/parse_clause.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+
+#include "cz/compat.h"
+
+#include "planner_int.h"
+
+/* Parameters that no statement has: what lock_scan.c fills in. */
+#define PARAM_LIMIT 65535
+#define PARAM_IDS 65534			/* and downwards */
+
+typedef struct FromContext
+{
+	Query	   *query;
+	List	   *rtis;			/* ints: the tables in FROM */
+	List	   *nullable;		/* ints: 1 if an outer join may make its row NULL */
+} FromContext;
+
+/* Collect the tables of a join tree; false if there is anything else in it. */
+static bool
+collect_tables(Node *node, bool nullable, FromContext *context)
+{
+	ListCell   *lc;
+
+	if (IsA(node, RangeTblRef))
+	{
+		RangeTblEntry *rte = rt_fetch(((RangeTblRef *) node)->rtindex,
+									  context->query->rtable);
+
+		if (rte->rtekind != RTE_RELATION || rte->tablesample != NULL)
+			return false;
+		context->rtis = lappend_int(context->rtis, ((RangeTblRef *) node)->rtindex);
+		context->nullable = lappend_int(context->nullable, nullable);
+		return true;
+	}
+	if (IsA(node, FromExpr))
+	{
+		foreach(lc, ((FromExpr *) node)->fromlist)
+		{
+			if (!collect_tables(lfirst(lc), nullable, context))
+				return false;
+		}
+		return true;
+	}
+	if (IsA(node, JoinExpr))
+	{
+		JoinExpr   *join = (JoinExpr *) node;
+
+		if (join->jointype != JOIN_INNER && join->jointype != JOIN_LEFT &&
+			join->jointype != JOIN_RIGHT)
+			return false;
+		return collect_tables(join->larg, nullable || join->jointype == JOIN_RIGHT,
+							  context) &&
+			collect_tables(join->rarg, nullable || join->jointype == JOIN_LEFT, context);
+	}
+	return false;
+}
+
+static Param *
+special_param(int number, Oid type)
+{
+	Param	   *param = makeNode(Param);
+
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = number;
+	param->paramtype = type;
+	param->paramtypmod = -1;
+	param->location = -1;
+	return param;
+}
+
+/* Add the ctids of the tables in FROM to a target list, and say what they must be. */
+static void
+add_ids(Query *query, FromContext *from, bool restrict_rows)
+{
+	List	   *quals = NIL;
+	ListCell   *lr;
+	ListCell   *ln;
+	int			n = 0;
+
+	forboth(lr, from->rtis, ln, from->nullable)
+	{
+		Var		   *ctid = makeVar(lfirst_int(lr), SelfItemPointerAttributeNumber, TIDOID,
+								   -1, InvalidOid, 0);
+		Expr	   *qual;
+
+		query->targetList = lappend(query->targetList,
+									makeTargetEntry((Expr *) ctid,
+													list_length(query->targetList) + 1,
+													psprintf("id%d", n), false));
+		if (list_length(from->rtis) == 1)
+		{
+			ScalarArrayOpExpr *any = makeNode(ScalarArrayOpExpr);
+
+			any->opno = TIDEqualOperator;
+			any->useOr = true;
+			any->args = list_make2(copyObject(ctid), special_param(PARAM_IDS, TIDARRAYOID));
+			any->location = -1;
+			set_sa_opfuncid(any);
+			qual = (Expr *) any;
+		}
+		else
+		{
+			qual = make_opclause(TIDEqualOperator, BOOLOID, false,
+								 (Expr *) copyObject(ctid),
+								 (Expr *) special_param(PARAM_IDS - n, TIDOID),
+								 InvalidOid, InvalidOid);
+			set_opfuncid((OpExpr *) qual);
+			if (lfirst_int(ln))
+			{
+				NodeSetTag(qual, T_DistinctExpr);
+				qual = (Expr *) makeBoolExpr(NOT_EXPR, list_make1(qual), -1);
+			}
+		}
+		quals = lappend(quals, qual);
+		n++;
+	}
+	if (restrict_rows)
+	{
+		if (query->jointree->quals != NULL)
+			quals = lappend(quals, query->jointree->quals);
+		query->jointree->quals = (Node *) make_ands_explicit(quals);
+	}
+}
+
+/* The parts of a target list that the result has, without sort references. */
+static List *
+result_columns(List *tlist)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, tlist)
+	{
+		TargetEntry *tle = copyObject(lfirst(lc));
+
+		if (tle->resjunk)
+			continue;
+		tle->ressortgroupref = 0;
+		result = lappend(result, tle);
+	}
+	return result;
+}
+
+/* Have the workers sort by what stands in front of the target list. */
+static void
+sort_by_keys(Query *query, Query *original, List *tles)
+{
+	ListCell   *ls;
+	ListCell   *lt;
+
+	forboth(ls, original->sortClause, lt, tles)
+	{
+		SortGroupClause *sort = copyObject(lfirst(ls));
+
+		sort->tleSortGroupRef = assignSortGroupRef(lfirst(lt), query->targetList);
+		query->sortClause = lappend(query->sortClause, sort);
+	}
+}
+
+/*
+ * cz_try_lock_split
+ *		Make a Query with LIMIT and row locks, whose FROM spans shards, a SELECT
+ *		from a leaf that locks the rows it returns and no others.
+ *
+ * from_part: gives a Query with FROM and WHERE of another.
+ * limit: LIMIT + OFFSET, an expression without columns.
+ */
+bool
+cz_try_lock_split(Query *query, CzLocus *locus, CzPlanState *state, Node *limit,
+				  Query *(*from_part) (Query *), const char **reason)
+{
+	FromContext from = {query, NIL, NIL};
+	CzLockLeaf *lock = palloc0(sizeof(CzLockLeaf));
+	Query	   *locking;
+	Query	   *candidates;
+	List	   *outer_tlist = NIL;
+	List	   *tles = NIL;
+	ListCell   *lc;
+	CzLeaf	   *leaf;
+	RangeTblEntry *rte;
+	int			n = 0;
+
+	if (query->rowMarks == NIL || limit == NULL || locus->is_single ||
+		query->limitOption != LIMIT_OPTION_COUNT || query->hasAggs ||
+		query->groupClause != NIL || query->groupingSets != NIL ||
+		query->havingQual != NULL || query->hasWindowFuncs || query->hasTargetSRFs ||
+		query->distinctClause != NIL || query->setOperations != NULL ||
+		!collect_tables((Node *) query->jointree, false, &from))
+		return false;
+
+	foreach(lc, query->rowMarks)
+	{
+		RowMarkClause *mark = lfirst(lc);
+
+		if (!list_member_int(from.rtis, mark->rti))
+			return false;
+		if (mark->waitPolicy == LockWaitBlock)
+			lock->may_wait = true;
+		if (mark->waitPolicy == LockWaitSkip)
+			lock->may_skip = true;
+	}
+
+	/* 1. the candidates: sort keys, then ids */
+	candidates = from_part(query);
+	candidates->rowMarks = NIL;
+	candidates->hasForUpdate = false;
+	lock->is_sorted = true;
+	foreach(lc, query->sortClause)
+	{
+		SortGroupClause *sort = lfirst(lc);
+		TargetEntry *tle = copyObject(get_sortgroupclause_tle(sort, query->targetList));
+		Oid			type = exprType((Node *) tle->expr);
+		Oid			collation = exprCollation((Node *) tle->expr);
+
+		if (!cz_order_is_sure(type, sort->sortop, collation))
+			lock->is_sorted = false;
+		tle->resno = ++n;
+		tle->resname = psprintf("k%d", n);
+		tle->resjunk = false;
+		tle->ressortgroupref = 0;
+		candidates->targetList = lappend(candidates->targetList, tle);
+		lock->sort_operators = lappend_oid(lock->sort_operators, sort->sortop);
+		lock->sort_collations = lappend_oid(lock->sort_collations, collation);
+		lock->sort_nulls_first = lappend_int(lock->sort_nulls_first, sort->nulls_first);
+	}
+	if (lock->is_sorted)
+	{
+		sort_by_keys(candidates, query, candidates->targetList);
+		candidates->limitCount = (Node *) special_param(PARAM_LIMIT, INT8OID);
+	}
+	add_ids(candidates, &from, false);
+
+	/* 2. the statement for rows of given ids */
+	locking = from_part(query);
+	locking->targetList = result_columns(query->targetList);
+	n = list_length(locking->targetList);
+	add_ids(locking, &from, true);
+	lock->nids = list_length(from.rtis);
+	if (lock->is_sorted)
+	{
+		/* several of a shard are locked in their order, too */
+		foreach(lc, query->sortClause)
+		{
+			Expr	   *expr = get_sortgroupclause_tle(lfirst(lc), query->targetList)->expr;
+			TargetEntry *tle = tlist_member(expr, locking->targetList);
+
+			if (tle == NULL)
+			{
+				tle = makeTargetEntry(copyObject(expr), list_length(locking->targetList) + 1,
+									  NULL, true);
+				locking->targetList = lappend(locking->targetList, tle);
+			}
+			tles = lappend(tles, tle);
+		}
+		sort_by_keys(locking, query, tles);
+	}
+
+	if (!cz_query_is_sendable(locking, reason) || !cz_query_is_sendable(candidates, reason))
+		return false;
+
+	/* 3. what remains here */
+	foreach(lc, result_columns(query->targetList))
+	{
+		TargetEntry *tle = lfirst(lc);
+
+		tle->expr = (Expr *) makeVar(1, tle->resno, exprType((Node *) tle->expr),
+									 exprTypmod((Node *) tle->expr),
+									 exprCollation((Node *) tle->expr), 0);
+		outer_tlist = lappend(outer_tlist, tle);
+	}
+	lock->candidates = candidates;
+	lock->limit = copyObject(limit);
+	rte = cz_leaf_rte_of_query(locking, locus, CZ_STRATEGY_TWO_PHASE, NULL, state);
+	leaf = llast(state->leaves);
+	leaf->lock = lock;
+	query->targetList = outer_tlist;
+	query->sortClause = NIL;
+	cz_query_over_leaf(query, rte, state);
+	return true;
+}
+
+/*
+ * Find a special parameter among those of a fragment, and make it a NULL that the
+ * executor replaces.  Returns its index or -1.
+ */
+static int
+take_param(List *params, int number)
+{
+	ListCell   *lc;
+	int			i = 0;
+
+	foreach(lc, params)
+	{
+		Param	   *param = lfirst(lc);
+
+		if (IsA(param, Param) && param->paramkind == PARAM_EXTERN &&
+			param->paramid == number)
+		{
+			lfirst(lc) = makeNullConst(param->paramtype, -1, InvalidOid);
+			return i;
+		}
+		i++;
+	}
+	return -1;
+}
+
+/*
+ * cz_plan_lock_leaf
+ *		Complete the plan of a leaf that locks: its candidates.
+ *
+ * params: of the plan; those of the candidates and the limit are added.
+ */
+void
+cz_plan_lock_leaf(CzFragmentPlan *plan, CzLeaf *leaf, List **params)
+{
+	CzLockLeaf *lock = leaf->lock;
+	CzFragmentPlan *candidates;
+	CzLocks    *locks = palloc0(sizeof(CzLocks));
+	List	   *more;
+	int			i;
+
+	candidates = cz_deparse(copyObject(lock->candidates), cz_plan_state, InvalidOid, &more);
+	candidates->strategy = plan->strategy;
+	candidates->anchor_relid = plan->anchor_relid;
+	candidates->prune_param = -1;
+	candidates->is_pruned = plan->is_pruned;
+	candidates->shard_indexes = plan->shard_indexes;
+	candidates->merge = CZ_MERGE_NEVER;
+	plan->merge = CZ_MERGE_NEVER;
+
+	locks->candidates = candidates;
+	locks->limit_param = take_param(more, PARAM_LIMIT);
+	for (i = 0; i < lock->nids; i++)
+		locks->id_params = lappend_int(locks->id_params, take_param(*params, PARAM_IDS - i));
+	locks->may_wait = lock->may_wait;
+	locks->may_skip = lock->may_skip;
+	locks->is_sorted = lock->is_sorted;
+	locks->sort_operators = lock->sort_operators;
+	locks->sort_collations = lock->sort_collations;
+	locks->sort_nulls_first = lock->sort_nulls_first;
+	plan->locks = locks;
+	*params = lappend(list_concat(*params, more), copyObject(lock->limit));
+}
