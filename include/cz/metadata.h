@@ -90,6 +90,8 @@ typedef struct CzNode
 	double		weight;			/* capacity weight, default 1 */
 	bool		is_active;		/* server option state: active (default) or disabled */
 	bool		should_have_shards; /* server option should_have_shards, default true */
+	bool		collation_differs;	/* server option collation_differs: CzNodeCheck has found
+									 * another version of the default collation */
 	bool		is_checked;		/* server option checked: CzNodeCheck passed, and
 								 * the worker has a copy of every reference table */
 } CzNode;
@@ -173,6 +175,9 @@ extern CzNode *CzNodeGet(Oid server_oid);	/* errors 42704; 42809: not a worker *
  * cached.
  */
 extern CzPartials CzNodePartials(Oid server_oid);
+
+/* No worker's default collation is known to have another version than ours; cached. */
+extern bool CzDefaultCollationIsShared(void);
 
 /*
  * Worker by host and port as the views show them, and by database unless dbname

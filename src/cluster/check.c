@@ -202,6 +202,13 @@ check_version(const CzNode *node, int theirs, int ours)
 				 errdetail("Majors that are more than one apart are not tested together.")));
 }
 
+/* C has no version, and 14 does not tell that of others. */
+static bool
+collation_differs(char **theirs, char **ours)
+{
+	return strcmp(theirs[PROBE_COLLVERSION], ours[PROBE_COLLVERSION]) != 0;
+}
+
 /*
  * Compare what the worker is with what this server is.
  */
@@ -231,13 +238,12 @@ compare_probes(const CzNode *node, char **theirs, char **ours)
 		refuse(node, "collation", theirs[PROBE_COLLATE], ours[PROBE_COLLATE]);
 	if (!same_locale(theirs[PROBE_CTYPE], ours[PROBE_CTYPE]))
 		refuse(node, "character classification", theirs[PROBE_CTYPE], ours[PROBE_CTYPE]);
-	if (theirs[PROBE_COLLVERSION][0] != '\0' && ours[PROBE_COLLVERSION][0] != '\0' &&
-		strcmp(theirs[PROBE_COLLVERSION], ours[PROBE_COLLVERSION]) != 0)
+	if (collation_differs(theirs, ours))
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("collation version of worker \"%s\" differs from the coordinator's",
 						node->name),
-				 errdetail("The worker has \"%s\", the coordinator \"%s\": they may sort text differently.",
+				 errdetail("The worker has \"%s\", the coordinator \"%s\": they may sort text differently, so workers are not asked to.",
 						   theirs[PROBE_COLLVERSION], ours[PROBE_COLLVERSION])));
 	if (strcmp(theirs[PROBE_HASH], ours[PROBE_HASH]) != 0)
 		ereport(ERROR,
@@ -316,6 +322,8 @@ CzNodeCheck(Oid server_oid)
 	probe_self(ours);
 	compare_probes(node, theirs, ours);
 
+	CzNodeSetOption(server_oid, "collation_differs",
+					collation_differs(theirs, ours) ? "true" : NULL);
 	CzPartialsCreate(server_oid, atoi(theirs[PROBE_VERSION]) / 10000 ==
 					 atoi(ours[PROBE_VERSION]) / 10000);
 	CzReferenceCopyToNode(server_oid);

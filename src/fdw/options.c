@@ -72,6 +72,7 @@ static const CzOption own_options[] = {
 	{"batch_size", ForeignServerRelationId, check_count},
 	{"batch_size", ForeignTableRelationId, check_count},
 	{"checked", ForeignServerRelationId, check_bool},
+	{"collation_differs", ForeignServerRelationId, check_bool},
 	{"column_name", AttributeRelationId, check_identifier},
 	{"extensions", ForeignServerRelationId, check_extensions},
 	{"fdw_startup_cost", ForeignServerRelationId, check_cost},

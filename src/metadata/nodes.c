@@ -80,6 +80,8 @@ make_node(Oid server_oid, const char *name, List *options)
 			node->should_have_shards = option_bool(value, true);
 		else if (strcmp(def->defname, "checked") == 0)
 			node->is_checked = option_bool(value, false);
+		else if (strcmp(def->defname, "collation_differs") == 0)
+			node->collation_differs = option_bool(value, false);
 	}
 	if (node->host == NULL)
 		node->host = hostaddr ? hostaddr : pstrdup("localhost");
@@ -161,7 +163,11 @@ CzNodeGet(Oid server_oid)
 	return make_node(server->serverid, server->servername, server->options);
 }
 
-/* What CzNodePartials has found, by server; emptied when any server changes. */
+/* What is remembered of all workers; forgotten when any server changes. */
+static bool cache_registered = false;
+static int	collation_is_shared = -1;	/* not known */
+
+/* What CzNodePartials has found, by server. */
 typedef struct PartialsEntry
 {
 	Oid			server_oid;
@@ -173,9 +179,42 @@ static int	partials_used = 0;
 static int	partials_size = 0;
 
 static void
-partials_changed(Datum arg, int cacheid, uint32 hashvalue)
+servers_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
 	partials_used = 0;
+	collation_is_shared = -1;
+}
+
+static void
+register_cache(void)
+{
+	if (cache_registered)
+		return;
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, servers_changed, (Datum) 0);
+	cache_registered = true;
+}
+
+/*
+ * CzDefaultCollationIsShared
+ *		See metadata.h.
+ */
+bool
+CzDefaultCollationIsShared(void)
+{
+	if (collation_is_shared < 0)
+	{
+		ListCell   *lc;
+		int			result = 1;
+
+		register_cache();
+		foreach(lc, CzNodeList(false))
+		{
+			if (((CzNode *) lfirst(lc))->collation_differs)
+				result = 0;
+		}
+		collation_is_shared = result;
+	}
+	return collation_is_shared == 1;
 }
 
 /*
@@ -195,6 +234,7 @@ CzNodePartials(Oid server_oid)
 		if (partials_cache[i].server_oid == server_oid)
 			return partials_cache[i].partials;
 	}
+	register_cache();
 	server = GetForeignServerExtended(server_oid, FSV_MISSING_OK);
 	value = server ? CzFindOption(server->options, "partial_aggregates") : NULL;
 	if (value && strcmp(value, "all") == 0)
@@ -204,7 +244,6 @@ CzNodePartials(Oid server_oid)
 
 	if (partials_cache == NULL)
 	{
-		CacheRegisterSyscacheCallback(FOREIGNSERVEROID, partials_changed, (Datum) 0);
 		partials_size = 16;
 		partials_cache = MemoryContextAlloc(TopMemoryContext,
 											partials_size * sizeof(PartialsEntry));

@@ -8,8 +8,8 @@
  * last ones have come, and a LIMIT reads no further than it needs.
  *
  * The order must be the same on every server.  So the types are built-in ones whose
- * comparison depends on the values alone, and texts only in a C collation: the
- * version of any other may differ on a worker.
+ * comparison depends on the values alone, and texts only in a collation that is sure
+ * (collation.c).
  *
  * Source: own work.
  *
@@ -32,18 +32,10 @@
 #include "parser/parse_clause.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
-#include "utils/pg_locale.h"
 
 #include "cz/compat.h"
 
 #include "planner_int.h"
-
-static bool
-collation_is_sure(Oid collation)
-{
-	return collation == C_COLLATION_OID || collation == POSIX_COLLATION_OID ||
-		(collation == DEFAULT_COLLATION_OID && collation_is_c_compat(collation));
-}
 
 /*
  * cz_order_is_sure
@@ -90,9 +82,9 @@ cz_order_is_sure(Oid type, Oid sortop, Oid collation)
 		case VARCHAROID:
 		case BPCHAROID:
 		case NAMEOID:
-			return collation_is_sure(collation);
+			return cz_collation_is_sure(collation);
 		case JSONBOID:			/* compares its strings in the default collation */
-			return collation_is_sure(DEFAULT_COLLATION_OID);
+			return cz_collation_is_sure(DEFAULT_COLLATION_OID);
 		default:
 			return false;
 	}

@@ -149,6 +149,11 @@ typedef struct CzOrderKey
 
 extern CzPlanState *cz_plan_state;
 
+/* collation.c */
+extern bool cz_collation_is_sure(Oid collation);
+extern bool cz_sorts_unsurely(Query *query);
+extern bool cz_collation_decides(Node *node, bool is_outermost);
+
 /* shippable.c */
 extern bool cz_expr_is_shippable(Node *expr, const char **reason);
 extern bool cz_type_is_output_safe(Oid type);

@@ -283,16 +283,20 @@ cz_replace_whole(Query *query, CzLocus *locus, CzPlanState *state)
 	ListCell   *lc;
 	int			n = 0;
 	int			resno = 0;
+	bool		sorts_here = !locus->is_single || cz_sorts_unsurely(query);
 
 	/*
 	 * Set-returning functions of the target list come after the sort: what they
 	 * return for one row stays together and in its order.
 	 */
-	if (!locus->is_single && query->hasTargetSRFs && query->sortClause != NIL)
+	if (sorts_here && query->hasTargetSRFs && query->sortClause != NIL)
 		return false;
 
-	/* with several shards the final sort is ours; its columns must come along */
-	if (!locus->is_single)
+	/*
+	 * With several shards the final sort is ours, and by a collation that may differ on
+	 * the worker; its columns must come along.
+	 */
+	if (sorts_here)
 	{
 		sort = query->sortClause;
 		foreach(lc, query->targetList)
@@ -327,7 +331,7 @@ cz_replace_whole(Query *query, CzLocus *locus, CzPlanState *state)
 			outer->ressortgroupref = 0;
 		outer_tlist = lappend(outer_tlist, outer);
 	}
-	if (!locus->is_single && !inner->hasDistinctOn)
+	if (sorts_here && !inner->hasDistinctOn)
 		inner->sortClause = NIL;
 
 	query->targetList = outer_tlist;

@@ -524,6 +524,11 @@ ship_walker(Node *node, ShipContext *context)
 		return false;
 	}
 
+	if (cz_collation_decides(node, node == context->root))
+	{
+		context->reason = "a collation may differ on a worker";
+		return true;
+	}
 	switch (nodeTag(node))
 	{
 		case T_Const:
