@@ -115,6 +115,11 @@ note_operations(CollectContext *context, Node *node)
 						   ((ScalarArrayOpExpr *) node)->inputcollid, "operator");
 			break;
 		case T_FuncExpr:
+			/* a literal's cast to its length is done, or is still to be done */
+			if ((((FuncExpr *) node)->funcformat == COERCE_EXPLICIT_CAST ||
+				 ((FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST) &&
+				IsA(linitial(((FuncExpr *) node)->args), Const))
+				break;
 			note_operation(context, ((FuncExpr *) node)->funcid,
 						   ((FuncExpr *) node)->inputcollid, "function");
 			break;
