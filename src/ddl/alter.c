@@ -28,6 +28,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
 #include "executor/executor.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
@@ -309,6 +310,8 @@ alter_structure(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 	ListCell   *lc;
 	int			i;
 
+	/* a column of the table's row type: the workers' copy of the type would stay behind */
+	find_composite_type_dependencies(rel->rd_rel->reltype, rel, NULL);
 	relation_close(rel, NoLock);
 	CzUtilityRun(utility, (Node *) stmt);
 	CommandCounterIncrement();

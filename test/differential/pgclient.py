@@ -25,9 +25,12 @@ class Outcome:
         self.status = '?'           # I idle, T in a transaction, E in a failed one
         self.lost = False
         self.seconds = 0.0
+        self.too_many = False       # more rows than Client.max_rows: the rest is not here
 
 
 class Client:
+    max_rows = None
+
     def __init__(self, host, port, database, user='postgres', options=''):
         self.where = '%s:%d/%s' % (host, port, database)
         self.socket = socket.create_connection((host, port), 20)
@@ -110,7 +113,10 @@ class Client:
             if kind == b'T':
                 outcome.columns, outcome.rows = self._columns(body), []
             elif kind == b'D':
-                outcome.rows.append(self._row(body))
+                if self.max_rows is None or len(outcome.rows) < self.max_rows:
+                    outcome.rows.append(self._row(body))
+                else:
+                    outcome.too_many = True
             elif kind == b'C':
                 outcome.tag = body[:-1].decode()
             elif kind == b'E':

@@ -81,6 +81,7 @@ class Fuzz:
             side.must("SET TimeZone = 'Europe/Berlin'")
             side.must("SET DateStyle = 'German'")
         self.oracle.must('SET statement_timeout = 3000')
+        self.oracle.max_rows = 20000
         self.known = {}
         for (name,) in self.cluster.must('SELECT name FROM pg_settings').rows:
             if name in SETTINGS and not any(setting.startswith(name + '=') for setting in self.args.set):
@@ -163,6 +164,10 @@ class Fuzz:
             if expected.lost:
                 self.connect()
                 return '-'
+            if expected.too_many:
+                self.reset()
+                self.error = 'too many rows'
+                return '-'
             if expected.sqlstate:
                 if optional:
                     self.oracle.must('ROLLBACK TO o')
@@ -216,6 +221,10 @@ class Fuzz:
         if numeric:
             outcome.rows = [tuple(re.sub(r'\.?0+$', '', value) if i in numeric and value and '.' in value else value
                                   for i, value in enumerate(row)) for row in outcome.rows]
+        elif outcome.columns and len(outcome.columns) == 1:
+            # a row as text
+            outcome.rows = [(re.sub(r'(\.\d*?)0+(?=[,)])', lambda part: part.group(1).rstrip('.'), value)
+                             if value and value[0] == '(' else value,) for (value,) in outcome.rows]
 
     @staticmethod
     def kind_of(wrong):

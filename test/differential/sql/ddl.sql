@@ -81,6 +81,16 @@ SELECT create_distributed_table('i1', 'k', shard_count => 1);
 INSERT INTO i1 SELECT i, 't' FROM generate_series(1, 30) i;
 SELECT count(*), count(DISTINCT k) FROM i1;
 SELECT t, count(*) FROM i1 GROUP BY t HAVING count(*) > 3;
+CREATE TABLE row_type (k int, t text);
+SELECT create_distributed_table('row_type', 'k');
+CREATE TABLE row_user (k int, r row_type);
+SELECT create_distributed_table('row_user', 'k');
+INSERT INTO row_user VALUES (1, '(1,a)');
+-- error
+ALTER TABLE row_type ADD COLUMN u int DEFAULT 1;
+-- differs: the workers have a copy of the row's type
+ALTER TABLE row_type ADD COLUMN u int;
+SELECT k, (r).t FROM row_user;
 CREATE TABLE rng (d int, v int);
 -- differs: plain PostgreSQL does nothing here
 SELECT create_distributed_table('rng', 'nosuch_column');
