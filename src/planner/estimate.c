@@ -265,7 +265,7 @@ expression_source(Query *query, Node *node, List *outer, ColumnSource *source)
 			source->relid = rte->relid;
 			source->attno = var->varattno;
 			source->user_oid = rte_check_as_user_compat(query, rte);
-			source->is_hidden |= rte->securityQuals != NIL;
+			source->is_hidden |= rte->securityQuals != NIL || rte->security_barrier;
 			return;
 
 		case RTE_JOIN:

@@ -16,8 +16,8 @@
  * In the copy a fence is a sub-query entry with security_barrier set and without
  * OFFSET, so that the rules of locus.c see through it; deparse.c prints the OFFSET.
  *
- * At the top of a Query whose every qualifier is leakproof no fence is needed: the
- * policies join the other conjuncts and the relation's entry keeps the mark
+ * At the top of a Query a relation of which every qualifier is leakproof needs no
+ * fence: the policies join the other conjuncts and the relation's entry keeps the mark
  * security_barrier.  A leaf made of such a Query is itself fenced (rewrite.c), for
  * what is around it might not be leakproof.
  *
@@ -357,7 +357,13 @@ inside_mutator(Node *node, InsideContext *context)
 		Var		   *var = (Var *) node;
 		TargetEntry *tle = NULL;
 
-		if (var->varlevelsup == 0 && var->varno == context->rti && var->varattno > 0 &&
+		if (var->varlevelsup > 0)
+		{
+			var = copyObject(var);
+			var->varlevelsup++;
+			return (Node *) var;
+		}
+		if (var->varno == context->rti && var->varattno > 0 &&
 			var->varattno <= list_length(context->tlist))
 			tle = list_nth(context->tlist, var->varattno - 1);
 		if (tle == NULL || tle->resjunk || tle->resno != var->varattno)
@@ -527,47 +533,69 @@ inner_relids(Node *node)
 	return result;
 }
 
-static bool
-has_leaky_quals(Node *node)
+static Relids
+leaky_relids_of_quals(Node *quals)
 {
+	Relids		result = NULL;
+	ListCell   *lc;
+
+	foreach(lc, cz_conjuncts(quals, NIL))
+	{
+		if (contain_leaked_vars(lfirst(lc)))
+			result = bms_join(result, pull_varnos(NULL, lfirst(lc)));
+	}
+	return result;
+}
+
+static Relids
+leaky_relids_of_node(Node *node)
+{
+	Relids		result = NULL;
 	ListCell   *lc;
 
 	if (IsA(node, FromExpr))
 	{
 		foreach(lc, ((FromExpr *) node)->fromlist)
-		{
-			if (has_leaky_quals(lfirst(lc)))
-				return true;
-		}
-		return contain_leaked_vars(((FromExpr *) node)->quals);
+			result = bms_join(result, leaky_relids_of_node(lfirst(lc)));
+		return bms_join(result, leaky_relids_of_quals(((FromExpr *) node)->quals));
 	}
 	if (IsA(node, JoinExpr))
-		return has_leaky_quals(((JoinExpr *) node)->larg) ||
-			has_leaky_quals(((JoinExpr *) node)->rarg) ||
-			contain_leaked_vars(((JoinExpr *) node)->quals);
-	return false;
+	{
+		result = bms_join(leaky_relids_of_node(((JoinExpr *) node)->larg),
+						  leaky_relids_of_node(((JoinExpr *) node)->rarg));
+		return bms_join(result, leaky_relids_of_quals(((JoinExpr *) node)->quals));
+	}
+	return NULL;
 }
 
-/* Can nothing at this level of a Query tell of a row that FROM and WHERE hide? */
-static bool
-level_is_leakproof(Query *query)
+/*
+ * Entries of a Query level of whose rows something there might tell before FROM and
+ * WHERE have hidden them.
+ */
+static Relids
+leaky_relids(Query *query)
 {
+	Relids		result = leaky_relids_of_node((Node *) query->jointree);
 	ListCell   *lc;
 
-	if (has_leaky_quals((Node *) query->jointree))
-		return false;
 	foreach(lc, query->rtable)
 	{
-		if (((RangeTblEntry *) lfirst(lc))->lateral)
-			return false;
+		RangeTblEntry *rte = lfirst(lc);
+
+		if (!rte->lateral)
+			continue;
+		result = bms_join(result, pull_varnos_of_level(NULL, (Node *) rte->subquery, 1));
+		result = bms_join(result, pull_varnos(NULL, (Node *) rte->functions));
+		result = bms_join(result, pull_varnos(NULL, (Node *) rte->tablefunc));
+		result = bms_join(result, pull_varnos(NULL, (Node *) rte->values_lists));
 	}
 	/* a condition of HAVING without aggregates may be taken for one of WHERE */
 	foreach(lc, cz_conjuncts(query->havingQual, NIL))
 	{
 		if (!contain_aggs_of_level(lfirst(lc), 0) && contain_leaked_vars(lfirst(lc)))
-			return false;
+			result = bms_join(result, pull_varnos(NULL, lfirst(lc)));
 	}
-	return true;
+	return result;
 }
 
 /* The policies of a relation as conjuncts of the Query; false if they can't be. */
@@ -688,8 +716,9 @@ fence_level(Query *query, bool may_merge)
 	ListCell   *lc;
 	Index		rti = 0;
 
-	if (may_merge && level_is_leakproof(query))
-		inner = inner_relids((Node *) query->jointree);
+	if (may_merge)
+		inner = bms_del_members(inner_relids((Node *) query->jointree),
+								leaky_relids(query));
 	foreach(lc, query->rtable)
 	{
 		RangeTblEntry *rte = lfirst(lc);

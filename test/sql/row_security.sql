@@ -37,6 +37,8 @@ SELECT * FROM pushed($$SELECT * FROM docs WHERE id = 4$$);
 SELECT * FROM pushed($$SELECT * FROM docs WHERE id = 4 AND 1 / (price - 3) > 0$$);
 SELECT * FROM pushed($$SELECT count(*) FROM docs WHERE body LIKE 'b%'$$);
 SELECT * FROM pushed($$SELECT d.body, p.label FROM docs d JOIN parts p USING (id) WHERE p.label LIKE 'x%'$$);
+SELECT * FROM pushed($$SELECT d.body, p.label FROM docs d JOIN parts p USING (id) WHERE p.label LIKE d.body$$);
+SELECT * FROM pushed($$SELECT (SELECT d.body FROM docs d WHERE d.id = p.id AND d.body LIKE 'x%') FROM parts p WHERE p.no = 1$$);
 SELECT * FROM pushed($$SELECT p.label, d.body FROM parts p LEFT JOIN docs d USING (id) WHERE p.no = 1$$);
 SELECT * FROM pushed($$SELECT * FROM (SELECT * FROM docs WHERE tenant = 1) d WHERE 1 / (price - 3) > 0$$);
 SELECT * FROM pushed($$SELECT * FROM barrier WHERE id = 7 AND price > 3$$);
