@@ -34,6 +34,8 @@
 
 /* Least memory of one part's store, kB. */
 #define MIN_PART_KB 64
+/* A worker that would get more arrays than these of full size gets a table. */
+#define STATEMENTS_PER_WORKER 8
 /* Arrays of one column end here: a message has less than 1 GB. */
 #define MAX_ARRAY_BYTES (512 * 1024 * 1024)
 
@@ -364,6 +366,7 @@ bytes_of_worker(const CzStream *stream, const Ship *ship, const StreamWorker *wo
 bool
 CzShipChooseForm(CzStream *stream, bool is_merged)
 {
+	int64		limit = (int64) cz_max_array_shipment_kb * 1024;
 	bool		can_merge = stream->plan->merge != CZ_MERGE_NEVER;
 	bool		must_merge = false;
 	int			i;
@@ -373,7 +376,8 @@ CzShipChooseForm(CzStream *stream, bool is_merged)
 	{
 		Ship	   *ship = &stream->ships[i];
 		bool		is_split = ship->shipment->partition_column > 0;
-		int64		most = 0;	/* bytes that a statement, or worker, would get */
+		int64		most = 0;	/* bytes that a statement would get */
+		int64		worker_most = 0;	/* bytes that a worker would get */
 		ListCell   *lc;
 
 		if (ship->is_form_known)
@@ -389,7 +393,11 @@ CzShipChooseForm(CzStream *stream, bool is_merged)
 			if (worker->use_txn)
 				continue;
 			if (!is_split)
-				most = Max(most, ship->nbytes * (is_merged ? 1 : worker->nassigned));
+			{
+				most = ship->nbytes;
+				worker_most = Max(worker_most, ship->nbytes *
+								  (is_merged ? 1 : worker->nassigned));
+			}
 			else if (is_merged)
 				most = Max(most, bytes_of_worker(stream, ship, worker));
 		}
@@ -398,7 +406,7 @@ CzShipChooseForm(CzStream *stream, bool is_merged)
 			if (!stream->fragments[j].worker->use_txn)
 				most = Max(most, bytes_of_fragment(ship, &stream->fragments[j]));
 		}
-		ship->by_table = most > (int64) cz_max_array_shipment_kb * 1024 &&
+		ship->by_table = (most > limit || worker_most > limit * STATEMENTS_PER_WORKER) &&
 			(!is_split || can_merge);
 		ship->is_form_known = true;
 		must_merge |= ship->by_table && is_split;

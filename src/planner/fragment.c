@@ -260,6 +260,9 @@ CzShipmentColumnCollate(const CzShipment *shipment, int column)
 /*
  * CzShipmentSql
  *		See fragment.h.
+ *
+ * All arrays have the same length.  Set-returning functions of a SELECT list give
+ * their rows one by one; in FROM each would be stored first.
  */
 char *
 CzShipmentSql(const CzShipment *shipment, int first_param)
@@ -273,33 +276,17 @@ CzShipmentSql(const CzShipment *shipment, int first_param)
 	for (i = 0; i < ncolumns; i++)
 	{
 		Oid			type_oid = list_nth_oid(shipment->column_types, i);
-		char	   *collate = CzShipmentColumnCollate(shipment, i);
+		char	   *type_name = format_type_extended(type_oid, -1,
+													 FORMAT_TYPE_TYPEMOD_GIVEN |
+													 FORMAT_TYPE_FORCE_QUALIFY);
+		bool		is_text = CzShipmentColumnIsText(type_oid);
 
-		appendStringInfo(&buf, "%sc%d", i > 0 ? ", " : "", i + 1);
-		if (CzShipmentColumnIsText(type_oid))
-			appendStringInfo(&buf, "::%s",
-							 format_type_extended(type_oid, -1, FORMAT_TYPE_TYPEMOD_GIVEN |
-												  FORMAT_TYPE_FORCE_QUALIFY));
-		appendStringInfoString(&buf, collate);
-		if (collate[0] != '\0' || CzShipmentColumnIsText(type_oid))
-			appendStringInfo(&buf, " AS c%d", i + 1);
+		appendStringInfo(&buf, "%spg_catalog.unnest($%d::%s[])%s%s%s AS c%d",
+						 i > 0 ? ", " : "", first_param + i, is_text ? "text" : type_name,
+						 is_text ? "::" : "", is_text ? type_name : "",
+						 CzShipmentColumnCollate(shipment, i), i + 1);
 	}
-	appendStringInfoString(&buf, " FROM ROWS FROM (");
-	for (i = 0; i < ncolumns; i++)
-	{
-		Oid			type_oid = list_nth_oid(shipment->column_types, i);
-
-		if (CzShipmentColumnIsText(type_oid))
-			type_oid = TEXTOID;
-		appendStringInfo(&buf, "%spg_catalog.unnest($%d::%s[])", i > 0 ? ", " : "",
-						 first_param + i,
-						 format_type_extended(type_oid, -1, FORMAT_TYPE_TYPEMOD_GIVEN |
-											  FORMAT_TYPE_FORCE_QUALIFY));
-	}
-	appendStringInfoString(&buf, ") AS s(");
-	for (i = 0; i < ncolumns; i++)
-		appendStringInfo(&buf, "%sc%d", i > 0 ? ", " : "", i + 1);
-	appendStringInfoString(&buf, "))");
+	appendStringInfoChar(&buf, ')');
 	return buf.data;
 }
 
