@@ -250,7 +250,7 @@ extern void CzExplainKeepRun(CzStream *stream);
 /* explain_remote.c */
 extern int	CzExplainShownShard(const CzFragmentPlan *plan);
 extern char *CzExplainSql(const CzFragmentPlan *plan, int shard_index,
-						  bool is_executable);
+						  char **shipment_names);
 extern void CzExplainRemotePlans(const CzFragmentPlan *plan, ExplainState *es);
 
 /* group.c */

@@ -60,28 +60,21 @@ strategy_name(CzStrategy strategy)
 	return "unknown";
 }
 
-/* Name of the column that decides which shard's fragment a shipped row goes to. */
+/* Name of the distribution column that decides which shard a shipped row goes to. */
 static const char *
-partition_column_name(const CzShipment *shipment, ExplainState *es)
+partition_column_name(const CzFragmentPlan *plan)
 {
-	Plan	   *subplan = NULL;
+	const CzTable *table = CzTableGet(plan->anchor_relid);
+	char	   *name = NULL;
 
-	if (es->pstmt != NULL && shipment->plan_id > 0 &&
-		shipment->plan_id <= list_length(es->pstmt->subplans))
-		subplan = list_nth(es->pstmt->subplans, shipment->plan_id - 1);
-	if (subplan != NULL && shipment->partition_column <= list_length(subplan->targetlist))
-	{
-		TargetEntry *tle = list_nth(subplan->targetlist, shipment->partition_column - 1);
-
-		if (tle->resname != NULL)
-			return tle->resname;
-	}
-	return psprintf("c%d", shipment->partition_column);
+	if (table != NULL)
+		name = get_attname(plan->anchor_relid, table->key_attno, true);
+	return name != NULL ? name : "?";
 }
 
 /* "broadcast of b", "repartition of b on (k)" */
 static char *
-shipment_words(const CzShipment *shipment, ExplainState *es)
+shipment_words(const CzFragmentPlan *plan, const CzShipment *shipment)
 {
 	StringInfoData buf;
 
@@ -91,7 +84,7 @@ shipment_words(const CzShipment *shipment, ExplainState *es)
 	if (shipment->label != NULL && shipment->label[0] != '\0')
 		appendStringInfo(&buf, " of %s", shipment->label);
 	if (shipment->partition_column > 0)
-		appendStringInfo(&buf, " on (%s)", partition_column_name(shipment, es));
+		appendStringInfo(&buf, " on (%s)", partition_column_name(plan));
 	return buf.data;
 }
 
@@ -107,7 +100,7 @@ explain_strategy(const CzFragmentPlan *plan, ExplainState *es)
 		initStringInfo(&buf);
 		appendStringInfoString(&buf, strategy_name(plan->strategy));
 		foreach(lc, plan->shipments)
-			appendStringInfo(&buf, ", %s", shipment_words(lfirst(lc), es));
+			appendStringInfo(&buf, ", %s", shipment_words(plan, lfirst(lc)));
 		ExplainPropertyText("Strategy", buf.data, es);
 	}
 	else
@@ -125,7 +118,7 @@ explain_strategy(const CzFragmentPlan *plan, ExplainState *es)
 			ExplainPropertyText("Shipped", shipment->label ? shipment->label : "", es);
 			if (shipment->partition_column > 0)
 				ExplainPropertyText("Partition Column",
-									partition_column_name(shipment, es), es);
+									partition_column_name(plan), es);
 			if (es->costs)
 				ExplainPropertyFloat("Estimated Rows", NULL, shipment->rows, 0, es);
 			ExplainCloseGroup("Shipment", NULL, true, es);
@@ -503,6 +496,42 @@ explain_run(const CzStream *stream, ExplainState *es)
 }
 
 /*
+ * The names of the CTEs that are shipped, as the plan above shows them: their SubPlan
+ * nodes hang on this node or above it.
+ */
+static char **
+shipment_names(const CzFragmentPlan *plan, PlanState *node, List *ancestors)
+{
+	List	   *plans = lcons(node->plan, list_copy(ancestors));
+	char	  **names = palloc(sizeof(char *) * Max(list_length(plan->shipments), 1));
+	ListCell   *lc;
+
+	foreach(lc, plan->shipments)
+	{
+		const CzShipment *shipment = lfirst(lc);
+		int			i = foreach_current_index(lc);
+		ListCell   *lc2;
+		ListCell   *lc3;
+
+		names[i] = psprintf("shipment_%d", i + 1);
+		foreach(lc2, plans)
+		{
+			if (IsA(lfirst(lc2), SubPlan))
+				continue;
+			foreach(lc3, ((Plan *) lfirst(lc2))->initPlan)
+			{
+				SubPlan    *subplan = lfirst_node(SubPlan, lc3);
+
+				if (subplan->plan_id == shipment->plan_id &&
+					strncmp(subplan->plan_name, "CTE ", 4) == 0)
+					names[i] = subplan->plan_name + 4;
+			}
+		}
+	}
+	return names;
+}
+
+/*
  * CzStreamExplain
  *		See executor.h.
  */
@@ -517,7 +546,9 @@ CzStreamExplain(CzStream *stream, const CzFragmentPlan *plan, PlanState *node,
 	explain_merge_keys(plan, node, ancestors, es);
 	shard_index = CzExplainShownShard(plan);
 	if (shard_index >= 0)
-		ExplainPropertyText("Remote SQL", CzExplainSql(plan, shard_index, false), es);
+		ExplainPropertyText("Remote SQL", CzExplainSql(plan, shard_index,
+													   shipment_names(plan, node, ancestors)),
+							es);
 	if (es->analyze && stream != NULL && stream->nruns > 0)
 		explain_run(stream, es);
 	if (cz_explain_remote_plans != CZ_REMOTE_PLANS_NONE)

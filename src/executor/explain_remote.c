@@ -30,21 +30,25 @@
  * A query that stands for the rows of a shipment: their number and types, values
  * that the worker's planner knows nothing of.
  */
-static void
-append_shipment_stand_in(StringInfo buf, const CzShipment *shipment)
+static char *
+shipment_stand_in(const CzShipment *shipment)
 {
+	StringInfoData buf;
 	int			i;
 
-	appendStringInfoString(buf, "(SELECT ");
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "(SELECT ");
 	for (i = 0; i < list_length(shipment->column_types); i++)
-		appendStringInfo(buf, "%sCASE WHEN g > 0 THEN NULL::%s END AS c%d",
+		appendStringInfo(&buf, "%sCASE WHEN g > 0 THEN NULL::%s END%s AS c%d",
 						 i > 0 ? ", " : "",
 						 format_type_extended(list_nth_oid(shipment->column_types, i),
 											  list_nth_int(shipment->column_typmods, i),
 											  FORMAT_TYPE_TYPEMOD_GIVEN |
-											  FORMAT_TYPE_FORCE_QUALIFY), i + 1);
-	appendStringInfo(buf, " FROM pg_catalog.generate_series(1, %.0f) AS g)",
+											  FORMAT_TYPE_FORCE_QUALIFY),
+						 CzShipmentColumnCollate(shipment, i), i + 1);
+	appendStringInfo(&buf, " FROM pg_catalog.generate_series(1, %.0f) AS g OFFSET 0)",
 					 Max(1, rint(Min(shipment->rows, 1e9))));
+	return buf.data;
 }
 
 /* Lines and indentation become single blanks; what is quoted stays. */
@@ -100,49 +104,27 @@ CzExplainShownShard(const CzFragmentPlan *plan)
 
 /*
  * CzExplainSql
- *		The text of one shard's fragment.
+ *		The text of one shard's fragment for people.
  *
- * is_executable: shipments are replaced by stand-ins; else by their names.
+ * shipment_names: what stands for each shipment.
  */
 char *
-CzExplainSql(const CzFragmentPlan *plan, int shard_index, bool is_executable)
+CzExplainSql(const CzFragmentPlan *plan, int shard_index, char **shipment_names)
 {
-	StringInfoData buf;
+	return on_one_line(CzFragmentSqlOfShards(plan, list_make1_int(shard_index),
+											 shipment_names));
+}
+
+/* The same for a worker's planner. */
+static char *
+plannable_sql(const CzFragmentPlan *plan, int shard_index)
+{
+	char	  **texts = palloc(sizeof(char *) * Max(list_length(plan->shipments), 1));
 	ListCell   *lc;
 
-	initStringInfo(&buf);
-	foreach(lc, plan->pieces)
-	{
-		Node	   *piece = lfirst(lc);
-
-		if (IsA(piece, String))
-			appendStringInfoString(&buf, strVal(piece));
-		else if (intVal(piece) < 0)
-		{
-			int			i = -1 - intVal(piece);
-
-			if (is_executable)
-				append_shipment_stand_in(&buf, list_nth(plan->shipments, i));
-			else
-				appendStringInfo(&buf, "cz_shipment_%d", i + 1);
-		}
-		else
-		{
-			Oid			relid = list_nth_oid(plan->relids, intVal(piece));
-			const CzTable *table = CzTableGet(relid);
-			int			i = shard_index;
-
-			if (table != NULL && (table->kind == CZ_TABLE_REFERENCE ||
-								  table->kind == CZ_TABLE_FOREIGN))
-				i = 0;
-			if (table == NULL || i < 0 || i >= table->nshards)
-				ereport(ERROR,
-						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("relation with OID %u is no longer distributed", relid)));
-			appendStringInfoString(&buf, table->shards[i].remote_qualified);
-		}
-	}
-	return is_executable ? buf.data : on_one_line(buf.data);
+	foreach(lc, plan->shipments)
+		texts[foreach_current_index(lc)] = shipment_stand_in(lfirst(lc));
+	return CzFragmentSqlOfShards(plan, list_make1_int(shard_index), texts);
 }
 
 static List *
@@ -215,7 +197,7 @@ explain_one(const CzFragmentPlan *plan, int shard_index, const CzShard *shard,
 	List	   *lines;
 	ListCell   *lc;
 
-	lines = fetch_remote_plan(plan, CzExplainSql(plan, shard_index, true),
+	lines = fetch_remote_plan(plan, plannable_sql(plan, shard_index),
 							  shard->server_oids[0], user_oid, &node_name, es);
 	if (es->format == EXPLAIN_FORMAT_TEXT)
 	{

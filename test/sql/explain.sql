@@ -87,9 +87,25 @@ SELECT count(*) > 0 AS yaml FROM explain('FORMAT YAML, ANALYZE, VERBOSE', 'SELEC
 SELECT count(*) > 0 AS xml FROM explain('FORMAT XML, ANALYZE, VERBOSE', 'SELECT v FROM a')
  WHERE explain ~ '<Strategy>pushdown</Strategy>.*<Remote-Rows>100</Remote-Rows>.*<Fragment-Runs>.*</Fragment-Runs>';
 
+-- what is sent along, and the order in which rows are merged
+CREATE TABLE local (x int, y int);
+INSERT INTO local SELECT i, i FROM generate_series(1, 5) i;
+SELECT explain('COSTS OFF', 'SELECT v, y FROM a JOIN local ON x = j');
+SELECT explain('COSTS OFF', 'SELECT a.v FROM a WHERE j IN (SELECT x FROM b) ORDER BY v DESC LIMIT 2');
+SELECT explain('COSTS OFF, ANALYZE, TIMING OFF, SUMMARY OFF', 'SELECT v, y FROM a JOIN local ON x = j WHERE k = 1');
+SET cz.enable_broadcast = off;
+SELECT explain('COSTS OFF', 'SELECT count(*) FROM a JOIN b ON a.k = b.x');
+SELECT key, value FROM json_each(explain_json('COSTS OFF', 'SELECT v FROM a JOIN b ON a.k = b.x')) WHERE key IN ('Strategy', 'Shipments');
+SET cz.enable_repartition = off;
+SELECT explain('COSTS OFF', 'SELECT count(*) FROM a JOIN b ON a.k = b.x');
+RESET cz.enable_broadcast;
+RESET cz.enable_repartition;
+SELECT explain('COSTS OFF', 'SELECT v FROM a ORDER BY v DESC NULLS LAST, k');
+
 -- what the workers plan
 SET cz.explain_remote_plans = 'one';
 SELECT explain('COSTS OFF', 'SELECT v FROM a WHERE j = 3');
+SELECT explain('COSTS OFF', 'SELECT v, y FROM a JOIN local ON x = j');
 SET plan_cache_mode = force_generic_plan;
 SELECT explain('COSTS OFF', 'EXECUTE by_key (5)');
 BEGIN;
