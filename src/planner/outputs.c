@@ -18,6 +18,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "rewrite/rewriteManip.h"
 
 #include "planner_int.h"
 
@@ -39,7 +40,9 @@ drop_outputs(Query *query, Index rti, Query *sub)
 	{
 		TargetEntry *tle = lfirst(lc);
 
+		/* a window's clause stays, and what it names with it */
 		if (!tle->resjunk && tle->ressortgroupref == 0 && !IsA(tle->expr, Const) &&
+			!contain_windowfuncs((Node *) tle->expr) &&
 			!bms_is_member(tle->resno - FirstLowInvalidHeapAttributeNumber, used))
 			tle->expr = (Expr *) makeNullConst(INT4OID, -1, InvalidOid);
 	}
