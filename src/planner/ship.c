@@ -53,13 +53,15 @@
 
 /* ---- choosing ------------------------------------------------------------ */
 
-/* Number of workers that shards of a table are on: copies of a broadcast. */
+/* Number of workers that shards of a table (NULL: none) are on: copies of a broadcast. */
 double
 cz_ship_copies(const CzTable *anchor)
 {
 	List	   *servers = NIL;
 	int			i;
 
+	if (anchor == NULL)
+		return 1;
 	for (i = 0; i < anchor->nshards; i++)
 		servers = list_append_unique_oid(servers, anchor->shards[i].server_oids[0]);
 	return Max(list_length(servers), 1);
