@@ -95,8 +95,10 @@ CzLockScanBegin(const CzFragmentPlan *plan, List *exprs, PlanState *parent,
 {
 	CzLockScan *scan = palloc0(sizeof(CzLockScan));
 	const CzLocks *locks = plan->locks;
-	int			ncandidate = locks->candidates->nparams;
-	List	   *rest = list_copy_tail(exprs, plan->nparams);
+	int			nplan = plan->nparams + (plan->prune_param >= 0);
+	int			ncandidate = locks->candidates->nparams +
+		(locks->candidates->prune_param >= 0);
+	List	   *rest = list_copy_tail(exprs, nplan);
 
 	scan->plan = plan;
 	scan->locks = locks;
@@ -109,7 +111,7 @@ CzLockScanBegin(const CzFragmentPlan *plan, List *exprs, PlanState *parent,
 				 errmsg("cannot lock rows of a join of more than %d distributed tables with LIMIT",
 						MAX_IDS)));
 	scan->limit = llast(exprs);
-	scan->lock_stream = CzStreamBeginParts(plan, list_truncate(list_copy(exprs), plan->nparams),
+	scan->lock_stream = CzStreamBeginParts(plan, list_truncate(list_copy(exprs), nplan),
 										   parent, tupdesc);
 	scan->candidate_stream = CzStreamBeginParts(locks->candidates,
 												list_truncate(rest, ncandidate), parent,

@@ -355,6 +355,12 @@ cz_plan_lock_leaf(CzFragmentPlan *plan, CzLeaf *leaf, List **params)
 	candidates->strategy = plan->strategy;
 	candidates->anchor_relid = plan->anchor_relid;
 	candidates->prune_param = -1;
+	if (plan->prune_param >= 0)
+	{
+		candidates->prune_param = candidates->nparams;
+		candidates->prune_kind = plan->prune_kind;
+		more = lappend(more, copyObject(list_nth(*params, plan->prune_param)));
+	}
 	candidates->is_pruned = plan->is_pruned;
 	candidates->shard_indexes = plan->shard_indexes;
 	candidates->merge = CZ_MERGE_NEVER;

@@ -62,3 +62,10 @@ BEGIN READ ONLY;
 -- error
 SELECT event_id FROM events ORDER BY event_id LIMIT 3 FOR UPDATE;
 ROLLBACK;
+-- the shards are decided at execution
+PREPARE queue AS SELECT event_id FROM events WHERE tenant_id IN (4, $1) ORDER BY event_id LIMIT $2 FOR SHARE;
+SET plan_cache_mode = force_generic_plan;
+EXECUTE queue(6, 5);
+EXECUTE queue(NULL, 2);
+RESET plan_cache_mode;
+DEALLOCATE queue;
