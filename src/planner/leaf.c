@@ -338,7 +338,7 @@ plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List *order, List **
 		plan->merge = CZ_MERGE_WANTED;
 	cz_fragment_set_locus(plan, &locus, params);
 	if (order != NIL)
-		cz_fragment_set_order(plan, order, vars);
+		cz_fragment_set_order(plan, order, vars, leaf->rows);
 	return plan;
 }
 

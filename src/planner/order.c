@@ -37,6 +37,9 @@
 
 #include "planner_int.h"
 
+/* Sorted rows from which on a stream of each worker is better than stores. */
+#define CZ_MERGE_ORDER_ROWS 20000.0
+
 /*
  * cz_order_is_sure
  *		Does a worker sort values of a type by an operator exactly as we do?
@@ -243,9 +246,10 @@ cz_add_order(Query *query, List *keys, List *exprs)
  *		Tell the executor by what the fragments' rows are sorted.
  *
  * vars: the leaf's columns that the fragments return, in order.
+ * rows: estimate.
  */
 void
-cz_fragment_set_order(CzFragmentPlan *plan, List *keys, List *vars)
+cz_fragment_set_order(CzFragmentPlan *plan, List *keys, List *vars, double rows)
 {
 	ListCell   *lk;
 
@@ -269,7 +273,9 @@ cz_fragment_set_order(CzFragmentPlan *plan, List *keys, List *vars)
 		plan->sort_nulls_first = lappend_int(plan->sort_nulls_first, key->nulls_first);
 	}
 	plan->is_ordered = true;
-	if (plan->merge == CZ_MERGE_MAY)
+	/* few rows are merged from stores just as well, and joins like shards better */
+	if (plan->merge == CZ_MERGE_MAY && rows >= CZ_MERGE_ORDER_ROWS &&
+		list_length(plan->relids) == 1)
 		plan->merge = CZ_MERGE_WANTED;
 }
 

@@ -234,7 +234,8 @@ extern List *cz_leaf_order(PlannerInfo *root, RelOptInfo *rel, CzLeaf *leaf);
 extern bool cz_query_has_order(Query *query, List *keys);
 extern bool cz_query_takes_order(Query *query, List *keys);
 extern void cz_add_order(Query *query, List *keys, List *exprs);
-extern void cz_fragment_set_order(CzFragmentPlan *plan, List *keys, List *vars);
+extern void cz_fragment_set_order(CzFragmentPlan *plan, List *keys, List *vars,
+								  double rows);
 extern Cost cz_order_cost(RelOptInfo *rel, CzLeaf *leaf, List *keys);
 
 /* lockleaf.c */

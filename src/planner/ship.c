@@ -44,10 +44,8 @@
 
 /* Bases that are tried, largest first: the search must stay cheap. */
 #define MAX_BASES 3
-/* Rows from which on a part goes by key rather than everywhere, if it can. */
-#define REPARTITION_ROWS 500.0
 /* Broadcast rows from which on one hash table a worker beats one a shard. */
-#define MERGE_ROWS 500.0
+#define MERGE_ROWS 20000.0
 /* Cost of a row on its way out, relative to its way here. */
 #define SEND_COST 0.7
 
@@ -170,13 +168,56 @@ anchor_of(ShipState *ss, Unit *unit)
 }
 
 /*
+ * Is a table compared with the distribution column of the Query around it?  Returns the
+ * column, or NULL.
+ */
+static Var *
+correlating_var(ShipState *ss, Unit *unit)
+{
+	ListCell   *lc;
+
+	if (!IsA(unit->node, RangeTblRef) || ss->outer_keys == NIL)
+		return NULL;
+	foreach(lc, ss->conjuncts)
+	{
+		OpExpr	   *op = lfirst(lc);
+		int			side;
+
+		if (!IsA(op, OpExpr) || list_length(op->args) != 2 ||
+			!cz_is_equality(op->opno, op->inputcollid))
+			continue;
+		for (side = 0; side < 2; side++)
+		{
+			Var		   *var = (Var *) cz_strip(list_nth(op->args, side));
+			Var		   *outer = (Var *) cz_strip(list_nth(op->args, 1 - side));
+			ListCell   *lk;
+
+			if (!IsA(var, Var) || !IsA(outer, Var) || var->varlevelsup != 0 ||
+				outer->varlevelsup != 1 || var->varattno <= 0 ||
+				!bms_is_member(var->varno, unit->relids) ||
+				var->vartype != ss->outer_anchor->key_type)
+				continue;
+			foreach(lk, ss->outer_keys)
+			{
+				Var		   *key = lfirst(lk);
+
+				if (key->varno == outer->varno && key->varattno == outer->varattno &&
+					key->varcollid == var->varcollid)
+					return var;
+			}
+		}
+	}
+	return NULL;
+}
+
+/*
  * For a correlated level there is no base: all tables that are not everywhere are
  * broadcast, or go by a column that is compared with a Var of the Query around it.
  */
 static bool
 localize_correlated(ShipState *ss)
 {
-	const CzTable *anchor = NULL;
+	const CzTable *anchor = ss->outer_anchor;
 	ListCell   *lc;
 
 	foreach(lc, ss->query->jointree->fromlist)
@@ -190,12 +231,22 @@ localize_correlated(ShipState *ss)
 		if (unit->fate == UNIT_STAYS)
 			continue;
 		cz_ship_estimate_unit(ss, unit);
-		if (unit->is_sharded)
+		/* the number of copies is that of any distributed table */
+		if (anchor == NULL && unit->is_sharded)
 			anchor = anchor_of(ss, unit);
+		if (list_length(ss->units) == 1 && cz_enable_repartition &&
+			(unit->rows >= REPARTITION_ROWS || !cz_enable_broadcast))
+		{
+			unit->key = correlating_var(ss, unit);
+			if (unit->key != NULL)
+				unit->fate = UNIT_REPARTITION;
+		}
+		if (unit->fate == UNIT_BROADCAST && !cz_enable_broadcast)
+			return false;
 	}
-	/* the number of copies is that of any distributed table */
-	if (!cz_enable_broadcast || anchor == NULL)
-		return anchor == NULL && cz_ship_sublinks(ss, anchor, true);
+	ss->outer_keys = NIL;
+	if (anchor == NULL)
+		return false;
 	return cz_ship_units(ss, anchor) && cz_ship_sublinks(ss, anchor, true);
 }
 
@@ -303,6 +354,8 @@ cz_ship_localize(ShipState *ss, bool is_correlated)
 	if (!propose(ss, chosen, anchor))
 		return false;
 	cz_ship_form_groups(ss);
+	ss->outer_anchor = anchor;
+	ss->outer_keys = cz_ship_keys(ss, chosen);
 	return cz_ship_units(ss, anchor) && cz_ship_sublinks(ss, anchor, false);
 }
 

@@ -128,7 +128,8 @@ estimate_nodes(ShipState *ss, Relids relids, List *nodes, double *rows, int *wid
 									true));
 	cz_ship_swap_localized(ss, relids);
 	query = cz_shipment_query(ss->query, nodes,
-							  list_concat(cz_ship_quals_within(ss->conjuncts, relids),
+							  list_concat(list_concat(cz_ship_quals_within(ss->conjuncts, relids),
+													  cz_ship_or_quals(ss->conjuncts, relids)),
 										  cz_ship_implied_quals(ss, relids)), vars, ss->depth);
 	cz_ship_swap_localized(ss, relids);
 	*rows = 1e9;

@@ -12,6 +12,9 @@
 
 #include "planner_int.h"
 
+/* Rows from which on a part goes by key rather than everywhere, if it can. */
+#define REPARTITION_ROWS 500.0
+
 typedef enum UnitFate
 {
 	UNIT_STAYS,
@@ -62,6 +65,8 @@ typedef struct ShipState
 	double		shipped;		/* rows, counted as often as they are sent */
 	double		fetched;		/* rows of the same on their way here */
 	double		broadcast_rows;
+	const CzTable *outer_anchor;	/* of a correlated level: the outer base's */
+	List	   *outer_keys;		/* Vars of the outer level that equal its key */
 	const char *reason;
 } ShipState;
 
@@ -89,6 +94,7 @@ extern void cz_ship_set_conjuncts(ShipState *ss);
 extern void cz_ship_flatten(ShipState *ss);
 extern bool cz_ship_is_good(ShipState *ss, const CzTable *anchor);
 extern List *cz_ship_quals_within(List *quals, Relids relids);
+extern List *cz_ship_or_quals(List *quals, Relids relids);
 extern List *cz_ship_own_quals(ShipState *ss, Unit *unit);
 extern void cz_ship_estimate_unit(ShipState *ss, Unit *unit);
 extern bool cz_ship_is_lateral(ShipState *ss, Unit *unit);
@@ -98,6 +104,7 @@ extern Unit *cz_ship_add_unit(ShipState *ss, Node *node, bool is_inner, JoinExpr
 extern void cz_ship_add_join_units(ShipState *ss, Node *node, bool is_inner, JoinExpr *nullable_of, int base);
 extern Unit *cz_ship_unit_of(ShipState *ss, int rti);
 extern bool cz_ship_plain_walker(Node *node, void *context);
+extern List *cz_ship_keys(ShipState *ss, int base);
 extern Var *cz_ship_partition_var(ShipState *ss, Unit *unit, int base, const CzTable *anchor);
 
 #endif							/* CZ_SHIP_INT_H */

@@ -186,6 +186,7 @@ ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
 	{
 		quals = cz_ship_quals_within(ss->conjuncts, relids);
 		ss->conjuncts = list_difference_ptr(ss->conjuncts, quals);
+		quals = list_concat(quals, cz_ship_or_quals(ss->conjuncts, relids));
 		if (list_length(nodes) > 1)
 			quals = list_concat(quals, cz_ship_implied_quals(ss, relids));
 		cz_ship_set_conjuncts(ss);

@@ -44,6 +44,62 @@ sublinks_walker(Node *node, List **sublinks)
 	return expression_tree_walker(node, sublinks_walker, (void *) sublinks);
 }
 
+/* key IN (SELECT ...): the rows may go by what the key is compared with. */
+static void
+send_by_key(ShipState *ss, SubLink *sublink, CzShip *ship, const CzTable *anchor)
+{
+	ListCell   *lc;
+	ListCell   *lk;
+
+	foreach(lc, cz_conjuncts(sublink->testexpr, NIL))
+	{
+		OpExpr	   *op = lfirst(lc);
+		Var		   *var;
+		Param	   *param;
+
+		if (!IsA(op, OpExpr) || list_length(op->args) != 2 ||
+			!cz_is_equality(op->opno, op->inputcollid))
+			continue;
+		var = (Var *) cz_strip(linitial(op->args));
+		param = (Param *) cz_strip(lsecond(op->args));
+		if (!IsA(var, Var) || !IsA(param, Param) || param->paramkind != PARAM_SUBLINK ||
+			param->paramtype != anchor->key_type || var->varcollid != param->paramcollid)
+			continue;
+		foreach(lk, ss->outer_keys)
+		{
+			Var		   *key = lfirst(lk);
+
+			if (key->varno != var->varno || key->varattno != var->varattno)
+				continue;
+			ship->anchor = anchor;
+			ship->partition_column = param->paramid;
+			ship->partition_var = makeVar(1, param->paramid, param->paramtype,
+										  param->paramtypmod, param->paramcollid, 0);
+			return;
+		}
+	}
+}
+
+/* EXISTS does not look at columns: none need be sent. */
+static void
+simplify_exists(SubLink *sublink)
+{
+	Query	   *sub = (Query *) sublink->subselect;
+
+	if (sublink->subLinkType != EXISTS_SUBLINK || sub->hasAggs || sub->groupClause != NIL ||
+		sub->groupingSets != NIL || sub->havingQual != NULL || sub->hasWindowFuncs ||
+		sub->hasTargetSRFs || sub->setOperations != NULL || sub->limitCount != NULL ||
+		sub->limitOffset != NULL || sub->rowMarks != NIL)
+		return;
+	sub->targetList = list_make1(makeTargetEntry((Expr *) makeConst(INT4OID, -1, InvalidOid, 4,
+																	Int32GetDatum(1), false,
+																	true),
+												 1, "c1", false));
+	sub->sortClause = NIL;
+	sub->distinctClause = NIL;
+	sub->hasDistinctOn = false;
+}
+
 /*
  * A sub-query that is not correlated: its value, or its rows, are computed once.
  */
@@ -110,7 +166,10 @@ ship_sublink(ShipState *ss, SubLink *sublink, const CzTable *anchor)
 	ship = cz_ship_make(ss, source, pstrdup("sub-query"), rows);
 	if (ship == NULL)
 		return false;
-	cz_ship_count_rows(ss, rows, anchor, true);
+	if (sublink->subLinkType == ANY_SUBLINK && rows >= REPARTITION_ROWS &&
+		cz_enable_repartition && list_member_ptr(ss->conjuncts, sublink))
+		send_by_key(ss, sublink, ship, anchor);
+	cz_ship_count_rows(ss, rows, anchor, ship->anchor == NULL);
 	ref = makeNode(RangeTblRef);
 	ref->rtindex = 1;
 	reader->commandType = CMD_SELECT;
@@ -212,6 +271,7 @@ ship_each(ShipState *ss, List *sublinks, List *saved, const CzTable *anchor,
 		bool		is_alone = !cz_refers_out((Node *) sub);
 
 		sublink->subselect = (Node *) sub;
+		simplify_exists(sublink);
 		if (cz_query_is_sendable(sub, &why) && level_is_good(ss, is_correlated) &&
 			!is_correlated)
 			continue;

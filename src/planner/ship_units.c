@@ -195,12 +195,58 @@ cz_ship_quals_within(List *quals, Relids relids)
 	return result;
 }
 
+/*
+ * What an OR says of a set of entries, whichever of its arms is true: an OR of the
+ * conjuncts of each arm that only concern them; NULL if an arm has none.
+ */
+static Node *
+implied_by_or(BoolExpr *clause, Relids relids)
+{
+	List	   *arms = NIL;
+	ListCell   *lc;
+
+	foreach(lc, clause->args)
+	{
+		List	   *quals = cz_ship_quals_within(cz_conjuncts(lfirst(lc), NIL), relids);
+
+		if (quals == NIL)
+			return NULL;
+		arms = lappend(arms, make_ands_explicit(copyObject(quals)));
+	}
+	return (Node *) make_orclause(arms);
+}
+
+/*
+ * cz_ship_or_quals
+ *		The same of all conditions that concern more than the set.
+ */
+List *
+cz_ship_or_quals(List *quals, Relids relids)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, quals)
+	{
+		Node	   *qual = lfirst(lc);
+		Node	   *implied;
+
+		if (!is_orclause(qual) || bms_is_subset(pull_varnos(NULL, qual), relids))
+			continue;
+		implied = implied_by_or((BoolExpr *) qual, relids);
+		if (implied != NULL)
+			result = lappend(result, implied);
+	}
+	return result;
+}
+
 /* Conditions that only concern a unit and may be evaluated before the join. */
 List *
 cz_ship_own_quals(ShipState *ss, Unit *unit)
 {
 	if (unit->is_inner)
-		return cz_ship_quals_within(ss->conjuncts, unit->relids);
+		return list_concat(cz_ship_quals_within(ss->conjuncts, unit->relids),
+						   cz_ship_or_quals(ss->conjuncts, unit->relids));
 	if (unit->nullable_of != NULL)
 		return cz_ship_quals_within(cz_conjuncts(unit->nullable_of->quals, NIL), unit->relids);
 	return NIL;
@@ -508,6 +554,39 @@ cz_ship_plain_walker(Node *node, void *context)
 		return false;
 	}
 	return expression_tree_walker(node, cz_ship_plain_walker, context);
+}
+
+/*
+ * cz_ship_keys
+ *		The distribution columns of the base, and what always equals them.
+ */
+List *
+cz_ship_keys(ShipState *ss, int base)
+{
+	List	   *keys = keys_of_entry(ss, base);
+	List	   *result = list_copy(keys);
+	List	   *quals = copyObject(ss->conjuncts);
+	List	   *classes;
+	ListCell   *lk;
+	ListCell   *lc;
+
+	(void) cz_ship_plain_walker((Node *) quals, NULL);
+	classes = cz_equality_classes(quals);
+	foreach(lk, keys)
+	{
+		int			c = cz_class_of(classes, lfirst(lk));
+
+		if (c < 0)
+			continue;
+		foreach(lc, (List *) list_nth(classes, c))
+		{
+			Var		   *var = lfirst(lc);
+
+			if (IsA(var, Var) && var->varlevelsup == 0)
+				result = lappend(result, var);
+		}
+	}
+	return result;
 }
 
 /* A column of a unit that is compared with the distribution column of the base. */
