@@ -280,6 +280,13 @@ expression_source(Query *query, Node *node, List *outer, ColumnSource *source)
 			outer = lcons(query, outer);
 			break;
 
+		case RTE_RESULT:
+			if (cz_ship_of_rte(rte) == NULL || cz_ship_of_rte(rte)->source == NULL)
+				return;
+			inner = cz_ship_of_rte(rte)->source;
+			outer = NIL;
+			break;
+
 		case RTE_CTE:
 			{
 				CommonTableExpr *cte = cte_of_rte(query, rte, &outer);
