@@ -260,4 +260,12 @@
 	lc_collate_is_c(collation)
 #endif
 
+/* 18: grouping expressions are columns of a range-table entry */
+#if CZ_PG_GE(18)
+#define rte_group_expr_compat(rte, attno) \
+	((rte)->rtekind == RTE_GROUP ? (Node *) list_nth((rte)->groupexprs, (attno) - 1) : NULL)
+#else
+#define rte_group_expr_compat(rte, attno) NULL
+#endif
+
 #endif							/* CZ_COMPAT_H */

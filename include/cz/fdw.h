@@ -20,11 +20,11 @@
  *
  * command: "VACUUM" or "ANALYZE" with its options; columns: " (...)" or "".
  *		ANALYZE runs at a statistics target scaled to the number of shards.
- * Errors: 08001 if a worker can't be reached and has the only placement of a shard;
- *		else that is a WARNING.
+ * missing_ok: a worker that can't be reached is only a WARNING.
+ * Errors: 08001 if it has the only placement of a shard.
  */
 extern void CzMaintainShards(const CzTable *table, const char *command, const char *columns,
-							 bool is_vacuum);
+							 bool is_vacuum, bool missing_ok);
 
 /*
  * CzAnalyzeShardsLater, CzAnalyzeShardsFinish

@@ -113,7 +113,7 @@ analyze_parents(const CzUtility *utility, VacuumStmt *stmt, List *relations)
 		if (list_length(relations) == 1)
 			CzAnalyzeShardsLater(table, command, columns_sql(relation));
 		else
-			CzMaintainShards(table, command, columns_sql(relation), false);
+			CzMaintainShards(table, command, columns_sql(relation), false, false);
 	}
 	CzAnalyzeRowsAreKnown(stmt->is_vacuumcmd);
 	PG_TRY();
@@ -127,6 +127,33 @@ analyze_parents(const CzUtility *utility, VacuumStmt *stmt, List *relations)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+}
+
+/*
+ * VACUUM or ANALYZE of the whole database: all shards of the tables that the user may
+ * name; the parents, and what is not ours, are core's.
+ */
+static void
+maintain_database(const CzUtility *utility, VacuumStmt *stmt, bool with_analyze)
+{
+	ListCell   *lc;
+
+	/* before anything is done */
+	if (stmt->is_vacuumcmd)
+		PreventInTransactionBlock(utility->context == PROCESS_UTILITY_TOPLEVEL, "VACUUM");
+	foreach(lc, CzTableList())
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		if (table == NULL || !class_ownercheck_compat(table->relid, GetUserId()))
+			continue;
+		if (stmt->is_vacuumcmd)
+			CzMaintainShards(table, psprintf("VACUUM %s", options_sql(stmt, false)), "", true,
+							 true);
+		if (with_analyze)
+			CzMaintainShards(table, psprintf("ANALYZE %s", options_sql(stmt, true)), "", false,
+							 true);
+	}
 }
 
 /*
@@ -154,6 +181,8 @@ CzVacuum(const CzUtility *utility, VacuumStmt *stmt)
 			with_analyze = defGetBoolean(def);
 	}
 
+	if (stmt->rels == NIL && OidIsValid(CzFdwOid()))
+		maintain_database(utility, stmt, with_analyze);
 	foreach(lc, stmt->rels)
 	{
 		VacuumRelation *relation = lfirst_node(VacuumRelation, lc);
@@ -186,12 +215,13 @@ CzVacuum(const CzUtility *utility, VacuumStmt *stmt)
 			continue;
 		}
 		if (stmt->is_vacuumcmd)
-			CzMaintainShards(table, psprintf("VACUUM %s", options_sql(stmt, false)), "", true);
+			CzMaintainShards(table, psprintf("VACUUM %s", options_sql(stmt, false)), "", true,
+							 false);
 		if (table->kind == CZ_TABLE_REFERENCE)
 		{
 			if (with_analyze)
 				CzMaintainShards(table, psprintf("ANALYZE %s", options_sql(stmt, true)),
-								 columns_sql(relation), false);
+								 columns_sql(relation), false, false);
 			others = lappend(others, relation);
 		}
 		else if (with_analyze)

@@ -313,7 +313,8 @@ static Oid	later_relid = InvalidOid;
 static bool rows_are_known = false;
 
 static CzShardJob *
-job_create(const CzTable *table, const char *command, const char *columns, bool is_vacuum)
+job_create(const CzTable *table, const char *command, const char *columns, bool is_vacuum,
+		   bool missing_ok)
 {
 	CzShardJob *job = palloc0(sizeof(CzShardJob));
 	StringInfoData *sqls = NULL;
@@ -359,7 +360,7 @@ job_create(const CzTable *table, const char *command, const char *columns, bool 
 							 sql->len == 0 ? " " : ", ",
 							 table->shards[i].remote_qualified, columns);
 		}
-		if (!is_reached)
+		if (!is_reached && !missing_ok)
 			unreachable_error(&table->shards[i], message);
 	}
 	job->sql = palloc(sizeof(char *) * Max(job->round->ncalls, 1));
@@ -404,15 +405,15 @@ job_finish(CzShardJob *job)
 
 void
 CzMaintainShards(const CzTable *table, const char *command, const char *columns,
-				 bool is_vacuum)
+				 bool is_vacuum, bool missing_ok)
 {
-	job_finish(job_create(table, command, columns, is_vacuum));
+	job_finish(job_create(table, command, columns, is_vacuum, missing_ok));
 }
 
 void
 CzAnalyzeShardsLater(const CzTable *table, const char *command, const char *columns)
 {
-	later_job = job_create(table, command, columns, false);
+	later_job = job_create(table, command, columns, false, false);
 	later_relid = table->relid;
 }
 

@@ -219,12 +219,28 @@ nth_output(Query *query, int n)
 	return NULL;
 }
 
+/* The first CTE of that name. */
+static CommonTableExpr *
+cte_of_name(List *ctes, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, ctes)
+	{
+		CommonTableExpr *cte = lfirst(lc);
+
+		if (strcmp(cte->ctename, name) == 0)
+			return cte;
+	}
+	return NULL;
+}
+
 /* The CTE that a range-table entry reads; *outer becomes what is around it. */
 static CommonTableExpr *
 cte_of_rte(Query *query, RangeTblEntry *rte, List **outer)
 {
+	CommonTableExpr *cte;
 	Index		level;
-	ListCell   *lc;
 
 	for (level = 0; level < rte->ctelevelsup; level++)
 	{
@@ -233,17 +249,10 @@ cte_of_rte(Query *query, RangeTblEntry *rte, List **outer)
 		query = linitial(*outer);
 		*outer = list_copy_tail(*outer, 1);
 	}
-	foreach(lc, query->cteList)
-	{
-		CommonTableExpr *cte = lfirst(lc);
-
-		if (strcmp(cte->ctename, rte->ctename) == 0)
-		{
-			*outer = lcons(query, *outer);
-			return cte;
-		}
-	}
-	return NULL;
+	cte = cte_of_name(query->cteList, rte->ctename);
+	if (cte != NULL)
+		*outer = lcons(query, *outer);
+	return cte;
 }
 
 /* The source of an expression of a query; outer: the queries around it. */
@@ -259,6 +268,11 @@ expression_source(Query *query, Node *node, List *outer, ColumnSource *source)
 		var->varno > list_length(query->rtable))
 		return;
 	rte = rt_fetch(var->varno, query->rtable);
+	if (rte_group_expr_compat(rte, var->varattno) != NULL)
+	{
+		expression_source(query, rte_group_expr_compat(rte, var->varattno), outer, source);
+		return;
+	}
 	switch (rte->rtekind)
 	{
 		case RTE_RELATION:
@@ -556,11 +570,81 @@ cz_join_search(PlannerInfo *root, int levels_needed, List *initial_rels)
 
 /* ---- estimates ----------------------------------------------------------- */
 
+/* Sub-queries that an estimate puts in place of what is outside of the query. */
+#define CZ_MAX_BROUGHT_IN 64
+
 typedef struct DisguiseContext
 {
-	int			depth;
-	bool		failed;			/* it reads what is not in it */
+	CzPlanState *state;
+	List	   *queries;		/* around, the innermost first */
+	int			nbrought_in;
+	bool		failed;			/* it reads what nobody knows */
 } DisguiseContext;
+
+static bool
+outer_walker(Node *node, int *depth)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varlevelsup > *depth;
+	if (IsA(node, Aggref) && ((Aggref *) node)->agglevelsup > *depth)
+		return true;
+	if (IsA(node, GroupingFunc) && ((GroupingFunc *) node)->agglevelsup > *depth)
+		return true;
+	if (IsA(node, Query))
+	{
+		bool		result;
+
+		(*depth)++;
+		result = query_tree_walker((Query *) node, outer_walker, (void *) depth, 0);
+		(*depth)--;
+		return result;
+	}
+	return expression_tree_walker(node, outer_walker, (void *) depth);
+}
+
+/* Does a query use values of a row of another?  CTEs around it are no matter here. */
+static bool
+has_outer_values(Query *query)
+{
+	int			depth = 0;
+
+	return query_tree_walker(query, outer_walker, (void *) &depth, 0);
+}
+
+/* Put a query in place of a range-table entry. */
+static void
+bring_in(RangeTblEntry *rte, Query *source, DisguiseContext *context)
+{
+	if (source == NULL || has_outer_values(source) ||
+		++context->nbrought_in > CZ_MAX_BROUGHT_IN)
+	{
+		context->failed = true;
+		return;
+	}
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = copyObject(source);
+	rte->ctename = NULL;
+}
+
+/* A CTE that is not in the query is one of the queries that it was a part of. */
+static void
+bring_in_cte(RangeTblEntry *rte, DisguiseContext *context)
+{
+	CommonTableExpr *cte;
+
+	if (rte->ctelevelsup < list_length(context->queries) &&
+		cte_of_name(((Query *) list_nth(context->queries, rte->ctelevelsup))->cteList,
+					rte->ctename) != NULL)
+		return;
+	cte = cte_of_name(context->state->known_ctes, rte->ctename);
+	if (cte == NULL || cte->cterecursive || rte->self_reference ||
+		!IsA(cte->ctequery, Query))
+		context->failed = true;
+	else
+		bring_in(rte, (Query *) cte->ctequery, context);
+}
 
 /*
  * Make a copy of a query fit for an estimate: distributed tables pose as plain ones,
@@ -583,27 +667,17 @@ disguise_walker(Node *node, DisguiseContext *context)
 		}
 		query->rowMarks = NIL;
 		query->hasForUpdate = false;
-		context->depth++;
+		context->queries = lcons(query, context->queries);
 		foreach(lc, query->rtable)
 		{
 			RangeTblEntry *rte = lfirst(lc);
 
-			if (rte->rtekind == RTE_CTE && rte->ctelevelsup >= context->depth)
-				context->failed = true;
-			if (cz_ship_of_rte(rte) != NULL)
-			{
-				Query	   *source = cz_ship_of_rte(rte)->source;
-
-				if (source == NULL || cz_query_is_correlated(source))
-					context->failed = true;
-				else
-				{
-					rte->rtekind = RTE_SUBQUERY;
-					rte->subquery = copyObject(source);
-					rte->ctename = NULL;
-				}
-				continue;
-			}
+			if (rte->rtekind == RTE_CTE)
+				bring_in_cte(rte, context);
+			else if (cz_ship_of_rte(rte) != NULL)
+				bring_in(rte, cz_ship_of_rte(rte)->source, context);
+			if (context->failed)
+				return true;
 			if (rte->rtekind != RTE_RELATION ||
 				(rte->relkind != RELKIND_PARTITIONED_TABLE &&
 				 rte->relkind != RELKIND_FOREIGN_TABLE) ||
@@ -613,7 +687,7 @@ disguise_walker(Node *node, DisguiseContext *context)
 			rte->inh = false;
 		}
 		query_tree_walker(query, disguise_walker, (void *) context, 0);
-		context->depth--;
+		context->queries = list_delete_first(context->queries);
 		return context->failed;
 	}
 	return expression_tree_walker(node, disguise_walker, (void *) context);
@@ -706,7 +780,7 @@ static Estimate
 estimate(Query *query, CzPlanState *state)
 {
 	Estimate	result = {1, 1, CZ_DEFAULT_WIDTH, 0};
-	DisguiseContext disguise = {0, false};
+	DisguiseContext disguise = {state, NIL, 0, false};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz_fdw estimate",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
@@ -714,7 +788,9 @@ estimate(Query *query, CzPlanState *state)
 	Query	   *copy = copyObject(query);
 	PlannerGlobal *glob;
 
-	disguise_walker((Node *) copy, &disguise);
+	disguise.failed = has_outer_values(copy);
+	if (!disguise.failed)
+		disguise_walker((Node *) copy, &disguise);
 	if (disguise.failed)
 	{
 		query_tree_walker(query, rows_walker, (void *) &result.rows, QTW_EXAMINE_RTES_BEFORE);

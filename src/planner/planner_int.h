@@ -124,6 +124,8 @@ typedef struct CzPlanState
 								 * an index of this list */
 	Oid			fragment_function;	/* cz.fragment(), once there is a leaf */
 	List	   *ships;			/* CzShip pointers */
+	List	   *known_ctes;		/* of all Queries that were rewritten, the last first;
+								 * for estimates of parts of them; borrowed */
 	bool		keep_leaves;	/* rows are locked or written at a level of the query:
 								 * core must not pull leaves up into it, where it
 								 * would ask for their whole rows */
@@ -287,7 +289,7 @@ extern void cz_unnest_aggregates(Query *query, CzPlanState *state);
  *
  * cz_estimate: how many rows, and bytes a row, core's planner expects of a SELECT
  * whose distributed tables have the statistics of their parents.  The Query is not
- * changed, must not be correlated, and nothing is remembered of it.
+ * changed, and nothing is remembered of it; of a correlated one it is a rough guess.
  */
 extern void cz_estimate(Query *query, CzPlanState *state, double *rows, int *width);
 extern void cz_estimate_leaf(CzLeaf *leaf, CzPlanState *state);

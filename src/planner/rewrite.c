@@ -457,6 +457,8 @@ cz_rewrite_query(Query *query, CzPlanState *state, bool is_top)
 		drop_unread_walker((Node *) query, NULL);
 	if (!cz_query_uses_workers(query))
 		return;
+	if (query->cteList != NIL)
+		state->known_ctes = list_concat_copy(query->cteList, state->known_ctes);
 	if (query->commandType == CMD_SELECT && cz_enable_pushdown &&
 		!cz_query_is_correlated(query))
 	{

@@ -267,7 +267,7 @@ cz_ship_estimate_unit(ShipState *ss, Unit *unit)
 	cz_ship_swap_localized(ss, unit->relids);
 	unit->rows = 1000;
 	unit->width = 32;
-	if (query != NULL && !cz_query_is_correlated(query))
+	if (query != NULL)
 		cz_estimate(query, ss->state, &unit->rows, &unit->width);
 }
 

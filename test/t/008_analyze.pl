@@ -86,11 +86,19 @@ like($err, qr/WARNING:.*could not reach worker/, 'and a warning');
 ($status, $out, $err) = $cluster->try_sql('ANALYZE single');
 is($status, 3, 'ANALYZE of a table with unreachable shards fails');
 like($err, qr/could not reach any placement of shard/, 'and says why');
+($status, $out, $err) = $cluster->try_sql('VACUUM');
+is($status, 0, 'VACUUM of the database with a worker down') or diag($err);
 $cluster->worker(3)->start;
 $cluster->sql(q{INSERT INTO single SELECT i, i FROM generate_series(1, 5000) i});
 wait_for(q{SELECT reltuples = 6000 FROM pg_class WHERE oid = 'single'::regclass}, 'the worker is back');
 
-# 6. off is off
+# 6. all of the database: the shards too
+$cluster->sql('VACUUM');
+$cluster->sql('ANALYZE');
+is($cluster->worker_sql(3, 'SELECT count(*) > 0 AND bool_and(last_vacuum IS NOT NULL AND last_analyze IS NOT NULL)
+	FROM pg_stat_user_tables'), 't', 'VACUUM and ANALYZE of the database');
+
+# 7. off is off
 $cluster->sql('ALTER SYSTEM SET cz.auto_analyze = off');
 $cluster->sql('SELECT pg_reload_conf()');
 sleep 1;
