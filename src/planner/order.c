@@ -135,7 +135,9 @@ cz_leaf_order(PlannerInfo *root, RelOptInfo *rel, CzLeaf *leaf)
 			Var		   *var = leaf_column(em->em_expr, rel->relid);
 			Oid			sortop;
 
-			if (var == NULL || em->em_is_child)
+			/* a collation that the worker does not have may be just said there */
+			if (var == NULL || em->em_is_child ||
+				!cz_expr_is_shippable((Node *) em->em_expr, NULL))
 				continue;
 			sortop = pathkey_operator_compat(pathkey, em->em_datatype);
 			if (!cz_order_is_sure(exprType((Node *) var), sortop, ec->ec_collation))
