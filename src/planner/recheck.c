@@ -87,6 +87,7 @@ note_operation(CollectContext *context, Oid oid, Oid collation, const char *kind
 static void
 note_sort(CollectContext *context, Query *query)
 {
+	List	   *seen = NIL;
 	ListCell   *lc;
 
 	foreach(lc, query->sortClause)
@@ -94,6 +95,10 @@ note_sort(CollectContext *context, Query *query)
 		SortGroupClause *sort = lfirst(lc);
 		Node	   *expr = get_sortgroupclause_expr(sort, query->targetList);
 
+		/* the same once more orders nothing, and the parser drops it */
+		if (list_member(seen, expr))
+			continue;
+		seen = lappend(seen, expr);
 		note(context, psprintf("sort %u nulls first %d collation %u", sort->sortop,
 							   sort->nulls_first, exprCollation(expr)));
 	}

@@ -54,3 +54,5 @@ SELECT event_id FROM events ORDER BY event_id LIMIT NULL OFFSET 597;
 SELECT tenant_id, generate_series(1, 5) g FROM accounts ORDER BY tenant_id DESC;
 SELECT tenant_id, generate_series(1, 3) g FROM accounts ORDER BY tenant_id LIMIT 7;
 SELECT region_id, generate_series(1, 2) g, unnest(ARRAY['x', 'y', 'z']) FROM accounts WHERE tenant_id IN (3, 4, 5) ORDER BY tenant_id;
+-- the same expression sorted twice
+SELECT event_id AS a, event_id AS b FROM events WHERE event_id < 20 ORDER BY 1 NULLS FIRST, 2 DESC LIMIT 4;
