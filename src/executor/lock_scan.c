@@ -457,8 +457,8 @@ CzLockScanExplain(CzLockScan *scan, const CzFragmentPlan *plan, PlanState *node,
 	const CzFragmentPlan *candidates = plan->locks->candidates;
 
 	CzStreamExplain(scan ? scan->lock_stream : NULL, plan, node, ancestors, es);
-	if (!candidates->is_pruned || candidates->shard_indexes != NIL)
+	if (CzExplainShownShard(candidates) >= 0)
 		ExplainPropertyText("Candidates",
-							CzFragmentSql(candidates, candidates->is_pruned ?
-										  linitial_int(candidates->shard_indexes) : 0), es);
+							CzExplainSql(candidates, CzExplainShownShard(candidates), false),
+							es);
 }

@@ -249,9 +249,38 @@ item_is_unique(Query *query, Index rti, Bitmapset *fixed)
 	return item_is_unique(sub, ref->rtindex, inner);
 }
 
+/*
+ * Does it not matter which row of a FROM item is met, because the statement uses of it
+ * only what the target's row has, too?
+ */
+static bool
+item_does_not_show(Query *query, Index rti)
+{
+	Bitmapset  *equated = equated_columns(query, rti);
+	List	   *vars = pull_vars_of_level((Node *) query->targetList, 0);
+	ListCell   *lc;
+
+	vars = list_concat(vars, pull_vars_of_level((Node *) query->returningList, 0));
+	foreach(lc, vars)
+	{
+		Var		   *var = lfirst(lc);
+
+		if (var->varno != rti)
+			continue;
+		if (!bms_is_member(var->varattno, equated))
+			return false;
+		/* equal must mean the same */
+		if (var->vartype != INT2OID && var->vartype != INT4OID && var->vartype != INT8OID &&
+			var->vartype != UUIDOID && var->vartype != DATEOID &&
+			!(var->vartype == TEXTOID && get_collation_isdeterministic(var->varcollid)))
+			return false;
+	}
+	return true;
+}
+
 /* Does each row of the target meet at most one row of every other table? */
 static bool
-joins_are_unique(Query *query)
+joins_are_unique(Query *query, Bitmapset *sent)
 {
 	ListCell   *lc;
 
@@ -261,6 +290,8 @@ joins_are_unique(Query *query)
 
 		if (!IsA(ref, RangeTblRef))
 			return false;
+		if (bms_is_member(ref->rtindex, sent) && item_does_not_show(query, ref->rtindex))
+			continue;
 		if (ref->rtindex != query->resultRelation &&
 			!item_is_unique(query, ref->rtindex, equated_columns(query, ref->rtindex)))
 			return false;
@@ -351,7 +382,8 @@ add_checks(Query *query)
  * changed in both cases.
  */
 static const char *
-why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *locus)
+why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *locus,
+			   CzValues *values)
 {
 	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
 	Relation	rel;
@@ -439,7 +471,7 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 			return reason;
 		if (list_length(query->jointree->fromlist) > 1 &&
 			(query->commandType == CMD_UPDATE || query->returningList != NIL) &&
-			!joins_are_unique(query))
+			!joins_are_unique(query, values ? values->items : NULL))
 			return "a row may match several rows of another table, and replicas may choose differently";
 	}
 	/* only now, because nothing sees through what guards a qualifier */
@@ -451,7 +483,7 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 
 static PlannedStmt *
 plan_pushed(Query *query, const char *query_string, int cursor_options,
-			CzPlanState *state, const CzTable *table, CzLocus *locus)
+			CzPlanState *state, const CzTable *table, CzLocus *locus, CzValues *values)
 {
 	Query	   *outer = makeNode(Query);
 	RangeTblRef *ref = makeNode(RangeTblRef);
@@ -521,12 +553,59 @@ plan_pushed(Query *query, const char *query_string, int cursor_options,
 	outer->rtable = list_make1(cz_make_leaf(state, leaf, names, types, typmods,
 											collations));
 	outer->jointree = makeFromExpr(list_make1(ref), NULL);
+	if (values != NULL)
+		cz_attach_values(outer, values, state);
 
 	stmt = cz_call_planner(outer, query_string, cursor_options, state->bound_params);
 	stmt->commandType = query->commandType;
 	stmt->hasReturning = nreturned > 0;
 	stmt->parallelModeNeeded = false;
 	return stmt;
+}
+
+/*
+ * Plan an UPDATE or DELETE as one that is sent whole: as it stands, else with what it
+ * reads from elsewhere computed first.  Returns the reason if neither can be.
+ *
+ * query: NULL: its row-level security cannot be sent.
+ */
+static const char *
+push_write(Query *query, const char *query_string, int cursor_options, CzPlanState *state,
+		   const CzTable *table, PlannedStmt **stmt)
+{
+	CzLocus		locus;
+	CzValues   *values;
+	Query	   *copy;
+	bool		has_others;		/* it reads from elsewhere */
+	const char *reason;
+	const char *why;
+
+	/* a table without shards has no rows */
+	if (table->nshards == 0)
+		return "the table has no shards";
+	if (query == NULL)
+		return "row-level security is enforced here";
+	cz_drop_unread_ctes(query);
+	has_others = query->hasSubLinks || query->cteList != NIL ||
+		list_length(query->jointree->fromlist) > 1;
+	copy = has_others ? copyObject(query) : query;
+	reason = why_not_pushed(copy, table, state, &locus, NULL);
+	if (reason == NULL)
+	{
+		*stmt = plan_pushed(copy, query_string, cursor_options, state, table, &locus, NULL);
+		return NULL;
+	}
+	if (!has_others)
+		return reason;
+	copy = copyObject(query);
+	values = cz_take_values(copy, table->key_attno, state);
+	if (values == NULL)
+		return reason;
+	why = why_not_pushed(copy, table, state, &locus, values);
+	if (why != NULL)
+		return why;
+	*stmt = plan_pushed(copy, query_string, cursor_options, state, table, &locus, values);
+	return NULL;
 }
 
 typedef struct TableoidContext
@@ -583,7 +662,7 @@ cz_plan_modify(Query *query, const char *query_string, int cursor_options,
 {
 	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
 	const CzTable *table = target->rtekind == RTE_RELATION ? cz_rte_table(target) : NULL;
-	CzLocus		locus;
+	PlannedStmt *stmt = NULL;
 	const char *reason;
 
 	cz_check_write(query, true);
@@ -598,12 +677,9 @@ cz_plan_modify(Query *query, const char *query_string, int cursor_options,
 		if (query->withCheckOptions != NIL || cz_query_has_barriers(query))
 			candidate = cz_fence_query(query);
 
-		/* a table without shards has no rows */
-		reason = table->nshards == 0 ? "the table has no shards" :
-			candidate == NULL ? "row-level security is enforced here" :
-			why_not_pushed(candidate, table, state, &locus);
-		if (reason == NULL)
-			return plan_pushed(candidate, query_string, cursor_options, state, table, &locus);
+		reason = push_write(candidate, query_string, cursor_options, state, table, &stmt);
+		if (stmt != NULL)
+			return stmt;
 		if (is_distributed(table))
 			refuse(query, table->relid, reason);
 	}

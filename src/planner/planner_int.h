@@ -96,6 +96,15 @@ typedef struct CzLockLeaf
 	List	   *sort_nulls_first;	/* ints */
 } CzLockLeaf;
 
+/* What is computed before a pushed write, and sent with it. */
+typedef struct CzValues
+{
+	List	   *exprs;			/* SubLinks */
+	List	   *ctes;			/* CommonTableExprs that they read */
+	bool		has_recursive;
+	Bitmapset  *items;			/* entries of FROM that were made of values */
+} CzValues;
+
 /* One fragment leaf of the plan that is being made. */
 typedef struct CzLeaf
 {
@@ -244,6 +253,11 @@ extern Cost cz_order_cost(RelOptInfo *rel, CzLeaf *leaf, List *keys);
 extern bool cz_try_lock_split(Query *query, CzLocus *locus, CzPlanState *state, Node *limit,
 							  Query *(*from_part) (Query *), const char **reason);
 extern void cz_plan_lock_leaf(CzFragmentPlan *plan, CzLeaf *leaf, List **params);
+
+/* modify_values.c */
+extern CzValues *cz_take_values(Query *query, AttrNumber key, CzPlanState *state);
+extern void cz_attach_values(Query *outer, CzValues *values, CzPlanState *state);
+extern List *cz_planned_values(List *params, RangeTblEntry *leaf_rte);
 
 /* rewrite.c */
 extern void cz_rewrite_query(Query *query, CzPlanState *state, bool is_top);

@@ -84,7 +84,6 @@ BEGIN;
 UPDATE t SET v = o.w FROM o WHERE o.id = t.id;
 ROLLBACK;
 BEGIN;
--- differs: the source is a local table
 DELETE FROM t USING l WHERE l.id = t.id;
 ROLLBACK;
 BEGIN;

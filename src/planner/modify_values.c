@@ -1,0 +1,408 @@
+/*-------------------------------------------------------------------------
+ *
+ * modify_values.c
+ *	  UPDATE and DELETE with values that are computed first.
+ *
+ * What a pushed write reads from elsewhere, or what two replicas could choose
+ * differently (LIMIT, SKIP LOCKED), is computed once, here, and sent as arrays: a
+ * sub-query that is not correlated becomes a parameter (x IN (SELECT ...) becomes
+ * x = ANY($1)), a CTE, a sub-query or a local table in FROM becomes unnest($1, $2).
+ * A key that is compared with such a column is compared with the array too, so that
+ * only the shards of its values are written to.
+ *
+ * Until core has planned them, the values are parameters that no statement has; the
+ * expressions travel as further arguments of the leaf's function, where core makes
+ * InitPlans of them.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+
+#include "cz/compat.h"
+
+#include "planner_int.h"
+
+/* Number of the first value's parameter; the others follow downwards. */
+#define PARAM_VALUES 65000
+#define MAX_VALUES 1000
+
+typedef struct ValuesContext
+{
+	CzPlanState *state;
+	CzValues   *values;
+	bool		failed;
+} ValuesContext;
+
+/* The parameter that stands for a value. */
+static Param *
+add_value(ValuesContext *context, Node *value)
+{
+	Param	   *param = makeNode(Param);
+
+	if (list_length(context->values->exprs) >= MAX_VALUES)
+		context->failed = true;
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = PARAM_VALUES - list_length(context->values->exprs);
+	param->paramtype = exprType(value);
+	param->paramtypmod = -1;
+	param->paramcollid = exprCollation(value);
+	param->location = -1;
+	context->values->exprs = lappend(context->values->exprs, value);
+	return param;
+}
+
+static SubLink *
+array_of(Query *subselect)
+{
+	SubLink    *sublink = makeNode(SubLink);
+
+	sublink->subLinkType = ARRAY_SUBLINK;
+	sublink->subselect = (Node *) subselect;
+	sublink->location = -1;
+	return sublink;
+}
+
+/* ---- sub-queries in expressions ------------------------------------------ */
+
+/* x op ANY (SELECT ...) with x op ANY (array); NULL if it has another form. */
+static Node *
+compare_with_array(SubLink *sublink, ValuesContext *context)
+{
+	OpExpr	   *op = (OpExpr *) sublink->testexpr;
+	ScalarArrayOpExpr *any;
+	Param	   *right;
+	Query	   *sub = copyObject((Query *) sublink->subselect);
+	Oid			array_type;
+
+	if (!IsA(op, OpExpr) || list_length(op->args) != 2)
+		return NULL;
+	right = lsecond(op->args);
+	if (!IsA(right, Param) || right->paramkind != PARAM_SUBLINK)
+		return NULL;
+	array_type = get_array_type(right->paramtype);
+	if (!OidIsValid(array_type))
+		return NULL;
+	any = makeNode(ScalarArrayOpExpr);
+	any->opno = op->opno;
+	any->opfuncid = op->opfuncid;
+	any->useOr = sublink->subLinkType == ANY_SUBLINK;
+	any->inputcollid = op->inputcollid;
+	any->args = list_make2(copyObject(linitial(op->args)),
+						   add_value(context, (Node *) array_of(sub)));
+	any->location = -1;
+	return (Node *) any;
+}
+
+static Node *
+sublink_mutator(Node *node, ValuesContext *context)
+{
+	if (node == NULL || context->failed)
+		return node;
+	if (IsA(node, SubLink) && !cz_refers_out(((SubLink *) node)->subselect))
+	{
+		SubLink    *sublink = (SubLink *) node;
+		Node	   *result;
+
+		switch (sublink->subLinkType)
+		{
+			case EXPR_SUBLINK:
+			case EXISTS_SUBLINK:
+			case ARRAY_SUBLINK:
+				if (!cz_type_is_output_safe(exprType(node)))
+					return node;
+				return (Node *) add_value(context, copyObject(node));
+			case ANY_SUBLINK:
+			case ALL_SUBLINK:
+				result = compare_with_array(sublink, context);
+				if (result == NULL)
+					return node;
+				/* its left side may have sub-queries, too */
+				return expression_tree_mutator(result, sublink_mutator, (void *) context);
+			default:
+				return node;
+		}
+	}
+	if (IsA(node, Query))
+		return node;
+	return expression_tree_mutator(node, sublink_mutator, (void *) context);
+}
+
+/* ---- FROM ---------------------------------------------------------------- */
+
+/* SELECT column number n FROM the CTE, as a sub-query of the statement. */
+static Query *
+read_cte(CommonTableExpr *cte, int n)
+{
+	Query	   *query = makeNode(Query);
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+
+	rte->rtekind = RTE_CTE;
+	rte->ctename = pstrdup(cte->ctename);
+	rte->ctelevelsup = 1;
+	rte->coltypes = list_copy(cte->ctecoltypes);
+	rte->coltypmods = list_copy(cte->ctecoltypmods);
+	rte->colcollations = list_copy(cte->ctecolcollations);
+	rte->eref = makeAlias(cte->ctename, copyObject(cte->ctecolnames));
+	rte->inFromCl = true;
+	ref->rtindex = 1;
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->rtable = list_make1(rte);
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
+	query->targetList =
+		list_make1(makeTargetEntry((Expr *)
+								   makeVar(1, n, list_nth_oid(cte->ctecoltypes, n - 1),
+										   list_nth_int(cte->ctecoltypmods, n - 1),
+										   list_nth_oid(cte->ctecolcollations, n - 1), 0),
+								   1, "c1", false));
+	return query;
+}
+
+/* A CTE that computes the columns of an item of FROM that are used. */
+static CommonTableExpr *
+cte_of_item(Query *query, RangeTblRef *ref, List *vars, ValuesContext *context)
+{
+	CommonTableExpr *cte = makeNode(CommonTableExpr);
+	Query	   *source = cz_shipment_query(query, list_make1(ref), NIL, vars, 0);
+	ListCell   *lc;
+	int			n = 0;
+
+	if (source == NULL)
+		return NULL;
+	cte->ctename = psprintf("cz_values_%d", list_length(context->values->ctes) + 1);
+	cte->ctematerialized = CTEMaterializeAlways;
+	cte->ctequery = (Node *) source;
+	cte->cterefcount = list_length(vars);
+	cte->location = -1;
+	foreach(lc, vars)
+	{
+		Node	   *expr = lfirst(lc);
+
+		cte->ctecolnames = lappend(cte->ctecolnames, makeString(psprintf("c%d", ++n)));
+		cte->ctecoltypes = lappend_oid(cte->ctecoltypes, exprType(expr));
+		cte->ctecoltypmods = lappend_int(cte->ctecoltypmods, exprTypmod(expr));
+		cte->ctecolcollations = lappend_oid(cte->ctecolcollations, exprCollation(expr));
+	}
+	return cte;
+}
+
+/*
+ * A condition that compares the target's key with a column of the item holds for the
+ * column's values only: say so, for the choice of the shards.
+ */
+static void
+add_key_condition(Query *query, AttrNumber key, Index rti, int column, Param *array)
+{
+	List	   *quals = cz_conjuncts(query->jointree->quals, NIL);
+	ListCell   *lc;
+
+	foreach(lc, quals)
+	{
+		OpExpr	   *op = lfirst(lc);
+		int			i;
+
+		if (!IsA(op, OpExpr) || list_length(op->args) != 2 ||
+			!cz_is_equality(op->opno, op->inputcollid))
+			continue;
+		for (i = 0; i < 2; i++)
+		{
+			Var		   *mine = list_nth(op->args, i);
+			Var		   *other = list_nth(op->args, 1 - i);
+			ScalarArrayOpExpr *any;
+
+			if (!IsA(mine, Var) || !IsA(other, Var) || mine->varlevelsup != 0 ||
+				mine->varno != query->resultRelation || mine->varattno != key ||
+				other->varlevelsup != 0 || other->varno != rti || other->varattno != column)
+				continue;
+			any = makeNode(ScalarArrayOpExpr);
+			any->opno = i == 0 ? op->opno : get_commutator(op->opno);
+			if (!OidIsValid(any->opno))
+				continue;
+			any->opfuncid = get_opcode(any->opno);
+			any->useOr = true;
+			any->inputcollid = op->inputcollid;
+			any->args = list_make2(copyObject(mine), copyObject(array));
+			any->location = -1;
+			query->jointree->quals = (Node *)
+				make_ands_explicit(lappend(list_copy(quals), any));
+			return;
+		}
+	}
+}
+
+/* An item of FROM that no worker can compute becomes unnest() of arrays. */
+static bool
+send_item(Query *query, RangeTblRef *ref, AttrNumber key, ValuesContext *context)
+{
+	RangeTblEntry *rte = rt_fetch(ref->rtindex, query->rtable);
+	List	   *vars = cz_vars_of(query, bms_make_singleton(ref->rtindex));
+	List	   *exprs = list_copy(vars);
+	List	   *functions = NIL;
+	List	   *names = NIL;
+	List	   *arrays = NIL;
+	CommonTableExpr *cte;
+	ListCell   *lc;
+	int			n = 0;
+
+	if (exprs == NIL)
+		exprs = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+									 Int32GetDatum(1), false, true));
+	foreach(lc, exprs)
+	{
+		Var		   *var = lfirst(lc);
+		Oid			type = exprType((Node *) var);
+
+		if ((IsA(var, Var) && var->varattno <= 0) || !cz_type_is_output_safe(type) ||
+			get_element_type(type) != InvalidOid || !OidIsValid(get_array_type(type)))
+			return false;
+	}
+	cte = cte_of_item(query, ref, exprs, context);
+	if (cte == NULL)
+		return false;
+	foreach(lc, exprs)
+	{
+		Node	   *expr = lfirst(lc);
+		RangeTblFunction *function = makeNode(RangeTblFunction);
+		Param	   *array = add_value(context, (Node *) array_of(read_cte(cte, ++n)));
+		FuncExpr   *call = makeFuncExpr(F_UNNEST_ANYARRAY, exprType(expr), list_make1(array),
+										exprCollation(expr), exprCollation(expr),
+										COERCE_EXPLICIT_CALL);
+
+		call->funcretset = true;
+		function->funcexpr = (Node *) call;
+		function->funccolcount = 1;
+		functions = lappend(functions, function);
+		names = lappend(names, makeString(psprintf("c%d", n)));
+		arrays = lappend(arrays, array);
+	}
+	context->values->ctes = lappend(context->values->ctes, cte);
+	if (vars != NIL)
+		cz_replace_vars(query, vars, ref->rtindex);
+	cz_blank_rte(rte);
+	rte->rtekind = RTE_FUNCTION;
+	rte->functions = functions;
+	rte->eref = makeAlias("sent", names);
+	rte->alias = makeAlias("sent", NIL);
+	rte->inFromCl = true;
+	n = 0;
+	foreach(lc, arrays)
+		add_key_condition(query, key, ref->rtindex, ++n, lfirst(lc));
+	context->values->items = bms_add_member(context->values->items, ref->rtindex);
+	return true;
+}
+
+/*
+ * cz_take_values
+ *		Have what an UPDATE or DELETE reads from elsewhere computed first.
+ *
+ * query: changed.
+ *
+ * Returns: the values, with the WITH clause that they need; NULL if there are none or
+ *		one can't be sent.
+ */
+CzValues *
+cz_take_values(Query *query, AttrNumber key, CzPlanState *state)
+{
+	ValuesContext context = {state, palloc0(sizeof(CzValues)), false};
+	ListCell   *lc;
+
+	if (query->hasModifyingCTE)
+		return NULL;
+	foreach(lc, query->jointree->fromlist)
+	{
+		RangeTblRef *ref = lfirst(lc);
+		RangeTblEntry *rte;
+
+		if (!IsA(ref, RangeTblRef) || ref->rtindex == query->resultRelation)
+			continue;
+		rte = rt_fetch(ref->rtindex, query->rtable);
+		if (rte->rtekind == RTE_CTE ||
+			(rte->rtekind == RTE_SUBQUERY && !rte->lateral) ||
+			(rte->rtekind == RTE_RELATION && cz_rte_table(rte) == NULL))
+		{
+			if (!send_item(query, ref, key, &context))
+				return NULL;
+		}
+	}
+	if (query->hasSubLinks)
+	{
+		query->targetList = (List *) sublink_mutator((Node *) query->targetList, &context);
+		query->returningList = (List *) sublink_mutator((Node *) query->returningList,
+														&context);
+		query->jointree = (FromExpr *) sublink_mutator((Node *) query->jointree, &context);
+	}
+	if (context.failed || context.values->exprs == NIL)
+		return NULL;
+	context.values->ctes = list_concat(list_copy(query->cteList), context.values->ctes);
+	context.values->has_recursive = query->hasRecursive;
+	query->cteList = NIL;
+	query->hasRecursive = false;
+	return context.values;
+}
+
+/*
+ * cz_attach_values
+ *		Let core plan the values with the query over the leaf that gets them.
+ */
+void
+cz_attach_values(Query *outer, CzValues *values, CzPlanState *state)
+{
+	RangeTblEntry *rte = linitial(outer->rtable);
+	FuncExpr   *call = (FuncExpr *) ((RangeTblFunction *) linitial(rte->functions))->funcexpr;
+	ListCell   *lc;
+
+	outer->cteList = values->ctes;
+	outer->hasRecursive = values->has_recursive;
+	outer->hasSubLinks = true;
+	foreach(lc, values->exprs)
+		cz_rewrite_query((Query *) ((SubLink *) lfirst(lc))->subselect, state, false);
+	foreach(lc, values->ctes)
+		cz_rewrite_query((Query *) ((CommonTableExpr *) lfirst(lc))->ctequery, state, false);
+	call->args = list_concat(call->args, values->exprs);
+}
+
+typedef struct PlannedContext
+{
+	List	   *planned;		/* values, as core has planned them */
+} PlannedContext;
+
+static Node *
+planned_mutator(Node *node, PlannedContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN &&
+		((Param *) node)->paramid <= PARAM_VALUES &&
+		((Param *) node)->paramid > PARAM_VALUES - list_length(context->planned))
+		return copyObject(list_nth(context->planned, PARAM_VALUES - ((Param *) node)->paramid));
+	return expression_tree_mutator(node, planned_mutator, (void *) context);
+}
+
+/*
+ * cz_planned_values
+ *		Put the planned values in place of their parameters.
+ */
+List *
+cz_planned_values(List *params, RangeTblEntry *leaf_rte)
+{
+	FuncExpr   *call = (FuncExpr *)
+		((RangeTblFunction *) linitial(leaf_rte->functions))->funcexpr;
+	PlannedContext context;
+
+	if (list_length(call->args) < 2)
+		return params;
+	context.planned = list_copy_tail(call->args, 1);
+	return (List *) planned_mutator((Node *) params, &context);
+}
