@@ -300,6 +300,7 @@ extern void CzShipInit(CzStream *stream);
 extern void CzShipRead(CzStream *stream);
 extern void CzShipEnd(CzStream *stream);
 extern bool CzShipChooseForm(CzStream *stream, bool is_merged);
+extern void CzShipUseArrays(CzStream *stream);
 extern bool CzShipNeedsTables(const CzStream *stream, const StreamWorker *worker);
 extern bool CzShipTablesAreOfFragment(const CzStream *stream);
 extern char *CzShipFragmentSql(const CzStream *stream, const Fragment *fragment);
@@ -311,7 +312,8 @@ typedef enum ShipProgress
 {
 	SHIP_BLOCKED,
 	SHIP_DONE,
-	SHIP_LOST
+	SHIP_LOST,
+	SHIP_REFUSED				/* the worker makes no temporary tables */
 } ShipProgress;
 
 extern bool CzShipTablesStart(CzStream *stream, StreamConn *sc, Fragment *fragment,

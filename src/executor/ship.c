@@ -414,6 +414,28 @@ CzShipChooseForm(CzStream *stream, bool is_merged)
 	return must_merge;
 }
 
+/*
+ * CzShipUseArrays
+ *		A worker makes no temporary tables: whatever is still to be sent takes arrays.
+ */
+void
+CzShipUseArrays(CzStream *stream)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
+	int			i;
+
+	for (i = 0; i < stream->nships; i++)
+		stream->ships[i].by_table = false;
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		Fragment   *fragment = &stream->fragments[i];
+
+		if (fragment->state == FRAGMENT_WAITING)
+			fragment->sql = CzShipFragmentSql(stream, fragment);
+	}
+	MemoryContextSwitchTo(oldcontext);
+}
+
 /* True if a worker's connections get temporary tables. */
 bool
 CzShipNeedsTables(const CzStream *stream, const StreamWorker *worker)

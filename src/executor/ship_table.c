@@ -10,6 +10,8 @@
  * A broadcast table serves every fragment of the connection.  The table of a
  * repartition has the rows of one fragment, so its connection serves that alone.
  *
+ * Where a worker refuses to make tables the rest of the stream takes arrays.
+ *
  * Several connections are fed at once: each gets what its socket takes, from its
  * own place in the rows.
  *
@@ -50,7 +52,7 @@ typedef struct TableConn
 typedef struct ShipFeed
 {
 	Fragment   *fragment;		/* whose rows a repartition's tables have; or NULL */
-	int			ship_number;	/* the shipment that is being copied, or comes next */
+	List	   *tables;			/* ints: shipments to come, the first is being copied */
 	bool		is_copying;
 	int			pointer;		/* broadcast: read pointer of its chunks */
 	List	   *parts;			/* repartition: parts to come, the first is being read */
@@ -261,15 +263,6 @@ next_part_chunk(CzStream *stream, Ship *ship, ShipFeed *feed, char **data, int *
 
 /* ---- the conversation ---------------------------------------------------- */
 
-static Ship *
-next_table_ship(CzStream *stream, ShipFeed *feed)
-{
-	while (feed->ship_number < stream->nships &&
-		   !stream->ships[feed->ship_number].by_table)
-		feed->ship_number++;
-	return feed->ship_number < stream->nships ? &stream->ships[feed->ship_number] : NULL;
-}
-
 static void
 append_table(StringInfo sql, const CzStream *stream, int ship_number)
 {
@@ -325,8 +318,10 @@ CzShipTablesStart(CzStream *stream, StreamConn *sc, Fragment *fragment,
 		appendStringInfoString(&sql, "SELECT pg_catalog.pg_export_snapshot()");
 	for (i = 0; i < stream->nships; i++)
 	{
-		if (stream->ships[i].by_table)
-			append_table(&sql, stream, i);
+		if (!stream->ships[i].by_table)
+			continue;
+		append_table(&sql, stream, i);
+		feed->tables = lappend_int(feed->tables, i);
 	}
 	appendStringInfoString(&sql, "; SET TRANSACTION READ ONLY");
 	CzConnLogCommand(sc->conn, sql.data);
@@ -350,7 +345,7 @@ feed_rows(CzStream *stream, StreamConn *sc)
 {
 	PGconn	   *pg = sc->conn->pg;
 	ShipFeed   *feed = sc->feed;
-	Ship	   *ship = &stream->ships[feed->ship_number];
+	Ship	   *ship = &stream->ships[linitial_int(feed->tables)];
 	int			nchunks = 0;
 
 	for (;;)
@@ -394,7 +389,7 @@ feed_rows(CzStream *stream, StreamConn *sc)
 			feed->nrows += ship->parts[lfirst_int(lc)].nrows;
 	}
 	stream->shipped_rows += feed->nrows;
-	feed->ship_number++;
+	feed->tables = list_delete_first(feed->tables);
 	if (PQputCopyEnd(pg, NULL) != 1)
 		return false;
 	sc->must_write = PQflush(pg) > 0;
@@ -431,6 +426,16 @@ tables_done(CzStream *stream, StreamConn *sc)
 	MemoryContextSwitchTo(stream->estate->es_query_cxt);
 	stream->group->table_conns = lappend(stream->group->table_conns, sc->conn);
 	MemoryContextSwitchTo(oldcontext);
+}
+
+/* No privilege for temporary tables in the database, or a server that cannot write. */
+static bool
+is_refusal(const PGresult *res)
+{
+	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+	return sqlstate != NULL &&
+		(strcmp(sqlstate, "42501") == 0 || strcmp(sqlstate, "25006") == 0);
 }
 
 /* Has everything arrived? */
@@ -480,10 +485,10 @@ CzShipTablesAdvance(CzStream *stream, StreamConn *sc, char **reason)
 		{
 			case PGRES_COPY_IN:
 				PQclear(res);
-				if (next_table_ship(stream, feed) == NULL)
+				if (feed->tables == NIL)
 					elog(ERROR, "node \"%s\" wants rows of a table that is not sent",
 						 sc->worker->endpoint->node_name);
-				start_ship(stream, feed, &stream->ships[feed->ship_number]);
+				start_ship(stream, feed, &stream->ships[linitial_int(feed->tables)]);
 				break;
 			case PGRES_TUPLES_OK:
 				CzRunSnapshotKnown(stream, sc, res);
@@ -497,6 +502,13 @@ CzShipTablesAdvance(CzStream *stream, StreamConn *sc, char **reason)
 				feed->nanswers++;
 				break;
 			default:
+
+				if (is_refusal(res))
+				{
+					PQclear(res);
+					MemoryContextSwitchTo(oldcontext);
+					return SHIP_REFUSED;
+				}
 
 				/* BEGIN and the snapshot fail when the snapshot's exporter has died */
 				if (!CzConnResultIsLoss(sc->conn, res) && feed->nanswers >= 2)

@@ -423,6 +423,28 @@ is_paused(StreamConn *sc)
 		!head->fragment->is_held && sc->inflight <= 1 && sc->worker->waiting == NIL;
 }
 
+/* A worker does not make temporary tables. */
+static void
+tables_refused(CzStream *stream, StreamConn *sc)
+{
+	StreamWorker *worker = sc->worker;
+	int			i;
+
+	if (sc->is_exporter)
+		CzGroupForgetWorker(CzGroupWorkerGet(stream->group, worker->server_oid,
+											 stream->user_oid));
+	CzConnDiscard(sc->conn);
+	for (i = 0; i < worker->nconns; i++)
+	{
+		if (worker->conns[i] == sc)
+		{
+			CzRunRemoveConn(worker, i);
+			break;
+		}
+	}
+	CzShipUseArrays(stream);
+}
+
 /*
  * Take what one connection has; see ProcessResult.
  */
@@ -458,6 +480,9 @@ process_conn(CzStream *stream, StreamConn *sc)
 					return PROCESS_LOST;
 				case SHIP_DONE:
 					continue;
+				case SHIP_REFUSED:
+					tables_refused(stream, sc);
+					return PROCESS_LOST;
 			}
 		}
 		if (is_paused(sc))

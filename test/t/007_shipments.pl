@@ -143,6 +143,15 @@ note 'limits';
 	cmp_ok($lines[-1] - $lines[1], '<', 12000, "memory is bounded");
 }
 
+note 'a worker that makes no temporary tables';
+$cluster->worker_sql(2, 'CREATE ROLE plain LOGIN; GRANT USAGE ON SCHEMA cz_shards TO plain; GRANT SELECT ON ALL TABLES IN SCHEMA cz_shards TO plain; REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC');
+$cluster->worker_sql($_, 'CREATE ROLE plain LOGIN; GRANT USAGE ON SCHEMA cz_shards TO plain; GRANT SELECT ON ALL TABLES IN SCHEMA cz_shards TO plain') foreach 1, 3;
+$cluster->sql("CREATE ROLE plain LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO plain");
+$cluster->sql("CREATE USER MAPPING FOR plain SERVER @{[$cluster->server_name($_)]} OPTIONS (user 'plain', password_required 'false')") foreach 1 .. 3;
+is($cluster->sql("SET ROLE plain; $forms{tables} $queries{$_}"), $expected{$_}, "refused: $_") foreach sort keys %queries;
+is($cluster->sql("SET ROLE plain; $forms{'merged tables'} $queries{$_}"), $expected{$_}, "refused, merged: $_") foreach sort keys %queries;
+check_clean('after refusals');
+
 note 'a transaction that has written: one connection, one command a worker';
 {
 	my $out = $cluster->sql(qq{
