@@ -586,6 +586,13 @@ cz_apply_restrictions(CzJoinLocus *join, List *scope, List *classes)
 			list = lappend_int(list, i);
 		if (list_length(list) < table->nshards)
 			cz_restrict_to_list(locus, list);
+
+		/*
+		 * Never true: any shard gives that answer.  But an aggregate over no rows
+		 * returns one, on a shard that has nothing to do with what the key should be.
+		 */
+		if (list == NIL)
+			join->keys = NIL;
 	}
 	if (locus->is_single)
 		return;

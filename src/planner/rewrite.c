@@ -467,17 +467,9 @@ cz_rewrite_query(Query *query, CzPlanState *state, bool is_top)
 		if (cz_query_has_barriers(query))
 			candidate = cz_fence_query(query);
 		if (candidate == NULL)
-		{
 			reason = "row-level security is enforced here";
-			candidate = query;
-		}
-		else if (push_query(candidate, state, &reason))
-		{
-			if (candidate != query)
-				*query = *candidate;
-			return;
-		}
-		if (cz_try_ship(candidate, state, &reason))
+		else if (push_query(candidate, state, &reason) ||
+				 cz_try_ship(candidate, state, &reason))
 		{
 			if (candidate != query)
 				*query = *candidate;

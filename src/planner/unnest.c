@@ -390,7 +390,10 @@ wanted_groups(UnnestContext *context, List *correlations, List *locals)
 	sub->commandType = CMD_SELECT;
 	sub->querySource = QSRC_ORIGINAL;
 	sub->canSetTag = true;
-	sub->rtable = list_make1(copyObject(rte));
+	rte = copyObject(rte);
+	ChangeVarNodes((Node *) rte->securityQuals, rti, 1, 0);
+	sub->rtable = list_make1(rte);
+	sub->hasRowSecurity = context->query->hasRowSecurity;
 	query_copy_permissions_compat(sub, context->query);
 	ref = makeNode(RangeTblRef);
 	ref->rtindex = 1;
