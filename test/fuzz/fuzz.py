@@ -75,6 +75,15 @@ class Fuzz:
         self.error = self.detail = ''
 
     def connect(self):
+        """Waits while the coordinator recovers from a crash."""
+        for _ in range(60):
+            try:
+                return self.connect_now()
+            except (RuntimeError, OSError, ConnectionError, ConnectionLost):
+                time.sleep(0.5)
+        return self.connect_now()
+
+    def connect_now(self):
         self.oracle = self.sides.oracle(self.database)
         self.cluster = self.sides.cluster(self.database)
         for side in (self.oracle, self.cluster):
