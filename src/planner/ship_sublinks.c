@@ -215,13 +215,27 @@ ship_inside(ShipState *ss, Query *sub)
 	return true;
 }
 
+/* A Query without FROM whose columns are NULLs of the types of another one's. */
 static Query *
-empty_query(void)
+empty_query(Query *like)
 {
 	Query	   *query = makeNode(Query);
+	ListCell   *lc;
 
 	query->commandType = CMD_SELECT;
 	query->jointree = makeFromExpr(NIL, NULL);
+	foreach(lc, like->targetList)
+	{
+		TargetEntry *tle = flatCopyTargetEntry(lfirst(lc));
+
+		if (tle->resjunk)
+			continue;
+		tle->expr = (Expr *) makeNullConst(exprType((Node *) tle->expr),
+										   exprTypmod((Node *) tle->expr),
+										   exprCollation((Node *) tle->expr));
+		tle->ressortgroupref = 0;
+		query->targetList = lappend(query->targetList, tle);
+	}
 	return query;
 }
 
@@ -250,7 +264,7 @@ take_subselects(List *sublinks)
 		SubLink    *sublink = lfirst(lc);
 
 		saved = lappend(saved, sublink->subselect);
-		sublink->subselect = (Node *) empty_query();
+		sublink->subselect = (Node *) empty_query((Query *) sublink->subselect);
 	}
 	return saved;
 }

@@ -87,3 +87,8 @@ SELECT lower(kind) AS kind, count(*) FROM events GROUP BY events.kind ORDER BY e
 SELECT lower(kind) AS kind, count(*) FROM events GROUP BY kind ORDER BY kind, 2;
 SELECT tenant_id % 3 AS tenant_id, count(*) FROM events GROUP BY tenant_id ORDER BY tenant_id, 2;
 SELECT tenant_id % 3 AS x, count(*) FROM events GROUP BY x HAVING count(*) > 1 ORDER BY x;
+-- several sub-queries to ship, one of them compared with the key
+SELECT a.tenant_id FROM accounts a WHERE a.region_id IN (SELECT i.qty FROM items i WHERE i.label = a.name) OR a.tenant_id IN (SELECT i.tenant_id FROM items i);
+SELECT a.tenant_id FROM (VALUES (1, 'a'), (2, 'b'), (3, NULL)) v (k, s) JOIN accounts a ON true
+  WHERE a.region_id IN (SELECT i.qty FROM items i WHERE i.label <> v.s) AND a.tenant_id = (SELECT count(*)::int % 30 FROM items i JOIN solo s ON s.seq < i.qty WHERE i.tenant_id = a.tenant_id);
+SELECT a.tenant_id FROM accounts a WHERE EXISTS (SELECT FROM items i WHERE i.tenant_id = a.tenant_id) AND a.tenant_id = (SELECT min(i.qty) FROM items i WHERE i.id > a.region_id);
