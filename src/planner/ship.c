@@ -46,6 +46,10 @@
 #define MAX_BASES 3
 /* Broadcast rows from which on one hash table a worker beats one a shard. */
 #define MERGE_ROWS 20000.0
+/* Rows that may be moved without a thought. */
+#define CHEAP_ROWS 50000.0
+/* What is done with a pulled row here is done by one process instead of many. */
+#define PULL_FACTOR 1.5
 /* Cost of a row on its way out, relative to its way here. */
 #define SEND_COST 0.7
 
@@ -259,7 +263,7 @@ cz_ship_localize(ShipState *ss, bool is_correlated)
 	ListCell   *lc;
 	int			rti = 0;
 	int			ntried = 0;
-	double		pulled = 0;
+	List	   *best_units = NIL;
 	int			chosen = 0;
 	const CzTable *anchor = NULL;
 	double		best = 0;
@@ -287,7 +291,7 @@ cz_ship_localize(ShipState *ss, bool is_correlated)
 		if (unit->is_everywhere || unit->fate == UNIT_STAYS)
 			continue;
 		cz_ship_estimate_unit(ss, unit);
-		pulled += unit->rows;
+		ss->pulled += unit->rows;
 		if (unit->is_sharded)
 			bases = lappend(bases, unit);
 	}
@@ -334,26 +338,19 @@ cz_ship_localize(ShipState *ss, bool is_correlated)
 			chosen = rti;
 			anchor = table;
 			best = cost;
+			best_units = ss->units;
 		}
+		/* shipping less than what stays: another base would hardly ship less */
+		if (best <= base->rows)
+			break;
 	}
 	if (chosen == 0)
 		return false;
-	(void) pulled;
 
 	/* 3. do it */
-	ss->units = NIL;
-	foreach(lc, query->jointree->fromlist)
-		cz_ship_add_join_units(ss, lfirst(lc), true, NULL, chosen);
+	ss->units = best_units;
 	foreach(lc, ss->units)
-	{
-		Unit	   *unit = lfirst(lc);
-
-		if (unit->fate != UNIT_STAYS)
-			cz_ship_estimate_unit(ss, unit);
-	}
-	if (!propose(ss, chosen, anchor))
-		return false;
-	cz_ship_form_groups(ss);
+		((Unit *) lfirst(lc))->is_done = false;
 	ss->outer_anchor = anchor;
 	ss->outer_keys = cz_ship_keys(ss, chosen);
 	return cz_ship_units(ss, anchor) && cz_ship_sublinks(ss, anchor, false);
@@ -382,6 +379,18 @@ keep_ctes(Query *query, List *user_ctes, List *ship_ctes, CzPlanState *state)
 	query->rtable = rtable;
 	foreach(lc, query->cteList)
 		cz_rewrite_query((Query *) ((CommonTableExpr *) lfirst(lc))->ctequery, state, false);
+}
+
+/*
+ * Would it be less work to pull every table?  Where little is moved the round trips
+ * count, and there are as many.
+ */
+static bool
+is_too_dear(ShipState *ss, CzLeaf *leaf)
+{
+	double		moved = ss->fetched + SEND_COST * ss->shipped + leaf->rows;
+
+	return moved > CHEAP_ROWS && moved > PULL_FACTOR * ss->pulled;
 }
 
 /* Does something that stays here read a shipment? */
@@ -439,6 +448,11 @@ cz_try_ship(Query *query, CzPlanState *state, const char **reason)
 		}
 		if (!done)
 			done = cz_try_split(copy, state, &why);
+		if (done && is_too_dear(&ss, llast(state->leaves)))
+		{
+			why = "sending parts of it would cost more";
+			done = false;
+		}
 		if (done && reads_shipments_walker((Node *) copy, NULL))
 		{
 			why = "a shipment is needed outside the fragments";

@@ -120,22 +120,12 @@ cz_ship_implied_quals(ShipState *ss, Relids relids)
 static void
 estimate_nodes(ShipState *ss, Relids relids, List *nodes, double *rows, int *width)
 {
-	List	   *vars = cz_vars_of(ss->query, relids);
-	Query	   *query;
-
-	if (vars == NIL)
-		vars = list_make1(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(1), false,
-									true));
-	cz_ship_swap_localized(ss, relids);
-	query = cz_shipment_query(ss->query, nodes,
-							  list_concat(list_concat(cz_ship_quals_within(ss->conjuncts, relids),
-													  cz_ship_or_quals(ss->conjuncts, relids)),
-										  cz_ship_implied_quals(ss, relids)), vars, ss->depth);
-	cz_ship_swap_localized(ss, relids);
 	*rows = 1e9;
 	*width = 32;
-	if (query != NULL && !cz_query_is_correlated(query))
-		cz_estimate(query, ss->state, rows, width);
+	cz_ship_estimate(ss, relids, nodes,
+					 list_concat(list_concat(cz_ship_quals_within(ss->conjuncts, relids),
+											 cz_ship_or_quals(ss->conjuncts, relids)),
+								 cz_ship_implied_quals(ss, relids)), rows, width);
 }
 
 /* Does a condition compare two sets for equality, be it by way of a third? */

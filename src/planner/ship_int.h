@@ -52,6 +52,14 @@ typedef struct Localized
 	double		broadcast_rows;
 } Localized;
 
+typedef struct KnownEstimate
+{
+	Relids		relids;
+	int			nquals;
+	double		rows;
+	int			width;
+} KnownEstimate;
+
 typedef struct ShipState
 {
 	CzPlanState *state;
@@ -62,8 +70,11 @@ typedef struct ShipState
 	List	   *units;
 	List	   *ctes;			/* CommonTableExprs made so far */
 	List	   *localized;		/* of this level */
+	List	   *known_units;	/* of one entry each, as they were found first */
+	List	   *known_estimates;	/* KnownEstimates of this level, before it is changed */
 	double		shipped;		/* rows, counted as often as they are sent */
 	double		fetched;		/* rows of the same on their way here */
+	double		pulled;			/* rows of everything that might be pulled */
 	double		broadcast_rows;
 	const CzTable *outer_anchor;	/* of a correlated level: the outer base's */
 	List	   *outer_keys;		/* Vars of the outer level that equal its key */
@@ -97,6 +108,8 @@ extern List *cz_ship_quals_within(List *quals, Relids relids);
 extern List *cz_ship_or_quals(List *quals, Relids relids);
 extern List *cz_ship_own_quals(ShipState *ss, Unit *unit);
 extern void cz_ship_estimate_unit(ShipState *ss, Unit *unit);
+extern void cz_ship_estimate(ShipState *ss, Relids relids, List *nodes, List *quals,
+							 double *rows, int *width);
 extern bool cz_ship_is_lateral(ShipState *ss, Unit *unit);
 extern CzLocus cz_ship_locus_of_node(ShipState *ss, Node *node);
 extern void cz_ship_swap_localized(ShipState *ss, Relids relids);

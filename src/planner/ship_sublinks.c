@@ -203,6 +203,8 @@ ship_inside(ShipState *ss, Query *sub)
 	inner.depth++;
 	inner.units = NIL;
 	inner.localized = NIL;
+	inner.known_units = NIL;
+	inner.known_estimates = NIL;
 	if (!cz_ship_localize(&inner, true))
 	{
 		ss->reason = inner.reason;

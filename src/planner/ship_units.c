@@ -252,23 +252,55 @@ cz_ship_own_quals(ShipState *ss, Unit *unit)
 	return NIL;
 }
 
+/*
+ * cz_ship_estimate
+ *		Rows and width of a set of entries with conditions of their own, as far as the
+ *		rest needs their columns.  Asked once for a set.
+ */
 void
-cz_ship_estimate_unit(ShipState *ss, Unit *unit)
+cz_ship_estimate(ShipState *ss, Relids relids, List *nodes, List *quals, double *rows,
+				 int *width)
 {
-	List	   *vars = cz_vars_of(ss->query, unit->relids);
+	KnownEstimate *known;
+	List	   *vars;
 	Query	   *query;
+	ListCell   *lc;
 
+	foreach(lc, ss->known_estimates)
+	{
+		known = lfirst(lc);
+		if (known->nquals == list_length(quals) && bms_equal(known->relids, relids))
+		{
+			*rows = known->rows;
+			*width = known->width;
+			return;
+		}
+	}
+	vars = cz_vars_of(ss->query, relids);
 	if (vars == NIL)
 		vars = list_make1(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(1), false,
 									true));
-	cz_ship_swap_localized(ss, unit->relids);
-	query = cz_shipment_query(ss->query, list_make1(unit->node), cz_ship_own_quals(ss, unit), vars,
-							  ss->depth);
-	cz_ship_swap_localized(ss, unit->relids);
+	cz_ship_swap_localized(ss, relids);
+	query = cz_shipment_query(ss->query, nodes, quals, vars, ss->depth);
+	cz_ship_swap_localized(ss, relids);
+	if (query == NULL)
+		return;
+	cz_estimate(query, ss->state, rows, width);
+	known = palloc(sizeof(KnownEstimate));
+	known->relids = relids;
+	known->nquals = list_length(quals);
+	known->rows = *rows;
+	known->width = *width;
+	ss->known_estimates = lappend(ss->known_estimates, known);
+}
+
+void
+cz_ship_estimate_unit(ShipState *ss, Unit *unit)
+{
 	unit->rows = 1000;
 	unit->width = 32;
-	if (query != NULL)
-		cz_estimate(query, ss->state, &unit->rows, &unit->width);
+	cz_ship_estimate(ss, unit->relids, list_make1(unit->node), cz_ship_own_quals(ss, unit),
+					 &unit->rows, &unit->width);
 }
 
 /* Does a unit refer to something outside it (LATERAL, or an outer query)? */
@@ -368,6 +400,8 @@ localize_entry(ShipState *ss, RangeTblEntry *rte, bool is_lateral)
 	inner.units = NIL;
 	inner.ctes = NIL;
 	inner.localized = NIL;
+	inner.known_units = NIL;
+	inner.known_estimates = NIL;
 	inner.shipped = inner.fetched = inner.broadcast_rows = 0;
 	if (!cz_ship_localize(&inner, is_lateral))
 	{
@@ -414,6 +448,25 @@ cz_ship_add_unit(ShipState *ss, Node *node, bool is_inner, JoinExpr *nullable_of
 	CzLocus		locus;
 	RangeTblEntry *rte = NULL;
 
+	if (IsA(node, RangeTblRef))
+	{
+		ListCell   *lc;
+
+		foreach(lc, ss->known_units)
+		{
+			Unit	   *known = lfirst(lc);
+
+			if (!equal(known->node, node))
+				continue;
+			*unit = *known;
+			unit->node = node;
+			unit->is_inner = is_inner;
+			unit->nullable_of = nullable_of;
+			unit->group = list_length(ss->units);
+			ss->units = lappend(ss->units, unit);
+			return unit;
+		}
+	}
 	unit->node = node;
 	unit->relids = cz_node_relids(node, false);
 	unit->is_inner = is_inner;
@@ -441,6 +494,13 @@ cz_ship_add_unit(ShipState *ss, Node *node, bool is_inner, JoinExpr *nullable_of
 	if (cz_ship_is_lateral(ss, unit))
 		unit->fate = UNIT_STAYS;
 	ss->units = lappend(ss->units, unit);
+	if (rte != NULL)
+	{
+		Unit	   *known = palloc(sizeof(Unit));
+
+		*known = *unit;
+		ss->known_units = lappend(ss->known_units, known);
+	}
 	return unit;
 }
 
