@@ -143,6 +143,7 @@ typedef struct CzPlanState
 	List	   *relation_perms; /* their permission infos, or NULLs before 16 */
 	bool		depends_on_role;	/* the plan is good for the current user only */
 	bool		is_read_only;	/* the statement writes nothing */
+	bool		is_select;		/* a SELECT without modifying CTEs */
 	bool		takes_exec_params;	/* values of other parts of the plan may now
 									 * become parameters of a fragment */
 	struct CzPlanState *outer;

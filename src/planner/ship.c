@@ -426,7 +426,7 @@ cz_try_ship(Query *query, CzPlanState *state, const char **reason)
 
 	if ((!cz_enable_broadcast && !cz_enable_repartition) || query->setOperations != NULL ||
 		query->rowMarks != NIL || query->hasModifyingCTE || query->hasRecursive ||
-		state->keep_leaves || !state->is_read_only || !has_sharded_entry(query))
+		state->keep_leaves || !state->is_select || !has_sharded_entry(query))
 		return false;
 
 	copy = copyObject(query);

@@ -190,18 +190,47 @@ from_part(Query *query)
 	return inner;
 }
 
-/* The joined rows come here; everything above FROM and WHERE is done here. */
+/*
+ * Conditions of WHERE that no worker can judge; the others are left in *rest.  They
+ * must not see rows that others would have hidden from them, so none may be behind a
+ * barrier.
+ */
+static List *
+quals_for_here(Query *query, List **rest)
+{
+	List	   *here = NIL;
+	ListCell   *lc;
+
+	*rest = NIL;
+	foreach(lc, cz_conjuncts(query->jointree->quals, NIL))
+	{
+		if (contain_subplans(lfirst(lc)) || cz_expr_is_shippable(lfirst(lc), NULL))
+			*rest = lappend(*rest, lfirst(lc));
+		else
+			here = lappend(here, lfirst(lc));
+	}
+	return here;
+}
+
+/*
+ * The joined rows come here; everything above FROM and WHERE is done here, and of WHERE
+ * what only can be.
+ */
 static bool
-split_pull(Query *query, CzLocus *locus, CzPlanState *state, const char **reason)
+split_pull(Query *query, CzLocus *locus, List *here, CzPlanState *state,
+		   const char **reason)
 {
 	Query	   *inner = from_part(query);
 	Query	   *outer = copyObject(query);
 	PullContext context = {NIL, false};
 	const char *why = NULL;
 
+	here = copyObject(here);
+
 	outer->targetList = (List *) pull_mutator((Node *) outer->targetList, &context);
 	outer->havingQual = pull_mutator(outer->havingQual, &context);
 	outer->windowClause = (List *) pull_mutator((Node *) outer->windowClause, &context);
+	here = (List *) pull_mutator((Node *) here, &context);
 	if (context.failed)
 		return false;
 	if (context.tlist == NIL)
@@ -220,6 +249,8 @@ split_pull(Query *query, CzLocus *locus, CzPlanState *state, const char **reason
 	query->windowClause = outer->windowClause;
 	cz_query_over_leaf(query, cz_leaf_rte_of_query(inner, locus, CZ_STRATEGY_PUSHDOWN, *reason,
 											 state), state);
+	if (here != NIL)
+		query->jointree->quals = (Node *) make_ands_explicit(here);
 	return true;
 }
 
@@ -286,6 +317,9 @@ bool
 cz_try_split(Query *query, CzPlanState *state, const char **reason)
 {
 	CzLocus		locus;
+	List	   *here;
+	List	   *rest;
+	Query	   *copy;
 
 	if (query->setOperations != NULL || query->hasModifyingCTE)
 		return false;
@@ -321,5 +355,17 @@ cz_try_split(Query *query, CzPlanState *state, const char **reason)
 	/* one table by itself gains nothing from being wrapped */
 	if (is_one_table(query) && query->rowMarks == NIL)
 		return false;
-	return split_pull(query, &locus, state, reason);
+	if (split_pull(query, &locus, NIL, state, reason))
+		return true;
+	here = query->rowMarks == NIL ? quals_for_here(query, &rest) : NIL;
+	if (here == NIL)
+		return false;
+	copy = copyObject(query);
+	copy->jointree->quals = rest == NIL ? NULL :
+		(Node *) make_ands_explicit(copyObject(rest));
+	locus = cz_from_locus(copy, state);
+	if (locus.kind != CZ_LOCUS_SHARDED || !split_pull(copy, &locus, here, state, reason))
+		return false;
+	*query = *copy;
+	return true;
 }
