@@ -268,4 +268,17 @@
 #define rte_group_expr_compat(rte, attno) NULL
 #endif
 
+/* 18: interpretations of operators are those of any index method */
+#if CZ_PG_GE(18)
+#define get_op_interpretation_compat(opno) get_op_index_interpretation(opno)
+#define interpretation_orders_compat(interpretation) \
+	(((OpIndexInterpretation *) (interpretation))->cmptype != COMPARE_EQ && \
+	 ((OpIndexInterpretation *) (interpretation))->cmptype != COMPARE_NE)
+#else
+#define get_op_interpretation_compat(opno) get_op_btree_interpretation(opno)
+#define interpretation_orders_compat(interpretation) \
+	(((OpBtreeInterpretation *) (interpretation))->strategy != BTEqualStrategyNumber && \
+	 ((OpBtreeInterpretation *) (interpretation))->strategy != ROWCOMPARE_NE)
+#endif
+
 #endif							/* CZ_COMPAT_H */

@@ -177,8 +177,9 @@ refresh_shard(Oid shard_relid, Oid server_oid)
 
 /*
  * citus_activate_node
- *		Copy what the worker should have to it, then take it into use; checks it
- *		only if it is in use.  Writers of the tables wait.
+ *		Copy what the worker should have to it, then take it into use; if it is in
+ *		use, only checks it, or gives it aggregates of cz_partial that it lacks.
+ *		Writers of the tables wait.
  */
 Datum
 citus_activate_node(PG_FUNCTION_ARGS)
@@ -191,7 +192,10 @@ citus_activate_node(PG_FUNCTION_ARGS)
 	if (node->is_active)
 	{
 		/* one made by CREATE SERVER gets its reference tables here at the latest */
-		CzNodeCheck(node->server_oid);
+		if (node->is_checked)
+			CzPartialsCreate(node->server_oid); /* it may let us now */
+		else
+			CzNodeCheck(node->server_oid);
 		PG_RETURN_INT32(node->node_id);
 	}
 

@@ -324,8 +324,7 @@ CzNodeCheck(Oid server_oid)
 
 	CzNodeSetOption(server_oid, "collation_differs",
 					collation_differs(theirs, ours) ? "true" : NULL);
-	CzPartialsCreate(server_oid, atoi(theirs[PROBE_VERSION]) / 10000 ==
-					 atoi(ours[PROBE_VERSION]) / 10000);
+	CzPartialsCreate(server_oid);
 	CzReferenceCopyToNode(server_oid);
 	CzNodeSetOption(server_oid, "checked", "true");
 }

@@ -22,7 +22,7 @@ extern void CzNodeSetOption(Oid server_oid, const char *name, const char *value)
  *		Give a worker the aggregates of schema cz_partial, as far as it lets us, and
  *		remember which it has (server option partial_aggregates).  (partial.c)
  */
-extern void CzPartialsCreate(Oid server_oid, bool is_same_major);
+extern void CzPartialsCreate(Oid server_oid);
 
 /*
  * CzNodeAdd

@@ -187,6 +187,11 @@ creation_block(List *partials, bool is_same_major, bool is_strict)
 							 partial->definition, partial->is_internal ? "internal" : "plain");
 		appendStringInfoString(&buf, "END IF;\n");
 	}
+	/* default privileges may say otherwise */
+	if (!is_strict)
+		appendStringInfoString(&buf,
+							   "BEGIN GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA " CZ_PARTIAL_SCHEMA " TO PUBLIC; "
+							   "EXCEPTION WHEN OTHERS THEN NULL; END;\n");
 	appendStringInfoString(&buf,
 						   "PERFORM pg_catalog.set_config('cz_worker.partials', "
 						   "CASE WHEN NOT plain THEN '' WHEN internal THEN 'all' ELSE 'plain' END, false);\n"
@@ -232,16 +237,23 @@ run_block(CzConn *conn, const char *block)
 	return value[0] == '\0' ? NULL : pstrdup(value);
 }
 
-/* The same on a connection outside of the transaction. */
+/* Is the worker of our major?  Else internal states may have another form. */
+static bool
+is_same_major(CzConn *conn)
+{
+	return PQserverVersion(conn->pg) / 10000 == PG_MAJORVERSION_NUM;
+}
+
+/* The block of all aggregates on a connection outside of the transaction. */
 static char *
-run_block_apart(Oid server_oid, const char *block)
+create_apart(Oid server_oid, List *partials)
 {
 	CzConn	   *conn = CzConnAcquire(CzEndpointGet(server_oid, GetUserId()));
 	char	   *volatile value = NULL;
 
 	PG_TRY();
 	{
-		value = run_block(conn, block);
+		value = run_block(conn, creation_block(partials, is_same_major(conn), false));
 	}
 	PG_FINALLY();
 	{
@@ -256,12 +268,11 @@ run_block_apart(Oid server_oid, const char *block)
  *		See cluster_int.h.
  */
 void
-CzPartialsCreate(Oid server_oid, bool is_same_major)
+CzPartialsCreate(Oid server_oid)
 {
 	List	   *partials = list_partials();
 	List	   *addresses = NIL;
 	ListCell   *lc;
-	char	   *block = creation_block(partials, is_same_major, false);
 	char	   *value;
 
 	foreach(lc, partials)
@@ -273,11 +284,13 @@ CzPartialsCreate(Oid server_oid, bool is_same_major)
 	}
 	/* what is built in does not depend on whether this transaction commits */
 	if (addresses == NIL)
-		value = run_block_apart(server_oid, block);
+		value = create_apart(server_oid, partials);
 	else
 	{
+		CzConn	   *conn = CzTxnConn(server_oid, GetUserId(), true);
+
 		CzPropagateAddresses(addresses, list_make1_oid(server_oid), GetUserId());
-		value = run_block(CzTxnConn(server_oid, GetUserId(), true), block);
+		value = run_block(conn, creation_block(partials, is_same_major(conn), false));
 	}
 	CzNodeSetOption(server_oid, "partial_aggregates", value);
 }

@@ -59,14 +59,11 @@ is_loose(Oid collation)
 static bool
 is_ordering_operator(Oid opno)
 {
-	List	   *interpretations = get_op_btree_interpretation(opno);
 	ListCell   *lc;
 
-	foreach(lc, interpretations)
+	foreach(lc, get_op_interpretation_compat(opno))
 	{
-		int			strategy = ((OpBtreeInterpretation *) lfirst(lc))->strategy;
-
-		if (strategy != BTEqualStrategyNumber && strategy != ROWCOMPARE_NE)
+		if (interpretation_orders_compat(lfirst(lc)))
 			return true;
 	}
 	return false;

@@ -127,6 +127,15 @@ CREATE AGGREGATE slope(float8, float8) (sfunc = float8_regr_accum, stype = float
 SELECT cz_distribute_aggregate('slope(float8, float8)');
 SELECT sent('SELECT slope(f, k) FROM t');
 SELECT slope(f, k), regr_slope(f, k) FROM t;
+-- later it may
+\c cz_aggregates postgres 127.0.0.1 :worker2_port
+ALTER ROLE cz_some SUPERUSER;
+\c cz_aggregates postgres 127.0.0.1 :coordinator_port
+SELECT citus_activate_node('127.0.0.1', :worker2_port) > 0 AS active;
+:show_options;
+SELECT sent('SELECT variance(i) FROM t');
+SELECT variance(i) FROM t;
+SET client_min_messages = warning;
 DROP TABLE t;
 -- 4. no rights at all
 CREATE SERVER w3 FOREIGN DATA WRAPPER cz_fdw OPTIONS (host '127.0.0.1', port :'worker3_port', dbname 'cz_aggregates');
