@@ -490,8 +490,7 @@ plan_leaf_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *
 										  makeTargetEntry(copyObject(lfirst(lc)), resno,
 														  NULL, false));
 	}
-	if (OidIsValid(path->leaf->target_shard))
-		params = cz_planned_values(params, planner_rt_fetch(rel->relid, root));
+	params = cz_planned_values(params, planner_rt_fetch(rel->relid, root));
 	foreach(lc, params)
 		lfirst(lc) = eval_const_expressions(root, lfirst(lc));
 	scan->custom_exprs = params;

@@ -255,8 +255,9 @@ extern bool cz_try_lock_split(Query *query, CzLocus *locus, CzPlanState *state, 
 							  Query *(*from_part) (Query *), const char **reason);
 extern void cz_plan_lock_leaf(CzFragmentPlan *plan, CzLeaf *leaf, List **params);
 
-/* modify_values.c */
+/* values.c */
 extern CzValues *cz_take_values(Query *query, AttrNumber key, CzPlanState *state);
+extern CzValues *cz_take_limit(Query *query, CzPlanState *state);
 extern void cz_attach_values(Query *outer, CzValues *values, CzPlanState *state);
 extern List *cz_planned_values(List *params, RangeTblEntry *leaf_rte);
 

@@ -313,8 +313,8 @@ is_one_table(Query *query)
 	return n == 1;
 }
 
-bool
-cz_try_split(Query *query, CzPlanState *state, const char **reason)
+static bool
+try_split(Query *query, CzPlanState *state, const char **reason)
 {
 	CzLocus		locus;
 	List	   *here;
@@ -328,11 +328,6 @@ cz_try_split(Query *query, CzPlanState *state, const char **reason)
 	{
 		if (split_aggregates(query, state, reason))
 			return true;
-	}
-	if (contain_subplans(query->limitCount) || contain_subplans(query->limitOffset))
-	{
-		*reason = "LIMIT or OFFSET is a sub-query";
-		return false;
 	}
 	locus = cz_from_locus(query, state);
 	if (locus.kind != CZ_LOCUS_SHARDED)
@@ -368,4 +363,56 @@ cz_try_split(Query *query, CzPlanState *state, const char **reason)
 		return false;
 	*query = *copy;
 	return true;
+}
+
+static bool
+rewrite_walker(Node *node, CzPlanState *state)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		cz_rewrite_query((Query *) node, state, false);
+		return false;
+	}
+	return expression_tree_walker(node, rewrite_walker, (void *) state);
+}
+
+/*
+ * cz_try_split
+ *		Apply the second rule, if FROM and WHERE are good for the shards.
+ *
+ * Returns false, with the Query untouched, if they are not.
+ */
+bool
+cz_try_split(Query *query, CzPlanState *state, const char **reason)
+{
+	Node	   *count = query->limitCount;
+	Node	   *offset = query->limitOffset;
+	CzValues   *values = NULL;
+	bool		done;
+
+	/* sub-queries in LIMIT are evaluated here, and the shards get their values */
+	if (contain_subplans(count) || contain_subplans(offset))
+	{
+		values = cz_take_limit(query, state);
+		if (values == NULL)
+		{
+			*reason = "LIMIT or OFFSET is a sub-query";
+			return false;
+		}
+	}
+	done = try_split(query, state, reason);
+	if (values != NULL)
+	{
+		query->limitCount = count;
+		query->limitOffset = offset;
+		if (done)
+		{
+			(void) rewrite_walker(count, state);
+			(void) rewrite_walker(offset, state);
+			cz_attach_values(query, values, state);
+		}
+	}
+	return done;
 }

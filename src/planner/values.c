@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
- * modify_values.c
- *	  UPDATE and DELETE with values that are computed first.
+ * values.c
+ *	  Pushed statements with values that are computed first: UPDATE and DELETE,
+ *	  and LIMIT.
  *
  * What a pushed write reads from elsewhere, or what two replicas could choose
  * differently (LIMIT, SKIP LOCKED), is computed once, here, and sent as arrays: a
@@ -23,6 +24,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "utils/fmgroids.h"
@@ -349,6 +351,49 @@ cz_take_values(Query *query, AttrNumber key, CzPlanState *state)
 	context.values->has_recursive = query->hasRecursive;
 	query->cteList = NIL;
 	query->hasRecursive = false;
+	return context.values;
+}
+
+static bool
+has_outer_ctes(List *sublinks)
+{
+	ListCell   *lc;
+
+	foreach(lc, sublinks)
+	{
+		if (cz_query_is_correlated((Query *) ((SubLink *) lfirst(lc))->subselect))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * cz_take_limit
+ *		Have sub-queries in LIMIT and OFFSET computed for the fragments, too.
+ *
+ * query: limitCount and limitOffset are replaced, not changed.
+ *
+ * Returns: the values; NULL (the Query untouched) if computing them twice is not the
+ *		same or one can't be sent.
+ */
+CzValues *
+cz_take_limit(Query *query, CzPlanState *state)
+{
+	ValuesContext context = {state, palloc0(sizeof(CzValues)), false};
+	Node	   *count;
+	Node	   *offset;
+
+	if (contain_volatile_functions(query->limitCount) ||
+		contain_volatile_functions(query->limitOffset))
+		return NULL;
+	count = sublink_mutator(query->limitCount, &context);
+	offset = sublink_mutator(query->limitOffset, &context);
+	if (context.failed || contain_subplans(count) || contain_subplans(offset))
+		return NULL;
+	if (has_outer_ctes(context.values->exprs))
+		return NULL;
+	query->limitCount = count;
+	query->limitOffset = offset;
 	return context.values;
 }
 
