@@ -762,6 +762,13 @@ typedef struct Estimate
 	Cost		cost;
 } Estimate;
 
+/* One that was made: parts of a query are asked for again where it is cut otherwise. */
+typedef struct MadeEstimate
+{
+	Query	   *query;
+	Estimate	result;
+} MadeEstimate;
+
 /* Rows of FROM and WHERE of a planned query. */
 static double
 input_rows(PlannerInfo *root, double rows)
@@ -777,7 +784,7 @@ input_rows(PlannerInfo *root, double rows)
 }
 
 static Estimate
-estimate(Query *query, CzPlanState *state)
+make_estimate(Query *query, CzPlanState *state, bool *is_closed)
 {
 	Estimate	result = {1, 1, CZ_DEFAULT_WIDTH, 0};
 	DisguiseContext disguise = {state, NIL, 0, false};
@@ -791,6 +798,7 @@ estimate(Query *query, CzPlanState *state)
 	disguise.failed = has_outer_values(copy);
 	if (!disguise.failed)
 		disguise_walker((Node *) copy, &disguise);
+	*is_closed = disguise.nbrought_in == 0;
 	if (disguise.failed)
 	{
 		query_tree_walker(query, rows_walker, (void *) &result.rows, QTW_EXAMINE_RTES_BEFORE);
@@ -823,6 +831,31 @@ estimate(Query *query, CzPlanState *state)
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
+	return result;
+}
+
+static Estimate
+estimate(Query *query, CzPlanState *state)
+{
+	MadeEstimate *made;
+	Estimate	result;
+	bool		is_closed;
+	ListCell   *lc;
+
+	foreach(lc, state->estimates)
+	{
+		made = lfirst(lc);
+		if (equal(made->query, query))
+			return made->result;
+	}
+	result = make_estimate(query, state, &is_closed);
+	if (is_closed)
+	{
+		made = palloc(sizeof(MadeEstimate));
+		made->query = copyObject(query);
+		made->result = result;
+		state->estimates = lappend(state->estimates, made);
+	}
 	return result;
 }
 

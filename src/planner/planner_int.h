@@ -133,6 +133,7 @@ typedef struct CzPlanState
 								 * an index of this list */
 	Oid			fragment_function;	/* cz.fragment(), once there is a leaf */
 	List	   *ships;			/* CzShip pointers */
+	List	   *estimates;		/* of estimate.c: those made already */
 	List	   *known_ctes;		/* of all Queries that were rewritten, the last first;
 								 * for estimates of parts of them; borrowed */
 	bool		keep_leaves;	/* rows are locked or written at a level of the query:
