@@ -676,6 +676,9 @@ disguise_walker(Node *node, DisguiseContext *context)
 				bring_in_cte(rte, context);
 			else if (cz_ship_of_rte(rte) != NULL)
 				bring_in(rte, cz_ship_of_rte(rte)->source, context);
+			/* core would inline it, and find tables that pose as nothing */
+			else if (rte->rtekind == RTE_FUNCTION && cz_is_inlinable(rte))
+				context->failed = true;
 			if (context->failed)
 				return true;
 			if (rte->rtekind != RTE_RELATION ||

@@ -100,9 +100,13 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 	CzPlanState state;
 	CzPlanState *save = cz_plan_state;
 	PlannedStmt *stmt = NULL;
+	PlannerGlobal *glob;
 
-	if (query->commandType == CMD_UTILITY || !OidIsValid(CzFdwOid()) ||
-		!cz_query_uses_workers(query))
+	if (query->commandType == CMD_UTILITY || !OidIsValid(CzFdwOid()))
+		return cz_call_planner(query, query_string, cursor_options, bound_params);
+	glob = makeNode(PlannerGlobal);
+	cz_inline_functions(query, bound_params, glob);
+	if (!cz_query_uses_workers(query))
 		return cz_call_planner(query, query_string, cursor_options, bound_params);
 
 	memset(&state, 0, sizeof(state));
@@ -126,7 +130,8 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 		else
 			stmt = cz_plan_modify(query, query_string, cursor_options, &state);
 		add_relations(stmt, &state);
-		stmt->dependsOnRole |= state.depends_on_role;
+		stmt->dependsOnRole |= state.depends_on_role || glob->dependsOnRole;
+		stmt->invalItems = list_concat(stmt->invalItems, glob->invalItems);
 	}
 	PG_FINALLY();
 	{

@@ -190,6 +190,11 @@ extern Bitmapset *cz_used_columns(Node *node, Index rti);
 /* outputs.c */
 extern void cz_drop_unused_outputs(Query *query);
 
+/* inline.c */
+extern void cz_inline_functions(Query *query, ParamListInfo bound_params,
+								PlannerGlobal *glob);
+extern bool cz_is_inlinable(RangeTblEntry *rte);
+
 /* recheck.c */
 extern List *cz_recheck_columns(Query *query);
 extern List *cz_recheck_operations(Query *query);

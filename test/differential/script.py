@@ -72,6 +72,8 @@ MARKED = re.compile(r'\{\{(.*?)\|([a-z0-9()\[\]]+)\}\}', re.S)
 def bind(sql, protocol):
     """The statement with {{value|type}} as constants, or as parameters, and their values."""
     params = []
+    if re.match(r'(COPY|DO|PREPARE)\b', sql):
+        protocol = 'simple'
 
     def part(match):
         value, kind = match.groups()

@@ -206,9 +206,9 @@ class GeneratedScript:
 
 def classes():
     """{name: (templates, count)} in a fixed order."""
-    from classes import groups, joins, queries, rows, subqueries
+    from classes import groups, joins, queries, rows, sessions, subqueries
     found = {}
-    for module in (joins, subqueries, queries, groups, rows):
+    for module in (joins, subqueries, queries, groups, rows, sessions):
         for name, text in module.CLASSES.items():
             found['class_' + name] = lines(text) if isinstance(text, str) else text
     return found

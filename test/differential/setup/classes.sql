@@ -154,3 +154,27 @@ GRANT SELECT ON pa, pb, pc, pr, ra, ha TO class_reader;
 CREATE VIEW pv AS SELECT k, id, s FROM pa WHERE id > 2;
 CREATE VIEW pi WITH (security_invoker) AS SELECT k, id, s FROM pa WHERE id > 2;
 GRANT SELECT ON pv, pi TO class_reader;
+-- functions and aggregates of users
+CREATE FUNCTION c_count(key int) RETURNS bigint LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT count(*) FROM hb JOIN bk USING (k) WHERE k = key); END $$;
+CREATE FUNCTION c_pairs(key int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM ha a JOIN hb b USING (k) WHERE a.k = key';
+CREATE FUNCTION c_rows(key int) RETURNS TABLE (i int, t text) LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN QUERY SELECT a.id, r.s FROM hd a LEFT JOIN ra r ON r.id = a.x WHERE a.k = key; END $$;
+CREATE FUNCTION c_inlined(key int) RETURNS SETOF hc LANGUAGE sql STABLE AS 'SELECT * FROM hc WHERE k = key';
+CREATE FUNCTION c_loop() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE total bigint := 0; r record;
+BEGIN
+  FOR i IN 1..4 LOOP
+    FOR r IN SELECT a.id FROM ha a JOIN hx b ON a.k = b.k WHERE a.k = i LOOP total := total + r.id; END LOOP;
+    BEGIN total := total + 1 / (i - 2); EXCEPTION WHEN division_by_zero THEN SELECT total + count(*) INTO total FROM tb; END;
+  END LOOP;
+  RETURN total;
+END $$;
+CREATE FUNCTION c_dynamic(text) RETURNS SETOF int LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY EXECUTE $1; END $$;
+CREATE AGGREGATE c_product(int) (sfunc = int4mul, stype = int, initcond = 1);
+CREATE AGGREGATE c_strict(int) (sfunc = int4larger, stype = int);
+CREATE FUNCTION c_step(state text, value text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT coalesce(state, '') || '<' || coalesce(value, 'null') || '>' $$;
+CREATE AGGREGATE c_concat(text) (sfunc = c_step, stype = text);
+CREATE FUNCTION c_keep(state int, value int) RETURNS int LANGUAGE sql IMMUTABLE STRICT AS 'SELECT state';
+CREATE AGGREGATE c_first(int) (sfunc = c_keep, stype = int);
+CREATE FUNCTION c_add(state numeric, value int) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT state + coalesce(value, 100)';
+CREATE FUNCTION c_end(state numeric) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'sum ' || state $$;
+CREATE AGGREGATE c_initial(int) (sfunc = c_add, stype = numeric, finalfunc = c_end, initcond = '1000');

@@ -1,0 +1,156 @@
+/*-------------------------------------------------------------------------
+ *
+ * inline.c
+ *	  SQL functions in FROM give way to their queries before a Query is analysed.
+ *
+ * Core does the same, but later: then the distributed tables in such a function
+ * would be expanded into their shards.  The conditions are core's (a set-returning
+ * SQL function, STABLE or IMMUTABLE, ...).  Functions that read no distributed table
+ * are left to core.
+ *
+ * Source: own work; what is done to the entry is what preprocess_function_rtes() of
+ * PostgreSQL's src/backend/optimizer/prep/prepjointree.c does.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "utils/syscache.h"
+
+#include "cz/compat.h"
+
+#include "planner_int.h"
+
+typedef struct WholeRowContext
+{
+	int			rti;
+	int			depth;
+} WholeRowContext;
+
+/* Is a whole row of the entry used?  Of a function it has a type of its own. */
+static bool
+whole_row_walker(Node *node, WholeRowContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varno == context->rti && ((Var *) node)->varattno == 0 &&
+			((Var *) node)->varlevelsup == context->depth;
+	if (IsA(node, Query))
+	{
+		bool		result;
+
+		context->depth++;
+		result = query_tree_walker((Query *) node, whole_row_walker, (void *) context, 0);
+		context->depth--;
+		return result;
+	}
+	return expression_tree_walker(node, whole_row_walker, (void *) context);
+}
+
+/*
+ * cz_is_inlinable
+ *		Is an RTE_FUNCTION an SQL function, which core might inline?
+ */
+bool
+cz_is_inlinable(RangeTblEntry *rte)
+{
+	Node	   *expr;
+	HeapTuple	tup;
+	bool		result;
+
+	if (rte->funcordinality || list_length(rte->functions) != 1)
+		return false;
+	expr = ((RangeTblFunction *) linitial(rte->functions))->funcexpr;
+	if (!IsA(expr, FuncExpr) || !((FuncExpr *) expr)->funcretset)
+		return false;
+	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(((FuncExpr *) expr)->funcid));
+	if (!HeapTupleIsValid(tup))
+		return false;
+	result = ((Form_pg_proc) GETSTRUCT(tup))->prolang == SQLlanguageId;
+	ReleaseSysCache(tup);
+	return result;
+}
+
+static bool
+inline_walker(Node *node, PlannerInfo *root)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+		WholeRowContext context = {0, 0};
+		ListCell   *lc;
+
+		foreach(lc, query->rtable)
+		{
+			RangeTblEntry *rte = lfirst(lc);
+			RangeTblEntry *copy;
+			Query	   *body;
+
+			context.rti++;
+			if (rte->rtekind != RTE_FUNCTION || !cz_is_inlinable(rte) ||
+				query_tree_walker(query, whole_row_walker, (void *) &context, 0))
+				continue;
+			copy = copyObject(rte);
+			copy->functions = (List *) eval_const_expressions(root, (Node *) copy->functions);
+			body = inline_set_returning_function(root, copy);
+			if (body == NULL)
+				continue;
+			inline_walker((Node *) body, root);
+			if (!cz_query_uses_workers(body))
+				continue;
+			rte->rtekind = RTE_SUBQUERY;
+			rte->subquery = body;
+			rte->security_barrier = false;
+			rte->functions = NIL;
+			rte->funcordinality = false;
+		}
+		return query_tree_walker(query, inline_walker, (void *) root, 0);
+	}
+	return expression_tree_walker(node, inline_walker, (void *) root);
+}
+
+static bool
+finds_function_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+		return ((RangeTblEntry *) node)->rtekind == RTE_FUNCTION &&
+			cz_is_inlinable((RangeTblEntry *) node);
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, finds_function_walker, context,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, finds_function_walker, context);
+}
+
+/*
+ * cz_inline_functions
+ *		Replace SQL functions in FROM that read distributed tables by their queries.
+ *
+ * glob: out: what the plan then depends on, invalItems and dependsOnRole.
+ */
+void
+cz_inline_functions(Query *query, ParamListInfo bound_params, PlannerGlobal *glob)
+{
+	PlannerInfo *root;
+
+	if (!query_tree_walker(query, finds_function_walker, NULL, QTW_EXAMINE_RTES_BEFORE))
+		return;
+	glob->boundParams = bound_params;
+	root = makeNode(PlannerInfo);
+	root->parse = query;
+	root->glob = glob;
+	root->query_level = 1;
+	root->planner_cxt = CurrentMemoryContext;
+	inline_walker((Node *) query, root);
+}
