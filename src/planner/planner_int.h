@@ -264,6 +264,7 @@ extern void cz_plan_lock_leaf(CzFragmentPlan *plan, CzLeaf *leaf, List **params)
 /* values.c */
 extern CzValues *cz_take_values(Query *query, AttrNumber key, CzPlanState *state);
 extern CzValues *cz_take_limit(Query *query, CzPlanState *state);
+extern List *cz_take_sample(TableSampleClause *sample, CzPlanState *state);
 extern void cz_attach_values(Query *outer, CzValues *values, CzPlanState *state);
 extern List *cz_planned_values(List *params, RangeTblEntry *leaf_rte);
 

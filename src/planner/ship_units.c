@@ -329,7 +329,9 @@ cz_ship_is_lateral(ShipState *ss, Unit *unit)
 				cz_refers_out((Node *) rte->values_lists))
 				return true;
 		}
-		else if (rte->tablesample != NULL && contain_var_clause((Node *) rte->tablesample))
+		else if (rte->tablesample != NULL &&
+				 (contain_var_clause((Node *) rte->tablesample) ||
+				  cz_refers_out((Node *) rte->tablesample)))
 			return true;
 	}
 	return false;

@@ -227,16 +227,6 @@ wrap_leaf(RangeTblEntry *rte, RangeTblEntry *leaf_rte, Oid relid, TupleDesc desc
 	rte->eref->colnames = names;
 }
 
-static bool
-var_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var) || IsA(node, SubLink))
-		return true;
-	return expression_tree_walker(node, var_walker, context);
-}
-
 /* Replace one distributed table of a Query by a leaf. */
 void
 cz_replace_table(Query *query, Index rti, CzPlanState *state, const char *reason)
@@ -245,6 +235,7 @@ cz_replace_table(Query *query, Index rti, CzPlanState *state, const char *reason
 	Oid			relid = rte->relid;
 	CzLeaf	   *leaf = palloc0(sizeof(CzLeaf));
 	RangeTblEntry *leaf_rte;
+	List	   *values = NIL;
 	SpecialContext special;
 	Relation	rel;
 	TupleDesc	desc;
@@ -268,18 +259,8 @@ cz_replace_table(Query *query, Index rti, CzPlanState *state, const char *reason
 	leaf->locus = cz_table_locus(relid);
 	leaf->rows = cz_relation_rows(relid) * cz_sample_fraction(rte->tablesample);
 	leaf->reason = reason;
-	if (rte->tablesample)
-	{
-		const char *why = NULL;
-
-		if (!cz_expr_is_shippable((Node *) rte->tablesample->args, &why) ||
-			contain_mutable_functions((Node *) rte->tablesample->args) ||
-			var_walker((Node *) rte->tablesample->args, NULL) ||
-			var_walker((Node *) rte->tablesample->repeatable, NULL))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("TABLESAMPLE on a distributed table needs constant arguments")));
-	}
+	if (leaf->source->tablesample)
+		values = cz_take_sample(leaf->source->tablesample, state);
 
 	rel = table_open(relid, NoLock);
 	desc = CreateTupleDescCopy(RelationGetDescr(rel));
@@ -315,6 +296,15 @@ cz_replace_table(Query *query, Index rti, CzPlanState *state, const char *reason
 	}
 	leaf->system_columns = special.columns;
 	leaf_rte = cz_make_leaf(state, leaf, names, types, typmods, collations);
+	if (values != NIL)
+	{
+		FuncExpr   *call = (FuncExpr *)
+			((RangeTblFunction *) linitial(leaf_rte->functions))->funcexpr;
+
+		call->args = list_concat(call->args, values);
+		leaf_rte->lateral = true;
+		rte->lateral = true;
+	}
 
 	/*
 	 * A row with dropped columns must stay a value: folded into its parts, it
@@ -329,7 +319,10 @@ cz_replace_table(Query *query, Index rti, CzPlanState *state, const char *reason
 	rte->inh = false;
 	rte_clear_permissions_compat(rte);
 	if (special.whole_row || special.table_oid || keep)
+	{
+		IncrementVarSublevelsUp((Node *) leaf_rte->functions, 1, 0);
 		wrap_leaf(rte, leaf_rte, relid, desc, &special, keep);
+	}
 	else
 	{
 		rte->rtekind = RTE_FUNCTION;

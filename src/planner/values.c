@@ -398,6 +398,33 @@ cz_take_limit(Query *query, CzPlanState *state)
 }
 
 /*
+ * cz_take_sample
+ *		Have the arguments of a TABLESAMPLE computed here where no worker can do it:
+ *		they use other items of FROM, or are volatile.
+ *
+ * sample: its arguments become parameters.
+ *
+ * Returns: what was taken: further arguments for the leaf's function.
+ */
+List *
+cz_take_sample(TableSampleClause *sample, CzPlanState *state)
+{
+	ValuesContext context = {state, palloc0(sizeof(CzValues)), false};
+	ListCell   *lc;
+
+	if (cz_expr_is_shippable((Node *) sample, NULL) &&
+		!contain_mutable_functions((Node *) sample) &&
+		!contain_var_clause((Node *) sample) && !contain_subplans((Node *) sample) &&
+		!cz_refers_out((Node *) sample))
+		return NIL;
+	foreach(lc, sample->args)
+		lfirst(lc) = add_value(&context, lfirst(lc));
+	if (sample->repeatable != NULL)
+		sample->repeatable = (Expr *) add_value(&context, (Node *) sample->repeatable);
+	return context.values->exprs;
+}
+
+/*
  * cz_attach_values
  *		Let core plan the values with the query over the leaf that gets them.
  */

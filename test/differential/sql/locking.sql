@@ -69,3 +69,12 @@ EXECUTE queue(6, 5);
 EXECUTE queue(NULL, 2);
 RESET plan_cache_mode;
 DEALLOCATE queue;
+SELECT g, count(*) FROM (VALUES (0), (100)) v (g), LATERAL (SELECT 1 FROM events TABLESAMPLE BERNOULLI (v.g)) e GROUP BY g ORDER BY g;
+SELECT g, count(e.event_id) FROM (VALUES (0), (100)) v (g) LEFT JOIN LATERAL (SELECT * FROM events TABLESAMPLE SYSTEM (v.g) WHERE tenant_id < 4) e ON true GROUP BY g ORDER BY g;
+SELECT v.g, count(*), count(e) FROM (VALUES (100), (100)) v (g), LATERAL (SELECT * FROM events TABLESAMPLE BERNOULLI (v.g) REPEATABLE (v.g)) e WHERE e.kind = 'buy' GROUP BY v.g;
+SELECT a.tenant_id, (SELECT count(*) FROM events TABLESAMPLE BERNOULLI (a.tenant_id - a.tenant_id) WHERE tenant_id = a.tenant_id) FROM accounts a ORDER BY 1 LIMIT 5;
+SELECT a.tenant_id, e.event_id, e.tableoid = 'events'::regclass FROM accounts a, LATERAL (SELECT *, tableoid, s FROM events s TABLESAMPLE BERNOULLI (a.tenant_id * 0 + 100)) e WHERE e.tenant_id = a.tenant_id AND e.event_id < 30 ORDER BY 2;
+SELECT count(*) FROM events TABLESAMPLE BERNOULLI ((SELECT 100)) REPEATABLE ((SELECT 3));
+SELECT count(*) <= 600 FROM events TABLESAMPLE BERNOULLI (100 * random());
+-- error
+SELECT g, count(*) FROM (VALUES (0), (101)) v (g), LATERAL (SELECT 1 FROM events TABLESAMPLE BERNOULLI (v.g)) e GROUP BY g ORDER BY g;
