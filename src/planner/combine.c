@@ -154,6 +154,10 @@ cz_combine(CzJoinLocus l, CzJoinLocus r, JoinType type, List *classes)
 	if ((l.locus.is_confined && (type != JOIN_INNER || r.locus.is_single)) ||
 		(r.locus.is_confined && (type != JOIN_INNER || l.locus.is_single)))
 		return cz_join_none("a part of a join belongs to another shard");
+	/* there it has rows for outer rows of all shards */
+	if ((l.locus.is_confined && l.lateral_keys != NIL) ||
+		(r.locus.is_confined && r.lateral_keys != NIL))
+		return cz_join_none("a part of a join belongs to another shard");
 	if (l.lateral_keys != NIL || r.lateral_keys != NIL)
 	{
 		if (cz_keys_connected(classes, l.keys, r.lateral_keys))

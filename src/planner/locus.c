@@ -892,6 +892,19 @@ query_locus(Query *query, LocusContext *context)
 	reason = spans_shards(query, &join, classes, context);
 	if (reason == NULL)
 		return *locus;
+
+	/*
+	 * An aggregate has a row for every outer row, also for one whose key is not what
+	 * confines the rows here: it is as good on the outer row's shard.
+	 */
+	if (locus->is_single && !locus->is_confined && locus->outer_keys != NIL &&
+		locus->anchor->nshards > 1)
+	{
+		locus->is_single = false;
+		locus->shard = -1;
+		locus->prune_expr = NULL;
+		return *locus;
+	}
 	if (locus->is_single)
 		locus->is_confined = true;
 	if (locus->is_single || locus->outer_keys != NIL)

@@ -162,6 +162,16 @@ SELECT k FROM k4 WHERE k IN (1, 4) UNION SELECT k FROM k4b WHERE k IN (4, 7) ORD
 SELECT k FROM k4 WHERE k IN (1, 4) EXCEPT SELECT k FROM k4b WHERE k IN (4, 7) ORDER BY 1;
 WITH a AS (SELECT * FROM k4 WHERE k IN (1, 4, 7)) SELECT a.k, b.y FROM a LEFT JOIN k4b b USING (k) ORDER BY 1;
 
+-- a contradiction, or a condition that another one makes one: an aggregate has a row all the same
+SELECT a.k, t.* FROM k4 a JOIN (SELECT 4 AS k1, count(*) FROM k4b b WHERE b.k = 4 AND b.k IN (1, 7)) t ON t.k1 = a.k ORDER BY 1;
+SELECT a.k, t.* FROM k4 a JOIN (SELECT 4 AS k1, count(*) FROM k4b b WHERE b.k = 4 AND b.k = 7) t ON t.k1 = a.k ORDER BY 1;
+SELECT a.k, t.* FROM k4 a JOIN (SELECT 7 AS k1, count(*) FROM k4b b WHERE b.k = 4 AND b.k = 7) t ON t.k1 = a.k ORDER BY 1;
+SELECT a.k, t.* FROM k4 a JOIN (SELECT 4 AS k1, count(*) FROM k4b b WHERE b.k = 4 AND b.k = NULL) t ON t.k1 = a.k ORDER BY 1;
+SELECT a.k, t.* FROM k4 a, LATERAL (SELECT count(*), max(b.y) FROM k4b b WHERE b.k = a.k AND b.k = 4) t ORDER BY 1, 2;
+SELECT a.k, (SELECT count(*) FROM k4b b WHERE b.k = a.k AND b.k = 4) FROM k4 a ORDER BY 1, 2;
+SELECT a.k, t.* FROM k4 a LEFT JOIN LATERAL (SELECT count(*), max(b.y) FROM k4b b WHERE b.k = a.k AND b.k IN (4, 7) AND b.k = 10) t ON true ORDER BY 1, 2;
+SELECT a.k, t.* FROM k4 a CROSS JOIN LATERAL (SELECT max(s.n) FROM generate_series(0, 2) g, (SELECT 4 AS k1, count(*) AS n FROM k4b b WHERE b.k = 4) s WHERE s.k1 = a.k) t ORDER BY 1, 2;
+
 -- values that are known at execution
 PREPARE any_int (int[]) AS SELECT count(*), sum(x) FROM k4 WHERE k = ANY ($1);
 EXECUTE any_int ('{1,5}');
