@@ -46,6 +46,10 @@
 #define MAX_BASES 3
 /* Broadcast rows from which on one hash table a worker beats one a shard. */
 #define MERGE_ROWS 20000.0
+/* What a row costs beside its columns, bytes. */
+#define ROW_BYTES 24
+/* Bytes that may be shipped without looking for another base. */
+#define CHEAP_BYTES 65536.0
 /* Rows that may be moved without a thought. */
 #define CHEAP_ROWS 50000.0
 /* What is done with a pulled row here is done by one process instead of many. */
@@ -329,8 +333,9 @@ cz_ship_localize(ShipState *ss, bool is_correlated)
 
 			if (unit->fate == UNIT_STAYS || unit->is_done)
 				continue;
-			cost += unit->rows * (1 + SEND_COST * (unit->fate == UNIT_BROADCAST ?
-												   cz_ship_copies(table) : 1));
+			cost += unit->rows * (unit->width + ROW_BYTES) *
+				(1 + SEND_COST * (unit->fate == UNIT_BROADCAST ?
+								  cz_ship_copies(table) : 1));
 			cz_ship_mark_group(ss, unit->group);
 		}
 		if (chosen == 0 || cost < best)
@@ -340,8 +345,7 @@ cz_ship_localize(ShipState *ss, bool is_correlated)
 			best = cost;
 			best_units = ss->units;
 		}
-		/* shipping less than what stays: another base would hardly ship less */
-		if (best <= base->rows)
+		if (best <= CHEAP_BYTES)
 			break;
 	}
 	if (chosen == 0)
