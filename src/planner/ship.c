@@ -57,6 +57,9 @@
 /* Cost of a row on its way out, relative to its way here. */
 #define SEND_COST 0.7
 
+/* So many shards show on how many workers a table is. */
+#define MAX_COUNTED_SHARDS 256
+
 /* ---- choosing ------------------------------------------------------------ */
 
 /* Number of workers that shards of a table (NULL: none) are on: copies of a broadcast. */
@@ -68,7 +71,7 @@ cz_ship_copies(const CzTable *anchor)
 
 	if (anchor == NULL)
 		return 1;
-	for (i = 0; i < anchor->nshards; i++)
+	for (i = 0; i < Min(anchor->nshards, MAX_COUNTED_SHARDS); i++)
 		servers = list_append_unique_oid(servers, anchor->shards[i].server_oids[0]);
 	return Max(list_length(servers), 1);
 }
