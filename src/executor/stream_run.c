@@ -1068,7 +1068,7 @@ drop_arrived(StreamConn *sc)
 	Expect	   *head;
 
 	while ((head = CzExpectHead(sc)) != NULL && head->kind != EXPECT_SNAPSHOT &&
-		   nrows++ < MAX_DROPPED_ROWS)
+		   head->kind != EXPECT_SHIP && nrows++ < MAX_DROPPED_ROWS)
 	{
 		PGresult   *res;
 		ExecStatusType status;

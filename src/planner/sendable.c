@@ -24,6 +24,7 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
 #include "parser/parse_coerce.h"
+#include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
@@ -132,7 +133,7 @@ send_walker(Node *node, SendContext *context)
 			else if (table->kind == CZ_TABLE_REFERENCE)
 			{
 				context->references = lappend(context->references, (void *) table);
-				if (query->rowMarks != NIL)
+				if (get_parse_rowmark(query, foreach_current_index(lc) + 1) != NULL)
 				{
 					context->reason = "rows of a reference table are locked here";
 					return true;

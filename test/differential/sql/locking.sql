@@ -78,3 +78,7 @@ SELECT count(*) FROM events TABLESAMPLE BERNOULLI ((SELECT 100)) REPEATABLE ((SE
 SELECT count(*) <= 600 FROM events TABLESAMPLE BERNOULLI (100 * random());
 -- error
 SELECT g, count(*) FROM (VALUES (0), (101)) v (g), LATERAL (SELECT 1 FROM events TABLESAMPLE BERNOULLI (v.g)) e GROUP BY g ORDER BY g;
+SELECT a.tenant_id, r.region FROM accounts a JOIN regions r USING (region_id) ORDER BY a.tenant_id DESC LIMIT 3 FOR UPDATE OF a;
+SELECT a.tenant_id, r.region FROM accounts a JOIN regions r USING (region_id) ORDER BY a.tenant_id DESC LIMIT 3 FOR UPDATE OF a SKIP LOCKED;
+SELECT a.tenant_id, r.region FROM accounts a JOIN regions r USING (region_id) ORDER BY a.tenant_id DESC LIMIT 3 FOR UPDATE;
+SELECT a.tenant_id, r.region FROM accounts a LEFT JOIN regions r ON r.region_id = a.region_id AND r.region_id > 2 WHERE a.tenant_id = 4 FOR UPDATE OF a;
