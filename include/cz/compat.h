@@ -149,6 +149,27 @@
 #define query_copy_permissions_compat(to, from) ((void) 0)
 #endif
 
+/* 16: a range table is appended together with its permission infos */
+#if CZ_PG_GE(16)
+#define query_append_rtable_compat(to, from) \
+	CombineRangeTables(&(to)->rtable, &(to)->rteperminfos, (from)->rtable, \
+					   (from)->rteperminfos)
+#else
+#define query_append_rtable_compat(to, from) \
+	((to)->rtable = list_concat((to)->rtable, (from)->rtable))
+#endif
+
+/* 18: the result relation is told, for RETURNING's old and new */
+#if CZ_PG_GE(18)
+#define replace_vars_compat(node, rti, levels_up, rte, tlist, has_sublinks) \
+	ReplaceVarsFromTargetList((node), (rti), (levels_up), (rte), (tlist), 0, \
+							  REPLACEVARS_REPORT_ERROR, 0, (has_sublinks))
+#else
+#define replace_vars_compat(node, rti, levels_up, rte, tlist, has_sublinks) \
+	ReplaceVarsFromTargetList((node), (rti), (levels_up), (rte), (tlist), \
+							  REPLACEVARS_REPORT_ERROR, 0, (has_sublinks))
+#endif
+
 /* Make the deparser use a Var's semantic referent. */
 #define var_forget_syntax_compat(var) \
 	((var)->varnosyn = 0, (var)->varattnosyn = 0)

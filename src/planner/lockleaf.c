@@ -12,7 +12,8 @@
  * itself without LIMIT, for the rows with given ctids of one shard.  Because it is
  * the statement itself, the worker checks its conditions again after the lock.
  *
- * A row is named by the ctids of all tables in FROM, which must therefore be tables.
+ * A row is named by the ctids of all tables in FROM, which must therefore be tables; a
+ * plain sub-query or view over such is looked through.
  *
  * Source: own work.
  *
@@ -30,6 +31,7 @@
 #include "optimizer/tlist.h"
 #include "parser/parse_clause.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 
 #include "cz/compat.h"
@@ -85,6 +87,69 @@ collect_tables(Node *node, bool nullable, FromContext *context)
 			collect_tables(join->rarg, nullable || join->jointype == JOIN_LEFT, context);
 	}
 	return false;
+}
+
+/* Is a sub-query of FROM nothing but columns of tables, and conditions? */
+static bool
+is_plain_query(Query *sub)
+{
+	ListCell   *lc;
+
+	if (sub->commandType != CMD_SELECT || sub->hasAggs || sub->groupClause != NIL ||
+		sub->groupingSets != NIL || sub->havingQual != NULL || sub->hasWindowFuncs ||
+		sub->hasTargetSRFs || sub->distinctClause != NIL || sub->setOperations != NULL ||
+		sub->limitCount != NULL || sub->limitOffset != NULL || sub->sortClause != NIL ||
+		sub->cteList != NIL || sub->hasSubLinks || contain_volatile_functions((Node *) sub))
+		return false;
+	foreach(lc, sub->rowMarks)
+	{
+		if (!((RowMarkClause *) lfirst(lc))->pushedDown)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A Query whose FROM is one plain sub-query, without that; NULL if it has another
+ * form.  The result shares nothing.
+ */
+static Query *
+look_through(Query *query)
+{
+	RangeTblRef *ref = linitial(query->jointree->fromlist);
+	RangeTblEntry *rte;
+	Query	   *flat;
+	Query	   *sub;
+	List	   *quals;
+	ListCell   *lc;
+
+	if (list_length(query->jointree->fromlist) != 1 || !IsA(ref, RangeTblRef))
+		return NULL;
+	rte = rt_fetch(ref->rtindex, query->rtable);
+	if (rte->rtekind != RTE_SUBQUERY || rte->security_barrier || rte->lateral ||
+		rte->securityQuals != NIL || !is_plain_query(rte->subquery))
+		return NULL;
+	flat = copyObject(query);
+	rte = rt_fetch(ref->rtindex, flat->rtable);
+	sub = rte->subquery;
+	OffsetVarNodes((Node *) sub, list_length(flat->rtable), 0);
+	flat->targetList = (List *) replace_vars_compat((Node *) flat->targetList, ref->rtindex,
+													0, rte, sub->targetList,
+													&flat->hasSubLinks);
+	flat->jointree->quals = replace_vars_compat(flat->jointree->quals, ref->rtindex, 0, rte,
+												sub->targetList, &flat->hasSubLinks);
+	quals = sub->jointree->quals ? list_make1(sub->jointree->quals) : NIL;
+	if (flat->jointree->quals != NULL)
+		quals = lappend(quals, flat->jointree->quals);
+	flat->jointree = makeFromExpr(sub->jointree->fromlist,
+								  quals ? (Node *) make_ands_explicit(quals) : NULL);
+	flat->rowMarks = sub->rowMarks;
+	foreach(lc, flat->rowMarks)
+		((RowMarkClause *) lfirst(lc))->pushedDown = false;
+	query_append_rtable_compat(flat, sub);
+	rte = rt_fetch(ref->rtindex, flat->rtable);
+	cz_blank_rte(rte);
+	return flat;
 }
 
 static Param *
@@ -201,7 +266,9 @@ bool
 cz_try_lock_split(Query *query, CzLocus *locus, CzPlanState *state, Node *limit,
 				  Query *(*from_part) (Query *), const char **reason)
 {
-	FromContext from = {query, NIL, NIL};
+	FromContext from = {NULL, NIL, NIL};
+	Query	   *original = query;
+	Query	   *flat = NULL;
 	CzLockLeaf *lock = palloc0(sizeof(CzLockLeaf));
 	Query	   *locking;
 	Query	   *candidates;
@@ -217,7 +284,13 @@ cz_try_lock_split(Query *query, CzLocus *locus, CzPlanState *state, Node *limit,
 		query->groupClause != NIL || query->groupingSets != NIL ||
 		query->havingQual != NULL || query->hasWindowFuncs || query->hasTargetSRFs ||
 		query->distinctClause != NIL || query->setOperations != NULL ||
-		!collect_tables((Node *) query->jointree, false, &from))
+		query->jointree->fromlist == NIL)
+		return false;
+	flat = look_through(query);
+	if (flat != NULL)
+		query = flat;
+	from.query = query;
+	if (!collect_tables((Node *) query->jointree, false, &from))
 		return false;
 
 	foreach(lc, query->rowMarks)
@@ -302,12 +375,21 @@ cz_try_lock_split(Query *query, CzLocus *locus, CzPlanState *state, Node *limit,
 	}
 	lock->candidates = candidates;
 	lock->limit = copyObject(limit);
+	if (flat != NULL)
+	{
+		RangeTblRef *ref = linitial(original->jointree->fromlist);
+
+		/* a view's own privileges */
+		rte = rt_fetch(ref->rtindex, original->rtable);
+		if (OidIsValid(rte->relid))
+			cz_note_relation(rte, original, state);
+	}
 	rte = cz_leaf_rte_of_query(locking, locus, CZ_STRATEGY_TWO_PHASE, NULL, state);
 	leaf = llast(state->leaves);
 	leaf->lock = lock;
-	query->targetList = outer_tlist;
-	query->sortClause = NIL;
-	cz_query_over_leaf(query, rte, state);
+	original->targetList = outer_tlist;
+	original->sortClause = NIL;
+	cz_query_over_leaf(original, rte, state);
 	return true;
 }
 

@@ -339,9 +339,8 @@ cz_replace_table(Query *query, Index rti, CzPlanState *state, const char *reason
 	if (rte->rtekind == RTE_SUBQUERY && rte->securityQuals != NIL)
 	{
 		leaf_rte->securityQuals = (List *)
-			ReplaceVarsFromTargetList((Node *) rte->securityQuals, rti, 0, rte,
-									  rte->subquery->targetList, REPLACEVARS_REPORT_ERROR,
-									  0, NULL);
+			replace_vars_compat((Node *) rte->securityQuals, rti, 0, rte,
+								rte->subquery->targetList, NULL);
 		rte->subquery->hasSubLinks = checkExprHasSubLink((Node *) leaf_rte->securityQuals);
 		rte->subquery->hasRowSecurity = true;
 		rte->securityQuals = NIL;

@@ -82,3 +82,9 @@ SELECT a.tenant_id, r.region FROM accounts a JOIN regions r USING (region_id) OR
 SELECT a.tenant_id, r.region FROM accounts a JOIN regions r USING (region_id) ORDER BY a.tenant_id DESC LIMIT 3 FOR UPDATE OF a SKIP LOCKED;
 SELECT a.tenant_id, r.region FROM accounts a JOIN regions r USING (region_id) ORDER BY a.tenant_id DESC LIMIT 3 FOR UPDATE;
 SELECT a.tenant_id, r.region FROM accounts a LEFT JOIN regions r ON r.region_id = a.region_id AND r.region_id > 2 WHERE a.tenant_id = 4 FOR UPDATE OF a;
+SELECT * FROM (SELECT event_id, kind, tenant_id AS t FROM events WHERE kind <> 'buy') s WHERE t > 1 ORDER BY event_id LIMIT 4 FOR UPDATE SKIP LOCKED;
+SELECT t, event_id + 1 FROM (SELECT e.event_id, a.tenant_id AS t FROM events e JOIN accounts a USING (tenant_id)) s ORDER BY event_id DESC LIMIT 4 FOR UPDATE;
+CREATE TEMP VIEW some_events AS SELECT event_id AS id, upper(kind) AS kind FROM events WHERE tenant_id > 2;
+SELECT id, kind FROM some_events WHERE kind LIKE 'B%' ORDER BY id LIMIT 3 FOR NO KEY UPDATE;
+SELECT id FROM some_events s WHERE id IN (SELECT event_id FROM events WHERE tenant_id = 4) ORDER BY id LIMIT 3 FOR UPDATE OF s;
+DROP VIEW some_events;
