@@ -74,7 +74,10 @@ def planning(cluster):
             {side: planning_ms(client, apart, 5 if side == 'fdw' else 21) for side, client in clients.items()}, bar=1)
         row('  five-table join on other columns: run',
             {side: median_ms(client, apart, 3 if side == 'fdw' else 7) for side, client in clients.items()})
-        row('  five-table join: run',
+        for client in clients.values():     # the bar is for the third run and later ones
+            client.run(join)
+            client.run(join)
+        row('  five-table join: run, from the third on',
             {side: median_ms(client, join, 5 if side == 'fdw' else 11) for side, client in clients.items()}, absolute=bars[1])
         row('  five-table join: first of a session', {side: first_ms(cluster, side, join, 5) for side in sides}, absolute=bars[2])
         row('  router: memory of the plan',
