@@ -160,3 +160,56 @@ CREATE FUNCTION pg_catalog.cz_distribute_aggregate(aggregate regprocedure)
     RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cz_distribute_aggregate';
 COMMENT ON FUNCTION pg_catalog.cz_distribute_aggregate(regprocedure) IS
     'lets the workers compute an aggregate of yours in part, with its functions created there';
+
+-- Ordered-set aggregates over values with counts, sorted by ORDER BY of the call.
+CREATE FUNCTION cz.weighted_step(internal, float8, anyelement, int8) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weighted_step';
+CREATE FUNCTION cz.weighted_step(internal, float8[], anyelement, int8) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weighted_step';
+CREATE FUNCTION cz.weighted_disc(internal, float8, anyelement, int8) RETURNS anyelement
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weighted_disc';
+CREATE FUNCTION cz.weighted_disc(internal, float8[], anyelement, int8) RETURNS anyarray
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weighted_disc_array';
+CREATE FUNCTION cz.weighted_cont(internal, float8, float8, int8) RETURNS float8
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weighted_cont';
+CREATE FUNCTION cz.weighted_cont(internal, float8, interval, int8) RETURNS interval
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weighted_cont';
+CREATE FUNCTION cz.weighted_cont(internal, float8[], float8, int8) RETURNS float8[]
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weighted_cont_array';
+CREATE FUNCTION cz.weighted_cont(internal, float8[], interval, int8) RETURNS interval[]
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weighted_cont_array';
+CREATE FUNCTION cz.weighted_mode_step(internal, anyelement, int8) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weighted_mode_step';
+CREATE FUNCTION cz.weighted_mode(internal, anyelement, int8) RETURNS anyelement
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weighted_mode';
+COMMENT ON FUNCTION cz.weighted_step(internal, float8, anyelement, int8) IS 'internal: keeps values and counts';
+COMMENT ON FUNCTION cz.weighted_step(internal, float8[], anyelement, int8) IS 'internal: keeps values and counts';
+COMMENT ON FUNCTION cz.weighted_disc(internal, float8, anyelement, int8) IS 'internal: finishes percentile_disc';
+COMMENT ON FUNCTION cz.weighted_disc(internal, float8[], anyelement, int8) IS 'internal: finishes percentile_disc';
+COMMENT ON FUNCTION cz.weighted_cont(internal, float8, float8, int8) IS 'internal: finishes percentile_cont';
+COMMENT ON FUNCTION cz.weighted_cont(internal, float8, interval, int8) IS 'internal: finishes percentile_cont';
+COMMENT ON FUNCTION cz.weighted_cont(internal, float8[], float8, int8) IS 'internal: finishes percentile_cont';
+COMMENT ON FUNCTION cz.weighted_cont(internal, float8[], interval, int8) IS 'internal: finishes percentile_cont';
+COMMENT ON FUNCTION cz.weighted_mode_step(internal, anyelement, int8) IS 'internal: counts equal values';
+COMMENT ON FUNCTION cz.weighted_mode(internal, anyelement, int8) IS 'internal: finishes mode';
+CREATE AGGREGATE cz.percentile_disc(fraction float8, value anyelement, count int8) (
+    sfunc = cz.weighted_step, stype = internal, finalfunc = cz.weighted_disc, finalfunc_extra);
+CREATE AGGREGATE cz.percentile_disc(fraction float8[], value anyelement, count int8) (
+    sfunc = cz.weighted_step, stype = internal, finalfunc = cz.weighted_disc, finalfunc_extra);
+CREATE AGGREGATE cz.percentile_cont(fraction float8, value float8, count int8) (
+    sfunc = cz.weighted_step, stype = internal, finalfunc = cz.weighted_cont, finalfunc_extra);
+CREATE AGGREGATE cz.percentile_cont(fraction float8, value interval, count int8) (
+    sfunc = cz.weighted_step, stype = internal, finalfunc = cz.weighted_cont, finalfunc_extra);
+CREATE AGGREGATE cz.percentile_cont(fraction float8[], value float8, count int8) (
+    sfunc = cz.weighted_step, stype = internal, finalfunc = cz.weighted_cont, finalfunc_extra);
+CREATE AGGREGATE cz.percentile_cont(fraction float8[], value interval, count int8) (
+    sfunc = cz.weighted_step, stype = internal, finalfunc = cz.weighted_cont, finalfunc_extra);
+CREATE AGGREGATE cz.mode(value anyelement, count int8) (
+    sfunc = cz.weighted_mode_step, stype = internal, finalfunc = cz.weighted_mode, finalfunc_extra);
+COMMENT ON AGGREGATE cz.percentile_disc(float8, anyelement, int8) IS 'internal: percentile_disc of values that come count times, in order';
+COMMENT ON AGGREGATE cz.percentile_disc(float8[], anyelement, int8) IS 'internal: percentile_disc of values that come count times, in order';
+COMMENT ON AGGREGATE cz.percentile_cont(float8, float8, int8) IS 'internal: percentile_cont of values that come count times, in order';
+COMMENT ON AGGREGATE cz.percentile_cont(float8, interval, int8) IS 'internal: percentile_cont of values that come count times, in order';
+COMMENT ON AGGREGATE cz.percentile_cont(float8[], float8, int8) IS 'internal: percentile_cont of values that come count times, in order';
+COMMENT ON AGGREGATE cz.percentile_cont(float8[], interval, int8) IS 'internal: percentile_cont of values that come count times, in order';
+COMMENT ON AGGREGATE cz.mode(anyelement, int8) IS 'internal: mode of values that come count times, in order';

@@ -16,6 +16,7 @@
  *						one for the plain aggregates; here each aggregate
  *						reads the rows of its set
  *	(DISTINCT x) FILTER (f)		x where f is true, and whether it is
+ *	percentiles, mode		as DISTINCT, with the number of rows of each x (weighted.c)
  *
  * HAVING, windows, set-returning functions, ORDER BY, DISTINCT and LIMIT come after
  * the aggregates and stay here, and so do sub-queries beside them.
@@ -171,6 +172,23 @@ cz_split_filter(CzSplitContext *context)
 	return set_filter(context, context->plain_mask);
 }
 
+/* count(*) of the inner query. */
+static Node *
+count_rows(void)
+{
+	Aggref	   *agg = makeNode(Aggref);
+
+	agg->aggfnoid = F_COUNT_;
+	agg->aggtype = INT8OID;
+	agg->aggstar = true;
+	agg->aggkind = AGGKIND_NORMAL;
+	agg->aggsplit = AGGSPLIT_SIMPLE;
+	agg->aggno = -1;
+	agg->aggtransno = -1;
+	agg->location = -1;
+	return (Node *) agg;
+}
+
 /* ---- DISTINCT ------------------------------------------------------------ */
 
 /* expr, but NULL where the filter is not true: there it may not be evaluated. */
@@ -239,7 +257,17 @@ distinct_exprs(CzSplitContext *context, Aggref *agg)
 {
 	List	   *exprs = NIL;
 	ListCell   *lc;
+	Node	   *value = agg->aggkind == AGGKIND_ORDERED_SET ?
+		cz_weighted_value(agg, context->state) : NULL;
 
+	if (value != NULL)
+	{
+		/* NULLs do not count, so what the filter takes out may be NULL */
+		value = filtered(value, (Node *) agg->aggfilter);
+		if (!is_groupable(exprType(value)) || is_same_for_all(value))
+			context->reason = "an aggregate cannot be split";
+		return list_make1(value);
+	}
 	foreach(lc, agg->aggdistinct)
 	{
 		SortGroupClause *clause = lfirst(lc);
@@ -301,7 +329,10 @@ collect_walker(Node *node, CollectContext *context)
 		ListCell   *lc;
 
 		IncrementVarSublevelsUp((Node *) agg, -context->depth, context->depth);
-		if (agg->aggdistinct == NIL || is_distinct_by_key(context->split, agg))
+		if (agg->aggkind == AGGKIND_ORDERED_SET &&
+			cz_weighted_value(agg, context->split->state) != NULL)
+			context->split->has_weighted = true;
+		else if (agg->aggdistinct == NIL || is_distinct_by_key(context->split, agg))
 		{
 			context->split->has_plain = true;
 			context->has_key |= agg->aggdistinct != NIL;
@@ -405,6 +436,38 @@ make_sets(CzSplitContext *context)
 		cz_split_column(context, (Node *) grouping);
 }
 
+/* The rows of the grouping set that is an aggregate's; NULL: all rows. */
+static Node *
+filter_of_set(CzSplitContext *context, Aggref *agg)
+{
+	List	   *exprs;
+	ListCell   *lc;
+
+	if (!context->uses_sets)
+		return NULL;
+	exprs = distinct_exprs(context, agg);
+	foreach(lc, context->sets)
+	{
+		CzDistinctSet *set = lfirst(lc);
+
+		if (same_exprs(set->exprs, exprs))
+			return set_filter(context, set->mask);
+	}
+	elog(ERROR, "no grouping set for an aggregate");
+	return NULL;
+}
+
+/* An ordered-set aggregate, over values and how many rows have each. */
+static Node *
+split_weighted(CzSplitContext *context, Aggref *agg)
+{
+	return cz_make_weighted(agg,
+							(Node *) cz_split_column(context,
+													 linitial(distinct_exprs(context, agg))),
+							(Node *) cz_split_column(context, count_rows()),
+							filter_of_set(context, agg), context->state);
+}
+
 /* A DISTINCT aggregate, over the distinct values that the fragments return. */
 static Node *
 split_distinct(CzSplitContext *context, Aggref *agg)
@@ -422,23 +485,7 @@ split_distinct(CzSplitContext *context, Aggref *agg)
 	}
 	if (agg->aggfilter)
 		filter = (Node *) cz_split_column(context, is_true((Node *) agg->aggfilter));
-	if (context->uses_sets)
-	{
-		List	   *exprs = distinct_exprs(context, agg);
-
-		foreach(lc, context->sets)
-		{
-			CzDistinctSet *set = lfirst(lc);
-
-			if (same_exprs(set->exprs, exprs))
-			{
-				filter = and_filter(set_filter(context, set->mask), filter);
-				break;
-			}
-		}
-		if (lc == NULL)
-			elog(ERROR, "no grouping set for a DISTINCT aggregate");
-	}
+	filter = and_filter(filter_of_set(context, agg), filter);
 	outer->aggfilter = (Expr *) filter;
 	return (Node *) outer;
 }
@@ -450,6 +497,8 @@ split_aggregate(Aggref *agg, CzSplitContext *context)
 {
 	Node	   *result;
 
+	if (agg->aggkind == AGGKIND_ORDERED_SET && cz_weighted_value(agg, context->state) != NULL)
+		return split_weighted(context, agg);
 	if (agg->aggdistinct != NIL && !is_distinct_by_key(context, agg))
 	{
 		if (agg->aggkind != AGGKIND_NORMAL)
@@ -578,23 +627,6 @@ add_group(CzSplitContext *context, Node *expr)
 	return true;
 }
 
-/* count(*) of the inner query. */
-static Node *
-count_rows(void)
-{
-	Aggref	   *agg = makeNode(Aggref);
-
-	agg->aggfnoid = F_COUNT_;
-	agg->aggtype = INT8OID;
-	agg->aggstar = true;
-	agg->aggkind = AGGKIND_NORMAL;
-	agg->aggsplit = AGGSPLIT_SIMPLE;
-	agg->aggno = -1;
-	agg->aggtransno = -1;
-	agg->location = -1;
-	return (Node *) agg;
-}
-
 /* What a query is grouped by, and by which the fragments' rows must be, too. */
 static bool
 add_groups(CzSplitContext *context)
@@ -721,11 +753,12 @@ uses_cte(Query *query)
  *		must be replaced by the leaf of inner.
  * inner: has FROM and WHERE; gets its target list and GROUP BY.
  * anchor: a table whose workers it is sent to.
+ * is_weighted: out: rows come by their number only, which pays where values repeat.
  * Returns false, with *reason set and both in disorder, if it can't be done.
  */
 bool
 cz_split_aggregates(Query *query, Query *inner, const CzTable *anchor, CzPlanState *state,
-					const char **reason)
+					bool *is_weighted, const char **reason)
 {
 	CzSplitContext context;
 
@@ -733,6 +766,7 @@ cz_split_aggregates(Query *query, Query *inner, const CzTable *anchor, CzPlanSta
 	context.query = query;
 	context.inner = inner;
 	context.anchor = anchor;
+	context.state = state;
 	/* in a larger set than the fragments group by, a value of the key comes again */
 	if (query->groupingSets == NIL)
 		context.keys = cz_from_keys(inner, state, &context.classes);
@@ -778,6 +812,7 @@ cz_split_aggregates(Query *query, Query *inner, const CzTable *anchor, CzPlanSta
 	inner->hasSubLinks |= checkExprHasSubLink((Node *) inner->targetList);
 	inner->hasTargetSRFs = expression_returns_set((Node *) inner->targetList);
 
+	*is_weighted = context.has_weighted;
 	query->hasTargetSRFs = expression_returns_set((Node *) query->targetList);
 	query->hasSubLinks = checkExprHasSubLink((Node *) query->targetList) ||
 		checkExprHasSubLink(query->havingQual) ||

@@ -30,6 +30,7 @@ typedef struct CzSplitContext
 {
 	Query	   *query;			/* becomes the outer query */
 	Query	   *inner;			/* what the fragments compute */
+	CzPlanState *state;
 	List	   *keys;			/* Vars of the inner query that are the distribution
 								 * column, and its equality classes */
 	List	   *classes;
@@ -47,6 +48,7 @@ typedef struct CzSplitContext
 	int			plain_mask;		/* its value in rows of the set of plain aggregates */
 	List	   *distinct;		/* while one aggregate is split: its partial ones are
 								 * DISTINCT (its argument has the distribution column) */
+	bool		has_weighted;	/* an ordered-set aggregate reads values with counts */
 	const char *reason;			/* not NULL: it can't be split */
 } CzSplitContext;
 
@@ -58,6 +60,11 @@ extern Node *cz_split_filter(CzSplitContext *context);
 extern Node *cz_split_one(CzSplitContext *context, Aggref *agg);
 extern Node *cz_split_partial(CzSplitContext *context, Oid aggfn, Oid rettype, List *args,
 							  Node *filter, Oid input_collation);
+
+/* weighted.c */
+extern Node *cz_weighted_value(Aggref *agg, CzPlanState *state);
+extern Node *cz_make_weighted(Aggref *agg, Node *value, Node *weight, Node *filter,
+							  CzPlanState *state);
 
 /* aggstate.c */
 extern Node *cz_split_by_state(CzSplitContext *context, Aggref *agg, List *args);

@@ -875,6 +875,26 @@ cz_estimate(Query *query, CzPlanState *state, double *rows, int *width)
 	*width = result.width;
 }
 
+/* Rows saved from which on it is worth that a worker has one statement only. */
+#define CZ_MERGE_SAVES_ROWS 10000
+/* Groups from which on their hash table is spilled, where one of a shard is not. */
+#define CZ_MERGE_MAX_GROUPS 100000
+
+/* How many workers hold first placements of a table. */
+static int
+count_servers(const CzTable *table)
+{
+	List	   *servers = NIL;
+	int			i;
+
+	for (i = 0; table != NULL && i < table->nshards; i++)
+	{
+		if (table->shards[i].nplacements > 0)
+			servers = list_append_unique_oid(servers, table->shards[i].server_oids[0]);
+	}
+	return Max(list_length(servers), 1);
+}
+
 /*
  * Groups over all shards, if each shard has its own: of groups that are spread by
  * chance over the rows, how many will each shard's rows see?
@@ -885,6 +905,20 @@ groups_of_shards(double groups, double rows, int nshards)
 	double		per_shard = groups * (1 - exp(-rows / nshards / groups));
 
 	return Min(Max(per_shard, 1) * nshards, Max(rows, nshards));
+}
+
+/*
+ * cz_grouped_share
+ *		The share of its rows that a grouped query leaves, if every worker groups
+ *		the rows of all its shards at once.
+ */
+double
+cz_grouped_share(Query *query, const CzLocus *locus, CzPlanState *state)
+{
+	Estimate	result = estimate(query, state);
+
+	return groups_of_shards(result.rows, result.input_rows, count_servers(locus->anchor)) /
+		Max(result.input_rows, 1);
 }
 
 /* Rows that the LIMIT of a query leaves if each shard has it. */
@@ -942,7 +976,19 @@ cz_estimate_leaf(CzLeaf *leaf, CzPlanState *state)
 	if (leaf->strategy != CZ_STRATEGY_TWO_PHASE)
 		return;
 	if (query->groupClause != NIL || query->distinctClause != NIL)
+	{
+		int			nworkers = Min(count_servers(locus->anchor), Max(nshards, 1));
+		double		merged = groups_of_shards(result.rows, result.input_rows, nworkers);
+
 		leaf->rows = groups_of_shards(result.rows, result.input_rows, Max(nshards, 1));
+		/* one grouping of all shards of a worker returns far fewer rows */
+		if (leaf->rows - merged > CZ_MERGE_SAVES_ROWS && leaf->rows > 2 * merged &&
+			merged / nworkers < CZ_MERGE_MAX_GROUPS)
+		{
+			leaf->wants_merge = true;
+			leaf->rows = merged;
+		}
+	}
 	else if (query->hasAggs)
 		leaf->rows = Max(nshards, 1);
 	leaf->rows = limited_rows(query, leaf->rows, Max(nshards, 1));

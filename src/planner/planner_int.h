@@ -314,6 +314,7 @@ extern void cz_unnest_aggregates(Query *query, CzPlanState *state);
  * whose distributed tables have the statistics of their parents.  The Query is not
  * changed, and nothing is remembered of it; of a correlated one it is a rough guess.
  */
+extern double cz_grouped_share(Query *query, const CzLocus *locus, CzPlanState *state);
 extern void cz_estimate(Query *query, CzPlanState *state, double *rows, int *width);
 extern void cz_estimate_leaf(CzLeaf *leaf, CzPlanState *state);
 extern void cz_set_leaf_width(RelOptInfo *rel, CzLeaf *leaf);
@@ -324,7 +325,8 @@ extern void cz_estimate_init(void);
 
 /* aggregate.c */
 extern bool cz_split_aggregates(Query *query, Query *inner, const CzTable *anchor,
-								CzPlanState *state, const char **reason);
+								CzPlanState *state, bool *is_weighted,
+								const char **reason);
 
 /* modify.c */
 extern void cz_check_write(Query *query, bool is_top);

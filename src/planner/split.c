@@ -39,6 +39,12 @@
 
 #include "planner_int.h"
 
+/*
+ * Share of the rows that may come as values with counts; more, and it is cheaper not to
+ * group them on the workers first.
+ */
+#define MAX_WEIGHTED_SHARE 0.6
+
 /* An argument of LIMIT clamped so that the sum of two does not overflow. */
 static Node *
 clamp_limit(Node *arg, MinMaxOp op, int64 bound)
@@ -261,11 +267,12 @@ split_aggregates(Query *query, CzPlanState *state, const char **reason)
 	Query	   *outer;
 	CzLocus		locus = cz_from_locus(inner, state);
 	bool		has_sublinks;
+	bool		is_weighted = false;
 
 	if (locus.kind != CZ_LOCUS_SHARDED)
 		return false;
 	outer = copyObject(query);
-	if (!cz_split_aggregates(outer, inner, locus.anchor, state, reason) ||
+	if (!cz_split_aggregates(outer, inner, locus.anchor, state, &is_weighted, reason) ||
 		!cz_query_is_sendable(inner, reason))
 		return false;
 	/* sub-queries in arguments of aggregates have come with them */
@@ -274,6 +281,11 @@ split_aggregates(Query *query, CzPlanState *state, const char **reason)
 	if (locus.kind != CZ_LOCUS_SHARDED)
 	{
 		*reason = locus.reason;
+		return false;
+	}
+	if (is_weighted && cz_grouped_share(inner, &locus, state) > MAX_WEIGHTED_SHARE)
+	{
+		*reason = "the values of an ordered-set aggregate hardly repeat";
 		return false;
 	}
 	query->targetList = outer->targetList;
