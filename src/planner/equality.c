@@ -105,6 +105,27 @@ cz_conjuncts(Node *qual, List *list)
 	return lappend(list, qual);
 }
 
+/* list_member, but most often two Vars differ at first glance. */
+static bool
+is_member(List *list, Node *node)
+{
+	ListCell   *lc;
+
+	foreach(lc, list)
+	{
+		Node	   *other = lfirst(lc);
+
+		if (node == NULL || other == NULL || nodeTag(other) != nodeTag(node))
+			continue;
+		if (IsA(node, Var) && (((Var *) node)->varno != ((Var *) other)->varno ||
+							   ((Var *) node)->varattno != ((Var *) other)->varattno))
+			continue;
+		if (equal(other, node))
+			return true;
+	}
+	return false;
+}
+
 int
 cz_class_of(List *classes, Node *node)
 {
@@ -113,7 +134,7 @@ cz_class_of(List *classes, Node *node)
 
 	foreach(lc, classes)
 	{
-		if (list_member((List *) lfirst(lc), node))
+		if (is_member((List *) lfirst(lc), node))
 			return i;
 		i++;
 	}
@@ -166,7 +187,7 @@ cz_in_same_class(List *classes, Node *a, Node *b)
 	if (equal(a, b))
 		return true;
 	c = cz_class_of(classes, a);
-	return c >= 0 && list_member((List *) list_nth(classes, c), b);
+	return c >= 0 && is_member((List *) list_nth(classes, c), b);
 }
 
 /* Is any key of one list equal to any of another? */

@@ -570,6 +570,9 @@ cz_join_search(PlannerInfo *root, int levels_needed, List *initial_rels)
 
 /* ---- estimates ----------------------------------------------------------- */
 
+/* Enough for the paths of most queries. */
+#define CZ_ESTIMATE_BLOCK_BYTES (128 * 1024)
+
 /* Sub-queries that an estimate puts in place of what is outside of the query. */
 #define CZ_MAX_BROUGHT_IN 64
 
@@ -791,12 +794,19 @@ make_estimate(Query *query, CzPlanState *state, bool *is_closed)
 {
 	Estimate	result = {1, 1, CZ_DEFAULT_WIDTH, 0};
 	DisguiseContext disguise = {state, NIL, 0, false};
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz_fdw estimate",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(context);
+	MemoryContext caller;
 	PlannerGlobal *save = estimate_glob;
-	Query	   *copy = copyObject(query);
+	Query	   *copy;
 	PlannerGlobal *glob;
+
+	/* one block that is kept, for there may be many estimates */
+	if (state->estimate_context == NULL)
+		state->estimate_context = AllocSetContextCreate(CurrentMemoryContext,
+														"cz_fdw estimate",
+														0, CZ_ESTIMATE_BLOCK_BYTES,
+														ALLOCSET_DEFAULT_MAXSIZE);
+	caller = MemoryContextSwitchTo(state->estimate_context);
+	copy = copyObject(query);
 
 	disguise.failed = has_outer_values(copy);
 	if (!disguise.failed)
@@ -807,7 +817,7 @@ make_estimate(Query *query, CzPlanState *state, bool *is_closed)
 		query_tree_walker(query, rows_walker, (void *) &result.rows, QTW_EXAMINE_RTES_BEFORE);
 		result.input_rows = result.rows;
 		MemoryContextSwitchTo(caller);
-		MemoryContextDelete(context);
+		MemoryContextReset(state->estimate_context);
 		return result;
 	}
 
@@ -833,7 +843,7 @@ make_estimate(Query *query, CzPlanState *state, bool *is_closed)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(context);
+	MemoryContextReset(state->estimate_context);
 	return result;
 }
 

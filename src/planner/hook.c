@@ -16,6 +16,7 @@
 #include "optimizer/paths.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
+#include "utils/memutils.h"
 
 #include "cz/compat.h"
 #include "cz/planner.h"
@@ -132,6 +133,8 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 		add_relations(stmt, &state);
 		stmt->dependsOnRole |= state.depends_on_role || glob->dependsOnRole;
 		stmt->invalItems = list_concat(stmt->invalItems, glob->invalItems);
+		if (state.estimate_context)
+			MemoryContextDelete(state.estimate_context);
 	}
 	PG_FINALLY();
 	{

@@ -134,6 +134,7 @@ typedef struct CzPlanState
 	Oid			fragment_function;	/* cz.fragment(), once there is a leaf */
 	List	   *ships;			/* CzShip pointers */
 	List	   *estimates;		/* of estimate.c: those made already */
+	MemoryContext estimate_context;	/* of the same, empty between two of them */
 	List	   *known_ctes;		/* of all Queries that were rewritten, the last first;
 								 * for estimates of parts of them; borrowed */
 	bool		keep_leaves;	/* rows are locked or written at a level of the query:
