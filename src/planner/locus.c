@@ -17,6 +17,9 @@
  *	LIMIT			only 1
  *	1 with E, in any construction -> 1
  *
+ * An outer join above which a condition is not true of the rows that it makes up counts
+ * as an inner one.
+ *
  * A relation is confined to a shard by equality classes made of the conjuncts
  * that hold for every row in which the relation matters: WHERE and inner joins'
  * conditions, and for the nullable side of an outer join its ON condition too.
@@ -374,6 +377,31 @@ without_null_tests(List *scope)
 	return result;
 }
 
+/*
+ * The kind of join that is left of an outer one when conditions above it are not true
+ * of rows that it makes up.
+ */
+static JoinType
+reduced_jointype(JoinExpr *join, List *scope)
+{
+	Relids		nonnull;
+	bool		keeps_left;
+	bool		keeps_right;
+
+	if (scope == NIL)
+		return join->jointype;
+	nonnull = find_nonnullable_rels((Node *) scope);
+	if (nonnull == NULL)
+		return join->jointype;
+	/* does it make rows without a right, a left side that are of interest? */
+	keeps_left = (join->jointype == JOIN_LEFT || join->jointype == JOIN_FULL) &&
+		!bms_overlap(nonnull, cz_node_relids(join->rarg, false));
+	keeps_right = (join->jointype == JOIN_RIGHT || join->jointype == JOIN_FULL) &&
+		!bms_overlap(nonnull, cz_node_relids(join->larg, false));
+	return keeps_left ? (keeps_right ? JOIN_FULL : JOIN_LEFT) :
+		keeps_right ? JOIN_RIGHT : JOIN_INNER;
+}
+
 static CzJoinLocus
 visit_item(Node *node, List *scope, Query *query, LocusContext *context, List **all_quals)
 {
@@ -384,21 +412,22 @@ visit_item(Node *node, List *scope, Query *query, LocusContext *context, List **
 	else
 	{
 		JoinExpr   *join = (JoinExpr *) node;
+		JoinType	type = reduced_jointype(join, scope);
 		List	   *on = prepare_quals(join->quals, query, context->state);
 		List	   *both = list_concat(list_copy(scope), on);
-		bool		left_nullable = join->jointype == JOIN_RIGHT;
-		bool		right_nullable = join->jointype == JOIN_LEFT;
 		List	   *strict = without_null_tests(scope);
 		List	   *inside = list_concat(list_copy(strict), on);
-		bool		is_full = join->jointype == JOIN_FULL;
-		CzJoinLocus	l = visit_cluster(join->larg, left_nullable ? inside :
-									  is_full ? strict : scope, query, context, all_quals);
-		CzJoinLocus	r = visit_cluster(join->rarg, right_nullable ? inside :
-									  is_full ? strict : scope, query, context, all_quals);
+		List	   *of_left = type == JOIN_RIGHT ? inside : type == JOIN_FULL ? strict :
+			type == JOIN_INNER ? both : scope;
+		List	   *of_right = type == JOIN_LEFT ? inside : type == JOIN_FULL ? strict :
+			type == JOIN_INNER ? both : scope;
+		CzJoinLocus	l = visit_cluster(join->larg, of_left, query, context, all_quals);
+		CzJoinLocus	r = visit_cluster(join->rarg, of_right, query, context, all_quals);
 
 		*all_quals = list_concat(*all_quals, on);
-		result = cz_combine(l, r, join->jointype,
-						 cz_equality_classes(join->jointype == JOIN_FULL ? on : both));
+		result = cz_combine(l, r, type, cz_equality_classes(type == JOIN_FULL ? on : both));
+		if (type == JOIN_INNER)
+			scope = both;
 	}
 	cz_apply_restrictions(&result, scope, cz_equality_classes(scope));
 	return result;

@@ -37,6 +37,9 @@ SELECT condition, fragments('SELECT * FROM texts WHERE ' || condition) FROM unne
 -- of an outer join's rows nothing is known where NULL is asked for
 SELECT fragments('SELECT * FROM hashed a LEFT JOIN hashed b USING (k) WHERE a.k IN (1, 5)'),
        fragments('SELECT * FROM hashed a LEFT JOIN hashed b ON a.k = b.k WHERE b.k = 5 OR b.k IS NULL');
+-- an outer join that is none
+SELECT fragments('SELECT * FROM hashed a LEFT JOIN hashed b ON a.k = b.k WHERE b.k IN (1, 5)'),
+       fragments('SELECT * FROM hashed a FULL JOIN hashed b ON a.k = b.k WHERE b.k = 5');
 
 -- generic plans: what they say, and what they send
 SET plan_cache_mode = force_generic_plan;

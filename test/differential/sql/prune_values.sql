@@ -162,6 +162,23 @@ SELECT k FROM k4 WHERE k IN (1, 4) UNION SELECT k FROM k4b WHERE k IN (4, 7) ORD
 SELECT k FROM k4 WHERE k IN (1, 4) EXCEPT SELECT k FROM k4b WHERE k IN (4, 7) ORDER BY 1;
 WITH a AS (SELECT * FROM k4 WHERE k IN (1, 4, 7)) SELECT a.k, b.y FROM a LEFT JOIN k4b b USING (k) ORDER BY 1;
 
+-- outer joins that are none
+SELECT a.k, b.k FROM k4 a LEFT JOIN k4b b ON a.k = b.k WHERE b.k = 4 ORDER BY 1;
+SELECT a.k, b.k FROM k4 a LEFT JOIN k4b b ON a.k = b.k WHERE b.k IN (4, 7) AND b.y > 8 ORDER BY 1;
+SELECT a.k, b.k FROM k4 a LEFT JOIN k4b b ON a.k = b.k LEFT JOIN kr r ON r.k = b.k WHERE b.k IN (4, 7, 10) ORDER BY 1;
+SELECT a.k, b.k FROM k4 a RIGHT JOIN k4b b ON a.k = b.k WHERE a.x = 4 AND a.k < 30 ORDER BY 1;
+SELECT a.k, b.k FROM k4 a FULL JOIN k4b b ON a.k = b.k WHERE a.k IN (4, 5) ORDER BY 1, 2;
+SELECT a.k, b.k FROM k4 a FULL JOIN k4b b ON a.k = b.k WHERE b.k IN (4, 61) ORDER BY 1, 2;
+SELECT a.k, b.k FROM k4 a FULL JOIN k4b b ON a.k = b.k WHERE b.k = 4 AND a.x = 4 ORDER BY 1, 2;
+SELECT a.k, b.k FROM k4 a FULL JOIN k4b b ON a.k = b.k WHERE coalesce(b.k, 4) = 4 ORDER BY 1, 2;
+SELECT a.k, b.k, c.k FROM k4 a FULL JOIN k4b b ON a.k = b.k LEFT JOIN k4 c ON c.k = b.k AND c.x = 4 WHERE c.k < 30 ORDER BY 1, 2;
+SELECT a.k, b.k, c.k FROM k4 a LEFT JOIN (k4b b FULL JOIN k4 c ON c.k = b.k) ON a.k = b.k AND c.x > 2 WHERE a.k BETWEEN 1 AND 10 ORDER BY 1, 2, 3;
+SELECT a.k, b.k FROM k4 a LEFT JOIN k4b b ON a.k = b.k WHERE (b.k = 4) IS NOT TRUE AND a.k < 9 ORDER BY 1;
+SELECT a.k, b.k FROM k4 a LEFT JOIN k4b b ON a.k = b.k WHERE NOT (b.k = 4) ORDER BY 1;
+SELECT count(*), count(b.k) FROM generate_series(1, 10) g LEFT JOIN k4b b ON b.k = g WHERE b.y < 15;
+SELECT count(*), count(b.k) FROM generate_series(1, 10) g FULL JOIN k4b b ON b.k = g WHERE b.y < 15;
+SELECT count(*), count(b.k) FROM generate_series(1, 10) g FULL JOIN k4b b ON b.k = g WHERE g < 5;
+
 -- a contradiction, or a condition that another one makes one: an aggregate has a row all the same
 SELECT a.k, t.* FROM k4 a JOIN (SELECT 4 AS k1, count(*) FROM k4b b WHERE b.k = 4 AND b.k IN (1, 7)) t ON t.k1 = a.k ORDER BY 1;
 SELECT a.k, t.* FROM k4 a JOIN (SELECT 4 AS k1, count(*) FROM k4b b WHERE b.k = 4 AND b.k = 7) t ON t.k1 = a.k ORDER BY 1;
