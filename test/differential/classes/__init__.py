@@ -102,6 +102,30 @@ def lines(text):
     return [line for line in text.strip().split('\n') if line]
 
 
+# Queries in other surroundings (--wrap): the same rows, read otherwise.
+WRAPS = {
+    'cte': 'WITH around AS MATERIALIZED (%s) SELECT * FROM around',
+    'rescan': 'SELECT g, q.* FROM generate_series(1, 2) g, LATERAL (SELECT * FROM (%s) z OFFSET 0 * g) q',
+    'left': 'SELECT q.* FROM (VALUES (1), (2)) v(one) LEFT JOIN (%s) q ON v.one = 1',
+    'union': '(%s) UNION ALL SELECT * FROM (%s) z',
+    'count': 'SELECT count(*) FROM (%s) z',
+    'row': 'SELECT (SELECT json_agg(z) IS NULL FROM (%s) z), (SELECT count(*) FROM (%s) z)',
+    'cursor': 'BEGIN ;; DECLARE around SCROLL CURSOR FOR %s ;; MOVE ALL FROM around ;; MOVE BACKWARD ALL FROM around ;; @unordered FETCH ALL FROM around ;; ROLLBACK',
+    'table': 'BEGIN ;; CREATE TEMP TABLE around AS SELECT * FROM (%s) z ;; SELECT * FROM around ;; ROLLBACK',
+}
+WRITES = re.compile(r'\bFOR (UPDATE|SHARE|NO KEY|KEY SHARE)\b|\b(INSERT INTO|DELETE FROM|UPDATE [a-z{])')
+
+
+def wrapped(text, wrap):
+    """The statement in its surroundings; None if it is no plain query."""
+    if wrap is None:
+        return text
+    if not re.match(r'(@\w+ )?(SELECT|WITH|VALUES|\()', text) or ';;' in text or WRITES.search(text) or '@count' in text:
+        return None
+    text = re.sub(r'^@\w+ ', '', text)
+    return WRAPS[wrap].replace('%s', text)
+
+
 class Deck:
     """Items in a shuffled order, again and again."""
 
@@ -170,8 +194,8 @@ class Maker:
 class GeneratedScript:
     """A class as a script: the same attributes as script.Script has."""
 
-    def __init__(self, name, templates, count, sample):
-        self.name, self.setups = name, ['classes']
+    def __init__(self, name, templates, count, sample, wrap=None):
+        self.name, self.setups, self.wrap = name, ['classes'], wrap
         self.refused = self.failed_statements = 0
         self.statements = list(self._statements(templates, count, sample))
 
@@ -187,7 +211,8 @@ class GeneratedScript:
                     continue
                 seen.add(text)
                 made += 1
-                if (made + number) % sample == 0:
+                text = wrapped(text, self.wrap)
+                if (made + number) % sample == 0 and text:
                     yield from self._of_text(text, made)
 
     def _of_text(self, text, number):
@@ -201,6 +226,8 @@ class GeneratedScript:
                     break
                 directives[match.group(1)] = True
                 step = step[match.end():]
+            if self.wrap:
+                directives['unordered'] = True
             yield Statement(step, number, directives)
 
 
@@ -214,6 +241,6 @@ def classes():
     return found
 
 
-def generated(names, count, sample):
-    return [GeneratedScript(name, templates, count, sample)
+def generated(names, count, sample, wrap=None):
+    return [GeneratedScript(name, templates, count, sample, wrap)
             for name, templates in classes().items() if not names or name in names]
