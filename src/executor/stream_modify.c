@@ -72,6 +72,11 @@ send_in_pipeline(CzStream *stream, ModifyWorker *mw, const char *name,
 		resetStringInfo(&mw->prefix);
 		mw->npreceding++;
 	}
+	if (name == NULL && stream->nships > 0)
+		return PQsendQueryParams(pg, task->fragment->sql, params->nparams, NULL,
+								 params->values, params->lengths, params->formats,
+								 stream->is_binary ? 1 : 0) &&
+			PQpipelineSync(pg);
 	if (name == NULL)
 	{
 		mw->preparing = CzConnNewStatementName(mw->conn);

@@ -26,6 +26,13 @@
 #include "cz/transaction.h"
 #include "executor_int.h"
 
+/*
+ * Tables of one merged statement: the time to plan it grows with their square.  Where
+ * the snapshot depends on it more are worth it.
+ */
+#define MAX_MERGED_TABLES 256
+#define MAX_MERGED_FOR_SNAPSHOT 1024
+
 /* Workers that one transaction can avoid; beyond, it takes what comes. */
 #define MAX_AVOIDED 16
 
@@ -233,10 +240,12 @@ make_merged(Fragment *merged, List *members)
 /*
  * Group fragments of one shard each, which have their workers, by these.
  *
+ * max_shards: of a group.
+ * min_groups: of a worker.
  * Returns: a list of lists, no longer than the list of fragments.
  */
 static List *
-group_by_worker(CzStream *stream, List *singles, bool must_be_one)
+group_by_worker(CzStream *stream, List *singles, int max_shards, int min_groups)
 {
 	List	   *groups = NIL;
 	ListCell   *lc;
@@ -245,7 +254,7 @@ group_by_worker(CzStream *stream, List *singles, bool must_be_one)
 	foreach(lc, stream->workers)
 	{
 		List	   *mine = NIL;
-		int			ngroups = must_be_one ? 1 : cz_merged_fragments_per_worker;
+		int			ngroups;
 		int			first;
 
 		foreach(lc2, singles)
@@ -253,7 +262,10 @@ group_by_worker(CzStream *stream, List *singles, bool must_be_one)
 			if (((Fragment *) lfirst(lc2))->worker == lfirst(lc))
 				mine = lappend(mine, lfirst(lc2));
 		}
-		ngroups = Min(ngroups, list_length(mine));
+		if (mine == NIL)
+			continue;
+		ngroups = (list_length(mine) + max_shards - 1) / max_shards;
+		ngroups = Min(Max(ngroups, min_groups), list_length(mine));
 		for (first = 0; first < ngroups; first++)
 		{
 			List	   *group = NIL;
@@ -292,7 +304,7 @@ CzFragmentMove(CzStream *stream, Fragment *fragment, int64 *stuck_shard_id)
 		}
 	}
 	oldcontext = MemoryContextSwitchTo(stream->run_context);
-	groups = group_by_worker(stream, fragment->members, true);
+	groups = group_by_worker(stream, fragment->members, list_length(fragment->members), 1);
 	foreach(lc, groups)
 	{
 		Fragment   *target = lc == list_head(groups) ? fragment :
@@ -331,16 +343,16 @@ merge_fragments(CzStream *stream)
 	bool		wants_all = (cz_merge_fragments == CZ_MERGE_SETTING_ON &&
 							 plan->merge != CZ_MERGE_NEVER) ||
 		(cz_merge_fragments == CZ_MERGE_SETTING_AUTO && plan->merge == CZ_MERGE_WANTED);
-	bool		is_one = CzShipChooseForm(stream, wants_all);
-	bool		wants_any = wants_all || is_one;
-	List	   *candidates = NIL;
-	List	   *groups;
+	bool		wants_any = CzShipChooseForm(stream, wants_all) || wants_all;
+	bool		is_needed = wants_any;
+	int			ntables = Max(list_length(plan->relids), 1);
+	List	   *groups = NIL;
 	ListCell   *lc;
 	int			i;
 
 	foreach(lc, stream->workers)
-		wants_any |= must_merge_on(stream, lfirst(lc));
-	if (!wants_any || nsingles <= 1)
+		is_needed |= must_merge_on(stream, lfirst(lc));
+	if (!is_needed || nsingles <= 1)
 	{
 		MemoryContextSwitchTo(oldcontext);
 		return;
@@ -348,33 +360,23 @@ merge_fragments(CzStream *stream)
 	stream->fragments = palloc0(sizeof(Fragment) * nsingles);
 	stream->nfragments = 0;
 	foreach(lc, stream->workers)
-		((StreamWorker *) lfirst(lc))->nassigned = 0;
-	for (i = 0; i < nsingles; i++)
-	{
-		StreamWorker *worker = singles[i].worker;
-
-		worker->nassigned++;
-		candidates = lappend(candidates, &singles[i]);
-	}
-	groups = NIL;
-	foreach(lc, stream->workers)
 	{
 		StreamWorker *worker = lfirst(lc);
+		bool		is_snapshot = must_merge_on(stream, worker);
+		int			max_tables = is_snapshot ? MAX_MERGED_FOR_SNAPSHOT : MAX_MERGED_TABLES;
 		List	   *mine = NIL;
-		ListCell   *lc2;
 
-		foreach(lc2, candidates)
+		for (i = 0; i < nsingles; i++)
 		{
-			if (((Fragment *) lfirst(lc2))->worker != worker)
-				continue;
-			if (wants_all || is_one || must_merge_on(stream, worker))
-				mine = lappend(mine, lfirst(lc2));
-			else
-				groups = lappend(groups, list_make1(lfirst(lc2)));
+			if (singles[i].worker == worker)
+				mine = lappend(mine, &singles[i]);
 		}
-		if (mine != NIL)
-			groups = list_concat(groups, group_by_worker(stream, mine, is_one ||
-														 worker->use_txn));
+		if (!wants_any && !is_snapshot)
+			max_tables = 1;
+		groups = list_concat(groups,
+							 group_by_worker(stream, mine,
+											 Max(max_tables / ntables, 1),
+											 is_snapshot ? 1 : cz_merged_fragments_per_worker));
 	}
 	foreach(lc, stream->workers)
 		((StreamWorker *) lfirst(lc))->nassigned = 0;
