@@ -272,15 +272,6 @@
 	get_opfamily_member((pathkey)->pk_opfamily, (type), (type), (pathkey)->pk_strategy)
 #endif
 
-/* 18: lc_collate_is_c went */
-#if CZ_PG_GE(18)
-#define collation_is_c_compat(collation) \
-	(pg_newlocale_from_collation(collation)->collate_is_c)
-#else
-#define collation_is_c_compat(collation) \
-	lc_collate_is_c(collation)
-#endif
-
 /* 18: grouping expressions are columns of a range-table entry */
 #if CZ_PG_GE(18)
 #define rte_group_expr_compat(rte, attno) \

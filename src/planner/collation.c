@@ -21,17 +21,69 @@
 #include "access/stratnum.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_database.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/optimizer.h"
 #include "utils/fmgroids.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/pg_locale.h"
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
 
 #include "planner_int.h"
+
+/* Providers of collations that compare bytes: libc's C, and what core itself has. */
+static bool
+compares_bytes(char provider, Datum collate, bool isnull)
+{
+	char	   *name;
+
+	if (provider == 'b')		/* COLLPROVIDER_BUILTIN, since 17 */
+		return true;
+	if (provider != COLLPROVIDER_LIBC || isnull)
+		return false;
+	name = TextDatumGetCString(collate);
+	return strcmp(name, "C") == 0 || strcmp(name, "POSIX") == 0;
+}
+
+/*
+ * Is it C or its like?  (pg_locale.h could tell, but wants ICU's headers.)
+ */
+static bool
+is_c(Oid collation)
+{
+	static int	default_is_c = -1;	/* not known; a database keeps its collation */
+	bool		is_default = collation == DEFAULT_COLLATION_OID;
+	HeapTuple	tup;
+	Datum		collate;
+	bool		isnull;
+	bool		result;
+
+	if (is_default && default_is_c >= 0)
+		return default_is_c == 1;
+	tup = is_default ? SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId)) :
+		SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+	if (!HeapTupleIsValid(tup))
+		return false;
+	if (is_default)
+	{
+		collate = SysCacheGetAttr(DATABASEOID, tup, Anum_pg_database_datcollate, &isnull);
+		result = compares_bytes(((Form_pg_database) GETSTRUCT(tup))->datlocprovider, collate,
+								isnull);
+		default_is_c = result ? 1 : 0;
+	}
+	else
+	{
+		collate = SysCacheGetAttr(COLLOID, tup, Anum_pg_collation_collcollate, &isnull);
+		result = compares_bytes(((Form_pg_collation) GETSTRUCT(tup))->collprovider, collate,
+								isnull);
+	}
+	ReleaseSysCache(tup);
+	return result;
+}
 
 /*
  * cz_collation_is_sure
@@ -43,7 +95,7 @@ cz_collation_is_sure(Oid collation)
 	if (!OidIsValid(collation) || collation == C_COLLATION_OID ||
 		collation == POSIX_COLLATION_OID)
 		return true;
-	return collation_is_c_compat(collation) ||
+	return is_c(collation) ||
 		(collation == DEFAULT_COLLATION_OID && CzDefaultCollationIsShared());
 }
 
