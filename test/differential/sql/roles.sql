@@ -78,15 +78,55 @@ SELECT count(*) FROM (SELECT * FROM docs OFFSET 0) d WHERE t_roles.leak(d.body);
 -- notices
 SELECT max(id) FROM docs GROUP BY body HAVING t_roles.leak(body) ORDER BY 1;
 
+TABLE docs ORDER BY id;
+SELECT count(*) FROM ONLY docs WHERE body LIKE '%1%';
+COPY docs TO STDOUT;
+COPY docs (id, owner) TO STDOUT;
+COPY (SELECT id FROM docs WHERE body LIKE '%1%' ORDER BY id) TO STDOUT;
+CREATE TEMP TABLE mine AS SELECT * FROM docs WHERE body LIKE '%1%';
+SELECT count(*), min(id) FROM mine;
+INSERT INTO mine SELECT * FROM docs WHERE tenant = 1;
+SELECT count(*), min(id) FROM mine;
+SELECT count(*) FROM mine m JOIN docs d USING (id) WHERE d.body LIKE '%1%';
+DROP TABLE mine;
+INSERT INTO parts SELECT id, 100, tenant, body FROM docs WHERE body LIKE '%1%';
+SELECT count(*) FROM parts WHERE no = 100;
+DELETE FROM parts WHERE no = 100;
+DO $$ DECLARE n bigint; BEGIN SELECT count(*) INTO n FROM t_roles.docs; IF n <> 20 THEN RAISE EXCEPTION 'sees %', n; END IF; END $$;
+-- error
+TRUNCATE docs;
+-- error
+ALTER TABLE docs DISABLE ROW LEVEL SECURITY;
+-- error
+DROP POLICY own ON docs;
+
 -- another user, a prepared plan
 RESET ROLE;
 PREPARE all_docs AS SELECT count(*), min(id) FROM docs;
 PREPARE one_doc (int) AS SELECT id, owner FROM docs WHERE id = $1;
 PREPARE like_doc (text) AS SELECT id, owner FROM docs WHERE body LIKE $1 ORDER BY id;
+PREPARE in_from AS SELECT count(*), min(d.body) FROM (SELECT id, body FROM docs WHERE id > 3) d JOIN parts p USING (id);
+PREPARE in_cte AS WITH d AS MATERIALIZED (SELECT id, body FROM docs) SELECT count(*), min(body) FROM d WHERE body LIKE 'b%';
+PREPARE in_link AS SELECT count(*) FROM parts WHERE id IN (SELECT id FROM docs);
+PREPARE in_list AS SELECT tenant, (SELECT count(*) FROM docs d WHERE d.tenant = t.tenant) FROM tenants t ORDER BY 1;
+PREPARE in_union AS SELECT id FROM docs WHERE id < 9 UNION ALL SELECT tenant FROM tenants ORDER BY 1;
+PREPARE writes (int) AS UPDATE docs SET body = body WHERE id < $1;
 EXECUTE all_docs;
 EXECUTE one_doc (4);
 EXECUTE like_doc ('% 1%');
+EXECUTE in_from;
+EXECUTE in_cte;
+EXECUTE in_link;
+EXECUTE in_list;
+EXECUTE in_union;
+EXECUTE writes (10);
 SET ROLE diff_ann;
+EXECUTE in_from;
+EXECUTE in_cte;
+EXECUTE in_link;
+EXECUTE in_list;
+EXECUTE in_union;
+EXECUTE writes (10);
 EXECUTE all_docs;
 EXECUTE one_doc (4);
 EXECUTE one_doc (3);
@@ -96,8 +136,20 @@ EXECUTE all_docs;
 EXECUTE one_doc (4);
 EXECUTE one_doc (3);
 EXECUTE like_doc ('% 1%');
+EXECUTE in_from;
+EXECUTE in_cte;
+EXECUTE in_link;
+EXECUTE in_list;
+EXECUTE in_union;
+EXECUTE writes (10);
 SET ROLE diff_boss;
 EXECUTE all_docs;
+EXECUTE in_from;
+EXECUTE in_cte;
+EXECUTE in_link;
+EXECUTE in_list;
+EXECUTE in_union;
+EXECUTE writes (10);
 EXECUTE like_doc ('% 1%');
 RESET ROLE;
 SET SESSION AUTHORIZATION diff_bob;
