@@ -184,6 +184,7 @@ cz_ship_form_groups(ShipState *ss)
 			{
 				Unit	   *b = lfirst(lb);
 				List	   *nodes = NIL;
+				ListCell   *lu;
 				Relids		ra;
 				Relids		rb;
 				double		rows;
@@ -229,9 +230,9 @@ cz_ship_form_groups(ShipState *ss)
 				if (rows > (b->fate == UNIT_STAYS ? a->rows * 0.7 :
 							Max(a->rows, b->rows) * 1.1))
 					continue;
-				foreach(lb, ss->units)
+				foreach(lu, ss->units)
 				{
-					Unit	   *unit = lfirst(lb);
+					Unit	   *unit = lfirst(lu);
 
 					if (!bms_overlap(unit->relids, bms_union(ra, rb)))
 						continue;
@@ -245,9 +246,9 @@ cz_ship_form_groups(ShipState *ss)
 					unit->rows = rows;
 					unit->width = width;
 				}
-				foreach(lb, ss->units)
+				foreach(lu, ss->units)
 				{
-					Unit	   *unit = lfirst(lb);
+					Unit	   *unit = lfirst(lu);
 
 					if (unit->group != a->group)
 						continue;
