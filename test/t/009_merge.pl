@@ -70,6 +70,26 @@ like($err, qr/ERROR:  (08006|08001): /, 'one placement: the SQLSTATE is that of 
 unlike($out, qr/^rows/m, 'one placement: no rows are lost in silence');
 is($cluster->sql('SELECT count(*) FROM one'), '30000', 'all rows are there afterwards');
 
+# what is merged for one worker is split when that fails before its first row
+foreach my $query ('SELECT k FROM t ORDER BY v, k', 'SELECT k, v FROM t ORDER BY v DESC, k LIMIT 7000')
+{
+	my $expected = $cluster->sql($query);
+	my $name = $cluster->server_name(1);
+	for (1 .. 100)
+	{
+		last if $cluster->sql('EXPLAIN (ANALYZE, COSTS OFF) SELECT count(*) FROM t') =~ /Node: \Q$name\E:/;
+		sleep 0.2;
+	}
+	$cluster->freeze_worker(1);
+	my $handle = $cluster->start_sql("SET cz.worker_timeout = '20s'; $query");
+	sleep 0.5;
+	$cluster->kill_worker(1);
+	($status, $out, $err) = $cluster->finish_sql($handle, 60);
+	is($status, 0, "split: $query completes") or diag($err);
+	ok($out eq $expected, "split: $query has the right rows");
+	$cluster->restart_worker(1);
+}
+
 # a reader that stops early leaves connections that are good
 foreach my $i (1 .. 20)
 {
