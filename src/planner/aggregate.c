@@ -497,6 +497,7 @@ split_aggregate(Aggref *agg, CzSplitContext *context)
 {
 	Node	   *result;
 
+	context->functions = list_append_unique_oid(context->functions, agg->aggfnoid);
 	if (agg->aggkind == AGGKIND_ORDERED_SET && cz_weighted_value(agg, context->state) != NULL)
 		return split_weighted(context, agg);
 	if (agg->aggdistinct != NIL && !is_distinct_by_key(context, agg))
@@ -753,12 +754,13 @@ uses_cte(Query *query)
  *		must be replaced by the leaf of inner.
  * inner: has FROM and WHERE; gets its target list and GROUP BY.
  * anchor: a table whose workers it is sent to.
+ * functions: out: OIDs of the aggregates that were there.
  * is_weighted: out: rows come by their number only, which pays where values repeat.
  * Returns false, with *reason set and both in disorder, if it can't be done.
  */
 bool
 cz_split_aggregates(Query *query, Query *inner, const CzTable *anchor, CzPlanState *state,
-					bool *is_weighted, const char **reason)
+					bool *is_weighted, List **functions, const char **reason)
 {
 	CzSplitContext context;
 
@@ -813,6 +815,7 @@ cz_split_aggregates(Query *query, Query *inner, const CzTable *anchor, CzPlanSta
 	inner->hasTargetSRFs = expression_returns_set((Node *) inner->targetList);
 
 	*is_weighted = context.has_weighted;
+	*functions = context.functions;
 	query->hasTargetSRFs = expression_returns_set((Node *) query->targetList);
 	query->hasSubLinks = checkExprHasSubLink((Node *) query->targetList) ||
 		checkExprHasSubLink(query->havingQual) ||

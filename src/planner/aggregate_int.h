@@ -48,6 +48,7 @@ typedef struct CzSplitContext
 	int			plain_mask;		/* its value in rows of the set of plain aggregates */
 	List	   *distinct;		/* while one aggregate is split: its partial ones are
 								 * DISTINCT (its argument has the distribution column) */
+	List	   *functions;		/* OIDs of the aggregates */
 	bool		has_weighted;	/* an ordered-set aggregate reads values with counts */
 	const char *reason;			/* not NULL: it can't be split */
 } CzSplitContext;

@@ -333,6 +333,7 @@ plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List *order, List **
 		plan->check_as_user = leaf->check_as_user;
 	plan->strategy = leaf->strategy;
 	plan->checks = leaf->checks;
+	plan->function_oids = list_concat_unique_oid(plan->function_oids, leaf->functions);
 	plan->reason = leaf->reason ? pstrdup(leaf->reason) : NULL;
 	if (plan->merge == CZ_MERGE_MAY && leaf->wants_merge)
 		plan->merge = CZ_MERGE_WANTED;

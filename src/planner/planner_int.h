@@ -121,6 +121,8 @@ typedef struct CzLeaf
 	Oid			target_shard;	/* an UPDATE or DELETE: see cz_deparse */
 	List	   *checks;			/* of the same: see CzFragmentPlan */
 	const char *reason;			/* why it is not part of a larger fragment, or NULL */
+	List	   *functions;		/* OIDs: EXECUTE is checked on these too, that stand
+								 * neither in the fragments nor above them */
 	bool		wants_merge;	/* one fragment a worker is better than one a shard */
 	CzLockLeaf *lock;			/* source is the statement that locks; or NULL */
 } CzLeaf;
@@ -327,7 +329,7 @@ extern void cz_estimate_init(void);
 /* aggregate.c */
 extern bool cz_split_aggregates(Query *query, Query *inner, const CzTable *anchor,
 								CzPlanState *state, bool *is_weighted,
-								const char **reason);
+								List **functions, const char **reason);
 
 /* modify.c */
 extern void cz_check_write(Query *query, bool is_top);

@@ -268,11 +268,13 @@ split_aggregates(Query *query, CzPlanState *state, const char **reason)
 	CzLocus		locus = cz_from_locus(inner, state);
 	bool		has_sublinks;
 	bool		is_weighted = false;
+	List	   *functions = NIL;
 
 	if (locus.kind != CZ_LOCUS_SHARDED)
 		return false;
 	outer = copyObject(query);
-	if (!cz_split_aggregates(outer, inner, locus.anchor, state, &is_weighted, reason) ||
+	if (!cz_split_aggregates(outer, inner, locus.anchor, state, &is_weighted, &functions,
+							 reason) ||
 		!cz_query_is_sendable(inner, reason))
 		return false;
 	/* sub-queries in arguments of aggregates have come with them */
@@ -299,6 +301,7 @@ split_aggregates(Query *query, CzPlanState *state, const char **reason)
 	has_sublinks = outer->hasSubLinks;
 	cz_query_over_leaf(query, cz_leaf_rte_of_query(inner, &locus, CZ_STRATEGY_TWO_PHASE, NULL,
 											 state), state);
+	((CzLeaf *) llast(state->leaves))->functions = functions;
 	query->hasSubLinks = has_sublinks;
 	cz_rewrite_sublinks(query, state);
 	return true;

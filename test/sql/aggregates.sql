@@ -95,6 +95,14 @@ SET ROLE cz_aggregates_user;
 SELECT variance(i) FROM t;
 SELECT product(n) FROM t;
 RESET ROLE;
+-- an aggregate that is computed by others is forbidden all the same
+REVOKE EXECUTE ON FUNCTION avg(numeric), percentile_disc(float8, anyelement) FROM PUBLIC;
+SET ROLE cz_aggregates_user;
+SELECT avg(n) FROM t;
+SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY n) FROM t;
+SELECT avg(i) FROM t;
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION avg(numeric), percentile_disc(float8, anyelement) TO PUBLIC;
 ALTER SERVER node_1 OPTIONS (SET partial_aggregates 'plain');
 -- a worker that comes later gets them too
 DROP TABLE t;
