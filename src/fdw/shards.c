@@ -45,7 +45,7 @@
 #include "fdw_int.h"
 
 /* The least statistics target of a shard: less says nothing of its values. */
-#define CZ_MIN_SHARD_TARGET 10
+#define CZ_MIN_SHARD_TARGET 5
 
 /* More rows than wanted are asked for, because the fraction is random. */
 #define CZ_SAMPLE_MARGIN 1.1
