@@ -200,6 +200,7 @@ enqueue(CzStream *stream, Fragment *fragment)
 	fragment->is_held = !worker->use_txn && can_move && !fragment->is_emitted;
 	if (stream->nships > 0 || fragment->members != NIL)
 		fragment->sql = CzShipFragmentSql(stream, fragment);
+	fragment->text_hash = 0;
 	if (CzShipNeedsTables(stream, worker))
 		worker->in_snapshot = true;
 	MemoryContextSwitchTo(oldcontext);
