@@ -3,6 +3,7 @@ import json
 import os
 
 from common import HERE, SIDES, TIMEOUT_S, TPCH_COPIES, geometric_mean, median_ms, note, row
+from planning import planning_ms
 from script import Script
 from tpch_data import TABLES, table_data
 
@@ -71,6 +72,7 @@ def same(a, b):
 def tpch(cluster):
     setup(cluster)
     results, network, wrong, number = {}, {}, [], 0
+    planned = {side: 0.0 for side in SIDES}
     queries = Script(os.path.join(HERE, '..', 'differential', 'sql', 'tpch.sql'), cluster.args.data)
     cluster.each("SET statement_timeout = '%ds'" % TIMEOUT_S)
     for statement in queries.statements:
@@ -91,8 +93,11 @@ def tpch(cluster):
         results[number] = {side: median_ms(cluster.clients[side], sql, 3) if answers[side].seconds < 5
                            else answers[side].seconds * 1000 for side in SIDES if side in good}
         row('TPC-H Q%d' % number, results[number])
+        for side, client in cluster.clients.items():
+            planned[side] += planning_ms(client, sql, 5) or 0
         network[number] = traffic(cluster.clients['cz'], sql)
     summary(results, network, wrong)
+    row('TPC-H: planning, sum', planned)
 
 
 def summary(results, network, wrong):
