@@ -173,6 +173,7 @@ extern bool cz_collation_decides(Node *node, bool is_outermost);
 /* shippable.c */
 extern bool cz_expr_is_shippable(Node *expr, const char **reason);
 extern bool cz_type_is_output_safe(Oid type);
+extern bool cz_type_is_known(Oid type, Query *query);
 extern bool cz_is_closed_stable(Node *expr);
 extern bool cz_is_closed(Node *expr);
 

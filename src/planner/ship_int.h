@@ -76,6 +76,7 @@ typedef struct ShipState
 	double		fetched;		/* rows of the same on their way here */
 	double		pulled;			/* rows of everything that might be pulled */
 	double		broadcast_rows;
+	List	   *conditional;	/* SubLinks of this level inside CASE or COALESCE */
 	const CzTable *outer_anchor;	/* of a correlated level: the outer base's */
 	List	   *outer_keys;		/* Vars of the outer level that equal its key */
 	const char *reason;

@@ -75,7 +75,9 @@ cz_ship_make(ShipState *ss, Query *source, char *label, double rows)
 		n++;
 		if (((TargetEntry *) lfirst(lc))->resjunk)
 			continue;
-		if (!cz_type_is_output_safe(type) || type == UNKNOWNOID)
+		if (!cz_type_is_output_safe(type) || type == UNKNOWNOID ||
+			!(cz_type_is_known(type, ss->top) || cz_type_is_known(type, ss->query) ||
+			  cz_type_is_known(type, source)))
 		{
 			ss->reason = "a column cannot be sent to the workers";
 			return NULL;

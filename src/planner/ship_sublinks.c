@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -29,19 +30,95 @@
 
 /* ---- sub-queries in expressions ------------------------------------------ */
 
+typedef struct SublinksContext
+{
+	List	  **sublinks;
+	ShipState  *ss;
+	int			depth;			/* of CASE and COALESCE */
+} SublinksContext;
+
 static bool
-sublinks_walker(Node *node, List **sublinks)
+sublinks_walker(Node *node, SublinksContext *context)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, SubLink))
 	{
-		*sublinks = lappend(*sublinks, node);
-		return sublinks_walker(((SubLink *) node)->testexpr, sublinks);
+		*context->sublinks = lappend(*context->sublinks, node);
+		if (context->depth > 0)
+			context->ss->conditional = lappend(context->ss->conditional, node);
+		return sublinks_walker(((SubLink *) node)->testexpr, context);
 	}
 	if (IsA(node, Query))
 		return false;
-	return expression_tree_walker(node, sublinks_walker, (void *) sublinks);
+	if (IsA(node, CaseExpr) || IsA(node, CoalesceExpr))
+	{
+		context->depth++;
+		expression_tree_walker(node, sublinks_walker, (void *) context);
+		context->depth--;
+		return false;
+	}
+	return expression_tree_walker(node, sublinks_walker, (void *) context);
+}
+
+static void
+collect_sublinks(ShipState *ss, Node *node, List **sublinks)
+{
+	SublinksContext context = {sublinks, ss, 0};
+
+	sublinks_walker(node, &context);
+}
+
+static bool
+may_fail_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_Query:
+			return query_tree_walker((Query *) node, may_fail_walker, context, 0);
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_ScalarArrayOpExpr:
+			/* comparisons do not fail */
+			if (get_op_btree_interpretation(IsA(node, ScalarArrayOpExpr) ?
+											((ScalarArrayOpExpr *) node)->opno :
+											((OpExpr *) node)->opno) == NIL)
+				return true;
+			break;
+		case T_Aggref:
+			if (((Aggref *) node)->aggfnoid >= FirstGenbkiObjectId)
+				return true;
+			break;
+		case T_FuncExpr:
+		case T_CoerceViaIO:
+		case T_CoerceToDomain:
+		case T_ArrayCoerceExpr:
+		case T_SubscriptingRef:
+		case T_WindowFunc:
+		case T_XmlExpr:
+			return true;
+		case T_SubLink:
+			if (((SubLink *) node)->subLinkType == EXPR_SUBLINK)
+				return true;
+			break;
+		default:
+			break;
+	}
+	return expression_tree_walker(node, may_fail_walker, context);
+}
+
+/* May computing a sub-query end in an error, also that it has several rows? */
+static bool
+may_fail(SubLink *sublink)
+{
+	Query	   *sub = (Query *) sublink->subselect;
+
+	return (sublink->subLinkType == EXPR_SUBLINK &&
+			(!sub->hasAggs || sub->groupClause != NIL || sub->groupingSets != NIL ||
+			 sub->hasTargetSRFs)) ||
+		may_fail_walker((Node *) sub, NULL);
 }
 
 /* key IN (SELECT ...): the rows may go by what the key is compared with. */
@@ -121,6 +198,11 @@ ship_sublink(ShipState *ss, SubLink *sublink, const CzTable *anchor)
 	if (!is_value && sublink->subLinkType != ANY_SUBLINK &&
 		sublink->subLinkType != ALL_SUBLINK)
 		return false;
+	if (list_member_ptr(ss->conditional, sublink) && may_fail(sublink))
+	{
+		ss->reason = "an expression must only be evaluated under its condition";
+		return false;
+	}
 	if (is_value)
 		columns = list_make1(sublink);
 	source = cz_shipment_query(ss->query, NIL, NIL, columns, ss->depth);
@@ -321,10 +403,11 @@ cz_ship_sublinks(ShipState *ss, const CzTable *anchor, bool is_correlated)
 		return true;
 	has_grouping = query->hasAggs || query->groupClause != NIL ||
 		query->groupingSets != NIL || query->havingQual != NULL;
-	sublinks_walker((Node *) query->jointree, &sublinks);
+	ss->conditional = NIL;
+	collect_sublinks(ss, (Node *) query->jointree, &sublinks);
 	/* beside aggregates they may stay here: splitting the aggregates decides */
-	sublinks_walker((Node *) query->targetList, has_grouping ? &upper : &sublinks);
-	sublinks_walker(query->havingQual, has_grouping ? &upper : &sublinks);
+	collect_sublinks(ss, (Node *) query->targetList, has_grouping ? &upper : &sublinks);
+	collect_sublinks(ss, query->havingQual, has_grouping ? &upper : &sublinks);
 	saved_upper = take_subselects(upper);
 	saved = take_subselects(sublinks);
 	done = ship_each(ss, sublinks, saved, anchor, is_correlated);

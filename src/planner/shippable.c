@@ -369,6 +369,20 @@ type_is_known(Oid type, ShipContext *context)
 	return list_member_oid(context->types, type);
 }
 
+/*
+ * cz_type_is_known
+ *		Do the workers have a type, because they have the tables of a Query?
+ */
+bool
+cz_type_is_known(Oid type, Query *query)
+{
+	ShipContext context;
+
+	memset(&context, 0, sizeof(context));
+	context.root = (Node *) query;
+	return type_is_known(type, &context);
+}
+
 /* Do a row's fields have other names than ROW() gives them? */
 static bool
 has_field_names(RowExpr *row)
@@ -471,11 +485,14 @@ cz_is_closed(Node *expr)
 		!contain_volatile_functions(expr);
 }
 
-/* A parameter, or a function like now() that just tells a value. */
+/*
+ * A parameter, or a function like now() that just tells a value.  Not the value of
+ * another part of the plan: finding it may fail.
+ */
 static bool
 cannot_fail(Node *node)
 {
-	return IsA(node, Param) || IsA(node, SQLValueFunction) ||
+	return (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN) || IsA(node, SQLValueFunction) ||
 		(IsA(node, FuncExpr) && ((FuncExpr *) node)->args == NIL);
 }
 
