@@ -299,6 +299,12 @@ is_distinct_by_key(CzSplitContext *context, Aggref *agg)
 {
 	CzSplitContext trial;
 
+	/* in a larger set than the fragments group by, a value of the key comes again */
+	if (context->query->groupingSets != NIL)
+		return false;
+	if (!context->keys_known)
+		context->keys = cz_from_keys(context->inner, context->state, &context->classes);
+	context->keys_known = true;
 	if (list_length(agg->args) != 1 || agg->aggorder != NIL ||
 		!cz_is_key_expr((Node *) ((TargetEntry *) linitial(agg->args))->expr,
 						context->inner, context->keys, context->classes))
@@ -769,9 +775,6 @@ cz_split_aggregates(Query *query, Query *inner, const CzTable *anchor, CzPlanSta
 	context.inner = inner;
 	context.anchor = anchor;
 	context.state = state;
-	/* in a larger set than the fragments group by, a value of the key comes again */
-	if (query->groupingSets == NIL)
-		context.keys = cz_from_keys(inner, state, &context.classes);
 	if ((query->cteList != NIL && query->hasSubLinks && uses_cte(query)) ||
 		!add_groups(&context))
 	{

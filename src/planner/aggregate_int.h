@@ -31,6 +31,7 @@ typedef struct CzSplitContext
 	Query	   *query;			/* becomes the outer query */
 	Query	   *inner;			/* what the fragments compute */
 	CzPlanState *state;
+	bool		keys_known;		/* are the next two set? */
 	List	   *keys;			/* Vars of the inner query that are the distribution
 								 * column, and its equality classes */
 	List	   *classes;

@@ -296,7 +296,9 @@ combine_info(FunctionCallInfo fcinfo)
 		return info;
 	aggref = AggGetAggref(fcinfo);
 	if (aggref == NULL || list_length(aggref->args) != 3)
-		elog(ERROR, "cz.combine called in non-aggregate context");
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("this aggregate of schema \"cz\" cannot be called here")));
 	name = (Const *) ((TargetEntry *) linitial(aggref->args))->expr;
 	if (!IsA(name, Const) || name->constisnull ||
 		!read_aggregate(DatumGetObjectId(name->constvalue), &agg) ||
@@ -430,7 +432,9 @@ combine_step(PG_FUNCTION_ARGS)
 	Datum		result;
 
 	if (AggCheckCallContext(fcinfo, &context) != AGG_CONTEXT_AGGREGATE)
-		elog(ERROR, "cz.combine_step called in non-aggregate context");
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("this aggregate of schema \"cz\" cannot be called here")));
 	info = combine_info(fcinfo);
 	state = PG_ARGISNULL(0) ? initial_state(info, context) :
 		(CombineState *) PG_GETARG_POINTER(0);

@@ -247,7 +247,9 @@ weighted_step(PG_FUNCTION_ARGS)
 	bool		nulls[2] = {false, false};
 
 	if (AggCheckCallContext(fcinfo, &context) != AGG_CONTEXT_AGGREGATE)
-		elog(ERROR, "weighted_step called in non-aggregate context");
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("this aggregate of schema \"cz\" cannot be called here")));
 	state = PG_ARGISNULL(0) ? weighted_begin(fcinfo, context) :
 		(Weighted *) PG_GETARG_POINTER(0);
 	if (PG_ARGISNULL(2) || PG_ARGISNULL(3) || PG_GETARG_INT64(3) <= 0)
@@ -436,7 +438,9 @@ weighted_mode_step(PG_FUNCTION_ARGS)
 	ModeState	   *state = PG_ARGISNULL(0) ? NULL : (ModeState *) PG_GETARG_POINTER(0);
 
 	if (AggCheckCallContext(fcinfo, &context) != AGG_CONTEXT_AGGREGATE)
-		elog(ERROR, "weighted_mode_step called in non-aggregate context");
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("this aggregate of schema \"cz\" cannot be called here")));
 	old = MemoryContextSwitchTo(context);
 	if (state == NULL)
 	{
