@@ -147,7 +147,9 @@ class Fuzz:
             sql = generator.select()
             return Case(seed, 'insert', 'INSERT INTO cc (id, s) SELECT 1000, z::text FROM (%s) z' % sql, ['BEGIN'],
                         ['SELECT id, s FROM cc', 'SELECT count(*), min(s) FROM cc', 'ROLLBACK'], may_refuse=True)
-        if kind < 0.49:
+        if kind < 0.52:
+            return Case(seed, 'locking', generator.locking(), ['BEGIN'], ['ROLLBACK'])
+        if kind < 0.54:
             sql = generator.select()
             return Case(seed, 'function', "DO $f$ DECLARE n bigint; BEGIN BEGIN SELECT count(*) INTO n FROM (%s) z; PERFORM 1 / 0; "
                         "EXCEPTION WHEN division_by_zero THEN PERFORM n; END; CREATE TEMP TABLE n AS SELECT n AS n; END $f$" % sql,
@@ -202,6 +204,7 @@ class Fuzz:
                     for o, other in ((expected, got), (got, expected))))
                 self.reset()
                 if case.may_refuse and got.sqlstate == '0A000':
+                    self.count('refused by the cluster')
                     return None
                 if got.sqlstate == '57014':
                     return 'timeout'

@@ -20,14 +20,16 @@ TABLES = {
     'lo': [('id', I), ('k', I), ('x', I), ('s', S), ('b', B)],
     'lb': [('id', I), ('k', I), ('y', I), ('s', S), ('n', N)],
     'bi': [('id', I), ('k', I), ('x', I), ('y', I), ('s', S), ('n', N), ('d', D)],
+    'bj': [('y', I), ('id', I), ('k', I), ('s', S), ('n', N), ('t', T)],
     'pa': [('id', I), ('k', I), ('x', I), ('s', S), ('d', D)],
     'sb': [('id', I), ('x', I), ('k', I), ('s', S), ('n', N)],
 }
-KEYS = {'ca': 'k', 'cb': 'k', 'cc': 'k', 'ta': 's', 'tb': 's', 'od': 'k', 'oi': 'x', 'bi': 'id', 'pa': 'k', 'sb': 'k'}
+KEYS = {'ca': 'k', 'cb': 'k', 'cc': 'k', 'ta': 's', 'tb': 's', 'od': 'k', 'oi': 'x', 'bi': 'id', 'bj': 'y', 'pa': 'k', 'sb': 'k'}
 # what a statement is about: tables that mostly lie together, apart, here, behind a policy
 PROFILES = [
     (8, {'ca': 6, 'cb': 6, 'cc': 4, 'ta': 3, 'tb': 3, 'od': 2, 'oi': 2, 'rr': 3, 'rd': 2, 'lo': 1}),
     (6, {'ca': 3, 'ta': 3, 'od': 3, 'oi': 3, 'bi': 1, 'cb': 1, 'rr': 1}),
+    (2, {'bi': 4, 'bj': 4, 'ca': 2, 'oi': 1, 'lb': 1}),
     (3, {'ca': 3, 'ta': 1, 'oi': 1, 'bi': 1, 'lo': 3, 'lb': 2}),
     (3, {'pa': 4, 'sb': 3, 'ca': 2, 'ta': 1, 'oi': 1, 'rr': 1, 'lo': 1}),
 ]
@@ -269,9 +271,9 @@ class Generator:
     # ---- FROM
     def table(self):
         table = self.random.choices(list(self.weights), list(self.weights.values()))[0]
-        if table == 'bi':
-            # once a statement: two of them can make a join slow
-            self.weights = {other: weight for other, weight in self.weights.items() if other != 'bi'}
+        if table in ('bi', 'bj'):
+            # each once a statement: more of them can make a join slow
+            self.weights = {other: weight for other, weight in self.weights.items() if other != table}
         return table
 
     def source(self, scopes, lateral_scope, depth):
@@ -597,12 +599,39 @@ class Generator:
             prefix = 'WITH %s%s ' % ('RECURSIVE ' if recursive else '', ', '.join(with_list))
         return prefix + self.query([], 2, top=True)[0]
 
-    def write(self):
-        """UPDATE or DELETE."""
-        self.names, self.ctes, self.budget = 0, [], self.random.randint(0, 2)
+    def locking(self):
+        """Table and a SELECT FOR UPDATE or the like of some of its rows."""
+        self.names, self.ctes, self.budget = 0, [], self.random.randint(0, 1)
         table = self.pick(WRITABLE)
         target = Source('z', TABLES[table], KEYS.get(table))
-        scope, extra, where = [target], '', []
+        scope, from_ = [target], ' FROM %s z' % table
+        if self.chance(0.3):
+            item, source = self.source([], [], 0)
+            from_ += ' JOIN %s ON %s' % (item, self.join_condition(scope, source, []))
+            scope = scope + [source]
+        where = [self.condition([scope], 1) for _ in range(self.random.randint(0, 2))]
+        exprs = ['z.id'] + [self.expression(self.pick([I, S, N, D]), [scope], 1) for _ in range(self.random.randint(0, 2))]
+        tail = ' WHERE ' + ' AND '.join(where) if where else ''
+        if self.chance(0.7):
+            tail += ' ORDER BY ' + self.order(len(exprs))
+            if self.chance(0.7):
+                tail += ' LIMIT %d' % self.random.randint(0, 8)
+                if self.chance(0.3):
+                    tail += ' OFFSET %d' % self.random.randint(0, 4)
+        return 'SELECT %s%s%s FOR %s OF z%s' % (
+            ', '.join(exprs), from_, tail, self.pick(['UPDATE', 'UPDATE', 'SHARE', 'NO KEY UPDATE', 'KEY SHARE']),
+            self.pick(['', '', ' SKIP LOCKED', ' NOWAIT']))
+
+    def write(self):
+        """UPDATE or DELETE."""
+        self.names, self.ctes, self.budget = 0, [], self.random.randint(0, 3)
+        table = self.pick(WRITABLE)
+        target = Source('z', TABLES[table], KEYS.get(table))
+        scope, extra, where, prefix = [target], '', [], ''
+        if self.chance(0.15):
+            text, columns, key = self.query([], 1)
+            prefix = 'WITH w AS %s(%s) ' % (self.pick(['', 'MATERIALIZED ']), text)
+            self.ctes.append(Source('w', columns, key))
         if self.chance(0.3):
             item, source = self.source([], [], 1)
             extra = item
@@ -618,7 +647,7 @@ class Generator:
         tail = ' WHERE ' + ' AND '.join(where) if where else ''
         returning = ' RETURNING z.id, z.%s' % self.pick([c for c, _ in target.columns]) if self.chance(0.4) else ''
         if self.chance(0.3):
-            return table, 'DELETE FROM %s z%s%s%s' % (table, ' USING ' + extra if extra else '', tail, returning)
+            return table, prefix + 'DELETE FROM %s z%s%s%s' % (table, ' USING ' + extra if extra else '', tail, returning)
         sets = []
         columns = [c for c in target.columns if c[0] not in ('id', 'f') and c[0] != target.key]
         for name, kind in self.random.sample(columns, self.random.randint(1, 2)):
@@ -629,4 +658,4 @@ class Generator:
             sets.append('%s = %s' % (name, expr))
         if extra and self.chance(0.5):
             returning = ''
-        return table, 'UPDATE %s z SET %s%s%s%s' % (table, ', '.join(sets), ' FROM ' + extra if extra else '', tail, returning)
+        return table, prefix + 'UPDATE %s z SET %s%s%s%s' % (table, ', '.join(sets), ' FROM ' + extra if extra else '', tail, returning)

@@ -5,6 +5,7 @@
 --   oi         distributed on x (int): by its type colocated with ca, but on another column than k
 --   rr rd      reference tables, rd with a dropped column
 --   bi         distributed on id, larger than the others; nothing else has its key
+--   bj         distributed on y (bigint), large too, its text in another collation
 --   pa         distributed on k (int), colocated with ca, with row-level security for the role fuzz_reader
 --   sb         a security-barrier view of cb
 --   lo lb      local tables, lb larger
@@ -21,6 +22,7 @@ CREATE TABLE rr (id int PRIMARY KEY, k int, x int, s text, n numeric, d date);
 CREATE TABLE rd (gone int, id int, s text, k int, y bigint);
 ALTER TABLE rd DROP COLUMN gone;
 CREATE TABLE bi (id int, k int, x int, y bigint, s text, n numeric(10,2), d date, f float8);
+CREATE TABLE bj (y bigint, id int, k int, s text COLLATE "und-x-icu", n numeric, t timestamptz);
 CREATE TABLE pa (id int, who text, k int, x int, s text, d date);
 CREATE TABLE lb (id int, k int, y bigint, s text, n numeric);
 CREATE TABLE lo (id int, k int, x int, s text, b bool);
@@ -32,6 +34,7 @@ SELECT create_distributed_table('tb', 's', colocate_with => 'ta');
 SELECT create_distributed_table('od', 'k');
 SELECT create_distributed_table('oi', 'x');
 SELECT create_distributed_table('bi', 'id', colocate_with => 'none');
+SELECT create_distributed_table('bj', 'y');
 SELECT create_distributed_table('pa', 'k', colocate_with => 'ca');
 SELECT create_reference_table('rr');
 SELECT create_reference_table('rd');
@@ -88,6 +91,10 @@ INSERT INTO bi
          CASE WHEN i % 9 = 0 THEN NULL ELSE (ARRAY['a', 'b', 'B ', 'zz', repeat('long ', 20)])[i % 5 + 1] END,
          CASE WHEN i % 8 = 0 THEN NULL ELSE (i % 101) / 4.0 END, date '2024-02-20' + i % 30, i / 16.0
     FROM generate_series(1, 1500) i;
+INSERT INTO bj
+  SELECT CASE WHEN i % 13 = 0 THEN NULL ELSE i % 700 END, i, i % 45, CASE WHEN i % 6 = 0 THEN NULL ELSE (ARRAY['a', 'B', 'b', 'zz', 'Ä'])[i % 5 + 1] END,
+         (i % 23) / 2.0, timestamptz '2026-03-28 22:00+00' + i % 11 * interval '1 hour'
+    FROM generate_series(1, 1100) i;
 INSERT INTO pa
   SELECT i, CASE WHEN i % 3 = 0 THEN 'fuzz_reader' ELSE 'other' END, CASE WHEN i % 7 = 0 THEN NULL ELSE i % 9 END,
          CASE WHEN i % 5 = 0 THEN NULL ELSE i % 4 END, CASE WHEN i % 4 = 0 THEN NULL ELSE (ARRAY['a', 'B', 'zz'])[i % 3 + 1] END,
@@ -102,5 +109,5 @@ ALTER TABLE pa ENABLE ROW LEVEL SECURITY;
 CREATE POLICY readers ON pa FOR SELECT USING (who = current_user OR x = 1);
 CREATE POLICY narrowed ON pa AS RESTRICTIVE USING (k IS NULL OR k <> 5);
 CREATE VIEW sb WITH (security_barrier) AS SELECT id, x, k, s, n FROM cb WHERE x IS DISTINCT FROM 2;
-GRANT SELECT ON ca, cb, cc, ta, tb, od, oi, bi, pa, rr, rd, lo, lb, sb TO fuzz_reader;
-ANALYZE ca, cb, cc, ta, tb, od, oi, bi, pa, rr, rd, lo, lb;
+GRANT SELECT ON ca, cb, cc, ta, tb, od, oi, bi, bj, pa, rr, rd, lo, lb, sb TO fuzz_reader;
+ANALYZE ca, cb, cc, ta, tb, od, oi, bi, bj, pa, rr, rd, lo, lb;
