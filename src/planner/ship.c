@@ -242,6 +242,7 @@ localize_correlated(ShipState *ss)
 		if (unit->fate == UNIT_STAYS)
 			continue;
 		cz_ship_estimate_unit(ss, unit);
+		ss->pulled += unit->rows;
 		/* the number of copies is that of any distributed table */
 		if (anchor == NULL && unit->is_sharded)
 			anchor = anchor_of(ss, unit);

@@ -77,6 +77,7 @@ typedef struct ShipState
 	double		pulled;			/* rows of everything that might be pulled */
 	double		broadcast_rows;
 	List	   *conditional;	/* SubLinks of this level inside CASE or COALESCE */
+	struct ShipState *outer;	/* of a correlated level: the one around it */
 	const CzTable *outer_anchor;	/* of a correlated level: the outer base's */
 	List	   *outer_keys;		/* Vars of the outer level that equal its key */
 	const char *reason;

@@ -19,12 +19,16 @@
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 
 #include "cz/compat.h"
 #include "cz/settings.h"
 
 #include "ship_int.h"
+
+/* Rows of a table from which on asking for the wanted ones pays. */
+#define WANTED_ROWS 10000.0
 
 /* ---- making shipments ---------------------------------------------------- */
 
@@ -165,6 +169,90 @@ cz_ship_mark_group(ShipState *ss, int group)
 	}
 }
 
+/*
+ * Of a correlated sub-query's table only those rows are looked at whose column equals
+ * that of a row of the outer query:
+ *
+ *	column IN (SELECT outer column FROM outer table WHERE its own conditions)
+ *
+ * Returns NULL if the outer query does not filter that table.
+ */
+static Node *
+wanted_rows(ShipState *ss, Unit *unit)
+{
+	ListCell   *lc;
+
+	if (ss->outer == NULL || unit->rows < WANTED_ROWS || ss->outer->query->cteList != NIL)
+		return NULL;
+	foreach(lc, ss->conjuncts)
+	{
+		OpExpr	   *op = lfirst(lc);
+		int			side;
+
+		if (!IsA(op, OpExpr) || list_length(op->args) != 2 ||
+			!cz_is_equality(op->opno, op->inputcollid))
+			continue;
+		for (side = 0; side < 2; side++)
+		{
+			Var		   *var = (Var *) list_nth(op->args, side);
+			Var		   *outer = (Var *) list_nth(op->args, 1 - side);
+			RangeTblEntry *rte;
+			RangeTblRef *ref = makeNode(RangeTblRef);
+			List	   *quals;
+			Query	   *sub;
+			SubLink    *sublink;
+			Param	   *param;
+			OpExpr	   *test;
+
+			if (!IsA(var, Var) || !IsA(outer, Var) || var->varlevelsup != 0 ||
+				!bms_is_member(var->varno, unit->relids) || outer->varlevelsup != 1)
+				continue;
+			rte = rt_fetch(outer->varno, ss->outer->query->rtable);
+			quals = cz_ship_quals_within(ss->outer->conjuncts,
+										 bms_make_singleton(outer->varno));
+			/* inner-joined: what its conditions leave out must be in no row */
+			ref->rtindex = outer->varno;
+			if (rte->rtekind != RTE_RELATION || rte->tablesample != NULL || quals == NIL ||
+				!list_member(ss->outer->query->jointree->fromlist, ref))
+				continue;
+
+			quals = copyObject(quals);
+			ChangeVarNodes((Node *) quals, outer->varno, 1, 0);
+			sub = makeNode(Query);
+			sub->commandType = CMD_SELECT;
+			sub->querySource = QSRC_ORIGINAL;
+			sub->canSetTag = true;
+			sub->rtable = list_make1(copyObject(rte));
+			query_copy_permissions_compat(sub, ss->outer->query);
+			ref->rtindex = 1;
+			sub->jointree = makeFromExpr(list_make1(ref), (Node *) make_ands_explicit(quals));
+			sub->targetList = list_make1(makeTargetEntry((Expr *)
+														 makeVar(1, outer->varattno,
+																 outer->vartype,
+																 outer->vartypmod,
+																 outer->varcollid, 0),
+														 1, "c1", false));
+			param = makeNode(Param);
+			param->paramkind = PARAM_SUBLINK;
+			param->paramid = 1;
+			param->paramtype = outer->vartype;
+			param->paramtypmod = outer->vartypmod;
+			param->paramcollid = outer->varcollid;
+			param->location = -1;
+			test = copyObject(op);
+			lfirst(list_nth_cell(test->args, 1 - side)) = param;
+			sublink = makeNode(SubLink);
+			sublink->subLinkType = ANY_SUBLINK;
+			sublink->testexpr = (Node *) test;
+			sublink->operName = list_make1(makeString("="));
+			sublink->subselect = (Node *) sub;
+			sublink->location = -1;
+			return (Node *) sublink;
+		}
+	}
+	return NULL;
+}
+
 /* One group of units becomes a shipment. */
 static bool
 ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
@@ -181,6 +269,7 @@ ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
 	CzShip	   *ship;
 	RangeTblEntry *rte;
 	RangeTblRef *ref = makeNode(RangeTblRef);
+	Node	   *wanted = NULL;
 	char	   *label = label_of(ss, relids);
 	int			rti;
 
@@ -216,8 +305,14 @@ ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
 			elog(ERROR, "a part of FROM was not found");
 		with_joins = bms_add_members(with_joins, cz_node_relids(lfirst(lc), true));
 	}
+	if (list_length(nodes) == 1)
+		wanted = wanted_rows(ss, first);
+	if (wanted != NULL)
+		quals = lappend(quals, wanted);
 	cz_ship_swap_localized(ss, relids);
 	source = cz_shipment_query(query, nodes, quals, NIL, ss->depth);
+	if (wanted != NULL && source != NULL)
+		source->hasSubLinks = true;
 	foreach(lc, ss->localized)
 	{
 		Localized  *entry = lfirst(lc);
@@ -271,6 +366,8 @@ ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
 									 makeTargetEntry(copyObject(lfirst(lc)), rti,
 													 psprintf("c%d", rti), false));
 	}
+	if (wanted != NULL)
+		cz_estimate(source, ss->state, &first->rows, &first->width);
 	ship = cz_ship_make(ss, source, label, first->rows);
 	if (ship == NULL)
 		return false;

@@ -251,6 +251,7 @@ ship_sublink(ShipState *ss, SubLink *sublink, const CzTable *anchor)
 	if (sublink->subLinkType == ANY_SUBLINK && rows >= REPARTITION_ROWS &&
 		cz_enable_repartition && list_member_ptr(ss->conjuncts, sublink))
 		send_by_key(ss, sublink, ship, anchor);
+	ss->pulled += rows;
 	cz_ship_count_rows(ss, rows, anchor, ship->anchor == NULL);
 	ref = makeNode(RangeTblRef);
 	ref->rtindex = 1;
@@ -282,6 +283,7 @@ ship_inside(ShipState *ss, Query *sub)
 		sub->hasRecursive)
 		return false;
 	inner.query = sub;
+	inner.outer = ss;
 	inner.depth++;
 	inner.units = NIL;
 	inner.localized = NIL;
@@ -296,6 +298,7 @@ ship_inside(ShipState *ss, Query *sub)
 	ss->shipped = inner.shipped;
 	ss->fetched = inner.fetched;
 	ss->broadcast_rows = inner.broadcast_rows;
+	ss->pulled = inner.pulled;
 	return true;
 }
 

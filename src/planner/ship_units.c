@@ -398,6 +398,7 @@ localize_entry(ShipState *ss, RangeTblEntry *rte, bool is_lateral)
 		copy->hasRecursive)
 		return false;
 	inner.query = copy;
+	inner.outer = NULL;
 	inner.depth++;
 	inner.units = NIL;
 	inner.ctes = NIL;
