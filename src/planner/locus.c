@@ -6,6 +6,11 @@
  * The rules, by what is combined (S = sharded, E = everywhere, 1 = sharded and
  * all on one shard; "by key" = an equality class joins the two keys):
  *
+ *	distributed table		S, key: its distribution column; 1 if conditions leave one
+ *					shard, a list of shards if they leave several
+ *	reference table, VALUES, immutable function		E
+ *	shipment		E if broadcast, S by the column that it goes by (ship.c)
+ *	local table, modifying CTE, transition table		none
  *	inner join		S,E -> S	S,S by key -> S		1,1 same shard -> 1
  *	left join		as inner, but E left of S -> none
  *	full join		S,S by key in ON -> S without key; else none
@@ -15,6 +20,9 @@
  *	UNION ALL		S,S -> S	other set operations: if the key is in the same
  *					output column of both
  *	LIMIT			only 1
+ *	CTE				as its query at each reference; recursive: E or 1
+ *	LATERAL			as a sub-query whose outer reference equals both keys
+ *	fence			as what it fences (row-level security, barrier views; fence.c)
  *	1 with E, in any construction -> 1
  *
  * An outer join above which a condition is not true of the rows that it makes up counts
