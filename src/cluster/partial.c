@@ -33,6 +33,7 @@
 #include "fmgr.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -431,6 +432,7 @@ cz_distribute_aggregate(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 
 	check_aggregate(aggfnoid);
+	LockDatabaseObject(ProcedureRelationId, aggfnoid, 0, ShareUpdateExclusiveLock);
 	partial_oid = create_here(aggfnoid);
 	foreach(lc, list_partials())
 	{
