@@ -72,3 +72,39 @@ UPDATE jobs SET state = 'old' WHERE state = 'new';
 SELECT next_job(4);
 DROP FUNCTION next_job(int);
 DROP TABLE jobs, log, local_ids;
+CREATE TABLE jobs (id int PRIMARY KEY, state text, tries int DEFAULT 0);
+SELECT create_distributed_table('jobs', 'id', shard_count => 8);
+INSERT INTO jobs (id, state) SELECT i, 'new' FROM generate_series(1, 60) i;
+CREATE FUNCTION work(n int) RETURNS int[] LANGUAGE plpgsql AS $$
+DECLARE r record; done int[] := '{}';
+BEGIN
+  FOR r IN SELECT id, tries FROM jobs WHERE state = 'new' ORDER BY id DESC LIMIT n FOR UPDATE SKIP LOCKED LOOP
+    UPDATE jobs SET state = 'done', tries = r.tries + 1 WHERE id = r.id;
+    done := done || r.id;
+  END LOOP;
+  FOR r IN SELECT id FROM jobs WHERE state = 'new' AND id < 4 ORDER BY id FOR UPDATE LOOP
+    BEGIN
+      UPDATE jobs SET tries = tries + 10 WHERE id = r.id;
+      IF r.id = 2 THEN RAISE EXCEPTION 'no'; END IF;
+      done := done || -r.id;
+    EXCEPTION WHEN raise_exception THEN done := done || 0;
+    END;
+  END LOOP;
+  RETURN done;
+END $$;
+SELECT work(3);
+SELECT work(12);
+SELECT work(0);
+SELECT work(100);
+SELECT * FROM jobs ORDER BY id;
+INSERT INTO jobs SELECT id + 100, 'copy', tries FROM jobs ORDER BY id LIMIT 5 FOR UPDATE;
+INSERT INTO jobs SELECT id + 1000, 'copy', tries FROM (SELECT * FROM jobs WHERE state = 'copy' ORDER BY id DESC LIMIT 3 FOR UPDATE SKIP LOCKED) s;
+SELECT * FROM jobs WHERE id > 60 ORDER BY id;
+SELECT g, j.id FROM generate_series(1, 3) g, LATERAL (SELECT id FROM jobs WHERE id > g * 10 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) j ORDER BY g;
+SELECT (SELECT id FROM jobs ORDER BY id LIMIT 1 FOR UPDATE), (SELECT count(*) FROM jobs);
+CREATE TABLE taken AS SELECT id FROM jobs ORDER BY id LIMIT 7 FOR UPDATE;
+SELECT * FROM taken ORDER BY id;
+UPDATE taken SET id = id + 1 WHERE id IN (SELECT id FROM jobs ORDER BY id DESC LIMIT 100 FOR UPDATE);
+SELECT * FROM taken ORDER BY id;
+DROP FUNCTION work(int);
+DROP TABLE jobs, taken;
