@@ -269,6 +269,8 @@ extern void cz_plan_lock_leaf(CzFragmentPlan *plan, CzLeaf *leaf, List **params)
 extern CzValues *cz_take_values(Query *query, AttrNumber key, CzPlanState *state);
 extern CzValues *cz_take_limit(Query *query, CzPlanState *state);
 extern List *cz_take_sample(TableSampleClause *sample, CzPlanState *state);
+extern List *cz_take_outer_vars(Query *query);
+extern void cz_add_leaf_values(RangeTblEntry *leaf_rte, List *values);
 extern void cz_attach_values(Query *outer, CzValues *values, CzPlanState *state);
 extern List *cz_planned_values(List *params, RangeTblEntry *leaf_rte);
 

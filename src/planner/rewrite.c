@@ -444,6 +444,28 @@ push_query(Query *query, CzPlanState *state, const char **reason)
 }
 
 /*
+ * A correlated sub-query that locks as many rows as LIMIT says: the outer row's values
+ * become parameters, so that no more are locked.
+ */
+static bool
+push_correlated(Query *query, CzPlanState *state)
+{
+	Query	   *copy = copyObject(query);
+	List	   *values = cz_take_outer_vars(copy);
+	const char *reason = NULL;
+	RangeTblEntry *rte;
+
+	if (values == NIL || cz_query_is_correlated(copy) || !push_query(copy, state, &reason))
+		return false;
+	rte = linitial(copy->rtable);
+	if (list_length(copy->rtable) != 1 || cz_leaf_of_rte(rte) == NULL)
+		return false;
+	cz_add_leaf_values(rte, values);
+	*query = *copy;
+	return true;
+}
+
+/*
  * cz_rewrite_query
  *		Rewrite a Query in place so that its distributed tables are leaves.
  */
@@ -476,5 +498,9 @@ cz_rewrite_query(Query *query, CzPlanState *state, bool is_top)
 			return;
 		}
 	}
+	else if (query->commandType == CMD_SELECT && cz_enable_pushdown &&
+			 query->rowMarks != NIL && query->limitCount != NULL &&
+			 !cz_query_has_barriers(query) && push_correlated(query, state))
+		return;
 	descend(query, state, reason);
 }

@@ -298,10 +298,7 @@ cz_replace_table(Query *query, Index rti, CzPlanState *state, const char *reason
 	leaf_rte = cz_make_leaf(state, leaf, names, types, typmods, collations);
 	if (values != NIL)
 	{
-		FuncExpr   *call = (FuncExpr *)
-			((RangeTblFunction *) linitial(leaf_rte->functions))->funcexpr;
-
-		call->args = list_concat(call->args, values);
+		cz_add_leaf_values(leaf_rte, values);
 		leaf_rte->lateral = true;
 		rte->lateral = true;
 	}

@@ -425,6 +425,87 @@ cz_take_sample(TableSampleClause *sample, CzPlanState *state)
 }
 
 /*
+ * cz_add_leaf_values
+ *		Hand values to a leaf: expressions of the level of its range-table entry.
+ */
+void
+cz_add_leaf_values(RangeTblEntry *leaf_rte, List *values)
+{
+	FuncExpr   *call = (FuncExpr *)
+		((RangeTblFunction *) linitial(leaf_rte->functions))->funcexpr;
+
+	call->args = list_concat(call->args, values);
+}
+
+typedef struct OuterContext
+{
+	ValuesContext values;
+	int			depth;			/* below the Query that is asked about */
+} OuterContext;
+
+static Node *
+outer_var_mutator(Node *node, OuterContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var) && ((Var *) node)->varlevelsup > context->depth)
+	{
+		Var		   *var = copyObject((Var *) node);
+		ListCell   *lc;
+
+		var->varlevelsup -= context->depth;
+		foreach(lc, context->values.values->exprs)
+		{
+			if (equal(lfirst(lc), var))
+			{
+				Param	   *param = makeNode(Param);
+
+				param->paramkind = PARAM_EXTERN;
+				param->paramid = PARAM_VALUES - foreach_current_index(lc);
+				param->paramtype = var->vartype;
+				param->paramtypmod = -1;
+				param->paramcollid = var->varcollid;
+				param->location = -1;
+				return (Node *) param;
+			}
+		}
+		return (Node *) add_value(&context->values, (Node *) var);
+	}
+	if (IsA(node, Query))
+	{
+		Query	   *query;
+
+		context->depth++;
+		query = query_tree_mutator((Query *) node, outer_var_mutator, (void *) context, 0);
+		context->depth--;
+		return (Node *) query;
+	}
+	return expression_tree_mutator(node, outer_var_mutator, (void *) context);
+}
+
+/*
+ * cz_take_outer_vars
+ *		Make parameters of the columns of outer queries that a Query uses.
+ *
+ * query: changed in place.
+ *
+ * Returns: those columns, as Vars of the Query's level.
+ */
+List *
+cz_take_outer_vars(Query *query)
+{
+	CzValues	values;
+	OuterContext context;
+
+	memset(&values, 0, sizeof(values));
+	memset(&context, 0, sizeof(context));
+	context.values.values = &values;
+	(void) query_tree_mutator(query, outer_var_mutator, (void *) &context,
+							  QTW_DONT_COPY_QUERY);
+	return values.exprs;
+}
+
+/*
  * cz_attach_values
  *		Let core plan the values with the query over the leaf that gets them.
  */

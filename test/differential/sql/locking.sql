@@ -88,3 +88,7 @@ CREATE TEMP VIEW some_events AS SELECT event_id AS id, upper(kind) AS kind FROM 
 SELECT id, kind FROM some_events WHERE kind LIKE 'B%' ORDER BY id LIMIT 3 FOR NO KEY UPDATE;
 SELECT id FROM some_events s WHERE id IN (SELECT event_id FROM events WHERE tenant_id = 4) ORDER BY id LIMIT 3 FOR UPDATE OF s;
 DROP VIEW some_events;
+SELECT g, e.event_id FROM generate_series(1, 4) g, LATERAL (SELECT event_id FROM events WHERE tenant_id > g AND event_id > g * 10 ORDER BY event_id LIMIT 2 FOR UPDATE SKIP LOCKED) e ORDER BY 1, 2;
+SELECT g, e.event_id FROM generate_series(1, 4) g LEFT JOIN LATERAL (SELECT event_id FROM events WHERE tenant_id = g ORDER BY event_id LIMIT 2 FOR UPDATE) e ON true ORDER BY 1, 2;
+SELECT a.tenant_id, (SELECT event_id FROM events e WHERE e.event_id > a.tenant_id * 7 AND e.kind IN (SELECT kind FROM events x WHERE x.tenant_id = e.tenant_id AND x.event_id < 100 + a.tenant_id) ORDER BY event_id DESC LIMIT 1 FOR UPDATE) FROM accounts a ORDER BY 1;
+SELECT a.tenant_id, (SELECT e.event_id + a.tenant_id FROM events e ORDER BY (e.event_id + a.tenant_id) % 17, 1 LIMIT 1 FOR UPDATE) FROM accounts a ORDER BY 1;
