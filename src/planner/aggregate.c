@@ -397,6 +397,12 @@ make_sets(CzSplitContext *context)
 																	 context->inner->targetList)));
 		grouping->refs = lappend_int(grouping->refs, clause->tleSortGroupRef);
 	}
+	/* a sub-query prints with names of its own each time: GROUPING() would not know it */
+	if (checkExprHasSubLink((Node *) grouping->args))
+	{
+		context->reason = "an aggregate is DISTINCT by a sub-query";
+		return;
+	}
 	nbits = list_length(grouping->args);
 	if (nbits > CZ_MAX_GROUPING_ARGS)
 	{

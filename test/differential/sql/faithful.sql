@@ -154,3 +154,5 @@ SELECT count(*), count(DISTINCT a.s), sum(length(w.t)) FROM hb a JOIN wide w ON 
 SELECT a.s, count(*) FROM hb a JOIN bk b ON a.x = b.x JOIN wide w ON w.id = b.id GROUP BY a.s ORDER BY 1;
 ROLLBACK;
 SELECT count(*) FROM wide w WHERE w.k NOT IN (SELECT k FROM ha WHERE k IS NOT NULL);
+-- DISTINCT by a sub-query, beside another one
+SELECT count(DISTINCT a.k), count(DISTINCT (SELECT v.x FROM (VALUES (1, 'a'), (2, 'zz')) v(x, s) WHERE v.s = a.s)) FROM ha a JOIN ra r ON r.id = a.x;
