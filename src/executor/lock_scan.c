@@ -41,8 +41,8 @@
 #define SKIP_RESERVE 16
 /* Times more with each time that was not enough. */
 #define BATCH_GROWTH 4
-/* Rows locked by one command. */
-#define MAX_LOCK_ROWS 100
+/* Rows locked at a time. */
+#define MAX_LOCK_ROWS 500
 /* Tables in FROM. */
 #define MAX_IDS 16
 
@@ -246,9 +246,13 @@ id_text(ItemPointer id)
 	return psprintf("(%u,%u)", ItemPointerGetBlockNumber(id), ItemPointerGetOffsetNumber(id));
 }
 
-/* Lock some candidates of one shard; returns the rows that this gave. */
+/*
+ * Lock some candidates of one shard; returns the number of rows that this gave.
+ *
+ * tuples: by candidate: the rows; NULL: they go to the result at once.
+ */
 static int64
-lock_rows(CzLockScan *scan, CandidateKey *keys, int n)
+lock_rows(CzLockScan *scan, CandidateKey *keys, int n, MinimalTuple *tuples)
 {
 	CzStream   *stream = scan->lock_stream;
 	int64		nrows = 0;
@@ -276,10 +280,75 @@ lock_rows(CzLockScan *scan, CandidateKey *keys, int n)
 	CzStreamRestart(stream);
 	while (CzStreamNext(stream, scan->lock_slot))
 	{
+		for (i = 0; i < n && tuples != NULL; i++)
+		{
+			/* the id is the last column */
+			if (tuples[i] == NULL &&
+				ItemPointerEquals(&keys[i].ids[0], (ItemPointer)
+								  DatumGetPointer(scan->lock_slot->tts_values[stream->tupdesc->natts - 1])))
+			{
+				tuples[i] = ExecCopySlotMinimalTuple(scan->lock_slot);
+				break;
+			}
+		}
+		nrows++;
+		if (i < n && tuples != NULL)
+			continue;
 		tuplestore_putvalues(scan->rows, stream->tupdesc, scan->lock_slot->tts_values,
 							 scan->lock_slot->tts_isnull);
-		nrows++;
 	}
+	return nrows;
+}
+
+/*
+ * Where no lock is waited for, it does not matter in which order shards are locked:
+ * the candidates of several go to each shard together.
+ */
+static int64
+lock_by_shard(CzLockScan *scan, CandidateKey *keys, int n)
+{
+	CandidateKey *mine = palloc(sizeof(CandidateKey) * n);
+	MinimalTuple *my_tuples = palloc(sizeof(MinimalTuple) * n);
+	int		   *places = palloc(sizeof(int) * n);
+	MinimalTuple *tuples = palloc0(sizeof(MinimalTuple) * n);
+	bool	   *is_done = palloc0(sizeof(bool) * n);
+	int64		nrows = 0;
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		int			nmine = 0;
+		int			j;
+
+		if (is_done[i])
+			continue;
+		for (j = i; j < n; j++)
+		{
+			if (keys[j].shard_index != keys[i].shard_index)
+				continue;
+			is_done[j] = true;
+			places[nmine] = j;
+			my_tuples[nmine] = NULL;
+			mine[nmine++] = keys[j];
+		}
+		nrows += lock_rows(scan, mine, nmine, my_tuples);
+		for (j = 0; j < nmine; j++)
+			tuples[places[j]] = my_tuples[j];
+	}
+	for (i = 0; i < n; i++)
+	{
+		if (tuples[i] == NULL)
+			continue;
+		ExecStoreMinimalTuple(tuples[i], scan->row_slot, false);
+		tuplestore_puttupleslot(scan->rows, scan->row_slot);
+		ExecClearTuple(scan->row_slot);
+		pfree(tuples[i]);
+	}
+	pfree(mine);
+	pfree(my_tuples);
+	pfree(places);
+	pfree(tuples);
+	pfree(is_done);
 	return nrows;
 }
 
@@ -300,7 +369,10 @@ lock_collected(CzLockScan *scan, Gathering *gathering, CandidateKey *keys, int *
 
 	if (*n == 0)
 		return true;
-	nrows = lock_rows(scan, keys, *n);
+	if (scan->nids == 1 && !scan->locks->may_wait)
+		nrows = lock_by_shard(scan, keys, *n);
+	else
+		nrows = lock_rows(scan, keys, *n, NULL);
 	is_missed = nrows < *n;
 	gathering->nrows += nrows;
 	gathering->has_missed |= is_missed;
@@ -315,9 +387,10 @@ lock_collected(CzLockScan *scan, Gathering *gathering, CandidateKey *keys, int *
 static void
 walk_candidates(CzLockScan *scan, Candidates *candidates, Gathering *gathering)
 {
-	int64		max_rows = scan->nids > 1 || (scan->nkeys > 0 && !scan->locks->is_sorted) ?
-		1 : MAX_LOCK_ROWS;
-	CandidateKey keys[MAX_LOCK_ROWS];
+	bool		by_shard = scan->nids == 1 && !scan->locks->may_wait;
+	int64		max_rows = scan->nids > 1 ||
+		(!by_shard && scan->nkeys > 0 && !scan->locks->is_sorted) ? 1 : MAX_LOCK_ROWS;
+	CandidateKey *keys = palloc(sizeof(CandidateKey) * MAX_LOCK_ROWS);
 	CandidateKey key;
 	int			n = 0;
 
@@ -327,7 +400,7 @@ walk_candidates(CzLockScan *scan, Candidates *candidates, Gathering *gathering)
 		bool		found;
 
 		CHECK_FOR_INTERRUPTS();
-		if (n > 0 && keys[0].shard_index != shard_index &&
+		if (n > 0 && !by_shard && keys[0].shard_index != shard_index &&
 			!lock_collected(scan, gathering, keys, &n))
 			return;
 		if (gathering->nrows >= gathering->nwanted)

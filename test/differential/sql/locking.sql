@@ -92,3 +92,6 @@ SELECT g, e.event_id FROM generate_series(1, 4) g, LATERAL (SELECT event_id FROM
 SELECT g, e.event_id FROM generate_series(1, 4) g LEFT JOIN LATERAL (SELECT event_id FROM events WHERE tenant_id = g ORDER BY event_id LIMIT 2 FOR UPDATE) e ON true ORDER BY 1, 2;
 SELECT a.tenant_id, (SELECT event_id FROM events e WHERE e.event_id > a.tenant_id * 7 AND e.kind IN (SELECT kind FROM events x WHERE x.tenant_id = e.tenant_id AND x.event_id < 100 + a.tenant_id) ORDER BY event_id DESC LIMIT 1 FOR UPDATE) FROM accounts a ORDER BY 1;
 SELECT a.tenant_id, (SELECT e.event_id + a.tenant_id FROM events e ORDER BY (e.event_id + a.tenant_id) % 17, 1 LIMIT 1 FOR UPDATE) FROM accounts a ORDER BY 1;
+SELECT event_id, kind, amount FROM events ORDER BY kind, amount DESC NULLS LAST, event_id LIMIT 500 FOR UPDATE SKIP LOCKED;
+SELECT event_id FROM events ORDER BY event_id DESC LIMIT 590 OFFSET 3 FOR UPDATE NOWAIT;
+SELECT event_id, name FROM (SELECT event_id, 'n' || event_id AS name FROM events) s ORDER BY name, event_id LIMIT 300 FOR SHARE SKIP LOCKED;
