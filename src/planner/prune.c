@@ -100,22 +100,49 @@ is_value(Node *node, PruneContext *context)
 		(IsA(node, Const) || cz_is_closed(node));
 }
 
-/* The shard of one value; none if no key is equal to it. */
+/* Add the shard of one value; none if no key is equal to it. */
 static Bitmapset *
-shard_of_value(Oid type, Datum value, bool isnull, PruneContext *context)
+add_shard_of_value(Bitmapset *shards, Oid type, Datum value, bool isnull,
+				   PruneContext *context)
 {
 	int			shard;
 
 	if (isnull || !CzKeyConvert(context->table, type, value, &value))
-		return NULL;
+		return shards;
 	shard = CzShardIndexForValue(context->table, value, false);
-	return shard < 0 ? NULL : bms_make_singleton(shard);
+	return shard < 0 ? shards : bms_add_member(shards, shard);
 }
 
 static Bitmapset *
 shard_of_const(Const *c, PruneContext *context)
 {
-	return shard_of_value(c->consttype, c->constvalue, c->constisnull, context);
+	return add_shard_of_value(NULL, c->consttype, c->constvalue, c->constisnull, context);
+}
+
+/* The shards of all elements of an array; long IN lists are arrays. */
+static Bitmapset *
+shards_of_array(Const *array, PruneContext *context)
+{
+	Oid			elemtype = get_element_type(array->consttype);
+	Bitmapset  *shards = NULL;
+	int16		len;
+	bool		byval;
+	char		align;
+	Datum	   *elems;
+	bool	   *nulls;
+	int			n;
+	int			i;
+
+	if (array->constisnull)
+		return NULL;
+	get_typlenbyvalalign(elemtype, &len, &byval, &align);
+	deconstruct_array(DatumGetArrayTypeP(array->constvalue), elemtype, len, byval, align,
+					  &elems, &nulls, &n);
+	for (i = 0; i < n; i++)
+		shards = add_shard_of_value(shards, elemtype, elems[i], nulls[i], context);
+	pfree(elems);
+	pfree(nulls);
+	return shards;
 }
 
 /* The other side of "key op other" or "other op key"; *commuted tells which. */
@@ -369,6 +396,11 @@ shards_of_qual(Node *qual, PruneContext *context, Bitmapset **shards)
 		if (!OidIsValid(elemtype) || !CzKeyTypeConverts(context->table, elemtype))
 			return false;
 		*shards = NULL;
+		if (IsA(array, Const))
+		{
+			*shards = shards_of_array((Const *) array, context);
+			return true;
+		}
 		foreach(lc, array_values(array))
 		{
 			Const	   *c = (Const *) cz_strip(lfirst(lc));
@@ -520,6 +552,7 @@ cz_apply_restrictions(CzJoinLocus *join, List *scope, List *classes)
 	const CzTable *table = locus->anchor;
 	PruneContext context;
 	Bitmapset  *shards = NULL;
+	List	   *undecided = NIL;	/* quals that constants do not decide */
 	bool		is_known = false;
 	Node	   *value = NULL;
 	Node	   *array = NULL;
@@ -576,6 +609,8 @@ cz_apply_restrictions(CzJoinLocus *join, List *scope, List *classes)
 			shards = is_known ? bms_int_members(shards, some) : some;
 			is_known = true;
 		}
+		else
+			undecided = lappend(undecided, lfirst(lc));
 	}
 	if (is_known)
 	{
@@ -608,11 +643,9 @@ cz_apply_restrictions(CzJoinLocus *join, List *scope, List *classes)
 	}
 	if (locus->prune_expr != NULL)
 		return;
-	foreach(lc, scope)
+	foreach(lc, undecided)
 	{
-		/* constants only have had their effect */
-		if (!shards_of_qual(lfirst(lc), &context, &shards))
-			array = array_for_execution(lfirst(lc), &context);
+		array = array_for_execution(lfirst(lc), &context);
 		if (array != NULL)
 			break;
 	}
