@@ -146,7 +146,7 @@ typedef struct StatementGroup
 	int			nstreams;		/* that take part */
 	bool		has_shipments;	/* of a stream; more than one connection is likely */
 	List	   *read_plans;		/* ints: sub-plans that a shipment has read */
-	List	   *table_conns;	/* CzConn: with temporary tables, rolled back at the end */
+	List	   *table_conns;	/* TableConn, see ship_table.c */
 	List	   *workers;		/* GroupWorker */
 	MemoryContextCallback callback;
 	struct StatementGroup *next;
@@ -211,7 +211,6 @@ struct CzStream
 	struct Ship *ships;			/* [nships] */
 	MemoryContext ship_context;
 	MemoryContext ship_row_context; /* reset for each row */
-	List	   *table_conns;	/* ship_table.c */
 	struct pg_result *res;		/* rows for the consumer */
 	int			res_row;
 	Fragment   *res_fragment;
@@ -320,6 +319,8 @@ extern bool CzShipTablesStart(CzStream *stream, StreamConn *sc, Fragment *fragme
 							  const char *snapshot_id);
 extern ShipProgress CzShipTablesAdvance(CzStream *stream, StreamConn *sc, char **reason);
 extern bool CzShipTablesAreOn(const CzStream *stream, const CzConn *conn);
+extern bool CzShipMustRollBack(const StatementGroup *group, const CzConn *conn);
+extern void CzShipTablesGone(StatementGroup *group, const CzConn *conn);
 
 /* stream_failover.c */
 extern void CzRunConnLost(CzStream *stream, StreamConn *sc, const char *reason);

@@ -182,7 +182,7 @@ CzGroupLeave(StatementGroup *group)
 		foreach(lc2, gw->free_conns)
 		{
 			CzConn	   *conn = lfirst(lc2);
-			bool		has_tables = list_member_ptr(group->table_conns, conn);
+			bool		has_tables = CzShipMustRollBack(group, conn);
 			const char *command = has_tables ? "ROLLBACK" : "COMMIT";
 
 			CzConnLogCommand(conn, command);

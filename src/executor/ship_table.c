@@ -40,12 +40,13 @@
 /* Sample 300 rows a unit: enough for the plan of one statement. */
 #define SAMPLE_TARGET 20
 
-/* A connection that has the stream's tables. */
+/* A connection of the group whose transaction has a stream's tables. */
 typedef struct TableConn
 {
-	CzConn	   *conn;			/* gone, if it is no longer one of the group's */
+	CzConn	   *conn;
 	int			pid;			/* so that another one at this place is not taken for it */
-	int			version;		/* of the rows in its tables */
+	uint32		serial;			/* the stream's */
+	int			version;		/* of the rows in its tables; -1: of one fragment alone */
 } TableConn;
 
 /* Where one connection is in its shipments. */
@@ -96,15 +97,48 @@ CzShipTablesAreOn(const CzStream *stream, const CzConn *conn)
 {
 	ListCell   *lc;
 
-	foreach(lc, stream->table_conns)
+	foreach(lc, stream->group->table_conns)
 	{
 		TableConn  *known = lfirst(lc);
 
 		if (known->conn == conn && known->pid == PQbackendPID(conn->pg) &&
-			known->version == version_of_rows(stream))
+			known->serial == stream->serial && known->version == version_of_rows(stream))
 			return true;
 	}
 	return false;
+}
+
+/*
+ * CzShipMustRollBack
+ *		Does a connection of the group have anybody's tables?
+ */
+bool
+CzShipMustRollBack(const StatementGroup *group, const CzConn *conn)
+{
+	ListCell   *lc;
+
+	foreach(lc, group->table_conns)
+	{
+		if (((TableConn *) lfirst(lc))->conn == conn)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * CzShipTablesGone
+ *		A connection's transaction has been rolled back.
+ */
+void
+CzShipTablesGone(StatementGroup *group, const CzConn *conn)
+{
+	ListCell   *lc;
+
+	foreach(lc, group->table_conns)
+	{
+		if (((TableConn *) lfirst(lc))->conn == conn)
+			group->table_conns = foreach_delete_current(group->table_conns, lc);
+	}
 }
 
 /* ---- rows in COPY form --------------------------------------------------- */
@@ -401,6 +435,7 @@ tables_done(CzStream *stream, StreamConn *sc)
 {
 	MemoryContext oldcontext;
 	StreamWorker *worker = sc->worker;
+	TableConn  *known;
 
 	CzExpectPop(sc);
 	sc->inflight--;
@@ -413,18 +448,13 @@ tables_done(CzStream *stream, StreamConn *sc)
 	worker->last_added = GetCurrentTimestamp();
 	worker->waited_us_at_added = stream->waited_us;
 
-	oldcontext = MemoryContextSwitchTo(stream->ship_context);
-	if (sc->tables_of == NULL)
-	{
-		TableConn  *known = palloc(sizeof(TableConn));
-
-		known->conn = sc->conn;
-		known->pid = PQbackendPID(sc->conn->pg);
-		known->version = version_of_rows(stream);
-		stream->table_conns = lappend(stream->table_conns, known);
-	}
-	MemoryContextSwitchTo(stream->estate->es_query_cxt);
-	stream->group->table_conns = lappend(stream->group->table_conns, sc->conn);
+	oldcontext = MemoryContextSwitchTo(stream->estate->es_query_cxt);
+	known = palloc(sizeof(TableConn));
+	known->conn = sc->conn;
+	known->pid = PQbackendPID(sc->conn->pg);
+	known->serial = stream->serial;
+	known->version = sc->tables_of == NULL ? version_of_rows(stream) : -1;
+	stream->group->table_conns = lappend(stream->group->table_conns, known);
 	MemoryContextSwitchTo(oldcontext);
 }
 

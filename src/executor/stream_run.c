@@ -1168,6 +1168,7 @@ CzRunStop(CzStream *stream)
 
 					PQclear(res);
 					CzConnForgetTxnSettings(sc->conn);
+					CzShipTablesGone(stream->group, sc->conn);
 				}
 				CzConnRelease(sc->conn);
 			}
