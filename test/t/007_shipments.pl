@@ -74,11 +74,11 @@ note 'backends of a worker end in the middle';
 foreach my $query (qw(broadcast repartition apart))
 {
 	my $wrong = 0;
-	for my $n (1 .. 8)
+	for my $n (1 .. 5)
 	{
 		my $form = $n % 2 ? 'tables' : 'merged arrays';
 		my $handle = $cluster->start_sql("$forms{$form} $queries{$query}; $queries{$query}");
-		sleep 0.05 * $n;
+		sleep 0.08 * $n;
 		$cluster->worker_sql(1 + $n % 3,
 			"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()");
 		my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
