@@ -458,12 +458,20 @@ take_changes(int call, PGresult *res, void *arg)
 	count->rows += strtod(PQgetvalue(res, 0, 1), NULL);
 }
 
+/* Is it worth the try, and without an error? */
+static bool
+may_ask(Oid server_oid, Oid user_oid)
+{
+	return !CzHealthIsSuspect(server_oid) && CzEndpointTryGet(server_oid, user_oid) != NULL;
+}
+
 bool
 CzShardChanges(const CzTable *table, double *changes, double *rows)
 {
 	CzRound    *round = round_create(owner_of(table->relid));
 	StringInfoData *names = NULL;
 	ChangeCount count = {0};
+	List	   *servers = NIL;
 	bool		is_complete = true;
 	int			i;
 	int			j;
@@ -476,8 +484,12 @@ CzShardChanges(const CzTable *table, double *changes, double *rows)
 
 		/* the same placement each time, for its counters are its own */
 		if (table->shards[i].nplacements > 0 &&
-			!CzHealthIsSuspect(table->shards[i].server_oids[0]))
+			(list_member_oid(servers, table->shards[i].server_oids[0]) ||
+			 may_ask(table->shards[i].server_oids[0], round->user_oid)))
+		{
+			servers = list_append_unique_oid(servers, table->shards[i].server_oids[0]);
 			call = round_call(round, table->shards[i].server_oids[0], false);
+		}
 		if (round->ncalls > ncalls)
 		{
 			names = names == NULL ? palloc(sizeof(StringInfoData)) :
