@@ -123,6 +123,8 @@ class Cluster:
     def prepare(self):
         cz = self.clients['cz']
         cz.must("SELECT citus_remove_node('127.0.0.1', %d)" % self.workers[0])
+        if cz.must('SHOW cz.check_fragments').rows[0][0] == 'on':
+            note('This is a DEV=1 build, with assertions and checks: it is slower.  "make clean" first.')
         cz.must('SET cz.shard_count = %d' % SHARDS)
         cz.must('SET cz.shard_replication_factor = %d' % FACTOR)
         if not FDW:
