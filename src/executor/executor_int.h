@@ -284,11 +284,14 @@ extern void CzRunPump(CzStream *stream, StreamWorker *only, bool must_block);
 extern void CzRunStop(CzStream *stream);
 extern void CzRunReadAll(CzStream *stream);
 
+extern void CzRunSnapshotKnown(CzStream *stream, StreamConn *sc,
+							   const struct pg_result *res);
+
+/* stream_conn.c */
 extern void CzRunRemoveConn(StreamWorker *worker, int index);
 extern void CzRunPutBack(CzStream *stream, StreamConn *sc);
 extern void CzRunPutBackIdle(CzStream *stream);
-extern void CzRunSnapshotKnown(CzStream *stream, StreamConn *sc,
-							   const struct pg_result *res);
+extern bool CzRunDispatch(CzStream *stream, StreamWorker *worker);
 
 /* stream_place.c */
 extern bool CzFragmentAssign(CzStream *stream, Fragment *fragment);
