@@ -252,6 +252,23 @@ cz_ship_own_quals(ShipState *ss, Unit *unit)
 	return NIL;
 }
 
+/* Does one of the entries refer to others than these? */
+static bool
+is_lateral_to_others(ShipState *ss, Relids relids)
+{
+	int			rti = -1;
+
+	while ((rti = bms_next_member(relids, rti)) >= 0)
+	{
+		RangeTblEntry *rte = rt_fetch(rti, ss->query->rtable);
+
+		if (rte->rtekind == RTE_SUBQUERY &&
+			!bms_is_subset(pull_varnos_of_level(NULL, (Node *) rte->subquery, 1), relids))
+			return true;
+	}
+	return false;
+}
+
 /*
  * cz_ship_estimate
  *		Rows and width of a set of entries with conditions of their own, as far as the
@@ -280,8 +297,10 @@ cz_ship_estimate(ShipState *ss, Relids relids, List *nodes, List *quals, double 
 	if (vars == NIL)
 		vars = list_make1(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(1), false,
 									true));
+	/* what was made of a sub-query may need less of the others than it did */
 	cz_ship_swap_localized(ss, relids);
-	query = cz_shipment_query(ss->query, nodes, quals, vars, ss->depth);
+	query = is_lateral_to_others(ss, relids) ? NULL :
+		cz_shipment_query(ss->query, nodes, quals, vars, ss->depth);
 	cz_ship_swap_localized(ss, relids);
 	if (query == NULL)
 		return;

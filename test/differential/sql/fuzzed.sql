@@ -92,3 +92,5 @@ SELECT a.tenant_id FROM accounts a WHERE a.region_id IN (SELECT i.qty FROM items
 SELECT a.tenant_id FROM (VALUES (1, 'a'), (2, 'b'), (3, NULL)) v (k, s) JOIN accounts a ON true
   WHERE a.region_id IN (SELECT i.qty FROM items i WHERE i.label <> v.s) AND a.tenant_id = (SELECT count(*)::int % 30 FROM items i JOIN solo s ON s.seq < i.qty WHERE i.tenant_id = a.tenant_id);
 SELECT a.tenant_id FROM accounts a WHERE EXISTS (SELECT FROM items i WHERE i.tenant_id = a.tenant_id) AND a.tenant_id = (SELECT min(i.qty) FROM items i WHERE i.id > a.region_id);
+-- a sub-query that is lateral until a condition that is never true goes
+SELECT q.t FROM locals l, LATERAL (SELECT i.qty, n.note AS t FROM items i JOIN names n ON (false AND EXISTS (SELECT l.id FROM numbers)) RIGHT JOIN solo s ON i.qty IS NOT NULL LIMIT 20) q;
