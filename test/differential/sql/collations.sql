@@ -36,6 +36,7 @@ SELECT string_agg(i, ',' ORDER BY i, k) FROM t;
 SELECT k, array_agg(i ORDER BY i) FROM t GROUP BY k ORDER BY k;
 SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY i), mode() WITHIN GROUP (ORDER BY c) FROM t;
 SELECT k, percentile_disc(0.5) WITHIN GROUP (ORDER BY i) FROM t GROUP BY k ORDER BY k;
+-- count
 SELECT l FROM t WHERE k < 10 INTERSECT SELECT l FROM t WHERE k > 5 ORDER BY 1;
 SELECT count(*) FROM (SELECT k, l FROM t WHERE k < 10 UNION SELECT k, upper(l) FROM t) s;
 SELECT count(*) FROM t a JOIN t b ON a.k = b.k AND a.l = b.l AND a.i <= b.i;
