@@ -87,6 +87,8 @@ typedef struct CzLocks
 								 * are tid each */
 	bool		may_wait;		/* a lock may be waited for */
 	bool		may_skip;		/* SKIP LOCKED */
+	bool		is_single;		/* ids may give several rows: they are locked one by
+								 * one */
 	bool		is_sorted;		/* the candidates of a shard come sorted */
 	List	   *sort_operators; /* OIDs, of the first columns of candidates */
 	List	   *sort_collations;	/* OIDs */

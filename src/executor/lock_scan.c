@@ -369,7 +369,7 @@ lock_collected(CzLockScan *scan, Gathering *gathering, CandidateKey *keys, int *
 
 	if (*n == 0)
 		return true;
-	if (scan->nids == 1 && !scan->locks->may_wait)
+	if (scan->nids == 1 && !scan->locks->may_wait && !scan->locks->is_single)
 		nrows = lock_by_shard(scan, keys, *n);
 	else
 		nrows = lock_rows(scan, keys, *n, NULL);
@@ -387,8 +387,9 @@ lock_collected(CzLockScan *scan, Gathering *gathering, CandidateKey *keys, int *
 static void
 walk_candidates(CzLockScan *scan, Candidates *candidates, Gathering *gathering)
 {
-	bool		by_shard = scan->nids == 1 && !scan->locks->may_wait;
-	int64		max_rows = scan->nids > 1 ||
+	bool		by_shard = scan->nids == 1 && !scan->locks->may_wait &&
+		!scan->locks->is_single;
+	int64		max_rows = scan->nids > 1 || scan->locks->is_single ||
 		(!by_shard && scan->nkeys > 0 && !scan->locks->is_sorted) ? 1 : MAX_LOCK_ROWS;
 	CandidateKey *keys = palloc(sizeof(CandidateKey) * MAX_LOCK_ROWS);
 	CandidateKey key;

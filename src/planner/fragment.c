@@ -105,6 +105,7 @@ locks_to_list(const CzLocks *locks)
 	list = lappend(list, locks->sort_operators);
 	list = lappend(list, locks->sort_collations);
 	list = lappend(list, locks->sort_nulls_first);
+	list = lappend(list, makeInteger(locks->is_single));
 	return list;
 }
 
@@ -125,6 +126,7 @@ locks_from_list(List *list)
 	locks->sort_operators = list_nth(list, 6);
 	locks->sort_collations = list_nth(list, 7);
 	locks->sort_nulls_first = list_nth(list, 8);
+	locks->is_single = intVal(list_nth(list, 9));
 	return locks;
 }
 

@@ -13,7 +13,9 @@
  * the statement itself, the worker checks its conditions again after the lock.
  *
  * A row is named by the ctids of all tables in FROM, which must therefore be tables; a
- * plain sub-query or view over such is looked through.
+ * plain sub-query or view over such is looked through.  Functions and VALUES may stand
+ * beside them (also what values.c has made of local tables): a row of the tables may
+ * then be several of the result, which come together.
  *
  * Source: own work.
  *
@@ -47,6 +49,7 @@ typedef struct FromContext
 	Query	   *query;
 	List	   *rtis;			/* ints: the tables in FROM */
 	List	   *nullable;		/* ints: 1 if an outer join may make its row NULL */
+	Relids		others;			/* items without ids: the same on every worker */
 } FromContext;
 
 /* Collect the tables of a join tree; false if there is anything else in it. */
@@ -60,6 +63,12 @@ collect_tables(Node *node, bool nullable, FromContext *context)
 		RangeTblEntry *rte = rt_fetch(((RangeTblRef *) node)->rtindex,
 									  context->query->rtable);
 
+		if (rte->rtekind == RTE_FUNCTION || rte->rtekind == RTE_VALUES)
+		{
+			context->others = bms_add_member(context->others,
+											 ((RangeTblRef *) node)->rtindex);
+			return !rte->lateral;
+		}
 		if (rte->rtekind != RTE_RELATION || rte->tablesample != NULL)
 			return false;
 		context->rtis = lappend_int(context->rtis, ((RangeTblRef *) node)->rtindex);
@@ -266,7 +275,7 @@ bool
 cz_try_lock_split(Query *query, CzLocus *locus, CzPlanState *state, Node *limit,
 				  Query *(*from_part) (Query *), const char **reason)
 {
-	FromContext from = {NULL, NIL, NIL};
+	FromContext from = {NULL, NIL, NIL, NULL};
 	Query	   *original = query;
 	Query	   *flat = NULL;
 	CzLockLeaf *lock = palloc0(sizeof(CzLockLeaf));
@@ -317,6 +326,9 @@ cz_try_lock_split(Query *query, CzLocus *locus, CzPlanState *state, Node *limit,
 		Oid			type = exprType((Node *) tle->expr);
 		Oid			collation = exprCollation((Node *) tle->expr);
 
+		/* rows that differ in others alone must be neighbours: they are locked as one */
+		if (bms_overlap(pull_varnos(NULL, (Node *) tle->expr), from.others))
+			return false;
 		if (!cz_order_is_sure(type, sort->sortop, collation))
 			lock->is_sorted = false;
 		tle->resno = ++n;
@@ -341,6 +353,7 @@ cz_try_lock_split(Query *query, CzLocus *locus, CzPlanState *state, Node *limit,
 	n = list_length(locking->targetList);
 	add_ids(locking, &from, true);
 	lock->nids = list_length(from.rtis);
+	lock->is_single = from.others != NULL;
 	if (lock->is_sorted)
 	{
 		/* several of a shard are locked in their order, too */
@@ -454,6 +467,7 @@ cz_plan_lock_leaf(CzFragmentPlan *plan, CzLeaf *leaf, List **params)
 		locks->id_params = lappend_int(locks->id_params, take_param(*params, PARAM_IDS - i));
 	locks->may_wait = lock->may_wait;
 	locks->may_skip = lock->may_skip;
+	locks->is_single = lock->is_single;
 	locks->is_sorted = lock->is_sorted;
 	locks->sort_operators = lock->sort_operators;
 	locks->sort_collations = lock->sort_collations;

@@ -90,6 +90,7 @@ typedef struct CzLockLeaf
 	int			nids;			/* tables in FROM */
 	bool		may_wait;		/* of any of the locks */
 	bool		may_skip;
+	bool		is_single;		/* a row of the tables may be several of the result */
 	bool		is_sorted;		/* the workers sort as we do */
 	List	   *sort_operators; /* OIDs */
 	List	   *sort_collations;	/* OIDs */
@@ -267,6 +268,7 @@ extern void cz_plan_lock_leaf(CzFragmentPlan *plan, CzLeaf *leaf, List **params)
 
 /* values.c */
 extern CzValues *cz_take_values(Query *query, AttrNumber key, CzPlanState *state);
+extern CzValues *cz_take_items(Query *query, CzPlanState *state);
 extern CzValues *cz_take_limit(Query *query, CzPlanState *state);
 extern List *cz_take_sample(TableSampleClause *sample, CzPlanState *state);
 extern List *cz_take_outer_vars(Query *query);

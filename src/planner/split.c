@@ -429,5 +429,20 @@ cz_try_split(Query *query, CzPlanState *state, const char **reason)
 			cz_attach_values(query, values, state);
 		}
 	}
+	/* beside locked rows, what is not on the workers is sent to them */
+	if (!done && query->rowMarks != NIL && query->limitCount != NULL && values == NULL)
+	{
+		Query	   *copy = copyObject(query);
+
+		values = cz_take_items(copy, state);
+		if (values == NULL)
+			return false;
+		if (!try_split(copy, state, reason) || list_length(copy->rtable) != 1 ||
+			((CzLeaf *) llast(state->leaves))->lock == NULL)
+			return false;
+		cz_attach_values(copy, values, state);
+		*query = *copy;
+		return true;
+	}
 	return done;
 }

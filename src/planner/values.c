@@ -299,7 +299,7 @@ send_item(Query *query, RangeTblRef *ref, AttrNumber key, ValuesContext *context
 	rte->alias = makeAlias("sent", NIL);
 	rte->inFromCl = true;
 	n = 0;
-	foreach(lc, arrays)
+	foreach(lc, key > 0 ? arrays : NIL)
 		add_key_condition(query, key, ref->rtindex, ++n, lfirst(lc));
 	context->values->items = bms_add_member(context->values->items, ref->rtindex);
 	return true;
@@ -344,6 +344,69 @@ cz_take_values(Query *query, AttrNumber key, CzPlanState *state)
 		query->returningList = (List *) sublink_mutator((Node *) query->returningList,
 														&context);
 		query->jointree = (FromExpr *) sublink_mutator((Node *) query->jointree, &context);
+	}
+	if (context.failed || context.values->exprs == NIL)
+		return NULL;
+	context.values->ctes = list_concat(list_copy(query->cteList), context.values->ctes);
+	context.values->has_recursive = query->hasRecursive;
+	query->cteList = NIL;
+	query->hasRecursive = false;
+	return context.values;
+}
+
+/* The entries of FROM that are inner-joined. */
+static List *
+inner_items(Node *node, List *items)
+{
+	ListCell   *lc;
+
+	if (IsA(node, RangeTblRef))
+		return lappend(items, node);
+	if (IsA(node, FromExpr))
+	{
+		foreach(lc, ((FromExpr *) node)->fromlist)
+			items = inner_items(lfirst(lc), items);
+	}
+	else if (((JoinExpr *) node)->jointype == JOIN_INNER)
+	{
+		items = inner_items(((JoinExpr *) node)->larg, items);
+		items = inner_items(((JoinExpr *) node)->rarg, items);
+	}
+	return items;
+}
+
+/*
+ * cz_take_items
+ *		Have what a SELECT reads in FROM beside rows that it locks computed first.
+ *
+ * query: changed.
+ *
+ * Returns: the values; NULL if there are none or one can't be sent.
+ */
+CzValues *
+cz_take_items(Query *query, CzPlanState *state)
+{
+	ValuesContext context = {state, palloc0(sizeof(CzValues)), false};
+	ListCell   *lc;
+
+	if (query->hasModifyingCTE)
+		return NULL;
+	cz_flatten_joins(query);
+	foreach(lc, inner_items((Node *) query->jointree, NIL))
+	{
+		RangeTblRef *ref = lfirst(lc);
+		RangeTblEntry *rte;
+
+		if (get_parse_rowmark(query, ref->rtindex) != NULL)
+			continue;
+		rte = rt_fetch(ref->rtindex, query->rtable);
+		if (rte->rtekind == RTE_CTE ||
+			(rte->rtekind == RTE_SUBQUERY && !rte->lateral) ||
+			(rte->rtekind == RTE_RELATION && cz_rte_table(rte) == NULL))
+		{
+			if (!send_item(query, ref, 0, &context))
+				return NULL;
+		}
 	}
 	if (context.failed || context.values->exprs == NIL)
 		return NULL;

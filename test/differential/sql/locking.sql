@@ -95,3 +95,13 @@ SELECT a.tenant_id, (SELECT e.event_id + a.tenant_id FROM events e ORDER BY (e.e
 SELECT event_id, kind, amount FROM events ORDER BY kind, amount DESC NULLS LAST, event_id LIMIT 500 FOR UPDATE SKIP LOCKED;
 SELECT event_id FROM events ORDER BY event_id DESC LIMIT 590 OFFSET 3 FOR UPDATE NOWAIT;
 SELECT event_id, name FROM (SELECT event_id, 'n' || event_id AS name FROM events) s ORDER BY name, event_id LIMIT 300 FOR SHARE SKIP LOCKED;
+SELECT e.event_id, l.id FROM events e, locals l WHERE l.id = e.tenant_id ORDER BY e.event_id LIMIT 4 FOR UPDATE OF e;
+SELECT e.event_id FROM events e JOIN locals l ON l.id = e.tenant_id ORDER BY e.event_id DESC LIMIT 4 FOR UPDATE OF e SKIP LOCKED;
+SELECT e.event_id, v.x FROM events e, (VALUES (1, 'a'), (1, 'b'), (3, 'c')) v (t, x) WHERE e.tenant_id = v.t ORDER BY e.event_id, v.x LIMIT 5 FOR UPDATE OF e;
+-- count
+SELECT e.event_id, v.x FROM events e, (VALUES (1, 'a'), (1, 'b'), (3, 'c')) v (t, x) WHERE e.tenant_id = v.t ORDER BY e.event_id LIMIT 5 FOR UPDATE OF e SKIP LOCKED;
+WITH few AS (SELECT tenant_id FROM accounts ORDER BY tenant_id LIMIT 2) SELECT e.event_id FROM events e, few f WHERE f.tenant_id = e.tenant_id ORDER BY e.event_id LIMIT 6 FOR UPDATE OF e;
+SELECT e.event_id, s.n FROM events e, (SELECT tenant_id, count(*) AS n FROM items i JOIN accounts a USING (tenant_id) GROUP BY 1) s WHERE s.tenant_id = e.tenant_id ORDER BY e.event_id LIMIT 3 FOR UPDATE OF e;
+SELECT e.event_id FROM events e, generate_series(1, 2) g WHERE e.tenant_id = g ORDER BY e.event_id LIMIT 5 OFFSET 1 FOR SHARE OF e;
+SELECT e.event_id, l.id, a.tenant_id FROM events e JOIN accounts a USING (tenant_id) JOIN locals l ON l.id = e.tenant_id WHERE l.id < 5 ORDER BY e.event_id LIMIT 4 FOR UPDATE OF e, a;
+SELECT e.event_id, id FROM locals l JOIN events e ON l.id = e.tenant_id LEFT JOIN items i USING (id) ORDER BY e.event_id LIMIT 4 FOR UPDATE OF e;
