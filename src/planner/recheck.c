@@ -125,6 +125,11 @@ note_operations(CollectContext *context, Node *node)
 				 ((FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST) &&
 				IsA(linitial(((FuncExpr *) node)->args), Const))
 				break;
+			/* to a length: a value that was computed here has it, and gets it again */
+			if (((FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST &&
+				exprType(linitial(((FuncExpr *) node)->args)) ==
+				((FuncExpr *) node)->funcresulttype)
+				break;
 			note_operation(context, ((FuncExpr *) node)->funcid,
 						   ((FuncExpr *) node)->inputcollid, "function");
 			break;

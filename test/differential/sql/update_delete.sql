@@ -127,3 +127,12 @@ CREATE RULE log AS ON UPDATE TO logged DO VALUES (OLD.f1, OLD.f2, 'old'), (NEW.f
 INSERT INTO logged VALUES (1, 2), (11, 12);
 UPDATE logged SET f2 = f2 / 10;
 SELECT * FROM logged ORDER BY 1;
+-- a value computed here, for a column with a length
+CREATE TABLE lengthy (k int, n numeric(10,2), v varchar(5));
+SELECT create_distributed_table('lengthy', 'k');
+INSERT INTO lengthy SELECT i, i, i FROM generate_series(1, 5) i;
+UPDATE lengthy SET n = CASE WHEN now() > '2000-01-01' THEN (SELECT max(f2) + 0.127 FROM logged) ELSE 0 END;
+UPDATE lengthy SET v = (SELECT max(f1)::varchar(9) FROM logged) WHERE k < 3;
+-- error
+UPDATE lengthy SET v = (SELECT max(f1)::varchar(9) || 'too long' FROM logged) WHERE k < 3;
+SELECT * FROM lengthy ORDER BY k;
