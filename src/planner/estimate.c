@@ -477,6 +477,8 @@ cz_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
 	{
 		rel->tuples = cz_relation_rows(relid);
 		rel->pages = Min(cz_table_pages(relid), MaxBlockNumber);
+		/* a partitioned index, which core lists from 16 on, has no paths */
+		rel->indexlist = NIL;
 		/* no joins or groups of a foreign server's */
 		rel->fdwroutine = NULL;
 		rel->serverid = InvalidOid;
