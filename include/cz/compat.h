@@ -179,8 +179,14 @@
 #define var_set_nulling_join_compat(var, join_rti) \
 	((var)->varnullingrels = bms_make_singleton(join_rti))
 #define var_clear_nulling_compat(var) ((var)->varnullingrels = NULL)
+#define var_keep_nulling_compat(var, joins) \
+	((var)->varnullingrels = bms_intersect((var)->varnullingrels, (joins)))
+#define var_drop_nulling_compat(var, joins) \
+	((var)->varnullingrels = bms_difference((var)->varnullingrels, (joins)))
 #else
 #define var_clear_nulling_compat(var) ((void) (var))
+#define var_keep_nulling_compat(var, joins) ((void) (joins))
+#define var_drop_nulling_compat(var, joins) ((void) (joins))
 #define var_set_nulling_join_compat(var, join_rti) ((void) 0)
 #endif
 

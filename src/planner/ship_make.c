@@ -361,9 +361,13 @@ ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
 	rti = 0;
 	foreach(lc, columns)
 	{
+		Node	   *column = copyObject(lfirst(lc));
+
 		rti++;
+		if (IsA(column, Var))
+			var_keep_nulling_compat((Var *) column, with_joins);
 		source->targetList = lappend(source->targetList,
-									 makeTargetEntry(copyObject(lfirst(lc)), rti,
+									 makeTargetEntry((Expr *) column, rti,
 													 psprintf("c%d", rti), false));
 	}
 	if (wanted != NULL)
@@ -386,12 +390,13 @@ ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
 	cz_ship_count_rows(ss, first->rows, anchor, first->fate == UNIT_BROADCAST);
 	rte = cz_ship_rte(ss->state, ship);
 	/* by way of another number, so that no Var is taken for one that is old */
-	cz_replace_vars(query, vars, list_length(query->rtable) + 1);
+	cz_replace_vars(query, vars, list_length(query->rtable) + 1,
+					bms_difference(with_joins, relids));
 	columns = NIL;
 	for (rti = 1; rti <= list_length(vars); rti++)
 		columns = lappend(columns, makeVar(list_length(query->rtable) + 1, rti, INT4OID, -1,
 										   InvalidOid, 0));
-	cz_replace_vars(query, columns, ref->rtindex);
+	cz_replace_vars(query, columns, ref->rtindex, NULL);
 	lfirst(list_nth_cell(query->rtable, ref->rtindex - 1)) = rte;
 	cz_ship_mark_group(ss, first->group);
 	return true;

@@ -129,6 +129,7 @@ typedef struct VarsContext
 	int			depth;
 	List	   *vars;			/* found, or to be replaced by columns in this order */
 	Index		rti;			/* replacing: the new entry; 0: only looking */
+	Relids		gone;			/* replacing: outer joins that go with the entries */
 } VarsContext;
 
 static bool
@@ -156,9 +157,14 @@ vars_walker(Node *node, VarsContext *context)
 		if (context->rti == 0)
 		{
 			if (lc == NULL)
-				context->vars = lappend(context->vars,
-										makeVar(var->varno, var->varattno, var->vartype,
-												var->vartypmod, var->varcollid, 0));
+			{
+				Var		   *copy = copyObject(var);
+
+				copy->varlevelsup = 0;
+				copy->location = -1;
+				var_forget_syntax_compat(copy);
+				context->vars = lappend(context->vars, copy);
+			}
 			return false;
 		}
 		if (lc == NULL)
@@ -166,6 +172,7 @@ vars_walker(Node *node, VarsContext *context)
 		var->varno = context->rti;
 		var->varattno = n;
 		var_forget_syntax_compat(var);
+		var_drop_nulling_compat(var, context->gone);
 		return false;
 	}
 	if (IsA(node, Query))
@@ -186,7 +193,7 @@ vars_walker(Node *node, VarsContext *context)
 List *
 cz_vars_of(Query *query, Relids relids)
 {
-	VarsContext context = {relids, 0, NIL, 0};
+	VarsContext context = {relids, 0, NIL, 0, NULL};
 
 	query_tree_walker(query, vars_walker, (void *) &context, QTW_IGNORE_JOINALIASES);
 	return context.vars;
@@ -195,11 +202,13 @@ cz_vars_of(Query *query, Relids relids)
 /*
  * cz_replace_vars
  *		In place: Vars equal to members of a list become columns 1.. of an entry.
+ *
+ * gone: the outer joins that went with what they were columns of.
  */
 void
-cz_replace_vars(Query *query, List *vars, Index rti)
+cz_replace_vars(Query *query, List *vars, Index rti, Relids gone)
 {
-	VarsContext context = {NULL, 0, vars, rti};
+	VarsContext context = {NULL, 0, vars, rti, gone};
 	ListCell   *lc;
 
 	foreach(lc, vars)
@@ -385,6 +394,35 @@ levels_walker(Node *node, LevelsContext *context)
 	return expression_tree_walker(node, levels_walker, (void *) context);
 }
 
+typedef struct NullingContext
+{
+	Relids		joins;
+	int			depth;
+} NullingContext;
+
+/* Columns are made NULL by outer joins that are in the part only. */
+static bool
+nulling_walker(Node *node, NullingContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		if ((int) ((Var *) node)->varlevelsup == context->depth)
+			var_keep_nulling_compat((Var *) node, context->joins);
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		context->depth++;
+		query_tree_walker((Query *) node, nulling_walker, (void *) context,
+						  QTW_IGNORE_JOINALIASES);
+		context->depth--;
+		return false;
+	}
+	return expression_tree_walker(node, nulling_walker, (void *) context);
+}
+
 /*
  * cz_shipment_query
  *		SELECT vars FROM nodes WHERE quals, of parts of a Query, as a CTE's query.
@@ -401,6 +439,7 @@ cz_shipment_query(Query *query, List *nodes, List *quals, List *vars, int depth)
 	Query	   *result = makeNode(Query);
 	Relids		used = NULL;
 	LevelsContext levels = {0, depth, false};
+	NullingContext nulling;
 	ListCell   *lc;
 	int			n = 0;
 
@@ -427,6 +466,9 @@ cz_shipment_query(Query *query, List *nodes, List *quals, List *vars, int depth)
 													 psprintf("c%d", n), false));
 	}
 	result->hasSubLinks = query->hasSubLinks;
+	nulling.joins = used;
+	nulling.depth = 0;
+	query_tree_walker(result, nulling_walker, (void *) &nulling, QTW_IGNORE_JOINALIASES);
 	query_tree_walker(result, levels_walker, (void *) &levels,
 					  QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
 	return levels.failed ? NULL : result;
