@@ -438,6 +438,7 @@ cz_try_ship(Query *query, CzPlanState *state, const char **reason)
 		return false;
 
 	copy = copyObject(query);
+	(void) cz_ship_simplify_exists((Node *) copy, NULL);
 	cz_unnest_aggregates(copy, state);
 	cz_flatten_joins(copy);
 	memset(&ss, 0, sizeof(ss));

@@ -100,6 +100,7 @@ extern void cz_ship_mark_group(ShipState *ss, int group);
 extern bool cz_ship_units(ShipState *ss, const CzTable *anchor);
 
 /* ship_sublinks.c */
+extern bool cz_ship_simplify_exists(Node *node, void *context);
 extern bool cz_ship_sublinks(ShipState *ss, const CzTable *anchor, bool is_correlated);
 
 /* ship_units.c */

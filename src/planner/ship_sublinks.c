@@ -178,6 +178,22 @@ simplify_exists(SubLink *sublink)
 }
 
 /*
+ * cz_ship_simplify_exists
+ *		The same everywhere, before it is asked which parts refer to which.
+ */
+bool
+cz_ship_simplify_exists(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubLink))
+		simplify_exists((SubLink *) node);
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, cz_ship_simplify_exists, context, 0);
+	return expression_tree_walker(node, cz_ship_simplify_exists, context);
+}
+
+/*
  * A sub-query that is not correlated: its value, or its rows, are computed once.
  */
 static bool

@@ -94,3 +94,5 @@ SELECT a.tenant_id FROM (VALUES (1, 'a'), (2, 'b'), (3, NULL)) v (k, s) JOIN acc
 SELECT a.tenant_id FROM accounts a WHERE EXISTS (SELECT FROM items i WHERE i.tenant_id = a.tenant_id) AND a.tenant_id = (SELECT min(i.qty) FROM items i WHERE i.id > a.region_id);
 -- a sub-query that is lateral until a condition that is never true goes
 SELECT q.t FROM locals l, LATERAL (SELECT i.qty, n.note AS t FROM items i JOIN names n ON (false AND EXISTS (SELECT l.id FROM numbers)) RIGHT JOIN solo s ON i.qty IS NOT NULL LIMIT 20) q;
+SELECT a.tenant_id, q.s FROM accounts a, LATERAL (SELECT i.qty, i.label AS s FROM items i WHERE EXISTS (SELECT a.name FROM solo) ORDER BY i.id LIMIT 3) q;
+SELECT a.tenant_id, q.* FROM accounts a, LATERAL (SELECT i.qty, n.n FROM items i LEFT JOIN names n ON (EXISTS (SELECT i.id, n.n, a.name FROM solo WHERE seq = n.n)) WHERE i.qty > 3) q;
