@@ -298,6 +298,23 @@ order_fragment(Query *query, CzLeaf *leaf, Index rti, List *order)
 	cz_add_order(query, order, exprs);
 }
 
+/* How often a fragment reads tables that have shards. */
+static int
+sharded_tables(const CzFragmentPlan *plan)
+{
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, plan->relids)
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		if (table != NULL && table->kind != CZ_TABLE_REFERENCE)
+			n++;
+	}
+	return n;
+}
+
 static CzFragmentPlan *
 plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List *order, List **params)
 {
@@ -335,7 +352,8 @@ plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List *order, List **
 	plan->checks = leaf->checks;
 	plan->function_oids = list_concat_unique_oid(plan->function_oids, leaf->functions);
 	plan->reason = leaf->reason ? pstrdup(leaf->reason) : NULL;
-	if (plan->merge == CZ_MERGE_MAY && leaf->wants_merge)
+	/* a worker's planner knows nothing of the columns of a UNION ALL: joins of two go wrong */
+	if (plan->merge == CZ_MERGE_MAY && leaf->wants_merge && sharded_tables(plan) == 1)
 		plan->merge = CZ_MERGE_WANTED;
 	cz_fragment_set_locus(plan, &locus, params);
 	if (order != NIL)

@@ -299,7 +299,7 @@ extern Query *cz_shipment_query(Query *query, List *nodes, List *quals, List *va
 								int depth);
 extern RangeTblEntry *cz_ship_rte(CzPlanState *state, CzShip *ship);
 extern List *cz_vars_of(Query *query, Relids relids);
-extern void cz_replace_vars(Query *query, List *vars, Index rti, Relids gone);
+extern void cz_replace_vars(Query *query, List *vars, List *attnos, Index rti, Relids gone);
 extern void cz_blank_rte(RangeTblEntry *rte);
 extern bool cz_refers_out(Node *node);
 extern bool cz_group_dependents(Query *query);

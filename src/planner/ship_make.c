@@ -253,6 +253,63 @@ wanted_rows(ShipState *ss, Unit *unit)
 	return NULL;
 }
 
+/* Types of which equal values are the same in every way. */
+static bool
+is_image_type(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID || type == OIDOID ||
+		type == DATEOID || type == UUIDOID || type == BOOLOID;
+}
+
+/*
+ * Columns that conditions of the shipment make equal are sent once: the workers would
+ * compare them again, and think that few rows are left.  Returns the columns; *attnos
+ * says which one each of vars is.
+ */
+static List *
+distinct_columns(List *vars, List *quals, List **attnos)
+{
+	List	   *plain = copyObject(quals);
+	List	   *classes;
+	List	   *columns = NIL;
+	ListCell   *lc;
+	ListCell   *lk;
+
+	(void) cz_ship_plain_walker((Node *) plain, NULL);
+	classes = cz_equality_classes(plain);
+	*attnos = NIL;
+	foreach(lc, vars)
+	{
+		Var		   *var = lfirst(lc);
+		Var		   *key = makeVar(var->varno, var->varattno, var->vartype, var->vartypmod,
+								  var->varcollid, 0);
+		int			n = 0;
+		bool		is_known = false;
+
+		foreach(lk, columns)
+		{
+			Var		   *known = lfirst(lk);
+			Var		   *other = makeVar(known->varno, known->varattno, known->vartype,
+										known->vartypmod, known->varcollid, 0);
+
+			n++;
+			if (known->vartype == var->vartype && is_image_type(var->vartype) &&
+				cz_keys_connected(classes, list_make1(key), list_make1(other)))
+			{
+				is_known = true;
+				break;
+			}
+		}
+		if (!is_known)
+		{
+			columns = lappend(columns, var);
+			n = list_length(columns);
+		}
+		*attnos = lappend_int(*attnos, n);
+	}
+	return columns;
+}
+
 /* One group of units becomes a shipment. */
 static bool
 ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
@@ -270,6 +327,9 @@ ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
 	RangeTblEntry *rte;
 	RangeTblRef *ref = makeNode(RangeTblRef);
 	Node	   *wanted = NULL;
+	List	   *attnos = NIL;
+	ListCell   *la;
+	int			n;
 	char	   *label = label_of(ss, relids);
 	int			rti;
 
@@ -351,7 +411,7 @@ ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
 			return false;
 		}
 	}
-	columns = vars != NIL ? vars :
+	columns = vars != NIL ? distinct_columns(vars, first->is_inner ? quals : NIL, &attnos) :
 		list_make1(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(1), false, true));
 	if (source == NULL)
 	{
@@ -379,9 +439,9 @@ ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
 	{
 		ship->anchor = anchor;
 		ship->partition_var = first->key;
-		foreach(lc, vars)
+		forboth(lc, vars, la, attnos)
 		{
-			ship->partition_column++;
+			ship->partition_column = lfirst_int(la);
 			if (((Var *) lfirst(lc))->varno == first->key->varno &&
 				((Var *) lfirst(lc))->varattno == first->key->varattno)
 				break;
@@ -390,13 +450,14 @@ ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
 	cz_ship_count_rows(ss, first->rows, anchor, first->fate == UNIT_BROADCAST);
 	rte = cz_ship_rte(ss->state, ship);
 	/* by way of another number, so that no Var is taken for one that is old */
-	cz_replace_vars(query, vars, list_length(query->rtable) + 1,
+	cz_replace_vars(query, vars, attnos, list_length(query->rtable) + 1,
 					bms_difference(with_joins, relids));
+	n = vars != NIL ? list_length(columns) : 0;
 	columns = NIL;
-	for (rti = 1; rti <= list_length(vars); rti++)
+	for (rti = 1; rti <= n; rti++)
 		columns = lappend(columns, makeVar(list_length(query->rtable) + 1, rti, INT4OID, -1,
 										   InvalidOid, 0));
-	cz_replace_vars(query, columns, ref->rtindex, NULL);
+	cz_replace_vars(query, columns, NIL, ref->rtindex, NULL);
 	lfirst(list_nth_cell(query->rtable, ref->rtindex - 1)) = rte;
 	cz_ship_mark_group(ss, first->group);
 	return true;

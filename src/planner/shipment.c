@@ -129,6 +129,7 @@ typedef struct VarsContext
 	int			depth;
 	List	   *vars;			/* found, or to be replaced by columns in this order */
 	Index		rti;			/* replacing: the new entry; 0: only looking */
+	List	   *attnos;			/* replacing: the columns, if not 1, 2, ... */
 	Relids		gone;			/* replacing: outer joins that go with the entries */
 } VarsContext;
 
@@ -170,7 +171,7 @@ vars_walker(Node *node, VarsContext *context)
 		if (lc == NULL)
 			elog(ERROR, "a column of a shipment is missing");
 		var->varno = context->rti;
-		var->varattno = n;
+		var->varattno = context->attnos ? list_nth_int(context->attnos, n - 1) : n;
 		var_forget_syntax_compat(var);
 		var_drop_nulling_compat(var, context->gone);
 		return false;
@@ -193,7 +194,7 @@ vars_walker(Node *node, VarsContext *context)
 List *
 cz_vars_of(Query *query, Relids relids)
 {
-	VarsContext context = {relids, 0, NIL, 0, NULL};
+	VarsContext context = {relids, 0, NIL, 0, NIL, NULL};
 
 	query_tree_walker(query, vars_walker, (void *) &context, QTW_IGNORE_JOINALIASES);
 	return context.vars;
@@ -203,12 +204,13 @@ cz_vars_of(Query *query, Relids relids)
  * cz_replace_vars
  *		In place: Vars equal to members of a list become columns 1.. of an entry.
  *
+ * attnos: int list of other columns, or NIL.
  * gone: the outer joins that went with what they were columns of.
  */
 void
-cz_replace_vars(Query *query, List *vars, Index rti, Relids gone)
+cz_replace_vars(Query *query, List *vars, List *attnos, Index rti, Relids gone)
 {
-	VarsContext context = {NULL, 0, vars, rti, gone};
+	VarsContext context = {NULL, 0, vars, rti, attnos, gone};
 	ListCell   *lc;
 
 	foreach(lc, vars)

@@ -291,7 +291,7 @@ send_item(Query *query, RangeTblRef *ref, AttrNumber key, ValuesContext *context
 	}
 	context->values->ctes = lappend(context->values->ctes, cte);
 	if (vars != NIL)
-		cz_replace_vars(query, vars, ref->rtindex, NULL);
+		cz_replace_vars(query, vars, NIL, ref->rtindex, NULL);
 	cz_blank_rte(rte);
 	rte->rtekind = RTE_FUNCTION;
 	rte->functions = functions;
