@@ -471,7 +471,7 @@ cz_try_ship(Query *query, CzPlanState *state, const char **reason)
 		{
 			CzLeaf	   *leaf = llast(state->leaves);
 
-			leaf->wants_merge = ss.broadcast_rows >= MERGE_ROWS;
+			leaf->wants_merge |= ss.broadcast_rows >= MERGE_ROWS;
 			*query = *copy;
 			keep_ctes(query, user_ctes, ss.ctes, state);
 			return true;
