@@ -586,43 +586,11 @@ typedef struct DisguiseContext
 	bool		failed;			/* it reads what nobody knows */
 } DisguiseContext;
 
-static bool
-outer_walker(Node *node, int *depth)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-		return ((Var *) node)->varlevelsup > *depth;
-	if (IsA(node, Aggref) && ((Aggref *) node)->agglevelsup > *depth)
-		return true;
-	if (IsA(node, GroupingFunc) && ((GroupingFunc *) node)->agglevelsup > *depth)
-		return true;
-	if (IsA(node, Query))
-	{
-		bool		result;
-
-		(*depth)++;
-		result = query_tree_walker((Query *) node, outer_walker, (void *) depth, 0);
-		(*depth)--;
-		return result;
-	}
-	return expression_tree_walker(node, outer_walker, (void *) depth);
-}
-
-/* Does a query use values of a row of another?  CTEs around it are no matter here. */
-static bool
-has_outer_values(Query *query)
-{
-	int			depth = 0;
-
-	return query_tree_walker(query, outer_walker, (void *) &depth, 0);
-}
-
 /* Put a query in place of a range-table entry. */
 static void
 bring_in(RangeTblEntry *rte, Query *source, DisguiseContext *context)
 {
-	if (source == NULL || has_outer_values(source) ||
+	if (source == NULL || cz_refers_out((Node *) source) ||
 		++context->nbrought_in > CZ_MAX_BROUGHT_IN)
 	{
 		context->failed = true;
@@ -810,7 +778,7 @@ make_estimate(Query *query, CzPlanState *state, bool *is_closed)
 	caller = MemoryContextSwitchTo(state->estimate_context);
 	copy = copyObject(query);
 
-	disguise.failed = has_outer_values(copy);
+	disguise.failed = cz_refers_out((Node *) copy);
 	if (!disguise.failed)
 		disguise_walker((Node *) copy, &disguise);
 	*is_closed = disguise.nbrought_in == 0;

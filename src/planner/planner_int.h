@@ -302,6 +302,8 @@ extern List *cz_vars_of(Query *query, Relids relids);
 extern void cz_replace_vars(Query *query, List *vars, List *attnos, Index rti, Relids gone);
 extern void cz_blank_rte(RangeTblEntry *rte);
 extern bool cz_refers_out(Node *node);
+extern Node *cz_wanted_sublink(Query *outer, Index rti, List *quals, List *ops,
+							   List *sides);
 extern bool cz_group_dependents(Query *query);
 extern Relids cz_node_relids(Node *node, bool with_joins);
 

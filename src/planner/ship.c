@@ -191,31 +191,20 @@ correlating_var(ShipState *ss, Unit *unit)
 		return NULL;
 	foreach(lc, ss->conjuncts)
 	{
-		OpExpr	   *op = lfirst(lc);
-		int			side;
+		Var		   *var;
+		Var		   *outer;
+		ListCell   *lk;
 
-		if (!IsA(op, OpExpr) || list_length(op->args) != 2 ||
-			!cz_is_equality(op->opno, op->inputcollid))
+		if (cz_ship_correlation(lfirst(lc), unit, &var, &outer) < 0 || var->varattno <= 0 ||
+			var->vartype != ss->outer_anchor->key_type)
 			continue;
-		for (side = 0; side < 2; side++)
+		foreach(lk, ss->outer_keys)
 		{
-			Var		   *var = (Var *) cz_strip(list_nth(op->args, side));
-			Var		   *outer = (Var *) cz_strip(list_nth(op->args, 1 - side));
-			ListCell   *lk;
+			Var		   *key = lfirst(lk);
 
-			if (!IsA(var, Var) || !IsA(outer, Var) || var->varlevelsup != 0 ||
-				outer->varlevelsup != 1 || var->varattno <= 0 ||
-				!bms_is_member(var->varno, unit->relids) ||
-				var->vartype != ss->outer_anchor->key_type)
-				continue;
-			foreach(lk, ss->outer_keys)
-			{
-				Var		   *key = lfirst(lk);
-
-				if (key->varno == outer->varno && key->varattno == outer->varattno &&
-					key->varcollid == var->varcollid)
-					return var;
-			}
+			if (key->varno == outer->varno && key->varattno == outer->varattno &&
+				key->varcollid == var->varcollid)
+				return var;
 		}
 	}
 	return NULL;
@@ -416,6 +405,26 @@ reads_shipments_walker(Node *node, void *context)
 }
 
 /*
+ * The leaf whose fragments read shipments, of those made since there were so many; NULL
+ * if it turned out that nobody uses what was shipped.
+ */
+static CzLeaf *
+leaf_of_shipments(CzPlanState *state, int nbefore)
+{
+	int			i;
+
+	for (i = nbefore; i < list_length(state->leaves); i++)
+	{
+		CzLeaf	   *leaf = list_nth(state->leaves, i);
+
+		if (leaf->source->rtekind == RTE_SUBQUERY &&
+			reads_shipments_walker((Node *) leaf->source->subquery, NULL))
+			return leaf;
+	}
+	return NULL;
+}
+
+/*
  * cz_try_ship
  *		Push a Query whose data does not lie together, by shipping parts of it.
  *
@@ -429,11 +438,12 @@ cz_try_ship(Query *query, CzPlanState *state, const char **reason)
 	List	   *user_ctes;
 	const char *why = NULL;
 	CzLocus		locus;
+	CzLeaf	   *leaf;
 	int			nships = list_length(state->ships);
+	int			nleaves = list_length(state->leaves);
 	bool		done = false;
 
-	if ((!cz_enable_broadcast && !cz_enable_repartition) || query->setOperations != NULL ||
-		query->rowMarks != NIL || query->hasModifyingCTE || query->hasRecursive ||
+	if ((!cz_enable_broadcast && !cz_enable_repartition) || !cz_ship_may_look_into(query) ||
 		state->keep_leaves || !state->is_select || !has_sharded_entry(query))
 		return false;
 
@@ -457,7 +467,8 @@ cz_try_ship(Query *query, CzPlanState *state, const char **reason)
 		}
 		if (!done)
 			done = cz_try_split(copy, state, &why);
-		if (done && is_too_dear(&ss, llast(state->leaves)))
+		leaf = done ? leaf_of_shipments(state, nleaves) : NULL;
+		if (leaf != NULL && is_too_dear(&ss, leaf))
 		{
 			why = "sending parts of it would cost more";
 			done = false;
@@ -469,9 +480,8 @@ cz_try_ship(Query *query, CzPlanState *state, const char **reason)
 		}
 		if (done)
 		{
-			CzLeaf	   *leaf = llast(state->leaves);
-
-			leaf->wants_merge |= ss.broadcast_rows >= MERGE_ROWS;
+			if (leaf != NULL)
+				leaf->wants_merge |= ss.broadcast_rows >= MERGE_ROWS;
 			*query = *copy;
 			keep_ctes(query, user_ctes, ss.ctes, state);
 			return true;

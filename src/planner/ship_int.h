@@ -120,6 +120,9 @@ extern Unit *cz_ship_add_unit(ShipState *ss, Node *node, bool is_inner, JoinExpr
 extern void cz_ship_add_join_units(ShipState *ss, Node *node, bool is_inner, JoinExpr *nullable_of, int base);
 extern Unit *cz_ship_unit_of(ShipState *ss, int rti);
 extern bool cz_ship_plain_walker(Node *node, void *context);
+extern bool cz_ship_may_look_into(Query *query);
+extern ShipState cz_ship_level(const ShipState *ss, Query *query);
+extern int cz_ship_correlation(Node *qual, Unit *unit, Var **var, Var **outer);
 extern List *cz_ship_keys(ShipState *ss, int base);
 extern Var *cz_ship_partition_var(ShipState *ss, Unit *unit, int base, const CzTable *anchor);
 

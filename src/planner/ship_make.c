@@ -186,69 +186,26 @@ wanted_rows(ShipState *ss, Unit *unit)
 		return NULL;
 	foreach(lc, ss->conjuncts)
 	{
-		OpExpr	   *op = lfirst(lc);
-		int			side;
+		Var		   *var;
+		Var		   *outer;
+		RangeTblEntry *rte;
+		RangeTblRef *ref = makeNode(RangeTblRef);
+		List	   *quals;
+		int			side = cz_ship_correlation(lfirst(lc), unit, &var, &outer);
 
-		if (!IsA(op, OpExpr) || list_length(op->args) != 2 ||
-			!cz_is_equality(op->opno, op->inputcollid))
+		/* as it stands, not by way of a relabeling */
+		if (side < 0 || !IsA(linitial(((OpExpr *) lfirst(lc))->args), Var) ||
+			!IsA(lsecond(((OpExpr *) lfirst(lc))->args), Var))
 			continue;
-		for (side = 0; side < 2; side++)
-		{
-			Var		   *var = (Var *) list_nth(op->args, side);
-			Var		   *outer = (Var *) list_nth(op->args, 1 - side);
-			RangeTblEntry *rte;
-			RangeTblRef *ref = makeNode(RangeTblRef);
-			List	   *quals;
-			Query	   *sub;
-			SubLink    *sublink;
-			Param	   *param;
-			OpExpr	   *test;
-
-			if (!IsA(var, Var) || !IsA(outer, Var) || var->varlevelsup != 0 ||
-				!bms_is_member(var->varno, unit->relids) || outer->varlevelsup != 1)
-				continue;
-			rte = rt_fetch(outer->varno, ss->outer->query->rtable);
-			quals = cz_ship_quals_within(ss->outer->conjuncts,
-										 bms_make_singleton(outer->varno));
-			/* inner-joined: what its conditions leave out must be in no row */
-			ref->rtindex = outer->varno;
-			if (rte->rtekind != RTE_RELATION || rte->tablesample != NULL || quals == NIL ||
-				!list_member(ss->outer->query->jointree->fromlist, ref))
-				continue;
-
-			quals = copyObject(quals);
-			ChangeVarNodes((Node *) quals, outer->varno, 1, 0);
-			sub = makeNode(Query);
-			sub->commandType = CMD_SELECT;
-			sub->querySource = QSRC_ORIGINAL;
-			sub->canSetTag = true;
-			sub->rtable = list_make1(copyObject(rte));
-			query_copy_permissions_compat(sub, ss->outer->query);
-			ref->rtindex = 1;
-			sub->jointree = makeFromExpr(list_make1(ref), (Node *) make_ands_explicit(quals));
-			sub->targetList = list_make1(makeTargetEntry((Expr *)
-														 makeVar(1, outer->varattno,
-																 outer->vartype,
-																 outer->vartypmod,
-																 outer->varcollid, 0),
-														 1, "c1", false));
-			param = makeNode(Param);
-			param->paramkind = PARAM_SUBLINK;
-			param->paramid = 1;
-			param->paramtype = outer->vartype;
-			param->paramtypmod = outer->vartypmod;
-			param->paramcollid = outer->varcollid;
-			param->location = -1;
-			test = copyObject(op);
-			lfirst(list_nth_cell(test->args, 1 - side)) = param;
-			sublink = makeNode(SubLink);
-			sublink->subLinkType = ANY_SUBLINK;
-			sublink->testexpr = (Node *) test;
-			sublink->operName = list_make1(makeString("="));
-			sublink->subselect = (Node *) sub;
-			sublink->location = -1;
-			return (Node *) sublink;
-		}
+		rte = rt_fetch(outer->varno, ss->outer->query->rtable);
+		quals = cz_ship_quals_within(ss->outer->conjuncts,
+									 bms_make_singleton(outer->varno));
+		/* inner-joined: what its conditions leave out must be in no row */
+		ref->rtindex = outer->varno;
+		if (rte->rtekind == RTE_RELATION && rte->tablesample == NULL && quals != NIL &&
+			list_member(ss->outer->query->jointree->fromlist, ref))
+			return cz_wanted_sublink(ss->outer->query, outer->varno, quals,
+									 list_make1(lfirst(lc)), list_make1_int(side));
 	}
 	return NULL;
 }

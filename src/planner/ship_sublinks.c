@@ -293,18 +293,11 @@ ship_sublink(ShipState *ss, SubLink *sublink, const CzTable *anchor)
 static bool
 ship_inside(ShipState *ss, Query *sub)
 {
-	ShipState	inner = *ss;
+	ShipState	inner = cz_ship_level(ss, sub);
 
-	if (sub->setOperations != NULL || sub->rowMarks != NIL || sub->hasModifyingCTE ||
-		sub->hasRecursive)
+	if (!cz_ship_may_look_into(sub))
 		return false;
-	inner.query = sub;
 	inner.outer = ss;
-	inner.depth++;
-	inner.units = NIL;
-	inner.localized = NIL;
-	inner.known_units = NIL;
-	inner.known_estimates = NIL;
 	if (!cz_ship_localize(&inner, true))
 	{
 		ss->reason = inner.reason;

@@ -403,27 +403,75 @@ localized_entry(ShipState *ss, RangeTblEntry *rte)
 	return NULL;
 }
 
+/*
+ * cz_ship_may_look_into
+ *		Are FROM and WHERE of a Query ones that parts can be shipped out of?
+ */
+bool
+cz_ship_may_look_into(Query *query)
+{
+	return query->setOperations == NULL && query->rowMarks == NIL &&
+		!query->hasModifyingCTE && !query->hasRecursive;
+}
+
+/*
+ * cz_ship_level
+ *		The state for a sub-query, of which nothing is known yet; CTEs and counts go on.
+ */
+ShipState
+cz_ship_level(const ShipState *ss, Query *query)
+{
+	ShipState	inner = *ss;
+
+	inner.query = query;
+	inner.depth++;
+	inner.units = NIL;
+	inner.localized = NIL;
+	inner.known_units = NIL;
+	inner.known_estimates = NIL;
+	return inner;
+}
+
+/*
+ * cz_ship_correlation
+ *		Does a condition compare a column of a unit with one of the Query around it?
+ *
+ * Returns: which argument is the outer one, and both in *var and *outer; else -1.
+ */
+int
+cz_ship_correlation(Node *qual, Unit *unit, Var **var, Var **outer)
+{
+	OpExpr	   *op = (OpExpr *) qual;
+	int			side;
+
+	if (!IsA(op, OpExpr) || list_length(op->args) != 2 ||
+		!cz_is_equality(op->opno, op->inputcollid))
+		return -1;
+	for (side = 0; side < 2; side++)
+	{
+		*var = (Var *) cz_strip(list_nth(op->args, 1 - side));
+		*outer = (Var *) cz_strip(list_nth(op->args, side));
+		if (IsA(*var, Var) && IsA(*outer, Var) && (*var)->varlevelsup == 0 &&
+			(*outer)->varlevelsup == 1 && bms_is_member((*var)->varno, unit->relids))
+			return side;
+	}
+	return -1;
+}
+
 /* Shipping inside a sub-query may make it good for the workers. */
 static bool
 localize_entry(ShipState *ss, RangeTblEntry *rte, bool is_lateral)
 {
 	Query	   *original = rte->subquery;
 	Query	   *copy = copyObject(original);
-	ShipState	inner = *ss;
+	ShipState	inner = cz_ship_level(ss, copy);
 	int			nships = list_length(ss->state->ships);
 	Localized  *entry;
 
-	if (copy->setOperations != NULL || copy->rowMarks != NIL || copy->hasModifyingCTE ||
-		copy->hasRecursive)
+	if (!cz_ship_may_look_into(copy))
 		return false;
-	inner.query = copy;
 	inner.outer = NULL;
-	inner.depth++;
-	inner.units = NIL;
 	inner.ctes = NIL;
-	inner.localized = NIL;
-	inner.known_units = NIL;
-	inner.known_estimates = NIL;
 	inner.shipped = inner.fetched = inner.broadcast_rows = 0;
 	if (!cz_ship_localize(&inner, is_lateral))
 	{
@@ -638,6 +686,26 @@ cz_ship_plain_walker(Node *node, void *context)
 	return expression_tree_walker(node, cz_ship_plain_walker, context);
 }
 
+/* Columns of this level that are in an expression's class, itself included. */
+static List *
+vars_equal_to(Node *expr, List *classes)
+{
+	int			c = cz_class_of(classes, expr);
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (c < 0)
+		return NIL;
+	foreach(lc, (List *) list_nth(classes, c))
+	{
+		Var		   *var = lfirst(lc);
+
+		if (IsA(var, Var) && var->varlevelsup == 0)
+			result = lappend(result, var);
+	}
+	return result;
+}
+
 /*
  * cz_ship_keys
  *		The distribution columns of the base, and what always equals them.
@@ -650,24 +718,11 @@ cz_ship_keys(ShipState *ss, int base)
 	List	   *quals = copyObject(ss->conjuncts);
 	List	   *classes;
 	ListCell   *lk;
-	ListCell   *lc;
 
 	(void) cz_ship_plain_walker((Node *) quals, NULL);
 	classes = cz_equality_classes(quals);
 	foreach(lk, keys)
-	{
-		int			c = cz_class_of(classes, lfirst(lk));
-
-		if (c < 0)
-			continue;
-		foreach(lc, (List *) list_nth(classes, c))
-		{
-			Var		   *var = lfirst(lc);
-
-			if (IsA(var, Var) && var->varlevelsup == 0)
-				result = lappend(result, var);
-		}
-	}
+		result = list_concat(result, vars_equal_to(lfirst(lk), classes));
 	return result;
 }
 
@@ -689,15 +744,11 @@ cz_ship_partition_var(ShipState *ss, Unit *unit, int base, const CzTable *anchor
 	classes = cz_equality_classes(quals);
 	foreach(lk, keys)
 	{
-		int			c = cz_class_of(classes, lfirst(lk));
-
-		if (c < 0)
-			continue;
-		foreach(lc, (List *) list_nth(classes, c))
+		foreach(lc, vars_equal_to(lfirst(lk), classes))
 		{
 			Var		   *var = lfirst(lc);
 
-			if (IsA(var, Var) && var->varlevelsup == 0 && var->varattno > 0 &&
+			if (var->varattno > 0 &&
 				bms_is_member(var->varno, unit->relids) &&
 				var->vartype == anchor->key_type &&
 				var->varcollid == ((Var *) lfirst(lk))->varcollid)

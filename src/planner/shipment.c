@@ -22,6 +22,7 @@
 #include "optimizer/tlist.h"
 #include "parser/parse_clause.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
@@ -256,6 +257,69 @@ cz_refers_out(Node *node)
 	if (node != NULL && IsA(node, Query))
 		depth = -1;
 	return refers_out_walker(node, &depth);
+}
+
+/* ---- only what is asked for ----------------------------------------------- */
+
+/*
+ * cz_wanted_sublink
+ *		(locals) IN (SELECT outers FROM an entry of outer WHERE quals)
+ *
+ * ops: OpExprs of a level below outer, local = outer expression; sides: int list, which
+ * argument of each is the outer one.  quals: of the entry alone.
+ */
+Node *
+cz_wanted_sublink(Query *outer, Index rti, List *quals, List *ops, List *sides)
+{
+	Query	   *sub = makeNode(Query);
+	SubLink    *sublink = makeNode(SubLink);
+	RangeTblEntry *rte = copyObject(rt_fetch(rti, outer->rtable));
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	List	   *tests = NIL;
+	ListCell   *lc;
+	ListCell   *ls;
+	int			n = 0;
+
+	quals = copyObject(quals);
+	ChangeVarNodes((Node *) rte->securityQuals, rti, 1, 0);
+	ChangeVarNodes((Node *) quals, rti, 1, 0);
+	ref->rtindex = 1;
+	sub->commandType = CMD_SELECT;
+	sub->querySource = QSRC_ORIGINAL;
+	sub->canSetTag = true;
+	sub->rtable = list_make1(rte);
+	sub->hasRowSecurity = outer->hasRowSecurity;
+	query_copy_permissions_compat(sub, outer);
+	sub->jointree = makeFromExpr(list_make1(ref), (Node *) make_ands_explicit(quals));
+	sub->hasSubLinks = checkExprHasSubLink((Node *) quals);
+	forboth(lc, ops, ls, sides)
+	{
+		OpExpr	   *test = copyObject(lfirst(lc));
+		ListCell   *side = list_nth_cell(test->args, lfirst_int(ls));
+		Node	   *value = lfirst(side);
+		Param	   *param = makeNode(Param);
+
+		n++;
+		param->paramkind = PARAM_SUBLINK;
+		param->paramid = n;
+		param->paramtype = exprType(value);
+		param->paramtypmod = exprTypmod(value);
+		param->paramcollid = exprCollation(value);
+		param->location = -1;
+		lfirst(side) = param;
+		tests = lappend(tests, test);
+		IncrementVarSublevelsUp(value, -1, 1);
+		ChangeVarNodes(value, rti, 1, 0);
+		sub->targetList = lappend(sub->targetList,
+								  makeTargetEntry((Expr *) value, n, psprintf("k%d", n),
+												  false));
+	}
+	sublink->subLinkType = ANY_SUBLINK;
+	sublink->testexpr = (Node *) make_ands_explicit(tests);
+	sublink->operName = list_make1(makeString("="));
+	sublink->subselect = (Node *) sub;
+	sublink->location = -1;
+	return (Node *) sublink;
 }
 
 /* ---- primary keys -------------------------------------------------------- */

@@ -205,42 +205,6 @@ value_mutator(Node *node, ValueContext *context)
 	return expression_tree_mutator(node, value_mutator, (void *) context);
 }
 
-static bool
-uses_level(Node *node, int level)
-{
-	return contain_vars_of_level(node, level);
-}
-
-/* Anything outside the query, at any depth? */
-static bool
-has_outer_walker(Node *node, int *depth)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-		return ((Var *) node)->varlevelsup > *depth;
-	if (IsA(node, Aggref) && ((Aggref *) node)->agglevelsup > *depth)
-		return true;
-	if (IsA(node, Query))
-	{
-		bool		result;
-
-		(*depth)++;
-		result = query_tree_walker((Query *) node, has_outer_walker, (void *) depth, 0);
-		(*depth)--;
-		return result;
-	}
-	return expression_tree_walker(node, has_outer_walker, (void *) depth);
-}
-
-static bool
-has_outer(Node *node)
-{
-	int			depth = 0;
-
-	return has_outer_walker(node, &depth);
-}
-
 /*
  * A correlating conjunct: local expression = outer expression.  Sets *local and
  * *outer.
@@ -258,13 +222,13 @@ is_correlation(Node *qual, Node **local, Node **outer)
 	r = lsecond(op->args);
 	if (!op_hashjoinable(op->opno, exprType(l)) || contain_subplans(qual))
 		return false;
-	if (!has_outer(l) && uses_level(l, 0) && has_outer(r) && !uses_level(r, 0))
+	if (!cz_refers_out(l) && contain_vars_of_level(l, 0) && cz_refers_out(r) && !contain_vars_of_level(r, 0))
 	{
 		*local = l;
 		*outer = r;
 		return true;
 	}
-	if (!has_outer(r) && uses_level(r, 0) && has_outer(l) && !uses_level(l, 0))
+	if (!cz_refers_out(r) && contain_vars_of_level(r, 0) && cz_refers_out(l) && !contain_vars_of_level(l, 0))
 	{
 		*local = r;
 		*outer = l;
@@ -308,7 +272,7 @@ quals_of_entry(UnnestContext *context, int rti)
 		int			member;
 
 		if (bms_get_singleton_member(used, &member) && member == rti &&
-			!contain_volatile_functions(qual) && !has_outer(qual) &&
+			!contain_volatile_functions(qual) && !cz_refers_out(qual) &&
 			!value_walker(qual, NULL))
 			result = lappend(result, copyObject(qual));
 	}
@@ -363,15 +327,11 @@ wanted_groups(UnnestContext *context, List *correlations, List *locals)
 	Relids		inner = NULL;
 	Relids		used = NULL;
 	List	   *quals;
-	List	   *tests = NIL;
-	Query	   *sub;
-	SubLink    *sublink;
-	RangeTblRef *ref;
+	List	   *sides = NIL;
 	RangeTblEntry *rte;
 	ListCell   *lc;
 	ListCell   *ll;
 	int			rti;
-	int			n = 0;
 
 	context->conjuncts = NIL;
 	find_items((Node *) context->query->jointree, context, &inner);
@@ -386,52 +346,10 @@ wanted_groups(UnnestContext *context, List *correlations, List *locals)
 	if (quals == NIL || cte_walker((Node *) quals, NULL))
 		return NULL;
 
-	sub = makeNode(Query);
-	sub->commandType = CMD_SELECT;
-	sub->querySource = QSRC_ORIGINAL;
-	sub->canSetTag = true;
-	rte = copyObject(rte);
-	ChangeVarNodes((Node *) rte->securityQuals, rti, 1, 0);
-	sub->rtable = list_make1(rte);
-	sub->hasRowSecurity = context->query->hasRowSecurity;
-	query_copy_permissions_compat(sub, context->query);
-	ref = makeNode(RangeTblRef);
-	ref->rtindex = 1;
-	ChangeVarNodes((Node *) quals, rti, 1, 0);
-	sub->jointree = makeFromExpr(list_make1(ref), (Node *) make_ands_explicit(quals));
-	sub->hasSubLinks = checkExprHasSubLink((Node *) quals);
 	forboth(lc, correlations, ll, locals)
-	{
-		OpExpr	   *op = copyObject(lfirst(lc));
-		bool		is_left = equal(linitial(op->args), lfirst(ll));
-		Node	   *outer = is_left ? lsecond(op->args) : linitial(op->args);
-		Param	   *param = makeNode(Param);
-
-		n++;
-		param->paramkind = PARAM_SUBLINK;
-		param->paramid = n;
-		param->paramtype = exprType(outer);
-		param->paramtypmod = exprTypmod(outer);
-		param->paramcollid = exprCollation(outer);
-		param->location = -1;
-		if (is_left)
-			lsecond(op->args) = param;
-		else
-			linitial(op->args) = param;
-		tests = lappend(tests, op);
-		IncrementVarSublevelsUp(outer, -1, 1);
-		ChangeVarNodes(outer, rti, 1, 0);
-		sub->targetList = lappend(sub->targetList,
-								  makeTargetEntry((Expr *) outer, n, psprintf("k%d", n),
-												  false));
-	}
-	sublink = makeNode(SubLink);
-	sublink->subLinkType = ANY_SUBLINK;
-	sublink->testexpr = (Node *) make_ands_explicit(tests);
-	sublink->operName = list_make1(makeString("="));
-	sublink->subselect = (Node *) sub;
-	sublink->location = -1;
-	return (Node *) sublink;
+		sides = lappend_int(sides, equal(linitial(((OpExpr *) lfirst(lc))->args),
+										 lfirst(ll)) ? 1 : 0);
+	return cz_wanted_sublink(context->query, rti, quals, correlations, sides);
 }
 
 /* ---- the sub-query ------------------------------------------------------- */
@@ -489,7 +407,7 @@ unnest_aggregate(Query *sub, UnnestContext *context)
 				conditions = lappend(conditions, lfirst(ll));
 			continue;
 		}
-		if (!has_outer(qual))
+		if (!cz_refers_out(qual))
 			rest = lappend(rest, qual);
 		else if (is_correlation(qual, &local, &outer))
 		{
