@@ -106,9 +106,6 @@ extern void CzRunOnPlacements(const CzTable *table, CzMakeSql make, void *arg);
 extern uint64 CzCatalogExec(const char *sql, int nargs, Oid *argtypes, Datum *values,
 							const char *nulls);
 
-/* Owner of a relation. */
-extern Oid	CzRelationOwner(Oid relid);
-
 /* Send to the workers what the current statement has dropped. */
 extern void CzDropFlush(void);
 

@@ -116,6 +116,9 @@ extern List *CzTableList(void);
 /* True if relid is a foreign table of cz_fdw that is a shard of a distributed table. */
 extern bool CzIsShard(Oid relid, Oid *parent_relid);
 
+/* Owner of a relation. */
+extern Oid	CzRelationOwner(Oid relid);
+
 /*
  * CzShardServers
  *		Every placement of a shard by its foreign table, also those on disabled

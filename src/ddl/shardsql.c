@@ -85,23 +85,6 @@ CzShardSetNames(CzShard *shard, const char *name)
 	shard->remote_qualified = CzQualifiedName(shard->remote_schema, shard->remote_name);
 }
 
-/*
- * CzRelationOwner
- *		See ddl.h.
- */
-Oid
-CzRelationOwner(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 /* Deparse with an empty path, so that all names but pg_catalog's are qualified. */
 static int
 push_deparse_settings(void)

@@ -204,6 +204,7 @@ round_wait(CzRound *round, CzTakeResult take, void *arg)
 	pfree(slots);
 }
 
+/* user_oid: the table's owner, whoever runs VACUUM or ANALYZE. */
 static CzRound *
 round_create(Oid user_oid)
 {
@@ -253,20 +254,6 @@ unreachable_error(const CzShard *shard, const char *message)
 			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 			 errmsg("could not reach any placement of shard " INT64_FORMAT, shard->shard_id),
 			 message ? errdetail_internal("%s", message) : 0));
-}
-
-/* Who the workers are contacted as, whoever runs VACUUM or ANALYZE. */
-static Oid
-owner_of(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
 }
 
 static void
@@ -322,7 +309,7 @@ job_create(const CzTable *table, const char *command, const char *columns, bool 
 	int			i;
 	int			j;
 
-	job->round = round_create(owner_of(table->relid));
+	job->round = round_create(CzRelationOwner(table->relid));
 	if (!is_vacuum && table->nshards > 1)
 		job->target = Min(Max(CZ_MIN_SHARD_TARGET, default_statistics_target / table->nshards),
 						  default_statistics_target);
@@ -468,7 +455,7 @@ may_ask(Oid server_oid, Oid user_oid)
 bool
 CzShardChanges(const CzTable *table, double *changes, double *rows)
 {
-	CzRound    *round = round_create(owner_of(table->relid));
+	CzRound    *round = round_create(CzRelationOwner(table->relid));
 	StringInfoData *names = NULL;
 	ChangeCount count = {0};
 	List	   *servers = NIL;

@@ -19,6 +19,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/stratnum.h"
 #include "access/transam.h"
@@ -558,4 +559,21 @@ CzIsShard(Oid relid, Oid *parent_relid)
 	if (parent_relid)
 		*parent_relid = parent_oid;
 	return true;
+}
+
+/*
+ * CzRelationOwner
+ *		See metadata.h.
+ */
+Oid
+CzRelationOwner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
 }

@@ -168,8 +168,7 @@ make_operator(const char *name, Node *left, Node *right)
 static Node *
 zero_of(Oid type)
 {
-	return cast_to((Node *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
-									  Int32GetDatum(0), false, true), type);
+	return cast_to(cz_int_const(0), type);
 }
 
 static Node *

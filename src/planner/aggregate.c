@@ -128,19 +128,11 @@ is_same_for_all(Node *expr)
 		!expression_returns_set(expr);
 }
 
-/* A constant of bool or of int4. */
-static Node *
-int_const(int value)
-{
-	return (Node *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(value),
-							  false, true);
-}
-
 static Node *
 equals_int(Node *expr, int value)
 {
 	return (Node *) make_opclause(Int4EqualOperator, BOOLOID, false, (Expr *) expr,
-								  (Expr *) int_const(value), InvalidOid, InvalidOid);
+								  (Expr *) cz_int_const(value), InvalidOid, InvalidOid);
 }
 
 static Node *
@@ -817,7 +809,7 @@ cz_split_aggregates(Query *query, Query *inner, const CzTable *anchor, CzPlanSta
 															   makeString(">")),
 													INT8OID, INT4OID),
 								   BOOLOID, false, (Expr *) count_rows(),
-								   (Expr *) int_const(0), InvalidOid, InvalidOid);
+								   (Expr *) cz_int_const(0), InvalidOid, InvalidOid);
 	inner->hasAggs = contain_aggs_of_level((Node *) inner->targetList, 0) ||
 		inner->havingQual != NULL;
 	inner->hasSubLinks |= checkExprHasSubLink((Node *) inner->targetList);

@@ -34,6 +34,17 @@
 /* ---- constants and equality classes -------------------------------------- */
 
 /*
+ * cz_int_const
+ *		A constant of type integer.
+ */
+Node *
+cz_int_const(int value)
+{
+	return (Node *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(value),
+							  false, true);
+}
+
+/*
  * cz_fold
  *		Constant-fold an expression, with the parameters of a custom plan.
  */

@@ -285,9 +285,7 @@ fence_relation(Query *query, Index rti)
 	if (tlist == NIL)			/* count(*) */
 	{
 		names = list_make1(makeString(pstrdup("c1")));
-		tlist = list_make1(makeTargetEntry((Expr *) makeConst(INT4OID, -1, InvalidOid,
-															 sizeof(int32),
-															 Int32GetDatum(1), false, true),
+		tlist = list_make1(makeTargetEntry((Expr *) cz_int_const(1),
 										   1, "c1", false));
 	}
 	renumber_columns((Node *) query, rti, columns);

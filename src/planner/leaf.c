@@ -100,9 +100,7 @@ cz_make_leaf(CzPlanState *state, CzLeaf *leaf, List *names, List *types, List *t
 	state->leaves = lappend(state->leaves, leaf);
 	func->funcexpr = (Node *)
 		makeFuncExpr(fragment_function(state), RECORDOID,
-					 list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
-										  Int32GetDatum(list_length(state->leaves) - 1),
-										  false, true)),
+					 list_make1(cz_int_const(list_length(state->leaves) - 1)),
 					 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 	((FuncExpr *) func->funcexpr)->funcretset = true;
 	func->funccolcount = list_length(names);
@@ -483,8 +481,7 @@ plan_leaf_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *
 		vars = needed_vars(root, rel, best_path->path.pathtarget, rel->relid, local,
 						   path->order);
 	if (vars == NIL && !OidIsValid(path->leaf->target_shard))			/* count(*) over this leaf: any column will do */
-		vars = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
-									Int32GetDatum(1), false, true));
+		vars = list_make1(cz_int_const(1));
 	cz_plan_state->takes_exec_params = path->takes_exec_params;
 	plan = plan_leaf(path->leaf, rel->relid, vars, path->pushed, path->order, &params);
 	if (path->leaf->lock != NULL)
@@ -543,8 +540,7 @@ push_exec_params(RelOptInfo *rel, Index rti, LeafPath *info)
 	split_quals(rel, rel->baserestrictinfo, &remote, &local);
 	if (list_length(remote) > list_length(info->pushed))
 	{
-		List	   *one = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
-											   Int32GetDatum(1), false, true));
+		List	   *one = list_make1(cz_int_const(1));
 		CzLocus		before = cz_from_locus(fragment_query(leaf, rti, one, info->pushed),
 										   cz_plan_state);
 		CzLocus		after = cz_from_locus(fragment_query(leaf, rti, one, remote),
@@ -691,8 +687,7 @@ CzPlanRelScan(PlannerInfo *root, RelOptInfo *rel, Oid relid, List *attnos, List 
 		vars = lappend(vars, makeVar(rel->relid, attno, type, typmod, collation, 0));
 	}
 	if (vars == NIL)
-		vars = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
-									Int32GetDatum(1), false, true));
+		vars = list_make1(cz_int_const(1));
 
 	cz_plan_state = &state;
 	PG_TRY();

@@ -223,6 +223,7 @@ extern CzLocus cz_no_locus(const char *reason);
 extern bool cz_same_group(const CzTable *a, const CzTable *b);
 
 /* equality.c */
+extern Node *cz_int_const(int value);
 extern Node *cz_fold(Node *node, CzPlanState *state);
 extern Node *cz_strip(Node *node);
 extern List *cz_conjuncts(Node *qual, List *list);

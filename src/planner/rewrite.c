@@ -195,8 +195,7 @@ cz_keep_apart(Query *query)
 	SortGroupClause *sort = makeNode(SortGroupClause);
 	TargetEntry *tle;
 
-	tle = makeTargetEntry((Expr *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
-											 Int32GetDatum(0), false, true),
+	tle = makeTargetEntry((Expr *) cz_int_const(0),
 						  list_length(query->targetList) + 1, NULL, true);
 	query->targetList = lappend(query->targetList, tle);
 	sort->tleSortGroupRef = assignSortGroupRef(tle, query->targetList);

@@ -369,7 +369,7 @@ ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
 		}
 	}
 	columns = vars != NIL ? distinct_columns(vars, first->is_inner ? quals : NIL, &attnos) :
-		list_make1(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(1), false, true));
+		list_make1(cz_int_const(1));
 	if (source == NULL)
 	{
 		ss->reason = "a CTE is not visible where it is needed";

@@ -168,9 +168,7 @@ simplify_exists(SubLink *sublink)
 		sub->hasTargetSRFs || sub->setOperations != NULL || sub->limitCount != NULL ||
 		sub->limitOffset != NULL || sub->rowMarks != NIL)
 		return;
-	sub->targetList = list_make1(makeTargetEntry((Expr *) makeConst(INT4OID, -1, InvalidOid, 4,
-																	Int32GetDatum(1), false,
-																	true),
+	sub->targetList = list_make1(makeTargetEntry((Expr *) cz_int_const(1),
 												 1, "c1", false));
 	sub->sortClause = NIL;
 	sub->distinctClause = NIL;

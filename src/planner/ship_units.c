@@ -295,8 +295,7 @@ cz_ship_estimate(ShipState *ss, Relids relids, List *nodes, List *quals, double 
 	}
 	vars = cz_vars_of(ss->query, relids);
 	if (vars == NIL)
-		vars = list_make1(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(1), false,
-									true));
+		vars = list_make1(cz_int_const(1));
 	/* what was made of a sub-query may need less of the others than it did */
 	cz_ship_swap_localized(ss, relids);
 	query = is_lateral_to_others(ss, relids) ? NULL :
@@ -378,9 +377,7 @@ static bool
 unit_is_sendable(ShipState *ss, Unit *unit)
 {
 	Query	   *part = cz_shipment_query(ss->query, list_make1(unit->node), NIL,
-										 list_make1(makeConst(INT4OID, -1, InvalidOid, 4,
-															  Int32GetDatum(1), false,
-															  true)), ss->depth);
+										 list_make1(cz_int_const(1)), ss->depth);
 	const char *why = NULL;
 
 	if (part == NULL)

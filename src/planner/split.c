@@ -241,8 +241,7 @@ split_pull(Query *query, CzLocus *locus, List *here, CzPlanState *state,
 		return false;
 	if (context.tlist == NIL)
 		context.tlist = list_make1(makeTargetEntry((Expr *)
-												   makeConst(INT4OID, -1, InvalidOid, 4,
-															 Int32GetDatum(1), false, true),
+												   cz_int_const(1),
 												   1, "c1", false));
 	inner->targetList = context.tlist;
 	if (!cz_query_is_sendable(inner, &why))

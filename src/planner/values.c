@@ -259,8 +259,7 @@ send_item(Query *query, RangeTblRef *ref, AttrNumber key, ValuesContext *context
 	int			n = 0;
 
 	if (exprs == NIL)
-		exprs = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
-									 Int32GetDatum(1), false, true));
+		exprs = list_make1(cz_int_const(1));
 	foreach(lc, exprs)
 	{
 		Var		   *var = lfirst(lc);
