@@ -36,7 +36,7 @@ typedef struct MergeSource
 	Datum	   *values;			/* of the head */
 	bool	   *isnull;
 	MemoryContext context;		/* a head that came straight from a worker */
-	TupleTableSlot *slot;		/* a head that came from the store; or NULL */
+	TupleTableSlot *slot;		/* owns a head that came from the store; or NULL */
 } MergeSource;
 
 struct CzMergeState
@@ -172,7 +172,8 @@ take_stored(CzMergeState *merge, MergeSource *source)
 
 	if (source->slot == NULL)
 		source->slot = MakeSingleTupleTableSlot(stream->tupdesc, &TTSOpsMinimalTuple);
-	if (!tuplestore_gettupleslot(source->fragment->store, true, false, source->slot))
+	/* a copy: the store still grows, and frees its rows when it goes to disk */
+	if (!tuplestore_gettupleslot(source->fragment->store, true, true, source->slot))
 		elog(ERROR, "a stored row is missing");
 	MemoryContextSwitchTo(oldcontext);
 	slot_getallattrs(source->slot);
@@ -180,6 +181,7 @@ take_stored(CzMergeState *merge, MergeSource *source)
 	memcpy(source->isnull, source->slot->tts_isnull, sizeof(bool) * natts);
 	source->fragment->nread++;
 	source->fragment->is_emitted = true;
+	source->fragment->is_paused = true;
 	source->has_head = true;
 }
 

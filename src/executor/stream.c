@@ -440,7 +440,10 @@ CzFragmentStoreRow(CzStream *stream, Fragment *fragment, const PGresult *res, in
 	MemoryContextReset(stream->store_context);
 }
 
-/* Hand out a row that was kept; false at the end of the store. */
+/*
+ * Hand out a row that was kept; false at the end of the store.  Not a copy: nothing
+ * is put into the store as long as the consumer has the row.
+ */
 static bool
 fetch_stored(CzStream *stream, Tuplestorestate *store, TupleTableSlot *slot)
 {
