@@ -61,10 +61,6 @@ extern void CzShardIndexSql(StringInfo sql, const CzIndexDef *index,
 /* One column as CREATE TABLE and ADD COLUMN write it, without default. */
 extern char *CzColumnSql(Relation rel, AttrNumber attno);
 
-/* The same for an index, with a hash of the name if it must be cut. */
-
-extern char *CzShardIndexName(const char *name, int64 shard_id);
-
 /* Name of a shard as remote_qualified has it. */
 extern char *CzQualifiedName(const char *schema, const char *name);
 

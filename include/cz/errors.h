@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * errors.h
- *	  Deferred errors, and the relay of errors that workers report.
+ *	  The relay of errors that workers report.
  *
  * Source: own work.
  *
@@ -13,29 +13,37 @@
 struct pg_conn;
 struct pg_result;
 
-/* Why something cannot be done; a value until somebody raises it. */
-typedef struct CzDeferredError
+/* What the user calls a shard; palloc'd. */
+typedef struct CzUserNames
 {
-	int			sqlstate;		/* MAKE_SQLSTATE form */
-	const char *message;		/* errmsg, translated, never NULL */
-	const char *detail;			/* or NULL */
-	const char *hint;			/* or NULL */
-} CzDeferredError;
+	char	   *schema;
+	char	   *table;
+	char	   *constraint;		/* or NULL: none was asked for, or it is not known */
+	bool		may_see_rows;	/* the current user may read every row and column */
+} CzUserNames;
 
-/* Returns a palloc'd value in CurrentMemoryContext; the strings are borrowed. */
-extern CzDeferredError *CzDeferError(int sqlstate, const char *message,
-									 const char *detail, const char *hint);
-extern void CzRaiseDeferred(const CzDeferredError *error) pg_attribute_noreturn();
+/*
+ * CzUserNamesHook
+ *		What the user calls "remote_table" of schema cz_shards and a constraint or
+ *		index of it (or NULL).  False, and names is undefined, if it is no shard or
+ *		copy that is known, or there is no transaction in which to look.
+ */
+typedef bool (*CzUserNamesHook) (const char *remote_table, const char *remote_constraint,
+								 CzUserNames *names);
+
+/* Set by the module that knows the tables. */
+extern CzUserNamesHook cz_user_names_hook;
 
 /*
  * CzReportRemoteError
  *		Raise at elevel what a worker answered: its SQLSTATE, message, detail,
- *		hint and context, plus a context line that names the node and the SQL.
+ *		hint, context and names of schema, table, column, type and constraint, in
+ *		the user's names, plus a context line that names the node.
  *		The detail is left out where it holds a row that the user may not read.
  *
  * res: may be NULL (the connection broke: 08006, with libpq's message freed of
  *		connection strings).  Consumed if clear is true, also when this throws.
- * sql: the remote command, or NULL.
+ * sql: the remote command, or NULL; shown as the detail of a message at DEBUG1.
  */
 extern void CzReportRemoteError(int elevel, struct pg_result *res,
 								struct pg_conn *conn, const char *node_name,

@@ -220,6 +220,10 @@ extern void CzInvalidateTable(Oid relid);
  */
 extern char *CzShardName(const char *table_name, int64 shard_id);
 
+/* The same for an index of a shard; one that must be cut gets a hash of the whole,
+ * so that two indexes of a table never meet. */
+extern char *CzShardIndexName(const char *name, int64 shard_id);
+
 /*
  * CzParseServerNames, CzFormatServerNames
  *		The value of the option placements: server names, each quoted as an

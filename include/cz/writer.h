@@ -30,15 +30,18 @@ typedef struct CzWriter CzWriter;
  */
 extern CzWriter *CzWriterBegin(TupleDesc tupdesc, char **column_names, Oid user_oid);
 
+/* The rows are those of COPY FROM into a table that the user calls so. */
+extern void CzWriterSetCopy(CzWriter *writer, const char *table_name);
+
 /*
  * CzWriterPut
  *		Add one row to a shard's buffer; sends the buffer to every placement
  *		(COPY, or a prepared INSERT for few rows) when it is full.
  *
- * row_number: position in the statement, from 1, for error contexts ("row N");
- *		0: unknown.
- * Errors: the worker's, with "row N" in the context where the worker says which
- *		line of the batch failed.
+ * row_number: position in the statement, from 1, or line of COPY's input, for error
+ *		contexts; 0: unknown.
+ * Errors: the worker's, with "row N" or "COPY t, line N" in the context where the
+ *		worker says which line of the batch failed.
  */
 extern void CzWriterPut(CzWriter *writer, const CzShard *shard, TupleTableSlot *slot,
 						int64 row_number);

@@ -27,8 +27,6 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
-#include "common/hashfn.h"
-#include "mb/pg_wchar.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -51,26 +49,6 @@ char *
 CzQualifiedName(const char *schema, const char *name)
 {
 	return quote_qualified_identifier(schema, name);
-}
-
-/*
- * CzShardIndexName
- *		Name of an index on a shard.  One that must be cut gets a hash of the
- *		whole, so that two indexes of a table never meet.
- */
-char *
-CzShardIndexName(const char *name, int64 shard_id)
-{
-	char		suffix[48];
-	int			len = strlen(name);
-	int			room;
-
-	snprintf(suffix, sizeof(suffix), "_" INT64_FORMAT, shard_id);
-	if (len + (int) strlen(suffix) > NAMEDATALEN - 1)
-		snprintf(suffix, sizeof(suffix), "_%08x_" INT64_FORMAT,
-				 hash_bytes((const unsigned char *) name, len), shard_id);
-	room = NAMEDATALEN - 1 - (int) strlen(suffix);
-	return psprintf("%.*s%s", pg_mbcliplen(name, len, room), name, suffix);
 }
 
 /*

@@ -123,6 +123,8 @@ struct CzWriter
 	TupleDesc	tupdesc;
 	CzWireFormat *format;
 	Oid			user_oid;
+	char	   *copy_table;		/* COPY FROM of this table: row numbers are lines;
+								 * NULL: other statements */
 	int			level;			/* nest level of the rows that are held; 0: none */
 	TupleTableSlot *early_slot;
 	Wave	   *filling;
@@ -155,6 +157,16 @@ CzWriterBegin(TupleDesc tupdesc, char **column_names, Oid user_oid)
 	writer->early_slot = MakeSingleTupleTableSlot(writer->tupdesc, &TTSOpsMinimalTuple);
 	MemoryContextSwitchTo(old);
 	return writer;
+}
+
+/*
+ * CzWriterSetCopy
+ *		See writer.h.
+ */
+void
+CzWriterSetCopy(CzWriter *writer, const char *table_name)
+{
+	writer->copy_table = MemoryContextStrdup(writer->context, table_name);
 }
 
 static Wave *
@@ -314,13 +326,20 @@ CzWriterPut(CzWriter *writer, const CzShard *shard, TupleTableSlot *slot,
 /* Where a worker's error came from. */
 typedef struct RowContext
 {
+	const char *copy_table;		/* or NULL */
 	int64		row_number;
 } RowContext;
 
+/* As core says it of COPY FROM a file. */
 static void
 row_error_callback(void *arg)
 {
-	errcontext("row " INT64_FORMAT, ((RowContext *) arg)->row_number);
+	RowContext *context = arg;
+
+	if (context->copy_table != NULL)
+		errcontext("COPY %s, line " INT64_FORMAT, context->copy_table, context->row_number);
+	else
+		errcontext("row " INT64_FORMAT, context->row_number);
 }
 
 /*
@@ -357,7 +376,7 @@ row_of_error(const Job *job, const PGresult *res)
  *		A worker refused, or its connection broke (res NULL).  Consumes res.
  */
 static void
-raise_job_error(CzConn *conn, Job *job, PGresult *res)
+raise_job_error(CzWriter *writer, CzConn *conn, Job *job, PGresult *res)
 {
 	ErrorContextCallback callback;
 	RowContext	context;
@@ -379,6 +398,7 @@ raise_job_error(CzConn *conn, Job *job, PGresult *res)
 						conn->node_name)));
 	}
 
+	context.copy_table = writer->copy_table;
 	context.row_number = row_of_error(job, res);
 	if (context.row_number > 0)
 	{
@@ -458,7 +478,7 @@ start_job(CzWriter *writer, Wave *wave, Run *run, Job *job)
 	conn->busy_drain = drain_writer;
 	run->last_heard = GetCurrentTimestamp();
 	if (!PQsendQuery(conn->pg, job->sql))
-		raise_job_error(conn, job, NULL);
+		raise_job_error(writer, conn, job, NULL);
 }
 
 /*
@@ -466,7 +486,7 @@ start_job(CzWriter *writer, Wave *wave, Run *run, Job *job)
  *		Hand the batch to libpq piece by piece; true when all is out.
  */
 static bool
-send_data(CzConn *conn, Job *job)
+send_data(CzWriter *writer, CzConn *conn, Job *job)
 {
 	StringInfo	data = &job->batch->data;
 
@@ -476,18 +496,18 @@ send_data(CzConn *conn, Job *job)
 		int			n;
 
 		if (flush < 0)
-			raise_job_error(conn, job, NULL);
+			raise_job_error(writer, conn, job, NULL);
 		if (flush > 0)
 			return false;
 		if (job->offset == data->len)
 			break;
 		n = Min(data->len - job->offset, CZ_CHUNK_BYTES);
 		if (PQputCopyData(conn->pg, data->data + job->offset, n) != 1)
-			raise_job_error(conn, job, NULL);
+			raise_job_error(writer, conn, job, NULL);
 		job->offset += n;
 	}
 	if (PQputCopyEnd(conn->pg, NULL) != 1)
-		raise_job_error(conn, job, NULL);
+		raise_job_error(writer, conn, job, NULL);
 	return true;
 }
 
@@ -505,17 +525,17 @@ advance_job(CzWriter *writer, Run *run, Job *job)
 	int			flush;
 
 	if (!PQconsumeInput(pg))
-		raise_job_error(conn, job, NULL);
+		raise_job_error(writer, conn, job, NULL);
 
 	if (job->state == JOB_DATA)
 	{
-		if (!send_data(conn, job))
+		if (!send_data(writer, conn, job))
 			return WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE;
 		job->state = JOB_END;
 	}
 	flush = PQflush(pg);
 	if (flush < 0)
-		raise_job_error(conn, job, NULL);
+		raise_job_error(writer, conn, job, NULL);
 
 	while (!PQisBusy(pg))
 	{
@@ -524,7 +544,7 @@ advance_job(CzWriter *writer, Run *run, Job *job)
 		if (res == NULL)
 		{
 			if (PQstatus(pg) != CONNECTION_OK)
-				raise_job_error(conn, job, NULL);
+				raise_job_error(writer, conn, job, NULL);
 			conn->busy_owner = NULL;
 			conn->busy_drain = NULL;
 			return 0;
@@ -534,12 +554,12 @@ advance_job(CzWriter *writer, Run *run, Job *job)
 			case PGRES_COPY_IN:
 				PQclear(res);
 				job->state = JOB_DATA;
-				if (!send_data(conn, job))
+				if (!send_data(writer, conn, job))
 					return WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE;
 				job->state = JOB_END;
 				flush = PQflush(pg);
 				if (flush < 0)
-					raise_job_error(conn, job, NULL);
+					raise_job_error(writer, conn, job, NULL);
 				break;
 			case PGRES_COMMAND_OK:
 				if (strncmp(PQcmdStatus(res), "INSERT", 6) == 0)
@@ -550,7 +570,7 @@ advance_job(CzWriter *writer, Run *run, Job *job)
 				PQclear(res);
 				break;
 			default:
-				raise_job_error(conn, job, res);
+				raise_job_error(writer, conn, job, res);
 		}
 	}
 	return WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0);
@@ -696,7 +716,7 @@ pump_runs(CzWriter *writer, Wave *wave, CzWaitSlot *slots)
 
 /* Wait for a socket; a worker silent for too long is probed. */
 static void
-wait_runs(Wave *wave, CzWaitSlot *slots)
+wait_runs(CzWriter *writer, Wave *wave, CzWaitSlot *slots)
 {
 	TimestampTz now;
 	ListCell   *lc;
@@ -715,7 +735,7 @@ wait_runs(Wave *wave, CzWaitSlot *slots)
 		else if (TimestampDifferenceExceeds(run->last_heard, now, cz_worker_timeout_ms))
 		{
 			if (!CzTxnProbeSilent(run->conn))
-				raise_job_error(run->conn, (Job *) linitial(run->jobs), NULL);
+				raise_job_error(writer, run->conn, (Job *) linitial(run->jobs), NULL);
 			run->last_heard = GetCurrentTimestamp();
 		}
 	}
@@ -764,7 +784,7 @@ pump(CzWriter *writer, bool must_finish)
 			writer->is_pumping = false;
 			return false;
 		}
-		wait_runs(wave, slots);
+		wait_runs(writer, wave, slots);
 		pfree(slots);
 	}
 	MemoryContextSwitchTo(old);

@@ -26,8 +26,10 @@
  */
 #include "postgres.h"
 
+#include "commands/copyfrom_internal.h"
 #include "executor/executor.h"
 #include "lib/ilist.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -50,7 +52,7 @@ struct CzFdwRoute
 	Oid			user_oid;		/* on whose behalf the workers are written */
 	bool		is_copy;		/* COPY FROM: its error context is on the stack */
 	int			npartitions;	/* begun and not ended */
-	int64		row_number;		/* of the statement, from 1 */
+	int64		row_number;		/* of the statement, from 1; COPY FROM: line */
 	List	   *writers;		/* CzRouteWriter; freed with the last partition */
 	MemoryContext context;		/* es_query_cxt */
 	MemoryContextCallback callback;
@@ -153,6 +155,8 @@ writer_for(CzFdwRoute *route, Relation rel, const CzTable *table)
 			entry->column_names[i] = pstrdup(table->column_names[i]);
 	}
 	entry->writer = CzWriterBegin(entry->tupdesc, entry->column_names, route->user_oid);
+	if (route->is_copy)
+		CzWriterSetCopy(entry->writer, get_rel_name(route->root_relid));
 	route->writers = lappend(route->writers, entry);
 	MemoryContextSwitchTo(old_context);
 	return entry->writer;
@@ -173,8 +177,8 @@ CzFdwRouteWriter(CzFdwRoute *route, Relation rel)
  *		Add one row.
  *
  * COPY's error context tells the line that is being read, which is not the
- * one that a worker complains of when a full buffer is sent; the writer says
- * "row N" itself.
+ * one that a worker complains of when a full buffer is sent: the writer is told
+ * the line of each row and says it itself.
  */
 void
 CzFdwRoutePut(CzFdwRoute *route, CzWriter *writer, const CzShard *shard,
@@ -182,9 +186,13 @@ CzFdwRoutePut(CzFdwRoute *route, CzWriter *writer, const CzShard *shard,
 {
 	ErrorContextCallback *saved = error_context_stack;
 
-	if (route->is_copy && saved != NULL)
+	route->row_number++;
+	if (route->is_copy && saved != NULL && saved->callback == CopyFromErrorCallback)
+	{
+		route->row_number = ((CopyFromState) saved->arg)->cur_lineno;
 		error_context_stack = saved->previous;
-	CzWriterPut(writer, shard, slot, ++route->row_number);
+	}
+	CzWriterPut(writer, shard, slot, route->row_number);
 	error_context_stack = saved;
 }
 

@@ -302,11 +302,12 @@ CzShardName(const char *table_name, int64 shard_id)
 
 /*
  * CzMetadataInit
- *		Register the callbacks that keep the caches right.
+ *		Register the callbacks that keep the caches right, and the hook of errors.h.
  */
 void
 CzMetadataInit(void)
 {
 	CzCatalogInit();
 	CzTableCacheInit();
+	CzUserNamesInit();
 }

@@ -47,4 +47,7 @@ extern void CzCatalogInit(void);
 /* tables.c */
 extern void CzTableCacheInit(void);
 
+/* usernames.c */
+extern void CzUserNamesInit(void);
+
 #endif							/* CZ_METADATA_INT_H */

@@ -1,10 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * errors.c
- *	  Deferred errors, and the relay of errors that workers report.
+ *	  The relay of errors that workers report.
  *
- * The one rule: no password and no connection string reaches a message or the
- * log.  Messages of libpq and SQL texts pass through redact() first.
+ * Two rules.  No password and no connection string reaches a message or the
+ * log: messages of libpq and SQL texts pass through CzRedact() first.  And what a
+ * worker says of a shard is told with the names that the user has given, in the
+ * message and in the fields that drivers read; which they are, the hook knows.
  *
  * Source: own work.
  *
@@ -16,51 +18,20 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "catalog/partition.h"
+#include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "libpq-fe.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
-#include "utils/lsyscache.h"
-#include "utils/rls.h"
+#include "utils/builtins.h"
+#include "utils/syscache.h"
 
 #include "cz/errors.h"
 
-/* Longest SQL shown in a context line, bytes; more only hides the message. */
-#define MAX_CONTEXT_SQL_BYTES 2000
+CzUserNamesHook cz_user_names_hook = NULL;
 
-/*
- * CzDeferError
- *		See errors.h.
- */
-CzDeferredError *
-CzDeferError(int sqlstate, const char *message, const char *detail, const char *hint)
-{
-	CzDeferredError *error = palloc0(sizeof(CzDeferredError));
-
-	Assert(message != NULL);
-	error->sqlstate = sqlstate;
-	error->message = message;
-	error->detail = detail;
-	error->hint = hint;
-	return error;
-}
-
-/*
- * CzRaiseDeferred
- *		See errors.h.
- */
-void
-CzRaiseDeferred(const CzDeferredError *error)
-{
-	ereport(ERROR,
-			(errcode(error->sqlstate),
-			 errmsg_internal("%s", error->message),
-			 error->detail ? errdetail_internal("%s", error->detail) : 0,
-			 error->hint ? errhint("%s", error->hint) : 0));
-	pg_unreachable();
-}
+/* Longest remote SQL that is shown, bytes; more only hides the message. */
+#define MAX_SHOWN_SQL_BYTES 2000
 
 /*
  * CzRedact
@@ -145,39 +116,6 @@ result_field(const PGresult *res, int code)
 	return value ? pstrdup(value) : NULL;
 }
 
-/*
- * may_show_detail
- *		May the current user see what a violated constraint of a shard complains of?
- *
- * The detail holds a row or a key as the worker's role sees it, columns too that
- * the user here may not read; core hides those likewise.
- */
-static bool
-may_show_detail(const PGresult *res)
-{
-	const char *sqlstate = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
-	const char *schema = res ? PQresultErrorField(res, PG_DIAG_SCHEMA_NAME) : NULL;
-	const char *table = res ? PQresultErrorField(res, PG_DIAG_TABLE_NAME) : NULL;
-	Oid			relid;
-
-	if (sqlstate == NULL || strncmp(sqlstate, "23", 2) != 0 || schema == NULL ||
-		table == NULL || strcmp(schema, "cz_shards") != 0)
-		return true;
-	if (!IsTransactionState())
-		return false;
-	if (superuser())
-		return true;
-	relid = get_namespace_oid("cz_shards", true);
-	if (OidIsValid(relid))
-		relid = get_relname_relid(table, relid);
-	if (!OidIsValid(relid) || !get_rel_relispartition(relid))
-		return false;
-	relid = get_partition_parent(relid, true);
-	return OidIsValid(relid) &&
-		pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
-		check_enable_rls(relid, InvalidOid, true) != RLS_ENABLED;
-}
-
 /* The parts of a remote error, palloc'd. */
 typedef struct RemoteError
 {
@@ -187,7 +125,201 @@ typedef struct RemoteError
 	char	   *hint;
 	char	   *context;
 	char	   *sql;			/* shortened and redacted */
+	char	   *schema;			/* the user's, of the table or type */
+	char	   *table;
+	char	   *column;
+	char	   *datatype;
+	char	   *constraint;
 } RemoteError;
+
+static bool
+is_name_char(char c)
+{
+	return c == '_' || c == '$' || IS_HIGHBIT_SET(c) || isalnum((unsigned char) c);
+}
+
+/*
+ * replace_name
+ *		A text with each whole word "from" replaced; the text itself if there is none.
+ */
+static char *
+replace_name(char *text, const char *from, const char *to)
+{
+	StringInfoData buf;
+	const char *p = text;
+	const char *found;
+	size_t		len = strlen(from);
+
+	if (text == NULL || len == 0 || strstr(text, from) == NULL)
+		return text;
+	initStringInfo(&buf);
+	while ((found = strstr(p, from)) != NULL)
+	{
+		bool		is_word = (found == text || !is_name_char(found[-1])) &&
+			!is_name_char(found[len]);
+
+		appendBinaryStringInfo(&buf, p, found - p);
+		appendStringInfoString(&buf, is_word ? to : from);
+		p = found + len;
+	}
+	appendStringInfoString(&buf, p);
+	return buf.data;
+}
+
+/* Replace a shard's name, with and without its schema. */
+static char *
+replace_table(char *text, const char *remote, const CzUserNames *names)
+{
+	const char *quoted = quote_qualified_identifier(names->schema, names->table);
+
+	text = replace_name(text, psprintf("\"cz_shards\".\"%s\"", remote),
+						psprintf("\"%s\".\"%s\"", names->schema, names->table));
+	text = replace_name(text, psprintf("cz_shards.%s", quote_identifier(remote)), quoted);
+	return replace_name(text, remote, names->table);
+}
+
+/*
+ * replace_quoted
+ *		Replace shards' names in double quotes that no field of the error names:
+ *		the other table of a foreign key, a relation whose row is locked.
+ */
+static char *
+replace_quoted(char *text)
+{
+	const char *p = text;
+
+	while (p != NULL && (p = strchr(p, '"')) != NULL)
+	{
+		const char *end = strchr(p + 1, '"');
+		char	   *name;
+		CzUserNames names;
+
+		if (end == NULL)
+			break;
+		name = pnstrdup(p + 1, end - p - 1);
+		if (strlen(name) < NAMEDATALEN && cz_user_names_hook(name, NULL, &names))
+		{
+			size_t		offset = p - text;
+
+			text = replace_name(text, psprintf("\"%s\"", name), psprintf("\"%s\"", names.table));
+			p = text + offset + strlen(names.table) + 2;
+		}
+		else
+			p = end + 1;
+	}
+	return text;
+}
+
+/*
+ * name_type
+ *		A type in a message as this session would write it: workers' search_path
+ *		is not the user's.
+ */
+static void
+name_type(RemoteError *error)
+{
+	Oid			namespace_oid;
+	Oid			type_oid;
+
+	if (error->datatype == NULL || error->schema == NULL || !IsTransactionState())
+		return;
+	namespace_oid = get_namespace_oid(error->schema, true);
+	if (!OidIsValid(namespace_oid))
+		return;
+	type_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+							   CStringGetDatum(error->datatype),
+							   ObjectIdGetDatum(namespace_oid));
+	if (OidIsValid(type_oid))
+		error->message = replace_name(error->message,
+									  quote_qualified_identifier(error->schema, error->datatype),
+									  format_type_be(type_oid));
+}
+
+/*
+ * drop_copy_context
+ *		A worker's context without its lines about our own COPY into a shard.
+ */
+static char *
+drop_copy_context(char *context, const char *remote_table)
+{
+	StringInfoData buf;
+	const char *p = context;
+	char	   *prefix = psprintf("COPY %s", remote_table);
+
+	initStringInfo(&buf);
+	while (*p)
+	{
+		size_t		len = strcspn(p, "\n");
+
+		if (strncmp(p, prefix, strlen(prefix)) != 0 || is_name_char(p[strlen(prefix)]))
+		{
+			if (buf.len > 0)
+				appendStringInfoChar(&buf, '\n');
+			appendBinaryStringInfo(&buf, p, len);
+		}
+		p += len;
+		if (*p == '\n')
+			p++;
+	}
+	return buf.len > 0 ? buf.data : NULL;
+}
+
+/*
+ * use_user_names
+ *		Replace names of shards, their indexes and constraints by the user's.
+ *
+ * DETAIL's values are the user's data and stay as they are: names stand behind
+ * the last parenthesis.  Messages about data (class 22) and those that a user's
+ * function raises (P0) have names of ours only in the fields.
+ */
+static void
+use_user_names(RemoteError *error)
+{
+	bool		is_shard = error->schema && strcmp(error->schema, "cz_shards") == 0;
+	int			category = ERRCODE_TO_CATEGORY(error->sqlstate);
+	char	   *behind = error->detail ? strrchr(error->detail, ')') : NULL;
+	CzUserNames names;
+
+	if (cz_user_names_hook == NULL)
+		return;
+	if (is_shard && error->table != NULL &&
+		cz_user_names_hook(error->table, error->constraint, &names))
+	{
+		char	   *remote = error->table;
+
+		if (error->context)
+			error->context = drop_copy_context(error->context, remote);
+		if (error->constraint && names.constraint)
+			error->message = replace_name(error->message, error->constraint, names.constraint);
+		error->message = replace_table(error->message, remote, &names);
+		if (error->context)
+			error->context = replace_table(error->context, remote, &names);
+		error->schema = pstrdup(names.schema);
+		error->table = pstrdup(names.table);
+		if (names.constraint)
+			error->constraint = pstrdup(names.constraint);
+		/* the row as the worker's role sees it, columns too that this user may not read */
+		if (!names.may_see_rows && category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
+			error->detail = NULL;
+	}
+	else if (is_shard && category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION && !superuser())
+		error->detail = NULL;
+	else
+		name_type(error);
+
+	if (category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_PLPGSQL_ERROR)
+		return;
+	error->message = replace_quoted(error->message);
+	if (error->detail && behind)
+	{
+		size_t		offset = behind - error->detail;
+		char	   *tail = replace_quoted(pstrdup(behind));
+
+		error->detail = psprintf("%.*s%s", (int) offset, error->detail, tail);
+	}
+	if (error->context)
+		error->context = replace_quoted(error->context);
+}
 
 static void
 collect(RemoteError *error, PGresult *res, PGconn *conn, const char *node_name,
@@ -202,10 +334,14 @@ collect(RemoteError *error, PGresult *res, PGconn *conn, const char *node_name,
 		error->sqlstate = MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2],
 										sqlstate[3], sqlstate[4]);
 	error->message = result_field(res, PG_DIAG_MESSAGE_PRIMARY);
-	if (may_show_detail(res))
-		error->detail = result_field(res, PG_DIAG_MESSAGE_DETAIL);
+	error->detail = result_field(res, PG_DIAG_MESSAGE_DETAIL);
 	error->hint = result_field(res, PG_DIAG_MESSAGE_HINT);
 	error->context = result_field(res, PG_DIAG_CONTEXT);
+	error->schema = result_field(res, PG_DIAG_SCHEMA_NAME);
+	error->table = result_field(res, PG_DIAG_TABLE_NAME);
+	error->column = result_field(res, PG_DIAG_COLUMN_NAME);
+	error->datatype = result_field(res, PG_DIAG_DATATYPE_NAME);
+	error->constraint = result_field(res, PG_DIAG_CONSTRAINT_NAME);
 
 	if (error->message == NULL)
 	{
@@ -222,13 +358,14 @@ collect(RemoteError *error, PGresult *res, PGconn *conn, const char *node_name,
 	if (sql != NULL)
 	{
 		error->sql = CzRedact(sql, secret);
-		if (strlen(error->sql) > MAX_CONTEXT_SQL_BYTES)
+		if (strlen(error->sql) > MAX_SHOWN_SQL_BYTES)
 		{
 			error->sql[pg_mbcliplen(error->sql, strlen(error->sql),
-									MAX_CONTEXT_SQL_BYTES)] = '\0';
+									MAX_SHOWN_SQL_BYTES)] = '\0';
 			error->sql = psprintf("%s ...", error->sql);
 		}
 	}
+	use_user_names(error);
 }
 
 /*
@@ -256,12 +393,22 @@ CzReportRemoteError(int elevel, struct pg_result *res, struct pg_conn *conn,
 	if (clear)
 		PQclear(res);
 
+	/* its literals are the user's data: nothing for CONTEXT, which applications log */
+	if (error.sql && message_level_is_interesting(DEBUG1))
+		ereport(DEBUG1,
+				(errmsg_internal("node \"%s\" reported an error", node_name ? node_name : "?"),
+				 errdetail_internal("Remote SQL command: %s", error.sql)));
+
 	ereport(elevel,
 			(errcode(error.sqlstate),
 			 errmsg_internal("%s", error.message),
 			 error.detail ? errdetail_internal("%s", error.detail) : 0,
 			 error.hint ? errhint("%s", error.hint) : 0,
 			 error.context ? errcontext("%s", error.context) : 0,
-			 error.sql ? errcontext("remote SQL command: %s", error.sql) : 0,
-			 node_name ? errcontext("on node \"%s\"", node_name) : 0));
+			 node_name ? errcontext("on node \"%s\"", node_name) : 0,
+			 error.schema ? err_generic_string(PG_DIAG_SCHEMA_NAME, error.schema) : 0,
+			 error.table ? err_generic_string(PG_DIAG_TABLE_NAME, error.table) : 0,
+			 error.column ? err_generic_string(PG_DIAG_COLUMN_NAME, error.column) : 0,
+			 error.datatype ? err_generic_string(PG_DIAG_DATATYPE_NAME, error.datatype) : 0,
+			 error.constraint ? err_generic_string(PG_DIAG_CONSTRAINT_NAME, error.constraint) : 0));
 }

@@ -60,6 +60,9 @@ def compare(statement, oracle, cluster):
     if oracle.sqlstate or cluster.sqlstate:
         if oracle.sqlstate != cluster.sqlstate:
             return 'SQLSTATE %s, cluster %s' % (oracle.sqlstate, cluster.sqlstate)
+        # a violated constraint is reported with the user's names
+        if oracle.sqlstate.startswith('23') and oracle.names != cluster.names:
+            return 'error %s, cluster %s' % (oracle.names, cluster.names)
         return same_status(oracle, cluster)
     if oracle.tag != cluster.tag:
         return 'command tag "%s", cluster "%s"' % (oracle.tag, cluster.tag)

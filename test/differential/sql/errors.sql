@@ -117,3 +117,43 @@ SELECT create_distributed_table('own_row', 'a');
 CREATE TABLE own_value (a int, g oid GENERATED ALWAYS AS (tableoid) STORED);
 -- differs: a shard has another tableoid
 SELECT create_distributed_table('own_value', 'a');
+-- What is violated is told with the user's names, in the message and in the fields that drivers read.
+CREATE DOMAIN positive AS int CHECK (value > 0);
+CREATE TABLE named (k int, id int, "Name" text NOT NULL, n int CONSTRAINT "n is positive" CHECK (n > 0), p positive,
+                    CONSTRAINT "named pkey" PRIMARY KEY (k, id),
+                    CONSTRAINT named_has_a_constraint_whose_name_must_be_cut_on_the_shards_xyz UNIQUE (k, "Name"));
+SELECT create_distributed_table('named', 'k');
+INSERT INTO named VALUES (1, 1, 'a', 1, 1), (1, 2, 'b', 1, 1), (2, 1, 'a', 1, 1);
+-- error
+INSERT INTO named VALUES (1, 1, 'c', 1, 1);
+-- error
+INSERT INTO named VALUES (1, 3, 'a', 1, 1);
+-- error
+INSERT INTO named VALUES (1, 3, NULL, 1, 1);
+-- error
+INSERT INTO named VALUES (1, 3, 'c', 0, 1);
+-- error
+INSERT INTO named VALUES (1, 3, 'c', 1, 0);
+-- error
+INSERT INTO named SELECT 3, i, 'x' || i, 1, 1 FROM generate_series(1, 100) i UNION ALL SELECT 1, 1, 'x', 1, 1;
+-- error
+UPDATE named SET "Name" = NULL WHERE k = 1;
+-- error
+UPDATE named SET "Name" = 'z' WHERE k = 1;
+-- error
+UPDATE named SET n = -n;
+-- error
+UPDATE named SET p = p - 1 WHERE k = 1 AND id = 1;
+-- error
+UPDATE named SET id = 7;
+-- error
+CREATE UNIQUE INDEX "named u" ON named (k, n);
+ALTER TABLE named ADD COLUMN e int CONSTRAINT e_check CHECK (e < 5);
+-- error
+INSERT INTO named VALUES (5, 3, 'c', 1, 1, 5);
+CREATE UNIQUE INDEX named_e ON named (k, e);
+INSERT INTO named VALUES (5, 4, 'named_e', 1, 1, 4);
+-- error
+INSERT INTO named VALUES (5, 5, 'd', 1, 1, 4);
+DROP TABLE named;
+DROP DOMAIN positive;

@@ -1,0 +1,199 @@
+/*-------------------------------------------------------------------------
+ *
+ * usernames.c
+ *	  What the user calls a shard, and an index or a constraint of one.
+ *
+ * A worker's error names "users_102008" and "users_email_key_102008"; drivers
+ * and people look for "users" and "users_email_key".  Read from the catalogs,
+ * without a lock: this runs while an error is being reported, most often of a
+ * table that the statement has locked.  A name that can't be traced stays as it
+ * is.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
+#include "utils/acl.h"
+#include "common/hashfn.h"
+#include "mb/pg_wchar.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+#include "miscadmin.h"
+
+#include "cz/errors.h"
+#include "metadata_int.h"
+
+/*
+ * CzShardIndexName
+ *		See metadata.h.
+ */
+char *
+CzShardIndexName(const char *name, int64 shard_id)
+{
+	char		suffix[48];
+	int			len = strlen(name);
+	int			room;
+
+	snprintf(suffix, sizeof(suffix), "_" INT64_FORMAT, shard_id);
+	if (len + (int) strlen(suffix) > NAMEDATALEN - 1)
+		snprintf(suffix, sizeof(suffix), "_%08x_" INT64_FORMAT,
+				 hash_bytes((const unsigned char *) name, len), shard_id);
+	room = NAMEDATALEN - 1 - (int) strlen(suffix);
+	return psprintf("%.*s%s", pg_mbcliplen(name, len, room), name, suffix);
+}
+
+/* The number behind a name's last underscore; 0: it has none. */
+static int64
+id_of_name(const char *name)
+{
+	const char *digits = strrchr(name, '_');
+	char	   *end;
+	int64		id;
+
+	if (digits == NULL || digits[1] < '1' || digits[1] > '9')
+		return 0;
+	errno = 0;
+	id = strtoi64(digits + 1, &end, 10);
+	return errno == 0 && *end == '\0' ? id : 0;
+}
+
+/* The table of which "name" in cz_shards is a shard or a copy; InvalidOid: none. */
+static Oid
+table_of_shard(const char *name, int64 shard_id)
+{
+	Oid			namespace_oid = get_namespace_oid(CZ_SHARD_SCHEMA, true);
+	Oid			relid;
+	ListCell   *lc;
+
+	if (!OidIsValid(namespace_oid))
+		return InvalidOid;
+	relid = get_relname_relid(name, namespace_oid);
+	if (OidIsValid(relid))
+		return get_rel_relispartition(relid) ? get_partition_parent(relid, true) : InvalidOid;
+
+	/* copies of a reference table have no relation of their own here */
+	foreach(lc, CzReferenceTableList())
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		if (table != NULL && table->nshards == 1 && table->shards[0].shard_id == shard_id &&
+			strcmp(table->shards[0].remote_name, name) == 0)
+			return table->relid;
+	}
+	return InvalidOid;
+}
+
+/*
+ * index_of_name
+ *		The name of a table's index that is called "remote" on a shard; NULL: none.
+ *
+ * Names of constraints that are no indexes are the same on shards.
+ */
+static char *
+index_of_name(Oid relid, const char *remote, int64 shard_id)
+{
+	Relation	catalog = table_open(IndexRelationId, AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	char	   *result = NULL;
+
+	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, IndexIndrelidIndexId, true, NULL, 1, &key);
+	while (result == NULL && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		char	   *name = get_rel_name(((Form_pg_index) GETSTRUCT(tuple))->indexrelid);
+
+		if (name != NULL && strcmp(CzShardIndexName(name, shard_id), remote) == 0)
+			result = name;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
+
+/*
+ * constraint_of_name
+ *		The same for a constraint or for an index that is being made: its entry
+ *		in the catalogs may not be there yet, so the shard's number is taken off.
+ */
+static char *
+constraint_of_name(Oid relid, const char *remote, int64 shard_id)
+{
+	char	   *result;
+	char	   *suffix;
+
+	if (OidIsValid(get_relation_constraint_oid(relid, remote, true)))
+		return pstrdup(remote);
+	result = index_of_name(relid, remote, shard_id);
+	if (result != NULL || id_of_name(remote) != shard_id)
+		return result;
+	result = pstrdup(remote);
+	suffix = strrchr(result, '_');
+	*suffix = '\0';
+	if (result[0] == '\0' || strcmp(CzShardIndexName(result, shard_id), remote) != 0)
+		return NULL;
+	return result;
+}
+
+/*
+ * may_see_rows
+ *		May the current user see whole rows of a table?
+ *
+ * DETAIL of a violated constraint holds a row or a key as the worker's role sees
+ * it, columns too that the user here may not read; core hides those likewise.
+ */
+static bool
+may_see_rows(Oid relid)
+{
+	return superuser() ||
+		(pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+		 check_enable_rls(relid, InvalidOid, true) != RLS_ENABLED);
+}
+
+/*
+ * user_names
+ *		The hook of errors.h.
+ */
+static bool
+user_names(const char *remote_table, const char *remote_constraint, CzUserNames *names)
+{
+	int64		shard_id = id_of_name(remote_table);
+	Oid			relid;
+
+	if (shard_id == 0 || !IsTransactionState() || !OidIsValid(CzFdwOid()))
+		return false;
+	relid = table_of_shard(remote_table, shard_id);
+	if (!OidIsValid(relid))
+		return false;
+	names->table = get_rel_name(relid);
+	names->schema = get_namespace_name(get_rel_namespace(relid));
+	if (names->table == NULL || names->schema == NULL)
+		return false;
+	names->constraint = remote_constraint ?
+		constraint_of_name(relid, remote_constraint, shard_id) : NULL;
+	names->may_see_rows = may_see_rows(relid);
+	return true;
+}
+
+/*
+ * CzUserNamesInit
+ *		Errors of workers are reported with the user's names from now on.
+ */
+void
+CzUserNamesInit(void)
+{
+	cz_user_names_hook = user_names;
+}
