@@ -29,6 +29,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "tsearch/ts_cache.h"
 #include "utils/float.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -91,6 +92,13 @@ is_date_comparison(const char *name)
 		 strstr(name, "_cmp") || strstr(name, "_pl_") || strstr(name, "_mi"));
 }
 
+/* A stable function that reads default_text_search_config, of stable_shippable. */
+static bool
+reads_search_config(const char *name)
+{
+	return strstr(name, "to_ts") != NULL || strcmp(name, "ts_headline") == 0;
+}
+
 /* Is it an aggregate of cz_partial? */
 static bool
 is_partial_aggregate(Oid funcid)
@@ -135,6 +143,13 @@ function_stays(Oid funcid, void *arg)
 					  lengthof(stable_shippable)) &&
 			 !is_date_comparison(NameStr(proc->proname)))
 		stays = true;
+	else if (proc->provolatile == PROVOLATILE_STABLE &&
+			 reads_search_config(NameStr(proc->proname)) &&
+			 getTSCurrentConfig(false) >= FirstNormalObjectId)
+	{
+		context->reason = "the text search configuration is not built in";
+		stays = true;
+	}
 	if (stays && context->reason == NULL)
 		context->reason = "a function depends on this server";
 	ReleaseSysCache(tup);

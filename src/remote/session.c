@@ -8,7 +8,10 @@
  * A generation is a hash of the values that workers should have; a connection
  * remembers the one that it was brought to.  All settings travel in one
  * pipeline, one round trip.  A setting that a worker may not know (names of
- * locales and of text search configurations) is allowed to fail.
+ * locales and of text search configurations) is allowed to fail: by itself, or
+ * within a transaction, which a failure would abort, in a block that catches it.
+ * An abort on the worker undoes what was set in its transaction; the connection
+ * forgets its generation then.
  *
  * Source: own work.
  *
@@ -107,12 +110,39 @@ send_in_pipeline(ConnEntry *entry, const char *sql)
 	return true;
 }
 
+/* The settings that may fail, as one statement that does not. */
+static bool
+send_caught(ConnEntry *entry)
+{
+	StringInfoData body;
+	StringInfoData sql;
+	bool		ok;
+	int			i;
+
+	initStringInfo(&body);
+	appendStringInfoString(&body, "BEGIN\n");
+	for (i = 0; i < lengthof(followed_if_known); i++)
+		appendStringInfo(&body,
+						 "BEGIN PERFORM pg_catalog.set_config(%s, %s, false); "
+						 "EXCEPTION WHEN OTHERS THEN END;\n",
+						 quote_literal_cstr(followed_if_known[i]),
+						 quote_literal_cstr(GetConfigOption(followed_if_known[i], false,
+															false)));
+	appendStringInfoString(&body, "END");
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "DO LANGUAGE plpgsql %s", quote_literal_cstr(body.data));
+	ok = send_in_pipeline(entry, sql.data);
+	pfree(body.data);
+	pfree(sql.data);
+	return ok;
+}
+
 /*
  * CzSessionSend
  *		Send all settings in one pipeline; CzSessionPoll takes the answers.
  *		False if the connection is lost.
  *
- * in_transaction: leave out what may fail, it would abort the transaction.
+ * in_transaction: a failure would abort the transaction.
  */
 bool
 CzSessionSend(ConnEntry *entry, bool in_transaction)
@@ -139,6 +169,8 @@ CzSessionSend(ConnEntry *entry, bool in_transaction)
 		append_setting(&sql, followed[i], GetConfigOption(followed[i], false, false));
 	ok = send_in_pipeline(entry, sql.data);
 
+	if (ok && in_transaction)
+		ok = send_caught(entry);
 	for (i = 0; ok && !in_transaction && i < lengthof(followed_if_known); i++)
 	{
 		resetStringInfo(&sql);
