@@ -11,6 +11,7 @@
 #define CZ_DDL_INT_H
 
 #include "cz/ddl.h"
+#include "cz/trust.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
 
@@ -53,6 +54,12 @@ extern void CzCheckForeignKeys(Node *element);
 extern char *CzConstraintSql(Oid constraint_oid);
 
 extern List *CzTablesWithType(Oid type);
+
+/*
+ * CzCheckTrust
+ *		0A000 if workers may not be made to run a function of the sender's (trust.h).
+ */
+extern void CzCheckTrust(Oid function, const CzSender *sender);
 
 /* objectddl.c: types and functions that the workers have too */
 extern bool CzAlterEnum(const CzUtility *utility, AlterEnumStmt *stmt);

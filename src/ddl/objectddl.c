@@ -92,18 +92,18 @@ CzAlterEnum(const CzUtility *utility, AlterEnumStmt *stmt)
 	return true;
 }
 
-/* Table to which an object that depends on a function belongs. */
-static Oid
-table_of_dependent(Oid classid, Oid objid)
+/* Tables to which an object that depends on a function belongs: list of OIDs. */
+static List *
+tables_of_dependent(Oid classid, Oid objid)
 {
-	Oid			relid = InvalidOid;
+	List	   *result = NIL;
 
 	if (classid == RelationRelationId)
 	{
 		char		relkind = get_rel_relkind(objid);
 
 		if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX)
-			relid = IndexGetRelation(objid, true);
+			result = list_make1_oid(IndexGetRelation(objid, true));
 	}
 	else if (classid == ConstraintRelationId)
 	{
@@ -113,14 +113,10 @@ table_of_dependent(Oid classid, Oid objid)
 		{
 			Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 
-			relid = con->conrelid;
-			/* a domain's: any table of ours that uses it */
 			if (OidIsValid(con->contypid))
-			{
-				List	   *relids = CzTablesWithType(con->contypid);
-
-				relid = relids ? linitial_oid(relids) : InvalidOid;
-			}
+				result = CzTablesWithType(con->contypid);
+			else if (OidIsValid(con->conrelid))
+				result = list_make1_oid(con->conrelid);
 			ReleaseSysCache(tuple);
 		}
 	}
@@ -131,9 +127,9 @@ table_of_dependent(Oid classid, Oid objid)
 		/* plain defaults are evaluated here */
 		if (OidIsValid(column.objectId) &&
 			get_attgenerated(column.objectId, column.objectSubId))
-			relid = column.objectId;
+			result = list_make1_oid(column.objectId);
 	}
-	return relid;
+	return result;
 }
 
 /* Is it an aggregate that all workers have? */
@@ -170,12 +166,16 @@ tables_with_function(Oid function, bool *is_everywhere)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-		Oid			relid = table_of_dependent(form->classid, form->objid);
-		const CzTable *table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
+		ListCell   *lc;
 
 		*is_everywhere |= is_partial_aggregate(form->classid, form->objid);
-		if (table && table->kind != CZ_TABLE_FOREIGN)
-			result = list_append_unique_oid(result, relid);
+		foreach(lc, tables_of_dependent(form->classid, form->objid))
+		{
+			const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+			if (table && table->kind != CZ_TABLE_FOREIGN)
+				result = list_append_unique_oid(result, table->relid);
+		}
 	}
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);
@@ -208,6 +208,49 @@ function_of(Node *stmt)
 	return LookupFuncWithArgs(OBJECT_FUNCTION, object, true);
 }
 
+/* Workers that have been checked, and so have the aggregates: list of OIDs. */
+static List *
+checked_servers(void)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, CzNodeList(true))
+	{
+		CzNode	   *node = lfirst(lc);
+
+		if (node->is_checked)
+			result = lappend_oid(result, node->server_oid);
+	}
+	return result;
+}
+
+/*
+ * The function is another one now, maybe of another owner than when the tables got it:
+ * may it still be sent for each of them, and for the aggregates?
+ */
+static void
+check_replaced(Oid function, List *relids, List *everywhere)
+{
+	CzSender	sender;
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		if (table == NULL)
+			continue;
+		sender = CzSenderOf(CzRelationOwner(table->relid), CzTableServers(table));
+		CzCheckTrust(function, &sender);
+	}
+	if (everywhere != NIL)
+	{
+		sender = CzSenderOf(GetUserId(), everywhere);
+		CzCheckTrust(function, &sender);
+	}
+}
+
 /*
  * CzReplaceFunction
  *		CREATE OR REPLACE and ALTER FUNCTION of a function that shards call in
@@ -221,6 +264,7 @@ CzReplaceFunction(const CzUtility *utility, Node *stmt)
 	bool		is_everywhere = false;
 	List	   *relids = OidIsValid(function) ?
 		tables_with_function(function, &is_everywhere) : NIL;
+	List	   *everywhere;
 	int			nestlevel;
 	char	   *sql;
 	ListCell   *lc;
@@ -229,6 +273,8 @@ CzReplaceFunction(const CzUtility *utility, Node *stmt)
 		return false;
 	CzUtilityRun(utility, stmt);
 	CommandCounterIncrement();
+	everywhere = is_everywhere ? checked_servers() : NIL;
+	check_replaced(function, relids, everywhere);
 	nestlevel = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
@@ -239,15 +285,7 @@ CzReplaceFunction(const CzUtility *utility, Node *stmt)
 	AtEOXact_GUC(true, nestlevel);
 	if (!is_everywhere)
 		run_on_servers(relids, sql);
-	else
-	{
-		foreach(lc, CzNodeList(true))
-		{
-			CzNode	   *node = lfirst(lc);
-
-			if (node->is_checked)
-				CzTxnExec(node->server_oid, GetUserId(), sql);
-		}
-	}
+	foreach(lc, everywhere)
+		CzTxnExec(lfirst_oid(lc), GetUserId(), sql);
 	return true;
 }

@@ -41,12 +41,14 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_coerce.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/regproc.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -54,7 +56,8 @@
 #include "cz/compat.h"
 #include "cz/ddl.h"
 #include "cz/transaction.h"
-#include "libpq-fe.h"
+#include "cz/trust.h"
+#include "ddl_int.h"
 
 /* The walk: objects seen, and the script so far. */
 typedef struct Walk
@@ -62,8 +65,7 @@ typedef struct Walk
 	ObjectAddresses *seen;
 	StringInfoData script;
 	Oid			home_relid;		/* the relation itself: not to be created */
-	bool		is_untrusted;	/* the workers' role may do what the table's
-								 * owner may not */
+	CzSender	sender;			/* whose objects these are */
 } Walk;
 
 static void walk_object(Walk *walk, Oid classid, Oid objid);
@@ -255,69 +257,65 @@ append_domain_checks(StringInfo buf, Oid type)
 }
 
 /*
- * May a function run on the workers as another, maybe more powerful role?
- * Built-in immutable ones may, and stable ones of dates and times.
+ * CzCheckTrust
+ *		See ddl_int.h.
  */
-static bool
-is_unsafe_function(Oid function, void *context)
+void
+CzCheckTrust(Oid function, const CzSender *sender)
 {
-	Oid			result_type;
-	Oid		   *arg_types;
-	int			nargs;
-	int			i;
+	const char *reason;
 
-	if (function >= FirstNormalObjectId)
-		return false;			/* create_function asks who owns it */
-	if (func_volatile(function) == PROVOLATILE_IMMUTABLE)
-		return false;
-	if (func_volatile(function) == PROVOLATILE_VOLATILE)
-		return true;
-	result_type = get_func_signature(function, &arg_types, &nargs);
-	for (i = -1; i < nargs; i++)
-	{
-		char		category;
-		bool		is_preferred;
-
-		get_type_category_preferred(i < 0 ? result_type : arg_types[i], &category,
-									&is_preferred);
-		if (category != TYPCATEGORY_DATETIME && category != TYPCATEGORY_TIMESPAN &&
-			category != TYPCATEGORY_BOOLEAN)
-			return true;
-	}
-	return false;
+	if (!CzFunctionIsTrusted(function, sender, &reason))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("function %s cannot be run on the workers", format_procedure(function)),
+				 errdetail_internal("%s", _(reason)),
+				 errhint("%s", CzTrustHint())));
 }
 
-static bool
-has_unsafe_function(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (check_functions_in_node(node, is_unsafe_function, context))
-		return true;
-	return expression_tree_walker(node, has_unsafe_function, context);
-}
-
-/*
- * A CHECK is run by the worker as the role of the user mapping.  If that is one
- * for everybody, the owner of a table must not have it run what he likes.
- */
+/* The functions of an expression; what: the object that has it, for the message. */
 static void
-check_constraint_is_safe(const Walk *walk, HeapTuple tuple)
+check_expression(Walk *walk, Node *expr, const char *what)
+{
+	const char *reason;
+	Oid			function = CzUntrustedFunction(expr, &walk->sender, &reason);
+
+	if (OidIsValid(function))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot create %s on the workers: function %s cannot be run there",
+						what, format_procedure(function)),
+				 errdetail_internal("%s", _(reason)),
+				 errhint("%s", CzTrustHint())));
+}
+
+/* A CHECK of a table or a domain. */
+static void
+check_constraint(Walk *walk, HeapTuple tuple)
 {
 	Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 	Datum		bin;
 	bool		isnull;
 
-	if (!walk->is_untrusted || con->contype != CONSTRAINT_CHECK)
+	if (con->contype != CONSTRAINT_CHECK)
 		return;
 	bin = SysCacheGetAttr(CONSTROID, tuple, Anum_pg_constraint_conbin, &isnull);
-	if (!isnull && has_unsafe_function(stringToNode(TextDatumGetCString(bin)), NULL))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot create CHECK constraint \"%s\" on the workers: it calls functions that are not immutable",
-						NameStr(con->conname)),
-				 errdetail("They would run there as the role of the user mapping for PUBLIC."),
-				 errhint("Create a user mapping for the table's owner, or let a superuser own the table.")));
+	if (!isnull)
+		check_expression(walk, stringToNode(TextDatumGetCString(bin)),
+						 psprintf("CHECK constraint \"%s\"", NameStr(con->conname)));
+}
+
+/* An index: what it depends on, its expressions and its predicate. */
+static void
+walk_index(Walk *walk, Oid index_oid)
+{
+	Relation	index = index_open(index_oid, AccessShareLock);
+	char	   *what = psprintf("index \"%s\"", RelationGetRelationName(index));
+
+	check_expression(walk, (Node *) RelationGetIndexExpressions(index), what);
+	check_expression(walk, (Node *) RelationGetIndexPredicate(index), what);
+	index_close(index, NoLock);
+	walk_dependencies(walk, RelationRelationId, index_oid);
 }
 
 /* Domains' CHECKs depend on functions through their own pg_constraint entries. */
@@ -337,7 +335,7 @@ walk_constraints_of(Walk *walk, AttrNumber column, Oid index_id, Oid objid, bool
 	{
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 
-		check_constraint_is_safe(walk, tuple);
+		check_constraint(walk, tuple);
 		if (con->contype == CONSTRAINT_CHECK || !only_checks)
 			oids = lappend_oid(oids, con->oid);
 	}
@@ -540,12 +538,6 @@ create_function(Walk *walk, Oid oid)
 		ReleaseSysCache(tuple);
 		refuse(ProcedureRelationId, oid, "it is written in C and belongs to no extension");
 	}
-	if (walk->is_untrusted && !superuser_arg(form->proowner))
-	{
-		ReleaseSysCache(tuple);
-		refuse(ProcedureRelationId, oid,
-			   "it would run there as the role of the user mapping for PUBLIC");
-	}
 	if (form->prokind == PROKIND_AGGREGATE)
 	{
 		ReleaseSysCache(tuple);
@@ -580,7 +572,11 @@ walk_object(Walk *walk, Oid classid, Oid objid)
 	ObjectAddress address;
 	Oid			extension;
 
-	if (objid < FirstNormalObjectId || !OidIsValid(objid))
+	if (!OidIsValid(objid))
+		return;
+	if (classid == ProcedureRelationId)
+		CzCheckTrust(objid, &walk->sender);
+	if (objid < FirstNormalObjectId)
 		return;
 	if (classid == RelationRelationId && objid == walk->home_relid)
 		return;
@@ -632,31 +628,10 @@ walk_object(Walk *walk, Oid classid, Oid objid)
 	}
 }
 
-/* Do the workers run what we send for a user as a role that others share? */
-static bool
-is_untrusted(List *server_oids, Oid user_oid)
-{
-	ListCell   *lc;
-
-	if (superuser_arg(user_oid))
-		return false;
-	foreach(lc, server_oids)
-	{
-		HeapTuple	tuple = SearchSysCache2(USERMAPPINGUSERSERVER,
-											ObjectIdGetDatum(user_oid),
-											ObjectIdGetDatum(lfirst_oid(lc)));
-
-		if (!HeapTupleIsValid(tuple))
-			return true;
-		ReleaseSysCache(tuple);
-	}
-	return false;
-}
-
 static void
 walk_begin(Walk *walk, List *server_oids, Oid user_oid)
 {
-	walk->is_untrusted = is_untrusted(server_oids, user_oid);
+	walk->sender = CzSenderOf(user_oid, server_oids);
 	walk->seen = new_object_addresses();
 	walk->home_relid = InvalidOid;
 	initStringInfo(&walk->script);
@@ -715,14 +690,18 @@ CzPropagateObjects(Oid relid, List *server_oids, Oid user_oid)
 		walk_object(&walk, TypeRelationId, att->atttypid);
 		walk_object(&walk, CollationRelationId, att->attcollation);
 		if (att->attgenerated)
+		{
+			check_expression(&walk, build_column_default(rel, att->attnum),
+							 psprintf("generated column \"%s\"", NameStr(att->attname)));
 			walk_dependencies(&walk, AttrDefaultRelationId,
 							  GetAttrDefaultOid(relid, att->attnum));
+		}
 	}
 	walk_constraints_of(&walk, Anum_pg_constraint_conrelid, ConstraintRelidTypidNameIndexId,
 						relid, true);
 	indexes = RelationGetIndexList(rel);
 	foreach(lc, indexes)
-		walk_dependencies(&walk, RelationRelationId, lfirst_oid(lc));
+		walk_index(&walk, lfirst_oid(lc));
 	relation_close(rel, NoLock);
 	AtEOXact_GUC(true, nestlevel);
 	walk_send(&walk, server_oids, user_oid);
@@ -747,7 +726,7 @@ CzPropagateAddresses(List *addresses, List *server_oids, Oid user_oid)
 		if (address->classId == RelationRelationId)
 		{
 			walk.home_relid = IndexGetRelation(address->objectId, true);
-			walk_dependencies(&walk, address->classId, address->objectId);
+			walk_index(&walk, address->objectId);
 		}
 		else
 			walk_object(&walk, address->classId, address->objectId);

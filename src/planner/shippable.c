@@ -38,6 +38,7 @@
 #include "utils/typcache.h"
 
 #include "cz/planner.h"
+#include "cz/trust.h"
 
 #include "planner_int.h"
 
@@ -118,12 +119,13 @@ function_stays(Oid funcid, void *arg)
 	Form_pg_proc proc;
 	bool		stays;
 
-	if (funcid >= FirstGenbkiObjectId)
+	/* these are on the workers, or the planner would not have put them there */
+	if (funcid >= FirstGenbkiObjectId && is_partial_aggregate(funcid))
+		return false;
+	if (!CzFunctionIsTrusted(funcid, NULL, NULL))
 	{
-		/* these are on the workers, or the planner would not have put them there */
-		if (is_partial_aggregate(funcid))
-			return false;
-		context->reason = "a function is not built in";
+		context->reason = funcid >= FirstGenbkiObjectId ? "a function is not built in" :
+			"a function is volatile";
 		return true;
 	}
 	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
@@ -131,12 +133,7 @@ function_stays(Oid funcid, void *arg)
 		return true;
 	proc = (Form_pg_proc) GETSTRUCT(tup);
 	stays = false;
-	if (proc->provolatile == PROVOLATILE_VOLATILE)
-	{
-		context->reason = "a function is volatile";
-		stays = true;
-	}
-	else if (name_in(NameStr(proc->proname), never_shippable, lengthof(never_shippable)))
+	if (name_in(NameStr(proc->proname), never_shippable, lengthof(never_shippable)))
 		stays = true;
 	else if (proc->provolatile == PROVOLATILE_STABLE &&
 			 !name_in(NameStr(proc->proname), stable_shippable,
