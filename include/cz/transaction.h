@@ -99,8 +99,17 @@ extern void CzTxnUnregisterFlush(void *arg);
 extern bool CzTxnIsFlushRegistered(void *arg);
 extern void CzTxnFlushPending(void);
 
-/* Run a flush as part of an outer subtransaction (nest level), that buffered the
- * rows: before a savepoint of the current one is opened. */
+/* Only those of outer subtransactions: for who buffers writes, before he uses a
+ * connection by CzTxnConnPrefix outside of his flush. */
+extern void CzTxnFlushOuter(void);
+
+/*
+ * CzTxnRunAtLevel
+ *		Run a flush as part of the subtransaction (nest level) that buffered the
+ *		rows; what subtransactions around that one have buffered is sent first.
+ *		Should it fail in a deeper one, its own can only be rolled back (40000
+ *		from whatever uses a worker, and from commit).
+ */
 extern void CzTxnRunAtLevel(int level, CzFlushCallback callback, void *arg);
 
 typedef enum CzShardLock

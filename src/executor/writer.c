@@ -14,8 +14,11 @@
  * the first placement instead of each waiting for the other on one of two.
  * Workers stay evenly busy because first placements are spread evenly.
  *
- * Invariant: while a job runs on a connection, busy_owner of the connection is
- * the writer; whoever else needs the connection makes the writer finish.
+ * Invariants: while a job runs on a connection, busy_owner of the connection is
+ * the writer; whoever else needs the connection makes the writer finish.  Only
+ * one writer has a wave on the way: two that finish each other would each need
+ * connections of the other.  A wave that failed is never sent again, nor taken
+ * for sent.
  *
  * Source: own work.
  *
@@ -130,11 +133,24 @@ struct CzWriter
 	Wave	   *filling;
 	Wave	   *sending;		/* or NULL */
 	int			rows_since_pump;
-	bool		is_pumping;		/* against recursion */
+	bool		is_pumping;		/* in pump(), or it failed there */
+	MemoryContextCallback callback;
 };
 
+static CzWriter *sender = NULL; /* the writer that has a wave on the way, or NULL */
+
 static void flush_at_level(void *arg);
+static void finish_sending(void *arg);
+static void start_wave(CzWriter *writer, bool must_finish);
 static bool pump(CzWriter *writer, bool must_finish);
+
+/* The writer's memory goes, whether it ended well or not. */
+static void
+writer_reset(void *arg)
+{
+	if (sender == (CzWriter *) arg)
+		sender = NULL;
+}
 
 /*
  * CzWriterBegin
@@ -155,6 +171,9 @@ CzWriterBegin(TupleDesc tupdesc, char **column_names, Oid user_oid)
 	writer->format = CzWireFormatMake(writer->tupdesc, column_names);
 	writer->user_oid = user_oid;
 	writer->early_slot = MakeSingleTupleTableSlot(writer->tupdesc, &TTSOpsMinimalTuple);
+	writer->callback.func = writer_reset;
+	writer->callback.arg = writer;
+	MemoryContextRegisterResetCallback(context, &writer->callback);
 	MemoryContextSwitchTo(old);
 	return writer;
 }
@@ -313,14 +332,25 @@ CzWriterPut(CzWriter *writer, const CzShard *shard, TupleTableSlot *slot,
 
 	if (wave->nbytes >= CZ_WAVE_BYTES)
 	{
-		if (writer->sending != NULL)
-			pump(writer, true);
-		writer->sending = writer->filling;
-		writer->filling = NULL;
-		pump(writer, false);
+		CzTxnFlushOuter();
+		start_wave(writer, false);
 	}
 	else if (writer->sending != NULL && ++writer->rows_since_pump >= CZ_PUMP_ROWS)
 		pump(writer, false);
+}
+
+/* The wave that was filled is on the way. */
+static void
+start_wave(CzWriter *writer, bool must_finish)
+{
+	if (writer->sending != NULL)
+		pump(writer, true);
+	if (sender != NULL && sender != writer)
+		CzTxnRunAtLevel(sender->level, finish_sending, sender);
+	writer->sending = writer->filling;
+	writer->filling = NULL;
+	sender = writer;
+	pump(writer, must_finish);
 }
 
 /* Where a worker's error came from. */
@@ -416,7 +446,7 @@ finish_sending(void *arg)
 {
 	CzWriter   *writer = (CzWriter *) arg;
 
-	if (writer->sending != NULL && !writer->is_pumping)
+	if (writer->sending != NULL)
 		pump(writer, true);
 }
 
@@ -753,9 +783,13 @@ pump(CzWriter *writer, bool must_finish)
 	Wave	   *wave = writer->sending;
 	MemoryContext old;
 
-	Assert(!writer->is_pumping);
+	/* After an error nobody knows which rows have arrived. */
+	if (writer->is_pumping)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRANSACTION_ROLLBACK),
+				 errmsg("rows that were written before could not be sent to their nodes")));
 	writer->rows_since_pump = 0;
-	writer->is_pumping = true;	/* an error leaves the writer unusable anyway */
+	writer->is_pumping = true;
 	old = MemoryContextSwitchTo(wave->context);
 	for (;;)
 	{
@@ -791,6 +825,7 @@ pump(CzWriter *writer, bool must_finish)
 	MemoryContextDelete(wave->context);
 	writer->sending = NULL;
 	writer->is_pumping = false;
+	sender = NULL;
 	return true;
 }
 
@@ -800,16 +835,10 @@ flush_at_level(void *arg)
 {
 	CzWriter   *writer = (CzWriter *) arg;
 
-	if (writer->is_pumping)
-		return;
 	if (writer->sending != NULL)
 		pump(writer, true);
 	if (writer->filling != NULL)
-	{
-		writer->sending = writer->filling;
-		writer->filling = NULL;
-		pump(writer, true);
-	}
+		start_wave(writer, true);
 	if (writer->level > 0)
 	{
 		CzTxnUnregisterFlush(writer);

@@ -18,6 +18,11 @@
  * above 1, and rolling back to the savepoint of level n undoes exactly what
  * the levels from n on did on that worker.
  *
+ * Writes that wait in a buffer belong to the level that made them.  So they are
+ * sent before a savepoint of a deeper level is opened, in the order of levels,
+ * and when that fails it is their level that has lost something: it can only be
+ * rolled back.  Buffered is either confirmed or undone, never forgotten.
+ *
  * Source: own work.
  *
  *-------------------------------------------------------------------------
@@ -47,11 +52,13 @@ List	   *cz_txn_entries = NIL;
 
 static List *txn_flushes = NIL; /* of CzTxnFlush, in TopTransactionContext */
 static int	flush_level = 0;	/* > 0: a flush runs for this level */
+static int	lost_level = 0;		/* > 0: a flush failed that an outer level than the one
+								 * that is rolled back needed: this one must be, too */
 static int	next_savepoint = 1;
 
-/* The level that a command belongs to. */
-static int
-current_level(void)
+/* The level that a command belongs to: a flush's, or the current one. */
+int
+CzTxnLevel(void)
 {
 	int			level = GetCurrentTransactionNestLevel();
 
@@ -192,15 +199,48 @@ begin_command(StringInfo buf)
 }
 
 /*
+ * check_not_lost
+ *		Refuse to go on with, or to commit, a level whose buffered writes are lost.
+ */
+static void
+check_not_lost(void)
+{
+	if (lost_level > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRANSACTION_ROLLBACK),
+				 errmsg("the transaction must be rolled back further"),
+				 errdetail("Rows that were written before the last savepoint could not be sent to their nodes.")));
+}
+
+/* Does a level above this one have writes that wait? */
+static bool
+has_flush_below(int level)
+{
+	ListCell   *lc;
+
+	foreach(lc, txn_flushes)
+	{
+		if (((CzTxnFlush *) lfirst(lc))->level < level)
+			return true;
+	}
+	return false;
+}
+
+/*
  * sync_entry
  *		Append what brings the worker to the current level.
  */
 static void
 sync_entry(CzTxnEntry *entry, StringInfo prefix)
 {
-	int			level = current_level();
-	int			top;
+	int			level = CzTxnLevel();
+	int			top = entry->nsavepoints > 0 ?
+		entry->savepoints[entry->nsavepoints - 1].level : 1;
 
+	/* What is sent now would be undone with the deeper level, or survive this one's. */
+	if (top > level || (top < level && has_flush_below(level)))
+		elog(ERROR, "writes of nest level %d would be sent within level %d",
+			 top > level ? level : top, Max(top, level));
 	if (!entry->has_begun)
 	{
 		begin_command(prefix);
@@ -212,7 +252,6 @@ sync_entry(CzTxnEntry *entry, StringInfo prefix)
 		resetStringInfo(&entry->pending);
 	}
 
-	top = entry->nsavepoints > 0 ? entry->savepoints[entry->nsavepoints - 1].level : 1;
 	if (top < level)
 	{
 		if (entry->nsavepoints == entry->max_savepoints)
@@ -227,7 +266,6 @@ sync_entry(CzTxnEntry *entry, StringInfo prefix)
 		entry->conn->txn_depth = level;
 		appendStringInfo(prefix, "SAVEPOINT cz%d; ", next_savepoint++);
 	}
-	Assert(top <= level);
 }
 
 /* The work of CzTxnConnPrefix on an entry. */
@@ -236,6 +274,7 @@ use_entry(CzTxnEntry *entry, bool for_write, StringInfo prefix)
 {
 	CzConn	   *conn = entry->conn;
 
+	check_not_lost();
 	if (entry->is_failed || conn->is_broken || PQstatus(conn->pg) != CONNECTION_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
@@ -248,7 +287,7 @@ use_entry(CzTxnEntry *entry, bool for_write, StringInfo prefix)
 	sync_entry(entry, prefix);
 	if (for_write)
 	{
-		int			level = current_level();
+		int			level = CzTxnLevel();
 
 		if (entry->written_level == 0 || entry->written_level > level)
 			entry->written_level = level;
@@ -378,7 +417,7 @@ CzTxnHasWritten(void)
 {
 	ListCell   *lc;
 
-	if (txn_flushes != NIL)
+	if (txn_flushes != NIL || lost_level > 0)
 		return true;
 	foreach(lc, cz_txn_entries)
 	{
@@ -494,18 +533,72 @@ CzTxnExecList(List *commands, Oid user_oid)
 }
 
 /*
- * CzTxnRegisterFlush, CzTxnUnregisterFlush, CzTxnFlushPending
+ * run_at_level
+ *		Run a callback as a part of an outer level.
+ */
+static void
+run_at_level(int level, CzFlushCallback callback, void *arg)
+{
+	int			saved = flush_level;
+
+	flush_level = level;
+	PG_TRY();
+	{
+		callback(arg);
+	}
+	PG_CATCH();
+	{
+		flush_level = saved;
+		if (level < GetCurrentTransactionNestLevel() &&
+			(lost_level == 0 || level < lost_level))
+			lost_level = level;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	flush_level = saved;
+}
+
+/*
+ * flush_below
+ *		Send what waits in the levels above this one, outer ones first: the list is
+ *		in that order, since a level's end sends or drops what it has.
+ */
+static void
+flush_below(int level)
+{
+	List	   *all;
+	ListCell   *lc;
+
+	if (!has_flush_below(level))
+		return;
+	all = list_copy(txn_flushes);
+	foreach(lc, all)
+	{
+		CzTxnFlush *flush = (CzTxnFlush *) lfirst(lc);
+
+		/* An earlier one may have taken it off the list. */
+		if (list_member_ptr(txn_flushes, flush) && flush->level < level)
+			run_at_level(flush->level, flush->callback, flush->arg);
+	}
+	list_free(all);
+}
+
+/*
+ * CzTxnRegisterFlush, CzTxnUnregisterFlush, CzTxnFlushOuter, CzTxnFlushPending
  *		See transaction.h.
  */
 void
 CzTxnRegisterFlush(CzFlushCallback callback, void *arg)
 {
-	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-	CzTxnFlush *flush = palloc(sizeof(CzTxnFlush));
+	MemoryContext old;
+	CzTxnFlush *flush;
 
+	check_not_lost();
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	flush = palloc(sizeof(CzTxnFlush));
 	flush->callback = callback;
 	flush->arg = arg;
-	flush->level = current_level();
+	flush->level = CzTxnLevel();
 	txn_flushes = lappend(txn_flushes, flush);
 	MemoryContextSwitchTo(old);
 }
@@ -541,25 +634,19 @@ CzTxnIsFlushRegistered(void *arg)
 }
 
 void
+CzTxnFlushOuter(void)
+{
+	if (flush_level == 0)
+		flush_below(GetCurrentTransactionNestLevel());
+}
+
+void
 CzTxnFlushPending(void)
 {
-	List	   *all;
-	ListCell   *lc;
-
+	check_not_lost();
 	/* A flush that uses CzTxnConn must not start the others again. */
-	if (txn_flushes == NIL || flush_level > 0)
-		return;
-
-	all = list_copy(txn_flushes);
-	foreach(lc, all)
-	{
-		CzTxnFlush *flush = (CzTxnFlush *) lfirst(lc);
-
-		/* An earlier one may have taken it off the list. */
-		if (list_member_ptr(txn_flushes, flush))
-			CzTxnRunAtLevel(flush->level, flush->callback, flush->arg);
-	}
-	list_free(all);
+	if (flush_level == 0)
+		flush_below(PG_INT32_MAX);
 }
 
 /*
@@ -569,18 +656,10 @@ CzTxnFlushPending(void)
 void
 CzTxnRunAtLevel(int level, CzFlushCallback callback, void *arg)
 {
-	int			saved = flush_level;
-
-	flush_level = level;
-	PG_TRY();
-	{
-		callback(arg);
-	}
-	PG_FINALLY();
-	{
-		flush_level = saved;
-	}
-	PG_END_TRY();
+	check_not_lost();
+	/* A savepoint may be opened now: what outer levels have goes before it. */
+	flush_below(level);
+	run_at_level(level, callback, arg);
 }
 
 /*
@@ -679,6 +758,10 @@ sub_abort(int level)
 			entry->written_level = 0;
 			entry->conn->txn_has_written = false;
 		}
+		/* BEGIN was in a prefix that an error kept from being sent. */
+		if (entry->nsavepoints == 0 && !entry->is_failed && !entry->conn->is_broken &&
+			PQtransactionStatus(entry->conn->pg) == PQTRANS_IDLE)
+			entry->has_begun = false;
 		if (entry->nsavepoints == 0)
 			continue;
 		top = &entry->savepoints[entry->nsavepoints - 1];
@@ -743,6 +826,8 @@ CzTxnSubXactCallback(int event, int level)
 			break;
 		case SUBXACT_EVENT_ABORT_SUB:
 			flush_level = 0;
+			if (lost_level >= level)
+				lost_level = 0;
 			CzTxnDropFlushes(level);
 			sub_abort(level);
 			CzTxnShardLockSubEnd(level, false);
@@ -762,6 +847,7 @@ CzTxnForgetAll(void)
 	cz_txn_entries = NIL;
 	txn_flushes = NIL;
 	flush_level = 0;
+	lost_level = 0;
 	next_savepoint = 1;
 	CzTxnShardLockForget();
 }

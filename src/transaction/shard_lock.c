@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 #include "transaction_int.h"
 
@@ -43,16 +44,30 @@ static List *held_locks = NIL;	/* in TopTransactionContext */
 /*
  * CzTxnLocalLock
  *		The local half: a transaction-level lock, released by core.
+ *
+ * What an outer level has buffered is locked for that level: the end of the current
+ * one must not give the lock back.
  */
 void
 CzTxnLocalLock(int64 key, CzShardLock mode)
 {
+	ResourceOwner saved = CurrentResourceOwner;
 	LOCKTAG		tag;
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key,
 						 CZ_LOCKTAG_KIND);
-	(void) LockAcquire(&tag, mode == CZ_LOCK_EXCLUSIVE ? ExclusiveLock : ShareLock,
-					   false, false);
+	if (CzTxnLevel() < GetCurrentTransactionNestLevel())
+		CurrentResourceOwner = TopTransactionResourceOwner;
+	PG_TRY();
+	{
+		(void) LockAcquire(&tag, mode == CZ_LOCK_EXCLUSIVE ? ExclusiveLock : ShareLock,
+						   false, false);
+	}
+	PG_FINALLY();
+	{
+		CurrentResourceOwner = saved;
+	}
+	PG_END_TRY();
 }
 
 /* Give a local lock back before the transaction ends. */
@@ -136,7 +151,7 @@ CzTxnLockShardPrefix(const CzShard *shard, Oid user_oid, CzShardLock mode,
 	lock = palloc(sizeof(CzHeldLock));
 	lock->shard_id = shard->shard_id;
 	lock->mode = mode;
-	lock->level = GetCurrentTransactionNestLevel();
+	lock->level = CzTxnLevel();
 	held_locks = lappend(held_locks, lock);
 	MemoryContextSwitchTo(old);
 }

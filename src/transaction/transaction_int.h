@@ -79,6 +79,7 @@ typedef enum CzCallMode
 extern List *cz_txn_entries;	/* of CzTxnEntry */
 extern void CzTxnSubXactCallback(int event, int level);
 extern void CzTxnForgetAll(void);
+extern int	CzTxnLevel(void);
 extern void CzTxnDropFlushes(int level);
 extern CzTxnEntry *CzTxnEntryOf(CzConn *conn);
 

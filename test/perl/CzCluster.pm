@@ -208,6 +208,50 @@ sub cut_worker { my ($self, $i) = @_; kill 'USR1', $self->{proxies}{$i}{pid}; sl
 sub heal_worker { my ($self, $i) = @_; kill 'USR2', $self->{proxies}{$i}{pid}; sleep 0.1; return; }
 sub reset_worker { my ($self, $i) = @_; kill 'HUP', $self->{proxies}{$i}{pid}; sleep 0.1; return; }
 
+# Start a transaction that runs $sql and then stays open; when it is there, a handle for
+# release() comes back.
+sub hold
+{
+	my ($self, $sql) = @_;
+	my $name = 'holder' . ++$self->{nholders};
+	my $handle = $self->start_sql("SET application_name = '$name'; BEGIN; $sql; "
+		  . 'DO $$ BEGIN PERFORM pg_sleep(600); EXCEPTION WHEN query_canceled THEN NULL; END $$; COMMIT');
+	$handle->{name} = $name;
+	$self->coordinator->poll_query_until('postgres',
+		"SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$name' AND wait_event = 'PgSleep'");
+	return $handle;
+}
+
+# Let it commit: (exit status, output, messages)
+sub release
+{
+	my ($self, $handle) = @_;
+	$self->sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = '$handle->{name}'");
+	return $self->finish_sql($handle, 60);
+}
+
+# The shards (also the copies of reference tables) whose placements differ
+sub differing_placements
+{
+	my ($self) = @_;
+	my (%seen, %differs);
+	foreach my $i (1 .. $self->worker_count)
+	{
+		my @tables = split /\n/, $self->worker_sql($i,
+			"SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'cz_shards' AND relkind = 'r'");
+		next unless @tables;
+		my $query = join ' UNION ALL ',
+		  map { qq{SELECT '$_', count(*), sum(hashtextextended(s::text, 0)::numeric) FROM cz_shards."$_" s} } @tables;
+		foreach my $line (split /\n/, $self->worker_sql($i, $query))
+		{
+			my ($table, $sum) = split /\|/, $line, 2;
+			$differs{$table} = 1 if defined $seen{$table} && $seen{$table} ne $sum;
+			$seen{$table} = $sum;
+		}
+	}
+	return join ',', sort keys %differs;
+}
+
 # How many tables of schema cz_shards a worker has
 sub shard_tables
 {
