@@ -827,9 +827,13 @@ cut_template(char *text, DeparseContext *context)
 			char	   *alias = strVal(list_nth(context->aliases, n));
 			size_t		skip = 1 + strlen(alias);
 
-			/* the text goes on with " alias"; the clause comes after it */
+			/*
+			 * The text goes on with " alias", to which core may have added a number;
+			 * the clause comes after it.
+			 */
 			if (rest[0] != ' ' || strncmp(rest + 1, alias, strlen(alias)) != 0)
 				elog(ERROR, "unexpected text after a relation with TABLESAMPLE");
+			skip += strspn(rest + skip, "_0123456789");
 			pieces = lappend(pieces, makeString(psprintf("%.*s%s", (int) skip, rest,
 														 sample_text(sample))));
 			rest += skip;

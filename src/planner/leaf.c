@@ -438,7 +438,7 @@ all_vars(PlannerInfo *root, Index rti)
 
 /* ---- paths and plans ----------------------------------------------------- */
 
-/* The sub-plan that computes a shipment: that of the CTE of its name. */
+/* The sub-plan that computes a shipment: that of our CTE of its name. */
 static int
 plan_id_of_cte(PlannerInfo *root, const char *name)
 {
@@ -449,7 +449,9 @@ plan_id_of_cte(PlannerInfo *root, const char *name)
 
 		forboth(lc, root->parse->cteList, lp, root->cte_plan_ids)
 		{
-			if (strcmp(((CommonTableExpr *) lfirst(lc))->ctename, name) == 0)
+			CommonTableExpr *cte = lfirst(lc);
+
+			if (cte->location == CZ_CTE_LOCATION && strcmp(cte->ctename, name) == 0)
 				return lfirst_int(lp);
 		}
 	}

@@ -62,6 +62,12 @@ typedef struct CzJoinLocus
 } CzJoinLocus;
 
 /*
+ * The location of CTEs that we make: no text has it.  Which of two CTEs of one name in
+ * the levels above a leaf is the one that it reads is told by it.
+ */
+#define CZ_CTE_LOCATION (-1000)
+
+/*
  * Rows that are computed here and sent along with the fragments.  In a Query that goes
  * to the workers they are read through an RTE_RESULT whose ctename is set and whose
  * ctelevelsup is an index of CzPlanState.ships.
@@ -301,6 +307,7 @@ extern Query *cz_shipment_query(Query *query, List *nodes, List *quals, List *va
 extern RangeTblEntry *cz_ship_rte(CzPlanState *state, CzShip *ship);
 extern List *cz_vars_of(Query *query, Relids relids);
 extern void cz_replace_vars(Query *query, List *vars, List *attnos, Index rti, Relids gone);
+extern char *cz_free_cte_name(char *name, List *ctes, List *more);
 extern void cz_blank_rte(RangeTblEntry *rte);
 extern bool cz_refers_out(Node *node);
 extern Node *cz_wanted_sublink(Query *outer, Index rti, List *quals, List *ops,

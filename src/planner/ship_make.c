@@ -60,17 +60,11 @@ cz_ship_make(ShipState *ss, Query *source, char *label, double rows)
 	CzShip	   *ship = palloc0(sizeof(CzShip));
 	CommonTableExpr *cte = makeNode(CommonTableExpr);
 	ListCell   *lc;
-	char	   *name = psprintf("cz_shipment_%d", list_length(ss->state->ships) + 1);
+	char	   *name = cz_free_cte_name(psprintf("cz_shipment_%d",
+												   list_length(ss->state->ships) + 1),
+										  ss->top->cteList, ss->ctes);
 	int			n = 0;
 
-	foreach(lc, ss->top->cteList)
-	{
-		if (strcmp(((CommonTableExpr *) lfirst(lc))->ctename, name) == 0)
-		{
-			name = psprintf("%s_", name);
-			lc = list_head(ss->top->cteList);
-		}
-	}
 	foreach(lc, source->targetList)
 	{
 		Node	   *expr = (Node *) ((TargetEntry *) lfirst(lc))->expr;
@@ -99,7 +93,7 @@ cz_ship_make(ShipState *ss, Query *source, char *label, double rows)
 	cte->ctename = pstrdup(name);
 	cte->ctematerialized = CTEMaterializeAlways;
 	cte->ctequery = (Node *) source;
-	cte->location = -1;
+	cte->location = CZ_CTE_LOCATION;
 	cte->cterefcount = 1;
 	cte->ctecoltypes = ship->types;
 	cte->ctecoltypmods = ship->typmods;

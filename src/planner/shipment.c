@@ -64,6 +64,30 @@ cz_ship_rte(CzPlanState *state, CzShip *ship)
 }
 
 /*
+ * cz_free_cte_name
+ *		A name for a CTE of ours that no CTE of two lists has: name itself, or what
+ *		underscores make of it.  Other levels of a query may have it.
+ */
+char *
+cz_free_cte_name(char *name, List *ctes, List *more)
+{
+	List	   *all = list_concat_copy(ctes, more);
+	ListCell   *lc = list_head(all);
+
+	while (lc != NULL)
+	{
+		if (strcmp(((CommonTableExpr *) lfirst(lc))->ctename, name) != 0)
+		{
+			lc = lnext(all, lc);
+			continue;
+		}
+		name = psprintf("%s_", name);
+		lc = list_head(all);
+	}
+	return name;
+}
+
+/*
  * cz_blank_rte
  *		Make an entry one of nothing: what it was is elsewhere now.
  */

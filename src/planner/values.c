@@ -183,11 +183,13 @@ cte_of_item(Query *query, RangeTblRef *ref, List *vars, ValuesContext *context)
 
 	if (source == NULL)
 		return NULL;
-	cte->ctename = psprintf("cz_values_%d", list_length(context->values->ctes) + 1);
+	cte->ctename = cz_free_cte_name(psprintf("cz_values_%d",
+											 list_length(context->values->ctes) + 1),
+									query->cteList, context->values->ctes);
 	cte->ctematerialized = CTEMaterializeAlways;
 	cte->ctequery = (Node *) source;
 	cte->cterefcount = list_length(vars);
-	cte->location = -1;
+	cte->location = CZ_CTE_LOCATION;
 	foreach(lc, vars)
 	{
 		Node	   *expr = lfirst(lc);
