@@ -98,6 +98,16 @@ extern bool CzConnPeerAnswered(const CzConn *conn);
 extern TimestampTz CzConnConnectDeadline(const CzConn *conn);
 extern void CzConnSetConnectDeadline(CzConn *conn, TimestampTz deadline);
 
+/*
+ * CzConnIsAlive
+ *		As far as the socket tells, without a round trip.  Reads what came unasked;
+ *		for a connection with no command in progress.  Never throws.
+ *
+ * Returns: false: the worker has ended the session.  It has seen nothing then of what
+ *		has not been sent yet.
+ */
+extern bool CzConnIsAlive(CzConn *conn);
+
 /* Back to the cache.  A connection that is broken or not idle is closed. */
 extern void CzConnRelease(CzConn *conn);
 extern void CzConnDiscard(CzConn *conn);

@@ -48,6 +48,7 @@ typedef struct Fragment
 	bool	   *is_tried;		/* [nplacements] failed in this run */
 	struct StreamWorker *worker;	/* where it is or waits */
 	FragmentState state;
+	struct StreamConn *conn;	/* on which it is; valid when sent, to compare with */
 	bool		is_held;		/* rows are kept until it completes */
 	bool		is_emitted;		/* a row has gone to the consumer directly */
 	bool		is_paused;		/* merge: its next row is known, do not read on */
@@ -110,7 +111,6 @@ typedef struct StreamWorker
 	bool		in_snapshot;	/* commands share one snapshot: BEGIN is sent */
 	bool		is_failed;
 	bool		is_full;		/* refused another connection: do with what is there */
-	bool		has_retried;	/* a dead cached connection was replaced */
 	List	   *waiting;		/* Fragments */
 	int			nassigned;
 	int			nstolen;		/* see CzSendChoose */

@@ -152,7 +152,6 @@ send_commands(void *arg)
 		if (conns[i]->is_broken || PQstatus(conns[i]->pg) != CONNECTION_OK)
 		{
 			conns[i]->is_broken = true;
-			CzHealthMarkFailed(conns[i]->server_oid);
 			ereport(ERROR,
 					(errcode(ERRCODE_CONNECTION_FAILURE),
 					 errmsg("connection to node \"%s\" was lost while writing to it",

@@ -460,6 +460,7 @@ CzRunDispatch(CzStream *stream, StreamWorker *worker)
 		else
 		{
 			worker->waiting = list_delete_ptr(worker->waiting, fragment);
+			fragment->conn = best;
 			ok = CzSendFragment(stream, best, fragment, must_begin ? BEGIN_SQL : NULL,
 								cz_max_connections_per_worker > 1 ||
 								stream->group->has_shipments);

@@ -20,6 +20,24 @@
 #include "cz/errors.h"
 #include "executor_int.h"
 
+/* Close one connection of a run; the others go on. */
+static void
+drop_conn(StreamConn *sc)
+{
+	StreamWorker *worker = sc->worker;
+	int			i;
+
+	for (i = 0; i < worker->nconns; i++)
+	{
+		if (worker->conns[i] == sc)
+		{
+			CzConnDiscard(sc->conn);
+			CzRunRemoveConn(worker, i);
+			return;
+		}
+	}
+}
+
 /* A connection cannot be opened or is lost. */
 void
 CzRunConnLost(CzStream *stream, StreamConn *sc, const char *reason)
@@ -32,30 +50,22 @@ CzRunConnLost(CzStream *stream, StreamConn *sc, const char *reason)
 	/* 1. one connection more was too much: go on with the others */
 	if (is_connect && worker->nconns > 1)
 	{
-		for (i = 0; i < worker->nconns; i++)
-		{
-			if (worker->conns[i] == sc)
-			{
-				CzConnDiscard(sc->conn);
-				CzRunRemoveConn(worker, i);
-				break;
-			}
-		}
+		drop_conn(sc);
 		worker->is_full = true;
 		return;
 	}
 
 	/* 2. a cached connection may have died long ago: that says nothing */
-	if (sc->is_cached && !sc->has_answered && worker->nconns == 1 && !worker->has_retried)
+	if (sc->is_cached && !sc->has_answered)
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
 
-		worker->has_retried = true;
 		for (i = 0; i < stream->nfragments; i++)
 		{
 			Fragment   *fragment = &stream->fragments[i];
 
-			if (fragment->worker == worker && fragment->state == FRAGMENT_SENT)
+			if (fragment->worker == worker && fragment->conn == sc &&
+				fragment->state == FRAGMENT_SENT)
 			{
 				fragment->state = FRAGMENT_WAITING;
 				worker->waiting = lappend(worker->waiting, fragment);
@@ -65,8 +75,7 @@ CzRunConnLost(CzStream *stream, StreamConn *sc, const char *reason)
 		if (sc->is_exporter)
 			CzGroupForgetWorker(CzGroupWorkerGet(stream->group, worker->server_oid,
 												 stream->user_oid));
-		CzConnDiscard(sc->conn);
-		CzRunRemoveConn(worker, 0);
+		drop_conn(sc);
 		return;
 	}
 
@@ -130,8 +139,9 @@ CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason, bool
 
 	if (was_txn)
 		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("connection to node \"%s\" was lost", node_name),
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("connection to node \"%s\" was lost during the transaction",
+						node_name),
 				 errdetail_internal("%s", reason),
 				 errhint("The transaction cannot go on with another placement. Run it again.")));
 

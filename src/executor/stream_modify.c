@@ -271,7 +271,6 @@ process_worker(CzStream *stream, ModifyWorker *mw)
 			if (PQstatus(pg) != CONNECTION_OK)
 			{
 				mw->conn->is_broken = true;
-				CzHealthMarkFailed(mw->server_oid);
 				CzReportRemoteError(ERROR, NULL, pg, mw->conn->node_name, NULL, false);
 			}
 			return progress;

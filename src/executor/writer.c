@@ -421,7 +421,6 @@ raise_job_error(CzWriter *writer, CzConn *conn, Job *job, PGresult *res)
 	{
 		PQclear(res);
 		conn->is_broken = true;
-		CzHealthMarkFailed(conn->server_oid);
 		ereport(ERROR,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg("connection to node \"%s\" was lost while writing to it",

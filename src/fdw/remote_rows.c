@@ -124,7 +124,6 @@ CzFdwReadConnOfShard(const CzShard *shard, Oid user_oid)
 			conn = CzConnTryAcquire(CzEndpointGet(shard->server_oids[i], user_oid), &message);
 		if (conn != NULL)
 			return conn;
-		CzHealthMarkFailed(shard->server_oids[i]);
 	}
 	return CzFdwReadConn(shard->server_oids[i], user_oid);
 }

@@ -238,12 +238,8 @@ round_call(CzRound *round, Oid server_oid, bool in_transaction)
 	if (in_transaction)
 		call->conn = CzTxnConnIfAny(server_oid, round->user_oid);
 	if (call->conn == NULL)
-	{
 		call->conn = CzConnTryAcquire(CzEndpointGet(server_oid, round->user_oid),
 									  &call->message);
-		if (call->conn == NULL)
-			CzHealthMarkFailed(server_oid);
-	}
 	return call;
 }
 

@@ -46,10 +46,17 @@ static void conn_xact_callback(XactEvent event, void *arg);
 static void conn_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 								  SubTransactionId parentSubid, void *arg);
 
-/* A worker's notices are nobody's concern but the log's. */
+/*
+ * A worker's notices are nobody's concern but the log's.  libpq takes for a notice,
+ * too, what a session says when it ends while no command runs.
+ */
 static void
 notice_receiver(void *arg, const PGresult *res)
 {
+	const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	if (severity != NULL && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
+		((ConnEntry *) arg)->is_ending = true;
 	elog(DEBUG2, "notice from a worker: %s", PQresultErrorMessage(res));
 }
 
@@ -215,7 +222,7 @@ CzConnStart(const CzEndpoint *endpoint)
 				 errmsg("out of memory"),
 				 errdetail("libpq could not allocate a connection.")));
 	}
-	PQsetNoticeReceiver(pg, notice_receiver, NULL);
+	PQsetNoticeReceiver(pg, notice_receiver, entry);
 
 	entry->pub.pg = pg;
 	entry->pub.state = CZ_CONN_CONNECTING;
@@ -402,24 +409,23 @@ CzConnAcquireCached(const CzEndpoint *endpoint)
 			conn->user_oid != endpoint->user_oid)
 			continue;
 
-		/*
-		 * The worker may have closed it, or its options may have changed.  A
-		 * worker that went away has left an end of file or an error message on
-		 * the socket, which consuming input finds without a round trip.
-		 */
-		if (conn->options_hash != endpoint->options_hash ||
-			!PQconsumeInput(conn->pg) || PQstatus(conn->pg) != CONNECTION_OK ||
-			PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
+		/* Its options may have changed, or the worker may have closed it. */
+		if (conn->options_hash != endpoint->options_hash)
 		{
 			CzConnDiscard(conn);
 			continue;
 		}
 		conn->state = CZ_CONN_READ;
 		ENTRY(conn)->acquired_in = GetCurrentSubTransactionId();
-		CzPreparedFlush(ENTRY(conn));
+		if (CzIdleCheck(ENTRY(conn)))
+			CzPreparedFlush(ENTRY(conn));
+		else
+			conn->is_broken = true;
 		if (conn->is_broken)
 		{
 			CzConnDiscard(conn);
+			conn = NULL;
+			next = (CzConn *) cz_conn_list;	/* interrupts may have changed the list */
 			continue;
 		}
 		return conn;
@@ -538,7 +544,10 @@ CzConnRelease(CzConn *conn)
 		PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
 		CzConnDiscard(conn);
 	else
+	{
+		entry->idle_since = GetCurrentTimestamp();
 		conn->state = CZ_CONN_IDLE;
+	}
 }
 
 void

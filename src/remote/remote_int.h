@@ -44,6 +44,8 @@ typedef struct ConnEntry
 	uint64		wanted_settings;	/* generation being established */
 	bool		settings_in_txn;	/* settings were sent within a transaction: an
 									 * abort undoes them */
+	bool		is_ending;		/* the worker's session has said its last words */
+	TimestampTz idle_since;		/* valid in state IDLE, and while it is taken out */
 	uint64		statement_seq;	/* names of prepared statements */
 	dlist_head	prepared_lru;	/* least recently used first */
 	int			nprepared;
@@ -59,6 +61,9 @@ extern MemoryContext cz_conn_context;
 extern uint64 CzSessionGeneration(void);
 extern bool CzSessionSend(ConnEntry *entry, bool in_transaction);
 extern int	CzSessionPoll(ConnEntry *entry);
+
+/* idle.c */
+extern bool CzIdleCheck(ConnEntry *entry);
 
 /* command.c */
 extern void CzPreparedForget(ConnEntry *entry);

@@ -268,6 +268,26 @@ sync_entry(CzTxnEntry *entry, StringInfo prefix)
 	}
 }
 
+/*
+ * check_connected
+ *		Before a command of the transaction: better a clear error now than whatever
+ *		libpq says of a dead socket.
+ */
+static void
+check_connected(CzTxnEntry *entry)
+{
+	CzConn	   *conn = entry->conn;
+
+	if (!entry->is_failed && !conn->is_broken &&
+		(PQtransactionStatus(conn->pg) == PQTRANS_ACTIVE || CzConnIsAlive(conn)))
+		return;
+	conn->is_broken = true;
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("connection to node \"%s\" was lost during the transaction",
+					conn->node_name)));
+}
+
 /* The work of CzTxnConnPrefix on an entry. */
 static CzConn *
 use_entry(CzTxnEntry *entry, bool for_write, StringInfo prefix)
@@ -275,13 +295,9 @@ use_entry(CzTxnEntry *entry, bool for_write, StringInfo prefix)
 	CzConn	   *conn = entry->conn;
 
 	check_not_lost();
-	if (entry->is_failed || conn->is_broken || PQstatus(conn->pg) != CONNECTION_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("connection to node \"%s\" was lost during the transaction",
-						conn->node_name)));
 	if (conn->busy_owner != NULL)
 		CzConnDrain(conn);
+	check_connected(entry);
 	CzConnSyncSettings(conn);
 
 	sync_entry(entry, prefix);
@@ -480,8 +496,6 @@ check_calls(CzTxnCall *calls, int ncalls)
 	{
 		CzConn	   *conn = calls[bad].conn;
 
-		if (calls[bad].result == NULL)
-			CzHealthMarkFailed(conn->server_oid);
 		CzReportRemoteError(ERROR, calls[bad].result, conn->pg, conn->node_name,
 							calls[bad].sql, true);
 	}

@@ -72,13 +72,10 @@ raise_call(CzTxnCall *call, const char *what)
 	CzConn	   *conn = call->conn;
 
 	if (call->result == NULL)
-	{
-		CzHealthMarkFailed(conn->server_oid);
 		ereport(ERROR,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg("connection to node \"%s\" was lost during %s",
 						conn->node_name, what)));
-	}
 	CzReportRemoteError(ERROR, call->result, conn->pg, conn->node_name, call->sql, true);
 }
 
@@ -145,7 +142,6 @@ commit_one(CzTxnEntry *entry)
 	entry->is_finished = true;
 	if (call.result == NULL)
 	{
-		CzHealthMarkFailed(entry->server_oid);
 		entry->is_failed = true;
 		ereport(ERROR,
 				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
@@ -308,7 +304,9 @@ pre_commit(void)
 			CzConnDrain(entry->conn);
 		if (entry->written_level > 0)
 		{
-			if (entry->is_failed || entry->conn->is_broken)
+			/* a session that has ended rolled back: COMMIT would not be sure of it */
+			if (entry->is_failed || entry->conn->is_broken ||
+				!CzConnIsAlive(entry->conn))
 				ereport(ERROR,
 						(errcode(ERRCODE_CONNECTION_FAILURE),
 						 errmsg("connection to node \"%s\" was lost during the transaction",
@@ -352,7 +350,8 @@ commit_prepared(CzTxnCall *calls, int ncalls)
 			if (calls[i].result == NULL)
 			{
 				entry->is_failed = true;
-				CzHealthMarkFailed(entry->server_oid);
+				if (calls[i].is_timeout)
+					CzHealthMarkFailed(entry->server_oid);
 			}
 			ereport(WARNING,
 					(errcode(ERRCODE_WARNING),

@@ -321,13 +321,38 @@ use_user_names(RemoteError *error)
 		error->context = replace_quoted(error->context);
 }
 
+/*
+ * The connection has ended: say so, with the worker's or libpq's words as the detail.
+ * libpq adds lines of advice, and of every later call on the dead socket.
+ */
+static void
+collect_loss(RemoteError *error, const PGresult *res, const PGconn *conn,
+			 const char *node_name)
+{
+	const char *raw = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+
+	if (raw == NULL && res != NULL)
+		raw = PQresultErrorMessage(res);
+	if ((raw == NULL || raw[0] == '\0') && conn != NULL)
+		raw = PQerrorMessage(conn);
+	error->sqlstate = ERRCODE_CONNECTION_FAILURE;
+	error->message = psprintf("connection to node \"%s\" was lost",
+							  node_name ? node_name : "?");
+	if (raw != NULL && raw[0] != '\0')
+	{
+		char	   *clean = CzRedact(raw, conn ? PQpass(conn) : NULL);
+
+		clean[strcspn(clean, "\n")] = '\0';
+		error->detail = clean;
+	}
+}
+
 static void
 collect(RemoteError *error, PGresult *res, PGconn *conn, const char *node_name,
 		const char *sql)
 {
 	const char *secret = conn ? PQpass(conn) : NULL;
 	const char *sqlstate = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
-	const char *raw = NULL;
 
 	error->sqlstate = ERRCODE_CONNECTION_FAILURE;
 	if (sqlstate != NULL && strlen(sqlstate) == 5)
@@ -343,18 +368,9 @@ collect(RemoteError *error, PGresult *res, PGconn *conn, const char *node_name,
 	error->datatype = result_field(res, PG_DIAG_DATATYPE_NAME);
 	error->constraint = result_field(res, PG_DIAG_CONSTRAINT_NAME);
 
-	if (error->message == NULL)
-	{
-		if (res != NULL)
-			raw = PQresultErrorMessage(res);
-		if ((raw == NULL || raw[0] == '\0') && conn != NULL)
-			raw = PQerrorMessage(conn);
-		if (raw != NULL && raw[0] != '\0')
-			error->message = CzRedact(pchomp(raw), secret);
-		else
-			error->message = psprintf("connection to node \"%s\" was lost",
-									  node_name ? node_name : "?");
-	}
+	/* no answer, or the end of the worker's session (57P0x) and not of this one */
+	if (error->message == NULL || strncmp(sqlstate ? sqlstate : "", "57P0", 4) == 0)
+		collect_loss(error, res, conn, node_name);
 	if (sql != NULL)
 	{
 		error->sql = CzRedact(sql, secret);

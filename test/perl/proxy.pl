@@ -1,7 +1,8 @@
 # proxy.pl LISTEN_PORT TARGET_PORT
 #	  A TCP proxy that can fail: USR1 lets packets vanish (both ways, new
 #	  connections are accepted by the kernel and stay silent), USR2 heals, HUP
-#	  resets every connection.
+#	  resets every connection, ALRM forgets them: what is sent on them vanishes,
+#	  new ones work.
 use strict;
 use warnings;
 use IO::Select;
@@ -9,10 +10,11 @@ use IO::Socket::INET;
 use Socket qw(SOL_SOCKET SO_LINGER);
 
 my ($listen_port, $target_port) = @ARGV;
-my ($is_cut, $must_reset) = (0, 0);
+my ($is_cut, $must_reset, $must_forget) = (0, 0, 0);
 $SIG{USR1} = sub { $is_cut = 1 };
 $SIG{USR2} = sub { $is_cut = 0 };
 $SIG{HUP} = sub { $must_reset = 1 };
+$SIG{ALRM} = sub { $must_forget = 1 };
 $SIG{PIPE} = 'IGNORE';
 
 my $parent = getppid;
@@ -41,6 +43,11 @@ while (getppid == $parent)
 	{
 		$must_reset = 0;
 		hang_up($_, 1) foreach grep { $_ != $server && $peer{$_} } $select->handles;
+	}
+	if ($must_forget)
+	{
+		$must_forget = 0;
+		$select->remove($_) foreach grep { $_ != $server && $peer{$_} } $select->handles;
 	}
 	if ($is_cut)
 	{

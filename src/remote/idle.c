@@ -1,0 +1,146 @@
+/*-------------------------------------------------------------------------
+ *
+ * idle.c
+ *	  Is a connection still good that nobody has used for a while?
+ *
+ * A worker that was restarted, or whose administrator or timeout ended our session,
+ * has left its last words and an end of file on the socket: a look at the socket
+ * finds that without a round trip.  A network that has forgotten the connection, or
+ * a worker whose power was cut, has left nothing: a connection that has been idle
+ * for long is asked.  What fails either look is closed and replaced by who wanted
+ * it; that is no failure of the worker.
+ *
+ * A statement is not sent twice anywhere: a connection that passes here and breaks
+ * later is an error or, for reads, a reason to read elsewhere.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/socket.h>
+
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/wait_event.h"
+
+#include "cz/settings.h"
+#include "remote_int.h"
+
+/* A connection that has been idle for less is not asked, milliseconds. */
+#define TRUSTED_IDLE_MS 5000
+/* Batches of unasked messages that are read from an idle connection at a time. */
+#define MAX_IDLE_READS 100
+
+/*
+ * CzConnIsAlive
+ *		See remote.h.
+ */
+bool
+CzConnIsAlive(CzConn *conn)
+{
+	PGconn	   *pg = conn->pg;
+	int			i;
+
+	if (conn->is_broken || PQstatus(pg) != CONNECTION_OK)
+		return false;
+	for (i = 0; i < MAX_IDLE_READS; i++)
+	{
+		char		first;
+		ssize_t		rc = recv(PQsocket(pg), &first, 1, MSG_PEEK | MSG_DONTWAIT);
+		PGnotify   *notify;
+
+		if (rc < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return !ENTRY(conn)->is_ending;
+		if (rc < 0 && errno == EINTR)
+			continue;
+
+		/* settings that changed, notices, perhaps the reason of the end */
+		if (rc <= 0 || !PQconsumeInput(pg))
+			return false;
+		(void) PQisBusy(pg);
+		while ((notify = PQnotifies(pg)) != NULL)
+			PQfreemem(notify);
+		if (PQstatus(pg) != CONNECTION_OK || ENTRY(conn)->is_ending)
+			return false;
+	}
+	return false;				/* it floods us */
+}
+
+/* One round trip that does nothing; false if no answer comes in time. */
+static bool
+ask(CzConn *conn)
+{
+	PGconn	   *pg = conn->pg;
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   cz_connect_timeout_ms);
+	bool		is_answered = false;
+
+	if (!PQsendQuery(pg, ""))
+		return false;
+	for (;;)
+	{
+		int			flush = PQflush(pg);
+		long		left_ms;
+		int			rc;
+
+		if (flush < 0)
+			return false;
+		if (!PQisBusy(pg))
+		{
+			PGresult   *res = PQgetResult(pg);
+
+			if (res == NULL)
+				return is_answered && PQstatus(pg) == CONNECTION_OK;
+			is_answered = PQresultStatus(res) == PGRES_EMPTY_QUERY;
+			PQclear(res);
+			if (!is_answered)
+				return false;
+			continue;
+		}
+		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		if (left_ms <= 0)
+			return false;
+		rc = WaitLatchOrSocket(MyLatch,
+							   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET | WL_TIMEOUT |
+							   WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0),
+							   PQsocket(pg), left_ms, PG_WAIT_EXTENSION);
+		if (rc & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+		}
+		if ((rc & WL_SOCKET_READABLE) && !PQconsumeInput(pg))
+			return false;
+	}
+}
+
+/*
+ * CzIdleCheck
+ *		May a connection that was IDLE be used?  Its state is READ by now, so that an
+ *		interrupt closes it.
+ */
+bool
+CzIdleCheck(ConnEntry *entry)
+{
+	CzConn	   *conn = &entry->pub;
+	TimestampTz idle_since = entry->idle_since;
+
+	if (!CzConnIsAlive(conn) || PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
+		return false;
+	if (GetCurrentTimestamp() < TimestampTzPlusMilliseconds(idle_since, TRUSTED_IDLE_MS))
+		return true;
+	if (ask(conn))
+		return true;
+
+	/* the others that are as old would cost the same time again */
+	for (conn = (CzConn *) cz_conn_list; conn; conn = conn->next)
+	{
+		if (conn->state == CZ_CONN_IDLE && conn->server_oid == entry->pub.server_oid &&
+			ENTRY(conn)->idle_since <= idle_since)
+			conn->is_broken = true;
+	}
+	return false;
+}
