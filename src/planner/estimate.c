@@ -955,7 +955,12 @@ cz_estimate_leaf(CzLeaf *leaf, CzPlanState *state)
 	leaf->cost = result.cost;
 	if (leaf->strategy != CZ_STRATEGY_TWO_PHASE)
 		return;
-	if (query->groupClause != NIL || query->distinctClause != NIL)
+	if (locus->has_whole_groups)
+	{
+		if (query->distinctClause != NIL)
+			leaf->rows = Min(leaf->rows * Max(nshards, 1), Max(result.input_rows, 1));
+	}
+	else if (query->groupClause != NIL || query->distinctClause != NIL)
 	{
 		int			nworkers = Min(count_servers(locus->anchor), Max(nshards, 1));
 		double		merged = groups_of_shards(result.rows, result.input_rows, nworkers);

@@ -275,9 +275,12 @@ visit_rte(int rti, Query *query, LocusContext *context)
 	return result;
 }
 
-/* Vars in expressions may carry syntactic references; ours do not. */
-static Node *
-plain_vars_mutator(Node *node, void *context)
+/*
+ * cz_plain_vars
+ *		Vars in expressions may carry syntactic references; ours do not.
+ */
+Node *
+cz_plain_vars(Node *node, void *context)
 {
 	if (node == NULL)
 		return NULL;
@@ -292,7 +295,7 @@ plain_vars_mutator(Node *node, void *context)
 	}
 	if (IsA(node, Query))
 		return node;
-	return expression_tree_mutator(node, plain_vars_mutator, context);
+	return expression_tree_mutator(node, cz_plain_vars, context);
 }
 
 static bool
@@ -329,7 +332,7 @@ prepare_quals(Node *qual, Query *query, CzPlanState *state)
 	}
 	if (before == after)
 		qual = folded;
-	return cz_conjuncts(plain_vars_mutator(qual, NULL), NIL);
+	return cz_conjuncts(cz_plain_vars(qual, NULL), NIL);
 }
 
 static void
@@ -566,7 +569,7 @@ merge_sublink(SubLink *sublink, SubLinkContext *context, bool is_conjunct)
 			if (is_conjunct && sublink->subLinkType == ANY_SUBLINK && sub.outer_keys == NIL &&
 				!sub.is_confined)
 			{
-				List	   *quals = cz_conjuncts(plain_vars_mutator(copyObject(sublink->testexpr),
+				List	   *quals = cz_conjuncts(cz_plain_vars(copyObject(sublink->testexpr),
 																 NULL), NIL);
 				ListCell   *lc;
 
@@ -703,33 +706,6 @@ merge_upper_sublinks(Query *query, CzJoinLocus *join, List *classes, LocusContex
 	sublink_walker(query->limitOffset, &sub);
 }
 
-/*
- * cz_is_key_expr
- *		Does an expression of a query level equal the distribution column?
- */
-bool
-cz_is_key_expr(Node *expr, Query *query, List *keys, List *classes)
-{
-	if (keys == NIL)
-		return false;
-	expr = flatten_join_alias_vars_compat(query, copyObject(expr));
-	expr = cz_strip(plain_vars_mutator(expr, NULL));
-	return cz_keys_connected(classes, keys, list_make1(expr));
-}
-
-static bool
-clause_has_key(List *clauses, List *tlist, List *keys, List *classes, Query *query)
-{
-	ListCell   *lc;
-
-	foreach(lc, clauses)
-	{
-		if (cz_is_key_expr(get_sortgroupclause_expr(lfirst(lc), tlist), query, keys, classes))
-			return true;
-	}
-	return false;
-}
-
 static List *
 outer_vars_of_keys(List *keys, List *classes)
 {
@@ -835,47 +811,6 @@ setop_locus(Node *node, Query *query, LocusContext *context)
 	return l;
 }
 
-/* Does the query choose rows in a way that two servers may do differently? */
-static bool
-chooses_rows(Query *query)
-{
-	return query->limitCount != NULL || query->limitOffset != NULL ||
-		query->hasDistinctOn || query->hasWindowFuncs;
-}
-
-/* What in a query combines rows of several shards, or NULL. */
-static const char *
-spans_shards(Query *query, CzJoinLocus *join, List *classes, LocusContext *context)
-{
-	ListCell   *lc;
-
-	if (query->limitCount != NULL || query->limitOffset != NULL)
-		return "LIMIT applies to the rows of all shards";
-	if (query->setOperations != NULL)
-		return NULL;
-	if (query->groupingSets != NIL)
-		return "grouping sets span shards";
-	if ((query->hasAggs || query->groupClause != NIL || query->havingQual != NULL) &&
-		!clause_has_key(query->groupClause, query->targetList, join->keys, classes, query))
-		return "grouping is not by the distribution column";
-	if (query->hasWindowFuncs)
-	{
-		foreach(lc, query->windowClause)
-		{
-			WindowClause *wc = lfirst(lc);
-
-			if (!clause_has_key(wc->partitionClause, query->targetList, join->keys,
-								classes, query))
-				return "a window is not partitioned by the distribution column";
-		}
-	}
-	if (query->distinctClause != NIL &&
-		!clause_has_key(query->distinctClause, query->targetList, join->keys, classes,
-						query))
-		return "DISTINCT does not include the distribution column";
-	return NULL;
-}
-
 static CzLocus
 query_locus(Query *query, LocusContext *context)
 {
@@ -903,7 +838,8 @@ query_locus(Query *query, LocusContext *context)
 		return *locus;
 	if (locus->kind == CZ_LOCUS_EVERYWHERE)
 	{
-		if (chooses_rows(query))
+		if (query->limitCount != NULL || query->limitOffset != NULL ||
+			query->hasDistinctOn || query->hasWindowFuncs)
 			locus->is_unstable = true;
 		return *locus;
 	}
@@ -915,18 +851,13 @@ query_locus(Query *query, LocusContext *context)
 		foreach(lc, query->targetList)
 		{
 			TargetEntry *tle = lfirst(lc);
-			Node	   *expr = (Node *) tle->expr;
 
-			if (tle->resjunk)
-				continue;
-			expr = flatten_join_alias_vars_compat(query, copyObject(expr));
-			expr = cz_strip(plain_vars_mutator(expr, NULL));
-			if (cz_keys_connected(classes, join.keys, list_make1(expr)))
+			if (!tle->resjunk && cz_is_key_target(tle, query, join.keys, classes))
 				locus->key_columns = lappend_int(locus->key_columns, tle->resno);
 		}
 	}
 	/* all rows on one shard, for the statement or for each outer row */
-	reason = spans_shards(query, &join, classes, context);
+	reason = cz_spans_shards(query, join.keys, classes);
 	if (reason == NULL)
 		return *locus;
 

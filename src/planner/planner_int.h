@@ -46,6 +46,7 @@ typedef struct CzLocus
 								 * are on one shard */
 	bool		is_confined;	/* is_single, and only there it gives the right rows:
 								 * elsewhere it would give some, not none */
+	bool		has_whole_groups;	/* SHARDED: no group of the query is on two shards */
 	bool		is_unstable;	/* EVERYWHERE, but each worker may choose other rows
 								 * (LIMIT): only good together with one shard */
 	const char *reason;			/* NONE, or why it is not better: for EXPLAIN */
@@ -217,7 +218,12 @@ extern CzLocus cz_query_locus(Query *query, CzPlanState *state);
 extern CzLocus cz_from_locus(Query *query, CzPlanState *state);
 extern CzLocus cz_table_locus(Oid relid);
 extern List *cz_from_keys(Query *query, CzPlanState *state, List **classes);
+extern Node *cz_plain_vars(Node *node, void *context);
+
+/* whole.c */
 extern bool cz_is_key_expr(Node *expr, Query *query, List *keys, List *classes);
+extern bool cz_is_key_target(TargetEntry *tle, Query *query, List *keys, List *classes);
+extern const char *cz_spans_shards(Query *query, List *keys, List *classes);
 
 /* combine.c, and what it shares with locus.c */
 extern bool cz_same_single(const CzLocus *a, const CzLocus *b);

@@ -3,8 +3,10 @@
  * split.c
  *	  The second rule of rewrite.c: FROM and WHERE on the shards, the last step here.
  *
- * LIMIT and DISTINCT are done on each shard and again here; aggregates are split
- * (aggregate.c); for what is left, the joined rows come here.
+ * Where the groups are whole on a shard, they are made there, with all that follows up
+ * to the first step that spans shards.  LIMIT and DISTINCT are done on each shard and
+ * again here; other aggregates are split (aggregate.c); for what is left, the joined
+ * rows come here.
  *
  * Source: own work.
  *
@@ -89,6 +91,57 @@ shard_limit(Query *query, CzPlanState *state)
 	return cz_fold((Node *) sum, state);
 }
 
+/*
+ * Columns of a fragment: those of the result and those that it is sorted by; the rest
+ * goes to the end.  Returns how many come here.
+ */
+static int
+keep_columns(Query *inner)
+{
+	List	   *kept = NIL;
+	List	   *junk = NIL;
+	ListCell   *lc;
+	int			n;
+
+	foreach(lc, inner->targetList)
+	{
+		TargetEntry *tle = lfirst(lc);
+
+		if (!tle->resjunk ||
+			get_sortgroupref_clause_noerr(tle->ressortgroupref, inner->sortClause) ||
+			get_sortgroupref_clause_noerr(tle->ressortgroupref, inner->distinctClause))
+		{
+			tle->resjunk = false;
+			kept = lappend(kept, tle);
+		}
+		else
+			junk = lappend(junk, tle);
+	}
+	n = list_length(kept);
+	inner->targetList = list_concat(kept, junk);
+	foreach(lc, inner->targetList)
+		((TargetEntry *) lfirst(lc))->resno = foreach_current_index(lc) + 1;
+	return n;
+}
+
+/* What the query that remains here no longer does: it was done by its fragments. */
+static void
+drop_grouping(Query *query)
+{
+	query->groupClause = NIL;
+	query->groupingSets = NIL;
+	query->groupDistinct = false;
+	query->havingQual = NULL;
+	query->hasAggs = false;
+}
+
+/* Was a column of the fragment, known by its mark, no column of the query's result? */
+static bool
+is_junk(Query *query, TargetEntry *column)
+{
+	return get_sortgroupref_tle(column->ressortgroupref, query->targetList)->resjunk;
+}
+
 /* LIMIT and DISTINCT: each shard does them, and so do we. */
 static bool
 split_limit(Query *query, CzLocus *locus, CzPlanState *state, const char **reason)
@@ -96,6 +149,7 @@ split_limit(Query *query, CzLocus *locus, CzPlanState *state, const char **reaso
 	Query	   *inner = copyObject(query);
 	List	   *outer_tlist = NIL;
 	ListCell   *lc;
+	int			ncolumns = keep_columns(inner);
 	int			n = 0;
 	const char *why = NULL;
 
@@ -107,27 +161,234 @@ split_limit(Query *query, CzLocus *locus, CzPlanState *state, const char **reaso
 		if (!inner->hasDistinctOn)
 			inner->sortClause = NIL;
 	}
-	foreach(lc, inner->targetList)
-		((TargetEntry *) lfirst(lc))->resjunk = false;
 	if (!cz_query_is_sendable(inner, &why))
 	{
 		*reason = why;
 		return false;
 	}
-	foreach(lc, query->targetList)
+	foreach(lc, inner->targetList)
 	{
 		TargetEntry *outer = flatCopyTargetEntry(lfirst(lc));
 
-		outer->expr = (Expr *) makeVar(1, ++n, exprType((Node *) outer->expr),
+		if (++n > ncolumns)
+			break;
+		outer->expr = (Expr *) makeVar(1, n, exprType((Node *) outer->expr),
 									   exprTypmod((Node *) outer->expr),
 									   exprCollation((Node *) outer->expr), 0);
+		outer->resjunk = outer->ressortgroupref != 0 && is_junk(query, outer);
 		outer_tlist = lappend(outer_tlist, outer);
 	}
 	query->targetList = outer_tlist;
+	drop_grouping(query);
+	query->windowClause = NIL;
+	query->hasWindowFuncs = false;
 	cz_query_over_leaf(query, cz_leaf_rte_of_query(inner, locus, CZ_STRATEGY_TWO_PHASE, NULL,
 											 state), state);
 	return true;
 }
+
+/* ---- groups that are whole on a shard ------------------------------------ */
+
+/*
+ * The locus of a query without its last steps: LIMIT, ORDER BY, DISTINCT and, unless
+ * they are to stay, windows.  SHARDED: what is left can be done shard by shard.
+ */
+static CzLocus
+stage_locus(Query *query, bool with_windows, CzPlanState *state)
+{
+	Query		stage = *query;
+	CzLocus		locus;
+
+	stage.limitCount = NULL;
+	stage.limitOffset = NULL;
+	stage.limitOption = LIMIT_OPTION_COUNT;
+	stage.sortClause = NIL;
+	stage.distinctClause = NIL;
+	stage.hasDistinctOn = false;
+	if (!with_windows)
+	{
+		stage.windowClause = NIL;
+		stage.hasWindowFuncs = false;
+	}
+	locus = cz_query_locus(&stage, state);
+	if (locus.kind == CZ_LOCUS_SHARDED && locus.outer_keys != NIL)
+		return cz_no_locus("it is correlated");
+	locus.has_whole_groups = query->setOperations == NULL &&
+		(query->groupClause != NIL || query->hasAggs);
+	return locus;
+}
+
+typedef struct GroupsContext
+{
+	List	   *tlist;			/* of the fragment */
+	bool		failed;
+} GroupsContext;
+
+static bool
+uses_rows_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) || IsA(node, Aggref) || IsA(node, GroupingFunc) || IsA(node, SubLink))
+		return true;
+	return expression_tree_walker(node, uses_rows_walker, context);
+}
+
+/* Does an expression use a value that something around it sets? */
+static bool
+has_placeholder_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, CaseTestExpr) || IsA(node, CoerceToDomainValue))
+		return true;
+	if (IsA(node, CaseExpr) && ((CaseExpr *) node)->arg != NULL)
+		return has_placeholder_walker((Node *) ((CaseExpr *) node)->arg, context);
+	if (IsA(node, ArrayCoerceExpr))
+		return has_placeholder_walker((Node *) ((ArrayCoerceExpr *) node)->arg, context);
+	return expression_tree_walker(node, has_placeholder_walker, context);
+}
+
+/* Can a worker compute an expression beside its groups? */
+static bool
+is_of_groups(Node *node)
+{
+	const char *reason;
+
+	return !contain_window_function(node) && !expression_returns_set(node) &&
+		!has_placeholder_walker(node, NULL) && !contain_volatile_functions(node) && !type_is_rowtype(exprType(node)) &&
+		cz_type_is_output_safe(exprType(node)) && cz_expr_is_shippable(node, &reason);
+}
+
+/* What needs no row of another shard becomes a column of the leaf. */
+static Node *
+groups_mutator(Node *node, GroupsContext *context)
+{
+	if (node == NULL || context->failed)
+		return node;
+	if (IsA(node, WindowClause) || IsA(node, TargetEntry) || IsA(node, List) ||
+		IsA(node, CaseWhen))
+		return expression_tree_mutator(node, groups_mutator, (void *) context);
+	if (IsA(node, SortGroupClause) || !uses_rows_walker(node, NULL))
+		return copyObject(node);
+	if (is_of_groups(node))
+	{
+		TargetEntry *tle = tlist_member((Expr *) node, context->tlist);
+
+		if (tle == NULL)
+		{
+			AttrNumber	resno = list_length(context->tlist) + 1;
+
+			tle = makeTargetEntry(copyObject((Expr *) node), resno, psprintf("c%d", resno),
+								  false);
+			context->tlist = lappend(context->tlist, tle);
+		}
+		return (Node *) makeVar(1, tle->resno, exprType(node), exprTypmod(node),
+								exprCollation(node), 0);
+	}
+	if (IsA(node, Var) || IsA(node, Aggref) || IsA(node, GroupingFunc) || IsA(node, SubLink))
+	{
+		context->failed = true;
+		return node;
+	}
+	return expression_tree_mutator(node, groups_mutator, (void *) context);
+}
+
+/* Each shard makes its groups, HAVING included; what follows is done here. */
+static bool
+split_groups(Query *query, CzLocus *locus, CzPlanState *state, const char **reason)
+{
+	Query	   *inner = copyObject(query);
+	GroupsContext context = {NIL, false};
+	List	   *targets;
+	List	   *windows;
+	ListCell   *lc;
+	const char *why = NULL;
+
+	targets = (List *) groups_mutator((Node *) query->targetList, &context);
+	windows = (List *) groups_mutator((Node *) query->windowClause, &context);
+	if (context.failed)
+		return false;
+
+	/* the fragment's groups, the columns that nobody asked for last */
+	foreach(lc, inner->groupClause)
+	{
+		SortGroupClause *clause = lfirst(lc);
+		TargetEntry *group = get_sortgroupclause_tle(clause, inner->targetList);
+		TargetEntry *tle = tlist_member(group->expr, context.tlist);
+
+		if (tle == NULL || tle->ressortgroupref != 0)
+		{
+			tle = flatCopyTargetEntry(group);
+			tle->resno = list_length(context.tlist) + 1;
+			tle->resjunk = true;
+			context.tlist = lappend(context.tlist, tle);
+		}
+		tle->ressortgroupref = clause->tleSortGroupRef;
+	}
+	if (context.tlist == NIL || ((TargetEntry *) linitial(context.tlist))->resjunk)
+		context.tlist = lcons(makeTargetEntry((Expr *) cz_int_const(1), 1, "c1", false),
+							  context.tlist);
+	foreach(lc, context.tlist)
+		((TargetEntry *) lfirst(lc))->resno = foreach_current_index(lc) + 1;
+	inner->targetList = context.tlist;
+	inner->windowClause = NIL;
+	inner->hasWindowFuncs = false;
+	inner->distinctClause = NIL;
+	inner->hasDistinctOn = false;
+	inner->sortClause = NIL;
+	inner->limitCount = NULL;
+	inner->limitOffset = NULL;
+	inner->limitOption = LIMIT_OPTION_COUNT;
+	inner->hasTargetSRFs = false;
+	if (!cz_query_is_sendable(inner, &why))
+	{
+		*reason = why;
+		return false;
+	}
+
+	query->targetList = targets;
+	query->windowClause = windows;
+	drop_grouping(query);
+	cz_query_over_leaf(query, cz_leaf_rte_of_query(inner, locus, CZ_STRATEGY_PUSHDOWN,
+											 *reason, state), state);
+	return true;
+}
+
+/* Are there steps that a shard can do for its own rows, to be done again here? */
+static bool
+has_last_steps(Query *query)
+{
+	return !query->hasTargetSRFs && query->rowMarks == NIL &&
+		(query->limitCount != NULL || query->distinctClause != NIL);
+}
+
+/*
+ * Groups, windows and set operations that are whole on a shard: it does all it can of
+ * what follows.
+ */
+static bool
+split_whole(Query *query, CzPlanState *state, const char **reason)
+{
+	bool		is_grouped = query->hasAggs || query->groupClause != NIL ||
+		query->groupingSets != NIL || query->havingQual != NULL;
+	CzLocus		locus;
+
+	if (!is_grouped && !query->hasWindowFuncs && query->setOperations == NULL)
+		return false;
+	if (has_last_steps(query))
+	{
+		locus = stage_locus(query, true, state);
+		if (locus.kind == CZ_LOCUS_SHARDED && split_limit(query, &locus, state, reason))
+			return true;
+	}
+	if (!is_grouped)
+		return false;
+	locus = stage_locus(query, false, state);
+	return locus.kind == CZ_LOCUS_SHARDED && split_groups(query, &locus, state, reason);
+}
+
+/* ---- joined rows --------------------------------------------------------- */
 
 typedef struct PullContext
 {
@@ -335,7 +596,11 @@ try_split(Query *query, CzPlanState *state, const char **reason)
 	List	   *rest;
 	Query	   *copy;
 
-	if (query->setOperations != NULL || query->hasModifyingCTE)
+	if (query->hasModifyingCTE)
+		return false;
+	if (split_whole(query, state, reason))
+		return true;
+	if (query->setOperations != NULL)
 		return false;
 	if (query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL ||
 		query->havingQual != NULL)

@@ -96,5 +96,49 @@ SELECT string_agg(s, '' ORDER BY id), array_agg(id) FROM (SELECT s, id FROM [A] 
 SELECT array_agg(id) FROM (SELECT id FROM [A] a UNION ALL SELECT id + 100 FROM [B] b ORDER BY 1) z
 """
 
+# groups that lie on one shard where the table is distributed by k, with all that may follow
+WHOLE_GROUPS = """
+SELECT k, sum(id) AS z, count(*) FROM [A] a WHERE [pa] GROUP BY k ORDER BY z DESC NULLS LAST, k LIMIT {{3|int}}
+SELECT k, sum(id) AS z FROM [H] a GROUP BY k ORDER BY z DESC NULLS LAST, k LIMIT {{2|int}} OFFSET {{1|int}}
+SELECT k, count(*) FROM [H] a WHERE [pa] GROUP BY k HAVING count(*) > {{1|int}} ORDER BY 2 DESC, 1 NULLS FIRST LIMIT 3
+SELECT k FROM [H] a GROUP BY k ORDER BY count(*) DESC, max(id) DESC LIMIT 4
+SELECT x, count(*) FROM [H] a WHERE [pa] GROUP BY k, x ORDER BY count(*), max(id) LIMIT 5
+SELECT k, count(*) AS z FROM [H] a GROUP BY k ORDER BY z DESC FETCH FIRST {{2|int}} ROWS WITH TIES
+SELECT DISTINCT count(*) AS z FROM [H] a GROUP BY k ORDER BY z LIMIT {{2|int}}
+SELECT DISTINCT x, count(*) FROM [H] a WHERE [pa] GROUP BY k, x ORDER BY x NULLS FIRST, 2 LIMIT 4 OFFSET {{1|int}}
+SELECT DISTINCT ON (x) x, k, count(*) FROM [H] a GROUP BY k, x ORDER BY x, count(*) DESC, k LIMIT 3
+SELECT k, count(*), rank() OVER (ORDER BY count(*) DESC) FROM [H] a WHERE [pa] GROUP BY k
+SELECT k, count(*), sum(count(*)) OVER (), count(*) * 100 / sum(count(*)) OVER () FROM [H] a GROUP BY k HAVING count(*) > {{1|int}}
+SELECT k, x, sum(id), sum(sum(id)) OVER (PARTITION BY k ORDER BY x) FROM [H] a WHERE [pa] GROUP BY k, x
+SELECT k, x, rank() OVER (PARTITION BY k ORDER BY count(*) DESC) AS r FROM [H] a GROUP BY k, x ORDER BY r DESC, k, x LIMIT {{4|int}}
+SELECT k, x, rank() OVER (PARTITION BY x ORDER BY count(*) DESC) AS r FROM [H] a GROUP BY k, x ORDER BY r DESC, k, x LIMIT {{4|int}}
+SELECT k, id, lag(id) OVER (PARTITION BY k ORDER BY id) AS z FROM [H] a WHERE [pa] ORDER BY z NULLS FIRST, id LIMIT {{3|int}}
+SELECT DISTINCT x, count(*) OVER (PARTITION BY k) FROM [H] a ORDER BY x NULLS FIRST, 2 LIMIT 3
+SELECT k, CASE count(*) WHEN max(x) THEN rank() OVER (ORDER BY k) ELSE 0 END, CASE WHEN max(x) > 1 THEN row_number() OVER (ORDER BY k) END FROM [H] a GROUP BY k
+SELECT k, percentile_cont(0.5) WITHIN GROUP (ORDER BY id) AS p, array_agg(id ORDER BY id DESC) FROM [H] a GROUP BY k ORDER BY p DESC, k LIMIT {{3|int}}
+SELECT k, string_agg(s, '' ORDER BY id), row_number() OVER (ORDER BY k) FROM [H] a WHERE [pa] GROUP BY k
+SELECT k, s, count(*) FROM [H] a GROUP BY k, s ORDER BY s, count(*) DESC, k LIMIT {{5|int}}
+SELECT k, x, count(*), grouping(x) FROM [H] a WHERE [pa] GROUP BY k, ROLLUP (x) ORDER BY 3 DESC, 1, 2, 4 LIMIT {{4|int}}
+SELECT k, x, b, count(*), array_agg(id ORDER BY id) FROM [H] a GROUP BY GROUPING SETS ((k, x), (b, k)) HAVING count(*) > {{1|int}}
+SELECT x, count(*) FROM [H] a WHERE k = x GROUP BY GROUPING SETS ((k, x), (k)) ORDER BY 2 DESC, 1 LIMIT 3
+SELECT a.k, count(b.id) AS z FROM [H] a LEFT JOIN [I] b ON b.k = a.k AND [pb] GROUP BY a.k ORDER BY z DESC, 1 LIMIT {{3|int}}
+SELECT a.k, r.s, count(*) AS z FROM [H] a JOIN [R] r ON r.id = a.x GROUP BY a.k, r.id ORDER BY z DESC, a.k, r.id LIMIT {{3|int}}
+SELECT k, count(*), generate_series(1, 2) AS g FROM [H] a GROUP BY k ORDER BY 2 DESC, k, g LIMIT 5
+SELECT k, generate_series(1, count(*)::int) FROM [H] a WHERE [pa] GROUP BY k
+SELECT k, sum(id) + (SELECT max(r.id) FROM [R] r) AS z FROM [H] a GROUP BY k ORDER BY z DESC NULLS LAST, k LIMIT 3
+SELECT k, count(*) FROM [H] a GROUP BY k HAVING EXISTS (SELECT FROM [I] b WHERE b.k = a.k AND [pb]) ORDER BY 2 DESC, 1 LIMIT 3
+SELECT k, count(*), (SELECT max(l.id) FROM la l), rank() OVER (ORDER BY k) FROM [H] a GROUP BY k
+SELECT k, count(*) FROM [H] a GROUP BY k ORDER BY 2 DESC, 1 LIMIT (SELECT max(l.id) % 5 FROM la l) OFFSET 1
+SELECT k, count(*) FROM [H] a GROUP BY k UNION ALL SELECT k, max(id) FROM [I] b GROUP BY k ORDER BY 2 DESC, 1 LIMIT {{4|int}}
+SELECT k, count(*) FROM [H] a WHERE [pa] GROUP BY k EXCEPT SELECT k, count(*) FROM [I] b GROUP BY k ORDER BY 1 LIMIT 3 OFFSET {{1|int}}
+SELECT k, x FROM [H] a WHERE [pa] INTERSECT SELECT k, x FROM [I] b ORDER BY 2, 1 LIMIT {{3|int}}
+SELECT k, id FROM [H] a UNION ALL SELECT k, id FROM [I] b ORDER BY id DESC, k LIMIT {{3|int}}
+SELECT z.k, c.id FROM (SELECT k, count(*) AS n FROM [H] a GROUP BY k ORDER BY n DESC, k LIMIT 2) z JOIN [I] c ON c.k = z.k
+SELECT count(*), max(n) FROM (SELECT k, count(*) AS n FROM [H] a GROUP BY k ORDER BY n DESC, k OFFSET {{2|int}}) z
+SELECT random() < 2, k, count(*), row_number() OVER (ORDER BY k) FROM [H] a GROUP BY k
+SELECT s, count(*) AS z FROM ta a WHERE [pa] GROUP BY s ORDER BY z DESC, max(id) LIMIT {{2|int}}
+SELECT s COLLATE "C" AS c, count(*) FROM ta a GROUP BY s COLLATE "C" ORDER BY c DESC NULLS LAST LIMIT 3
+"""
+
 CLASSES = {'group_by': GROUPED, 'grouping_sets': GROUPING, 'filter': FILTER, 'ordered_set': ORDERED_SET,
-           'ordered_input': ORDERED_INPUT}
+           'ordered_input': ORDERED_INPUT, 'whole_groups': WHOLE_GROUPS}
