@@ -81,6 +81,14 @@ extern void CzPropagateObjects(Oid relid, List *server_oids, Oid user_oid);
 /* The same for some objects only: a list of ObjectAddress *. */
 extern void CzPropagateAddresses(List *addresses, List *server_oids, Oid user_oid);
 
+/*
+ * CzExtensionsGive
+ *		A worker that is taken into use: try to create what extensions the others
+ *		have, and remember which it has as the coordinator has them.  WARNING for
+ *		each that it has not.
+ */
+extern void CzExtensionsGive(Oid server_oid, Oid user_oid);
+
 /* Make sure that the schema cz_shards exists on these workers. */
 extern void CzEnsureShardSchema(List *server_oids, Oid user_oid);
 

@@ -183,6 +183,28 @@ extern CzPartials CzNodePartials(Oid server_oid);
 extern bool CzDefaultCollationIsShared(void);
 
 /*
+ * CzExtensionIsShared
+ *		Do all workers in use have an extension exactly as the coordinator has it:
+ *		schema and version?  Cached; InvalidOid: no.
+ */
+extern bool CzExtensionIsShared(Oid extension_oid);
+
+/* What is compared: "name/schema/version", palloc'd; of an own extension, NULL if
+ * there is none of that OID (schema, if not NULL, gets its schema's name). */
+extern char *CzExtensionKey(const char *name, const char *schema, const char *version);
+extern char *CzExtensionOwnKey(Oid extension_oid, char **schema);
+
+/* Keys that have been seen on a worker (option installed_extensions): list of char *. */
+extern List *CzNodeExtensions(Oid server_oid);
+
+/*
+ * CzNodeSetOption
+ *		Set an option that the extension keeps of a server, NULL: remove it.
+ *		As the server's owner, with command counter increment.
+ */
+extern void CzNodeSetOption(Oid server_oid, const char *name, const char *value);
+
+/*
  * Worker by host and port as the views show them, and by database unless dbname
  * is NULL; NULL if there is none.  Errors: 22023 if there are several.
  */

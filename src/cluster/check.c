@@ -28,6 +28,7 @@
 #include "utils/guc.h"
 
 #include "cluster_int.h"
+#include "cz/ddl.h"
 #include "cz/remote.h"
 
 #define MIN_WORKER_VERSION 140000
@@ -262,42 +263,6 @@ compare_probes(const CzNode *node, char **theirs, char **ours)
 }
 
 /*
- * CzNodeSetOption
- *		See cluster_int.h.  The server's owner does it: whoever distributes a
- *		table has checked the worker for all.
- */
-void
-CzNodeSetOption(Oid server_oid, const char *name, const char *value)
-{
-	ForeignServer *server = GetForeignServer(server_oid);
-	AlterForeignServerStmt *stmt = makeNode(AlterForeignServerStmt);
-	DefElem    *change;
-	ListCell   *cell;
-	bool		is_set = false;
-	Oid			user_oid;
-	int			sec_context;
-
-	foreach(cell, server->options)
-	{
-		if (strcmp(((DefElem *) lfirst(cell))->defname, name) == 0)
-			is_set = true;
-	}
-	if (value == NULL && !is_set)
-		return;
-	change = makeDefElem(pstrdup(name),
-						 value ? (Node *) makeString(pstrdup(value)) : NULL, -1);
-	change->defaction = value == NULL ? DEFELEM_DROP : is_set ? DEFELEM_SET : DEFELEM_ADD;
-	stmt->servername = server->servername;
-	stmt->options = list_make1(change);
-
-	GetUserIdAndSecContext(&user_oid, &sec_context);
-	SetUserIdAndSecContext(server->owner, sec_context | SECURITY_LOCAL_USERID_CHANGE);
-	(void) AlterForeignServer(stmt);
-	SetUserIdAndSecContext(user_oid, sec_context);
-	CommandCounterIncrement();
-}
-
-/*
  * CzNodeCheck
  *		See cluster.h.
  */
@@ -326,5 +291,6 @@ CzNodeCheck(Oid server_oid)
 					collation_differs(theirs, ours) ? "true" : NULL);
 	CzPartialsCreate(server_oid);
 	CzReferenceCopyToNode(server_oid);
+	CzExtensionsGive(server_oid, GetUserId());
 	CzNodeSetOption(server_oid, "checked", "true");
 }

@@ -14,9 +14,6 @@
 #include "cz/metadata.h"
 #include "fmgr.h"
 
-/* Add, change (value not NULL) or drop (NULL) one option of a server, as its owner. */
-extern void CzNodeSetOption(Oid server_oid, const char *name, const char *value);
-
 /*
  * CzPartialsCreate
  *		Give a worker the aggregates of schema cz_partial, as far as it lets us, and

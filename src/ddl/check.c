@@ -168,6 +168,7 @@ check_alter_server(AlterForeignServerStmt *stmt)
 					 errhint("Use citus_disable_node() or citus_activate_node().")));
 		if (strcmp(def->defname, "checked") == 0 ||
 			strcmp(def->defname, "collation_differs") == 0 ||
+			strcmp(def->defname, "installed_extensions") == 0 ||
 			strcmp(def->defname, "partial_aggregates") == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

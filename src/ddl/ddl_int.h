@@ -47,6 +47,19 @@ extern bool CzCreateIndex(const CzUtility *utility, IndexStmt *stmt);
 extern bool CzVacuum(const CzUtility *utility, VacuumStmt *stmt);
 extern bool CzCopyTo(const CzUtility *utility, CopyStmt *stmt);
 
+/*
+ * extensions.c
+ *
+ * CzExtensionsNote: which of these extensions (names) a worker has as the
+ * coordinator has them, into its option installed_extensions.
+ *
+ * CzExtensionCreateSql: PL/pgSQL that creates one unless it is there, in the
+ * coordinator's schema, and in its version if that can be had.
+ */
+extern char *CzExtensionCreateSql(Oid extension_oid);
+extern void CzExtensionsNote(Oid server_oid, Oid user_oid, List *names, bool must_warn);
+extern void CzExtensionsCompare(const char *server_name, List *options);
+
 /* check.c: raise what may not be done */
 extern void CzCheckStatement(Node *stmt);
 extern void CzCheckForeignKeys(Node *element);

@@ -161,6 +161,9 @@ run_statement(const CzUtility *utility)
 			break;
 	}
 	CzUtilityRun(utility, stmt);
+	if (IsA(stmt, AlterForeignServerStmt))
+		CzExtensionsCompare(castNode(AlterForeignServerStmt, stmt)->servername,
+							castNode(AlterForeignServerStmt, stmt)->options);
 }
 
 /* Statements that neither need a transaction nor concern tables. */

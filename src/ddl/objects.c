@@ -31,6 +31,7 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_language.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
@@ -54,16 +55,17 @@
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
-#include "cz/ddl.h"
 #include "cz/transaction.h"
 #include "cz/trust.h"
 #include "ddl_int.h"
+#include "libpq-fe.h"
 
 /* The walk: objects seen, and the script so far. */
 typedef struct Walk
 {
 	ObjectAddresses *seen;
 	StringInfoData script;
+	List	   *extensions;		/* names of those that are needed */
 	Oid			home_relid;		/* the relation itself: not to be created */
 	CzSender	sender;			/* whose objects these are */
 } Walk;
@@ -177,32 +179,14 @@ static void
 create_extension(Walk *walk, Oid oid)
 {
 	char	   *name = get_extension_name(oid);
-	Relation	catalog = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			schema = InvalidOid;
+	char	   *schema;
 
-	if (name == NULL || strcmp(name, "cz_fdw") == 0)
-	{
-		table_close(catalog, AccessShareLock);
+	if (name == NULL || strcmp(name, "cz_fdw") == 0 || CzExtensionOwnKey(oid, &schema) == NULL)
 		refuse(ExtensionRelationId, oid, "only the coordinator has it");
-	}
-	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(oid));
-	scan = systable_beginscan(catalog, ExtensionOidIndexId, true, NULL, 1, &key);
-	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-
-	if (schema >= FirstNormalObjectId)
-		walk_object(walk, NamespaceRelationId, schema);
-	add_command(walk,
-				psprintf("(SELECT e.oid FROM pg_catalog.pg_extension e WHERE e.extname OPERATOR(pg_catalog.=) %s)",
-						 quote_literal_cstr(name)),
-				psprintf("CREATE EXTENSION %s SCHEMA %s CASCADE", quote_identifier(name),
-						 quote_identifier(namespace_name(schema))));
+	if (get_namespace_oid(schema, false) >= FirstNormalObjectId)
+		walk_object(walk, NamespaceRelationId, get_namespace_oid(schema, false));
+	walk->extensions = lappend(walk->extensions, name);
+	appendStringInfo(&walk->script, "%s\n", CzExtensionCreateSql(oid));
 }
 
 /* Labels of an enum in order, as a comma separated list of literals. */
@@ -634,6 +618,7 @@ walk_begin(Walk *walk, List *server_oids, Oid user_oid)
 	walk->sender = CzSenderOf(user_oid, server_oids);
 	walk->seen = new_object_addresses();
 	walk->home_relid = InvalidOid;
+	walk->extensions = NIL;
 	initStringInfo(&walk->script);
 }
 
@@ -650,6 +635,11 @@ walk_send(Walk *walk, List *server_oids, Oid user_oid)
 				   quote_literal_cstr(psprintf("BEGIN\n%sEND", walk->script.data)));
 	foreach(lc, server_oids)
 		CzTxnExec(lfirst_oid(lc), user_oid, sql);
+	if (walk->extensions != NIL)
+	{
+		foreach(lc, server_oids)
+			CzExtensionsNote(lfirst_oid(lc), user_oid, walk->extensions, false);
+	}
 }
 
 static int

@@ -13,10 +13,12 @@
 #include "access/htup_details.h"
 #include "access/reloptions.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_foreign_server.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -285,6 +287,42 @@ CzNodeFind(const char *host, int port, const char *dbname)
 		found = node;
 	}
 	return found;
+}
+
+/*
+ * CzNodeSetOption
+ *		See metadata.h.  The server's owner does it: whoever distributes a
+ *		table has checked the worker for all.
+ */
+void
+CzNodeSetOption(Oid server_oid, const char *name, const char *value)
+{
+	ForeignServer *server = GetForeignServer(server_oid);
+	AlterForeignServerStmt *stmt = makeNode(AlterForeignServerStmt);
+	DefElem    *change;
+	ListCell   *cell;
+	bool		is_set = false;
+	Oid			user_oid;
+	int			sec_context;
+
+	foreach(cell, server->options)
+	{
+		if (strcmp(((DefElem *) lfirst(cell))->defname, name) == 0)
+			is_set = true;
+	}
+	if (value == NULL && !is_set)
+		return;
+	change = makeDefElem(pstrdup(name),
+						 value ? (Node *) makeString(pstrdup(value)) : NULL, -1);
+	change->defaction = value == NULL ? DEFELEM_DROP : is_set ? DEFELEM_SET : DEFELEM_ADD;
+	stmt->servername = server->servername;
+	stmt->options = list_make1(change);
+
+	GetUserIdAndSecContext(&user_oid, &sec_context);
+	SetUserIdAndSecContext(server->owner, sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	(void) AlterForeignServer(stmt);
+	SetUserIdAndSecContext(user_oid, sec_context);
+	CommandCounterIncrement();
 }
 
 /*

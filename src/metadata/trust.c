@@ -18,7 +18,9 @@
  *							  PUBLIC may execute it
  *	mapping for PUBLIC,		built in, of an extension, or a superuser's
  *	superuser
- *	a fragment				built in and not volatile
+ *	a fragment				- built in and not volatile
+ *							- a superuser's, of an extension that all workers have
+ *							  (extensions.c), immutable, and PUBLIC may execute it
  *
  * "Built in" is what initdb gave an OID of pg_proc.dat.  PUBLIC, because it is not
  * known who will write to the table.  A mapping for PUBLIC counts even for a user
@@ -50,6 +52,7 @@
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
+#include "cz/metadata.h"
 #include "cz/trust.h"
 
 static bool
@@ -154,7 +157,9 @@ why_not(Oid function, const FormData_pg_proc *proc, const CzSender *sender)
 	if (is_built_in)
 		return NULL;
 	if (sender == NULL)
-		return "It is not built in.";
+		return CzExtensionIsShared(getExtensionOfObject(ProcedureRelationId, function)) ?
+			why_extensions_is_not(function, proc) :
+			"It is neither built in nor of an extension that all workers have.";
 	if (!sender->is_shared)
 		return proc->prosecdef && !is_extensions && proc->proowner != sender->user_oid ?
 			"It is SECURITY DEFINER, and it would run there as another role than here." : NULL;

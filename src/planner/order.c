@@ -21,7 +21,10 @@
 
 #include "access/stratnum.h"
 #include "access/transam.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -49,8 +52,14 @@ cz_order_is_sure(Oid type, Oid sortop, Oid collation)
 {
 	Oid			elem;
 
-	if (!OidIsValid(sortop) || sortop >= FirstGenbkiObjectId)
+	if (!OidIsValid(sortop))
 		return false;
+	/* of what an extension's comparison reads, nothing is known but the values */
+	if (sortop >= FirstGenbkiObjectId)
+		return CzExtensionIsShared(getExtensionOfObject(OperatorRelationId, sortop)) &&
+			op_volatile(sortop) == PROVOLATILE_IMMUTABLE &&
+			(!OidIsValid(collation) ||
+			 (cz_collation_is_sure(collation) && cz_collation_is_sure(DEFAULT_COLLATION_OID)));
 	type = getBaseType(type);
 	elem = get_element_type(type);
 	if (OidIsValid(elem))

@@ -3,9 +3,10 @@
  * shippable.c
  *	  Which expressions a worker evaluates to the same value as we do.
  *
- * Shippable are built-in functions that are immutable, and a list of built-in
- * stable ones that read only settings which remote sessions follow (TimeZone,
- * text search configuration).  Sub-expressions without columns that are stable
+ * Shippable are built-in functions that are immutable, those of extensions that
+ * every worker has as the coordinator has them, and a list of built-in stable
+ * ones that read only settings which remote sessions follow (TimeZone, text search
+ * configuration).  Sub-expressions without columns that are stable
  * are not refused: they are evaluated here and sent as parameters.
  *
  * DateStyle, IntervalStyle and extra_float_digits are pinned on the workers,
@@ -21,18 +22,22 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/transam.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "tsearch/ts_cache.h"
+#include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -110,6 +115,14 @@ is_partial_aggregate(Oid funcid)
 		get_func_prokind(funcid) == PROKIND_AGGREGATE;
 }
 
+/* Is it part of an extension that all workers have? */
+static bool
+is_of_shared_extension(Oid classid, Oid objid)
+{
+	return objid >= FirstGenbkiObjectId &&
+		CzExtensionIsShared(getExtensionOfObject(classid, objid));
+}
+
 /* check_functions_in_node callback: true if the function must stay here */
 static bool
 function_stays(Oid funcid, void *arg)
@@ -124,10 +137,16 @@ function_stays(Oid funcid, void *arg)
 		return false;
 	if (!CzFunctionIsTrusted(funcid, NULL, NULL))
 	{
-		context->reason = funcid >= FirstGenbkiObjectId ? "a function is not built in" :
-			"a function is volatile";
+		const char *why = func_volatile(funcid) == PROVOLATILE_VOLATILE ? "is volatile" :
+			is_of_shared_extension(ProcedureRelationId, funcid) ?
+			"is not immutable, or not everybody may execute it" :
+			"is neither built in nor of an extension that all workers have";
+
+		context->reason = psprintf("function %s %s", format_procedure(funcid), why);
 		return true;
 	}
+	if (funcid >= FirstGenbkiObjectId)
+		return false;
 	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
 	if (!HeapTupleIsValid(tup))
 		return true;
@@ -148,9 +167,20 @@ function_stays(Oid funcid, void *arg)
 		stays = true;
 	}
 	if (stays && context->reason == NULL)
-		context->reason = "a function depends on this server";
+		context->reason = psprintf("function %s cannot be evaluated on a worker",
+								   format_procedure(funcid));
 	ReleaseSysCache(tup);
 	return stays;
+}
+
+static bool
+has_immutable_output(Oid type)
+{
+	Oid			output;
+	bool		is_varlena;
+
+	getTypeOutputInfo(type, &output, &is_varlena);
+	return func_volatile(output) == PROVOLATILE_IMMUTABLE;
 }
 
 /* Types whose text form depends on settings that are pinned on the workers. */
@@ -172,7 +202,9 @@ text_form_depends_on_settings(Oid type)
 		case FLOAT8OID:
 			return extra_float_digits < 1;
 		default:
-			/* containers print their elements */
+			/* containers print their elements, types of extensions maybe floats */
+			if (is_of_shared_extension(TypeRelationId, type))
+				return extra_float_digits < 1 || !has_immutable_output(type);
 			return !(type == TEXTOID || type == VARCHAROID || type == BPCHAROID ||
 					 type == NAMEOID || type == CHAROID || type == INT2OID ||
 					 type == INT4OID || type == INT8OID || type == NUMERICOID ||
@@ -371,7 +403,7 @@ type_is_known(Oid type, ShipContext *context)
 
 	if (OidIsValid(elem))
 		type = elem;
-	if (type < FirstNormalObjectId)
+	if (type < FirstNormalObjectId || is_of_shared_extension(TypeRelationId, type))
 		return true;
 	if (!context->has_types)
 	{
@@ -508,23 +540,31 @@ cannot_fail(Node *node)
 		(IsA(node, FuncExpr) && ((FuncExpr *) node)->args == NIL);
 }
 
-/* An operator made by a user, be it of a function that is built in. */
+static bool
+operator_stays(Oid opno)
+{
+	return opno >= FirstGenbkiObjectId && !is_of_shared_extension(OperatorRelationId, opno);
+}
+
+/* An operator that the workers do not have, be it of a function that is built in. */
 static bool
 is_user_operator(Node *node)
 {
-	Oid			opno = InvalidOid;
 	ListCell   *lc;
 
 	if (IsA(node, OpExpr) || IsA(node, DistinctExpr) || IsA(node, NullIfExpr))
-		opno = ((OpExpr *) node)->opno;
-	else if (IsA(node, ScalarArrayOpExpr))
-		opno = ((ScalarArrayOpExpr *) node)->opno;
-	else if (IsA(node, RowCompareExpr))
+		return operator_stays(((OpExpr *) node)->opno);
+	if (IsA(node, ScalarArrayOpExpr))
+		return operator_stays(((ScalarArrayOpExpr *) node)->opno);
+	if (IsA(node, RowCompareExpr))
 	{
 		foreach(lc, ((RowCompareExpr *) node)->opnos)
-			opno = Max(opno, lfirst_oid(lc));
+		{
+			if (operator_stays(lfirst_oid(lc)))
+				return true;
+		}
 	}
-	return opno >= FirstGenbkiObjectId;
+	return false;
 }
 
 static bool
@@ -600,7 +640,7 @@ ship_walker(Node *node, ShipContext *context)
 	}
 	if (is_user_operator(node))
 	{
-		context->reason = "an operator is not built in";
+		context->reason = "an operator is neither built in nor of an extension that all workers have";
 		return true;
 	}
 	switch (nodeTag(node))
