@@ -94,6 +94,7 @@ typedef struct CzNode
 									 * another version of the default collation */
 	bool		is_checked;		/* server option checked: CzNodeCheck passed, and
 								 * the worker has a copy of every reference table */
+	bool		is_worker;		/* false: somebody's own server, for foreign tables */
 } CzNode;
 
 extern void CzMetadataInit(void);
@@ -169,9 +170,19 @@ extern Bitmapset *CzShardsInRange(const CzTable *table, const Datum *lower,
 extern int	CzHashShardIndex(Oid key_type, Oid collation, Datum value, bool isnull,
 							 int nshards);
 
-/* Workers, ordered by node_id; CzNode palloc'd in CurrentMemoryContext. */
+/*
+ * Workers, ordered by node_id; CzNode palloc'd in CurrentMemoryContext.
+ *
+ * A server of cz_fdw is a worker if a superuser owns it, or if it was one when it got its
+ * number or passed the checks: options that only functions and superusers set.  Any
+ * other is its owner's affair, as with postgres_fdw: nothing is placed there and nobody
+ * connects to it but for its foreign tables.
+ */
 extern List *CzNodeList(bool only_active);
-extern CzNode *CzNodeGet(Oid server_oid);	/* errors 42704; 42809: not a worker */
+/* All servers of cz_fdw. */
+extern List *CzServerList(void);
+/* A server of cz_fdw, worker or not; errors 42704; 42809: of another wrapper */
+extern CzNode *CzNodeGet(Oid server_oid);
 
 /*
  * Which aggregates of cz_partial a worker has (server option partial_aggregates);

@@ -143,6 +143,46 @@ check_type(Oid type, const char *what)
 				 errdetail("The workers have the type too, and it would differ from theirs.")));
 }
 
+/* Options of a server that the extension sets. */
+static bool
+is_internal_option(const char *name)
+{
+	return strcmp(name, "node_id") == 0 || strcmp(name, "state") == 0 ||
+		strcmp(name, "checked") == 0 || strcmp(name, "collation_differs") == 0 ||
+		strcmp(name, "installed_extensions") == 0 || strcmp(name, "partial_aggregates") == 0;
+}
+
+/*
+ * They make a server a worker for all, so nobody but a superuser sets them, who
+ * restores a dump.
+ */
+static void
+check_internal_options(const char *server_name, List *options)
+{
+	ListCell   *lc;
+
+	if (superuser())
+		return;
+	foreach(lc, options)
+	{
+		DefElem    *def = (DefElem *) lfirst(lc);
+
+		if (is_internal_option(def->defname))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("must be superuser to set option \"%s\" of server \"%s\"",
+							def->defname, server_name),
+					 errdetail("The extension sets it on its workers.")));
+	}
+}
+
+static void
+check_create_server(CreateForeignServerStmt *stmt)
+{
+	if (get_foreign_data_wrapper_oid(stmt->fdwname, true) == CzFdwOid())
+		check_internal_options(stmt->servername, stmt->options);
+}
+
 /*
  * What the extension keeps in a worker's options is not for ALTER SERVER: a
  * worker that is taken into use again must first get what it has missed.
@@ -153,10 +193,10 @@ check_alter_server(AlterForeignServerStmt *stmt)
 	Oid			server_oid = get_foreign_server_oid(stmt->servername, true);
 	ListCell   *lc;
 
-	if (cz_enable_shard_ddl || !OidIsValid(server_oid) ||
-		GetForeignServer(server_oid)->fdwid != CzFdwOid())
+	if (!OidIsValid(server_oid) || GetForeignServer(server_oid)->fdwid != CzFdwOid())
 		return;
-	foreach(lc, stmt->options)
+	check_internal_options(stmt->servername, stmt->options);
+	foreach(lc, cz_enable_shard_ddl ? NIL : stmt->options)
 	{
 		DefElem    *def = (DefElem *) lfirst(lc);
 
@@ -166,10 +206,7 @@ check_alter_server(AlterForeignServerStmt *stmt)
 					 errmsg("option \"state\" of worker \"%s\" cannot be changed by ALTER SERVER",
 							stmt->servername),
 					 errhint("Use citus_disable_node() or citus_activate_node().")));
-		if (strcmp(def->defname, "checked") == 0 ||
-			strcmp(def->defname, "collation_differs") == 0 ||
-			strcmp(def->defname, "installed_extensions") == 0 ||
-			strcmp(def->defname, "partial_aggregates") == 0)
+		if (is_internal_option(def->defname) && strcmp(def->defname, "node_id") != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("option \"%s\" of worker \"%s\" cannot be changed",
@@ -404,6 +441,9 @@ CzCheckStatement(Node *stmt)
 			break;
 		case T_DropStmt:
 			check_drop((DropStmt *) stmt);
+			break;
+		case T_CreateForeignServerStmt:
+			check_create_server((CreateForeignServerStmt *) stmt);
 			break;
 		case T_AlterForeignServerStmt:
 			check_alter_server((AlterForeignServerStmt *) stmt);

@@ -110,7 +110,7 @@ create_stream(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
 	if (stream->is_modifying && plan->command == CMD_SELECT)
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(context);
-		List	   *nodes = CzNodeList(false);
+		List	   *nodes = CzServerList();
 		ListCell   *lc;
 
 		foreach(lc, nodes)

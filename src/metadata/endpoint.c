@@ -220,7 +220,7 @@ make_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
 	endpoint->port = node->port;
 
 	if (!find_mapping(user_oid, server_oid, &endpoint->umid, &mapping_options) &&
-		!superuser_arg(user_oid))
+		!(superuser_arg(user_oid) && node->is_worker))
 	{
 		if (missing_ok)
 			return NULL;

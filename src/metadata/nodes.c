@@ -42,7 +42,7 @@ option_bool(const char *value, bool otherwise)
 }
 
 static CzNode *
-make_node(Oid server_oid, const char *name, List *options)
+make_node(Oid server_oid, const char *name, Oid owner, List *options)
 {
 	CzNode	   *node = palloc0(sizeof(CzNode));
 	char	   *hostaddr = NULL;
@@ -56,6 +56,7 @@ make_node(Oid server_oid, const char *name, List *options)
 	node->weight = 1.0;
 	node->is_active = true;
 	node->should_have_shards = true;
+	node->is_worker = superuser_arg(owner);
 
 	foreach(cell, options)
 	{
@@ -71,7 +72,10 @@ make_node(Oid server_oid, const char *name, List *options)
 		else if (strcmp(def->defname, "dbname") == 0)
 			node->dbname = value;
 		else if (strcmp(def->defname, "node_id") == 0)
+		{
 			node->node_id = atoi(value);
+			node->is_worker = true;
+		}
 		else if (strcmp(def->defname, "zone") == 0)
 			node->zone = value;
 		else if (strcmp(def->defname, "weight") == 0)
@@ -85,6 +89,8 @@ make_node(Oid server_oid, const char *name, List *options)
 		else if (strcmp(def->defname, "collation_differs") == 0)
 			node->collation_differs = option_bool(value, false);
 	}
+	if (node->is_checked)
+		node->is_worker = true;
 	if (node->host == NULL)
 		node->host = hostaddr ? hostaddr : pstrdup("localhost");
 	return node;
@@ -103,12 +109,9 @@ compare_nodes(const ListCell *a, const ListCell *b)
 	return 0;
 }
 
-/*
- * CzNodeList
- *		See metadata.h.
- */
-List *
-CzNodeList(bool only_active)
+/* Servers of cz_fdw, ordered: all, or those that are workers and maybe active. */
+static List *
+list_servers(bool only_workers, bool only_active)
 {
 	List	   *nodes = NIL;
 	Oid			fdw_oid = CzFdwOid();
@@ -132,9 +135,9 @@ CzNodeList(bool only_active)
 			continue;
 		options = heap_getattr(tuple, Anum_pg_foreign_server_srvoptions,
 							   RelationGetDescr(rel), &isnull);
-		node = make_node(form->oid, NameStr(form->srvname),
+		node = make_node(form->oid, NameStr(form->srvname), form->srvowner,
 						 isnull ? NIL : untransformRelOptions(options));
-		if (node->is_active || !only_active)
+		if ((node->is_worker || !only_workers) && (node->is_active || !only_active))
 			nodes = lappend(nodes, node);
 	}
 	systable_endscan(scan);
@@ -142,6 +145,26 @@ CzNodeList(bool only_active)
 
 	list_sort(nodes, compare_nodes);
 	return nodes;
+}
+
+/*
+ * CzNodeList
+ *		See metadata.h.
+ */
+List *
+CzNodeList(bool only_active)
+{
+	return list_servers(true, only_active);
+}
+
+/*
+ * CzServerList
+ *		See metadata.h.
+ */
+List *
+CzServerList(void)
+{
+	return list_servers(false, false);
 }
 
 /*
@@ -162,7 +185,7 @@ CzNodeGet(Oid server_oid)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("server \"%s\" is not a worker", server->servername),
 				 errdetail("Its foreign-data wrapper is not cz_fdw.")));
-	return make_node(server->serverid, server->servername, server->options);
+	return make_node(server->serverid, server->servername, server->owner, server->options);
 }
 
 /* What is remembered of all workers; forgotten when any server changes. */

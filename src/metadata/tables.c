@@ -418,7 +418,7 @@ fill_entry(CzTableEntry *entry, Relation rel)
 	if (relkind == RELKIND_FOREIGN_TABLE)
 	{
 		entry->table.shards = palloc0(sizeof(CzShard));
-		nodes = CzNodeList(false);
+		nodes = CzServerList();
 		if (!read_foreign_table(entry->table.relid, nodes, entry->table.shards))
 			return;
 		entry->table.kind = CZ_TABLE_FOREIGN;
@@ -428,7 +428,7 @@ fill_entry(CzTableEntry *entry, Relation rel)
 	{
 		if (!CzCatalogReadTable(entry->table.relid, &row))
 			return;
-		nodes = CzNodeList(false);
+		nodes = CzServerList();
 		if (relkind == RELKIND_PARTITIONED_TABLE && row.kind != CZ_TABLE_REFERENCE)
 			read_parent(entry, rel, &row, nodes);
 		else if (relkind == RELKIND_RELATION && row.kind == CZ_TABLE_REFERENCE)

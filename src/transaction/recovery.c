@@ -35,9 +35,9 @@
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_authid.h"
-#include "catalog/pg_foreign_server.h"
 #include "catalog/pg_type.h"
 #include "catalog/pg_user_mapping.h"
+#include "foreign/foreign.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "storage/procarray.h"
@@ -77,6 +77,7 @@ typedef struct RecoveryTarget
 {
 	Oid			server_oid;
 	Oid			user_oid;
+	bool		is_worker;		/* false: somebody's own server */
 } RecoveryTarget;
 
 static Oid
@@ -219,11 +220,12 @@ is_running(uint64 fxid)
 }
 
 static RecoveryTarget *
-make_target(Oid server_oid, Oid user_oid)
+make_target(const CzNode *node, Oid user_oid)
 {
 	RecoveryTarget *target = palloc(sizeof(RecoveryTarget));
 
-	target->server_oid = server_oid;
+	target->server_oid = node->server_oid;
+	target->is_worker = node->is_worker;
 	target->user_oid = user_oid;
 	return target;
 }
@@ -232,14 +234,17 @@ make_target(Oid server_oid, Oid user_oid)
  * find_targets
  *		Each worker once per user mapping; the mapping for PUBLIC, and a worker
  *		without one, as the bootstrap superuser.
+ *
+ * Somebody's own server gets nothing from a superuser: its mapping for PUBLIC is tried
+ * as its owner, and without a mapping nobody can have prepared anything there.
+ * server_oids: out: the servers that are to be heard of.
  */
 static List *
 find_targets(List **server_oids)
 {
-	Relation	rel = table_open(ForeignServerRelationId, AccessShareLock);
-	Oid			fdw_oid = CzFdwOid();
+	Relation	rel = table_open(UserMappingRelationId, AccessShareLock);
+	List	   *servers = CzServerList();
 	List	   *targets = NIL;
-	List	   *mapped = NIL;	/* servers that have a user mapping */
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	ListCell   *lc;
@@ -248,35 +253,33 @@ find_targets(List **server_oids)
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Form_pg_foreign_server server = (Form_pg_foreign_server) GETSTRUCT(tuple);
-
-		if (OidIsValid(fdw_oid) && server->srvfdw == fdw_oid)
-			*server_oids = lappend_oid(*server_oids, server->oid);
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-
-	rel = table_open(UserMappingRelationId, AccessShareLock);
-	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
 		Form_pg_user_mapping mapping = (Form_pg_user_mapping) GETSTRUCT(tuple);
+		Oid			user_oid = mapping->umuser;
 
-		if (!list_member_oid(*server_oids, mapping->umserver))
-			continue;
-		targets = lappend(targets,
-						  make_target(mapping->umserver,
-									  OidIsValid(mapping->umuser) ? mapping->umuser :
-									  BOOTSTRAP_SUPERUSERID));
-		mapped = list_append_unique_oid(mapped, mapping->umserver);
+		foreach(lc, servers)
+		{
+			CzNode	   *node = lfirst(lc);
+
+			if (node->server_oid != mapping->umserver)
+				continue;
+			if (!OidIsValid(user_oid))
+				user_oid = node->is_worker ? BOOTSTRAP_SUPERUSERID :
+					GetForeignServer(node->server_oid)->owner;
+			targets = lappend(targets, make_target(node, user_oid));
+			*server_oids = list_append_unique_oid(*server_oids, node->server_oid);
+		}
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 
-	foreach(lc, *server_oids)
+	foreach(lc, servers)
 	{
-		if (!list_member_oid(mapped, lfirst_oid(lc)))
-			targets = lappend(targets, make_target(lfirst_oid(lc), BOOTSTRAP_SUPERUSERID));
+		CzNode	   *node = lfirst(lc);
+
+		if (!node->is_worker || list_member_oid(*server_oids, node->server_oid))
+			continue;
+		targets = lappend(targets, make_target(node, BOOTSTRAP_SUPERUSERID));
+		*server_oids = lappend_oid(*server_oids, node->server_oid);
 	}
 	return targets;
 }
@@ -466,6 +469,20 @@ recover_target_safely(RecoveryTarget *target, const char *base, List *log, int e
 	return n;
 }
 
+/* Does a decision name the server? */
+static bool
+is_named(List *log, Oid server_oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, log)
+	{
+		if (list_member_oid(((LogRow *) lfirst(lc))->server_oids, server_oid))
+			return true;
+	}
+	return false;
+}
+
 /*
  * CzTxnRecover
  *		One round over all workers of this database, or a look at one of them that
@@ -504,6 +521,10 @@ CzTxnRecover(Oid only_server_oid, int elevel)
 		int			n;
 
 		if (OidIsValid(only_server_oid) && target->server_oid != only_server_oid)
+			continue;
+		/* somebody's own server is left alone unless there is a decision for it */
+		if (!target->is_worker && !OidIsValid(only_server_oid) &&
+			!is_named(log, target->server_oid))
 			continue;
 		/* One time-out is enough, if it was one */
 		if (list_member_oid(failed, target->server_oid) &&
