@@ -60,9 +60,39 @@ extern CzConn *CzTxnConnIfAny(Oid server_oid, Oid user_oid);
  *		statement's first use of it.
  *
  * Errors: 0A000 if the transaction has written to this worker as another user:
- *		the read would not see it.
+ *		the read would not see it; 55000 if a committed transaction can't be
+ *		finished there, 08001 if it is in doubt and can't be reached.
  */
 extern CzConn *CzTxnReadConn(Oid server_oid, Oid user_oid);
+
+/*
+ * CzTxnWorkerIsClear
+ *		May the worker be read, or may a committed transaction be unfinished there
+ *		whose rows would be missing?  Tries to finish it.  For who has another
+ *		placement to read; else CzTxnReadConn raises what is wrong.
+ */
+extern bool CzTxnWorkerIsClear(Oid server_oid, Oid user_oid);
+
+/* The same with an error if not, as of CzTxnReadConn, which calls it. */
+extern void CzTxnRequireClear(Oid server_oid, Oid user_oid);
+
+/*
+ * CzTxnForgetWorker
+ *		A server is about to be dropped: finish there what is decided, so that the
+ *		log of decisions need not wait for it.  Where that fails the log keeps them
+ *		for the case that the worker comes back as another server.
+ */
+extern void CzTxnForgetWorker(Oid server_oid);
+
+/*
+ * CzTxnCheckCoordinator
+ *		Error if this database is a copy of the coordinator, which may only read
+ *		from workers.  CzTxnConn does it before a write; who changes workers
+ *		outside of the transaction calls it.
+ *
+ * Errors: 55000; 25006 during recovery.
+ */
+extern void CzTxnCheckCoordinator(void);
 
 /* Has the transaction written through any connection? */
 extern bool CzTxnHasWritten(void);

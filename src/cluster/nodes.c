@@ -42,6 +42,7 @@
 #include "cluster_int.h"
 #include "cz/remote.h"
 #include "cz/settings.h"
+#include "cz/transaction.h"
 
 PG_FUNCTION_INFO_V1(citus_add_node);
 PG_FUNCTION_INFO_V1(citus_remove_node);
@@ -323,6 +324,7 @@ citus_remove_node(PG_FUNCTION_ARGS)
 		CzShardSetPlacements(lfirst_oid(cell),
 							 list_delete_oid(CzShardServers(lfirst_oid(cell)),
 											 node->server_oid));
+	CzTxnForgetWorker(node->server_oid);
 	drop_server(node->server_oid);
 	if (shards != NIL)
 		ereport(WARNING,

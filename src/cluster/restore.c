@@ -167,6 +167,7 @@ citus_cleanup_orphaned_resources(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be superuser to clean up workers")));
+	CzTxnCheckCoordinator();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute("SELECT c.cleanup_id, c.server_name, c.object_name, c.user_name FROM cz.cleanup c"

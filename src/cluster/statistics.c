@@ -36,9 +36,13 @@ ask_shard(const CzShard *shard, Oid user_oid, const char *sql)
 
 	for (i = 0; i < shard->nplacements; i++)
 	{
-		CzConn	   *conn = CzTxnReadConn(shard->server_oids[i], user_oid);
+		CzConn	   *conn;
 		struct pg_result *res;
 
+		if (i < shard->nplacements - 1 &&
+			!CzTxnWorkerIsClear(shard->server_oids[i], user_oid))
+			continue;
+		conn = CzTxnReadConn(shard->server_oids[i], user_oid);
 		if (conn)
 			return CzConnExec(conn, sql);
 		conn = CzConnTryAcquire(CzEndpointGet(shard->server_oids[i], user_oid), &message);

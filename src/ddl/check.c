@@ -30,6 +30,7 @@
 #include "utils/typcache.h"
 
 #include "cz/settings.h"
+#include "cz/transaction.h"
 #include "ddl_int.h"
 
 /* DDL on a shard by its own name would make it differ from its table. */
@@ -259,6 +260,20 @@ check_rename(RenameStmt *stmt)
 	}
 }
 
+/* The worker's owner drops it: what it has left to finish, it finishes before. */
+static void
+forget_worker(const char *name)
+{
+	Oid			server_oid = get_foreign_server_oid(name, true);
+	ForeignServer *server;
+
+	if (!OidIsValid(server_oid))
+		return;
+	server = GetForeignServer(server_oid);
+	if (server->fdwid == CzFdwOid() && has_privs_of_role(GetUserId(), server->owner))
+		CzTxnForgetWorker(server_oid);
+}
+
 static void
 check_drop(DropStmt *stmt)
 {
@@ -271,6 +286,9 @@ check_drop(DropStmt *stmt)
 			case OBJECT_TABLE:
 			case OBJECT_FOREIGN_TABLE:
 				refuse_shard(makeRangeVarFromNameList((List *) lfirst(lc)));
+				break;
+			case OBJECT_FOREIGN_SERVER:
+				forget_worker(strVal(lfirst(lc)));
 				break;
 			case OBJECT_INDEX:
 				if (stmt->concurrent)

@@ -56,7 +56,11 @@ get_worker(CzStream *stream, Oid server_oid)
 	if (stream->plan->has_row_locks || stream->in_transaction)
 		worker->use_txn = true;
 	else if (stream->is_modifying && !IsolationUsesXactSnapshot())
+	{
 		worker->use_txn = list_member_oid(stream->begin_txn_servers, server_oid);
+		if (!worker->use_txn)
+			CzTxnRequireClear(server_oid, stream->user_oid);
+	}
 	else
 		worker->use_txn = CzTxnReadConn(server_oid, stream->user_oid) != NULL;
 	stream->workers = lappend(stream->workers, worker);
@@ -104,7 +108,8 @@ choose_stable_placement(CzStream *stream, Fragment *fragment)
 		if (j < navoided)
 			continue;
 		endpoint = CzEndpointGet(server_oid, stream->user_oid);
-		if (!CzHealthIsSuspect(server_oid) || CzHealthRecheck(endpoint))
+		if ((!CzHealthIsSuspect(server_oid) || CzHealthRecheck(endpoint)) &&
+			CzTxnWorkerIsClear(server_oid, stream->user_oid))
 		{
 			/* the transaction's connection will be this one */
 			conn = CzConnTryAcquire(endpoint, &error_message);
@@ -158,6 +163,9 @@ choose_placement(CzStream *stream, Fragment *fragment)
 		}
 		if (CzHealthIsSuspect(server_oid) && fragment->nplacements > 1 &&
 			!CzHealthRecheck(CzEndpointGet(server_oid, stream->user_oid)))
+			load += 1 << 28;
+		else if (fragment->nplacements > 1 &&
+				 !CzTxnWorkerIsClear(server_oid, stream->user_oid))
 			load += 1 << 28;
 		if (!OidIsValid(best) || load < best_load)
 		{

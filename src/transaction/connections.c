@@ -144,10 +144,6 @@ open_entry(Oid user_oid, const CzEndpoint *endpoint)
 	CzTxnEntry *entry;
 	CzConn	   *conn;
 
-	/* Not from a flush: that may run in a callback of a subtransaction's end. */
-	if (flush_level == 0)
-		CzTxnResolveDoubt(endpoint->server_oid);
-
 	/* All memory first: a connection without an entry would be lost. */
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	entry = palloc0(sizeof(CzTxnEntry));
@@ -312,6 +308,15 @@ use_entry(CzTxnEntry *entry, bool for_write, StringInfo prefix)
 	return conn;
 }
 
+/* CzTxnRequireClear where that may be done. */
+static void
+require_clear(Oid server_oid, Oid user_oid)
+{
+	/* Not from a flush: that may run in a callback of a subtransaction's end. */
+	if (flush_level == 0)
+		CzTxnRequireClear(server_oid, user_oid);
+}
+
 /* Errors of a transaction that must not write. */
 static void
 check_may_write(void)
@@ -324,6 +329,7 @@ check_may_write(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("cannot write to workers during a parallel operation")));
+	CzTxnCheckCoordinator();
 }
 
 /*
@@ -338,6 +344,7 @@ CzTxnConnPrefix(Oid server_oid, Oid user_oid, bool for_write, StringInfo prefix)
 
 	if (for_write)
 		check_may_write();
+	require_clear(server_oid, user_oid);
 	entry = find_entry(server_oid, user_oid, &endpoint);
 	if (entry == NULL)
 		entry = open_entry(user_oid,
@@ -400,9 +407,11 @@ CzTxnConnIfAny(Oid server_oid, Oid user_oid)
 CzConn *
 CzTxnReadConn(Oid server_oid, Oid user_oid)
 {
-	CzConn	   *conn = CzTxnConnIfAny(server_oid, user_oid);
+	CzConn	   *conn;
 	ListCell   *lc;
 
+	require_clear(server_oid, user_oid);
+	conn = CzTxnConnIfAny(server_oid, user_oid);
 	if (conn != NULL)
 		return conn;
 
@@ -420,7 +429,6 @@ CzTxnReadConn(Oid server_oid, Oid user_oid)
 
 	if (IsolationUsesXactSnapshot())
 		return CzTxnConn(server_oid, user_oid, false);
-	CzTxnResolveDoubt(server_oid);
 	return NULL;
 }
 

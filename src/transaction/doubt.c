@@ -7,7 +7,8 @@
  * Shared memory knows the workers that are clear; all others are in doubt:
  * every one after a start of the server, and one whose COMMIT PREPARED was not
  * confirmed.  Who is about to use a worker in doubt runs recovery on it first.
- * A worker that cannot be reached stays in doubt, and nobody reads there.
+ * A worker where that fails stays in doubt, and nobody reads or writes there:
+ * other placements are read, or the statement fails.
  *
  * The generation counts events that put a worker in doubt: a backend looks at
  * the shared table only if the generation is new to it, and a recovery round
@@ -24,16 +25,23 @@
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
+#include "utils/wait_event.h"
 
+#include "cz/settings.h"
 #include "transaction_int.h"
 
 /* Workers of all databases that can be known as clear; more are looked at again */
 #define CZ_MAX_CLEAR 512
 /* Workers that a backend remembers as clear */
 #define CZ_MAX_CLEAR_LOCAL 64
+/* Milliseconds that a worker counts as not clear after a look in vain */
+#define UNCLEAR_MS 200
+/* Milliseconds between two looks of who needs it */
+#define RETRY_MS 50
 
 typedef struct ClearServer
 {
@@ -57,6 +65,10 @@ static int	nlocal_clear = 0;
 static Oid	local_clear[CZ_MAX_CLEAR_LOCAL];
 
 static bool is_resolving = false;
+
+/* What a look has just found not to be clear is not looked at again at once. */
+static Oid	unclear_server = InvalidOid;
+static TimestampTz unclear_until = 0;
 
 Size
 CzTxnShmemSize(void)
@@ -173,26 +185,100 @@ is_in_doubt(Oid server_oid)
 	return !is_clear;
 }
 
-/*
- * CzTxnResolveDoubt
- *		Before a worker is used: finish there what is decided.  Cheap if nothing
- *		is in doubt.  Does not fail if the worker cannot be reached.
- */
-void
-CzTxnResolveDoubt(Oid server_oid)
+/* Is the worker in doubt, and this session to care and able to do something? */
+static bool
+must_look(Oid server_oid)
 {
 	if (is_resolving || !is_in_doubt(server_oid) || IsInParallelMode() ||
 		!CzTxnLogExists())
-		return;
+		return false;
+	/* Who decides nothing shows what the workers show. */
+	return CzTxnIdentity()->is_owner;
+}
+
+/* CzTxnRecoverServer, not from within itself. */
+static CzRecovery
+recover_server(Oid server_oid, Oid user_oid, char **error)
+{
+	CzRecovery	result = CZ_RECOVERY_UNREACHABLE;
 
 	is_resolving = true;
 	PG_TRY();
 	{
-		(void) CzTxnRecover(server_oid, DEBUG1);
+		result = CzTxnRecoverServer(server_oid, user_oid, error);
 	}
 	PG_FINALLY();
 	{
 		is_resolving = false;
 	}
 	PG_END_TRY();
+	if (result != CZ_RECOVERY_CLEAR)
+	{
+		unclear_server = server_oid;
+		unclear_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), UNCLEAR_MS);
+	}
+	return result;
+}
+
+/*
+ * CzTxnWorkerIsClear
+ *		See transaction.h.
+ */
+bool
+CzTxnWorkerIsClear(Oid server_oid, Oid user_oid)
+{
+	char	   *error;
+
+	if (!must_look(server_oid))
+		return true;
+	if (server_oid == unclear_server && GetCurrentTimestamp() < unclear_until)
+		return false;
+	/* A worker that failed is not waited for here. */
+	if (CzHealthIsSuspect(server_oid) &&
+		!CzHealthRecheck(CzEndpointGet(server_oid, user_oid)))
+		return false;
+	return recover_server(server_oid, user_oid, &error) == CZ_RECOVERY_CLEAR;
+}
+
+/*
+ * CzTxnRequireClear
+ *		Before a worker is used that nothing can stand in for: finish there what is
+ *		decided.  Cheap if nothing is in doubt.
+ *
+ * Errors: 08001 if it can't be reached, 55000 if something stays unfinished.
+ */
+void
+CzTxnRequireClear(Oid server_oid, Oid user_oid)
+{
+	TimestampTz deadline;
+
+	if (!must_look(server_oid))
+		return;
+	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), cz_worker_timeout_ms);
+	for (;;)
+	{
+		char	   *error = NULL;
+		CzRecovery	result = recover_server(server_oid, user_oid, &error);
+
+		if (result == CZ_RECOVERY_CLEAR)
+			return;
+		if (result == CZ_RECOVERY_UNREACHABLE)
+			ereport(ERROR,
+					(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+					 errmsg("could not connect to node \"%s\"", CzNodeGet(server_oid)->name),
+					 error ? errdetail_internal("%s", error) : 0));
+		if (GetCurrentTimestamp() >= deadline)
+			break;
+		/* another session is at it */
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 RETRY_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("a committed transaction is not finished on node \"%s\"",
+					CzNodeGet(server_oid)->name),
+			 errdetail("Rows that it wrote would be missing."),
+			 errhint("SELECT recover_prepared_transactions() tells what is in the way.")));
 }

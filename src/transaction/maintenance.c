@@ -95,6 +95,7 @@ CzTransactionInit(void)
 
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
+	CzTxnIdentityInit();
 
 	fill_worker(&worker, InvalidOid);
 	worker.bgw_restart_time = CZ_LAUNCHER_RESTART_S;
@@ -259,6 +260,21 @@ launcher_main(void)
 	}
 }
 
+/* A standby that was promoted becomes the coordinator; in a transaction of its own. */
+static void
+take_over(void)
+{
+	int			epoch = CzTxnTakeOver(false);
+
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	ereport(LOG,
+			(errmsg("this server has taken over as coordinator of its cluster, epoch %d",
+					epoch)));
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
 /*
  * database_main
  *		One round in one database.
@@ -277,7 +293,12 @@ database_main(Oid database_oid)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "recover_prepared_transactions");
 	if (OidIsValid(get_extension_oid("cz_fdw", true)) && CzTxnLogExists())
-		(void) CzTxnRecover(InvalidOid, DEBUG1);
+	{
+		if (cz_auto_take_over && CzTxnIdentity()->is_promoted)
+			take_over();
+		if (CzTxnIdentity()->is_owner)
+			(void) CzTxnRecover(DEBUG1);
+	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);

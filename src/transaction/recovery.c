@@ -2,7 +2,7 @@
  *
  * recovery.c
  *	  Finish prepared transactions that a crash or a lost connection left on
- *	  workers; the table cz.transaction_log.
+ *	  workers.
  *
  * A prepared transaction of this coordinator and database is committed if its
  * row in the log is committed, and rolled back if it is not and never will be.
@@ -18,8 +18,16 @@
  * answered in 2 without a prepared transaction of its: all of them were
  * prepared before the row was committed, so none can appear later.
  *
+ * Only the coordinator decides: a standby sees the log late, a copy does not see
+ * it at all (identity.c).
+ *
  * Everybody sees all prepared transactions, but only the role that made one and
  * superusers may finish it: so each user mapping of a worker is tried.
+ *
+ * A session that needs a worker looks through its own user mapping first, and
+ * without a lock: mostly there is nothing to finish.  Two that finish the same
+ * transaction do no harm, one of them is told that it is gone; the lock of a
+ * worker only saves the work.  No lock is held while a connection is made.
  *
  * Source: own work.
  *
@@ -29,25 +37,20 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/stratnum.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_authid.h"
-#include "catalog/pg_type.h"
 #include "catalog/pg_user_mapping.h"
 #include "foreign/foreign.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
+#include "storage/latch.h"
 #include "storage/procarray.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/resowner.h"
-#include "utils/snapmgr.h"
+#include "utils/wait_event.h"
 
 #include "cz/compat.h"
 #include "cz/settings.h"
@@ -55,22 +58,17 @@
 
 PG_FUNCTION_INFO_V1(recover_prepared_transactions);
 
-/* Columns of cz.transaction_log */
-#define LOG_NATTS 3
-#define LOG_GID_PREFIX 1
-#define LOG_SERVER_OIDS 2
-#define LOG_CREATED_AT 3
+/* Milliseconds that who wants a worker waits for another one's recovery of it */
+#define RECOVERY_WAIT_MS 100
+#define RECOVERY_WAIT_STEP_MS 10
 
-/* Local lock that one recovery at a time holds (keys of shards are positive) */
-#define CZ_RECOVERY_LOCK (-1)
-
-/* A row of the log. */
-typedef struct LogRow
-{
-	char	   *gid_prefix;
-	List	   *server_oids;
-	bool		is_in_use;		/* a prepared transaction of it is left */
-} LogRow;
+/* The prepared transactions of all coordinators, and whether we may finish them. */
+#define LIST_SQL \
+	"SELECT gid, owner = CURRENT_USER OR " \
+	"pg_catalog.current_setting('is_superuser') = 'on' " \
+	"FROM pg_catalog.pg_prepared_xacts " \
+	"WHERE database = pg_catalog.current_database() " \
+	"AND pg_catalog.left(gid, 3) = 'cz_'"
 
 /* A worker as one role sees it. */
 typedef struct RecoveryTarget
@@ -80,127 +78,23 @@ typedef struct RecoveryTarget
 	bool		is_worker;		/* false: somebody's own server */
 } RecoveryTarget;
 
-static Oid
-log_relid(void)
+/* What is to become of a prepared transaction. */
+typedef enum Decision
 {
-	return CzCatalogRelid("transaction_log");
-}
+	NOT_OURS,
+	NOT_YET,					/* runs, or its backend is about to finish it */
+	COMMIT_IT,
+	ROLL_IT_BACK,
+	NOT_KNOWN					/* ours, but the decision is not in our log */
+} Decision;
 
-/* False while the extension is being dropped. */
-bool
-CzTxnLogExists(void)
+/* What a look at a worker has left there; from good to bad. */
+typedef enum Resolved
 {
-	return OidIsValid(log_relid());
-}
-
-/*
- * CzTxnLogInsert
- *		Write the decision row, as part of the current transaction.
- */
-void
-CzTxnLogInsert(const char *gid_prefix, List *server_oids)
-{
-	Relation	rel = table_open(log_relid(), RowExclusiveLock);
-	Datum		values[LOG_NATTS];
-	bool		nulls[LOG_NATTS] = {false};
-	Datum	   *oids = palloc(sizeof(Datum) * Max(list_length(server_oids), 1));
-	HeapTuple	tuple;
-	ListCell   *lc;
-
-	foreach(lc, server_oids)
-		oids[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
-	values[LOG_GID_PREFIX - 1] = CStringGetTextDatum(gid_prefix);
-	values[LOG_SERVER_OIDS - 1] =
-		PointerGetDatum(construct_array(oids, list_length(server_oids), OIDOID,
-										sizeof(Oid), true, TYPALIGN_INT));
-	values[LOG_CREATED_AT - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
-	CatalogTupleInsert(rel, tuple);
-	heap_freetuple(tuple);
-	table_close(rel, NoLock);
-}
-
-/*
- * read_log
- *		Committed rows of the log; is_delete: remove those of the list instead that
- *		are not in use, returning NIL.
- */
-static List *
-read_log(List *delete_rows)
-{
-	Relation	rel = table_open(log_relid(), RowExclusiveLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
-	List	   *rows = NIL;
-	HeapTuple	tuple;
-
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		bool		isnull;
-		char	   *gid_prefix = TextDatumGetCString(heap_getattr(tuple, LOG_GID_PREFIX,
-																  RelationGetDescr(rel),
-																  &isnull));
-		LogRow	   *row;
-		ListCell   *lc;
-
-		if (delete_rows != NIL)
-		{
-			foreach(lc, delete_rows)
-			{
-				row = (LogRow *) lfirst(lc);
-				if (!row->is_in_use && strcmp(row->gid_prefix, gid_prefix) == 0)
-				{
-					CatalogTupleDelete(rel, &tuple->t_self);
-					delete_rows = foreach_delete_current(delete_rows, lc);
-					break;
-				}
-			}
-			if (delete_rows == NIL)
-				break;
-		}
-		else
-		{
-			Datum		servers = heap_getattr(tuple, LOG_SERVER_OIDS,
-											   RelationGetDescr(rel), &isnull);
-			Datum	   *oids;
-			int			noids;
-			int			i;
-
-			row = palloc0(sizeof(LogRow));
-			row->gid_prefix = gid_prefix;
-			deconstruct_array(DatumGetArrayTypeP(servers), OIDOID, sizeof(Oid), true,
-							  TYPALIGN_INT, &oids, NULL, &noids);
-			for (i = 0; i < noids; i++)
-				row->server_oids = lappend_oid(row->server_oids, DatumGetObjectId(oids[i]));
-			rows = lappend(rows, row);
-		}
-	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, NoLock);
-	return rows;
-}
-
-/* Is the decision row of a prefix committed now? */
-static bool
-is_in_log(const char *gid_prefix)
-{
-	Relation	rel = table_open(log_relid(), AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyData key;
-	SysScanDesc scan;
-	bool		is_found;
-
-	ScanKeyInit(&key, LOG_GID_PREFIX, BTEqualStrategyNumber, F_TEXTEQ,
-				CStringGetTextDatum(gid_prefix));
-	scan = systable_beginscan(rel, RelationGetPrimaryKeyIndex_compat(rel), true, snapshot, 1,
-							  &key);
-	is_found = HeapTupleIsValid(systable_getnext(scan));
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, NoLock);
-	return is_found;
-}
+	RESOLVED_ALL,
+	LEFT_ABORTED,				/* holds locks, but hides nothing */
+	LEFT_COMMITTED				/* who reads there misses rows */
+} Resolved;
 
 /*
  * is_running
@@ -285,90 +179,237 @@ find_targets(List **server_oids)
 }
 
 /*
- * resolve
- *		Decide one prepared transaction and carry that out.
- *
- * Returns: 1 if it was resolved, 0 if it is in good hands, -1 if that failed.
+ * decide
+ *		Steps 3 and 4 of the head comment.
  */
-static int
-resolve(CzConn *conn, const char *gid, const char *base, int elevel)
+static Decision
+decide(const char *gid)
 {
-	const char *p = gid + strlen(base);
-	const char *last = strrchr(gid, '_');
-	char	   *gid_prefix;
-	char	   *end;
-	uint64		fxid;
-	uint32		nonce;
-	const char *sqlstate;
-	PGresult   *res;
-	bool		is_ok;
-	bool		is_commit;
+	CzGidName	name;
 
-	fxid = strtou64(p, &end, 10);
-	if (end == p || *end != '_' || last == NULL || last <= end)
-		return 0;				/* not a name that we make */
-	if (is_running(fxid))
-		return 0;
+	if (!CzTxnGidParse(gid, &name))
+		return NOT_OURS;		/* not a name that we make */
+	if (name.whose == CZ_GID_OF_OTHER || name.whose == CZ_GID_OF_UNKNOWN_EPOCH)
+	{
+		/* in our log it may be all the same: from before an upgrade */
+		if (CzTxnLogContains(name.prefix))
+			return COMMIT_IT;
+		return name.whose == CZ_GID_OF_OTHER ? NOT_OURS : NOT_KNOWN;
+	}
+	if (is_running(name.fxid))
+		return NOT_YET;
 
 	/*
 	 * Committed already, but its backend is about to send COMMIT PREPARED
 	 * itself: no need to get into its way.
 	 */
-	nonce = (uint32) strtoul(end + 1, NULL, 16);
-	if (!CzTxnLocalLockIsFree(CZ_GID_LOCK(nonce)))
-		return 0;
-	gid_prefix = pnstrdup(gid, last - gid);
-	is_commit = is_in_log(gid_prefix);
+	if (!CzTxnLocalLockIsFree(CZ_GID_LOCK(name.nonce)))
+		return NOT_YET;
+	return CzTxnLogContains(name.prefix) ? COMMIT_IT : ROLL_IT_BACK;
+}
 
-	res = CzConnExecQuiet(conn, psprintf("%s PREPARED %s",
-									   is_commit ? "COMMIT" : "ROLLBACK",
-									   quote_literal_cstr(gid)),
-						  cz_worker_timeout_ms);
-	is_ok = res != NULL && PQresultStatus(res) == PGRES_COMMAND_OK;
-	sqlstate = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
-	if (sqlstate != NULL && strcmp(sqlstate, "42704") == 0)
+/* One command; NULL if the connection broke.  The caller frees the result. */
+static PGresult *
+run_command(CzConn *conn, const char *sql)
+{
+	CzTxnCall	call;
+
+	memset(&call, 0, sizeof(call));
+	call.conn = conn;
+	call.sql = sql;
+	call.is_logged = true;
+	CzTxnRunCalls(&call, 1, CZ_CALL_INTERRUPTIBLE, -1);
+	return call.result;
+}
+
+/*
+ * carry_out
+ *		COMMIT PREPARED or ROLLBACK PREPARED.
+ *
+ * Returns: 1 if that worked, 0 if somebody else was faster, -1 if it failed.
+ */
+static int
+carry_out(CzConn *conn, const char *gid, bool is_commit, int elevel)
+{
+	PGresult   *res = run_command(conn, psprintf("%s PREPARED %s",
+												 is_commit ? "COMMIT" : "ROLLBACK",
+												 quote_literal_cstr(gid)));
+	const char *sqlstate = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
+	const char *message = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+	int			n = -1;
+
+	if (res != NULL && PQresultStatus(res) == PGRES_COMMAND_OK)
 	{
-		PQclear(res);			/* its own backend was faster */
-		return 0;
+		n = 1;
+		ereport(LOG,
+				(errmsg("%s prepared transaction \"%s\" on node \"%s\"",
+						is_commit ? "committed" : "rolled back", gid, conn->node_name)));
 	}
-	if (!is_ok)
+	else if (sqlstate != NULL && strcmp(sqlstate, CZ_SQLSTATE_UNDEFINED_OBJECT) == 0)
+		n = 0;
+	else
 		ereport(elevel,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("could not %s prepared transaction \"%s\" on node \"%s\"",
 						is_commit ? "commit" : "roll back", gid, conn->node_name),
-				 res != NULL && PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) ?
-				 errdetail_internal("%s", PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY)) : 0));
-	else
-		ereport(LOG,
-				(errmsg("%s prepared transaction \"%s\" on node \"%s\"",
-						is_commit ? "committed" : "rolled back", gid, conn->node_name)));
+				 message ? errdetail_internal("%s", message) : 0));
 	PQclear(res);
-	return is_ok ? 1 : -1;
+	return n;
+}
+
+/* The rows of the log whose transactions have a part among gids stay. */
+static void
+mark_in_use(List *log, List *gids)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, log)
+	{
+		CzLogRow   *row = (CzLogRow *) lfirst(lc);
+		size_t		len = strlen(row->gid_prefix);
+
+		foreach(lc2, gids)
+		{
+			const char *gid = (const char *) lfirst(lc2);
+
+			if (strncmp(gid, row->gid_prefix, len) == 0 && gid[len] == '_')
+				row->is_in_use = true;
+		}
+	}
+}
+
+/*
+ * list_prepared
+ *		What is prepared on a worker; false if it did not answer.
+ *
+ * all, mine: out: lists of gids, those that the connection's role may finish in
+ *		mine too.
+ */
+static bool
+list_prepared(CzConn *conn, List **all, List **mine)
+{
+	PGresult   *res = run_command(conn, LIST_SQL);
+	int			i;
+
+	*all = NIL;
+	*mine = NIL;
+	if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK || PQnfields(res) != 2)
+	{
+		PQclear(res);
+		return false;
+	}
+	for (i = 0; i < PQntuples(res); i++)
+	{
+		char	   *gid = pstrdup(PQgetvalue(res, i, 0));
+
+		*all = lappend(*all, gid);
+		if (PQgetvalue(res, i, 1)[0] == 't')
+			*mine = lappend(*mine, gid);
+	}
+	PQclear(res);
+	return true;
+}
+
+/*
+ * resolve_prepared
+ *		Finish what can be finished through a connection.
+ *
+ * may_finish: else only look.
+ * nresolved: counted up.
+ * Returns: what is left: RESOLVED_ALL, or LEFT_ABORTED if it is of transactions that
+ *		failed, or LEFT_COMMITTED if some of it is committed here.
+ */
+static Resolved
+resolve_prepared(CzConn *conn, List *all, List *mine, bool may_finish, int elevel,
+				 int *nresolved)
+{
+	Resolved	resolved = RESOLVED_ALL;
+	ListCell   *lc;
+
+	foreach(lc, all)
+	{
+		const char *gid = (const char *) lfirst(lc);
+		Decision	decision = decide(gid);
+		int			n = -1;
+
+		if (decision == NOT_KNOWN)
+			ereport(elevel,
+					(errcode(ERRCODE_WARNING),
+					 errmsg("prepared transaction \"%s\" on node \"%s\" is left alone",
+							gid, conn->node_name),
+					 errdetail("It was made before this database took over from a coordinator whose decisions are not known here."),
+					 errhint("Finish it with COMMIT PREPARED or ROLLBACK PREPARED on that node.")));
+		if (decision != COMMIT_IT && decision != ROLL_IT_BACK)
+			continue;
+		if (may_finish && list_member_ptr(mine, gid))
+			n = carry_out(conn, gid, decision == COMMIT_IT, elevel);
+		if (n > 0)
+			*nresolved += n;
+		if (n < 0)
+			resolved = Max(resolved, decision == COMMIT_IT ? LEFT_COMMITTED : LEFT_ABORTED);
+	}
+	return resolved;
+}
+
+/* A connection that only recovery needs is not kept. */
+static void
+end_connection(CzConn *conn, bool is_kept)
+{
+	if (is_kept)
+		CzConnRelease(conn);
+	else
+		CzConnDiscard(conn);
+}
+
+/*
+ * connect_and_list
+ *		A connection and what is prepared on its worker; NULL and *error if it did
+ *		not answer.  A cached connection that is dead says nothing about the
+ *		worker: it is replaced once.
+ */
+static CzConn *
+connect_and_list(const CzEndpoint *endpoint, List **all, List **mine, char **error)
+{
+	CzConn	   *conn;
+	int			i;
+
+	*error = NULL;
+	for (i = 0; i < 2; i++)
+	{
+		conn = CzConnTryAcquire(endpoint, error);
+		if (conn == NULL)
+			return NULL;
+		if (list_prepared(conn, all, mine))
+			return conn;
+		CzConnDiscard(conn);
+		if (CzHealthIsSuspect(endpoint->server_oid))
+			break;
+	}
+	return NULL;
 }
 
 /*
  * recover_target
- *		Look at one worker as one role.
+ *		Look at one worker as one role, and finish what is left there.
  *
  * Returns: number resolved, -1 if the worker did not answer.  Marks the rows of
  *		log that have a prepared transaction there.
  * is_clear: out: nothing that is decided is left there.
  */
 static int
-recover_target(RecoveryTarget *target, const char *base, List *log, int elevel,
-			   bool *is_clear)
+recover_target(RecoveryTarget *target, List *log, int elevel, bool *is_clear)
 {
-	CzEndpoint *endpoint;
+	bool		is_kept = target->user_oid == GetUserId() ||
+		CzConnCount(target->server_oid, target->user_oid) > 0;
+	CzEndpoint *endpoint = CzEndpointGet(target->server_oid, target->user_oid);
 	CzConn	   *conn;
-	char	   *error = NULL;
-	PGresult   *res;
-	List	   *gids = NIL;
+	char	   *error;
+	List	   *all;
+	List	   *mine;
 	int			nresolved = 0;
-	int			i;
-	ListCell   *lc;
 
-	endpoint = CzEndpointGet(target->server_oid, target->user_oid);
-	conn = CzConnTryAcquire(endpoint, &error);
+	conn = connect_and_list(endpoint, &all, &mine, &error);
 	if (conn == NULL)
 	{
 		ereport(elevel,
@@ -378,53 +419,9 @@ recover_target(RecoveryTarget *target, const char *base, List *log, int elevel,
 				 error ? errdetail_internal("%s", error) : 0));
 		return -1;
 	}
-
-	*is_clear = true;
-	res = CzConnExecQuiet(conn,
-						  psprintf("SELECT gid, owner = CURRENT_USER OR "
-								 "pg_catalog.current_setting('is_superuser') = 'on' "
-								 "FROM pg_catalog.pg_prepared_xacts "
-								 "WHERE database = pg_catalog.current_database() "
-								 "AND pg_catalog.left(gid, %d) = %s",
-								 (int) strlen(base), quote_literal_cstr(base)),
-						  cz_worker_timeout_ms);
-	if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK)
-	{
-		PQclear(res);
-		CzConnDiscard(conn);
-		return -1;
-	}
-	for (i = 0; i < PQntuples(res); i++)
-	{
-		const char *gid = PQgetvalue(res, i, 0);
-		ListCell   *lc2;
-
-		if (PQgetvalue(res, i, 1)[0] == 't')
-			gids = lappend(gids, pstrdup(gid));
-		else
-			*is_clear = false;
-
-		foreach(lc2, log)
-		{
-			LogRow	   *row = (LogRow *) lfirst(lc2);
-			size_t		len = strlen(row->gid_prefix);
-
-			if (strncmp(gid, row->gid_prefix, len) == 0 && gid[len] == '_')
-				row->is_in_use = true;
-		}
-	}
-	PQclear(res);
-
-	foreach(lc, gids)
-	{
-		int			n = resolve(conn, (const char *) lfirst(lc), base, elevel);
-
-		if (n < 0)
-			*is_clear = false;
-		else
-			nresolved += n;
-	}
-	CzConnRelease(conn);
+	mark_in_use(log, all);
+	*is_clear = resolve_prepared(conn, all, mine, true, elevel, &nresolved) != LEFT_COMMITTED;
+	end_connection(conn, is_kept);
 	return nresolved;
 }
 
@@ -434,8 +431,7 @@ recover_target(RecoveryTarget *target, const char *base, List *log, int elevel,
  *		credentials, and one such mapping must not stop the others' recovery.
  */
 static int
-recover_target_safely(RecoveryTarget *target, const char *base, List *log, int elevel,
-					  bool *is_clear)
+recover_target_safely(RecoveryTarget *target, List *log, int elevel, bool *is_clear)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -445,7 +441,7 @@ recover_target_safely(RecoveryTarget *target, const char *base, List *log, int e
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		n = recover_target(target, base, log, elevel, is_clear);
+		n = recover_target(target, log, elevel, is_clear);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -473,46 +469,35 @@ recover_target_safely(RecoveryTarget *target, const char *base, List *log, int e
 static bool
 is_named(List *log, Oid server_oid)
 {
+	const char *name = CzNodeGet(server_oid)->name;
 	ListCell   *lc;
+	ListCell   *lc2;
 
 	foreach(lc, log)
 	{
-		if (list_member_oid(((LogRow *) lfirst(lc))->server_oids, server_oid))
-			return true;
+		foreach(lc2, ((CzLogRow *) lfirst(lc))->server_names)
+		{
+			if (strcmp((char *) lfirst(lc2), name) == 0)
+				return true;
+		}
 	}
 	return false;
 }
 
 /*
- * CzTxnRecover
- *		One round over all workers of this database, or a look at one of them that
- *		is in doubt (the log is left as it is then).
+ * recover_targets
+ *		Go through the targets of one server, or of all.
  *
- * elevel: of messages about workers that cannot be reached; below ERROR.
- * Returns: number of prepared transactions finished.
+ * answered: servers whose list is known are appended.
  */
-int
-CzTxnRecover(Oid only_server_oid, int elevel)
+static int
+recover_targets(List *targets, Oid only_server_oid, List *log, int elevel,
+				List **answered)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz recovery",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	char	   *base = CzTxnGidPrefix();
-	List	   *log = NIL;
-	List	   *servers;
-	List	   *targets;
-	List	   *answered = NIL; /* servers whose list is known */
-	List	   *failed = NIL;	/* and those that could not be asked once */
-	bool		has_garbage = false;
-	uint64		generation;
+	uint64		generation = CzTxnDoubtGeneration();
+	List	   *failed = NIL;	/* servers that could not be asked once */
 	int			nresolved = 0;
 	ListCell   *lc;
-
-	CzTxnLocalLock(CZ_RECOVERY_LOCK, CZ_LOCK_EXCLUSIVE);
-	generation = CzTxnDoubtGeneration();
-	if (!OidIsValid(only_server_oid))
-		log = read_log(NIL);
-	targets = find_targets(&servers);
 
 	foreach(lc, targets)
 	{
@@ -531,40 +516,176 @@ CzTxnRecover(Oid only_server_oid, int elevel)
 			CzHealthIsSuspect(target->server_oid))
 			continue;
 		CHECK_FOR_INTERRUPTS();
-		n = recover_target_safely(target, base, log, elevel, &is_clear);
+		n = recover_target_safely(target, log, elevel, &is_clear);
 		if (n < 0)
 		{
 			failed = lappend_oid(failed, target->server_oid);
 			continue;
 		}
-		answered = lappend_oid(answered, target->server_oid);
+		*answered = lappend_oid(*answered, target->server_oid);
 		nresolved += n;
 		if (is_clear)
 			CzTxnMarkClear(target->server_oid, generation);
 	}
+	return nresolved;
+}
 
+/* The rows that name a worker of which it is not known that it is done stay. */
+static void
+mark_unanswered(List *log, List *answered)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+	ListCell   *lc2;
+	ListCell   *lc3;
+
+	foreach(lc, answered)
+		names = lappend(names, CzNodeGet(lfirst_oid(lc))->name);
 	foreach(lc, log)
 	{
-		LogRow	   *row = (LogRow *) lfirst(lc);
-		ListCell   *lc2;
+		CzLogRow   *row = (CzLogRow *) lfirst(lc);
 
-		foreach(lc2, row->server_oids)
+		foreach(lc2, row->server_names)
 		{
-			/* A server that was dropped has nothing to wait for. */
-			if (list_member_oid(servers, lfirst_oid(lc2)) &&
-				!list_member_oid(answered, lfirst_oid(lc2)))
+			bool		has_answered = false;
+
+			foreach(lc3, names)
+				has_answered |= strcmp((char *) lfirst(lc3), (char *) lfirst(lc2)) == 0;
+			if (!has_answered)
 				row->is_in_use = true;
 		}
-		has_garbage = has_garbage || !row->is_in_use;
 	}
-	if (has_garbage)
-		read_log(log);
-	if (OidIsValid(only_server_oid))
-		CzTxnLocalUnlock(CZ_RECOVERY_LOCK, CZ_LOCK_EXCLUSIVE);
+}
+
+/*
+ * CzTxnRecover
+ *		One round over all workers of this database.
+ *
+ * elevel: of messages about workers that cannot be reached; below ERROR.
+ * Returns: number of prepared transactions finished.
+ */
+int
+CzTxnRecover(int elevel)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz recovery",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	List	   *answered = NIL;
+	List	   *log;
+	List	   *servers;
+	List	   *targets;
+	int			nresolved;
+
+	/* until commit: who tidies the log next must see what we have deleted */
+	CzTxnLocalLock(CZ_RECOVERY_LOCK, CZ_LOCK_EXCLUSIVE);
+	log = CzTxnLogRead();
+	targets = find_targets(&servers);
+	nresolved = recover_targets(targets, InvalidOid, log, elevel, &answered);
+	mark_unanswered(log, answered);
+	CzTxnLogTidy(log, NULL);
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return nresolved;
+}
+
+/*
+ * CzTxnForgetWorker
+ *		See transaction.h.
+ */
+void
+CzTxnForgetWorker(Oid server_oid)
+{
+	MemoryContext context;
+	MemoryContext old;
+	List	   *answered = NIL;
+	List	   *log;
+	List	   *servers;
+	List	   *targets;
+
+	if (!CzTxnLogExists() || !CzTxnIdentity()->is_owner)
+		return;
+	context = AllocSetContextCreate(CurrentMemoryContext, "cz recovery",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	CzTxnLocalLock(CZ_RECOVERY_LOCK, CZ_LOCK_EXCLUSIVE);
+	log = CzTxnLogRead();
+	if (is_named(log, server_oid))
+	{
+		targets = find_targets(&servers);
+		(void) recover_targets(targets, server_oid, log, DEBUG1, &answered);
+		if (answered != NIL)
+			CzTxnLogTidy(log, CzNodeGet(server_oid)->name);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/*
+ * wait_for_lock
+ *		Become the one who recovers a worker; false if another one is at it and has
+ *		not come to an end in time.
+ */
+static bool
+wait_for_lock(Oid server_oid)
+{
+	int			waited_ms;
+
+	for (waited_ms = 0;; waited_ms += RECOVERY_WAIT_STEP_MS)
+	{
+		if (CzTxnLocalLockTry(CZ_SERVER_LOCK(server_oid)))
+			return true;
+		if (waited_ms >= RECOVERY_WAIT_MS)
+			return false;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 RECOVERY_WAIT_STEP_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
+ * CzTxnRecoverServer
+ *		A session needs a worker that is in doubt: see whether something is left
+ *		there, and finish it.
+ *
+ * error: out, if it can't be reached: why.
+ */
+CzRecovery
+CzTxnRecoverServer(Oid server_oid, Oid user_oid, char **error)
+{
+	uint64		generation = CzTxnDoubtGeneration();
+	Resolved	resolved;
+	int			nresolved = 0;
+	List	   *answered = NIL;
+	List	   *servers;
+	List	   *all;
+	List	   *mine;
+	CzConn	   *conn;
+
+	conn = connect_and_list(CzEndpointGet(server_oid, user_oid), &all, &mine, error);
+	if (conn == NULL)
+		return CZ_RECOVERY_UNREACHABLE;
+	resolved = resolve_prepared(conn, all, mine, false, DEBUG1, &nresolved);
+	if (resolved != RESOLVED_ALL && wait_for_lock(server_oid))
+	{
+		/* through the own mapping first, then through the others */
+		if (list_prepared(conn, &all, &mine))
+			resolved = resolve_prepared(conn, all, mine, true, DEBUG1, &nresolved);
+		if (resolved != RESOLVED_ALL && !conn->is_broken)
+		{
+			(void) recover_targets(find_targets(&servers), server_oid, NIL, DEBUG1,
+								   &answered);
+			if (list_prepared(conn, &all, &mine))
+				resolved = resolve_prepared(conn, all, mine, false, DEBUG1, &nresolved);
+		}
+		CzTxnLocalUnlock(CZ_SERVER_LOCK(server_oid), CZ_LOCK_EXCLUSIVE);
+	}
+	CzConnRelease(conn);
+	if (resolved == LEFT_COMMITTED)
+		return CZ_RECOVERY_LEFT;
+	CzTxnMarkClear(server_oid, generation);
+	return CZ_RECOVERY_CLEAR;
 }
 
 /*
@@ -575,5 +696,6 @@ Datum
 recover_prepared_transactions(PG_FUNCTION_ARGS)
 {
 	PreventCommandIfReadOnly("recover_prepared_transactions()");
-	PG_RETURN_INT32(CzTxnRecover(InvalidOid, WARNING));
+	CzTxnCheckCoordinator();
+	PG_RETURN_INT32(CzTxnRecover(WARNING));
 }

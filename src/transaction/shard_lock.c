@@ -81,6 +81,17 @@ CzTxnLocalUnlock(int64 key, CzShardLock mode)
 	LockRelease(&tag, mode == CZ_LOCK_EXCLUSIVE ? ExclusiveLock : ShareLock, false);
 }
 
+/* Take it exclusively if that is possible at once. */
+bool
+CzTxnLocalLockTry(int64 key)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key,
+						 CZ_LOCKTAG_KIND);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
 /* Does nobody hold the lock?  Not even this transaction's own lock counts. */
 bool
 CzTxnLocalLockIsFree(int64 key)

@@ -13,8 +13,9 @@
 #include "cz/transaction.h"
 #include "utils/timestamp.h"
 
-/* cz_<system id>_<database>_<full xid>_<nonce>_<n>: 3+20+1+10+1+20+1+8+1+10 */
+/* cz_<cluster id>_<epoch>_<full xid>_<nonce>_<n>: 3+32+1+10+1+20+1+8+1+10 */
 #define CZ_GID_LEN 96
+#define CZ_CLUSTER_ID_LEN 32
 
 /* First key of the advisory locks on workers and here ("cz") */
 #define CZ_ADVISORY_CLASS 25466
@@ -94,25 +95,86 @@ extern void CzTxnShardLockSubEnd(int level, bool is_commit);
 extern void CzTxnShardLockForget(void);
 extern void CzTxnLocalLock(int64 key, CzShardLock mode);
 extern void CzTxnLocalUnlock(int64 key, CzShardLock mode);
+extern bool CzTxnLocalLockTry(int64 key);
 extern bool CzTxnLocalLockIsFree(int64 key);
 
 /* Local lock that a transaction holds until it has sent all its COMMIT PREPARED,
- * by the nonce of its gid (keys of shards are positive, -1 is recovery's) */
+ * by the nonce of its gid (keys of shards are positive) */
 #define CZ_GID_LOCK(nonce) (-2 - (int64) (nonce))
+/* Local lock that one round of recovery over all workers at a time holds */
+#define CZ_RECOVERY_LOCK (-1)
+/* Local lock of who finishes what is in doubt on a worker; below those of gids */
+#define CZ_SERVER_LOCK(oid) (-((int64) 1 << 40) - (int64) (oid))
+
+/* identity.c */
+typedef struct CzIdentity
+{
+	bool		exists;			/* else the extension's script is older */
+	char		cluster_id[CZ_CLUSTER_ID_LEN + 1];
+	int			epoch;
+	int			first_epoch;	/* whose decisions are in our log */
+	bool		is_owner;		/* this server is the coordinator */
+	bool		is_promoted;	/* a standby of the coordinator that was promoted */
+	bool		is_restored;	/* from a dump */
+} CzIdentity;
+
+extern void CzTxnIdentityInit(void);
+extern const CzIdentity *CzTxnIdentity(void);
+extern int	CzTxnTakeOver(bool force);
+
+/* Whose a prepared transaction is, by its name. */
+typedef enum CzGidOwner
+{
+	CZ_GID_OF_US,				/* our log has its decision, if it has one */
+	CZ_GID_OF_UNKNOWN_EPOCH,	/* our cluster's, decided before our log begins */
+	CZ_GID_OF_OTHER				/* another cluster's or coordinator's */
+} CzGidOwner;
+
+typedef struct CzGidName
+{
+	CzGidOwner	whose;
+	char	   *prefix;			/* all but the last number; palloc'd */
+	uint64		fxid;
+	uint32		nonce;
+} CzGidName;
+
+extern char *CzTxnGidBase(void);
+extern bool CzTxnGidParse(const char *gid, CzGidName *name);
 
 /* twophase.c */
 extern void CzTxnXactCallback(int event);
-extern char *CzTxnGidPrefix(void);
+
+/* SQLSTATE of a prepared transaction that is not there (any more) */
+#define CZ_SQLSTATE_UNDEFINED_OBJECT "42704"
 
 /* doubt.c */
 extern void CzTxnMarkInDoubt(Oid server_oid);
 extern uint64 CzTxnDoubtGeneration(void);
 extern void CzTxnMarkClear(Oid server_oid, uint64 generation);
-extern void CzTxnResolveDoubt(Oid server_oid);
 
 /* recovery.c */
-extern int	CzTxnRecover(Oid only_server_oid, int elevel);
-extern void CzTxnLogInsert(const char *gid_prefix, List *server_oids);
+typedef enum CzRecovery
+{
+	CZ_RECOVERY_CLEAR,			/* nothing committed is unfinished there */
+	CZ_RECOVERY_LEFT,
+	CZ_RECOVERY_UNREACHABLE
+} CzRecovery;
+
+extern int	CzTxnRecover(int elevel);
+extern CzRecovery CzTxnRecoverServer(Oid server_oid, Oid user_oid, char **error);
+
+/* log.c */
+typedef struct CzLogRow
+{
+	char	   *gid_prefix;
+	List	   *server_names;	/* of char * */
+	bool		is_in_use;		/* a prepared transaction of it may be left */
+} CzLogRow;
+
 extern bool CzTxnLogExists(void);
+extern void CzTxnLogInsert(const char *gid_prefix, List *server_names);
+extern List *CzTxnLogRead(void);
+extern void CzTxnLogTidy(List *rows, const char *only_server_name);
+extern bool CzTxnLogContains(const char *gid_prefix);
 
 #endif							/* CZ_TRANSACTION_INT_H */

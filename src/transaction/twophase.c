@@ -42,20 +42,8 @@
 #include "cz/settings.h"
 #include "transaction_int.h"
 
-/* SQLSTATEs that a finished prepared transaction may be answered with */
-#define SQLSTATE_UNDEFINED_OBJECT "42704"
+/* SQLSTATE of PREPARE TRANSACTION where that is disabled */
 #define SQLSTATE_NOT_IN_PREREQUISITE_STATE "55000"
-
-/*
- * CzTxnGidPrefix
- *		"cz_<system identifier>_<database>_": how this coordinator's prepared
- *		transactions begin on every worker.  palloc'd.
- */
-char *
-CzTxnGidPrefix(void)
-{
-	return psprintf("cz_" UINT64_FORMAT "_%u_", GetSystemIdentifier(), MyDatabaseId);
-}
 
 static bool
 has_sqlstate(const PGresult *res, const char *sqlstate)
@@ -200,6 +188,7 @@ prepare_all(List *written)
 	CzTxnCall  *calls = palloc0(sizeof(CzTxnCall) * list_length(written));
 	MemoryContext old;
 	List	   *servers = NIL;
+	List	   *names = NIL;
 	char	   *prefix;
 	char	   *base;
 	uint32		nonce;
@@ -215,7 +204,7 @@ prepare_all(List *written)
 	if (!pg_strong_random(&nonce, sizeof(nonce)))
 		nonce = (uint32) GetCurrentTimestamp();
 	CzTxnLocalLock(CZ_GID_LOCK(nonce), CZ_LOCK_EXCLUSIVE);
-	base = CzTxnGidPrefix();
+	base = CzTxnGidBase();
 	prefix = psprintf("%s" UINT64_FORMAT "_%08x", base,
 					  U64FromFullTransactionId(GetTopFullTransactionId()), nonce);
 
@@ -233,6 +222,8 @@ prepare_all(List *written)
 		calls[ncalls].sql = psprintf("PREPARE TRANSACTION '%s'", entry->gid);
 		calls[ncalls].context = entry;
 		ncalls++;
+		if (!list_member_oid(servers, entry->server_oid))
+			names = lappend(names, entry->conn->node_name);
 		servers = list_append_unique_oid(servers, entry->server_oid);
 	}
 	MemoryContextSwitchTo(old);
@@ -242,7 +233,7 @@ prepare_all(List *written)
 	 * transaction: nobody will recover what a crash leaves from here on.
 	 */
 	if (CzTxnLogExists())
-		CzTxnLogInsert(prefix, servers);
+		CzTxnLogInsert(prefix, names);
 	ForceSyncCommit();
 
 	CzDebugPoint("before_prepare");
@@ -280,6 +271,7 @@ prepare_all(List *written)
 	CHECK_FOR_INTERRUPTS();
 	pfree(calls);
 	list_free(servers);
+	list_free(names);
 }
 
 /*
@@ -342,9 +334,22 @@ commit_prepared(CzTxnCall *calls, int ncalls)
 	{
 		CzTxnEntry *entry = (CzTxnEntry *) calls[i].context;
 
-		/* Does not exist: the maintenance worker was faster. */
-		if (!CzTxnCallIsOk(&calls[i]) &&
-			!has_sqlstate(calls[i].result, SQLSTATE_UNDEFINED_OBJECT))
+		/*
+		 * Nobody else finishes it while this transaction holds its lock: if it is
+		 * gone somebody did it by hand, or a server that believes that it is the
+		 * coordinator did.
+		 */
+		if (has_sqlstate(calls[i].result, CZ_SQLSTATE_UNDEFINED_OBJECT))
+		{
+			CzTxnMarkInDoubt(entry->server_oid);
+			ereport(WARNING,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("node \"%s\" does not have the prepared transaction \"%s\" any more",
+							entry->conn->node_name, entry->gid),
+					 errdetail("The transaction is committed; its part on that node was finished by somebody else, and may have been rolled back."),
+					 errhint("Compare the rows on that node, and see that no other server acts as the coordinator of this cluster.")));
+		}
+		else if (!CzTxnCallIsOk(&calls[i]))
 		{
 			CzTxnMarkInDoubt(entry->server_oid);
 			if (calls[i].result == NULL)
@@ -477,7 +482,7 @@ abort_all(void)
 	for (i = 0; i < ncalls; i++)
 	{
 		if (!CzTxnCallIsOk(&calls[i]) &&
-			!has_sqlstate(calls[i].result, SQLSTATE_UNDEFINED_OBJECT))
+			!has_sqlstate(calls[i].result, CZ_SQLSTATE_UNDEFINED_OBJECT))
 		{
 			CzTxnEntry *entry = (CzTxnEntry *) calls[i].context;
 

@@ -34,6 +34,7 @@
 
 bool		cz_auto_analyze = true;
 int			cz_auto_analyze_interval_ms = 60000;
+bool		cz_auto_take_over = false;
 bool		cz_binary_protocol = true;
 bool		cz_check_fragments = CZ_CHECKS_FRAGMENTS;
 int			cz_connect_timeout_ms = 5000;
@@ -97,6 +98,11 @@ CzSettingsInit(void)
 							"Time between two looks at how much distributed tables have changed.",
 							NULL, &cz_auto_analyze_interval_ms, 60000, 100, 86400000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cz.auto_take_over",
+							 "A standby of the coordinator that is promoted takes over by itself.",
+							 "Only where the former coordinator is sure to be stopped then.",
+							 &cz_auto_take_over, false,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cz.binary_protocol",
 							 "Rows cross the network in binary form where that is safe.",
 							 NULL, &cz_binary_protocol, true,

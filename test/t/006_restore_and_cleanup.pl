@@ -41,6 +41,15 @@ is($node->safe_psql('copy', "SELECT count(*) FROM pg_trigger WHERE tgrelid = 're
 	'2', 'the reference table has its triggers');
 my ($status, $out, $err) = $node->psql('copy', 'DROP SERVER ' . $cluster->server_name(2));
 like($err, qr/other objects depend on it/, 'servers of secondary placements stay');
+($status, $out, $err) = $node->psql('copy', "INSERT INTO ref VALUES (2, 'two')");
+like($err, qr/not the coordinator of its cluster/, 'it only reads');
+is($node->safe_psql('copy', 'SELECT cz_take_over()'), '2', 'until it takes over');
+is($node->safe_psql('copy', 'SELECT cluster_id FROM cz.cluster'), $cluster->sql('SELECT cluster_id FROM cz.cluster'), 'the cluster is the same');
+$cluster->worker_sql(1, "BEGIN; CREATE TABLE left_over (); PREPARE TRANSACTION 'cz_" . $cluster->sql("SELECT replace(cluster_id::text, '-', '') FROM cz.cluster") . "_1_5_0000abcd_0'");
+($status, $out, $err) = $node->psql('copy', 'SELECT recover_prepared_transactions()');
+like($err, qr/WARNING:  prepared transaction "cz_\w+_1_5_0000abcd_0" on node "\w+" is left alone/, 'what was decided before the dump it does not know');
+$cluster->sql('SELECT recover_prepared_transactions()');
+is($cluster->worker_sql(1, 'SELECT count(*) FROM pg_prepared_xacts'), '0', 'who has the log does');
 $node->safe_psql('copy', "INSERT INTO t (k, n) VALUES ('key 1', 1000); INSERT INTO ref VALUES (2, 'two')");
 is($cluster->sql('SELECT max(n) FROM t'), '1000', 'both coordinators see the shards');
 $node->safe_psql('copy', 'CREATE INDEX t_m ON t (m); ALTER TABLE t ADD COLUMN extra int DEFAULT 1');

@@ -1,0 +1,491 @@
+/*-------------------------------------------------------------------------
+ *
+ * identity.c
+ *	  Who is this cluster's coordinator?  Which prepared transactions on its
+ *	  workers are this coordinator's to decide?
+ *
+ * The cluster has an id, which survives pg_upgrade and a dump (cz.cluster).
+ * The coordinator is one database of one server: cz.cluster_owner says which, as
+ * the server saw itself when it became that.  A copy of the coordinator (a clone
+ * of its files, a database made from it as template, a promoted standby, a
+ * restored dump, the new server of pg_upgrade) has the same rows but finds
+ * itself another.  Until it is told to take over by cz_take_over() it may only
+ * read: what is prepared on the workers belongs to the original, which may
+ * still live.
+ *
+ * Each take-over counts the epoch on, so that names of prepared transactions
+ * tell whose they are.  Those of an earlier epoch are decided by the log, which
+ * a copy of the files has and a dump has not: cz.cluster_owner is not dumped,
+ * so it says from which epoch on the decisions are in the log.
+ *
+ * A clone of the files on the same timeline differs in nothing that PostgreSQL
+ * records: the file number (inode) of global/pg_control, which is written in
+ * place as long as the server lives, tells it from the original.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/stat.h>
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "catalog/indexing.h"
+#include "commands/dbcommands.h"
+#include "commands/extension.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+#include "utils/uuid.h"
+
+#include "transaction_int.h"
+
+PG_FUNCTION_INFO_V1(cz_take_over);
+PG_FUNCTION_INFO_V1(cz_cluster_changed);
+
+/* Columns of cz.cluster and cz.cluster_owner; sql/40-transaction.sql */
+enum
+{
+	ANUM_CLUSTER_ID = 1,
+	ANUM_CLUSTER_EPOCH,
+	CLUSTER_NATTS = ANUM_CLUSTER_EPOCH
+};
+
+enum
+{
+	ANUM_OWNER_CLUSTER_ID = 1,
+	ANUM_OWNER_FIRST_EPOCH,
+	ANUM_OWNER_SYSTEM_IDENTIFIER,
+	ANUM_OWNER_DATABASE_OID,
+	ANUM_OWNER_TIMELINE,
+	ANUM_OWNER_CONTROL_FILE,
+	OWNER_NATTS = ANUM_OWNER_CONTROL_FILE
+};
+
+/* What makes a database of a server this one and no copy of it. */
+typedef struct Place
+{
+	int64		system_identifier;
+	Oid			database_oid;
+	int32		timeline;
+	int64		control_file;	/* its file number; 0: not known */
+} Place;
+
+static CzIdentity identity;
+static Place owner;				/* as cz.cluster_owner says */
+static bool identity_is_known = false;
+static Oid	cluster_relid = InvalidOid;
+static Oid	owner_relid = InvalidOid;
+
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	if (!OidIsValid(relid) || relid == cluster_relid || relid == owner_relid)
+		identity_is_known = false;
+}
+
+/*
+ * CzTxnIdentityInit
+ *		Register the callback that keeps the cache right.
+ */
+void
+CzTxnIdentityInit(void)
+{
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+}
+
+/* This database of this server.  Not in recovery. */
+static Place
+own_place(void)
+{
+	static int64 control_file = 0;
+	Place		place;
+
+	if (control_file == 0)
+	{
+		struct stat st;
+
+		if (stat(XLOG_CONTROL_FILE, &st) == 0)
+			control_file = (int64) st.st_ino;
+	}
+	place.system_identifier = (int64) GetSystemIdentifier();
+	place.database_oid = MyDatabaseId;
+	place.timeline = (int32) GetWALInsertionTimeLine();
+	place.control_file = control_file;
+	return place;
+}
+
+static bool
+is_same_place(const Place *a, const Place *b)
+{
+	return a->system_identifier == b->system_identifier &&
+		a->database_oid == b->database_oid &&
+		a->timeline == b->timeline && a->control_file == b->control_file;
+}
+
+/* The only row of a table, as of now, copied; NULL if there is none. */
+static HeapTuple
+read_row(Relation rel)
+{
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	return tuple;
+}
+
+static Datum
+get_attribute(HeapTuple tuple, Relation rel, int attnum)
+{
+	bool		isnull;
+
+	return heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
+}
+
+/* uuid without its hyphens, as names of prepared transactions have it. */
+static void
+format_cluster_id(Datum value, char *buf)
+{
+	char	   *text = DatumGetCString(DirectFunctionCall1(uuid_out, value));
+	int			n = 0;
+	int			i;
+
+	for (i = 0; text[i] != '\0' && n < CZ_CLUSTER_ID_LEN; i++)
+	{
+		if (text[i] != '-')
+			buf[n++] = text[i];
+	}
+	buf[n] = '\0';
+	pfree(text);
+}
+
+/* Read both tables. */
+static void
+read_identity(void)
+{
+	Relation	rel;
+	HeapTuple	tuple;
+	char		owned_id[CZ_CLUSTER_ID_LEN + 1] = "";
+
+	memset(&identity, 0, sizeof(identity));
+	memset(&owner, 0, sizeof(owner));
+	cluster_relid = CzCatalogRelid("cluster");
+	owner_relid = CzCatalogRelid("cluster_owner");
+	if (!OidIsValid(cluster_relid) || !OidIsValid(owner_relid))
+		return;
+
+	rel = table_open(cluster_relid, AccessShareLock);
+	tuple = read_row(rel);
+	if (tuple != NULL)
+	{
+		identity.exists = true;
+		format_cluster_id(get_attribute(tuple, rel, ANUM_CLUSTER_ID), identity.cluster_id);
+		identity.epoch = DatumGetInt32(get_attribute(tuple, rel, ANUM_CLUSTER_EPOCH));
+		heap_freetuple(tuple);
+	}
+	table_close(rel, AccessShareLock);
+
+	rel = table_open(owner_relid, AccessShareLock);
+	tuple = read_row(rel);
+	if (tuple != NULL)
+	{
+		identity.first_epoch =
+			DatumGetInt32(get_attribute(tuple, rel, ANUM_OWNER_FIRST_EPOCH));
+		format_cluster_id(get_attribute(tuple, rel, ANUM_OWNER_CLUSTER_ID), owned_id);
+		owner.system_identifier =
+			DatumGetInt64(get_attribute(tuple, rel, ANUM_OWNER_SYSTEM_IDENTIFIER));
+		owner.database_oid =
+			DatumGetObjectId(get_attribute(tuple, rel, ANUM_OWNER_DATABASE_OID));
+		owner.timeline = DatumGetInt32(get_attribute(tuple, rel, ANUM_OWNER_TIMELINE));
+		owner.control_file =
+			DatumGetInt64(get_attribute(tuple, rel, ANUM_OWNER_CONTROL_FILE));
+		heap_freetuple(tuple);
+	}
+	table_close(rel, AccessShareLock);
+
+	identity.is_restored = strcmp(owned_id, identity.cluster_id) != 0;
+}
+
+/*
+ * CzTxnIdentity
+ *		The identity of the cluster, and whether this server is its coordinator.
+ *
+ * Returns: borrowed until the next call.  exists is false where the extension's
+ *		script is older than the table, or is being run or dropped.
+ */
+const CzIdentity *
+CzTxnIdentity(void)
+{
+	if (!identity_is_known)
+	{
+		/* reading may process invalidations: claim first, then look */
+		identity_is_known = true;
+		PG_TRY();
+		{
+			read_identity();
+		}
+		PG_CATCH();
+		{
+			identity_is_known = false;
+			PG_RE_THROW();
+		}
+		PG_END_TRY();
+	}
+
+	/* Recovery ends while a session lives, so this is looked at each time. */
+	identity.is_owner = false;
+	identity.is_promoted = false;
+	if (!RecoveryInProgress())
+	{
+		Place		here = own_place();
+
+		identity.is_owner = !identity.exists ||
+			(!identity.is_restored && is_same_place(&owner, &here));
+		identity.is_promoted = identity.exists && !identity.is_restored &&
+			owner.system_identifier == here.system_identifier &&
+			owner.database_oid == here.database_oid &&
+			owner.timeline < here.timeline;
+	}
+	return &identity;
+}
+
+/*
+ * CzTxnCheckCoordinator
+ *		See transaction.h.
+ */
+void
+CzTxnCheckCoordinator(void)
+{
+	const CzIdentity *self = CzTxnIdentity();
+
+	if (self->is_owner)
+		return;
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot write to workers during recovery")));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("this database is not the coordinator of its cluster"),
+			 errdetail("It is a copy of the coordinator, or was restored, promoted or upgraded, and may only read from the workers."),
+			 errhint("When the former coordinator is stopped for good, run SELECT cz_take_over().")));
+}
+
+/* How names begin that are made without cz.cluster, or were before it was there. */
+static char *
+old_gid_base(void)
+{
+	return psprintf("cz_" UINT64_FORMAT "_%u_", GetSystemIdentifier(), MyDatabaseId);
+}
+
+/*
+ * CzTxnGidBase
+ *		"cz_<cluster>_<epoch>_": how this coordinator's prepared transactions begin
+ *		on every worker; followed by <full xid>_<nonce>_<number>.  palloc'd.
+ */
+char *
+CzTxnGidBase(void)
+{
+	const CzIdentity *self = CzTxnIdentity();
+
+	return self->exists ? psprintf("cz_%s_%d_", self->cluster_id, self->epoch) :
+		old_gid_base();
+}
+
+/* Whose is a name, by what is before the full xid? */
+static CzGidOwner
+gid_owner(const char *gid, size_t base_len)
+{
+	const CzIdentity *self = CzTxnIdentity();
+	char	   *base = self->exists ? psprintf("cz_%s_", self->cluster_id) : old_gid_base();
+	size_t		len = strlen(base);
+	long		epoch;
+
+	if (self->exists && strncmp(gid, base, len) == 0)
+	{
+		epoch = strtol(gid + len, NULL, 10);
+		if (epoch > self->epoch)
+			return CZ_GID_OF_OTHER; /* of who has taken over from us */
+		return epoch < self->first_epoch ? CZ_GID_OF_UNKNOWN_EPOCH : CZ_GID_OF_US;
+	}
+	base = old_gid_base();
+	return strlen(base) == base_len && strncmp(gid, base, base_len) == 0 ?
+		CZ_GID_OF_US : CZ_GID_OF_OTHER;
+}
+
+/*
+ * CzTxnGidParse
+ *		Take the name of a prepared transaction apart; false if it is not of the form
+ *		that any coordinator makes.
+ */
+bool
+CzTxnGidParse(const char *gid, CzGidName *name)
+{
+	const char *starts[4];		/* after the last four underscores, from the end */
+	const char *p = gid + strlen(gid);
+	char	   *end;
+	int			n = 0;
+
+	while (n < 4 && p > gid)
+	{
+		p--;
+		if (*p == '_')
+			starts[n++] = p + 1;
+	}
+	if (n < 4 || strncmp(gid, "cz_", 3) != 0 || starts[3] <= gid + 3)
+		return false;
+	name->fxid = strtou64(starts[2], &end, 10);
+	if (end == starts[2] || *end != '_')
+		return false;
+	name->nonce = (uint32) strtoul(starts[1], &end, 16);
+	if (end == starts[1] || *end != '_')
+		return false;
+	name->prefix = pnstrdup(gid, starts[0] - 1 - gid);
+	name->whose = gid_owner(gid, starts[2] - gid);
+	return true;
+}
+
+/* Write the only row of a table: update it, or insert it. */
+static void
+write_row(Relation rel, Datum *values)
+{
+	bool		nulls[OWNER_NATTS] = {false};
+	HeapTuple	old = read_row(rel);
+	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+
+	if (old != NULL)
+		CatalogTupleUpdate(rel, &old->t_self, tuple);
+	else
+		CatalogTupleInsert(rel, tuple);
+	CacheInvalidateRelcache(rel);
+}
+
+/* Is the coordinator that we would replace another database of this server? */
+static void
+check_former_owner(void)
+{
+	char	   *name;
+
+	if (owner.system_identifier != (int64) GetSystemIdentifier() ||
+		owner.database_oid == MyDatabaseId)
+		return;
+	name = get_database_name(owner.database_oid);
+	if (name != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("database \"%s\" is the coordinator of this cluster", name),
+				 errdetail("This database was made from it, and both would write to the same shards."),
+				 errhint("Drop that database first, or run SELECT cz_take_over(force => true) if nobody writes in it any more.")));
+}
+
+/*
+ * CzTxnTakeOver
+ *		Make this database the coordinator, as part of the current transaction.
+ *
+ * Returns: the epoch; the present one if it is the coordinator already.
+ */
+int
+CzTxnTakeOver(bool force)
+{
+	Relation	cluster = table_open(CzCatalogRelid("cluster"), ShareRowExclusiveLock);
+	Relation	rel = table_open(CzCatalogRelid("cluster_owner"), ShareRowExclusiveLock);
+	HeapTuple	tuple = read_row(cluster);
+	Place		here = own_place();
+	CzIdentity	former;
+	Datum		cluster_id;
+	Datum		values[OWNER_NATTS];
+	int			epoch;
+
+	identity_is_known = false;
+	former = *CzTxnIdentity();
+	if (tuple == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the cluster has no identity"),
+				 errdetail("The table cz.cluster is empty.")));
+	if (former.is_owner)
+	{
+		table_close(rel, NoLock);
+		table_close(cluster, NoLock);
+		return former.epoch;
+	}
+	if (!force)
+		check_former_owner();
+
+	cluster_id = get_attribute(tuple, cluster, ANUM_CLUSTER_ID);
+	epoch = former.epoch;
+	if (!creating_extension)
+	{
+		epoch++;
+		values[ANUM_CLUSTER_ID - 1] = cluster_id;
+		values[ANUM_CLUSTER_EPOCH - 1] = Int32GetDatum(epoch);
+		write_row(cluster, values);
+	}
+
+	/* What was decided in earlier epochs came here with the files, or not at all. */
+	values[ANUM_OWNER_CLUSTER_ID - 1] = cluster_id;
+	values[ANUM_OWNER_FIRST_EPOCH - 1] =
+		Int32GetDatum(former.is_restored ? epoch : former.first_epoch);
+	values[ANUM_OWNER_SYSTEM_IDENTIFIER - 1] = Int64GetDatum(here.system_identifier);
+	values[ANUM_OWNER_DATABASE_OID - 1] = ObjectIdGetDatum(here.database_oid);
+	values[ANUM_OWNER_TIMELINE - 1] = Int32GetDatum(here.timeline);
+	values[ANUM_OWNER_CONTROL_FILE - 1] = Int64GetDatum(here.control_file);
+	write_row(rel, values);
+	CommandCounterIncrement();
+	table_close(rel, NoLock);
+	table_close(cluster, NoLock);
+	return epoch;
+}
+
+/*
+ * cz_take_over(force boolean)
+ *		SQL function: this database is the cluster's coordinator from now on.
+ */
+Datum
+cz_take_over(PG_FUNCTION_ARGS)
+{
+	PreventCommandIfReadOnly("cz_take_over()");
+	PreventCommandDuringRecovery("cz_take_over()");
+	PG_RETURN_INT32(CzTxnTakeOver(PG_GETARG_BOOL(0)));
+}
+
+/*
+ * cz_cluster_changed
+ *		Trigger of cz.cluster and cz.cluster_owner.  Before a row is inserted into
+ *		cz.cluster the one that is there goes: a restored dump brings the cluster's
+ *		id to where CREATE EXTENSION has just made one.
+ */
+Datum
+cz_cluster_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"cz.cluster_changed")));
+	CacheInvalidateRelcache(trigger->tg_relation);
+	if (TRIGGER_FIRED_BEFORE(trigger->tg_event) &&
+		TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+	{
+		HeapTuple	old = read_row(trigger->tg_relation);
+
+		if (old != NULL)
+		{
+			CatalogTupleDelete(trigger->tg_relation, &old->t_self);
+			CommandCounterIncrement();
+		}
+		return PointerGetDatum(trigger->tg_trigtuple);
+	}
+	return PointerGetDatum(NULL);
+}
