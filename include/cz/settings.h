@@ -58,7 +58,7 @@ extern void CzSettingsInit(void);
  *		unless the (superuser) setting cz.debug_point names it.
  *
  * Actions: "error" raises XX000, "panic" ends the server as a crash would,
- * "sleep:MS" waits, "kill" kills this backend with SIGKILL.
+ * "sleep:MS" waits (a cancel ends it), "kill" kills this backend with SIGKILL.
  */
 extern void CzDebugPoint(const char *name);
 

@@ -16,6 +16,7 @@
 
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/timestamp.h"
 
 #include "cz/settings.h"
 
@@ -218,7 +219,17 @@ CzDebugPoint(const char *name)
 	if (strcmp(action, "kill") == 0)
 		kill(MyProcPid, SIGKILL);
 	if (strncmp(action, "sleep:", 6) == 0)
-		pg_usleep(atol(action + 6) * 1000L);
+	{
+		/* on after signals that are not for us: pg_usleep ends at any, also at the
+		 * postmaster's death */
+		TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													  atol(action + 6));
+		long		left_ms;
+
+		while ((left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0 &&
+			   !ProcDiePending && !QueryCancelPending)
+			pg_usleep(left_ms * 1000L);
+	}
 	else
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
