@@ -190,6 +190,10 @@ extern bool CzHealthIsSuspect(Oid server_oid);
 /* A suspect worker: if it is time to, look for a moment whether it is back. */
 extern bool CzHealthRecheck(const CzEndpoint *endpoint);
 
+/* Where a connection goes, without a look at the catalogs: for a second one.  palloc'd,
+ * the node's name borrowed; false if out of memory. */
+extern bool CzConnEndpointOf(const CzConn *conn, CzEndpoint *endpoint);
+
 /* True if a new connection to the worker answers within timeout_ms. */
 extern bool CzConnProbe(const CzEndpoint *endpoint, int timeout_ms);
 

@@ -94,37 +94,46 @@ CzConnResultIsLoss(const CzConn *conn, const struct pg_result *res)
 		 strncmp(sqlstate, "08", 2) == 0);
 }
 
-/* A second connection with the options of this one: does the worker answer? */
-static bool
-probe_same_worker(CzConn *conn, int timeout_ms)
+/*
+ * CzConnEndpointOf
+ *		See remote.h.
+ */
+bool
+CzConnEndpointOf(const CzConn *conn, CzEndpoint *endpoint)
 {
 	PQconninfoOption *options = PQconninfo(conn->pg);
 	PQconninfoOption *option;
-	CzEndpoint	endpoint;
 	int			n = 0;
-	bool		answer;
 
 	if (options == NULL)
-		return true;
+		return false;
 	for (option = options; option->keyword; option++)
 		n++;
-	memset(&endpoint, 0, sizeof(endpoint));
-	endpoint.server_oid = conn->server_oid;
-	endpoint.user_oid = conn->user_oid;
-	endpoint.umid = ENTRY(conn)->umid;
-	endpoint.node_name = conn->node_name;
-	endpoint.keywords = palloc0((n + 1) * sizeof(char *));
-	endpoint.values = palloc0((n + 1) * sizeof(char *));
+	memset(endpoint, 0, sizeof(*endpoint));
+	endpoint->server_oid = conn->server_oid;
+	endpoint->user_oid = conn->user_oid;
+	endpoint->umid = ENTRY(conn)->umid;
+	endpoint->node_name = conn->node_name;
+	endpoint->keywords = palloc0((n + 1) * sizeof(char *));
+	endpoint->values = palloc0((n + 1) * sizeof(char *));
 	for (option = options; option->keyword; option++)
 	{
 		if (option->val == NULL || option->val[0] == '\0')
 			continue;
-		endpoint.keywords[endpoint.noptions] = pstrdup(option->keyword);
-		endpoint.values[endpoint.noptions++] = pstrdup(option->val);
+		endpoint->keywords[endpoint->noptions] = pstrdup(option->keyword);
+		endpoint->values[endpoint->noptions++] = pstrdup(option->val);
 	}
 	PQconninfoFree(options);
-	answer = CzConnProbe(&endpoint, timeout_ms);
-	return answer;
+	return true;
+}
+
+/* A second connection with the options of this one: does the worker answer? */
+static bool
+probe_same_worker(CzConn *conn, int timeout_ms)
+{
+	CzEndpoint	endpoint;
+
+	return !CzConnEndpointOf(conn, &endpoint) || CzConnProbe(&endpoint, timeout_ms);
 }
 
 /*

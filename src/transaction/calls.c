@@ -30,6 +30,8 @@
 #define CZ_MAX_POLL 256
 /* Milliseconds that CZ_CALL_GRACE waits on after a cancel */
 #define CZ_GRACE_MS 1000
+/* Milliseconds of one poll() there, which does not see the latch */
+#define CZ_SLICE_MS 100
 /* Milliseconds that an abort gives all workers to stop what they do */
 #define CZ_ABORT_CANCEL_MS 3000
 
@@ -151,6 +153,86 @@ CzTxnProbeSilent(CzConn *conn)
 	conn->is_broken = true;
 	CzHealthMarkFailed(conn->server_oid);
 	return false;
+}
+
+/* CZ_CALL_GRACE: has a cancel been there for long enough?  give_up: when; 0 at first. */
+static bool
+is_given_up(TimestampTz *give_up)
+{
+	TimestampTz now;
+
+	if (!QueryCancelPending && !ProcDiePending)
+		return false;
+	now = GetCurrentTimestamp();
+	if (*give_up == 0)
+		*give_up = TimestampTzPlusMilliseconds(now, CZ_GRACE_MS);
+	return now >= *give_up;
+}
+
+/* Wait until a new connection has heard from its worker, or for CzConnPollConnect. */
+static bool
+peer_answers(CzConn *probe, const CzEndpoint *endpoint, TimestampTz *give_up)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   cz_worker_timeout_ms);
+	int			events;
+
+	CzConnSetConnectDeadline(probe, deadline);
+	while ((events = CzConnPollConnect(probe, endpoint)) > 0 && !CzConnPeerAnswered(probe))
+	{
+		CzWaitSlot	slot;
+		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+															  deadline);
+
+		/* who is cancelled leaves the question open */
+		if (is_given_up(give_up))
+			return true;
+		slot.socket = PQsocket(probe->pg);
+		slot.events = events;
+		(void) wait_quiet(&slot, 1, Min(left_ms + 1, CZ_SLICE_MS));
+	}
+	return CzConnPeerAnswered(probe);
+}
+
+/*
+ * probe_quietly
+ *		CzTxnProbeSilent that throws nothing, neither errors nor a cancel: what has
+ *		been sent may have been carried out.
+ */
+static bool
+probe_quietly(CzConn *conn, TimestampTz *give_up)
+{
+	MemoryContext context = CurrentMemoryContext;
+	uint32		holdoff = InterruptHoldoffCount;
+	volatile bool is_alive = true;
+
+	HOLD_INTERRUPTS();
+	PG_TRY();
+	{
+		CzEndpoint	endpoint;
+
+		if (CzConnEndpointOf(conn, &endpoint))
+		{
+			CzConn	   *probe = CzConnStart(&endpoint);
+
+			is_alive = peer_answers(probe, &endpoint, give_up);
+			CzConnDiscard(probe);
+		}
+	}
+	PG_CATCH();
+	{
+		/* No connection can be made from here: that says nothing about the worker. */
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	InterruptHoldoffCount = holdoff;
+	if (!is_alive)
+	{
+		conn->is_broken = true;
+		CzHealthMarkFailed(conn->server_oid);
+	}
+	return is_alive;
 }
 
 /* Take a result: keep the first error, else the last. */
@@ -306,7 +388,8 @@ run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
 				silent_ms = TimestampDifferenceMilliseconds(calls[i].last_heard, now);
 				if (silent_ms >= cz_worker_timeout_ms)
 				{
-					if (!CzTxnProbeSilent(calls[i].conn))
+					if (mode == CZ_CALL_GRACE ? !probe_quietly(calls[i].conn, &give_up) :
+						!CzTxnProbeSilent(calls[i].conn))
 					{
 						calls[i].is_timeout = true;
 						call_broke(&calls[i]);
@@ -321,16 +404,10 @@ run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
 
 		if (mode == CZ_CALL_GRACE)
 		{
-			/* Slices, because poll() does not see the latch. */
-			CzWaitSockets(slots, ncalls, Min(wait_ms, 100), false);
-			if (!InterruptPending || !(QueryCancelPending || ProcDiePending))
-				continue;
-			now = GetCurrentTimestamp();
-			if (give_up == 0)
-				give_up = TimestampTzPlusMilliseconds(now, CZ_GRACE_MS);
-			for (i = 0; i < ncalls && now >= give_up; i++)
+			CzWaitSockets(slots, ncalls, Min(wait_ms, CZ_SLICE_MS), false);
+			for (i = 0; i < ncalls && is_given_up(&give_up); i++)
 			{
-				if (!calls[i].is_done)
+				if (!calls[i].is_done && !slots[i].is_ready)
 				{
 					calls[i].is_timeout = true;
 					call_broke(&calls[i]);

@@ -126,6 +126,10 @@ commit_one(CzTxnEntry *entry)
 	call.conn = entry->conn;
 	call.sql = "COMMIT";
 	call.is_logged = true;
+	CzDebugPoint("before_commit");
+	CHECK_FOR_INTERRUPTS();
+
+	/* From here on any error but the worker's own says that the outcome is open. */
 	CzTxnRunCalls(&call, 1, CZ_CALL_GRACE, -1);
 	entry->is_finished = true;
 	if (call.result == NULL)

@@ -1,0 +1,161 @@
+# What a user is told of a commit, and what is read while a commit is not finished.
+use strict;
+use warnings;
+use CzCluster;
+use Test::More;
+
+my $cluster = CzCluster->new(
+	workers => 3,
+	conf => "cz.shard_count = 8\ncz.worker_timeout = '3s'\ncz.connect_timeout = '2s'\ncz.recovery_interval = -1\n");
+
+$cluster->sql(<<'SQL');
+SET cz.shard_replication_factor = 1;
+CREATE TABLE one (k int PRIMARY KEY, v int);
+SELECT create_distributed_table('one', 'k');
+INSERT INTO one SELECT i, 0 FROM generate_series(1, 100) i;
+SET cz.shard_replication_factor = 3;
+CREATE TABLE three (k int PRIMARY KEY, v int);
+SELECT create_distributed_table('three', 'k', colocate_with => 'none');
+INSERT INTO three SELECT i, 0 FROM generate_series(1, 100) i;
+CREATE TABLE marks (m text);
+SQL
+
+# A key of table one that worker $i has
+sub key_on
+{
+	my ($i) = @_;
+	my $port = $cluster->port($i);
+	return $cluster->sql("SELECT min(k) FROM one, pg_dist_shard s JOIN pg_dist_placement p USING (shardid) "
+		  . "JOIN pg_dist_node n USING (groupid) WHERE s.logicalrelid = 'one'::regclass AND n.nodeport = $port "
+		  . "AND get_shard_id_for_distribution_column('one', k) = s.shardid");
+}
+
+# Wait for a condition on the coordinator
+sub wait_until
+{
+	my ($condition, $what) = @_;
+	$cluster->coordinator->poll_query_until('postgres', "SELECT $condition") or die "$what: not reached";
+	return;
+}
+
+sub wait_for_age
+{
+	my ($query, $seconds) = @_;
+	wait_until("count(*) = 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '$query%' AND pid <> pg_backend_pid() "
+		  . "AND query_start < clock_timestamp() - interval '$seconds s'", $query);
+	return;
+}
+
+# Commit on all workers, but the answer of worker $i to COMMIT PREPARED is lost: its
+# part stays prepared.  What is returned is psql's.
+sub commit_in_doubt
+{
+	my ($i, $sql) = @_;
+	my $handle = $cluster->start_sql("SET cz.debug_point = 'after_local_commit=sleep:1000'; BEGIN; $sql; COMMIT; SELECT 'done'");
+	wait_for_age('COMMIT', 0.3);
+	$cluster->worker_sql($i, q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+		WHERE application_name LIKE 'cz_fdw%' AND query LIKE 'PREPARE%'});
+	return $cluster->finish_sql($handle, 60);
+}
+
+my @key = map { key_on($_) } 1 .. 3;
+
+note 'COMMIT that a frozen worker does not answer';
+{
+	# no cancel, a cancel before the worker is probed, and one during that
+	foreach my $cancel_at (undef, 1.5, 5)
+	{
+		my $what = defined $cancel_at ? "cancel after $cancel_at s" : 'no cancel';
+		my $handle = $cluster->start_sql("SET cz.debug_point = 'before_commit=sleep:1000'; "
+			  . "BEGIN; UPDATE one SET v = v + 1 WHERE k = $key[1]; COMMIT");
+		wait_for_age('COMMIT', 0.2);
+		$cluster->freeze_worker(2);
+		if (defined $cancel_at)
+		{
+			wait_for_age('COMMIT', $cancel_at);
+			$cluster->sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COMMIT%'");
+		}
+		my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
+		$cluster->thaw_worker(2);
+		like($err, qr/ERROR:  08007:.*It is not known whether/s, "$what: the outcome is open");
+	}
+	ok($cluster->worker(2)->poll_query_until('postgres',
+			"SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'cz_fdw%' AND query = 'COMMIT' AND state = 'active'"),
+		'the worker goes on');
+	is($cluster->sql("SELECT v FROM one WHERE k = $key[1]"), '3', 'and has committed each');
+}
+
+note 'a worker in doubt that can be reached';
+{
+	my ($status, $out, $err) = commit_in_doubt(2, 'UPDATE one SET v = 100');
+	is($out, 'done', 'committed');
+	like($err, qr/WARNING:.*has not confirmed the commit/, 'with a warning');
+	is($cluster->sql('SELECT count(*) FROM one WHERE v = 100'), '100', 'the next read finishes it');
+
+	# a transaction that has its connection there already
+	my $reader = $cluster->start_sql("BEGIN; UPDATE one SET v = 101 WHERE k = $key[1]; "
+		  . "DO \$\$ BEGIN INSERT INTO three VALUES (0, 0); DELETE FROM three WHERE k = 0; "
+		  . "WHILE NOT EXISTS (SELECT FROM marks) LOOP PERFORM pg_sleep(0.05); END LOOP; END \$\$; "
+		  . "SELECT count(*) FROM one; COMMIT");
+	wait_for_age('DO ', 0.5);
+	commit_in_doubt(2, 'INSERT INTO one SELECT i, 0 FROM generate_series(1001, 1100) i');
+	$cluster->sql("INSERT INTO marks VALUES ('go')");
+	($status, $out, $err) = $cluster->finish_sql($reader, 60);
+	is($out, '200', 'a transaction that has a connection there sees all') or diag($err);
+	$cluster->sql('DELETE FROM one WHERE k > 1000');
+}
+
+note 'a worker where nobody may finish it';
+{
+	my $server = $cluster->server_name(2);
+	$cluster->worker_sql(2, 'CREATE ROLE weak LOGIN; GRANT USAGE ON SCHEMA cz_shards TO weak; '
+		  . 'GRANT ALL ON ALL TABLES IN SCHEMA cz_shards TO weak');
+	commit_in_doubt(2, 'UPDATE one SET v = 200; UPDATE three SET v = 200');
+	$cluster->sql("ALTER USER MAPPING FOR PUBLIC SERVER $server OPTIONS (SET user 'weak')");
+	my ($status, $out, $err) = $cluster->try_sql('SELECT count(*) FROM one WHERE v = 200');
+	like($err, qr/ERROR:  55000:.*a committed transaction is not finished on node "$server"/, 'it is not read') or diag($out);
+	($status, $out, $err) = $cluster->try_sql("UPDATE one SET v = 0 WHERE k = $key[1]");
+	like($err, qr/ERROR:  55000/, 'nor written');
+	is($cluster->sql("SELECT v FROM one WHERE k = $key[0]"), '200', 'other workers are');
+	foreach my $isolation ('READ COMMITTED', 'REPEATABLE READ')
+	{
+		is($cluster->sql("BEGIN ISOLATION LEVEL $isolation; SELECT count(*) FROM three WHERE v = 200; COMMIT"),
+			'100', "$isolation: other placements are read");
+	}
+	($status, $out, $err) = $cluster->try_sql('SELECT recover_prepared_transactions()');
+	is($out, '0', 'recovery does not help');
+	$cluster->sql("ALTER USER MAPPING FOR PUBLIC SERVER $server OPTIONS (SET user 'postgres')");
+	is($cluster->sql('SELECT count(*) FROM one WHERE v = 200'), '100', 'until somebody may');
+}
+
+note 'readers of a worker in doubt that does not answer';
+{
+	my $handle = $cluster->start_sql("SET cz.debug_point = 'after_local_commit=sleep:1000'; BEGIN; UPDATE one SET v = 300; UPDATE three SET v = 300; COMMIT; SELECT 'done'");
+	wait_for_age('COMMIT', 0.3);
+	$cluster->freeze_worker(2);
+	my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
+	is($out, 'done', 'the commit stands') or diag($err);
+	my @readers = map { $cluster->start_sql("SELECT count(*) FROM three WHERE v = 300") } 1 .. 6;
+	my $longest = 0;
+	foreach my $reader (@readers)
+	{
+		my ($s, $o, $e, $seconds) = $cluster->finish_sql($reader, 60);
+		is($o, '100', 'other placements are read') or diag($e);
+		$longest = $seconds if $seconds > $longest;
+	}
+	cmp_ok($longest, '<', 5, 'without waiting for each other');
+	@readers = map { $cluster->start_sql("SELECT v FROM one WHERE k = $key[1]") } 1 .. 8;
+	$longest = 0;
+	foreach my $reader (@readers)
+	{
+		my ($s, $o, $e, $seconds) = $cluster->finish_sql($reader, 60);
+		like($e, qr/ERROR:  08/, 'who needs it fails');
+		$longest = $seconds if $seconds > $longest;
+	}
+	cmp_ok($longest, '<', 8, 'in the time of one attempt');
+	$cluster->thaw_worker(2);
+	is($cluster->sql('SELECT count(*) FROM one WHERE v = 300'), '100', 'it is back');
+}
+
+$cluster->stop;
+done_testing;
