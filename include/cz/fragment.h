@@ -146,6 +146,11 @@ typedef struct CzFragmentPlan
 	bool		locks_wait;		/* has_row_locks, and a lock may be waited for: the
 								 * fragments run one after another, in one order */
 	CzLocks    *locks;			/* or NULL */
+	bool		takes_duplicates;	/* who reads the rows asks only whether there are such:
+									 * a fragment that has shown some may start again */
+	bool		is_small;		/* few rows and little work: best read at once */
+	double		cost;			/* estimated work of all fragments, in units of
+								 * seq_page_cost; 0: not known */
 } CzFragmentPlan;
 
 extern List *CzFragmentPlanToList(const CzFragmentPlan *plan);

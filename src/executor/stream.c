@@ -32,6 +32,8 @@
 
 /* Rows handed out from stores between two looks at the sockets. */
 #define ROWS_BETWEEN_POLLS 64
+/* Rows after which a scan is no small one, whatever was expected. */
+#define MAX_SMALL_ROWS 10000
 /* Least memory of one fragment's store, kB. */
 #define MIN_STORE_KB 64
 
@@ -471,12 +473,50 @@ fetch_stored(CzStream *stream, Tuplestorestate *store, TupleTableSlot *slot)
 	return true;
 }
 
+/*
+ * Read a small scan to its end, so that its connections are free for the other scans of
+ * the statement.  One that was thought small and is not goes on as others do.
+ */
+static void
+read_small(CzStream *stream)
+{
+	Bitmapset  *streamed = NULL;
+	int64		nrows = 0;
+	int			i;
+
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		if (!stream->fragments[i].is_held)
+			streamed = bms_add_member(streamed, i);
+		stream->fragments[i].is_held = true;
+	}
+	while (stream->ndone < stream->nfragments && nrows <= MAX_SMALL_ROWS)
+	{
+		CzRunPump(stream, NULL, true);
+		nrows = 0;
+		for (i = 0; i < stream->nfragments; i++)
+			nrows += stream->fragments[i].nstored;
+	}
+	i = -1;
+	while ((i = bms_next_member(streamed, i)) >= 0)
+	{
+		if (stream->fragments[i].state == FRAGMENT_WAITING)
+			stream->fragments[i].is_held = false;
+	}
+	bms_free(streamed);
+	CzRunPutBackIdle(stream);
+}
+
 /* The next row of this run, in any fragment. */
 static bool
 next_row(CzStream *stream, TupleTableSlot *slot)
 {
 	if (!stream->is_started)
+	{
 		CzRunStart(stream);
+		if (stream->plan->is_small && stream->group->nstreams > 1)
+			read_small(stream);
+	}
 	if (stream->plan->sort_columns != NIL && stream->nfragments > 1)
 		return CzMergeNext(stream, slot);
 

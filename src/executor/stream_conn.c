@@ -24,6 +24,13 @@
 #include "cz/transaction.h"
 #include "executor_int.h"
 
+/*
+ * What a new connection costs, in units of seq_page_cost, and how many slow-start
+ * intervals have to pass without it where less work than that was expected.
+ */
+#define COST_OF_CONN 1000.0
+#define PATIENCE 10
+
 #define BEGIN_SQL "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 /* Forget a connection of a worker; the caller has dealt with the CzConn. */
@@ -202,6 +209,19 @@ export_snapshot(CzStream *stream, GroupWorker *gw)
 }
 
 /*
+ * Is a worker's share of the work, as it was estimated, worth one connection more than
+ * it has?  Estimates are wrong at times: what has taken long is worth it, too.
+ */
+static bool
+deserves_conn(const CzStream *stream, const StreamWorker *worker, double since_ms)
+{
+	double		share = stream->plan->cost / Max(list_length(stream->workers), 1);
+
+	return stream->plan->cost <= 0 || share >= worker->nconns * COST_OF_CONN ||
+		since_ms >= cz_slow_start_ms * PATIENCE;
+}
+
+/*
  * Try to give a worker with waiting fragments one more connection.
  *
  * Returns false if it has to wait: for time to pass, or for the snapshot.
@@ -316,7 +336,8 @@ add_conn(CzStream *stream, StreamWorker *worker)
 		sc->is_cached = true;
 		return true;
 	}
-	if (worker->nconns > 0 && since_ms < cz_slow_start_ms)
+	if (worker->nconns > 0 &&
+		(since_ms < cz_slow_start_ms || !deserves_conn(stream, worker, since_ms)))
 		return false;
 	conn = CzConnStart(worker->endpoint);
 	CzConnSetSubxact(conn, stream->subid);

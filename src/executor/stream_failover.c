@@ -166,7 +166,8 @@ CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason, bool
 			fragment->nstored = 0;
 		fragment->nbytes = 0;
 		stuck_shard_id = fragment->shard_id;
-		if (fragment->is_emitted || !CzFragmentMove(stream, fragment, &stuck_shard_id))
+		if ((fragment->is_emitted && !stream->plan->takes_duplicates) ||
+			!CzFragmentMove(stream, fragment, &stuck_shard_id))
 		{
 			is_stuck = true;
 			break;

@@ -205,7 +205,8 @@ enqueue(CzStream *stream, Fragment *fragment)
 	/* who can still move must not show rows before the end */
 	foreach(lc, fragment->members)
 		can_move &= ((Fragment *) lfirst(lc))->nplacements > 1;
-	fragment->is_held = !worker->use_txn && can_move && !fragment->is_emitted;
+	fragment->is_held = !worker->use_txn && can_move && !fragment->is_emitted &&
+		!stream->plan->takes_duplicates;
 	if (stream->nships > 0 || fragment->members != NIL)
 		fragment->sql = CzShipFragmentSql(stream, fragment);
 	fragment->text_hash = 0;

@@ -17,6 +17,8 @@
  */
 #include "postgres.h"
 
+#include <poll.h>
+
 #include "access/xact.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
@@ -32,6 +34,9 @@
 
 /* What workers get to stop what is no longer wanted, milliseconds. */
 #define STOP_MS 2000
+
+/* How long the end of a command that is no longer wanted is waited for, milliseconds. */
+#define GRACE_MS 3
 
 /* Rows that are thrown away rather than cancel the command that makes them. */
 #define MAX_DROPPED_ROWS 1000
@@ -606,9 +611,10 @@ CzRunPump(CzStream *stream, StreamWorker *only, bool must_block)
 
 /*
  * Nobody wants a connection's rows any more.  Those of a short fragment have mostly
- * arrived when the first one has: take them, which is cheaper than to cancel.
+ * arrived when the first one has: take them, which is cheaper than to cancel.  True if
+ * all that has arrived was taken and more has to come.
  */
-static void
+static bool
 drop_arrived(StreamConn *sc)
 {
 	PGconn	   *pg = sc->conn->pg;
@@ -626,13 +632,15 @@ drop_arrived(StreamConn *sc)
 			(void) PQsetSingleRowMode(pg);
 			head->is_single_row = true;
 		}
-		if (PQisBusy(pg) && (!PQconsumeInput(pg) || PQisBusy(pg)))
-			return;
+		if (PQisBusy(pg) && !PQconsumeInput(pg))
+			return false;
+		if (PQisBusy(pg))
+			return true;
 		res = PQgetResult(pg);
 		if (res == NULL)
 		{
 			if (PQstatus(pg) != CONNECTION_OK)
-				return;
+				return false;
 			if (head->kind != EXPECT_SYNC)
 				CzExpectPop(sc);
 			continue;
@@ -648,8 +656,54 @@ drop_arrived(StreamConn *sc)
 			CzConnRememberPrepared(sc->conn, head->fragment->sql, head->name);
 		else if (status != PGRES_SINGLE_TUPLE && status != PGRES_TUPLES_OK &&
 				 status != PGRES_COMMAND_OK)
-			return;
+			return false;
 	}
+	return false;
+}
+
+/*
+ * A cancel costs a connection.  Commands that are about to end, as those that were to
+ * give one row, are waited for a moment first.
+ */
+static void
+await_ends(CzStream *stream)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz until = TimestampTzPlusMilliseconds(now, GRACE_MS);
+	struct pollfd *fds = palloc(sizeof(struct pollfd) * MAX_STREAM_CONNS *
+								Max(list_length(stream->workers), 1));
+
+	for (;;)
+	{
+		int			nfds = 0;
+		ListCell   *lc;
+		long		timeout_ms;
+
+		foreach(lc, stream->workers)
+		{
+			StreamWorker *worker = lfirst(lc);
+			int			i;
+
+			for (i = 0; i < worker->nconns; i++)
+			{
+				StreamConn *sc = worker->conns[i];
+
+				if (!sc->is_ready || sc->nexpect == 0)
+					continue;
+				if (drop_arrived(sc) && sc->nexpect > 0)
+				{
+					fds[nfds].fd = PQsocket(sc->conn->pg);
+					fds[nfds].events = POLLIN;
+					nfds++;
+				}
+			}
+		}
+		now = GetCurrentTimestamp();
+		timeout_ms = (until - now) / 1000;
+		if (nfds == 0 || timeout_ms <= 0 || poll(fds, nfds, timeout_ms) <= 0)
+			break;
+	}
+	pfree(fds);
 }
 
 /*
@@ -669,6 +723,7 @@ CzRunStop(CzStream *stream)
 	if (nconns == 0)
 		return;
 
+	await_ends(stream);
 	busy = palloc(sizeof(CzConn *) * nconns);
 	foreach(lc, stream->workers)
 	{
@@ -679,8 +734,6 @@ CzRunStop(CzStream *stream)
 		{
 			StreamConn *sc = worker->conns[i];
 
-			if (sc->is_ready && sc->nexpect > 0)
-				drop_arrived(sc);
 			if (sc->is_ready && sc->nexpect > 0)
 				busy[nbusy++] = sc->conn;
 		}

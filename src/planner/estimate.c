@@ -99,11 +99,8 @@ cz_relation_rows(Oid relid)
 	{
 		float4		tuples = ((Form_pg_class) GETSTRUCT(tup))->reltuples;
 
-		/*
-		 * 0 is what a table says that was distributed empty and loaded since:
-		 * believed, it makes nested loops of everything
-		 */
-		if (tuples > 0)
+		/* -1: never analyzed, also where it was distributed empty */
+		if (tuples >= 0)
 			rows = tuples;
 		ReleaseSysCache(tup);
 	}

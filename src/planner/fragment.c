@@ -55,6 +55,9 @@ enum
 	POS_SORT_NULLS_FIRST,
 	POS_LOCKS_WAIT,
 	POS_LOCKS,
+	POS_TAKES_DUPLICATES,
+	POS_IS_SMALL,
+	POS_COST,
 	POS_COUNT
 };
 
@@ -171,6 +174,9 @@ CzFragmentPlanToList(const CzFragmentPlan *plan)
 	list = lappend(list, plan->sort_nulls_first);
 	list = lappend(list, makeInteger(plan->locks_wait));
 	list = lappend(list, locks_to_list(plan->locks));
+	list = lappend(list, makeInteger(plan->takes_duplicates));
+	list = lappend(list, makeInteger(plan->is_small));
+	list = lappend(list, makeFloat(psprintf("%.17g", plan->cost)));
 	Assert(list_length(list) == POS_COUNT);
 	return list;
 }
@@ -217,6 +223,9 @@ CzFragmentPlanFromList(List *list)
 	plan->sort_nulls_first = list_nth(list, POS_SORT_NULLS_FIRST);
 	plan->locks_wait = intVal(list_nth(list, POS_LOCKS_WAIT));
 	plan->locks = locks_from_list(list_nth(list, POS_LOCKS));
+	plan->takes_duplicates = intVal(list_nth(list, POS_TAKES_DUPLICATES));
+	plan->is_small = intVal(list_nth(list, POS_IS_SMALL));
+	plan->cost = floatVal(list_nth(list, POS_COST));
 	return plan;
 }
 

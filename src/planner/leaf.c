@@ -50,6 +50,10 @@
 #define CZ_STARTUP_COST 25.0
 #define CZ_TUPLE_COST 0.02
 
+/* What is read to its end at once, lest it keep connections from others. */
+#define CZ_SMALL_ROWS 1000.0
+#define CZ_SMALL_COST 2500.0
+
 /* What the path hands to the plan. */
 typedef struct LeafPath
 {
@@ -459,6 +463,17 @@ plan_id_of_cte(PlannerInfo *root, const char *name)
 	return 0;
 }
 
+/* Does a leaf give less than all that its fragments could? */
+static bool
+is_limited(CzLeaf *leaf)
+{
+	return leaf->lock != NULL || leaf->row_mark != NULL ||
+		(leaf->source->rtekind == RTE_SUBQUERY &&
+		 (leaf->source->subquery->limitCount != NULL ||
+		  leaf->source->subquery->limitOffset != NULL ||
+		  leaf->source->subquery->rowMarks != NIL));
+}
+
 static Plan *
 plan_leaf_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tlist,
 			   List *clauses, List *custom_plans)
@@ -489,6 +504,10 @@ plan_leaf_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *
 	if (path->leaf->lock != NULL)
 		cz_plan_lock_leaf(plan, path->leaf, &params);
 	cz_plan_state->takes_exec_params = false;
+	plan->takes_duplicates = path->leaf->takes_duplicates && plan->sort_columns == NIL;
+	plan->cost = best_path->path.total_cost;
+	plan->is_small = plan->command == CMD_SELECT && !is_limited(path->leaf) &&
+		best_path->path.rows <= CZ_SMALL_ROWS && plan->cost <= CZ_SMALL_COST;
 	foreach(lc, plan->shipments)
 	{
 		CzShipment *shipment = lfirst(lc);
@@ -592,10 +611,7 @@ cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry
 	if (local != NIL)
 		push_exec_params(rel, rti, info);
 	/* a leaf that limits or locks must not be filtered before it does */
-	if (leaf->source->rtekind == RTE_SUBQUERY &&
-		(leaf->source->subquery->limitCount != NULL ||
-		 leaf->source->subquery->limitOffset != NULL ||
-		 leaf->source->subquery->rowMarks != NIL))
+	if (leaf->source->rtekind == RTE_SUBQUERY && is_limited(leaf))
 		info->pushed = NIL;
 
 	/* rel->tuples and rel->rows are core's, see cz_fragment_support */

@@ -132,6 +132,7 @@ typedef struct CzLeaf
 	List	   *functions;		/* OIDs: EXECUTE is checked on these too, that stand
 								 * neither in the fragments nor above them */
 	bool		wants_merge;	/* one fragment a worker is better than one a shard */
+	bool		takes_duplicates;	/* nobody counts its rows: see CzFragmentPlan */
 	CzLockLeaf *lock;			/* source is the statement that locks; or NULL */
 } CzLeaf;
 
@@ -156,6 +157,8 @@ typedef struct CzPlanState
 	bool		depends_on_role;	/* the plan is good for the current user only */
 	bool		is_read_only;	/* the statement writes nothing */
 	bool		is_select;		/* a SELECT without modifying CTEs */
+	bool		takes_duplicates;	/* who reads the query that is rewritten asks only
+									 * whether there are such rows */
 	bool		takes_exec_params;	/* values of other parts of the plan may now
 									 * become parameters of a fragment */
 	struct CzPlanState *outer;
@@ -301,6 +304,7 @@ extern RangeTblEntry *cz_leaf_rte_of_query(Query *inner, CzLocus *locus,
 										   CzPlanState *state);
 
 extern void cz_drop_unread_ctes(Query *query);
+extern void cz_simplify_exists(SubLink *sublink);
 extern bool cz_replace_whole(Query *query, CzLocus *locus, CzPlanState *state);
 
 /* ship.c */

@@ -264,6 +264,7 @@ cz_leaf_rte_of_query(Query *inner, CzLocus *locus, CzStrategy strategy, const ch
 	}
 
 	leaf->source = source;
+	leaf->takes_duplicates = state->takes_duplicates;
 	leaf->locus = *locus;
 	leaf->strategy = strategy;
 	leaf->reason = reason;
@@ -360,17 +361,85 @@ typedef struct DescendContext
 	CzPlanState *state;
 } DescendContext;
 
+/*
+ * cz_simplify_exists
+ *		EXISTS does not look at columns: none need be sent.  Other sub-queries stay.
+ */
+void
+cz_simplify_exists(SubLink *sublink)
+{
+	Query	   *sub = (Query *) sublink->subselect;
+
+	if (sublink->subLinkType != EXISTS_SUBLINK || sub->hasAggs || sub->groupClause != NIL ||
+		sub->groupingSets != NIL || sub->havingQual != NULL || sub->hasWindowFuncs ||
+		sub->hasTargetSRFs || sub->setOperations != NULL || sub->limitCount != NULL ||
+		sub->limitOffset != NULL || sub->rowMarks != NIL)
+		return;
+	sub->targetList = list_make1(makeTargetEntry((Expr *) cz_int_const(1), 1, "c1", false));
+	sub->sortClause = NIL;
+	sub->distinctClause = NIL;
+	sub->hasDistinctOn = false;
+}
+
+/*
+ * EXISTS wants one row, a sub-query that is a value two: the second is an error.  Not so
+ * where the sub-query is part of a fragment: LIMIT would tell one worker from another.
+ */
+static void
+limit_sublink(SubLink *sublink)
+{
+	Query	   *query = (Query *) sublink->subselect;
+	int64		rows = sublink->subLinkType == EXISTS_SUBLINK ? 1 :
+		sublink->subLinkType == EXPR_SUBLINK ? 2 : 0;
+
+	if (rows == 0 || !cz_enable_pushdown || query->commandType != CMD_SELECT ||
+		query->limitCount != NULL || query->limitOffset != NULL || query->rowMarks != NIL ||
+		query->hasModifyingCTE || (rows > 1 && query->sortClause != NIL) ||
+		(query->hasAggs && query->groupClause == NIL && query->groupingSets == NIL) ||
+		!cz_query_uses_workers(query) || cz_query_is_correlated(query))
+		return;
+	cz_simplify_exists(sublink);
+	query->limitCount = (Node *) makeConst(INT8OID, -1, InvalidOid, sizeof(int64),
+										   Int64GetDatum(rows), false, FLOAT8PASSBYVAL);
+}
+
+/* Does a query level pass on how often its rows come? */
+static bool
+counts_rows(Query *query)
+{
+	return query->commandType != CMD_SELECT || query->hasAggs || query->groupClause != NIL ||
+		query->groupingSets != NIL || query->havingQual != NULL || query->hasWindowFuncs ||
+		query->hasTargetSRFs || query->limitCount != NULL || query->limitOffset != NULL ||
+		query->distinctClause != NIL || query->setOperations != NULL || query->rowMarks != NIL;
+}
+
 static bool
 descend_walker(Node *node, DescendContext *context)
 {
+	bool		save = context->state->takes_duplicates;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, Query))
 	{
+		context->state->takes_duplicates &= !counts_rows((Query *) node);
 		cz_rewrite_query((Query *) node, context->state, false);
+		context->state->takes_duplicates = save;
 		return false;
 	}
-	return expression_tree_walker(node, descend_walker, (void *) context);
+	if (IsA(node, SubLink))
+	{
+		SubLinkType type = ((SubLink *) node)->subLinkType;
+
+		limit_sublink((SubLink *) node);
+		context->state->takes_duplicates = type == EXISTS_SUBLINK || type == ANY_SUBLINK ||
+			type == ALL_SUBLINK;
+	}
+	else if (IsA(node, CommonTableExpr))
+		context->state->takes_duplicates = false;
+	(void) expression_tree_walker(node, descend_walker, (void *) context);
+	context->state->takes_duplicates = save;
+	return false;
 }
 
 /*

@@ -157,24 +157,6 @@ send_by_key(ShipState *ss, SubLink *sublink, CzShip *ship, const CzTable *anchor
 	}
 }
 
-/* EXISTS does not look at columns: none need be sent. */
-static void
-simplify_exists(SubLink *sublink)
-{
-	Query	   *sub = (Query *) sublink->subselect;
-
-	if (sublink->subLinkType != EXISTS_SUBLINK || sub->hasAggs || sub->groupClause != NIL ||
-		sub->groupingSets != NIL || sub->havingQual != NULL || sub->hasWindowFuncs ||
-		sub->hasTargetSRFs || sub->setOperations != NULL || sub->limitCount != NULL ||
-		sub->limitOffset != NULL || sub->rowMarks != NIL)
-		return;
-	sub->targetList = list_make1(makeTargetEntry((Expr *) cz_int_const(1),
-												 1, "c1", false));
-	sub->sortClause = NIL;
-	sub->distinctClause = NIL;
-	sub->hasDistinctOn = false;
-}
-
 /*
  * cz_ship_simplify_exists
  *		The same everywhere, before it is asked which parts refer to which.
@@ -185,7 +167,7 @@ cz_ship_simplify_exists(Node *node, void *context)
 	if (node == NULL)
 		return false;
 	if (IsA(node, SubLink))
-		simplify_exists((SubLink *) node);
+		cz_simplify_exists((SubLink *) node);
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, cz_ship_simplify_exists, context, 0);
 	return expression_tree_walker(node, cz_ship_simplify_exists, context);
@@ -379,7 +361,7 @@ ship_each(ShipState *ss, List *sublinks, List *saved, const CzTable *anchor,
 		bool		is_alone = !cz_refers_out((Node *) sub);
 
 		sublink->subselect = (Node *) sub;
-		simplify_exists(sublink);
+		cz_simplify_exists(sublink);
 		if (cz_query_is_sendable(sub, &why) && level_is_good(ss, is_correlated) &&
 			!is_correlated)
 			continue;

@@ -259,6 +259,7 @@ cz_replace_table(Query *query, Index rti, CzPlanState *state, const char *reason
 	leaf->locus = cz_table_locus(relid);
 	leaf->rows = cz_relation_rows(relid) * cz_sample_fraction(rte->tablesample);
 	leaf->reason = reason;
+	leaf->takes_duplicates = state->takes_duplicates && leaf->row_mark == NULL;
 	if (leaf->source->tablesample)
 		values = cz_take_sample(leaf->source->tablesample, state);
 
