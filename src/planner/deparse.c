@@ -22,6 +22,36 @@
  * made that of one shard, with attribute numbers mapped by name, and the text
  * up to its name, which is known, is cut off.
  *
+ * Where the text of a tree could mean something else to a worker's parser:
+ *
+ *	- In ORDER BY, GROUP BY and DISTINCT ON a number is the position of a column,
+ *	  and the parser takes the sign of (- (- 2)) into the number: what prints as
+ *	  a number there is cast to its own type (printable.c).
+ *	- A bare name in ORDER BY and DISTINCT ON is an output column before it is one
+ *	  of FROM, and an expression without AS is called after its function or type:
+ *	  such columns get names, and sort columns their table's (printable.c).
+ *	- Aliases and columns of ours beside the user's: core makes names unique that
+ *	  it prints, so what is cut out of the text must expect a number behind them
+ *	  (cut_template).  CTEs of ours take free names (cz_free_cte_name) and are told
+ *	  by their location.
+ *	- unnest() of composite values in FROM gives their fields (values.c).
+ *	- Operators, functions, types: by their bare names, which search_path finds;
+ *	  it is pg_catalog here and there, and no other operator is shippable.
+ *	  IS DISTINCT FROM, NULLIF, IN and CASE x WHEN print none: the same holds.
+ *	- An implicit cast does not print: the parser must find it again.  Those that
+ *	  core makes of constants, to a length, are said explicitly or done.
+ *	- Literals: their types are printed with typmods (a bit or bpchar without length
+ *	  in quotes: the bare word means a length of one), and their collations; how
+ *	  values print is pinned (begin_deparse_settings).  A relabelling is the only
+ *	  trace of COLLATE after core's planner: fix_relabel.  Parameters carry a cast
+ *	  and their collation.
+ *	- Keywords and odd names are quoted by core; quote_all_identifiers is pinned,
+ *	  since texts are taken apart here.
+ *	- What was true of the table is not of a sub-query in its place: keys (GROUP BY
+ *	  a primary key), system columns, whole rows (must_not_merge).
+ *
+ * cz.check_fragments (recheck.c) parses each text again and compares.
+ *
  * Source: own work.
  *
  *-------------------------------------------------------------------------
@@ -440,94 +470,6 @@ stand_ins_query(Query *query, DeparseContext *context)
 	query_tree_walker(query, stand_in_walker, (void *) context, 0);
 }
 
-/* ---- joins: RTEs that agree with their renamed children ------------------ */
-
-static List *rebuild_joins(Node *node, Query *query, List **vars);
-
-static List *
-rebuild_join(JoinExpr *join, Query *query, List **vars)
-{
-	RangeTblEntry *rte = rt_fetch(join->rtindex, query->rtable);
-	List	   *left_vars = NIL;
-	List	   *right_vars = NIL;
-	List	   *names;
-	List	   *left_cols = NIL;
-	List	   *right_cols = NIL;
-	int			i;
-
-	names = rebuild_joins(join->larg, query, &left_vars);
-	names = list_concat(names, rebuild_joins(join->rarg, query, &right_vars));
-	for (i = 1; i <= list_length(left_vars); i++)
-		left_cols = lappend_int(left_cols, i);
-	for (i = 1; i <= list_length(right_vars); i++)
-		right_cols = lappend_int(right_cols, i);
-
-	join->usingClause = NIL;
-	join->alias = NULL;
-	join->join_using_alias = NULL;
-	rte->alias = NULL;
-	rte->join_using_alias = NULL;
-	rte->joinmergedcols = 0;
-	rte->joinleftcols = left_cols;
-	rte->joinrightcols = right_cols;
-	rte->joinaliasvars = list_concat(left_vars, right_vars);
-	rte->eref = makeAlias("unnamed_join", copyObject(names));
-	*vars = list_copy(rte->joinaliasvars);
-	return names;
-}
-
-static List *
-rebuild_joins(Node *node, Query *query, List **vars)
-{
-	List	   *names = NIL;
-	ListCell   *lc;
-
-	if (IsA(node, JoinExpr))
-		return rebuild_join((JoinExpr *) node, query, vars);
-	if (IsA(node, RangeTblRef))
-	{
-		int			rti = ((RangeTblRef *) node)->rtindex;
-		RangeTblEntry *rte = rt_fetch(rti, query->rtable);
-		int			attno = 0;
-
-		foreach(lc, rte->eref->colnames)
-		{
-			char	   *name = strVal(lfirst(lc));
-
-			attno++;
-			/* the type does not matter to the deparser */
-			*vars = lappend(*vars, name[0] == '\0' ? NULL :
-							makeVar(rti, attno, INT4OID, -1, InvalidOid, 0));
-			names = lappend(names, makeString(pstrdup(name)));
-		}
-		return names;
-	}
-	foreach(lc, ((FromExpr *) node)->fromlist)
-	{
-		List	   *ignored = NIL;
-
-		rebuild_joins(lfirst(lc), query, &ignored);
-	}
-	return NIL;
-}
-
-static bool
-join_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Query))
-	{
-		Query	   *query = (Query *) node;
-		List	   *ignored = NIL;
-
-		if (query->jointree)
-			rebuild_joins((Node *) query->jointree, query, &ignored);
-		return query_tree_walker(query, join_walker, context, 0);
-	}
-	return expression_tree_walker(node, join_walker, context);
-}
-
 /* ---- steps 3 and 4: Vars and parameters ---------------------------------- */
 
 static Query *
@@ -859,47 +801,6 @@ map_by_name(const CzTable *table, Oid shard)
 }
 
 /*
- * ORDER BY and DISTINCT ON prefer a name of the target list to one of FROM, and core
- * prints columns without their table where there is only one.  A second entry, which
- * is not in FROM, makes it print the table too.
- */
-static void
-qualify_sort_columns(Query *query)
-{
-	RangeTblEntry *rte;
-	ListCell   *lc;
-	bool		captures = false;
-
-	if (query->commandType != CMD_SELECT || list_length(query->rtable) != 1 ||
-		(query->sortClause == NIL && !query->hasDistinctOn))
-		return;
-	rte = linitial(query->rtable);
-	foreach(lc, query->targetList)
-	{
-		TargetEntry *tle = lfirst(lc);
-		Var		   *var = (Var *) tle->expr;
-		ListCell   *ln;
-		int			attno = 0;
-
-		if (tle->resjunk || tle->resname == NULL)
-			continue;
-		foreach(ln, rte->eref->colnames)
-		{
-			attno++;
-			if (strcmp(strVal(lfirst(ln)), tle->resname) == 0 &&
-				!(IsA(var, Var) && var->varattno == attno))
-				captures = true;
-		}
-	}
-	if (!captures)
-		return;
-	rte = makeNode(RangeTblEntry);
-	rte->rtekind = RTE_RESULT;
-	rte->eref = makeAlias("nothing", NIL);
-	query->rtable = lappend(query->rtable, rte);
-}
-
-/*
  * cz_deparse
  *		Make the fragment plan of a Query that is known to be sendable.
  *
@@ -975,8 +876,7 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 				}
 			}
 		}
-		join_walker((Node *) query, NULL);
-		qualify_sort_columns(query);
+		cz_make_printable(query);
 		text = deparse_text(query);
 
 		/*

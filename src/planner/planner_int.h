@@ -205,6 +205,10 @@ extern Bitmapset *cz_used_columns(Node *node, Index rti);
 /* outputs.c */
 extern void cz_drop_unused_outputs(Query *query);
 
+/* printable.c */
+extern void cz_make_printable(Query *query);
+extern bool cz_prints_as_number(Node *expr);
+
 /* inline.c */
 extern void cz_inline_functions(Query *query, ParamListInfo bound_params,
 								PlannerGlobal *glob);

@@ -12,6 +12,8 @@
  *	- the operators, functions, aggregates and sort operators, with the
  *	  collations that they work under: an implicit cast that a worker would
  *	  resolve otherwise shows as another function,
+ *	- what is sorted, grouped and made distinct by, in its order: the columns and
+ *	  operations of each item,
  *	- the types that parameters get.
  *
  * What differs is an error XX000.  Not checked: fragments with TABLESAMPLE (a
@@ -28,6 +30,7 @@
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "lib/stringinfo.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/analyze.h"
@@ -84,23 +87,109 @@ note_operation(CollectContext *context, Oid oid, Oid collation, const char *kind
 	note(context, psprintf("%s %u collation %u", kind, oid, collation));
 }
 
+/* Does an expression depend on rows?  What does not may be computed by the parser. */
+static bool
+depends_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) || IsA(node, Aggref) || IsA(node, WindowFunc) ||
+		IsA(node, GroupingFunc) || IsA(node, SubLink))
+		return true;
+	return expression_tree_walker(node, depends_walker, context);
+}
+
+typedef struct ItemContext
+{
+	StringInfo	buf;
+	List	   *levels;			/* rtables, innermost first */
+} ItemContext;
+
+/* A column: by name if it is a table's or its stand-in's, by number otherwise. */
+static const char *
+column_name(Var *var, List *rtable)
+{
+	RangeTblEntry *rte;
+
+	if (rtable == NIL || var->varattno <= 0)
+		return "*";
+	rte = rt_fetch(var->varno, rtable);
+	if (rte->rtekind == RTE_RELATION)
+		return get_attname(rte->relid, var->varattno, false);
+	/* a table's stand-in ends in system columns */
+	if (rte->rtekind == RTE_CTE && strcmp(strVal(llast(rte->eref->colnames)), "cmax") == 0)
+		return strVal(list_nth(rte->eref->colnames, var->varattno - 1));
+	return psprintf("%d", var->varattno);
+}
+
+/* Append the columns and operations of an item, in the order of the text. */
+static bool
+item_walker(Node *node, ItemContext *context)
+{
+	if (node == NULL || IsA(node, Query) || !depends_walker(node, NULL))
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_Var:
+			{
+				Var		   *var = (Var *) node;
+				List	   *rtable = var->varlevelsup < list_length(context->levels) ?
+					list_nth(context->levels, var->varlevelsup) : NIL;
+
+				appendStringInfo(context->buf, " %s", column_name(var, rtable));
+				return false;
+			}
+		case T_OpExpr:
+			appendStringInfo(context->buf, " operator %u", ((OpExpr *) node)->opno);
+			break;
+		case T_FuncExpr:
+			/* casts are the list of operations' business: an implicit one may print */
+			if (((FuncExpr *) node)->funcformat == COERCE_EXPLICIT_CALL)
+				appendStringInfo(context->buf, " function %u", ((FuncExpr *) node)->funcid);
+			break;
+		case T_Aggref:
+			appendStringInfo(context->buf, " aggregate %u", ((Aggref *) node)->aggfnoid);
+			break;
+		case T_CoerceViaIO:
+			appendStringInfo(context->buf, " to %u", ((CoerceViaIO *) node)->resulttype);
+			break;
+		default:
+			break;
+	}
+	return expression_tree_walker(node, item_walker, (void *) context);
+}
+
+/* Note a list of SortGroupClauses, by their places; what is there twice counts once. */
 static void
-note_sort(CollectContext *context, Query *query)
+note_items(CollectContext *context, Query *query, const char *kind, List *clauses,
+		   bool is_sorted)
 {
 	List	   *seen = NIL;
 	ListCell   *lc;
 
-	foreach(lc, query->sortClause)
+	foreach(lc, clauses)
 	{
-		SortGroupClause *sort = lfirst(lc);
-		Node	   *expr = get_sortgroupclause_expr(sort, query->targetList);
+		SortGroupClause *item = lfirst(lc);
+		Node	   *expr = get_sortgroupclause_expr(item, query->targetList);
+		StringInfoData buf;
+		ItemContext description;
 
 		/* the same once more orders nothing, and the parser drops it */
 		if (list_member(seen, expr))
 			continue;
 		seen = lappend(seen, expr);
-		note(context, psprintf("sort %u nulls first %d collation %u", sort->sortop,
-							   sort->nulls_first, exprCollation(expr)));
+		initStringInfo(&buf);
+		appendStringInfo(&buf, "%s %d:", kind, list_length(seen));
+		if (is_sorted)
+			appendStringInfo(&buf, " sort %u nulls first %d", item->sortop,
+							 item->nulls_first);
+		else
+			appendStringInfo(&buf, " equal %u", item->eqop);
+		appendStringInfo(&buf, " collation %u by", exprCollation(expr));
+		description.buf = &buf;
+		description.levels = context->levels;
+		(void) item_walker(expr, &description);
+		note(context, buf.data);
 	}
 }
 
@@ -112,6 +201,9 @@ note_operations(CollectContext *context, Node *node)
 		case T_OpExpr:
 		case T_DistinctExpr:
 		case T_NullIfExpr:
+			/* the parser takes a sign into the number */
+			if (cz_prints_as_number(node))
+				break;
 			note_operation(context, ((OpExpr *) node)->opno,
 						   ((OpExpr *) node)->inputcollid, "operator");
 			break;
@@ -178,7 +270,12 @@ collect_walker(Node *node, CollectContext *context)
 
 		context->levels = lcons(query->rtable, context->levels);
 		if (!context->wants_columns)
-			note_sort(context, query);
+		{
+			note_items(context, query, "order by", query->sortClause, true);
+			note_items(context, query, "group by", query->groupClause, false);
+			if (query->hasDistinctOn)
+				note_items(context, query, "distinct on", query->distinctClause, false);
+		}
 		else if (query->commandType == CMD_UPDATE)
 		{
 			RangeTblEntry *rte = rt_fetch(query->resultRelation, query->rtable);
@@ -205,6 +302,9 @@ collect_walker(Node *node, CollectContext *context)
 			note_column(context, rte->relid, var->varattno);
 		return false;
 	}
+	/* a literal's cast, element by element: as a FuncExpr's in note_operations */
+	if (IsA(node, ArrayCoerceExpr) && IsA(((ArrayCoerceExpr *) node)->arg, Const))
+		return false;
 	if (!context->wants_columns)
 		note_operations(context, node);
 	return expression_tree_walker(node, collect_walker, (void *) context);

@@ -246,6 +246,60 @@ add_key_condition(Query *query, AttrNumber key, Index rti, int column, Param *ar
 	}
 }
 
+/* In FROM, unnest() takes values of these types apart: its columns are their fields. */
+static bool
+is_taken_apart(Oid type)
+{
+	return get_typtype(getBaseType(type)) == TYPTYPE_COMPOSITE;
+}
+
+/*
+ * Make the entry that gives the rows of arrays: ROWS FROM (unnest($1), unnest($2)),
+ * or SELECT unnest($1), unnest($2) where a value must stay in one column.
+ */
+static void
+make_sent_rte(RangeTblEntry *rte, List *calls, bool keep_whole)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+	int			n = 0;
+
+	cz_blank_rte(rte);
+	if (keep_whole)
+	{
+		rte->rtekind = RTE_SUBQUERY;
+		rte->subquery = makeNode(Query);
+		rte->subquery->commandType = CMD_SELECT;
+		rte->subquery->querySource = QSRC_ORIGINAL;
+		rte->subquery->canSetTag = true;
+		rte->subquery->hasTargetSRFs = true;
+		rte->subquery->jointree = makeFromExpr(NIL, NULL);
+	}
+	else
+		rte->rtekind = RTE_FUNCTION;
+	foreach(lc, calls)
+	{
+		char	   *name = psprintf("c%d", ++n);
+
+		names = lappend(names, makeString(name));
+		if (keep_whole)
+			rte->subquery->targetList =
+				lappend(rte->subquery->targetList,
+						makeTargetEntry(lfirst(lc), n, pstrdup(name), false));
+		else
+		{
+			RangeTblFunction *function = makeNode(RangeTblFunction);
+
+			function->funcexpr = lfirst(lc);
+			function->funccolcount = 1;
+			rte->functions = lappend(rte->functions, function);
+		}
+	}
+	rte->eref = makeAlias("sent", names);
+	rte->alias = makeAlias("sent", NIL);
+	rte->inFromCl = true;
+}
+
 /* An item of FROM that no worker can compute becomes unnest() of arrays. */
 static bool
 send_item(Query *query, RangeTblRef *ref, AttrNumber key, ValuesContext *context)
@@ -253,11 +307,11 @@ send_item(Query *query, RangeTblRef *ref, AttrNumber key, ValuesContext *context
 	RangeTblEntry *rte = rt_fetch(ref->rtindex, query->rtable);
 	List	   *vars = cz_vars_of(query, bms_make_singleton(ref->rtindex));
 	List	   *exprs = list_copy(vars);
-	List	   *functions = NIL;
-	List	   *names = NIL;
+	List	   *calls = NIL;
 	List	   *arrays = NIL;
 	CommonTableExpr *cte;
 	ListCell   *lc;
+	bool		keep_whole = false;
 	int			n = 0;
 
 	if (exprs == NIL)
@@ -270,6 +324,7 @@ send_item(Query *query, RangeTblRef *ref, AttrNumber key, ValuesContext *context
 		if ((IsA(var, Var) && var->varattno <= 0) || !cz_type_is_output_safe(type) ||
 			get_element_type(type) != InvalidOid || !OidIsValid(get_array_type(type)))
 			return false;
+		keep_whole |= is_taken_apart(type);
 	}
 	cte = cte_of_item(query, ref, exprs, context);
 	if (cte == NULL)
@@ -277,28 +332,19 @@ send_item(Query *query, RangeTblRef *ref, AttrNumber key, ValuesContext *context
 	foreach(lc, exprs)
 	{
 		Node	   *expr = lfirst(lc);
-		RangeTblFunction *function = makeNode(RangeTblFunction);
 		Param	   *array = add_value(context, (Node *) array_of(read_cte(cte, ++n)));
 		FuncExpr   *call = makeFuncExpr(F_UNNEST_ANYARRAY, exprType(expr), list_make1(array),
 										exprCollation(expr), exprCollation(expr),
 										COERCE_EXPLICIT_CALL);
 
 		call->funcretset = true;
-		function->funcexpr = (Node *) call;
-		function->funccolcount = 1;
-		functions = lappend(functions, function);
-		names = lappend(names, makeString(psprintf("c%d", n)));
+		calls = lappend(calls, call);
 		arrays = lappend(arrays, array);
 	}
 	context->values->ctes = lappend(context->values->ctes, cte);
 	if (vars != NIL)
 		cz_replace_vars(query, vars, NIL, ref->rtindex, NULL);
-	cz_blank_rte(rte);
-	rte->rtekind = RTE_FUNCTION;
-	rte->functions = functions;
-	rte->eref = makeAlias("sent", names);
-	rte->alias = makeAlias("sent", NIL);
-	rte->inFromCl = true;
+	make_sent_rte(rte, calls, keep_whole);
 	n = 0;
 	foreach(lc, key > 0 ? arrays : NIL)
 		add_key_condition(query, key, ref->rtindex, ++n, lfirst(lc));

@@ -26,7 +26,7 @@ spec = importlib.util.spec_from_loader('differential_run', loader)
 differential = importlib.util.module_from_spec(spec)
 loader.exec_module(differential)
 
-TOKEN = re.compile(r"'(?:[^']|'')*'|\$\w*\$|[A-Za-z_][A-Za-z_0-9.]*|\d+(?:\.\d+)?|\$\d+|::|<>|<=|>=|\|\||\S")
+TOKEN = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"\.?|\$\w*\$|[A-Za-z_][A-Za-z_0-9.]*|\d+(?:\.\d+)?|\$\d+|::|<>|<=|>=|\|\||\S")
 
 
 # settings of the cluster's session that must not change an answer, and some values of theirs
@@ -89,6 +89,8 @@ class Fuzz:
         for side in (self.oracle, self.cluster):
             side.must("SET TimeZone = 'Europe/Berlin'")
             side.must("SET DateStyle = 'German'")
+        if not any(setting.startswith('cz.check_fragments=') for setting in self.args.set):
+            self.cluster.must('SET cz.check_fragments = on')
         self.oracle.must('SET statement_timeout = 3000')
         self.oracle.max_rows = 20000
         self.known = {}

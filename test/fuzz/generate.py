@@ -34,6 +34,12 @@ PROFILES = [
     (3, {'pa': 4, 'sb': 3, 'ca': 2, 'ta': 1, 'oi': 1, 'rr': 1, 'lo': 1}),
 ]
 WRITABLE = ['ca', 'cb', 'cc', 'ta', 'od', 'rr', 'lo']
+# names that are legal and odd: those that we give ourselves, columns', keywords
+ODD_NAMES = ['r%d', 'c%d', 'o%d', 'k%d', 'cz_shipment_%d', 'cz_values_%d', 'sent%d', '"order%d"', '"Q q%d"', '"a.b%d"', '"$%d"', '"x""y%d"', 'ä%d']
+ODD_OUTPUTS = ['d', 'k', 's', 'n', 'x', 'id', 'lower', 'count', '"case"', '"from"', '"Z z"', '"?column?"', 'c1', 'o2', 'int4', 'upper', 'coalesce']
+# what the parser may take for a position or for something else
+ODD_CONSTANTS = ['- (- CAST(2 AS int))', '- CAST(1 AS int)', '- (- (- CAST(1 AS smallint)))', '- (- CAST(1.5 AS numeric))', '+ (- CAST(3 AS int))',
+                 "CAST('x' AS text)", 'CAST(2 AS bigint)', 'NULL::int', "CAST('1.5' AS numeric(8,2))", "CAST('abc' AS char(2))", "CAST('101' AS bit(3))"]
 STRINGS = ["'a'", "'a '", "'B'", "'b'", "''", "'zz'", "'c''d'", "'ä'", "'nobody'"]
 
 
@@ -59,6 +65,7 @@ class Generator:
         self.weights = self.random.choices(PROFILES, weights)[0][1]
         self.apart = self.random.choice([0.0, 0.0, 0.5, 0.8])
         self.distinct_often = self.chance(0.1)
+        self.odd = self.chance(0.25)
 
     # ---- small things
     def chance(self, p):
@@ -69,16 +76,22 @@ class Generator:
 
     def name(self, prefix='q'):
         self.names += 1
+        if self.odd and self.chance(0.4):
+            return self.pick(ODD_NAMES) % self.names
         return '%s%d' % (prefix, self.names)
 
     def literal(self, kind):
         r = self.random
         if kind == I:
             text = str(r.choice([0, 1, 1, 1, 2, 3, 4, 5, 6, 7, 10, -1, 77]))
+            if self.odd and self.chance(0.3):
+                text = r.choice(['(- (- CAST(2 AS int)))', '(- CAST(1 AS int))', "CAST('3' AS int)"])
         elif kind == S:
             text = r.choice(STRINGS)
         elif kind == N:
             text = r.choice(['0', '1', '1.0', '1.50', '2.25', '0.75', '-1'])
+            if self.odd and self.chance(0.3):
+                text = "CAST('%s' AS numeric(8,2))" % text
         elif kind == D:
             text = "date '2024-0%s'" % r.choice(['2-26', '2-28', '2-29', '3-01', '3-02'])
         elif kind == T:
@@ -437,7 +450,9 @@ class Generator:
             else:
                 tail = ' ORDER BY ' + numbers
         if not tail and self.chance(0.3):
-            tail = ' ORDER BY ' + self.order(len(exprs))
+            tail = ' ORDER BY ' + self.order(len(exprs), odd=not distinct)
+        if top:
+            exprs = self.odd_outputs(exprs)
         if tail and self.chance(0.6):
             tail += ' LIMIT %d' % r.randint(0, 12)
             if self.chance(0.3):
@@ -448,12 +463,21 @@ class Generator:
             tail += ' OFFSET %d' % r.randint(0, 5)
         return 'SELECT %s%s%s%s%s' % (distinct, ', '.join(exprs), from_, where, tail), columns, key
 
-    def order(self, count):
-        """All columns, so that ties are equal rows."""
+    def odd_outputs(self, exprs):
+        """Other names for the columns of a statement: nobody reads them."""
+        if not self.odd or self.chance(0.3):
+            return exprs
+        return [expr.rsplit(' AS ', 1)[0] + ' AS ' + self.pick(ODD_OUTPUTS) if ' AS c' in expr and self.chance(0.6) else expr
+                for expr in exprs]
+
+    def order(self, count, odd=False):
+        """All columns, so that ties are equal rows; constants between them change nothing."""
         numbers = list(range(1, count + 1))
         if self.chance(0.5):
             self.random.shuffle(numbers)
-        return ', '.join('%d%s' % (number, self.pick(['', '', '', ' DESC', ' NULLS FIRST', ' DESC NULLS LAST'])) for number in numbers)
+        if odd and self.odd and self.chance(0.5):
+            numbers.insert(self.random.randint(0, count), self.pick(ODD_CONSTANTS))
+        return ', '.join('%s%s' % (number, self.pick(['', '', '', ' DESC', ' NULLS FIRST', ' DESC NULLS LAST'])) for number in numbers)
 
     def window(self, scope, kind):
         partition = []
@@ -547,12 +571,14 @@ class Generator:
                 tail = ' GROUP BY GROUPING SETS ((%s), ())' % groups[0] if len(groups) == 1 else ' GROUP BY ' + ', '.join(groups)
             else:
                 tail = ' GROUP BY ' + ', '.join(groups)
+                if self.odd and self.chance(0.4):
+                    tail += ', ' + self.pick(ODD_CONSTANTS)
         if self.chance(0.2):
             tail += ' HAVING %s' % r.choice([
                 'count(*) > %s' % self.literal(I), '%s > %s' % (self.aggregate(I, [], scope), self.literal(I)),
                 '%s IS NOT NULL' % self.aggregate(S, [], scope)])
         if self.chance(0.3):
-            tail += ' ORDER BY ' + self.order(len(exprs))
+            tail += ' ORDER BY ' + self.order(len(exprs), odd=True)
             if self.chance(0.5):
                 tail += ' LIMIT %d' % r.randint(0, 8)
                 if self.chance(0.3):
