@@ -166,7 +166,8 @@ extern bool CzKeyConvert(const CzTable *table, Oid type, Datum value, Datum *key
 extern Bitmapset *CzShardsInRange(const CzTable *table, const Datum *lower,
 								  const Datum *upper, bool with_upper);
 
-/* The value of pg_partitioned_table-free routing: hash index among nshards (power of two). */
+/* Index of the hash shard, of nshards (a power of two), that a key belongs to; needs no
+ * table: for one that is not partitioned yet. */
 extern int	CzHashShardIndex(Oid key_type, Oid collation, Datum value, bool isnull,
 							 int nshards);
 

@@ -34,9 +34,6 @@ extern CzFragmentPlan *CzPlanRelScan(PlannerInfo *root, RelOptInfo *rel, Oid rel
 									 List *attnos, List *quals, bool lock_rows,
 									 List **local_quals, List **params);
 
-/* Is an expression over columns of rel (Vars of rti in relids) shippable? */
-extern bool CzIsShippable(Node *expr, Relids relids);
-
 /*
  * CzPartialAggregateName, CzPartialAggregateOf
  *		The name of the aggregate of schema cz_partial that returns the transition

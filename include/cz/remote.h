@@ -54,7 +54,7 @@ typedef struct CzConn
 	void	   *busy_owner;
 	void		(*busy_drain) (void *owner);
 
-	/* Owned by transaction.c; zero otherwise */
+	/* Owned by transaction/connections.c; zero otherwise */
 	int			txn_depth;		/* nesting level that the worker is in; 0: no
 								 * transaction */
 	bool		txn_has_written;
@@ -135,7 +135,7 @@ extern void CzConnLogCommand(const CzConn *conn, const char *sql);
 extern void CzConnDrain(CzConn *conn);
 
 /*
- * CzConnExec, CzConnExecParams
+ * CzConnExec
  *		Run one command and wait for it, processing interrupts (a cancel is
  *		passed on to the worker).
  *
@@ -145,8 +145,6 @@ extern void CzConnDrain(CzConn *conn);
  *		is_broken is set).
  */
 extern struct pg_result *CzConnExec(CzConn *conn, const char *sql);
-extern struct pg_result *CzConnExecParams(CzConn *conn, const char *sql, int nparams,
-										  const char *const *values);
 
 /* The same by a statement prepared on the connection (at the first call with this
  * text); parameters take the types that the worker infers. */

@@ -9,7 +9,7 @@
  * when the parent was last analyzed, is in cz.analyzed_tables.  The thresholds are
  * autovacuum's.
  *
- * Who does this must be in nobody's way: it takes no lock that it would have to wait
+ * This must not block anyone: it takes no lock that it would have to wait
  * for, gives its own up when somebody waits (by the same mark as autovacuum's workers),
  * and passes over tables with shards that can't be reached.
  *

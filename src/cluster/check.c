@@ -91,7 +91,7 @@ probe_worker(Oid server_oid, char **answer)
 		if (PQntuples(res) != 1 || PQnfields(res) != PROBE_COLUMNS)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROTOCOL_VIOLATION),
-					 errmsg("unexpected answer from worker \"%s\"", endpoint->node_name)));
+					 errmsg("unexpected answer from node \"%s\"", endpoint->node_name)));
 		for (i = 0; i < PROBE_COLUMNS; i++)
 			answer[i] = pstrdup(PQgetvalue(res, 0, i));
 	}
@@ -157,10 +157,10 @@ refuse(const CzNode *node, const char *what, const char *theirs, const char *our
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s of worker \"%s\" differs from the coordinator's",
+			 errmsg("%s of node \"%s\" differs from the coordinator's",
 					what, node->name),
-			 errdetail("The worker has \"%s\", the coordinator \"%s\".", theirs, ours),
-			 errhint("Create the worker's database with the same encoding and locale.")));
+			 errdetail("The node has \"%s\", the coordinator \"%s\".", theirs, ours),
+			 errhint("Create the node's database with the same encoding and locale.")));
 }
 
 /* Same address and database as another worker. */
@@ -179,7 +179,7 @@ check_duplicate(const CzNode *node)
 				   node->dbname ? node->dbname : "") == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_OBJECT),
-					 errmsg("worker \"%s\" is the same database as worker \"%s\"",
+					 errmsg("node \"%s\" is the same database as node \"%s\"",
 							node->name, other->name),
 					 errdetail("Both are at host %s, port %d.", node->host, node->port)));
 	}
@@ -191,14 +191,14 @@ check_version(const CzNode *node, int theirs, int ours)
 	if (theirs < MIN_WORKER_VERSION)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("worker \"%s\" runs PostgreSQL %d, which is too old",
+				 errmsg("node \"%s\" runs PostgreSQL %d, which is too old",
 						node->name, theirs / 10000),
 				 errdetail("Workers must run PostgreSQL %d or newer.",
 						   MIN_WORKER_VERSION / 10000)));
 	if (abs(theirs / 10000 - ours / 10000) > 1)
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
-				 errmsg("worker \"%s\" runs PostgreSQL %d, the coordinator %d",
+				 errmsg("node \"%s\" runs PostgreSQL %d, the coordinator %d",
 						node->name, theirs / 10000, ours / 10000),
 				 errdetail("Majors that are more than one apart are not tested together.")));
 }
@@ -221,12 +221,12 @@ compare_probes(const CzNode *node, char **theirs, char **ours)
 	if (strcmp(theirs[PROBE_IDENTITY], ours[PROBE_IDENTITY]) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("worker \"%s\" is the coordinator's own database", node->name),
-				 errhint("Create another database, or another server, for the worker.")));
+				 errmsg("node \"%s\" is the coordinator's own database", node->name),
+				 errhint("Create another database, or another server, for the node.")));
 	if (strcmp(theirs[PROBE_IN_RECOVERY], "true") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("worker \"%s\" is a standby", node->name),
+				 errmsg("node \"%s\" is a standby", node->name),
 				 errdetail("It is in recovery and cannot be written.")));
 
 	if (strcmp(theirs[PROBE_ENCODING], ours[PROBE_ENCODING]) != 0)
@@ -242,24 +242,24 @@ compare_probes(const CzNode *node, char **theirs, char **ours)
 	if (collation_differs(theirs, ours))
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
-				 errmsg("collation version of worker \"%s\" differs from the coordinator's",
+				 errmsg("collation version of node \"%s\" differs from the coordinator's",
 						node->name),
-				 errdetail("The worker has \"%s\", the coordinator \"%s\": they may sort text differently, so workers are not asked to.",
+				 errdetail("The node has \"%s\", the coordinator \"%s\": they may sort text differently, so workers are not asked to.",
 						   theirs[PROBE_COLLVERSION], ours[PROBE_COLLVERSION])));
 	if (strcmp(theirs[PROBE_HASH], ours[PROBE_HASH]) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("worker \"%s\" does not hash as the coordinator does", node->name),
-				 errdetail("The worker's hashes are %s, the coordinator's %s.",
+				 errmsg("node \"%s\" does not hash as the coordinator does", node->name),
+				 errdetail("The node's hashes are %s, the coordinator's %s.",
 						   theirs[PROBE_HASH], ours[PROBE_HASH]),
 				 errhint("Both must run on machines of the same byte order.")));
 
 	if (atoi(theirs[PROBE_MAX_PREPARED]) == 0)
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
-				 errmsg("worker \"%s\" cannot prepare transactions", node->name),
+				 errmsg("node \"%s\" cannot prepare transactions", node->name),
 				 errdetail("Transactions that write on more than one worker will fail."),
-				 errhint("Set max_prepared_transactions on the worker to at least its max_connections and restart it.")));
+				 errhint("Set max_prepared_transactions on the node to at least its max_connections and restart it.")));
 }
 
 /*

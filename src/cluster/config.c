@@ -397,7 +397,7 @@ import_mapping(Import *import, CzConfigMapping *mapping)
 	if (!worker_is_known(import, mapping->worker))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("worker \"%s\" does not exist", mapping->worker)));
+				 errmsg("node \"%s\" does not exist", mapping->worker)));
 	password = read_password(mapping, &source);
 	if (password)
 		wanted = lappend(list_copy(wanted),
@@ -412,7 +412,7 @@ import_mapping(Import *import, CzConfigMapping *mapping)
 		CzFindOption(existing, "password") == NULL)
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
-				 errmsg("the password of the user mapping for %s on worker \"%s\" is not in the cluster file",
+				 errmsg("the password of the user mapping for %s on node \"%s\" is not in the cluster file",
 						mapping->role ? quote_identifier(mapping->role) : "PUBLIC",
 						mapping->worker),
 				 errhint("Use \"password_file\" or \"password_env\", or ALTER USER MAPPING.")));
@@ -482,7 +482,7 @@ refuse_difference(const CzConfigTable *table, const char *what, const char *is,
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("table \"%s\" is already distributed otherwise", table->name),
+			 errmsg("table \"%s\" is already distributed differently", table->name),
 			 errdetail("Its %s is %s, the cluster file says %s.", what, is, wanted),
 			 errhint("Undistribute the table first, or change the cluster file.")));
 }
@@ -745,7 +745,7 @@ import_tables(Import *import)
 		if (list_length(next) == list_length(waiting))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("tables in the cluster file are colocated with each other in a circle")));
+					 errmsg("circular colocation in cluster file")));
 		waiting = next;
 	}
 	import->where = NULL;

@@ -290,7 +290,7 @@ parse_worker(CzConfig *config, const CzJson *json)
 	{
 		if (strcmp(((CzConfigWorker *) lfirst(cell))->name, worker->name) == 0)
 			refuse(CzJsonMember(json, "name"),
-				   psprintf("worker \"%s\" is given twice", worker->name));
+				   psprintf("node \"%s\" is given twice", worker->name));
 	}
 	worker->host = get_string(json, "host", false);
 	if (worker->host)

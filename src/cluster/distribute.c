@@ -221,7 +221,7 @@ create_distributed_table(PG_FUNCTION_ARGS)
 		dist.shard_count = 0;
 	}
 
-	/* before the lock: nobody blocks a table that is not his */
+	/* check ownership before locking, so that other users cannot block the table */
 	CzCheckTableOwner(relid);
 	PreventCommandIfReadOnly("create_distributed_table()");
 	rel = relation_open(relid, AccessExclusiveLock);

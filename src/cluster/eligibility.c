@@ -166,7 +166,7 @@ check_triggers(Relation rel, bool is_reference)
 /*
  * CzCheckTableOwner
  *		Only its owner may change how a table is distributed.  Called before the
- *		table is locked, so that nobody blocks a table that is not his.
+ *		table is locked, so that other users cannot block the table.
  *
  * Errors: 42P01 no such relation, 42501.
  */

@@ -274,7 +274,7 @@ CzPlanHashShards(Relation rel, CzDistribution *dist, List *colocated)
 		if (other == NULL || other->nshards != dist->shard_count)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("table \"%s\" has not the number of shards of its colocation group",
+					 errmsg("table \"%s\" does not have the same number of shards as its colocation group",
 							get_rel_name(linitial_oid(colocated)))));
 	}
 	else

@@ -204,13 +204,13 @@ check_alter_server(AlterForeignServerStmt *stmt)
 		if (strcmp(def->defname, "state") == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("option \"state\" of worker \"%s\" cannot be changed by ALTER SERVER",
+					 errmsg("option \"state\" of node \"%s\" cannot be changed by ALTER SERVER",
 							stmt->servername),
 					 errhint("Use citus_disable_node() or citus_activate_node().")));
 		if (is_internal_option(def->defname) && strcmp(def->defname, "node_id") != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("option \"%s\" of worker \"%s\" cannot be changed",
+					 errmsg("option \"%s\" of node \"%s\" cannot be changed",
 							def->defname, stmt->servername)));
 	}
 }

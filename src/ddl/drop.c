@@ -115,7 +115,7 @@ pending_for(Oid server_oid, Oid user_oid)
 		else
 			ereport(WARNING,
 					(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-					 errmsg("could not drop shards on node \"%s\": they are left to the clean-up list",
+					 errmsg("could not drop shards on node \"%s\"; cleanup has been scheduled",
 							entry->node_name),
 					 message ? errdetail_internal("%s", message) : 0));
 	}

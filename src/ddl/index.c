@@ -119,7 +119,7 @@ CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 	if (stmt->unique && table->kind != CZ_TABLE_REFERENCE)
 		check_unique(table, stmt);
 
-	/* before the lock: nobody blocks a table that is not his */
+	/* check ownership before locking, so that other users cannot block the table */
 	if (!class_ownercheck_compat(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
 	rel = relation_open(relid, ShareLock);

@@ -9,7 +9,7 @@
  * many as are wanted and some more.  Behind the last one of a shard that may have
  * more, the order is not known, so the candidates are read again, more of them.
  *
- * A row that a lock is not given for is not there: held by somebody else (SKIP
+ * Rows whose lock is not granted are skipped: held by another transaction (SKIP
  * LOCKED), or changed since the candidates were read.  Where locks are waited for,
  * the candidates are read again then: a changed row has a new id and is tried again
  * under that.  What has been tried is not tried twice, so it ends.

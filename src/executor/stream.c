@@ -37,7 +37,10 @@
 /* Least memory of one fragment's store, kB. */
 #define MIN_STORE_KB 64
 
-/* After an error nobody ends the stream; what malloc gave goes with its memory. */
+/*
+ * CzStreamEnd is not called after an error; this reset callback of the stream's memory
+ * frees the PGresult.
+ */
 static void
 release_result(void *arg)
 {

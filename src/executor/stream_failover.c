@@ -215,7 +215,7 @@ CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason, bool
 	{
 		gw->is_warned = true;
 		ereport(WARNING,
-				(errmsg("node \"%s\" failed: what it was to read is read from other placements",
+				(errmsg("node \"%s\" failed; reading its shards from other placements",
 						node_name),
 				 errdetail_internal("%s", reason)));
 	}

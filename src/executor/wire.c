@@ -171,7 +171,7 @@ report_lie(const char *node_name, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_PROTOCOL_VIOLATION),
-			 errmsg("node \"%s\" returned a row that was not asked for", node_name),
+			 errmsg("unexpected row from node \"%s\"", node_name),
 			 errdetail_internal("%s", detail)));
 }
 

@@ -328,7 +328,7 @@ job_create(const CzTable *table, const char *command, const char *columns, bool 
 				if (call->conn == NULL)
 					ereport(WARNING,
 							(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-							 errmsg("could not reach worker \"%s\", its placements are left out",
+							 errmsg("could not reach node \"%s\", its placements are left out",
 									CzNodeGet(server_oid)->name),
 							 call->message ? errdetail_internal("%s", call->message) : 0));
 			}

@@ -305,7 +305,7 @@ combine_info(FunctionCallInfo fcinfo)
 		!OidIsValid(agg.form.aggcombinefn))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("transition states can only be combined by a plan")));
+				 errmsg("function is for internal use by cz_fdw plans only")));
 
 	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(agg.form.aggfnoid));
 	if (!HeapTupleIsValid(tup))

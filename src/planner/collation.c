@@ -4,9 +4,9 @@
  *	  Where a collation that may differ on a worker would decide something.
  *
  * A collation of the same name may sort otherwise on another server: its version
- * may be another, or somebody has made it otherwise.  So no worker decides an order,
- * a minimum or a comparison by it, and under a nondeterministic one not even what is
- * equal; a deterministic one finds equal what has the same bytes.
+ * may be another, or it may be defined differently there.  So orders, minima and
+ * comparisons by it are never left to a worker, and under a nondeterministic one not
+ * even equality; a deterministic one finds equal what has the same bytes.
  *
  * Sure are C and its like everywhere, and the databases' own collation while
  * CzNodeCheck has found no other version of it on a worker.

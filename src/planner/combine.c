@@ -122,7 +122,7 @@ cz_combine(CzJoinLocus l, CzJoinLocus r, JoinType type, List *classes)
 				return cz_join_none("a sub-query with LIMIT is joined with shards");
 			if (type == JOIN_FULL || (type == JOIN_LEFT && !left_sharded) ||
 				(type == JOIN_RIGHT && left_sharded))
-				return cz_join_none("an outer join preserves a table that every worker has");
+				return cz_join_none("the outer side of an outer join is a reference table");
 		}
 		if (type == JOIN_FULL || (type == JOIN_LEFT && !left_sharded) ||
 			(type == JOIN_RIGHT && left_sharded))
@@ -204,7 +204,7 @@ cz_combine(CzJoinLocus l, CzJoinLocus r, JoinType type, List *classes)
 			result.locus.shards = NIL;
 			break;
 		default:
-			return cz_join_none("an unusual kind of join");
+			return cz_join_none("unsupported join type");
 	}
 	/* a lateral part's references to a sibling that is here are satisfied now */
 	result.lateral_keys = lateral_left;

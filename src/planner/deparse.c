@@ -484,7 +484,7 @@ fix_query(Query *query, DeparseContext *context)
 	return result;
 }
 
-/* An expression under a collation, said aloud where it is not its own. */
+/* An expression under a collation: print COLLATE where it differs from the type's default. */
 static Node *
 collate(Node *expr, Oid collation)
 {

@@ -57,7 +57,7 @@
 
 #include "planner_int.h"
 
-/* Rows of a table whose number nobody knows. */
+/* Rows of a table whose number is unknown. */
 #define CZ_DEFAULT_ROWS 1000.0
 
 /* Width of a row that nobody knows, bytes. */

@@ -30,7 +30,7 @@ static set_rel_pathlist_hook_type prev_set_rel_pathlist_hook = NULL;
 
 /*
  * cz_call_planner
- *		Plan with whoever came before us.
+ *		Call the previous planner_hook, or the standard planner.
  */
 PlannedStmt *
 cz_call_planner(Query *query, const char *query_string, int cursor_options,

@@ -98,7 +98,7 @@ cz_table_locus(Oid relid)
 	CzLocus		locus = everywhere();
 
 	if (table == NULL)
-		return cz_no_locus("it uses a table of this server");
+		return cz_no_locus("it uses a table that is local to the coordinator");
 	if (table->kind == CZ_TABLE_REFERENCE)
 		return locus;
 	locus.kind = CZ_LOCUS_SHARDED;
@@ -208,12 +208,12 @@ visit_rte(int rti, Query *query, LocusContext *context)
 	result.keys = NIL;
 	result.lateral_keys = NIL;
 	if (rte->securityQuals != NIL)
-		return cz_join_none("row-level security is enforced here");
+		return cz_join_none("row-level security is enforced on the coordinator");
 	switch (rte->rtekind)
 	{
 		case RTE_RELATION:
 			if (cz_rte_table(rte) == NULL)
-				return cz_join_none("it uses a table of this server");
+				return cz_join_none("it uses a table that is local to the coordinator");
 			result.locus = cz_table_locus(rte->relid);
 			break;
 		case RTE_SUBQUERY:
@@ -764,7 +764,7 @@ setop_locus(Node *node, Query *query, LocusContext *context)
 		sharded.key_columns = NIL;
 		sharded.is_confined = true;
 		return sharded.is_single ? sharded :
-			cz_no_locus("a set operation mixes shards with rows that every worker has");
+			cz_no_locus("a set operation combines distributed and reference tables");
 	}
 	if (!cz_same_group(l.anchor, r.anchor))
 		return cz_no_locus("a set operation's tables are not colocated");

@@ -45,7 +45,7 @@ command_name(CmdType command)
 	switch (command)
 	{
 		case CMD_UPDATE:
-			return "UPDATE";
+			return "UPDATE of";
 		case CMD_DELETE:
 			return "DELETE on";
 		case CMD_INSERT:
@@ -60,7 +60,7 @@ refuse(Query *query, Oid relid, const char *reason)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot %s distributed table \"%s\" in this way",
+			 errmsg("%s distributed table \"%s\" is not supported",
 					command_name(query->commandType), get_rel_name(relid)),
 			 errdetail("The statement cannot be sent to the shards: %s.", reason)));
 }
@@ -584,7 +584,7 @@ push_write(Query *query, const char *query_string, int cursor_options, CzPlanSta
 	if (table->nshards == 0)
 		return "the table has no shards";
 	if (query == NULL)
-		return "row-level security is enforced here";
+		return "row-level security is enforced on the coordinator";
 	cz_drop_unread_ctes(query);
 	has_others = query->hasSubLinks || query->cteList != NIL ||
 		list_length(query->jointree->fromlist) > 1;

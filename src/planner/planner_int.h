@@ -44,8 +44,10 @@ typedef struct CzLocus
 	List	   *outer_keys;		/* SHARDED: Vars of outer queries (varlevelsup >= 1)
 								 * that equal the key: for one outer row all rows
 								 * are on one shard */
-	bool		is_confined;	/* is_single, and only there it gives the right rows:
-								 * elsewhere it would give some, not none */
+	bool		is_confined;	/* is_single, and must run on its one shard: on any
+								 * other shard it would return wrong rows instead of
+								 * none, as "SELECT 1 WHERE NOT EXISTS (SELECT FROM t
+								 * WHERE key = 5)" would */
 	bool		has_whole_groups;	/* SHARDED: no group of the query is on two shards */
 	bool		is_unstable;	/* EVERYWHERE, but each worker may choose other rows
 								 * (LIMIT): only good together with one shard */
@@ -180,6 +182,10 @@ extern CzPlanState *cz_plan_state;
 extern bool cz_collation_is_sure(Oid collation);
 extern bool cz_sorts_unsurely(Query *query);
 extern bool cz_collation_decides(Node *node, bool is_outermost);
+
+/* stable.c */
+extern bool cz_is_shippable_stable(Oid funcid);
+extern bool cz_reads_search_config(Oid funcid);
 
 /* shippable.c */
 extern bool cz_expr_is_shippable(Node *expr, const char **reason);

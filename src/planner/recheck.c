@@ -469,7 +469,7 @@ complain(const char *what, const char *expected, const char *got, const char *te
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INTERNAL_ERROR),
-			 errmsg("a fragment's text does not mean what its query means: %s", what),
+			 errmsg("deparsed fragment does not match its query: %s", what),
 			 errdetail("Query: %s. Text: %s. Fragment: %s", expected, got, text)));
 }
 

@@ -13,7 +13,7 @@
  *	3. Otherwise its sub-queries are rewritten, each by these rules, and each
  *	   distributed table that remains becomes a leaf of its own.
  *
- * Rule 3 needs no luck, so every SELECT is planned.
+ * Rule 3 always applies, so every SELECT can be planned.
  *
  * Source: own work.
  *
@@ -158,7 +158,7 @@ cz_drop_unread_ctes(Query *query)
 
 			if (((Query *) cte->ctequery)->commandType != CMD_SELECT)
 				continue;
-			query->cteList = list_delete_ptr(others, cte);	/* a reader of itself is none */
+			query->cteList = list_delete_ptr(others, cte);	/* it does not count as its own reader */
 			is_read = query_tree_walker(query, readers_walker, (void *) &context,
 										QTW_EXAMINE_RTES_BEFORE);
 			query->cteList = save;
@@ -557,7 +557,7 @@ cz_rewrite_query(Query *query, CzPlanState *state, bool is_top)
 		if (cz_query_has_barriers(query))
 			candidate = cz_fence_query(query);
 		if (candidate == NULL)
-			reason = "row-level security is enforced here";
+			reason = "row-level security is enforced on the coordinator";
 		else if (push_query(candidate, state, &reason) ||
 				 cz_try_ship(candidate, state, &reason))
 		{

@@ -96,7 +96,7 @@ send_walker(Node *node, SendContext *context)
 
 			if (rte->securityQuals != NIL)
 			{
-				context->reason = "row-level security is enforced here";
+				context->reason = "row-level security is enforced on the coordinator";
 				return true;
 			}
 			if (rte->tablesample != NULL && var_walker((Node *) rte->tablesample, NULL))

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * ship.c
- *	  Joins of data that does not lie together: what stays, and what is shipped.
+ *	  Joins of non-colocated tables: which side stays on its shards, which is sent.
  *
  * Comes after the first two rules of rewrite.c have failed.  One table of the
  * Query, the base, stays on its shards with everything that is colocated with it

@@ -47,24 +47,6 @@
 
 #include "planner_int.h"
 
-/* Stable functions of pg_catalog that read nothing but settings kept in step. Sorted. */
-static const char *const stable_shippable[] = {
-	"array_to_json", "date", "date_part", "date_trunc", "extract",
-	"generate_series", "json_agg", "json_build_array", "json_build_object",
-	"json_object_agg", "jsonb_agg", "jsonb_build_array", "jsonb_build_object",
-	"jsonb_object_agg", "phraseto_tsquery", "plainto_tsquery", "row_to_json",
-	"time", "timestamp", "timestamptz", "timetz", "timezone", "to_char",
-	"to_json", "to_jsonb", "to_tsquery", "to_tsvector", "ts_headline",
-	"websearch_to_tsquery"
-};
-
-/* Functions that look row-local but whose result depends on the server. Sorted. */
-static const char *const never_shippable[] = {
-	"current_setting", "currval", "format_type", "has_table_privilege", "lastval",
-	"obj_description", "pg_typeof", "set_config", "setseed", "to_regclass",
-	"to_regtype", "version"
-};
-
 typedef struct ShipContext
 {
 	const char *reason;
@@ -75,35 +57,6 @@ typedef struct ShipContext
 } ShipContext;
 
 static bool ship_walker(Node *node, ShipContext *context);
-
-static int
-compare_names(const void *a, const void *b)
-{
-	return strcmp((const char *) a, *(const char *const *) b);
-}
-
-static bool
-name_in(const char *name, const char *const *list, size_t n)
-{
-	return bsearch(name, list, n, sizeof(char *), compare_names) != NULL;
-}
-
-/* Names of the comparisons of date, timestamp and timestamptz with one another. */
-static bool
-is_date_comparison(const char *name)
-{
-	return (strncmp(name, "date_", 5) == 0 || strncmp(name, "timestamp", 9) == 0) &&
-		(strstr(name, "_lt") || strstr(name, "_le") || strstr(name, "_eq") ||
-		 strstr(name, "_ge") || strstr(name, "_gt") || strstr(name, "_ne") ||
-		 strstr(name, "_cmp") || strstr(name, "_pl_") || strstr(name, "_mi"));
-}
-
-/* A stable function that reads default_text_search_config, of stable_shippable. */
-static bool
-reads_search_config(const char *name)
-{
-	return strstr(name, "to_ts") != NULL || strcmp(name, "ts_headline") == 0;
-}
 
 /* Is it an aggregate of cz_partial? */
 static bool
@@ -128,9 +81,6 @@ static bool
 function_stays(Oid funcid, void *arg)
 {
 	ShipContext *context = (ShipContext *) arg;
-	HeapTuple	tup;
-	Form_pg_proc proc;
-	bool		stays;
 
 	/* these are on the workers, or the planner would not have put them there */
 	if (funcid >= FirstGenbkiObjectId && is_partial_aggregate(funcid))
@@ -147,30 +97,18 @@ function_stays(Oid funcid, void *arg)
 	}
 	if (funcid >= FirstGenbkiObjectId)
 		return false;
-	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
-	if (!HeapTupleIsValid(tup))
-		return true;
-	proc = (Form_pg_proc) GETSTRUCT(tup);
-	stays = false;
-	if (name_in(NameStr(proc->proname), never_shippable, lengthof(never_shippable)))
-		stays = true;
-	else if (proc->provolatile == PROVOLATILE_STABLE &&
-			 !name_in(NameStr(proc->proname), stable_shippable,
-					  lengthof(stable_shippable)) &&
-			 !is_date_comparison(NameStr(proc->proname)))
-		stays = true;
-	else if (proc->provolatile == PROVOLATILE_STABLE &&
-			 reads_search_config(NameStr(proc->proname)) &&
-			 getTSCurrentConfig(false) >= FirstNormalObjectId)
+	if (func_volatile(funcid) == PROVOLATILE_STABLE && !cz_is_shippable_stable(funcid))
 	{
-		context->reason = "the text search configuration is not built in";
-		stays = true;
-	}
-	if (stays && context->reason == NULL)
 		context->reason = psprintf("function %s cannot be evaluated on a worker",
 								   format_procedure(funcid));
-	ReleaseSysCache(tup);
-	return stays;
+		return true;
+	}
+	if (cz_reads_search_config(funcid) && getTSCurrentConfig(false) >= FirstNormalObjectId)
+	{
+		context->reason = "the text search configuration is not built in";
+		return true;
+	}
+	return false;
 }
 
 static bool
@@ -740,37 +678,6 @@ cz_expr_is_shippable(Node *expr, const char **reason)
 	if (reason)
 		*reason = context.reason ? context.reason : "an expression is not shippable";
 	return false;
-}
-
-typedef struct RelidsContext
-{
-	Relids		relids;
-} RelidsContext;
-
-static bool
-foreign_var_walker(Node *node, RelidsContext *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-		return !bms_is_member(((Var *) node)->varno, context->relids) ||
-			((Var *) node)->varlevelsup != 0;
-	return expression_tree_walker(node, foreign_var_walker, context);
-}
-
-/*
- * CzIsShippable
- *		See planner.h.
- */
-bool
-CzIsShippable(Node *expr, Relids relids)
-{
-	RelidsContext context;
-
-	context.relids = relids;
-	if (foreign_var_walker(expr, &context))
-		return false;
-	return cz_expr_is_shippable(expr, NULL);
 }
 
 /*

@@ -266,20 +266,6 @@ CzConnExec(CzConn *conn, const char *sql)
 }
 
 /*
- * CzConnExecParams
- *		See remote.h.
- */
-struct pg_result *
-CzConnExecParams(CzConn *conn, const char *sql, int nparams, const char *const *values)
-{
-	make_ready(conn);
-	CzConnLogCommand(conn, sql);
-	if (!PQsendQueryParams(conn->pg, sql, nparams, NULL, values, NULL, NULL, 0))
-		report_send_failure(conn, sql);
-	return get_last_result(conn, sql);
-}
-
-/*
  * CzConnExecPrepared
  *		See remote.h.
  */

@@ -7,7 +7,8 @@
  * state IDLE has no command in progress, no transaction open and is not in
  * pipeline mode; what cannot be brought there is closed.  At the end of a
  * (sub)transaction that fails, everything in state READ or CONNECTING that it
- * acquired is cancelled or closed here; TXN connections are transaction.c's.
+ * acquired is cancelled or closed here; TXN connections are those of
+ * transaction/connections.c.
  *
  * Facts about libpq's polling and file descriptor accounting are from
  * libpq/libpq-be-fe-helpers.h, PostgreSQL 15.
@@ -47,8 +48,8 @@ static void conn_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 								  SubTransactionId parentSubid, void *arg);
 
 /*
- * A worker's notices are nobody's concern but the log's.  libpq takes for a notice,
- * too, what a session says when it ends while no command runs.
+ * Write a worker's notices to the log; do not forward them to the client.  What a
+ * session says when it ends while no command runs is a notice for libpq, too.
  */
 static void
 notice_receiver(void *arg, const PGresult *res)

@@ -66,25 +66,6 @@ CzTxnLevel(void)
 }
 
 /*
- * CzTxnEntryOf
- *		The entry of a connection of this transaction.
- */
-CzTxnEntry *
-CzTxnEntryOf(CzConn *conn)
-{
-	ListCell   *lc;
-
-	foreach(lc, cz_txn_entries)
-	{
-		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
-
-		if (entry->conn == conn)
-			return entry;
-	}
-	elog(ERROR, "connection to node \"%s\" is not of this transaction", conn->node_name);
-}
-
-/*
  * find_entry
  *		The entry for a worker and a local role, or NULL.  Roles that share a
  *		user mapping (the one FOR PUBLIC) share the connection.

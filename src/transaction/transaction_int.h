@@ -82,7 +82,6 @@ extern void CzTxnSubXactCallback(int event, int level);
 extern void CzTxnForgetAll(void);
 extern int	CzTxnLevel(void);
 extern void CzTxnDropFlushes(int level);
-extern CzTxnEntry *CzTxnEntryOf(CzConn *conn);
 
 /* calls.c */
 extern void CzTxnRunCalls(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms);

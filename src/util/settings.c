@@ -188,7 +188,7 @@ CzSettingsInit(void)
 							NULL, &cz_slow_start_ms, 10, 0, 3600000,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.worker_timeout",
-							"Silence of a busy worker after which a second connection probes it.",
+							"Time without an answer after which a worker is probed on a second connection.",
 							NULL, &cz_worker_timeout_ms, 10000, 100, 3600000,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 
