@@ -35,7 +35,7 @@ $standby->start;
 ($status, $out, $err) =
   $cluster->try_sql("SELECT citus_add_node('127.0.0.1', " . $standby->port . ');');
 is($status, 3, 'a standby is not added');
-like($err, qr/ERROR:  55000: worker "node_\d+" is a standby/, 'with the reason');
+like($err, qr/ERROR:  55000: node "node_\d+" is a standby/, 'with the reason');
 $standby->stop('immediate');
 $odd->stop('immediate');
 
