@@ -10,6 +10,9 @@
 #ifndef CZ_SETTINGS_H
 #define CZ_SETTINGS_H
 
+/* Shards of a table. */
+#define CZ_MAX_SHARD_COUNT 32768
+
 typedef enum CzRemotePlans
 {
 	CZ_REMOTE_PLANS_NONE,

@@ -36,7 +36,6 @@
 #define MAX_CONFIG_DEPTH 16
 
 #define MAX_PORT 65535
-#define MAX_SHARD_COUNT 32768
 #define MAX_REPLICATION_FACTOR 64
 #define DEFAULT_PORT 5432
 
@@ -152,7 +151,7 @@ get_integer(const CzJson *object, const char *key, int min, int max)
 static int
 get_shard_count(const CzJson *object)
 {
-	int			count = get_integer(object, "shard_count", 1, MAX_SHARD_COUNT);
+	int			count = get_integer(object, "shard_count", 1, CZ_MAX_SHARD_COUNT);
 
 	if ((count & (count - 1)) != 0)
 		refuse(CzJsonMember(object, "shard_count"),

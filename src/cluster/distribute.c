@@ -40,7 +40,6 @@
 #include "cz/transaction.h"
 #include "distribute_int.h"
 
-#define MAX_SHARD_COUNT 32768
 
 PG_FUNCTION_INFO_V1(create_distributed_table);
 PG_FUNCTION_INFO_V1(cz_create_range_shard);
@@ -206,12 +205,12 @@ create_distributed_table(PG_FUNCTION_ARGS)
 
 	memset(&dist, 0, sizeof(dist));
 	dist.shard_count = has_shard_count ? PG_GETARG_INT32(4) : cz_shard_count;
-	if (dist.shard_count < 1 || dist.shard_count > MAX_SHARD_COUNT ||
+	if (dist.shard_count < 1 || dist.shard_count > CZ_MAX_SHARD_COUNT ||
 		(dist.shard_count & (dist.shard_count - 1)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("shard_count %d is not a power of two between 1 and %d",
-						dist.shard_count, MAX_SHARD_COUNT)));
+						dist.shard_count, CZ_MAX_SHARD_COUNT)));
 	if (method == PARTITION_STRATEGY_RANGE)
 	{
 		if (has_shard_count)

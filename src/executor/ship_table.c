@@ -143,11 +143,6 @@ CzShipTablesGone(StatementGroup *group, const CzConn *conn)
 
 /* ---- rows in COPY form --------------------------------------------------- */
 
-/* Signature, flags, length of the header extension. */
-static const char binary_header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0";
-
-#define BINARY_HEADER_LEN 19
-
 static void
 put_chunk(Tuplestorestate *chunks, TupleDesc tupdesc, StringInfo buf)
 {
@@ -184,7 +179,7 @@ make_chunks(CzStream *stream, Ship *ship)
 	initStringInfo(&buf);
 	reset_chunk(&buf);
 	if (ship->format->is_binary)
-		appendBinaryStringInfo(&buf, binary_header, BINARY_HEADER_LEN);
+		appendBinaryStringInfo(&buf, CZ_COPY_HEADER, CZ_COPY_HEADER_BYTES);
 	if (store != NULL)
 	{
 		tuplestore_select_read_pointer(store, 0);
@@ -261,7 +256,7 @@ next_part_chunk(CzStream *stream, Ship *ship, ShipFeed *feed, char **data, int *
 
 	resetStringInfo(buf);
 	if (!feed->is_header_sent && ship->format->is_binary)
-		appendBinaryStringInfo(buf, binary_header, BINARY_HEADER_LEN);
+		appendBinaryStringInfo(buf, CZ_COPY_HEADER, CZ_COPY_HEADER_BYTES);
 	feed->is_header_sent = true;
 	while (feed->parts != NIL && buf->len < CHUNK_BYTES)
 	{

@@ -231,11 +231,6 @@ find_batch(Wave *wave, const CzShard *shard)
 	return batch;
 }
 
-/* Signature, flags, length of the header extension. */
-static const char binary_header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0";
-
-#define BINARY_HEADER_LEN 19
-
 /* Add a row in COPY form. */
 static void
 append_row(CzWriter *writer, Wave *wave, Batch *batch, TupleTableSlot *slot,
@@ -248,7 +243,7 @@ append_row(CzWriter *writer, Wave *wave, Batch *batch, TupleTableSlot *slot,
 	{
 		initStringInfo(&batch->data);
 		if (writer->format->is_binary)
-			appendBinaryStringInfo(&batch->data, binary_header, BINARY_HEADER_LEN);
+			appendBinaryStringInfo(&batch->data, CZ_COPY_HEADER, CZ_COPY_HEADER_BYTES);
 	}
 	if (batch->nrows == batch->max_rows)
 	{

@@ -16,6 +16,10 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 
+/* What binary COPY begins with: signature, flags, length of the header extension. */
+#define CZ_COPY_HEADER "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0"
+#define CZ_COPY_HEADER_BYTES 19
+
 /* How one column goes to a worker. */
 typedef enum CzWireKind
 {

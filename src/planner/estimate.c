@@ -57,12 +57,6 @@
 
 #include "planner_int.h"
 
-/* Rows of a table whose number is unknown. */
-#define CZ_DEFAULT_ROWS 1000.0
-
-/* Width of a row that nobody knows, bytes. */
-#define CZ_DEFAULT_WIDTH 32
-
 /* The share of rows that a sample takes if its argument is not known yet. */
 #define CZ_DEFAULT_SAMPLE 0.1
 

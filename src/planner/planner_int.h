@@ -18,6 +18,12 @@
 #include "cz/fragment.h"
 #include "cz/metadata.h"
 
+/* Rows of a table whose number is unknown. */
+#define CZ_DEFAULT_ROWS 1000.0
+
+/* Width of a row that nobody knows, bytes. */
+#define CZ_DEFAULT_WIDTH 32
+
 /* Where a Query's rows are. */
 typedef enum CzLocusKind
 {

@@ -26,6 +26,13 @@
 
 #include "ship_int.h"
 
+/* Rows of a join that can't be estimated: so many that it is not made. */
+#define CZ_UNKNOWN_JOIN_ROWS 1e9
+/* A join with what stays pays if it leaves this part of the rows that are shipped. */
+#define CZ_REDUCES 0.7
+/* One of two things that are both shipped, if it makes no more rows than these times one. */
+#define CZ_GROWS_LITTLE 1.1
+
 /* ---- units that go together ---------------------------------------------- */
 
 Relids
@@ -120,8 +127,8 @@ cz_ship_implied_quals(ShipState *ss, Relids relids)
 static void
 estimate_nodes(ShipState *ss, Relids relids, List *nodes, double *rows, int *width)
 {
-	*rows = 1e9;
-	*width = 32;
+	*rows = CZ_UNKNOWN_JOIN_ROWS;
+	*width = CZ_DEFAULT_WIDTH;
 	cz_ship_estimate(ss, relids, nodes,
 					 list_concat(list_concat(cz_ship_quals_within(ss->conjuncts, relids),
 											 cz_ship_or_quals(ss->conjuncts, relids)),
@@ -227,8 +234,8 @@ cz_ship_form_groups(ShipState *ss)
 					}
 				}
 				estimate_nodes(ss, bms_union(ra, rb), nodes, &rows, &width);
-				if (rows > (b->fate == UNIT_STAYS ? a->rows * 0.7 :
-							Max(a->rows, b->rows) * 1.1))
+				if (rows > (b->fate == UNIT_STAYS ? a->rows * CZ_REDUCES :
+							Max(a->rows, b->rows) * CZ_GROWS_LITTLE))
 					continue;
 				foreach(lu, ss->units)
 				{

@@ -55,7 +55,7 @@ typedef struct Localized
 typedef struct KnownEstimate
 {
 	Relids		relids;
-	int			nquals;
+	List	   *quals;
 	double		rows;
 	int			width;
 } KnownEstimate;

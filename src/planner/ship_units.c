@@ -286,7 +286,7 @@ cz_ship_estimate(ShipState *ss, Relids relids, List *nodes, List *quals, double 
 	foreach(lc, ss->known_estimates)
 	{
 		known = lfirst(lc);
-		if (known->nquals == list_length(quals) && bms_equal(known->relids, relids))
+		if (bms_equal(known->relids, relids) && equal(known->quals, quals))
 		{
 			*rows = known->rows;
 			*width = known->width;
@@ -306,7 +306,7 @@ cz_ship_estimate(ShipState *ss, Relids relids, List *nodes, List *quals, double 
 	cz_estimate(query, ss->state, rows, width);
 	known = palloc(sizeof(KnownEstimate));
 	known->relids = relids;
-	known->nquals = list_length(quals);
+	known->quals = copyObject(quals);
 	known->rows = *rows;
 	known->width = *width;
 	ss->known_estimates = lappend(ss->known_estimates, known);
@@ -315,8 +315,8 @@ cz_ship_estimate(ShipState *ss, Relids relids, List *nodes, List *quals, double 
 void
 cz_ship_estimate_unit(ShipState *ss, Unit *unit)
 {
-	unit->rows = 1000;
-	unit->width = 32;
+	unit->rows = CZ_DEFAULT_ROWS;
+	unit->width = CZ_DEFAULT_WIDTH;
 	cz_ship_estimate(ss, unit->relids, list_make1(unit->node), cz_ship_own_quals(ss, unit),
 					 &unit->rows, &unit->width);
 }

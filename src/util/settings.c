@@ -20,7 +20,6 @@
 
 #include "cz/settings.h"
 
-#define CZ_MAX_SHARD_COUNT 32768
 #define CZ_MAX_REPLICATION_FACTOR 64
 #define CZ_MAX_CONNECTIONS 64
 /* The arrays of one statement are one message of less than 1 GB. */
