@@ -94,6 +94,38 @@ extern void CzTxnForgetWorker(Oid server_oid);
  */
 extern void CzTxnCheckCoordinator(void);
 
+/*
+ * CzTxnReadConnAt
+ *		CzTxnReadConn for a scan whose snapshot has this curcid: as in core it sees what
+ *		earlier commands of the transaction wrote and nothing of itself or later ones.
+ *		Writes that later commands have buffered stay where they are.
+ *
+ * Errors: also 0A000 if the worker can't show that state any more: both earlier and
+ *		later commands have written there.
+ */
+extern CzConn *CzTxnReadConnAt(Oid server_oid, Oid user_oid, CommandId curcid);
+
+/* Must a scan with this curcid, begun now, read through the transaction's connection to
+ * any worker?  Has the transaction one to this worker?  Neither sends anything. */
+extern bool CzTxnHasWrittenBefore(CommandId curcid);
+extern bool CzTxnHasConn(Oid server_oid, Oid user_oid);
+
+/* CzTxnConn for a command that locks rows and changes none. */
+extern CzConn *CzTxnLockConn(Oid server_oid, Oid user_oid);
+
+/*
+ * CzTxnBeforeWrite
+ *		A command of the transaction is about to change something on a worker: called
+ *		before its first change, also a buffered one.  Calls what CzTxnSetBeforeWrite
+ *		has set: scans of earlier commands, that could not be read afterwards, are read;
+ *		before DDL and its kin, whose locks they would wait for, all scans.
+ *
+ * Returns: the command's id.
+ */
+typedef void (*CzBeforeWriteCallback) (bool is_utility);
+extern void CzTxnSetBeforeWrite(CzBeforeWriteCallback callback);
+extern CommandId CzTxnBeforeWrite(void);
+
 /* Has the transaction written through any connection? */
 extern bool CzTxnHasWritten(void);
 
@@ -125,6 +157,9 @@ extern void CzTxnExecList(List *commands, Oid user_oid);
  */
 typedef void (*CzFlushCallback) (void *arg);
 extern void CzTxnRegisterFlush(CzFlushCallback callback, void *arg);
+
+/* Writes of a later command, by the same registration. */
+extern void CzTxnFlushGoesOn(void *arg);
 extern void CzTxnUnregisterFlush(void *arg);
 extern bool CzTxnIsFlushRegistered(void *arg);
 extern void CzTxnFlushPending(void);

@@ -11,6 +11,8 @@
 #define CZ_EXECUTOR_INT_H
 
 #include "fmgr.h"
+#include "lib/ilist.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -162,6 +164,21 @@ typedef struct ColumnIO
 
 typedef struct CzMergeState CzMergeState;
 
+/* A scan that is alive, see moment.c. */
+typedef struct CzScanMoment
+{
+	dlist_node	node;
+	PlanState  *parent;			/* NULL: not in the list */
+	List	   *param_exprs;	/* ExprStates that a run evaluates first */
+	ResourceOwner owner;		/* of its statement */
+	bool		locks_rows;
+	bool		is_lost;		/* reading ahead has failed */
+	bool		(*is_begun) (void *arg);
+	void		(*read) (void *arg);	/* begun: rows that the transaction's connections
+										 * still have to bring; else all rows */
+	void	   *arg;
+} CzScanMoment;
+
 /* The parameters of one fragment, as libpq takes them. */
 typedef struct FragmentParams
 {
@@ -179,6 +196,10 @@ struct CzStream
 	TupleDesc	tupdesc;
 	Oid			user_oid;
 	SubTransactionId subid;		/* that began the stream */
+	ResourceOwner owner;
+	CzScanMoment moment;
+	List	   *relations;		/* Relations of the plan, open: others may not change
+								 * them in the middle of it */
 	MemoryContext context;		/* life of the stream */
 	MemoryContext run_context;	/* one run, reset by a rescan */
 	int64		waited_us;		/* time spent waiting for sockets so far */
@@ -194,7 +215,6 @@ struct CzStream
 	bool		is_binary;
 	ColumnIO   *columns;		/* [natts], NULL before the first run */
 	bool		is_modifying;	/* the statement writes */
-	List	   *begin_txn_servers;	/* OIDs; valid if is_modifying */
 	StatementGroup *group;
 	bool		is_started;
 	int			nfragments;
@@ -268,6 +288,13 @@ extern CzStream *CzStreamBeginParts(const CzFragmentPlan *plan, List *param_expr
 extern void CzStreamFixParam(CzStream *stream, int index, const char *text);
 extern void CzStreamRestart(CzStream *stream);
 
+/* moment.c */
+extern CommandId CzMomentOf(const EState *estate);
+extern void CzMomentEnter(CzScanMoment *scan, PlanState *parent, List *param_exprs);
+extern void CzMomentLeave(CzScanMoment *scan);
+extern void CzMomentCheck(const CzScanMoment *scan);
+extern void CzMomentInit(void);
+
 /* lock_scan.c */
 typedef struct CzLockScan CzLockScan;
 extern CzLockScan *CzLockScanBegin(const CzFragmentPlan *plan, List *exprs,
@@ -291,6 +318,7 @@ extern void CzRunSnapshotKnown(CzStream *stream, StreamConn *sc,
 extern void CzRunRemoveConn(StreamWorker *worker, int index);
 extern void CzRunPutBack(CzStream *stream, StreamConn *sc);
 extern void CzRunPutBackIdle(CzStream *stream);
+extern void CzRunDrainTxn(CzStream *stream);
 extern bool CzRunDispatch(CzStream *stream, StreamWorker *worker);
 
 /* stream_place.c */

@@ -68,7 +68,11 @@ struct CzLockScan
 	Tuplestorestate *rows;		/* locked; NULL: not yet */
 	TupleTableSlot *row_slot;
 	MemoryContext context;		/* one gathering */
+	CzScanMoment moment;
+	MemoryContextCallback callback;
 };
+
+static void gather(CzLockScan *scan);
 
 static TupleDesc
 desc_of_plan(const CzFragmentPlan *plan, int more)
@@ -81,6 +85,28 @@ desc_of_plan(const CzFragmentPlan *plan, int more)
 	forboth(lt, plan->column_types, lm, plan->column_typmods)
 		TupleDescInitEntry(desc, ++n, NULL, lfirst_oid(lt), lfirst_int(lm), 0);
 	return desc;
+}
+
+static bool
+is_begun(void *arg)
+{
+	return ((CzLockScan *) arg)->rows != NULL;
+}
+
+/* Lock the rows before the transaction writes. */
+static void
+read_ahead(void *arg)
+{
+	CzLockScan *scan = arg;
+
+	if (scan->rows == NULL)
+		gather(scan);
+}
+
+static void
+leave_moment(void *arg)
+{
+	CzMomentLeave(&((CzLockScan *) arg)->moment);
 }
 
 /*
@@ -122,6 +148,14 @@ CzLockScanBegin(const CzFragmentPlan *plan, List *exprs, PlanState *parent,
 	scan->row_slot = MakeSingleTupleTableSlot(tupdesc, &TTSOpsMinimalTuple);
 	scan->context = AllocSetContextCreate(CurrentMemoryContext, "cz_fdw row locks",
 										  ALLOCSET_DEFAULT_SIZES);
+	scan->moment.locks_rows = true;
+	scan->moment.is_begun = is_begun;
+	scan->moment.read = read_ahead;
+	scan->moment.arg = scan;
+	CzMomentEnter(&scan->moment, parent, exprs);
+	scan->callback.func = leave_moment;
+	scan->callback.arg = scan;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &scan->callback);
 	return scan;
 }
 
@@ -475,6 +509,7 @@ CzLockScanNext(CzLockScan *scan, TupleTableSlot *slot)
 	int			natts = slot->tts_tupleDescriptor->natts;
 
 	ExecClearTuple(slot);
+	CzMomentCheck(&scan->moment);
 	if (scan->rows == NULL)
 		gather(scan);
 	if (!tuplestore_gettupleslot(scan->rows, true, false, scan->row_slot))
@@ -512,6 +547,7 @@ CzLockScanRescan(CzLockScan *scan, bool params_changed)
 void
 CzLockScanEnd(CzLockScan *scan)
 {
+	CzMomentLeave(&scan->moment);
 	ExecDropSingleTupleTableSlot(scan->lock_slot);
 	ExecDropSingleTupleTableSlot(scan->row_slot);
 	if (scan->rows != NULL)

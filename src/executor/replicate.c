@@ -428,7 +428,9 @@ cz_replicate_row(PG_FUNCTION_ARGS)
 	if (table->shards[0].nplacements == 0)
 		PG_RETURN_POINTER(NULL);
 
+	(void) CzTxnBeforeWrite();
 	replica = get_replica(rel, table);
+	CzTxnFlushGoesOn(replica);
 	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 	{
 		if (replica->ncommands > 0)

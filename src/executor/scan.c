@@ -55,12 +55,13 @@ static const CustomExecMethods exec_methods = {
 
 /*
  * CzExecutorInit
- *		Make the node known to readers of stored plans.
+ *		Make the node known to readers of stored plans, and the scans to who writes.
  */
 void
 CzExecutorInit(void)
 {
 	RegisterCustomScanMethods(&cz_fragment_scan_methods);
+	CzMomentInit();
 }
 
 static Node *

@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
@@ -24,6 +25,8 @@
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
 
 #include "cz/compat.h"
 #include "cz/settings.h"
@@ -46,6 +49,7 @@ release_result(void *arg)
 {
 	CzStream   *stream = arg;
 
+	CzMomentLeave(&stream->moment);
 	PQclear(stream->res);
 	stream->res = NULL;
 }
@@ -62,6 +66,49 @@ check_functions(const CzFragmentPlan *plan, Oid user_oid)
 		if (result != ACLCHECK_OK)
 			aclcheck_error(result, OBJECT_FUNCTION, get_func_name(lfirst_oid(lc)));
 	}
+}
+
+static bool
+is_begun(void *arg)
+{
+	return ((CzStream *) arg)->is_started;
+}
+
+/* Rows that could not be read after a write of the transaction. */
+static void
+read_ahead(void *arg)
+{
+	CzStream   *stream = arg;
+
+	if (stream->is_started)
+		CzRunDrainTxn(stream);
+	else
+		CzRunReadAll(stream);
+}
+
+/*
+ * Keep the relations of a plan open, as a scan of them would: TRUNCATE and DDL in the
+ * middle of it are then refused, instead of waiting for this session's own locks.
+ */
+static void
+open_relations(CzStream *stream)
+{
+	ListCell   *lc;
+
+	foreach(lc, stream->plan->relids)
+		stream->relations = lappend(stream->relations,
+									table_open(lfirst_oid(lc), AccessShareLock));
+}
+
+static void
+close_relations(CzStream *stream)
+{
+	ListCell   *lc;
+
+	foreach(lc, stream->relations)
+		table_close((Relation) lfirst(lc), NoLock);
+	list_free(stream->relations);
+	stream->relations = NIL;
 }
 
 static CzStream *
@@ -82,6 +129,7 @@ create_stream(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
 	stream->tupdesc = tupdesc;
 	stream->user_oid = OidIsValid(plan->check_as_user) ? plan->check_as_user : GetUserId();
 	stream->subid = GetCurrentSubTransactionId();
+	stream->owner = CurrentResourceOwner;
 	stream->context = context;
 	stream->run_context = AllocSetContextCreate(context, "cz_fdw stream run",
 												ALLOCSET_DEFAULT_SIZES);
@@ -107,27 +155,6 @@ create_stream(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
 	stream->serial = ++serial;
 	CzShipInit(stream);
 	stream->only_shard = -1;
-
-	/*
-	 * A statement must not see its own writes: what its reads go through is
-	 * decided now, before it writes.
-	 */
-	if (stream->is_modifying && plan->command == CMD_SELECT)
-	{
-		MemoryContext oldcontext = MemoryContextSwitchTo(context);
-		List	   *nodes = CzServerList();
-		ListCell   *lc;
-
-		foreach(lc, nodes)
-		{
-			CzNode	   *node = lfirst(lc);
-
-			if (CzTxnConnIfAny(node->server_oid, stream->user_oid) != NULL)
-				stream->begin_txn_servers = lappend_oid(stream->begin_txn_servers,
-														node->server_oid);
-		}
-		MemoryContextSwitchTo(oldcontext);
-	}
 	return stream;
 }
 
@@ -139,17 +166,19 @@ CzStream *
 CzStreamBegin(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
 			  TupleDesc tupdesc)
 {
-	EState	   *estate = parent->state;
 	CzStream   *stream = create_stream(plan, param_exprs, parent, tupdesc);
+	MemoryContext oldcontext = MemoryContextSwitchTo(stream->context);
 
-	/* what must come through a connection that will be written to is read now */
-	if (stream->is_modifying && plan->command == CMD_SELECT &&
-		(stream->begin_txn_servers != NIL || IsolationUsesXactSnapshot() ||
-		 plan->has_row_locks) &&
-		bms_is_empty(parent->plan->extParam) &&
-		(estate->es_plannedstmt->commandType != CMD_SELECT ||
-		 estate->es_plannedstmt->hasModifyingCTE))
-		CzRunReadAll(stream);
+	open_relations(stream);
+	MemoryContextSwitchTo(oldcontext);
+	if (plan->command == CMD_SELECT)
+	{
+		stream->moment.locks_rows = plan->has_row_locks;
+		stream->moment.is_begun = is_begun;
+		stream->moment.read = read_ahead;
+		stream->moment.arg = stream;
+		CzMomentEnter(&stream->moment, parent, param_exprs);
+	}
 	return stream;
 }
 
@@ -430,8 +459,13 @@ CzFragmentStoreRow(CzStream *stream, Fragment *fragment, const PGresult *res, in
 	{
 		int			kb = work_mem / Max(stream->nfragments, 1);
 
+		ResourceOwner oldowner = CurrentResourceOwner;
+
+		/* its file is the statement's, also if a later one makes the rows come */
 		oldcontext = MemoryContextSwitchTo(stream->run_context);
+		CurrentResourceOwner = stream->owner;
 		fragment->store = tuplestore_begin_heap(false, false, Max(kb, MIN_STORE_KB));
+		CurrentResourceOwner = oldowner;
 		MemoryContextSwitchTo(oldcontext);
 	}
 	/* not row_context: the consumer may still hold the row that is in there */
@@ -592,6 +626,7 @@ bool
 CzStreamNext(CzStream *stream, TupleTableSlot *slot)
 {
 	ExecClearTuple(slot);
+	CzMomentCheck(&stream->moment);
 
 	if (stream->is_reading_kept)
 	{
@@ -709,8 +744,10 @@ CzStreamRescan(CzStream *stream, bool params_changed)
 void
 CzStreamEnd(CzStream *stream)
 {
+	CzMomentLeave(&stream->moment);
 	reset_run(stream);
 	CzShipEnd(stream);
+	close_relations(stream);
 	if (stream->kept)
 		tuplestore_end(stream->kept);
 	stream->kept = NULL;

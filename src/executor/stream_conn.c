@@ -113,11 +113,13 @@ hold_pending_rows(CzStream *stream)
 	stream->res_fragment = NULL;
 }
 
-/* Called by whoever needs the transaction's connection while rows are on it. */
-static void
-drain_callback(void *owner)
+/*
+ * CzRunDrainTxn
+ *		Read the rows that the transaction's connections still have to bring into stores.
+ */
+void
+CzRunDrainTxn(CzStream *stream)
 {
-	CzStream   *stream = owner;
 	ListCell   *lc;
 
 	hold_pending_rows(stream);
@@ -127,7 +129,7 @@ drain_callback(void *owner)
 		StreamWorker *worker = lfirst(lc);
 		int			i;
 
-		if (!worker->use_txn || worker->nconns == 0)
+		if (!worker->use_txn || (worker->nconns == 0 && worker->waiting == NIL))
 			continue;
 
 		/* rows of the running fragments go to their stores from now on */
@@ -140,6 +142,13 @@ drain_callback(void *owner)
 		while (worker->nconns > 0 || worker->waiting != NIL)
 			CzRunPump(stream, worker, true);
 	}
+}
+
+/* Called by whoever needs the transaction's connection while rows are on it. */
+static void
+drain_callback(void *owner)
+{
+	CzRunDrainTxn((CzStream *) owner);
 }
 
 static StreamConn *
@@ -240,11 +249,13 @@ add_conn(CzStream *stream, StreamWorker *worker)
 	{
 		if (worker->nconns > 0)
 			return false;
-		conn = stream->plan->has_row_locks || stream->in_transaction ?
-			CzTxnConn(worker->server_oid, stream->user_oid, stream->plan->has_row_locks) :
-			CzTxnReadConn(worker->server_oid, stream->user_oid);
-		if (conn == NULL)
-			conn = CzTxnConnIfAny(worker->server_oid, stream->user_oid);
+		if (stream->plan->has_row_locks)
+			conn = CzTxnLockConn(worker->server_oid, stream->user_oid);
+		else if (stream->in_transaction)
+			conn = CzTxnConn(worker->server_oid, stream->user_oid, false);
+		else
+			conn = CzTxnReadConnAt(worker->server_oid, stream->user_oid,
+								   CzMomentOf(stream->estate));
 		if (conn == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_CONNECTION_FAILURE),

@@ -443,6 +443,7 @@ CzStreamRunModify(CzStream *stream)
 	if (stream->nfragments == 0)
 		return 0;
 	CzShipRead(stream);
+	(void) CzTxnBeforeWrite();
 	if (!OidIsValid(stream->plan->anchor_relid))
 		elog(ERROR, "modifying fragment plan without anchor");
 	oldcontext = MemoryContextSwitchTo(stream->run_context);

@@ -55,14 +55,9 @@ get_worker(CzStream *stream, Oid server_oid)
 	worker->endpoint = CzEndpointGet(server_oid, stream->user_oid);
 	if (stream->plan->has_row_locks || stream->in_transaction)
 		worker->use_txn = true;
-	else if (stream->is_modifying && !IsolationUsesXactSnapshot())
-	{
-		worker->use_txn = list_member_oid(stream->begin_txn_servers, server_oid);
-		if (!worker->use_txn)
-			CzTxnRequireClear(server_oid, stream->user_oid);
-	}
 	else
-		worker->use_txn = CzTxnReadConn(server_oid, stream->user_oid) != NULL;
+		worker->use_txn = CzTxnReadConnAt(server_oid, stream->user_oid,
+										  CzMomentOf(stream->estate)) != NULL;
 	stream->workers = lappend(stream->workers, worker);
 	MemoryContextSwitchTo(oldcontext);
 	return worker;
@@ -96,7 +91,7 @@ choose_stable_placement(CzStream *stream, Fragment *fragment)
 		CzEndpoint *endpoint;
 		CzConn	   *conn;
 
-		if (CzTxnConnIfAny(server_oid, stream->user_oid) != NULL)
+		if (CzTxnHasConn(server_oid, stream->user_oid))
 			return server_oid;
 		for (j = 0; j < navoided; j++)
 		{
@@ -435,8 +430,12 @@ CzRunStart(CzStream *stream)
 	for (i = 0; i < stream->nfragments; i++)
 		enqueue(stream, &stream->fragments[i]);
 
-	/* reads of a modifying statement through its own connection: before it writes */
-	if (stream->is_modifying && stream->plan->command == CMD_SELECT)
+	/*
+	 * Reads of a modifying statement through its own connection: before it writes.  A
+	 * subtransaction's end would lose the rows on their way to an outer one's cursor.
+	 */
+	if (stream->plan->command == CMD_SELECT &&
+		(stream->is_modifying || GetCurrentSubTransactionId() != stream->subid))
 	{
 		foreach(lc, stream->workers)
 		{

@@ -129,6 +129,7 @@ struct CzWriter
 	char	   *copy_table;		/* COPY FROM of this table: row numbers are lines;
 								 * NULL: other statements */
 	int			level;			/* nest level of the rows that are held; 0: none */
+	CommandId	last_cid;		/* valid if there are some: command of the last one */
 	TupleTableSlot *early_slot;
 	Wave	   *filling;
 	Wave	   *sending;		/* or NULL */
@@ -294,10 +295,17 @@ CzWriterPut(CzWriter *writer, const CzShard *shard, TupleTableSlot *slot,
 	if (shard->nplacements == 0)
 		return;					/* a reference table and no worker yet */
 
-	if (writer->level == 0)
+	if (writer->level == 0 || writer->last_cid != GetCurrentCommandId(true))
 	{
-		writer->level = GetCurrentTransactionNestLevel();
-		CzTxnRegisterFlush(flush_at_level, writer);
+		/* may flush this writer's rows of an earlier command */
+		writer->last_cid = CzTxnBeforeWrite();
+		if (writer->level > 0)
+			CzTxnFlushGoesOn(writer);
+		else
+		{
+			writer->level = GetCurrentTransactionNestLevel();
+			CzTxnRegisterFlush(flush_at_level, writer);
+		}
 	}
 	if (writer->filling == NULL)
 		writer->filling = make_wave(writer);

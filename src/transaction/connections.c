@@ -46,6 +46,8 @@ typedef struct CzTxnFlush
 	CzFlushCallback callback;
 	void	   *arg;
 	int			level;			/* nest level that its writes belong to */
+	CommandId	first_cid;		/* commands whose writes it has */
+	CommandId	last_cid;
 } CzTxnFlush;
 
 List	   *cz_txn_entries = NIL;
@@ -54,7 +56,21 @@ static List *txn_flushes = NIL; /* of CzTxnFlush, in TopTransactionContext */
 static int	flush_level = 0;	/* > 0: a flush runs for this level */
 static int	lost_level = 0;		/* > 0: a flush failed that an outer level than the one
 								 * that is rolled back needed: this one must be, too */
+static CommandId flush_first_cid = InvalidCommandId;	/* ... and these commands; or */
+static CommandId flush_last_cid = InvalidCommandId; /* InvalidCommandId: the current one */
+static CzBeforeWriteCallback before_write = NULL;
+
+/* What a command on a connection does, for use_entry(). */
+typedef enum UseKind
+{
+	USE_READ,
+	USE_LOCKS,					/* changes no row */
+	USE_ROWS,
+	USE_UTILITY
+} UseKind;
 static int	next_savepoint = 1;
+
+static void flush_before(CommandId curcid);
 
 /* The level that a command belongs to: a flush's, or the current one. */
 int
@@ -132,6 +148,8 @@ open_entry(Oid user_oid, const CzEndpoint *endpoint)
 	entry->umid = endpoint->umid;
 	entry->must_use_password = endpoint->must_use_password;
 	entry->user_oids = list_make1_oid(user_oid);
+	entry->first_cid = InvalidCommandId;
+	entry->last_cid = FirstCommandId;
 	entry->max_savepoints = 4;
 	entry->savepoints = palloc(sizeof(CzTxnSavepoint) * entry->max_savepoints);
 	initStringInfo(&entry->pending);
@@ -265,9 +283,34 @@ check_connected(CzTxnEntry *entry)
 					conn->node_name)));
 }
 
+/* The entry's worker gets changes of the command that runs, or of those being flushed. */
+static void
+note_commands(CzTxnEntry *entry)
+{
+	bool		is_current = flush_first_cid == InvalidCommandId;
+	CommandId	cid = is_current ? GetCurrentCommandId(true) : InvalidCommandId;
+
+	entry->first_cid = Min(entry->first_cid, is_current ? cid : flush_first_cid);
+	entry->last_cid = Max(entry->last_cid, is_current ? cid : flush_last_cid);
+}
+
+static bool
+has_changed_rows(const CzTxnEntry *entry)
+{
+	return entry->first_cid <= entry->last_cid;
+}
+
+static void
+forget_commands(CzTxnEntry *entry)
+{
+	entry->first_cid = InvalidCommandId;
+	entry->last_cid = FirstCommandId;
+	entry->has_utility = false;
+}
+
 /* The work of CzTxnConnPrefix on an entry. */
 static CzConn *
-use_entry(CzTxnEntry *entry, bool for_write, StringInfo prefix)
+use_entry(CzTxnEntry *entry, UseKind kind, StringInfo prefix)
 {
 	CzConn	   *conn = entry->conn;
 
@@ -278,7 +321,7 @@ use_entry(CzTxnEntry *entry, bool for_write, StringInfo prefix)
 	CzConnSyncSettings(conn);
 
 	sync_entry(entry, prefix);
-	if (for_write)
+	if (kind != USE_READ)
 	{
 		int			level = CzTxnLevel();
 
@@ -286,6 +329,10 @@ use_entry(CzTxnEntry *entry, bool for_write, StringInfo prefix)
 			entry->written_level = level;
 		conn->txn_has_written = true;
 	}
+	if (kind >= USE_ROWS)
+		note_commands(entry);
+	if (kind == USE_UTILITY)
+		entry->has_utility = true;
 	return conn;
 }
 
@@ -314,23 +361,50 @@ check_may_write(void)
 }
 
 /*
+ * CzTxnSetBeforeWrite, CzTxnBeforeWrite
+ *		See transaction.h.
+ */
+void
+CzTxnSetBeforeWrite(CzBeforeWriteCallback callback)
+{
+	before_write = callback;
+}
+
+CommandId
+CzTxnBeforeWrite(void)
+{
+	/* what a flush sends was announced when it was buffered */
+	if (flush_level == 0 && before_write != NULL)
+		before_write(false);
+	return GetCurrentCommandId(true);
+}
+
+static CzConn *
+conn_prefix(Oid server_oid, Oid user_oid, UseKind kind, StringInfo prefix)
+{
+	CzEndpoint *endpoint;
+	CzTxnEntry *entry;
+
+	if (kind != USE_READ)
+		check_may_write();
+	if (kind >= USE_ROWS && flush_level == 0 && before_write != NULL)
+		before_write(kind == USE_UTILITY);
+	require_clear(server_oid, user_oid);
+	entry = find_entry(server_oid, user_oid, &endpoint);
+	if (entry == NULL)
+		entry = open_entry(user_oid,
+						   endpoint ? endpoint : CzEndpointGet(server_oid, user_oid));
+	return use_entry(entry, kind, prefix);
+}
+
+/*
  * CzTxnConnPrefix
  *		See transaction.h.
  */
 CzConn *
 CzTxnConnPrefix(Oid server_oid, Oid user_oid, bool for_write, StringInfo prefix)
 {
-	CzEndpoint *endpoint;
-	CzTxnEntry *entry;
-
-	if (for_write)
-		check_may_write();
-	require_clear(server_oid, user_oid);
-	entry = find_entry(server_oid, user_oid, &endpoint);
-	if (entry == NULL)
-		entry = open_entry(user_oid,
-						   endpoint ? endpoint : CzEndpointGet(server_oid, user_oid));
-	return use_entry(entry, for_write, prefix);
+	return conn_prefix(server_oid, user_oid, for_write ? USE_ROWS : USE_READ, prefix);
 }
 
 /* Send a prefix by itself. */
@@ -354,7 +428,24 @@ CzTxnConn(Oid server_oid, Oid user_oid, bool for_write)
 
 	CzTxnFlushPending();
 	initStringInfo(&prefix);
-	conn = CzTxnConnPrefix(server_oid, user_oid, for_write, &prefix);
+	conn = conn_prefix(server_oid, user_oid, for_write ? USE_ROWS : USE_READ, &prefix);
+	send_prefix(conn, &prefix);
+	return conn;
+}
+
+/*
+ * CzTxnLockConn
+ *		See transaction.h.
+ */
+CzConn *
+CzTxnLockConn(Oid server_oid, Oid user_oid)
+{
+	StringInfoData prefix;
+	CzConn	   *conn;
+
+	CzTxnFlushPending();
+	initStringInfo(&prefix);
+	conn = conn_prefix(server_oid, user_oid, USE_LOCKS, &prefix);
 	send_prefix(conn, &prefix);
 	return conn;
 }
@@ -376,31 +467,78 @@ CzTxnConnIfAny(Oid server_oid, Oid user_oid)
 	if (entry == NULL)
 		return NULL;
 	initStringInfo(&prefix);
-	conn = use_entry(entry, false, &prefix);
+	conn = use_entry(entry, USE_READ, &prefix);
 	send_prefix(conn, &prefix);
 	return conn;
 }
 
 /*
- * CzTxnReadConn
+ * CzTxnHasConn
+ *		See transaction.h.
+ */
+bool
+CzTxnHasConn(Oid server_oid, Oid user_oid)
+{
+	CzEndpoint *endpoint;
+
+	return find_entry(server_oid, user_oid, &endpoint) != NULL;
+}
+
+/* What a scan can't be shown any more. */
+static void
+report_no_such_state(const CzTxnEntry *entry)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot read from node \"%s\" what was there before a later command of the transaction wrote to it",
+					entry->conn->node_name),
+			 errdetail("A cursor that reads again, or a STABLE function, sees the data as they were when its statement began, and the transaction has written to that node before and after."),
+			 errhint("Declare a function that is to see the changes as VOLATILE, or write in a statement of its own.")));
+}
+
+/*
+ * CzTxnReadConn, CzTxnReadConnAt
  *		See transaction.h.
  */
 CzConn *
 CzTxnReadConn(Oid server_oid, Oid user_oid)
 {
-	CzConn	   *conn;
+	return CzTxnReadConnAt(server_oid, user_oid, InvalidCommandId);
+}
+
+CzConn *
+CzTxnReadConnAt(Oid server_oid, Oid user_oid, CommandId curcid)
+{
+	CzEndpoint *endpoint;
+	CzTxnEntry *entry;
 	ListCell   *lc;
 
 	require_clear(server_oid, user_oid);
-	conn = CzTxnConnIfAny(server_oid, user_oid);
-	if (conn != NULL)
+	flush_before(curcid);
+	CzTxnFlushOuter();			/* a savepoint may be opened now */
+	entry = find_entry(server_oid, user_oid, &endpoint);
+	if (entry != NULL && has_changed_rows(entry) && entry->last_cid >= curcid)
+	{
+		if (entry->first_cid < curcid || entry->has_utility || IsolationUsesXactSnapshot())
+			report_no_such_state(entry);
+		return NULL;			/* elsewhere nothing of it is to be seen */
+	}
+	if (entry != NULL)
+	{
+		StringInfoData prefix;
+		CzConn	   *conn;
+
+		initStringInfo(&prefix);
+		conn = use_entry(entry, USE_READ, &prefix);
+		send_prefix(conn, &prefix);
 		return conn;
+	}
 
 	foreach(lc, cz_txn_entries)
 	{
-		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
-
-		if (entry->server_oid == server_oid && entry->written_level > 0)
+		entry = (CzTxnEntry *) lfirst(lc);
+		if (entry->server_oid == server_oid && entry->written_level > 0 &&
+			entry->first_cid < curcid)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot read from node \"%s\" as user \"%s\" after writing to it as another user in the same transaction",
@@ -409,8 +547,40 @@ CzTxnReadConn(Oid server_oid, Oid user_oid)
 	}
 
 	if (IsolationUsesXactSnapshot())
-		return CzTxnConn(server_oid, user_oid, false);
+	{
+		StringInfoData prefix;
+		CzConn	   *conn;
+
+		initStringInfo(&prefix);
+		conn = conn_prefix(server_oid, user_oid, USE_READ, &prefix);
+		send_prefix(conn, &prefix);
+		return conn;
+	}
 	return NULL;
+}
+
+/*
+ * CzTxnHasWrittenBefore
+ *		See transaction.h.
+ */
+bool
+CzTxnHasWrittenBefore(CommandId curcid)
+{
+	ListCell   *lc;
+
+	foreach(lc, txn_flushes)
+	{
+		if (((CzTxnFlush *) lfirst(lc))->first_cid < curcid)
+			return true;
+	}
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		if (has_changed_rows(entry) && entry->first_cid < curcid)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -490,8 +660,8 @@ check_calls(CzTxnCall *calls, int ncalls)
 	}
 }
 
-void
-CzTxnExecList(List *commands, Oid user_oid)
+static void
+exec_list(List *commands, Oid user_oid, UseKind kind)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz commands",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -520,8 +690,7 @@ CzTxnExecList(List *commands, Oid user_oid)
 			}
 			servers = lappend_oid(servers, command->server_oid);
 			initStringInfo(&sql);
-			calls[ncalls].conn = CzTxnConnPrefix(command->server_oid, user_oid, true,
-												 &sql);
+			calls[ncalls].conn = conn_prefix(command->server_oid, user_oid, kind, &sql);
 			appendStringInfoString(&sql, command->sql);
 			calls[ncalls].sql = sql.data;
 			calls[ncalls].is_logged = true;
@@ -535,6 +704,36 @@ CzTxnExecList(List *commands, Oid user_oid)
 	MemoryContextDelete(context);
 }
 
+void
+CzTxnExecList(List *commands, Oid user_oid)
+{
+	exec_list(commands, user_oid, USE_UTILITY);
+}
+
+/*
+ * CzTxnExecLocks
+ *		CzTxnExecList for commands that change nothing and only lock.
+ */
+void
+CzTxnExecLocks(List *commands, Oid user_oid)
+{
+	exec_list(commands, user_oid, USE_LOCKS);
+}
+
+/* The registration with this arg, or NULL. */
+static CzTxnFlush *
+find_flush(void *arg)
+{
+	ListCell   *lc;
+
+	foreach(lc, txn_flushes)
+	{
+		if (((CzTxnFlush *) lfirst(lc))->arg == arg)
+			return (CzTxnFlush *) lfirst(lc);
+	}
+	return NULL;
+}
+
 /*
  * run_at_level
  *		Run a callback as a part of an outer level.
@@ -543,8 +742,13 @@ static void
 run_at_level(int level, CzFlushCallback callback, void *arg)
 {
 	int			saved = flush_level;
+	CommandId	saved_first_cid = flush_first_cid;
+	CommandId	saved_last_cid = flush_last_cid;
+	CzTxnFlush *flush = find_flush(arg);
 
 	flush_level = level;
+	flush_first_cid = flush != NULL ? flush->first_cid : InvalidCommandId;
+	flush_last_cid = flush != NULL ? flush->last_cid : InvalidCommandId;
 	PG_TRY();
 	{
 		callback(arg);
@@ -552,6 +756,8 @@ run_at_level(int level, CzFlushCallback callback, void *arg)
 	PG_CATCH();
 	{
 		flush_level = saved;
+		flush_first_cid = saved_first_cid;
+		flush_last_cid = saved_last_cid;
 		if (level < GetCurrentTransactionNestLevel() &&
 			(lost_level == 0 || level < lost_level))
 			lost_level = level;
@@ -559,15 +765,18 @@ run_at_level(int level, CzFlushCallback callback, void *arg)
 	}
 	PG_END_TRY();
 	flush_level = saved;
+	flush_first_cid = saved_first_cid;
+	flush_last_cid = saved_last_cid;
 }
 
 /*
  * flush_below
- *		Send what waits in the levels above this one, outer ones first: the list is
- *		in that order, since a level's end sends or drops what it has.
+ *		Send what waits in the levels above this one and has writes of a command before
+ *		curcid, outer levels first: the list is in that order, since a level's end sends
+ *		or drops what it has.
  */
 static void
-flush_below(int level)
+flush_below(int level, CommandId curcid)
 {
 	List	   *all;
 	ListCell   *lc;
@@ -580,14 +789,15 @@ flush_below(int level)
 		CzTxnFlush *flush = (CzTxnFlush *) lfirst(lc);
 
 		/* An earlier one may have taken it off the list. */
-		if (list_member_ptr(txn_flushes, flush) && flush->level < level)
+		if (list_member_ptr(txn_flushes, flush) && flush->level < level &&
+			flush->first_cid < curcid)
 			run_at_level(flush->level, flush->callback, flush->arg);
 	}
 	list_free(all);
 }
 
 /*
- * CzTxnRegisterFlush, CzTxnUnregisterFlush, CzTxnFlushOuter, CzTxnFlushPending
+ * CzTxnRegisterFlush, CzTxnFlushGoesOn, CzTxnUnregisterFlush, CzTxnFlushOuter, CzTxnFlushPending
  *		See transaction.h.
  */
 void
@@ -602,8 +812,18 @@ CzTxnRegisterFlush(CzFlushCallback callback, void *arg)
 	flush->callback = callback;
 	flush->arg = arg;
 	flush->level = CzTxnLevel();
+	flush->first_cid = flush->last_cid = GetCurrentCommandId(true);
 	txn_flushes = lappend(txn_flushes, flush);
 	MemoryContextSwitchTo(old);
+}
+
+void
+CzTxnFlushGoesOn(void *arg)
+{
+	CzTxnFlush *flush = find_flush(arg);
+
+	if (flush != NULL)
+		flush->last_cid = GetCurrentCommandId(true);
 }
 
 void
@@ -626,30 +846,30 @@ CzTxnUnregisterFlush(void *arg)
 bool
 CzTxnIsFlushRegistered(void *arg)
 {
-	ListCell   *lc;
-
-	foreach(lc, txn_flushes)
-	{
-		if (((CzTxnFlush *) lfirst(lc))->arg == arg)
-			return true;
-	}
-	return false;
+	return find_flush(arg) != NULL;
 }
 
 void
 CzTxnFlushOuter(void)
 {
 	if (flush_level == 0)
-		flush_below(GetCurrentTransactionNestLevel());
+		flush_below(GetCurrentTransactionNestLevel(), InvalidCommandId);
 }
 
 void
 CzTxnFlushPending(void)
 {
+	flush_before(InvalidCommandId);
+}
+
+/* Run the flushes that have writes of a command before this one. */
+static void
+flush_before(CommandId curcid)
+{
 	check_not_lost();
 	/* A flush that uses CzTxnConn must not start the others again. */
 	if (flush_level == 0)
-		flush_below(PG_INT32_MAX);
+		flush_below(PG_INT32_MAX, curcid);
 }
 
 /*
@@ -661,7 +881,7 @@ CzTxnRunAtLevel(int level, CzFlushCallback callback, void *arg)
 {
 	check_not_lost();
 	/* A savepoint may be opened now: what outer levels have goes before it. */
-	flush_below(level);
+	flush_below(level, InvalidCommandId);
 	run_at_level(level, callback, arg);
 }
 
@@ -760,6 +980,7 @@ sub_abort(int level)
 		{
 			entry->written_level = 0;
 			entry->conn->txn_has_written = false;
+			forget_commands(entry);
 		}
 		/* BEGIN was in a prefix that an error kept from being sent. */
 		if (entry->nsavepoints == 0 && !entry->is_failed && !entry->conn->is_broken &&
@@ -831,6 +1052,7 @@ CzTxnSubXactCallback(int event, int level)
 			flush_level = 0;
 			if (lost_level >= level)
 				lost_level = 0;
+			flush_first_cid = flush_last_cid = InvalidCommandId;
 			CzTxnDropFlushes(level);
 			sub_abort(level);
 			CzTxnShardLockSubEnd(level, false);
@@ -851,6 +1073,7 @@ CzTxnForgetAll(void)
 	txn_flushes = NIL;
 	flush_level = 0;
 	lost_level = 0;
+	flush_first_cid = flush_last_cid = InvalidCommandId;
 	next_savepoint = 1;
 	CzTxnShardLockForget();
 }

@@ -245,7 +245,7 @@ CzTxnLockShards(const CzShard *const *shards, int nshards, Oid user_oid,
 		command->sql = psprintf("%s%s", command->sql, sql.data);
 	}
 	if (commands != NIL)
-		CzTxnExecList(commands, user_oid);
+		CzTxnExecLocks(commands, user_oid);
 
 	for (i = 0; i < nshards; i++)
 	{

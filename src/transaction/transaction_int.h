@@ -39,6 +39,9 @@ typedef struct CzTxnEntry
 	bool		is_failed;		/* its state is not known: the transaction must
 								 * abort, the connection will be closed */
 	int			written_level;	/* lowest level that wrote; 0: none */
+	CommandId	first_cid;		/* commands of this transaction that changed rows */
+	CommandId	last_cid;		/* there; first_cid > last_cid: none */
+	bool		has_utility;	/* DDL, TRUNCATE, ...: others wait for its locks */
 	bool		holds_shard_lock;	/* first placement of a locked shard: commits
 									 * last */
 	int			nsavepoints;
@@ -82,6 +85,7 @@ extern void CzTxnSubXactCallback(int event, int level);
 extern void CzTxnForgetAll(void);
 extern int	CzTxnLevel(void);
 extern void CzTxnDropFlushes(int level);
+extern void CzTxnExecLocks(List *commands, Oid user_oid);
 
 /* calls.c */
 extern void CzTxnRunCalls(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms);

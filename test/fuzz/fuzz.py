@@ -156,7 +156,33 @@ class Fuzz:
             return Case(seed, 'function', "DO $f$ DECLARE n bigint; BEGIN BEGIN SELECT count(*) INTO n FROM (%s) z; PERFORM 1 / 0; "
                         "EXCEPTION WHEN division_by_zero THEN PERFORM n; END; CREATE TEMP TABLE n AS SELECT n AS n; END $f$" % sql,
                         ['BEGIN'], ['SELECT * FROM n', 'ROLLBACK'])
+        if kind < 0.60:
+            return self.moment(seed, generator)
         return Case(seed, 'select', generator.select())
+
+    @staticmethod
+    def moment(seed, generator):
+        """A statement that is under way while its transaction writes."""
+        def write():
+            return generator.write()[1] + ' -- optional'
+        before = [generator.pick(['BEGIN', 'BEGIN', 'BEGIN ISOLATION LEVEL REPEATABLE READ'])]
+        before += [write() for _ in range(generator.random.randint(0, 2))]
+        sql = generator.select()
+        rows = 'SELECT z::text AS z FROM (%s) z ORDER BY 1' % sql
+        kind = generator.random.random()
+        if kind < 0.2:
+            # functions of each volatility
+            call = 'SELECT fuzz_seen(), fuzz_wrote(1), fuzz_seen(), fuzz_seen_now() > 0, count(z) FROM (%s) z' % sql
+            return Case(seed, 'moment', call, before, ['SELECT count(*) FROM cc', 'ROLLBACK'], may_refuse=True)
+        if kind < 0.4:
+            loop = ("DO $f$ DECLARE x record; n int := 0; BEGIN FOR x IN %s LOOP n := n + 1; EXIT WHEN n > 30; INSERT INTO cc (id, s) VALUES (1000 + n, left(x.z, 20)); "
+                    "BEGIN UPDATE ca SET x = n WHERE id = n; IF n %% 3 = 0 THEN PERFORM 1 / 0; END IF; EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END $f$" % rows)
+            return Case(seed, 'moment', loop, before, ['SELECT id, s FROM cc', 'SELECT id, x FROM ca', 'ROLLBACK'], may_refuse=True)
+        after = []
+        for _ in range(6):
+            after.append(write() if generator.chance(0.4) else
+                         generator.pick(['FETCH 2 FROM c', 'FETCH 2 FROM c', 'FETCH ALL FROM c', 'SAVEPOINT s', 'ROLLBACK TO s -- optional']))
+        return Case(seed, 'moment', 'DECLARE c NO SCROLL CURSOR FOR ' + rows, before, after + ['FETCH ALL FROM c', 'ROLLBACK'], may_refuse=True)
 
     def judge(self, case, sql):
         """None: they agree; '-': nothing to compare; else what is wrong."""
@@ -207,6 +233,8 @@ class Fuzz:
                 self.reset()
                 if case.may_refuse and got.sqlstate == '0A000':
                     self.count('refused by the cluster')
+                    if self.args.verbose:
+                        print('%d refused by the cluster: %s: %s' % (case.seed, step[:200], got.message))
                     return None
                 if got.sqlstate == '57014':
                     return 'timeout'
@@ -287,6 +315,8 @@ class Fuzz:
             if self.args.seconds and time.time() - begin > self.args.seconds:
                 break
             case = self.case(seed)
+            if self.args.only and case.kind != self.args.only:
+                continue
             if self.args.print:
                 print('\n'.join('%d: %s' % (seed, step) for step in case.steps(case.sql)))
             wrong = self.judge(case, case.sql)
@@ -332,6 +362,7 @@ def main():
     parser.add_argument('--timeout-ms', type=int, default=20000)
     parser.add_argument('--set', action='append', default=[])
     parser.add_argument('--shrink-seconds', type=int, default=20)
+    parser.add_argument('--only', help='statements of one kind: moment, write, select, ...')
     parser.add_argument('--max-failures', type=int, default=20)
     parser.add_argument('--explain', action='store_true', help='every SELECT is also explained')
     parser.add_argument('--print', action='store_true', help='print every statement')

@@ -111,3 +111,7 @@ CREATE POLICY narrowed ON pa AS RESTRICTIVE USING (k IS NULL OR k <> 5);
 CREATE VIEW sb WITH (security_barrier) AS SELECT id, x, k, s, n FROM cb WHERE x IS DISTINCT FROM 2;
 GRANT SELECT ON ca, cb, cc, ta, tb, od, oi, bi, bj, pa, rr, rd, lo, lb, sb TO fuzz_reader;
 ANALYZE ca, cb, cc, ta, tb, od, oi, bi, bj, pa, rr, rd, lo, lb;
+-- what a statement sees of the writes that its own functions do
+CREATE FUNCTION fuzz_wrote(int) RETURNS int LANGUAGE sql VOLATILE AS 'INSERT INTO cc (id) VALUES (2000 + $1) RETURNING 1';
+CREATE FUNCTION fuzz_seen() RETURNS bigint LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (SELECT count(*) FROM cc); END';
+CREATE FUNCTION fuzz_seen_now() RETURNS bigint LANGUAGE plpgsql VOLATILE AS 'BEGIN RETURN (SELECT count(*) FROM cc WHERE id > 2000); END';

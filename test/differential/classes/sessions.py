@@ -29,6 +29,13 @@ CURSORS = ['BEGIN ;; DECLARE c SCROLL CURSOR FOR %s ;; %s ;; ROLLBACK' % (query,
     'BEGIN ;; DECLARE c SCROLL CURSOR WITH HOLD FOR %s ;; DECLARE d CURSOR FOR %s ;; FETCH 2 FROM c ;; FETCH 1 FROM d ;; FETCH 3 FROM d ;; COMMIT ;; FETCH BACKWARD ALL FROM c ;; CLOSE c'
     % (query, ORDERED[(i + 1) % len(ORDERED)]) for i, query in enumerate(ORDERED)]
 
+# a cursor and what its transaction writes after it was opened: it shows what was there before
+MOMENTS = ['%s ;; %s@may refuse DECLARE c CURSOR FOR %s ;; @may refuse %s ;; @may refuse FETCH 3 FROM c ;; SAVEPOINT s ;; @may refuse %s ;; @may refuse FETCH 2 FROM c ;; %s ;; '
+           '@may refuse FETCH ALL FROM c ;; ROLLBACK'
+           % (LEVELS[i % 3 == 2], '@may refuse %s ;; ' % WRITES[(i + 3) % len(WRITES)] if j % 2 else '', query, WRITES[i % len(WRITES)], WRITES[(i + 1) % len(WRITES)],
+              'ROLLBACK TO s' if (i + j) % 3 == 0 else 'SELECT count(*) FROM [H]')
+           for i, query in enumerate(ORDERED) for j in range(4)]
+
 PREPARED = [('int, int', text) for text in (
     'SELECT id FROM [A] a WHERE k = $1 AND x >= $2', 'SELECT a.id, b.id FROM [A] a JOIN [B] b ON a.k = b.k WHERE a.k = $1 AND b.x = $2',
     'SELECT a.id, b.id FROM [A] a JOIN [B] b ON [eab] WHERE a.x = $1 OR b.k = $2', 'SELECT id FROM [A] a WHERE k IN ($1, $2)',
@@ -90,4 +97,4 @@ BEGIN ;; @may refuse INSERT INTO [H] (k, id) VALUES ((SELECT max(k) FROM [A] a W
 BEGIN ;; @may refuse TRUNCATE [H] ;; SELECT count(*) FROM [H] ;; SELECT a.id, b.id FROM [A] a LEFT JOIN [H] b ON a.k = b.k WHERE a.id < 9 ;; ROLLBACK
 """
 
-CLASSES = {'transactions': TRANSACTIONS, 'cursors': CURSORS, 'executed': EXECUTED, 'calls': CALLS, 'dml': DML}
+CLASSES = {'transactions': TRANSACTIONS, 'cursors': CURSORS, 'moments': MOMENTS, 'executed': EXECUTED, 'calls': CALLS, 'dml': DML}
