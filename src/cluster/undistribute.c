@@ -246,19 +246,23 @@ static void
 drop_reference_triggers(Oid relid)
 {
 	Relation	rel = table_open(relid, NoLock);
-	List	   *oids = NIL;
-	ListCell   *lc;
+	ObjectAddresses *triggers = new_object_addresses();
 	int			i;
 
 	for (i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
 	{
-		if (rel->trigdesc->triggers[i].tgisinternal &&
-			strncmp(rel->trigdesc->triggers[i].tgname, "!cz_", 4) == 0)
-			oids = lappend_oid(oids, rel->trigdesc->triggers[i].tgoid);
+		ObjectAddress address;
+
+		if (!rel->trigdesc->triggers[i].tgisinternal ||
+			strncmp(rel->trigdesc->triggers[i].tgname, "!cz_", 4) != 0)
+			continue;
+		ObjectAddressSet(address, TriggerRelationId, rel->trigdesc->triggers[i].tgoid);
+		add_exact_object_address(&address, triggers);
 	}
 	table_close(rel, NoLock);
-	foreach(lc, oids)
-		RemoveTriggerById(lfirst_oid(lc));
+	/* with what pg_depend has of them */
+	performMultipleDeletions(triggers, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	free_object_addresses(triggers);
 	CommandCounterIncrement();
 }
 

@@ -68,6 +68,10 @@ extern char *CzConstraintSql(Oid constraint_oid);
 
 extern List *CzTablesWithType(Oid type);
 
+/* types.c: a type's CREATE statement; PL/pgSQL that makes a worker's type the same */
+extern char *CzTypeDefinition(Oid type);
+extern void CzTypeScript(StringInfo script, Oid type);
+
 /*
  * CzCheckTrust
  *		0A000 if workers may not be made to run a function of the sender's (trust.h).

@@ -24,6 +24,7 @@
 #include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/pg_attrdef.h"
+#include "catalog/pg_am_d.h"
 #include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
@@ -37,6 +38,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_range.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "commands/extension.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -87,22 +89,6 @@ type_sql(Oid type, int32 typmod)
 {
 	return format_type_extended(type, typmod,
 								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
-}
-
-static char *
-collation_name(Oid collation)
-{
-	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
-	Form_pg_collation form;
-	char	   *result;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for collation %u", collation);
-	form = (Form_pg_collation) GETSTRUCT(tuple);
-	result = quote_qualified_identifier(namespace_name(form->collnamespace),
-										NameStr(form->collname));
-	ReleaseSysCache(tuple);
-	return result;
 }
 
 /* IF <probe> IS NULL THEN <command>; END IF; */
@@ -187,57 +173,6 @@ create_extension(Walk *walk, Oid oid)
 		walk_object(walk, NamespaceRelationId, get_namespace_oid(schema, false));
 	walk->extensions = lappend(walk->extensions, name);
 	appendStringInfo(&walk->script, "%s\n", CzExtensionCreateSql(oid));
-}
-
-/* Labels of an enum in order, as a comma separated list of literals. */
-static char *
-enum_labels(Oid type)
-{
-	Relation	catalog = table_open(EnumRelationId, AccessShareLock);
-	Relation	index = index_open(EnumTypIdSortOrderIndexId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	ScanKeyInit(&key, Anum_pg_enum_enumtypid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(type));
-	scan = systable_beginscan_ordered(catalog, index, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
-		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "",
-						 quote_literal_cstr(NameStr(((Form_pg_enum) GETSTRUCT(tuple))->enumlabel)));
-	systable_endscan_ordered(scan);
-	index_close(index, AccessShareLock);
-	table_close(catalog, AccessShareLock);
-	return buf.data;
-}
-
-/* CHECK constraints of a domain. */
-static void
-append_domain_checks(StringInfo buf, Oid type)
-{
-	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, Anum_pg_constraint_contypid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(type));
-	scan = systable_beginscan(catalog, ConstraintTypidIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
-		Datum		definition;
-
-		if (con->contype != CONSTRAINT_CHECK)
-			continue;
-		definition = OidFunctionCall1(F_PG_GET_CONSTRAINTDEF_OID, ObjectIdGetDatum(con->oid));
-		appendStringInfo(buf, " CONSTRAINT %s %s",
-						 quote_identifier(NameStr(con->conname)), TextDatumGetCString(definition));
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 }
 
 /*
@@ -329,13 +264,49 @@ walk_constraints_of(Walk *walk, AttrNumber column, Oid index_id, Oid objid, bool
 		walk_dependencies(walk, ConstraintRelationId, lfirst_oid(lc));
 }
 
+/* What the fields of a composite type need. */
+static void
+walk_fields(Walk *walk, Oid type)
+{
+	TupleDesc	desc = lookup_rowtype_tupdesc_copy(type, -1);
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped)
+			continue;
+		walk_object(walk, TypeRelationId, att->atttypid);
+		walk_object(walk, CollationRelationId, att->attcollation);
+	}
+}
+
+/* What a range needs.  How its values are compared and written must not be its own. */
+static void
+walk_range(Walk *walk, Oid type)
+{
+	HeapTuple	tuple = SearchSysCache1(RANGETYPE, ObjectIdGetDatum(type));
+	Form_pg_range range;
+	bool		is_plain;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for range type %u", type);
+	range = (Form_pg_range) GETSTRUCT(tuple);
+	walk_object(walk, TypeRelationId, range->rngsubtype);
+	walk_object(walk, CollationRelationId, range->rngcollation);
+	is_plain = !OidIsValid(range->rngcanonical) &&
+		range->rngsubopc == GetDefaultOpClass(range->rngsubtype, BTREE_AM_OID);
+	ReleaseSysCache(tuple);
+	if (!is_plain)
+		refuse(TypeRelationId, type, "it has a canonical function or an operator class that is not the default");
+}
+
 static void
 create_type(Walk *walk, Oid oid)
 {
 	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(oid));
 	Form_pg_type form;
-	StringInfoData buf;
-	char	   *name;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for type %u", oid);
@@ -356,96 +327,27 @@ create_type(Walk *walk, Oid oid)
 	}
 
 	walk_object(walk, NamespaceRelationId, form->typnamespace);
-	name = quote_qualified_identifier(namespace_name(form->typnamespace),
-									  NameStr(form->typname));
-	initStringInfo(&buf);
 	switch (form->typtype)
 	{
 		case TYPTYPE_ENUM:
-			{
-				char	   *labels = enum_labels(oid);
-
-				/* one with other labels is a leftover, or somebody's: then an error */
-				appendStringInfo(&walk->script,
-								 "IF (SELECT pg_catalog.array_agg(e.enumlabel::pg_catalog.text ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid OPERATOR(pg_catalog.=) pg_catalog.to_regtype(%s)) OPERATOR(pg_catalog.<>) ARRAY[%s]::pg_catalog.text[] THEN "
-								 "BEGIN EXECUTE %s; EXCEPTION WHEN dependent_objects_still_exist THEN "
-								 "RAISE EXCEPTION 'type %% exists with other labels and is in use', %s USING ERRCODE = 'duplicate_object'; END; END IF;\n",
-								 quote_literal_cstr(name), labels[0] ? labels : "NULL",
-								 quote_literal_cstr(psprintf("DROP TYPE %s", name)),
-								 quote_literal_cstr(name));
-				add_command(walk, psprintf("pg_catalog.to_regtype(%s)", quote_literal_cstr(name)),
-							psprintf("CREATE TYPE %s AS ENUM (%s)", name, labels));
-				break;
-			}
+			break;
 		case TYPTYPE_DOMAIN:
 			walk_object(walk, TypeRelationId, form->typbasetype);
-			if (OidIsValid(form->typcollation))
-				walk_object(walk, CollationRelationId, form->typcollation);
+			walk_object(walk, CollationRelationId, form->typcollation);
 			walk_constraints_of(walk, Anum_pg_constraint_contypid, ConstraintTypidIndexId,
 								oid, true);
-			appendStringInfo(&buf, "CREATE DOMAIN %s AS %s", name,
-							 type_sql(form->typbasetype, form->typtypmod));
-			if (OidIsValid(form->typcollation) &&
-				form->typcollation != get_typcollation(form->typbasetype))
-				appendStringInfo(&buf, " COLLATE %s", collation_name(form->typcollation));
-			if (form->typnotnull)
-				appendStringInfoString(&buf, " NOT NULL");
-			append_domain_checks(&buf, oid);
-			add_command(walk, psprintf("pg_catalog.to_regtype(%s)", quote_literal_cstr(name)),
-						buf.data);
 			break;
 		case TYPTYPE_COMPOSITE:
-			{
-				TupleDesc	desc = lookup_rowtype_tupdesc_copy(oid, -1);
-				bool		is_first = true;
-				int			i;
-
-				appendStringInfo(&buf, "CREATE TYPE %s AS (", name);
-				for (i = 0; i < desc->natts; i++)
-				{
-					Form_pg_attribute att = TupleDescAttr(desc, i);
-
-					if (att->attisdropped)
-						continue;
-					walk_object(walk, TypeRelationId, att->atttypid);
-					appendStringInfo(&buf, "%s%s %s", is_first ? "" : ", ",
-									 quote_identifier(NameStr(att->attname)),
-									 type_sql(att->atttypid, att->atttypmod));
-					if (OidIsValid(att->attcollation) &&
-						att->attcollation != get_typcollation(att->atttypid))
-					{
-						walk_object(walk, CollationRelationId, att->attcollation);
-						appendStringInfo(&buf, " COLLATE %s", collation_name(att->attcollation));
-					}
-					is_first = false;
-				}
-				appendStringInfoChar(&buf, ')');
-				add_command(walk, psprintf("pg_catalog.to_regtype(%s)", quote_literal_cstr(name)),
-							buf.data);
-				break;
-			}
+			walk_fields(walk, oid);
+			break;
 		case TYPTYPE_RANGE:
-			{
-				Oid			subtype = get_range_subtype(oid);
-				Oid			collation = get_range_collation(oid);
-
-				walk_object(walk, TypeRelationId, subtype);
-				appendStringInfo(&buf, "CREATE TYPE %s AS RANGE (SUBTYPE = %s", name,
-								 type_sql(subtype, -1));
-				if (OidIsValid(collation) && collation != get_typcollation(subtype))
-				{
-					walk_object(walk, CollationRelationId, collation);
-					appendStringInfo(&buf, ", COLLATION = %s", collation_name(collation));
-				}
-				appendStringInfoChar(&buf, ')');
-				add_command(walk, psprintf("pg_catalog.to_regtype(%s)", quote_literal_cstr(name)),
-							buf.data);
-				break;
-			}
+			walk_range(walk, oid);
+			break;
 		default:
 			ReleaseSysCache(tuple);
 			refuse(TypeRelationId, oid, "a base type is made of C functions");
 	}
+	CzTypeScript(&walk->script, oid);
 	ReleaseSysCache(tuple);
 }
 

@@ -147,12 +147,16 @@ CzWireInit(CzStream *stream)
 		ColumnIO   *column = &stream->columns[i];
 		Oid			function_oid;
 
-		column->type_oid = att->atttypid;
+		/*
+		 * The worker has checked what a domain demands.  NULLs of outer joins and of
+		 * missing fields are none of its business, and reading runs no CHECK.
+		 */
 		column->typmod = att->atttypmod;
+		column->type_oid = getBaseTypeAndTypmod(att->atttypid, &column->typmod);
 		if (is_binary)
-			getTypeBinaryInputInfo(att->atttypid, &function_oid, &column->ioparam);
+			getTypeBinaryInputInfo(column->type_oid, &function_oid, &column->ioparam);
 		else
-			getTypeInputInfo(att->atttypid, &function_oid, &column->ioparam);
+			getTypeInputInfo(column->type_oid, &function_oid, &column->ioparam);
 		fmgr_info(function_oid, &column->input);
 	}
 	MemoryContextSwitchTo(oldcontext);

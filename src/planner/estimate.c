@@ -45,6 +45,7 @@
 #include "optimizer/tlist.h"
 #include "parser/parse_clause.h"
 #include "parser/parsetree.h"
+#include "partitioning/partdesc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -803,6 +804,9 @@ make_estimate(Query *query, CzPlanState *state, bool *is_closed)
 		estimate_glob = save;
 	}
 	PG_END_TRY();
+	/* as standard_planner does: it holds references to partitioned tables */
+	if (glob->partition_directory)
+		DestroyPartitionDirectory(glob->partition_directory);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(state->estimate_context);
 	return result;
