@@ -855,6 +855,9 @@ cz_estimate(Query *query, CzPlanState *state, double *rows, int *width)
 /* Groups from which on their hash table is spilled, where one of a shard is not. */
 #define CZ_MERGE_MAX_GROUPS 100000
 
+/* Groups by an expression that nothing is known of, as a share of the rows. */
+#define CZ_GUESSED_GROUPS 0.1
+
 /* How many workers hold first placements of a table. */
 static int
 count_servers(const CzTable *table)
@@ -894,6 +897,25 @@ cz_grouped_share(Query *query, const CzLocus *locus, CzPlanState *state)
 
 	return groups_of_shards(result.rows, result.input_rows, count_servers(locus->anchor)) /
 		Max(result.input_rows, 1);
+}
+
+/*
+ * Is a query grouped by an expression of columns?  Nothing is known of its values, and
+ * core thinks of all combinations of the columns'.
+ */
+static bool
+groups_by_expression(Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->groupClause != NIL ? query->groupClause : query->distinctClause)
+	{
+		Node	   *expr = cz_strip(get_sortgroupclause_expr(lfirst(lc), query->targetList));
+
+		if (!IsA(expr, Var) && contain_var_clause(expr))
+			return true;
+	}
+	return false;
 }
 
 /* Rows that the LIMIT of a query leaves if each shard has it. */
@@ -958,12 +980,16 @@ cz_estimate_leaf(CzLeaf *leaf, CzPlanState *state)
 	else if (query->groupClause != NIL || query->distinctClause != NIL)
 	{
 		int			nworkers = Min(count_servers(locus->anchor), Max(nshards, 1));
-		double		merged = groups_of_shards(result.rows, result.input_rows, nworkers);
+		bool		is_guess = groups_by_expression(query) &&
+			result.rows > result.input_rows * CZ_GUESSED_GROUPS;
+		double		groups = is_guess ? Max(result.input_rows * CZ_GUESSED_GROUPS, 1) :
+			result.rows;
+		double		merged = groups_of_shards(groups, result.input_rows, nworkers);
 
-		leaf->rows = groups_of_shards(result.rows, result.input_rows, Max(nshards, 1));
+		leaf->rows = groups_of_shards(groups, result.input_rows, Max(nshards, 1));
 		/* one grouping of all shards of a worker returns far fewer rows */
 		if (leaf->rows - merged > CZ_MERGE_SAVES_ROWS && leaf->rows > 2 * merged &&
-			merged / nworkers < CZ_MERGE_MAX_GROUPS)
+			(is_guess || merged / nworkers < CZ_MERGE_MAX_GROUPS))
 		{
 			leaf->wants_merge = true;
 			leaf->rows = merged;

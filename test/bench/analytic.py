@@ -10,7 +10,11 @@ QUERIES = [
     ('count, filter on another column', 'SELECT count(*) FROM events WHERE n = 77', 1.4),
     ('group by a non-key column', 'SELECT kind, count(*), sum(n) FROM events GROUP BY kind', 1.3),
     ('aggregate of a jsonb field by kind', "SELECT kind, avg((data->>'v')::int) FROM events GROUP BY kind", 1.1),
+    ('group by key, top 10', 'SELECT tenant_id, sum(n) FROM events GROUP BY tenant_id ORDER BY 2 DESC, 1 LIMIT 10', 1.0),
+    ('group by key, rank of all groups', 'SELECT max(r), count(*) FROM (SELECT rank() OVER (ORDER BY sum(n)) r FROM events GROUP BY tenant_id '
+     'HAVING count(*) > 1) x', 1.0),
     ('count(distinct non-key)', 'SELECT count(DISTINCT n) FROM events', 1.5),
+    ('count(distinct expression)', 'SELECT count(DISTINCT id / 10) FROM events', 1.5),
     ('top 10', 'SELECT id, n FROM events ORDER BY n DESC, id LIMIT 10', 1.4),
     ('colocated join and aggregate', 'SELECT u.grp, count(*) FROM events e JOIN users u USING (tenant_id) GROUP BY 1', 1.1),
     ('join on another column', 'SELECT count(*) FROM events e JOIN labels l ON l.id = e.n', 2.0),
@@ -18,6 +22,8 @@ QUERIES = [
      'SELECT count(*) FROM events a JOIN events b ON a.id = b.n WHERE b.id <= %d' % FIFTH, 2.0),
     ('percentile', 'SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY n) FROM events', 1.6),
     ('window by key', 'SELECT max(r) FROM (SELECT rank() OVER (PARTITION BY tenant_id ORDER BY n) r FROM events) x', .40),
+    ('EXISTS', 'SELECT EXISTS (SELECT * FROM events)', None),
+    ('> ALL, known by the first row', 'SELECT 0 > ALL (SELECT id FROM events)', None),
     ('%d rows to the client' % FIFTH, 'SELECT id, tenant_id, kind FROM events WHERE id <= %d' % FIFTH, 1.5),
 ]
 # name, statement, what to run before each time, ratio
@@ -62,6 +68,10 @@ def load(cluster):
 def queries(cluster):
     for name, sql, bar in QUERIES:
         row(name, cluster.measure(sql), bar=bar)
+    cluster.table('few', 'a int, b int, c int', 'c')
+    cluster.each('INSERT INTO few VALUES (51, 14, 96), (85, 5, 59), (91, 47, 68)')
+    cluster.each('ANALYZE few')
+    row('five tables of three rows, no condition', cluster.measure('SELECT * FROM few a, few b, few c, few d, few e'))
     sql = 'SELECT id, tenant_id, kind, n FROM events'
     seconds, first, memory = {}, {}, {}
     for side, client in cluster.clients.items():

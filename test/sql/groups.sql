@@ -45,5 +45,25 @@ SELECT sent('SELECT k, x, count(*) FROM t GROUP BY GROUPING SETS ((k, x), (x)) O
 SELECT k, sum(n) FROM t GROUP BY k ORDER BY 2 DESC, 1 LIMIT 3;
 SELECT k, x, count(*), rank() OVER (ORDER BY count(*) DESC, k, x) FROM t GROUP BY k, x HAVING max(n) > 490 ORDER BY 4 LIMIT 3;
 SELECT k, x FROM t EXCEPT SELECT k, x FROM u ORDER BY x DESC, k DESC LIMIT 2 OFFSET 1;
+-- by an expression of which nothing is known: the rows of a worker's shards are one DISTINCT
+CREATE TABLE w (k int, n int);
+SELECT create_distributed_table('w', 'k', shard_count => 32);
+INSERT INTO w SELECT i % 999, i FROM generate_series(1, 60000) i;
+ANALYZE w;
+CREATE FUNCTION is_merged(query text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN ' || query LOOP
+        IF line ~ 'merged by node' THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END $$;
+SELECT is_merged('SELECT count(DISTINCT n / 10) FROM w') AS expression, is_merged('SELECT count(DISTINCT n) FROM w') AS every_row,
+  is_merged('SELECT n / 10, count(*) FROM w GROUP BY 1') AS grouped, is_merged('SELECT count(DISTINCT k + n) FROM w GROUP BY k') AS by_key;
+SELECT count(DISTINCT n / 10), count(DISTINCT n % 7 + k) FROM w;
+
 \c postgres
 DROP DATABASE cz_groups WITH (FORCE);
