@@ -28,6 +28,8 @@
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 
+#include "cz/settings.h"
+
 #include "cluster_int.h"
 #include "config_int.h"
 
