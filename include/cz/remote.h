@@ -20,6 +20,7 @@
 
 #include "cz/endpoint.h"
 #include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
 
 struct pg_conn;
 struct pg_result;
@@ -123,6 +124,17 @@ extern int	CzConnCount(Oid server_oid, Oid user_oid);
  * trip if nothing changed.  The connection must not be in mid-command. */
 extern void CzConnSyncSettings(CzConn *conn);
 extern bool CzConnSettingsAreCurrent(const CzConn *conn);
+
+/*
+ * CzConnLockTimeoutPrefix
+ *		For the next command in the transaction of a connection in state TXN: append
+ *		what gives it this session's lock_timeout, if that is to be sent.
+ * CzConnForgetLockTimeout
+ *		The worker has rolled back to a savepoint, or (is_over) the transaction is
+ *		over there: what was set may be set no more.
+ */
+extern void CzConnLockTimeoutPrefix(CzConn *conn, StringInfo prefix);
+extern void CzConnForgetLockTimeout(CzConn *conn, bool is_over);
 
 /* The transaction on the worker was rolled back, and with it what was set in it. */
 extern void CzConnForgetTxnSettings(CzConn *conn);

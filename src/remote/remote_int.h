@@ -44,6 +44,10 @@ typedef struct ConnEntry
 	uint64		wanted_settings;	/* generation being established */
 	bool		settings_in_txn;	/* settings were sent within a transaction: an
 									 * abort undoes them */
+	int			lock_timeout_ms;	/* of the worker's session */
+	int			wanted_lock_timeout_ms; /* being established for it */
+	int			txn_lock_timeout_ms;	/* state TXN: in its transaction; -1: not
+										 * known */
 	bool		is_ending;		/* the worker's session has said its last words */
 	TimestampTz idle_since;		/* valid in state IDLE, and while it is taken out */
 	uint64		statement_seq;	/* names of prepared statements */

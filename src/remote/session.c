@@ -24,6 +24,7 @@
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -49,13 +50,26 @@ static const char *const pinned[][2] = {
 	{"extra_float_digits", "3"},
 	{"standard_conforming_strings", "on"},
 	{"statement_timeout", "0"},
-	{"lock_timeout", "0"},
 	{"idle_in_transaction_session_timeout", "0"},
 	{"idle_session_timeout", "0"},
+	{"tcp_keepalives_idle", "60"},
+	{"tcp_keepalives_interval", "10"},
+	{"tcp_keepalives_count", "6"},
+	{"tcp_user_timeout", "120000"},
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_read_only", "off"},
 	{"default_transaction_deferrable", "off"},
 	{"row_security", "on"}
+};
+
+/* Pinned where the worker has it: since 17. */
+static const char *const pinned_if_known[][2] = {
+	{"transaction_timeout", "0"}
+};
+
+/* Pinned where the worker's operating system can do it. */
+static const char *const pinned_if_possible[][2] = {
+	{"client_connection_check_interval", "10000"}
 };
 
 static const char *
@@ -97,6 +111,16 @@ append_setting(StringInfo sql, const char *name, const char *value)
 	appendStringInfo(sql, "%spg_catalog.set_config(%s, %s, false)",
 					 sql->len == 0 ? "SELECT " : ", ",
 					 quote_literal_cstr(name), quote_literal_cstr(value));
+}
+
+/* A setting that an older worker does not know. */
+static void
+append_setting_if_known(StringInfo sql, const char *name, const char *value)
+{
+	appendStringInfo(sql, ", CASE WHEN pg_catalog.current_setting(%s, true) IS NOT NULL "
+					 "THEN pg_catalog.set_config(%s, %s, false) END",
+					 quote_literal_cstr(name), quote_literal_cstr(name),
+					 quote_literal_cstr(value));
 }
 
 static bool
@@ -154,6 +178,7 @@ CzSessionSend(ConnEntry *entry, bool in_transaction)
 	int			i;
 
 	entry->wanted_settings = CzSessionGeneration();
+	entry->wanted_lock_timeout_ms = -1;
 	entry->pending_syncs = 0;
 	entry->settings_failed = false;
 	if (PQpipelineStatus(pg) == PQ_PIPELINE_OFF && !PQenterPipelineMode(pg))
@@ -164,12 +189,26 @@ CzSessionSend(ConnEntry *entry, bool in_transaction)
 	{
 		for (i = 0; i < lengthof(pinned); i++)
 			append_setting(&sql, pinned[i][0], pinned[i][1]);
+		for (i = 0; i < lengthof(pinned_if_known); i++)
+			append_setting_if_known(&sql, pinned_if_known[i][0], pinned_if_known[i][1]);
 	}
 	append_setting(&sql, "DateStyle", date_style());
+	if (!in_transaction || entry->pub.state != CZ_CONN_TXN)
+	{
+		entry->wanted_lock_timeout_ms = LockTimeout;
+		append_setting(&sql, "lock_timeout", GetConfigOption("lock_timeout", false, false));
+	}
 	for (i = 0; i < lengthof(followed); i++)
 		append_setting(&sql, followed[i], GetConfigOption(followed[i], false, false));
 	ok = send_in_pipeline(entry, sql.data);
 
+	for (i = 0; ok && !in_transaction && entry->pub.settings_generation == 0 &&
+		 i < lengthof(pinned_if_possible); i++)
+	{
+		resetStringInfo(&sql);
+		append_setting(&sql, pinned_if_possible[i][0], pinned_if_possible[i][1]);
+		ok = send_in_pipeline(entry, sql.data);
+	}
 	if (ok && in_transaction)
 		ok = send_caught(entry);
 	for (i = 0; ok && !in_transaction && i < lengthof(followed_if_known); i++)
@@ -239,6 +278,11 @@ CzSessionPoll(ConnEntry *entry)
 	if (!PQexitPipelineMode(pg) || entry->settings_failed)
 		return -1;
 	entry->pub.settings_generation = entry->wanted_settings;
+	if (entry->wanted_lock_timeout_ms >= 0)
+	{
+		entry->lock_timeout_ms = entry->wanted_lock_timeout_ms;
+		entry->txn_lock_timeout_ms = entry->wanted_lock_timeout_ms;
+	}
 	if (PQtransactionStatus(pg) != PQTRANS_IDLE)
 		entry->settings_in_txn = true;
 	return 0;
@@ -251,7 +295,31 @@ CzSessionPoll(ConnEntry *entry)
 bool
 CzConnSettingsAreCurrent(const CzConn *conn)
 {
-	return conn->settings_generation == CzSessionGeneration();
+	return (conn->state == CZ_CONN_TXN || ENTRY(conn)->lock_timeout_ms == LockTimeout) &&
+		conn->settings_generation == CzSessionGeneration();
+}
+
+/*
+ * CzConnLockTimeoutPrefix
+ *		See remote.h.
+ */
+void
+CzConnLockTimeoutPrefix(CzConn *conn, StringInfo prefix)
+{
+	if (ENTRY(conn)->txn_lock_timeout_ms == LockTimeout)
+		return;
+	appendStringInfo(prefix, "SET LOCAL lock_timeout = %d; ", LockTimeout);
+	ENTRY(conn)->txn_lock_timeout_ms = LockTimeout;
+}
+
+/*
+ * CzConnForgetLockTimeout
+ *		See remote.h.
+ */
+void
+CzConnForgetLockTimeout(CzConn *conn, bool is_over)
+{
+	ENTRY(conn)->txn_lock_timeout_ms = is_over ? ENTRY(conn)->lock_timeout_ms : -1;
 }
 
 /*

@@ -158,7 +158,10 @@ open_entry(Oid user_oid, const CzEndpoint *endpoint)
 
 	PG_TRY();
 	{
-		conn = CzConnAcquire(endpoint);
+		/* settings are brought into step at each use, lock_timeout with BEGIN */
+		conn = CzConnAcquireCached(endpoint);
+		if (conn == NULL)
+			conn = CzConnAcquire(endpoint);
 	}
 	PG_CATCH();
 	{
@@ -171,6 +174,7 @@ open_entry(Oid user_oid, const CzEndpoint *endpoint)
 	conn->state = CZ_CONN_TXN;
 	conn->txn_depth = 1;
 	conn->txn_has_written = false;
+	CzConnForgetLockTimeout(conn, true);
 	return entry;
 }
 
@@ -246,6 +250,7 @@ sync_entry(CzTxnEntry *entry, StringInfo prefix)
 		appendStringInfoString(prefix, entry->pending.data);
 		resetStringInfo(&entry->pending);
 	}
+	CzConnLockTimeoutPrefix(entry->conn, prefix);
 
 	if (top < level)
 	{
@@ -982,6 +987,7 @@ sub_abort(int level)
 			entry->conn->txn_has_written = false;
 			forget_commands(entry);
 		}
+		CzConnForgetLockTimeout(entry->conn, false);
 		/* BEGIN was in a prefix that an error kept from being sent. */
 		if (entry->nsavepoints == 0 && !entry->is_failed && !entry->conn->is_broken &&
 			PQtransactionStatus(entry->conn->pg) == PQTRANS_IDLE)

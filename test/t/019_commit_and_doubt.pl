@@ -128,6 +128,64 @@ note 'a worker where nobody may finish it';
 	is($cluster->sql('SELECT count(*) FROM one WHERE v = 200'), '100', 'until somebody may');
 }
 
+note 'lock_timeout';
+{
+	my $shard = $cluster->sql("SELECT 'cz_shards.one_' || get_shard_id_for_distribution_column('one', $key[1])");
+	# a prepared transaction holds the lock: no session to take care of
+	$cluster->worker_sql(2, "BEGIN; LOCK TABLE $shard; PREPARE TRANSACTION 'blocker'");
+	my $set = "SET lock_timeout = '200ms'; SET statement_timeout = '20s';";
+	my %waits = (
+		'SELECT' => "SELECT * FROM one WHERE k = $key[1]",
+		'SELECT of all' => 'SELECT count(*) FROM one',
+		'SELECT FOR UPDATE' => "SELECT * FROM one WHERE k = $key[1] FOR UPDATE",
+		'UPDATE' => "UPDATE one SET v = 1 WHERE k = $key[1]",
+		'DELETE of all' => 'DELETE FROM one',
+		'INSERT' => "INSERT INTO one VALUES ($key[1], 1)",
+		'EXECUTE' => "PREPARE p (int) AS SELECT * FROM one WHERE k = \$1; EXECUTE p ($key[1])",
+		'COPY' => "COPY one FROM PROGRAM 'echo $key[1],1' (FORMAT csv)",
+		'ALTER TABLE' => 'ALTER TABLE one ADD COLUMN w int',
+		'in a block' => "BEGIN; UPDATE one SET v = 1 WHERE k = $key[0]; SELECT * FROM one WHERE k = $key[1]");
+	foreach my $what (sort keys %waits)
+	{
+		my ($status, $out, $err) = $cluster->try_sql("$set $waits{$what}");
+		like($err, qr/ERROR:  55P03: canceling statement due to lock timeout/, $what);
+	}
+	is($cluster->sql(qq{SET statement_timeout = '30s';
+		BEGIN;
+		SET LOCAL lock_timeout = '200ms';
+		SAVEPOINT a;
+		DO \$\$ BEGIN UPDATE one SET v = 1 WHERE k = $key[1]; EXCEPTION WHEN lock_not_available THEN END \$\$;
+		ROLLBACK TO a;
+		UPDATE one SET v = 400 WHERE k = $key[0];
+		DO \$\$ BEGIN UPDATE one SET v = 1 WHERE k = $key[1]; EXCEPTION WHEN lock_not_available THEN END \$\$;
+		COMMIT;
+		SELECT v FROM one WHERE k = $key[0]}), '400', 'after savepoints');
+	# without it, or with a longer one, who waits waits to the end
+	my @patient = map { $cluster->start_sql("SET lock_timeout = '200ms'; SELECT v FROM one WHERE k = $key[0]; UPDATE one SET v = v WHERE k = $key[0]; $_") }
+	  "SET lock_timeout = 0; SELECT v FROM one WHERE k = $key[1]",
+	  "SET lock_timeout = '1min'; UPDATE one SET v = v WHERE k = $key[1] RETURNING v";
+	wait_until("count(*) = 2 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%one%' AND pid <> pg_backend_pid() "
+		  . "AND query_start < clock_timestamp() - interval '0.6 s'", 'waiting');
+	$cluster->worker_sql(2, "ROLLBACK PREPARED 'blocker'");
+	foreach my $handle (@patient)
+	{
+		my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
+		is($out, "400\n200", 'who may wait gets the lock') or diag($err);
+	}
+}
+
+note 'what the session of a worker is told';
+{
+	$cluster->worker_sql(2, q{CREATE TABLE public.see (name text);
+		INSERT INTO see SELECT unnest('{tcp_keepalives_idle,tcp_keepalives_count,client_connection_check_interval,idle_session_timeout}'::text[]);
+		CREATE VIEW seen AS SELECT name, current_setting(name) AS value FROM see});
+	my $server = $cluster->server_name(2);
+	$cluster->sql("CREATE FOREIGN TABLE seen (name text, value text) SERVER $server OPTIONS (schema_name 'public')");
+	is($cluster->sql(q{SELECT string_agg(name || '=' || value, ' ' ORDER BY name) FROM seen}),
+		'client_connection_check_interval=10s idle_session_timeout=0 tcp_keepalives_count=6 tcp_keepalives_idle=60',
+		'it notices that its coordinator has vanished');
+}
+
 note 'readers of a worker in doubt that does not answer';
 {
 	my $handle = $cluster->start_sql("SET cz.debug_point = 'after_local_commit=sleep:1000'; BEGIN; UPDATE one SET v = 300; UPDATE three SET v = 300; COMMIT; SELECT 'done'");
