@@ -32,6 +32,7 @@
 
 #include "cluster_int.h"
 #include "config_int.h"
+#include "cz/settings.h"
 
 /* A file larger or deeper than any real cluster needs is an attack or a mistake. */
 #define MAX_CONFIG_BYTES (16 * 1024 * 1024)
