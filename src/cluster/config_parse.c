@@ -31,6 +31,7 @@
 #include "cz/settings.h"
 
 #include "cluster_int.h"
+#include "cz/settings.h"
 #include "config_int.h"
 #include "cz/settings.h"
 
