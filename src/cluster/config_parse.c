@@ -28,10 +28,7 @@
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 
-#include "cz/settings.h"
-
 #include "cluster_int.h"
-#include "cz/settings.h"
 #include "config_int.h"
 #include "cz/settings.h"
 
