@@ -3,6 +3,26 @@
  * executor_int.h
  *	  Private to src/executor: the inside of a stream.
  *
+ * A *stream* (CzStream) is one plan node's source of rows: the fragments of one
+ * CzFragmentPlan.  It lives from the node's start to its end; each execution of the
+ * node is a *run*, ended by a rescan, and everything of a run is in run_context.
+ *
+ * A run has one *Fragment* for each shard that the parameters leave (or one for all of
+ * a worker's shards, merged), and one *StreamWorker* for each worker that they are
+ * placed on, with the list of those that wait.  A worker has *StreamConns*: libpq
+ * connections, borrowed from the session's cache, or the transaction's own one.  What
+ * has been sent on a connection and not been answered is a ring of *Expects*, in the
+ * order of sending: the answers come in that order.  *Ships* are what is sent along
+ * with fragments; the streams of one statement share a *StatementGroup*, which knows
+ * one snapshot for each worker.
+ *
+ * The main loop is CzStreamNext (stream.c): give a row of the result at hand; else a
+ * kept row of a fragment that is done; else CzRunPump (stream_run.c), which reads
+ * what has arrived on each connection, sends what waits (CzRunDispatch), opens
+ * connections as the work pays for them (stream_conn.c), and waits for all sockets at
+ * once.  A worker that fails gives its fragments to others (stream_failover.c) unless
+ * rows of them have been given out.  Sorted fragments go through merge.c instead.
+ *
  * Source: own work.
  *
  *-------------------------------------------------------------------------
@@ -190,6 +210,7 @@ typedef struct FragmentParams
 
 struct CzStream
 {
+	/* set when the stream begins, the same for all runs */
 	const CzFragmentPlan *plan;
 	PlanState  *parent;
 	EState	   *estate;
@@ -207,6 +228,7 @@ struct CzStream
 	MemoryContext row_context;	/* one row */
 	MemoryContextCallback callback;
 	List	   *param_exprs;
+	/* of a run: parameters */
 	const char **param_values;	/* [nparams] of this run, text */
 	char	  **fixed_params;	/* [nparams] texts in place of values; or NULL */
 	int			only_shard;		/* index; -1: as the plan says */
@@ -216,6 +238,7 @@ struct CzStream
 	ColumnIO   *columns;		/* [natts], NULL before the first run */
 	bool		is_modifying;	/* the statement writes */
 	StatementGroup *group;
+	/* of a run: fragments and where they are; in run_context */
 	bool		is_started;
 	int			nfragments;
 	Fragment   *fragments;		/* [max_fragments] */
@@ -231,12 +254,14 @@ struct CzStream
 	struct Ship *ships;			/* [nships] */
 	MemoryContext ship_context;
 	MemoryContext ship_row_context; /* reset for each row */
+	/* of a row: what is given out */
 	struct pg_result *res;		/* rows for the consumer */
 	int			res_row;
 	Fragment   *res_fragment;
 	int			rows_since_poll;
 	Fragment   *row_fragment;	/* where the last row came from */
 	CzMergeState *merge;		/* several sorted fragments; NULL before the first row */
+	/* of the stream: rows kept over runs */
 	bool		must_keep;		/* all rows are kept for a rescan */
 	Tuplestorestate *kept;
 	bool		is_kept_complete;
