@@ -151,10 +151,11 @@ extern void CzConnDrain(CzConn *conn);
  *		Run one command and wait for it, processing interrupts (a cancel is
  *		passed on to the worker).
  *
- * Returns: result with status PGRES_COMMAND_OK, PGRES_TUPLES_OK or PGRES_COPY_*;
- *		caller frees with PQclear.
- * Errors:  the worker's error, relayed; 08006 if the connection broke (then
- *		is_broken is set).
+ * Returns: result with status PGRES_COMMAND_OK or PGRES_TUPLES_OK; caller frees
+ *		with PQclear.
+ * Errors:  the worker's error, relayed; 08006 if the connection broke, 08P01 if
+ *		the answer is of another kind or has more than 1 GB (then is_broken is
+ *		set).
  */
 extern struct pg_result *CzConnExec(CzConn *conn, const char *sql);
 
@@ -162,6 +163,17 @@ extern struct pg_result *CzConnExec(CzConn *conn, const char *sql);
  * text); parameters take the types that the worker infers. */
 extern struct pg_result *CzConnExecPrepared(CzConn *conn, const char *sql, int nparams,
 											const char *const *values);
+
+/*
+ * CzConnQuery
+ *		CzConnExec of a query; rows of this shape, else 08P01.  max_rows: -1: any
+ *		number.
+ */
+extern struct pg_result *CzConnQuery(CzConn *conn, const char *sql, int min_rows,
+									 int max_rows, int ncolumns);
+
+/* Start a COPY: PGRES_COPY_IN or PGRES_COPY_OUT, as wanted, has been answered. */
+extern void CzConnStartCopy(CzConn *conn, const char *sql, bool is_in);
 
 /* The same without ereport: NULL or an error result on failure; timeout_ms -1 none.
  * Callable in abort processing; does not process interrupts. */
@@ -187,6 +199,60 @@ extern bool CzConnCancel(CzConn *conn, int timeout_ms);
 /* The same for several at once, in timeout_ms altogether; those that could not be
  * brought to rest are marked broken.  Callable in abort processing. */
 extern void CzConnCancelMany(CzConn **conns, int nconns, int timeout_ms);
+
+/*
+ * CzConnReceive
+ *		Read what has arrived, as PQconsumeInput, which nobody else calls; what
+ *		nobody asked for does not pile up.  False if the connection is lost.
+ */
+extern bool CzConnReceive(CzConn *conn);
+
+/* COPY, of which libpq gives one result for ever.  Who did not ask for it sets
+ * is_broken and waits no longer. */
+extern bool CzResultIsCopy(const struct pg_result *res);
+
+/*
+ * CzConnUnexpected
+ *		Raise a result that is none of those awaited: the worker's error, or 08P01,
+ *		and then is_broken.  Consumes res; sql may be NULL.
+ */
+extern void CzConnUnexpected(CzConn *conn, struct pg_result *res,
+							 const char *sql) pg_attribute_noreturn();
+
+/* Raise 08P01: the worker breaks the protocol.  Consumes res, which may be NULL. */
+extern void CzConnViolated(CzConn *conn, struct pg_result *res,
+						   const char *detail) pg_attribute_noreturn();
+
+/*
+ * CzConnCheckRows
+ *		Rows of this shape, or an error as by CzConnUnexpected (res is freed then).
+ *
+ * max_rows: -1: any number.
+ */
+extern void CzConnCheckRows(CzConn *conn, struct pg_result *res, int min_rows,
+							int max_rows, int ncolumns);
+
+/* The number of rows in a command tag; 08P01 if it is none (res is freed then). */
+extern uint64 CzResultCount(CzConn *conn, struct pg_result *res);
+
+/* A number in a row, NULL as 0; false if there is none of an honest size. */
+extern bool CzResultFigure(const struct pg_result *res, int row, int column,
+						   double *figure);
+
+/* A text of a result, NULL for NULL or for one that is not there; borrowed.  22021 if
+ * it is not valid in the database's encoding. */
+extern char *CzResultText(const struct pg_result *res, int row, int column);
+
+/*
+ * CzResultAddRow
+ *		Put a row of single-row mode to those before it (NULL: it is the first).
+ *		Consumes both.  NULL: they have more than max_bytes, or there is no memory.
+ */
+extern struct pg_result *CzResultAddRow(struct pg_result *rows, struct pg_result *row,
+										size_t max_bytes);
+
+/* Is it the true end of a SELECT that has given so many rows? */
+extern bool CzResultEndsRows(const struct pg_result *res, int64 nrows);
 
 /* True if the connection is lost or the result says that the session is ending
  * (admin shutdown, crash): reason for failover, unlike an error of the query. */

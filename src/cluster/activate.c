@@ -73,14 +73,14 @@ finish_copy(CzConn *conn, const char *sql)
 		while (PQisBusy(conn->pg))
 		{
 			wait_socket(conn, WL_SOCKET_READABLE);
-			if (!PQconsumeInput(conn->pg))
+			if (!CzConnReceive(conn))
 				CzReportRemoteError(ERROR, NULL, conn->pg, conn->node_name, sql, false);
 		}
 		res = PQgetResult(conn->pg);
 		if (res == NULL)
 			return;
 		if (PQresultStatus(res) != PGRES_COMMAND_OK)
-			CzReportRemoteError(ERROR, res, conn->pg, conn->node_name, sql, true);
+			CzConnUnexpected(conn, res, sql);
 		PQclear(res);
 	}
 }
@@ -99,15 +99,15 @@ copy_rows(CzConn *from, CzConn *to, const char *qualified, const char *columns)
 	char	   *data;
 
 	initStringInfo(&line);
-	PQclear(CzConnExec(to, in_sql));
-	PQclear(CzConnExec(from, out_sql));
+	CzConnStartCopy(to, in_sql, true);
+	CzConnStartCopy(from, out_sql, false);
 	for (;;)
 	{
 		length = PQgetCopyData(from->pg, &data, 1);
 		if (length == 0)
 		{
 			wait_socket(from, WL_SOCKET_READABLE);
-			if (!PQconsumeInput(from->pg))
+			if (!CzConnReceive(from))
 				CzReportRemoteError(ERROR, NULL, from->pg, from->node_name, out_sql, false);
 			continue;
 		}

@@ -87,11 +87,7 @@ probe_worker(Oid server_oid, char **answer)
 	{
 		int			i;
 
-		res = CzConnExec(conn, PROBE_SQL);
-		if (PQntuples(res) != 1 || PQnfields(res) != PROBE_COLUMNS)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROTOCOL_VIOLATION),
-					 errmsg("unexpected answer from node \"%s\"", endpoint->node_name)));
+		res = CzConnQuery(conn, PROBE_SQL, 1, 1, PROBE_COLUMNS);
 		for (i = 0; i < PROBE_COLUMNS; i++)
 			answer[i] = pstrdup(PQgetvalue(res, 0, i));
 	}

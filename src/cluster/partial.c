@@ -232,8 +232,8 @@ run_block(CzConn *conn, const char *block)
 	char		value[16];
 
 	PQclear(CzConnExec(conn, block));
-	res = CzConnExec(conn, "SELECT pg_catalog.current_setting('cz_worker.partials')");
-	strlcpy(value, PQntuples(res) == 1 ? PQgetvalue(res, 0, 0) : "", sizeof(value));
+	res = CzConnQuery(conn, "SELECT pg_catalog.current_setting('cz_worker.partials')", 1, 1, 1);
+	strlcpy(value, PQgetvalue(res, 0, 0), sizeof(value));
 	PQclear(res);
 	return value[0] == '\0' ? NULL : pstrdup(value);
 }

@@ -52,11 +52,11 @@ shards_have_index(const CzTable *table, const char *name)
 		struct pg_result *res;
 		bool		is_there;
 
-		res = CzConnExec(conn, psprintf("SELECT i.indisvalid FROM pg_catalog.pg_index i"
+		res = CzConnQuery(conn, psprintf("SELECT i.indisvalid FROM pg_catalog.pg_index i"
 										" WHERE i.indexrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s)"
 										" AND i.indrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s)",
 										quote_literal_cstr(qualified),
-										quote_literal_cstr(shard->remote_qualified)));
+										quote_literal_cstr(shard->remote_qualified)), 0, 1, 1);
 		is_there = PQntuples(res) == 1 && strcmp(PQgetvalue(res, 0, 0), "t") == 0;
 		PQclear(res);
 		if (!is_there)

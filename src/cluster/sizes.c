@@ -39,7 +39,7 @@ PG_FUNCTION_INFO_V1(citus_total_relation_size);
  * must_work.  The caller frees the result with PQclear.
  */
 static PGresult *
-ask_worker(Oid server_oid, const char *sql, bool must_work)
+ask_worker(Oid server_oid, const char *sql, int ncolumns, bool must_work)
 {
 	CzEndpoint *endpoint = must_work ? CzEndpointGet(server_oid, GetUserId())
 		: CzEndpointTryGet(server_oid, GetUserId());
@@ -52,17 +52,18 @@ ask_worker(Oid server_oid, const char *sql, bool must_work)
 	/* shards that this transaction has made are seen through its connection */
 	conn = CzTxnConnIfAny(server_oid, GetUserId());
 	if (conn != NULL)
-		return CzConnExec(conn, sql);
+		return CzConnQuery(conn, sql, 0, -1, ncolumns);
 
 	conn = must_work ? CzConnAcquire(endpoint) : CzConnTryAcquire(endpoint, &message);
 	if (conn == NULL)
 		return NULL;
 	if (must_work)
-		res = CzConnExec(conn, sql);
+		res = CzConnQuery(conn, sql, 0, -1, ncolumns);
 	else
 	{
 		res = CzConnExecQuiet(conn, sql, cz_worker_timeout_ms);
-		if (res != NULL && PQresultStatus(res) != PGRES_TUPLES_OK)
+		if (res != NULL && (PQresultStatus(res) != PGRES_TUPLES_OK ||
+							PQnfields(res) != ncolumns))
 		{
 			PQclear(res);
 			res = NULL;
@@ -123,7 +124,7 @@ cz_shard_sizes(PG_FUNCTION_ARGS)
 	foreach(cell, CzNodeList(true))
 	{
 		CzNode	   *node = (CzNode *) lfirst(cell);
-		PGresult   *res = ask_worker(node->server_oid, SIZES_SQL, false);
+		PGresult   *res = ask_worker(node->server_oid, SIZES_SQL, 2, false);
 
 		if (res == NULL)
 			continue;
@@ -139,6 +140,7 @@ worker_size(const CzTable *table, Oid server_oid, const char *function, bool mus
 {
 	StringInfoData sql;
 	PGresult   *res;
+	double		bytes;
 	bool		found = false;
 	int			i;
 	int			j;
@@ -161,12 +163,19 @@ worker_size(const CzTable *table, Oid server_oid, const char *function, bool mus
 	if (!found)
 		return true;
 	appendStringInfoString(&sql, "]) n");
-	res = ask_worker(server_oid, sql.data, must_work);
+	res = ask_worker(server_oid, sql.data, 1, must_work);
 	if (res == NULL)
 		return false;
-	*size += strtoi64(PQgetvalue(res, 0, 0), NULL, 10);
+	found = CzResultFigure(res, 0, 0, &bytes);
 	PQclear(res);
-	return true;
+	if (!found && must_work)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				 errmsg("a node returned no valid size of table \"%s\"",
+						get_rel_name(table->relid))));
+	if (found)
+		*size += (int64) bytes;
+	return found;
 }
 
 static Datum

@@ -44,11 +44,11 @@ ask_shard(const CzShard *shard, Oid user_oid, const char *sql)
 			continue;
 		conn = CzTxnReadConn(shard->server_oids[i], user_oid);
 		if (conn)
-			return CzConnExec(conn, sql);
+			return CzConnQuery(conn, sql, 1, 1, 4);
 		conn = CzConnTryAcquire(CzEndpointGet(shard->server_oids[i], user_oid), &message);
 		if (conn == NULL)
 			continue;
-		res = CzConnExec(conn, sql);
+		res = CzConnQuery(conn, sql, 1, 1, 4);
 		CzConnRelease(conn);
 		return res;
 	}

@@ -130,7 +130,7 @@ target_put(Target *target, struct pg_result *res, int row)
 
 	for (i = 0; i < target->ncolumns; i++)
 		target->values[target->attnos[i]] =
-			PQgetisnull(res, row, i) ? NULL : PQgetvalue(res, row, i);
+			CzResultText(res, row, i);
 	tuple = BuildTupleFromCStrings(target->meta, target->values);
 	ExecForceStoreHeapTuple(tuple, target->slot, false);
 	table_tuple_insert(target->rel, target->slot, target->cid, 0, target->bulk);
@@ -177,7 +177,7 @@ read_shard(Target *target, const CzShard *shard, Oid owner)
 
 	PQclear(CzConnExec(conn, psprintf("DECLARE cz_undistribute NO SCROLL CURSOR FOR SELECT %s FROM %s",
 									  target->columns, shard->remote_qualified)));
-	while (put_result(target, CzConnExec(conn, fetch)) == FETCH_ROWS)
+	while (put_result(target, CzConnQuery(conn, fetch, 0, FETCH_ROWS, target->ncolumns)) == FETCH_ROWS)
 		CHECK_FOR_INTERRUPTS();
 	PQclear(CzConnExec(conn, "CLOSE cz_undistribute"));
 }

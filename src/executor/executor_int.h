@@ -97,6 +97,7 @@ typedef struct Expect
 {
 	ExpectKind	kind;
 	bool		is_single_row;	/* PQsetSingleRowMode was called */
+	bool		is_complete;	/* EXPECT_ROWS: the last row has come */
 	Fragment   *fragment;		/* EXPECT_ROWS, EXPECT_PREPARE */
 	char	   *name;			/* EXPECT_PREPARE: palloc'd */
 } Expect;

@@ -162,7 +162,7 @@ fetch_remote_plan(const CzFragmentPlan *plan, const char *sql, Oid server_oid,
 	if (plan->nparams == 0)
 	{
 		appendStringInfoString(&options, sql);
-		lines = result_lines(CzConnExec(conn, options.data));
+		lines = result_lines(CzConnQuery(conn, options.data, 0, -1, 1));
 	}
 	else
 	{
@@ -177,7 +177,7 @@ fetch_remote_plan(const CzFragmentPlan *plan, const char *sql, Oid server_oid,
 		for (i = 0; i < plan->nparams; i++)
 			appendStringInfoString(&options, i > 0 ? ", NULL" : "NULL");
 		appendStringInfoChar(&options, ')');
-		lines = result_lines(CzConnExec(conn, options.data));
+		lines = result_lines(CzConnQuery(conn, options.data, 0, -1, 1));
 		PQclear(CzConnExec(conn, psprintf("DEALLOCATE %s; %s", name, is_own ? "ROLLBACK" :
 										  "ROLLBACK TO SAVEPOINT cz_explain; "
 										  "RELEASE SAVEPOINT cz_explain")));

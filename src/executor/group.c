@@ -136,10 +136,13 @@ await_commit(CzConn *conn, TimestampTz deadline)
 		if (flush == 0 && !PQisBusy(pg))
 		{
 			PGresult   *res = PQgetResult(pg);
+			bool		is_copy = CzResultIsCopy(res);
 
 			if (res == NULL)
 				return;
 			PQclear(res);
+			if (is_copy || GetCurrentTimestamp() >= deadline)
+				break;
 			continue;
 		}
 		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
@@ -154,7 +157,7 @@ await_commit(CzConn *conn, TimestampTz deadline)
 			ResetLatch(MyLatch);
 			CHECK_FOR_INTERRUPTS();
 		}
-		if ((rc & WL_SOCKET_READABLE) && !PQconsumeInput(pg))
+		if ((rc & WL_SOCKET_READABLE) && !CzConnReceive(conn))
 			break;
 	}
 	conn->is_broken = true;

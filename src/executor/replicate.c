@@ -133,7 +133,7 @@ send_commands(void *arg)
 				if (!CzWaitSockets(&slot, 1, cz_worker_timeout_ms, true) &&
 					!CzTxnProbeSilent(conns[i]))
 					break;
-				if (slot.is_ready && !PQconsumeInput(conns[i]->pg))
+				if (slot.is_ready && !CzConnReceive(conns[i]))
 					break;
 			}
 			res = conns[i]->is_broken || PQstatus(conns[i]->pg) != CONNECTION_OK ? NULL :
@@ -142,8 +142,7 @@ send_commands(void *arg)
 				break;
 			if (PQresultStatus(res) != PGRES_COMMAND_OK &&
 				PQresultStatus(res) != PGRES_TUPLES_OK)
-				CzReportRemoteError(ERROR, res, conns[i]->pg, conns[i]->node_name,
-									shown_command(replica), true);
+				CzConnUnexpected(conns[i], res, shown_command(replica));
 			if (strcmp(PQcmdStatus(res), "UPDATE 1") == 0 ||
 				strcmp(PQcmdStatus(res), "DELETE 1") == 0)
 				nrows++;

@@ -354,7 +354,7 @@ CzShipTablesStart(CzStream *stream, StreamConn *sc, Fragment *fragment,
 	}
 	appendStringInfoString(&sql, "; SET TRANSACTION READ ONLY");
 	CzConnLogCommand(sc->conn, sql.data);
-	if (!PQsendQuery(pg, sql.data))
+	if (!PQsendQuery(pg, sql.data) || !PQsetSingleRowMode(pg))
 		return false;
 	feed->sql = sql.data;
 	sc->feed = feed;
@@ -465,13 +465,10 @@ is_refusal(const PGresult *res)
 
 /* Has everything arrived? */
 static void
-check_count(StreamConn *sc, const ShipFeed *feed, const char *count)
+check_count(StreamConn *sc, const ShipFeed *feed, PGresult *res)
 {
-	if (strtoll(count, NULL, 10) != feed->nrows)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROTOCOL_VIOLATION),
-				 errmsg("node \"%s\" has stored %s of " INT64_FORMAT " rows",
-						sc->worker->endpoint->node_name, count, feed->nrows)));
+	if (CzResultCount(sc->conn, res) != feed->nrows)
+		CzConnViolated(sc->conn, res, "It has stored another number of rows.");
 }
 
 /*
@@ -501,6 +498,8 @@ CzShipTablesAdvance(CzStream *stream, StreamConn *sc, char **reason)
 		{
 			if (PQstatus(pg) != CONNECTION_OK)
 				break;
+			if (feed->tables != NIL)
+				CzConnViolated(sc->conn, NULL, "It ends before what was sent is stored.");
 			tables_done(stream, sc);
 			MemoryContextSwitchTo(oldcontext);
 			return SHIP_DONE;
@@ -509,10 +508,9 @@ CzShipTablesAdvance(CzStream *stream, StreamConn *sc, char **reason)
 		switch (PQresultStatus(res))
 		{
 			case PGRES_COPY_IN:
+				if (feed->tables == NIL || feed->is_copying)
+					CzConnUnexpected(sc->conn, res, feed->sql);
 				PQclear(res);
-				if (feed->tables == NIL)
-					elog(ERROR, "node \"%s\" wants rows of a table that is not sent",
-						 sc->worker->endpoint->node_name);
 				start_ship(stream, feed, &stream->ships[linitial_int(feed->tables)]);
 				break;
 			case PGRES_TUPLES_OK:
@@ -520,9 +518,13 @@ CzShipTablesAdvance(CzStream *stream, StreamConn *sc, char **reason)
 				PQclear(res);
 				feed->nanswers++;
 				break;
+			case PGRES_SINGLE_TUPLE:
+				CzRunSnapshotKnown(stream, sc, res);
+				PQclear(res);
+				break;
 			case PGRES_COMMAND_OK:
 				if (strncmp(PQcmdStatus(res), "COPY", 4) == 0)
-					check_count(sc, feed, PQcmdTuples(res));
+					check_count(sc, feed, res);
 				PQclear(res);
 				feed->nanswers++;
 				break;
@@ -536,9 +538,9 @@ CzShipTablesAdvance(CzStream *stream, StreamConn *sc, char **reason)
 				}
 
 				/* BEGIN and the snapshot fail when the snapshot's exporter has died */
-				if (!CzConnResultIsLoss(sc->conn, res) && feed->nanswers >= 2)
-					CzReportRemoteError(ERROR, res, pg, sc->worker->endpoint->node_name,
-										feed->sql, true);
+				if (PQresultStatus(res) != PGRES_FATAL_ERROR ||
+					(!CzConnResultIsLoss(sc->conn, res) && feed->nanswers >= 2))
+					CzConnUnexpected(sc->conn, res, feed->sql);
 				*reason = CzRedact(pchomp(PQresultErrorMessage(res)), PQpass(pg));
 				PQclear(res);
 				MemoryContextSwitchTo(oldcontext);

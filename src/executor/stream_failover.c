@@ -112,7 +112,7 @@ CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason, bool
 	int			i;
 
 	/* libpq adds lines of advice, and of every later call on the dead socket */
-	reason = pnstrdup(reason, strcspn(reason, "\n"));
+	reason = CzRedact(pnstrdup(reason, strcspn(reason, "\n")), NULL);
 	if (mark)
 		CzHealthMarkFailed(worker->server_oid);
 	worker->is_failed = true;

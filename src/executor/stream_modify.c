@@ -18,7 +18,6 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
-#include "utils/wait_event.h"
 
 #include "cz/compat.h"
 #include "cz/errors.h"
@@ -26,12 +25,17 @@
 #include "cz/transaction.h"
 #include "executor_int.h"
 
+/* An empty queue of commands gives no result for ever. */
+#define MAX_NULLS 10
+
 /* One placement's share of the work. */
 typedef struct ModifyTask
 {
 	Fragment   *fragment;
 	int			placement;		/* index in fragment->server_oids */
 	uint64		nrows;
+	uint64		nreturned;		/* rows of RETURNING that have come */
+	bool		is_complete;	/* its command tag has come */
 } ModifyTask;
 
 /* All tasks of one worker, run one after the other on one connection. */
@@ -43,10 +47,12 @@ typedef struct ModifyWorker
 	List	   *tasks;			/* ModifyTask; the first one is running */
 	StringInfoData prefix;		/* BEGIN, to go with the first task; empty: sent */
 	bool		is_sent;		/* it has been sent */
+	bool		is_single_row;	/* rows of the running task come one by one */
 	bool		in_pipeline;	/* together with what goes before it */
 	int			npreceding;		/* results still to come before its own */
 	char	   *preparing;		/* name of the statement that is prepared with it */
 	PGresult   *error;			/* in a pipeline: reported when that has ended */
+	MemoryContextCallback callback; /* frees it after another error */
 	TimestampTz sent_at;
 	TimestampTz last_heard;
 } ModifyWorker;
@@ -166,45 +172,68 @@ enforce_checks(CzStream *stream, const PGresult *res, int row)
 	}
 }
 
+/* The rows of a result, which is freed. */
+static void
+take_rows(CzStream *stream, ModifyWorker *mw, PGresult *res)
+{
+	ModifyTask *task = linitial(mw->tasks);
+	Fragment   *fragment = task->fragment;
+	int			nchecks = list_length(stream->plan->checks);
+	int			i;
+
+	if (!stream->plan->has_returning && nchecks == 0)
+		CzConnViolated(mw->conn, res, "Its rows were not asked for.");
+	if (PQnfields(res) < nchecks)
+		CzConnViolated(mw->conn, res, psprintf("It has %d columns.", PQnfields(res)));
+	task->nreturned += PQntuples(res);
+	stream->res = res;			/* freed with the stream after an error */
+	if (task->placement == 0)
+	{
+		fragment->worker = mw->worker;
+		for (i = 0; i < PQntuples(res); i++)
+		{
+			fragment->nbytes += CzWireRowBytes(res, i);
+			if (nchecks > 0)
+				enforce_checks(stream, res, i);
+			/* nobody wants a row that is checks only */
+			if (PQnfields(res) > nchecks)
+				CzFragmentStoreRow(stream, fragment, res, i);
+		}
+	}
+	stream->res = NULL;
+	PQclear(res);
+}
+
 static void
 take_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 {
 	ModifyTask *task = linitial(mw->tasks);
-	Fragment   *fragment = task->fragment;
-	int			i;
 
 	switch (PQresultStatus(res))
 	{
-		case PGRES_COMMAND_OK:
-			task->nrows = strtoull(PQcmdTuples(res), NULL, 10);
-			PQclear(res);
+		case PGRES_SINGLE_TUPLE:
+			if (task->is_complete)
+				CzConnViolated(mw->conn, res, "It comes after the end.");
+			take_rows(stream, mw, res);
 			break;
 		case PGRES_TUPLES_OK:
-			task->nrows = strtoull(PQcmdTuples(res), NULL, 10);
-			stream->res = res;
-			if (task->placement == 0)
-			{
-				fragment->worker = mw->worker;
-				for (i = 0; i < PQntuples(res); i++)
-				{
-					fragment->nbytes += CzWireRowBytes(res, i);
-					if (stream->plan->checks != NIL)
-						enforce_checks(stream, res, i);
-					/* nobody wants a row that is checks only */
-					if (PQnfields(res) > list_length(stream->plan->checks))
-						CzFragmentStoreRow(stream, fragment, res, i);
-				}
-			}
-			stream->res = NULL;
-			PQclear(res);
+		case PGRES_COMMAND_OK:
+			if (task->is_complete)
+				CzConnViolated(mw->conn, res, "It comes after the end.");
+			task->nrows = CzResultCount(mw->conn, res);
+			task->is_complete = true;
+			if (PQresultStatus(res) == PGRES_COMMAND_OK)
+				PQclear(res);
+			else
+				take_rows(stream, mw, res);
+			if ((stream->plan->has_returning || stream->plan->checks != NIL) &&
+				task->nreturned != task->nrows)
+				CzConnViolated(mw->conn, NULL, "It has not as many rows as it says.");
+			mw->worker->nrows += task->nrows;
 			break;
 		default:
-			if (CzConnResultIsLoss(mw->conn, res))
-				mw->conn->is_broken = true;
-			CzReportRemoteError(ERROR, res, mw->conn->pg, mw->conn->node_name,
-								fragment->sql, true);
+			CzConnUnexpected(mw->conn, res, task->fragment->sql);
 	}
-	mw->worker->nrows += task->nrows;
 }
 
 /*
@@ -227,6 +256,8 @@ take_pipeline_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 			mw->error = NULL;
 			if (res != NULL)
 				take_result(stream, mw, res);	/* raises it */
+			if (!task->is_complete)
+				CzConnViolated(mw->conn, NULL, "It ends too early.");
 			if (mw->preparing != NULL)
 				CzConnRememberPrepared(mw->conn, task->fragment->sql, mw->preparing);
 			mw->preparing = NULL;
@@ -236,8 +267,11 @@ take_pipeline_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 			return false;
 		case PGRES_COMMAND_OK:
 		case PGRES_TUPLES_OK:
+		case PGRES_SINGLE_TUPLE:
 			if (mw->npreceding > 0)
 			{
+				if (PQresultStatus(res) != PGRES_COMMAND_OK)
+					CzConnUnexpected(mw->conn, res, NULL);
 				mw->npreceding--;
 				PQclear(res);
 			}
@@ -245,7 +279,8 @@ take_pipeline_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 				take_result(stream, mw, res);
 			return false;
 		default:
-			if (mw->error == NULL && !CzConnResultIsLoss(mw->conn, res))
+			if (mw->error == NULL && PQresultStatus(res) == PGRES_FATAL_ERROR &&
+				!CzConnResultIsLoss(mw->conn, res))
 				mw->error = res;
 			else
 				take_result(stream, mw, res);	/* raises it */
@@ -259,6 +294,7 @@ process_worker(CzStream *stream, ModifyWorker *mw)
 {
 	PGconn	   *pg = mw->conn->pg;
 	bool		progress = false;
+	int			nulls = 0;
 
 	while (mw->tasks != NIL)
 	{
@@ -266,6 +302,9 @@ process_worker(CzStream *stream, ModifyWorker *mw)
 
 		if (!mw->is_sent)
 			send_task(stream, mw);
+		/* libpq takes that when the task is the command whose answer comes next */
+		if (!mw->is_single_row && mw->npreceding == 0)
+			mw->is_single_row = PQsetSingleRowMode(pg) != 0;
 		if (PQisBusy(pg))
 		{
 			if (PQstatus(pg) != CONNECTION_OK)
@@ -285,15 +324,22 @@ process_worker(CzStream *stream, ModifyWorker *mw)
 		if (res != NULL && !take_pipeline_result(stream, mw, res))
 			continue;
 		if (res == NULL && mw->in_pipeline && PQstatus(pg) == CONNECTION_OK)
-			continue;			/* between two commands */
+		{
+			/* between two commands; an empty queue has no end */
+			if (++nulls > MAX_NULLS)
+				CzConnViolated(mw->conn, NULL, "It has no end.");
+			continue;
+		}
 		if (PQstatus(pg) != CONNECTION_OK)
 		{
 			mw->conn->is_broken = true;
 			CzReportRemoteError(ERROR, NULL, pg, mw->conn->node_name, NULL, false);
 		}
+		if (!((ModifyTask *) linitial(mw->tasks))->is_complete)
+			CzConnViolated(mw->conn, NULL, "It ends too early.");
 		mw->worker->busy_ms += (GetCurrentTimestamp() - mw->sent_at) / 1000.0;
 		mw->tasks = list_delete_first(mw->tasks);
-		mw->is_sent = false;
+		mw->is_sent = mw->is_single_row = false;
 	}
 	return progress;
 }
@@ -318,43 +364,32 @@ probe_silent(CzStream *stream, ModifyWorker *mw)
 static void
 wait_for_answers(CzStream *stream, List *workers)
 {
-	WaitEventSet *set;
-	WaitEvent	occurred[16];
+	CzWaitSlot *slots;
 	ListCell   *lc;
-	int			nevents;
-	int			i;
 
-	set = CreateWaitEventSet_compat(list_length(workers) + 3);
-	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	slots = palloc0(sizeof(CzWaitSlot) * list_length(workers));
+	foreach(lc, workers)
+	{
+		ModifyWorker *mw = lfirst(lc);
+		CzWaitSlot *slot = &slots[foreach_current_index(lc)];
+
+		slot->socket = mw->tasks == NIL ? -1 : PQsocket(mw->conn->pg);
+		slot->events = WL_SOCKET_READABLE;
+		if (mw->tasks != NIL && PQflush(mw->conn->pg) > 0)
+			slot->events |= WL_SOCKET_WRITEABLE;
+	}
+	(void) CzWaitSockets(slots, list_length(workers), Max(cz_worker_timeout_ms / 4, 1), true);
 	foreach(lc, workers)
 	{
 		ModifyWorker *mw = lfirst(lc);
 
-		if (mw->tasks != NIL)
-			AddWaitEventToSet(set, WL_SOCKET_READABLE |
-							  (PQflush(mw->conn->pg) > 0 ? WL_SOCKET_WRITEABLE : 0),
-							  PQsocket(mw->conn->pg), NULL, mw);
-	}
-	nevents = WaitEventSetWait(set, Max(cz_worker_timeout_ms / 4, 1), occurred,
-							   lengthof(occurred), PG_WAIT_EXTENSION);
-	FreeWaitEventSet(set);
-
-	for (i = 0; i < nevents; i++)
-	{
-		ModifyWorker *mw = occurred[i].user_data;
-
-		if (occurred[i].events & WL_LATCH_SET)
+		if (slots[foreach_current_index(lc)].is_ready)
 		{
-			ResetLatch(MyLatch);
-			CHECK_FOR_INTERRUPTS();
-		}
-		else if (mw != NULL && (occurred[i].events & WL_SOCKET_READABLE))
-		{
-			(void) PQconsumeInput(mw->conn->pg);
+			(void) CzConnReceive(mw->conn);
 			mw->last_heard = GetCurrentTimestamp();
 		}
 	}
+	pfree(slots);
 	foreach(lc, workers)
 	{
 		ModifyWorker *mw = lfirst(lc);
@@ -364,6 +399,16 @@ wait_for_answers(CzStream *stream, List *workers)
 																 cz_worker_timeout_ms))
 			probe_silent(stream, mw);
 	}
+}
+
+/* An error may come while another one waits for the end of its pipeline. */
+static void
+release_error(void *arg)
+{
+	ModifyWorker *mw = arg;
+
+	PQclear(mw->error);
+	mw->error = NULL;
 }
 
 static ModifyWorker *
@@ -384,6 +429,9 @@ get_modify_worker(CzStream *stream, List **workers, Oid server_oid)
 	mw->worker->server_oid = server_oid;
 	mw->worker->endpoint = CzEndpointGet(server_oid, stream->user_oid);
 	mw->worker->max_conns = 1;
+	mw->callback.func = release_error;
+	mw->callback.arg = mw;
+	MemoryContextRegisterResetCallback(stream->run_context, &mw->callback);
 	*workers = lappend(*workers, mw);
 	stream->workers = lappend(stream->workers, mw->worker);
 	return mw;
@@ -397,6 +445,32 @@ is_one_begin(const char *prefix)
 
 	return strncmp(prefix, "BEGIN", 5) == 0 &&
 		prefix[len + strspn(prefix + len, "; ")] == '\0';
+}
+
+/* All workers at once, each with one task after the other. */
+static void
+run_tasks(CzStream *stream, List *workers)
+{
+	bool		is_done = false;
+	ListCell   *lc;
+
+	while (!is_done)
+	{
+		bool		progress = false;
+
+		is_done = true;
+		foreach(lc, workers)
+		{
+			ModifyWorker *mw = lfirst(lc);
+
+			if (mw->tasks != NIL && process_worker(stream, mw))
+				progress = true;
+			if (mw->tasks != NIL)
+				is_done = false;
+		}
+		if (!is_done && !progress)
+			wait_for_answers(stream, workers);
+	}
 }
 
 /* Locks for shards that have replicas, in one go. */
@@ -496,25 +570,7 @@ CzStreamRunModify(CzStream *stream)
 		CzConnSyncSettings(mw->conn);
 	}
 
-	for (;;)
-	{
-		bool		is_done = true;
-		bool		progress = false;
-
-		foreach(lc, workers)
-		{
-			ModifyWorker *mw = lfirst(lc);
-
-			if (mw->tasks != NIL && process_worker(stream, mw))
-				progress = true;
-			if (mw->tasks != NIL)
-				is_done = false;
-		}
-		if (is_done)
-			break;
-		if (!progress)
-			wait_for_answers(stream, workers);
-	}
+	run_tasks(stream, workers);
 
 	for (i = 0, ntasks = 0; i < stream->nfragments; i++)
 	{

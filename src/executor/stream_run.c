@@ -41,6 +41,9 @@
 /* Rows that are thrown away rather than cancel the command that makes them. */
 #define MAX_DROPPED_ROWS 1000
 
+/* An empty queue of commands gives no result for ever. */
+#define MAX_NULLS 10
+
 /* Rows stored between two looks at interrupts. */
 #define ROWS_BETWEEN_INTERRUPTS 1000
 
@@ -148,6 +151,58 @@ tables_refused(CzStream *stream, StreamConn *sc)
 }
 
 /*
+ * Rows, or their end, that have come for the oldest expectation.  True: they are the
+ * consumer's, in stream->res; else res is freed.
+ */
+static bool
+take_rows(CzStream *stream, StreamConn *sc, Expect *head, PGresult *res)
+{
+	Fragment   *fragment = head->fragment;
+	bool		is_end = PQresultStatus(res) == PGRES_TUPLES_OK;
+	int			nrows = PQntuples(res);
+	int			i;
+
+	if (head->kind == EXPECT_SNAPSHOT)
+	{
+		if (nrows > 0 && head->is_complete)
+			CzConnViolated(sc->conn, res, "It has more rows than were asked for.");
+		if (nrows > 0)
+			CzRunSnapshotKnown(stream, sc, res);
+		head->is_complete |= nrows > 0;
+		PQclear(res);
+		return false;
+	}
+	if (head->kind != EXPECT_ROWS || head->is_complete)
+		CzConnViolated(sc->conn, res, "Its rows were not asked for.");
+
+	/* what has no tag, or another one, is the beginning of a result only */
+	if (is_end && !CzResultEndsRows(res, fragment->nrows + nrows))
+		CzConnViolated(sc->conn, res, "It ends before its rows.");
+	head->is_complete = is_end;
+	if (nrows == 0)
+	{
+		PQclear(res);
+		return false;
+	}
+	fragment->nrows += nrows;
+	for (i = 0; i < nrows; i++)
+		fragment->nbytes += CzWireRowBytes(res, i);
+	stream->res = res;			/* freed with the stream after an error */
+	if (!fragment->is_held)
+	{
+		fragment->is_emitted = true;
+		stream->res_row = 0;
+		stream->res_fragment = fragment;
+		return true;
+	}
+	for (i = 0; i < nrows; i++)
+		CzFragmentStoreRow(stream, fragment, res, i);
+	stream->res = NULL;
+	PQclear(res);
+	return false;
+}
+
+/*
  * Take what one connection has; see ProcessResult.
  */
 static ProcessResult
@@ -156,6 +211,7 @@ process_conn(CzStream *stream, StreamConn *sc)
 	PGconn	   *pg = sc->conn->pg;
 	Expect	   *head;
 	int			nrows = 0;
+	int			nulls = 0;
 
 	if (sc->worker->use_txn && sc->conn->busy_owner != stream)
 		ereport(ERROR,
@@ -189,8 +245,9 @@ process_conn(CzStream *stream, StreamConn *sc)
 		}
 		if (is_paused(sc))
 			return PROCESS_BLOCKED;
-		if (head->kind == EXPECT_ROWS && !head->is_single_row)
+		if (!head->is_single_row)
 		{
+			/* also where no rows are due, or one: it would collect others */
 			(void) PQsetSingleRowMode(pg);
 			head->is_single_row = true;
 		}
@@ -212,55 +269,37 @@ process_conn(CzStream *stream, StreamConn *sc)
 				CzRunConnLost(stream, sc, pchomp(PQerrorMessage(pg)));
 				return PROCESS_LOST;
 			}
+			if ((head->kind == EXPECT_ROWS || head->kind == EXPECT_SNAPSHOT) &&
+				!head->is_complete)
+				CzConnViolated(sc->conn, NULL, "It ends before its rows.");
 			if (head->kind == EXPECT_ROWS)
 				fragment_done(stream, sc, head->fragment);
 			if (head->kind != EXPECT_SYNC)
 				CzExpectPop(sc);
+			else if (++nulls > MAX_NULLS)
+				CzConnViolated(sc->conn, NULL, "It has no end.");
 			continue;
 		}
 
+		nulls = 0;
 		sc->has_answered = true;
 		status = PQresultStatus(res);
 		switch (status)
 		{
 			case PGRES_PIPELINE_SYNC:
-				PQclear(res);
 				if (head->kind != EXPECT_SYNC)
-					ereport(ERROR,
-							(errcode(ERRCODE_PROTOCOL_VIOLATION),
-							 errmsg("node \"%s\" answered out of order",
-									sc->worker->endpoint->node_name)));
+					CzConnViolated(sc->conn, res, "It ends before its rows.");
+				PQclear(res);
 				CzExpectPop(sc);
 				sc->inflight--;
 				break;
 
 			case PGRES_SINGLE_TUPLE:
 			case PGRES_TUPLES_OK:
-				if (head->kind == EXPECT_SNAPSHOT)
-					CzRunSnapshotKnown(stream, sc, res);
-				else if (head->kind == EXPECT_ROWS && PQntuples(res) > 0)
-				{
-					Fragment   *fragment = head->fragment;
-					int			i;
-
-					fragment->nrows += PQntuples(res);
-					for (i = 0; i < PQntuples(res); i++)
-						fragment->nbytes += CzWireRowBytes(res, i);
-					stream->res = res;	/* freed with the stream after an error */
-					if (!fragment->is_held)
-					{
-						fragment->is_emitted = true;
-						stream->res_row = 0;
-						stream->res_fragment = fragment;
-						return PROCESS_ROW;
-					}
-					for (i = 0; i < PQntuples(res); i++)
-						CzFragmentStoreRow(stream, fragment, res, i);
-					stream->res = NULL;
-					if (++nrows % ROWS_BETWEEN_INTERRUPTS == 0)
-						CHECK_FOR_INTERRUPTS();
-				}
-				PQclear(res);
+				if (take_rows(stream, sc, head, res))
+					return PROCESS_ROW;
+				if (++nrows % ROWS_BETWEEN_INTERRUPTS == 0)
+					CHECK_FOR_INTERRUPTS();
 				break;
 
 			case PGRES_COMMAND_OK:
@@ -296,16 +335,11 @@ process_conn(CzStream *stream, StreamConn *sc)
 					(strcmp(PQresultErrorField(res, PG_DIAG_SQLSTATE), "0A000") == 0 ||
 					 strcmp(PQresultErrorField(res, PG_DIAG_SQLSTATE), "26000") == 0))
 					sc->conn->is_broken = true;
-				CzReportRemoteError(ERROR, res, pg, sc->worker->endpoint->node_name,
-									head->fragment ? head->fragment->sql : NULL, true);
+				CzConnUnexpected(sc->conn, res, head->fragment ? head->fragment->sql : NULL);
 				break;
 
 			default:
-				PQclear(res);
-				ereport(ERROR,
-						(errcode(ERRCODE_PROTOCOL_VIOLATION),
-						 errmsg("node \"%s\" answered a query with %s",
-								sc->worker->endpoint->node_name, PQresStatus(status))));
+				CzConnUnexpected(sc->conn, res, NULL);
 		}
 	}
 	return PROCESS_BLOCKED;
@@ -499,7 +533,7 @@ wait_for_workers(CzStream *stream, StreamWorker *only, bool must_block)
 		if (occurred[i].events & WL_SOCKET_READABLE)
 		{
 			/* a failure shows when the result is asked for */
-			(void) PQconsumeInput(sc->conn->pg);
+			(void) CzConnReceive(sc->conn);
 			sc->last_heard = now;
 		}
 		if (sc->must_write)
@@ -632,7 +666,7 @@ drop_arrived(StreamConn *sc)
 			(void) PQsetSingleRowMode(pg);
 			head->is_single_row = true;
 		}
-		if (PQisBusy(pg) && !PQconsumeInput(pg))
+		if (PQisBusy(pg) && !CzConnReceive(sc->conn))
 			return false;
 		if (PQisBusy(pg))
 			return true;

@@ -63,6 +63,7 @@ CzExpectPush(StreamConn *sc, ExpectKind kind, Fragment *fragment)
 	expect = &sc->expect[(sc->expect_head + sc->nexpect) % MAX_EXPECT];
 	expect->kind = kind;
 	expect->is_single_row = false;
+	expect->is_complete = false;
 	expect->fragment = fragment;
 	expect->name = NULL;
 	sc->nexpect++;

@@ -95,6 +95,7 @@ typedef struct Job
 	char	   *shown_sql;		/* the same for messages: without values */
 	int			offset;			/* bytes of batch->data handed to libpq */
 	int			ninserted;		/* INSERTs that succeeded */
+	bool		is_stored;		/* the COPY has succeeded */
 } Job;
 
 /* A worker's queue in a phase. */
@@ -430,6 +431,8 @@ raise_job_error(CzWriter *writer, CzConn *conn, Job *job, PGresult *res)
 						conn->node_name)));
 	}
 
+	if (PQresultStatus(res) != PGRES_FATAL_ERROR)
+		CzConnUnexpected(conn, res, job->shown_sql);
 	context.copy_table = writer->copy_table;
 	context.row_number = row_of_error(job, res);
 	if (context.row_number > 0)
@@ -511,6 +514,8 @@ start_job(CzWriter *writer, Wave *wave, Run *run, Job *job)
 	run->last_heard = GetCurrentTimestamp();
 	if (!PQsendQuery(conn->pg, job->sql))
 		raise_job_error(writer, conn, job, NULL);
+	/* a lock's one row; should there be more, they do not pile up */
+	(void) PQsetSingleRowMode(conn->pg);
 }
 
 /*
@@ -556,7 +561,7 @@ advance_job(CzWriter *writer, Run *run, Job *job)
 	PGconn	   *pg = conn->pg;
 	int			flush;
 
-	if (!PQconsumeInput(pg))
+	if (!CzConnReceive(conn))
 		raise_job_error(writer, conn, job, NULL);
 
 	if (job->state == JOB_DATA)
@@ -577,6 +582,9 @@ advance_job(CzWriter *writer, Run *run, Job *job)
 		{
 			if (PQstatus(pg) != CONNECTION_OK)
 				raise_job_error(writer, conn, job, NULL);
+			if (job->batch != NULL ? !job->is_stored :
+				job->ninserted != list_length(job->rows))
+				CzConnViolated(conn, NULL, "It ends before what was sent is stored.");
 			conn->busy_owner = NULL;
 			conn->busy_drain = NULL;
 			return 0;
@@ -584,6 +592,8 @@ advance_job(CzWriter *writer, Run *run, Job *job)
 		switch (PQresultStatus(res))
 		{
 			case PGRES_COPY_IN:
+				if (job->batch == NULL || job->state != JOB_COMMAND)
+					CzConnUnexpected(conn, res, job->shown_sql);
 				PQclear(res);
 				job->state = JOB_DATA;
 				if (!send_data(writer, conn, job))
@@ -594,11 +604,18 @@ advance_job(CzWriter *writer, Run *run, Job *job)
 					raise_job_error(writer, conn, job, NULL);
 				break;
 			case PGRES_COMMAND_OK:
-				if (strncmp(PQcmdStatus(res), "INSERT", 6) == 0)
+				if (strcmp(PQcmdStatus(res), "INSERT 0 1") == 0)
 					job->ninserted++;
+				if (job->state == JOB_END && strncmp(PQcmdStatus(res), "COPY", 4) == 0)
+				{
+					if (CzResultCount(conn, res) != job->batch->nrows)
+						CzConnViolated(conn, res, "It has stored another number of rows.");
+					job->is_stored = true;
+				}
 				PQclear(res);
 				break;
 			case PGRES_TUPLES_OK:
+			case PGRES_SINGLE_TUPLE:
 				PQclear(res);
 				break;
 			default:

@@ -76,12 +76,15 @@ remote_size(CzConn *conn, const char *qualified_name)
 					 " LEFT JOIN pg_catalog.pg_class l ON l.oid = x.relid"
 					 " WHERE c.oid = %s::pg_catalog.regclass GROUP BY c.relkind",
 					 quote_literal_cstr(qualified_name));
-	res = CzConnExec(conn, sql.data);
+	res = CzConnQuery(conn, sql.data, 0, 1, 4);
 	if (PQntuples(res) == 1)
 	{
+		double		bytes;
+
 		size.takes_tablesample = PQgetvalue(res, 0, 0)[0] == 't';
-		size.rows = strtod(PQgetvalue(res, 0, 1), NULL);
-		size.pages = ceil(strtod(PQgetvalue(res, 0, 3), NULL) / BLCKSZ);
+		if (!CzResultFigure(res, 0, 1, &size.rows) || !CzResultFigure(res, 0, 3, &bytes))
+			CzConnViolated(conn, res, "It has no valid size of the table.");
+		size.pages = ceil(bytes / BLCKSZ);
 		if (PQgetvalue(res, 0, 2)[0] == 't' || (size.rows == 0 && size.pages > 0))
 			size.rows = -1;
 	}

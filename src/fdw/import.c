@@ -48,7 +48,8 @@ enum CzImportColumn
 	CZ_IMPORT_DEFAULT,
 	CZ_IMPORT_GENERATED,
 	CZ_IMPORT_COLLATION,
-	CZ_IMPORT_COLLATION_SCHEMA
+	CZ_IMPORT_COLLATION_SCHEMA,
+	CZ_IMPORT_COLUMNS			/* their number */
 };
 
 static CzImportOptions
@@ -84,8 +85,8 @@ check_schema(CzConn *conn, const char *schema)
 	PGresult   *res;
 	int			nrows;
 
-	res = CzConnExec(conn, psprintf("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s",
-									quote_literal_cstr(schema)));
+	res = CzConnQuery(conn, psprintf("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s",
+									 quote_literal_cstr(schema)), 0, 1, 1);
 	nrows = PQntuples(res);
 	PQclear(res);
 	if (nrows != 1)
@@ -207,7 +208,7 @@ czImportForeignSchema(ImportForeignSchemaStmt *stmt, Oid serverOid)
 		int			row = 0;
 
 		check_schema(conn, stmt->remote_schema);
-		res = CzConnExec(conn, import_query(stmt));
+		res = CzConnQuery(conn, import_query(stmt), 0, -1, CZ_IMPORT_COLUMNS);
 		while (row < PQntuples(res))
 			commands = lappend(commands,
 							   table_command(res, &row, server->servername,

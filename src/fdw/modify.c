@@ -537,7 +537,7 @@ run_statement(CzFdwModifyState *state, TupleTableSlot **slots, TupleTableSlot *p
 	PG_TRY();
 	{
 		if (state->reader == NULL)
-			nchanged = atoi(PQcmdTuples(res));
+			nchanged = CzResultCount(conn, res);
 		else
 		{
 			nchanged = PQntuples(res);

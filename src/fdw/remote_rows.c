@@ -158,7 +158,7 @@ CzFdwRemoteKindGet(CzConn *conn, const char *qualified_name)
 					 " FROM pg_catalog.pg_class c"
 					 " WHERE c.oid = %s::pg_catalog.regclass",
 					 quote_literal_cstr(qualified_name));
-	res = CzConnExec(conn, sql.data);
+	res = CzConnQuery(conn, sql.data, 0, 1, 3);
 	if (PQntuples(res) == 1)
 	{
 		kind.relkind = PQgetvalue(res, 0, 0)[0];
@@ -228,10 +228,8 @@ CzFdwRowReaderGet(CzFdwRowReader *reader, struct pg_result *res, int row)
 	foreach(lc, reader->attnos)
 	{
 		AttrNumber	attno = lfirst_int(lc);
-		char	   *text = PQgetisnull(res, row, column) ?
-			NULL : PQgetvalue(res, row, column);
+		char	   *text = CzResultText(res, row, column++);
 
-		column++;
 		if (attno > 0)
 		{
 			/* Called for NULL too: a domain may forbid it. */

@@ -66,7 +66,6 @@ typedef struct CzRoundCall
 	CzConn	   *conn;			/* NULL: can't be reached */
 	char	   *message;		/* why not */
 	char	   *sql;			/* NULL: nothing in this round */
-	bool		is_row_by_row;
 	bool		is_sent;
 	bool		is_done;
 	TimestampTz last_heard;
@@ -79,8 +78,9 @@ typedef struct CzRound
 	Oid			user_oid;
 } CzRound;
 
-/* Takes a result with rows; it is freed afterwards. */
-typedef void (*CzTakeResult) (int call, PGresult *res, void *arg);
+/* Takes a result with rows, mostly one; it is freed afterwards.  False if it is none
+ * that was asked for. */
+typedef bool (*CzTakeResult) (PGresult *res, void *arg);
 
 static void
 round_send(CzRound *round)
@@ -97,8 +97,9 @@ round_send(CzRound *round)
 			continue;
 		CzConnDrain(call->conn);
 		CzConnLogCommand(call->conn, call->sql);
+		/* row by row: samples are large, and what nobody asked for may be, too */
 		if (!PQsendQuery(call->conn->pg, call->sql) ||
-			(call->is_row_by_row && !PQsetSingleRowMode(call->conn->pg)))
+			!PQsetSingleRowMode(call->conn->pg))
 		{
 			call->conn->is_broken = true;
 			CzReportRemoteError(ERROR, NULL, call->conn->pg, call->conn->node_name,
@@ -109,12 +110,18 @@ round_send(CzRound *round)
 }
 
 static void
-take_and_clear(int call, PGresult *res, CzTakeResult take, void *arg)
+take_and_clear(CzRound *round, int call, PGresult *res, CzTakeResult take, void *arg)
 {
 	PG_TRY();
 	{
-		if (take)
-			take(call, res, arg);
+		if (take && !take(res, arg))
+		{
+			round->calls[call].conn->is_broken = true;
+			ereport(ERROR,
+					(errcode(ERRCODE_PROTOCOL_VIOLATION),
+					 errmsg("node \"%s\" sent an answer that was not asked for",
+							round->calls[call].conn->node_name)));
+		}
 	}
 	PG_CATCH();
 	{
@@ -133,7 +140,7 @@ advance_call(CzRound *round, int i, bool is_readable, CzTakeResult take, void *a
 	PGconn	   *pg = call->conn->pg;
 	int			flush = PQflush(pg);
 
-	if (flush < 0 || (is_readable && !PQconsumeInput(pg)))
+	if (flush < 0 || (is_readable && !CzConnReceive(call->conn)))
 	{
 		call->conn->is_broken = true;
 		CzReportRemoteError(ERROR, NULL, pg, call->conn->node_name, call->sql, false);
@@ -144,6 +151,12 @@ advance_call(CzRound *round, int i, bool is_readable, CzTakeResult take, void *a
 
 		if (res == NULL)
 		{
+			if (PQstatus(pg) != CONNECTION_OK)
+			{
+				call->conn->is_broken = true;
+				CzReportRemoteError(ERROR, NULL, pg, call->conn->node_name, call->sql,
+									false);
+			}
 			call->is_done = true;
 			return 0;
 		}
@@ -151,13 +164,13 @@ advance_call(CzRound *round, int i, bool is_readable, CzTakeResult take, void *a
 		{
 			case PGRES_TUPLES_OK:
 			case PGRES_SINGLE_TUPLE:
-				take_and_clear(i, res, take, arg);
+				take_and_clear(round, i, res, take, arg);
 				break;
 			case PGRES_COMMAND_OK:
 				PQclear(res);
 				break;
 			default:
-				CzReportRemoteError(ERROR, res, pg, call->conn->node_name, call->sql, true);
+				CzConnUnexpected(call->conn, res, call->sql);
 		}
 	}
 	return WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0);
@@ -272,10 +285,7 @@ round_run(CzRound *round, const char *sql)
 	int			i;
 
 	for (i = 0; i < round->ncalls; i++)
-	{
 		round->calls[i].sql = pstrdup(sql);
-		round->calls[i].is_row_by_row = false;
-	}
 	round_send(round);
 	round_wait(round, NULL, NULL);
 }
@@ -364,7 +374,6 @@ job_send(CzShardJob *job)
 	for (i = 0; i < job->round->ncalls; i++)
 	{
 		job->round->calls[i].sql = job->sql[i];
-		job->round->calls[i].is_row_by_row = false;
 		is_in_transaction |= job->round->calls[i].conn != NULL &&
 			job->round->calls[i].conn->state == CZ_CONN_TXN;
 	}
@@ -430,15 +439,20 @@ typedef struct ChangeCount
 	double		rows;
 } ChangeCount;
 
-static void
-take_changes(int call, PGresult *res, void *arg)
+static bool
+take_changes(PGresult *res, void *arg)
 {
 	ChangeCount *count = arg;
+	double		changes;
+	double		rows;
 
 	if (PQntuples(res) != 1)
-		return;
-	count->changes += strtod(PQgetvalue(res, 0, 0), NULL);
-	count->rows += strtod(PQgetvalue(res, 0, 1), NULL);
+		return true;
+	if (!CzResultFigure(res, 0, 0, &changes) || !CzResultFigure(res, 0, 1, &rows))
+		return false;
+	count->changes += changes;
+	count->rows += rows;
+	return true;
 }
 
 /* Is it worth the try, and without an error? */
@@ -559,25 +573,39 @@ guessed_rows_per_page(Relation parent)
 	return Max(1, (BLCKSZ - SizeOfPageHeaderData) / width);
 }
 
+/* The shard whose number a worker has sent back in a column; NULL: there is none. */
+static CzShardSample *
+sample_shard(CzParentSample *sample, const PGresult *res, int row, int column)
+{
+	double		index;
+
+	if (!CzResultFigure(res, row, column, &index) || index < 0 ||
+		index >= sample->table->nshards)
+		return NULL;
+	return &sample->shards[(int) index];
+}
+
 /* A worker's answer to the question for sizes: shard, rows, pages then, pages now. */
-static void
-take_sizes(int call, PGresult *res, void *arg)
+static bool
+take_sizes(PGresult *res, void *arg)
 {
 	CzParentSample *sample = arg;
 	int			i;
 
 	for (i = 0; i < PQntuples(res); i++)
 	{
-		int			index = atoi(PQgetvalue(res, i, 0));
-		double		rows = strtod(PQgetvalue(res, i, 1), NULL);
-		double		pages = strtod(PQgetvalue(res, i, 2), NULL);
-		CzShardSample *shard = &sample->shards[index];
+		CzShardSample *shard = sample_shard(sample, res, i, 0);
+		double		rows;
+		double		pages;
 
-		shard->pages = strtod(PQgetvalue(res, i, 3), NULL);
+		if (shard == NULL || !CzResultFigure(res, i, 1, &rows) ||
+			!CzResultFigure(res, i, 2, &pages) || !CzResultFigure(res, i, 3, &shard->pages))
+			return false;
 		/* grown since: as dense as it was, as core's planner thinks of it */
 		shard->rows = rows < 0 || (pages <= 0 && shard->pages > 0) ? -1 :
 			pages > 0 ? rows * shard->pages / pages : rows;
 	}
+	return true;
 }
 
 /*
@@ -755,8 +783,8 @@ append_shard(StringInfo sql, CzParentSample *sample, int index)
 	table_close(parent, NoLock);
 }
 
-static void
-take_row(int call, PGresult *res, void *arg)
+static bool
+take_row(PGresult *res, void *arg)
 {
 	CzParentSample *sample = arg;
 	int			tag = PQnfields(res) - 1;
@@ -764,12 +792,17 @@ take_row(int call, PGresult *res, void *arg)
 
 	for (row = 0; row < PQntuples(res); row++)
 	{
-		CzShardSample *shard = &sample->shards[atoi(PQgetvalue(res, row, tag))];
-		int			position = CzReservoirPosition(&shard->reservoir);
+		CzShardSample *shard = sample_shard(sample, res, row, tag);
+		int			position;
 
+		/* a shard without a reader was not asked for rows */
+		if (shard == NULL || shard->reader == NULL)
+			return false;
+		position = CzReservoirPosition(&shard->reservoir);
 		if (position >= 0)
 			shard->reservoir.rows[position] = CzFdwRowReaderGet(shard->reader, res, row);
 	}
+	return true;
 }
 
 /* Draw the sample of all shards. */
@@ -805,7 +838,6 @@ sample_draw(CzParentSample *sample, double target_rows)
 	for (i = 0; i < sample->round->ncalls; i++)
 	{
 		sample->round->calls[i].sql = sqls[i].len > 0 ? sqls[i].data : NULL;
-		sample->round->calls[i].is_row_by_row = true;
 	}
 	round_send(sample->round);
 	round_wait(sample->round, take_row, sample);

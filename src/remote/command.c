@@ -39,6 +39,9 @@
 
 /* Prepared statements of one connection; each costs the worker a plan. */
 #define MAX_PREPARED 256
+/* Memory that the rows of one command may take which are collected: of those that
+ * come in any number streams read one by one. */
+#define MAX_RESULT_BYTES ((size_t) 1024 * 1024 * 1024)
 /* Evicted names are deallocated together when there are so many. */
 #define MAX_EVICTED 16
 
@@ -139,13 +142,19 @@ probe_same_worker(CzConn *conn, int timeout_ms)
 /*
  * Wait for the last result of what was sent.  A worker that is silent for
  * cz.worker_timeout is probed; without an answer the connection is broken.
+ *
+ * wanted: PGRES_COMMAND_OK, which stands for PGRES_TUPLES_OK too, or a COPY.
  */
 static PGresult *
-get_last_result(CzConn *conn, const char *sql)
+get_last_result(CzConn *conn, const char *sql, ExecStatusType wanted)
 {
 	PGconn	   *pg = conn->pg;
 	PGresult   *volatile last = NULL;
+	PGresult   *volatile rows = NULL;
+	volatile bool is_too_long = false;
 
+	/* so that what is too much is seen before it is all there */
+	(void) PQsetSingleRowMode(pg);
 	PG_TRY();
 	{
 		for (;;)
@@ -172,7 +181,7 @@ get_last_result(CzConn *conn, const char *sql)
 					ResetLatch(MyLatch);
 					CHECK_FOR_INTERRUPTS();
 				}
-				if ((rc & WL_SOCKET_READABLE) && !PQconsumeInput(pg))
+				if ((rc & WL_SOCKET_READABLE) && !CzConnReceive(conn))
 					break;
 				if ((rc & WL_TIMEOUT) && !probe_same_worker(conn, cz_worker_timeout_ms))
 				{
@@ -190,21 +199,39 @@ get_last_result(CzConn *conn, const char *sql)
 			res = PQgetResult(pg);
 			if (res == NULL)
 				break;
+			if (PQresultStatus(res) == PGRES_SINGLE_TUPLE)
+			{
+				rows = CzResultAddRow(rows, res, MAX_RESULT_BYTES);
+				if (rows == NULL)
+				{
+					is_too_long = true;
+					break;
+				}
+				continue;
+			}
 			PQclear(last);
 			last = res;
-			if (PQresultStatus(res) == PGRES_COPY_IN ||
-				PQresultStatus(res) == PGRES_COPY_OUT ||
-				PQresultStatus(res) == PGRES_COPY_BOTH ||
-				PQstatus(pg) == CONNECTION_BAD)
+			if (CzResultIsCopy(res) || PQstatus(pg) == CONNECTION_BAD)
 				break;
+			if (PQresultStatus(res) == PGRES_TUPLES_OK && rows != NULL)
+			{
+				/* the end of rows that have come one by one */
+				PQclear(last);
+				last = rows;
+				rows = NULL;
+			}
 		}
 	}
 	PG_CATCH();
 	{
 		PQclear(last);
+		PQclear(rows);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	PQclear(rows);
+	if (is_too_long)
+		CzConnViolated(conn, last, "It has more rows than can be taken at once.");
 
 	if (last == NULL || PQstatus(pg) == CONNECTION_BAD || CzConnResultIsLoss(conn, last))
 	{
@@ -222,10 +249,9 @@ get_last_result(CzConn *conn, const char *sql)
 					 message[0] ? errdetail_internal("%s", message) : 0));
 		}
 	}
-	if (PQresultStatus(last) == PGRES_FATAL_ERROR ||
-		PQresultStatus(last) == PGRES_NONFATAL_ERROR ||
-		PQresultStatus(last) == PGRES_BAD_RESPONSE)
-		CzReportRemoteError(ERROR, last, pg, conn->node_name, sql, true);
+	if (PQresultStatus(last) != wanted &&
+		(wanted != PGRES_COMMAND_OK || PQresultStatus(last) != PGRES_TUPLES_OK))
+		CzConnUnexpected(conn, last, sql);
 	return last;
 }
 
@@ -262,7 +288,34 @@ CzConnExec(CzConn *conn, const char *sql)
 	CzConnLogCommand(conn, sql);
 	if (!PQsendQuery(conn->pg, sql))
 		report_send_failure(conn, sql);
-	return get_last_result(conn, sql);
+	return get_last_result(conn, sql, PGRES_COMMAND_OK);
+}
+
+/*
+ * CzConnQuery
+ *		See remote.h.
+ */
+struct pg_result *
+CzConnQuery(CzConn *conn, const char *sql, int min_rows, int max_rows, int ncolumns)
+{
+	PGresult   *res = CzConnExec(conn, sql);
+
+	CzConnCheckRows(conn, res, min_rows, max_rows, ncolumns);
+	return res;
+}
+
+/*
+ * CzConnStartCopy
+ *		See remote.h.
+ */
+void
+CzConnStartCopy(CzConn *conn, const char *sql, bool is_in)
+{
+	make_ready(conn);
+	CzConnLogCommand(conn, sql);
+	if (!PQsendQuery(conn->pg, sql))
+		report_send_failure(conn, sql);
+	PQclear(get_last_result(conn, sql, is_in ? PGRES_COPY_IN : PGRES_COPY_OUT));
 }
 
 /*
@@ -282,12 +335,12 @@ CzConnExecPrepared(CzConn *conn, const char *sql, int nparams, const char *const
 		name = CzConnNewStatementName(conn);
 		if (!PQsendPrepare(conn->pg, name, sql, 0, NULL))
 			report_send_failure(conn, sql);
-		PQclear(get_last_result(conn, sql));
+		PQclear(get_last_result(conn, sql, PGRES_COMMAND_OK));
 		CzConnRememberPrepared(conn, sql, name);
 	}
 	if (!PQsendQueryPrepared(conn->pg, name, nparams, values, NULL, NULL, 0))
 		report_send_failure(conn, sql);
-	return get_last_result(conn, sql);
+	return get_last_result(conn, sql, PGRES_COMMAND_OK);
 }
 
 /*
@@ -295,8 +348,10 @@ CzConnExecPrepared(CzConn *conn, const char *sql, int nparams, const char *const
  * or when the connection is lost.
  */
 static bool
-wait_quietly(PGconn *pg, TimestampTz deadline)
+wait_quietly(CzConn *conn, TimestampTz deadline)
 {
+	PGconn	   *pg = conn->pg;
+
 	for (;;)
 	{
 		int			flush = PQflush(pg);
@@ -320,9 +375,16 @@ wait_quietly(PGconn *pg, TimestampTz deadline)
 		}
 		if ((WaitLatchOrSocket(NULL, events, PQsocket(pg), left_ms,
 							   PG_WAIT_EXTENSION) & WL_SOCKET_READABLE) &&
-			!PQconsumeInput(pg))
+			!CzConnReceive(conn))
 			return false;
 	}
+}
+
+/* A worker that always has more to say does not move a deadline. */
+static bool
+is_over(TimestampTz deadline)
+{
+	return deadline != 0 && GetCurrentTimestamp() >= deadline;
 }
 
 /*
@@ -336,6 +398,7 @@ CzConnExecQuiet(CzConn *conn, const char *sql, int timeout_ms)
 	TimestampTz deadline = timeout_ms < 0 ? 0 :
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
 	PGresult   *last = NULL;
+	PGresult   *rows = NULL;
 
 	if (conn->is_broken || PQstatus(pg) != CONNECTION_OK)
 	{
@@ -353,27 +416,43 @@ CzConnExecQuiet(CzConn *conn, const char *sql, int timeout_ms)
 		conn->is_broken = true;
 		return NULL;
 	}
+	(void) PQsetSingleRowMode(pg);
 	for (;;)
 	{
 		PGresult   *res;
 
-		if (!wait_quietly(pg, deadline))
-		{
-			conn->is_broken = true;
-			PQclear(last);
-			return NULL;
-		}
+		if (!wait_quietly(conn, deadline))
+			break;
 		res = PQgetResult(pg);
 		if (res == NULL)
-			break;
+		{
+			PQclear(rows);
+			if (PQstatus(pg) != CONNECTION_OK)
+				conn->is_broken = true;
+			return last;
+		}
+		if (PQresultStatus(res) == PGRES_SINGLE_TUPLE)
+		{
+			rows = CzResultAddRow(rows, res, MAX_RESULT_BYTES);
+			if (rows == NULL || is_over(deadline))
+				break;
+			continue;
+		}
 		PQclear(last);
 		last = res;
-		if (PQresultStatus(res) == PGRES_COPY_IN || PQresultStatus(res) == PGRES_COPY_OUT)
+		if (CzResultIsCopy(res) || is_over(deadline))
 			break;
+		if (PQresultStatus(res) == PGRES_TUPLES_OK && rows != NULL)
+		{
+			PQclear(last);
+			last = rows;
+			rows = NULL;
+		}
 	}
-	if (PQstatus(pg) != CONNECTION_OK)
-		conn->is_broken = true;
-	return last;
+	conn->is_broken = true;
+	PQclear(last);
+	PQclear(rows);
+	return NULL;
 }
 
 /* Send a cancel request from a child process; its pid, or -1. */
@@ -441,35 +520,73 @@ finish_cancel(pid_t pid, TimestampTz deadline)
 	}
 }
 
-/* Throw away results until the connection is idle; false if that failed.  A
- * deadline in the past: only what is there already. */
+/* Take what a cancelled COPY still sends; false if it did not end by the deadline. */
+static bool
+discard_copy_data(CzConn *conn, TimestampTz deadline)
+{
+	char	   *buffer;
+	int			len;
+
+	while ((len = PQgetCopyData(conn->pg, &buffer, 1)) >= 0)
+	{
+		if (len > 0)
+			PQfreemem(buffer);
+		if (is_over(deadline))
+			return false;
+		if (len == 0)
+		{
+			(void) WaitLatchOrSocket(NULL,
+									 WL_EXIT_ON_PM_DEATH | WL_SOCKET_READABLE | WL_TIMEOUT,
+									 PQsocket(conn->pg), 1, PG_WAIT_EXTENSION);
+			if (!CzConnReceive(conn))
+				return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * Throw away results until the connection is idle; false if that failed: then it
+ * must be closed.  A deadline in the past: only what is there already.
+ *
+ * Whatever the worker sends, this ends: each turn of a loop takes something out of
+ * libpq's buffer, which is filled only while the deadline is not over.
+ */
 static bool
 discard_results(CzConn *conn, TimestampTz deadline)
 {
 	PGconn	   *pg = conn->pg;
+	bool		only_arrived = is_over(deadline);
 	int			nulls = 0;
 
 	if (PQpipelineStatus(pg) != PQ_PIPELINE_OFF)
 	{
-		/* one more sync, so that the end is recognisable */
-		while (!PQexitPipelineMode(pg))
+		bool		may_exit = true;
+
+		/* a refusal to exit adds to the error message: not to be asked at each row */
+		while (!may_exit || !PQexitPipelineMode(pg))
 		{
 			PGresult   *res;
 
 			/* row by row, or libpq would collect the whole result */
 			(void) PQsetSingleRowMode(pg);
-			if (PQstatus(pg) != CONNECTION_OK || !wait_quietly(pg, deadline))
+			if (PQstatus(pg) != CONNECTION_OK || !wait_quietly(conn, deadline))
 				return false;
 			res = PQgetResult(pg);
 
 			/*
 			 * An empty queue gives NULL for ever: commands were sent without a
-			 * sync after them, so their end cannot be told.
+			 * sync after them, so their end cannot be told.  A COPY cannot be in
+			 * a pipeline; nothing ends it there.
 			 */
 			nulls = res == NULL ? nulls + 1 : 0;
-			PQclear(res);
-			if (nulls > 10)
+			may_exit = res == NULL || PQresultStatus(res) == PGRES_PIPELINE_SYNC;
+			if (CzResultIsCopy(res) || nulls > 10 || (!only_arrived && is_over(deadline)))
+			{
+				PQclear(res);
 				return false;
+			}
+			PQclear(res);
 		}
 	}
 	for (;;)
@@ -477,39 +594,25 @@ discard_results(CzConn *conn, TimestampTz deadline)
 		PGresult   *res;
 		ExecStatusType status;
 
-		if (PQtransactionStatus(pg) != PQTRANS_ACTIVE && !PQisBusy(pg))
-		{
-			res = PQgetResult(pg);
-			if (res == NULL)
-				break;
-		}
-		else
-		{
-			if (!wait_quietly(pg, deadline))
-				return false;
-			res = PQgetResult(pg);
-			if (res == NULL)
-				break;
-		}
+		(void) PQsetSingleRowMode(pg);
+		if ((PQtransactionStatus(pg) == PQTRANS_ACTIVE || PQisBusy(pg)) &&
+			!wait_quietly(conn, deadline))
+			return false;
+		res = PQgetResult(pg);
+		if (res == NULL)
+			break;
 		status = PQresultStatus(res);
 		PQclear(res);
-		if (status == PGRES_COPY_IN)
-			PQputCopyEnd(pg, "canceled");
-		else if (status == PGRES_COPY_OUT)
-		{
-			char	   *buffer;
-			int			len;
-
-			while ((len = PQgetCopyData(pg, &buffer, 1)) >= 0)
-			{
-				if (len > 0)
-					PQfreemem(buffer);
-				else if (GetCurrentTimestamp() >= deadline || !PQconsumeInput(pg))
-					return false;
-				else
-					pg_usleep(1000L);
-			}
-		}
+		if (!only_arrived && is_over(deadline))
+			return false;
+		/* it may be ours; only_arrived: the worker has it still to come to rest */
+		if (status == PGRES_COPY_IN &&
+			(only_arrived || PQputCopyEnd(pg, "canceled") != 1))
+			return false;
+		if (status == PGRES_COPY_OUT && !discard_copy_data(conn, deadline))
+			return false;
+		if (status == PGRES_COPY_BOTH)
+			return false;
 	}
 	return PQstatus(pg) == CONNECTION_OK && PQtransactionStatus(pg) != PQTRANS_ACTIVE;
 }
@@ -540,7 +643,7 @@ CzConnCancelMany(CzConn **conns, int nconns, int timeout_ms)
 		if (conn->is_broken || PQstatus(conn->pg) != CONNECTION_OK)
 			conn->is_broken = true;
 		else if (PQtransactionStatus(conn->pg) == PQTRANS_ACTIVE &&
-				 !(PQconsumeInput(conn->pg) && discard_results(conn, 1)))
+				 !(CzConnReceive(conn) && discard_results(conn, 1)))
 			pids[i] = start_cancel(conn->pg, timeout_ms);
 	}
 	if (pids == NULL)

@@ -38,6 +38,9 @@
 /* Time that abort processing gives all workers together to stop, milliseconds. */
 #define ABORT_CANCEL_MS 3000
 
+/* Who waits for a connection looks at it more often, milliseconds. */
+#define NOT_LOOKED_MS 100
+
 ConnEntry  *cz_conn_list = NULL;
 MemoryContext cz_conn_context = NULL;
 
@@ -301,10 +304,22 @@ CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint)
 			 * is not the peer's fault, the next step gets its time.
 			 */
 			if (GetCurrentTimestamp() >= entry->connect_deadline)
+			{
+				/* but a peer that talks for ever is not connected by that */
+				if (!TimestampDifferenceExceeds(entry->looked_at, GetCurrentTimestamp(),
+												NOT_LOOKED_MS))
+				{
+					entry->connect_error =
+						MemoryContextStrdup(cz_conn_context, _("timeout expired"));
+					entry->phase = PHASE_FAILED;
+					return -1;
+				}
 				entry->connect_deadline =
 					TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 												cz_connect_timeout_ms);
+			}
 		}
+		entry->looked_at = GetCurrentTimestamp();
 
 		switch (PQconnectPoll(pg))
 		{

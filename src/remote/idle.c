@@ -50,7 +50,6 @@ CzConnIsAlive(CzConn *conn)
 	{
 		char		first;
 		ssize_t		rc = recv(PQsocket(pg), &first, 1, MSG_PEEK | MSG_DONTWAIT);
-		PGnotify   *notify;
 
 		if (rc < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return !ENTRY(conn)->is_ending;
@@ -58,11 +57,9 @@ CzConnIsAlive(CzConn *conn)
 			continue;
 
 		/* settings that changed, notices, perhaps the reason of the end */
-		if (rc <= 0 || !PQconsumeInput(pg))
+		if (rc <= 0 || !CzConnReceive(conn))
 			return false;
 		(void) PQisBusy(pg);
-		while ((notify = PQnotifies(pg)) != NULL)
-			PQfreemem(notify);
 		if (PQstatus(pg) != CONNECTION_OK || ENTRY(conn)->is_ending)
 			return false;
 	}
@@ -112,7 +109,7 @@ ask(CzConn *conn)
 			ResetLatch(MyLatch);
 			CHECK_FOR_INTERRUPTS();
 		}
-		if ((rc & WL_SOCKET_READABLE) && !PQconsumeInput(pg))
+		if ((rc & WL_SOCKET_READABLE) && !CzConnReceive(conn))
 			return false;
 	}
 }

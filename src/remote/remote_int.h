@@ -36,6 +36,7 @@ typedef struct ConnEntry
 	ConnPhase	phase;
 	int			wait_for;		/* what CzConnPollConnect said last */
 	TimestampTz connect_deadline;	/* valid before PHASE_READY */
+	TimestampTz looked_at;		/* when CzConnPollConnect last had something to do */
 	bool		peer_answered;	/* the worker answered the startup packet */
 	char	   *connect_error;	/* in cz_conn_context; or NULL */
 	int			pending_syncs;	/* of the settings pipeline */

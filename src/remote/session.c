@@ -30,7 +30,11 @@
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
+#include "cz/errors.h"
 #include "remote_int.h"
+
+/* An empty pipeline gives no result for ever. */
+#define MAX_NULLS 10
 
 /* In step with this session; every worker accepts any of the values. */
 static const char *const followed[] = {
@@ -233,22 +237,25 @@ CzSessionPoll(ConnEntry *entry)
 {
 	PGconn	   *pg = entry->pub.pg;
 	int			flush;
+	int			nulls = 0;
 
 	flush = PQflush(pg);
-	if (flush < 0 || !PQconsumeInput(pg))
+	if (flush < 0 || !CzConnReceive(&entry->pub))
 		return -1;
 
 	while (entry->pending_syncs > 0 && !PQisBusy(pg))
 	{
 		PGresult   *res = PQgetResult(pg);
 		ExecStatusType status;
+		bool		is_copy;
 
 		if (res == NULL)
 		{
-			if (PQstatus(pg) != CONNECTION_OK)
+			if (PQstatus(pg) != CONNECTION_OK || ++nulls > MAX_NULLS)
 				return -1;
 			continue;			/* between two commands of the pipeline */
 		}
+		nulls = 0;
 		status = PQresultStatus(res);
 		if (status == PGRES_PIPELINE_SYNC)
 			entry->pending_syncs--;
@@ -265,11 +272,13 @@ CzSessionPoll(ConnEntry *entry)
 				entry->settings_failed = true;
 				if (entry->connect_error == NULL)
 					entry->connect_error =
-						MemoryContextStrdup(cz_conn_context, PQresultErrorMessage(res));
+						MemoryContextStrdup(cz_conn_context,
+											CzRedact(PQresultErrorMessage(res), NULL));
 			}
 		}
+		is_copy = CzResultIsCopy(res);
 		PQclear(res);
-		if (PQstatus(pg) != CONNECTION_OK)
+		if (PQstatus(pg) != CONNECTION_OK || is_copy)
 			return -1;
 	}
 	if (entry->pending_syncs > 0)

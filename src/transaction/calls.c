@@ -26,6 +26,8 @@
 #include "cz/settings.h"
 #include "transaction_int.h"
 
+/* Memory that the rows of one command may take, bytes: they are short lists */
+#define CZ_MAX_CALL_BYTES (64 * 1024 * 1024)
 /* Sockets that one poll() watches; a transaction with more workers takes turns. */
 #define CZ_MAX_POLL 256
 /* Milliseconds that CZ_CALL_GRACE waits on after a cancel */
@@ -255,7 +257,9 @@ static void
 call_broke(CzTxnCall *call)
 {
 	PQclear(call->result);
+	PQclear(call->rows);
 	call->result = NULL;
+	call->rows = NULL;
 	call->conn->is_broken = true;
 	call->is_done = true;
 }
@@ -281,19 +285,22 @@ advance_call(CzTxnCall *call, bool is_readable)
 			call_broke(call);
 			return 0;
 		}
+		/* so that what is too much is seen before it is all there */
+		(void) PQsetSingleRowMode(pg);
 	}
 
 	flush = PQflush(pg);
-	if (flush < 0 || (is_readable && !PQconsumeInput(pg)))
+	if (flush < 0 || (is_readable && !CzConnReceive(call->conn)))
 	{
 		/* An error message of the worker may have come before the end. */
 		while (flush >= 0 && !PQisBusy(pg))
 		{
 			PGresult   *res = PQgetResult(pg);
+			bool		is_end = res == NULL || CzResultIsCopy(res);
 
-			if (res == NULL)
-				break;
 			PQclear(res);
+			if (is_end)
+				break;
 		}
 		call_broke(call);
 		return 0;
@@ -306,12 +313,30 @@ advance_call(CzTxnCall *call, bool is_readable)
 		if (res == NULL)
 		{
 			call->is_done = true;
-			if (PQstatus(pg) != CONNECTION_OK)
+			if (PQstatus(pg) != CONNECTION_OK || call->result == NULL || call->rows != NULL)
 				call_broke(call);
 			return 0;
 		}
-		if (PQresultStatus(res) == PGRES_COPY_IN)
-			PQputCopyEnd(pg, "unexpected COPY");
+		if (PQresultStatus(res) == PGRES_SINGLE_TUPLE)
+		{
+			call->rows = CzResultAddRow(call->rows, res, CZ_MAX_CALL_BYTES);
+			if (call->rows != NULL)
+				continue;
+			call_broke(call);
+			return 0;
+		}
+		if (PQresultStatus(res) == PGRES_TUPLES_OK && call->rows != NULL)
+		{
+			PQclear(res);
+			res = call->rows;
+			call->rows = NULL;
+		}
+		if (CzResultIsCopy(res))
+		{
+			PQclear(res);
+			call_broke(call);
+			return 0;
+		}
 		keep_result(call, res);
 	}
 	return WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0);
@@ -434,7 +459,8 @@ run_calls_safely(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mod
 		for (i = 0; i < ncalls; i++)
 		{
 			PQclear(calls[i].result);
-			calls[i].result = NULL;
+			PQclear(calls[i].rows);
+			calls[i].result = calls[i].rows = NULL;
 		}
 		PG_RE_THROW();
 	}
@@ -522,12 +548,14 @@ CzTxnQuietIdle(CzConn *conn, bool may_cancel, TimestampTz deadline)
 		while (!PQisBusy(pg))
 		{
 			PGresult   *res = PQgetResult(pg);
+			bool		is_copy;
 
 			if (res == NULL)
 				return PQstatus(pg) == CONNECTION_OK &&
 					PQtransactionStatus(pg) != PQTRANS_ACTIVE;
+			is_copy = CzResultIsCopy(res);
 			PQclear(res);
-			if (PQstatus(pg) != CONNECTION_OK)
+			if (PQstatus(pg) != CONNECTION_OK || is_copy)
 				return false;
 		}
 
@@ -537,7 +565,7 @@ CzTxnQuietIdle(CzConn *conn, bool may_cancel, TimestampTz deadline)
 		slot.socket = PQsocket(pg);
 		slot.events = WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0);
 		CzWaitSockets(&slot, 1, wait_ms, false);
-		if (slot.is_ready && !PQconsumeInput(pg))
+		if (slot.is_ready && !CzConnReceive(conn))
 			return false;
 	}
 }

@@ -53,6 +53,7 @@
 #include "utils/wait_event.h"
 
 #include "cz/compat.h"
+#include "cz/errors.h"
 #include "cz/settings.h"
 #include "transaction_int.h"
 
@@ -252,7 +253,7 @@ carry_out(CzConn *conn, const char *gid, bool is_commit, int elevel)
 				(errcode(ERRCODE_WARNING),
 				 errmsg("could not %s prepared transaction \"%s\" on node \"%s\"",
 						is_commit ? "commit" : "roll back", gid, conn->node_name),
-				 message ? errdetail_internal("%s", message) : 0));
+				 message ? errdetail_internal("%s", CzRedact(message, NULL)) : 0));
 	PQclear(res);
 	return n;
 }

@@ -68,6 +68,7 @@ typedef struct CzTxnCall
 	bool		is_done;		/* out */
 	bool		is_timeout;		/* out, with result NULL */
 	bool		was_sent;		/* out */
+	struct pg_result *rows;		/* while they are coming; else NULL */
 	TimestampTz last_heard;
 } CzTxnCall;
 

@@ -33,6 +33,29 @@ CzUserNamesHook cz_user_names_hook = NULL;
 /* Longest remote SQL that is shown, bytes; more only hides the message. */
 #define MAX_SHOWN_SQL_BYTES 2000
 
+/* A worker's text goes to clients: bytes that are no characters become '?'. */
+static void
+make_valid(char *text)
+{
+	int			encoding = GetDatabaseEncoding();
+	int			left = strlen(text);
+
+	if (pg_verify_mbstr(encoding, text, left, true))
+		return;
+	while (left > 0)
+	{
+		int			len = pg_encoding_verifymbchar(encoding, text, left);
+
+		if (len < 0)
+		{
+			*text = '?';
+			len = 1;
+		}
+		text += len;
+		left -= len;
+	}
+}
+
 /*
  * CzRedact
  *		A copy of a text without what follows "password" (as an option of a
@@ -105,6 +128,7 @@ CzRedact(const char *text, const char *secret)
 		}
 		appendStringInfoChar(&buf, *p++);
 	}
+	make_valid(buf.data);
 	return buf.data;
 }
 
@@ -113,7 +137,12 @@ result_field(const PGresult *res, int code)
 {
 	char	   *value = res ? PQresultErrorField(res, code) : NULL;
 
-	return value ? pstrdup(value) : NULL;
+	if (value != NULL)
+	{
+		value = pstrdup(value);
+		make_valid(value);
+	}
+	return value;
 }
 
 /* The parts of a remote error, palloc'd. */
@@ -358,6 +387,9 @@ collect(RemoteError *error, PGresult *res, PGconn *conn, const char *node_name,
 	if (sqlstate != NULL && strlen(sqlstate) == 5)
 		error->sqlstate = MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2],
 										sqlstate[3], sqlstate[4]);
+	/* an error with the code of a success or a warning is none of PostgreSQL's */
+	if (sqlstate != NULL && sqlstate[0] == '0' && sqlstate[1] >= '0' && sqlstate[1] <= '2')
+		error->sqlstate = ERRCODE_PROTOCOL_VIOLATION;
 	error->message = result_field(res, PG_DIAG_MESSAGE_PRIMARY);
 	error->detail = result_field(res, PG_DIAG_MESSAGE_DETAIL);
 	error->hint = result_field(res, PG_DIAG_MESSAGE_HINT);

@@ -18,6 +18,7 @@ use Time::HiRes qw(sleep time);
 
 # new(workers => 3, conf => 'more settings of the coordinator', proxied => [2])
 # proxied: numbers of workers that the coordinator reaches through a proxy
+# liars: the same, through one that changes what the worker says
 sub new
 {
 	my ($class, %args) = @_;
@@ -38,7 +39,12 @@ sub new
 		$worker->start;
 		push @{ $self->{workers} }, $worker;
 	}
-	$self->_start_proxy($_) foreach @{ $args{proxied} // [] };
+	$self->_start_proxy($_, 'proxy.pl') foreach @{ $args{proxied} // [] };
+	foreach my $i (@{ $args{liars} // [] })
+	{
+		$self->lie($i, 'none');
+		$self->_start_proxy($i, 'liar.pl', $self->_lies_of($i));
+	}
 
 	$self->sql('CREATE EXTENSION cz_fdw');
 	for my $i (1 .. $count)
@@ -186,12 +192,12 @@ sub thaw_worker { my ($self, $i) = @_; kill 'CONT', $self->_pids($i); return; }
 
 sub _start_proxy
 {
-	my ($self, $i) = @_;
+	my ($self, $i, $script, @args) = @_;
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $pid = fork // die "fork: $!";
 	if ($pid == 0)
 	{
-		exec $^X, dirname(__FILE__) . '/proxy.pl', $port, $self->worker($i)->port
+		exec $^X, dirname(__FILE__) . "/$script", $port, $self->worker($i)->port, @args
 		  or die "exec: $!";
 	}
 	$self->{proxies}{$i} = { port => $port, pid => $pid };
@@ -200,6 +206,25 @@ sub _start_proxy
 		last if system("bash -c 'exec 3<>/dev/tcp/127.0.0.1/$port' 2>/dev/null") == 0;
 		sleep 0.05;
 	}
+	return;
+}
+
+sub _lies_of
+{
+	my ($self, $i) = @_;
+	$self->{lies} //= PostgreSQL::Test::Utils::tempdir();
+	return "$self->{lies}/$i";
+}
+
+# From now on worker $i (of liars) answers so to texts that match; see liar.pl
+sub lie
+{
+	my ($self, $i, $kind, $pattern) = @_;
+	my $file = $self->_lies_of($i);
+	open my $fh, '>', "$file.new" or die "$file: $!";
+	print $fh "$kind " . ($pattern // '.') . "\n";
+	close $fh;
+	rename "$file.new", $file or die "$file: $!";
 	return;
 }
 

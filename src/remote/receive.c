@@ -1,0 +1,206 @@
+/*-------------------------------------------------------------------------
+ *
+ * receive.c
+ *	  What a worker sends is not trusted: input, results, counts.
+ *
+ * A worker may be broken or hostile.  Three things keep that harmless: input is
+ * read by CzConnReceive alone, which lets nothing pile up that nobody takes; a
+ * result of a kind that cannot be an answer makes the connection broken, and a
+ * broken one is closed without a further word (a connection in COPY state gives
+ * the same result for ever to who waits for the end); and what a result must look
+ * like is checked before it is used.
+ *
+ * What stays is libpq's own limit: one message, thus one row, may be as long as
+ * PostgreSQL's longest, 1 GB.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "libpq-fe.h"
+#include "mb/pg_wchar.h"
+
+#include "cz/errors.h"
+#include "remote_int.h"
+
+/*
+ * CzConnReceive
+ *		See remote.h.
+ */
+bool
+CzConnReceive(CzConn *conn)
+{
+	PGnotify   *notify;
+
+	/* nothing is listened to; libpq would keep them until they are asked for */
+	while ((notify = PQnotifies(conn->pg)) != NULL)
+		PQfreemem(notify);
+	return PQconsumeInput(conn->pg) != 0;
+}
+
+/*
+ * CzResultIsCopy
+ *		See remote.h.
+ */
+bool
+CzResultIsCopy(const struct pg_result *res)
+{
+	ExecStatusType status = PQresultStatus(res);
+
+	return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+}
+
+/*
+ * CzConnViolated
+ *		See remote.h.
+ */
+void
+CzConnViolated(CzConn *conn, struct pg_result *res, const char *detail)
+{
+	conn->is_broken = true;
+	PQclear(res);
+	ereport(ERROR,
+			(errcode(ERRCODE_PROTOCOL_VIOLATION),
+			 errmsg("node \"%s\" sent an answer that was not asked for", conn->node_name),
+			 errdetail_internal("%s", detail)));
+}
+
+/*
+ * CzConnUnexpected
+ *		See remote.h.
+ */
+void
+CzConnUnexpected(CzConn *conn, struct pg_result *res, const char *sql)
+{
+	ExecStatusType status = PQresultStatus(res);
+
+	if (status == PGRES_FATAL_ERROR || status == PGRES_NONFATAL_ERROR ||
+		status == PGRES_BAD_RESPONSE)
+	{
+		/* an error without SQLSTATE is libpq's own: it has lost its place */
+		if (CzConnResultIsLoss(conn, res) ||
+			PQresultErrorField(res, PG_DIAG_SQLSTATE) == NULL)
+			conn->is_broken = true;
+		CzReportRemoteError(ERROR, res, conn->pg, conn->node_name, sql, true);
+	}
+	CzConnViolated(conn, res, psprintf("It is of the kind %s.", PQresStatus(status)));
+}
+
+/*
+ * CzConnCheckRows
+ *		See remote.h.
+ */
+void
+CzConnCheckRows(CzConn *conn, struct pg_result *res, int min_rows, int max_rows,
+				int ncolumns)
+{
+	if (PQresultStatus(res) != PGRES_TUPLES_OK)
+		CzConnUnexpected(conn, res, NULL);
+	if (PQnfields(res) != ncolumns)
+		CzConnViolated(conn, res, psprintf("It has %d columns instead of %d.",
+										   PQnfields(res), ncolumns));
+	if (PQntuples(res) < min_rows || (max_rows >= 0 && PQntuples(res) > max_rows))
+		CzConnViolated(conn, res, psprintf("It has %d rows.", PQntuples(res)));
+}
+
+/*
+ * CzResultCount
+ *		See remote.h.
+ */
+uint64
+CzResultCount(CzConn *conn, struct pg_result *res)
+{
+	const char *text = PQcmdTuples(res);
+	char	   *end;
+	uint64		count;
+
+	errno = 0;
+	count = strtou64(text, &end, 10);
+	if (!isdigit((unsigned char) text[0]) || *end != '\0' || errno != 0 ||
+		count > PG_INT64_MAX)
+		CzConnViolated(conn, res, "Its command tag has no valid number of rows.");
+	return count;
+}
+
+/*
+ * CzResultFigure
+ *		See remote.h.
+ */
+bool
+CzResultFigure(const struct pg_result *res, int row, int column, double *figure)
+{
+	char	   *end;
+	const char *text;
+
+	if (row >= PQntuples(res) || column < 0 || column >= PQnfields(res))
+		return false;
+	*figure = 0;
+	text = PQgetvalue(res, row, column);
+	if (PQgetisnull(res, row, column))
+		return true;
+	*figure = strtod(text, &end);
+	return end != text && *end == '\0' && isfinite(*figure) && fabs(*figure) < 1e18;
+}
+
+/*
+ * CzResultText
+ *		See remote.h.
+ */
+char *
+CzResultText(const struct pg_result *res, int row, int column)
+{
+	char	   *text;
+
+	if (row >= PQntuples(res) || column >= PQnfields(res) || PQgetisnull(res, row, column))
+		return NULL;
+	text = PQgetvalue(res, row, column);
+	pg_verifymbstr(text, PQgetlength(res, row, column), false);
+	return text;
+}
+
+/*
+ * CzResultAddRow
+ *		See remote.h.
+ */
+struct pg_result *
+CzResultAddRow(struct pg_result *rows, struct pg_result *row, size_t max_bytes)
+{
+	int			n = rows == NULL ? 0 : PQntuples(rows);
+	bool		ok = n == 0 || PQresultMemorySize(rows) < max_bytes;
+	int			i;
+
+	if (rows == NULL)
+	{
+		rows = PQcopyResult(row, PG_COPYRES_ATTRS);
+		ok = rows != NULL;
+	}
+	for (i = 0; ok && i < PQnfields(row); i++)
+		ok = PQsetvalue(rows, n, i,
+						PQgetisnull(row, 0, i) ? NULL : PQgetvalue(row, 0, i),
+						PQgetisnull(row, 0, i) ? -1 : PQgetlength(row, 0, i));
+	PQclear(row);
+	if (!ok)
+	{
+		PQclear(rows);
+		return NULL;
+	}
+	return rows;
+}
+
+/*
+ * CzResultEndsRows
+ *		See remote.h.
+ */
+bool
+CzResultEndsRows(const struct pg_result *res, int64 nrows)
+{
+	char		tag[64];
+
+	snprintf(tag, sizeof(tag), "SELECT " INT64_FORMAT, nrows);
+	return PQresultStatus(res) == PGRES_TUPLES_OK &&
+		strcmp(PQcmdStatus(unconstify(PGresult *, res)), tag) == 0;
+}
