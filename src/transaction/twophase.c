@@ -5,7 +5,10 @@
  *
  * Plain commit: exactly one connection wrote and the local transaction has
  * nothing to commit itself.  The worker's COMMIT is then the decision; if its
- * answer is lost the outcome is not known and 08007 says so.
+ * answer is lost the outcome is not known and 08007 says so.  What core does after
+ * it must not fail: a serializable transaction and one with pending notifications
+ * take two phases.  (What is left are ON COMMIT actions on temporary tables, and
+ * callbacks of libraries that were preloaded before this one.)
  *
  * Two-phase commit otherwise.  States of a written connection:
  *
@@ -33,6 +36,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "commands/async.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -44,6 +48,9 @@
 
 /* SQLSTATE of PREPARE TRANSACTION where that is disabled */
 #define SQLSTATE_NOT_IN_PREREQUISITE_STATE "55000"
+
+/* A worker has committed: interrupts wait for the end of the transaction */
+static bool holds_interrupts = false;
 
 static bool
 has_sqlstate(const PGresult *res, const char *sqlstate)
@@ -65,6 +72,31 @@ raise_call(CzTxnCall *call, const char *what)
 				 errmsg("connection to node \"%s\" was lost during %s",
 						conn->node_name, what)));
 	CzReportRemoteError(ERROR, call->result, conn->pg, conn->node_name, call->sql, true);
+}
+
+/*
+ * has_notifications
+ *		Has the transaction executed NOTIFY (pg_notify(), LISTEN)?  Core tells that
+ *		only by refusing to prepare it.
+ */
+static bool
+has_notifications(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool result = false;
+
+	PG_TRY();
+	{
+		AtPrepare_Notify();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		result = true;
+	}
+	PG_END_TRY();
+	return result;
 }
 
 /*
@@ -158,8 +190,10 @@ commit_one(CzTxnEntry *entry)
 	}
 	PQclear(call.result);
 
-	/* Too late for a cancel that came meanwhile: it must not abort us here. */
+	/* Too late for a cancel, now or until core has ended the transaction. */
 	QueryCancelPending = false;
+	HOLD_INTERRUPTS();
+	holds_interrupts = true;
 }
 
 /* PREPARE TRANSACTION failed: say why, clearly where we know it. */
@@ -316,11 +350,12 @@ pre_commit(void)
 		return;
 
 	/*
-	 * A serializable transaction may still fail here after this callback, so
+	 * A serializable transaction may still fail here after this callback, and
+	 * so may the notifications (the queue is full, its lock is waited for), so
 	 * that a worker's commit must not be the decision.
 	 */
 	if (list_length(written) == 1 && !IsolationIsSerializable() &&
-		!TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		!TransactionIdIsValid(GetTopTransactionIdIfAny()) && !has_notifications())
 		commit_one((CzTxnEntry *) linitial(written));
 	else
 		prepare_all(written);
@@ -529,6 +564,28 @@ release_all(void)
 	CzTxnForgetAll();
 }
 
+/* An error came after the worker's commit: at least say so. */
+static void
+warn_of_commit(void)
+{
+	ListCell   *lc;
+
+	/* the error has let interrupts go */
+	if (!holds_interrupts)
+		return;
+	holds_interrupts = false;
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		if (entry->written_level > 0 && entry->is_finished && entry->conn != NULL)
+			ereport(WARNING,
+					(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+					 errmsg("the transaction that failed is committed on node \"%s\"",
+							entry->conn->node_name)));
+	}
+}
+
 /*
  * CzTxnXactCallback
  *		Follow the local transaction.
@@ -544,8 +601,12 @@ CzTxnXactCallback(int event)
 		case XACT_EVENT_COMMIT:
 			post_commit();
 			release_all();
+			if (holds_interrupts)
+				RESUME_INTERRUPTS();
+			holds_interrupts = false;
 			break;
 		case XACT_EVENT_ABORT:
+			warn_of_commit();
 			CzTxnDropFlushes(0);
 			abort_all();
 			release_all();

@@ -85,6 +85,24 @@ note 'COMMIT that a frozen worker does not answer';
 	is($cluster->sql("SELECT v FROM one WHERE k = $key[1]"), '3', 'and has committed each');
 }
 
+note 'NOTIFY fails after the writes';
+{
+	# the lock of the queue of notifications is held by who commits
+	my $holder = $cluster->start_sql("SET cz.debug_point = 'after_local_commit=sleep:4000'; "
+		  . "BEGIN; NOTIFY a; UPDATE one SET v = 3 WHERE k IN ($key[0], $key[1], $key[2]); COMMIT");
+	wait_for_age('COMMIT', 0.3);
+	foreach my $notify ('NOTIFY b', "SELECT pg_notify('b', '')")
+	{
+		my ($status, $out, $err) = $cluster->try_sql("SET lock_timeout = '200ms'; BEGIN; $notify; UPDATE one SET v = 4 WHERE k = $key[1]; COMMIT");
+		like($err, qr/55P03/, "$notify: the commit fails");
+		is($cluster->sql("SELECT v FROM one WHERE k = $key[1] AND v = 4"), '', 'and nothing is committed');
+	}
+	$cluster->finish_sql($holder, 60);
+	my ($status, $out, $err) = $cluster->try_sql("LISTEN c; BEGIN; NOTIFY c; UPDATE one SET v = 4 WHERE k = $key[1]; COMMIT; SELECT v FROM one WHERE k = $key[1]");
+	like($out, qr/^4$/m, 'otherwise it commits');
+	like($out, qr/Asynchronous notification "c"/, 'and notifies');
+}
+
 note 'a worker in doubt that can be reached';
 {
 	my ($status, $out, $err) = commit_in_doubt(2, 'UPDATE one SET v = 100');
