@@ -97,6 +97,9 @@ CzTransactionInit(void)
 	RegisterSubXactCallback(subxact_callback, NULL);
 	CzTxnIdentityInit();
 
+	/* pg_upgrade wants nobody else to write. */
+	if (IsBinaryUpgrade)
+		return;
 	fill_worker(&worker, InvalidOid);
 	worker.bgw_restart_time = CZ_LAUNCHER_RESTART_S;
 	snprintf(worker.bgw_name, BGW_MAXLEN, "cz_fdw maintenance launcher");

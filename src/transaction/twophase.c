@@ -6,8 +6,8 @@
  * Plain commit: exactly one connection wrote and the local transaction has
  * nothing to commit itself.  The worker's COMMIT is then the decision; if its
  * answer is lost the outcome is not known and 08007 says so.  What core does after
- * it must not fail: a serializable transaction and one with pending notifications
- * take two phases.  (What is left are ON COMMIT actions on temporary tables, and
+ * it must not fail: a serializable transaction, one with pending notifications and
+ * one that has used temporary tables (ON COMMIT) take two phases.  (What is left are
  * callbacks of libraries that were preloaded before this one.)
  *
  * Two-phase commit otherwise.  States of a written connection:
@@ -351,11 +351,13 @@ pre_commit(void)
 
 	/*
 	 * A serializable transaction may still fail here after this callback, and
-	 * so may the notifications (the queue is full, its lock is waited for), so
-	 * that a worker's commit must not be the decision.
+	 * so may the notifications (the queue is full, its lock is waited for) and
+	 * ON COMMIT actions on temporary tables, so that a worker's commit must not
+	 * be the decision.
 	 */
 	if (list_length(written) == 1 && !IsolationIsSerializable() &&
-		!TransactionIdIsValid(GetTopTransactionIdIfAny()) && !has_notifications())
+		!TransactionIdIsValid(GetTopTransactionIdIfAny()) &&
+		(MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) == 0 && !has_notifications())
 		commit_one((CzTxnEntry *) linitial(written));
 	else
 		prepare_all(written);

@@ -217,7 +217,43 @@ note 'another promotion, by itself';
 	ok($next->poll_query_until('postgres', 'SELECT epoch = 3 FROM cz.cluster'), 'cz.auto_take_over');
 	my ($status, $out, $err) = sql_on($next, 'UPDATE t SET v = 5; SELECT sum(v) FROM t');
 	is($out, '400', 'it writes') or diag($err);
-	$next->stop('immediate');
+	$cluster->{coordinator} = $next;
+}
+
+note 'pg_upgrade';
+{
+	my $old = $cluster->coordinator;
+	$cluster->sql('ALTER SYSTEM SET cz.recovery_interval = -1');
+	$cluster->sql('SELECT pg_reload_conf()');
+	$cluster->sql('SELECT recover_prepared_transactions()');
+	# a decision that its worker has not heard of
+	$primary = $old;
+	my $handle = $cluster->start_sql("SET cz.debug_point = 'after_local_commit=sleep:1500'; "
+		  . "BEGIN; INSERT INTO l VALUES (4); UPDATE t SET v = 6; COMMIT; SELECT 'done'");
+	wait_for_debug_point('COMMIT');
+	$cluster->worker_sql(1, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'cz_fdw%'");
+	my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
+	is($out, 'done', 'committed') or diag($err);
+	$old->stop('fast');
+
+	my $new = PostgreSQL::Test::Cluster->new('upgraded', install_path => $old->install_path);
+	$cluster->_init_node($new);
+	$new->append_conf('postgresql.conf', "shared_preload_libraries = 'cz_fdw'\ncz.auto_analyze = off\ncz.recovery_interval = -1\n");
+	my $bin = $old->install_path . '/bin';
+	chdir $new->basedir;
+	$new->command_ok([ 'pg_upgrade', '--no-sync', '-U', 'postgres', '-b', $bin, '-B', $bin, '-d', $old->data_dir, '-D', $new->data_dir,
+			'-s', $new->host, '-p', $old->port, '-P', $new->port, '-O', '-c allow_system_table_mods=on' ], 'pg_upgrade');
+	$new->start;
+	is((sql_on($new, 'SELECT epoch FROM cz.cluster'))[1], '3', 'the cluster is the same');
+	is((sql_on($new, 'SELECT sum(v) FROM t'))[1], '400', 'the new server reads');
+	like((sql_on($new, 'DELETE FROM t'))[2], qr/55000/, 'and does not write');
+	is((sql_on($new, 'SELECT cz_take_over()'))[1], '4', 'it takes over');
+	is((sql_on($new, 'SELECT sum(v) FROM t'))[1], '480', 'and finishes what was decided');
+	sql_on($new, 'SELECT recover_prepared_transactions()');
+	is((sql_on($new, 'SELECT count(*) FROM cz.transaction_log'))[1], '0', 'for good');
+	($status, $out, $err) = sql_on($new, "INSERT INTO t SELECT i, 1 FROM generate_series(601, 620) i; SELECT count(*) FROM t");
+	is($out, '100', 'it writes') or diag($err);
+	$new->stop('immediate');
 }
 
 $cluster->stop;

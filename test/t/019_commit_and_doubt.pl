@@ -101,6 +101,12 @@ note 'NOTIFY fails after the writes';
 	my ($status, $out, $err) = $cluster->try_sql("LISTEN c; BEGIN; NOTIFY c; UPDATE one SET v = 4 WHERE k = $key[1]; COMMIT; SELECT v FROM one WHERE k = $key[1]");
 	like($out, qr/^4$/m, 'otherwise it commits');
 	like($out, qr/Asynchronous notification "c"/, 'and notifies');
+	# ON COMMIT actions on temporary tables can fail, too
+	is($cluster->sql("SELECT count(*) AS before FROM cz.transaction_log \\gset\n"
+			  . "CREATE TEMP TABLE tmp (i int) ON COMMIT DELETE ROWS; "
+			  . "BEGIN; SELECT count(*) FROM tmp; UPDATE one SET v = 5 WHERE k = $key[1]; COMMIT; "
+			  . 'SELECT count(*) - :before FROM cz.transaction_log'),
+		"0\n1", 'who has looked at a temporary table commits in two phases');
 }
 
 note 'a worker in doubt that can be reached';
@@ -142,6 +148,19 @@ note 'a worker where nobody may finish it';
 	}
 	($status, $out, $err) = $cluster->try_sql('SELECT recover_prepared_transactions()');
 	is($out, '0', 'recovery does not help');
+	# it has tried all user mappings, and keeps no connection of theirs
+	$cluster->worker_sql(2, "CREATE ROLE extra$_ LOGIN") foreach 1 .. 3;
+	$cluster->worker_sql(2, "CREATE VIEW public.extras AS SELECT usename FROM pg_stat_activity WHERE usename LIKE 'extra%'; "
+		  . 'GRANT SELECT ON extras TO weak');
+	$cluster->sql("CREATE ROLE extra$_; CREATE USER MAPPING FOR extra$_ SERVER $server OPTIONS (user 'extra$_', password_required 'false')")
+	  foreach 1 .. 3;
+	$cluster->sql("CREATE FOREIGN TABLE extras (usename name) SERVER $server OPTIONS (schema_name 'public')");
+	is($cluster->sql("SELECT recover_prepared_transactions(); "
+			  . "SET cz.worker_timeout = '500ms'; "
+			  . "DO \$\$ BEGIN PERFORM count(*) FROM one; RAISE 'read'; EXCEPTION WHEN object_not_in_prerequisite_state THEN END \$\$; "
+			  . "ALTER USER MAPPING FOR PUBLIC SERVER $server OPTIONS (SET user 'postgres'); "
+			  . 'SELECT count(*) FROM extras'),
+		"0\n0", "recovery keeps no other role's connections");
 	$cluster->sql("ALTER USER MAPPING FOR PUBLIC SERVER $server OPTIONS (SET user 'postgres')");
 	is($cluster->sql('SELECT count(*) FROM one WHERE v = 200'), '100', 'until somebody may');
 }
