@@ -3,10 +3,11 @@
  * activate.c
  *	  Bring a worker that was disabled back into use.
  *
- * While it was disabled, writes went to the other placements only.  Nothing
- * says which shards were written, so every placement of the worker is copied
- * again from an active one, and the reference tables too, before the worker is
- * active again: all in one transaction.
+ * While it was disabled, writes and changes of tables went to the other placements
+ * only, and nothing says which.  So all that the worker had is dropped, and made and
+ * filled anew: what tables need (types, functions, extensions), the shards from their
+ * tables' definitions here, their rows from an active placement, and the reference
+ * tables.  Then the worker is active again: all in one transaction.
  *
  * Source: own work.
  *
@@ -14,8 +15,11 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "fmgr.h"
 #include "libpq-fe.h"
@@ -23,15 +27,25 @@
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/partcache.h"
 #include "utils/rel.h"
 
 #include "cluster_int.h"
 #include "cz/errors.h"
 #include "cz/transaction.h"
+#include "distribute_int.h"
 
 PG_FUNCTION_INFO_V1(citus_activate_node);
+
+/* Columns of cz.cleanup */
+#define CLEANUP_SERVER 2
+#define CLEANUP_OBJECT 4
+#define CLEANUP_USER 5
 
 /* Wait until a connection's socket is ready. */
 static void
@@ -150,29 +164,180 @@ column_list(Oid relid)
 	return buf.len > 0 ? buf.data : NULL;
 }
 
-/*
- * Copy a shard to the worker from its first active placement.
- */
-static void
-refresh_shard(Oid shard_relid, Oid server_oid)
+/* The storage parameters of a placement, for another one: they are not kept here. */
+static char *
+storage_sql(CzConn *from, const char *qualified)
 {
-	/* owner and server list before the worker counts as active */
-	const CzTable *table = CzTableGet(shard_relid);
-	const CzShard *shard = &table->shards[0];
-	char	   *columns = column_list(shard_relid);
-	Relation	rel = table_open(shard_relid, NoLock);
-	Oid			user_oid = rel->rd_rel->relowner;
-	CzConn	   *to;
+	PGresult   *res;
+	StringInfoData sql;
+	int			i;
 
+	res = CzConnExec(from, psprintf("SELECT o.option_name, o.option_value FROM pg_catalog.pg_class c, "
+									"pg_catalog.pg_options_to_table(c.reloptions) o "
+									"WHERE c.oid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass",
+									quote_literal_cstr(qualified)));
+	initStringInfo(&sql);
+	for (i = 0; PQnfields(res) == 2 && i < PQntuples(res); i++)
+		appendStringInfo(&sql, "%s%s = %s", i > 0 ? ", " : "",
+						 quote_identifier(PQgetvalue(res, i, 0)),
+						 quote_literal_cstr(PQgetvalue(res, i, 1)));
+	PQclear(res);
+	return sql.len > 0 ? psprintf("ALTER TABLE %s SET (%s)", qualified, sql.data) : NULL;
+}
+
+/* What keeps other rows out of shard number index of a table; NULL: nothing. */
+static char *
+check_sql(Relation rel, const CzTable *table, int index)
+{
+	PartitionKey key = RelationGetPartitionKey(rel);
+	CzDistribution dist;
+	char	   *lower;
+	char	   *upper;
+	char	   *result;
+	int			nestlevel;
+
+	memset(&dist, 0, sizeof(dist));
+	dist.method = key->strategy;
+	dist.key_attno = table->key_attno;
+	dist.key_type = table->key_type;
+	dist.key_base_type = key->partopcintype[0];
+	dist.key_collation = table->key_collation;
+	dist.key_opfamily = key->partopfamily[0];
+	dist.shard_count = table->nshards;
+	if (table->kind == CZ_TABLE_HASH)
+		return CzHashCheckSql(rel, &dist, index);
+
+	nestlevel = NewGUCNestLevel();
+	(void) set_config_option("DateStyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("IntervalStyle", "postgres", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	CzShardBounds(table, index, &lower, &upper);
+	result = lower && upper ? CzRangeCheckSql(rel, &dist, lower, upper) : NULL;
+	AtEOXact_GUC(true, nestlevel);
+	return result;
+}
+
+/* Is another placement of the shard active?  Else nothing was missed. */
+static bool
+is_stale(const CzShard *shard, Oid server_oid)
+{
+	return list_member_oid(CzShardServers(shard->relid), server_oid) &&
+		shard->server_oids[0] != server_oid;
+}
+
+/* Drop the worker's shards of a table. */
+static void
+drop_shards(Oid relid, Oid server_oid)
+{
+	const CzTable *table = CzTableGet(relid);
+	StringInfoData names;
+	int			i;
+
+	initStringInfo(&names);
+	for (i = 0; i < table->nshards; i++)
+	{
+		if (is_stale(&table->shards[i], server_oid))
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+							 table->shards[i].remote_qualified);
+	}
+	if (names.len > 0)
+		CzTxnExec(server_oid, CzRelationOwner(relid),
+				  psprintf("DROP TABLE IF EXISTS %s CASCADE", names.data));
+	pfree(names.data);
+}
+
+/* Make them again, as they are elsewhere, and copy their rows. */
+static void
+make_shards(Oid relid, Oid server_oid)
+{
+	Relation	rel = table_open(relid, AccessExclusiveLock);
+	const CzTable *table = CzTableGet(relid);
+	CzTableDef *def = CzTableDefGet(rel);
+	Oid			owner = rel->rd_rel->relowner;
+	List	   *servers = list_make1_oid(server_oid);
+	char	   *columns = column_list(relid);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz shard",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	int			i;
+
+	CzEnsureShardSchema(servers, owner);
+	CzPropagateObjects(relid, servers, owner);
+	for (i = 0; i < table->nshards; i++)
+	{
+		const CzShard *shard = &table->shards[i];
+		StringInfoData sql;
+		char	   *storage;
+		CzConn	   *from;
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(context);
+		if (!is_stale(shard, server_oid))
+			continue;
+		from = CzTxnConn(shard->server_oids[0], owner, false);
+		storage = storage_sql(from, shard->remote_qualified);
+		initStringInfo(&sql);
+		CzShardCreateSql(&sql, def, shard, check_sql(rel, table, i));
+		CzTxnExec(server_oid, owner, sql.data);
+		if (storage)
+			CzTxnExec(server_oid, owner, storage);
+		if (columns)
+			copy_rows(from, CzTxnConn(server_oid, owner, true), shard->remote_qualified, columns);
+		resetStringInfo(&sql);
+		CzShardIndexesSql(&sql, def, shard);
+		if (sql.len > 0)
+			CzTxnExec(server_oid, owner, sql.data);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 	table_close(rel, NoLock);
-	if (shard->server_oids[0] == server_oid)
-		return;					/* no other one was active: nothing was missed */
-	CzTxnExec(server_oid, user_oid, psprintf("TRUNCATE %s", shard->remote_qualified));
-	if (columns == NULL)
-		return;
-	to = CzTxnConn(server_oid, user_oid, true);
-	copy_rows(CzTxnConn(shard->server_oids[0], user_oid, false), to,
-			  shard->remote_qualified, columns);
+}
+
+/* Tables that the shards (list of OIDs) are of. */
+static List *
+parents_of(List *shards)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, shards)
+	{
+		Oid			parent_relid;
+
+		if (CzIsShard(lfirst_oid(lc), &parent_relid))
+			result = list_append_unique_oid(result, parent_relid);
+	}
+	return result;
+}
+
+/* Drop what was dropped here while the worker could not be reached. */
+static void
+drop_left_over(const CzNode *node)
+{
+	Relation	rel = table_open(CzCatalogRelid("cleanup"), RowExclusiveLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		TupleDesc	desc = RelationGetDescr(rel);
+		bool		isnull;
+		char	   *server = NameStr(*DatumGetName(heap_getattr(tuple, CLEANUP_SERVER, desc, &isnull)));
+		char	   *user = NameStr(*DatumGetName(heap_getattr(tuple, CLEANUP_USER, desc, &isnull)));
+		Oid			user_oid = get_role_oid(user, true);
+
+		if (strcmp(server, node->name) != 0)
+			continue;
+		CzTxnExec(node->server_oid, OidIsValid(user_oid) ? user_oid : GetUserId(),
+				  psprintf("DROP TABLE IF EXISTS %s CASCADE",
+						   TextDatumGetCString(heap_getattr(tuple, CLEANUP_OBJECT, desc, &isnull))));
+		CatalogTupleDelete(rel, &tuple->t_self);
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
 }
 
 /*
@@ -185,8 +350,7 @@ Datum
 citus_activate_node(PG_FUNCTION_ARGS)
 {
 	CzNode	   *node = CzNodeGetOwn(fcinfo);
-	List	   *shards;
-	List	   *references = NIL;
+	List	   *parents;
 	ListCell   *cell;
 
 	if (node->is_active)
@@ -199,15 +363,15 @@ citus_activate_node(PG_FUNCTION_ARGS)
 		PG_RETURN_INT32(node->node_id);
 	}
 
-	shards = CzShardsOnServer(node->server_oid);
-	foreach(cell, shards)
-		refresh_shard(lfirst_oid(cell), node->server_oid);
+	parents = parents_of(CzShardsOnServer(node->server_oid));
+	foreach(cell, parents)
+		drop_shards(lfirst_oid(cell), node->server_oid);
+	drop_left_over(node);
 
 	/* copies of reference tables are made anew, as on a new worker */
 	if (node->is_checked)
 	{
-		references = CzReferenceTableList();
-		foreach(cell, references)
+		foreach(cell, CzReferenceTableList())
 		{
 			Oid			relid = lfirst_oid(cell);
 			Relation	rel = table_open(relid, ShareRowExclusiveLock);
@@ -220,6 +384,9 @@ citus_activate_node(PG_FUNCTION_ARGS)
 		}
 		CzNodeSetOption(node->server_oid, "checked", NULL);
 	}
+	/* the old ones are all gone, so types that have changed are in nobody's way */
+	foreach(cell, parents)
+		make_shards(lfirst_oid(cell), node->server_oid);
 	CzNodeSetOption(node->server_oid, "state", NULL);
 	CzNodeCheck(node->server_oid);
 	PG_RETURN_INT32(node->node_id);

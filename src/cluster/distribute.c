@@ -120,7 +120,8 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	Oid			relid = RelationGetRelid(rel);
 	Oid			owner = rel->rd_rel->relowner;
 	CzShard    *shards = CzPlanHashShards(rel, dist, colocated);
-	List	   *servers = CzPlannedServers(shards, dist->shard_count);
+	CzShard    *active = CzActivePlacements(shards, dist->shard_count);
+	List	   *servers = CzPlannedServers(active, dist->shard_count);
 	CzTableDef *def = CzTableDefGet(rel);
 	uint64		nrows;
 	int			i;
@@ -128,11 +129,11 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	/* 1. the workers */
 	CzEnsureShardSchema(servers, owner);
 	CzPropagateObjects(relid, servers, owner);
-	run_for_shards(shards, dist->shard_count, owner, rel, def, dist, false);
+	run_for_shards(active, dist->shard_count, owner, rel, def, dist, false);
 	CzDebugPoint("distribute-created");
-	nrows = CzMoveRows(rel, dist, shards, owner);
+	nrows = CzMoveRows(rel, dist, active, owner);
 	if (def->indexes != NIL)
-		run_for_shards(shards, dist->shard_count, owner, rel, def, dist, true);
+		run_for_shards(active, dist->shard_count, owner, rel, def, dist, true);
 	CzDebugPoint("distribute-loaded");
 
 	/* 2. the catalogs here; the reference must not outlive the old form */

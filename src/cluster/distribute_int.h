@@ -39,6 +39,7 @@ extern void CzFindKey(Relation rel, const char *column_name, char method,
 extern List *CzChooseColocation(Relation rel, CzDistribution *dist,
 								const char *colocate_with, bool has_shard_count);
 extern CzShard *CzPlanHashShards(Relation rel, CzDistribution *dist, List *colocated);
+extern CzShard *CzActivePlacements(const CzShard *shards, int nshards);
 extern List *CzPlannedServers(const CzShard *shards, int nshards);
 extern List *CzUsableNodes(void);
 extern void CzRegisterTable(Oid relid, char kind, int colocation_id, int64 shard_id);

@@ -290,7 +290,7 @@ CzPlanHashShards(Relation rel, CzDistribution *dist, List *colocated)
 		CzShardSetNames(shard, RelationGetRelationName(rel));
 		if (other)
 		{
-			/* a placement on a disabled worker can't be written now, nor left out */
+			/* also those on workers that are disabled: they get them later */
 			List	   *servers = CzShardServers(other->shards[i].relid);
 
 			shard->nplacements = list_length(servers);
@@ -308,6 +308,48 @@ CzPlanHashShards(Relation rel, CzDistribution *dist, List *colocated)
 		}
 	}
 	return shards;
+}
+
+/*
+ * CzActivePlacements
+ *		The same shards with those placements that can be made now: citus_activate_node
+ *		makes the others.  Errors if a shard has none.
+ */
+CzShard *
+CzActivePlacements(const CzShard *shards, int nshards)
+{
+	CzShard    *result = palloc(sizeof(CzShard) * Max(nshards, 1));
+	List	   *disabled = NIL;
+	ListCell   *lc;
+	int			i;
+	int			j;
+
+	foreach(lc, CzNodeList(false))
+	{
+		CzNode	   *node = lfirst(lc);
+
+		if (!node->is_active)
+			disabled = lappend_oid(disabled, node->server_oid);
+	}
+	for (i = 0; i < nshards; i++)
+	{
+		CzShard    *shard = &result[i];
+
+		*shard = shards[i];
+		shard->nplacements = 0;
+		shard->server_oids = palloc(sizeof(Oid) * shards[i].nplacements);
+		for (j = 0; j < shards[i].nplacements; j++)
+		{
+			if (!list_member_oid(disabled, shards[i].server_oids[j]))
+				shard->server_oids[shard->nplacements++] = shards[i].server_oids[j];
+		}
+		if (shard->nplacements == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("all nodes of a shard are disabled"),
+					 errhint("Use citus_activate_node().")));
+	}
+	return result;
 }
 
 /*

@@ -111,6 +111,36 @@ command_name(AlterTableType type)
 	}
 }
 
+/* What core would refuse for a partitioned table, in words about partitions. */
+static void
+check_new_column(const CzTable *table, ColumnDef *column)
+{
+	ListCell   *lc;
+
+	if (table->kind == CZ_TABLE_REFERENCE)
+		return;
+	foreach(lc, column->constraints)
+	{
+		switch (lfirst_node(Constraint, lc)->contype)
+		{
+			case CONSTR_FOREIGN:
+				CzRefuseDdl(table, "ALTER TABLE ... ADD COLUMN ... REFERENCES", NULL);
+				break;
+			case CONSTR_IDENTITY:
+				CzRefuseDdl(table, "ALTER TABLE ... ADD COLUMN ... GENERATED AS IDENTITY",
+							"Add the column NOT NULL, then use ALTER COLUMN ... ADD GENERATED ... AS IDENTITY.");
+				break;
+			case CONSTR_PRIMARY:
+			case CONSTR_UNIQUE:
+				CzRefuseDdl(table, "ALTER TABLE ... ADD COLUMN ... PRIMARY KEY or UNIQUE",
+							"Use CREATE UNIQUE INDEX on columns that include the distribution column.");
+				break;
+			default:
+				break;
+		}
+	}
+}
+
 static AlterClass
 classify(const CzTable *table, const AlterTableStmt *stmt, const AlterTableCmd *cmd)
 {
@@ -144,6 +174,8 @@ classify(const CzTable *table, const AlterTableStmt *stmt, const AlterTableCmd *
 		case AT_DropIdentity:
 			return is_reference ? ALTER_LOCAL : ALTER_PARENT_ONLY;
 		case AT_AddColumn:
+			check_new_column(table, castNode(ColumnDef, cmd->def));
+			return ALTER_STRUCTURE;
 		case AT_DropColumn:
 			return ALTER_STRUCTURE;
 		case AT_ChangeOwner:

@@ -109,24 +109,6 @@ CzRemoveShardDefaults(Oid shard_relid)
 }
 
 /*
- * CzShardPlacements
- *		See ddl_int.h.
- */
-List *
-CzShardPlacements(const CzTable *table, int index)
-{
-	const CzShard *shard = &table->shards[index];
-	List	   *result = NIL;
-	int			i;
-
-	if (table->kind != CZ_TABLE_REFERENCE)
-		return CzShardServers(shard->relid);
-	for (i = 0; i < shard->nplacements; i++)
-		result = lappend_oid(result, shard->server_oids[i]);
-	return result;
-}
-
-/*
  * CzWithLockTimeout
  *		A script of DDL that gives up when it can't get its locks on a worker.
  *
@@ -143,9 +125,9 @@ CzWithLockTimeout(const char *sql)
 
 /*
  * CzRunOnPlacements
- *		Run SQL that make writes for each shard on all its placements, also those
- *		on workers that are disabled now: a shard's copies are changed together
- *		or not at all.  Workers work in parallel.
+ *		Run SQL that make writes for each shard on all its active placements, in
+ *		one transaction.  A worker that is disabled gets its shards anew when it comes
+ *		back.  Workers work in parallel.
  */
 void
 CzRunOnPlacements(const CzTable *table, CzMakeSql make, void *arg)
@@ -156,30 +138,30 @@ CzRunOnPlacements(const CzTable *table, CzMakeSql make, void *arg)
 	List	   *commands = NIL;
 	ListCell   *lc;
 	ListCell   *lc2;
-	ListCell   *lc3;
 	int			i;
 
 	for (i = 0; i < table->nshards; i++)
 	{
 		const CzShard *shard = &table->shards[i];
-		List	   *placements = CzShardPlacements(table, i);
 		StringInfoData sql;
+		int			j;
 
 		initStringInfo(&sql);
 		make(&sql, shard, arg);
-		foreach(lc, placements)
+		for (j = 0; j < shard->nplacements; j++)
 		{
+			Oid			server_oid = shard->server_oids[j];
 			StringInfo	script = NULL;
 
-			forboth(lc2, servers, lc3, scripts)
+			forboth(lc, servers, lc2, scripts)
 			{
-				if (lfirst_oid(lc2) == lfirst_oid(lc))
-					script = lfirst(lc3);
+				if (lfirst_oid(lc) == server_oid)
+					script = lfirst(lc2);
 			}
 			if (script == NULL)
 			{
 				script = makeStringInfo();
-				servers = lappend_oid(servers, lfirst_oid(lc));
+				servers = lappend_oid(servers, server_oid);
 				scripts = lappend(scripts, script);
 			}
 			appendStringInfoString(script, sql.data);

@@ -31,10 +31,6 @@ typedef struct CzUtility
 /* Run stmt (or a changed copy of it) as core would. */
 extern void CzUtilityRun(const CzUtility *utility, Node *stmt);
 
-/* All placements of shard number index, also on disabled workers: list of OIDs.
- * A reference table's copy there is made anew when the worker comes back. */
-extern List *CzShardPlacements(const CzTable *table, int index);
-
 extern char *CzWithLockTimeout(const char *sql);
 
 /* drop.c */

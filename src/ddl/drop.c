@@ -364,13 +364,19 @@ static void
 drop_reference(Oid relid)
 {
 	const CzTable *table = CzTableGet(relid);
-	int			i;
+	ListCell   *lc;
 
 	if (table == NULL || table->kind != CZ_TABLE_REFERENCE)
 		return;
-	for (i = 0; i < table->shards[0].nplacements; i++)
-		add_table(table->shards[0].server_oids[i], CzRelationOwner(relid),
-				  table->shards[0].remote_qualified);
+	/* also on workers that are disabled now */
+	foreach(lc, CzNodeList(false))
+	{
+		CzNode	   *node = lfirst(lc);
+
+		if (node->is_checked)
+			add_table(node->server_oid, CzRelationOwner(relid),
+					  table->shards[0].remote_qualified);
+	}
 }
 
 static void
@@ -420,11 +426,12 @@ for_placements(Oid relid, char *(*make) (const CzShard *shard, const char *name)
 	for (i = 0; i < table->nshards; i++)
 	{
 		char	   *command = make(&table->shards[i], name);
-		ListCell   *lc;
+		int			j;
 
-		/* also on workers that are disabled now */
-		foreach(lc, CzShardPlacements(table, i))
-			add_command(lfirst_oid(lc), owner, relid, command);
+		/* workers that are disabled get their shards anew */
+		for (j = 0; j < table->shards[i].nplacements; j++)
+			add_command(table->shards[i].server_oids[j], owner, relid, command);
+		pfree(command);
 	}
 }
 

@@ -27,6 +27,8 @@ ALTER TABLE t ADD COLUMN r double precision DEFAULT random();
 ALTER TABLE t ADD COLUMN r int NOT NULL;
 ALTER TABLE t ADD COLUMN s serial;
 ALTER TABLE t ADD COLUMN u int UNIQUE;
+ALTER TABLE t ADD COLUMN u int REFERENCES t;
+ALTER TABLE t ADD COLUMN u int GENERATED ALWAYS AS IDENTITY;
 CREATE TABLE empty (k int); SELECT create_distributed_table('empty', 'k');
 ALTER TABLE empty ADD COLUMN r double precision DEFAULT random(), ADD COLUMN s serial, ADD COLUMN z int NOT NULL;
 INSERT INTO empty (k, z) VALUES (1, 1), (2, 2);
