@@ -127,8 +127,13 @@ typedef struct CzFragmentPlan
 	bool		has_row_locks;	/* FOR UPDATE/SHARE: needs the transaction's
 								 * connection of the first placement */
 	bool		has_returning;	/* of a modifying command */
-	List	   *checks;			/* of a modifying command, CzCheckPos lists: its last
-								 * columns say whether a new row passes each */
+	List	   *checks;			/* of a modifying command, CzCheckPos lists: columns
+								 * behind those that it returns to the statement say
+								 * whether a new row passes each */
+	List	   *replica_keys;	/* ints, attribute numbers of the anchor: the last
+								 * columns are these of the rows that were changed, */
+	List	   *replica_sets;	/* and these, that were assigned.  NIL: the text goes to
+								 * all placements, else to the first only */
 	bool		is_ordered;		/* each fragment's rows are sorted (by what the
 								 * query says): one fragment's order must be kept */
 	List	   *column_types;	/* OIDs of the columns that fragments return */

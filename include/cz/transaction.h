@@ -179,8 +179,10 @@ extern void CzTxnRunAtLevel(int level, CzFlushCallback callback, void *arg);
 
 typedef enum CzShardLock
 {
-	CZ_LOCK_SHARED,				/* plain INSERT, COPY */
-	CZ_LOCK_EXCLUSIVE			/* UPDATE, DELETE, TRUNCATE, ... */
+	CZ_LOCK_SHARED,				/* rows that are given or found by a key, row locks */
+	CZ_LOCK_EXCLUSIVE,			/* what placements find for themselves, TRUNCATE, ... */
+	CZ_LOCK_SEVERAL				/* keeps out its like only: statements over several
+								 * shards; local */
 } CzShardLock;
 
 /*
@@ -206,10 +208,12 @@ extern void CzTxnLockShardPrefix(const CzShard *shard, Oid user_oid, CzShardLock
 /*
  * CzTxnLockShardsLocally
  *		Only the local halves, in the order of shard ids: for a caller that will
- *		call CzTxnLockShardPrefix in another order.
+ *		call CzTxnLockShardPrefix in another order, or needs no other half.
+ *
+ * may_wait: false: those that others have are left out.
  */
 extern void CzTxnLockShardsLocally(const CzShard *const *shards, int nshards,
-								   CzShardLock mode);
+								   CzShardLock mode, bool may_wait);
 
 /* Background worker that resolves what crashes left; arg: database OID, 0: launcher. */
 extern PGDLLEXPORT void CzMaintenanceMain(Datum arg);

@@ -331,6 +331,16 @@ extern void CzLockScanEnd(CzLockScan *scan);
 extern void CzLockScanExplain(CzLockScan *scan, const CzFragmentPlan *plan,
 							  PlanState *node, List *ancestors, ExplainState *es);
 
+/* stream_modify.c */
+extern int	CzSendPrefix(CzConn *conn, StringInfo prefix);
+extern const CzShard *CzShardOfFragment(Oid relid, const Fragment *fragment);
+
+/* stream_replicas.c */
+typedef struct CzReplicaRows CzReplicaRows;
+extern void CzReplicaRowsAdd(CzStream *stream, CzReplicaRows **rows_p, CzConn *conn,
+							 const struct pg_result *res);
+extern void CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows);
+
 /* stream_run.c */
 extern void CzRunStart(CzStream *stream);
 extern void CzRunPump(CzStream *stream, StreamWorker *only, bool must_block);

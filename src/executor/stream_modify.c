@@ -1,11 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * stream_modify.c
- *	  UPDATE and DELETE that are sent whole: the same text to every placement.
+ *	  UPDATE and DELETE that are sent whole.
  *
- * Replicas must not diverge: shards with more than one placement are locked on
- * their first placement before any placement sees the command, and all placements
- * must report the same number of rows.
+ * Replicas must not diverge.  Where rows have a key the command goes to the first
+ * placement, and what it did to the others (stream_replicas.c).  Else the same text
+ * goes to every placement: then nobody else may write the shard meanwhile, nor any
+ * shard that the text reads, so all these are locked before any placement sees the
+ * command, and all placements must report the same number of rows.
  *
  * Source: own work.
  *
@@ -17,6 +19,7 @@
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "cz/compat.h"
@@ -26,7 +29,7 @@
 #include "executor_int.h"
 
 /* An empty queue of commands gives no result for ever. */
-#define MAX_NULLS 10
+#define MAX_NULLS 20
 
 /* One placement's share of the work. */
 typedef struct ModifyTask
@@ -36,6 +39,7 @@ typedef struct ModifyTask
 	uint64		nrows;
 	uint64		nreturned;		/* rows of RETURNING that have come */
 	bool		is_complete;	/* its command tag has come */
+	CzReplicaRows *replica_rows;	/* what it did; for the other placements */
 } ModifyTask;
 
 /* All tasks of one worker, run one after the other on one connection. */
@@ -45,7 +49,8 @@ typedef struct ModifyWorker
 	CzConn	   *conn;
 	StreamWorker *worker;		/* for names and EXPLAIN */
 	List	   *tasks;			/* ModifyTask; the first one is running */
-	StringInfoData prefix;		/* BEGIN, to go with the first task; empty: sent */
+	StringInfoData prefix;		/* BEGIN and locks, to go with the first task; empty:
+								 * sent */
 	bool		is_sent;		/* it has been sent */
 	bool		is_single_row;	/* rows of the running task come one by one */
 	bool		in_pipeline;	/* together with what goes before it */
@@ -57,6 +62,48 @@ typedef struct ModifyWorker
 	TimestampTz last_heard;
 } ModifyWorker;
 
+/* Statements of a prefix that travel with the first command; more go ahead of it. */
+#define MAX_PREFIX_STATEMENTS 8
+
+static int
+count_statements(const char *prefix)
+{
+	int			n = 0;
+
+	for (; *prefix; prefix++)
+		n += *prefix == ';';
+	return n;
+}
+
+/*
+ * CzSendPrefix
+ *		Send what CzTxnConnPrefix and CzTxnLockShardPrefix gave, in pipeline mode, and
+ *		empty it.
+ *
+ * Returns: results that will come; -1 if libpq refused.
+ */
+int
+CzSendPrefix(CzConn *conn, StringInfo prefix)
+{
+	char	   *statement;
+	char	   *rest = prefix->data;
+	int			n = 0;
+
+	if (prefix->len == 0)
+		return 0;
+	CzConnLogCommand(conn, prefix->data);
+	while ((statement = strsep(&rest, ";")) != NULL)
+	{
+		if (statement[strspn(statement, " ")] == '\0')
+			continue;
+		if (!PQsendQueryParams(conn->pg, statement, 0, NULL, NULL, NULL, NULL, 0))
+			return -1;
+		n++;
+	}
+	resetStringInfo(prefix);
+	return n;
+}
+
 /*
  * Send BEGIN, PREPARE and the task in one round trip.  false: libpq refused.
  */
@@ -66,18 +113,15 @@ send_in_pipeline(CzStream *stream, ModifyWorker *mw, const char *name,
 {
 	ModifyTask *task = linitial(mw->tasks);
 	PGconn	   *pg = mw->conn->pg;
+	int			npreceding;
 
 	mw->in_pipeline = true;
 	if (!PQenterPipelineMode(pg))
 		return false;
-	if (mw->prefix.len > 0)
-	{
-		CzConnLogCommand(mw->conn, mw->prefix.data);
-		if (!PQsendQueryParams(pg, mw->prefix.data, 0, NULL, NULL, NULL, NULL, 0))
-			return false;
-		resetStringInfo(&mw->prefix);
-		mw->npreceding++;
-	}
+	npreceding = CzSendPrefix(mw->conn, &mw->prefix);
+	if (npreceding < 0)
+		return false;
+	mw->npreceding += npreceding;
 	if (name == NULL && stream->nships > 0)
 		return PQsendQueryParams(pg, task->fragment->sql, params->nparams, NULL,
 								 params->values, params->lengths, params->formats,
@@ -133,15 +177,22 @@ send_task(CzStream *stream, ModifyWorker *mw)
 	(void) PQflush(pg);
 }
 
+/* The last columns of a result are for the other placements. */
+static int
+replica_columns(const CzStream *stream)
+{
+	return list_length(stream->plan->replica_keys) + list_length(stream->plan->replica_sets);
+}
+
 /*
- * WITH CHECK conditions of views and policies, which the last columns tell of.  They
+ * WITH CHECK conditions of views and policies, which columns behind the statement's tell of.  They
  * are looked at before any row is handed out; the error undoes what was written.
  */
 static void
 enforce_checks(CzStream *stream, const PGresult *res, int row)
 {
 	List	   *checks = stream->plan->checks;
-	int			column = PQnfields(res) - list_length(checks);
+	int			column = PQnfields(res) - replica_columns(stream) - list_length(checks);
 	ListCell   *lc;
 
 	foreach(lc, checks)
@@ -183,7 +234,7 @@ take_rows(CzStream *stream, ModifyWorker *mw, PGresult *res)
 
 	if (!stream->plan->has_returning && nchecks == 0)
 		CzConnViolated(mw->conn, res, "Its rows were not asked for.");
-	if (PQnfields(res) < nchecks)
+	if (PQnfields(res) < nchecks + replica_columns(stream))
 		CzConnViolated(mw->conn, res, psprintf("It has %d columns.", PQnfields(res)));
 	task->nreturned += PQntuples(res);
 	stream->res = res;			/* freed with the stream after an error */
@@ -195,10 +246,12 @@ take_rows(CzStream *stream, ModifyWorker *mw, PGresult *res)
 			fragment->nbytes += CzWireRowBytes(res, i);
 			if (nchecks > 0)
 				enforce_checks(stream, res, i);
-			/* nobody wants a row that is checks only */
-			if (PQnfields(res) > nchecks)
+			/* nobody wants a row that is checks and the like only */
+			if (PQnfields(res) > nchecks + replica_columns(stream))
 				CzFragmentStoreRow(stream, fragment, res, i);
 		}
+		if (replica_columns(stream) > 0 && fragment->nplacements > 1)
+			CzReplicaRowsAdd(stream, &task->replica_rows, mw->conn, res);
 	}
 	stream->res = NULL;
 	PQclear(res);
@@ -270,7 +323,7 @@ take_pipeline_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 		case PGRES_SINGLE_TUPLE:
 			if (mw->npreceding > 0)
 			{
-				if (PQresultStatus(res) != PGRES_COMMAND_OK)
+				if (PQresultStatus(res) == PGRES_SINGLE_TUPLE)
 					CzConnUnexpected(mw->conn, res, NULL);
 				mw->npreceding--;
 				PQclear(res);
@@ -437,14 +490,21 @@ get_modify_worker(CzStream *stream, List **workers, Oid server_oid)
 	return mw;
 }
 
-/* Is it BEGIN alone, which the extended protocol takes, and no SAVEPOINT behind it? */
-static bool
-is_one_begin(const char *prefix)
+/*
+ * CzShardOfFragment
+ *		The shard of a table that a fragment reads or writes, or NULL.
+ */
+const CzShard *
+CzShardOfFragment(Oid relid, const Fragment *fragment)
 {
-	size_t		len = strcspn(prefix, ";");
+	const CzTable *table = CzTableGet(relid);
+	int			index;
 
-	return strncmp(prefix, "BEGIN", 5) == 0 &&
-		prefix[len + strspn(prefix + len, "; ")] == '\0';
+	if (table == NULL)
+		return NULL;
+	index = table->kind == CZ_TABLE_REFERENCE || table->kind == CZ_TABLE_FOREIGN ? 0 :
+		fragment->shard_index;
+	return index < table->nshards ? &table->shards[index] : NULL;
 }
 
 /* All workers at once, each with one task after the other. */
@@ -473,24 +533,121 @@ run_tasks(CzStream *stream, List *workers)
 	}
 }
 
-/* Locks for shards that have replicas, in one go. */
+/*
+ * The text goes to all placements: nobody may write meanwhile what it writes or reads.
+ * Shards of one placement that are read need that, too: the target's may have more.
+ */
 static void
-lock_shards(CzStream *stream)
+lock_for_text(CzStream *stream)
 {
-	const CzTable *table = CzTableGet(stream->plan->anchor_relid);
-	const CzShard **shards = palloc(sizeof(CzShard *) * Max(stream->nfragments, 1));
+	List	   *relids = stream->plan->relids;
+	const CzShard **shards = palloc(sizeof(CzShard *) * list_length(relids) *
+									Max(stream->nfragments, 1));
 	int			nshards = 0;
+	ListCell   *lc;
 	int			i;
 
 	for (i = 0; i < stream->nfragments; i++)
 	{
-		const CzShard *shard = &table->shards[stream->fragments[i].shard_index];
+		if (stream->fragments[i].nplacements < 2)
+			continue;
+		foreach(lc, relids)
+		{
+			const CzShard *shard = CzShardOfFragment(lfirst_oid(lc), &stream->fragments[i]);
 
-		if (shard->nplacements > 1)
-			shards[nshards++] = shard;
+			if (shard != NULL && shard->nplacements > 1)
+				shards[nshards++] = shard;
+		}
+
+		/* Each placement has its snapshot, and the target's rows don't tell of others. */
+		if (list_length(relids) > 1 && IsolationUsesXactSnapshot())
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot change rows of \"%s\" by what other rows are in a transaction of this isolation level",
+							get_rel_name(stream->plan->anchor_relid)),
+					 errdetail("The shards have several placements, which are seen at different times, and the table has no primary key."),
+					 errhint("Add a primary key, or use READ COMMITTED.")));
 	}
 	if (nshards > 0)
 		CzTxnLockShards(shards, nshards, stream->user_oid, CZ_LOCK_EXCLUSIVE);
+	pfree(shards);
+}
+
+/*
+ * The command goes to the first placement.  Statements over several shards meet here
+ * first, in one order: two of them would each wait for the other on another worker.
+ */
+static void
+lock_for_rows(CzStream *stream)
+{
+	const CzShard **shards = palloc(sizeof(CzShard *) * Max(stream->nfragments, 1));
+	int			i;
+
+	for (i = 0; i < stream->nfragments; i++)
+		shards[i] = CzShardOfFragment(stream->plan->anchor_relid, &stream->fragments[i]);
+	if (stream->nfragments > 1)
+		CzTxnLockShardsLocally(shards, stream->nfragments, CZ_LOCK_SEVERAL, true);
+	CzTxnLockShardsLocally(shards, stream->nfragments, CZ_LOCK_SHARED, true);
+	pfree(shards);
+}
+
+/*
+ * Connect to a worker; what has to be sent first waits in mw->prefix, or is sent if it
+ * is much.
+ */
+static void
+prepare_worker(CzStream *stream, ModifyWorker *mw)
+{
+	ListCell   *lc;
+
+	initStringInfo(&mw->prefix);
+	mw->conn = CzTxnConnPrefix(mw->server_oid, stream->user_oid, true, &mw->prefix);
+	foreach(lc, stream->plan->replica_keys != NIL ? mw->tasks : NIL)
+	{
+		const Fragment *fragment = ((ModifyTask *) lfirst(lc))->fragment;
+
+		CzTxnLockShardPrefix(CzShardOfFragment(stream->plan->anchor_relid, fragment),
+							 stream->user_oid, CZ_LOCK_SHARED, &mw->prefix);
+	}
+	if (count_statements(mw->prefix.data) > MAX_PREFIX_STATEMENTS)
+	{
+		PQclear(CzConnExec(mw->conn, mw->prefix.data));
+		resetStringInfo(&mw->prefix);
+	}
+	if (PQpipelineStatus(mw->conn->pg) != PQ_PIPELINE_OFF)
+		(void) PQexitPipelineMode(mw->conn->pg);
+	CzConnSyncSettings(mw->conn);
+}
+
+/* All placements must have done the same. */
+static void
+compare_placements(const Fragment *fragment, const ModifyTask *tasks)
+{
+	int			i;
+
+	for (i = 1; i < fragment->nplacements; i++)
+	{
+		if (tasks[i].nrows == tasks[0].nrows)
+			continue;
+
+		/*
+		 * Snapshots that last for a transaction are taken on each worker at its
+		 * first command: another transaction may have come between.
+		 */
+		if (IsolationUsesXactSnapshot())
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access due to concurrent update"),
+					 errdetail("Placements of shard " INT64_FORMAT " are seen at different times.",
+							   fragment->shard_id)));
+		else
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("placements of shard " INT64_FORMAT " differ",
+							fragment->shard_id),
+					 errdetail("The command changed " UINT64_FORMAT " rows on the first placement and " UINT64_FORMAT " on another one.",
+							   tasks[0].nrows, tasks[i].nrows)));
+	}
 }
 
 /*
@@ -498,7 +655,7 @@ lock_shards(CzStream *stream)
  *		See executor.h.
  *
  * Steps: 1. fragments and locks, 2. one list of tasks per worker, 3. all workers
- * at once, 4. compare what the placements of a shard report.
+ * at once, 4. the other placements, or a look at what they report.
  */
 uint64
 CzStreamRunModify(CzStream *stream)
@@ -508,6 +665,7 @@ CzStreamRunModify(CzStream *stream)
 	List	   *workers = NIL;
 	ListCell   *lc;
 	uint64		total = 0;
+	bool		by_key = stream->plan->replica_keys != NIL;
 	int			ntasks = 0;
 	int			i;
 	int			j;
@@ -525,17 +683,20 @@ CzStreamRunModify(CzStream *stream)
 	for (i = 0; stream->nships > 0 && i < stream->nfragments; i++)
 		stream->fragments[i].sql = CzShipFragmentSql(stream, &stream->fragments[i]);
 	stream->total_fragments += stream->nfragments;
-	lock_shards(stream);
+	if (by_key)
+		lock_for_rows(stream);
+	else
+		lock_for_text(stream);
 
 	for (i = 0; i < stream->nfragments; i++)
-		ntasks += stream->fragments[i].nplacements;
+		ntasks += by_key ? 1 : stream->fragments[i].nplacements;
 	tasks = palloc0(sizeof(ModifyTask) * ntasks);
 	ntasks = 0;
 	for (i = 0; i < stream->nfragments; i++)
 	{
 		Fragment   *fragment = &stream->fragments[i];
 
-		for (j = 0; j < fragment->nplacements; j++)
+		for (j = 0; j < (by_key ? 1 : fragment->nplacements); j++)
 		{
 			ModifyWorker *mw = get_modify_worker(stream, &workers,
 												 fragment->server_oids[j]);
@@ -547,60 +708,28 @@ CzStreamRunModify(CzStream *stream)
 			mw->worker->nfragments++;
 		}
 	}
+	CzTxnFlushPending();
 	foreach(lc, workers)
-	{
-		ModifyWorker *mw = lfirst(lc);
-
-		/* BEGIN can travel with the first command; anything more goes ahead of it */
-		initStringInfo(&mw->prefix);
-		if (CzTxnConnIfAny(mw->server_oid, stream->user_oid) != NULL)
-			mw->conn = CzTxnConn(mw->server_oid, stream->user_oid, true);
-		else
-		{
-			mw->conn = CzTxnConnPrefix(mw->server_oid, stream->user_oid, true,
-									   &mw->prefix);
-			if (mw->prefix.len > 0 && !is_one_begin(mw->prefix.data))
-			{
-				PQclear(CzConnExec(mw->conn, mw->prefix.data));
-				resetStringInfo(&mw->prefix);
-			}
-		}
-		if (PQpipelineStatus(mw->conn->pg) != PQ_PIPELINE_OFF)
-			(void) PQexitPipelineMode(mw->conn->pg);
-		CzConnSyncSettings(mw->conn);
-	}
+		prepare_worker(stream, lfirst(lc));
 
 	run_tasks(stream, workers);
 
+	if (by_key)
+	{
+		CzReplicaRows **rows = palloc0(sizeof(CzReplicaRows *) * stream->nfragments);
+
+		for (i = 0; i < stream->nfragments; i++)
+			rows[i] = tasks[i].replica_rows;
+		CzReplicaRowsApply(stream, rows);
+	}
 	for (i = 0, ntasks = 0; i < stream->nfragments; i++)
 	{
 		Fragment   *fragment = &stream->fragments[i];
 		ModifyTask *first = &tasks[ntasks];
 
-		for (j = 0; j < fragment->nplacements; j++)
-		{
-			if (tasks[ntasks + j].nrows == first->nrows)
-				continue;
-
-			/*
-			 * Snapshots that last for a transaction are taken on each worker at
-			 * its first command: another transaction may have come between.
-			 */
-			if (IsolationUsesXactSnapshot())
-				ereport(ERROR,
-						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						 errmsg("could not serialize access due to concurrent update"),
-						 errdetail("Placements of shard " INT64_FORMAT " are seen at different times.",
-								   fragment->shard_id)));
-			else
-				ereport(ERROR,
-						(errcode(ERRCODE_DATA_CORRUPTED),
-						 errmsg("placements of shard " INT64_FORMAT " differ",
-								fragment->shard_id),
-						 errdetail("The command changed " UINT64_FORMAT " rows on the first placement and " UINT64_FORMAT " on another one.",
-								   first->nrows, tasks[ntasks + j].nrows)));
-		}
-		ntasks += fragment->nplacements;
+		if (!by_key)
+			compare_placements(fragment, first);
+		ntasks += by_key ? 1 : fragment->nplacements;
 		total += first->nrows;
 		fragment->nrows = first->nrows;
 		fragment->state = FRAGMENT_DONE;

@@ -397,6 +397,35 @@ merge_fragments(CzStream *stream)
 }
 
 /*
+ * Rows are locked on first placements: a writer that has a shard alone would wait for
+ * them with that lock in hand, which the holder of the rows may want next.
+ */
+static void
+share_shards(CzStream *stream)
+{
+	List	   *relids = stream->plan->relids;
+	const CzShard **shards = palloc(sizeof(CzShard *) * Max(list_length(relids), 1) *
+									Max(stream->nfragments, 1));
+	int			nshards = 0;
+	ListCell   *lc;
+	int			i;
+
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		foreach(lc, relids)
+		{
+			const CzTable *table = CzTableGet(lfirst_oid(lc));
+			const CzShard *shard = CzShardOfFragment(lfirst_oid(lc), &stream->fragments[i]);
+
+			if (shard != NULL && shard->nplacements > 1 && table->kind != CZ_TABLE_REFERENCE)
+				shards[nshards++] = shard;
+		}
+	}
+	CzTxnLockShardsLocally(shards, nshards, CZ_LOCK_SHARED, stream->plan->locks_wait);
+	pfree(shards);
+}
+
+/*
  * CzRunStart
  *		Decide the fragments of a run and queue them.
  */
@@ -410,6 +439,8 @@ CzRunStart(CzStream *stream)
 	stream->is_started = true;
 	if (stream->nfragments > 0)
 		CzShipRead(stream);
+	if (stream->plan->has_row_locks)
+		share_shards(stream);
 	for (i = 0; i < stream->nfragments; i++)
 	{
 		if (!choose_worker(stream, &stream->fragments[i]))

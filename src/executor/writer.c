@@ -684,7 +684,8 @@ plan_phase(CzWriter *writer, Wave *wave)
 
 		foreach(lc, wave->batch_list)
 			shards[foreach_current_index(lc)] = ((Batch *) lfirst(lc))->shard;
-		CzTxnLockShardsLocally(shards, list_length(wave->batch_list), CZ_LOCK_SHARED);
+		CzTxnLockShardsLocally(shards, list_length(wave->batch_list), CZ_LOCK_SHARED,
+							   true);
 		pfree(shards);
 	}
 	if (wave->is_copy)

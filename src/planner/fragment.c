@@ -42,6 +42,8 @@ enum
 	POS_ROW_LOCKS,
 	POS_RETURNING,
 	POS_CHECKS,
+	POS_REPLICA_KEYS,
+	POS_REPLICA_SETS,
 	POS_ORDERED,
 	POS_TYPES,
 	POS_TYPMODS,
@@ -161,6 +163,8 @@ CzFragmentPlanToList(const CzFragmentPlan *plan)
 	list = lappend(list, makeInteger(plan->has_row_locks));
 	list = lappend(list, makeInteger(plan->has_returning));
 	list = lappend(list, plan->checks);
+	list = lappend(list, plan->replica_keys);
+	list = lappend(list, plan->replica_sets);
 	list = lappend(list, makeInteger(plan->is_ordered));
 	list = lappend(list, plan->column_types);
 	list = lappend(list, plan->column_typmods);
@@ -207,6 +211,8 @@ CzFragmentPlanFromList(List *list)
 	plan->has_row_locks = intVal(list_nth(list, POS_ROW_LOCKS));
 	plan->has_returning = intVal(list_nth(list, POS_RETURNING));
 	plan->checks = list_nth(list, POS_CHECKS);
+	plan->replica_keys = list_nth(list, POS_REPLICA_KEYS);
+	plan->replica_sets = list_nth(list, POS_REPLICA_SETS);
 	plan->is_ordered = intVal(list_nth(list, POS_ORDERED));
 	plan->column_types = list_nth(list, POS_TYPES);
 	plan->column_typmods = list_nth(list, POS_TYPMODS);

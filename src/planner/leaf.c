@@ -352,6 +352,8 @@ plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List *order, List **
 		plan->check_as_user = leaf->check_as_user;
 	plan->strategy = leaf->strategy;
 	plan->checks = leaf->checks;
+	plan->replica_keys = leaf->replica_keys;
+	plan->replica_sets = leaf->replica_sets;
 	plan->function_oids = list_concat_unique_oid(plan->function_oids, leaf->functions);
 	plan->reason = leaf->reason ? pstrdup(leaf->reason) : NULL;
 	/* a worker's planner knows nothing of the columns of a UNION ALL: joins of two go wrong */

@@ -102,208 +102,14 @@ cz_check_write(Query *query, bool is_top)
 		refuse(query, rte->relid, "it stands in a WITH clause");
 }
 
-/* ---- may replicas choose differently? ------------------------------------ */
-
-static bool
-choice_walker(Node *node, const char **reason)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Query))
-	{
-		Query	   *query = (Query *) node;
-
-		if (query->limitCount || query->limitOffset || query->hasDistinctOn ||
-			query->hasWindowFuncs || query->rowMarks != NIL)
-		{
-			*reason = "a sub-query chooses or orders rows, which replicas may do differently";
-			return true;
-		}
-		return query_tree_walker(query, choice_walker, (void *) reason,
-								 QTW_EXAMINE_RTES_BEFORE);
-	}
-	if (IsA(node, Aggref))
-	{
-		Oid			type = ((Aggref *) node)->aggtype;
-		char	   *name = get_func_name(((Aggref *) node)->aggfnoid);
-
-		if (type == FLOAT4OID || type == FLOAT8OID || strstr(name, "_agg") != NULL)
-		{
-			*reason = "an aggregate depends on the order of rows, which replicas may do differently";
-			return true;
-		}
-	}
-	if (IsA(node, RangeTblEntry))
-	{
-		if (((RangeTblEntry *) node)->tablesample == NULL)
-			return false;		/* the caller looks into it */
-		*reason = "TABLESAMPLE may choose other rows on a replica";
-		return true;
-	}
-	return expression_tree_walker(node, choice_walker, (void *) reason);
-}
-
-/* Columns of rti that a conjunct equates with something that is not of rti. */
-static Bitmapset *
-equated_columns(Query *query, Index rti)
-{
-	Bitmapset  *columns = NULL;
-	List	   *quals = make_ands_implicit((Expr *) query->jointree->quals);
-	ListCell   *lc;
-
-	foreach(lc, quals)
-	{
-		Node	   *qual = lfirst(lc);
-		ListCell   *la;
-
-		if (is_andclause(qual))
-		{
-			foreach(la, ((BoolExpr *) qual)->args)
-				quals = list_append_unique_ptr(quals, lfirst(la));
-			continue;
-		}
-		if (IsA(qual, OpExpr) && list_length(((OpExpr *) qual)->args) == 2)
-		{
-			int			i;
-
-			for (i = 0; i < 2; i++)
-			{
-				Node	   *side = list_nth(((OpExpr *) qual)->args, i);
-				Node	   *other = list_nth(((OpExpr *) qual)->args, 1 - i);
-
-				while (IsA(side, RelabelType))
-					side = (Node *) ((RelabelType *) side)->arg;
-				if (IsA(side, Var) && ((Var *) side)->varno == rti &&
-					((Var *) side)->varattno > 0 && ((Var *) side)->varlevelsup == 0 &&
-					op_hashjoinable(((OpExpr *) qual)->opno, exprType(side)) &&
-					!bms_is_member(rti, pull_varnos(NULL, other)))
-					columns = bms_add_member(columns, ((Var *) side)->varattno);
-			}
-		}
-	}
-	return columns;
-}
-
-/* Is at most one row of the relation left when these columns are fixed? */
-static bool
-relation_is_unique(Oid relid, Bitmapset *fixed)
-{
-	Relation	rel = table_open(relid, AccessShareLock);
-	List	   *indexes = RelationGetIndexList(rel);
-	ListCell   *lc;
-	bool		found = false;
-
-	foreach(lc, indexes)
-	{
-		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		int			i;
-
-		if (index->rd_index->indisunique && index->rd_index->indimmediate &&
-			RelationGetIndexPredicate(index) == NIL)
-		{
-			found = true;
-			for (i = 0; i < index->rd_index->indnkeyatts; i++)
-			{
-				if (!bms_is_member(index->rd_index->indkey.values[i], fixed))
-					found = false;
-			}
-		}
-		index_close(index, AccessShareLock);
-		if (found)
-			break;
-	}
-	table_close(rel, AccessShareLock);
-	return found;
-}
-
-/* The same of a FROM item; a sub-query qualifies if it merely filters one item. */
-static bool
-item_is_unique(Query *query, Index rti, Bitmapset *fixed)
-{
-	RangeTblEntry *rte = rt_fetch(rti, query->rtable);
-	Query	   *sub;
-	RangeTblRef *ref;
-	Bitmapset  *inner = NULL;
-	ListCell   *lc;
-
-	if (rte->rtekind == RTE_RELATION)
-		return relation_is_unique(rte->relid, fixed);
-	if (rte->rtekind != RTE_SUBQUERY)
-		return false;
-	sub = rte->subquery;
-	if (sub->setOperations != NULL || sub->hasTargetSRFs || sub->groupClause != NIL ||
-		sub->hasAggs || list_length(sub->jointree->fromlist) != 1)
-		return false;
-	ref = linitial(sub->jointree->fromlist);
-	if (!IsA(ref, RangeTblRef))
-		return false;
-	foreach(lc, sub->targetList)
-	{
-		TargetEntry *tle = lfirst(lc);
-		Var		   *var = (Var *) tle->expr;
-
-		if (bms_is_member(tle->resno, fixed) && IsA(var, Var) &&
-			var->varno == ref->rtindex && var->varlevelsup == 0 && var->varattno > 0)
-			inner = bms_add_member(inner, var->varattno);
-	}
-	return item_is_unique(sub, ref->rtindex, inner);
-}
-
-/*
- * Does it not matter which row of a FROM item is met, because the statement uses of it
- * only what the target's row has, too?
- */
-static bool
-item_does_not_show(Query *query, Index rti)
-{
-	Bitmapset  *equated = equated_columns(query, rti);
-	List	   *vars = pull_vars_of_level((Node *) query->targetList, 0);
-	ListCell   *lc;
-
-	vars = list_concat(vars, pull_vars_of_level((Node *) query->returningList, 0));
-	foreach(lc, vars)
-	{
-		Var		   *var = lfirst(lc);
-
-		if (var->varno != rti)
-			continue;
-		if (!bms_is_member(var->varattno, equated))
-			return false;
-		/* equal must mean the same */
-		if (var->vartype != INT2OID && var->vartype != INT4OID && var->vartype != INT8OID &&
-			var->vartype != UUIDOID && var->vartype != DATEOID &&
-			!(var->vartype == TEXTOID && get_collation_isdeterministic(var->varcollid)))
-			return false;
-	}
-	return true;
-}
-
-/* Does each row of the target meet at most one row of every other table? */
-static bool
-joins_are_unique(Query *query, Bitmapset *sent)
-{
-	ListCell   *lc;
-
-	foreach(lc, query->jointree->fromlist)
-	{
-		RangeTblRef *ref = lfirst(lc);
-
-		if (!IsA(ref, RangeTblRef))
-			return false;
-		if (bms_is_member(ref->rtindex, sent) && item_does_not_show(query, ref->rtindex))
-			continue;
-		if (ref->rtindex != query->resultRelation &&
-			!item_is_unique(query, ref->rtindex, equated_columns(query, ref->rtindex)))
-			return false;
-	}
-	return true;
-}
-
 /* ---- may it be pushed? --------------------------------------------------- */
 
-/* Is the key assigned a value that it provably has already? */
-static bool
-keeps_key(Query *query, Node *value, AttrNumber key, CzPlanState *state)
+/*
+ * cz_keeps_value
+ *		Is a column of the target assigned a value that it provably has already?
+ */
+bool
+cz_keeps_value(Query *query, Node *value, AttrNumber key, CzPlanState *state)
 {
 	List	   *quals;
 	ListCell   *lc;
@@ -380,10 +186,13 @@ add_checks(Query *query)
 /*
  * NULL if the write can be pushed, with *locus set; else the reason.  The Query is
  * changed in both cases.
+ *
+ * keys, sets: out, what it returns for the other placements; NIL: the same text goes
+ *		to all of them.
  */
 static const char *
 why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *locus,
-			   CzValues *values)
+			   CzValues *values, List **keys, List **sets)
 {
 	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
 	Relation	rel;
@@ -397,6 +206,7 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 	int			i;
 	bool		replicated = false;
 
+	*keys = *sets = NIL;
 	if (query->hasModifyingCTE || query->cteList != NIL)
 		return "it has a WITH clause";
 	rel = table_open(target->relid, NoLock);
@@ -444,7 +254,7 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 				 !IsA(((SubscriptingRef *) tle->expr)->refexpr, Var)))
 				return "it assigns parts of a column";
 			if (tle->resno == table->key_attno &&
-				!keeps_key(query, (Node *) tle->expr, table->key_attno, state))
+				!cz_keeps_value(query, (Node *) tle->expr, table->key_attno, state))
 				return "it changes the distribution column";
 		}
 	}
@@ -456,23 +266,20 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 		query->jointree->quals = (Node *)
 			make_ands_explicit(list_concat(list_copy(policies), quals));
 	add_checks(query);
+	for (i = 0; i < table->nshards; i++)
+		replicated |= table->shards[i].nplacements > 1;
+	if (replicated)
+		(void) cz_return_for_replicas(query, state, keys, sets);
 	if (!cz_query_is_sendable(query, &reason))
 		return reason;
 	*locus = cz_query_locus(query, state);
 	if (locus->kind != CZ_LOCUS_SHARDED)
 		return locus->reason ? locus->reason : "it does not belong to shards";
-
-	for (i = 0; i < table->nshards; i++)
-		replicated |= table->shards[i].nplacements > 1;
-	if (replicated)
+	if (replicated && *keys == NIL)
 	{
-		if (query_tree_walker(query, choice_walker, (void *) &reason,
-							  QTW_EXAMINE_RTES_BEFORE))
+		reason = cz_replicas_may_differ(query, values ? values->items : NULL);
+		if (reason != NULL)
 			return reason;
-		if (list_length(query->jointree->fromlist) > 1 &&
-			(query->commandType == CMD_UPDATE || query->returningList != NIL) &&
-			!joins_are_unique(query, values ? values->items : NULL))
-			return "a row may match several rows of another table, and replicas may choose differently";
 	}
 	/* only now, because nothing sees through what guards a qualifier */
 	if (policies != NIL)
@@ -483,7 +290,8 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 
 static PlannedStmt *
 plan_pushed(Query *query, const char *query_string, int cursor_options,
-			CzPlanState *state, const CzTable *table, CzLocus *locus, CzValues *values)
+			CzPlanState *state, const CzTable *table, CzLocus *locus, CzValues *values,
+			List *keys, List *sets)
 {
 	Query	   *outer = makeNode(Query);
 	RangeTblRef *ref = makeNode(RangeTblRef);
@@ -497,7 +305,7 @@ plan_pushed(Query *query, const char *query_string, int cursor_options,
 	ListCell   *lc;
 	int			n = 0;
 	int			nreturned = list_length(query->returningList) -
-		list_length(query->withCheckOptions);
+		list_length(query->withCheckOptions) - list_length(keys) - list_length(sets);
 
 	foreach(lc, query->withCheckOptions)
 	{
@@ -537,6 +345,8 @@ plan_pushed(Query *query, const char *query_string, int cursor_options,
 	leaf->source = source;
 	leaf->locus = *locus;
 	leaf->locus.anchor = table;
+	leaf->replica_keys = keys;
+	leaf->replica_sets = sets;
 	leaf->strategy = locus->is_single ? CZ_STRATEGY_ROUTER : CZ_STRATEGY_PUSHDOWN;
 	leaf->rows = 1;
 	leaf->target_shard = table->kind == CZ_TABLE_FOREIGN ? table->relid :
@@ -577,6 +387,8 @@ push_write(Query *query, const char *query_string, int cursor_options, CzPlanSta
 	CzValues   *values;
 	Query	   *copy;
 	bool		has_others;		/* it reads from elsewhere */
+	List	   *keys;
+	List	   *sets;
 	const char *reason;
 	const char *why;
 
@@ -589,10 +401,11 @@ push_write(Query *query, const char *query_string, int cursor_options, CzPlanSta
 	has_others = query->hasSubLinks || query->cteList != NIL ||
 		list_length(query->jointree->fromlist) > 1;
 	copy = has_others ? copyObject(query) : query;
-	reason = why_not_pushed(copy, table, state, &locus, NULL);
+	reason = why_not_pushed(copy, table, state, &locus, NULL, &keys, &sets);
 	if (reason == NULL)
 	{
-		*stmt = plan_pushed(copy, query_string, cursor_options, state, table, &locus, NULL);
+		*stmt = plan_pushed(copy, query_string, cursor_options, state, table, &locus, NULL,
+							keys, sets);
 		return NULL;
 	}
 	if (!has_others)
@@ -601,10 +414,11 @@ push_write(Query *query, const char *query_string, int cursor_options, CzPlanSta
 	values = cz_take_values(copy, table->key_attno, state);
 	if (values == NULL)
 		return reason;
-	why = why_not_pushed(copy, table, state, &locus, values);
+	why = why_not_pushed(copy, table, state, &locus, values, &keys, &sets);
 	if (why != NULL)
 		return why;
-	*stmt = plan_pushed(copy, query_string, cursor_options, state, table, &locus, values);
+	*stmt = plan_pushed(copy, query_string, cursor_options, state, table, &locus, values,
+						keys, sets);
 	return NULL;
 }
 

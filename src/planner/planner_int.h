@@ -136,6 +136,8 @@ typedef struct CzLeaf
 								 * system columns of the source */
 	Oid			target_shard;	/* an UPDATE or DELETE: see cz_deparse */
 	List	   *checks;			/* of the same: see CzFragmentPlan */
+	List	   *replica_keys;	/* of the same */
+	List	   *replica_sets;
 	const char *reason;			/* why it is not part of a larger fragment, or NULL */
 	List	   *functions;		/* OIDs: EXECUTE is checked on these too, that stand
 								 * neither in the fragments nor above them */
@@ -372,7 +374,13 @@ extern bool cz_split_aggregates(Query *query, Query *inner, const CzTable *ancho
 								CzPlanState *state, bool *is_weighted,
 								List **functions, const char **reason);
 
+/* replicas.c */
+extern bool cz_return_for_replicas(Query *query, CzPlanState *state, List **keys,
+								   List **sets);
+extern const char *cz_replicas_may_differ(Query *query, Bitmapset *sent);
+
 /* modify.c */
+extern bool cz_keeps_value(Query *query, Node *value, AttrNumber attno, CzPlanState *state);
 extern void cz_check_write(Query *query, bool is_top);
 extern PlannedStmt *cz_plan_modify(Query *query, const char *query_string,
 								   int cursor_options, CzPlanState *state);

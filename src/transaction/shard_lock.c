@@ -4,9 +4,13 @@
  *	  Keep the placements of a shard from diverging.
  *
  * Two transactions that write a shard in different orders on its placements
- * leave different rows there, without any error.  So a writer takes an advisory
- * lock for the shard before the second placement sees its statement: shared
- * for INSERT and COPY, exclusive for what depends on rows that are there.
+ * leave different rows there, without any error.  Rows that are given, or found by
+ * a key on the first placement, go there first: row locks and unique indexes order
+ * them.  What each placement finds for itself needs the shard alone.  So a writer
+ * takes an advisory lock for the shard before the second placement sees its
+ * statement: shared for the former (and for rows that are locked on the first
+ * placement, which a writer that has the shard alone must not wait for), exclusive
+ * for the latter.
  *
  * The lock is taken twice.  Here, in our own lock manager: writers of this
  * coordinator meet there first, and its deadlock detector sees them; it is
@@ -31,6 +35,9 @@
 /* Fourth field of our local lock tags: core uses 1 and 2 for its own functions. */
 #define CZ_LOCKTAG_KIND 25466
 
+/* In the key of a CZ_LOCK_SEVERAL, beside the shard's id */
+#define CZ_KEY_SEVERAL (INT64CONST(1) << 62)
+
 /* A shard lock that the transaction holds. */
 typedef struct CzHeldLock
 {
@@ -41,33 +48,54 @@ typedef struct CzHeldLock
 
 static List *held_locks = NIL;	/* in TopTransactionContext */
 
+static void
+set_local_tag(LOCKTAG *tag, int64 key, CzShardLock mode)
+{
+	if (mode == CZ_LOCK_SEVERAL)
+		key |= CZ_KEY_SEVERAL;
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key,
+						 CZ_LOCKTAG_KIND);
+}
+
+static LOCKMODE
+local_lock_mode(CzShardLock mode)
+{
+	return mode == CZ_LOCK_SHARED ? ShareLock : ExclusiveLock;
+}
+
 /*
- * CzTxnLocalLock
- *		The local half: a transaction-level lock, released by core.
+ * The local half: a transaction-level lock, released by core.  False: it is not free,
+ * and was not to be waited for.
  *
  * What an outer level has buffered is locked for that level: the end of the current
  * one must not give the lock back.
  */
-void
-CzTxnLocalLock(int64 key, CzShardLock mode)
+static bool
+acquire_local(int64 key, CzShardLock mode, bool may_wait)
 {
 	ResourceOwner saved = CurrentResourceOwner;
+	volatile bool is_ours = false;
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key,
-						 CZ_LOCKTAG_KIND);
+	set_local_tag(&tag, key, mode);
 	if (CzTxnLevel() < GetCurrentTransactionNestLevel())
 		CurrentResourceOwner = TopTransactionResourceOwner;
 	PG_TRY();
 	{
-		(void) LockAcquire(&tag, mode == CZ_LOCK_EXCLUSIVE ? ExclusiveLock : ShareLock,
-						   false, false);
+		is_ours = LockAcquire(&tag, local_lock_mode(mode), false, !may_wait) != LOCKACQUIRE_NOT_AVAIL;
 	}
 	PG_FINALLY();
 	{
 		CurrentResourceOwner = saved;
 	}
 	PG_END_TRY();
+	return is_ours;
+}
+
+void
+CzTxnLocalLock(int64 key, CzShardLock mode)
+{
+	(void) acquire_local(key, mode, true);
 }
 
 /* Give a local lock back before the transaction ends. */
@@ -76,9 +104,8 @@ CzTxnLocalUnlock(int64 key, CzShardLock mode)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key,
-						 CZ_LOCKTAG_KIND);
-	LockRelease(&tag, mode == CZ_LOCK_EXCLUSIVE ? ExclusiveLock : ShareLock, false);
+	set_local_tag(&tag, key, mode);
+	LockRelease(&tag, local_lock_mode(mode), false);
 }
 
 /* Take it exclusively if that is possible at once. */
@@ -98,8 +125,7 @@ CzTxnLocalLockIsFree(int64 key)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key,
-						 CZ_LOCKTAG_KIND);
+	set_local_tag(&tag, key, CZ_LOCK_SHARED);
 	if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
 		return false;
 	LockRelease(&tag, ShareLock, false);
@@ -191,7 +217,8 @@ compare_shards(const void *a, const void *b)
  *		See transaction.h.
  */
 void
-CzTxnLockShardsLocally(const CzShard *const *shards, int nshards, CzShardLock mode)
+CzTxnLockShardsLocally(const CzShard *const *shards, int nshards, CzShardLock mode,
+					   bool may_wait)
 {
 	const CzShard **sorted = palloc(sizeof(CzShard *) * Max(nshards, 1));
 	int			i;
@@ -201,7 +228,7 @@ CzTxnLockShardsLocally(const CzShard *const *shards, int nshards, CzShardLock mo
 	for (i = 0; i < nshards; i++)
 	{
 		if (sorted[i]->nplacements > 1 && !is_held(sorted[i]->shard_id, mode))
-			CzTxnLocalLock(sorted[i]->shard_id, mode);
+			(void) acquire_local(sorted[i]->shard_id, mode, may_wait);
 	}
 	pfree(sorted);
 }

@@ -25,7 +25,7 @@ END $$;
 SELECT * FROM fields($$INSERT INTO u VALUES (1, 1, 'c', 1)$$);
 SELECT * FROM fields($$INSERT INTO u VALUES (3, 1, 'c', 1), (1, 2, 'a', 1)$$);
 SELECT * FROM fields($$UPDATE u SET email = NULL WHERE t = 1$$);
-SELECT * FROM fields($$UPDATE u SET n = 0$$);
+SELECT * FROM fields($$UPDATE u SET n = 0 WHERE t = 1$$);
 SELECT * FROM fields($$CREATE UNIQUE INDEX u_n_key ON u (t, (n - n)); INSERT INTO u VALUES (1, 3, 'd', 1)$$);
 -- what the user wrote stays, also where it looks like a name of ours
 SELECT relname AS shard FROM pg_class WHERE relname ~ '^u_\d+$' AND relnamespace = 'cz_shards'::regnamespace ORDER BY 1 LIMIT 1 \gset
