@@ -35,7 +35,8 @@ cz_shmem_request(void)
 {
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
-	RequestAddinShmemSpace(add_size(CzHealthShmemSize(), CzTxnShmemSize()));
+	RequestAddinShmemSpace(add_size(CzHealthShmemSize(),
+									add_size(CzPaceShmemSize(), CzTxnShmemSize())));
 }
 
 static void
@@ -44,6 +45,7 @@ cz_shmem_startup(void)
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
 	CzHealthShmemInit();
+	CzPaceShmemInit();
 	CzTxnShmemInit();
 }
 

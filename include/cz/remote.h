@@ -91,8 +91,20 @@ extern CzConn *CzConnAcquireCached(const CzEndpoint *endpoint);
 extern CzConn *CzConnStart(const CzEndpoint *endpoint);
 extern int	CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint);
 
+/*
+ * CzConnStartOrResume
+ *		CzConnStart for somebody who wants to use the connection: one that this session
+ *		is making already and nobody waits for is taken over, and a worker that is busy
+ *		(it answers other sessions) is waited for longer than cz.connect_timeout.
+ */
+extern CzConn *CzConnStartOrResume(const CzEndpoint *endpoint);
+
+/* How long a connect to the worker took lately, milliseconds; 0: not known. */
+extern double CzConnConnectMs(Oid server_oid);
+
 /* Why connecting failed (borrowed until CzConnDiscard, no secrets); and whether
- * the worker answered anything at all (an answer proves that it lives). */
+ * the worker has answered anything at all, this connect or since its start another
+ * session's (an answer proves that it lives). */
 extern const char *CzConnConnectError(const CzConn *conn);
 extern bool CzConnPeerAnswered(const CzConn *conn);
 /* When CzConnPollConnect gives up; for the timeout of the caller's wait. */
@@ -109,7 +121,8 @@ extern void CzConnSetConnectDeadline(CzConn *conn, TimestampTz deadline);
  */
 extern bool CzConnIsAlive(CzConn *conn);
 
-/* Back to the cache.  A connection that is broken or not idle is closed. */
+/* Back to the cache.  A connection that is broken or not idle is closed; one that
+ * is still being made stays and is finished when it is wanted again. */
 extern void CzConnRelease(CzConn *conn);
 extern void CzConnDiscard(CzConn *conn);
 
@@ -273,6 +286,8 @@ extern bool CzConnEndpointOf(const CzConn *conn, CzEndpoint *endpoint);
 /* True if a new connection to the worker answers within timeout_ms. */
 extern bool CzConnProbe(const CzEndpoint *endpoint, int timeout_ms);
 
+extern Size CzPaceShmemSize(void);
+extern void CzPaceShmemInit(void);
 extern Size CzHealthShmemSize(void);
 extern void CzHealthShmemInit(void);
 

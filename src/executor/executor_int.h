@@ -141,6 +141,7 @@ typedef struct StreamWorker
 	StreamConn *conns[MAX_STREAM_CONNS];
 	int64		waited_us_at_added; /* stream's waited_us at last_added */
 	TimestampTz last_added;
+	TimestampTz started_at;		/* its first fragment was sent; 0: none yet */
 	/* for EXPLAIN ANALYZE */
 	int64		nrows;
 	int64		nbytes;

@@ -231,6 +231,34 @@ deserves_conn(const CzStream *stream, const StreamWorker *worker, double since_m
 }
 
 /*
+ * is_worth_connecting
+ *		Will a worker's waiting fragments, at the pace so far, take longer than a new
+ *		connection to it takes?  One at a time is made, so one fragment never starts two.
+ */
+static bool
+is_worth_connecting(const CzStream *stream, const StreamWorker *worker, TimestampTz now)
+{
+	double		elapsed_ms = (now - worker->started_at) / 1000.0;
+	int			ndone = 0;
+	int			i;
+
+	for (i = 0; i < worker->nconns; i++)
+	{
+		if (!worker->conns[i]->is_ready)
+			return false;
+	}
+	if (cz_slow_start_ms == 0)
+		return true;
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		if (stream->fragments[i].worker == worker && stream->fragments[i].state == FRAGMENT_DONE)
+			ndone++;
+	}
+	return elapsed_ms / Max(ndone, 1) * list_length(worker->waiting) >=
+		CzConnConnectMs(worker->server_oid);
+}
+
+/*
  * Try to give a worker with waiting fragments one more connection.
  *
  * Returns false if it has to wait: for time to pass, or for the snapshot.
@@ -348,9 +376,10 @@ add_conn(CzStream *stream, StreamWorker *worker)
 		return true;
 	}
 	if (worker->nconns > 0 &&
-		(since_ms < cz_slow_start_ms || !deserves_conn(stream, worker, since_ms)))
+		(since_ms < cz_slow_start_ms || !deserves_conn(stream, worker, since_ms) ||
+		 !is_worth_connecting(stream, worker, GetCurrentTimestamp())))
 		return false;
-	conn = CzConnStart(worker->endpoint);
+	conn = CzConnStartOrResume(worker->endpoint);
 	CzConnSetSubxact(conn, stream->subid);
 	sc = new_stream_conn(stream, worker, conn);
 	sc->wait_for = WL_SOCKET_WRITEABLE;
@@ -493,6 +522,8 @@ CzRunDispatch(CzStream *stream, StreamWorker *worker)
 		{
 			worker->waiting = list_delete_ptr(worker->waiting, fragment);
 			fragment->conn = best;
+			if (worker->started_at == 0)
+				worker->started_at = GetCurrentTimestamp();
 			ok = CzSendFragment(stream, best, fragment, must_begin ? BEGIN_SQL : NULL,
 								cz_max_connections_per_worker > 1 ||
 								stream->group->has_shipments);

@@ -471,6 +471,9 @@ wait_for_workers(CzStream *stream, StreamWorker *only, bool must_block)
 
 			if (at <= now)
 				at = TimestampTzPlusMilliseconds(worker->last_added, cz_slow_start_ms);
+			if (at <= now && worker->started_at != 0)
+				at = TimestampTzPlusMilliseconds(worker->started_at,
+												 (int64) CzConnConnectMs(worker->server_oid) + 1);
 			if (at > now)
 				due = Min(due, at);
 		}
@@ -787,7 +790,7 @@ CzRunStop(CzStream *stream)
 			if (sc->has_begun)
 				gw = CzGroupWorkerGet(stream->group, worker->server_oid, stream->user_oid);
 			if (!sc->is_ready)
-				CzConnDiscard(sc->conn);
+				CzConnRelease(sc->conn);
 			else if (sc->nexpect > 0 && sc->has_begun)
 			{
 				/* its transaction has failed, and with it the snapshot it exported */

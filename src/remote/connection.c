@@ -40,6 +40,11 @@
 
 /* Who waits for a connection looks at it more often, milliseconds. */
 #define NOT_LOOKED_MS 100
+/* A connection that is being made and that nobody has looked at for longer is given up:
+ * the worker does so after authentication_timeout, a minute. */
+#define MAX_PARKED_MS 30000
+/* A worker that goes on answering others is waited for so many times cz.connect_timeout. */
+#define CONNECT_PATIENCE 12
 
 ConnEntry  *cz_conn_list = NULL;
 MemoryContext cz_conn_context = NULL;
@@ -167,30 +172,17 @@ check_password_given(const CzEndpoint *endpoint)
 }
 
 /*
- * CzConnStart
- *		See remote.h.
- *
- * Errors: 2F003 password missing; 53000 too many open files here.
+ * start_connect
+ *		Begin a connect for an entry; NULL if libpq is out of memory.
  */
-CzConn *
-CzConnStart(const CzEndpoint *endpoint)
+static PGconn *
+start_connect(ConnEntry *entry, const CzEndpoint *endpoint)
 {
-	ConnEntry  *entry;
+	const char **keywords = palloc((endpoint->noptions + 3) * sizeof(char *));
+	const char **values = palloc((endpoint->noptions + 3) * sizeof(char *));
 	PGconn	   *pg;
-	const char **keywords;
-	const char **values;
 	int			n;
 
-	init_backend();
-	check_password_given(endpoint);
-
-	/* allocate everything before there is a connection to lose */
-	entry = MemoryContextAllocZero(cz_conn_context, sizeof(ConnEntry));
-	entry->pub.node_name = MemoryContextStrdup(cz_conn_context, endpoint->node_name);
-	dlist_init(&entry->prepared_lru);
-
-	keywords = palloc((endpoint->noptions + 3) * sizeof(char *));
-	values = palloc((endpoint->noptions + 3) * sizeof(char *));
 	for (n = 0; n < endpoint->noptions; n++)
 	{
 		keywords[n] = endpoint->keywords[n];
@@ -203,6 +195,41 @@ CzConnStart(const CzEndpoint *endpoint)
 	keywords[n] = NULL;
 	values[n] = NULL;
 
+	entry->phase = PHASE_CONNECTING;
+	entry->wait_for = WL_SOCKET_WRITEABLE;
+	entry->started_at = GetCurrentTimestamp();
+	entry->progress_at = entry->started_at;
+	entry->connect_deadline = TimestampTzPlusMilliseconds(entry->started_at,
+														  cz_connect_timeout_ms);
+	entry->is_ending = false;
+	pg = PQconnectStartParams(keywords, values, 0);
+	pfree(keywords);
+	pfree(values);
+	if (pg != NULL)
+		PQsetNoticeReceiver(pg, notice_receiver, entry);
+	return pg;
+}
+
+/*
+ * CzConnStart
+ *		See remote.h.
+ *
+ * Errors: 2F003 password missing; 53000 too many open files here.
+ */
+CzConn *
+CzConnStart(const CzEndpoint *endpoint)
+{
+	ConnEntry  *entry;
+	PGconn	   *pg;
+
+	init_backend();
+	check_password_given(endpoint);
+
+	/* allocate everything before there is a connection to lose */
+	entry = MemoryContextAllocZero(cz_conn_context, sizeof(ConnEntry));
+	entry->pub.node_name = MemoryContextStrdup(cz_conn_context, endpoint->node_name);
+	dlist_init(&entry->prepared_lru);
+
 	if (!AcquireExternalFD())
 	{
 		pfree(entry->pub.node_name);
@@ -213,9 +240,7 @@ CzConnStart(const CzEndpoint *endpoint)
 				 errdetail("There are too many open files on the local server."),
 				 errhint("Raise the server's max_files_per_process and/or \"ulimit -n\" limits.")));
 	}
-	pg = PQconnectStartParams(keywords, values, 0);
-	pfree(keywords);
-	pfree(values);
+	pg = start_connect(entry, endpoint);
 	if (pg == NULL)
 	{
 		ReleaseExternalFD();
@@ -226,7 +251,6 @@ CzConnStart(const CzEndpoint *endpoint)
 				 errmsg("out of memory"),
 				 errdetail("libpq could not allocate a connection.")));
 	}
-	PQsetNoticeReceiver(pg, notice_receiver, entry);
 
 	entry->pub.pg = pg;
 	entry->pub.state = CZ_CONN_CONNECTING;
@@ -240,10 +264,6 @@ CzConnStart(const CzEndpoint *endpoint)
 												ObjectIdGetDatum(endpoint->umid));
 	entry->must_use_password = endpoint->must_use_password;
 	entry->acquired_in = GetCurrentSubTransactionId();
-	entry->phase = PHASE_CONNECTING;
-	entry->wait_for = WL_SOCKET_WRITEABLE;
-	entry->connect_deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-														  cz_connect_timeout_ms);
 	entry->pub.next = (CzConn *) cz_conn_list;
 	cz_conn_list = entry;
 
@@ -253,6 +273,126 @@ CzConnStart(const CzEndpoint *endpoint)
 		entry->phase = PHASE_FAILED;
 	}
 	return &entry->pub;
+}
+
+/*
+ * is_parked
+ *		Is it being made, and does nobody wait for it?  Closes none.
+ */
+static bool
+is_parked(const ConnEntry *entry, const CzEndpoint *endpoint)
+{
+	return entry->is_parked &&
+		entry->pub.server_oid == endpoint->server_oid &&
+		entry->pub.user_oid == endpoint->user_oid;
+}
+
+/*
+ * CzConnStartOrResume
+ *		See remote.h.
+ */
+CzConn *
+CzConnStartOrResume(const CzEndpoint *endpoint)
+{
+	CzConn	   *conn;
+	CzConn	   *next;
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (conn = (CzConn *) cz_conn_list; conn; conn = next)
+	{
+		ConnEntry  *entry = ENTRY(conn);
+
+		next = conn->next;
+		if (!is_parked(entry, endpoint))
+			continue;
+		if (entry->is_stale || conn->options_hash != endpoint->options_hash ||
+			now >= TimestampTzPlusMilliseconds(entry->parked_at, MAX_PARKED_MS))
+		{
+			CzConnDiscard(conn);
+			continue;
+		}
+		entry->is_parked = false;
+		entry->was_parked = true;
+		entry->acquired_in = GetCurrentSubTransactionId();
+		entry->connect_deadline = TimestampTzPlusMilliseconds(now, cz_connect_timeout_ms);
+		return conn;
+	}
+	conn = CzConnStart(endpoint);
+	ENTRY(conn)->is_patient = true;
+	return conn;
+}
+
+/*
+ * has_expired
+ *		Has a connect taken too long?  What counts is the time since the worker last
+ *		answered this connect or, if somebody waits who can, another session's: a
+ *		worker that is behind with its work is not dead.
+ */
+static bool
+has_expired(ConnEntry *entry)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz patient_from = TimestampTzPlusMilliseconds(now, -cz_connect_timeout_ms);
+
+	if (now < entry->connect_deadline)
+		return false;
+	if (entry->is_patient &&
+		(entry->progress_at > patient_from ||
+		 CzPaceAnsweredSince(entry->pub.server_oid, patient_from)) &&
+		now < TimestampTzPlusMilliseconds(entry->started_at,
+										  (int64) cz_connect_timeout_ms * CONNECT_PATIENCE))
+	{
+		entry->connect_deadline = TimestampTzPlusMilliseconds(now, cz_connect_timeout_ms / 4 + 1);
+		return false;
+	}
+	if (entry->connect_error == NULL)
+		entry->connect_error = MemoryContextStrdup(cz_conn_context, _("timeout expired"));
+	entry->phase = PHASE_FAILED;
+	return true;
+}
+
+/*
+ * fail_connect
+ *		It did not work: -1.  One that was left alone for a while may have been given
+ *		up by the worker: it starts anew, unseen.
+ */
+static int
+fail_connect(ConnEntry *entry, const CzEndpoint *endpoint)
+{
+	if (entry->was_parked && !entry->is_parked)
+	{
+		PGconn	   *pg;
+
+		entry->was_parked = false;
+		pg = start_connect(entry, endpoint);
+		if (pg != NULL)
+		{
+			PQfinish(entry->pub.pg);
+			entry->pub.pg = pg;
+			if (PQstatus(pg) != CONNECTION_BAD)
+				return entry->wait_for;
+		}
+	}
+	if (entry->connect_error == NULL)
+		set_connect_error(entry);
+	entry->phase = PHASE_FAILED;
+	return -1;
+}
+
+/* Has a step of a connect read something that the worker said? */
+static bool
+has_answered(ConnStatusType before, ConnStatusType after)
+{
+	return after == CONNECTION_OK ||
+		(before != after && (before == CONNECTION_SSL_STARTUP ||
+							 before == CONNECTION_AWAITING_RESPONSE));
+}
+
+static void
+note_answer(ConnEntry *entry)
+{
+	entry->peer_answered = true;
+	CzPaceAnswered(entry->pub.server_oid, GetCurrentTimestamp());
 }
 
 /*
@@ -274,6 +414,7 @@ CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint)
 	if (entry->phase == PHASE_CONNECTING)
 	{
 		ConnStatusType before = PQstatus(pg);
+		PostgresPollingStatusType status;
 
 		/*
 		 * A poll with nothing to do is harmless but for the very first state,
@@ -287,16 +428,7 @@ CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint)
 											   PQsocket(pg), 0, PG_WAIT_EXTENSION);
 
 			if ((rc & entry->wait_for) == 0)
-			{
-				if (GetCurrentTimestamp() >= entry->connect_deadline)
-				{
-					entry->connect_error =
-						MemoryContextStrdup(cz_conn_context, _("timeout expired"));
-					entry->phase = PHASE_FAILED;
-					return -1;
-				}
-				return entry->wait_for;
-			}
+				return has_expired(entry) ? -1 : entry->wait_for;
 
 			/*
 			 * The socket is ready, so the peer lives.  If the deadline is over
@@ -321,7 +453,13 @@ CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint)
 		}
 		entry->looked_at = GetCurrentTimestamp();
 
-		switch (PQconnectPoll(pg))
+		status = PQconnectPoll(pg);
+		if (PQstatus(pg) != before)
+			entry->progress_at = GetCurrentTimestamp();
+		if (status == PGRES_POLLING_FAILED ? before != CONNECTION_STARTED && before != CONNECTION_MADE :
+			has_answered(before, PQstatus(pg)))
+			note_answer(entry);
+		switch (status)
 		{
 			case PGRES_POLLING_READING:
 				entry->wait_for = WL_SOCKET_READABLE;
@@ -332,14 +470,9 @@ CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint)
 			case PGRES_POLLING_OK:
 				break;
 			default:
-				if (before != CONNECTION_STARTED && before != CONNECTION_MADE)
-					entry->peer_answered = true;
-				set_connect_error(entry);
-				entry->phase = PHASE_FAILED;
-				return -1;
+				return fail_connect(entry, endpoint);
 		}
 
-		entry->peer_answered = true;
 		if (entry->must_use_password && !PQconnectionUsedPassword(pg))
 		{
 			entry->phase = PHASE_FAILED;
@@ -352,11 +485,7 @@ CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint)
 		conn->server_version = PQserverVersion(pg);
 		entry->phase = PHASE_SETTINGS;
 		if (PQsetnonblocking(pg, 1) != 0 || !CzSessionSend(entry, false))
-		{
-			set_connect_error(entry);
-			entry->phase = PHASE_FAILED;
-			return -1;
-		}
+			return fail_connect(entry, endpoint);
 	}
 
 	events = CzSessionPoll(entry);
@@ -364,23 +493,14 @@ CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint)
 	{
 		entry->phase = PHASE_READY;
 		conn->state = CZ_CONN_READ;
+		if (!entry->was_parked)
+			CzPaceConnected(conn->server_oid, GetCurrentTimestamp() - entry->started_at);
 		CzHealthMarkGood(conn->server_oid);
 		return 0;
 	}
 	if (events < 0)
-	{
-		if (entry->connect_error == NULL)
-			set_connect_error(entry);
-		entry->phase = PHASE_FAILED;
-		return -1;
-	}
-	if (GetCurrentTimestamp() >= entry->connect_deadline)
-	{
-		entry->connect_error = MemoryContextStrdup(cz_conn_context, _("timeout expired"));
-		entry->phase = PHASE_FAILED;
-		return -1;
-	}
-	return events;
+		return fail_connect(entry, endpoint);
+	return has_expired(entry) ? -1 : events;
 }
 
 const char *
@@ -392,7 +512,10 @@ CzConnConnectError(const CzConn *conn)
 bool
 CzConnPeerAnswered(const CzConn *conn)
 {
-	return ENTRY(conn)->peer_answered;
+	const ConnEntry *entry = ENTRY(conn);
+
+	return entry->peer_answered ||
+		CzPaceAnsweredSince(conn->server_oid, entry->started_at);
 }
 
 TimestampTz
@@ -408,6 +531,50 @@ CzConnSetConnectDeadline(CzConn *conn, TimestampTz deadline)
 }
 
 /*
+ * park
+ *		Nobody waits any more for a connection that is being made: the session keeps
+ *		it, its next statement will want it.
+ */
+static void
+park(ConnEntry *entry)
+{
+	if (entry->phase == PHASE_FAILED || entry->is_stale || entry->pub.is_broken)
+	{
+		CzConnDiscard(&entry->pub);
+		return;
+	}
+	entry->is_parked = true;
+	entry->was_parked = true;
+	entry->is_patient = true;
+	entry->parked_at = GetCurrentTimestamp();
+}
+
+/* Move connections on that are parked; those that are finished become idle. */
+static void
+poll_parked(const CzEndpoint *endpoint)
+{
+	CzConn	   *conn;
+	CzConn	   *next;
+
+	for (conn = (CzConn *) cz_conn_list; conn; conn = next)
+	{
+		int			events;
+
+		next = conn->next;
+		if (!is_parked(ENTRY(conn), endpoint))
+			continue;
+		events = CzConnPollConnect(conn, endpoint);
+		if (events > 0)
+			continue;
+		ENTRY(conn)->is_parked = false;
+		if (events == 0)
+			CzConnRelease(conn);
+		else
+			CzConnDiscard(conn);
+	}
+}
+
+/*
  * CzConnAcquireCached
  *		See remote.h.
  */
@@ -417,6 +584,7 @@ CzConnAcquireCached(const CzEndpoint *endpoint)
 	CzConn	   *conn;
 	CzConn	   *next;
 
+	poll_parked(endpoint);
 	for (conn = (CzConn *) cz_conn_list; conn; conn = next)
 	{
 		next = conn->next;
@@ -453,7 +621,7 @@ CzConnAcquireCached(const CzEndpoint *endpoint)
 static CzConn *
 open_and_wait(const CzEndpoint *endpoint, char **error_message)
 {
-	CzConn	   *conn = CzConnStart(endpoint);
+	CzConn	   *conn = CzConnStartOrResume(endpoint);
 	int			events;
 
 	/* if an error is thrown here, abort processing closes the connection */
@@ -538,6 +706,11 @@ CzConnRelease(CzConn *conn)
 	CzConn	   *other;
 	int			nidle = 0;
 
+	if (conn->state == CZ_CONN_CONNECTING)
+	{
+		park(entry);
+		return;
+	}
 	conn->busy_owner = NULL;
 	conn->busy_drain = NULL;
 	conn->txn_depth = 0;
@@ -618,7 +791,7 @@ close_stale(void)
 		next = conn->next;
 		if (!ENTRY(conn)->is_stale)
 			continue;
-		if (conn->state == CZ_CONN_IDLE)
+		if (conn->state == CZ_CONN_IDLE || ENTRY(conn)->is_parked)
 			CzConnDiscard(conn);
 		else
 			still_stale = true;
@@ -658,12 +831,15 @@ abort_readers(SubTransactionId subid)
 			entry->settings_in_txn = false;
 		}
 		if ((conn->state != CZ_CONN_READ && conn->state != CZ_CONN_CONNECTING) ||
+			entry->is_parked ||
 			(subid != InvalidSubTransactionId && entry->acquired_in != subid))
 			continue;
 		conn->busy_owner = NULL;
 		conn->busy_drain = NULL;
-		if (conn->state == CZ_CONN_CONNECTING || conn->is_broken || busy == NULL ||
-			PQstatus(conn->pg) != CONNECTION_OK)
+		if (conn->state == CZ_CONN_CONNECTING && entry->is_patient)
+			park(entry);
+		else if (conn->state == CZ_CONN_CONNECTING || conn->is_broken || busy == NULL ||
+				 PQstatus(conn->pg) != CONNECTION_OK)
 			CzConnDiscard(conn);
 		else
 			busy[nbusy++] = conn;
@@ -712,8 +888,10 @@ conn_xact_callback(XactEvent event, void *arg)
 			{
 				next = conn->next;
 				ENTRY(conn)->settings_in_txn = false;
+				if (ENTRY(conn)->is_parked)
+					continue;
 				if (conn->state == CZ_CONN_CONNECTING)
-					CzConnDiscard(conn);
+					CzConnRelease(conn);
 				else if (conn->state == CZ_CONN_READ)
 				{
 					elog(DEBUG1, "connection to node \"%s\" was not released before commit",

@@ -182,9 +182,9 @@ CzHealthRecheck(const CzEndpoint *endpoint)
 	if (!is_due)
 		return slot == NULL;
 
-	conn = CzConnStart(endpoint);
-	CzConnSetConnectDeadline(conn, TimestampTzPlusMilliseconds(now, RECHECK_WAIT_MS));
-	while ((events = CzConnPollConnect(conn, endpoint)) > 0)
+	conn = CzConnStartOrResume(endpoint);
+	while ((events = CzConnPollConnect(conn, endpoint)) > 0 &&
+		   GetCurrentTimestamp() < TimestampTzPlusMilliseconds(now, RECHECK_WAIT_MS))
 	{
 		int			rc = WaitLatchOrSocket(MyLatch,
 										   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET |
@@ -204,7 +204,11 @@ CzHealthRecheck(const CzEndpoint *endpoint)
 		CzConnRelease(conn);
 		return true;
 	}
-	CzConnDiscard(conn);
+	/* a slow answer is taken up at the next look; silence is given up, with its timers */
+	if (events > 0 && CzConnPeerAnswered(conn))
+		CzConnRelease(conn);
+	else
+		CzConnDiscard(conn);
 
 	now = GetCurrentTimestamp();
 	SpinLockAcquire(&health->mutex);

@@ -35,8 +35,14 @@ typedef struct ConnEntry
 	SubTransactionId acquired_in;	/* valid in state READ or CONNECTING */
 	ConnPhase	phase;
 	int			wait_for;		/* what CzConnPollConnect said last */
-	TimestampTz connect_deadline;	/* valid before PHASE_READY */
+	TimestampTz connect_deadline;	/* this and what follows: before PHASE_READY */
 	TimestampTz looked_at;		/* when CzConnPollConnect last had something to do */
+	TimestampTz started_at;
+	TimestampTz progress_at;	/* last step of the connect */
+	bool		is_patient;		/* a busy worker is waited for longer */
+	bool		is_parked;		/* nobody waits for it; kept for the session */
+	bool		was_parked;		/* its time says nothing, its failure little */
+	TimestampTz parked_at;		/* valid if is_parked */
 	bool		peer_answered;	/* the worker answered the startup packet */
 	char	   *connect_error;	/* in cz_conn_context; or NULL */
 	int			pending_syncs;	/* of the settings pipeline */
@@ -66,6 +72,11 @@ extern MemoryContext cz_conn_context;
 extern uint64 CzSessionGeneration(void);
 extern bool CzSessionSend(ConnEntry *entry, bool in_transaction);
 extern int	CzSessionPoll(ConnEntry *entry);
+
+/* pace.c */
+extern void CzPaceAnswered(Oid server_oid, TimestampTz when);
+extern bool CzPaceAnsweredSince(Oid server_oid, TimestampTz when);
+extern void CzPaceConnected(Oid server_oid, int64 us);
 
 /* idle.c */
 extern bool CzIdleCheck(ConnEntry *entry);

@@ -2,7 +2,7 @@
 #	  A TCP proxy that can fail: USR1 lets packets vanish (both ways, new
 #	  connections are accepted by the kernel and stay silent), USR2 heals, HUP
 #	  resets every connection, ALRM forgets them: what is sent on them vanishes,
-#	  new ones work.
+#	  new ones work, WINCH holds the next new connection up for five seconds.
 use strict;
 use warnings;
 use IO::Select;
@@ -10,11 +10,12 @@ use IO::Socket::INET;
 use Socket qw(SOL_SOCKET SO_LINGER);
 
 my ($listen_port, $target_port) = @ARGV;
-my ($is_cut, $must_reset, $must_forget) = (0, 0, 0);
+my ($is_cut, $must_reset, $must_forget, $must_hold) = (0, 0, 0, 0);
 $SIG{USR1} = sub { $is_cut = 1 };
 $SIG{USR2} = sub { $is_cut = 0 };
 $SIG{HUP} = sub { $must_reset = 1 };
 $SIG{ALRM} = sub { $must_forget = 1 };
+$SIG{WINCH} = sub { $must_hold = 1 };
 $SIG{PIPE} = 'IGNORE';
 
 my $parent = getppid;
@@ -22,6 +23,7 @@ my $server = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $liste
 	Listen => 50, ReuseAddr => 1) or die "listen: $!";
 my $select = IO::Select->new($server);
 my %peer;
+my @held;						# [client, when it goes on]
 
 sub hang_up
 {
@@ -37,8 +39,24 @@ sub hang_up
 	return;
 }
 
+sub connect_client
+{
+	my ($client) = @_;
+	my $target = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $target_port);
+	if (!$target)
+	{
+		close $client;
+		return;
+	}
+	$peer{$client} = $target;
+	$peer{$target} = $client;
+	$select->add($client, $target);
+	return;
+}
+
 while (getppid == $parent)
 {
+	connect_client((shift @held)->[0]) while @held && time >= $held[0][1];
 	if ($must_reset)
 	{
 		$must_reset = 0;
@@ -60,15 +78,15 @@ while (getppid == $parent)
 		if ($socket == $server)
 		{
 			my $client = $server->accept or next;
-			my $target = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $target_port);
-			if (!$target)
+			if ($must_hold)
 			{
-				close $client;
-				next;
+				$must_hold = 0;
+				push @held, [ $client, time + 5 ];
 			}
-			$peer{$client} = $target;
-			$peer{$target} = $client;
-			$select->add($client, $target);
+			else
+			{
+				connect_client($client);
+			}
 			next;
 		}
 		next unless $peer{$socket};
