@@ -323,9 +323,9 @@ take_pipeline_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 		case PGRES_SINGLE_TUPLE:
 			if (mw->npreceding > 0)
 			{
-				if (PQresultStatus(res) == PGRES_SINGLE_TUPLE)
-					CzConnUnexpected(mw->conn, res, NULL);
-				mw->npreceding--;
+				/* a lock's one row may come by itself, before its end */
+				if (PQresultStatus(res) != PGRES_SINGLE_TUPLE)
+					mw->npreceding--;
 				PQclear(res);
 			}
 			else

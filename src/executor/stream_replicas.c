@@ -284,10 +284,14 @@ take_result(Target *target, PGresult *res)
 			PQclear(res);
 			end_rows(target);
 			return;
+		case PGRES_SINGLE_TUPLE:
 		case PGRES_TUPLES_OK:
 			if (target->npreceding == 0)
 				CzConnUnexpected(target->conn, res, task->sql);
-			/* FALLTHROUGH */
+			if (PQresultStatus(res) == PGRES_TUPLES_OK)
+				target->npreceding--;
+			PQclear(res);
+			return;
 		case PGRES_COMMAND_OK:
 			if (target->npreceding > 0)
 				target->npreceding--;
