@@ -29,6 +29,7 @@
 #include "fmgr.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
+#include "libpq-fe.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "postmaster/postmaster.h"
@@ -402,6 +403,24 @@ citus_get_active_worker_nodes(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Does a worker let us in, and run a command? */
+static bool
+is_usable(const CzEndpoint *endpoint)
+{
+	char	   *message;
+	CzConn	   *conn = CzConnTryAcquire(endpoint, &message);
+	struct pg_result *res;
+	bool		is_usable;
+
+	if (conn == NULL)
+		return false;
+	res = CzConnExecQuiet(conn, "SELECT 1", cz_connect_timeout_ms);
+	is_usable = PQresultStatus(res) == PGRES_TUPLES_OK;
+	PQclear(res);
+	CzConnRelease(conn);
+	return is_usable;
+}
+
 /*
  * citus_check_cluster_node_health
  *		Can this server connect to each worker?  Vanilla workers don't connect
@@ -425,8 +444,7 @@ citus_check_cluster_node_health(PG_FUNCTION_ARGS)
 		values[1] = Int32GetDatum(PostPortNumber);
 		values[2] = CStringGetTextDatum(node->host);
 		values[3] = Int32GetDatum(node->port);
-		values[4] = BoolGetDatum(CzConnProbe(CzEndpointGet(node->server_oid, GetUserId()),
-											 cz_connect_timeout_ms));
+		values[4] = BoolGetDatum(is_usable(CzEndpointGet(node->server_oid, GetUserId())));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -47,6 +47,8 @@
 #define MAX_STREAM_CONNS 64
 /* A fragment that takes longer than this is worth another cached connection. */
 #define QUICK_FRAGMENT_MS 1
+/* An empty queue of commands gives no result for ever: then there is no more. */
+#define MAX_NULLS 20
 
 struct StreamWorker;
 
@@ -391,6 +393,7 @@ extern bool CzShipMustRollBack(const StatementGroup *group, const CzConn *conn);
 extern void CzShipTablesGone(StatementGroup *group, const CzConn *conn);
 
 /* stream_failover.c */
+extern void CzRunSnapshotGone(CzStream *stream, const StreamConn *sc);
 extern void CzRunConnLost(CzStream *stream, StreamConn *sc, const char *reason);
 extern void CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason,
 							bool is_connect, bool mark);

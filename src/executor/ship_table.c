@@ -543,6 +543,8 @@ CzShipTablesAdvance(CzStream *stream, StreamConn *sc, char **reason)
 					CzConnUnexpected(sc->conn, res, feed->sql);
 				*reason = CzRedact(pchomp(PQresultErrorMessage(res)), PQpass(pg));
 				PQclear(res);
+				if (PQstatus(pg) == CONNECTION_OK)
+					CzRunSnapshotGone(stream, sc);
 				MemoryContextSwitchTo(oldcontext);
 				return SHIP_LOST;
 		}

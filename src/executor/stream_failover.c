@@ -13,12 +13,18 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "libpq-fe.h"
 #include "miscadmin.h"
+#include "storage/latch.h"
 #include "utils/memutils.h"
 
 #include "cz/compat.h"
 #include "cz/errors.h"
+#include "cz/transaction.h"
 #include "executor_int.h"
+
+/* How long to wait for an error that must be on its way, milliseconds. */
+#define EXPORTER_ERROR_MS 2000
 
 /* Close one connection of a run; the others go on. */
 static void
@@ -35,6 +41,58 @@ drop_conn(StreamConn *sc)
 			CzRunRemoveConn(worker, i);
 			return;
 		}
+	}
+}
+
+/*
+ * CzRunSnapshotGone
+ *		A connection could not take part in the statement's snapshot.  If that is
+ *		because the statement has failed on the one that exported it, raises that
+ *		error: it is the user's, and it was sent before the snapshot went away.
+ *		Returns if there is none: the exporter's session is gone.
+ *
+ * Results that come before the error are thrown away: either way nobody goes on
+ * reading from this worker.
+ */
+void
+CzRunSnapshotGone(CzStream *stream, const StreamConn *sc)
+{
+	GroupWorker *gw = CzGroupWorkerGet(stream->group, sc->worker->server_oid,
+									   stream->user_oid);
+	CzConn	   *conn = gw->exporter_conn;
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   EXPORTER_ERROR_MS);
+	int			nulls = 0;
+
+	if (conn == NULL || conn == sc->conn || conn->is_broken)
+		return;
+	while (nulls <= MAX_NULLS)
+	{
+		CzWaitSlot	slot;
+		PGresult   *res;
+
+		if (PQisBusy(conn->pg))
+		{
+			long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+																  deadline);
+
+			slot.socket = PQsocket(conn->pg);
+			slot.events = WL_SOCKET_READABLE;
+			if (PQstatus(conn->pg) != CONNECTION_OK || left_ms <= 0)
+				return;
+			(void) CzWaitSockets(&slot, 1, left_ms, true);
+			if (slot.is_ready && !CzConnReceive(conn))
+				return;
+			continue;
+		}
+		(void) PQsetSingleRowMode(conn->pg);
+		res = PQgetResult(conn->pg);
+		nulls = res == NULL ? nulls + 1 : 0;
+		if (PQresultStatus(res) == PGRES_FATAL_ERROR && !CzConnResultIsLoss(conn, res))
+			CzConnUnexpected(conn, res, NULL);
+		if (res != NULL && (PQresultStatus(res) == PGRES_FATAL_ERROR || CzResultIsCopy(res)))
+			nulls = MAX_NULLS + 1;
+		PQclear(res);
 	}
 }
 

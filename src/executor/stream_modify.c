@@ -28,9 +28,6 @@
 #include "cz/transaction.h"
 #include "executor_int.h"
 
-/* An empty queue of commands gives no result for ever. */
-#define MAX_NULLS 20
-
 /* One placement's share of the work. */
 typedef struct ModifyTask
 {

@@ -33,8 +33,6 @@
 
 /* Rows that are sent before their answers are read: bounds what libpq buffers */
 #define MAX_BATCH_ROWS 500
-/* An empty queue of commands gives no result for ever. */
-#define MAX_NULLS 10
 /* Milliseconds between two tries to find rows that are not there yet */
 #define RETRY_MS 5
 

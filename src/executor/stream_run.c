@@ -41,9 +41,6 @@
 /* Rows that are thrown away rather than cancel the command that makes them. */
 #define MAX_DROPPED_ROWS 1000
 
-/* An empty queue of commands gives no result for ever. */
-#define MAX_NULLS 10
-
 /* Rows stored between two looks at interrupts. */
 #define ROWS_BETWEEN_INTERRUPTS 1000
 
@@ -316,7 +313,8 @@ process_conn(CzStream *stream, StreamConn *sc)
 
 				/*
 				 * BEGIN and the snapshot fail only when the connection that
-				 * exported the snapshot has died, which we may not know yet.
+				 * exported the snapshot has failed or died, which we may not know
+				 * yet.
 				 */
 				if (CzConnResultIsLoss(sc->conn, res) ||
 					(head->kind == EXPECT_COMMAND && !sc->worker->use_txn))
@@ -324,6 +322,8 @@ process_conn(CzStream *stream, StreamConn *sc)
 					char	   *reason = pchomp(PQresultErrorMessage(res));
 
 					PQclear(res);
+					if (head->kind == EXPECT_COMMAND && PQstatus(pg) == CONNECTION_OK)
+						CzRunSnapshotGone(stream, sc);
 					CzRunConnLost(stream, sc, CzRedact(reason, PQpass(pg)));
 					return PROCESS_LOST;
 				}

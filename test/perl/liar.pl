@@ -5,11 +5,12 @@
 # FILE has one line: KIND PATTERN.  Of a connection over which a text has gone that
 # matches the pattern, the answer to it is changed as the kind says, once for each
 # text; "none" lets all pass.  Kinds that begin with "start" change what comes before
-# the first ReadyForQuery of every connection.
+# the first ReadyForQuery of every connection; "late_error" holds errors back.
 use strict;
 use warnings;
 use IO::Select;
 use IO::Socket::INET;
+use Time::HiRes qw(time);
 
 my ($listen_port, $target_port, $file) = @ARGV;
 $SIG{PIPE} = 'IGNORE';
@@ -124,12 +125,15 @@ sub changed
 		last if length $end->{buffer} < $len + 1;
 		my $body = substr $end->{buffer}, 5, $len - 4;
 		$end->{buffer} = substr $end->{buffer}, $len + 1;
-		if ($end->{flood})
-		{
-			next;
-		}
+		next if $end->{flood};
 		if (!$end->{is_started})
 		{
+			if ($kind eq 'start_password' && $type eq 'R')
+			{
+				# asks for a password, and goes
+				$end->{hangs_up} = 1;
+				return $out . message('R', pack 'N', 3);
+			}
 			if ($kind =~ /^start/ && $type eq 'R' && unpack('N', $body) == 0)
 			{
 				$end->{flood} = $floods{$kind} x 200;
@@ -138,6 +142,14 @@ sub changed
 			$out .= message($type, $body);
 			$end->{is_started} = 1 if $type eq 'Z';
 			next;
+		}
+		if ($end->{armed} && $type eq 'E' && $kind eq 'late_error')
+		{
+			# it and what follows, held back for a while
+			$end->{held} = $out . message($type, $body) . $end->{buffer};
+			$end->{held_until} = time + 0.5;
+			$end->{buffer} = '';
+			return '';
 		}
 		if ($end->{armed} && $type =~ /[TCDE]/)
 		{
@@ -167,8 +179,14 @@ sub changed
 
 while (getppid == $parent)
 {
+	foreach my $end (grep { $_->{held_until} && $_->{held_until} <= time } values %end)
+	{
+		$end->{held_until} = 0;
+		$end->{armed} = 0;
+		hang_up($end->{socket}) unless send_all($end->{peer}, $end->{held});
+	}
 	my @flooding = grep { $end{$_}{flood} } keys %end;
-	foreach my $socket ($select->can_read(@flooding ? 0 : 0.2))
+	foreach my $socket ($select->can_read(@flooding ? 0 : 0.1))
 	{
 		if ($socket == $server)
 		{
@@ -193,6 +211,11 @@ while (getppid == $parent)
 		}
 		if ($end->{from_worker})
 		{
+			if ($end->{held_until})
+			{
+				$end->{held} .= $data;
+				next;
+			}
 			$end->{buffer} .= $data;
 			$data = changed($end);
 		}
@@ -202,7 +225,7 @@ while (getppid == $parent)
 			my $other = $end{ $end->{peer} };
 			$other->{armed} = 1 if $kind ne 'none' && $other->{is_started} && $data =~ /$pattern/;
 		}
-		hang_up($socket) unless send_all($end->{peer}, $data);
+		hang_up($socket) if !send_all($end->{peer}, $data) || $end->{hangs_up};
 	}
 	foreach my $key (@flooding)
 	{
