@@ -7,12 +7,8 @@
  * The coordinator's own table is written by core; this trigger repeats each row
  * on every worker.  Inserted rows go through a writer, which is flushed before
  * anything else of the transaction looks at a worker (CzTxnRegisterFlush).
- * Updates and deletes are texts, gathered and sent many in one message; each
- * must find exactly one row on each copy, else the copy has diverged.
- *
- * Rows are found by the primary key or another unique key without NULLs; a
- * table without one by comparing all columns' texts, and one row of several
- * equal ones is as good as any other.
+ * Updates and deletes are texts (row_changes.c), gathered and sent many in one
+ * message; they must change as many rows of each copy, else it has diverged.
  *
  * Copies are written as the table's owner, who owns them.
  *
@@ -45,13 +41,9 @@
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "cz/writer.h"
-#include "writer_int.h"
+#include "row_changes.h"
 
 PG_FUNCTION_INFO_V1(cz_replicate_row);
-
-/* Bytes of gathered UPDATEs and DELETEs that are sent at once, and their number */
-#define CZ_MAX_COMMAND_BYTES (256 * 1024)
-#define CZ_MAX_COMMANDS 200
 
 /* What waits to be sent for one reference table. */
 typedef struct Replica
@@ -62,8 +54,7 @@ typedef struct Replica
 	const CzShard *shard;
 	Oid			owner_oid;
 	CzWriter   *writer;			/* inserted rows, or NULL */
-	StringInfoData commands;	/* or UPDATEs and DELETEs; never both wait */
-	int			ncommands;
+	CzRowChanges *changes;		/* or UPDATEs and DELETEs, never both; or NULL */
 } Replica;
 
 /* In TopTransactionContext.  Trusted only while their flush is registered. */
@@ -72,18 +63,9 @@ static LocalTransactionId replicas_lxid = InvalidLocalTransactionId;
 
 static void flush_replica(void *arg);
 
-/* For messages: without values, which the user may not be allowed to read. */
-static char *
-shown_command(const Replica *replica)
-{
-	return psprintf("%s %s",
-					strncmp(replica->commands.data, "UPDATE", 6) == 0 ? "UPDATE" : "DELETE FROM",
-					replica->shard->remote_qualified);
-}
-
 /*
  * send_commands
- *		Run the gathered commands on all copies; each must change one row.
+ *		Run the gathered commands on all copies; they must change as many rows.
  */
 static void
 send_commands(void *arg)
@@ -91,11 +73,14 @@ send_commands(void *arg)
 	Replica    *replica = (Replica *) arg;
 	int			nplacements = replica->shard->nplacements;
 	CzConn	  **conns = palloc0(sizeof(CzConn *) * nplacements);
-	int			nrows;
+	const char *commands;
+	int64		nwanted;
+	int64		nrows;
 	int			i;
 
-	if (replica->ncommands == 0)
+	if (CzRowChangesIsEmpty(replica->changes))
 		return;
+	commands = CzRowChangesSql(replica->changes, &nwanted);
 	CzTxnLockShard(replica->shard, replica->owner_oid, CZ_LOCK_EXCLUSIVE);
 
 	/* Send to all, then collect */
@@ -106,7 +91,7 @@ send_commands(void *arg)
 		initStringInfo(&sql);
 		conns[i] = CzTxnConnPrefix(replica->shard->server_oids[i], replica->owner_oid, true,
 								   &sql);
-		appendStringInfoString(&sql, replica->commands.data);
+		appendStringInfoString(&sql, commands);
 		CzConnLogCommand(conns[i], sql.data);
 		if (!PQsendQuery(conns[i]->pg, sql.data))
 		{
@@ -142,10 +127,10 @@ send_commands(void *arg)
 				break;
 			if (PQresultStatus(res) != PGRES_COMMAND_OK &&
 				PQresultStatus(res) != PGRES_TUPLES_OK)
-				CzConnUnexpected(conns[i], res, shown_command(replica));
-			if (strcmp(PQcmdStatus(res), "UPDATE 1") == 0 ||
-				strcmp(PQcmdStatus(res), "DELETE 1") == 0)
-				nrows++;
+				CzConnUnexpected(conns[i], res, CzRowChangesShown(replica->changes));
+			if (strncmp(PQcmdStatus(res), "UPDATE", 6) == 0 ||
+				strncmp(PQcmdStatus(res), "DELETE", 6) == 0)
+				nrows += strtoll(PQcmdTuples(res), NULL, 10);
 			PQclear(res);
 		}
 		if (conns[i]->is_broken || PQstatus(conns[i]->pg) != CONNECTION_OK)
@@ -156,7 +141,7 @@ send_commands(void *arg)
 					 errmsg("connection to node \"%s\" was lost while writing to it",
 							conns[i]->node_name)));
 		}
-		if (nrows == replica->ncommands)
+		if (nrows == nwanted)
 			continue;
 
 		/* The worker's snapshot may be older or newer than the coordinator's */
@@ -169,11 +154,10 @@ send_commands(void *arg)
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("copy of reference table \"%s\" on node \"%s\" differs from the coordinator's",
 							get_rel_name(replica->relid), conns[i]->node_name),
-					 errdetail("%d rows were changed here, %d there.",
-							   replica->ncommands, nrows)));
+					 errdetail("%lld rows were changed here, %lld there.",
+							   (long long) nwanted, (long long) nrows)));
 	}
-	resetStringInfo(&replica->commands);
-	replica->ncommands = 0;
+	CzRowChangesClear(replica->changes);
 	pfree(conns);
 }
 
@@ -244,160 +228,9 @@ get_replica(Relation rel, const CzTable *table)
 	replica->owner_oid = rel->rd_rel->relowner;
 	replicas = lappend(replicas, replica);
 	MemoryContextSwitchTo(context);
-	initStringInfo(&replica->commands);
 	MemoryContextSwitchTo(old);
 	CzTxnRegisterFlush(flush_replica, replica);
 	return replica;
-}
-
-/*
- * key_columns
- *		Attribute numbers of a unique key without NULLs, primary key first; NIL if
- *		there is none.
- */
-static List *
-key_columns(Relation rel)
-{
-	List	   *indexes = RelationGetIndexList(rel);
-	Oid			primary_oid = RelationGetPrimaryKeyIndex_compat(rel);
-	List	   *best = NIL;
-	ListCell   *lc;
-
-	foreach(lc, indexes)
-	{
-		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		Form_pg_index form = index->rd_index;
-		List	   *columns = NIL;
-		bool		is_good = form->indisunique && form->indimmediate && form->indisvalid &&
-			RelationGetIndexPredicate(index) == NIL;
-		int			i;
-
-		for (i = 0; is_good && i < form->indnkeyatts; i++)
-		{
-			AttrNumber	attno = form->indkey.values[i];
-
-			if (attno <= 0 || !TupleDescAttr(RelationGetDescr(rel), attno - 1)->attnotnull)
-				is_good = false;
-			else
-				columns = lappend_int(columns, attno);
-		}
-		index_close(index, AccessShareLock);
-		if (is_good && (best == NIL || lfirst_oid(lc) == primary_oid))
-			best = columns;
-		if (is_good && lfirst_oid(lc) == primary_oid)
-			break;
-	}
-	list_free(indexes);
-	return best;
-}
-
-/* A column's value as a literal, NULL as NULL. */
-static void
-append_value(StringInfo buf, TupleTableSlot *slot, AttrNumber attno)
-{
-	Oid			function;
-	bool		is_varlena;
-	bool		isnull;
-	Datum		value = slot_getattr(slot, attno, &isnull);
-
-	if (isnull)
-	{
-		appendStringInfoString(buf, "NULL");
-		return;
-	}
-	getTypeOutputInfo(TupleDescAttr(slot->tts_tupleDescriptor, attno - 1)->atttypid,
-					  &function, &is_varlena);
-	CzWireAppendLiteral(buf, OidOutputFunctionCall(function, value));
-}
-
-/* The condition that finds the old row on a copy. */
-static void
-append_condition(StringInfo buf, Relation rel, const CzShard *shard, TupleTableSlot *slot)
-{
-	TupleDesc	tupdesc = RelationGetDescr(rel);
-	List	   *key = key_columns(rel);
-	const char *separator = "";
-	int			i;
-
-	if (key != NIL)
-	{
-		ListCell   *lc;
-
-		foreach(lc, key)
-		{
-			Form_pg_attribute attr = TupleDescAttr(tupdesc, lfirst_int(lc) - 1);
-
-			/* Operators of other types may not be in the worker's search_path */
-			appendStringInfo(buf, "%s%s%s = ", separator,
-							 quote_identifier(NameStr(attr->attname)),
-							 getBaseType(attr->atttypid) < FirstUnpinnedObjectId ?
-							 "" : "::pg_catalog.text");
-			append_value(buf, slot, lfirst_int(lc));
-			separator = " AND ";
-		}
-		return;
-	}
-
-	appendStringInfo(buf, "ctid = (SELECT ctid FROM %s WHERE ", shard->remote_qualified);
-	for (i = 0; i < tupdesc->natts; i++)
-	{
-		Form_pg_attribute attr = TupleDescAttr(tupdesc, i);
-
-		if (attr->attisdropped || attr->attgenerated)
-			continue;
-		appendStringInfo(buf, "%s%s::pg_catalog.text IS NOT DISTINCT FROM ", separator,
-						 quote_identifier(NameStr(attr->attname)));
-		append_value(buf, slot, i + 1);
-		separator = " AND ";
-	}
-	appendStringInfo(buf, "%s LIMIT 1)", separator[0] ? "" : "true");
-}
-
-/* An UPDATE or DELETE of one row; false if the update changes nothing. */
-static bool
-append_command(StringInfo buf, Relation rel, const CzShard *shard, TupleTableSlot *old_slot,
-			   TupleTableSlot *new_slot)
-{
-	TupleDesc	tupdesc = RelationGetDescr(rel);
-	const char *separator = "";
-	int			start = buf->len;
-	int			i;
-
-	if (new_slot == NULL)
-		appendStringInfo(buf, "DELETE FROM %s", shard->remote_qualified);
-	else
-	{
-		appendStringInfo(buf, "UPDATE %s SET ", shard->remote_qualified);
-		for (i = 0; i < tupdesc->natts; i++)
-		{
-			Form_pg_attribute attr = TupleDescAttr(tupdesc, i);
-			bool		old_isnull;
-			bool		new_isnull;
-			Datum		old_value = slot_getattr(old_slot, i + 1, &old_isnull);
-			Datum		new_value = slot_getattr(new_slot, i + 1, &new_isnull);
-
-			if (attr->attisdropped || attr->attgenerated)
-				continue;
-			if (old_isnull == new_isnull &&
-				(old_isnull || datum_image_eq(old_value, new_value, attr->attbyval,
-											  attr->attlen)))
-				continue;
-			appendStringInfo(buf, "%s%s = ", separator,
-							 quote_identifier(NameStr(attr->attname)));
-			append_value(buf, new_slot, i + 1);
-			separator = ", ";
-		}
-		if (separator[0] == '\0')
-		{
-			buf->len = start;
-			buf->data[start] = '\0';
-			return false;
-		}
-	}
-	appendStringInfoString(buf, " WHERE ");
-	append_condition(buf, rel, shard, old_slot);
-	appendStringInfoString(buf, "; ");
-	return true;
 }
 
 /*
@@ -432,7 +265,7 @@ cz_replicate_row(PG_FUNCTION_ARGS)
 	CzTxnFlushGoesOn(replica);
 	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 	{
-		if (replica->ncommands > 0)
+		if (!CzRowChangesIsEmpty(replica->changes))
 			CzTxnRunAtLevel(replica->level, send_commands, replica);
 		if (replica->writer == NULL)
 		{
@@ -445,23 +278,22 @@ cz_replicate_row(PG_FUNCTION_ARGS)
 	}
 	else
 	{
-		bool		is_update = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event);
-		int			nest_level = CzWirePinSettings(true);
-		bool		has_command;
-
 		if (replica->writer != NULL)
 		{
 			CzWriterEnd(replica->writer);
 			replica->writer = NULL;
 		}
-		has_command = append_command(&replica->commands, rel, replica->shard,
-									 trigdata->tg_trigslot,
-									 is_update ? trigdata->tg_newslot : NULL);
-		CzWireUnpinSettings(nest_level);
-		if (has_command)
-			replica->ncommands++;
-		if (replica->ncommands >= CZ_MAX_COMMANDS ||
-			replica->commands.len >= CZ_MAX_COMMAND_BYTES)
+		if (replica->changes == NULL)
+		{
+			MemoryContext old = MemoryContextSwitchTo(replica->context);
+
+			replica->changes = CzRowChangesBegin(rel, replica->shard);
+			MemoryContextSwitchTo(old);
+		}
+		CzRowChangesAdd(replica->changes, trigdata->tg_trigslot,
+						TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? trigdata->tg_newslot :
+						NULL);
+		if (CzRowChangesIsFull(replica->changes))
 			CzTxnRunAtLevel(replica->level, send_commands, replica);
 	}
 	PG_RETURN_POINTER(NULL);

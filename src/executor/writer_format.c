@@ -71,8 +71,9 @@ is_binary_safe(Oid type_oid)
 	Oid			element;
 
 	type_oid = getBaseType(type_oid);
+	/* an empty vector's binary form is not received */
 	if (type_oid >= FirstUnpinnedObjectId || is_reg_type(type_oid) ||
-		type_oid == XMLOID)
+		type_oid == XMLOID || type_oid == INT2VECTOROID || type_oid == OIDVECTOROID)
 		return false;
 	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type_oid));
 	if (!HeapTupleIsValid(tuple))

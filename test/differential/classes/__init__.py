@@ -233,9 +233,9 @@ class GeneratedScript:
 
 def classes():
     """{name: (templates, count)} in a fixed order."""
-    from classes import groups, joins, names, queries, rows, sessions, subqueries
+    from classes import copies, groups, joins, names, queries, rows, sessions, subqueries
     found = {}
-    for module in (joins, subqueries, queries, groups, rows, sessions, names):
+    for module in (joins, subqueries, queries, groups, rows, sessions, names, copies):
         for name, text in module.CLASSES.items():
             found['class_' + name] = lines(text) if isinstance(text, str) else text
     return found

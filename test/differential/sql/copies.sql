@@ -1,0 +1,84 @@
+-- Reference tables: rows that are changed here are found on the copies, with and without a key, equal ones as often as here.
+CREATE TABLE d (k int);
+SELECT create_distributed_table('d', 'k');
+INSERT INTO d SELECT i FROM generate_series(1, 3) i;
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
+CREATE TYPE pair AS (a int, "b c" text);
+CREATE DOMAIN yes AS bool CHECK (VALUE IS NOT FALSE);
+-- keys of user types
+CREATE TABLE e (m mood PRIMARY KEY, n int);
+SELECT create_reference_table('e');
+INSERT INTO e VALUES ('sad', 1), ('ok', 2), ('happy', 3);
+UPDATE e SET n = n + 10 WHERE m <> 'ok';
+DELETE FROM e WHERE m = 'sad';
+UPDATE e SET m = 'sad' WHERE m = 'happy';
+SELECT d.k, e.* FROM d, e ORDER BY 1, 2;
+CREATE TABLE p (x pair, y yes NOT NULL, n int, PRIMARY KEY (x, y));
+SELECT create_reference_table('p');
+INSERT INTO p VALUES ('(1,"a b")', true, 1), ('(1,"a ""b")', true, 2), ('(,)', true, 3);
+UPDATE p SET n = n * 2;
+DELETE FROM p WHERE n = 4;
+SELECT d.k, p.x::text, p.y, p.n FROM d, p ORDER BY 1, 4;
+-- no key: odd names, dropped and generated columns, user types
+CREATE TABLE "W x" ("a""b" int, gone text, "Where" pair, m mood[], y yes, k float8, g float8 GENERATED ALWAYS AS (k * 1.1) STORED, "t" text, v text, ctid2 tid);
+ALTER TABLE "W x" DROP COLUMN gone;
+SELECT create_reference_table('"W x"');
+INSERT INTO "W x" ("a""b", "Where", m, y, k, v, "t", ctid2) SELECT i % 3, CASE WHEN i % 2 = 0 THEN ROW(i % 2, E'q"\\,''')::pair END, CASE WHEN i % 3 > 0 THEN ARRAY['sad', NULL]::mood[] END, CASE WHEN i % 3 = 1 THEN true END, 0.1 * (i % 2), E'\\x' || i % 2, NULL, '(0,1)' FROM generate_series(1, 24) i;
+ALTER TABLE "W x" ADD COLUMN more jsonb DEFAULT '{"a": [1.0, null]}';
+DELETE FROM "W x" WHERE "a""b" = 1 AND "Where" IS NULL;
+UPDATE "W x" SET "t" = 'new', k = k + 1 WHERE "a""b" = 2;
+UPDATE "W x" SET m = m || 'happy'::mood, "Where"."b c" = E'\n', more = NULL WHERE "a""b" = 0;
+SELECT d.k, "a""b", "Where"::text, m::text, y, w.k, g, "t", more, count(*) FROM d, "W x" w GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9;
+-- rows that become others of the same list
+CREATE TABLE c (n int, t text);
+SELECT create_reference_table('c');
+INSERT INTO c SELECT i, 'x' FROM generate_series(1, 10) i;
+INSERT INTO c SELECT 1, 'x' FROM generate_series(1, 3) i;
+UPDATE c SET n = n + 1;
+BEGIN;
+UPDATE c SET n = n + 1 WHERE n < 5;
+UPDATE c SET n = n + 1;
+DELETE FROM c WHERE n = 4;
+UPDATE c SET t = 'y' WHERE n % 2 = 0;
+UPDATE c SET n = 7 WHERE t = 'y';
+SAVEPOINT s;
+DELETE FROM c WHERE n = 7;
+ROLLBACK TO s;
+DELETE FROM c WHERE ctid = (SELECT min(ctid) FROM c WHERE n = 7);
+INSERT INTO c VALUES (7, 'y'), (7, 'y');
+UPDATE c SET n = 8 WHERE n = 7;
+COMMIT;
+SELECT d.k, n, t, count(*) FROM d, c GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+SELECT n, t, count(*) FROM c GROUP BY 1, 2 ORDER BY 1, 2;
+-- settings on which texts depend
+CREATE TABLE s (d date, i interval, f float4, b bytea, t text[]);
+SELECT create_reference_table('s');
+INSERT INTO s VALUES ('2024-03-01', '-1 day 2:00', 0.1, '\x00', '{NULL,"NULL"}'), ('2024-01-03', '1 day -2:00', 0.3, '\x41', NULL);
+SET DateStyle = 'German';
+SET IntervalStyle = sql_standard;
+SET extra_float_digits = -4;
+SET bytea_output = escape;
+SET array_nulls = off;
+UPDATE s SET f = f + 1 WHERE d = '01.03.2024';
+UPDATE s SET i = i + interval '1' minute, t = ARRAY[NULL, 'NULL'];
+DELETE FROM s WHERE f < 1;
+RESET DateStyle;
+RESET IntervalStyle;
+RESET extra_float_digits;
+RESET bytea_output;
+RESET array_nulls;
+SELECT d.k, s.* FROM d, s ORDER BY 1, 2;
+-- many rows, in a few scans
+CREATE TABLE n (i int);
+SELECT create_reference_table('n');
+INSERT INTO n SELECT g % 4 FROM generate_series(1, 40000) g;
+DELETE FROM n WHERE i = 1;
+UPDATE n SET i = 7 WHERE i = 2;
+SELECT d.k, n.i, count(*) FROM d, n GROUP BY 1, 2 ORDER BY 1, 2;
+-- nothing but rows
+CREATE TABLE z ();
+SELECT create_reference_table('z');
+INSERT INTO z DEFAULT VALUES;
+INSERT INTO z DEFAULT VALUES;
+DELETE FROM z WHERE ctid = (SELECT min(ctid) FROM z);
+SELECT d.k, count(*) FROM d, z GROUP BY 1 ORDER BY 1;
