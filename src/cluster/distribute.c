@@ -20,6 +20,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/partition.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "executor/tuptable.h"
@@ -29,7 +30,9 @@
 #include "storage/bufmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -40,6 +43,9 @@
 #include "cz/transaction.h"
 #include "distribute_int.h"
 
+
+/* Shards in one command to a worker. */
+#define SHARDS_AT_A_TIME 512
 
 PG_FUNCTION_INFO_V1(create_distributed_table);
 PG_FUNCTION_INFO_V1(cz_create_range_shard);
@@ -72,12 +78,12 @@ parse_method(const char *type)
 	return 0;
 }
 
-/* Send each worker one command that concerns all its shards of an array. */
+/* Send each worker one command that concerns all its shards from one index to another. */
 static void
-run_for_shards(const CzShard *shards, int nshards, Oid owner, Relation rel,
-			   const CzTableDef *def, const CzDistribution *dist, bool indexes)
+run_for_some(const CzShard *shards, int from, int to, Oid owner, Relation rel,
+			 const CzTableDef *def, const CzDistribution *dist, bool indexes)
 {
-	List	   *servers = CzPlannedServers(shards, nshards);
+	List	   *servers = CzPlannedServers(shards + from, to - from);
 	List	   *commands = NIL;
 	ListCell   *lc;
 
@@ -88,7 +94,7 @@ run_for_shards(const CzShard *shards, int nshards, Oid owner, Relation rel,
 		int			j;
 
 		initStringInfo(&sql);
-		for (i = 0; i < nshards; i++)
+		for (i = from; i < to; i++)
 		{
 			for (j = 0; j < shards[i].nplacements; j++)
 			{
@@ -113,6 +119,59 @@ run_for_shards(const CzShard *shards, int nshards, Oid owner, Relation rel,
 		CzTxnExecList(commands, owner);
 }
 
+/* The same for all shards, in portions that neither side must hold at once. */
+static void
+run_for_shards(const CzShard *shards, int nshards, Oid owner, Relation rel,
+			   const CzTableDef *def, const CzDistribution *dist, bool indexes)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz shards",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	int			i;
+
+	for (i = 0; i < nshards; i += SHARDS_AT_A_TIME)
+	{
+		CHECK_FOR_INTERRUPTS();
+		run_for_some(shards, i, Min(i + SHARDS_AT_A_TIME, nshards), owner, rel, def, dist,
+					 indexes);
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/*
+ * Create the relations of all shards of a hash table.
+ *
+ * Core reads the bounds of all partitions for each that is made: a parent without them
+ * makes that linear.  So each is taken out of pg_inherits as soon as it is made, and they
+ * are all put back at the end.  Nobody sees that; the parent is locked.
+ */
+static void
+create_relations(Oid relid, CzShard *shards, const CzDistribution *dist)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz shard",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	int			i;
+
+	for (i = 0; i < dist->shard_count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		shards[i].relid = CzCreateShardRelation(relid, &shards[i], dist, i, NULL, NULL);
+		if (!DeleteInheritsTuple(shards[i].relid, relid, false, NULL))
+			elog(ERROR, "shard %u is no partition", shards[i].relid);
+		CommandCounterIncrement();
+		MemoryContextReset(context);
+	}
+	for (i = 0; i < dist->shard_count; i++)
+		StoreSingleInheritance(shards[i].relid, relid, 1);
+	CacheInvalidateRelcacheByRelid(relid);
+	CommandCounterIncrement();
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
 /* All of create_distributed_table for a hash table after the checks. */
 static void
 distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
@@ -124,7 +183,6 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	List	   *servers = CzPlannedServers(active, dist->shard_count);
 	CzTableDef *def = CzTableDefGet(rel);
 	uint64		nrows;
-	int			i;
 
 	/* 1. the workers */
 	CzEnsureShardSchema(servers, owner);
@@ -140,8 +198,7 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	table_close(rel, NoLock);
 	CzConvertToPartitioned(relid, dist, (double) nrows);
 	CzSetIndexesLive(relid, false);
-	for (i = 0; i < dist->shard_count; i++)
-		shards[i].relid = CzCreateShardRelation(relid, &shards[i], dist, i, NULL, NULL);
+	create_relations(relid, shards, dist);
 	CzSetIndexesLive(relid, true);
 	CzRegisterTable(relid, CZ_TABLE_HASH, dist->colocation_id, 0);
 	CommandCounterIncrement();
