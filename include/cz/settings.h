@@ -55,6 +55,33 @@ extern char *cz_debug_point;	/* tests: "name" or "name=action" of a point */
 
 extern void CzSettingsInit(void);
 
+/* pins.c: what CzPinTextSettings() pins besides formats. */
+#define CZ_PIN_TEXT			0x01	/* nothing more: for sets of these */
+#define CZ_PIN_PATH			0x02	/* search_path: names, reg* values */
+#define CZ_PIN_MONEY		0x04	/* lc_monetary */
+#define CZ_PIN_DATE_ORDER	0x08	/* texts of the user's with dates as YMD */
+#define CZ_PIN_ALL			(CZ_PIN_TEXT | CZ_PIN_PATH | CZ_PIN_MONEY)
+
+/*
+ * CzPinTextSettings
+ *		Pin the settings that texts depend on: values printed or read, SQL made or
+ *		parsed.  Nothing of the user's may be evaluated meanwhile.
+ *
+ * what: CZ_PIN_* flags.
+ *
+ * Returns: what CzUnpinTextSettings() wants: a nest level, or -1 if nothing had to be
+ *		changed.  An error undoes it, too.
+ */
+extern int	CzPinTextSettings(int what);
+
+/*
+ * CzPinsOfType
+ *		What the texts of a type's values depend on: CZ_PIN_* flags, 0 if they are
+ *		always the same.
+ */
+extern int	CzPinsOfType(Oid type_oid);
+extern void CzUnpinTextSettings(int level);
+
 /*
  * CzDebugPoint
  *		A named place where a test may stop or fail this backend: does nothing

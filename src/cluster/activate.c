@@ -37,6 +37,7 @@
 
 #include "cluster_int.h"
 #include "cz/errors.h"
+#include "cz/settings.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
 
@@ -207,16 +208,10 @@ check_sql(Relation rel, const CzTable *table, int index)
 	if (table->kind == CZ_TABLE_HASH)
 		return CzHashCheckSql(rel, &dist, index);
 
-	nestlevel = NewGUCNestLevel();
-	(void) set_config_option("DateStyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("IntervalStyle", "postgres", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	nestlevel = CzPinTextSettings(CZ_PIN_TEXT | CZ_PIN_MONEY | CZ_PIN_DATE_ORDER);
 	CzShardBounds(table, index, &lower, &upper);
 	result = lower && upper ? CzRangeCheckSql(rel, &dist, lower, upper) : NULL;
-	AtEOXact_GUC(true, nestlevel);
+	CzUnpinTextSettings(nestlevel);
 	return result;
 }
 

@@ -30,6 +30,7 @@
 #include "cluster_int.h"
 #include "cz/ddl.h"
 #include "cz/remote.h"
+#include "cz/settings.h"
 
 #define MIN_WORKER_VERSION 140000
 
@@ -103,12 +104,10 @@ static void
 probe_self(char **answer)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			nest_level = NewGUCNestLevel();
+	int			nest_level = CzPinTextSettings(CZ_PIN_TEXT);
 	int			i;
 
 	/* as the worker's session: date_part()'s value must be printed alike */
-	(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute(PROBE_SQL, true, 2) != SPI_OK_SELECT || SPI_processed != 1)
@@ -118,7 +117,7 @@ probe_self(char **answer)
 										SPI_getvalue(SPI_tuptable->vals[0],
 													 SPI_tuptable->tupdesc, i + 1));
 	SPI_finish();
-	AtEOXact_GUC(true, nest_level);
+	CzUnpinTextSettings(nest_level);
 }
 
 /* "en_US.UTF-8" and "en_US.utf8" are one locale, and so are C and POSIX. */

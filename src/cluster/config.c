@@ -811,15 +811,9 @@ run_import(FunctionCallInfo fcinfo, const char *text, size_t length, bool dry_ru
 	import.where = NULL;
 
 	/* bounds of shards mean the same whoever imports the file */
-	nest_level = NewGUCNestLevel();
-	(void) set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	nest_level = CzPinTextSettings(CZ_PIN_TEXT | CZ_PIN_MONEY | CZ_PIN_DATE_ORDER);
 	import_tables(&import);
-	AtEOXact_GUC(true, nest_level);
+	CzUnpinTextSettings(nest_level);
 	error_context_stack = callback.previous;
 }
 

@@ -283,13 +283,7 @@ cz_export_cluster(PG_FUNCTION_ARGS)
 				 errmsg("must be superuser to export the cluster"),
 				 errdetail("The export shows the options of all user mappings.")));
 	/* bounds of shards must be read alike wherever the file is imported */
-	nest_level = NewGUCNestLevel();
-	(void) set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	nest_level = CzPinTextSettings(CZ_PIN_TEXT | CZ_PIN_MONEY | CZ_PIN_DATE_ORDER);
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "{\n  \"defaults\": {\"shard_count\": %d", cz_shard_count);
 	if (cz_shard_replication_factor > 0)
@@ -299,6 +293,6 @@ cz_export_cluster(PG_FUNCTION_ARGS)
 	appendStringInfoString(&buf, ",\n");
 	add_tables(&buf);
 	appendStringInfoString(&buf, "\n}\n");
-	AtEOXact_GUC(true, nest_level);
+	CzUnpinTextSettings(nest_level);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(buf.data, buf.len));
 }

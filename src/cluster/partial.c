@@ -46,6 +46,7 @@
 #include "cz/ddl.h"
 #include "cz/planner.h"
 #include "cz/remote.h"
+#include "cz/settings.h"
 #include "cz/transaction.h"
 
 PG_FUNCTION_INFO_V1(cz_distribute_aggregate);
@@ -83,11 +84,9 @@ list_partials(void)
 {
 	MemoryContext context = CurrentMemoryContext;
 	List	   *result = NIL;
-	int			nestlevel = NewGUCNestLevel();
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 	uint64		i;
 
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute("SELECT p.oid, p.oid::pg_catalog.regprocedure::pg_catalog.text, "
@@ -130,7 +129,7 @@ list_partials(void)
 		}
 	}
 	SPI_finish();
-	AtEOXact_GUC(true, nestlevel);
+	CzUnpinTextSettings(nestlevel);
 	return result;
 }
 
@@ -368,15 +367,13 @@ create_here(Oid aggfnoid)
 	Oid		   *argtypes;
 	int			nargs;
 	int			i;
-	int			nestlevel = NewGUCNestLevel();
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 	ObjectAddress whole;
 	ObjectAddress part;
 	char	   *name = CzPartialAggregateName(aggfnoid);
 
 	if (aggfnoid < FirstGenbkiObjectId)
 		refuse(aggfnoid, "It is built in.");
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE OR REPLACE AGGREGATE %s(",
 					 quote_qualified_identifier(CZ_PARTIAL_SCHEMA, name));
@@ -400,7 +397,7 @@ create_here(Oid aggfnoid)
 	appendStringInfoString(&sql, ", parallel = safe)");
 	ReleaseSysCache(tup);
 	CzCatalogExec(sql.data, 0, NULL, NULL, NULL);
-	AtEOXact_GUC(true, nestlevel);
+	CzUnpinTextSettings(nestlevel);
 	CommandCounterIncrement();
 
 	ObjectAddressSet(whole, ProcedureRelationId, aggfnoid);

@@ -221,14 +221,10 @@ undistribute_shards(Oid relid, const CzTable *table)
 	CzConvertToHeap(relid);
 	rel = table_open(relid, AccessExclusiveLock);
 	target_open(&target, rel);
-	nestlevel = NewGUCNestLevel();
-	(void) set_config_option("DateStyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("IntervalStyle", "postgres", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	nestlevel = CzPinTextSettings(CZ_PIN_TEXT | CZ_PIN_MONEY);
 	for (i = 0; i < nshards; i++)
 		read_shard(&target, &shards[i], owner);
-	AtEOXact_GUC(true, nestlevel);
+	CzUnpinTextSettings(nestlevel);
 	ExecDropSingleTupleTableSlot(target.slot);
 	FreeBulkInsertState(target.bulk);
 	table_finish_bulk_insert(rel, 0);

@@ -294,22 +294,14 @@ default_sql(Relation rel, AttrNumber attno, const CzTable *table)
 	{
 		Oid			output;
 		bool		is_varlena;
-		int			nestlevel = NewGUCNestLevel();
+		int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 
-		(void) set_config_option("DateStyle", "ISO", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-		(void) set_config_option("IntervalStyle", "postgres", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-		(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-		(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
 		getTypeOutputInfo(att->atttypid, &output, &is_varlena);
 		result = psprintf("%s::%s", quote_literal_cstr(OidOutputFunctionCall(output, value)),
 						  format_type_extended(att->atttypid, att->atttypmod,
 											   FORMAT_TYPE_TYPEMOD_GIVEN |
 											   FORMAT_TYPE_FORCE_QUALIFY));
-		AtEOXact_GUC(true, nestlevel);
+		CzUnpinTextSettings(nestlevel);
 	}
 	FreeExecutorState(estate);
 	return result;

@@ -34,15 +34,13 @@ CzCatalogExec(const char *sql, int nargs, Oid *argtypes, Datum *values, const ch
 {
 	Oid			save_user;
 	int			save_context;
-	int			nestlevel = NewGUCNestLevel();
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 	int			result;
 	uint64		processed;
 
 	GetUserIdAndSecContext(&save_user, &save_context);
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
 						   save_context | SECURITY_LOCAL_USERID_CHANGE);
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 	cz_internal_ddl_depth++;
 	PG_TRY();
 	{
@@ -59,7 +57,7 @@ CzCatalogExec(const char *sql, int nargs, Oid *argtypes, Datum *values, const ch
 		cz_internal_ddl_depth--;
 	}
 	PG_END_TRY();
-	AtEOXact_GUC(true, nestlevel);
+	CzUnpinTextSettings(nestlevel);
 	SetUserIdAndSecContext(save_user, save_context);
 	return processed;
 }

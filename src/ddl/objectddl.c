@@ -31,6 +31,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "cz/settings.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
@@ -275,14 +276,10 @@ CzReplaceFunction(const CzUtility *utility, Node *stmt)
 	CommandCounterIncrement();
 	everywhere = is_everywhere ? checked_servers() : NIL;
 	check_replaced(function, relids, everywhere);
-	nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 	sql = TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTIONDEF,
 											   ObjectIdGetDatum(function)));
-	AtEOXact_GUC(true, nestlevel);
+	CzUnpinTextSettings(nestlevel);
 	if (!is_everywhere)
 		run_on_servers(relids, sql);
 	foreach(lc, everywhere)

@@ -57,6 +57,7 @@
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
+#include "cz/settings.h"
 #include "cz/transaction.h"
 #include "cz/trust.h"
 #include "ddl_int.h"
@@ -544,18 +545,6 @@ walk_send(Walk *walk, List *server_oids, Oid user_oid)
 	}
 }
 
-static int
-push_path(void)
-{
-	int			nestlevel = NewGUCNestLevel();
-
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	return nestlevel;
-}
-
 /*
  * CzPropagateObjects
  *		See ddl.h.
@@ -568,7 +557,7 @@ CzPropagateObjects(Oid relid, List *server_oids, Oid user_oid)
 	TupleDesc	desc = RelationGetDescr(rel);
 	List	   *indexes;
 	ListCell   *lc;
-	int			nestlevel = push_path();
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 	int			i;
 
 	walk_begin(&walk, server_oids, user_oid);
@@ -595,7 +584,7 @@ CzPropagateObjects(Oid relid, List *server_oids, Oid user_oid)
 	foreach(lc, indexes)
 		walk_index(&walk, lfirst_oid(lc));
 	relation_close(rel, NoLock);
-	AtEOXact_GUC(true, nestlevel);
+	CzUnpinTextSettings(nestlevel);
 	walk_send(&walk, server_oids, user_oid);
 }
 
@@ -608,7 +597,7 @@ CzPropagateAddresses(List *addresses, List *server_oids, Oid user_oid)
 {
 	Walk		walk;
 	ListCell   *lc;
-	int			nestlevel = push_path();
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 
 	walk_begin(&walk, server_oids, user_oid);
 	foreach(lc, addresses)
@@ -623,7 +612,7 @@ CzPropagateAddresses(List *addresses, List *server_oids, Oid user_oid)
 		else
 			walk_object(&walk, address->classId, address->objectId);
 	}
-	AtEOXact_GUC(true, nestlevel);
+	CzUnpinTextSettings(nestlevel);
 	walk_send(&walk, server_oids, user_oid);
 }
 

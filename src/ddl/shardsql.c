@@ -39,6 +39,7 @@
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
+#include "cz/settings.h"
 #include "ddl_int.h"
 
 /*
@@ -61,25 +62,6 @@ CzShardSetNames(CzShard *shard, const char *name)
 	shard->remote_schema = pstrdup(CZ_SHARD_SCHEMA);
 	shard->remote_name = CzShardName(name, shard->shard_id);
 	shard->remote_qualified = CzQualifiedName(shard->remote_schema, shard->remote_name);
-}
-
-/* Deparse with an empty path, so that all names but pg_catalog's are qualified. */
-static int
-push_deparse_settings(void)
-{
-	int			nestlevel = NewGUCNestLevel();
-
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("DateStyle", "ISO", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("IntervalStyle", "postgres", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	return nestlevel;
 }
 
 static char *
@@ -133,7 +115,7 @@ CzColumnSql(Relation rel, AttrNumber attno)
 {
 	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
 	StringInfoData buf;
-	int			nestlevel = push_deparse_settings();
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "%s %s", quote_identifier(NameStr(att->attname)),
@@ -151,7 +133,7 @@ CzColumnSql(Relation rel, AttrNumber attno)
 						 generated_sql(rel, attno));
 	if (att->attnotnull)
 		appendStringInfoString(&buf, " NOT NULL");
-	AtEOXact_GUC(true, nestlevel);
+	CzUnpinTextSettings(nestlevel);
 	return buf.data;
 }
 
@@ -258,11 +240,11 @@ reloptions_sql(Oid relid)
 char *
 CzConstraintSql(Oid constraint_oid)
 {
-	int			nestlevel = push_deparse_settings();
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 	Datum		definition = OidFunctionCall1(F_PG_GET_CONSTRAINTDEF_OID,
 											  ObjectIdGetDatum(constraint_oid));
 
-	AtEOXact_GUC(true, nestlevel);
+	CzUnpinTextSettings(nestlevel);
 	return TextDatumGetCString(definition);
 }
 
@@ -303,7 +285,7 @@ CzIndexDefGet(Oid index_oid)
 	CzIndexDef *def = palloc0(sizeof(CzIndexDef));
 	Relation	index = index_open(index_oid, AccessShareLock);
 	Oid			constraint_oid = get_index_constraint(index_oid);
-	int			nestlevel = push_deparse_settings();
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 	int			i;
 
 	def->name = pstrdup(RelationGetRelationName(index));
@@ -342,7 +324,7 @@ CzIndexDefGet(Oid index_oid)
 			def->alters = lappend(def->alters,
 								  psprintf("ALTER COLUMN %d SET STATISTICS %d", i + 1, target));
 	}
-	AtEOXact_GUC(true, nestlevel);
+	CzUnpinTextSettings(nestlevel);
 	index_close(index, AccessShareLock);
 	return def;
 }
@@ -357,7 +339,7 @@ CzTableDefGet(Relation rel)
 	CzTableDef *def = palloc0(sizeof(CzTableDef));
 	TupleDesc	desc = RelationGetDescr(rel);
 	StringInfoData buf;
-	int			nestlevel = push_deparse_settings();
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 	List	   *indexes;
 	ListCell   *lc;
 	int			i;
@@ -377,7 +359,7 @@ CzTableDefGet(Relation rel)
 	indexes = RelationGetIndexList(rel);
 	foreach(lc, indexes)
 		def->indexes = lappend(def->indexes, CzIndexDefGet(lfirst_oid(lc)));
-	AtEOXact_GUC(true, nestlevel);
+	CzUnpinTextSettings(nestlevel);
 	return def;
 }
 

@@ -24,6 +24,8 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "cz/settings.h"
+
 #include "ddl_int.h"
 
 /* " COLLATE x" if a collation (1) is not that of the type (2). */
@@ -72,11 +74,9 @@ char *
 CzTypeDefinition(Oid type)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			nestlevel = NewGUCNestLevel();
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 	char	   *result = NULL;
 
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute(psprintf(DEFINITION_SQL, psprintf("%u", type)), false, 1) == SPI_OK_SELECT &&
@@ -86,7 +86,7 @@ CzTypeDefinition(Oid type)
 		elog(ERROR, "no definition of type %u", type);
 	result = MemoryContextStrdup(context, result);
 	SPI_finish();
-	AtEOXact_GUC(true, nestlevel);
+	CzUnpinTextSettings(nestlevel);
 	return result;
 }
 

@@ -239,6 +239,7 @@ struct CzStream
 	bool		is_hurried;		/* plan->locks_wait is over: a connection is wanted */
 	bool		in_transaction; /* reads through the transaction's connections */
 	bool		is_binary;
+	int			pins;			/* CZ_PIN_*: what the columns' texts depend on */
 	ColumnIO   *columns;		/* [natts], NULL before the first run */
 	bool		is_modifying;	/* the statement writes */
 	StatementGroup *group;

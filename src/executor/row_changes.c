@@ -39,6 +39,7 @@
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
+#include "cz/settings.h"
 #include "row_changes.h"
 #include "writer_int.h"
 
@@ -470,7 +471,7 @@ add_by_text(CzRowChanges *changes, TupleTableSlot *old_slot, TupleTableSlot *new
 void
 CzRowChangesAdd(CzRowChanges *changes, TupleTableSlot *old_slot, TupleTableSlot *new_slot)
 {
-	int			nest_level = CzWirePinSettings(true);
+	int			nest_level = CzPinTextSettings(CZ_PIN_ALL);
 	MemoryContext old = MemoryContextSwitchTo(changes->row_context);
 	Bitmapset  *assigned = changed_columns(changes, old_slot, new_slot);
 
@@ -482,7 +483,7 @@ CzRowChangesAdd(CzRowChanges *changes, TupleTableSlot *old_slot, TupleTableSlot 
 		add_by_text(changes, old_slot, new_slot, assigned);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(changes->row_context);
-	CzWireUnpinSettings(nest_level);
+	CzUnpinTextSettings(nest_level);
 }
 
 /*

@@ -66,8 +66,7 @@ ship_columns_init(Ship *ship)
 		get_typlenbyval(type_oid, &column->typlen, &column->typbyval);
 		column->is_binary = CzWireColumnInit(&column->wire, type_oid) &&
 			type_oid < FirstUnpinnedObjectId && !CzShipmentColumnIsText(type_oid);
-		column->must_pin = !column->is_binary &&
-			CzWireTypeNeedsPins(type_oid, &column->must_pin_path);
+		column->pins = column->is_binary ? 0 : CzPinsOfType(type_oid);
 	}
 	ship->format = CzWireFormatMake(ship->tupdesc, NULL);
 }
@@ -564,10 +563,10 @@ append_element(ShipColumn *column, Datum value, bool isnull, bool is_first, Stri
 		appendStringInfoString(buf, "NULL");
 		return;
 	}
-	if (column->must_pin)
-		nest_level = CzWirePinSettings(column->must_pin_path);
+	if (column->pins != 0)
+		nest_level = CzPinTextSettings(column->pins);
 	append_quoted(buf, OutputFunctionCall(&column->wire.out, value));
-	CzWireUnpinSettings(nest_level);
+	CzUnpinTextSettings(nest_level);
 }
 
 static void

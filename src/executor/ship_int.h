@@ -20,8 +20,7 @@ typedef struct ShipColumn
 	bool		typbyval;
 	CzWireColumn wire;
 	bool		is_binary;		/* its array goes in binary form */
-	bool		must_pin;		/* its texts depend on this session's settings */
-	bool		must_pin_path;
+	int			pins;			/* CZ_PIN_*: what its texts depend on */
 	char		delimiter;		/* of array texts; 0: not looked up yet */
 } ShipColumn;
 

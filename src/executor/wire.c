@@ -139,6 +139,7 @@ CzWireInit(CzStream *stream)
 	if (stream->columns != NULL && stream->is_binary == is_binary)
 		return;
 	stream->is_binary = is_binary;
+	stream->pins = 0;
 	oldcontext = MemoryContextSwitchTo(stream->context);
 	stream->columns = palloc0(sizeof(ColumnIO) * Max(tupdesc->natts, 1));
 	for (i = 0; i < tupdesc->natts; i++)
@@ -156,7 +157,11 @@ CzWireInit(CzStream *stream)
 		if (is_binary)
 			getTypeBinaryInputInfo(column->type_oid, &function_oid, &column->ioparam);
 		else
+		{
 			getTypeInputInfo(column->type_oid, &function_oid, &column->ioparam);
+			/* workers say names in full, and a field's CHECK sees search_path */
+			stream->pins |= CzPinsOfType(column->type_oid) & ~CZ_PIN_PATH;
+		}
 		fmgr_info(function_oid, &column->input);
 	}
 	MemoryContextSwitchTo(oldcontext);
@@ -214,8 +219,8 @@ CzWireDecode(CzStream *stream, const PGresult *res, int row, const char *node_na
 		report_lie(node_name,
 				   psprintf("It has %d columns instead of %d.", nfields, natts));
 
-	if (!stream->is_binary)
-		save_nestlevel = CzWirePinSettings(false);
+	if (stream->pins != 0)
+		save_nestlevel = CzPinTextSettings(stream->pins);
 
 	position.node_name = node_name;
 	callback.callback = decode_error_callback;
@@ -267,7 +272,7 @@ CzWireDecode(CzStream *stream, const PGresult *res, int row, const char *node_na
 	}
 
 	error_context_stack = callback.previous;
-	CzWireUnpinSettings(save_nestlevel);
+	CzUnpinTextSettings(save_nestlevel);
 }
 
 /* Bytes of a row's values. */
@@ -316,11 +321,13 @@ CzWireParams(CzStream *stream, Datum *prune_value, bool *prune_isnull)
 		{
 			Oid			output_oid;
 			bool		is_varlena;
+			int			pins;
 
 			getTypeOutputInfo(type_oid, &output_oid, &is_varlena);
-			nestlevel = CzWirePinSettings(false);
+			pins = CzPinsOfType(type_oid);
+			nestlevel = pins != 0 ? CzPinTextSettings(pins) : -1;
 			texts[i] = OidOutputFunctionCall(output_oid, value);
-			CzWireUnpinSettings(nestlevel);
+			CzUnpinTextSettings(nestlevel);
 		}
 		if (i == stream->plan->prune_param)
 		{

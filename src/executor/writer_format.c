@@ -139,85 +139,6 @@ is_encoding_free(Oid type_oid)
 }
 
 /*
- * CzWireTypeNeedsPins
- *		Texts of numbers and strings are always the same; of dates, intervals,
- *		floats and whatever contains them they are not.
- */
-bool
-CzWireTypeNeedsPins(Oid type_oid, bool *with_path)
-{
-	switch (getBaseType(type_oid))
-	{
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-		case OIDOID:
-		case BOOLOID:
-		case TEXTOID:
-		case VARCHAROID:
-		case BPCHAROID:
-		case JSONOID:
-		case JSONBOID:
-		case NUMERICOID:
-		case UUIDOID:
-		case INETOID:
-		case CIDROID:
-		case BYTEAOID:
-			return false;
-		case DATEOID:
-		case TIMEOID:
-		case TIMETZOID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-		case INTERVALOID:
-		case FLOAT4OID:
-		case FLOAT8OID:
-			return true;
-		default:
-			/* It may contain reg* values for all that we know. */
-			*with_path = true;
-			return true;
-	}
-}
-
-/*
- * CzWirePinSettings, CzWireUnpinSettings
- *		As on workers: ISO dates, plain intervals, floats with all digits.
- *		-1 if nothing had to be changed.
- */
-int
-CzWirePinSettings(bool with_path)
-{
-	int			nest_level = -1;
-
-	if (with_path || DateStyle != USE_ISO_DATES || IntervalStyle != INTSTYLE_POSTGRES ||
-		extra_float_digits < 1)
-	{
-		nest_level = NewGUCNestLevel();
-		if (DateStyle != USE_ISO_DATES)
-			(void) set_config_option("datestyle", "ISO", PGC_USERSET, PGC_S_SESSION,
-									 GUC_ACTION_SAVE, true, 0, false);
-		if (IntervalStyle != INTSTYLE_POSTGRES)
-			(void) set_config_option("intervalstyle", "postgres", PGC_USERSET,
-									 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-		if (extra_float_digits < 3)
-			(void) set_config_option("extra_float_digits", "3", PGC_USERSET,
-									 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-		if (with_path)
-			(void) set_config_option("search_path", "pg_catalog", PGC_USERSET,
-									 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	}
-	return nest_level;
-}
-
-void
-CzWireUnpinSettings(int nest_level)
-{
-	if (nest_level >= 0)
-		AtEOXact_GUC(true, nest_level);
-}
-
-/*
  * CzWireColumnInit
  *		How values of a type go to workers.  Returns whether in binary form.
  */
@@ -262,8 +183,7 @@ CzWireFormatMake(TupleDesc tupdesc, char **column_names)
 			continue;
 		column = &format->columns[format->ncolumns++];
 		column->attno = i + 1;
-		if (CzWireTypeNeedsPins(attr->atttypid, &format->must_pin_path))
-			format->must_pin = true;
+		format->pins |= CzPinsOfType(attr->atttypid);
 		if (!CzWireColumnInit(column, attr->atttypid))
 			format->is_binary = false;
 		appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", quote_identifier(name));
@@ -362,8 +282,8 @@ CzWireAppendRow(CzWireFormat *format, TupleTableSlot *slot, StringInfo buf)
 	slot_getallattrs(slot);
 	if (format->is_binary)
 		pq_sendint16(buf, (uint16) format->ncolumns);
-	else if (format->must_pin)
-		nest_level = CzWirePinSettings(format->must_pin_path);
+	else if (format->pins != 0)
+		nest_level = CzPinTextSettings(format->pins);
 
 	for (i = 0; i < format->ncolumns; i++)
 	{
@@ -388,7 +308,7 @@ CzWireAppendRow(CzWireFormat *format, TupleTableSlot *slot, StringInfo buf)
 	}
 	if (!format->is_binary)
 		appendStringInfoChar(buf, '\n');
-	CzWireUnpinSettings(nest_level);
+	CzUnpinTextSettings(nest_level);
 }
 
 /*
@@ -434,8 +354,8 @@ CzWireInsertText(CzWireFormat *format, const char *qualified_name, TupleTableSlo
 	}
 
 	slot_getallattrs(slot);
-	if (format->must_pin)
-		nest_level = CzWirePinSettings(format->must_pin_path);
+	if (format->pins != 0)
+		nest_level = CzPinTextSettings(format->pins);
 	appendStringInfo(&buf, "INSERT INTO %s (%s) VALUES (", qualified_name,
 					 format->column_list);
 	for (i = 0; i < format->ncolumns; i++)
@@ -451,6 +371,6 @@ CzWireInsertText(CzWireFormat *format, const char *qualified_name, TupleTableSlo
 														 slot->tts_values[column->attno - 1]));
 	}
 	appendStringInfoString(&buf, "); ");
-	CzWireUnpinSettings(nest_level);
+	CzUnpinTextSettings(nest_level);
 	return buf.data;
 }

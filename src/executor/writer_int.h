@@ -43,8 +43,7 @@ typedef struct CzWireColumn
 typedef struct CzWireFormat
 {
 	bool		is_binary;
-	bool		must_pin;		/* texts depend on this session's settings */
-	bool		must_pin_path;	/* also on search_path (reg* types) */
+	int			pins;			/* CZ_PIN_*: what its texts depend on */
 	int			ncolumns;
 	CzWireColumn *columns;
 	char	   *column_list;	/* quoted, with commas, no parentheses */
@@ -58,12 +57,5 @@ extern void CzWireAppendRow(CzWireFormat *format, TupleTableSlot *slot, StringIn
 extern char *CzWireInsertText(CzWireFormat *format, const char *qualified_name,
 							  TupleTableSlot *slot);
 extern void CzWireAppendLiteral(StringInfo buf, const char *text);
-
-/* Settings on which texts of values depend, pinned between the two. */
-extern int	CzWirePinSettings(bool with_path);
-extern void CzWireUnpinSettings(int nest_level);
-
-/* Does the text of a type's values depend on the settings pinned above? */
-extern bool CzWireTypeNeedsPins(Oid type_oid, bool *with_path);
 
 #endif							/* CZ_WRITER_INT_H */

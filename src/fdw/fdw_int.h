@@ -67,14 +67,6 @@ extern const CzTable *CzFdwTable(Relation rel);
 
 /* in remote_rows.c */
 
-/* Values as text that a worker reads the same, whatever this session's settings
- * are: between these two calls.  needs_search_path: reg* types are among them. */
-extern int	CzFdwOpenTransmission(bool needs_search_path);
-extern void CzFdwCloseTransmission(int nest_level);
-
-/* True if the text of a type's values depends on search_path. */
-extern bool CzFdwTypeNeedsSearchPath(Oid type_oid);
-
 /*
  * CzFdwReadConn
  *		A connection for reading outside of a plan: the transaction's if it must

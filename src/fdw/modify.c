@@ -88,7 +88,7 @@ typedef struct CzFdwModifyState
 	int			nrows;
 	AttrNumber	ctid_attno;		/* junk column of the subplan; UPDATE, DELETE */
 	FmgrInfo   *output;			/* [list_length(statement->attnos)] */
-	bool		needs_search_path;	/* a reg* value is sent */
+	int			pins;			/* CZ_PIN_*: what the parameters' texts depend on */
 	CzFdwRowReader *reader;		/* NULL: no RETURNING */
 	MemoryContext temp_context; /* parameters of one execution */
 } CzFdwModifyState;
@@ -291,8 +291,7 @@ prepare_statement(CzFdwModifyState *state, CmdType operation, CzFdwStatement *st
 
 		getTypeOutputInfo(attr->atttypid, &output_oid, &is_varlena);
 		fmgr_info(output_oid, &state->output[i++]);
-		if (CzFdwTypeNeedsSearchPath(attr->atttypid))
-			state->needs_search_path = true;
+		state->pins |= CzPinsOfType(attr->atttypid);
 	}
 	if (statement->returned_attnos != NIL)
 		state->reader = CzFdwRowReaderCreate(state->rel, statement->returned_attnos);
@@ -463,7 +462,7 @@ statement_parameters(CzFdwModifyState *state, ItemPointer ctid, TupleTableSlot *
 	List	   *attnos = state->statement->attnos;
 	int			nparams = nrows * list_length(attnos) + 1;
 	const char **values = palloc(sizeof(char *) * nparams);
-	int			nest_level = CzFdwOpenTransmission(state->needs_search_path);
+	int			nest_level = CzPinTextSettings(state->pins);
 	int			n = 0;
 	int			row;
 
@@ -484,7 +483,7 @@ statement_parameters(CzFdwModifyState *state, ItemPointer ctid, TupleTableSlot *
 			column++;
 		}
 	}
-	CzFdwCloseTransmission(nest_level);
+	CzUnpinTextSettings(nest_level);
 	return values;
 }
 

@@ -26,6 +26,7 @@
 #include "utils/rel.h"
 
 #include "cz/remote.h"
+#include "cz/settings.h"
 #include "cz/transaction.h"
 #include "fdw_int.h"
 
@@ -34,70 +35,10 @@ struct CzFdwRowReader
 	Relation	rel;
 	List	   *attnos;			/* int list: what each result column is */
 	AttInMetadata *input;		/* of all columns of rel */
+	int			pins;			/* CZ_PIN_*: what the columns' texts depend on */
 	MemoryContext temp_context; /* reset for every row */
 	AttrNumber	current_attno;	/* for the error context; 0: none */
 };
-
-/*
- * CzFdwOpenTransmission
- *		See fdw_int.h.  An error in between undoes it too.
- */
-int
-CzFdwOpenTransmission(bool needs_search_path)
-{
-	int			nest_level = NewGUCNestLevel();
-
-	if (DateStyle != USE_ISO_DATES)
-		(void) set_config_option("datestyle", "ISO", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	if (IntervalStyle != INTSTYLE_POSTGRES)
-		(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	if (extra_float_digits < 3)
-		(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	if (needs_search_path)
-		(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	return nest_level;
-}
-
-void
-CzFdwCloseTransmission(int nest_level)
-{
-	AtEOXact_GUC(true, nest_level);
-}
-
-/*
- * CzFdwTypeNeedsSearchPath
- *		See fdw_int.h.  Composite types are not looked into.
- */
-bool
-CzFdwTypeNeedsSearchPath(Oid type_oid)
-{
-	Oid			base_oid = getBaseType(type_oid);
-	Oid			element_oid = get_base_element_type(base_oid);
-
-	if (OidIsValid(element_oid))
-		base_oid = getBaseType(element_oid);
-	switch (base_oid)
-	{
-		case REGPROCOID:
-		case REGPROCEDUREOID:
-		case REGOPEROID:
-		case REGOPERATOROID:
-		case REGCLASSOID:
-		case REGCOLLATIONOID:
-		case REGTYPEOID:
-		case REGROLEOID:
-		case REGNAMESPACEOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-			return true;
-		default:
-			return type_is_rowtype(base_oid);
-	}
-}
 
 CzConn *
 CzFdwReadConn(Oid server_oid, Oid user_oid)
@@ -178,10 +119,18 @@ CzFdwRowReader *
 CzFdwRowReaderCreate(Relation rel, List *attnos)
 {
 	CzFdwRowReader *reader = palloc0(sizeof(CzFdwRowReader));
+	ListCell   *lc;
 
 	reader->rel = rel;
 	reader->attnos = attnos;
 	reader->input = TupleDescGetAttInMetadata(RelationGetDescr(rel));
+	foreach(lc, attnos)
+	{
+		if (lfirst_int(lc) > 0)
+			reader->pins |= CzPinsOfType(TupleDescAttr(RelationGetDescr(rel),
+													   lfirst_int(lc) - 1)->atttypid) &
+				~CZ_PIN_PATH;
+	}
 	reader->temp_context = AllocSetContextCreate(CurrentMemoryContext,
 												 "cz_fdw remote row",
 												 ALLOCSET_SMALL_SIZES);
@@ -212,6 +161,7 @@ CzFdwRowReaderGet(CzFdwRowReader *reader, struct pg_result *res, int row)
 	HeapTuple	tuple;
 	ListCell   *lc;
 	int			column = 0;
+	int			nest_level;
 
 	if (PQnfields(res) != list_length(reader->attnos))
 		ereport(ERROR,
@@ -224,6 +174,7 @@ CzFdwRowReaderGet(CzFdwRowReader *reader, struct pg_result *res, int row)
 	callback.arg = reader;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
+	nest_level = reader->pins != 0 ? CzPinTextSettings(reader->pins) : -1;
 
 	foreach(lc, reader->attnos)
 	{
@@ -245,6 +196,7 @@ CzFdwRowReaderGet(CzFdwRowReader *reader, struct pg_result *res, int row)
 			ctid = (ItemPointer) DatumGetPointer(DirectFunctionCall1(tidin,
 																	 CStringGetDatum(text)));
 	}
+	CzUnpinTextSettings(nest_level);
 	error_context_stack = callback.previous;
 
 	/* The system columns mean nothing here, except ctid: see scan.c. */

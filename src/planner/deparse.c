@@ -42,7 +42,7 @@
  *	  core makes of constants, to a length, are said explicitly or done.
  *	- Literals: their types are printed with typmods (a bit or bpchar without length
  *	  in quotes: the bare word means a length of one), and their collations; how
- *	  values print is pinned (begin_deparse_settings).  A relabelling is the only
+ *	  values print is pinned (CzPinTextSettings).  A relabelling is the only
  *	  trace of COLLATE after core's planner: fix_relabel.  Parameters carry a cast
  *	  and their collation.
  *	- Keywords and odd names are quoted by core; quote_all_identifiers is pinned,
@@ -75,6 +75,7 @@
 #include "utils/ruleutils.h"
 
 #include "cz/compat.h"
+#include "cz/settings.h"
 
 #include "planner_int.h"
 
@@ -669,35 +670,14 @@ fix_mutator(Node *node, DeparseContext *context)
 
 /* ---- the template -------------------------------------------------------- */
 
-/* Settings under which names and constants are printed; undone by the caller. */
-static int
-begin_deparse_settings(void)
-{
-	int			level = NewGUCNestLevel();
-
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("datestyle", "ISO", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("quote_all_identifiers", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	return level;
-}
-
 static char *
 deparse_text(Query *query)
 {
-	int			level = begin_deparse_settings();
+	int			level = CzPinTextSettings(CZ_PIN_ALL);
 	char	   *text = pg_get_querydef(query, false);
 	size_t		len;
 
-	AtEOXact_GUC(true, level);
+	CzUnpinTextSettings(level);
 	/* the statement alone: no leading blank, trailing semicolon or newline */
 	while (*text == ' ' || *text == '\n')
 		text++;
@@ -713,7 +693,7 @@ sample_text(TableSampleClause *sample)
 {
 	StringInfoData buf;
 	ListCell   *lc;
-	int			level = begin_deparse_settings();
+	int			level = CzPinTextSettings(CZ_PIN_ALL);
 	const char *sep = "";
 
 	initStringInfo(&buf);
@@ -730,7 +710,7 @@ sample_text(TableSampleClause *sample)
 		appendStringInfo(&buf, " REPEATABLE (%s)",
 						 deparse_expression((Node *) sample->repeatable, NIL, false,
 											false));
-	AtEOXact_GUC(true, level);
+	CzUnpinTextSettings(level);
 	return buf.data;
 }
 
@@ -893,11 +873,13 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 
 	if (OidIsValid(target_shard))
 	{
+		int			level = CzPinTextSettings(CZ_PIN_ALL);
 		char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(target_shard)),
 													  get_rel_name(target_shard));
 		const char *verb = query->commandType == CMD_UPDATE ? "UPDATE " : "DELETE FROM ";
 		size_t		skip = strlen(verb) + strlen(name);
 
+		CzUnpinTextSettings(level);
 		while (*text == ' ')
 			text++;				/* pretty printing starts with an indentation */
 		if (strncmp(text, verb, strlen(verb)) != 0 ||

@@ -164,6 +164,20 @@ label_numbers(Node *node, void *context)
 	return expression_tree_walker(node, label_numbers, context);
 }
 
+/* Is one of the items a column, which prints as a bare name? */
+static bool
+has_bare_item(List *clauses, List *targetlist)
+{
+	ListCell   *lc;
+
+	foreach(lc, clauses)
+	{
+		if (IsA(get_sortgroupclause_expr(lfirst(lc), targetlist), Var))
+			return true;
+	}
+	return false;
+}
+
 /* Give expressions names that no column has; without one they get some default. */
 static void
 name_columns(List *targetlist, RangeTblEntry *rte)
@@ -207,7 +221,9 @@ qualify_sort_columns(Query *query)
 	bool		captures = false;
 
 	if (query->commandType != CMD_SELECT || list_length(query->rtable) != 1 ||
-		(query->sortClause == NIL && !query->hasDistinctOn))
+		!(has_bare_item(query->sortClause, query->targetList) ||
+		  (query->hasDistinctOn &&
+		   has_bare_item(query->distinctClause, query->targetList))))
 		return;
 	rte = linitial(query->rtable);
 	name_columns(query->targetList, rte);

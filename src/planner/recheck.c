@@ -215,7 +215,8 @@ note_operations(CollectContext *context, Node *node)
 			/* a literal's cast to its length is done, or is still to be done */
 			if ((((FuncExpr *) node)->funcformat == COERCE_EXPLICIT_CAST ||
 				 ((FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST) &&
-				IsA(linitial(((FuncExpr *) node)->args), Const))
+				(IsA(linitial(((FuncExpr *) node)->args), Const) ||
+				 cz_prints_as_number(linitial(((FuncExpr *) node)->args))))
 				break;
 			/* to a length: a value that was computed here has it, and gets it again */
 			if (((FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST &&
@@ -437,12 +438,8 @@ analyse(const char *text, Oid **types, int *ntypes)
 	Query	   *volatile query = NULL;
 	Oid			user;
 	int			security;
-	int			level = NewGUCNestLevel();
+	int			level = CzPinTextSettings(CZ_PIN_ALL);
 
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 	/* shards' schema is not everybody's */
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, security | SECURITY_LOCAL_USERID_CHANGE);
@@ -458,7 +455,7 @@ analyse(const char *text, Oid **types, int *ntypes)
 		SetUserIdAndSecContext(user, security);
 	}
 	PG_END_TRY();
-	AtEOXact_GUC(true, level);
+	CzUnpinTextSettings(level);
 	return query;
 }
 

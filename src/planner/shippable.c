@@ -9,9 +9,10 @@
  * configuration).  Sub-expressions without columns that are stable
  * are not refused: they are evaluated here and sent as parameters.
  *
- * DateStyle, IntervalStyle and extra_float_digits are pinned on the workers,
- * because values travel as text; an expression whose value depends on them
- * (a date cast to text, say) is therefore not shippable.
+ * What decides how texts of values are written and read (DateStyle, lc_monetary and
+ * others: util/pins.c) is pinned on the workers, because values travel as text; an
+ * expression whose value depends on it (a date cast to text, say) is therefore not
+ * shippable.
  *
  * Source: own work; the question asked is that of contrib/postgres_fdw/shippable.c.
  *
@@ -37,6 +38,7 @@
 #include "utils/float.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/pg_locale.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -103,6 +105,13 @@ function_stays(Oid funcid, void *arg)
 								   format_procedure(funcid));
 		return true;
 	}
+	/* immutable to core, though it reads quote_all_identifiers, which is pinned */
+	if (funcid == F_QUOTE_IDENT)
+	{
+		context->reason = psprintf("function %s depends on a setting",
+								   format_procedure(funcid));
+		return true;
+	}
 	if (cz_reads_search_config(funcid) && getTSCurrentConfig(false) >= FirstNormalObjectId)
 	{
 		context->reason = "the text search configuration is not built in";
@@ -154,6 +163,28 @@ text_form_depends_on_settings(Oid type)
 	}
 }
 
+static bool
+is_reg_type(Oid type)
+{
+	switch (type)
+	{
+		case REGPROCOID:
+		case REGPROCEDUREOID:
+		case REGOPEROID:
+		case REGOPERATOROID:
+		case REGCLASSOID:
+		case REGTYPEOID:
+		case REGCOLLATIONOID:
+		case REGCONFIGOID:
+		case REGDICTIONARYOID:
+		case REGROLEOID:
+		case REGNAMESPACEOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
 /*
  * Types whose form in JSON depends on a setting that is pinned on the workers:
  * intervals, floats when digits are cut, and what holds any of them.
@@ -185,7 +216,8 @@ json_form_depends_on_settings(Node *arg)
 	}
 	if (OidIsValid(elem))
 		type = getBaseType(elem);
-	if (type == INTERVALOID || type == RECORDOID || type == RECORDARRAYOID)
+	if (type == INTERVALOID || type == RECORDOID || type == RECORDARRAYOID ||
+		type == CASHOID || is_reg_type(type))
 		return true;
 	if (type == FLOAT4OID || type == FLOAT8OID)
 		return extra_float_digits < 1;
@@ -250,26 +282,31 @@ makes_session_json(Node *node)
 	return false;
 }
 
+/* Does to_char() of a number print the currency symbol of lc_monetary, or may it? */
 static bool
-is_reg_type(Oid type)
+prints_currency(Node *node)
 {
-	switch (type)
+	FuncExpr   *func = (FuncExpr *) node;
+	Const	   *format;
+
+	if (!IsA(node, FuncExpr) || strcmp(locale_monetary, "C") == 0 ||
+		strcmp(locale_monetary, "POSIX") == 0)
+		return false;
+	switch (func->funcid)
 	{
-		case REGPROCOID:
-		case REGPROCEDUREOID:
-		case REGOPEROID:
-		case REGOPERATOROID:
-		case REGCLASSOID:
-		case REGTYPEOID:
-		case REGCOLLATIONOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-		case REGROLEOID:
-		case REGNAMESPACEOID:
-			return true;
+		case F_TO_CHAR_INT4_TEXT:
+		case F_TO_CHAR_INT8_TEXT:
+		case F_TO_CHAR_FLOAT4_TEXT:
+		case F_TO_CHAR_FLOAT8_TEXT:
+		case F_TO_CHAR_NUMERIC_TEXT:
+			break;
 		default:
 			return false;
 	}
+	format = lsecond(func->args);
+	return !IsA(format, Const) ||
+		(!format->constisnull &&
+		 strpbrk(TextDatumGetCString(format->constvalue), "lL") != NULL);
 }
 
 /* ---- types made by users -------------------------------------------------- */
@@ -653,7 +690,7 @@ ship_walker(Node *node, ShipContext *context)
 		default:
 			break;
 	}
-	if (IsA(node, XmlExpr) || makes_session_json(node))
+	if (IsA(node, XmlExpr) || makes_session_json(node) || prints_currency(node))
 	{
 		context->reason = "a conversion depends on session settings";
 		return true;

@@ -38,21 +38,27 @@
 
 /* In step with this session; every worker accepts any of the values. */
 static const char *const followed[] = {
-	"TimeZone", "bytea_output", "xmloption", "xmlbinary", "array_nulls"
+	"TimeZone", "bytea_output"
 };
 
 /* In step where the worker knows the value. */
 static const char *const followed_if_known[] = {
-	"default_text_search_config", "lc_monetary", "lc_numeric", "lc_time"
+	"default_text_search_config", "lc_numeric", "lc_time", "timezone_abbreviations"
 };
 
-/* Pinned: the first four for unambiguous texts, the others because their limits
- * and modes are this session's business. */
+/* Pinned: the first for unambiguous texts, as util/pins.c does here, the others, from
+ * statement_timeout on, because their limits and modes are this session's business. */
 static const char *const pinned[][2] = {
 	{"search_path", "pg_catalog"},
 	{"IntervalStyle", "postgres"},
 	{"extra_float_digits", "3"},
+	{"array_nulls", "on"},
+	{"xmloption", "content"},
+	{"lc_monetary", "C"},
 	{"standard_conforming_strings", "on"},
+	{"backslash_quote", "safe_encoding"},
+	{"transform_null_equals", "off"},
+	{"quote_all_identifiers", "off"},
 	{"statement_timeout", "0"},
 	{"idle_in_transaction_session_timeout", "0"},
 	{"idle_session_timeout", "0"},

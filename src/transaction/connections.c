@@ -30,6 +30,7 @@
 #include "postgres.h"
 
 #include "access/parallel.h"
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
@@ -358,7 +359,8 @@ check_may_write(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
 				 errmsg("cannot write to workers in a read-only transaction")));
-	if (IsInParallelMode())
+	/* the leader may: core refuses statements that write here, ours flush and lock there */
+	if (IsParallelWorker())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("cannot write to workers during a parallel operation")));

@@ -368,7 +368,7 @@ def main():
     parser.add_argument('--print', action='store_true', help='print every statement')
     parser.add_argument('--verbose', action='store_true', help='print what plain PostgreSQL refuses')
     args = parser.parse_args()
-    args.oracle_only, args.data, args.protocol, args.slow_ms = False, None, 'simple', 0
+    args.oracle_only, args.data, args.protocol, args.slow_ms, args.user_settings = False, None, 'simple', 0, 0
     print('# seed %d' % args.seed)
     try:
         return Fuzz(args).run()
