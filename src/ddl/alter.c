@@ -410,14 +410,18 @@ alter_structure(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 bool
 CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 {
-	Oid			relid = RangeVarGetRelid(stmt->relation, NoLock, true);
+	Oid			relid;
 	const CzTable *table;
 	bool		is_structure = false;
 	bool		is_parent_only = false;
 	ListCell   *lc;
 	char		relkind;
 
-	if (!OidIsValid(relid) || stmt->objtype == OBJECT_VIEW || stmt->objtype == OBJECT_SEQUENCE)
+	if (stmt->objtype == OBJECT_VIEW || stmt->objtype == OBJECT_SEQUENCE)
+		return false;
+	/* core's lock first: while we waited for it the table may have become distributed */
+	relid = AlterTableLookupRelation(stmt, AlterTableGetLockLevel(stmt->cmds));
+	if (!OidIsValid(relid))
 		return false;
 	relkind = get_rel_relkind(relid);
 	if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX)
@@ -468,6 +472,9 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		}
 	}
 
+	/* the name must not come to mean another table on the way */
+	if (is_structure || is_parent_only)
+		stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
 	if (is_structure && is_parent_only)
 		CzRefuseDdl(table, "ALTER TABLE with ADD or DROP COLUMN and changes of defaults together",
 					"Use one statement for each.");
@@ -480,10 +487,8 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	}
 	if (is_parent_only)
 	{
-		AlterTableStmt *copy = copyObject(stmt);
-
-		copy->relation->inh = false;
-		CzUtilityRun(utility, (Node *) copy);
+		stmt->relation->inh = false;
+		CzUtilityRun(utility, (Node *) stmt);
 		return true;
 	}
 	return false;

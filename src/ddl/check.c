@@ -234,6 +234,9 @@ check_rename(RenameStmt *stmt)
 		case OBJECT_COLUMN:
 		case OBJECT_TABCONSTRAINT:
 			refuse_shard(stmt->relation);
+			(void) CzLockTableOfName(stmt->relation,
+									 stmt->renameType == OBJECT_INDEX ?
+									 ShareUpdateExclusiveLock : AccessExclusiveLock, true);
 			table = table_or_index_of(stmt->relation);
 			if (table)
 				CzRefuseDdl(table, "RENAME", NULL);
@@ -381,9 +384,10 @@ check_create(CreateStmt *stmt)
 static void
 check_trigger(CreateTrigStmt *stmt)
 {
-	const CzTable *table = CzTableOfName(stmt->relation);
+	const CzTable *table;
 
 	refuse_shard(stmt->relation);
+	table = CzLockTableOfName(stmt->relation, ShareRowExclusiveLock, false);
 	if (stmt->isconstraint && stmt->constrrel)
 	{
 		const CzTable *other = CzTableOfName(stmt->constrrel);
@@ -486,8 +490,11 @@ CzCheckStatement(Node *stmt)
 			break;
 		case T_AlterObjectSchemaStmt:
 			refuse_shard(((AlterObjectSchemaStmt *) stmt)->relation);
-			table = CzTableOfName(((AlterObjectSchemaStmt *) stmt)->relation);
-			if (table && (((AlterObjectSchemaStmt *) stmt)->objectType == OBJECT_TABLE))
+			if (((AlterObjectSchemaStmt *) stmt)->objectType != OBJECT_TABLE)
+				break;
+			table = CzLockTableOfName(((AlterObjectSchemaStmt *) stmt)->relation,
+									  AccessExclusiveLock, true);
+			if (table)
 				CzRefuseDdl(table, "ALTER TABLE ... SET SCHEMA", NULL);
 			break;
 		case T_ClusterStmt:

@@ -13,6 +13,7 @@
 #include "cz/ddl.h"
 #include "cz/trust.h"
 #include "nodes/parsenodes.h"
+#include "storage/lockdefs.h"
 #include "tcop/utility.h"
 
 /* What the hook must hand on. */
@@ -80,6 +81,19 @@ extern bool CzReplaceFunction(const CzUtility *utility, Node *stmt);
 
 /* Our table that a name means, or NULL; also when the name means nothing. */
 extern const CzTable *CzTableOfName(const RangeVar *name);
+
+/*
+ * CzLockTableOfName
+ *		The same with the lock that the statement will take: what is then asked about the
+ *		table holds when it runs.  Without, a table that another session is about to
+ *		distribute would pass as an ordinary one, and be changed here alone.
+ *
+ * must_own: check ownership before locking, as the statement would: 42501.
+ */
+extern const CzTable *CzLockTableOfName(const RangeVar *name, LOCKMODE lockmode, bool must_own);
+
+/* A copy of an ALTER TABLE or CREATE INDEX that names its relation with the schema. */
+extern Node *CzQualifyRelation(Node *stmt);
 extern void CzRefuseDdl(const CzTable *table, const char *what, const char *hint)
 			pg_attribute_noreturn();
 

@@ -18,6 +18,7 @@
 #include "catalog/namespace.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
+#include "commands/tablecmds.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
@@ -54,8 +55,37 @@ CzUtilityRun(const CzUtility *utility, Node *stmt)
 }
 
 /*
+ * CzLockTableOfName
+ *		See ddl_int.h.
+ */
+const CzTable *
+CzLockTableOfName(const RangeVar *name, LOCKMODE lockmode, bool must_own)
+{
+	if (name != NULL)
+		(void) RangeVarGetRelidExtended(name, lockmode, RVR_MISSING_OK,
+										must_own ? RangeVarCallbackOwnsRelation : NULL, NULL);
+	return CzTableOfName(name);
+}
+
+/*
+ * CzQualifyRelation
+ *		See ddl_int.h.
+ */
+Node *
+CzQualifyRelation(Node *stmt)
+{
+	Node	   *copy = copyObject(stmt);
+	RangeVar   *name = IsA(copy, IndexStmt) ? ((IndexStmt *) copy)->relation :
+		castNode(AlterTableStmt, copy)->relation;
+	Oid			relid = RangeVarGetRelid(name, NoLock, false);
+
+	name->schemaname = get_namespace_name(get_rel_namespace(relid));
+	return copy;
+}
+
+/*
  * CzTableOfName
- *		See ddl_int.h.  Does not lock: the statement itself will.
+ *		See ddl_int.h.  Does not lock.
  */
 const CzTable *
 CzTableOfName(const RangeVar *name)

@@ -97,8 +97,9 @@ check_unique(const CzTable *table, const IndexStmt *stmt)
 bool
 CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 {
-	const CzTable *table = CzTableOfName(stmt->relation);
-	IndexStmt  *local = stmt;
+	const CzTable *table = CzLockTableOfName(stmt->relation,
+											 stmt->concurrent ? ShareUpdateExclusiveLock :
+											 ShareLock, true);
 	Relation	rel;
 	List	   *before;
 	List	   *after;
@@ -119,20 +120,15 @@ CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 	if (stmt->unique && table->kind != CZ_TABLE_REFERENCE)
 		check_unique(table, stmt);
 
-	/* check ownership before locking, so that other users cannot block the table */
-	if (!class_ownercheck_compat(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
-	rel = relation_open(relid, ShareLock);
+	rel = relation_open(relid, NoLock);
 	before = list_copy(RelationGetIndexList(rel));
 	relation_close(rel, NoLock);
 
+	stmt = (IndexStmt *) CzQualifyRelation((Node *) stmt);
+	/* core would refuse a unique index over foreign partitions */
 	if (table->kind != CZ_TABLE_REFERENCE)
-	{
-		/* core would refuse a unique index over foreign partitions */
-		local = copyObject(stmt);
-		local->relation->inh = false;
-	}
-	CzUtilityRun(utility, (Node *) local);
+		stmt->relation->inh = false;
+	CzUtilityRun(utility, (Node *) stmt);
 	CommandCounterIncrement();
 
 	rel = relation_open(relid, NoLock);
