@@ -88,7 +88,9 @@ extern void CzUnpinTextSettings(int level);
  *		unless the (superuser) setting cz.debug_point names it.
  *
  * Actions: "error" raises XX000, "panic" ends the server as a crash would,
- * "sleep:MS" waits (a cancel ends it), "kill" kills this backend with SIGKILL.
+ * "sleep:MS" waits, "wait:NAME" waits until a file of that name is in the data
+ * directory, with a file NAME.reached there meanwhile (a cancel ends both), "kill"
+ * kills this backend with SIGKILL.
  */
 extern void CzDebugPoint(const char *name);
 

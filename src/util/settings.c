@@ -195,6 +195,39 @@ CzSettingsInit(void)
 }
 
 /*
+ * Sleep, on after signals that are not for us: pg_usleep ends at any, also at the
+ * postmaster's death.
+ */
+static void
+sleep_at_point(long ms)
+{
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	long		left_ms;
+
+	while ((left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0 &&
+		   !ProcDiePending && !QueryCancelPending)
+		pg_usleep(left_ms * 1000L);
+}
+
+/* Tell that we are here by a file NAME.reached, and wait for a file NAME. */
+static void
+wait_at_point(const char *name)
+{
+	char		path[MAXPGPATH];
+	FILE	   *file;
+
+	if (first_dir_separator(name) != NULL)
+		return;
+	snprintf(path, sizeof(path), "%s.reached", name);
+	file = fopen(path, "w");
+	if (file != NULL)
+		fclose(file);
+	while (access(name, F_OK) != 0 && !ProcDiePending && !QueryCancelPending)
+		pg_usleep(10000L);
+	unlink(path);
+}
+
+/*
  * CzDebugPoint
  *		See settings.h.
  */
@@ -218,17 +251,9 @@ CzDebugPoint(const char *name)
 	if (strcmp(action, "kill") == 0)
 		kill(MyProcPid, SIGKILL);
 	if (strncmp(action, "sleep:", 6) == 0)
-	{
-		/* on after signals that are not for us: pg_usleep ends at any, also at the
-		 * postmaster's death */
-		TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													  atol(action + 6));
-		long		left_ms;
-
-		while ((left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0 &&
-			   !ProcDiePending && !QueryCancelPending)
-			pg_usleep(left_ms * 1000L);
-	}
+		sleep_at_point(atol(action + 6));
+	else if (strncmp(action, "wait:", 5) == 0)
+		wait_at_point(action + 5);
 	else
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),

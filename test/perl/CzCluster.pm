@@ -128,6 +128,35 @@ sub start_sql
 	return $handle;
 }
 
+# Start SQL that stops at a debug point, and wait until it is there; go() lets it go on
+sub start_at
+{
+	my ($self, $point, $sql, $name) = @_;
+	my $reached = $self->coordinator->data_dir . '/' . ($name // 'go') . '.reached';
+	unlink $reached;
+	my $handle = $self->start_sql("SET cz.debug_point = '$point=wait:" . ($name // 'go') . "'; $sql");
+	my $end = time + 120;
+	while (!-e $reached)
+	{
+		$handle->{run}->pump_nb if $handle->{run}->pumpable;
+		die "debug point $point was not reached: $handle->{out} $handle->{err}"
+		  if time > $end || !$handle->{run}->pumpable;
+		sleep 0.02;
+	}
+	return $handle;
+}
+
+sub go
+{
+	my ($self, $name) = @_;
+	my $file = $self->coordinator->data_dir . '/' . ($name // 'go');
+	PostgreSQL::Test::Utils::append_to_file($file, '');
+	my $end = time + 120;
+	sleep 0.02 while -e "$file.reached" && time < $end;
+	unlink $file;
+	return;
+}
+
 # Wait for it: (exit status, output, messages, seconds); status -1: no end within $timeout
 sub finish_sql
 {

@@ -33,17 +33,6 @@ sub kill_coordinator
 	return;
 }
 
-# Wait until a COMMIT (or an INSERT by itself) has come to its debug point
-sub wait_for_debug_point
-{
-	my ($query) = @_;
-	$cluster->coordinator->poll_query_until('postgres',
-		"SELECT count(*) = 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '$query%' AND pid <> pg_backend_pid() "
-		  . "AND query_start < clock_timestamp() - interval '0.3 s'")
-	  or die "the debug point was not reached";
-	return;
-}
-
 # Rows of the transaction on all placements together
 sub copies
 {
@@ -73,12 +62,9 @@ foreach my $point ('before_prepare', 'after_prepare', 'after_local_commit', 'dur
 	{
 		my $what = "$point, $event";
 		my $to = $from + 99;
-		# a coordinator that dies does not make us wait for the end of the sleep
-		my $sleep_ms = $event eq 'coordinator' ? 20000 : 3000;
-		my $handle = $cluster->start_sql("SET cz.debug_point = '$point=sleep:$sleep_ms'; BEGIN; "
+		my $handle = $cluster->start_at($point, "BEGIN; "
 			  . "INSERT INTO local SELECT generate_series($from, $to); "
 			  . "INSERT INTO t SELECT i, 'v' FROM generate_series($from, $to) i; COMMIT; SELECT 'done'");
-		wait_for_debug_point('COMMIT');
 		if ($event eq 'worker') { $cluster->kill_worker(2); }
 		elsif ($event eq 'coordinator') { kill_coordinator(); }
 		elsif ($event eq 'reset') { $cluster->reset_worker(2); }
@@ -87,6 +73,7 @@ foreach my $point ('before_prepare', 'after_prepare', 'after_local_commit', 'dur
 			$cluster->sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COMMIT%' "
 				  . "AND pid <> pg_backend_pid()");
 		}
+		$cluster->go if $event ne 'coordinator';
 		my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
 		$cluster->restart_worker(2) if $event eq 'worker';
 		$cluster->coordinator->start if $event eq 'coordinator';
@@ -108,9 +95,8 @@ ok($cluster->coordinator->poll_query_until('postgres', 'SELECT count(*) = 0 FROM
 
 note 'recovery without being asked';
 {
-	my $handle = $cluster->start_sql("SET cz.debug_point = 'after_local_commit=sleep:2000'; "
-		  . "INSERT INTO t SELECT i, 'v' FROM generate_series(10000, 10099) i");
-	wait_for_debug_point('INSERT INTO t');
+	my $handle = $cluster->start_at('after_local_commit',
+		"INSERT INTO t SELECT i, 'v' FROM generate_series(10000, 10099) i");
 	kill_coordinator();
 	$cluster->finish_sql($handle, 60);
 	$cluster->coordinator->start;
@@ -127,10 +113,9 @@ $cluster->sql('SELECT pg_reload_conf()');
 foreach my $who ('worker', 'coordinator')
 {
 	my $before = $cluster->sql('SELECT count(*) FROM single');
-	my $handle = $cluster->start_sql("SET cz.debug_point = 'after_local_commit=sleep:2000'; "
-		  . "INSERT INTO single SELECT i + $before FROM generate_series(1, 100) i");
-	wait_for_debug_point('INSERT INTO single');
-	if ($who eq 'worker') { $cluster->kill_worker(2); }
+	my $handle = $cluster->start_at('after_local_commit',
+		"INSERT INTO single SELECT i + $before FROM generate_series(1, 100) i");
+	if ($who eq 'worker') { $cluster->kill_worker(2); $cluster->go; }
 	else { kill_coordinator(); }
 	$cluster->finish_sql($handle, 60);
 	if ($who eq 'worker') { $cluster->restart_worker(2); }

@@ -22,16 +22,6 @@ sub sql_on
 	return ($status, $out, $err);
 }
 
-sub wait_for_debug_point
-{
-	my ($query) = @_;
-	$primary->poll_query_until('postgres',
-		"SELECT count(*) = 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '$query%' AND pid <> pg_backend_pid() "
-		  . "AND query_start < clock_timestamp() - interval '0.3 s'")
-	  or die 'the debug point was not reached';
-	return;
-}
-
 sub prepared
 {
 	return $cluster->worker_sql(1, 'SELECT count(*) FROM pg_prepared_xacts')
@@ -54,9 +44,8 @@ $clone->start;
 
 note 'a transaction between its two phases';
 {
-	my $handle = $cluster->start_sql("SET cz.debug_point = 'after_prepare=sleep:4000'; "
-		  . "INSERT INTO t SELECT i, 1 FROM generate_series(101, 120) i; SELECT 'done'");
-	wait_for_debug_point('INSERT INTO t');
+	my $handle = $cluster->start_at('after_prepare',
+		"INSERT INTO t SELECT i, 1 FROM generate_series(101, 120) i; SELECT 'done'");
 	cmp_ok(prepared(), '>', 1, 'it is prepared on the workers');
 	foreach my $node ($standby, $clone)
 	{
@@ -75,6 +64,7 @@ note 'a transaction between its two phases';
 	my $commits = $clone->safe_psql('postgres', "SELECT xact_commit FROM pg_stat_database WHERE datname = 'postgres'");
 	$clone->poll_query_until('postgres', "$rounds $commits + 3", '1');
 
+	$cluster->go;
 	my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
 	is($out, 'done', 'the transaction commits') or diag($err);
 	is($err, '', 'without a warning');
@@ -86,11 +76,11 @@ $clone->stop('immediate');
 note 'a part that was finished by somebody else';
 {
 	$cluster->sql("CREATE TABLE u (k int); SET cz.shard_replication_factor = 1; SELECT create_distributed_table('u', 'k', colocate_with => 'none')");
-	my $handle = $cluster->start_sql("SET cz.debug_point = 'after_prepare=sleep:3000'; "
-		  . "INSERT INTO u SELECT i FROM generate_series(201, 220) i; SELECT 'done'");
-	wait_for_debug_point('INSERT INTO u');
+	my $handle = $cluster->start_at('after_prepare',
+		"INSERT INTO u SELECT i FROM generate_series(201, 220) i; SELECT 'done'");
 	my $gid = $cluster->worker_sql(1, 'SELECT gid FROM pg_prepared_xacts');
 	$cluster->worker_sql(1, "ROLLBACK PREPARED '$gid'");
+	$cluster->go;
 	my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
 	is($out, 'done', 'the commit stands');
 	like($err, qr/WARNING:  XX001.*does not have the prepared transaction "\Q$gid\E" any more/, 'and is no silent success');
@@ -110,10 +100,10 @@ note 'a decision that only the log knows: the worker is dropped and added again'
 	$cluster->worker_sql(2, 'CREATE TABLE far (i int)');
 	$cluster->sql("CREATE FOREIGN TABLE far (i int) SERVER $server");
 	# committed here, its COMMIT PREPARED is lost with the connection
-	my $handle = $cluster->start_sql("SET cz.debug_point = 'after_local_commit=sleep:2000'; "
-		  . "BEGIN; INSERT INTO l VALUES (1); INSERT INTO far VALUES (1); COMMIT; SELECT 'done'");
-	wait_for_debug_point('COMMIT');
+	my $handle = $cluster->start_at('after_local_commit',
+		"BEGIN; INSERT INTO l VALUES (1); INSERT INTO far VALUES (1); COMMIT; SELECT 'done'");
 	$cluster->worker_sql(2, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'cz_fdw%'");
+	$cluster->go;
 	my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
 	is($out, 'done', 'the commit stands');
 	is(prepared(), 1, 'its part is prepared');
@@ -173,14 +163,11 @@ note 'promotion';
 	$standby->append_conf('postgresql.conf', "recovery_min_apply_delay = 0\ncz.recovery_interval = -1\n");
 	$standby->restart;
 	# the primary dies after its decision
-	my $handle = $cluster->start_sql("SET cz.debug_point = 'after_local_commit=sleep:20000'; "
-		  . "BEGIN; INSERT INTO l VALUES (2); INSERT INTO t SELECT i, 1 FROM generate_series(301, 320) i; COMMIT");
-	wait_for_debug_point('COMMIT');
+	my $handle = $cluster->start_at('after_local_commit',
+		'BEGIN; INSERT INTO l VALUES (2); INSERT INTO t SELECT i, 1 FROM generate_series(301, 320) i; COMMIT');
 	# and in another transaction before it
-	my $undecided = $cluster->start_sql("SET cz.debug_point = 'after_prepare=sleep:20000'; "
-		  . "BEGIN; INSERT INTO l VALUES (3); INSERT INTO t SELECT i, 1 FROM generate_series(401, 420) i; COMMIT");
-	$primary->poll_query_until('postgres', "SELECT count(*) = 2 FROM pg_stat_activity WHERE query LIKE 'COMMIT%' "
-		  . "AND query_start < clock_timestamp() - interval '0.3 s'") or die;
+	my $undecided = $cluster->start_at('after_prepare',
+		'BEGIN; INSERT INTO l VALUES (3); INSERT INTO t SELECT i, 1 FROM generate_series(401, 420) i; COMMIT', 'undecided');
 	$primary->wait_for_catchup($standby, 'replay', $primary->lsn('flush'));
 	my $file = $primary->data_dir . '/postmaster.pid';
 	open my $fh, '<', $file or die "$file: $!";
@@ -227,11 +214,10 @@ note 'pg_upgrade';
 	$cluster->sql('SELECT pg_reload_conf()');
 	$cluster->sql('SELECT recover_prepared_transactions()');
 	# a decision that its worker has not heard of
-	$primary = $old;
-	my $handle = $cluster->start_sql("SET cz.debug_point = 'after_local_commit=sleep:1500'; "
-		  . "BEGIN; INSERT INTO l VALUES (4); UPDATE t SET v = 6; COMMIT; SELECT 'done'");
-	wait_for_debug_point('COMMIT');
+	my $handle = $cluster->start_at('after_local_commit',
+		"BEGIN; INSERT INTO l VALUES (4); UPDATE t SET v = 6; COMMIT; SELECT 'done'");
 	$cluster->worker_sql(1, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'cz_fdw%'");
+	$cluster->go;
 	my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
 	is($out, 'done', 'committed') or diag($err);
 	$old->stop('fast');

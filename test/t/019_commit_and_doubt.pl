@@ -51,10 +51,10 @@ sub wait_for_age
 sub commit_in_doubt
 {
 	my ($i, $sql) = @_;
-	my $handle = $cluster->start_sql("SET cz.debug_point = 'after_local_commit=sleep:1000'; BEGIN; $sql; COMMIT; SELECT 'done'");
-	wait_for_age('COMMIT', 0.3);
+	my $handle = $cluster->start_at('after_local_commit', "BEGIN; $sql; COMMIT; SELECT 'done'");
 	$cluster->worker_sql($i, q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 		WHERE application_name LIKE 'cz_fdw%' AND query LIKE 'PREPARE%'});
+	$cluster->go;
 	return $cluster->finish_sql($handle, 60);
 }
 
@@ -63,17 +63,17 @@ my @key = map { key_on($_) } 1 .. 3;
 note 'COMMIT that a frozen worker does not answer';
 {
 	# no cancel, a cancel before the worker is probed, and one during that
-	foreach my $cancel_at (undef, 1.5, 5)
+	foreach my $cancel_at (undef, 0.5, 4)
 	{
 		my $what = defined $cancel_at ? "cancel after $cancel_at s" : 'no cancel';
-		my $handle = $cluster->start_sql("SET cz.debug_point = 'before_commit=sleep:1000'; "
-			  . "BEGIN; UPDATE one SET v = v + 1 WHERE k = $key[1]; COMMIT");
-		wait_for_age('COMMIT', 0.2);
+		my $handle = $cluster->start_at('before_commit', "BEGIN; UPDATE one SET v = v + 1 WHERE k = $key[1]; COMMIT");
 		$cluster->freeze_worker(2);
+		$cluster->go;
 		if (defined $cancel_at)
 		{
-			wait_for_age('COMMIT', $cancel_at);
-			$cluster->sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COMMIT%'");
+			$cluster->sql("DO \$\$ BEGIN FOR i IN 1 .. 1000 LOOP "
+				  . "PERFORM pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COMMIT%' AND query_start < clock_timestamp() - interval '$cancel_at s'; "
+				  . "EXIT WHEN FOUND; PERFORM pg_sleep(0.02); PERFORM pg_stat_clear_snapshot(); END LOOP; END \$\$");
 		}
 		my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
 		$cluster->thaw_worker(2);
@@ -88,15 +88,15 @@ note 'COMMIT that a frozen worker does not answer';
 note 'NOTIFY fails after the writes';
 {
 	# the lock of the queue of notifications is held by who commits
-	my $holder = $cluster->start_sql("SET cz.debug_point = 'after_local_commit=sleep:4000'; "
-		  . "BEGIN; NOTIFY a; UPDATE one SET v = 3 WHERE k IN ($key[0], $key[1], $key[2]); COMMIT");
-	wait_for_age('COMMIT', 0.3);
+	my $holder = $cluster->start_at('after_local_commit',
+		"BEGIN; NOTIFY a; UPDATE one SET v = 3 WHERE k IN ($key[0], $key[1], $key[2]); COMMIT");
 	foreach my $notify ('NOTIFY b', "SELECT pg_notify('b', '')")
 	{
 		my ($status, $out, $err) = $cluster->try_sql("SET lock_timeout = '200ms'; BEGIN; $notify; UPDATE one SET v = 4 WHERE k = $key[1]; COMMIT");
 		like($err, qr/55P03/, "$notify: the commit fails");
 		is($cluster->sql("SELECT v FROM one WHERE k = $key[1] AND v = 4"), '', 'and nothing is committed');
 	}
+	$cluster->go;
 	$cluster->finish_sql($holder, 60);
 	my ($status, $out, $err) = $cluster->try_sql("LISTEN c; BEGIN; NOTIFY c; UPDATE one SET v = 4 WHERE k = $key[1]; COMMIT; SELECT v FROM one WHERE k = $key[1]");
 	like($out, qr/^4$/m, 'otherwise it commits');
@@ -121,7 +121,7 @@ note 'a worker in doubt that can be reached';
 		  . "DO \$\$ BEGIN INSERT INTO three VALUES (0, 0); DELETE FROM three WHERE k = 0; "
 		  . "WHILE NOT EXISTS (SELECT FROM marks) LOOP PERFORM pg_sleep(0.05); END LOOP; END \$\$; "
 		  . "SELECT count(*) FROM one; COMMIT");
-	wait_for_age('DO ', 0.5);
+	wait_for_age('DO ', 0);
 	commit_in_doubt(2, 'INSERT INTO one SELECT i, 0 FROM generate_series(1001, 1100) i');
 	$cluster->sql("INSERT INTO marks VALUES ('go')");
 	($status, $out, $err) = $cluster->finish_sql($reader, 60);
@@ -225,9 +225,9 @@ note 'what the session of a worker is told';
 
 note 'readers of a worker in doubt that does not answer';
 {
-	my $handle = $cluster->start_sql("SET cz.debug_point = 'after_local_commit=sleep:1000'; BEGIN; UPDATE one SET v = 300; UPDATE three SET v = 300; COMMIT; SELECT 'done'");
-	wait_for_age('COMMIT', 0.3);
+	my $handle = $cluster->start_at('after_local_commit', "BEGIN; UPDATE one SET v = 300; UPDATE three SET v = 300; COMMIT; SELECT 'done'");
 	$cluster->freeze_worker(2);
+	$cluster->go;
 	my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
 	is($out, 'done', 'the commit stands') or diag($err);
 	my @readers = map { $cluster->start_sql("SELECT count(*) FROM three WHERE v = 300") } 1 .. 6;
