@@ -201,6 +201,9 @@ extern bool CzDefaultCollationIsShared(void);
  */
 extern bool CzExtensionIsShared(Oid extension_oid);
 
+/* Is it an operator's function of pg_trgm, which reads a threshold of the session? */
+extern bool CzReadsTrigramSettings(Oid function);
+
 /* What is compared: "name/schema/version", palloc'd; of an own extension, NULL if
  * there is none of that OID (schema, if not NULL, gets its schema's name). */
 extern char *CzExtensionKey(const char *name, const char *schema, const char *version);

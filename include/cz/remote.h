@@ -133,6 +133,10 @@ extern void CzConnSetSubxact(CzConn *conn, uint32 subid);
 /* Number of connections (any state) that this backend has to a worker. */
 extern int	CzConnCount(Oid server_oid, Oid user_oid);
 
+/* From now on the thresholds of pg_trgm, if this session has them, are kept in step,
+ * too: a statement is sent that reads them. */
+extern void CzSessionFollowTrigrams(void);
+
 /* Bring time zone, date style etc. of the worker's session into step; no round
  * trip if nothing changed.  The connection must not be in mid-command. */
 extern void CzConnSyncSettings(CzConn *conn);

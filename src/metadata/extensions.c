@@ -19,7 +19,10 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
+#include "commands/extension.h"
 #include "foreign/foreign.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -191,4 +194,30 @@ CzExtensionIsShared(Oid extension_oid)
 		return false;
 	key = CzExtensionOwnKey(extension_oid, NULL);
 	return key != NULL && has_key(shared_keys, key);
+}
+
+/*
+ * CzReadsTrigramSettings
+ *		See metadata.h.
+ */
+bool
+CzReadsTrigramSettings(Oid function)
+{
+	static const char *const names[] = {
+		"similarity_op", "word_similarity_op", "word_similarity_commutator_op",
+		"strict_word_similarity_op", "strict_word_similarity_commutator_op"
+	};
+	Oid			extension = getExtensionOfObject(ProcedureRelationId, function);
+	char	   *extension_name = OidIsValid(extension) ? get_extension_name(extension) : NULL;
+	char	   *name = get_func_name(function);
+	int			i;
+
+	if (extension_name == NULL || name == NULL || strcmp(extension_name, "pg_trgm") != 0)
+		return false;
+	for (i = 0; i < lengthof(names); i++)
+	{
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return false;
 }

@@ -20,7 +20,8 @@
  *	superuser
  *	a fragment				- built in and not volatile
  *							- a superuser's, of an extension that all workers have
- *							  (extensions.c), immutable, and PUBLIC may execute it
+ *							  (extensions.c), immutable or reading settings that
+ *							  workers follow, and PUBLIC may execute it
  *
  * "Built in" is what initdb gave an OID of pg_proc.dat.  PUBLIC, because it is not
  * known who will write to the table.  A mapping for PUBLIC counts even for a user
@@ -133,11 +134,13 @@ why_built_in_is_not(Oid function, char volatility, const CzSender *sender)
  * extensions the workers have is another question.
  */
 static const char *
-why_extensions_is_not(Oid function, const FormData_pg_proc *proc)
+why_extensions_is_not(Oid function, const FormData_pg_proc *proc, const CzSender *sender)
 {
 	if (!superuser_arg(proc->proowner))
 		return "Its owner is no superuser." AS_PUBLIC;
-	if (proc->provolatile != PROVOLATILE_IMMUTABLE)
+	/* a fragment's session follows the settings of this one */
+	if (proc->provolatile != PROVOLATILE_IMMUTABLE &&
+		!(sender == NULL && CzReadsTrigramSettings(function)))
 		return "It is not immutable." AS_PUBLIC;
 	if (!public_may_execute(function))
 		return "Not everybody may execute it." AS_PUBLIC;
@@ -158,7 +161,7 @@ why_not(Oid function, const FormData_pg_proc *proc, const CzSender *sender)
 		return NULL;
 	if (sender == NULL)
 		return CzExtensionIsShared(getExtensionOfObject(ProcedureRelationId, function)) ?
-			why_extensions_is_not(function, proc) :
+			why_extensions_is_not(function, proc, sender) :
 			"It is neither built in nor of an extension that all workers have.";
 	if (!sender->is_shared)
 		return proc->prosecdef && !is_extensions && proc->proowner != sender->user_oid ?
@@ -167,7 +170,7 @@ why_not(Oid function, const FormData_pg_proc *proc, const CzSender *sender)
 		return is_extensions || superuser_arg(proc->proowner) ? NULL :
 			"Its owner is no superuser." AS_PUBLIC;
 	if (is_extensions)
-		return why_extensions_is_not(function, proc);
+		return why_extensions_is_not(function, proc, sender);
 	return "It is not built in." AS_PUBLIC;
 }
 

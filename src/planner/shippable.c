@@ -45,6 +45,7 @@
 #include "utils/typcache.h"
 
 #include "cz/planner.h"
+#include "cz/remote.h"
 #include "cz/trust.h"
 
 #include "planner_int.h"
@@ -98,7 +99,17 @@ function_stays(Oid funcid, void *arg)
 		return true;
 	}
 	if (funcid >= FirstGenbkiObjectId)
+	{
+		FmgrInfo	flinfo;
+
+		if (CzReadsTrigramSettings(funcid))
+		{
+			/* loads its library, which has the settings */
+			fmgr_info(funcid, &flinfo);
+			CzSessionFollowTrigrams();
+		}
 		return false;
+	}
 	if (func_volatile(funcid) == PROVOLATILE_STABLE && !cz_is_shippable_stable(funcid))
 	{
 		context->reason = psprintf("function %s cannot be evaluated on a worker",

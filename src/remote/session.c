@@ -46,6 +46,14 @@ static const char *const followed_if_known[] = {
 	"default_text_search_config", "lc_numeric", "lc_time", "timezone_abbreviations"
 };
 
+/* In step once a statement has been sent that reads them: CzSessionFollowTrigrams. */
+static const char *const followed_trigrams[] = {
+	"pg_trgm.similarity_threshold", "pg_trgm.word_similarity_threshold",
+	"pg_trgm.strict_word_similarity_threshold"
+};
+
+static bool follows_trigrams = false;
+
 /* Pinned: the first for unambiguous texts, as util/pins.c does here, the others, from
  * statement_timeout on, because their limits and modes are this session's business. */
 static const char *const pinned[][2] = {
@@ -90,6 +98,34 @@ date_style(void)
 }
 
 /*
+ * CzSessionFollowTrigrams
+ *		See remote.h.
+ */
+void
+CzSessionFollowTrigrams(void)
+{
+	follows_trigrams = true;
+}
+
+/* Settings that a worker may refuse: their number, and each with its value, NULL where
+ * this session does not have it (a library that is not loaded). */
+static int
+uncertain_settings(void)
+{
+	return lengthof(followed_if_known) + (follows_trigrams ? lengthof(followed_trigrams) : 0);
+}
+
+static const char *
+uncertain_setting(int i, const char **value)
+{
+	const char *name = i < lengthof(followed_if_known) ? followed_if_known[i] :
+		followed_trigrams[i - lengthof(followed_if_known)];
+
+	*value = GetConfigOption(name, i >= lengthof(followed_if_known), false);
+	return name;
+}
+
+/*
  * CzSessionGeneration
  *		The hash of the values that a worker's session should have now; never 0.
  */
@@ -107,10 +143,11 @@ CzSessionGeneration(void)
 		value = GetConfigOption(followed[i], false, false);
 		hash = hash_bytes_extended((const unsigned char *) value, strlen(value), hash);
 	}
-	for (i = 0; i < lengthof(followed_if_known); i++)
+	for (i = 0; i < uncertain_settings(); i++)
 	{
-		value = GetConfigOption(followed_if_known[i], false, false);
-		hash = hash_bytes_extended((const unsigned char *) value, strlen(value), hash);
+		(void) uncertain_setting(i, &value);
+		if (value != NULL)
+			hash = hash_bytes_extended((const unsigned char *) value, strlen(value), hash);
 	}
 	return hash == 0 ? 1 : hash;
 }
@@ -151,18 +188,22 @@ send_caught(ConnEntry *entry)
 {
 	StringInfoData body;
 	StringInfoData sql;
+	const char *name;
+	const char *value;
 	bool		ok;
 	int			i;
 
 	initStringInfo(&body);
 	appendStringInfoString(&body, "BEGIN\n");
-	for (i = 0; i < lengthof(followed_if_known); i++)
-		appendStringInfo(&body,
-						 "BEGIN PERFORM pg_catalog.set_config(%s, %s, false); "
-						 "EXCEPTION WHEN OTHERS THEN END;\n",
-						 quote_literal_cstr(followed_if_known[i]),
-						 quote_literal_cstr(GetConfigOption(followed_if_known[i], false,
-															false)));
+	for (i = 0; i < uncertain_settings(); i++)
+	{
+		name = uncertain_setting(i, &value);
+		if (value != NULL)
+			appendStringInfo(&body,
+							 "BEGIN PERFORM pg_catalog.set_config(%s, %s, false); "
+							 "EXCEPTION WHEN OTHERS THEN END;\n",
+							 quote_literal_cstr(name), quote_literal_cstr(value));
+	}
 	appendStringInfoString(&body, "END");
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "DO LANGUAGE plpgsql %s", quote_literal_cstr(body.data));
@@ -221,11 +262,15 @@ CzSessionSend(ConnEntry *entry, bool in_transaction)
 	}
 	if (ok && in_transaction)
 		ok = send_caught(entry);
-	for (i = 0; ok && !in_transaction && i < lengthof(followed_if_known); i++)
+	for (i = 0; ok && !in_transaction && i < uncertain_settings(); i++)
 	{
+		const char *value;
+		const char *name = uncertain_setting(i, &value);
+
+		if (value == NULL)
+			continue;
 		resetStringInfo(&sql);
-		append_setting(&sql, followed_if_known[i],
-					   GetConfigOption(followed_if_known[i], false, false));
+		append_setting(&sql, name, value);
 		ok = send_in_pipeline(entry, sql.data);
 	}
 	pfree(sql.data);

@@ -28,7 +28,7 @@ UPDATE d SET s = s || '!', c = ext.cube_enlarge(c, 1, 2) WHERE t = 1 AND e = 'us
 DELETE FROM d WHERE e = 'user2';
 SELECT t, id, c, s FROM d WHERE id < 4 ORDER BY id;
 
--- one that no table needs is named by the servers' option; one that depends on a setting is not sent
+-- one that no table needs is named by the servers' option
 EXPLAIN (COSTS OFF) SELECT id FROM d WHERE levenshtein(s, 'text 77') = 0;
 SELECT format('ALTER SERVER %I OPTIONS (ADD extensions ''fuzzystrmatch'')', srvname) FROM pg_foreign_server ORDER BY srvname \gexec
 \getenv worker1_port CZ_WORKER1_PORT
@@ -45,7 +45,19 @@ CREATE EXTENSION fuzzystrmatch;
 SELECT format('ALTER SERVER %I OPTIONS (SET extensions ''fuzzystrmatch'')', srvname) FROM pg_foreign_server ORDER BY srvname \gexec
 EXPLAIN (COSTS OFF) SELECT id FROM d WHERE levenshtein(s, 'text 77') = 0;
 SELECT id FROM d WHERE levenshtein(s, 'text 77') = 0;
+
+-- operators of pg_trgm read settings that the workers' sessions follow
 EXPLAIN (COSTS OFF) SELECT id FROM d WHERE s % 'text 77';
+SELECT count(*) FROM d WHERE s % 'text 77';
+SET pg_trgm.similarity_threshold = 0.9;
+SELECT count(*) FROM d WHERE s % 'text 77';
+BEGIN;
+SET LOCAL pg_trgm.similarity_threshold = 0.5;
+SELECT count(*) = (SELECT count(*) FROM d WHERE similarity(s, 'text 77') >= 0.5) AS follows FROM d WHERE s % 'text 77';
+ROLLBACK;
+SELECT count(*) FROM d WHERE s % 'text 77';
+RESET pg_trgm.similarity_threshold;
+SELECT count(*) = (SELECT count(*) FROM d WHERE similarity(s, 'text 77') >= 0.3) AS follows FROM d WHERE s % 'text 77';
 
 -- nothing of this is the user's to say
 ALTER SERVER node_1 OPTIONS (SET installed_extensions 'cube/ext/9');
