@@ -346,9 +346,22 @@ use_entry(CzTxnEntry *entry, UseKind kind, StringInfo prefix)
 static void
 require_clear(Oid server_oid, Oid user_oid)
 {
+	ListCell   *lc;
+
 	/* Not from a flush: that may run in a callback of a subtransaction's end. */
-	if (flush_level == 0)
-		CzTxnRequireClear(server_oid, user_oid);
+	if (flush_level > 0)
+		return;
+
+	/* A snapshot that the transaction has there already shows what it shows. */
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		if (IsolationUsesXactSnapshot() && entry->server_oid == server_oid &&
+			entry->has_begun)
+			return;
+	}
+	CzTxnRequireClear(server_oid, user_oid);
 }
 
 /* Errors of a transaction that must not write. */

@@ -239,6 +239,9 @@ CzTxnIdentity(void)
 			PG_RE_THROW();
 		}
 		PG_END_TRY();
+		/* what is not there yet has no OID whose invalidations could be heard */
+		if (!identity.exists)
+			identity_is_known = false;
 	}
 
 	/* Recovery ends while a session lives, so this is looked at each time. */

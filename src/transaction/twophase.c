@@ -194,6 +194,7 @@ commit_one(CzTxnEntry *entry)
 	QueryCancelPending = false;
 	HOLD_INTERRUPTS();
 	holds_interrupts = true;
+	CzDebugPoint("after_commit");
 }
 
 /* PREPARE TRANSACTION failed: say why, clearly where we know it. */

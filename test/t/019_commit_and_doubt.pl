@@ -85,6 +85,16 @@ note 'COMMIT that a frozen worker does not answer';
 	is($cluster->sql("SELECT v FROM one WHERE k = $key[1]"), '3', 'and has committed each');
 }
 
+note 'what fails after the only COMMIT';
+{
+	my ($status, $out, $err) = $cluster->try_sql("\\set ON_ERROR_STOP off\nSET cz.debug_point = 'after_commit'; "
+		  . "UPDATE one SET v = 10 WHERE k = $key[1]; RESET cz.debug_point; SET statement_timeout = '100ms'; SELECT pg_sleep(60); "
+		  . "SET statement_timeout = 0; SELECT v FROM one WHERE k = $key[1]");
+	like($err, qr/WARNING:  08007: the transaction that failed is committed on node/, 'is told with a warning');
+	like($err, qr/57014/, 'and the session can be cancelled as before');
+	is($out, '10', 'the rows are there');
+}
+
 note 'NOTIFY fails after the writes';
 {
 	# the lock of the queue of notifications is held by who commits
