@@ -126,4 +126,8 @@ extern void CzMarkIndexValid(Oid index_oid);
  * not yet completed; DDL on it is local. */
 extern bool CzReferenceHasTriggers(Oid relid);
 
+/* A table that becomes a distributed one: warn if publications have it, its rows will
+ * not be in this server's WAL any more. */
+extern void CzWarnIfPublished(Oid relid);
+
 #endif							/* CZ_DDL_H */

@@ -156,6 +156,14 @@ extern void CzConnForgetLockTimeout(CzConn *conn, bool is_over);
 /* The transaction on the worker was rolled back, and with it what was set in it. */
 extern void CzConnForgetTxnSettings(CzConn *conn);
 
+/*
+ * CzConnNameCommand
+ *		What brings the worker's application_name, "cz_fdw <cluster> <pid> <the user's>",
+ *		into step: to be sent with the next command, without waiting for it.  NULL: it is.
+ *		The command has no semicolon.  Borrowed until the next call.
+ */
+extern const char *CzConnNameCommand(CzConn *conn);
+
 /* Log a command if cz.log_remote_commands asks for it.  Whoever sends a command
  * other than by CzConnExec* calls this. */
 extern void CzConnLogCommand(const CzConn *conn, const char *sql);

@@ -39,6 +39,7 @@
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
+#include "cz/ddl.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
@@ -197,6 +198,7 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	/* 2. the catalogs here; the reference must not outlive the old form */
 	table_close(rel, NoLock);
 	CzConvertToPartitioned(relid, dist, (double) nrows);
+	CzWarnIfPublished(relid);
 	CzSetIndexesLive(relid, false);
 	create_relations(relid, shards, dist);
 	CzSetIndexesLive(relid, true);
@@ -232,6 +234,7 @@ distribute_range(Relation rel, CzDistribution *dist)
 	}
 	table_close(rel, NoLock);
 	CzConvertToPartitioned(relid, dist, 0);
+	CzWarnIfPublished(relid);
 	CzRegisterTable(relid, CZ_TABLE_RANGE, dist->colocation_id, 0);
 	CommandCounterIncrement();
 	CzInvalidateTable(relid);

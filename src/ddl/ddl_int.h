@@ -97,4 +97,11 @@ extern Node *CzQualifyRelation(Node *stmt);
 extern void CzRefuseDdl(const CzTable *table, const char *what, const char *hint)
 			pg_attribute_noreturn();
 
+/*
+ * CzCheckPublication
+ *		CREATE and ALTER PUBLICATION: 0A000 if it names a distributed table, a warning if
+ *		it contains one among others.
+ */
+extern void CzCheckPublication(Node *stmt);
+
 #endif							/* CZ_DDL_INT_H */

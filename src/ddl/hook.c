@@ -167,6 +167,10 @@ run_statement(const CzUtility *utility)
 			if (CzVacuum(utility, castNode(VacuumStmt, stmt)))
 				return;
 			break;
+		case T_CreatePublicationStmt:
+		case T_AlterPublicationStmt:
+			CzCheckPublication(stmt);
+			break;
 		case T_CopyStmt:
 			if (CzCopyTo(utility, castNode(CopyStmt, stmt)))
 				return;

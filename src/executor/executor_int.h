@@ -42,7 +42,7 @@
 
 /* Fragments in flight on one connection, at most. */
 #define MAX_WINDOW 16
-/* Commands that one fragment may need: BEGIN, snapshot, PREPARE, rows, sync. */
+/* Commands that one fragment may need: BEGIN, snapshot, name, PREPARE, rows, sync. */
 #define MAX_EXPECT (MAX_WINDOW * 6)
 #define MAX_STREAM_CONNS 64
 /* A fragment that takes longer than this is worth another cached connection. */

@@ -240,6 +240,13 @@ CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 		}
 		sc->has_begun = true;
 	}
+	if (!sc->worker->use_txn && (!sc->has_begun || begin_sql != NULL))
+	{
+		const char *name_sql = CzConnNameCommand(sc->conn);
+
+		if (name_sql != NULL && !send_plain(sc, name_sql, EXPECT_COMMAND))
+			return false;
+	}
 
 	/* 2. the command: what may come again soon is prepared */
 	is_prepared = is_worth_preparing(stream, sc, fragment);

@@ -259,7 +259,6 @@ make_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
 	add_default(endpoint, "keepalives_idle", "10");
 	add_default(endpoint, "keepalives_interval", "5");
 	add_default(endpoint, "keepalives_count", "3");
-	add_parameter(endpoint, "fallback_application_name", "cz_fdw");
 	add_parameter(endpoint, "client_encoding", GetDatabaseEncodingName());
 
 	endpoint->options_hash = hash_parameters(endpoint);

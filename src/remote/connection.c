@@ -183,13 +183,17 @@ start_connect(ConnEntry *entry, const CzEndpoint *endpoint)
 	PGconn	   *pg;
 	int			n;
 
+	entry->has_own_name = false;
 	for (n = 0; n < endpoint->noptions; n++)
 	{
 		keywords[n] = endpoint->keywords[n];
 		values[n] = endpoint->values[n];
+		if (strcmp(keywords[n], "application_name") == 0)
+			entry->has_own_name = true;
 	}
+	entry->name_hash = CzSessionNameHash();
 	keywords[n] = "fallback_application_name";
-	values[n++] = "cz_fdw";
+	values[n++] = CzSessionName();
 	keywords[n] = "client_encoding";
 	values[n++] = GetDatabaseEncodingName();
 	keywords[n] = NULL;
@@ -202,6 +206,7 @@ start_connect(ConnEntry *entry, const CzEndpoint *endpoint)
 	entry->connect_deadline = TimestampTzPlusMilliseconds(entry->started_at,
 														  cz_connect_timeout_ms);
 	entry->is_ending = false;
+	entry->server_pid = 0;
 	pg = PQconnectStartParams(keywords, values, 0);
 	pfree(keywords);
 	pfree(values);
@@ -496,6 +501,7 @@ CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint)
 		if (!entry->was_parked)
 			CzPaceConnected(conn->server_oid, GetCurrentTimestamp() - entry->started_at);
 		CzHealthMarkGood(conn->server_oid);
+		CzPoolerCheck(entry, endpoint);
 		return 0;
 	}
 	if (events < 0)
@@ -617,11 +623,14 @@ CzConnAcquireCached(const CzEndpoint *endpoint)
 	return NULL;
 }
 
-/* Open a connection and wait for it; NULL and *error_message if that fails. */
-static CzConn *
-open_and_wait(const CzEndpoint *endpoint, char **error_message)
+/*
+ * CzConnWait
+ *		Wait until a connection is made; false if it failed, then it is closed and
+ *		*error_message says why.
+ */
+bool
+CzConnWait(CzConn *conn, const CzEndpoint *endpoint, char **error_message)
 {
-	CzConn	   *conn = CzConnStartOrResume(endpoint);
 	int			events;
 
 	/* if an error is thrown here, abort processing closes the connection */
@@ -647,9 +656,9 @@ open_and_wait(const CzEndpoint *endpoint, char **error_message)
 		if (!CzConnPeerAnswered(conn))
 			CzHealthMarkFailed(conn->server_oid);
 		CzConnDiscard(conn);
-		return NULL;
+		return false;
 	}
-	return conn;
+	return true;
 }
 
 /*
@@ -663,7 +672,11 @@ CzConnTryAcquire(const CzEndpoint *endpoint, char **error_message)
 
 	*error_message = NULL;
 	if (conn == NULL)
-		conn = open_and_wait(endpoint, error_message);
+	{
+		conn = CzConnStartOrResume(endpoint);
+		if (!CzConnWait(conn, endpoint, error_message))
+			conn = NULL;
+	}
 	if (conn != NULL)
 		CzConnSyncSettings(conn);
 	return conn;
@@ -825,6 +838,9 @@ abort_readers(SubTransactionId subid)
 		ConnEntry  *entry = ENTRY(conn);
 
 		next = conn->next;
+		if (entry->name_in_txn)
+			entry->name_hash = 0;
+		entry->name_in_txn = false;
 		if (entry->settings_in_txn)
 		{
 			conn->settings_generation = 0;
@@ -888,6 +904,7 @@ conn_xact_callback(XactEvent event, void *arg)
 			{
 				next = conn->next;
 				ENTRY(conn)->settings_in_txn = false;
+				ENTRY(conn)->name_in_txn = false;
 				if (ENTRY(conn)->is_parked)
 					continue;
 				if (conn->state == CZ_CONN_CONNECTING)

@@ -55,6 +55,12 @@ typedef struct ConnEntry
 	int			wanted_lock_timeout_ms; /* being established for it */
 	int			txn_lock_timeout_ms;	/* state TXN: in its transaction; -1: not
 										 * known */
+	int			server_pid;		/* that the server told; 0: not asked */
+	bool		is_pooler_check;	/* made by pooler.c */
+	bool		has_own_name;	/* application_name is an option of the server */
+	uint32		name_hash;		/* of the application_name that the worker has; 0: not
+								 * known */
+	bool		name_in_txn;	/* it was set in a transaction: an abort undoes it */
 	bool		is_ending;		/* the worker's session has said its last words */
 	TimestampTz idle_since;		/* valid in state IDLE, and while it is taken out */
 	uint64		statement_seq;	/* names of prepared statements */
@@ -69,6 +75,8 @@ extern MemoryContext cz_conn_context;
 #define ENTRY(conn) ((ConnEntry *) (conn))
 
 /* session.c */
+extern const char *CzSessionName(void);
+extern uint32 CzSessionNameHash(void);
 extern uint64 CzSessionGeneration(void);
 extern bool CzSessionSend(ConnEntry *entry, bool in_transaction);
 extern int	CzSessionPoll(ConnEntry *entry);
@@ -77,6 +85,12 @@ extern int	CzSessionPoll(ConnEntry *entry);
 extern void CzPaceAnswered(Oid server_oid, TimestampTz when);
 extern bool CzPaceAnsweredSince(Oid server_oid, TimestampTz when);
 extern void CzPaceConnected(Oid server_oid, int64 us);
+
+/* connection.c */
+extern bool CzConnWait(CzConn *conn, const CzEndpoint *endpoint, char **error_message);
+
+/* pooler.c */
+extern void CzPoolerCheck(ConnEntry *entry, const CzEndpoint *endpoint);
 
 /* idle.c */
 extern bool CzIdleCheck(ConnEntry *entry);

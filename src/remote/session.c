@@ -21,7 +21,9 @@
 
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
+#include "commands/dbcommands.h"
 #include "libpq-fe.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
@@ -251,6 +253,8 @@ CzSessionSend(ConnEntry *entry, bool in_transaction)
 	}
 	for (i = 0; i < lengthof(followed); i++)
 		append_setting(&sql, followed[i], GetConfigOption(followed[i], false, false));
+	if (entry->server_pid == 0)
+		appendStringInfoString(&sql, ", pg_catalog.pg_backend_pid()");
 	ok = send_in_pipeline(entry, sql.data);
 
 	for (i = 0; ok && !in_transaction && entry->pub.settings_generation == 0 &&
@@ -310,6 +314,9 @@ CzSessionPoll(ConnEntry *entry)
 		status = PQresultStatus(res);
 		if (status == PGRES_PIPELINE_SYNC)
 			entry->pending_syncs--;
+		else if (status == PGRES_TUPLES_OK && entry->server_pid == 0 && PQntuples(res) == 1 &&
+				 PQnfields(res) > 1)
+			entry->server_pid = atoi(PQgetvalue(res, 0, PQnfields(res) - 1));
 		else if (status == PGRES_FATAL_ERROR)
 		{
 			ereport(DEBUG1,
@@ -346,6 +353,75 @@ CzSessionPoll(ConnEntry *entry)
 	if (PQtransactionStatus(pg) != PQTRANS_IDLE)
 		entry->settings_in_txn = true;
 	return 0;
+}
+
+/*
+ * CzSessionName
+ *		This session's name on the workers.  A semicolon separates commands that travel
+ *		together, so it is none.  Borrowed until the next call.
+ */
+const char *
+CzSessionName(void)
+{
+	static char name[NAMEDATALEN];
+	static char database[NAMEDATALEN];
+	char		whole[NAMEDATALEN * 4];
+	const char *cluster = GetConfigOption("cluster_name", true, false);
+	const char *user_name = application_name ? application_name : "";
+	char	   *p;
+	int			len;
+
+	if (database[0] == '\0')
+	{
+		char	   *found = get_database_name(MyDatabaseId);
+
+		strlcpy(database, found ? found : "-", sizeof(database));
+	}
+	if (cluster == NULL || cluster[0] == '\0')
+		cluster = database;
+	len = snprintf(whole, sizeof(whole), "cz_fdw %s %d %s", cluster, MyProcPid, user_name);
+	len = pg_mbcliplen(whole, Min(len, (int) sizeof(whole) - 1), NAMEDATALEN - 1);
+	memcpy(name, whole, len);
+	name[len] = '\0';
+	for (p = name; *p; p++)
+	{
+		if (*p == ';' || *p == '\\')
+			*p = '?';
+	}
+	return name;
+}
+
+uint32
+CzSessionNameHash(void)
+{
+	const char *name = CzSessionName();
+
+	return hash_bytes((const unsigned char *) name, strlen(name)) | 1;
+}
+
+/*
+ * CzConnNameCommand
+ *		See remote.h.
+ */
+const char *
+CzConnNameCommand(CzConn *conn)
+{
+	static char command[NAMEDATALEN * 2 + 64];
+	ConnEntry  *entry = ENTRY(conn);
+	uint32		hash;
+	char	   *quoted;
+
+	if (entry->has_own_name)
+		return NULL;
+	hash = CzSessionNameHash();
+	if (entry->name_hash == hash)
+		return NULL;
+	entry->name_hash = hash;
+	entry->name_in_txn = true;
+	quoted = quote_literal_cstr(CzSessionName());
+	snprintf(command, sizeof(command), "SET application_name TO %s", quoted);
+	pfree(quoted);
+	return command;
 }
 
 /*
@@ -389,6 +465,9 @@ CzConnForgetLockTimeout(CzConn *conn, bool is_over)
 void
 CzConnForgetTxnSettings(CzConn *conn)
 {
+	if (ENTRY(conn)->name_in_txn)
+		ENTRY(conn)->name_hash = 0;
+	ENTRY(conn)->name_in_txn = false;
 	if (ENTRY(conn)->settings_in_txn)
 		conn->settings_generation = 0;
 	ENTRY(conn)->settings_in_txn = false;

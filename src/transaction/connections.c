@@ -243,7 +243,11 @@ sync_entry(CzTxnEntry *entry, StringInfo prefix)
 			 top > level ? level : top, Max(top, level));
 	if (!entry->has_begun)
 	{
+		const char *name = CzConnNameCommand(entry->conn);
+
 		begin_command(prefix);
+		if (name != NULL)
+			appendStringInfo(prefix, "%s; ", name);
 		entry->has_begun = true;
 	}
 	else if (entry->pending.len > 0)

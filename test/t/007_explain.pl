@@ -5,7 +5,7 @@ use warnings;
 use CzCluster;
 use Test::More;
 
-my $cluster = CzCluster->new(workers => 3, conf => "cz.shard_count = 8\ncz.worker_timeout = '1s'\ncz.connect_timeout = '1s'\n");
+my $cluster = CzCluster->new(workers => 3, conf => "cz.recovery_interval = -1\ncz.shard_count = 8\ncz.worker_timeout = '1s'\ncz.connect_timeout = '1s'\n");
 my $coordinator = $cluster->coordinator;
 $cluster->sql(q{
 CREATE TABLE t (k int, v int);

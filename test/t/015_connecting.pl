@@ -68,5 +68,73 @@ $cluster->heal_worker(1);
 is($status, 3, 'a worker that answers nobody has failed');
 like($err, qr/ERROR:  08001: /, 'with the SQLSTATE of a failed connect');
 cmp_ok($seconds, '<', 20, 'soon');
+
+# Who is who: the worker knows the cluster, the session and the user's name for it, also
+# when that changes, and no command of its own is sent for it
+my $names = join ' ; ', map { "$ENV{CZ_BINDIR}/psql -XAtqh 127.0.0.1 -p " . $cluster->worker($_)->port
+	  . " -U postgres postgres -c \"SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'cz_fdw%' ORDER BY 1\"" } 1;
+my $long = 'n' x 60;
+($status, $rows, $err) = $cluster->try_sql(qq{
+SET cz.max_connections_per_worker = 1;
+SET application_name = 'first';
+SELECT count(*) FROM t;
+\\! $names
+SET application_name = 'it''s; second';
+SELECT v FROM t WHERE k = $key;
+\\! $names
+SET application_name = 'third';
+UPDATE t SET v = v WHERE k = $key;
+\\! $names
+BEGIN; SET application_name = 'undone'; UPDATE t SET v = v WHERE k = $key; ROLLBACK;
+INSERT INTO t VALUES (5000 + $key, 1);
+UPDATE t SET v = v WHERE k = $key;
+\\! $names
+SET application_name = '$long';
+SELECT v FROM t WHERE k = $key;
+\\! $names
+SELECT 'pid ' || pg_backend_pid();
+});
+is($status, 0, 'application names') or diag($err);
+my ($pid) = $rows =~ /^pid (\d+)$/m;
+is(join("\n", grep { /^cz_fdw .* \Q$pid\E / } split /\n/, $rows),
+	join("\n", map { substr("cz_fdw coordinator $pid $_", 0, 63) } 'first', "it's? second", 'third', 'third', $long),
+	'are the session\'s, cut where they are too long');
+
+# A pooler between coordinator and worker: fine if it keeps a session's process
+SKIP:
+{
+	my $pgbouncer = (grep { -x } '/usr/sbin/pgbouncer', '/usr/bin/pgbouncer')[0];
+	skip 'no pgbouncer', 4 unless $pgbouncer;
+	foreach my $mode ('transaction', 'session')
+	{
+		my $dir = PostgreSQL::Test::Utils::tempdir();
+		my $port = PostgreSQL::Test::Cluster::get_free_port();
+		PostgreSQL::Test::Utils::append_to_file("$dir/ini", join "\n", '[databases]',
+			'postgres = host=127.0.0.1 port=' . $cluster->worker(2)->port . ' user=postgres', '[pgbouncer]',
+			'listen_addr = 127.0.0.1', "listen_port = $port", 'auth_type = any', 'unix_socket_dir =',
+			"pool_mode = $mode", 'default_pool_size = 20', "logfile = $dir/log", '');
+		my $run = IPC::Run::start([ $pgbouncer, "$dir/ini" ], '<', \undef, '>', '/dev/null', '2>', '/dev/null');
+		for (1 .. 100)
+		{
+			last if system("bash -c 'exec 3<>/dev/tcp/127.0.0.1/$port' 2>/dev/null") == 0;
+			sleep 0.05;
+		}
+		my $node = $cluster->server_name(2);
+		my ($status, $rows, $err) = $cluster->try_sql(
+			"ALTER SERVER $node OPTIONS (SET port '$port'); SELECT count(*) FROM t; UPDATE t SET v = v;");
+		if ($mode eq 'session')
+		{
+			is("$status $rows $err", '0 1001 ', 'a pooler in session mode is fine');
+		}
+		else
+		{
+			like($err, qr/ERROR:  0A000: node "$node" is behind a connection pooler in transaction mode/, 'one in transaction mode is refused');
+			like($err, qr/HINT:.*session/, 'with a hint');
+			$cluster->sql("ALTER SERVER $node OPTIONS (SET port '" . $cluster->worker(2)->port . "')");
+			is($cluster->sql('SELECT count(*) FROM t'), '1001', 'directly it works');
+		}
+		$run->kill_kill(grace => 5);
+	}
+}
 $cluster->stop;
 done_testing();
