@@ -65,6 +65,9 @@ extern char *CzConstraintSql(Oid constraint_oid);
 
 extern List *CzTablesWithType(Oid type);
 
+/* Comment on workers' functions that we have made. */
+#define CZ_FUNCTION_MARK "cz_fdw"
+
 /* types.c: a type's CREATE statement; PL/pgSQL that makes a worker's type the same */
 extern char *CzTypeDefinition(Oid type);
 extern void CzTypeScript(StringInfo script, Oid type);

@@ -193,13 +193,44 @@ CzCheckTrust(Oid function, const CzSender *sender)
 				 errhint("%s", CzTrustHint())));
 }
 
+/* Who or where the session is: a worker's answer is its own. */
+static bool
+session_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SQLValueFunction))
+	{
+		switch (((SQLValueFunction *) node)->op)
+		{
+			case SVFOP_CURRENT_ROLE:
+			case SVFOP_CURRENT_USER:
+			case SVFOP_USER:
+			case SVFOP_SESSION_USER:
+			case SVFOP_CURRENT_CATALOG:
+			case SVFOP_CURRENT_SCHEMA:
+				return true;
+			default:
+				return false;
+		}
+	}
+	return expression_tree_walker(node, session_walker, context);
+}
+
 /* The functions of an expression; what: the object that has it, for the message. */
 static void
 check_expression(Walk *walk, Node *expr, const char *what)
 {
 	const char *reason;
-	Oid			function = CzUntrustedFunction(expr, &walk->sender, &reason);
+	Oid			function;
 
+	if (session_walker(expr, NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot create %s on the workers: it depends on the session's role, database or schema",
+						what),
+				 errdetail("A worker's session has others.")));
+	function = CzUntrustedFunction(expr, &walk->sender, &reason);
 	if (OidIsValid(function))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -446,9 +477,9 @@ create_function(Walk *walk, Oid oid)
 	definition = TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTIONDEF,
 													  ObjectIdGetDatum(oid)));
 	appendStringInfo(&walk->script,
-					 "IF pg_catalog.pg_get_functiondef(pg_catalog.to_regprocedure(%s)) IS DISTINCT FROM %s THEN EXECUTE %s; END IF;\n",
+					 "IF pg_catalog.pg_get_functiondef(pg_catalog.to_regprocedure(%s)) IS DISTINCT FROM %s THEN EXECUTE %s; COMMENT ON FUNCTION %s IS '" CZ_FUNCTION_MARK "'; END IF;\n",
 					 quote_literal_cstr(signature.data), quote_literal_cstr(definition),
-					 quote_literal_cstr(definition));
+					 quote_literal_cstr(definition), signature.data);
 	ReleaseSysCache(tuple);
 }
 

@@ -6,8 +6,8 @@
  * A type's definition is a CREATE statement that one query reads from the catalogs,
  * here and on the worker.  Where a worker has the type with another definition, it was
  * dropped and made again here, or changed while no distributed table used it.  Then the
- * worker's type is dropped, with the types and functions there that use it and that are
- * made again when a table needs them, and created anew.  If a table uses it, that is
+ * worker's type is dropped, with the types and our functions there that use it and that
+ * are made again when a table needs them, and created anew.  If a table uses it, that is
  * an error: two databases here have types of one name, or somebody changed the worker's.
  *
  * Source: own work.
@@ -57,12 +57,12 @@
 	"LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relkind = 'c' " \
 	"WHERE c.oid IS NOT NULL OR d.classid = 'pg_type'::regclass) "
 
-/* Functions whose arguments or results these are; ranges' constructors go with them. */
+/* Functions of ours whose arguments or results these are; somebody else's keep the type. */
 #define FUNCTIONS_SQL \
 	USERS_SQL "SELECT DISTINCT p.oid::regprocedure::text AS name FROM users u JOIN pg_type t ON t.oid = u.oid " \
 	"JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray) AND d.deptype = 'n' " \
 	"JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid AND p.prokind <> 'a' " \
-	"WHERE NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = d.classid AND i.objid = d.objid AND i.deptype IN ('i', 'e'))"
+	"WHERE obj_description(p.oid, 'pg_proc') = '" CZ_FUNCTION_MARK "'"
 
 /*
  * CzTypeDefinition

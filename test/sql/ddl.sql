@@ -198,15 +198,17 @@ SET ROLE cz_ddl_owner;
 CREATE FUNCTION mine(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN true; END';
 CREATE TABLE trap1 (k int CHECK (mine(k)));
 CREATE TABLE trap2 (k int, CHECK (query_to_xml('SELECT 1', false, false, '') IS NOT NULL));
+CREATE TABLE trap4 (k int, who name CHECK (who = CURRENT_USER));
 CREATE TABLE trap3 (k int, g boolean GENERATED ALWAYS AS (mine(k)) STORED);
 CREATE TABLE fine (k int, d date, at timestamptz CHECK (at <= now() AND at > d));
 SELECT create_distributed_table('trap1', 'k');
 SELECT create_distributed_table('trap2', 'k');
 SELECT create_reference_table('trap3');
+SELECT create_distributed_table('trap4', 'k');
 SELECT create_distributed_table('fine', 'k');
 CREATE INDEX ON fine (mine(k));
 ALTER TABLE fine ADD COLUMN x int CHECK (pg_sleep(x) IS NOT NULL);
-DROP TABLE fine, trap1, trap2, trap3;
+DROP TABLE fine, trap1, trap2, trap3, trap4;
 RESET ROLE;
 
 -- a server's new name is in the shards' options
