@@ -140,6 +140,8 @@ extern void CzSessionFollowTrigrams(void);
 /* Bring time zone, date style etc. of the worker's session into step; no round
  * trip if nothing changed.  The connection must not be in mid-command. */
 extern void CzConnSyncSettings(CzConn *conn);
+/* The same; instead of an error false, and is_broken. */
+extern bool CzConnTrySyncSettings(CzConn *conn);
 extern bool CzConnSettingsAreCurrent(const CzConn *conn);
 
 /*
@@ -196,6 +198,10 @@ extern struct pg_result *CzConnExecPrepared(CzConn *conn, const char *sql, int n
  */
 extern struct pg_result *CzConnQuery(CzConn *conn, const char *sql, int min_rows,
 									 int max_rows, int ncolumns);
+
+/* The same without an error but for interrupts: a result of any kind but COPY, or NULL
+ * and is_broken. */
+extern struct pg_result *CzConnTryExec(CzConn *conn, const char *sql);
 
 /* Start a COPY: PGRES_COPY_IN or PGRES_COPY_OUT, as wanted, has been answered. */
 extern void CzConnStartCopy(CzConn *conn, const char *sql, bool is_in);

@@ -48,18 +48,18 @@ PG_FUNCTION_INFO_V1(citus_activate_node);
 #define CLEANUP_OBJECT 4
 #define CLEANUP_USER 5
 
-/* Wait until a connection's socket is ready. */
+/* Wait until a connection's socket is ready; a worker silent for too long is probed. */
 static void
 wait_socket(CzConn *conn, int events)
 {
-	int			rc = WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | events,
-									   PQsocket(conn->pg), -1, PG_WAIT_EXTENSION);
+	CzWaitSlot	slot;
 
-	if (rc & WL_LATCH_SET)
-	{
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
+	slot.socket = PQsocket(conn->pg);
+	slot.events = events;
+	if (!CzWaitSockets(&slot, 1, cz_worker_timeout_ms, true) && !CzTxnProbeSilent(conn))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("node \"%s\" does not answer", conn->node_name)));
 }
 
 static void

@@ -414,7 +414,7 @@ is_usable(const CzEndpoint *endpoint)
 
 	if (conn == NULL)
 		return false;
-	res = CzConnExecQuiet(conn, "SELECT 1", cz_connect_timeout_ms);
+	res = CzConnTryExec(conn, "SELECT 1");
 	is_usable = PQresultStatus(res) == PGRES_TUPLES_OK;
 	PQclear(res);
 	CzConnRelease(conn);

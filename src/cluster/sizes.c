@@ -61,7 +61,7 @@ ask_worker(Oid server_oid, const char *sql, int ncolumns, bool must_work)
 		res = CzConnQuery(conn, sql, 0, -1, ncolumns);
 	else
 	{
-		res = CzConnExecQuiet(conn, sql, cz_worker_timeout_ms);
+		res = CzConnTryExec(conn, sql);
 		if (res != NULL && (PQresultStatus(res) != PGRES_TUPLES_OK ||
 							PQnfields(res) != ncolumns))
 		{

@@ -178,7 +178,7 @@ take_free_conn(CzStream *stream, GroupWorker *gw, bool needs_tables)
 		CzConn	   *conn = lfirst(lc);
 
 		/* its transaction is read-only: no tables can be made in it any more */
-		if (needs_tables && !CzShipTablesAreOn(stream, conn))
+		if (conn->is_broken || (needs_tables && !CzShipTablesAreOn(stream, conn)))
 			continue;
 		gw->free_conns = foreach_delete_current(gw->free_conns, lc);
 		return conn;
@@ -204,9 +204,8 @@ is_shipping(const StreamWorker *worker)
 static void
 export_snapshot(CzStream *stream, GroupWorker *gw)
 {
-	PGresult   *res = CzConnExecQuiet(linitial(gw->free_conns),
-									  "SELECT pg_catalog.pg_export_snapshot()",
-									  cz_worker_timeout_ms);
+	PGresult   *res = CzConnTryExec(linitial(gw->free_conns),
+									"SELECT pg_catalog.pg_export_snapshot()");
 
 	if (res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1)
 	{
@@ -330,7 +329,8 @@ add_conn(CzStream *stream, StreamWorker *worker)
 			if (!CzConnSettingsAreCurrent(conn) &&
 				PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF)
 				(void) PQexitPipelineMode(conn->pg);
-			CzConnSyncSettings(conn);
+			if (!CzConnTrySyncSettings(conn))
+				CzRunConnLost(stream, sc, _("The session's settings could not be brought there."));
 			return true;
 		}
 		if (gw->snapshot_id == NULL && gw->exporter != NULL && gw->exporter != stream)
@@ -369,10 +369,11 @@ add_conn(CzStream *stream, StreamWorker *worker)
 	if (conn != NULL)
 	{
 		CzConnSetSubxact(conn, stream->subid);
-		CzConnSyncSettings(conn);
 		sc = new_stream_conn(stream, worker, conn);
 		sc->is_ready = true;
 		sc->is_cached = true;
+		if (!CzConnTrySyncSettings(conn))
+			CzRunConnLost(stream, sc, _("The session's settings could not be brought there."));
 		return true;
 	}
 	if (worker->nconns > 0 &&

@@ -140,60 +140,84 @@ probe_same_worker(CzConn *conn, int timeout_ms)
 }
 
 /*
- * Wait for the last result of what was sent.  A worker that is silent for
- * cz.worker_timeout is probed; without an answer the connection is broken.
+ * CzConnAwait
+ *		See remote_int.h.
+ */
+ConnWait
+CzConnAwait(CzConn *conn, int events)
+{
+	int			rc = WaitLatchOrSocket(MyLatch,
+									   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET | WL_TIMEOUT | events,
+									   PQsocket(conn->pg), cz_worker_timeout_ms,
+									   PG_WAIT_EXTENSION);
+
+	if (rc & WL_LATCH_SET)
+	{
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	if (rc & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
+		return CONN_WAIT_READY;
+	if ((rc & WL_TIMEOUT) == 0 || probe_same_worker(conn, cz_worker_timeout_ms))
+		return CONN_WAIT_AGAIN;
+	conn->is_broken = true;
+	CzHealthMarkFailed(conn->server_oid);
+	return CONN_WAIT_SILENT;
+}
+
+/*
+ * CzConnSilent
+ *		See remote_int.h.
+ */
+void
+CzConnSilent(const CzConn *conn)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("node \"%s\" does not answer", conn->node_name),
+			 errdetail("It was silent for %d ms, and so was a new connection to it.",
+					   cz_worker_timeout_ms)));
+}
+
+/*
+ * Collect what comes until the connection is idle; the last result, or the first one
+ * of a COPY.  NULL: there was none, or is_broken is set.  Without error but for
+ * interrupts.
  *
- * wanted: PGRES_COMMAND_OK, which stands for PGRES_TUPLES_OK too, or a COPY.
+ * is_silent, is_too_long: out: why it is broken.
  */
 static PGresult *
-get_last_result(CzConn *conn, const char *sql, ExecStatusType wanted)
+collect_result(CzConn *conn, bool *is_silent, bool *is_too_long)
 {
 	PGconn	   *pg = conn->pg;
 	PGresult   *volatile last = NULL;
 	PGresult   *volatile rows = NULL;
-	volatile bool is_too_long = false;
+	volatile bool is_done = false;
 
+	*is_silent = *is_too_long = false;
 	/* so that what is too much is seen before it is all there */
 	(void) PQsetSingleRowMode(pg);
 	PG_TRY();
 	{
-		for (;;)
+		while (!is_done)
 		{
+			int			flush = PQflush(pg);
 			PGresult   *res;
 
-			for (;;)
+			if (flush >= 0 && (flush > 0 || PQisBusy(pg)))
 			{
-				int			flush = PQflush(pg);
-				int			rc;
+				ConnWait	wait = CzConnAwait(conn, WL_SOCKET_READABLE |
+											   (flush > 0 ? WL_SOCKET_WRITEABLE : 0));
 
-				if (flush == 0 && !PQisBusy(pg))
-					break;
-				if (flush < 0)
-					break;
-				rc = WaitLatchOrSocket(MyLatch,
-									   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET | WL_TIMEOUT |
-									   WL_SOCKET_READABLE |
-									   (flush > 0 ? WL_SOCKET_WRITEABLE : 0),
-									   PQsocket(pg), cz_worker_timeout_ms,
-									   PG_WAIT_EXTENSION);
-				if (rc & WL_LATCH_SET)
+				if (wait == CONN_WAIT_SILENT)
 				{
-					ResetLatch(MyLatch);
-					CHECK_FOR_INTERRUPTS();
+					*is_silent = true;
+					is_done = true;
 				}
-				if ((rc & WL_SOCKET_READABLE) && !CzConnReceive(conn))
-					break;
-				if ((rc & WL_TIMEOUT) && !probe_same_worker(conn, cz_worker_timeout_ms))
-				{
-					conn->is_broken = true;
-					CzHealthMarkFailed(conn->server_oid);
-					ereport(ERROR,
-							(errcode(ERRCODE_CONNECTION_FAILURE),
-							 errmsg("node \"%s\" does not answer", conn->node_name),
-							 errdetail("It was silent for %d ms, and so was a new connection to it.",
-									   cz_worker_timeout_ms)));
-				}
+				if (wait != CONN_WAIT_READY || CzConnReceive(conn))
+					continue;
 			}
+			/* the connection may be lost: what has come before is taken */
 			if (PQstatus(pg) == CONNECTION_BAD && PQisBusy(pg))
 				break;
 			res = PQgetResult(pg);
@@ -202,17 +226,13 @@ get_last_result(CzConn *conn, const char *sql, ExecStatusType wanted)
 			if (PQresultStatus(res) == PGRES_SINGLE_TUPLE)
 			{
 				rows = CzResultAddRow(rows, res, MAX_RESULT_BYTES);
-				if (rows == NULL)
-				{
-					is_too_long = true;
-					break;
-				}
+				*is_too_long = rows == NULL;
+				is_done = rows == NULL;
 				continue;
 			}
 			PQclear(last);
 			last = res;
-			if (CzResultIsCopy(res) || PQstatus(pg) == CONNECTION_BAD)
-				break;
+			is_done = CzResultIsCopy(res) || PQstatus(pg) == CONNECTION_BAD;
 			if (PQresultStatus(res) == PGRES_TUPLES_OK && rows != NULL)
 			{
 				/* the end of rows that have come one by one */
@@ -230,6 +250,30 @@ get_last_result(CzConn *conn, const char *sql, ExecStatusType wanted)
 	}
 	PG_END_TRY();
 	PQclear(rows);
+	if (*is_silent || *is_too_long || PQstatus(pg) == CONNECTION_BAD)
+		conn->is_broken = true;
+	return last;
+}
+
+/*
+ * Wait for the last result of what was sent.  A worker that is silent for
+ * cz.worker_timeout is probed; without an answer the connection is broken.
+ *
+ * wanted: PGRES_COMMAND_OK, which stands for PGRES_TUPLES_OK too, or a COPY.
+ */
+static PGresult *
+get_last_result(CzConn *conn, const char *sql, ExecStatusType wanted)
+{
+	PGconn	   *pg = conn->pg;
+	bool		is_silent;
+	bool		is_too_long;
+	PGresult   *last = collect_result(conn, &is_silent, &is_too_long);
+
+	if (is_silent)
+	{
+		PQclear(last);
+		CzConnSilent(conn);
+	}
 	if (is_too_long)
 		CzConnViolated(conn, last, "It has more rows than can be taken at once.");
 
@@ -302,6 +346,35 @@ CzConnQuery(CzConn *conn, const char *sql, int min_rows, int max_rows, int ncolu
 
 	CzConnCheckRows(conn, res, min_rows, max_rows, ncolumns);
 	return res;
+}
+
+/*
+ * CzConnTryExec
+ *		See remote.h.
+ */
+struct pg_result *
+CzConnTryExec(CzConn *conn, const char *sql)
+{
+	bool		is_silent;
+	bool		is_too_long;
+	PGresult   *res;
+
+	if (conn->is_broken || PQstatus(conn->pg) != CONNECTION_OK)
+		return NULL;
+	make_ready(conn);
+	CzConnLogCommand(conn, sql);
+	if (!PQsendQuery(conn->pg, sql))
+	{
+		conn->is_broken = true;
+		return NULL;
+	}
+	res = collect_result(conn, &is_silent, &is_too_long);
+	if (res == NULL || CzResultIsCopy(res) || CzConnResultIsLoss(conn, res))
+		conn->is_broken = true;
+	if (!conn->is_broken)
+		return res;
+	PQclear(res);
+	return NULL;
 }
 
 /*
@@ -812,7 +885,7 @@ CzPreparedFlush(ConnEntry *entry)
 	initStringInfo(&sql);
 	foreach(lc, entry->evicted)
 		appendStringInfo(&sql, "DEALLOCATE %s;", (char *) lfirst(lc));
-	res = CzConnExecQuiet(&entry->pub, sql.data, cz_worker_timeout_ms);
+	res = CzConnTryExec(&entry->pub, sql.data);
 	if (PQresultStatus(res) != PGRES_COMMAND_OK)
 		entry->pub.is_broken = true;
 	PQclear(res);

@@ -671,6 +671,12 @@ CzConnTryAcquire(const CzEndpoint *endpoint, char **error_message)
 	CzConn	   *conn = CzConnAcquireCached(endpoint);
 
 	*error_message = NULL;
+	if (conn != NULL && !CzConnTrySyncSettings(conn))
+	{
+		/* it has died unseen, or the worker is frozen: a new one will tell */
+		CzConnDiscard(conn);
+		conn = NULL;
+	}
 	if (conn == NULL)
 	{
 		conn = CzConnStartOrResume(endpoint);

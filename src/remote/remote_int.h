@@ -96,6 +96,19 @@ extern void CzPoolerCheck(ConnEntry *entry, const CzEndpoint *endpoint);
 extern bool CzIdleCheck(ConnEntry *entry);
 
 /* command.c */
+typedef enum ConnWait
+{
+	CONN_WAIT_READY,			/* the socket is */
+	CONN_WAIT_AGAIN,			/* an interrupt was processed, or the worker is busy */
+	CONN_WAIT_SILENT			/* is_broken is set: CzConnSilent raises that */
+} ConnWait;
+
+/*
+ * Wait for a socket's events (WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE), processing
+ * interrupts; a worker that is silent for cz.worker_timeout is probed.
+ */
+extern ConnWait CzConnAwait(CzConn *conn, int events);
+extern void CzConnSilent(const CzConn *conn) pg_attribute_noreturn();
 extern void CzPreparedForget(ConnEntry *entry);
 extern void CzPreparedFlush(ConnEntry *entry);
 

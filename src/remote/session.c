@@ -474,39 +474,43 @@ CzConnForgetTxnSettings(CzConn *conn)
 }
 
 /*
+ * CzConnTrySyncSettings
+ *		See remote.h.
+ */
+bool
+CzConnTrySyncSettings(CzConn *conn)
+{
+	ConnEntry  *entry = ENTRY(conn);
+	int			events;
+
+	if (CzConnSettingsAreCurrent(conn))
+		return true;
+
+	events = CzSessionSend(entry, PQtransactionStatus(conn->pg) != PQTRANS_IDLE) ?
+		CzSessionPoll(entry) : -1;
+	while (events > 0)
+	{
+		ConnWait	wait = CzConnAwait(conn, events);
+
+		if (wait == CONN_WAIT_SILENT)
+			return false;
+		if (wait == CONN_WAIT_READY)
+			events = CzSessionPoll(entry);
+	}
+	if (events < 0)
+		conn->is_broken = true;
+	return events == 0;
+}
+
+/*
  * CzConnSyncSettings
  *		See remote.h.
  */
 void
 CzConnSyncSettings(CzConn *conn)
 {
-	ConnEntry  *entry = ENTRY(conn);
-	int			events;
-
-	if (CzConnSettingsAreCurrent(conn))
-		return;
-
-	events = CzSessionSend(entry, PQtransactionStatus(conn->pg) != PQTRANS_IDLE) ?
-		CzSessionPoll(entry) : -1;
-	while (events > 0)
-	{
-		int			rc = WaitLatchOrSocket(MyLatch,
-										   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET | events,
-										   PQsocket(conn->pg), 0, PG_WAIT_EXTENSION);
-
-		if (rc & WL_LATCH_SET)
-		{
-			ResetLatch(MyLatch);
-			CHECK_FOR_INTERRUPTS();
-		}
-		if (rc & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
-			events = CzSessionPoll(entry);
-	}
-	if (events < 0)
-	{
-		conn->is_broken = true;
+	if (!CzConnTrySyncSettings(conn))
 		ereport(ERROR,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg("could not set up the session on node \"%s\"", conn->node_name)));
-	}
 }

@@ -1,0 +1,87 @@
+# A worker freezes (SIGSTOP of all its processes) while a session has connections to it: whatever
+# the session waits for ends within the timeouts, reads by the other placement, the rest by an
+# error of class 08; and nothing is left behind once it has thawed.
+#
+#   coordinator -- worker1
+#               -- worker2   frozen in each test
+#               -- worker3
+use strict;
+use warnings;
+use CzCluster;
+use Test::More;
+
+my $cluster = CzCluster->new(workers => 3,
+	conf => "cz.shard_count = 8\ncz.worker_timeout = '700ms'\ncz.connect_timeout = '700ms'\n"
+	  . "cz.recovery_interval = -1\n");
+$cluster->sql(q{
+CREATE TABLE t (k int, v int);
+SELECT create_distributed_table('t', 'k');
+INSERT INTO t SELECT i, i FROM generate_series(1, 1000) i;
+CREATE TABLE r (id int PRIMARY KEY, v int);
+SELECT create_reference_table('r');
+INSERT INTO r VALUES (1, 1);
+});
+my ($postmaster) = $cluster->worker(2)->{_pid};
+my $stop = "\\! kill -STOP $postmaster \$(pgrep -P $postmaster)\n";
+my $go_on = "\\! kill -CONT $postmaster \$(pgrep -P $postmaster)\n";
+my $sum = 'SELECT count(*), sum(v) FROM t';
+my $right = '1000|500500';
+
+# name, before the worker freezes, after that, what is expected: 'right', 'error' or 'ends'
+my @tests = (
+	[ 'read', $sum, $sum, 'right' ],
+	[ 'settings of a cached connection', $sum, "SET TimeZone = 'Asia/Tokyo'; $sum", 'right' ],
+	[ 'cursor', "BEGIN; DECLARE c CURSOR FOR SELECT k, v FROM t; FETCH 1 FROM c", "$sum; ROLLBACK", 'right' ],
+	[ 'repeatable read', $sum, "BEGIN ISOLATION LEVEL REPEATABLE READ; $sum; COMMIT", 'ends' ],
+	[ 'settings in a transaction', "BEGIN; UPDATE t SET v = v", "SET TimeZone = 'Asia/Tokyo'; $sum; ROLLBACK", 'error' ],
+	[ 'update', $sum, 'UPDATE t SET v = v', 'error' ],
+	[ 'update in a transaction', 'BEGIN; UPDATE t SET v = v', 'UPDATE t SET v = v; COMMIT', 'error' ],
+	[ 'insert', $sum, 'INSERT INTO t SELECT i, 0 FROM generate_series(1001, 1100) i', 'error' ],
+	[ 'copy on its way', 'BEGIN; INSERT INTO t SELECT i, 0 FROM generate_series(1001, 3000) i',
+		'INSERT INTO t SELECT i, 0 FROM generate_series(1001, 3000) i; COMMIT', 'error' ],
+	[ 'reference table', $sum, 'UPDATE r SET v = 2', 'error' ],
+	[ 'index', $sum, 'CREATE INDEX i ON t (v)', 'error' ],
+	[ 'column', $sum, 'ALTER TABLE t ADD COLUMN c int', 'error' ],
+	[ 'prepare', 'BEGIN; UPDATE t SET v = v + 1', 'COMMIT', 'error' ],
+	[ 'savepoint', 'BEGIN; SAVEPOINT a; UPDATE t SET v = v + 1', 'ROLLBACK TO a; UPDATE t SET v = v; COMMIT', 'error' ],
+	[ 'rollback', 'BEGIN; UPDATE t SET v = v + 1', "ROLLBACK; $sum", 'right' ],
+	[ 'locks', $sum, 'BEGIN; SELECT k FROM t WHERE k < 10 ORDER BY k FOR UPDATE; ROLLBACK', 'ends' ],
+	[ 'analyze', $sum, 'ANALYZE t', 'ends' ],
+	[ 'size', $sum, "SELECT citus_table_size('t') > 0", 'ends' ],
+	[ 'sizes', $sum, 'SELECT count(*) > 0 FROM citus_shards', 'ends' ],
+	[ 'health', $sum, 'SELECT count(*) FROM citus_check_cluster_node_health() WHERE NOT result', 'ends' ],
+	[ 'recovery', $sum, "SELECT recover_prepared_transactions(); $sum", 'right' ],
+	[ 'remote plans', $sum, "SET cz.explain_remote_plans = 'all'; EXPLAIN SELECT * FROM t", 'ends' ],
+	[ 'undistribute', $sum, "SELECT undistribute_table('t')", 'ends' ]);
+@tests = grep { $_->[0] =~ /$ENV{CZ_ONLY}/ } @tests if $ENV{CZ_ONLY};
+
+foreach my $test (@tests)
+{
+	my ($name, $before, $after, $expected) = @$test;
+	my ($status, $out, $err) = $cluster->try_sql(
+		"\\set ON_ERROR_STOP 0\nSET statement_timeout = '60s';\n$before;\n$stop"
+		  . "SELECT 'began ' || clock_timestamp();\n$after;\n"
+		  . "ROLLBACK;\nSELECT 'ended ' || clock_timestamp();\n$go_on");
+	$cluster->thaw_worker(2);
+	my ($began) = $out =~ /^began (.*)$/m;
+	my ($ended) = $out =~ /^ended (.*)$/m;
+	my $seconds = $cluster->sql("SELECT extract(epoch FROM '$ended'::timestamptz - '$began')");
+	note("$name took $seconds s");
+	$out =~ s/.*^began [^\n]*\n//ms;
+	cmp_ok($seconds, '<', 20, "$name: ends in time") or diag($err);
+	unlike($err, qr/57014|XX/, "$name: by itself") or diag($err);
+	like($out, qr/^\Q$right\E$/m, "$name: the right answer") or diag($err) if $expected eq 'right';
+	like($err, qr/ERROR:  (08|40001)/, "$name: an error of class 08") or diag($err) if $expected eq 'error';
+	unlike($err, qr/ERROR:  (?!08|40001|25P02)/, "$name: no other error") or diag($err);
+	last unless ok($cluster->wait_for_recovery(20), "$name: nothing prepared is left");
+	# the locks of what was frozen
+	$cluster->sql('SELECT recover_prepared_transactions()');
+	if ($name eq 'undistribute')
+	{
+		is($cluster->sql($sum), $right, "$name: no row is lost");
+		next;
+	}
+	is($cluster->sql($sum), $right, "$name: all or nothing");
+}
+$cluster->stop;
+done_testing();
