@@ -60,8 +60,9 @@ help:
 	@echo 'make lint            same as test-lint'
 	@echo 'make differential    the differential test with all statements, in more shapes;'
 	@echo '                     TESTS="class_cte ..." runs only these'
-	@echo 'make fuzz            random statements, compared with plain PostgreSQL;'
-	@echo '                     SEED=n COUNT=n for certain ones'
+	@echo 'make fuzz            random statements, compared with plain PostgreSQL, and random'
+	@echo '                     transactions of several sessions, placements compared;'
+	@echo '                     SEED=n COUNT=n ROUNDS=n for certain ones'
 	@echo 'make pgregress       scripts of PostgreSQL, tables distributed; TESTS="name ...",'
 	@echo '                     PGSRC=dir: its source (fetched from Debian otherwise)'
 	@echo 'make sqlsmith        random statements of sqlsmith: no crash, no internal error;'
@@ -86,7 +87,7 @@ differential: deps
 	@test/bin/run_tests classes $(TESTS)
 
 fuzz: deps
-	@SEED=$(SEED) COUNT=$(COUNT) test/bin/run_tests fuzz
+	@SEED=$(SEED) COUNT=$(COUNT) ROUNDS=$(ROUNDS) test/bin/run_tests fuzz
 
 pgregress: deps
 	@PGSRC=$(PGSRC) test/bin/run_tests pgregress $(TESTS)

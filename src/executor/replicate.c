@@ -45,6 +45,9 @@
 
 PG_FUNCTION_INFO_V1(cz_replicate_row);
 
+/* Milliseconds between two looks for a row that is not there yet */
+#define RETRY_MS 5
+
 /* What waits to be sent for one reference table. */
 typedef struct Replica
 {
@@ -63,102 +66,168 @@ static LocalTransactionId replicas_lxid = InvalidLocalTransactionId;
 
 static void flush_replica(void *arg);
 
+/* What one copy has answered. */
+typedef struct CopyAnswer
+{
+	CzConn	   *conn;
+	int64		nrows;			/* that were changed there */
+	bool	   *is_done;		/* with a key: [nwanted], which rows were found */
+} CopyAnswer;
+
+static void
+send_to_copy(Replica *replica, int placement, const char *commands, CopyAnswer *answer)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	answer->conn = CzTxnConnPrefix(replica->shard->server_oids[placement],
+								   replica->owner_oid, true, &sql);
+	appendStringInfoString(&sql, commands);
+	CzConnLogCommand(answer->conn, sql.data);
+	if (!PQsendQuery(answer->conn->pg, sql.data))
+	{
+		answer->conn->is_broken = true;
+		CzReportRemoteError(ERROR, NULL, answer->conn->pg, answer->conn->node_name, NULL,
+							false);
+	}
+	pfree(sql.data);
+}
+
+/* The next result of a copy, NULL at the end. */
+static PGresult *
+next_result(Replica *replica, CzConn *conn)
+{
+	PGresult   *res;
+
+	while (PQflush(conn->pg) > 0 || PQisBusy(conn->pg))
+	{
+		CzWaitSlot	slot;
+
+		slot.socket = PQsocket(conn->pg);
+		slot.events = WL_SOCKET_READABLE;
+		if (PQflush(conn->pg) > 0)
+			slot.events |= WL_SOCKET_WRITEABLE;
+		if (!CzWaitSockets(&slot, 1, cz_worker_timeout_ms, true) && !CzTxnProbeSilent(conn))
+			break;
+		if (slot.is_ready && !CzConnReceive(conn))
+			break;
+	}
+	if (conn->is_broken || PQstatus(conn->pg) != CONNECTION_OK)
+	{
+		conn->is_broken = true;
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("connection to node \"%s\" was lost while writing to it",
+						conn->node_name)));
+	}
+	res = PQgetResult(conn->pg);
+	if (res != NULL && PQresultStatus(res) != PGRES_COMMAND_OK &&
+		PQresultStatus(res) != PGRES_TUPLES_OK)
+		CzConnUnexpected(conn, res, CzRowChangesShown(replica->changes));
+	return res;
+}
+
+/* Read a copy's answers: how many rows, and with a key which, were changed? */
+static void
+read_answers(Replica *replica, CopyAnswer *answer, int64 nwanted)
+{
+	int64		next = 0;
+	PGresult   *res;
+
+	while ((res = next_result(replica, answer->conn)) != NULL)
+	{
+		/* what goes before and behind them is neither */
+		if (strncmp(PQcmdStatus(res), "UPDATE", 6) == 0 ||
+			strncmp(PQcmdStatus(res), "DELETE", 6) == 0)
+		{
+			int64		nrows = strtoll(PQcmdTuples(res), NULL, 10);
+
+			answer->nrows += nrows;
+			while (next < nwanted && answer->is_done[next])
+				next++;
+			if (next < nwanted)
+				answer->is_done[next++] = nrows == 1;
+		}
+		PQclear(res);
+	}
+}
+
 /*
- * send_commands
- *		Run the gathered commands on all copies; they must change as many rows.
+ * finish_copy
+ *		Read a copy's answers; it must have changed as many rows as there are here.
+ *
+ * A row that another transaction made may be committed here and not yet there: who
+ * finds it by its key looks again.
  */
 static void
-send_commands(void *arg)
+finish_copy(Replica *replica, int placement, CopyAnswer *answer, int64 nwanted)
 {
-	Replica    *replica = (Replica *) arg;
-	int			nplacements = replica->shard->nplacements;
-	CzConn	  **conns = palloc0(sizeof(CzConn *) * nplacements);
-	const char *commands;
-	int64		nwanted;
-	int64		nrows;
-	int			i;
+	TimestampTz begin = GetCurrentTimestamp();
 
-	if (CzRowChangesIsEmpty(replica->changes))
-		return;
-	commands = CzRowChangesSql(replica->changes, &nwanted);
-	CzTxnLockShard(replica->shard, replica->owner_oid, CZ_LOCK_EXCLUSIVE);
-
-	/* Send to all, then collect */
-	for (i = 0; i < nplacements; i++)
+	for (;;)
 	{
-		StringInfoData sql;
-
-		initStringInfo(&sql);
-		conns[i] = CzTxnConnPrefix(replica->shard->server_oids[i], replica->owner_oid, true,
-								   &sql);
-		appendStringInfoString(&sql, commands);
-		CzConnLogCommand(conns[i], sql.data);
-		if (!PQsendQuery(conns[i]->pg, sql.data))
-		{
-			conns[i]->is_broken = true;
-			CzReportRemoteError(ERROR, NULL, conns[i]->pg, conns[i]->node_name, NULL, false);
-		}
-		pfree(sql.data);
-	}
-	for (i = 0; i < nplacements; i++)
-	{
-		nrows = 0;
-		for (;;)
-		{
-			PGresult   *res;
-
-			while (PQflush(conns[i]->pg) > 0 || PQisBusy(conns[i]->pg))
-			{
-				CzWaitSlot	slot;
-
-				slot.socket = PQsocket(conns[i]->pg);
-				slot.events = WL_SOCKET_READABLE;
-				if (PQflush(conns[i]->pg) > 0)
-					slot.events |= WL_SOCKET_WRITEABLE;
-				if (!CzWaitSockets(&slot, 1, cz_worker_timeout_ms, true) &&
-					!CzTxnProbeSilent(conns[i]))
-					break;
-				if (slot.is_ready && !CzConnReceive(conns[i]))
-					break;
-			}
-			res = conns[i]->is_broken || PQstatus(conns[i]->pg) != CONNECTION_OK ? NULL :
-				PQgetResult(conns[i]->pg);
-			if (res == NULL)
-				break;
-			if (PQresultStatus(res) != PGRES_COMMAND_OK &&
-				PQresultStatus(res) != PGRES_TUPLES_OK)
-				CzConnUnexpected(conns[i], res, CzRowChangesShown(replica->changes));
-			if (strncmp(PQcmdStatus(res), "UPDATE", 6) == 0 ||
-				strncmp(PQcmdStatus(res), "DELETE", 6) == 0)
-				nrows += strtoll(PQcmdTuples(res), NULL, 10);
-			PQclear(res);
-		}
-		if (conns[i]->is_broken || PQstatus(conns[i]->pg) != CONNECTION_OK)
-		{
-			conns[i]->is_broken = true;
-			ereport(ERROR,
-					(errcode(ERRCODE_CONNECTION_FAILURE),
-					 errmsg("connection to node \"%s\" was lost while writing to it",
-							conns[i]->node_name)));
-		}
-		if (nrows == nwanted)
-			continue;
+		read_answers(replica, answer, nwanted);
+		if (answer->nrows == nwanted)
+			return;
 
 		/* The worker's snapshot may be older or newer than the coordinator's */
 		if (IsolationUsesXactSnapshot())
 			ereport(ERROR,
 					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 					 errmsg("could not serialize access due to concurrent update")));
-		else
+		if (!CzRowChangesHaveKey(replica->changes) || answer->nrows > nwanted ||
+			TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), cz_worker_timeout_ms))
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("copy of reference table \"%s\" on node \"%s\" differs from the coordinator's",
-							get_rel_name(replica->relid), conns[i]->node_name),
+							get_rel_name(replica->relid), answer->conn->node_name),
 					 errdetail("%lld rows were changed here, %lld there.",
-							   (long long) nwanted, (long long) nrows)));
+							   (long long) nwanted, (long long) answer->nrows)));
+		(void) CzWaitSockets(NULL, 0, RETRY_MS, true);
+		send_to_copy(replica, placement,
+					 CzRowChangesSqlOfSome(replica->changes, answer->is_done), answer);
+	}
+}
+
+/*
+ * send_commands
+ *		Run the gathered commands on all copies; they must change as many rows.
+ *
+ * The row locks of the coordinator's own table order the writers of a row.  Only who
+ * finds rows by what is in them needs the copies for himself.
+ */
+static void
+send_commands(void *arg)
+{
+	Replica    *replica = (Replica *) arg;
+	int			nplacements = replica->shard->nplacements;
+	CopyAnswer *answers;
+	const char *commands;
+	bool		has_key;
+	int64		nwanted;
+	int			i;
+
+	if (CzRowChangesIsEmpty(replica->changes))
+		return;
+	has_key = CzRowChangesHaveKey(replica->changes);
+	commands = CzRowChangesSql(replica->changes, &nwanted);
+	CzTxnLockShard(replica->shard, replica->owner_oid,
+				   has_key ? CZ_LOCK_SHARED : CZ_LOCK_EXCLUSIVE);
+
+	/* Send to all, then collect */
+	answers = palloc0(sizeof(CopyAnswer) * nplacements);
+	for (i = 0; i < nplacements; i++)
+	{
+		answers[i].is_done = palloc0(sizeof(bool) * Max(nwanted, 1));
+		send_to_copy(replica, i, commands, &answers[i]);
+	}
+	for (i = 0; i < nplacements; i++)
+	{
+		finish_copy(replica, i, &answers[i], nwanted);
+		pfree(answers[i].is_done);
 	}
 	CzRowChangesClear(replica->changes);
-	pfree(conns);
+	pfree(answers);
 }
 
 /* Send what waits; the replica is forgotten. */

@@ -65,6 +65,7 @@ struct CzRowChanges
 	List	   *key;			/* KeyColumns; NIL: rows are found by their texts */
 	StringInfoData commands;	/* complete */
 	int			ncommands;
+	int			starts[MAX_COMMANDS];	/* with a key: offsets of the commands */
 	int64		nrows;			/* that the commands must change */
 	/* without a key: the command that is being gathered */
 	TupleDesc	text_desc;		/* of what a row's text is made of; no column is dropped */
@@ -261,6 +262,7 @@ add_by_key(CzRowChanges *changes, TupleTableSlot *old_slot, TupleTableSlot *new_
 	int			attno = -1;
 	ListCell   *lc;
 
+	changes->starts[changes->ncommands] = buf->len;
 	if (new_slot == NULL)
 		appendStringInfo(buf, "DELETE FROM %s", changes->shard->remote_qualified);
 	else
@@ -518,6 +520,40 @@ CzRowChangesSql(CzRowChanges *changes, int64 *nrows)
 	/* the worker's session has this one's setting, in which texts of arrays lose NULLs */
 	return psprintf("SELECT set_config('array_nulls', 'on', true); %s"
 					"SELECT set_config('array_nulls', 'off', true)", changes->commands.data);
+}
+
+/* Are rows found by a key?  Then each command is one row's. */
+bool
+CzRowChangesHaveKey(const CzRowChanges *changes)
+{
+	return changes->key != NIL;
+}
+
+/*
+ * CzRowChangesSqlOfSome
+ *		With a key: the commands that are not done yet, by their numbers from 0.
+ */
+char *
+CzRowChangesSqlOfSome(const CzRowChanges *changes, const bool *is_done)
+{
+	StringInfoData buf;
+	int			i;
+
+	initStringInfo(&buf);
+	if (!Array_nulls)
+		appendStringInfoString(&buf, "SELECT set_config('array_nulls', 'on', true); ");
+	for (i = 0; i < changes->ncommands; i++)
+	{
+		int			end = i + 1 < changes->ncommands ? changes->starts[i + 1] :
+			changes->commands.len;
+
+		if (!is_done[i])
+			appendBinaryStringInfo(&buf, changes->commands.data + changes->starts[i],
+								   end - changes->starts[i]);
+	}
+	if (!Array_nulls)
+		appendStringInfoString(&buf, "SELECT set_config('array_nulls', 'off', true)");
+	return buf.data;
 }
 
 /* For messages: without values, which the user may not be allowed to read. */

@@ -22,6 +22,8 @@ extern void CzRowChangesAdd(CzRowChanges *changes, TupleTableSlot *old_slot,
 extern bool CzRowChangesIsEmpty(const CzRowChanges *changes);
 extern bool CzRowChangesIsFull(const CzRowChanges *changes);
 extern const char *CzRowChangesSql(CzRowChanges *changes, int64 *nrows);
+extern bool CzRowChangesHaveKey(const CzRowChanges *changes);
+extern char *CzRowChangesSqlOfSome(const CzRowChanges *changes, const bool *is_done);
 extern char *CzRowChangesShown(const CzRowChanges *changes);
 extern void CzRowChangesClear(CzRowChanges *changes);
 

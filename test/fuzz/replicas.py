@@ -31,8 +31,8 @@ differential = importlib.util.module_from_spec(spec)
 loader.exec_module(differential)
 
 # deadlock, serialization, a transaction that can only be rolled back, a lock that was not waited
-# for, duplicate key, refused, "current transaction is aborted"
-ALLOWED = ('40P01', '40001', '40000', '55P03', '23505', '0A000', '25P02')
+# for, duplicate key, several rows of a sub-query, refused, "current transaction is aborted"
+ALLOWED = ('40P01', '40001', '40000', '55P03', '23505', '21000', '0A000', '25P02')
 
 # p has a key, q and n have none, o is read by writes, l and r are only inserted into
 TABLES = ('p', 'q', 'n', 'o', 'l', 'r')
@@ -88,7 +88,7 @@ class Program:
     def __init__(self, rng, key, number):
         self.rng, self.key, self.next_id = rng, key, number * 1000
         self.steps = []
-        self.sleep = rng.random() < 0.25
+        self.sleep = rng.random() < 0.4
         self.level = 'REPEATABLE READ' if rng.random() < 0.25 else 'READ COMMITTED'
         self.end = 'ROLLBACK' if rng.random() < 0.1 else 'COMMIT'
         depth = 0
@@ -107,11 +107,16 @@ class Program:
         return self.next_id
 
     def add(self, sql, rows=()):
-        self.steps.append((sql.replace('$K', str(self.key)), list(rows)))
+        # a pause before it, so that transactions meet in all their phases
+        self.steps.append((sql.replace('$K', str(self.key)), list(rows), self.rng.choice([0, 0, 0, 0.1, 0.3])))
 
     def statement(self):
         rng = self.rng
         row = rng.randint(1, 4)
+        if rng.random() < 0.15:
+            # what others read
+            return self.add(rng.choice(['INSERT INTO o VALUES ($K, %d, 1, 2)' % self.new_id(), 'UPDATE o SET v = v + 1 WHERE k = $K',
+                                        'INSERT INTO p VALUES ($K, %d, 1, 2)' % self.new_id()]))
         assign = rng.choice([
             'v = v + 1', 'v = v * 2 + 1', 'v = (SELECT count(*) FROM o WHERE o.k = $T.k)',
             'v = (SELECT max(o.v) + $T.v FROM o WHERE o.k = $T.k)', 'v = (SELECT count(*) FROM $T y WHERE y.k = $T.k)',
@@ -192,13 +197,16 @@ class Replicas:
 
     def execute_on(self, connection, program):
         levels = [[]]
+        made = set()
         if program.sleep:
-            connection.must("SET cz.debug_point = 'during_commit_prepared=sleep:300'")
-        steps = [('BEGIN ISOLATION LEVEL ' + program.level, [])] + program.steps + [(program.end, [])]
+            connection.must("SET cz.debug_point = 'during_commit_prepared=sleep:500'")
+        steps = [('BEGIN ISOLATION LEVEL ' + program.level, [], 0)] + program.steps + [(program.end, [], 0)]
         failed = False
-        for sql, rows in steps:
-            if failed and not sql.startswith('ROLLBACK'):
+        for sql, rows, pause in steps:
+            # in a failed transaction: only what ends that, to a savepoint that was made
+            if failed and not (sql == 'ROLLBACK' or (sql.startswith('ROLLBACK TO') and sql.split()[-1] in made)):
                 continue
+            time.sleep(pause)
             result = connection.run(sql)
             state = result.sqlstate or ('lost' if result.lost else 'ok')
             self.counts[state] = self.counts.get(state, 0) + 1
@@ -213,17 +221,15 @@ class Replicas:
                 failed = True
                 continue
             if sql.startswith('SAVEPOINT'):
+                made.add(sql.split()[-1])
                 levels.append([])
             elif sql.startswith('RELEASE'):
+                made.discard(sql.split()[-1])
                 top = levels.pop()
                 levels[-1] += top
             elif sql.startswith('ROLLBACK TO'):
-                # the savepoint stays
-                levels[-1] = []
-                if failed:
-                    failed = False
-                top = levels.pop()
-                levels[-1] += top
+                failed = False
+                levels.pop()
             else:
                 levels[-1] += rows
             if sql == 'COMMIT' and result.tag == 'COMMIT':
@@ -295,7 +301,7 @@ class Replicas:
             print('seed %d: %s' % (seed, '\n  '.join(self.problems)))
             for i, program in enumerate(programs):
                 print('  session %d, %s%s\n    %s' % (i + 1, program.level, ', pauses' if program.sleep else '', '\n    '.join(
-                    sql for sql, _ in program.steps + [(program.end, [])])))
+                    [sql for sql, _, _ in program.steps] + [program.end])))
             sys.stdout.flush()
             self.problems = []
             if failures >= self.args.max_failures:
@@ -323,7 +329,7 @@ def main():
     parser.add_argument('--workers', required=True, help='HOST:PORT,...')
     parser.add_argument('--seed', type=int, default=int(time.time()))
     parser.add_argument('--rounds', type=int, default=100)
-    parser.add_argument('--sessions', type=int, default=4)
+    parser.add_argument('--sessions', type=int, default=5)
     parser.add_argument('--shards', type=int, default=2)
     parser.add_argument('--factor', type=int, default=2)
     parser.add_argument('--plan-cache-mode', default='auto')
