@@ -12,7 +12,8 @@ use Time::HiRes qw(sleep);
 
 my $cluster = CzCluster->new(
 	workers => 3, proxied => [3],
-	conf => "cz.shard_count = 16\ncz.worker_timeout = '1s'\ncz.connect_timeout = '1s'\n");
+	# a round of recovery would notice the failure first, and the worker be avoided without a word
+	conf => "cz.shard_count = 16\ncz.worker_timeout = '1s'\ncz.connect_timeout = '1s'\ncz.recovery_interval = -1\n");
 $cluster->sql(q{
 CREATE TABLE t (k int, v int, pad text);
 SELECT create_distributed_table('t', 'k');
