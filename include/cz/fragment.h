@@ -122,6 +122,11 @@ typedef struct CzFragmentPlan
 	int			nparams;		/* number of parameters $1.. in the text; their
 								 * expressions are the node's custom_exprs (or
 								 * fdw_exprs) in order, sent as text */
+	List	   *lazy_pieces;	/* the template if a parameter's value cannot be
+								 * computed: what may fail is left to the workers,
+								 * which do it if a row needs it; NIL: none */
+	int			lazy_nparams;	/* of it; their expressions are the last ones */
+	List	   *lazy_params;	/* these, while the plan is made */
 	Oid			check_as_user;	/* run as this role; InvalidOid: current user */
 	List	   *function_oids;	/* EXECUTE is checked on these at start */
 	bool		has_row_locks;	/* FOR UPDATE/SHARE: needs the transaction's

@@ -366,6 +366,88 @@ shards_by_value(const CzFragmentPlan *plan, const CzTable *table, Oid type, Datu
 	return indexes;
 }
 
+/* From now on what may fail is left to the workers. */
+static void
+become_lazy(CzStream *stream)
+{
+	const CzFragmentPlan *plan = stream->plan;
+	MemoryContext oldcontext = MemoryContextSwitchTo(stream->context);
+	CzFragmentPlan *lazy = palloc(sizeof(CzFragmentPlan));
+	List	   *exprs = NIL;
+	int			first = plan->nparams + (plan->prune_param >= 0);
+	int			i;
+
+	*lazy = *plan;
+	lazy->pieces = plan->lazy_pieces;
+	lazy->nparams = plan->lazy_nparams;
+	lazy->lazy_pieces = NIL;
+	for (i = 0; i < lazy->nparams; i++)
+		exprs = lappend(exprs, list_nth(stream->param_exprs, first + i));
+	if (plan->prune_param >= 0)
+	{
+		lazy->prune_param = lazy->nparams;
+		exprs = lappend(exprs, list_nth(stream->param_exprs, plan->prune_param));
+	}
+	stream->plan = lazy;
+	stream->param_exprs = exprs;
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/*
+ * Evaluate the parameters of a run, before any row is known to need them.  If one
+ * fails that the workers can compute, they do: the error is theirs then, if a row
+ * brings it about.
+ */
+static void
+evaluate_params(CzStream *stream, Datum *prune_value, bool *prune_isnull)
+{
+	MemoryContext oldcontext = CurrentMemoryContext;
+	ResourceOwner oldowner = CurrentResourceOwner;
+	volatile bool failed = false;
+
+	if (stream->plan->lazy_pieces != NIL && IsInParallelMode())
+		become_lazy(stream);	/* there are no subtransactions */
+	if (stream->plan->lazy_pieces == NIL)
+	{
+		stream->param_values = CzWireParams(stream, prune_value, prune_isnull);
+		return;
+	}
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(oldcontext);
+	PG_TRY();
+	{
+		stream->param_values = CzWireParams(stream, prune_value, prune_isnull);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+		int			category;
+
+		MemoryContextSwitchTo(oldcontext);
+		edata = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(oldcontext);
+		CurrentResourceOwner = oldowner;
+		category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
+		if (category == ERRCODE_OPERATOR_INTERVENTION ||
+			category == ERRCODE_INSUFFICIENT_RESOURCES ||
+			category == ERRCODE_SYSTEM_ERROR || category == ERRCODE_INTERNAL_ERROR)
+			ReThrowError(edata);
+		FreeErrorData(edata);
+		failed = true;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(oldcontext);
+	CurrentResourceOwner = oldowner;
+	if (failed)
+	{
+		become_lazy(stream);
+		stream->param_values = CzWireParams(stream, prune_value, prune_isnull);
+	}
+}
+
 /*
  * CzFragmentsResolve
  *		Evaluate parameters and decide the fragments of a run, in run_context.
@@ -373,14 +455,15 @@ shards_by_value(const CzFragmentPlan *plan, const CzTable *table, Oid type, Datu
 void
 CzFragmentsResolve(CzStream *stream)
 {
-	const CzFragmentPlan *plan = stream->plan;
+	const CzFragmentPlan *plan;
 	MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
 	Datum		prune_value = (Datum) 0;
 	bool		prune_isnull = true;
 	int			i;
 
 	CzWireInit(stream);
-	stream->param_values = CzWireParams(stream, &prune_value, &prune_isnull);
+	evaluate_params(stream, &prune_value, &prune_isnull);
+	plan = stream->plan;
 	for (i = 0; i < plan->nparams && stream->fixed_params != NULL; i++)
 	{
 		if (stream->fixed_params[i] != NULL)

@@ -301,17 +301,17 @@ CzWireParams(CzStream *stream, Datum *prune_value, bool *prune_isnull)
 	ExprContext *econtext = stream->parent->ps_ExprContext;
 	MemoryContext result_context = CurrentMemoryContext;
 	const char **texts;
-	ListCell   *lc;
+	int			nexprs = stream->plan->nparams + (stream->plan->prune_param >= 0);
 	int			nestlevel;
-	int			i = 0;
+	int			i;
 
-	if (stream->param_exprs == NIL)
+	if (nexprs == 0)
 		return NULL;
-	texts = palloc0(sizeof(char *) * list_length(stream->param_exprs));
+	texts = palloc0(sizeof(char *) * nexprs);
 
-	foreach(lc, stream->param_exprs)
+	for (i = 0; i < nexprs; i++)
 	{
-		ExprState  *state = lfirst(lc);
+		ExprState  *state = list_nth(stream->param_exprs, i);
 		Oid			type_oid = exprType((Node *) state->expr);
 		bool		isnull;
 		Datum		value = ExecEvalExpr(state, econtext, &isnull);
@@ -339,7 +339,6 @@ CzWireParams(CzStream *stream, Datum *prune_value, bool *prune_isnull)
 			*prune_isnull = isnull;
 			*prune_value = isnull ? (Datum) 0 : datumCopy(value, typbyval, typlen);
 		}
-		i++;
 	}
 	MemoryContextSwitchTo(result_context);
 	return texts;

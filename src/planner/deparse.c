@@ -16,7 +16,9 @@
  *	3. Vars lose their syntactic referents; system columns are addressed by name;
  *	   tableoid becomes the parent's OID.
  *	4. Parameters and stable expressions without columns become parameters of
- *	   the fragment, each printed with an explicit cast.
+ *	   the fragment, each printed with an explicit cast.  They are computed here,
+ *	   early; where that fails a second template is used, in which the workers
+ *	   compute what may fail, if a row needs it.
  *
  * The result relation of an UPDATE or DELETE must stay an RTE_RELATION: it is
  * made that of one shard, with attribute numbers mapped by name, and the text
@@ -98,6 +100,9 @@ typedef struct DeparseContext
 	List	   *samples;		/* TableSampleClause or NULL, by stand-in number */
 	List	   *aliases;		/* alias names, by stand-in number */
 	List	   *params;			/* expressions, by parameter number - 1 */
+	bool		is_lazy;		/* what may fail is left to the workers */
+	int			lazy_depth;		/* expressions around that are left to them */
+	bool		may_be_lazy;	/* out: a parameter's expression could have been */
 	List	   *functions;		/* OIDs */
 	List	   *levels;			/* rtables of the enclosing queries, innermost first */
 	List	   *targets;		/* per level: the result relation's map or NULL */
@@ -111,67 +116,6 @@ typedef struct DeparseContext
 	List	   *names;			/* their column names, lists of Strings */
 	List	   *nullable;		/* stand-ins that an outer join may fill with NULLs */
 } DeparseContext;
-
-/* ---- step 1: join aliases ------------------------------------------------ */
-
-static bool flatten_walker(Node *node, void *context);
-
-#define FLATTEN(field) \
-	((field) = (void *) flatten_join_alias_vars_compat(query, (Node *) (field)))
-
-/*
- * cz_flatten_joins
- *		No Var of a Query, at any depth, is one of a join afterwards.
- */
-void
-cz_flatten_joins(Query *query)
-{
-	ListCell   *lc;
-	bool		has_join = false;
-
-	foreach(lc, query->rtable)
-	{
-		if (((RangeTblEntry *) lfirst(lc))->rtekind == RTE_JOIN)
-			has_join = true;
-	}
-	if (has_join)
-	{
-		FLATTEN(query->targetList);
-		FLATTEN(query->returningList);
-		FLATTEN(query->jointree);
-		FLATTEN(query->havingQual);
-		FLATTEN(query->windowClause);
-		FLATTEN(query->limitOffset);
-		FLATTEN(query->limitCount);
-		foreach(lc, query->rtable)
-		{
-			RangeTblEntry *rte = lfirst(lc);
-
-			if (rte->rtekind == RTE_SUBQUERY && rte->lateral)
-				FLATTEN(rte->subquery);
-			else if (rte->rtekind == RTE_FUNCTION)
-				FLATTEN(rte->functions);
-			else if (rte->rtekind == RTE_TABLEFUNC)
-				FLATTEN(rte->tablefunc);
-			else if (rte->rtekind == RTE_VALUES)
-				FLATTEN(rte->values_lists);
-		}
-	}
-	query_tree_walker(query, flatten_walker, NULL, 0);
-}
-
-static bool
-flatten_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Query))
-	{
-		cz_flatten_joins((Query *) node);
-		return false;
-	}
-	return expression_tree_walker(node, flatten_walker, context);
-}
 
 /* ---- step 2: stand-ins --------------------------------------------------- */
 
@@ -660,7 +604,23 @@ fix_mutator(Node *node, DeparseContext *context)
 	if (IsA(node, Var))
 		return fix_var((Var *) node, context);
 	if (cz_is_closed_stable(node))
-		return make_param(node, context);
+	{
+		Node	   *param;
+
+		if (!cz_may_be_lazy(node))
+		{
+			param = make_param(node, context);
+			return context->lazy_depth > 0 ? cz_value_of_param(param) : param;
+		}
+		context->may_be_lazy = true;
+		if (!context->is_lazy)
+			return make_param(node, context);
+		context->lazy_depth++;
+		check_functions_in_node(node, note_function, context);
+		node = expression_tree_mutator(node, fix_mutator, (void *) context);
+		context->lazy_depth--;
+		return node;
+	}
 	check_functions_in_node(node, note_function, context);
 	if (IsA(node, RelabelType))
 		return fix_relabel((RelabelType *) expression_tree_mutator(node, fix_mutator,
@@ -781,19 +741,12 @@ map_by_name(const CzTable *table, Oid shard)
 }
 
 /*
- * cz_deparse
- *		Make the fragment plan of a Query that is known to be sendable.
+ * The work of cz_deparse.
  *
- * query: consumed.
- * target_shard: for UPDATE and DELETE, a foreign table that stands for the
- *		result relation (any shard); else InvalidOid.
- * params: out: expressions of the parameters.
- *
- * Pieces, relids, nparams, function_oids, check_as_user, column types are set;
- * which shards it goes to is the caller's part.
+ * is_lazy: in: leave to the workers what may fail; out: could something be?
  */
-CzFragmentPlan *
-cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
+static CzFragmentPlan *
+deparse(Query *query, CzPlanState *state, Oid target_shard, List **params, bool *is_lazy)
 {
 	DeparseContext context;
 	CzFragmentPlan *plan = palloc0(sizeof(CzFragmentPlan));
@@ -809,6 +762,7 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 	{
 		query = copyObject(original);
 		memset(&context, 0, sizeof(context));
+		context.is_lazy = *is_lazy;
 		snprintf(context.token, sizeof(context.token), "cz~%016llx~",
 				 (unsigned long long) pg_prng_uint64(&pg_global_prng_state));
 
@@ -929,7 +883,37 @@ cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
 										   exprTypmod((Node *) tle->expr));
 	}
 	*params = context.params;
+	*is_lazy = context.may_be_lazy;
 	cz_recheck(plan, query, context.params, used_columns, used_operations);
+	return plan;
+}
+
+/*
+ * cz_deparse
+ *		Make the fragment plan of a Query that is known to be sendable.
+ *
+ * query: consumed.
+ * target_shard: for UPDATE and DELETE, a foreign table that stands for the
+ *		result relation (any shard); else InvalidOid.
+ * params: out: expressions of the parameters.
+ *
+ * Pieces, relids, nparams, function_oids, check_as_user, column types are set;
+ * which shards it goes to is the caller's part, and so are lazy_params.
+ */
+CzFragmentPlan *
+cz_deparse(Query *query, CzPlanState *state, Oid target_shard, List **params)
+{
+	bool		is_lazy = false;
+	CzFragmentPlan *plan = deparse(query, state, target_shard, params, &is_lazy);
+	CzFragmentPlan *lazy;
+
+	if (!is_lazy)
+		return plan;
+	lazy = deparse(query, state, target_shard, &plan->lazy_params, &is_lazy);
+	Assert(equal(lazy->relids, plan->relids));
+	plan->lazy_pieces = lazy->pieces;
+	plan->lazy_nparams = lazy->nparams;
+	plan->function_oids = list_concat_unique_oid(plan->function_oids, lazy->function_oids);
 	return plan;
 }
 

@@ -60,6 +60,8 @@ enum
 	POS_TAKES_DUPLICATES,
 	POS_IS_SMALL,
 	POS_COST,
+	POS_LAZY_PIECES,
+	POS_LAZY_NPARAMS,
 	POS_COUNT
 };
 
@@ -181,6 +183,8 @@ CzFragmentPlanToList(const CzFragmentPlan *plan)
 	list = lappend(list, makeInteger(plan->takes_duplicates));
 	list = lappend(list, makeInteger(plan->is_small));
 	list = lappend(list, makeFloat(psprintf("%.17g", plan->cost)));
+	list = lappend(list, plan->lazy_pieces);
+	list = lappend(list, makeInteger(plan->lazy_nparams));
 	Assert(list_length(list) == POS_COUNT);
 	return list;
 }
@@ -199,6 +203,8 @@ CzFragmentPlanFromList(List *list)
 	plan->strategy = intVal(list_nth(list, POS_STRATEGY));
 	plan->command = intVal(list_nth(list, POS_COMMAND));
 	plan->pieces = list_nth(list, POS_PIECES);
+	plan->lazy_pieces = list_nth(list, POS_LAZY_PIECES);
+	plan->lazy_nparams = intVal(list_nth(list, POS_LAZY_NPARAMS));
 	plan->relids = list_nth(list, POS_RELIDS);
 	plan->anchor_relid = linitial_oid(list_nth(list, POS_ANCHOR));
 	plan->is_pruned = intVal(list_nth(list, POS_IS_PRUNED));

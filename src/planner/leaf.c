@@ -360,6 +360,11 @@ plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List *order, List **
 	if (plan->merge == CZ_MERGE_MAY && leaf->wants_merge && sharded_tables(plan) == 1)
 		plan->merge = CZ_MERGE_WANTED;
 	cz_fragment_set_locus(plan, &locus, params);
+	/* what locks rows counts its parameters */
+	if (leaf->lock != NULL)
+		plan->lazy_pieces = NIL;
+	else
+		*params = list_concat(*params, plan->lazy_params);
 	if (order != NIL)
 		cz_fragment_set_order(plan, order, vars, leaf->rows);
 	return plan;

@@ -447,6 +447,7 @@ cz_plan_lock_leaf(CzFragmentPlan *plan, CzLeaf *leaf, List **params)
 	int			i;
 
 	candidates = cz_deparse(copyObject(lock->candidates), cz_plan_state, InvalidOid, &more);
+	candidates->lazy_pieces = NIL;
 	candidates->strategy = plan->strategy;
 	candidates->anchor_relid = plan->anchor_relid;
 	candidates->prune_param = -1;

@@ -201,6 +201,7 @@ extern bool cz_type_is_output_safe(Oid type);
 extern bool cz_type_is_known(Oid type, Query *query);
 extern bool cz_is_closed_stable(Node *expr);
 extern bool cz_is_closed(Node *expr);
+extern bool cz_may_be_lazy(Node *expr);
 
 /* deparse.c; in the plan that it makes the plan_id of a shipment is its index in
  * CzPlanState.ships */
@@ -221,6 +222,7 @@ extern void cz_drop_unused_outputs(Query *query);
 
 /* printable.c */
 extern void cz_make_printable(Query *query);
+extern Node *cz_value_of_param(Node *param);
 extern bool cz_prints_as_number(Node *expr);
 
 /* inline.c */

@@ -21,6 +21,67 @@
 
 #include "planner_int.h"
 
+/* ---- join aliases ------------------------------------------------------- */
+
+static bool flatten_walker(Node *node, void *context);
+
+#define FLATTEN(field) \
+	((field) = (void *) flatten_join_alias_vars_compat(query, (Node *) (field)))
+
+/*
+ * cz_flatten_joins
+ *		No Var of a Query, at any depth, is one of a join afterwards.
+ */
+void
+cz_flatten_joins(Query *query)
+{
+	ListCell   *lc;
+	bool		has_join = false;
+
+	foreach(lc, query->rtable)
+	{
+		if (((RangeTblEntry *) lfirst(lc))->rtekind == RTE_JOIN)
+			has_join = true;
+	}
+	if (has_join)
+	{
+		FLATTEN(query->targetList);
+		FLATTEN(query->returningList);
+		FLATTEN(query->jointree);
+		FLATTEN(query->havingQual);
+		FLATTEN(query->windowClause);
+		FLATTEN(query->limitOffset);
+		FLATTEN(query->limitCount);
+		foreach(lc, query->rtable)
+		{
+			RangeTblEntry *rte = lfirst(lc);
+
+			if (rte->rtekind == RTE_SUBQUERY && rte->lateral)
+				FLATTEN(rte->subquery);
+			else if (rte->rtekind == RTE_FUNCTION)
+				FLATTEN(rte->functions);
+			else if (rte->rtekind == RTE_TABLEFUNC)
+				FLATTEN(rte->tablefunc);
+			else if (rte->rtekind == RTE_VALUES)
+				FLATTEN(rte->values_lists);
+		}
+	}
+	query_tree_walker(query, flatten_walker, NULL, 0);
+}
+
+static bool
+flatten_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		cz_flatten_joins((Query *) node);
+		return false;
+	}
+	return expression_tree_walker(node, flatten_walker, context);
+}
+
 /* ---- joins: RTEs that agree with their renamed children ------------------ */
 
 static List *rebuild_joins(Node *node, Query *query, List **vars);
@@ -250,6 +311,29 @@ qualify_sort_columns(Query *query)
 	rte->rtekind = RTE_RESULT;
 	rte->eref = makeAlias("nothing", NIL);
 	query->rtable = lappend(query->rtable, rte);
+}
+
+/*
+ * cz_value_of_param
+ *		(SELECT param): a parameter whose value no planner takes for a constant, so
+ *		that what is computed of it is computed when a row needs it.
+ */
+Node *
+cz_value_of_param(Node *param)
+{
+	Query	   *query = makeNode(Query);
+	SubLink    *sublink = makeNode(SubLink);
+
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->jointree = makeFromExpr(NIL, NULL);
+	query->targetList = list_make1(makeTargetEntry((Expr *) param, 1, pstrdup("value"),
+												   false));
+	sublink->subLinkType = EXPR_SUBLINK;
+	sublink->subselect = (Node *) query;
+	sublink->location = -1;
+	return (Node *) sublink;
 }
 
 /*

@@ -54,6 +54,7 @@ typedef struct ShipContext
 {
 	const char *reason;
 	int			conditional_depth;	/* inside CASE or COALESCE */
+	bool		is_lazy;		/* only what is_total() says is sent as a value */
 	Node	   *root;			/* what was asked about */
 	bool		has_types;		/* is the next one set? */
 	List	   *types;			/* OIDs of user-made types that the workers have */
@@ -526,6 +527,61 @@ cannot_fail(Node *node)
 		(IsA(node, FuncExpr) && ((FuncExpr *) node)->args == NIL);
 }
 
+/*
+ * An expression of values that are there at start and of operations on them that fail
+ * for absurd values only.
+ */
+static bool
+is_total(Node *node)
+{
+	Oid			funcid;
+	List	   *args;
+	ListCell   *lc;
+
+	if (IsA(node, Const) || cannot_fail(node))
+		return true;
+	if (IsA(node, RelabelType))
+		return is_total((Node *) ((RelabelType *) node)->arg);
+	if (IsA(node, FuncExpr))
+	{
+		funcid = ((FuncExpr *) node)->funcid;
+		args = ((FuncExpr *) node)->args;
+	}
+	else if (IsA(node, OpExpr))
+	{
+		funcid = ((OpExpr *) node)->opfuncid;
+		args = ((OpExpr *) node)->args;
+	}
+	else
+		return false;
+	switch (funcid)
+	{
+		case F_DATE_PLI:
+		case F_DATE_MII:
+		case F_DATE_PL_INTERVAL:
+		case F_DATE_MI_INTERVAL:
+		case F_DATE_TIMESTAMP:
+		case F_DATE_TIMESTAMPTZ:
+		case F_TIMESTAMP_DATE:
+		case F_TIMESTAMP_PL_INTERVAL:
+		case F_TIMESTAMP_MI_INTERVAL:
+		case F_TIMESTAMP_TIMESTAMPTZ:
+		case F_TIMESTAMPTZ_DATE:
+		case F_TIMESTAMPTZ_PL_INTERVAL:
+		case F_TIMESTAMPTZ_MI_INTERVAL:
+		case F_TIMESTAMPTZ_TIMESTAMP:
+			break;
+		default:
+			return false;
+	}
+	foreach(lc, args)
+	{
+		if (!is_total(lfirst(lc)))
+			return false;
+	}
+	return true;
+}
+
 static bool
 operator_stays(Oid opno)
 {
@@ -560,7 +616,7 @@ ship_walker(Node *node, ShipContext *context)
 		return false;
 
 	/* evaluated here, sent as a value */
-	if (cz_is_closed_stable(node))
+	if (cz_is_closed_stable(node) && !(context->is_lazy && !is_total(node)))
 	{
 		Oid			type = exprType(node);
 
@@ -719,13 +775,34 @@ ship_walker(Node *node, ShipContext *context)
 bool
 cz_expr_is_shippable(Node *expr, const char **reason)
 {
-	ShipContext context = {NULL, 0, expr, false, NIL};
+	ShipContext context;
 
+	memset(&context, 0, sizeof(context));
+	context.root = expr;
 	if (!ship_walker(expr, &context))
 		return true;
 	if (reason)
 		*reason = context.reason ? context.reason : "an expression is not shippable";
 	return false;
+}
+
+/*
+ * cz_may_be_lazy
+ *		May the value of a closed expression be computed on a worker when a row needs
+ *		it?  Asked where computing it early, here, may raise an error that no row of
+ *		plain PostgreSQL's would have raised; false also if it cannot fail.
+ */
+bool
+cz_may_be_lazy(Node *expr)
+{
+	ShipContext context;
+
+	if (is_total(expr))
+		return false;
+	memset(&context, 0, sizeof(context));
+	context.root = expr;
+	context.is_lazy = true;
+	return !ship_walker(expr, &context);
 }
 
 /*
