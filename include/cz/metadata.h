@@ -117,6 +117,9 @@ extern List *CzTableList(void);
 /* True if relid is a foreign table of cz_fdw that is a shard of a distributed table. */
 extern bool CzIsShard(Oid relid, Oid *parent_relid);
 
+/* A relation's qualified name, quoted; palloc'd. */
+extern char *CzRelationName(Oid relid);
+
 /* Owner of a relation. */
 extern Oid	CzRelationOwner(Oid relid);
 

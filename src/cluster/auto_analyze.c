@@ -54,13 +54,6 @@ typedef struct TableState
 	double		reltuples;
 } TableState;
 
-static char *
-qualified_name(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
-}
-
 static void
 analyze_by_spi(const char *sql)
 {
@@ -78,7 +71,7 @@ void
 CzAnalyzeLoaded(Oid relid)
 {
 	if (cz_auto_analyze)
-		analyze_by_spi(psprintf("ANALYZE %s", qualified_name(relid)));
+		analyze_by_spi(psprintf("ANALYZE %s", CzRelationName(relid)));
 }
 
 /* ---- the background worker ----------------------------------------------- */
@@ -193,7 +186,7 @@ see_to_table(Oid relid)
 	if (ConditionalLockRelationOid(relid, ShareUpdateExclusiveLock) &&
 		CzTableGet(relid) != NULL)
 	{
-		char	   *sql = psprintf("ANALYZE (SKIP_LOCKED) %s", qualified_name(relid));
+		char	   *sql = psprintf("ANALYZE (SKIP_LOCKED) %s", CzRelationName(relid));
 
 		pgstat_report_activity(STATE_RUNNING, sql);
 		analyze_by_spi(sql);

@@ -469,13 +469,6 @@ is_word(const char *colocate_with)
 		strcmp(colocate_with, "none") == 0;
 }
 
-static char *
-qualified_name(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
-}
-
 static void
 refuse_difference(const CzConfigTable *table, const char *what, const char *is,
 				  const char *wanted)
@@ -561,7 +554,7 @@ static void
 distribute(const CzConfigTable *table)
 {
 	int			nest_level = set_replication_factor(table);
-	char	   *name = quote_literal_cstr(qualified_name(table->relid));
+	char	   *name = quote_literal_cstr(CzRelationName(table->relid));
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -576,7 +569,7 @@ distribute(const CzConfigTable *table)
 			appendStringInfo(&sql, ", colocate_with => %s",
 							 quote_literal_cstr(is_word(table->colocate_with) ?
 												table->colocate_with :
-												qualified_name(resolve_table(table->colocate_with))));
+												CzRelationName(resolve_table(table->colocate_with))));
 		if (table->shard_count)
 			appendStringInfo(&sql, ", shard_count => %d", table->shard_count);
 		appendStringInfoChar(&sql, ')');
@@ -643,14 +636,14 @@ import_ranges(Import *import, const CzConfigTable *table)
 
 		if (actual != NULL && actual->kind == CZ_TABLE_RANGE && has_range(actual, from, to))
 			continue;
-		add_row(import, "create", psprintf("shard of table %s", qualified_name(table->relid)),
+		add_row(import, "create", psprintf("shard of table %s", CzRelationName(table->relid)),
 				psprintf("%s <= %s < %s", quote_literal_cstr(from),
 						 quote_identifier(table->column), quote_literal_cstr(to)));
 		if (import->dry_run)
 			continue;
 		nest_level = set_replication_factor(table);
 		run_sql(psprintf("SELECT pg_catalog.cz_create_range_shard(%s, %s, %s)",
-						 quote_literal_cstr(qualified_name(table->relid)),
+						 quote_literal_cstr(CzRelationName(table->relid)),
 						 quote_literal_cstr(from), quote_literal_cstr(to)));
 		AtEOXact_GUC(true, nest_level);
 		CommandCounterIncrement();
@@ -666,7 +659,7 @@ import_table(Import *import, CzConfigTable *table)
 		compare_table(table, actual);
 	else
 	{
-		add_row(import, "distribute", psprintf("table %s", qualified_name(table->relid)),
+		add_row(import, "distribute", psprintf("table %s", CzRelationName(table->relid)),
 				describe_table(table));
 		if (!import->dry_run)
 			distribute(table);

@@ -182,13 +182,6 @@ add_workers(StringInfo buf)
 	appendStringInfo(buf, "%s]", nodes == NIL ? "" : "\n  ");
 }
 
-static char *
-qualified_name(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
-}
-
 static void
 add_ranges(StringInfo buf, const CzTable *table)
 {
@@ -236,7 +229,7 @@ add_tables(StringInfo buf)
 		if (table == NULL)
 			continue;
 		appendStringInfo(buf, "%s\n    {", n++ > 0 ? "," : "");
-		add_string(buf, "name", qualified_name(table->relid));
+		add_string(buf, "name", CzRelationName(table->relid));
 		add_string(buf, "type", table->kind == CZ_TABLE_REFERENCE ? "reference" :
 				   table->kind == CZ_TABLE_RANGE ? "range" : "hash");
 		if (table->kind != CZ_TABLE_REFERENCE)
@@ -248,7 +241,7 @@ add_tables(StringInfo buf)
 					leader = lfirst_oid(other);
 			}
 			add_string(buf, "colocate_with",
-					   OidIsValid(leader) ? qualified_name(leader) : "none");
+					   OidIsValid(leader) ? CzRelationName(leader) : "none");
 			if (!OidIsValid(leader))
 			{
 				leaders = lappend_oid(leaders, table->relid);

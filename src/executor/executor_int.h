@@ -285,7 +285,6 @@ struct CzStream
 };
 
 /* wire.c */
-extern bool CzWireIsBinarySafe(TupleDesc tupdesc);
 extern void CzWireInit(CzStream *stream);
 extern void CzWireDecode(CzStream *stream, const struct pg_result *res, int row,
 						 const char *node_name, Datum *values, bool *isnull);
@@ -362,7 +361,6 @@ extern void CzRunDrainTxn(CzStream *stream);
 extern bool CzRunDispatch(CzStream *stream, StreamWorker *worker);
 
 /* stream_place.c */
-extern bool CzFragmentAssign(CzStream *stream, Fragment *fragment);
 extern bool CzFragmentMove(CzStream *stream, Fragment *fragment, int64 *stuck_shard_id);
 
 /* ship.c */

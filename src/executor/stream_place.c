@@ -211,11 +211,11 @@ enqueue(CzStream *stream, Fragment *fragment)
 }
 
 /*
- * CzFragmentAssign
+ * assign_fragment
  *		Queue a fragment of one shard at its next placement; false if there is none.
  */
-bool
-CzFragmentAssign(CzStream *stream, Fragment *fragment)
+static bool
+assign_fragment(CzStream *stream, Fragment *fragment)
 {
 	if (!choose_worker(stream, fragment))
 		return false;
@@ -298,7 +298,7 @@ CzFragmentMove(CzStream *stream, Fragment *fragment, int64 *stuck_shard_id)
 
 	*stuck_shard_id = fragment->shard_id;
 	if (fragment->members == NIL)
-		return CzFragmentAssign(stream, fragment);
+		return assign_fragment(stream, fragment);
 
 	foreach(lc, fragment->members)
 	{

@@ -86,14 +86,14 @@ is_binary_safe(Oid type_oid)
 }
 
 /*
- * CzWireIsBinarySafe
+ * rows_are_binary_safe
  *		May rows of this shape travel in binary form?
  *
  * Receive functions convert texts from this session's client encoding, while the
  * connection to the worker uses the database's: so only if these are the same.
  */
-bool
-CzWireIsBinarySafe(TupleDesc tupdesc)
+static bool
+rows_are_binary_safe(TupleDesc tupdesc)
 {
 	int			i;
 
@@ -132,7 +132,7 @@ void
 CzWireInit(CzStream *stream)
 {
 	TupleDesc	tupdesc = stream->tupdesc;
-	bool		is_binary = CzWireIsBinarySafe(tupdesc) && !has_foreign_alone(stream->plan);
+	bool		is_binary = rows_are_binary_safe(tupdesc) && !has_foreign_alone(stream->plan);
 	MemoryContext oldcontext;
 	int			i;
 

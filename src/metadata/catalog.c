@@ -50,8 +50,8 @@ fdw_changed(Datum arg, int cacheid, uint32 hashvalue)
 	fdw_oid_is_known = false;
 }
 
-void
-CzCatalogInit(void)
+static void
+init_catalog(void)
 {
 	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, fdw_changed, (Datum) 0);
 }
@@ -307,7 +307,7 @@ CzShardName(const char *table_name, int64 shard_id)
 void
 CzMetadataInit(void)
 {
-	CzCatalogInit();
+	init_catalog();
 	CzTableCacheInit();
 	CzUserNamesInit();
 }

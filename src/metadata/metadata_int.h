@@ -42,7 +42,6 @@ typedef struct CzTableRow
 
 /* catalog.c */
 extern bool CzCatalogReadTable(Oid relid, CzTableRow *row);
-extern void CzCatalogInit(void);
 
 /* tables.c */
 extern void CzTableCacheInit(void);

@@ -562,6 +562,17 @@ CzIsShard(Oid relid, Oid *parent_relid)
 }
 
 /*
+ * CzRelationName
+ *		See metadata.h.
+ */
+char *
+CzRelationName(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
+/*
  * CzRelationOwner
  *		See metadata.h.
  */

@@ -77,7 +77,6 @@ extern MemoryContext cz_conn_context;
 /* session.c */
 extern const char *CzSessionName(void);
 extern uint32 CzSessionNameHash(void);
-extern uint64 CzSessionGeneration(void);
 extern bool CzSessionSend(ConnEntry *entry, bool in_transaction);
 extern int	CzSessionPoll(ConnEntry *entry);
 

@@ -128,11 +128,11 @@ uncertain_setting(int i, const char **value)
 }
 
 /*
- * CzSessionGeneration
+ * session_generation
  *		The hash of the values that a worker's session should have now; never 0.
  */
-uint64
-CzSessionGeneration(void)
+static uint64
+session_generation(void)
 {
 	uint64		hash = 0;
 	const char *value;
@@ -230,7 +230,7 @@ CzSessionSend(ConnEntry *entry, bool in_transaction)
 	bool		ok;
 	int			i;
 
-	entry->wanted_settings = CzSessionGeneration();
+	entry->wanted_settings = session_generation();
 	entry->wanted_lock_timeout_ms = -1;
 	entry->pending_syncs = 0;
 	entry->settings_failed = false;
@@ -432,7 +432,7 @@ bool
 CzConnSettingsAreCurrent(const CzConn *conn)
 {
 	return (conn->state == CZ_CONN_TXN || ENTRY(conn)->lock_timeout_ms == LockTimeout) &&
-		conn->settings_generation == CzSessionGeneration();
+		conn->settings_generation == session_generation();
 }
 
 /*
