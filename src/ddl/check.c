@@ -221,6 +221,21 @@ type_of_names(List *names)
 	return LookupTypeNameOid(NULL, makeTypeNameFromNameList(names), true);
 }
 
+/* The worker's owner drops or renames it: what it has left to finish, it finishes
+ * before. */
+static void
+forget_worker(const char *name)
+{
+	Oid			server_oid = get_foreign_server_oid(name, true);
+	ForeignServer *server;
+
+	if (!OidIsValid(server_oid))
+		return;
+	server = GetForeignServer(server_oid);
+	if (server->fdwid == CzFdwOid() && has_privs_of_role(GetUserId(), server->owner))
+		CzTxnForgetWorker(server_oid);
+}
+
 static void
 check_rename(RenameStmt *stmt)
 {
@@ -240,6 +255,9 @@ check_rename(RenameStmt *stmt)
 			table = table_or_index_of(stmt->relation);
 			if (table)
 				CzRefuseDdl(table, "RENAME", NULL);
+			break;
+		case OBJECT_FOREIGN_SERVER:
+			forget_worker(strVal(stmt->object));
 			break;
 		case OBJECT_TYPE:
 		case OBJECT_DOMAIN:
@@ -261,20 +279,6 @@ check_rename(RenameStmt *stmt)
 		default:
 			break;
 	}
-}
-
-/* The worker's owner drops it: what it has left to finish, it finishes before. */
-static void
-forget_worker(const char *name)
-{
-	Oid			server_oid = get_foreign_server_oid(name, true);
-	ForeignServer *server;
-
-	if (!OidIsValid(server_oid))
-		return;
-	server = GetForeignServer(server_oid);
-	if (server->fdwid == CzFdwOid() && has_privs_of_role(GetUserId(), server->owner))
-		CzTxnForgetWorker(server_oid);
 }
 
 static void

@@ -122,6 +122,15 @@ note 'a decision that only the log knows: the worker is dropped and added again'
 	is($cluster->worker_sql(2, 'SELECT count(*) FROM far'), '1', 'and carries the decision out');
 }
 
+note 'a worker is renamed';
+{
+	my $server = $cluster->server_name(1);
+	$cluster->sql('DELETE FROM cz.transaction_log; BEGIN; INSERT INTO l VALUES (0); UPDATE t SET v = v WHERE k = 1; COMMIT');
+	is($cluster->sql('SELECT server_names FROM cz.transaction_log'), "{$server}", 'the log names it');
+	$cluster->sql("ALTER SERVER $server RENAME TO renamed; ALTER SERVER renamed RENAME TO $server");
+	is($cluster->sql('SELECT count(*) FROM cz.transaction_log'), '0', 'nothing waits for the old name');
+}
+
 note 'names of earlier versions';
 {
 	my $old = $cluster->sql("SELECT format('cz_%s_%s_', (SELECT system_identifier FROM pg_control_system()), "
