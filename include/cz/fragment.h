@@ -159,6 +159,7 @@ typedef struct CzFragmentPlan
 	bool		takes_duplicates;	/* who reads the rows asks only whether there are such:
 									 * a fragment that has shown some may start again */
 	bool		is_small;		/* few rows and little work: best read at once */
+	bool		has_row_ids;	/* it reads ctids, xmins, ...: at the first placements */
 	double		cost;			/* estimated work of all fragments, in units of
 								 * seq_page_cost; 0: not known */
 } CzFragmentPlan;

@@ -139,7 +139,8 @@ choose_placement(CzStream *stream, Fragment *fragment)
 		return choose_stable_placement(stream, fragment);
 
 	/* a single fragment: spread sessions over the placements, each with its own */
-	offset = stream->nfragments == 1 ? MyProcPid % fragment->nplacements : 0;
+	offset = stream->nfragments == 1 && !stream->plan->has_row_ids ?
+		MyProcPid % fragment->nplacements : 0;
 	for (i = 0; i < fragment->nplacements; i++)
 	{
 		int			index = (i + offset) % fragment->nplacements;
@@ -162,6 +163,10 @@ choose_placement(CzStream *stream, Fragment *fragment)
 		else if (fragment->nplacements > 1 &&
 				 !CzTxnWorkerIsClear(server_oid, stream->user_oid))
 			load += 1 << 28;
+
+		/* a write by what is read there now compares it at the first placement */
+		if (stream->plan->has_row_ids && load < 1 << 28)
+			return server_oid;
 		if (!OidIsValid(best) || load < best_load)
 		{
 			best = server_oid;

@@ -97,6 +97,7 @@ typedef struct DeparseContext
 	List	   *columns;		/* by relids: int lists of attribute numbers used */
 	List	   *ships;			/* ints, indexes in the planner state's ships */
 	bool		must_not_merge; /* a relation must be one table */
+	bool		has_row_ids;	/* system columns are read */
 	List	   *samples;		/* TableSampleClause or NULL, by stand-in number */
 	List	   *aliases;		/* alias names, by stand-in number */
 	List	   *params;			/* expressions, by parameter number - 1 */
@@ -547,6 +548,7 @@ fix_relation_var(Var *var, RangeTblEntry *rte, int n, DeparseContext *context)
 	else
 	{
 		context->must_not_merge = true;
+		context->has_row_ids = true;
 		var->varattno = natts - var->varattno;
 	}
 	return (Node *) var;
@@ -854,6 +856,7 @@ deparse(Query *query, CzPlanState *state, Oid target_shard, List **params, bool 
 	plan->locks_wait = context.locks_wait;
 	plan->has_returning = query->returningList != NIL;
 	plan->is_ordered = query->sortClause != NIL;
+	plan->has_row_ids = context.has_row_ids;
 	plan->relation_columns = context.columns;
 	plan->merge = context.must_not_merge || context.has_row_locks ||
 		query->commandType != CMD_SELECT ? CZ_MERGE_NEVER : CZ_MERGE_MAY;

@@ -59,6 +59,7 @@ enum
 	POS_LOCKS,
 	POS_TAKES_DUPLICATES,
 	POS_IS_SMALL,
+	POS_ROW_IDS,
 	POS_COST,
 	POS_LAZY_PIECES,
 	POS_LAZY_NPARAMS,
@@ -182,6 +183,7 @@ CzFragmentPlanToList(const CzFragmentPlan *plan)
 	list = lappend(list, locks_to_list(plan->locks));
 	list = lappend(list, makeInteger(plan->takes_duplicates));
 	list = lappend(list, makeInteger(plan->is_small));
+	list = lappend(list, makeInteger(plan->has_row_ids));
 	list = lappend(list, makeFloat(psprintf("%.17g", plan->cost)));
 	list = lappend(list, plan->lazy_pieces);
 	list = lappend(list, makeInteger(plan->lazy_nparams));
@@ -237,6 +239,7 @@ CzFragmentPlanFromList(List *list)
 	plan->locks = locks_from_list(list_nth(list, POS_LOCKS));
 	plan->takes_duplicates = intVal(list_nth(list, POS_TAKES_DUPLICATES));
 	plan->is_small = intVal(list_nth(list, POS_IS_SMALL));
+	plan->has_row_ids = intVal(list_nth(list, POS_ROW_IDS));
 	plan->cost = floatVal(list_nth(list, POS_COST));
 	return plan;
 }

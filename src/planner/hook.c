@@ -112,6 +112,7 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 
 	memset(&state, 0, sizeof(state));
 	state.bound_params = bound_params;
+	state.has_row_ids = cz_mentions_row_ids(query);
 	state.is_select = query->commandType == CMD_SELECT && !query->hasModifyingCTE;
 	state.is_read_only = state.is_select &&
 		!contain_volatile_functions((Node *) query);

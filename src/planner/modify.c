@@ -281,6 +281,10 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 		if (reason != NULL)
 			return reason;
 	}
+	reason = state->has_row_ids ?
+		cz_row_ids_of_write(query, locus->is_single, replicated, *keys != NIL) : NULL;
+	if (reason != NULL)
+		return reason;
 	/* only now, because nothing sees through what guards a qualifier */
 	if (policies != NIL)
 		query->jointree->quals = (Node *)
@@ -410,6 +414,8 @@ push_write(Query *query, const char *query_string, int cursor_options, CzPlanSta
 	}
 	if (!has_others)
 		return reason;
+	if (state->has_row_ids && cz_compares_row_ids(query))
+		return CZ_ROW_ID_REASON;
 	copy = copyObject(query);
 	values = cz_take_values(copy, table->key_attno, state);
 	if (values == NULL)

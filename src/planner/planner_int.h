@@ -165,6 +165,7 @@ typedef struct CzPlanState
 								 * permission checks, locks and invalidation */
 	List	   *relation_perms; /* their permission infos, or NULLs before 16 */
 	bool		depends_on_role;	/* the plan is good for the current user only */
+	bool		has_row_ids;	/* it mentions system columns, see rowids.c */
 	bool		is_read_only;	/* the statement writes nothing */
 	bool		is_select;		/* a SELECT without modifying CTEs */
 	bool		takes_duplicates;	/* who reads the query that is rewritten asks only
@@ -380,6 +381,14 @@ extern bool cz_split_aggregates(Query *query, Query *inner, const CzTable *ancho
 extern bool cz_return_for_replicas(Query *query, CzPlanState *state, List **keys,
 								   List **sets);
 extern const char *cz_replicas_may_differ(Query *query, Bitmapset *sent);
+
+/* rowids.c */
+#define CZ_ROW_ID_REASON "ctid, xmin and their kin name rows and transactions of one shard only"
+extern bool cz_mentions_row_ids(Query *query);
+extern bool cz_compares_row_ids(Query *query);
+extern void cz_refuse_row_ids(void) pg_attribute_noreturn();
+extern const char *cz_row_ids_of_write(Query *query, bool is_single, bool is_replicated,
+									   bool by_key);
 
 /* modify.c */
 extern bool cz_keeps_value(Query *query, Node *value, AttrNumber attno, CzPlanState *state);

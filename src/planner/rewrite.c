@@ -470,6 +470,8 @@ descend(Query *query, CzPlanState *state, const char *reason)
 
 	if (query->commandType != CMD_SELECT)
 		cz_check_write(query, query->canSetTag);
+	if (state->has_row_ids && cz_compares_row_ids(query))
+		cz_refuse_row_ids();
 
 	if (cz_enable_pushdown)
 		cz_unnest_aggregates(query, NULL);
@@ -508,6 +510,8 @@ push_query(Query *query, CzPlanState *state, const char **reason)
 			return true;
 		*reason = locus.reason;
 	}
+	if (state->has_row_ids && cz_compares_row_ids(query))
+		cz_refuse_row_ids();
 	return cz_try_split(query, state, reason);
 }
 
