@@ -27,8 +27,8 @@
 #include "catalog/pg_operator.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/bytea.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
@@ -514,12 +514,13 @@ CzRowChangesSql(CzRowChanges *changes, int64 *nrows)
 {
 	close_list(changes);
 	*nrows = changes->nrows;
-	if (Array_nulls)
+	if (changes->key != NIL || bytea_output == BYTEA_OUTPUT_HEX)
 		return changes->commands.data;
 
-	/* the worker's session has this one's setting, in which texts of arrays lose NULLs */
-	return psprintf("SELECT set_config('array_nulls', 'on', true); %s"
-					"SELECT set_config('array_nulls', 'off', true)", changes->commands.data);
+	/* rows are found by texts; the worker's session follows this setting, see pins.c */
+	return psprintf("SELECT set_config('bytea_output', 'hex', true); %s"
+					"SELECT set_config('bytea_output', 'escape', true)",
+					changes->commands.data);
 }
 
 /* Are rows found by a key?  Then each command is one row's. */
@@ -540,8 +541,6 @@ CzRowChangesSqlOfSome(const CzRowChanges *changes, const bool *is_done)
 	int			i;
 
 	initStringInfo(&buf);
-	if (!Array_nulls)
-		appendStringInfoString(&buf, "SELECT set_config('array_nulls', 'on', true); ");
 	for (i = 0; i < changes->ncommands; i++)
 	{
 		int			end = i + 1 < changes->ncommands ? changes->starts[i + 1] :
@@ -551,8 +550,6 @@ CzRowChangesSqlOfSome(const CzRowChanges *changes, const bool *is_done)
 			appendBinaryStringInfo(&buf, changes->commands.data + changes->starts[i],
 								   end - changes->starts[i]);
 	}
-	if (!Array_nulls)
-		appendStringInfoString(&buf, "SELECT set_config('array_nulls', 'off', true)");
 	return buf.data;
 }
 
