@@ -49,6 +49,9 @@
 /* SQLSTATE of PREPARE TRANSACTION where that is disabled */
 #define SQLSTATE_NOT_IN_PREREQUISITE_STATE "55000"
 
+/* Milliseconds that COMMIT PREPARED gets although other workers took all the time */
+#define LAST_WAVE_MS 1000L
+
 /* A worker has committed: interrupts wait for the end of the transaction */
 static bool holds_interrupts = false;
 
@@ -365,13 +368,21 @@ pre_commit(void)
 	list_free(written);
 }
 
-/* COMMIT PREPARED on some entries; failures are warnings. */
+/*
+ * COMMIT PREPARED on some entries; failures are warnings.
+ *
+ * left_ms: time that all of them together may still take, counted down; who comes
+ *		after it is over gets a little all the same.
+ */
 static void
-commit_prepared(CzTxnCall *calls, int ncalls)
+commit_prepared(CzTxnCall *calls, int ncalls, long *left_ms)
 {
+	TimestampTz start = GetCurrentTimestamp();
 	int			i;
 
-	CzTxnRunCalls(calls, ncalls, CZ_CALL_QUIET, cz_worker_timeout_ms);
+	CzTxnRunCalls(calls, ncalls, CZ_CALL_QUIET,
+				  Min(Max(*left_ms, LAST_WAVE_MS), cz_worker_timeout_ms));
+	*left_ms -= TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
 	for (i = 0; i < ncalls; i++)
 	{
 		CzTxnEntry *entry = (CzTxnEntry *) calls[i].context;
@@ -421,6 +432,7 @@ static void
 post_commit(void)
 {
 	CzTxnCall	calls[64];		/* more go in turns: no memory needed here */
+	long		left_ms = cz_worker_timeout_ms;
 	int			wave;
 	bool		is_debugging = cz_debug_point != NULL && cz_debug_point[0] != '\0';
 	bool		has_prepared = false;
@@ -452,11 +464,11 @@ post_commit(void)
 			calls[ncalls].context = entry;
 			if (++ncalls == lengthof(calls))
 			{
-				commit_prepared(calls, ncalls);
+				commit_prepared(calls, ncalls, &left_ms);
 				ncalls = 0;
 			}
 		}
-		commit_prepared(calls, ncalls);
+		commit_prepared(calls, ncalls, &left_ms);
 		if (wave == 0)
 			CzDebugPoint("during_commit_prepared");
 	}

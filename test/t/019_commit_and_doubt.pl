@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use CzCluster;
 use Test::More;
+use Time::HiRes qw(time);
 
 my $cluster = CzCluster->new(
 	workers => 3,
@@ -260,6 +261,21 @@ note 'readers of a worker in doubt that does not answer';
 	cmp_ok($longest, '<', 8, 'in the time of one attempt');
 	$cluster->thaw_worker(2);
 	is($cluster->sql('SELECT count(*) FROM one WHERE v = 300'), '100', 'it is back');
+}
+
+note 'no worker answers COMMIT PREPARED';
+{
+	my $handle = $cluster->start_at('after_local_commit', "BEGIN; UPDATE one SET v = 500; COMMIT; SELECT 'done'");
+	$cluster->freeze_worker($_) foreach 1 .. 3;
+	my $start = time;
+	$cluster->go;
+	my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
+	my $seconds = time - $start;
+	is($out, 'done', 'the commit stands') or diag($err);
+	# with a debug point one is asked first, then the others
+	cmp_ok($seconds, '<', 5.5, 'locks are held for the time of one attempt, not of two');
+	$cluster->thaw_worker($_) foreach 1 .. 3;
+	is($cluster->sql('SELECT count(*) FROM one WHERE v = 500'), '100', 'all is finished later');
 }
 
 $cluster->stop;
