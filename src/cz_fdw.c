@@ -36,7 +36,9 @@ cz_shmem_request(void)
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
 	RequestAddinShmemSpace(add_size(CzHealthShmemSize(),
-									add_size(CzPaceShmemSize(), CzTxnShmemSize())));
+									add_size(CzPaceShmemSize(),
+											 add_size(CzActivityShmemSize(),
+													  CzTxnShmemSize()))));
 }
 
 static void
@@ -47,6 +49,7 @@ cz_shmem_startup(void)
 	CzHealthShmemInit();
 	CzPaceShmemInit();
 	CzTxnShmemInit();
+	CzActivityShmemInit();
 }
 
 /*

@@ -22,6 +22,8 @@
 extern void CzTransactionInit(void);
 extern Size CzTxnShmemSize(void);
 extern void CzTxnShmemInit(void);
+extern Size CzActivityShmemSize(void);
+extern void CzActivityShmemInit(void);
 
 /*
  * CzTxnConn
@@ -219,7 +221,7 @@ extern void CzTxnLockShardsLocally(const CzShard *const *shards, int nshards,
 extern PGDLLEXPORT void CzMaintenanceMain(Datum arg);
 
 /* What the background worker that analyzes tables does, or NULL. */
-extern void (*cz_analyze_task) (void);
+extern bool (*cz_analyze_task) (void);
 
 /*
  * Waiting, for those who run several connections at once.

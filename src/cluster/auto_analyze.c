@@ -225,12 +225,14 @@ list_tables(void)
 /*
  * CzAutoAnalyze
  *		One round in the database that this background worker is connected to.
+ *		False if a table could not be seen to.
  */
-static void
+static bool
 auto_analyze(void)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "cz auto analyze",
 												  ALLOCSET_DEFAULT_SIZES);
+	volatile bool is_done = true;
 	List	   *tables;
 	ListCell   *lc;
 
@@ -252,6 +254,7 @@ auto_analyze(void)
 		PG_CATCH();
 		{
 			/* to the log; the next one may work */
+			is_done = false;
 			HOLD_INTERRUPTS();
 			EmitErrorReport();
 			AbortOutOfAnyTransaction();
@@ -263,6 +266,7 @@ auto_analyze(void)
 		QueryCancelPending = false;
 		MemoryContextSwitchTo(context);
 	}
+	return is_done;
 }
 
 /*

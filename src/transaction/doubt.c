@@ -119,6 +119,7 @@ CzTxnMarkInDoubt(Oid server_oid)
 
 	if (doubt == NULL)
 		return;
+	CzActivityNote(CZ_TASK_RECOVER);
 	SpinLockAcquire(&doubt->mutex);
 	i = find_clear(server_oid);
 	if (i >= 0)

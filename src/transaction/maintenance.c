@@ -40,24 +40,18 @@
 #define CZ_LAUNCHER_RESTART_S 10
 #define CZ_LAUNCHER_IDLE_MS 60000
 
-/* What a worker does; also the first byte of its bgw_extra. */
-typedef enum Task
-{
-	TASK_RECOVER,
-	TASK_ANALYZE
-} Task;
-
-#define NTASKS 2
+/* Between two looks at one of the databases where nothing has happened */
+#define CZ_QUIET_ROUND_MS 120000
 
 /* A database's worker, as the launcher knows it. */
 typedef struct DatabaseWorker
 {
 	Oid			database_oid;
-	Task		task;
+	CzTask		task;
 	BackgroundWorkerHandle *handle;
 } DatabaseWorker;
 
-void		(*cz_analyze_task) (void) = NULL;
+bool		(*cz_analyze_task) (void) = NULL;
 
 static void
 xact_callback(XactEvent event, void *arg)
@@ -146,7 +140,7 @@ list_databases(MemoryContext context)
  *		slots: tried again next time.
  */
 static void
-start_worker(List **workers, Oid database_oid, Task task)
+start_worker(List **workers, Oid database_oid, CzTask task)
 {
 	DatabaseWorker *mine = NULL;
 	BackgroundWorker worker;
@@ -181,18 +175,18 @@ start_worker(List **workers, Oid database_oid, Task task)
 	worker.bgw_notify_pid = MyProcPid;
 	worker.bgw_extra[0] = (char) task;
 	snprintf(worker.bgw_name, BGW_MAXLEN, "cz_fdw %s of database %u",
-			 task == TASK_RECOVER ? "maintenance" : "analyze", database_oid);
+			 task == CZ_TASK_RECOVER ? "maintenance" : "analyze", database_oid);
 	snprintf(worker.bgw_type, BGW_MAXLEN, "cz_fdw %s",
-			 task == TASK_RECOVER ? "maintenance" : "analyze");
+			 task == CZ_TASK_RECOVER ? "maintenance" : "analyze");
 	if (!RegisterDynamicBackgroundWorker(&worker, &mine->handle))
 		mine->handle = NULL;
 }
 
 /* Time between two rounds of a task; -1: there are none. */
 static int
-task_interval_ms(Task task)
+task_interval_ms(CzTask task)
 {
-	if (task == TASK_ANALYZE)
+	if (task == CZ_TASK_ANALYZE)
 		return cz_auto_analyze && cz_analyze_task ? cz_auto_analyze_interval_ms : -1;
 	/* At 0 a busy loop would only start workers */
 	return cz_recovery_interval_ms < 0 ? -1 : Max(cz_recovery_interval_ms, 100);
@@ -208,13 +202,16 @@ launcher_main(void)
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "cz launcher",
 												  ALLOCSET_DEFAULT_SIZES);
 	List	   *workers = NIL;
-	TimestampTz next_round[NTASKS];
+	TimestampTz next_round[CZ_NTASKS];
+	TimestampTz next_quiet_round = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+															   CZ_QUIET_ROUND_MS);
+	uint32		quiet_step = 0;
 	int			task;
 
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	MemoryContextSwitchTo(context);
-	next_round[TASK_RECOVER] = GetCurrentTimestamp();
-	next_round[TASK_ANALYZE] = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+	next_round[CZ_TASK_RECOVER] = GetCurrentTimestamp();
+	next_round[CZ_TASK_ANALYZE] = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 														   cz_auto_analyze_interval_ms);
 
 	for (;;)
@@ -231,7 +228,7 @@ launcher_main(void)
 			ProcessConfigFile(PGC_SIGHUP);
 		}
 
-		for (task = 0; task < NTASKS; task++)
+		for (task = 0; task < CZ_NTASKS; task++)
 		{
 			TimestampTz now = GetCurrentTimestamp();
 			int			interval_ms = task_interval_ms(task);
@@ -248,13 +245,35 @@ launcher_main(void)
 
 				MemoryContextSwitchTo(context);
 				foreach(lc, databases)
-					start_worker(&workers, lfirst_oid(lc), task);
+				{
+					if (!CzActivityIsQuiet(lfirst_oid(lc), task))
+						start_worker(&workers, lfirst_oid(lc), task);
+				}
+				CzActivityForget(databases);
 				list_free(databases);
 				next_round[task] = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 															   interval_ms);
 			}
 			wait_ms = Min(wait_ms, TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
 																   next_round[task]));
+		}
+
+		/* what an event that got lost has left: one task of one database at a time */
+		if (GetCurrentTimestamp() >= next_quiet_round)
+		{
+			List	   *databases = list_databases(context);
+			CzTask		quiet_task = quiet_step % CZ_NTASKS;
+
+			MemoryContextSwitchTo(context);
+			if (databases != NIL && task_interval_ms(quiet_task) >= 0)
+				start_worker(&workers,
+							 list_nth_oid(databases, quiet_step / CZ_NTASKS %
+										  list_length(databases)),
+							 quiet_task);
+			list_free(databases);
+			quiet_step++;
+			next_quiet_round = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+														   CZ_QUIET_ROUND_MS);
 		}
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms,
@@ -285,10 +304,16 @@ take_over(void)
 static void
 database_main(Oid database_oid)
 {
+	CzTask		task = MyBgworkerEntry->bgw_extra[0];
+	bool		is_done = true;
+	uint64		seen;
+
 	BackgroundWorkerInitializeConnectionByOid(database_oid, InvalidOid, 0);
-	if (MyBgworkerEntry->bgw_extra[0] == TASK_ANALYZE)
+	CzActivityRoundBegin(task, &seen);
+	if (task == CZ_TASK_ANALYZE)
 	{
-		cz_analyze_task();
+		is_done = cz_analyze_task();
+		CzActivityRoundEnd(task, seen, is_done);
 		return;
 	}
 
@@ -300,10 +325,13 @@ database_main(Oid database_oid)
 		if (cz_auto_take_over && CzTxnIdentity()->is_promoted)
 			take_over();
 		if (CzTxnIdentity()->is_owner)
-			(void) CzTxnRecover(DEBUG1);
+			(void) CzTxnRecover(DEBUG1, &is_done);
+		else
+			is_done = false;	/* it may take over */
 	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	CzActivityRoundEnd(task, seen, is_done);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 

@@ -396,10 +396,11 @@ connect_and_list(const CzEndpoint *endpoint, List **all, List **mine, char **err
  *
  * Returns: number resolved, -1 if the worker did not answer.  Marks the rows of
  *		log that have a prepared transaction there.
- * is_clear: out: nothing that is decided is left there.
+ * is_clear: out: nothing that is decided is left there; is_done: nothing at all.
  */
 static int
-recover_target(RecoveryTarget *target, List *log, int elevel, bool *is_clear)
+recover_target(RecoveryTarget *target, List *log, int elevel, bool *is_clear,
+			   bool *is_done)
 {
 	bool		is_kept = target->user_oid == GetUserId() ||
 		CzConnCount(target->server_oid, target->user_oid) > 0;
@@ -408,6 +409,7 @@ recover_target(RecoveryTarget *target, List *log, int elevel, bool *is_clear)
 	char	   *error;
 	List	   *all;
 	List	   *mine;
+	Resolved	resolved;
 	int			nresolved = 0;
 
 	conn = connect_and_list(endpoint, &all, &mine, &error);
@@ -421,7 +423,9 @@ recover_target(RecoveryTarget *target, List *log, int elevel, bool *is_clear)
 		return -1;
 	}
 	mark_in_use(log, all);
-	*is_clear = resolve_prepared(conn, all, mine, true, elevel, &nresolved) != LEFT_COMMITTED;
+	resolved = resolve_prepared(conn, all, mine, true, elevel, &nresolved);
+	*is_clear = resolved != LEFT_COMMITTED;
+	*is_done = resolved == RESOLVED_ALL;
 	end_connection(conn, is_kept);
 	return nresolved;
 }
@@ -432,7 +436,8 @@ recover_target(RecoveryTarget *target, List *log, int elevel, bool *is_clear)
  *		credentials, and one such mapping must not stop the others' recovery.
  */
 static int
-recover_target_safely(RecoveryTarget *target, List *log, int elevel, bool *is_clear)
+recover_target_safely(RecoveryTarget *target, List *log, int elevel, bool *is_clear,
+					  bool *is_done)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -442,7 +447,7 @@ recover_target_safely(RecoveryTarget *target, List *log, int elevel, bool *is_cl
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		n = recover_target(target, log, elevel, is_clear);
+		n = recover_target(target, log, elevel, is_clear, is_done);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -490,10 +495,11 @@ is_named(List *log, Oid server_oid)
  *		Go through the targets of one server, or of all.
  *
  * answered: servers whose list is known are appended.
+ * is_done: out, if not NULL: all have answered, and nothing is left.
  */
 static int
 recover_targets(List *targets, Oid only_server_oid, List *log, int elevel,
-				List **answered)
+				List **answered, bool *is_done)
 {
 	uint64		generation = CzTxnDoubtGeneration();
 	List	   *failed = NIL;	/* servers that could not be asked once */
@@ -504,6 +510,7 @@ recover_targets(List *targets, Oid only_server_oid, List *log, int elevel,
 	{
 		RecoveryTarget *target = (RecoveryTarget *) lfirst(lc);
 		bool		is_clear = false;
+		bool		is_empty = false;
 		int			n;
 
 		if (OidIsValid(only_server_oid) && target->server_oid != only_server_oid)
@@ -517,7 +524,9 @@ recover_targets(List *targets, Oid only_server_oid, List *log, int elevel,
 			CzHealthIsSuspect(target->server_oid))
 			continue;
 		CHECK_FOR_INTERRUPTS();
-		n = recover_target_safely(target, log, elevel, &is_clear);
+		n = recover_target_safely(target, log, elevel, &is_clear, &is_empty);
+		if (is_done != NULL && (n < 0 || !is_empty))
+			*is_done = false;
 		if (n < 0)
 		{
 			failed = lappend_oid(failed, target->server_oid);
@@ -563,10 +572,11 @@ mark_unanswered(List *log, List *answered)
  *		One round over all workers of this database.
  *
  * elevel: of messages about workers that cannot be reached; below ERROR.
+ * is_done: out, if not NULL: false if there is more to do.
  * Returns: number of prepared transactions finished.
  */
 int
-CzTxnRecover(int elevel)
+CzTxnRecover(int elevel, bool *is_done)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz recovery",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -577,11 +587,13 @@ CzTxnRecover(int elevel)
 	List	   *targets;
 	int			nresolved;
 
+	if (is_done != NULL)
+		*is_done = true;
 	/* until commit: who tidies the log next must see what we have deleted */
 	CzTxnLocalLock(CZ_RECOVERY_LOCK, CZ_LOCK_EXCLUSIVE);
 	log = CzTxnLogRead();
 	targets = find_targets(&servers);
-	nresolved = recover_targets(targets, InvalidOid, log, elevel, &answered);
+	nresolved = recover_targets(targets, InvalidOid, log, elevel, &answered, is_done);
 	mark_unanswered(log, answered);
 	CzTxnLogTidy(log, NULL);
 
@@ -614,7 +626,7 @@ CzTxnForgetWorker(Oid server_oid)
 	if (is_named(log, server_oid))
 	{
 		targets = find_targets(&servers);
-		(void) recover_targets(targets, server_oid, log, DEBUG1, &answered);
+		(void) recover_targets(targets, server_oid, log, DEBUG1, &answered, NULL);
 		if (answered != NIL)
 			CzTxnLogTidy(log, CzNodeGet(server_oid)->name);
 	}
@@ -676,7 +688,7 @@ CzTxnRecoverServer(Oid server_oid, Oid user_oid, char **error)
 		if (resolved != RESOLVED_ALL && !conn->is_broken)
 		{
 			(void) recover_targets(find_targets(&servers), server_oid, NIL, DEBUG1,
-								   &answered);
+								   &answered, NULL);
 			if (list_prepared(conn, &all, &mine))
 				resolved = resolve_prepared(conn, all, mine, false, DEBUG1, &nresolved);
 		}
@@ -698,5 +710,5 @@ recover_prepared_transactions(PG_FUNCTION_ARGS)
 {
 	PreventCommandIfReadOnly("recover_prepared_transactions()");
 	CzTxnCheckCoordinator();
-	PG_RETURN_INT32(CzTxnRecover(WARNING));
+	PG_RETURN_INT32(CzTxnRecover(WARNING, NULL));
 }

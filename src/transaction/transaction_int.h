@@ -80,6 +80,22 @@ typedef enum CzCallMode
 	CZ_CALL_QUIET				/* never throws; for commit and abort callbacks */
 } CzCallMode;
 
+/* What the background workers do. */
+typedef enum CzTask
+{
+	CZ_TASK_RECOVER,
+	CZ_TASK_ANALYZE
+} CzTask;
+
+#define CZ_NTASKS 2
+
+/* activity.c */
+extern void CzActivityNote(CzTask task);
+extern void CzActivityRoundBegin(CzTask task, uint64 *seen);
+extern void CzActivityRoundEnd(CzTask task, uint64 seen, bool is_done);
+extern bool CzActivityIsQuiet(Oid database_oid, CzTask task);
+extern void CzActivityForget(List *database_oids);
+
 /* connections.c */
 extern List *cz_txn_entries;	/* of CzTxnEntry */
 extern void CzTxnSubXactCallback(int event, int level);
@@ -164,7 +180,7 @@ typedef enum CzRecovery
 	CZ_RECOVERY_UNREACHABLE
 } CzRecovery;
 
-extern int	CzTxnRecover(int elevel);
+extern int	CzTxnRecover(int elevel, bool *is_done);
 extern CzRecovery CzTxnRecoverServer(Oid server_oid, Oid user_oid, char **error);
 
 /* log.c */

@@ -275,7 +275,10 @@ prepare_all(List *written)
 	 * transaction: nobody will recover what a crash leaves from here on.
 	 */
 	if (CzTxnLogExists())
+	{
 		CzTxnLogInsert(prefix, names);
+		CzActivityNote(CZ_TASK_RECOVER);
+	}
 	ForceSyncCommit();
 
 	CzDebugPoint("before_prepare");
@@ -352,6 +355,7 @@ pre_commit(void)
 	end_reads();
 	if (written == NIL)
 		return;
+	CzActivityNote(CZ_TASK_ANALYZE);
 
 	/*
 	 * A serializable transaction may still fail here after this callback, and
@@ -442,6 +446,7 @@ post_commit(void)
 		has_prepared = has_prepared || ((CzTxnEntry *) lfirst(lc))->prepare_sent;
 	if (!has_prepared)
 		return;
+	CzActivityNote(CZ_TASK_RECOVER);
 
 	CzDebugPoint("after_local_commit");
 	for (wave = 0; wave < 2; wave++)

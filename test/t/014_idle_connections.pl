@@ -138,5 +138,29 @@ my ($first, $second) = map { [split] } split /^later\n+/m, $out;
 ok(@$second >= 3, 'idle connections stay in spite of idle_session_timeout');
 my %old = map { $_ => 1 } @$first;
 is(join(' ', grep { !$old{$_} } @$second), '', 'and they are the same ones');
+
+# An idle cluster is idle: after a round that found nothing to do no worker hears of the
+# background workers, until something happens
+$cluster->worker_sql($_, 'ALTER SYSTEM SET log_connections = on') foreach 1 .. 3;
+$cluster->worker_sql($_, 'SELECT pg_reload_conf()') foreach 1 .. 3;
+$cluster->sql("ALTER SYSTEM SET $_") foreach "cz.recovery_interval = '100ms'", 'cz.auto_analyze = on',
+  "cz.auto_analyze_interval = '100ms'";
+$cluster->sql('UPDATE t SET v = v WHERE k < 100');
+$cluster->sql('SELECT pg_reload_conf()');
+my @size = (0, 0, 0);
+my $is_idle = 0;
+for (1 .. 30)
+{
+	sleep 3;
+	my @now = map { -s $cluster->worker($_)->logfile } 1 .. 3;
+	my $new = join '', map { PostgreSQL::Test::Utils::slurp_file($cluster->worker($_)->logfile, $size[ $_ - 1 ]) } 1 .. 3;
+	@size = @now;
+	$is_idle = $new !~ /connection received/;
+	last if $is_idle;
+}
+ok($is_idle, 'no connections of background workers while nothing happens');
+$cluster->sql('UPDATE t SET v = v WHERE k < 100');
+ok($cluster->coordinator->poll_query_until('postgres', 'SELECT count(*) = 0 FROM cz.transaction_log'),
+	'a two-phase commit wakes them');
 $cluster->stop;
 done_testing();
