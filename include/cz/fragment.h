@@ -41,10 +41,13 @@ typedef enum CzPruneKind
 								 * can have rows; NULL: no such bound */
 } CzPruneKind;
 
-/* A WITH CHECK condition: positions in its list. */
+/* The distribution column has the value already that it is assigned. */
+#define CZ_CHECK_KEPT_KEY 1000
+
+/* A WITH CHECK condition, or one like it: positions in its list. */
 enum CzCheckPos
 {
-	CZ_CHECK_KIND,				/* Integer, WCOKind */
+	CZ_CHECK_KIND,				/* Integer, WCOKind or CZ_CHECK_KEPT_KEY */
 	CZ_CHECK_RELATION,			/* String, table or view */
 	CZ_CHECK_POLICY				/* String, "": not known */
 };

@@ -204,6 +204,12 @@ enforce_checks(CzStream *stream, const PGresult *res, int row)
 		column++;
 		if (is_passed)
 			continue;
+		if (intVal(list_nth(check, CZ_CHECK_KIND)) == CZ_CHECK_KEPT_KEY)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("UPDATE of the distribution column of table \"%s\" is not supported",
+							relation),
+					 errdetail("A row has another value than it is assigned, and would move.")));
 		if (intVal(list_nth(check, CZ_CHECK_KIND)) == WCO_VIEW_CHECK)
 			ereport(ERROR,
 					(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),

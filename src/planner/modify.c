@@ -29,11 +29,13 @@
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
+#include "parser/parse_coerce.h"
 #include "rewrite/rewriteManip.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
+#include "utils/typcache.h"
 
 #include "cz/compat.h"
 
@@ -183,6 +185,78 @@ add_checks(Query *query)
 	}
 }
 
+/* Does a value depend on what the UPDATE itself assigns, so that RETURNING has another one? */
+static bool
+uses_assigned_walker(Node *node, Query *query)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+		ListCell   *lc;
+
+		if (var->varno != query->resultRelation || var->varlevelsup != 0)
+			return false;
+		if (var->varattno <= 0)
+			return true;
+		foreach(lc, query->targetList)
+		{
+			if (lfirst_node(TargetEntry, lc)->resno == var->varattno)
+				return true;
+		}
+		return false;
+	}
+	return expression_tree_walker(node, uses_assigned_walker, (void *) query);
+}
+
+/*
+ * The distribution column is assigned a value that the rows may have already, as
+ * applications do that save all columns: assign nothing, and have each row compared.
+ * Only for types whose equal values look the same.
+ */
+static bool
+keep_key(Query *query, TargetEntry *tle)
+{
+	Oid			relid = rt_fetch(query->resultRelation, query->rtable)->relid;
+	WithCheckOption *check = makeNode(WithCheckOption);
+	DistinctExpr *distinct = makeNode(DistinctExpr);
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	Oid			input_type;
+	Node	   *args[2];
+	int			i;
+
+	get_atttypetypmodcoll(relid, tle->resno, &type, &typmod, &collation);
+	if (!cz_equal_looks_same(type, collation) || checkExprHasSubLink((Node *) tle->expr) ||
+		uses_assigned_walker((Node *) tle->expr, query))
+		return false;
+	distinct->opno = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+	if (!OidIsValid(distinct->opno))
+		return false;
+	op_input_types(distinct->opno, &input_type, &input_type);
+	args[0] = (Node *) makeVar(query->resultRelation, tle->resno, type, typmod, collation, 0);
+	args[1] = (Node *) tle->expr;
+	tle->expr = (Expr *) copyObject(args[0]);
+	for (i = 0; i < 2; i++)
+	{
+		if (exprType(args[i]) != input_type && IsBinaryCoercible(exprType(args[i]), input_type))
+			args[i] = (Node *) makeRelabelType((Expr *) args[i], input_type, -1, collation,
+											   COERCE_IMPLICIT_CAST);
+		distinct->args = lappend(distinct->args, args[i]);
+	}
+	distinct->opfuncid = get_opcode(distinct->opno);
+	distinct->opresulttype = BOOLOID;
+	distinct->inputcollid = collation;
+	distinct->location = -1;
+	check->kind = (WCOKind) CZ_CHECK_KEPT_KEY;
+	check->relname = get_rel_name(relid);
+	check->qual = (Node *) makeBoolExpr(NOT_EXPR, list_make1(distinct), -1);
+	query->withCheckOptions = lappend(query->withCheckOptions, check);
+	return true;
+}
+
 /*
  * NULL if the write can be pushed, with *locus set; else the reason.  The Query is
  * changed in both cases.
@@ -254,7 +328,8 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 				 !IsA(((SubscriptingRef *) tle->expr)->refexpr, Var)))
 				return "it assigns parts of a column";
 			if (tle->resno == table->key_attno &&
-				!cz_keeps_value(query, (Node *) tle->expr, table->key_attno, state))
+				!cz_keeps_value(query, (Node *) tle->expr, table->key_attno, state) &&
+				!keep_key(query, tle))
 				return "it changes the distribution column";
 		}
 	}

@@ -381,6 +381,7 @@ extern bool cz_split_aggregates(Query *query, Query *inner, const CzTable *ancho
 extern bool cz_return_for_replicas(Query *query, CzPlanState *state, List **keys,
 								   List **sets);
 extern const char *cz_replicas_may_differ(Query *query, Bitmapset *sent);
+extern bool cz_equal_looks_same(Oid type, Oid collation);
 
 /* rowids.c */
 #define CZ_ROW_ID_REASON "ctid, xmin and their kin name rows and transactions of one shard only"

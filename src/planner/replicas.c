@@ -162,8 +162,8 @@ cz_return_for_replicas(Query *query, CzPlanState *state, List **keys, List **set
 /* ---- tables without one: may placements choose differently? -------------- */
 
 /* Do equal values look the same? */
-static bool
-equal_looks_same(Oid type, Oid collation)
+bool
+cz_equal_looks_same(Oid type, Oid collation)
 {
 	switch (getBaseType(type))
 	{
@@ -231,7 +231,7 @@ aggregate_is_of_values(const Aggref *agg)
 	{
 		Node	   *arg = (Node *) ((TargetEntry *) lfirst(lc))->expr;
 
-		if (!equal_looks_same(exprType(arg), exprCollation(arg)))
+		if (!cz_equal_looks_same(exprType(arg), exprCollation(arg)))
 			return false;
 	}
 	return true;
@@ -248,14 +248,14 @@ shows_representative(Query *query)
 	{
 		Node	   *expr = get_sortgroupclause_expr(lfirst(lc), query->targetList);
 
-		if (!equal_looks_same(exprType(expr), exprCollation(expr)))
+		if (!cz_equal_looks_same(exprType(expr), exprCollation(expr)))
 			return true;
 	}
 	foreach(lc, query->setOperations != NULL ? query->targetList : NIL)
 	{
 		Node	   *expr = (Node *) ((TargetEntry *) lfirst(lc))->expr;
 
-		if (!equal_looks_same(exprType(expr), exprCollation(expr)))
+		if (!cz_equal_looks_same(exprType(expr), exprCollation(expr)))
 			return true;
 	}
 	return false;
