@@ -87,6 +87,43 @@
 	flatten_join_alias_vars((query), (node))
 #endif
 
+/* 16: Vars say which outer joins may make them NULL (commit 2489d76c4906) */
+#if CZ_PG_GE(16)
+#include "rewrite/rewriteManip.h"
+#define remove_nulling_relids_compat(query, rtindex, except) \
+	(*(query) = *(Query *) remove_nulling_relids((Node *) (query), \
+												 bms_make_singleton(rtindex), (except)))
+#else
+#define remove_nulling_relids_compat(query, rtindex, except) \
+	((void) (query), (void) (rtindex), (void) (except))
+#endif
+
+/* 16: find_nonnullable_vars() returns a multi-bitmapset */
+#if CZ_PG_GE(16)
+#include "access/sysattr.h"
+#include "nodes/multibitmapset.h"
+#include "optimizer/clauses.h"
+#define forces_nonnullable_var_compat(clauses, rti, attno) \
+	mbms_is_member((rti), (attno) - FirstLowInvalidHeapAttributeNumber, \
+				   find_nonnullable_vars((Node *) (clauses)))
+#else
+#include "optimizer/clauses.h"
+static inline bool
+forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_nonnullable_vars((Node *) clauses))
+	{
+		Var		   *var = lfirst(lc);
+
+		if (var->varno == rti && var->varattno == attno && var->varlevelsup == 0)
+			return true;
+	}
+	return false;
+}
+#endif
+
 /* 16: the role that a relation is read as moved to RTEPermissionInfo */
 #if CZ_PG_GE(16)
 #define rte_check_as_user_compat(query, rte) \

@@ -221,6 +221,9 @@ extern Bitmapset *cz_used_columns(Node *node, Index rti);
 /* outputs.c */
 extern void cz_drop_unused_outputs(Query *query);
 
+/* reduce.c */
+extern void cz_reduce_full_joins(Query *query);
+
 /* printable.c */
 extern void cz_make_printable(Query *query);
 extern Node *cz_value_of_param(Node *param);
