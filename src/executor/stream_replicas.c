@@ -19,12 +19,16 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 
 #include "cz/errors.h"
 #include "cz/settings.h"
@@ -32,7 +36,10 @@
 #include "executor_int.h"
 
 /* Rows that are sent before their answers are read: bounds what libpq buffers */
-#define MAX_BATCH_ROWS 500
+#define MAX_BATCH_ROWS 512
+/* Rows of one command, where there are so many; and their parameters at most */
+#define MULTI_ROWS 64
+#define MAX_MULTI_PARAMS 4096
 /* Milliseconds between two tries to find rows that are not there yet */
 #define RETRY_MS 5
 
@@ -52,7 +59,8 @@ typedef struct Task
 {
 	const Fragment *fragment;
 	const CzReplicaRows *rows;
-	const char *sql;
+	const char *sql;			/* for one row */
+	const char *multi_sql;		/* for MULTI_ROWS rows, or NULL */
 	int		   *todo;			/* indexes of rows; those in flight are at the front */
 	int			ntodo;
 	TimestampTz missing_since;	/* rows were not found; 0: all were so far */
@@ -66,10 +74,12 @@ typedef struct Target
 	List	   *tasks;
 	StringInfoData prefix;
 	int			nsent;			/* rows of the first task in flight */
+	int			nmulti;			/* of these, the first ones that go MULTI_ROWS a command */
 	int			nanswered;
 	int			nmissing;		/* of those; moved to the front of todo */
 	int			npreceding;		/* results to come before those of rows */
-	char	   *preparing;		/* name of the statement that is prepared with them */
+	char	   *preparing;		/* names of the statements that are prepared with */
+	char	   *preparing_multi;	/* them */
 	bool		is_busy;
 	PGresult   *error;			/* raised when the pipeline has ended */
 	TimestampTz retry_at;
@@ -159,6 +169,88 @@ replica_sql(const CzFragmentPlan *plan, const CzTable *table, const CzShard *sha
 	return buf.data;
 }
 
+/*
+ * The same for MULTI_ROWS rows.  A command that does not find all of them may have
+ * changed some; since it gives them their new values, that does no harm when each is
+ * sent by itself afterwards.  (A DELETE would not find those again.)
+ */
+static char *
+multi_sql(const CzFragmentPlan *plan, const CzTable *table, const CzShard *shard)
+{
+	StringInfoData buf;
+	List	   *attnos = list_concat_copy(plan->replica_keys, plan->replica_sets);
+	int			ncolumns = list_length(attnos);
+	int			nkeys = list_length(plan->replica_keys);
+	ListCell   *lc;
+	int			i;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "UPDATE %s AS t SET", shard->remote_qualified);
+	foreach(lc, plan->replica_sets)
+		appendStringInfo(&buf, "%s %s = u.c%d", foreach_current_index(lc) > 0 ? "," : "",
+						 quote_identifier(table->column_names[lfirst_int(lc) - 1]),
+						 nkeys + foreach_current_index(lc) + 1);
+	appendStringInfoString(&buf, " FROM (VALUES ");
+	for (i = 0; i < MULTI_ROWS; i++)
+	{
+		foreach(lc, attnos)
+		{
+			appendStringInfo(&buf, "%s$%d", foreach_current_index(lc) > 0 ? ", " :
+							 i > 0 ? "), (" : "(",
+							 i * ncolumns + foreach_current_index(lc) + 1);
+			/* the first row says of which types the columns are */
+			if (i == 0)
+				appendStringInfo(&buf, "::%s",
+								 format_type_extended(getBaseType(get_atttype(plan->anchor_relid,
+																			  lfirst_int(lc))),
+													  -1, FORMAT_TYPE_TYPEMOD_GIVEN |
+													  FORMAT_TYPE_FORCE_QUALIFY));
+		}
+	}
+	appendStringInfoString(&buf, ")) AS u (");
+	for (i = 1; i <= ncolumns; i++)
+		appendStringInfo(&buf, "%sc%d", i > 1 ? ", " : "", i);
+	appendStringInfoChar(&buf, ')');
+	foreach(lc, plan->replica_keys)
+		appendStringInfo(&buf, "%s t.%s OPERATOR(pg_catalog.=) u.c%d",
+						 foreach_current_index(lc) > 0 ? " AND" : " WHERE",
+						 quote_identifier(table->column_names[lfirst_int(lc) - 1]),
+						 foreach_current_index(lc) + 1);
+	list_free(attnos);
+	return buf.data;
+}
+
+/*
+ * May several rows be changed in any order?  Not if a unique index or an exclusion
+ * constraint has a column that is assigned: the order of the first placement was good.
+ */
+static bool
+order_is_free(const CzFragmentPlan *plan)
+{
+	Relation	rel = table_open(plan->anchor_relid, NoLock);
+	List	   *indexes = RelationGetIndexList(rel);
+	bool		is_free = true;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		int			i;
+
+		for (i = 0; i < index->rd_index->indnkeyatts; i++)
+		{
+			AttrNumber	attno = index->rd_index->indkey.values[i];
+
+			if ((index->rd_index->indisunique || index->rd_index->indisexclusion) &&
+				(attno == 0 || list_member_int(plan->replica_sets, attno)))
+				is_free = false;
+		}
+		index_close(index, AccessShareLock);
+	}
+	table_close(rel, NoLock);
+	return is_free;
+}
+
 static void
 raise_loss(Target *target)
 {
@@ -170,6 +262,53 @@ raise_loss(Target *target)
 					target->conn->node_name)));
 }
 
+/* The name of a statement; what makes it is sent before if it is new. */
+static const char *
+prepare_statement(Target *target, const char *sql, char **preparing)
+{
+	const char *name = CzConnPrepared(target->conn, sql);
+
+	if (name != NULL)
+		return pstrdup(name);
+	*preparing = CzConnNewStatementName(target->conn);
+	if (!PQsendPrepare(target->conn->pg, *preparing, sql, 0, NULL))
+		raise_loss(target);
+	target->npreceding++;
+	return *preparing;
+}
+
+/* Send the rows whose indexes these are with one command. */
+static void
+send_command(Target *target, const char *name, const CzReplicaRows *rows,
+			 const int *indexes, int nrows, const int *formats)
+{
+	const char *values[MAX_MULTI_PARAMS];
+	int			lengths[MAX_MULTI_PARAMS];
+	int			n = 0;
+	int			i;
+
+	if (nrows == 1)
+	{
+		Size		at = (Size) indexes[0] * rows->ncolumns;
+
+		if (!PQsendQueryPrepared(target->conn->pg, name, rows->ncolumns,
+								 (const char *const *) &rows->values[at],
+								 &rows->lengths[at], formats, 0))
+			raise_loss(target);
+		return;
+	}
+	for (i = 0; i < nrows; i++)
+	{
+		Size		at = (Size) indexes[i] * rows->ncolumns;
+
+		memcpy(&values[n], &rows->values[at], sizeof(char *) * rows->ncolumns);
+		memcpy(&lengths[n], &rows->lengths[at], sizeof(int) * rows->ncolumns);
+		n += rows->ncolumns;
+	}
+	if (!PQsendQueryPrepared(target->conn->pg, name, n, values, lengths, formats, 0))
+		raise_loss(target);
+}
+
 /* Send some rows of the first task in one pipeline. */
 static void
 send_rows(Target *target)
@@ -177,14 +316,18 @@ send_rows(Target *target)
 	Task	   *task = linitial(target->tasks);
 	const CzReplicaRows *rows = task->rows;
 	PGconn	   *pg = target->conn->pg;
-	const char *name = CzConnPrepared(target->conn, task->sql);
-	int		   *formats = palloc(sizeof(int) * rows->ncolumns);
+	int			nformats = Max(rows->ncolumns,
+							   task->multi_sql ? rows->ncolumns * MULTI_ROWS : 0);
+	int		   *formats = palloc(sizeof(int) * nformats);
+	const char *name;
 	int			i;
 
-	for (i = 0; i < rows->ncolumns; i++)
+	for (i = 0; i < nformats; i++)
 		formats[i] = rows->is_binary ? 1 : 0;
 	target->npreceding = 0;
 	target->nsent = Min(task->ntodo, MAX_BATCH_ROWS);
+	target->nmulti = task->multi_sql && task->missing_since == 0 ?
+		target->nsent / MULTI_ROWS * MULTI_ROWS : 0;
 	target->nanswered = target->nmissing = 0;
 	target->is_busy = true;
 	target->last_heard = GetCurrentTimestamp();
@@ -193,23 +336,30 @@ send_rows(Target *target)
 	target->npreceding = CzSendPrefix(target->conn, &target->prefix);
 	if (target->npreceding < 0)
 		raise_loss(target);
-	CzConnLogCommand(target->conn, task->sql);
-	if (name == NULL)
-	{
-		target->preparing = CzConnNewStatementName(target->conn);
-		if (!PQsendPrepare(pg, target->preparing, task->sql, 0, NULL))
-			raise_loss(target);
-		target->npreceding++;
-		name = target->preparing;
-	}
-	for (i = 0; i < target->nsent; i++)
-	{
-		Size		at = (Size) task->todo[i] * rows->ncolumns;
 
-		if (!PQsendQueryPrepared(pg, name, rows->ncolumns,
-								 (const char *const *) &rows->values[at],
-								 &rows->lengths[at], formats, 0))
-			raise_loss(target);
+	/* all that is prepared goes before the rows: the results are told apart by that */
+	if (target->nmulti > 0)
+	{
+		CzConnLogCommand(target->conn, task->multi_sql);
+		name = prepare_statement(target, task->multi_sql, &target->preparing_multi);
+	}
+	else
+		name = NULL;
+	if (target->nmulti < target->nsent)
+	{
+		const char *single;
+
+		CzConnLogCommand(target->conn, task->sql);
+		single = prepare_statement(target, task->sql, &target->preparing);
+		for (i = 0; i < target->nmulti; i += MULTI_ROWS)
+			send_command(target, name, rows, &task->todo[i], MULTI_ROWS, formats);
+		for (; i < target->nsent; i++)
+			send_command(target, single, rows, &task->todo[i], 1, formats);
+	}
+	else
+	{
+		for (i = 0; i < target->nmulti; i += MULTI_ROWS)
+			send_command(target, name, rows, &task->todo[i], MULTI_ROWS, formats);
 	}
 	if (!PQpipelineSync(pg))
 		raise_loss(target);
@@ -259,7 +409,9 @@ end_rows(Target *target)
 		CzConnViolated(conn, NULL, "It ends too early.");
 	if (target->preparing != NULL)
 		CzConnRememberPrepared(conn, task->sql, target->preparing);
-	target->preparing = NULL;
+	if (target->preparing_multi != NULL)
+		CzConnRememberPrepared(conn, task->multi_sql, target->preparing_multi);
+	target->preparing = target->preparing_multi = NULL;
 
 	/* those that were not found are at the front, those not sent yet follow */
 	memmove(task->todo + target->nmissing, task->todo + target->nsent,
@@ -267,6 +419,8 @@ end_rows(Target *target)
 	task->ntodo -= target->nsent - target->nmissing;
 	if (target->nmissing > 0)
 		check_missing(target);
+	else
+		task->missing_since = 0;
 	if (task->ntodo == 0)
 		target->tasks = list_delete_first(target->tasks);
 }
@@ -297,10 +451,16 @@ take_result(Target *target, PGresult *res)
 				CzConnViolated(target->conn, res, "It comes after the end.");
 			else
 			{
-				int			row = task->todo[target->nanswered++];
+				int			nrows = target->nanswered < target->nmulti ? MULTI_ROWS : 1;
+				bool		is_short = CzResultCount(target->conn, res) != nrows;
 
-				if (CzResultCount(target->conn, res) != 1)
-					task->todo[target->nmissing++] = row;
+				for (; nrows > 0; nrows--)
+				{
+					int			row = task->todo[target->nanswered++];
+
+					if (is_short)
+						task->todo[target->nmissing++] = row;
+				}
 			}
 			PQclear(res);
 			return;
@@ -451,11 +611,17 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 	for (i = 0; i < stream->nfragments; i++)
 	{
 		const Fragment *fragment = &stream->fragments[i];
+		const CzShard *shard;
 		char	   *sql;
+		char	   *multi = NULL;
 
 		if (rows[i] == NULL || rows[i]->nrows == 0 || fragment->nplacements < 2)
 			continue;
-		sql = replica_sql(stream->plan, table, &table->shards[fragment->shard_index]);
+		shard = &table->shards[fragment->shard_index];
+		sql = replica_sql(stream->plan, table, shard);
+		if (stream->plan->command == CMD_UPDATE && rows[i]->nrows >= MULTI_ROWS &&
+			rows[i]->ncolumns * MULTI_ROWS <= MAX_MULTI_PARAMS && order_is_free(stream->plan))
+			multi = multi_sql(stream->plan, table, shard);
 		for (j = 1; j < fragment->nplacements; j++)
 		{
 			Target	   *target = get_target(&targets, fragment->server_oids[j]);
@@ -464,6 +630,7 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 			task->fragment = fragment;
 			task->rows = rows[i];
 			task->sql = sql;
+			task->multi_sql = multi;
 			task->ntodo = rows[i]->nrows;
 			task->todo = MemoryContextAllocHuge(CurrentMemoryContext,
 												sizeof(int) * (Size) task->ntodo);
