@@ -21,6 +21,7 @@ PARTS = {
     'writes': [analytic.load, analytic.writes],
     'streaming': [analytic.load, analytic.streaming],
     'pgbench': [oltp.oltp],
+    'sessions': [oltp.sessions],
     'planning': [planning.planning],
     'tpch': [tpch.tpch],
 }
@@ -40,7 +41,7 @@ def main():
     cluster = Cluster(args)
     cluster.prepare()
     done = []
-    for part in args.parts or ['planning', 'queries', 'writes', 'tpch', 'pgbench', 'streaming']:
+    for part in args.parts or ['planning', 'queries', 'writes', 'tpch', 'pgbench', 'sessions', 'streaming']:
         note('\n%s: %d rows, %d shards, factor %d, TPC-H at .%02d; load of the machine before: %.1f'
              % (part, ROWS, SHARDS, FACTOR, TPCH_COPIES, os.getloadavg()[0]))
         note('%-44s %10s %17s %17s  %-4s %s' % ('', 'plain', 'postgres_fdw', 'cz_fdw', '', 'bar'))

@@ -1,8 +1,10 @@
 """pgbench: reads, writes and transactions by key."""
 import os
+import random
 import subprocess
+import time
 
-from common import SECONDS, row
+from common import RUNS, SECONDS, median, row
 
 KEYS = 100000
 K = '\\set k random(0, %d)\n' % (KEYS - 1)
@@ -41,3 +43,32 @@ def oltp(cluster):
                 tps[side] = next((float(line.split()[2]) for line in run.stdout.split('\n') if line.startswith('tps')), None)
             row('%s, %s, %d clients' % (name, mode, clients), tps, 'tps', bar, more_is_better=True)
     os.unlink(path)
+
+
+def sessions(cluster):
+    """A client that connects, runs ten statements by key and goes; and what of it is what."""
+    cluster.table('visits', 'k int PRIMARY KEY, v text', 'k')
+    points = ''.join('%d\tvalue %d\n' % (i, i) for i in range(KEYS)).encode()
+    for client in cluster.clients.values():
+        client.must('COPY visits FROM STDIN', copy_data=points)
+        client.must('ANALYZE visits')
+    cluster.vacuum()
+    whole, first, rest = {}, {}, {}
+    for side in cluster.ports:
+        times = []
+        for i in range(RUNS * 10):
+            random.seed(i)
+            begin = time.time()
+            client = cluster.connect(side)
+            connected = time.time()
+            client.must('SELECT v FROM visits WHERE k = %d' % random.randrange(KEYS))
+            one = time.time()
+            for _ in range(9):
+                client.must('SELECT v FROM visits WHERE k = %d' % random.randrange(KEYS))
+            end = time.time()
+            client.close()
+            times.append((end - begin, one - connected, end - one))
+        whole[side], first[side], rest[side] = (median([t[i] * 1000 for t in times]) for i in range(3))
+    row('connect, ten reads by key, go', whole, 'ms', 3)
+    row('  its first read', first)
+    row('  the nine others', rest)
