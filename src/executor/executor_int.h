@@ -349,6 +349,8 @@ extern void CzRunStart(CzStream *stream);
 extern void CzRunPump(CzStream *stream, StreamWorker *only, bool must_block);
 extern void CzRunStop(CzStream *stream);
 extern void CzRunReadAll(CzStream *stream);
+extern void CzFragmentCount(CzStream *stream, Fragment *fragment, int64 nrows,
+							int64 nbytes);
 
 extern void CzRunSnapshotKnown(CzStream *stream, StreamConn *sc,
 							   const struct pg_result *res);

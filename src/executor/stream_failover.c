@@ -219,10 +219,9 @@ CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason, bool
 			tuplestore_end(fragment->store);
 			fragment->store = NULL;
 		}
-		fragment->nrows = 0;
+		CzFragmentCount(stream, fragment, -fragment->nrows, -fragment->nbytes);
 		if (fragment->store == NULL)
 			fragment->nstored = 0;
-		fragment->nbytes = 0;
 		stuck_shard_id = fragment->shard_id;
 		if ((fragment->is_emitted && !stream->plan->takes_duplicates) ||
 			!CzFragmentMove(stream, fragment, &stuck_shard_id))

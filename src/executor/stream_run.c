@@ -84,6 +84,21 @@ CzRunReadAll(CzStream *stream)
 		CzRunPump(stream, NULL, true);
 }
 
+/*
+ * CzFragmentCount
+ *		Rows of a fragment have come, or, negative, do not count any more.
+ */
+void
+CzFragmentCount(CzStream *stream, Fragment *fragment, int64 nrows, int64 nbytes)
+{
+	fragment->nrows += nrows;
+	fragment->nbytes += nbytes;
+	fragment->worker->nrows += nrows;
+	fragment->worker->nbytes += nbytes;
+	stream->total_rows += nrows;
+	stream->total_bytes += nbytes;
+}
+
 static void
 fragment_done(CzStream *stream, StreamConn *sc, Fragment *fragment)
 {
@@ -93,10 +108,6 @@ fragment_done(CzStream *stream, StreamConn *sc, Fragment *fragment)
 	fragment->state = FRAGMENT_DONE;
 	fragment->ms = ms;
 	stream->ndone++;
-	stream->total_rows += fragment->nrows;
-	stream->total_bytes += fragment->nbytes;
-	worker->nrows += fragment->nrows;
-	worker->nbytes += fragment->nbytes;
 	worker->busy_ms += ms;
 	CzHealthMarkGood(worker->server_oid);
 	if (fragment->store != NULL)
@@ -157,6 +168,7 @@ take_rows(CzStream *stream, StreamConn *sc, Expect *head, PGresult *res)
 	Fragment   *fragment = head->fragment;
 	bool		is_end = PQresultStatus(res) == PGRES_TUPLES_OK;
 	int			nrows = PQntuples(res);
+	int64		nbytes = 0;
 	int			i;
 
 	if (head->kind == EXPECT_SNAPSHOT)
@@ -181,9 +193,9 @@ take_rows(CzStream *stream, StreamConn *sc, Expect *head, PGresult *res)
 		PQclear(res);
 		return false;
 	}
-	fragment->nrows += nrows;
 	for (i = 0; i < nrows; i++)
-		fragment->nbytes += CzWireRowBytes(res, i);
+		nbytes += CzWireRowBytes(res, i);
+	CzFragmentCount(stream, fragment, nrows, nbytes);
 	stream->res = res;			/* freed with the stream after an error */
 	if (!fragment->is_held)
 	{

@@ -87,6 +87,14 @@ SELECT count(*) > 0 AS yaml FROM explain('FORMAT YAML, ANALYZE, VERBOSE', 'SELEC
 SELECT count(*) > 0 AS xml FROM explain('FORMAT XML, ANALYZE, VERBOSE', 'SELECT v FROM a')
  WHERE explain ~ '<Strategy>pushdown</Strategy>.*<Remote-Rows>100</Remote-Rows>.*<Fragment-Runs>.*</Fragment-Runs>';
 
+-- LIMIT stops a merge: what has come by then is counted, also of fragments that did not end
+CREATE TABLE wide (k int, v text);
+SELECT create_distributed_table('wide', 'k', shard_count => 4);
+INSERT INTO wide SELECT i, repeat('x', 500) FROM generate_series(1, 8000) i;
+SELECT (j ->> 'Remote Rows')::int = (SELECT sum((f ->> 'Rows')::int) FROM json_array_elements(j -> 'Fragment Runs') f) AS all_counted,
+       (j ->> 'Remote Rows')::int BETWEEN 4 AND 7999 AS is_stopped
+  FROM (SELECT explain_json('ANALYZE, VERBOSE', 'SELECT k, v FROM wide WHERE random() < 2 ORDER BY k LIMIT 3') -> 'Plans' -> 0 AS j) x;
+
 -- what is sent along, and the order in which rows are merged
 CREATE TABLE local (x int, y int);
 INSERT INTO local SELECT i, i FROM generate_series(1, 5) i;
