@@ -57,9 +57,13 @@ typedef struct TableState
 static void
 analyze_by_spi(const char *sql)
 {
+	int			result;
+
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	(void) SPI_execute(sql, false, 0);
+	result = SPI_execute(sql, false, 0);
+	if (result < 0)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(result));
 	SPI_finish();
 }
 

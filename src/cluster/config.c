@@ -138,9 +138,13 @@ describe_options(List *options)
 static void
 run_sql(const char *sql)
 {
+	int			result;
+
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	(void) SPI_execute(sql, false, 0);
+	result = SPI_execute(sql, false, 0);
+	if (result < 0)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(result));
 	SPI_finish();
 }
 
@@ -237,10 +241,17 @@ static char *
 read_file(const char *path, size_t max_bytes, size_t *length)
 {
 	struct stat st;
-	FILE	   *file;
+	int			fd;
+	ssize_t		n;
 	char	   *data;
 
-	if (stat(path, &st) != 0)
+	/* what is looked at is what is read; to open a pipe must not wait for a writer */
+	fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
+	if (fd < 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\" for reading: %m", path)));
+	if (fstat(fd, &st) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not stat file \"%s\": %m", path)));
@@ -254,18 +265,23 @@ read_file(const char *path, size_t max_bytes, size_t *length)
 				 errmsg("file \"%s\" is too large", path),
 				 errdetail("It has %lld bytes, the limit is %zu.",
 						   (long long) st.st_size, max_bytes)));
-	file = AllocateFile(path, PG_BINARY_R);
-	if (file == NULL)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\" for reading: %m", path)));
 	data = palloc(st.st_size + 1);
-	*length = fread(data, 1, st.st_size, file);
-	if (ferror(file))
+	*length = 0;
+	while (*length < (size_t) st.st_size)
+	{
+		n = read(fd, data + *length, st.st_size - *length);
+		if (n < 0)
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not read file \"%s\": %m", path)));
+		if (n == 0)
+			break;				/* it has become shorter */
+		*length += n;
+	}
+	if (CloseTransientFile(fd) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
-				 errmsg("could not read file \"%s\": %m", path)));
-	FreeFile(file);
+				 errmsg("could not close file \"%s\": %m", path)));
 	data[*length] = '\0';
 	return data;
 }

@@ -109,7 +109,7 @@ CzRefuseDdl(const CzTable *table, const char *what, const char *hint)
 					table->kind == CZ_TABLE_REFERENCE ? "reference" : "distributed",
 					get_rel_name(table->relid)),
 			 hint ? errhint("%s", hint) : 0));
-	abort();					/* not reached */
+	pg_unreachable();
 }
 
 /* RENAME SERVER: the options of shards name their other placements. */

@@ -569,6 +569,6 @@ CzLockScanExplain(CzLockScan *scan, const CzFragmentPlan *plan, PlanState *node,
 	CzStreamExplain(scan ? scan->lock_stream : NULL, plan, node, ancestors, es);
 	if (CzExplainShownShard(candidates) >= 0)
 		ExplainPropertyText("Candidates",
-							CzExplainSql(candidates, CzExplainShownShard(candidates), false),
+							CzExplainSql(candidates, CzExplainShownShard(candidates), NULL),
 							es);
 }

@@ -23,6 +23,8 @@
 #include "cz/transaction.h"
 #include "executor_int.h"
 
+/* What a look may cost whether a node whose connection was lost lives, milliseconds. */
+#define LOST_PROBE_MS 100
 /* How long to wait for an error that must be on its way, milliseconds. */
 #define EXPORTER_ERROR_MS 2000
 
@@ -102,7 +104,7 @@ CzRunConnLost(CzStream *stream, StreamConn *sc, const char *reason)
 {
 	StreamWorker *worker = sc->worker;
 	bool		is_connect = !sc->is_ready;
-	bool		answered = !is_connect || CzConnPeerAnswered(sc->conn);
+	bool		answered = is_connect && CzConnPeerAnswered(sc->conn);
 	int			i;
 
 	/* 1. one connection more was too much: go on with the others */
@@ -137,7 +139,10 @@ CzRunConnLost(CzStream *stream, StreamConn *sc, const char *reason)
 		return;
 	}
 
-	CzRunWorkerLost(stream, worker, reason, is_connect, !answered || !is_connect);
+	/* 3. an administrator may have ended one session: that says nothing of the node */
+	if (!is_connect)
+		answered = CzConnProbe(worker->endpoint, LOST_PROBE_MS);
+	CzRunWorkerLost(stream, worker, reason, is_connect, !answered);
 }
 
 static void

@@ -63,6 +63,36 @@ get_worker(CzStream *stream, Oid server_oid)
 	return worker;
 }
 
+/* Workers that the current transaction avoids; in its memory. */
+typedef struct AvoidedServers
+{
+	int			count;
+	Oid			server_oids[MAX_AVOIDED];
+	MemoryContextCallback callback;
+} AvoidedServers;
+
+static AvoidedServers *current_avoided = NULL;
+
+static void
+forget_avoided(void *arg)
+{
+	current_avoided = NULL;
+}
+
+static AvoidedServers *
+avoided_servers(void)
+{
+	if (current_avoided == NULL)
+	{
+		current_avoided = MemoryContextAllocZero(TopTransactionContext,
+												 sizeof(AvoidedServers));
+		current_avoided->callback.func = forget_avoided;
+		MemoryContextRegisterResetCallback(TopTransactionContext,
+										   &current_avoided->callback);
+	}
+	return current_avoided;
+}
+
 /*
  * Of a transaction with one snapshot for its whole life: the placement that it
  * reads a shard from must stay the same.  So it is always the first one, unless
@@ -72,17 +102,10 @@ get_worker(CzStream *stream, Oid server_oid)
 static Oid
 choose_stable_placement(CzStream *stream, Fragment *fragment)
 {
-	static TimestampTz transaction_start = 0;
-	static Oid	avoided[MAX_AVOIDED];
-	static int	navoided = 0;
+	AvoidedServers *avoided = avoided_servers();
 	int			i;
 	int			j;
 
-	if (transaction_start != GetCurrentTransactionStartTimestamp())
-	{
-		transaction_start = GetCurrentTransactionStartTimestamp();
-		navoided = 0;
-	}
 	for (i = 0; i < fragment->nplacements; i++)
 	{
 		Oid			server_oid = fragment->server_oids[i];
@@ -93,14 +116,14 @@ choose_stable_placement(CzStream *stream, Fragment *fragment)
 
 		if (CzTxnHasConn(server_oid, stream->user_oid))
 			return server_oid;
-		for (j = 0; j < navoided; j++)
+		for (j = 0; j < avoided->count; j++)
 		{
-			if (avoided[j] == server_oid)
+			if (avoided->server_oids[j] == server_oid)
 				break;
 		}
 		if (is_last)
 			return server_oid;
-		if (j < navoided)
+		if (j < avoided->count)
 			continue;
 		endpoint = CzEndpointGet(server_oid, stream->user_oid);
 		if ((!CzHealthIsSuspect(server_oid) || CzHealthRecheck(endpoint)) &&
@@ -114,9 +137,9 @@ choose_stable_placement(CzStream *stream, Fragment *fragment)
 				return server_oid;
 			}
 		}
-		if (navoided == MAX_AVOIDED)
+		if (avoided->count == MAX_AVOIDED)
 			return server_oid;
-		avoided[navoided++] = server_oid;
+		avoided->server_oids[avoided->count++] = server_oid;
 	}
 	return InvalidOid;
 }

@@ -287,6 +287,7 @@ shards_of_qual(Node *qual, PruneContext *context, Bitmapset **shards)
 	ListCell   *lc;
 	Node	   *array;
 
+	CHECK_FOR_INTERRUPTS();
 	check_stack_depth();
 	if (IsA(qual, Const) && ((Const *) qual)->consttype == BOOLOID)
 	{

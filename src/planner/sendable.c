@@ -78,6 +78,7 @@ send_walker(Node *node, SendContext *context)
 {
 	if (node == NULL)
 		return false;
+	CHECK_FOR_INTERRUPTS();
 	if (IsA(node, Query))
 	{
 		Query	   *query = (Query *) node;

@@ -95,6 +95,7 @@ propose(ShipState *ss, int base, const CzTable *anchor)
 	List	   *order = list_copy(ss->units);
 	ListCell   *lc;
 
+	CHECK_FOR_INTERRUPTS();
 	cz_ship_unit_of(ss, base)->fate = UNIT_STAYS;
 	if (!cz_ship_is_good(ss, anchor))
 	{

@@ -30,6 +30,7 @@
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
@@ -614,6 +615,7 @@ ship_walker(Node *node, ShipContext *context)
 {
 	if (node == NULL)
 		return false;
+	CHECK_FOR_INTERRUPTS();
 
 	/* evaluated here, sent as a value */
 	if (cz_is_closed_stable(node) && !(context->is_lazy && !is_total(node)))

@@ -733,7 +733,9 @@ CzConnCancelMany(CzConn **conns, int nconns, int timeout_ms)
 		if (!conns[i]->is_broken && !discard_results(conns[i], deadline))
 		{
 			conns[i]->is_broken = true;
-			CzHealthMarkFailed(conns[i]->server_oid);
+			/* one that was closed meanwhile says nothing of its worker */
+			if (PQstatus(conns[i]->pg) == CONNECTION_OK)
+				CzHealthMarkFailed(conns[i]->server_oid);
 		}
 	}
 	pfree(pids);

@@ -19,10 +19,10 @@
 
 #include "libpq-fe.h"
 #include "miscadmin.h"
+#include "port/atomics.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
-#include "storage/spin.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
@@ -52,8 +52,9 @@ typedef struct HealthSlot
 
 typedef struct HealthTable
 {
-	slock_t		mutex;
-	int			nused;			/* slots with suspect_until != 0; read unlocked */
+	LWLock		lock;
+	pg_atomic_uint32 nused;		/* slots with suspect_until != 0; read without the
+								 * lock, so that nobody waits while all is well */
 	HealthSlot	slots[HEALTH_SLOTS];
 } HealthTable;
 
@@ -75,12 +76,14 @@ CzHealthShmemInit(void)
 	if (!found)
 	{
 		memset(health, 0, sizeof(HealthTable));
-		SpinLockInit(&health->mutex);
+		pg_atomic_init_u32(&health->nused, 0);
+		LWLockInitialize(&health->lock, LWLockNewTrancheId());
 	}
 	LWLockRelease(AddinShmemInitLock);
+	LWLockRegisterTranche(health->lock.tranche, "cz_fdw worker health");
 }
 
-/* Slot of a worker, or a free or the oldest one if create; mutex held. */
+/* Slot of a worker, or a free or the oldest one if create; lock held. */
 static HealthSlot *
 find_slot(Oid server_oid, bool create)
 {
@@ -109,16 +112,16 @@ CzHealthMarkFailed(Oid server_oid)
 
 	if (health == NULL)
 		return;
-	SpinLockAcquire(&health->mutex);
+	LWLockAcquire(&health->lock, LW_EXCLUSIVE);
 	slot = find_slot(server_oid, true);
 	if (slot->suspect_until == 0)
-		health->nused++;
+		pg_atomic_fetch_add_u32(&health->nused, 1);
 	slot->database_oid = MyDatabaseId;
 	slot->server_oid = server_oid;
 	slot->suspect_until = until;
 	slot->recheck_ms = RECHECK_MIN_MS;
 	slot->recheck_at = TimestampTzPlusMilliseconds(now, RECHECK_MIN_MS);
-	SpinLockRelease(&health->mutex);
+	LWLockRelease(&health->lock);
 }
 
 void
@@ -126,16 +129,16 @@ CzHealthMarkGood(Oid server_oid)
 {
 	HealthSlot *slot;
 
-	if (health == NULL || health->nused == 0)
+	if (health == NULL || pg_atomic_read_u32(&health->nused) == 0)
 		return;
-	SpinLockAcquire(&health->mutex);
+	LWLockAcquire(&health->lock, LW_EXCLUSIVE);
 	slot = find_slot(server_oid, false);
 	if (slot != NULL)
 	{
 		slot->suspect_until = 0;
-		health->nused--;
+		pg_atomic_fetch_sub_u32(&health->nused, 1);
 	}
-	SpinLockRelease(&health->mutex);
+	LWLockRelease(&health->lock);
 }
 
 bool
@@ -144,13 +147,13 @@ CzHealthIsSuspect(Oid server_oid)
 	HealthSlot *slot;
 	TimestampTz until = 0;
 
-	if (health == NULL || health->nused == 0)
+	if (health == NULL || pg_atomic_read_u32(&health->nused) == 0)
 		return false;
-	SpinLockAcquire(&health->mutex);
+	LWLockAcquire(&health->lock, LW_SHARED);
 	slot = find_slot(server_oid, false);
 	if (slot != NULL)
 		until = slot->suspect_until;
-	SpinLockRelease(&health->mutex);
+	LWLockRelease(&health->lock);
 	return until != 0 && until > GetCurrentTimestamp();
 }
 
@@ -167,10 +170,10 @@ CzHealthRecheck(const CzEndpoint *endpoint)
 	int			events;
 	bool		is_due = false;
 
-	if (health == NULL || health->nused == 0)
+	if (health == NULL || pg_atomic_read_u32(&health->nused) == 0)
 		return true;
 
-	SpinLockAcquire(&health->mutex);
+	LWLockAcquire(&health->lock, LW_EXCLUSIVE);
 	slot = find_slot(endpoint->server_oid, false);
 	if (slot != NULL && slot->recheck_at <= now)
 	{
@@ -178,7 +181,7 @@ CzHealthRecheck(const CzEndpoint *endpoint)
 		is_due = true;
 		slot->recheck_at = TimestampTzPlusMilliseconds(now, slot->recheck_ms);
 	}
-	SpinLockRelease(&health->mutex);
+	LWLockRelease(&health->lock);
 	if (!is_due)
 		return slot == NULL;
 
@@ -211,7 +214,7 @@ CzHealthRecheck(const CzEndpoint *endpoint)
 		CzConnDiscard(conn);
 
 	now = GetCurrentTimestamp();
-	SpinLockAcquire(&health->mutex);
+	LWLockAcquire(&health->lock, LW_EXCLUSIVE);
 	slot = find_slot(endpoint->server_oid, false);
 	if (slot != NULL)
 	{
@@ -223,7 +226,7 @@ CzHealthRecheck(const CzEndpoint *endpoint)
 			Min(slot->recheck_ms * 2, RECHECK_MAX_MS);
 		slot->recheck_at = TimestampTzPlusMilliseconds(now, slot->recheck_ms);
 	}
-	SpinLockRelease(&health->mutex);
+	LWLockRelease(&health->lock);
 	return false;
 }
 

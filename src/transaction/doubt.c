@@ -28,7 +28,6 @@
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
-#include "storage/spin.h"
 #include "utils/wait_event.h"
 
 #include "cz/settings.h"
@@ -51,7 +50,7 @@ typedef struct ClearServer
 
 typedef struct DoubtTable
 {
-	slock_t		mutex;			/* guards what follows but generation's reads */
+	LWLock		lock;			/* guards what follows but generation's reads */
 	pg_atomic_uint64 generation;
 	int			nclear;
 	ClearServer clear[CZ_MAX_CLEAR];
@@ -86,13 +85,14 @@ CzTxnShmemInit(void)
 	if (!found)
 	{
 		memset(doubt, 0, sizeof(DoubtTable));
-		SpinLockInit(&doubt->mutex);
+		LWLockInitialize(&doubt->lock, LWLockNewTrancheId());
 		pg_atomic_init_u64(&doubt->generation, 1);
 	}
 	LWLockRelease(AddinShmemInitLock);
+	LWLockRegisterTranche(doubt->lock.tranche, "cz_fdw workers in doubt");
 }
 
-/* Index in the shared table or -1; mutex held. */
+/* Index in the shared table or -1; lock held. */
 static int
 find_clear(Oid server_oid)
 {
@@ -120,12 +120,12 @@ CzTxnMarkInDoubt(Oid server_oid)
 	if (doubt == NULL)
 		return;
 	CzActivityNote(CZ_TASK_RECOVER);
-	SpinLockAcquire(&doubt->mutex);
+	LWLockAcquire(&doubt->lock, LW_EXCLUSIVE);
 	i = find_clear(server_oid);
 	if (i >= 0)
 		doubt->clear[i] = doubt->clear[--doubt->nclear];
 	pg_atomic_fetch_add_u64(&doubt->generation, 1);
-	SpinLockRelease(&doubt->mutex);
+	LWLockRelease(&doubt->lock);
 }
 
 /* To be read before a recovery round looks at any worker. */
@@ -144,7 +144,7 @@ CzTxnMarkClear(Oid server_oid, uint64 generation)
 {
 	if (doubt == NULL)
 		return;
-	SpinLockAcquire(&doubt->mutex);
+	LWLockAcquire(&doubt->lock, LW_EXCLUSIVE);
 	if (pg_atomic_read_u64(&doubt->generation) == generation && find_clear(server_oid) < 0)
 	{
 		/* When full the oldest goes: in doubt means no more than a look */
@@ -155,7 +155,7 @@ CzTxnMarkClear(Oid server_oid, uint64 generation)
 		doubt->clear[doubt->nclear].server_oid = server_oid;
 		doubt->nclear++;
 	}
-	SpinLockRelease(&doubt->mutex);
+	LWLockRelease(&doubt->lock);
 }
 
 static bool
@@ -178,9 +178,9 @@ is_in_doubt(Oid server_oid)
 		if (local_clear[i] == server_oid)
 			return false;
 	}
-	SpinLockAcquire(&doubt->mutex);
+	LWLockAcquire(&doubt->lock, LW_SHARED);
 	is_clear = find_clear(server_oid) >= 0;
-	SpinLockRelease(&doubt->mutex);
+	LWLockRelease(&doubt->lock);
 	if (is_clear && nlocal_clear < CZ_MAX_CLEAR_LOCAL)
 		local_clear[nlocal_clear++] = server_oid;
 	return !is_clear;

@@ -9,6 +9,7 @@ use strict;
 use warnings;
 use CzCluster;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my $cluster = CzCluster->new(workers => 3,
 	conf => "cz.shard_count = 8\ncz.worker_timeout = '700ms'\ncz.connect_timeout = '700ms'\n"
@@ -17,6 +18,9 @@ $cluster->sql(q{
 CREATE TABLE t (k int, v int);
 SELECT create_distributed_table('t', 'k');
 INSERT INTO t SELECT i, i FROM generate_series(1, 1000) i;
+CREATE TABLE u (k int, v int, pad text);
+SELECT create_distributed_table('u', 'k');
+INSERT INTO u SELECT i, i, repeat('x', 1000) FROM generate_series(1, 20000) i;
 CREATE TABLE r (id int PRIMARY KEY, v int);
 SELECT create_reference_table('r');
 INSERT INTO r VALUES (1, 1);
@@ -53,7 +57,6 @@ my @tests = (
 	[ 'recovery', $sum, "SELECT recover_prepared_transactions(); $sum", 'right' ],
 	[ 'remote plans', $sum, "SET cz.explain_remote_plans = 'all'; EXPLAIN SELECT * FROM t", 'ends' ],
 	[ 'undistribute', $sum, "SELECT undistribute_table('t')", 'ends' ]);
-@tests = grep { $_->[0] =~ /$ENV{CZ_ONLY}/ } @tests if $ENV{CZ_ONLY};
 
 foreach my $test (@tests)
 {
@@ -82,6 +85,29 @@ foreach my $test (@tests)
 		next;
 	}
 	is($cluster->sql($sum), $right, "$name: all or nothing");
+}
+
+# An administrator ends a session of a worker in the middle of a read: the statement goes on, and
+# the node is not avoided by others, who would look again only some time later.
+{
+	my $name = $cluster->server_name(2);
+	my $handle = $cluster->start_sql(
+		"SELECT count(md5(repeat(pad, 60))) FROM u;\n");
+	my $ended = '';
+	for (1 .. 500)
+	{
+		$ended = $cluster->worker_sql(2,
+			"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%md5(repeat%' AND pid <> pg_backend_pid()");
+		last if $ended;
+		sleep 0.01;
+	}
+	my @plans = map { $cluster->sql('EXPLAIN (ANALYZE, COSTS OFF) SELECT count(*) FROM u') } 1 .. 4;
+	my ($status, $out, $err) = $cluster->finish_sql($handle);
+	ok($ended, 'a session is ended');
+	is($status, 0, 'session ended: the statement goes on') or diag($err);
+	like($out, qr/^20000$/m, 'session ended: the right answer');
+	is(scalar(grep { /Node: \Q$name\E:/ } @plans), 4, 'session ended: the node is not avoided')
+	  or diag("@plans");
 }
 $cluster->stop;
 done_testing();
