@@ -37,6 +37,14 @@ extern bool CzFunctionIsTrusted(Oid function, const CzSender *sender, const char
 /* The first function in an expression that is not trusted, InvalidOid if all are. */
 extern Oid	CzUntrustedFunction(Node *expr, const CzSender *sender, const char **reason);
 
+/*
+ * CzTypeRunsCode
+ *		Does reading a value of the type from text run functions that a user may have made:
+ *		CHECKs of a domain, a range's canonical function?  What is done here as a superuser
+ *		must not read such values.
+ */
+extern bool CzTypeRunsCode(Oid type);
+
 /* What can be done about a refusal, for errhint. */
 extern const char *CzTrustHint(void);
 

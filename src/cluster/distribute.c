@@ -42,6 +42,7 @@
 #include "cz/ddl.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
+#include "cz/trust.h"
 #include "distribute_int.h"
 
 
@@ -297,22 +298,6 @@ create_distributed_table(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Does reading a value of the type run CHECKs of a domain? */
-static bool
-has_checks(Oid type)
-{
-	check_stack_depth();
-	if (OidIsValid(get_element_type(type)))
-		return has_checks(get_element_type(type));
-	if (get_typtype(type) == TYPTYPE_DOMAIN)
-		return DomainHasConstraints(type) || has_checks(getBaseType(type));
-	if (type_is_range(type))
-		return has_checks(get_range_subtype(type));
-	if (type_is_multirange(type))
-		return has_checks(get_multirange_range(type));
-	return false;
-}
-
 /*
  * cz_create_range_shard(table_name regclass, min text, max text)
  *		Add a shard for [min, max) to a range-distributed table; returns its id.
@@ -344,12 +329,12 @@ cz_create_range_shard(PG_FUNCTION_ARGS)
 						RelationGetRelationName(rel))));
 	CheckTableNotInUse(rel, "cz_create_range_shard");
 	/* the shard's relation is made as a superuser, who reads the bounds then */
-	if (!superuser() && has_checks(table->key_type))
+	if (!superuser() && CzTypeRunsCode(table->key_type))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be superuser to create a shard whose bounds are of type %s",
 						format_type_be(table->key_type)),
-				 errdetail("Constraints of a domain are checked when the bounds are read.")));
+				 errdetail("Functions of a domain or a range are called when the bounds are read.")));
 
 	memset(&dist, 0, sizeof(dist));
 	dist.method = PARTITION_STRATEGY_RANGE;

@@ -48,6 +48,7 @@
 #include "cz/remote.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
+#include "cz/trust.h"
 
 PG_FUNCTION_INFO_V1(cz_distribute_aggregate);
 
@@ -341,6 +342,9 @@ check_aggregate(Oid aggfnoid)
 	if (get_typtype(form->aggtranstype) == TYPTYPE_PSEUDO &&
 		form->aggtranstype != INTERNALOID)
 		refuse(aggfnoid, "The type of its state is polymorphic.");
+	/* it is created as a superuser, who reads the initial state */
+	if (CzTypeRunsCode(form->aggtranstype))
+		refuse(aggfnoid, "Reading its state runs functions of a domain or a range.");
 	for (i = 0; i < proc->pronargs; i++)
 	{
 		if (IsPolymorphicType(proc->proargtypes.values[i]))

@@ -34,6 +34,10 @@
  * (ddl/objectddl.c).  A mapping for PUBLIC that is made later opens what was sent
  * before; docs/operations.md says so.
  *
+ * On this server, too, nothing that a user can choose runs as a superuser: what is done
+ * as one here (relations of shards, aggregates of cz_partial, the check of texts) must
+ * not read values whose types call functions (CzTypeRunsCode).
+ *
  * Source: own work.
  *
  *-------------------------------------------------------------------------
@@ -51,6 +55,7 @@
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "cz/compat.h"
 #include "cz/metadata.h"
@@ -233,6 +238,45 @@ CzUntrustedFunction(Node *expr, const CzSender *sender, const char **reason)
 
 	(void) trust_walker(expr, &context);
 	return context.function;
+}
+
+/*
+ * CzTypeRunsCode
+ *		See trust.h.
+ */
+bool
+CzTypeRunsCode(Oid type)
+{
+	check_stack_depth();
+	if (type < FirstGenbkiObjectId)
+		return false;
+	if (OidIsValid(get_element_type(type)))
+		return CzTypeRunsCode(get_element_type(type));
+	switch (get_typtype(type))
+	{
+		case TYPTYPE_DOMAIN:
+			return DomainHasConstraints(type) || CzTypeRunsCode(getBaseType(type));
+		case TYPTYPE_MULTIRANGE:
+			return CzTypeRunsCode(get_multirange_range(type));
+		case TYPTYPE_RANGE:
+			return lookup_type_cache(type, TYPECACHE_RANGE_INFO)->rng_canonical_finfo.fn_oid >= FirstGenbkiObjectId ||
+				CzTypeRunsCode(get_range_subtype(type));
+		case TYPTYPE_COMPOSITE:
+			{
+				TupleDesc	desc = lookup_rowtype_tupdesc_copy(type, -1);
+				int			i;
+
+				for (i = 0; i < desc->natts; i++)
+				{
+					if (!TupleDescAttr(desc, i)->attisdropped &&
+						CzTypeRunsCode(TupleDescAttr(desc, i)->atttypid))
+						return true;
+				}
+				return false;
+			}
+		default:
+			return false;
+	}
 }
 
 /*

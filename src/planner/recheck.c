@@ -328,6 +328,16 @@ collect(Query *query, bool wants_columns)
 }
 
 /*
+ * The texts are read as a superuser, and reading a literal may run a function of the
+ * user's (a domain's CHECK in a composite type): others' are not checked.
+ */
+static bool
+is_on(void)
+{
+	return cz_check_fragments && superuser();
+}
+
+/*
  * cz_recheck_columns, cz_recheck_operations
  *		What a Query that is being deparsed uses; the first before, the second
  *		after its relations became stand-ins.  NIL unless it will be checked.
@@ -335,13 +345,13 @@ collect(Query *query, bool wants_columns)
 List *
 cz_recheck_columns(Query *query)
 {
-	return cz_check_fragments ? collect(query, true) : NIL;
+	return is_on() ? collect(query, true) : NIL;
 }
 
 List *
 cz_recheck_operations(Query *query)
 {
-	return cz_check_fragments ? collect(query, false) : NIL;
+	return is_on() ? collect(query, false) : NIL;
 }
 
 /* ---- the text ------------------------------------------------------------ */
@@ -568,7 +578,7 @@ cz_recheck(const CzFragmentPlan *plan, Query *query, List *params, List *columns
 	ListCell   *lc;
 	int			n = 0;
 
-	if (!cz_check_fragments || needs_key_walker((Node *) query, NULL))
+	if (!is_on() || needs_key_walker((Node *) query, NULL))
 		return;
 	text = local_text(plan);
 	if (text == NULL)

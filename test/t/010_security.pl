@@ -196,6 +196,17 @@ attack('aggregate', '42501', q{
 	SELECT sa.agg(c) FROM sa.a});
 attack('aggregate that is distributed', '0A000', q{SELECT cz_distribute_aggregate('sa.agg(text)'); SELECT sa.agg(c) FROM sa.a});
 
+# not undone with the transaction
+attack('initial state of a distributed aggregate', '0A000', qq{
+	CREATE FUNCTION sa.sly(q text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN
+		IF current_user = ''postgres'' THEN EXECUTE q; END IF; RETURN true; END';
+	CREATE DOMAIN sa.sly_d AS text CHECK (sa.sly(VALUE));
+	CREATE TYPE sa.sly_t AS (d sa.sly_d);
+	CREATE FUNCTION sa.sly_step(sa.sly_t, sa.sly_t) RETURNS sa.sly_t IMMUTABLE PARALLEL SAFE LANGUAGE sql AS 'SELECT \$1';
+	CREATE AGGREGATE sa.sly_agg(sa.sly_t) (SFUNC = sa.sly_step, STYPE = sa.sly_t, COMBINEFUNC = sa.sly_step, PARALLEL = safe,
+		INITCOND = '("COPY (SELECT 1) TO ''$file''")');
+	SELECT cz_distribute_aggregate('sa.sly_agg(sa.sly_t)')});
+
 note 'who may execute what';
 $cluster->sql('REVOKE EXECUTE ON FUNCTION md5(text) FROM PUBLIC; REVOKE EXECUTE ON FUNCTION numeric_add(numeric, numeric) FROM PUBLIC');
 attack('function that not everybody may execute', '42501', q{SELECT md5(c) FROM sa.a});
@@ -243,6 +254,13 @@ attack('own function, run as herself', '42501', qq{
 	INSERT INTO sa.o2 VALUES (1, 'SELECT 1');
 	INSERT INTO sa.o2 VALUES (1, '$evil')});
 is($cluster->sql('SELECT c FROM sa.o2'), 'SELECT 1', 'with a mapping of her own she may use functions of her own');
+($status, $out, $err) = as('alice', qq{
+	CREATE TABLE sa.o3 (id int, t sa.sly_t);
+	SELECT create_distributed_table('sa.o3', 'id');
+	SET cz.check_fragments = on;
+	SELECT count(*) FROM sa.o3 WHERE t = '("COPY (SELECT 1) TO ''$file''")'::sa.sly_t});
+is($out, "\n0", 'a literal in a fragment') or diag($err);
+is(evil(), '', 'is not read as a superuser when texts are checked');
 ($status, $out, $err) = as('bob', q{
 	CREATE TABLE sb.t (id int, c text, CHECK (sa.run_own(c)));
 	GRANT INSERT ON sb.t TO alice;
