@@ -67,3 +67,19 @@ SELECT x FROM a WHERE ts > now() - interval '1 day' AND d >= current_date ORDER 
 SELECT x FROM a WHERE ts > date_trunc('day', now()) - '1 day'::interval AND ts::date > to_date('2020', 'YYYY') ORDER BY x;
 SELECT x FROM a WHERE d > date_trunc('month', current_date)::date - 40 ORDER BY x;
 SELECT x, CASE WHEN x > 100 THEN 1 / (extract(year FROM now())::int - extract(year FROM now())::int) ELSE 0 END FROM a ORDER BY x;
+-- beside a function that reads the tables itself, in a transaction that has written
+CREATE FUNCTION rows_of_a() RETURNS bigint LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT count(*) FROM a); END $$;
+BEGIN;
+UPDATE a SET b = NOT b WHERE x = 1;
+SELECT x FROM a WHERE x < rows_of_a() AND b IS NULL AND (ts - date_trunc('none', now())) IS NOT NULL;
+SELECT x FROM a WHERE x < rows_of_a() AND (ts - date_trunc('day', now())) IS NOT NULL ORDER BY x;
+SAVEPOINT s;
+UPDATE a SET b = NOT b WHERE x = 2;
+SELECT x FROM a WHERE x < rows_of_a() AND b IS NULL AND (ts - date_trunc('none', now())) IS NOT NULL;
+-- error
+SELECT x FROM a WHERE x < rows_of_a() AND (ts - date_trunc('none', now())) IS NOT NULL ORDER BY x;
+ROLLBACK TO s;
+SELECT x, b FROM a ORDER BY x;
+UPDATE a SET b = NULL WHERE x <= rows_of_a() AND (ts - date_trunc('day', now())) IS NOT NULL;
+COMMIT;
+SELECT x, b FROM a ORDER BY x;
