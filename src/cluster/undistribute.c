@@ -92,6 +92,23 @@ readable_placement(const CzShard *shard, Oid owner)
 	return NULL;
 }
 
+/* The rows' types without their domains: the workers have checked these. */
+static TupleDesc
+without_domains(TupleDesc desc)
+{
+	TupleDesc	result = CreateTupleDescCopy(desc);
+	int			i;
+
+	for (i = 0; i < result->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(result, i);
+
+		if (!att->attisdropped)
+			att->atttypid = getBaseTypeAndTypmod(att->atttypid, &att->atttypmod);
+	}
+	return result;
+}
+
 static void
 target_open(Target *target, Relation rel)
 {
@@ -101,7 +118,7 @@ target_open(Target *target, Relation rel)
 
 	memset(target, 0, sizeof(*target));
 	target->rel = rel;
-	target->meta = TupleDescGetAttInMetadata(desc);
+	target->meta = TupleDescGetAttInMetadata(without_domains(desc));
 	target->values = palloc0(sizeof(char *) * Max(desc->natts, 1));
 	target->attnos = palloc0(sizeof(int) * Max(desc->natts, 1));
 	initStringInfo(&columns);
