@@ -102,6 +102,9 @@ typedef struct CzLocks
  * The template: a list of pieces.  A String is SQL text; an Integer i stands for
  * the quoted, qualified name of the shard of relation i (an index in relids); a
  * negative one, -1 - i, for what reads shipment i.  Behind each name an alias follows.
+ * A List (i, before, after, most) stands for "IN (SELECT c1 FROM shipment i)", before and
+ * after being the texts around the shipment, or for "= ANY (array)"; the worker's planner
+ * is not to look into an array of more than most elements.
  * In a merged fragment the name of a relation is a sub-query in parentheses, the
  * UNION ALL of several shards.
  */
@@ -178,9 +181,13 @@ extern char *CzFragmentSql(const CzFragmentPlan *plan, int shard_index);
  *
  * shipment_texts: what stands for each shipment; NULL: CzShipmentSql of each, the
  * parameters counted on from plan->nparams.
+ * shipment_arrays: by shipment: its first column as an array, to be put into "= ANY ()"
+ * where the template allows; NULL, or NULL in it: none.
+ * shipment_rows: with shipment_arrays, how many elements they have.
  */
 extern char *CzFragmentSqlOfShards(const CzFragmentPlan *plan, List *shard_indexes,
-								   char **shipment_texts);
+								   char **shipment_texts, char **shipment_arrays,
+								   const int64 *shipment_rows);
 
 /* A shipment as a FROM item over array parameters from number first_param on; palloc'd. */
 extern char *CzShipmentSql(const CzShipment *shipment, int first_param);

@@ -112,7 +112,7 @@ char *
 CzExplainSql(const CzFragmentPlan *plan, int shard_index, char **shipment_names)
 {
 	return on_one_line(CzFragmentSqlOfShards(plan, list_make1_int(shard_index),
-											 shipment_names));
+											 shipment_names, NULL, NULL));
 }
 
 /* The same for a worker's planner. */
@@ -124,7 +124,8 @@ plannable_sql(const CzFragmentPlan *plan, int shard_index)
 
 	foreach(lc, plan->shipments)
 		texts[foreach_current_index(lc)] = shipment_stand_in(lfirst(lc));
-	return CzFragmentSqlOfShards(plan, list_make1_int(shard_index), texts);
+	return CzFragmentSqlOfShards(plan, list_make1_int(shard_index), texts, NULL,
+								 NULL);
 }
 
 static List *

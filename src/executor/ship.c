@@ -480,6 +480,8 @@ CzShipFragmentSql(const CzStream *stream, const Fragment *fragment)
 {
 	const CzFragmentPlan *plan = stream->plan;
 	char	  **texts = palloc(sizeof(char *) * Max(stream->nships, 1));
+	char	  **arrays = palloc0(sizeof(char *) * Max(stream->nships, 1));
+	int64	   *rows = palloc0(sizeof(int64) * Max(stream->nships, 1));
 	int			param = plan->nparams + 1;
 	List	   *shard_indexes = NIL;
 	ListCell   *lc;
@@ -492,6 +494,11 @@ CzShipFragmentSql(const CzStream *stream, const Fragment *fragment)
 		if (is_array(ship, fragment->worker))
 		{
 			texts[i] = CzShipmentSql(ship->shipment, param);
+			arrays[i] = psprintf("$%d::%s[]", param,
+								 format_type_extended(linitial_oid(ship->shipment->column_types),
+													  -1, FORMAT_TYPE_TYPEMOD_GIVEN |
+													  FORMAT_TYPE_FORCE_QUALIFY));
+			rows[i] = ship->nrows / Max(ship->nparts, 1);
 			param += ship->ncolumns;
 		}
 		else
@@ -501,7 +508,7 @@ CzShipFragmentSql(const CzStream *stream, const Fragment *fragment)
 		shard_indexes = list_make1_int(fragment->shard_index);
 	foreach(lc, fragment->members)
 		shard_indexes = lappend_int(shard_indexes, ((Fragment *) lfirst(lc))->shard_index);
-	return CzFragmentSqlOfShards(plan, shard_indexes, texts);
+	return CzFragmentSqlOfShards(plan, shard_indexes, texts, arrays, rows);
 }
 
 /* ---- arrays -------------------------------------------------------------- */

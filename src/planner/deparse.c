@@ -96,6 +96,8 @@ typedef struct DeparseContext
 	List	   *relids;			/* OIDs */
 	List	   *columns;		/* by relids: int lists of attribute numbers used */
 	List	   *ships;			/* ints, indexes in the planner state's ships */
+	List	   *in_lists;		/* CzInLists */
+	List	   *in_list_of;		/* by stand-in number: the one that reads it, or NULL */
 	bool		must_not_merge; /* a relation must be one table */
 	bool		has_row_ids;	/* system columns are read */
 	List	   *samples;		/* TableSampleClause or NULL, by stand-in number */
@@ -158,6 +160,7 @@ make_stand_in(RangeTblEntry *rte, const CzTable *table, DeparseContext *context,
 	for (i = 0; i < N_SYSTEM_NAMES; i++)
 		names = lappend(names, makeString(pstrdup(system_names[i])));
 
+	context->in_list_of = lappend(context->in_list_of, NULL);
 	context->numbers = lappend_int(context->numbers, list_length(context->relids));
 	context->relids = lappend_oid(context->relids, rte->relid);
 	context->columns = lappend(context->columns, NIL);
@@ -178,6 +181,7 @@ make_ship_stand_in(RangeTblEntry *rte, CzShip *ship, DeparseContext *context)
 
 	for (i = 1; i <= list_length(ship->types); i++)
 		names = lappend(names, makeString(psprintf("c%d", i)));
+	context->in_list_of = lappend(context->in_list_of, cz_in_list_of(context->in_lists, rte));
 	context->numbers = lappend_int(context->numbers, -1 - list_length(context->ships));
 	context->ships = lappend_int(context->ships, rte->ctelevelsup);
 	context->samples = lappend(context->samples, NULL);
@@ -378,6 +382,7 @@ stand_ins_query(Query *query, DeparseContext *context)
 		if (((RowMarkClause *) lfirst(lc))->waitPolicy == LockWaitBlock)
 			context->locks_wait = true;
 	}
+	cz_note_in_lists(query, &context->in_lists);
 	mark_from((Node *) query->jointree, query);
 	note_nullable((Node *) query->jointree, query, false, context);
 	if (list_length(query->jointree->fromlist) > 1)
@@ -703,7 +708,15 @@ cut_template(char *text, DeparseContext *context)
 		int			n = atoi(hit + strlen(quoted));
 		char	   *rest = strchr(hit + 1, '"') + 1;
 		TableSampleClause *sample = list_nth(context->samples, n);
+		List	   *in_list = cz_cut_in_list(list_nth(context->in_list_of, n), text, hit - text,
+											 -1 - list_nth_int(context->numbers, n), &rest);
 
+		if (in_list != NIL)
+		{
+			pieces = list_concat(pieces, in_list);
+			text = rest;
+			continue;
+		}
 		pieces = lappend(pieces, makeString(pnstrdup(text, hit - text)));
 		pieces = lappend(pieces, makeInteger(list_nth_int(context->numbers, n)));
 		if (sample)

@@ -372,6 +372,20 @@ append_relation(StringInfo buf, const CzFragmentPlan *plan, int relation,
 	appendStringInfoChar(buf, ')');
 }
 
+/* What reads shipment number i. */
+static char *
+shipment_text(const CzFragmentPlan *plan, int ship, char **shipment_texts)
+{
+	int			first_param = plan->nparams + 1;
+	int			i;
+
+	if (shipment_texts != NULL)
+		return shipment_texts[ship];
+	for (i = 0; i < ship; i++)
+		first_param += list_length(((CzShipment *) list_nth(plan->shipments, i))->column_types);
+	return CzShipmentSql(list_nth(plan->shipments, ship), first_param);
+}
+
 /*
  * CzFragmentSqlOfShards
  *		See fragment.h.
@@ -381,7 +395,8 @@ append_relation(StringInfo buf, const CzFragmentPlan *plan, int relation,
  */
 char *
 CzFragmentSqlOfShards(const CzFragmentPlan *plan, List *shard_indexes,
-					  char **shipment_texts)
+					  char **shipment_texts, char **shipment_arrays,
+					  const int64 *shipment_rows)
 {
 	StringInfoData buf;
 	ListCell   *lc;
@@ -393,20 +408,24 @@ CzFragmentSqlOfShards(const CzFragmentPlan *plan, List *shard_indexes,
 
 		if (IsA(piece, String))
 			appendStringInfoString(&buf, strVal(piece));
+		else if (IsA(piece, List))
+		{
+			int			ship = intVal(linitial((List *) piece));
+
+			if (shipment_arrays != NULL && shipment_arrays[ship] != NULL)
+				appendStringInfo(&buf, " = ANY (%s)%s", shipment_arrays[ship],
+								 shipment_rows[ship] > intVal(lfourth((List *) piece)) ?
+								 " IS NOT DISTINCT FROM true" : "");
+			else
+				appendStringInfo(&buf, "%s%s%s", strVal(lsecond((List *) piece)),
+								 shipment_text(plan, ship, shipment_texts),
+								 strVal(lthird((List *) piece)));
+		}
 		else if (intVal(piece) >= 0)
 			append_relation(&buf, plan, intVal(piece), shard_indexes);
-		else if (shipment_texts != NULL)
-			appendStringInfoString(&buf, shipment_texts[-1 - intVal(piece)]);
 		else
-		{
-			int			first_param = plan->nparams + 1;
-			int			i;
-
-			for (i = 0; i < -1 - intVal(piece); i++)
-				first_param += list_length(((CzShipment *) list_nth(plan->shipments, i))->column_types);
-			appendStringInfoString(&buf, CzShipmentSql(list_nth(plan->shipments, i),
-													   first_param));
-		}
+			appendStringInfoString(&buf, shipment_text(plan, -1 - intVal(piece),
+													   shipment_texts));
 	}
 	return buf.data;
 }
@@ -420,5 +439,6 @@ CzFragmentSqlOfShards(const CzFragmentPlan *plan, List *shard_indexes,
 char *
 CzFragmentSql(const CzFragmentPlan *plan, int shard_index)
 {
-	return CzFragmentSqlOfShards(plan, list_make1_int(shard_index), NULL);
+	return CzFragmentSqlOfShards(plan, list_make1_int(shard_index), NULL, NULL,
+								 NULL);
 }

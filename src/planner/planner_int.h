@@ -212,6 +212,18 @@ extern void cz_fragment_set_locus(CzFragmentPlan *plan, const CzLocus *locus,
 								  List **params);
 extern void cz_flatten_joins(Query *query);
 
+/* in_list.c */
+typedef struct CzInList
+{
+	RangeTblEntry *rte;			/* of the shipment */
+	int			most;			/* elements that an index may serve */
+} CzInList;
+
+extern void cz_note_in_lists(Query *query, List **in_lists);
+extern CzInList *cz_in_list_of(List *in_lists, RangeTblEntry *rte);
+extern List *cz_cut_in_list(const CzInList *in_list, const char *text, size_t before,
+							int ship, char **rest);
+
 /* fence.c */
 extern bool cz_query_has_barriers(Query *query);
 extern Query *cz_fence_query(Query *query);
@@ -329,6 +341,7 @@ extern RangeTblEntry *cz_leaf_rte_of_query(Query *inner, CzLocus *locus,
 
 extern void cz_drop_unread_ctes(Query *query);
 extern void cz_simplify_exists(SubLink *sublink);
+extern bool cz_query_counts_rows(Query *query);
 extern bool cz_replace_whole(Query *query, CzLocus *locus, CzPlanState *state);
 
 /* ship.c */

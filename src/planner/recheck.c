@@ -404,6 +404,14 @@ local_text(const CzFragmentPlan *plan)
 			appendStringInfoString(&buf, strVal(piece));
 			continue;
 		}
+		if (IsA(piece, List))
+		{
+			appendStringInfoString(&buf, strVal(lsecond((List *) piece)));
+			append_shipment(&buf, list_nth(plan->shipments,
+										   intVal(linitial((List *) piece))));
+			appendStringInfoString(&buf, strVal(lthird((List *) piece)));
+			continue;
+		}
 		if (intVal(piece) < 0)
 		{
 			if (-1 - intVal(piece) >= list_length(plan->shipments))

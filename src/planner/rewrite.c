@@ -403,9 +403,13 @@ limit_sublink(SubLink *sublink)
 										   Int64GetDatum(rows), false, FLOAT8PASSBYVAL);
 }
 
-/* Does a query level pass on how often its rows come? */
-static bool
-counts_rows(Query *query)
+/*
+ * cz_query_counts_rows
+ *		Does the result of a query level depend on how often its rows come, not only on
+ *		which there are?
+ */
+bool
+cz_query_counts_rows(Query *query)
 {
 	return query->commandType != CMD_SELECT || query->hasAggs || query->groupClause != NIL ||
 		query->groupingSets != NIL || query->havingQual != NULL || query->hasWindowFuncs ||
@@ -422,7 +426,7 @@ descend_walker(Node *node, DescendContext *context)
 		return false;
 	if (IsA(node, Query))
 	{
-		context->state->takes_duplicates &= !counts_rows((Query *) node);
+		context->state->takes_duplicates &= !cz_query_counts_rows((Query *) node);
 		cz_rewrite_query((Query *) node, context->state, false);
 		context->state->takes_duplicates = save;
 		return false;

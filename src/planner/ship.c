@@ -456,6 +456,7 @@ cz_try_ship(Query *query, CzPlanState *state, const char **reason)
 	ss.state = state;
 	ss.top = copy;
 	ss.query = copy;
+	ss.is_counted = true;
 	if (cz_group_dependents(copy) && cz_ship_localize(&ss, false) && ss.ctes != NIL)
 	{
 		user_ctes = copyObject(query->cteList);

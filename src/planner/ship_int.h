@@ -80,6 +80,7 @@ typedef struct ShipState
 	struct ShipState *outer;	/* of a correlated level: the one around it */
 	const CzTable *outer_anchor;	/* of a correlated level: the outer base's */
 	List	   *outer_keys;		/* Vars of the outer level that equal its key */
+	bool		is_counted;		/* how often rows of this level come is of interest */
 	const char *reason;
 } ShipState;
 

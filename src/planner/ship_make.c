@@ -18,6 +18,8 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_clause.h"
+#include "parser/parse_oper.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
@@ -26,6 +28,10 @@
 #include "cz/settings.h"
 
 #include "ship_int.h"
+
+/* Rows from which on, and the share of them up to which, DISTINCT ones are asked for. */
+#define DISTINCT_ROWS 1000
+#define DISTINCT_SHARE 0.5
 
 /* Rows of a table from which on asking for the wanted ones pays. */
 #define WANTED_ROWS 10000.0
@@ -261,6 +267,60 @@ distinct_columns(List *vars, List *quals, List **attnos)
 	return columns;
 }
 
+/* Of a shipment's only column: how many values the condition on it lets pass. */
+static double
+values_wanted(ShipState *ss, Query *source, Node *wanted, double most)
+{
+	SubLink    *sublink = (SubLink *) wanted;
+	Node	   *column = (Node *) ((TargetEntry *) linitial(source->targetList))->expr;
+	double		rows;
+	int			width;
+
+	if (wanted == NULL || !IsA(wanted, SubLink) || list_length(source->targetList) != 1 ||
+		sublink->testexpr == NULL || !IsA(sublink->testexpr, OpExpr) ||
+		!equal(linitial(((OpExpr *) sublink->testexpr)->args), column))
+		return most;
+	cz_estimate((Query *) sublink->subselect, ss->state, &rows, &width);
+	return Min(rows, most);
+}
+
+/*
+ * Send each row once where nobody counts them, if that leaves far fewer.
+ *
+ * wanted: what was added to its conditions, or NULL.
+ * rows: what they are without it; becomes what they are.
+ */
+static void
+send_once(ShipState *ss, Query *source, Node *wanted, double *rows)
+{
+	Query	   *distinct = copyObject(source);
+	double		distinct_rows;
+	int			width;
+	ListCell   *lc;
+
+	if (ss->is_counted || *rows < DISTINCT_ROWS)
+		return;
+	foreach(lc, distinct->targetList)
+	{
+		TargetEntry *tle = lfirst(lc);
+		SortGroupClause *clause = makeNode(SortGroupClause);
+
+		if (!IsA(tle->expr, Var) || !is_image_type(((Var *) tle->expr)->vartype))
+			return;
+		clause->tleSortGroupRef = assignSortGroupRef(tle, distinct->targetList);
+		get_sort_group_operators(((Var *) tle->expr)->vartype, true, true, false,
+								 &clause->sortop, &clause->eqop, NULL, &clause->hashable);
+		distinct->distinctClause = lappend(distinct->distinctClause, clause);
+	}
+	cz_estimate(distinct, ss->state, &distinct_rows, &width);
+	distinct_rows = values_wanted(ss, source, wanted, distinct_rows);
+	if (distinct_rows > *rows * DISTINCT_SHARE)
+		return;
+	source->targetList = distinct->targetList;
+	source->distinctClause = distinct->distinctClause;
+	*rows = distinct_rows;
+}
+
 /* One group of units becomes a shipment. */
 static bool
 ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
@@ -383,6 +443,7 @@ ship_group(ShipState *ss, Unit *first, const CzTable *anchor)
 	}
 	if (wanted != NULL)
 		cz_estimate(source, ss->state, &first->rows, &first->width);
+	send_once(ss, source, wanted, &first->rows);
 	ship = cz_ship_make(ss, source, label, first->rows);
 	if (ship == NULL)
 		return false;

@@ -271,13 +271,17 @@ ship_sublink(ShipState *ss, SubLink *sublink, const CzTable *anchor)
 
 /* A correlated sub-query: its tables are shipped. */
 static bool
-ship_inside(ShipState *ss, Query *sub)
+ship_inside(ShipState *ss, SubLink *sublink)
 {
+	Query	   *sub = (Query *) sublink->subselect;
 	ShipState	inner = cz_ship_level(ss, sub);
 
 	if (!cz_ship_may_look_into(sub))
 		return false;
 	inner.outer = ss;
+	inner.is_counted = (sublink->subLinkType != EXISTS_SUBLINK &&
+						sublink->subLinkType != ANY_SUBLINK &&
+						sublink->subLinkType != ALL_SUBLINK) || cz_query_counts_rows(sub);
 	if (!cz_ship_localize(&inner, true))
 	{
 		ss->reason = inner.reason;
@@ -370,7 +374,7 @@ ship_each(ShipState *ss, List *sublinks, List *saved, const CzTable *anchor,
 			if (!ship_sublink(ss, sublink, anchor))
 				return false;
 		}
-		else if (!ship_inside(ss, sub))
+		else if (!ship_inside(ss, sublink))
 			return false;
 		if (!level_is_good(ss, is_correlated))
 			return false;

@@ -426,6 +426,7 @@ cz_ship_level(const ShipState *ss, Query *query)
 	inner.localized = NIL;
 	inner.known_units = NIL;
 	inner.known_estimates = NIL;
+	inner.is_counted = true;
 	return inner;
 }
 
