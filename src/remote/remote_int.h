@@ -47,6 +47,9 @@ typedef struct ConnEntry
 	char	   *connect_error;	/* in cz_conn_context; or NULL */
 	int			pending_syncs;	/* of the settings pipeline */
 	int			sent_syncs;		/* how many it had */
+	int			uncertain_asked;	/* that the first command sets if the worker has them
+									 * anyway; the last columns but one of its row */
+	uint64		uncertain_left; /* settings, bits, to be tried after that */
 	bool		settings_failed;	/* a setting that must be set was refused */
 	uint64		wanted_settings;	/* generation being established */
 	bool		settings_in_txn;	/* settings were sent within a transaction: an

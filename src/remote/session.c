@@ -216,6 +216,70 @@ send_caught(ConnEntry *entry)
 }
 
 /*
+ * On a new connection a setting whose value the worker has anyway, and so knows, is set
+ * with the first command; the answer is NULL for those that must be tried one by one.
+ */
+static void
+append_uncertain(StringInfo sql)
+{
+	int			i;
+
+	for (i = 0; i < uncertain_settings(); i++)
+	{
+		const char *value;
+		const char *name = uncertain_setting(i, &value);
+
+		if (value == NULL)
+			appendStringInfoString(sql, ", ''");
+		else
+			appendStringInfo(sql, ", CASE WHEN pg_catalog.current_setting(%s, true) "
+							 "OPERATOR(pg_catalog.=) %s "
+							 "THEN pg_catalog.set_config(%s, %s, false) END",
+							 quote_literal_cstr(name), quote_literal_cstr(value),
+							 quote_literal_cstr(name), quote_literal_cstr(value));
+	}
+}
+
+/* Take the answer: columns before the last one, which is the process id. */
+static void
+take_first_answer(ConnEntry *entry, const PGresult *res)
+{
+	int			first = PQnfields(res) - 1 - entry->uncertain_asked;
+	int			i;
+
+	entry->server_pid = atoi(PQgetvalue(res, 0, PQnfields(res) - 1));
+	for (i = 0; i < entry->uncertain_asked; i++)
+	{
+		if (first < 0 || PQgetisnull(res, 0, first + i))
+			entry->uncertain_left |= UINT64CONST(1) << i;
+	}
+}
+
+/* Try settings that the worker may not know, each by itself; which: a set of bits. */
+static bool
+send_uncertain(ConnEntry *entry, uint64 which)
+{
+	StringInfoData sql;
+	bool		ok = true;
+	int			i;
+
+	initStringInfo(&sql);
+	for (i = 0; ok && i < uncertain_settings(); i++)
+	{
+		const char *value;
+		const char *name = uncertain_setting(i, &value);
+
+		if (value == NULL || (which & (UINT64CONST(1) << i)) == 0)
+			continue;
+		resetStringInfo(&sql);
+		append_setting(&sql, name, value);
+		ok = send_in_pipeline(entry, sql.data);
+	}
+	pfree(sql.data);
+	return ok;
+}
+
+/*
  * CzSessionSend
  *		Send all settings in one pipeline; CzSessionPoll takes the answers.
  *		False if the connection is lost.
@@ -253,8 +317,15 @@ CzSessionSend(ConnEntry *entry, bool in_transaction)
 	}
 	for (i = 0; i < lengthof(followed); i++)
 		append_setting(&sql, followed[i], GetConfigOption(followed[i], false, false));
+	entry->uncertain_asked = entry->server_pid == 0 && !in_transaction ?
+		uncertain_settings() : 0;
+	entry->uncertain_left = 0;
 	if (entry->server_pid == 0)
+	{
+		if (entry->uncertain_asked > 0)
+			append_uncertain(&sql);
 		appendStringInfoString(&sql, ", pg_catalog.pg_backend_pid()");
+	}
 	ok = send_in_pipeline(entry, sql.data);
 
 	for (i = 0; ok && !in_transaction && entry->pub.settings_generation == 0 &&
@@ -266,17 +337,8 @@ CzSessionSend(ConnEntry *entry, bool in_transaction)
 	}
 	if (ok && in_transaction)
 		ok = send_caught(entry);
-	for (i = 0; ok && !in_transaction && i < uncertain_settings(); i++)
-	{
-		const char *value;
-		const char *name = uncertain_setting(i, &value);
-
-		if (value == NULL)
-			continue;
-		resetStringInfo(&sql);
-		append_setting(&sql, name, value);
-		ok = send_in_pipeline(entry, sql.data);
-	}
+	if (ok && !in_transaction && entry->uncertain_asked == 0)
+		ok = send_uncertain(entry, ~UINT64CONST(0));
 	pfree(sql.data);
 	entry->sent_syncs = entry->pending_syncs;
 	return ok && PQflush(pg) >= 0;
@@ -316,7 +378,7 @@ CzSessionPoll(ConnEntry *entry)
 			entry->pending_syncs--;
 		else if (status == PGRES_TUPLES_OK && entry->server_pid == 0 && PQntuples(res) == 1 &&
 				 PQnfields(res) > 1)
-			entry->server_pid = atoi(PQgetvalue(res, 0, PQnfields(res) - 1));
+			take_first_answer(entry, res);
 		else if (status == PGRES_FATAL_ERROR)
 		{
 			ereport(DEBUG1,
@@ -337,6 +399,18 @@ CzSessionPoll(ConnEntry *entry)
 		is_copy = CzResultIsCopy(res);
 		PQclear(res);
 		if (PQstatus(pg) != CONNECTION_OK || is_copy)
+			return -1;
+	}
+	if (entry->pending_syncs == 0 && entry->uncertain_left != 0 && !entry->settings_failed)
+	{
+		uint64		left = entry->uncertain_left;
+
+		entry->uncertain_left = 0;
+		entry->sent_syncs = 0;	/* each of these may fail */
+		if (!send_uncertain(entry, left))
+			return -1;
+		flush = PQflush(pg);
+		if (flush < 0)
 			return -1;
 	}
 	if (entry->pending_syncs > 0)
