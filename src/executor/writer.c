@@ -26,6 +26,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/tupdesc.h"
 #include "access/xact.h"
 #include "libpq-fe.h"
@@ -44,6 +45,8 @@
 #define CZ_MAX_INSERT_ROWS 4
 /* Bytes of a wave's rows; twice this is the writer's memory */
 #define CZ_WAVE_BYTES (8 * 1024 * 1024)
+/* ... of rows, this long at most: the text of a long value is copied again and again */
+#define CZ_MAX_INSERT_BYTES (64 * 1024)
 /* Bytes given to libpq at once: it buffers without bound */
 #define CZ_CHUNK_BYTES (64 * 1024)
 /* Rows between two looks at the wave on the way */
@@ -282,6 +285,23 @@ early_to_copy(CzWriter *writer, Wave *wave)
 	wave->early = NIL;
 }
 
+/* Is a row too long for INSERT? */
+static bool
+is_long(TupleTableSlot *slot)
+{
+	TupleDesc	tupdesc = slot->tts_tupleDescriptor;
+	Size		nbytes = 0;
+	int			i;
+
+	slot_getallattrs(slot);
+	for (i = 0; i < tupdesc->natts; i++)
+	{
+		if (!slot->tts_isnull[i] && TupleDescAttr(tupdesc, i)->attlen == -1)
+			nbytes += toast_raw_datum_size(slot->tts_values[i]);
+	}
+	return nbytes > CZ_MAX_INSERT_BYTES;
+}
+
 /*
  * CzWriterPut
  *		See writer.h.
@@ -315,7 +335,8 @@ CzWriterPut(CzWriter *writer, const CzShard *shard, TupleTableSlot *slot,
 	wave->nrows++;
 
 	if (!wave->is_copy &&
-		(wave->nrows <= CZ_MAX_INSERT_ROWS || writer->format->ncolumns == 0))
+		(writer->format->ncolumns == 0 ||
+		 (wave->nrows <= CZ_MAX_INSERT_ROWS && !is_long(slot))))
 	{
 		MemoryContext old = MemoryContextSwitchTo(wave->context);
 		EarlyRow   *row = palloc(sizeof(EarlyRow));
