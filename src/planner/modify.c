@@ -350,6 +350,13 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 	*locus = cz_query_locus(query, state);
 	if (locus->kind != CZ_LOCUS_SHARDED)
 		return locus->reason ? locus->reason : "it does not belong to shards";
+	if (*keys != NIL && !locus->is_single && cz_is_better_as_text(query, state))
+	{
+		query->returningList = list_truncate(query->returningList,
+											 list_length(query->returningList) -
+											 list_length(*keys) - list_length(*sets));
+		*keys = *sets = NIL;
+	}
 	if (replicated && *keys == NIL)
 	{
 		reason = cz_replicas_may_differ(query, values ? values->items : NULL);

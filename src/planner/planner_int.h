@@ -396,6 +396,7 @@ extern bool cz_split_aggregates(Query *query, Query *inner, const CzTable *ancho
 /* replicas.c */
 extern bool cz_return_for_replicas(Query *query, CzPlanState *state, List **keys,
 								   List **sets);
+extern bool cz_is_better_as_text(Query *query, CzPlanState *state);
 extern const char *cz_replicas_may_differ(Query *query, Bitmapset *sent);
 extern bool cz_equal_looks_same(Oid type, Oid collation);
 

@@ -9,7 +9,8 @@
  * stream_replicas.c).  So nothing is computed twice: it does not matter what the
  * statement reads, or in which order.
  *
- * Else the same text runs on every placement.  That is allowed if what it computes
+ * Else, and where one table alone decides and very many rows are expected, for which
+ * that costs much less, the same text runs on every placement.  That is allowed if what it computes
  * depends on values alone: the placements have the same rows, but in another order,
  * and of values that are equal and look different (1.0 and 1.00) each may meet
  * another one first.  What is allowed is listed by OID.
@@ -479,4 +480,35 @@ cz_replicas_may_differ(Query *query, Bitmapset *sent)
 		!joins_are_unique(query, sent))
 		return "a row may match several rows of another table, and replicas may choose differently";
 	return NULL;
+}
+
+/* With more rows the shards are locked and each placement gets the text.  Two sessions
+ * that have written to one of these shards before would deadlock, so a table of unknown
+ * size is not taken for a large one. */
+#define CZ_TEXT_MODE_ROWS 1000.0
+
+/*
+ * cz_is_better_as_text
+ *		Should an UPDATE or DELETE of a table with a key run as text on each placement
+ *		all the same?  It must read its target only, and may not be chosen
+ *		differently by replicas.
+ */
+bool
+cz_is_better_as_text(Query *query, CzPlanState *state)
+{
+	Query	   *select;
+	double		rows = 0;
+	int			width;
+
+	if (query->hasSubLinks || query->cteList != NIL || list_length(query->rtable) != 1 ||
+		cz_replicas_may_differ(query, NULL) != NULL)
+		return false;
+	select = copyObject(query);
+	select->commandType = CMD_SELECT;
+	select->resultRelation = 0;
+	select->targetList = list_make1(makeTargetEntry((Expr *) cz_int_const(1), 1, "c", false));
+	select->returningList = NIL;
+	select->withCheckOptions = NIL;
+	cz_estimate(select, state, &rows, &width);
+	return rows > CZ_TEXT_MODE_ROWS;
 }

@@ -173,6 +173,20 @@ RESET ROLE;
 UPDATE secrets SET v = -1;
 \set SHOW_CONTEXT errors
 
+-- rows with a key go to the other placement by key; very many, by the same text
+CREATE TABLE many (k int PRIMARY KEY, v int);
+SELECT create_distributed_table('many', 'k', shard_count => 2, colocate_with => 'none');
+INSERT INTO many SELECT i, 0 FROM generate_series(1, 3000) i;
+EXPLAIN (COSTS OFF) UPDATE many SET v = v + 1;
+ANALYZE many;
+EXPLAIN (COSTS OFF) UPDATE many SET v = v + 1;
+EXPLAIN (COSTS OFF) UPDATE many SET v = v + 1 WHERE k < 50;
+EXPLAIN (COSTS OFF) DELETE FROM many WHERE k > 1000 RETURNING k;
+EXPLAIN (COSTS OFF) UPDATE many SET v = (SELECT count(*) FROM many m WHERE m.k = many.k);
+UPDATE many SET v = v + 1;
+SELECT count(*), sum(v) FROM many;
+DROP TABLE many;
+
 SET client_min_messages TO warning;
 DROP SCHEMA shard_writes CASCADE;
 DROP ROLE shard_writer;
