@@ -794,6 +794,7 @@ deparse(Query *query, CzPlanState *state, Oid target_shard, List **params, bool 
 			context.relids = lappend_oid(context.relids, rte->relid);
 			context.columns = list_make1(NIL);
 			context.samples = lappend(context.samples, NULL);
+			context.in_list_of = lappend(context.in_list_of, NULL);
 			context.aliases = lappend(context.aliases, NULL);
 			context.ntokens = 1;
 		}

@@ -127,3 +127,11 @@ COPY made (a, b) TO stdout;
 COPY made (a, a) TO stdout;
 -- error
 COPY made (nope) TO stdout;
+-- long values go another way than short ones
+CREATE TABLE long_values (k int, v text, b bytea, n int[]);
+SELECT create_distributed_table('long_values', 'k');
+INSERT INTO long_values VALUES (1, 'short', NULL, '{1}'), (2, repeat('xy', 200000), '\x00', NULL), (3, NULL, decode(repeat('00ff', 100000), 'hex'), '{}');
+INSERT INTO long_values SELECT k + 10, v || md5(k::text), b, n FROM long_values;
+INSERT INTO long_values SELECT 20, NULL, NULL, array_agg(i) FROM generate_series(1, 50000) i;
+SELECT k, length(v), md5(v), length(b), md5(b), cardinality(n) FROM long_values ORDER BY k;
+DROP TABLE long_values;
