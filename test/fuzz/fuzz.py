@@ -175,8 +175,8 @@ class Fuzz:
             call = 'SELECT fuzz_seen(), fuzz_wrote(1), fuzz_seen(), fuzz_seen_now() > 0, count(z) FROM (%s) z' % sql
             return Case(seed, 'moment', call, before, ['SELECT count(*) FROM cc', 'ROLLBACK'], may_refuse=True)
         if kind < 0.4:
-            loop = ("DO $f$ DECLARE x record; n int := 0; BEGIN FOR x IN %s LOOP n := n + 1; EXIT WHEN n > 30; INSERT INTO cc (id, s) VALUES (1000 + n, left(x.z, 20)); "
-                    "BEGIN UPDATE ca SET x = n WHERE id = n; IF n %% 3 = 0 THEN PERFORM 1 / 0; END IF; EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END $f$" % rows)
+            loop = ("DO $f$ DECLARE x record; turn int := 0; BEGIN FOR x IN %s LOOP turn := turn + 1; EXIT WHEN turn > 30; INSERT INTO cc (id, s) VALUES (1000 + turn, left(x.z, 20)); "
+                    "BEGIN UPDATE ca SET x = turn WHERE id = turn; IF turn %% 3 = 0 THEN PERFORM 1 / 0; END IF; EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END $f$" % rows)
             return Case(seed, 'moment', loop, before, ['SELECT id, s FROM cc', 'SELECT id, x FROM ca', 'ROLLBACK'], may_refuse=True)
         after = []
         for _ in range(6):
