@@ -32,6 +32,9 @@ typedef struct CzUtility
 /* Run stmt (or a changed copy of it) as core would. */
 extern void CzUtilityRun(const CzUtility *utility, Node *stmt);
 
+/* Whom the hook was installed before; NULL: nobody. */
+extern ProcessUtility_hook_type cz_prev_utility_hook;
+
 extern char *CzWithLockTimeout(const char *sql);
 
 /* drop.c */
