@@ -90,7 +90,9 @@ CzRunSnapshotGone(CzStream *stream, const StreamConn *sc)
 		(void) PQsetSingleRowMode(conn->pg);
 		res = PQgetResult(conn->pg);
 		nulls = res == NULL ? nulls + 1 : 0;
-		if (PQresultStatus(res) == PGRES_FATAL_ERROR && !CzConnResultIsLoss(conn, res))
+		/* an error without SQLSTATE is libpq's own: the connection has gone as well */
+		if (PQresultStatus(res) == PGRES_FATAL_ERROR && !CzConnResultIsLoss(conn, res) &&
+			PQresultErrorField(res, PG_DIAG_SQLSTATE) != NULL)
 			CzConnUnexpected(conn, res, NULL);
 		if (res != NULL && (PQresultStatus(res) == PGRES_FATAL_ERROR || CzResultIsCopy(res)))
 			nulls = MAX_NULLS + 1;

@@ -74,11 +74,13 @@ note 'backends of a worker end in the middle';
 foreach my $query (qw(broadcast repartition apart))
 {
 	my $wrong = 0;
-	for my $n (1 .. 5)
+	my $n = 0;
+	foreach my $seconds (0.01, 0.03, 0.05, 0.08, 0.16, 0.24, 0.32, 0.4)
 	{
+		$n++;
 		my $form = $n % 2 ? 'tables' : 'merged arrays';
 		my $handle = $cluster->start_sql("$forms{$form} $queries{$query}; $queries{$query}");
-		sleep 0.08 * $n;
+		sleep $seconds;
 		$cluster->worker_sql(1 + $n % 3,
 			"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()");
 		my ($status, $out, $err) = $cluster->finish_sql($handle, 60);

@@ -82,7 +82,7 @@ wait_for(q{SELECT reltuples = 1000 FROM pg_class WHERE oid = 'single'::regclass}
 $cluster->worker(3)->stop('immediate');
 my ($status, $out, $err) = $cluster->try_sql('ANALYZE t');
 is($status, 0, 'ANALYZE with a worker down') or diag($err);
-like($err, qr/WARNING:.*could not reach worker/, 'and a warning');
+like($err, qr/WARNING:.*could not reach node/, 'and a warning');
 ($status, $out, $err) = $cluster->try_sql('ANALYZE single');
 is($status, 3, 'ANALYZE of a table with unreachable shards fails');
 like($err, qr/could not reach any placement of shard/, 'and says why');
