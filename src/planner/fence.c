@@ -29,12 +29,9 @@
  */
 #include "postgres.h"
 
-#include "access/sysattr.h"
 #include "access/table.h"
-#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
@@ -72,87 +69,6 @@ bool
 cz_query_has_barriers(Query *query)
 {
 	return query_tree_walker(query, barrier_walker, NULL, QTW_EXAMINE_RTES_BEFORE);
-}
-
-/* ---- Vars of one range-table entry --------------------------------------- */
-
-typedef struct ColumnsContext
-{
-	Index		rti;
-	int			depth;			/* queries that the walk is inside of */
-	Bitmapset  *attrs;			/* out: attno - FirstLowInvalidHeapAttributeNumber */
-	List	   *columns;		/* if not NIL: Vars' attnos become positions in it */
-} ColumnsContext;
-
-static bool
-columns_walker(Node *node, ColumnsContext *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-	{
-		Var		   *var = (Var *) node;
-		ListCell   *lc;
-		int			n = 0;
-
-		if (var->varno != context->rti || var->varlevelsup != context->depth)
-			return false;
-		context->attrs = bms_add_member(context->attrs, var->varattno -
-										FirstLowInvalidHeapAttributeNumber);
-		if (context->columns == NIL || var->varattno == 0)
-			return false;
-		foreach(lc, context->columns)
-		{
-			n++;
-			if (lfirst_int(lc) == var->varattno)
-			{
-				var->varattno = n;
-				break;
-			}
-		}
-		var_forget_syntax_compat(var);
-		return false;
-	}
-	if (IsA(node, Query))
-	{
-		context->depth++;
-		query_tree_walker((Query *) node, columns_walker, (void *) context,
-						  QTW_IGNORE_JOINALIASES);
-		context->depth--;
-		return false;
-	}
-	return expression_tree_walker(node, columns_walker, (void *) context);
-}
-
-/*
- * cz_used_columns
- *		Attribute numbers, less FirstLowInvalidHeapAttributeNumber, of a range-table
- *		entry in an expression or Query; joins are not looked into.
- */
-Bitmapset *
-cz_used_columns(Node *node, Index rti)
-{
-	ColumnsContext context = {rti, 0, NULL, NIL};
-
-	if (node != NULL && IsA(node, Query))
-		query_tree_walker((Query *) node, columns_walker, (void *) &context,
-						  QTW_IGNORE_JOINALIASES);
-	else
-		columns_walker(node, &context);
-	return context.attrs;
-}
-
-/* Vars of rti by attribute number become Vars by position in columns, in place. */
-static void
-renumber_columns(Node *node, Index rti, List *columns)
-{
-	ColumnsContext context = {rti, 0, NULL, columns};
-
-	if (node != NULL && IsA(node, Query))
-		query_tree_walker((Query *) node, columns_walker, (void *) &context,
-						  QTW_IGNORE_JOINALIASES);
-	else
-		columns_walker(node, &context);
 }
 
 /* ---- a fence around a relation ------------------------------------------- */
@@ -288,7 +204,7 @@ fence_relation(Query *query, Index rti)
 		tlist = list_make1(makeTargetEntry((Expr *) cz_int_const(1),
 										   1, "c1", false));
 	}
-	renumber_columns((Node *) query, rti, columns);
+	cz_renumber_columns((Node *) query, rti, columns);
 
 	/* levels that can tell nothing join the one before them */
 	ChangeVarNodes((Node *) levels, rti, 1, 0);
@@ -319,7 +235,7 @@ fence_relation(Query *query, Index rti)
 								  makeTargetEntry((Expr *) makeVarFromTargetEntry(1, tle),
 												  tle->resno, tle->resname, false));
 		}
-		renumber_columns(linitial(levels), 1, columns);
+		cz_renumber_columns(linitial(levels), 1, columns);
 		sub = select_from(outer, outer_tlist, list_make1(linitial(levels)));
 	}
 

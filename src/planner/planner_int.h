@@ -210,7 +210,6 @@ extern CzFragmentPlan *cz_deparse(Query *query, CzPlanState *state, Oid target_s
 								  List **params);
 extern void cz_fragment_set_locus(CzFragmentPlan *plan, const CzLocus *locus,
 								  List **params);
-extern void cz_flatten_joins(Query *query);
 
 /* in_list.c */
 typedef struct CzInList
@@ -228,7 +227,6 @@ extern List *cz_cut_in_list(const CzInList *in_list, const char *text, size_t be
 extern bool cz_query_has_barriers(Query *query);
 extern Query *cz_fence_query(Query *query);
 extern List *cz_guard_target(List *policies, List *quals);
-extern Bitmapset *cz_used_columns(Node *node, Index rti);
 
 /* outputs.c */
 extern void cz_drop_unused_outputs(Query *query);
@@ -252,6 +250,42 @@ extern List *cz_recheck_operations(Query *query);
 extern void cz_recheck(const CzFragmentPlan *plan, Query *query, List *params,
 					   List *columns, List *operations);
 
+/* query.c */
+extern Node *cz_int_const(int value);
+extern Node *cz_fold(Node *node, CzPlanState *state);
+extern Node *cz_strip(Node *node);
+extern bool cz_is_equality(Oid opno, Oid collation);
+extern List *cz_conjuncts(Node *qual, List *list);
+extern const CzTable *cz_rte_table(RangeTblEntry *rte);
+extern bool cz_query_is_correlated(Query *query);
+extern bool cz_query_uses_workers(Query *query);
+extern CzShip *cz_ship_of_rte(RangeTblEntry *rte);
+extern void cz_blank_rte(RangeTblEntry *rte);
+extern Relids cz_node_relids(Node *node, bool with_joins);
+extern List *cz_vars_of(Query *query, Relids relids);
+extern void cz_replace_vars(Query *query, List *vars, List *attnos, Index rti, Relids gone);
+extern bool cz_refers_out(Node *node);
+extern Bitmapset *cz_used_columns(Node *node, Index rti);
+extern void cz_flatten_joins(Query *query);
+extern void cz_drop_unread_ctes(Query *query);
+extern void cz_renumber_columns(Node *node, Index rti, List *columns);
+
+/* queryleaf.c */
+extern void cz_collect_relations(Query *query, CzPlanState *state);
+extern void cz_note_relation(RangeTblEntry *rte, Query *query, CzPlanState *state);
+extern void cz_keep_apart(Query *query);
+extern void cz_query_over_leaf(Query *query, RangeTblEntry *leaf_rte, CzPlanState *state);
+extern RangeTblEntry *cz_leaf_rte_of_query(Query *inner, CzLocus *locus,
+										   CzStrategy strategy, const char *reason,
+										   CzPlanState *state);
+extern bool cz_replace_whole(Query *query, CzLocus *locus, CzPlanState *state);
+
+/* entry.c */
+extern RangeTblEntry *cz_make_leaf(CzPlanState *state, CzLeaf *leaf, List *names,
+								   List *types, List *typmods, List *collations);
+extern CzLeaf *cz_leaf_of_call(Node *node);
+extern CzLeaf *cz_leaf_of_rte(RangeTblEntry *rte);
+
 /* locus.c */
 extern CzLocus cz_query_locus(Query *query, CzPlanState *state);
 extern CzLocus cz_from_locus(Query *query, CzPlanState *state);
@@ -264,7 +298,7 @@ extern bool cz_is_key_expr(Node *expr, Query *query, List *keys, List *classes);
 extern bool cz_is_key_target(TargetEntry *tle, Query *query, List *keys, List *classes);
 extern const char *cz_spans_shards(Query *query, List *keys, List *classes);
 
-/* combine.c, and what it shares with locus.c */
+/* combine.c */
 extern bool cz_same_single(const CzLocus *a, const CzLocus *b);
 extern List *cz_lowered_outer_keys(const CzLocus *locus);
 extern List *cz_passed_outer_keys(const CzLocus *locus);
@@ -274,11 +308,6 @@ extern CzLocus cz_no_locus(const char *reason);
 extern bool cz_same_group(const CzTable *a, const CzTable *b);
 
 /* equality.c */
-extern Node *cz_int_const(int value);
-extern Node *cz_fold(Node *node, CzPlanState *state);
-extern Node *cz_strip(Node *node);
-extern List *cz_conjuncts(Node *qual, List *list);
-extern bool cz_is_equality(Oid opno, Oid collation);
 extern List *cz_equality_classes(List *quals);
 extern int	cz_class_of(List *classes, Node *node);
 extern bool cz_keys_connected(List *classes, List *a, List *b);
@@ -290,18 +319,11 @@ extern void cz_apply_restrictions(CzJoinLocus *join, List *scope, List *classes)
 
 /* sendable.c */
 extern bool cz_query_is_sendable(Query *query, const char **reason);
-extern const CzTable *cz_rte_table(RangeTblEntry *rte);
 extern List *cz_row_names(Var *var, RangeTblEntry *rte);
-extern bool cz_query_uses_workers(Query *query);
-extern bool cz_query_is_correlated(Query *query);
 
 /* leaf.c */
-extern RangeTblEntry *cz_make_leaf(CzPlanState *state, CzLeaf *leaf, List *names,
-								   List *types, List *typmods, List *collations);
 extern void cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti,
 								RangeTblEntry *rte);
-extern CzLeaf *cz_leaf_of_call(Node *node);
-extern CzLeaf *cz_leaf_of_rte(RangeTblEntry *rte);
 
 /* order.c */
 extern bool cz_order_is_sure(Oid type, Oid sortop, Oid collation);
@@ -331,36 +353,21 @@ extern List *cz_planned_values(List *params, RangeTblEntry *leaf_rte);
 /* rewrite.c */
 extern void cz_rewrite_query(Query *query, CzPlanState *state, bool is_top);
 extern void cz_rewrite_sublinks(Query *query, CzPlanState *state);
-extern void cz_collect_relations(Query *query, CzPlanState *state);
-extern void cz_note_relation(RangeTblEntry *rte, Query *query, CzPlanState *state);
-extern void cz_keep_apart(Query *query);
-extern void cz_query_over_leaf(Query *query, RangeTblEntry *leaf_rte, CzPlanState *state);
-extern RangeTblEntry *cz_leaf_rte_of_query(Query *inner, CzLocus *locus,
-										   CzStrategy strategy, const char *reason,
-										   CzPlanState *state);
 
-extern void cz_drop_unread_ctes(Query *query);
 extern void cz_simplify_exists(SubLink *sublink);
 extern bool cz_query_counts_rows(Query *query);
-extern bool cz_replace_whole(Query *query, CzLocus *locus, CzPlanState *state);
 
 /* ship.c */
-extern CzShip *cz_ship_of_rte(RangeTblEntry *rte);
 extern bool cz_try_ship(Query *query, CzPlanState *state, const char **reason);
 
 /* shipment.c */
 extern Query *cz_shipment_query(Query *query, List *nodes, List *quals, List *vars,
 								int depth);
 extern RangeTblEntry *cz_ship_rte(CzPlanState *state, CzShip *ship);
-extern List *cz_vars_of(Query *query, Relids relids);
-extern void cz_replace_vars(Query *query, List *vars, List *attnos, Index rti, Relids gone);
 extern char *cz_free_cte_name(char *name, List *ctes, List *more);
-extern void cz_blank_rte(RangeTblEntry *rte);
-extern bool cz_refers_out(Node *node);
 extern Node *cz_wanted_sublink(Query *outer, Index rti, List *quals, List *ops,
 							   List *sides);
 extern bool cz_group_dependents(Query *query);
-extern Relids cz_node_relids(Node *node, bool with_joins);
 
 /* split.c */
 extern bool cz_try_split(Query *query, CzPlanState *state, const char **reason);

@@ -17,70 +17,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 
-#include "cz/compat.h"
-
 #include "planner_int.h"
-
-/* ---- join aliases ------------------------------------------------------- */
-
-static bool flatten_walker(Node *node, void *context);
-
-#define FLATTEN(field) \
-	((field) = (void *) flatten_join_alias_vars_compat(query, (Node *) (field)))
-
-/*
- * cz_flatten_joins
- *		No Var of a Query, at any depth, is one of a join afterwards.
- */
-void
-cz_flatten_joins(Query *query)
-{
-	ListCell   *lc;
-	bool		has_join = false;
-
-	foreach(lc, query->rtable)
-	{
-		if (((RangeTblEntry *) lfirst(lc))->rtekind == RTE_JOIN)
-			has_join = true;
-	}
-	if (has_join)
-	{
-		FLATTEN(query->targetList);
-		FLATTEN(query->returningList);
-		FLATTEN(query->jointree);
-		FLATTEN(query->havingQual);
-		FLATTEN(query->windowClause);
-		FLATTEN(query->limitOffset);
-		FLATTEN(query->limitCount);
-		foreach(lc, query->rtable)
-		{
-			RangeTblEntry *rte = lfirst(lc);
-
-			if (rte->rtekind == RTE_SUBQUERY && rte->lateral)
-				FLATTEN(rte->subquery);
-			else if (rte->rtekind == RTE_FUNCTION)
-				FLATTEN(rte->functions);
-			else if (rte->rtekind == RTE_TABLEFUNC)
-				FLATTEN(rte->tablefunc);
-			else if (rte->rtekind == RTE_VALUES)
-				FLATTEN(rte->values_lists);
-		}
-	}
-	query_tree_walker(query, flatten_walker, NULL, 0);
-}
-
-static bool
-flatten_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Query))
-	{
-		cz_flatten_joins((Query *) node);
-		return false;
-	}
-	return expression_tree_walker(node, flatten_walker, context);
-}
 
 /* ---- joins: RTEs that agree with their renamed children ------------------ */
 

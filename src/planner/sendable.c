@@ -12,45 +12,15 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_collation.h"
-#include "catalog/pg_inherits.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/clauses.h"
-#include "optimizer/optimizer.h"
-#include "optimizer/tlist.h"
-#include "parser/parse_coerce.h"
-#include "parser/parse_relation.h"
 #include "parser/parsetree.h"
-#include "utils/array.h"
-#include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
 
 #include "planner_int.h"
-
-/*
- * cz_rte_table
- *		The table of a range-table entry, NULL if a leaf may not take its place.
- *
- * The rows of a foreign table with inheritance children are not only there: core
- * gathers them.
- */
-const CzTable *
-cz_rte_table(RangeTblEntry *rte)
-{
-	const CzTable *table = CzTableGet(rte->relid);
-
-	if (table != NULL && table->kind == CZ_TABLE_FOREIGN && rte->inh &&
-		has_subclass(rte->relid))
-		return NULL;
-	return table;
-}
 
 /* ---- may it leave this server? ------------------------------------------- */
 
@@ -346,85 +316,4 @@ cz_query_is_sendable(Query *query, const char **reason)
 		}
 	}
 	return true;
-}
-
-typedef struct LevelContext
-{
-	int			depth;			/* queries that the walk is inside of */
-} LevelContext;
-
-static bool
-correlated_walker(Node *node, LevelContext *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-		return ((Var *) node)->varlevelsup > context->depth;
-	if (IsA(node, Aggref) && ((Aggref *) node)->agglevelsup > context->depth)
-		return true;
-	if (IsA(node, GroupingFunc) && ((GroupingFunc *) node)->agglevelsup > context->depth)
-		return true;
-	if (IsA(node, RangeTblEntry))
-	{
-		RangeTblEntry *rte = (RangeTblEntry *) node;
-
-		return rte->rtekind == RTE_CTE && rte->ctelevelsup > context->depth;
-	}
-	if (IsA(node, Query))
-	{
-		bool		result;
-
-		context->depth++;
-		result = query_tree_walker((Query *) node, correlated_walker, (void *) context,
-								   QTW_EXAMINE_RTES_BEFORE);
-		context->depth--;
-		return result;
-	}
-	return expression_tree_walker(node, correlated_walker, (void *) context);
-}
-
-/*
- * cz_query_is_correlated
- *		Does the Query refer to anything outside itself?
- */
-bool
-cz_query_is_correlated(Query *query)
-{
-	LevelContext context = {0};
-
-	return query_tree_walker(query, correlated_walker, (void *) &context,
-							 QTW_EXAMINE_RTES_BEFORE);
-}
-
-static bool
-uses_workers_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, RangeTblEntry))
-	{
-		RangeTblEntry *rte = (RangeTblEntry *) node;
-		const CzTable *table;
-
-		if (rte->rtekind != RTE_RELATION ||
-			(rte->relkind != RELKIND_PARTITIONED_TABLE &&
-			 rte->relkind != RELKIND_FOREIGN_TABLE))
-			return false;
-		table = cz_rte_table(rte);
-		return table != NULL;
-	}
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, uses_workers_walker, context,
-								 QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, uses_workers_walker, context);
-}
-
-/*
- * cz_query_uses_workers
- *		Does the Query, at any depth, use a distributed or foreign table?
- */
-bool
-cz_query_uses_workers(Query *query)
-{
-	return query_tree_walker(query, uses_workers_walker, NULL, QTW_EXAMINE_RTES_BEFORE);
 }

@@ -14,12 +14,9 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
-#include "optimizer/tlist.h"
 #include "parser/parse_clause.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
@@ -28,18 +25,6 @@
 #include "cz/compat.h"
 
 #include "planner_int.h"
-
-/*
- * cz_ship_of_rte
- *		The shipment that a range-table entry reads, or NULL.
- */
-CzShip *
-cz_ship_of_rte(RangeTblEntry *rte)
-{
-	if (rte->rtekind != RTE_RESULT || rte->ctename == NULL)
-		return NULL;
-	return list_nth(cz_plan_state->ships, rte->ctelevelsup);
-}
 
 /*
  * cz_ship_rte
@@ -85,202 +70,6 @@ cz_free_cte_name(char *name, List *ctes, List *more)
 		lc = list_head(all);
 	}
 	return name;
-}
-
-/*
- * cz_blank_rte
- *		Make an entry one of nothing: what it was is elsewhere now.
- */
-void
-cz_blank_rte(RangeTblEntry *rte)
-{
-	rte_clear_permissions_compat(rte);
-	rte->rtekind = RTE_RESULT;
-	rte->relid = InvalidOid;
-	rte->relkind = 0;
-	rte->rellockmode = 0;
-	rte->inh = false;
-	rte->tablesample = NULL;
-	rte->subquery = NULL;
-	rte->security_barrier = false;
-	rte->joinaliasvars = NIL;
-	rte->joinleftcols = NIL;
-	rte->joinrightcols = NIL;
-	rte->join_using_alias = NULL;
-	rte->functions = NIL;
-	rte->funcordinality = false;
-	rte->tablefunc = NULL;
-	rte->values_lists = NIL;
-	rte->ctename = NULL;
-	rte->coltypes = NIL;
-	rte->coltypmods = NIL;
-	rte->colcollations = NIL;
-	rte->alias = NULL;
-	rte->eref = makeAlias("nothing", NIL);
-	rte->lateral = false;
-	rte->securityQuals = NIL;
-}
-
-/*
- * cz_node_relids
- *		Range-table indexes in a part of a join tree.
- */
-Relids
-cz_node_relids(Node *node, bool with_joins)
-{
-	Relids		result = NULL;
-	ListCell   *lc;
-
-	if (IsA(node, RangeTblRef))
-		return bms_make_singleton(((RangeTblRef *) node)->rtindex);
-	if (IsA(node, FromExpr))
-	{
-		foreach(lc, ((FromExpr *) node)->fromlist)
-			result = bms_add_members(result, cz_node_relids(lfirst(lc), with_joins));
-		return result;
-	}
-	result = bms_union(cz_node_relids(((JoinExpr *) node)->larg, with_joins),
-					   cz_node_relids(((JoinExpr *) node)->rarg, with_joins));
-	if (with_joins && ((JoinExpr *) node)->rtindex > 0)
-		result = bms_add_member(result, ((JoinExpr *) node)->rtindex);
-	return result;
-}
-
-/* ---- Vars ---------------------------------------------------------------- */
-
-typedef struct VarsContext
-{
-	Relids		relids;
-	int			depth;
-	List	   *vars;			/* found, or to be replaced by columns in this order */
-	Index		rti;			/* replacing: the new entry; 0: only looking */
-	List	   *attnos;			/* replacing: the columns, if not 1, 2, ... */
-	Relids		gone;			/* replacing: outer joins that go with the entries */
-} VarsContext;
-
-static bool
-vars_walker(Node *node, VarsContext *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-	{
-		Var		   *var = (Var *) node;
-		ListCell   *lc;
-		int			n = 0;
-
-		if (var->varlevelsup != context->depth ||
-			!bms_is_member(var->varno, context->relids))
-			return false;
-		foreach(lc, context->vars)
-		{
-			Var		   *known = lfirst(lc);
-
-			n++;
-			if (known->varno == var->varno && known->varattno == var->varattno)
-				break;
-		}
-		if (context->rti == 0)
-		{
-			if (lc == NULL)
-			{
-				Var		   *copy = copyObject(var);
-
-				copy->varlevelsup = 0;
-				copy->location = -1;
-				var_forget_syntax_compat(copy);
-				context->vars = lappend(context->vars, copy);
-			}
-			return false;
-		}
-		if (lc == NULL)
-			elog(ERROR, "a column of a shipment is missing");
-		var->varno = context->rti;
-		var->varattno = context->attnos ? list_nth_int(context->attnos, n - 1) : n;
-		var_forget_syntax_compat(var);
-		var_drop_nulling_compat(var, context->gone);
-		return false;
-	}
-	if (IsA(node, Query))
-	{
-		context->depth++;
-		query_tree_walker((Query *) node, vars_walker, (void *) context,
-						  QTW_IGNORE_JOINALIASES);
-		context->depth--;
-		return false;
-	}
-	return expression_tree_walker(node, vars_walker, (void *) context);
-}
-
-/*
- * cz_vars_of
- *		The columns of some entries that a Query uses, each once, as Vars.
- */
-List *
-cz_vars_of(Query *query, Relids relids)
-{
-	VarsContext context = {relids, 0, NIL, 0, NIL, NULL};
-
-	query_tree_walker(query, vars_walker, (void *) &context, QTW_IGNORE_JOINALIASES);
-	return context.vars;
-}
-
-/*
- * cz_replace_vars
- *		In place: Vars equal to members of a list become columns 1.. of an entry.
- *
- * attnos: int list of other columns, or NIL.
- * gone: the outer joins that went with what they were columns of.
- */
-void
-cz_replace_vars(Query *query, List *vars, List *attnos, Index rti, Relids gone)
-{
-	VarsContext context = {NULL, 0, vars, rti, attnos, gone};
-	ListCell   *lc;
-
-	foreach(lc, vars)
-		context.relids = bms_add_member(context.relids, ((Var *) lfirst(lc))->varno);
-	if (vars != NIL)
-		query_tree_walker(query, vars_walker, (void *) &context, QTW_IGNORE_JOINALIASES);
-}
-
-static bool
-refers_out_walker(Node *node, int *depth)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-		return (int) ((Var *) node)->varlevelsup > *depth;
-	if (IsA(node, Aggref) && (int) ((Aggref *) node)->agglevelsup > *depth)
-		return true;
-	if (IsA(node, GroupingFunc) && (int) ((GroupingFunc *) node)->agglevelsup > *depth)
-		return true;
-	if (IsA(node, Query))
-	{
-		bool		result;
-
-		(*depth)++;
-		result = query_tree_walker((Query *) node, refers_out_walker, (void *) depth,
-								   QTW_IGNORE_JOINALIASES);
-		(*depth)--;
-		return result;
-	}
-	return expression_tree_walker(node, refers_out_walker, (void *) depth);
-}
-
-/*
- * cz_refers_out
- *		Does an expression, or a Query, use a column of a Query around it?  (CTEs of
- *		it do not count.)
- */
-bool
-cz_refers_out(Node *node)
-{
-	int			depth = 0;
-
-	if (node != NULL && IsA(node, Query))
-		depth = -1;
-	return refers_out_walker(node, &depth);
 }
 
 /* ---- only what is asked for ----------------------------------------------- */

@@ -1,0 +1,620 @@
+/*-------------------------------------------------------------------------
+ *
+ * query.c
+ *	  Questions about Query trees, and small changes of them.
+ *
+ * Knows nothing of loci, fragments or leaves: what the files of the planner ask of
+ * a tree again and again.  Walkers return true when they have found what they look
+ * for.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_collation.h"
+#include "catalog/pg_inherits.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
+
+#include "cz/compat.h"
+
+#include "planner_int.h"
+
+/*
+ * cz_int_const
+ *		A constant of type integer.
+ */
+Node *
+cz_int_const(int value)
+{
+	return (Node *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(value),
+							  false, true);
+}
+
+/*
+ * cz_fold
+ *		Constant-fold an expression, with the parameters of a custom plan.
+ */
+Node *
+cz_fold(Node *node, CzPlanState *state)
+{
+	PlannerInfo *root = makeNode(PlannerInfo);
+	PlannerGlobal *glob = makeNode(PlannerGlobal);
+
+	glob->boundParams = state->bound_params;
+	root->glob = glob;
+	return eval_const_expressions(root, node);
+}
+
+/*
+ * cz_strip
+ *		Take relabelings off an expression, but none that changes what is equal
+ *		(text as character(n) ignores blanks at the end).
+ */
+Node *
+cz_strip(Node *node)
+{
+	while (node && IsA(node, RelabelType))
+	{
+		Node	   *arg = (Node *) ((RelabelType *) node)->arg;
+		Oid			from = getBaseType(exprType(arg));
+		Oid			to = getBaseType(((RelabelType *) node)->resulttype);
+
+		if (from != to && lookup_type_cache(from, TYPECACHE_HASH_OPFAMILY)->hash_opf !=
+			lookup_type_cache(to, TYPECACHE_HASH_OPFAMILY)->hash_opf)
+			break;
+		node = arg;
+	}
+	return node;
+}
+
+bool
+cz_is_equality(Oid opno, Oid collation)
+{
+	RegProcedure left;
+	RegProcedure right;
+
+	if (OidIsValid(collation) && collation != DEFAULT_COLLATION_OID &&
+		!get_collation_isdeterministic(collation))
+		return false;
+	return get_op_hash_functions(opno, &left, &right);
+}
+
+/* Conjuncts of a qualifier (implicit lists included), appended to a list. */
+List *
+cz_conjuncts(Node *qual, List *list)
+{
+	ListCell   *lc;
+
+	if (qual == NULL)
+		return list;
+	if (IsA(qual, List))
+	{
+		foreach(lc, (List *) qual)
+			list = cz_conjuncts(lfirst(lc), list);
+		return list;
+	}
+	if (is_andclause(qual))
+	{
+		foreach(lc, ((BoolExpr *) qual)->args)
+			list = cz_conjuncts(lfirst(lc), list);
+		return list;
+	}
+	return lappend(list, qual);
+}
+
+/*
+ * cz_rte_table
+ *		The table of a range-table entry, NULL if a leaf may not take its place.
+ *
+ * The rows of a foreign table with inheritance children are not only there: core
+ * gathers them.
+ */
+const CzTable *
+cz_rte_table(RangeTblEntry *rte)
+{
+	const CzTable *table = CzTableGet(rte->relid);
+
+	if (table != NULL && table->kind == CZ_TABLE_FOREIGN && rte->inh &&
+		has_subclass(rte->relid))
+		return NULL;
+	return table;
+}
+
+typedef struct LevelContext
+{
+	int			depth;			/* queries that the walk is inside of */
+} LevelContext;
+
+static bool
+correlated_walker(Node *node, LevelContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varlevelsup > context->depth;
+	if (IsA(node, Aggref) && ((Aggref *) node)->agglevelsup > context->depth)
+		return true;
+	if (IsA(node, GroupingFunc) && ((GroupingFunc *) node)->agglevelsup > context->depth)
+		return true;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		return rte->rtekind == RTE_CTE && rte->ctelevelsup > context->depth;
+	}
+	if (IsA(node, Query))
+	{
+		bool		result;
+
+		context->depth++;
+		result = query_tree_walker((Query *) node, correlated_walker, (void *) context,
+								   QTW_EXAMINE_RTES_BEFORE);
+		context->depth--;
+		return result;
+	}
+	return expression_tree_walker(node, correlated_walker, (void *) context);
+}
+
+/*
+ * cz_query_is_correlated
+ *		Does the Query refer to anything outside itself?
+ */
+bool
+cz_query_is_correlated(Query *query)
+{
+	LevelContext context = {0};
+
+	return query_tree_walker(query, correlated_walker, (void *) &context,
+							 QTW_EXAMINE_RTES_BEFORE);
+}
+
+static bool
+uses_workers_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+		const CzTable *table;
+
+		if (rte->rtekind != RTE_RELATION ||
+			(rte->relkind != RELKIND_PARTITIONED_TABLE &&
+			 rte->relkind != RELKIND_FOREIGN_TABLE))
+			return false;
+		table = cz_rte_table(rte);
+		return table != NULL;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, uses_workers_walker, context,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, uses_workers_walker, context);
+}
+
+/*
+ * cz_query_uses_workers
+ *		Does the Query, at any depth, use a distributed or foreign table?
+ */
+bool
+cz_query_uses_workers(Query *query)
+{
+	return query_tree_walker(query, uses_workers_walker, NULL, QTW_EXAMINE_RTES_BEFORE);
+}
+
+/*
+ * cz_ship_of_rte
+ *		The shipment that a range-table entry reads, or NULL.
+ */
+CzShip *
+cz_ship_of_rte(RangeTblEntry *rte)
+{
+	if (rte->rtekind != RTE_RESULT || rte->ctename == NULL)
+		return NULL;
+	return list_nth(cz_plan_state->ships, rte->ctelevelsup);
+}
+
+/*
+ * cz_blank_rte
+ *		Make an entry one of nothing: what it was is elsewhere now.
+ */
+void
+cz_blank_rte(RangeTblEntry *rte)
+{
+	rte_clear_permissions_compat(rte);
+	rte->rtekind = RTE_RESULT;
+	rte->relid = InvalidOid;
+	rte->relkind = 0;
+	rte->rellockmode = 0;
+	rte->inh = false;
+	rte->tablesample = NULL;
+	rte->subquery = NULL;
+	rte->security_barrier = false;
+	rte->joinaliasvars = NIL;
+	rte->joinleftcols = NIL;
+	rte->joinrightcols = NIL;
+	rte->join_using_alias = NULL;
+	rte->functions = NIL;
+	rte->funcordinality = false;
+	rte->tablefunc = NULL;
+	rte->values_lists = NIL;
+	rte->ctename = NULL;
+	rte->coltypes = NIL;
+	rte->coltypmods = NIL;
+	rte->colcollations = NIL;
+	rte->alias = NULL;
+	rte->eref = makeAlias("nothing", NIL);
+	rte->lateral = false;
+	rte->securityQuals = NIL;
+}
+
+/*
+ * cz_node_relids
+ *		Range-table indexes in a part of a join tree.
+ */
+Relids
+cz_node_relids(Node *node, bool with_joins)
+{
+	Relids		result = NULL;
+	ListCell   *lc;
+
+	if (IsA(node, RangeTblRef))
+		return bms_make_singleton(((RangeTblRef *) node)->rtindex);
+	if (IsA(node, FromExpr))
+	{
+		foreach(lc, ((FromExpr *) node)->fromlist)
+			result = bms_add_members(result, cz_node_relids(lfirst(lc), with_joins));
+		return result;
+	}
+	result = bms_union(cz_node_relids(((JoinExpr *) node)->larg, with_joins),
+					   cz_node_relids(((JoinExpr *) node)->rarg, with_joins));
+	if (with_joins && ((JoinExpr *) node)->rtindex > 0)
+		result = bms_add_member(result, ((JoinExpr *) node)->rtindex);
+	return result;
+}
+
+typedef struct VarsContext
+{
+	Relids		relids;
+	int			depth;
+	List	   *vars;			/* found, or to be replaced by columns in this order */
+	Index		rti;			/* replacing: the new entry; 0: only looking */
+	List	   *attnos;			/* replacing: the columns, if not 1, 2, ... */
+	Relids		gone;			/* replacing: outer joins that go with the entries */
+} VarsContext;
+
+static bool
+vars_walker(Node *node, VarsContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+		ListCell   *lc;
+		int			n = 0;
+
+		if (var->varlevelsup != context->depth ||
+			!bms_is_member(var->varno, context->relids))
+			return false;
+		foreach(lc, context->vars)
+		{
+			Var		   *known = lfirst(lc);
+
+			n++;
+			if (known->varno == var->varno && known->varattno == var->varattno)
+				break;
+		}
+		if (context->rti == 0)
+		{
+			if (lc == NULL)
+			{
+				Var		   *copy = copyObject(var);
+
+				copy->varlevelsup = 0;
+				copy->location = -1;
+				var_forget_syntax_compat(copy);
+				context->vars = lappend(context->vars, copy);
+			}
+			return false;
+		}
+		if (lc == NULL)
+			elog(ERROR, "a column of a shipment is missing");
+		var->varno = context->rti;
+		var->varattno = context->attnos ? list_nth_int(context->attnos, n - 1) : n;
+		var_forget_syntax_compat(var);
+		var_drop_nulling_compat(var, context->gone);
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		context->depth++;
+		query_tree_walker((Query *) node, vars_walker, (void *) context,
+						  QTW_IGNORE_JOINALIASES);
+		context->depth--;
+		return false;
+	}
+	return expression_tree_walker(node, vars_walker, (void *) context);
+}
+
+/*
+ * cz_vars_of
+ *		The columns of some entries that a Query uses, each once, as Vars.
+ */
+List *
+cz_vars_of(Query *query, Relids relids)
+{
+	VarsContext context = {relids, 0, NIL, 0, NIL, NULL};
+
+	query_tree_walker(query, vars_walker, (void *) &context, QTW_IGNORE_JOINALIASES);
+	return context.vars;
+}
+
+/*
+ * cz_replace_vars
+ *		In place: Vars equal to members of a list become columns 1.. of an entry.
+ *
+ * attnos: int list of other columns, or NIL.
+ * gone: the outer joins that went with what they were columns of.
+ */
+void
+cz_replace_vars(Query *query, List *vars, List *attnos, Index rti, Relids gone)
+{
+	VarsContext context = {NULL, 0, vars, rti, attnos, gone};
+	ListCell   *lc;
+
+	foreach(lc, vars)
+		context.relids = bms_add_member(context.relids, ((Var *) lfirst(lc))->varno);
+	if (vars != NIL)
+		query_tree_walker(query, vars_walker, (void *) &context, QTW_IGNORE_JOINALIASES);
+}
+
+static bool
+refers_out_walker(Node *node, int *depth)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return (int) ((Var *) node)->varlevelsup > *depth;
+	if (IsA(node, Aggref) && (int) ((Aggref *) node)->agglevelsup > *depth)
+		return true;
+	if (IsA(node, GroupingFunc) && (int) ((GroupingFunc *) node)->agglevelsup > *depth)
+		return true;
+	if (IsA(node, Query))
+	{
+		bool		result;
+
+		(*depth)++;
+		result = query_tree_walker((Query *) node, refers_out_walker, (void *) depth,
+								   QTW_IGNORE_JOINALIASES);
+		(*depth)--;
+		return result;
+	}
+	return expression_tree_walker(node, refers_out_walker, (void *) depth);
+}
+
+/*
+ * cz_refers_out
+ *		Does an expression, or a Query, use a column of a Query around it?  (CTEs of
+ *		it do not count.)
+ */
+bool
+cz_refers_out(Node *node)
+{
+	int			depth = 0;
+
+	if (node != NULL && IsA(node, Query))
+		depth = -1;
+	return refers_out_walker(node, &depth);
+}
+
+typedef struct ColumnsContext
+{
+	Index		rti;
+	int			depth;			/* queries that the walk is inside of */
+	Bitmapset  *attrs;			/* out: attno - FirstLowInvalidHeapAttributeNumber */
+	List	   *columns;		/* if not NIL: Vars' attnos become positions in it */
+} ColumnsContext;
+
+static bool
+columns_walker(Node *node, ColumnsContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+		ListCell   *lc;
+		int			n = 0;
+
+		if (var->varno != context->rti || var->varlevelsup != context->depth)
+			return false;
+		context->attrs = bms_add_member(context->attrs, var->varattno -
+										FirstLowInvalidHeapAttributeNumber);
+		if (context->columns == NIL || var->varattno == 0)
+			return false;
+		foreach(lc, context->columns)
+		{
+			n++;
+			if (lfirst_int(lc) == var->varattno)
+			{
+				var->varattno = n;
+				break;
+			}
+		}
+		var_forget_syntax_compat(var);
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		context->depth++;
+		query_tree_walker((Query *) node, columns_walker, (void *) context,
+						  QTW_IGNORE_JOINALIASES);
+		context->depth--;
+		return false;
+	}
+	return expression_tree_walker(node, columns_walker, (void *) context);
+}
+
+/*
+ * cz_used_columns
+ *		Attribute numbers, less FirstLowInvalidHeapAttributeNumber, of a range-table
+ *		entry in an expression or Query; joins are not looked into.
+ */
+Bitmapset *
+cz_used_columns(Node *node, Index rti)
+{
+	ColumnsContext context = {rti, 0, NULL, NIL};
+
+	if (node != NULL && IsA(node, Query))
+		query_tree_walker((Query *) node, columns_walker, (void *) &context,
+						  QTW_IGNORE_JOINALIASES);
+	else
+		columns_walker(node, &context);
+	return context.attrs;
+}
+
+/* Vars of rti by attribute number become Vars by position in columns, in place. */
+void
+cz_renumber_columns(Node *node, Index rti, List *columns)
+{
+	ColumnsContext context = {rti, 0, NULL, columns};
+
+	if (node != NULL && IsA(node, Query))
+		query_tree_walker((Query *) node, columns_walker, (void *) &context,
+						  QTW_IGNORE_JOINALIASES);
+	else
+		columns_walker(node, &context);
+}
+
+static bool flatten_walker(Node *node, void *context);
+
+#define FLATTEN(field) \
+	((field) = (void *) flatten_join_alias_vars_compat(query, (Node *) (field)))
+
+/*
+ * cz_flatten_joins
+ *		No Var of a Query, at any depth, is one of a join afterwards.
+ */
+void
+cz_flatten_joins(Query *query)
+{
+	ListCell   *lc;
+	bool		has_join = false;
+
+	foreach(lc, query->rtable)
+	{
+		if (((RangeTblEntry *) lfirst(lc))->rtekind == RTE_JOIN)
+			has_join = true;
+	}
+	if (has_join)
+	{
+		FLATTEN(query->targetList);
+		FLATTEN(query->returningList);
+		FLATTEN(query->jointree);
+		FLATTEN(query->havingQual);
+		FLATTEN(query->windowClause);
+		FLATTEN(query->limitOffset);
+		FLATTEN(query->limitCount);
+		foreach(lc, query->rtable)
+		{
+			RangeTblEntry *rte = lfirst(lc);
+
+			if (rte->rtekind == RTE_SUBQUERY && rte->lateral)
+				FLATTEN(rte->subquery);
+			else if (rte->rtekind == RTE_FUNCTION)
+				FLATTEN(rte->functions);
+			else if (rte->rtekind == RTE_TABLEFUNC)
+				FLATTEN(rte->tablefunc);
+			else if (rte->rtekind == RTE_VALUES)
+				FLATTEN(rte->values_lists);
+		}
+	}
+	query_tree_walker(query, flatten_walker, NULL, 0);
+}
+
+static bool
+flatten_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		cz_flatten_joins((Query *) node);
+		return false;
+	}
+	return expression_tree_walker(node, flatten_walker, context);
+}
+
+typedef struct ReadersContext
+{
+	const char *name;
+	int			depth;
+} ReadersContext;
+
+static bool
+readers_walker(Node *node, ReadersContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		return rte->rtekind == RTE_CTE && rte->ctelevelsup == context->depth &&
+			strcmp(rte->ctename, context->name) == 0;
+	}
+	if (IsA(node, Query))
+	{
+		bool		result;
+
+		context->depth++;
+		result = query_tree_walker((Query *) node, readers_walker, (void *) context,
+								   QTW_EXAMINE_RTES_BEFORE);
+		context->depth--;
+		return result;
+	}
+	return expression_tree_walker(node, readers_walker, (void *) context);
+}
+
+/*
+ * Core does not plan a SELECT in WITH that is read by nobody; sent to a worker it
+ * would have to be good for it.  What only such a one reads goes too.
+ */
+void
+cz_drop_unread_ctes(Query *query)
+{
+	bool		progress = query->cteList != NIL;
+
+	while (progress)
+	{
+		ListCell   *lc;
+
+		progress = false;
+		foreach(lc, query->cteList)
+		{
+			CommonTableExpr *cte = lfirst(lc);
+			List	   *others = list_copy(query->cteList);
+			ReadersContext context = {cte->ctename, 0};
+			List	   *save = query->cteList;
+			bool		is_read;
+
+			if (((Query *) cte->ctequery)->commandType != CMD_SELECT)
+				continue;
+			query->cteList = list_delete_ptr(others, cte);	/* it does not count as its own reader */
+			is_read = query_tree_walker(query, readers_walker, (void *) &context,
+										QTW_EXAMINE_RTES_BEFORE);
+			query->cteList = save;
+			if (is_read)
+				continue;
+			query->cteList = foreach_delete_current(query->cteList, lc);
+			progress = true;
+		}
+	}
+}
