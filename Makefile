@@ -3,7 +3,7 @@ MODULE_big = cz_fdw
 EXTENSION = cz_fdw
 EXTVERSION = 1.0
 
-SRCS = $(sort $(wildcard src/*.c src/*/*.c))
+SRCS = $(sort $(wildcard src/*.c src/*/*.c src/*/*/*.c))
 OBJS = $(SRCS:.c=.o)
 SQL_SOURCES = $(sort $(wildcard sql/[0-9][0-9]-*.sql))
 DATA_built = sql/cz_fdw--$(EXTVERSION).sql

@@ -17,7 +17,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /* ---- joins: RTEs that agree with their renamed children ------------------ */
 

@@ -49,7 +49,7 @@
 #include "cz/remote.h"
 #include "cz/trust.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 typedef struct ShipContext
 {

@@ -27,7 +27,7 @@
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /* Elements, as a share of a shard's rows, up to which an index may be of use. */
 #define INDEXED_SHARE 0.05

@@ -38,7 +38,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /* Sorted rows from which on a stream of each worker is better than stores. */
 #define CZ_MERGE_ORDER_ROWS 20000.0

@@ -54,7 +54,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 typedef struct LocusContext
 {

@@ -33,7 +33,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /* Providers of collations that compare bytes: libc's C, and what core itself has. */
 static bool

@@ -79,7 +79,7 @@
 #include "cz/compat.h"
 #include "cz/settings.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /* System columns that a stand-in offers behind its own columns, by -attno - 1. */
 static const char *const system_names[] = {"ctid", "xmin", "cmin", "xmax", "cmax"};

@@ -33,7 +33,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 typedef struct PruneContext
 {

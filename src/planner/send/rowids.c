@@ -31,7 +31,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 #define IS_ROW_ID(attno) ((attno) < 0 && (attno) != TableOidAttributeNumber)
 

@@ -38,7 +38,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /* Parameters that no statement has: what lock_scan.c fills in. */
 #define PARAM_LIMIT 65535

@@ -24,7 +24,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /*
  * cz_ship_rte

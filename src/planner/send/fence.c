@@ -41,7 +41,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 static bool fence_level(Query *query, bool may_merge);
 

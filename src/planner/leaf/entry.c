@@ -16,7 +16,7 @@
 #include "nodes/makefuncs.h"
 #include "parser/parse_func.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 PG_FUNCTION_INFO_V1(cz_fragment);
 

@@ -13,7 +13,7 @@
 
 #include "nodes/primnodes.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /*
  * What an aggregate(DISTINCT ...) needs its fragments to group by, besides the groups

@@ -27,7 +27,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 bool
 cz_same_single(const CzLocus *a, const CzLocus *b)

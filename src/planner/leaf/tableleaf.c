@@ -37,7 +37,7 @@
 #include "cz/compat.h"
 #include "cz/settings.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 typedef struct SpecialContext
 {

@@ -15,7 +15,7 @@
 
 #include "utils/fmgroids.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /*
  * cz_reads_search_config

@@ -32,7 +32,7 @@
 #include "cz/compat.h"
 #include "cz/planner.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /* Cost of starting a fragment and of one row from the network, in units of
  * seq_page_cost; like the defaults of postgres_fdw, a local connection assumed. */

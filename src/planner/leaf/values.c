@@ -32,7 +32,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /* Number of the first value's parameter; the others follow downwards. */
 #define PARAM_VALUES 65000

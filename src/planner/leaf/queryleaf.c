@@ -23,7 +23,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 static bool
 collect_walker(Node *node, CzPlanState *state)

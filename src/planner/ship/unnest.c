@@ -36,7 +36,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /* Aggregates that are NULL over no rows. */
 static bool

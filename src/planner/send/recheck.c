@@ -46,7 +46,7 @@
 #include "cz/compat.h"
 #include "cz/settings.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 typedef struct CollectContext
 {

@@ -20,7 +20,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /* ---- may it leave this server? ------------------------------------------- */
 

@@ -20,7 +20,7 @@
 #include "nodes/nodeFuncs.h"
 #include "rewrite/rewriteManip.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 static void
 drop_outputs(Query *query, Index rti, Query *sub)

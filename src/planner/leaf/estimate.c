@@ -56,7 +56,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /* The share of rows that a sample takes if its argument is not known yet. */
 #define CZ_DEFAULT_SAMPLE 0.1

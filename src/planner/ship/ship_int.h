@@ -10,7 +10,7 @@
 #ifndef CZ_SHIP_INT_H
 #define CZ_SHIP_INT_H
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /* Rows from which on a part goes by key rather than everywhere, if it can. */
 #define REPARTITION_ROWS 500.0
