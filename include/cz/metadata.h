@@ -212,6 +212,9 @@ extern bool CzReadsTrigramSettings(Oid function);
 extern char *CzExtensionKey(const char *name, const char *schema, const char *version);
 extern char *CzExtensionOwnKey(Oid extension_oid, char **schema);
 
+/* Is a string in a list of char *? */
+extern bool CzListHasString(List *strings, const char *string);
+
 /* Keys that have been seen on a worker (option installed_extensions): list of char *. */
 extern List *CzNodeExtensions(Oid server_oid);
 

@@ -80,6 +80,10 @@ extern int	CzPinTextSettings(int what);
  *		always the same.
  */
 extern int	CzPinsOfType(Oid type_oid);
+
+/* A reg* type: its texts depend on search_path, and its values are OIDs, which mean
+ * nothing on another server. */
+extern bool CzIsRegType(Oid type_oid);
 extern void CzUnpinTextSettings(int level);
 
 /*

@@ -40,6 +40,7 @@
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
+#include "cz/settings.h"
 #include "distribute_int.h"
 
 static void
@@ -278,23 +279,7 @@ unstable_hash_reason(Oid type)
 		return unstable_hash_reason(get_range_subtype(base));
 	if (type_is_multirange(base))
 		return unstable_hash_reason(get_range_subtype(get_multirange_range(base)));
-	switch (base)
-	{
-		case REGCLASSOID:
-		case REGPROCOID:
-		case REGPROCEDUREOID:
-		case REGOPEROID:
-		case REGOPERATOROID:
-		case REGTYPEOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-		case REGNAMESPACEOID:
-		case REGROLEOID:
-		case REGCOLLATIONOID:
-			return "its values are OIDs of this server";
-		default:
-			return NULL;
-	}
+	return CzIsRegType(base) ? "its values are OIDs of this server" : NULL;
 }
 
 /* A column name as given, else folded to lower case as an identifier is. */

@@ -42,7 +42,7 @@ name_of_key(const char *key)
 	return pnstrdup(key, strcspn(key, "/"));
 }
 
-/* A list of strings without those that are another version of key, or key itself. */
+/* A list of keys without those of an extension, whatever their version. */
 static List *
 without(List *keys, const char *name)
 {
@@ -54,19 +54,6 @@ without(List *keys, const char *name)
 			keys = foreach_delete_current(keys, lc);
 	}
 	return keys;
-}
-
-static bool
-has_string(List *strings, const char *string)
-{
-	ListCell   *lc;
-
-	foreach(lc, strings)
-	{
-		if (strcmp(lfirst(lc), string) == 0)
-			return true;
-	}
-	return false;
 }
 
 /* Keys of all extensions of a worker, in the transaction. */
@@ -114,7 +101,7 @@ CzExtensionsNote(Oid server_oid, Oid user_oid, List *names, bool must_warn)
 		char	   *key = OidIsValid(oid) ? CzExtensionOwnKey(oid, NULL) : NULL;
 
 		noted = without(noted, name);
-		if (key != NULL && has_string(theirs, key))
+		if (key != NULL && CzListHasString(theirs, key))
 			noted = lappend(noted, key);
 		else if (must_warn)
 			ereport(WARNING,
@@ -199,7 +186,7 @@ CzExtensionsGive(Oid server_oid, Oid user_oid)
 		{
 			char	   *name = name_of_key(lfirst(lc));
 
-			if (!has_string(others, name) && !has_string(named, name))
+			if (!CzListHasString(others, name) && !CzListHasString(named, name))
 				others = lappend(others, name);
 		}
 	}

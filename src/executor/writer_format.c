@@ -35,29 +35,6 @@
 #include "cz/settings.h"
 #include "writer_int.h"
 
-/* reg* types: their texts depend on search_path, their binary form is an OID. */
-static bool
-is_reg_type(Oid type_oid)
-{
-	switch (type_oid)
-	{
-		case REGPROCOID:
-		case REGPROCEDUREOID:
-		case REGOPEROID:
-		case REGOPERATOROID:
-		case REGCLASSOID:
-		case REGTYPEOID:
-		case REGROLEOID:
-		case REGNAMESPACEOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-		case REGCOLLATIONOID:
-			return true;
-		default:
-			return false;
-	}
-}
-
 /*
  * is_binary_safe
  *		Does the binary form of a (base) type's values mean the same everywhere?
@@ -72,7 +49,7 @@ is_binary_safe(Oid type_oid)
 
 	type_oid = getBaseType(type_oid);
 	/* an empty vector's binary form is not received */
-	if (type_oid >= FirstUnpinnedObjectId || is_reg_type(type_oid) ||
+	if (type_oid >= FirstUnpinnedObjectId || CzIsRegType(type_oid) ||
 		type_oid == XMLOID || type_oid == INT2VECTOROID || type_oid == OIDVECTOROID)
 		return false;
 	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type_oid));

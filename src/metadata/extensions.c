@@ -108,14 +108,18 @@ CzNodeExtensions(Oid server_oid)
 	return keys;
 }
 
-static bool
-has_key(List *keys, const char *key)
+/*
+ * CzListHasString
+ *		See metadata.h.
+ */
+bool
+CzListHasString(List *strings, const char *string)
 {
 	ListCell   *lc;
 
-	foreach(lc, keys)
+	foreach(lc, strings)
 	{
-		if (strcmp(lfirst(lc), key) == 0)
+		if (strcmp(lfirst(lc), string) == 0)
 			return true;
 	}
 	return false;
@@ -143,7 +147,7 @@ find_shared_keys(void)
 		{
 			foreach(lc, result)
 			{
-				if (!has_key(keys, lfirst(lc)))
+				if (!CzListHasString(keys, lfirst(lc)))
 					result = foreach_delete_current(result, lc);
 			}
 		}
@@ -193,7 +197,7 @@ CzExtensionIsShared(Oid extension_oid)
 	if (shared_keys == NIL)
 		return false;
 	key = CzExtensionOwnKey(extension_oid, NULL);
-	return key != NULL && has_key(shared_keys, key);
+	return key != NULL && CzListHasString(shared_keys, key);
 }
 
 /*

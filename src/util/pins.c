@@ -44,8 +44,12 @@
 
 #include "cz/settings.h"
 
-static bool
-is_reg_type(Oid type_oid)
+/*
+ * CzIsRegType
+ *		See settings.h.
+ */
+bool
+CzIsRegType(Oid type_oid)
 {
 	switch (type_oid)
 	{
@@ -115,7 +119,7 @@ CzPinsOfType(Oid type_oid)
 		case TYPTYPE_RANGE:
 		case TYPTYPE_MULTIRANGE:
 			/* those that are built in print numbers, dates and the like */
-			if (base_oid < FirstGenbkiObjectId && !is_reg_type(base_oid))
+			if (base_oid < FirstGenbkiObjectId && !CzIsRegType(base_oid))
 				return CZ_PIN_TEXT;
 			break;
 		default:

@@ -47,6 +47,7 @@
 
 #include "cz/planner.h"
 #include "cz/remote.h"
+#include "cz/settings.h"
 #include "cz/trust.h"
 
 #include "../planner_int.h"
@@ -104,7 +105,8 @@ function_stays(Oid funcid, void *arg)
 	{
 		FmgrInfo	flinfo;
 
-		if (CzReadsTrigramSettings(funcid))
+		/* trusted, and yet not immutable: it reads the thresholds of pg_trgm */
+		if (func_volatile(funcid) != PROVOLATILE_IMMUTABLE)
 		{
 			/* loads its library, which has the settings */
 			fmgr_info(funcid, &flinfo);
@@ -176,28 +178,6 @@ text_form_depends_on_settings(Oid type)
 	}
 }
 
-static bool
-is_reg_type(Oid type)
-{
-	switch (type)
-	{
-		case REGPROCOID:
-		case REGPROCEDUREOID:
-		case REGOPEROID:
-		case REGOPERATOROID:
-		case REGCLASSOID:
-		case REGTYPEOID:
-		case REGCOLLATIONOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-		case REGROLEOID:
-		case REGNAMESPACEOID:
-			return true;
-		default:
-			return false;
-	}
-}
-
 /*
  * Types whose form in JSON depends on a setting that is pinned on the workers:
  * intervals, floats when digits are cut, and what holds any of them.
@@ -230,7 +210,7 @@ json_form_depends_on_settings(Node *arg)
 	if (OidIsValid(elem))
 		type = getBaseType(elem);
 	if (type == INTERVALOID || type == RECORDOID || type == RECORDARRAYOID ||
-		type == CASHOID || is_reg_type(type))
+		type == CASHOID || CzIsRegType(type))
 		return true;
 	if (type == FLOAT4OID || type == FLOAT8OID)
 		return extra_float_digits < 1;
@@ -622,7 +602,7 @@ ship_walker(Node *node, ShipContext *context)
 	{
 		Oid			type = exprType(node);
 
-		if (type == RECORDOID || is_reg_type(type) ||
+		if (type == RECORDOID || CzIsRegType(type) ||
 			get_typtype(type) == TYPTYPE_PSEUDO || !type_is_known(type, context))
 		{
 			context->reason = "a parameter has a type that cannot be sent";
@@ -690,7 +670,7 @@ ship_walker(Node *node, ShipContext *context)
 	switch (nodeTag(node))
 	{
 		case T_Const:
-			if (is_reg_type(((Const *) node)->consttype) &&
+			if (CzIsRegType(((Const *) node)->consttype) &&
 				!is_builtin_search_object((Const *) node))
 			{
 				context->reason = "a constant names an object of this server";
@@ -823,7 +803,7 @@ cz_type_is_output_safe(Oid type)
 	typtype = get_typtype(type);
 	if (typtype == TYPTYPE_PSEUDO)
 		return false;
-	if (is_reg_type(type))
+	if (CzIsRegType(type))
 		return false;
 	if (typtype == TYPTYPE_COMPOSITE)
 	{
