@@ -61,17 +61,13 @@ cz_equality_classes(List *quals)
 
 	foreach(lc, quals)
 	{
-		OpExpr	   *op = lfirst(lc);
 		Node	   *l;
 		Node	   *r;
 		int			cl;
 		int			cr;
 
-		if (!IsA(op, OpExpr) || list_length(op->args) != 2 ||
-			!cz_is_equality(op->opno, op->inputcollid))
+		if (!cz_equality_sides(lfirst(lc), &l, &r))
 			continue;
-		l = cz_strip(linitial(op->args));
-		r = cz_strip(lsecond(op->args));
 		cl = cz_class_of(classes, l);
 		cr = cz_class_of(classes, r);
 		if (cl < 0 && cr < 0)

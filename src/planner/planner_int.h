@@ -255,6 +255,7 @@ extern Node *cz_int_const(int value);
 extern Node *cz_fold(Node *node, CzPlanState *state);
 extern Node *cz_strip(Node *node);
 extern bool cz_is_equality(Oid opno, Oid collation);
+extern bool cz_equality_sides(Node *node, Node **left, Node **right);
 extern List *cz_conjuncts(Node *qual, List *list);
 extern const CzTable *cz_rte_table(RangeTblEntry *rte);
 extern bool cz_query_is_correlated(Query *query);

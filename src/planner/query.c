@@ -86,6 +86,24 @@ cz_is_equality(Oid opno, Oid collation)
 	return get_op_hash_functions(opno, &left, &right);
 }
 
+/*
+ * cz_equality_sides
+ *		What an equality compares, without casts that change nothing; false if the
+ *		node is none.
+ */
+bool
+cz_equality_sides(Node *node, Node **left, Node **right)
+{
+	OpExpr	   *op = (OpExpr *) node;
+
+	if (!IsA(node, OpExpr) || list_length(op->args) != 2 ||
+		!cz_is_equality(op->opno, op->inputcollid))
+		return false;
+	*left = cz_strip(linitial(op->args));
+	*right = cz_strip(lsecond(op->args));
+	return true;
+}
+
 /* Conjuncts of a qualifier (implicit lists included), appended to a list. */
 List *
 cz_conjuncts(Node *qual, List *list)

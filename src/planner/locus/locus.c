@@ -575,15 +575,11 @@ merge_sublink(SubLink *sublink, SubLinkContext *context, bool is_conjunct)
 
 				foreach(lc, quals)
 				{
-					OpExpr	   *op = lfirst(lc);
 					Node	   *l;
 					Node	   *r;
 
-					if (!IsA(op, OpExpr) || list_length(op->args) != 2 ||
-						!cz_is_equality(op->opno, op->inputcollid))
+					if (!cz_equality_sides(lfirst(lc), &l, &r))
 						continue;
-					l = cz_strip(linitial(op->args));
-					r = cz_strip(lsecond(op->args));
 					if (IsA(r, Param) && ((Param *) r)->paramkind == PARAM_SUBLINK &&
 						list_member_int(sub.key_columns, ((Param *) r)->paramid) &&
 						cz_keys_connected(context->classes, context->join->keys,

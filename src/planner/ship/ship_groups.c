@@ -65,11 +65,8 @@ equality_like(List *quals, Var *a, Var *b)
 		Node	   *l;
 		Node	   *r;
 
-		if (!IsA(op, OpExpr) || list_length(op->args) != 2 ||
-			!cz_is_equality(op->opno, op->inputcollid))
+		if (!cz_equality_sides((Node *) op, &l, &r))
 			continue;
-		l = cz_strip(linitial(op->args));
-		r = cz_strip(lsecond(op->args));
 		if (exprType(linitial(op->args)) == a->vartype &&
 			exprType(lsecond(op->args)) == a->vartype &&
 			(equal(l, a) || equal(r, a) || equal(l, b) || equal(r, b)))

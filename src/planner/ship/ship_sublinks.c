@@ -130,15 +130,11 @@ send_by_key(ShipState *ss, SubLink *sublink, CzShip *ship, const CzTable *anchor
 
 	foreach(lc, cz_conjuncts(sublink->testexpr, NIL))
 	{
-		OpExpr	   *op = lfirst(lc);
 		Var		   *var;
 		Param	   *param;
 
-		if (!IsA(op, OpExpr) || list_length(op->args) != 2 ||
-			!cz_is_equality(op->opno, op->inputcollid))
+		if (!cz_equality_sides(lfirst(lc), (Node **) &var, (Node **) &param))
 			continue;
-		var = (Var *) cz_strip(linitial(op->args));
-		param = (Param *) cz_strip(lsecond(op->args));
 		if (!IsA(var, Var) || !IsA(param, Param) || param->paramkind != PARAM_SUBLINK ||
 			param->paramtype != anchor->key_type || var->varcollid != param->paramcollid)
 			continue;

@@ -439,16 +439,15 @@ cz_ship_level(const ShipState *ss, Query *query)
 int
 cz_ship_correlation(Node *qual, Unit *unit, Var **var, Var **outer)
 {
-	OpExpr	   *op = (OpExpr *) qual;
+	Node	   *sides[2];
 	int			side;
 
-	if (!IsA(op, OpExpr) || list_length(op->args) != 2 ||
-		!cz_is_equality(op->opno, op->inputcollid))
+	if (!cz_equality_sides(qual, &sides[0], &sides[1]))
 		return -1;
 	for (side = 0; side < 2; side++)
 	{
-		*var = (Var *) cz_strip(list_nth(op->args, 1 - side));
-		*outer = (Var *) cz_strip(list_nth(op->args, side));
+		*var = (Var *) sides[1 - side];
+		*outer = (Var *) sides[side];
 		if (IsA(*var, Var) && IsA(*outer, Var) && (*var)->varlevelsup == 0 &&
 			(*outer)->varlevelsup == 1 && bms_is_member((*var)->varno, unit->relids))
 			return side;
