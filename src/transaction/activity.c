@@ -23,7 +23,6 @@
 #include "port/atomics.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
-#include "storage/spin.h"
 
 #include "transaction_int.h"
 
@@ -39,7 +38,7 @@ typedef struct ActivitySlot
 
 typedef struct ActivityTable
 {
-	slock_t		mutex;			/* guards database_oid */
+	LWLock		lock;			/* guards database_oid */
 	ActivitySlot slots[ACTIVITY_SLOTS];
 } ActivityTable;
 
@@ -63,7 +62,7 @@ CzActivityShmemInit(void)
 	activity = ShmemInitStruct("cz_fdw activity of databases", CzActivityShmemSize(), &found);
 	if (!found)
 	{
-		SpinLockInit(&activity->mutex);
+		LWLockInitialize(&activity->lock, LWLockNewTrancheId());
 		for (i = 0; i < ACTIVITY_SLOTS; i++)
 		{
 			activity->slots[i].database_oid = InvalidOid;
@@ -76,6 +75,7 @@ CzActivityShmemInit(void)
 		}
 	}
 	LWLockRelease(AddinShmemInitLock);
+	LWLockRegisterTranche(activity->lock.tranche, "cz_fdw activity of databases");
 }
 
 /* A database's slot; NULL if it has none and create is not set, or none is free. */
@@ -87,7 +87,7 @@ find_slot(Oid database_oid, bool create)
 
 	if (activity == NULL)
 		return NULL;
-	SpinLockAcquire(&activity->mutex);
+	LWLockAcquire(&activity->lock, LW_EXCLUSIVE);
 	for (i = 0; i < ACTIVITY_SLOTS; i++)
 	{
 		ActivitySlot *slot = &activity->slots[i];
@@ -102,7 +102,7 @@ find_slot(Oid database_oid, bool create)
 	}
 	if (found != NULL)
 		found->database_oid = database_oid;
-	SpinLockRelease(&activity->mutex);
+	LWLockRelease(&activity->lock);
 	return found;
 }
 
@@ -188,8 +188,8 @@ CzActivityForget(List *database_oids)
 			continue;
 		for (task = 0; task < CZ_NTASKS; task++)
 			pg_atomic_write_u64(&slot->quiet_at[task], 0);
-		SpinLockAcquire(&activity->mutex);
+		LWLockAcquire(&activity->lock, LW_EXCLUSIVE);
 		slot->database_oid = InvalidOid;
-		SpinLockRelease(&activity->mutex);
+		LWLockRelease(&activity->lock);
 	}
 }

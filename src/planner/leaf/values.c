@@ -352,6 +352,19 @@ send_item(Query *query, RangeTblRef *ref, AttrNumber key, ValuesContext *context
 	return true;
 }
 
+/* The values found, with the query's CTEs; NULL if there are none or one can't be sent. */
+static CzValues *
+finish_values(Query *query, ValuesContext *context)
+{
+	if (context->failed || context->values->exprs == NIL)
+		return NULL;
+	context->values->ctes = list_concat(list_copy(query->cteList), context->values->ctes);
+	context->values->has_recursive = query->hasRecursive;
+	query->cteList = NIL;
+	query->hasRecursive = false;
+	return context->values;
+}
+
 /*
  * cz_take_values
  *		Have what an UPDATE or DELETE reads from elsewhere computed first.
@@ -392,13 +405,7 @@ cz_take_values(Query *query, AttrNumber key, CzPlanState *state)
 														&context);
 		query->jointree = (FromExpr *) sublink_mutator((Node *) query->jointree, &context);
 	}
-	if (context.failed || context.values->exprs == NIL)
-		return NULL;
-	context.values->ctes = list_concat(list_copy(query->cteList), context.values->ctes);
-	context.values->has_recursive = query->hasRecursive;
-	query->cteList = NIL;
-	query->hasRecursive = false;
-	return context.values;
+	return finish_values(query, &context);
 }
 
 /* The entries of FROM that are inner-joined. */
@@ -455,13 +462,7 @@ cz_take_items(Query *query, CzPlanState *state)
 				return NULL;
 		}
 	}
-	if (context.failed || context.values->exprs == NIL)
-		return NULL;
-	context.values->ctes = list_concat(list_copy(query->cteList), context.values->ctes);
-	context.values->has_recursive = query->hasRecursive;
-	query->cteList = NIL;
-	query->hasRecursive = false;
-	return context.values;
+	return finish_values(query, &context);
 }
 
 static bool
