@@ -30,15 +30,12 @@
 #include "postgres.h"
 
 #include "access/parallel.h"
-#include "access/parallel.h"
 #include "access/xact.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "cz/errors.h"
-#include "cz/settings.h"
 #include "transaction_int.h"
 
 /* A registered CzTxnRegisterFlush. */
@@ -69,6 +66,7 @@ typedef enum UseKind
 	USE_ROWS,
 	USE_UTILITY
 } UseKind;
+
 static int	next_savepoint = 1;
 
 static void flush_before(CommandId curcid);
@@ -310,8 +308,12 @@ has_changed_rows(const CzTxnEntry *entry)
 	return entry->first_cid <= entry->last_cid;
 }
 
-static void
-forget_commands(CzTxnEntry *entry)
+/*
+ * CzTxnForgetCommands
+ *		No command of this transaction has changed rows on a connection any more.
+ */
+void
+CzTxnForgetCommands(CzTxnEntry *entry)
 {
 	entry->first_cid = InvalidCommandId;
 	entry->last_cid = FirstCommandId;
@@ -911,179 +913,24 @@ CzTxnRunAtLevel(int level, CzFlushCallback callback, void *arg)
 
 /*
  * CzTxnDropFlushes
- *		Forget what belongs to subtransactions from level on: their owners' memory
- *		is going away.
+ *		Forget what belongs to subtransactions from level on, which abort: their
+ *		owners' memory is going away.
  */
 void
 CzTxnDropFlushes(int level)
 {
 	ListCell   *lc;
 
+	flush_level = 0;
+	if (lost_level >= level)
+		lost_level = 0;
+	flush_first_cid = flush_last_cid = InvalidCommandId;
 	foreach(lc, txn_flushes)
 	{
 		CzTxnFlush *flush = (CzTxnFlush *) lfirst(lc);
 
 		if (flush->level >= level)
 			txn_flushes = foreach_delete_current(txn_flushes, lc);
-	}
-}
-
-/*
- * sub_commit
- *		A subtransaction becomes part of its parent; no round trip.
- */
-static void
-sub_commit(int level)
-{
-	ListCell   *lc;
-
-	foreach(lc, cz_txn_entries)
-	{
-		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
-		CzTxnSavepoint *top;
-		int			below;
-
-		if (entry->written_level >= level)
-			entry->written_level = level - 1;
-		if (entry->nsavepoints == 0)
-			continue;
-		top = &entry->savepoints[entry->nsavepoints - 1];
-		if (top->level < level)
-			continue;
-		below = entry->nsavepoints > 1 ? entry->savepoints[entry->nsavepoints - 2].level : 1;
-		if (below < level - 1)
-			top->level = level - 1;
-		else
-		{
-			appendStringInfo(&entry->pending, "RELEASE SAVEPOINT cz%d; ", top->number);
-			entry->nsavepoints--;
-		}
-		entry->conn->txn_depth = level - 1;
-	}
-}
-
-/*
- * sub_abort
- *		Undo a subtransaction on the workers that know of it.  Never throws.
- */
-static void
-sub_abort(int level)
-{
-	TimestampTz deadline;
-	ListCell   *lc;
-	int			nentries = list_length(cz_txn_entries);
-	CzTxnCall  *calls;
-	CzConn	  **busy;
-	int			ncalls = 0;
-	int			nbusy = 0;
-	int			i;
-
-	if (nentries == 0)
-		return;
-	calls = palloc0(sizeof(CzTxnCall) * nentries);
-	busy = palloc(sizeof(CzConn *) * nentries);
-	foreach(lc, cz_txn_entries)
-	{
-		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
-
-		if (entry->nsavepoints > 0 && !entry->is_failed && !entry->conn->is_broken &&
-			entry->savepoints[entry->nsavepoints - 1].level >= level &&
-			PQtransactionStatus(entry->conn->pg) == PQTRANS_ACTIVE)
-			busy[nbusy++] = entry->conn;
-	}
-	CzTxnCancelMany(busy, nbusy);
-	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), cz_worker_timeout_ms);
-
-	foreach(lc, cz_txn_entries)
-	{
-		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
-		CzTxnSavepoint *top;
-		StringInfoData sql;
-
-		if (entry->written_level >= level)
-		{
-			entry->written_level = 0;
-			entry->conn->txn_has_written = false;
-			forget_commands(entry);
-		}
-		CzConnForgetLockTimeout(entry->conn, false);
-		/* BEGIN was in a prefix that an error kept from being sent. */
-		if (entry->nsavepoints == 0 && !entry->is_failed && !entry->conn->is_broken &&
-			PQtransactionStatus(entry->conn->pg) == PQTRANS_IDLE)
-			entry->has_begun = false;
-		if (entry->nsavepoints == 0)
-			continue;
-		top = &entry->savepoints[entry->nsavepoints - 1];
-		if (top->level < level)
-			continue;
-		entry->nsavepoints--;
-		entry->conn->txn_depth = level - 1;
-		/* What waits to be released came after this savepoint */
-		resetStringInfo(&entry->pending);
-		if (entry->is_failed)
-			continue;
-		if (!CzTxnQuietIdle(entry->conn, true, deadline))
-		{
-			entry->is_failed = true;
-			entry->conn->is_broken = true;
-			continue;
-		}
-
-		/*
-		 * Not even BEGIN arrived: the entry starts again.  Savepoints below
-		 * would have been sent with it.
-		 */
-		if (PQtransactionStatus(entry->conn->pg) == PQTRANS_IDLE)
-		{
-			entry->has_begun = false;
-			entry->nsavepoints = 0;
-			continue;
-		}
-		initStringInfo(&sql);
-		appendStringInfo(&sql, "ROLLBACK TO SAVEPOINT cz%d; RELEASE SAVEPOINT cz%d",
-						 top->number, top->number);
-		calls[ncalls].conn = entry->conn;
-		calls[ncalls].sql = sql.data;
-		calls[ncalls].context = entry;
-		ncalls++;
-	}
-
-	CzTxnRunCalls(calls, ncalls, CZ_CALL_QUIET, cz_worker_timeout_ms);
-	for (i = 0; i < ncalls; i++)
-	{
-		if (!CzTxnCallIsOk(&calls[i]))
-			((CzTxnEntry *) calls[i].context)->is_failed = true;
-		PQclear(calls[i].result);
-	}
-}
-
-/*
- * CzTxnSubXactCallback
- *		Keep the workers in step with subtransactions.
- */
-void
-CzTxnSubXactCallback(int event, int level)
-{
-	switch ((SubXactEvent) event)
-	{
-		case SUBXACT_EVENT_PRE_COMMIT_SUB:
-			CzTxnFlushPending();
-			break;
-		case SUBXACT_EVENT_COMMIT_SUB:
-			sub_commit(level);
-			CzTxnShardLockSubEnd(level, true);
-			break;
-		case SUBXACT_EVENT_ABORT_SUB:
-			flush_level = 0;
-			if (lost_level >= level)
-				lost_level = 0;
-			flush_first_cid = flush_last_cid = InvalidCommandId;
-			CzTxnDropFlushes(level);
-			sub_abort(level);
-			CzTxnShardLockSubEnd(level, false);
-			break;
-		case SUBXACT_EVENT_START_SUB:
-			break;
 	}
 }
 

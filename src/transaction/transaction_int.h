@@ -98,11 +98,14 @@ extern void CzActivityForget(List *database_oids);
 
 /* connections.c */
 extern List *cz_txn_entries;	/* of CzTxnEntry */
-extern void CzTxnSubXactCallback(int event, int level);
 extern void CzTxnForgetAll(void);
 extern int	CzTxnLevel(void);
 extern void CzTxnDropFlushes(int level);
+extern void CzTxnForgetCommands(CzTxnEntry *entry);
 extern void CzTxnExecLocks(List *commands, Oid user_oid);
+
+/* subxact.c */
+extern void CzTxnSubXactCallback(int event, int level);
 
 /* calls.c */
 extern void CzTxnRunCalls(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms);
