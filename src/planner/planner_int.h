@@ -13,6 +13,7 @@
 #include "nodes/parsenodes.h"
 #include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
+#include "utils/selfuncs.h"
 
 #include "cz/errors.h"
 #include "cz/fragment.h"
@@ -270,6 +271,7 @@ extern Bitmapset *cz_used_columns(Node *node, Index rti);
 extern void cz_flatten_joins(Query *query);
 extern void cz_drop_unread_ctes(Query *query);
 extern void cz_renumber_columns(Node *node, Index rti, List *columns);
+extern CommonTableExpr *cz_cte_of_name(List *ctes, const char *name);
 
 /* queryleaf.c */
 extern void cz_collect_relations(Query *query, CzPlanState *state);
@@ -379,6 +381,24 @@ extern void cz_replace_table(Query *query, Index rti, CzPlanState *state,
 
 /* unnest.c */
 extern void cz_unnest_aggregates(Query *query, CzPlanState *state);
+
+/* Where the values of a column come from. */
+typedef struct CzColumnSource
+{
+	Oid			relid;			/* InvalidOid: not known; then only is_unique is valid */
+	AttrNumber	attno;
+	Oid			user_oid;		/* whose rights count; InvalidOid: the current user's */
+	bool		is_hidden;		/* behind a security barrier */
+	bool		is_grouped;		/* each value about once */
+	bool		is_unique;		/* each value at most once */
+} CzColumnSource;
+
+/* statistics.c */
+extern HeapTuple cz_statistics_tuple(Oid relid, AttrNumber attno);
+extern int32 cz_column_width(Oid relid, AttrNumber attno);
+extern bool cz_is_unique_column(Oid relid, AttrNumber attno);
+extern CzColumnSource cz_leaf_column_source(CzLeaf *leaf, AttrNumber attno);
+extern void cz_column_statistics(const CzColumnSource *source, VariableStatData *vardata);
 
 /*
  * estimate.c

@@ -636,3 +636,19 @@ cz_drop_unread_ctes(Query *query)
 		}
 	}
 }
+
+/* The first CTE of that name. */
+CommonTableExpr *
+cz_cte_of_name(List *ctes, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, ctes)
+	{
+		CommonTableExpr *cte = lfirst(lc);
+
+		if (strcmp(cte->ctename, name) == 0)
+			return cte;
+	}
+	return NULL;
+}

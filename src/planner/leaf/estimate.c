@@ -4,18 +4,14 @@
  *	  What core's planner may know of fragments: statistics of their columns, and how
  *	  many rows a query over distributed tables returns.
  *
- * Statistics: a leaf is a function to core, and functions have none.
- * get_relation_stats_hook gives a leaf's column the pg_statistic row of the parent's
- * column that it is, through the sub-queries of a pushed query, under the rules of
- * core's examine_simple_variable: nothing is looked through that hides or mixes rows.
+ * Statistics: those that statistics.c finds are handed to core by its hooks.
  *
  * Rows: a copy of the query is planned by core with each distributed table as if it
  * were a plain one of this server (its entry says so for the time of the estimate),
  * with the parent's statistics and without looking for the best join order: the number
  * of rows hardly depends on it.  Only paths are made, nothing is ever run.
  *
- * Source: own work; the rules of column_source follow examine_simple_variable in
- * src/backend/utils/adt/selfuncs.c, PostgreSQL 15, PostgreSQL License.
+ * Source: own work.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,17 +20,10 @@
 #include <math.h>
 
 #include "access/htup_details.h"
-#include "access/sysattr.h"
-#include "access/table.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_index.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_statistic.h"
-#include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
-#include "optimizer/cost.h"
 #include "optimizer/geqo.h"
 #include "optimizer/joininfo.h"
 #include "optimizer/optimizer.h"
@@ -42,16 +31,10 @@
 #include "optimizer/paths.h"
 #include "optimizer/plancat.h"
 #include "optimizer/planner.h"
-#include "optimizer/tlist.h"
-#include "parser/parse_clause.h"
-#include "parser/parsetree.h"
 #include "partitioning/partdesc.h"
-#include "utils/acl.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/selfuncs.h"
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
@@ -120,296 +103,6 @@ cz_sample_fraction(TableSampleClause *sample)
 	return Min(Max(DatumGetFloat4(((Const *) arg)->constvalue) / 100.0, 0), 1);
 }
 
-/* The rows of a partitioned table are those of its partitions. */
-static HeapTuple
-statistics_tuple(Oid relid, AttrNumber attno)
-{
-	return SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(relid), Int16GetDatum(attno),
-						   BoolGetDatum(get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE));
-}
-
-/* Average width of a column, bytes; 0: not known. */
-static int32
-column_width(Oid relid, AttrNumber attno)
-{
-	HeapTuple	tup = attno > 0 ? statistics_tuple(relid, attno) : NULL;
-	int32		width = 0;
-
-	if (HeapTupleIsValid(tup))
-	{
-		width = ((Form_pg_statistic) GETSTRUCT(tup))->stawidth;
-		ReleaseSysCache(tup);
-	}
-	return width;
-}
-
-/* Has each row another value in a column? */
-static bool
-is_unique_column(Oid relid, AttrNumber attno)
-{
-	Relation	rel = table_open(relid, NoLock);
-	List	   *indexes = RelationGetIndexList(rel);
-	bool		is_unique = false;
-	ListCell   *lc;
-
-	table_close(rel, NoLock);
-	foreach(lc, indexes)
-	{
-		HeapTuple	tup = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_index index;
-
-		if (!HeapTupleIsValid(tup))
-			continue;
-		index = (Form_pg_index) GETSTRUCT(tup);
-		is_unique = index->indisunique && index->indisvalid && index->indnkeyatts == 1 &&
-			index->indkey.values[0] == attno &&
-			heap_attisnull(tup, Anum_pg_index_indpred, NULL);
-		ReleaseSysCache(tup);
-		if (is_unique)
-			break;
-	}
-	list_free(indexes);
-	return is_unique;
-}
-
-/* May a role see all values of a column?  As core's all_rows_selectable asks. */
-static bool
-is_column_readable(Oid relid, AttrNumber attno, Oid user_oid)
-{
-	return pg_class_aclcheck(relid, user_oid, ACL_SELECT) == ACLCHECK_OK ||
-		pg_attribute_aclcheck(relid, attno, user_oid, ACL_SELECT) == ACLCHECK_OK;
-}
-
-/* ---- columns of pushed queries ------------------------------------------- */
-
-/* Where the values of a column come from. */
-typedef struct ColumnSource
-{
-	Oid			relid;			/* InvalidOid: not known; then only is_unique is valid */
-	AttrNumber	attno;
-	Oid			user_oid;		/* whose rights count; InvalidOid: the current user's */
-	bool		is_hidden;		/* behind a security barrier */
-	bool		is_grouped;		/* each value about once */
-	bool		is_unique;		/* each value at most once */
-} ColumnSource;
-
-static void column_source(Query *query, TargetEntry *tle, List *outer, ColumnSource *source);
-
-/* The n-th column that a query returns. */
-static TargetEntry *
-nth_output(Query *query, int n)
-{
-	ListCell   *lc;
-
-	foreach(lc, query->targetList)
-	{
-		TargetEntry *tle = lfirst(lc);
-
-		if (!tle->resjunk && --n == 0)
-			return tle;
-	}
-	return NULL;
-}
-
-/* The first CTE of that name. */
-static CommonTableExpr *
-cte_of_name(List *ctes, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, ctes)
-	{
-		CommonTableExpr *cte = lfirst(lc);
-
-		if (strcmp(cte->ctename, name) == 0)
-			return cte;
-	}
-	return NULL;
-}
-
-/* The CTE that a range-table entry reads; *outer becomes what is around it. */
-static CommonTableExpr *
-cte_of_rte(Query *query, RangeTblEntry *rte, List **outer)
-{
-	CommonTableExpr *cte;
-	Index		level;
-
-	for (level = 0; level < rte->ctelevelsup; level++)
-	{
-		if (*outer == NIL)
-			return NULL;
-		query = linitial(*outer);
-		*outer = list_copy_tail(*outer, 1);
-	}
-	cte = cte_of_name(query->cteList, rte->ctename);
-	if (cte != NULL)
-		*outer = lcons(query, *outer);
-	return cte;
-}
-
-/* The source of an expression of a query; outer: the queries around it. */
-static void
-expression_source(Query *query, Node *node, List *outer, ColumnSource *source)
-{
-	Var		   *var = (Var *) node;
-	RangeTblEntry *rte;
-	Query	   *inner = NULL;
-	TargetEntry *tle;
-
-	if (node == NULL || !IsA(node, Var) || var->varlevelsup != 0 || var->varattno <= 0 ||
-		var->varno > list_length(query->rtable))
-		return;
-	rte = rt_fetch(var->varno, query->rtable);
-	if (rte_group_expr_compat(rte, var->varattno) != NULL)
-	{
-		expression_source(query, rte_group_expr_compat(rte, var->varattno), outer, source);
-		return;
-	}
-	switch (rte->rtekind)
-	{
-		case RTE_RELATION:
-			source->relid = rte->relid;
-			source->attno = var->varattno;
-			source->user_oid = rte_check_as_user_compat(query, rte);
-			source->is_hidden |= rte->securityQuals != NIL || rte->security_barrier;
-			return;
-
-		case RTE_JOIN:
-			expression_source(query, list_nth(rte->joinaliasvars, var->varattno - 1),
-							  outer, source);
-			return;
-
-		case RTE_SUBQUERY:
-			if (rte->security_barrier)
-				return;
-			inner = rte->subquery;
-			outer = lcons(query, outer);
-			break;
-
-		case RTE_RESULT:
-			if (cz_ship_of_rte(rte) == NULL || cz_ship_of_rte(rte)->source == NULL)
-				return;
-			inner = cz_ship_of_rte(rte)->source;
-			outer = NIL;
-			break;
-
-		case RTE_CTE:
-			{
-				CommonTableExpr *cte = cte_of_rte(query, rte, &outer);
-
-				if (cte == NULL || cte->cterecursive || !IsA(cte->ctequery, Query) ||
-					((Query *) cte->ctequery)->commandType != CMD_SELECT)
-					return;
-				inner = (Query *) cte->ctequery;
-			}
-			break;
-
-		default:
-			return;
-	}
-	tle = nth_output(inner, var->varattno);
-	if (tle != NULL)
-	{
-		bool		is_unique = source->is_unique;
-
-		/* what is unique in there may be joined with many rows here */
-		column_source(inner, tle, outer, source);
-		source->is_unique = is_unique;
-	}
-}
-
-/* The source of an output column of a query. */
-static void
-column_source(Query *query, TargetEntry *tle, List *outer, ColumnSource *source)
-{
-	check_stack_depth();
-	if (query->setOperations != NULL || query->groupingSets != NIL ||
-		query->commandType != CMD_SELECT)
-		return;
-	if (query->distinctClause != NIL && targetIsInSortList(tle, InvalidOid, query->distinctClause))
-	{
-		source->is_grouped = true;
-		source->is_unique |= list_length(query->distinctClause) == 1;
-	}
-	if (query->groupClause != NIL && targetIsInSortList(tle, InvalidOid, query->groupClause))
-	{
-		source->is_grouped = true;
-		source->is_unique |= list_length(query->groupClause) == 1 && !query->hasTargetSRFs;
-	}
-	expression_source(query, (Node *) tle->expr, outer, source);
-}
-
-/* The source of a leaf's column. */
-static ColumnSource
-leaf_column_source(CzLeaf *leaf, AttrNumber attno)
-{
-	ColumnSource source = {0};
-	TargetEntry *tle;
-
-	if (attno <= 0)
-		return source;
-	if (leaf->source->rtekind == RTE_RELATION)
-	{
-		const CzTable *table = CzTableGet(leaf->source->relid);
-
-		/* behind the columns are system columns */
-		if (table == NULL || attno > table->natts)
-			return source;
-		source.relid = leaf->source->relid;
-		source.attno = attno;
-		source.user_oid = leaf->check_as_user;
-		source.is_hidden = leaf->source->securityQuals != NIL;
-		return source;
-	}
-	tle = nth_output(leaf->source->subquery, attno);
-	if (tle != NULL)
-		column_source(leaf->source->subquery, tle, NIL, &source);
-	/* each shard may have the same group */
-	if (leaf->strategy == CZ_STRATEGY_TWO_PHASE)
-		source.is_unique = false;
-	return source;
-}
-
-/*
- * The statistics of a column of which each value appears about once: how many
- * values there are, but not how often.
- */
-static HeapTuple
-grouped_statistics(HeapTuple tuple, double rows)
-{
-	HeapTuple	copy = heap_copytuple(tuple);
-	Form_pg_statistic stats = (Form_pg_statistic) GETSTRUCT(copy);
-
-	if (stats->stadistinct < 0)
-		stats->stadistinct = Max(1, -stats->stadistinct * rows);
-	stats->stanullfrac = 0;
-	stats->stakind1 = stats->stakind2 = stats->stakind3 = stats->stakind4 =
-		stats->stakind5 = 0;
-	return copy;
-}
-
-static void
-column_statistics(const ColumnSource *source, VariableStatData *vardata)
-{
-	Oid			user_oid = OidIsValid(source->user_oid) ? source->user_oid : GetUserId();
-
-	vardata->isunique |= source->is_unique;
-	if (!OidIsValid(source->relid))
-		return;
-	vardata->statsTuple = statistics_tuple(source->relid, source->attno);
-	vardata->freefunc = ReleaseSysCache;
-	vardata->acl_ok = !HeapTupleIsValid(vardata->statsTuple) ||
-		(!source->is_hidden && is_column_readable(source->relid, source->attno, user_oid));
-	if (source->is_grouped && HeapTupleIsValid(vardata->statsTuple))
-	{
-		HeapTuple	tuple = vardata->statsTuple;
-
-		vardata->statsTuple = grouped_statistics(tuple, cz_relation_rows(source->relid));
-		vardata->freefunc = heap_freetuple;
-		ReleaseSysCache(tuple);
-	}
-}
-
 /* ---- hooks --------------------------------------------------------------- */
 
 /* A distributed table in an estimate, see disguise_walker. */
@@ -432,17 +125,17 @@ cz_relation_stats(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attno,
 		return true;
 	if (rte->rtekind == RTE_FUNCTION && (leaf = cz_leaf_of_rte(rte)) != NULL)
 	{
-		ColumnSource source = leaf_column_source(leaf, attno);
+		CzColumnSource source = cz_leaf_column_source(leaf, attno);
 
 		source.is_hidden |= rte->securityQuals != NIL;
-		column_statistics(&source, vardata);
+		cz_column_statistics(&source, vardata);
 		if (leaf->source->rtekind == RTE_RELATION && OidIsValid(source.relid))
-			vardata->isunique |= is_unique_column(source.relid, attno);
+			vardata->isunique |= cz_is_unique_column(source.relid, attno);
 		return true;
 	}
 	if (is_disguised(root, rte))
 	{
-		ColumnSource source = {0};
+		CzColumnSource source = {0};
 
 		if (attno > 0)
 		{
@@ -450,8 +143,8 @@ cz_relation_stats(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attno,
 			source.attno = attno;
 			source.user_oid = rte_check_as_user_compat(root->parse, rte);
 			source.is_hidden = rte->securityQuals != NIL;
-			column_statistics(&source, vardata);
-			vardata->isunique |= is_unique_column(rte->relid, attno);
+			cz_column_statistics(&source, vardata);
+			vardata->isunique |= cz_is_unique_column(rte->relid, attno);
 		}
 		return true;
 	}
@@ -485,7 +178,7 @@ cz_attavgwidth(Oid relid, AttrNumber attno)
 	if (width > 0 || estimate_glob == NULL ||
 		get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE)
 		return width;
-	return column_width(relid, attno);
+	return cz_column_width(relid, attno);
 }
 
 /*
@@ -600,10 +293,10 @@ bring_in_cte(RangeTblEntry *rte, DisguiseContext *context)
 	CommonTableExpr *cte;
 
 	if (rte->ctelevelsup < list_length(context->queries) &&
-		cte_of_name(((Query *) list_nth(context->queries, rte->ctelevelsup))->cteList,
+		cz_cte_of_name(((Query *) list_nth(context->queries, rte->ctelevelsup))->cteList,
 					rte->ctename) != NULL)
 		return;
-	cte = cte_of_name(context->state->known_ctes, rte->ctename);
+	cte = cz_cte_of_name(context->state->known_ctes, rte->ctename);
 	if (cte == NULL || cte->cterecursive || rte->self_reference ||
 		!IsA(cte->ctequery, Query))
 		context->failed = true;
@@ -685,7 +378,7 @@ static double
 rows_of_key(const CzTable *table)
 {
 	double		rows = cz_relation_rows(table->relid);
-	HeapTuple	tup = statistics_tuple(table->relid, table->key_attno);
+	HeapTuple	tup = cz_statistics_tuple(table->relid, table->key_attno);
 	double		ndistinct = 10.0 * table->nshards;
 
 	if (HeapTupleIsValid(tup))
@@ -1013,14 +706,14 @@ cz_set_leaf_width(RelOptInfo *rel, CzLeaf *leaf)
 	foreach(lc, rel->reltarget->exprs)
 	{
 		Var		   *var = lfirst(lc);
-		ColumnSource source;
+		CzColumnSource source;
 		int32		width;
 		int			n;
 
 		if (!IsA(var, Var) || var->varno != rel->relid || var->varattno <= 0)
 			continue;
-		source = leaf_column_source(leaf, var->varattno);
-		width = OidIsValid(source.relid) ? column_width(source.relid, source.attno) : 0;
+		source = cz_leaf_column_source(leaf, var->varattno);
+		width = OidIsValid(source.relid) ? cz_column_width(source.relid, source.attno) : 0;
 		if (width <= 0)
 			continue;
 		n = var->varattno - rel->min_attr;
@@ -1049,7 +742,7 @@ cz_table_pages(Oid relid)
 
 		if (table->column_names[attno - 1] == NULL)
 			continue;
-		column = column_width(relid, attno);
+		column = cz_column_width(relid, attno);
 		if (column <= 0)
 		{
 			get_atttypetypmodcoll(relid, attno, &type, &typmod, &collation);
