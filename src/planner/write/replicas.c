@@ -38,7 +38,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 /* ---- tables with a key --------------------------------------------------- */
 

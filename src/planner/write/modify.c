@@ -39,7 +39,7 @@
 
 #include "cz/compat.h"
 
-#include "planner_int.h"
+#include "../planner_int.h"
 
 static const char *
 command_name(CmdType command)
