@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * rowid.h
+ *	  The ctid of a row of a distributed table: which shard, and where there.
+ *
+ * A worker's ctid names a row of one shard.  What the coordinator shows instead has the
+ * shard's index in the upper bits of the block number, as many as the number of shards
+ * needs (none with one shard), and so names one row of the whole table.  Row ids of one
+ * table sort by shard, then as the worker sorts them.  All tables of a colocation group
+ * count alike.  No worker ever sees such an id.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_ROWID_H
+#define CZ_ROWID_H
+
+#include "storage/itemptr.h"
+
+#include "cz/metadata.h"
+
+/*
+ * CzRowIdEncode
+ *		The id in the whole table of a row of one of its shards.
+ *
+ * result: may be the same as local.
+ *
+ * Errors:  54000 if the shard has more blocks than the remaining bits can count.
+ */
+extern void CzRowIdEncode(const CzTable *table, int shard_index, const ItemPointerData *local,
+						  ItemPointer result);
+
+/*
+ * CzRowIdDecode
+ *		The shard that an id names, and the worker's ctid there.
+ *
+ * local: out; may be the same as id.
+ *
+ * Returns: the shard's index; -1 if the table has no such shard (no row has that id;
+ *		local is not set).
+ */
+extern int	CzRowIdDecode(const CzTable *table, const ItemPointerData *id, ItemPointer local);
+
+/*
+ * CzRowIdLocal
+ *		What stands for an id in one shard: the worker's ctid if it is of that shard,
+ *		else one that is less, or greater, than those of all rows there.  So every
+ *		comparison with a ctid of that shard has the result that it has with the id.
+ */
+extern void CzRowIdLocal(const CzTable *table, int shard_index, const ItemPointerData *id,
+						 ItemPointer local);
+
+#endif							/* CZ_ROWID_H */
