@@ -186,6 +186,38 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #define query_copy_permissions_compat(to, from) ((void) 0)
 #endif
 
+/* 16: which columns are updated moved from the range table to RTEPermissionInfo */
+#if CZ_PG_GE(16)
+#define estate_set_updated_columns_compat(estate, rte, columns) \
+	do { \
+		List	   *infos_ = list_copy((estate)->es_rteperminfos); \
+		addRTEPermissionInfo(&infos_, (rte))->updatedCols = (columns); \
+		(estate)->es_rteperminfos = infos_; \
+	} while (0)
+#else
+#define estate_set_updated_columns_compat(estate, rte, columns) \
+	((void) (estate), (rte)->updatedCols = (columns))
+#endif
+
+/* 16: BEFORE ROW triggers tell what came of the row; 18: and are told whether it is
+ * MERGE that updates */
+#if CZ_PG_GE(18)
+#define exec_br_update_triggers_compat(estate, rri, tuple, slot, failure) \
+	ExecBRUpdateTriggers(estate, NULL, rri, NULL, tuple, slot, NULL, failure, false)
+#define exec_br_delete_triggers_compat(estate, rri, tuple) \
+	ExecBRDeleteTriggers(estate, NULL, rri, NULL, tuple, NULL, NULL, NULL, false)
+#elif CZ_PG_GE(16)
+#define exec_br_update_triggers_compat(estate, rri, tuple, slot, failure) \
+	ExecBRUpdateTriggers(estate, NULL, rri, NULL, tuple, slot, NULL, failure)
+#define exec_br_delete_triggers_compat(estate, rri, tuple) \
+	ExecBRDeleteTriggers(estate, NULL, rri, NULL, tuple, NULL, NULL, NULL)
+#else
+#define exec_br_update_triggers_compat(estate, rri, tuple, slot, failure) \
+	ExecBRUpdateTriggers(estate, NULL, rri, NULL, tuple, slot, failure)
+#define exec_br_delete_triggers_compat(estate, rri, tuple) \
+	ExecBRDeleteTriggers(estate, NULL, rri, NULL, tuple, NULL)
+#endif
+
 /* 16: a range table is appended together with its permission infos */
 #if CZ_PG_GE(16)
 #define query_append_rtable_compat(to, from) \

@@ -1,0 +1,275 @@
+/*-------------------------------------------------------------------------
+ *
+ * triggers.c
+ *	  The triggers of a distributed table, fired as those of the user's table.
+ *
+ * All of it is core's own: WHEN, UPDATE OF, TG_ variables, order, the queue of
+ * AFTER triggers and transition tables.  Core only has to be shown a relation that
+ * is the user's table (name, OID, columns, triggers) and whose rows it does not
+ * look for in a heap: a copy of the parent's relcache entry that says it were a
+ * foreign table.  Row triggers of a foreign table are given their rows, and those of
+ * AFTER triggers wait in a tuplestore.
+ *
+ * The copy has no FDW: core takes a foreign table with one for a partition where it
+ * collects transition tables, and refuses.
+ *
+ * Nothing here knows of workers or shards.  Deferred triggers do not exist on a
+ * distributed table: at commit core would open the partitioned parent itself.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "utils/memutils.h"
+#include "utils/reltrigger.h"
+
+#include "cz/compat.h"
+
+#include "triggers.h"
+
+struct CzTriggers
+{
+	EState	   *estate;
+	ResultRelInfo *rri;
+	int			actions;		/* CZ_ACTION: what the statement may do */
+	TransitionCaptureState *capture;	/* NULL: no transition tables */
+};
+
+/*
+ * CzForeignCopy
+ *		See triggers.h.
+ */
+Relation
+CzForeignCopy(Relation rel)
+{
+	Relation	copy = palloc(sizeof(RelationData));
+
+	memcpy(copy, rel, sizeof(RelationData));
+	copy->rd_rel = palloc(CLASS_TUPLE_SIZE);
+	memcpy(copy->rd_rel, rel->rd_rel, CLASS_TUPLE_SIZE);
+	copy->rd_rel->relkind = RELKIND_FOREIGN_TABLE;
+	/* the relcache may free its own one */
+	copy->trigdesc = CopyTriggerDesc(rel->trigdesc);
+	return copy;
+}
+
+/*
+ * CzTargetInit
+ *		See triggers.h.
+ *
+ * The entry made for rti = 0 is one that core reaches by its number only: what loops
+ * over the range table ends where the statement's own one does, which is what
+ * es_range_table_size and es_relations are made for.
+ */
+ResultRelInfo *
+CzTargetInit(EState *estate, Relation parent, Bitmapset *assigned, Index rti)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(estate->es_query_cxt);
+	ResultRelInfo *rri = makeNode(ResultRelInfo);
+
+	if (rti == 0)
+	{
+		RangeTblEntry *rte = makeNode(RangeTblEntry);
+
+		rte->rtekind = RTE_RELATION;
+		rte->relid = RelationGetRelid(parent);
+		rte->relkind = RELKIND_FOREIGN_TABLE;
+		rte->rellockmode = RowExclusiveLock;
+		estate->es_range_table = lappend(list_copy(estate->es_range_table), rte);
+		rti = list_length(estate->es_range_table);
+		estate_set_updated_columns_compat(estate, rte, bms_copy(assigned));
+	}
+	InitResultRelInfo(rri, parent, rti, NULL, estate->es_instrument);
+	rri->ri_RelationDesc = CzForeignCopy(parent);
+	MemoryContextSwitchTo(old_context);
+	return rri;
+}
+
+static bool
+is_of_action(const Trigger *trigger, int actions)
+{
+	return ((actions & CZ_ACTION(CMD_INSERT)) && TRIGGER_FOR_INSERT(trigger->tgtype)) ||
+		((actions & CZ_ACTION(CMD_UPDATE)) && TRIGGER_FOR_UPDATE(trigger->tgtype)) ||
+		((actions & CZ_ACTION(CMD_DELETE)) && TRIGGER_FOR_DELETE(trigger->tgtype));
+}
+
+/*
+ * CzTriggersExist
+ *		See triggers.h.  session_replication_role is core's to look at, when it fires.
+ */
+bool
+CzTriggersExist(Relation rel, int actions)
+{
+	TriggerDesc *desc = rel->trigdesc;
+	int			i;
+
+	for (i = 0; desc != NULL && i < desc->numtriggers; i++)
+	{
+		if (desc->triggers[i].tgenabled != TRIGGER_DISABLED &&
+			is_of_action(&desc->triggers[i], actions))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * CzTriggersBegin
+ *		See triggers.h.
+ */
+CzTriggers *
+CzTriggersBegin(EState *estate, Relation parent, CmdType command, int actions,
+				Bitmapset *assigned, Index rti)
+{
+	MemoryContext old_context;
+	CzTriggers *triggers;
+
+	Assert((estate->es_top_eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0);
+	if (command != CMD_MERGE)
+		actions = CZ_ACTION(command);
+	if (!CzTriggersExist(parent, actions))
+		return NULL;
+
+	old_context = MemoryContextSwitchTo(estate->es_query_cxt);
+	triggers = palloc0(sizeof(CzTriggers));
+	triggers->estate = estate;
+	triggers->actions = actions;
+	triggers->rri = CzTargetInit(estate, parent, assigned, rti);
+	/* there AFTER triggers look for it */
+	estate->es_opened_result_relations =
+		lappend(estate->es_opened_result_relations, triggers->rri);
+	triggers->capture = MakeTransitionCaptureState(triggers->rri->ri_TrigDesc,
+												   RelationGetRelid(parent), command);
+	MemoryContextSwitchTo(old_context);
+	return triggers;
+}
+
+/*
+ * CzTriggersBeforeStatement
+ *		See triggers.h.
+ */
+void
+CzTriggersBeforeStatement(CzTriggers *triggers)
+{
+	if (triggers == NULL)
+		return;
+	/* in the order of core's fireBSTriggers() */
+	if (triggers->actions & CZ_ACTION(CMD_INSERT))
+		ExecBSInsertTriggers(triggers->estate, triggers->rri);
+	if (triggers->actions & CZ_ACTION(CMD_UPDATE))
+		ExecBSUpdateTriggers(triggers->estate, triggers->rri);
+	if (triggers->actions & CZ_ACTION(CMD_DELETE))
+		ExecBSDeleteTriggers(triggers->estate, triggers->rri);
+}
+
+/*
+ * CzTriggersHasBeforeRow
+ *		See triggers.h.
+ */
+bool
+CzTriggersHasBeforeRow(CzTriggers *triggers, CmdType command)
+{
+	TriggerDesc *desc = triggers ? triggers->rri->ri_TrigDesc : NULL;
+
+	return desc != NULL && (command == CMD_INSERT ? desc->trig_insert_before_row :
+							command == CMD_UPDATE ? desc->trig_update_before_row :
+							desc->trig_delete_before_row);
+}
+
+/*
+ * CzTriggersHasAfterRow
+ *		See triggers.h.
+ */
+bool
+CzTriggersHasAfterRow(CzTriggers *triggers, CmdType command)
+{
+	TriggerDesc *desc;
+	TransitionCaptureState *capture;
+
+	if (triggers == NULL)
+		return false;
+	desc = triggers->rri->ri_TrigDesc;
+	capture = triggers->capture;
+	if (command == CMD_INSERT)
+		return desc->trig_insert_after_row ||
+			(capture != NULL && capture->tcs_insert_new_table);
+	if (command == CMD_UPDATE)
+		return desc->trig_update_after_row ||
+			(capture != NULL &&
+			 (capture->tcs_update_old_table || capture->tcs_update_new_table));
+	return desc->trig_delete_after_row ||
+		(capture != NULL && capture->tcs_delete_old_table);
+}
+
+/*
+ * CzTriggersBeforeRow
+ *		See triggers.h.
+ */
+bool
+CzTriggersBeforeRow(CzTriggers *triggers, CmdType command, HeapTuple old_tuple,
+					TupleTableSlot *new_slot)
+{
+	TM_FailureData failure;
+	bool		result;
+
+	if (!CzTriggersHasBeforeRow(triggers, command))
+		return true;
+	ResetPerTupleExprContext(triggers->estate);
+	if (command == CMD_INSERT)
+		result = ExecBRInsertTriggers(triggers->estate, triggers->rri, new_slot);
+	else if (command == CMD_UPDATE)
+		result = exec_br_update_triggers_compat(triggers->estate, triggers->rri,
+												old_tuple, new_slot, &failure);
+	else
+		result = exec_br_delete_triggers_compat(triggers->estate, triggers->rri,
+												old_tuple);
+	/* what a trigger returned is in a context that the next row resets */
+	if (result && new_slot != NULL)
+		ExecMaterializeSlot(new_slot);
+	return result;
+}
+
+/*
+ * CzTriggersAfterRow
+ *		See triggers.h.
+ */
+void
+CzTriggersAfterRow(CzTriggers *triggers, CmdType command, HeapTuple old_tuple,
+				   TupleTableSlot *new_slot)
+{
+	if (!CzTriggersHasAfterRow(triggers, command))
+		return;
+	ResetPerTupleExprContext(triggers->estate);
+	if (command == CMD_INSERT)
+		ExecARInsertTriggers(triggers->estate, triggers->rri, new_slot, NIL,
+							 triggers->capture);
+	else if (command == CMD_UPDATE)
+		ExecARUpdateTriggers(triggers->estate, triggers->rri, NULL, NULL, NULL, old_tuple,
+							 new_slot, NIL, triggers->capture, false);
+	else
+		ExecARDeleteTriggers(triggers->estate, triggers->rri, NULL, old_tuple,
+							 triggers->capture, false);
+}
+
+/*
+ * CzTriggersAfterStatement
+ *		See triggers.h.
+ */
+void
+CzTriggersAfterStatement(CzTriggers *triggers)
+{
+	if (triggers == NULL)
+		return;
+	/* in the order of core's fireASTriggers() */
+	if (triggers->actions & CZ_ACTION(CMD_DELETE))
+		ExecASDeleteTriggers(triggers->estate, triggers->rri, triggers->capture);
+	if (triggers->actions & CZ_ACTION(CMD_UPDATE))
+		ExecASUpdateTriggers(triggers->estate, triggers->rri, triggers->capture);
+	if (triggers->actions & CZ_ACTION(CMD_INSERT))
+		ExecASInsertTriggers(triggers->estate, triggers->rri, triggers->capture);
+}

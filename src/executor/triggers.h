@@ -1,0 +1,91 @@
+/*-------------------------------------------------------------------------
+ *
+ * triggers.h
+ *	  The triggers of a distributed table, fired as those of the user's table.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_TRIGGERS_H
+#define CZ_TRIGGERS_H
+
+#include "access/htup.h"
+#include "executor/tuptable.h"
+#include "nodes/bitmapset.h"
+#include "nodes/execnodes.h"
+#include "utils/rel.h"
+
+typedef struct CzTriggers CzTriggers;
+
+/* Kinds of actions, to be combined. */
+#define CZ_ACTION(command) (1 << (int) (command))
+
+/*
+ * CzForeignCopy
+ *		A relation as core's executor is to see it: one whose rows are elsewhere.
+ *
+ * Returns: palloc'd in CurrentMemoryContext, never to be closed; valid while rel is
+ *		open.
+ */
+extern Relation CzForeignCopy(Relation rel);
+
+/*
+ * CzTargetInit
+ *		A ResultRelInfo of a distributed table that core's functions take: triggers,
+ *		ExecComputeStoredGenerated(), ExecWithCheckOptions().
+ *
+ * parent: stays open until the executor's end.
+ * assigned: columns that an UPDATE assigns, numbered as in RangeTblEntry.updatedCols;
+ *		used if rti is 0.
+ * rti: the statement's range-table entry of the table; 0: one is made.
+ * Returns: palloc'd in es_query_cxt; ri_FdwRoutine is NULL.
+ */
+extern ResultRelInfo *CzTargetInit(EState *estate, Relation parent, Bitmapset *assigned,
+								   Index rti);
+
+/* Has a table triggers that some of the actions (CZ_ACTION) may fire? */
+extern bool CzTriggersExist(Relation rel, int actions);
+
+/*
+ * CzTriggersBegin
+ *		Prepare to fire the triggers of one statement (or of one of several that stand
+ *		in WITH) on a table.
+ *
+ * command: the statement's; CMD_MERGE: actions has what it may do, else it is not used.
+ * parent, assigned, rti: as for CzTargetInit.
+ * Context: the executor's start, not for EXPLAIN alone.
+ * Returns: palloc'd in es_query_cxt; NULL, which all functions below take: no triggers.
+ */
+extern CzTriggers *CzTriggersBegin(EState *estate, Relation parent, CmdType command,
+								   int actions, Bitmapset *assigned, Index rti);
+
+/* Fire BEFORE STATEMENT; before the first row is read. */
+extern void CzTriggersBeforeStatement(CzTriggers *triggers);
+
+/* Fires BEFORE ROW something for a command?  Else CzTriggersBeforeRow does nothing. */
+extern bool CzTriggersHasBeforeRow(CzTriggers *triggers, CmdType command);
+
+/* Needs CzTriggersAfterRow the rows of a command?  Else it does nothing. */
+extern bool CzTriggersHasAfterRow(CzTriggers *triggers, CmdType command);
+
+/*
+ * CzTriggersBeforeRow
+ *		Fire BEFORE ROW for one row.
+ *
+ * old_tuple: of UPDATE and DELETE, all columns of the parent; borrowed.
+ * new_slot: of INSERT and UPDATE, all columns; what triggers make of the row is put
+ *		into it, and owned by it.
+ * Returns: false if a trigger says that the row is to be left out.
+ */
+extern bool CzTriggersBeforeRow(CzTriggers *triggers, CmdType command,
+								HeapTuple old_tuple, TupleTableSlot *new_slot);
+
+/* Queue AFTER ROW of a row that has been applied, and keep it for transition tables. */
+extern void CzTriggersAfterRow(CzTriggers *triggers, CmdType command,
+							   HeapTuple old_tuple, TupleTableSlot *new_slot);
+
+/* Queue AFTER STATEMENT; after the last row. */
+extern void CzTriggersAfterStatement(CzTriggers *triggers);
+
+#endif							/* CZ_TRIGGERS_H */
