@@ -10,6 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import analytic     # noqa: E402
+import instructions     # noqa: E402
 import oltp         # noqa: E402
 import planning     # noqa: E402
 import tpch         # noqa: E402
@@ -23,6 +24,7 @@ PARTS = {
     'pgbench': [oltp.oltp],
     'sessions': [oltp.sessions],
     'planning': [planning.planning],
+    'instructions': [instructions.instructions],
     'tpch': [tpch.tpch],
 }
 
@@ -41,7 +43,8 @@ def main():
     cluster = Cluster(args)
     cluster.prepare()
     done = []
-    for part in args.parts or ['planning', 'queries', 'writes', 'tpch', 'pgbench', 'sessions', 'streaming']:
+    for part in args.parts or ['planning', 'queries', 'writes', 'tpch', 'pgbench', 'sessions', 'streaming',
+                              'instructions']:
         note('\n%s: %d rows, %d shards, factor %d, TPC-H at .%02d; load of the machine before: %.1f'
              % (part, ROWS, SHARDS, FACTOR, TPCH_COPIES, os.getloadavg()[0]))
         note('%-44s %10s %17s %17s  %-4s %s' % ('', 'plain', 'postgres_fdw', 'cz_fdw', '', 'bar'))
