@@ -111,7 +111,7 @@ typedef struct CzLocks
 typedef struct CzFragmentPlan
 {
 	CzStrategy	strategy;
-	CmdType		command;		/* CMD_SELECT, CMD_UPDATE, CMD_DELETE */
+	CmdType		command;		/* CMD_SELECT, CMD_INSERT, CMD_UPDATE, CMD_DELETE */
 	List	   *pieces;			/* String and Integer nodes */
 	List	   *relids;			/* OIDs of parents, reference and foreign tables */
 	Oid			anchor_relid;	/* the table whose shard list decides: all others
@@ -145,6 +145,12 @@ typedef struct CzFragmentPlan
 								 * columns are these of the rows that were changed, */
 	List	   *replica_sets;	/* and these, that were assigned.  NIL: the text goes to
 								 * all placements, else to the first only */
+	List	   *insert_attnos;	/* ints, attribute numbers of the anchor: the parameters
+								 * are these columns of the one row that is inserted,
+								 * which decides the shard; what the node returns is
+								 * the row (or nothing).  NIL: no such INSERT */
+	bool		insert_is_quiet;	/* to compute its parameters writes nothing but
+									 * sequences */
 	bool		is_ordered;		/* each fragment's rows are sorted (by what the
 								 * query says): one fragment's order must be kept */
 	List	   *column_types;	/* OIDs of the columns that fragments return */

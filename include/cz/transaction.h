@@ -15,6 +15,7 @@
 #ifndef CZ_TRANSACTION_H
 #define CZ_TRANSACTION_H
 
+#include "access/xlogdefs.h"
 #include "cz/metadata.h"
 #include "cz/remote.h"
 #include "lib/stringinfo.h"
@@ -127,6 +128,15 @@ extern CzConn *CzTxnLockConn(Oid server_oid, Oid user_oid);
 typedef void (*CzBeforeWriteCallback) (bool is_utility);
 extern void CzTxnSetBeforeWrite(CzBeforeWriteCallback callback);
 extern CommandId CzTxnBeforeWrite(void);
+
+/*
+ * CzTxnNoteSequences
+ *		What has just been computed wrote nothing here but sequences, if anything: what
+ *		a sequence gives is never taken back, so that is no reason for two phases.
+ *
+ * had_xid, wal_before: whether there was a transaction id before, and XactLastRecEnd.
+ */
+extern void CzTxnNoteSequences(bool had_xid, XLogRecPtr wal_before);
 
 /* Has the transaction written through any connection? */
 extern bool CzTxnHasWritten(void);

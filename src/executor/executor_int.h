@@ -234,6 +234,8 @@ struct CzStream
 	List	   *param_exprs;
 	/* of a run: parameters */
 	const char **param_values;	/* [nparams] of this run, text */
+	Datum	   *row_values;		/* [nparams] the row of an INSERT, until it is given out */
+	bool	   *row_isnull;
 	char	  **fixed_params;	/* [nparams] texts in place of values; or NULL */
 	int			only_shard;		/* index; -1: as the plan says */
 	bool		is_hurried;		/* plan->locks_wait is over: a connection is wanted */
@@ -338,6 +340,10 @@ extern void CzLockScanExplain(CzLockScan *scan, const CzFragmentPlan *plan,
 extern int	CzSendPrefix(CzConn *conn, StringInfo prefix);
 extern const CzShard *CzShardOfFragment(Oid relid, const Fragment *fragment);
 
+/* insert.c */
+extern void CzInsertResolve(CzStream *stream);
+extern bool CzInsertNext(CzStream *stream, TupleTableSlot *slot);
+
 /* stream_replicas.c */
 typedef struct CzReplicaRows CzReplicaRows;
 extern void CzReplicaRowsAdd(CzStream *stream, CzReplicaRows **rows_p, CzConn *conn,
@@ -412,5 +418,7 @@ extern void CzExpectPop(StreamConn *sc);
 extern void CzFragmentStoreRow(CzStream *stream, Fragment *fragment,
 							   const struct pg_result *res, int row);
 extern void CzFragmentsResolve(CzStream *stream);
+extern void CzFragmentInit(CzStream *stream, Fragment *fragment, const CzShard *shard,
+						   int shard_index);
 
 #endif							/* CZ_EXECUTOR_INT_H */

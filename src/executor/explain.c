@@ -160,7 +160,8 @@ static void
 explain_fragments(const CzStream *stream, const CzFragmentPlan *plan, ExplainState *es)
 {
 	const CzTable *table = NULL;
-	bool		is_deferred = plan->prune_param >= 0;
+	bool		is_deferred = plan->prune_param >= 0 ||
+		(plan->insert_attnos != NIL && !plan->is_pruned);
 	bool		is_merged;
 	int			nshards = 1;
 	int			nfragments = 1;

@@ -111,6 +111,11 @@ next_tuple(ScanState *node)
 			state->is_modified = true;
 			node->ps.state->es_processed += CzStreamRunModify(state->stream);
 		}
+		if (state->plan->insert_attnos != NIL && node->ps.state->es_plannedstmt->hasReturning)
+		{
+			CzInsertNext(state->stream, slot);
+			return slot;
+		}
 		if (!state->plan->has_returning)
 			return ExecClearTuple(slot);
 	}

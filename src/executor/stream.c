@@ -261,8 +261,13 @@ with_reference_tables(const CzFragmentPlan *plan, List *candidates)
 	return candidates;
 }
 
-static void
-fragment_init(CzStream *stream, Fragment *fragment, const CzShard *shard, int shard_index)
+/*
+ * CzFragmentInit
+ *		Make the fragment of a shard, or of any worker (shard NULL), in
+ *		CurrentMemoryContext.
+ */
+void
+CzFragmentInit(CzStream *stream, Fragment *fragment, const CzShard *shard, int shard_index)
 {
 	const CzFragmentPlan *plan = stream->plan;
 	List	   *candidates = NIL;
@@ -475,7 +480,7 @@ CzFragmentsResolve(CzStream *stream)
 		stream->nfragments = 1;
 		stream->total_shards = 1;
 		stream->fragments = palloc0(sizeof(Fragment));
-		fragment_init(stream, &stream->fragments[0], NULL, 0);
+		CzFragmentInit(stream, &stream->fragments[0], NULL, 0);
 	}
 	else
 	{
@@ -517,7 +522,7 @@ CzFragmentsResolve(CzStream *stream)
 						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						 errmsg("distributed table \"%s\" has no shard number %d",
 								get_rel_name(plan->anchor_relid), index)));
-			fragment_init(stream, &stream->fragments[i++], &table->shards[index], index);
+			CzFragmentInit(stream, &stream->fragments[i++], &table->shards[index], index);
 		}
 	}
 	stream->max_fragments = stream->nfragments;
@@ -769,6 +774,7 @@ reset_run(CzStream *stream)
 	stream->nfragments = 0;
 	stream->ndone = 0;
 	stream->param_values = NULL;
+	stream->row_values = NULL;
 	stream->is_started = false;
 	MemoryContextReset(stream->run_context);
 }

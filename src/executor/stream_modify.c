@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * stream_modify.c
- *	  UPDATE and DELETE that are sent whole.
+ *	  INSERT, UPDATE and DELETE that are sent whole.
  *
  * Replicas must not diverge.  Where rows have a key the command goes to the first
  * placement, and what it did to the others (stream_replicas.c).  Else the same text
  * goes to every placement: then nobody else may write the shard meanwhile, nor any
  * shard that the text reads, so all these are locked before any placement sees the
- * command, and all placements must report the same number of rows.
+ * command, and all placements must report the same number of rows.  The row of an INSERT
+ * is given: the first placement gets it first, then the others.
  *
  * Source: own work.
  *
@@ -605,11 +606,13 @@ prepare_worker(CzStream *stream, ModifyWorker *mw)
 
 	initStringInfo(&mw->prefix);
 	mw->conn = CzTxnConnPrefix(mw->server_oid, stream->user_oid, true, &mw->prefix);
-	foreach(lc, stream->plan->replica_keys != NIL ? mw->tasks : NIL)
+	foreach(lc, stream->plan->replica_keys != NIL || stream->plan->insert_attnos != NIL ?
+			mw->tasks : NIL)
 	{
 		const Fragment *fragment = ((ModifyTask *) lfirst(lc))->fragment;
 
-		CzTxnLockShardPrefix(CzShardOfFragment(stream->plan->anchor_relid, fragment),
+		if (((ModifyTask *) lfirst(lc))->placement == 0)
+			CzTxnLockShardPrefix(CzShardOfFragment(stream->plan->anchor_relid, fragment),
 							 stream->user_oid, CZ_LOCK_SHARED, &mw->prefix);
 	}
 	if (count_statements(mw->prefix.data) > MAX_PREFIX_STATEMENTS)
@@ -669,11 +672,15 @@ CzStreamRunModify(CzStream *stream)
 	ListCell   *lc;
 	uint64		total = 0;
 	bool		by_key = stream->plan->replica_keys != NIL;
+	bool		is_given = stream->plan->insert_attnos != NIL;
 	int			ntasks = 0;
 	int			i;
 	int			j;
 
-	CzFragmentsResolve(stream);
+	if (stream->plan->insert_attnos != NIL)
+		CzInsertResolve(stream);
+	else
+		CzFragmentsResolve(stream);
 	stream->is_started = true;
 	if (stream->nfragments == 0)
 		return 0;
@@ -686,7 +693,7 @@ CzStreamRunModify(CzStream *stream)
 	for (i = 0; stream->nships > 0 && i < stream->nfragments; i++)
 		stream->fragments[i].sql = CzShipFragmentSql(stream, &stream->fragments[i]);
 	stream->total_fragments += stream->nfragments;
-	if (by_key)
+	if (by_key || is_given)
 		lock_for_rows(stream);
 	else
 		lock_for_text(stream);
@@ -712,10 +719,23 @@ CzStreamRunModify(CzStream *stream)
 		}
 	}
 	CzTxnFlushPending();
-	foreach(lc, workers)
-		prepare_worker(stream, lfirst(lc));
+	if (is_given)
+	{
+		/* a unique index orders writers on the first placement */
+		foreach(lc, workers)
+		{
+			List	   *worker = list_make1(lfirst(lc));
 
-	run_tasks(stream, workers);
+			prepare_worker(stream, linitial(worker));
+			run_tasks(stream, worker);
+		}
+	}
+	else
+	{
+		foreach(lc, workers)
+			prepare_worker(stream, lfirst(lc));
+		run_tasks(stream, workers);
+	}
 
 	if (by_key)
 	{

@@ -44,6 +44,8 @@ enum
 	POS_CHECKS,
 	POS_REPLICA_KEYS,
 	POS_REPLICA_SETS,
+	POS_INSERT_ATTNOS,
+	POS_INSERT_QUIET,
 	POS_ORDERED,
 	POS_TYPES,
 	POS_TYPMODS,
@@ -168,6 +170,8 @@ CzFragmentPlanToList(const CzFragmentPlan *plan)
 	list = lappend(list, plan->checks);
 	list = lappend(list, plan->replica_keys);
 	list = lappend(list, plan->replica_sets);
+	list = lappend(list, plan->insert_attnos);
+	list = lappend(list, makeInteger(plan->insert_is_quiet));
 	list = lappend(list, makeInteger(plan->is_ordered));
 	list = lappend(list, plan->column_types);
 	list = lappend(list, plan->column_typmods);
@@ -221,6 +225,8 @@ CzFragmentPlanFromList(List *list)
 	plan->checks = list_nth(list, POS_CHECKS);
 	plan->replica_keys = list_nth(list, POS_REPLICA_KEYS);
 	plan->replica_sets = list_nth(list, POS_REPLICA_SETS);
+	plan->insert_attnos = list_nth(list, POS_INSERT_ATTNOS);
+	plan->insert_is_quiet = intVal(list_nth(list, POS_INSERT_QUIET));
 	plan->is_ordered = intVal(list_nth(list, POS_ORDERED));
 	plan->column_types = list_nth(list, POS_TYPES);
 	plan->column_typmods = list_nth(list, POS_TYPMODS);

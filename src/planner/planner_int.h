@@ -13,6 +13,7 @@
 #include "nodes/parsenodes.h"
 #include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
+#include "utils/relcache.h"
 #include "utils/selfuncs.h"
 
 #include "cz/errors.h"
@@ -139,6 +140,8 @@ typedef struct CzLeaf
 	List	   *checks;			/* of the same: see CzFragmentPlan */
 	List	   *replica_keys;	/* of the same */
 	List	   *replica_sets;
+	CzFragmentPlan *insert;		/* an INSERT of one row: the plan that is ready; what is
+								 * computed is the arguments of the leaf's function */
 	const char *reason;			/* why it is not part of a larger fragment, or NULL */
 	List	   *functions;		/* OIDs: EXECUTE is checked on these too, that stand
 								 * neither in the fragments nor above them */
@@ -352,6 +355,7 @@ extern List *cz_take_outer_vars(Query *query);
 extern void cz_add_leaf_values(RangeTblEntry *leaf_rte, List *values);
 extern void cz_attach_values(Query *outer, CzValues *values, CzPlanState *state);
 extern List *cz_planned_values(List *params, RangeTblEntry *leaf_rte);
+extern List *cz_leaf_values(RangeTblEntry *leaf_rte);
 
 /* rewrite.c */
 extern void cz_rewrite_query(Query *query, CzPlanState *state, bool is_top);
@@ -436,7 +440,13 @@ extern void cz_refuse_row_ids(void) pg_attribute_noreturn();
 extern const char *cz_row_ids_of_write(Query *query, bool is_single, bool is_replicated,
 									   bool by_key);
 
+/* insert.c */
+extern PlannedStmt *cz_plan_insert(Query *query, const char *query_string,
+								   int cursor_options, CzPlanState *state,
+								   const CzTable *table);
+
 /* modify.c */
+extern bool cz_has_triggers(Relation rel, CmdType command);
 extern bool cz_keeps_value(Query *query, Node *value, AttrNumber attno, CzPlanState *state);
 extern void cz_check_write(Query *query, bool is_top);
 extern PlannedStmt *cz_plan_modify(Query *query, const char *query_string,

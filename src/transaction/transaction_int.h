@@ -200,4 +200,7 @@ extern List *CzTxnLogRead(void);
 extern void CzTxnLogTidy(List *rows, const char *only_server_name);
 extern bool CzTxnLogContains(const char *gid_prefix);
 
+/* local.c */
+extern bool CzTxnHasLocalWrites(void);
+
 #endif							/* CZ_TRANSACTION_INT_H */

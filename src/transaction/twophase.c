@@ -364,7 +364,7 @@ pre_commit(void)
 	 * be the decision.
 	 */
 	if (list_length(written) == 1 && !IsolationIsSerializable() &&
-		!TransactionIdIsValid(GetTopTransactionIdIfAny()) &&
+		!CzTxnHasLocalWrites() &&
 		(MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) == 0 && !has_notifications())
 		commit_one((CzTxnEntry *) linitial(written));
 	else

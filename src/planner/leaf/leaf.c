@@ -404,7 +404,13 @@ plan_leaf_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *
 	if (vars == NIL && !OidIsValid(path->leaf->target_shard))			/* count(*) over this leaf: any column will do */
 		vars = list_make1(cz_int_const(1));
 	cz_plan_state->takes_exec_params = path->takes_exec_params;
-	plan = plan_leaf(path->leaf, rel->relid, vars, path->pushed, path->order, &params);
+	if (path->leaf->insert != NULL)
+	{
+		plan = path->leaf->insert;
+		params = cz_leaf_values(planner_rt_fetch(rel->relid, root));
+	}
+	else
+		plan = plan_leaf(path->leaf, rel->relid, vars, path->pushed, path->order, &params);
 	if (path->leaf->lock != NULL)
 		cz_plan_lock_leaf(plan, path->leaf, &params);
 	cz_plan_state->takes_exec_params = false;

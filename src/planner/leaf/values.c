@@ -670,3 +670,16 @@ cz_planned_values(List *params, RangeTblEntry *leaf_rte)
 	context.planned = list_copy_tail(call->args, 1);
 	return (List *) planned_mutator((Node *) params, &context);
 }
+
+/*
+ * cz_leaf_values
+ *		The values that a leaf was handed, as core has planned them.
+ */
+List *
+cz_leaf_values(RangeTblEntry *leaf_rte)
+{
+	FuncExpr   *call = (FuncExpr *)
+		((RangeTblFunction *) linitial(leaf_rte->functions))->funcexpr;
+
+	return copyObject(list_copy_tail(call->args, 1));
+}

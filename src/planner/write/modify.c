@@ -140,8 +140,12 @@ cz_keeps_value(Query *query, Node *value, AttrNumber key, CzPlanState *state)
 	return false;
 }
 
-static bool
-has_enabled_triggers(Relation rel, CmdType command)
+/*
+ * cz_has_triggers
+ *		Would a command fire triggers of a table?
+ */
+bool
+cz_has_triggers(Relation rel, CmdType command)
 {
 	TriggerDesc *desc = rel->trigdesc;
 	int			i;
@@ -154,7 +158,8 @@ has_enabled_triggers(Relation rel, CmdType command)
 
 		if (trigger->tgenabled == TRIGGER_DISABLED)
 			continue;
-		if ((command == CMD_UPDATE && TRIGGER_FOR_UPDATE(trigger->tgtype)) ||
+		if ((command == CMD_INSERT && TRIGGER_FOR_INSERT(trigger->tgtype)) ||
+			(command == CMD_UPDATE && TRIGGER_FOR_UPDATE(trigger->tgtype)) ||
 			(command == CMD_DELETE && TRIGGER_FOR_DELETE(trigger->tgtype)))
 			return true;
 	}
@@ -284,7 +289,7 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 	if (query->hasModifyingCTE || query->cteList != NIL)
 		return "it has a WITH clause";
 	rel = table_open(target->relid, NoLock);
-	triggers = has_enabled_triggers(rel, query->commandType);
+	triggers = cz_has_triggers(rel, query->commandType);
 	updatable = table->kind != CZ_TABLE_FOREIGN ||
 		(GetFdwRoutineForRelation(rel, false)->IsForeignRelUpdatable(rel) &
 		 (1 << query->commandType)) != 0;
@@ -569,7 +574,12 @@ cz_plan_modify(Query *query, const char *query_string, int cursor_options,
 
 	cz_check_write(query, true);
 	if (is_distributed(table) && query->commandType == CMD_INSERT)
+	{
+		stmt = cz_plan_insert(query, query_string, cursor_options, state, table);
+		if (stmt != NULL)
+			return stmt;
 		fix_returned_tableoid(query);
+	}
 	if (table != NULL && table->kind != CZ_TABLE_REFERENCE &&
 		(query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE) &&
 		!(table->kind == CZ_TABLE_FOREIGN && CzIsShard(table->relid, NULL)))

@@ -1,0 +1,419 @@
+/*-------------------------------------------------------------------------
+ *
+ * insert.c
+ *	  INSERT of one row, as a statement with parameters.
+ *
+ * The values (defaults, identities, volatile functions) are computed here, once;
+ * which shard they go to is known when the key is.  So the plan is SELECT
+ * returning-columns FROM leaf, as that of a pushed UPDATE, whose leaf sends
+ *
+ *	INSERT INTO shard (columns) VALUES ($1, ...)
+ *
+ * to all placements and then gives the row that it has sent: RETURNING is computed
+ * here.  A stored generated column is what its expression makes of the row.
+ *
+ * Other INSERTs (several rows, triggers, WITH CHECK conditions) go through core's
+ * tuple routing and the FDW.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "cz/compat.h"
+
+#include "../planner_int.h"
+
+/* ---- what a row that was written looks like -------------------------------- */
+
+typedef struct WrittenContext
+{
+	Index		rti;			/* the target */
+	Relation	rel;
+	Node	  **columns;		/* [natts] what each live column is */
+	int			depth;			/* sub-queries above */
+	bool		failed;			/* a system column is used */
+} WrittenContext;
+
+/* The whole row: a value of the table's row type. */
+static Node *
+written_row(WrittenContext *context)
+{
+	TupleDesc	desc = RelationGetDescr(context->rel);
+	RowExpr    *row = makeNode(RowExpr);
+	int			i;
+
+	row->row_typeid = context->rel->rd_rel->reltype;
+	row->row_format = COERCE_IMPLICIT_CAST;
+	row->location = -1;
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		row->args = lappend(row->args, att->attisdropped ?
+							(Node *) makeNullConst(INT4OID, -1, InvalidOid) :
+							copyObject(context->columns[i]));
+		row->colnames = lappend(row->colnames, makeString(pstrdup(NameStr(att->attname))));
+	}
+	return (Node *) row;
+}
+
+static Node *
+written_mutator(Node *node, WrittenContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var) && ((Var *) node)->varno == context->rti &&
+		((Var *) node)->varlevelsup == context->depth)
+	{
+		AttrNumber	attno = ((Var *) node)->varattno;
+		Node	   *value;
+
+		if (attno == TableOidAttributeNumber)
+			return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
+									  ObjectIdGetDatum(RelationGetRelid(context->rel)),
+									  false, true);
+		if (attno < 0)
+		{
+			context->failed = true;
+			return node;
+		}
+		value = attno == 0 ? written_row(context) :
+			copyObject(context->columns[attno - 1]);
+		if (context->depth > 0)
+			IncrementVarSublevelsUp(value, context->depth, 0);
+		return value;
+	}
+	if (IsA(node, Query))
+	{
+		Query	   *query;
+
+		context->depth++;
+		query = query_tree_mutator((Query *) node, written_mutator, (void *) context, 0);
+		context->depth--;
+		return (Node *) query;
+	}
+	return expression_tree_mutator(node, written_mutator, (void *) context);
+}
+
+/* RETURNING over what was written; false if it uses a system column. */
+static bool
+map_returning(Query *query, Relation rel, Node **columns, List **targets)
+{
+	WrittenContext context = {query->resultRelation, rel, columns, 0, false};
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			i;
+
+	/* an expression of a generated column has the table as number 1 */
+	context.rti = 1;
+	for (i = 0; i < desc->natts; i++)
+	{
+		if (TupleDescAttr(desc, i)->attgenerated)
+			columns[i] = written_mutator(build_column_default(rel, i + 1), &context);
+	}
+	context.rti = query->resultRelation;
+	*targets = (List *) written_mutator((Node *) query->returningList, &context);
+	return !context.failed;
+}
+
+/* ---- its values ------------------------------------------------------------ */
+
+static bool
+is_writing_function(Oid function, void *context)
+{
+	switch (function)
+	{
+		case F_NEXTVAL:
+		case F_CURRVAL:
+		case F_LASTVAL:
+		case F_RANDOM:
+		case F_GEN_RANDOM_UUID:
+		case F_CLOCK_TIMESTAMP:
+		case F_TIMEOFDAY:
+			return false;
+		default:
+			return func_volatile(function) == PROVOLATILE_VOLATILE;
+	}
+}
+
+/* Might computing this write something other than sequences? */
+static bool
+writes_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_writing_function, NULL) || IsA(node, SubLink))
+		return true;
+	return expression_tree_walker(node, writes_walker, context);
+}
+
+/* NULL, as a column of a domain that forbids it must not have it. */
+static Node *
+null_of_column(Form_pg_attribute att)
+{
+	Node	   *value = (Node *) makeNullConst(att->atttypid, -1, att->attcollation);
+	Oid			base = getBaseType(att->atttypid);
+
+	if (base == att->atttypid)
+		return value;
+	return coerce_to_domain((Node *) makeNullConst(base, -1, att->attcollation), base, -1,
+							att->atttypid, COERCION_IMPLICIT, COERCE_IMPLICIT_CAST, -1,
+							false);
+}
+
+/*
+ * What is inserted: expressions, and the attribute numbers that they are for.  A
+ * column that the statement does not name is left out unless its type has a say.
+ */
+static void
+row_values(Query *query, Relation rel, List **exprs, List **attnos)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			i;
+
+	*exprs = *attnos = NIL;
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Node	   *value = NULL;
+		ListCell   *lc;
+
+		if (att->attisdropped || att->attgenerated)
+			continue;
+		foreach(lc, query->targetList)
+		{
+			TargetEntry *tle = lfirst(lc);
+
+			if (tle->resno == att->attnum && !tle->resjunk)
+				value = (Node *) tle->expr;
+		}
+		if (value == NULL && get_typtype(att->atttypid) == TYPTYPE_DOMAIN)
+			value = null_of_column(att);
+		if (value == NULL)
+			continue;
+		*exprs = lappend(*exprs, value);
+		*attnos = lappend_int(*attnos, att->attnum);
+	}
+}
+
+/* The shard, where the key is a constant. */
+static void
+prune_by_constant(CzFragmentPlan *plan, const CzTable *table, List *exprs, List *attnos,
+				  CzPlanState *state)
+{
+	Const	   *key = makeNullConst(table->key_type, -1, InvalidOid);
+	ListCell   *le;
+	ListCell   *la;
+	int			index;
+
+	forboth(le, exprs, la, attnos)
+	{
+		if (lfirst_int(la) == table->key_attno)
+			key = (Const *) cz_fold(copyObject(lfirst(le)), state);
+	}
+	if (!IsA(key, Const))
+		return;
+	index = CzShardIndexForValue(table, key->constvalue, key->constisnull);
+	if (index < 0)
+		return;					/* an error, when it is run */
+	plan->is_pruned = true;
+	plan->shard_indexes = list_make1_int(index);
+}
+
+/* The fragment plan without its parameters. */
+static CzFragmentPlan *
+insert_plan(Query *query, const CzTable *table, List *exprs, List *attnos,
+			CzPlanState *state)
+{
+	CzFragmentPlan *plan = palloc0(sizeof(CzFragmentPlan));
+	StringInfoData buf;
+	ListCell   *lc;
+	int			i;
+
+	initStringInfo(&buf);
+	foreach(lc, attnos)
+		appendStringInfo(&buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : " (",
+						 quote_identifier(table->column_names[lfirst_int(lc) - 1]));
+	for (i = 1; i <= list_length(attnos); i++)
+		appendStringInfo(&buf, "%s$%d", i > 1 ? ", " : ") VALUES (", i);
+	appendStringInfoString(&buf, attnos == NIL ? " DEFAULT VALUES" : ")");
+
+	plan->strategy = CZ_STRATEGY_ROUTER;
+	plan->command = CMD_INSERT;
+	plan->pieces = list_make3(makeString("INSERT INTO "), makeInteger(0),
+							  makeString(buf.data));
+	plan->relids = list_make1_oid(table->relid);
+	plan->relation_columns = list_make1(NIL);
+	plan->anchor_relid = table->relid;
+	plan->merge = CZ_MERGE_NEVER;
+	plan->prune_param = -1;
+	plan->nparams = list_length(attnos);
+	plan->insert_attnos = attnos;
+	plan->insert_is_quiet = !writes_walker((Node *) exprs, NULL);
+	plan->check_as_user =
+		rte_check_as_user_compat(query, rt_fetch(query->resultRelation, query->rtable));
+	prune_by_constant(plan, table, exprs, attnos, state);
+	return plan;
+}
+
+/* The expressions, and what their sub-queries read from workers as leaves. */
+static List *
+rewritten_values(List *exprs, Query *query, CzPlanState *state)
+{
+	Query	   *carrier = makeNode(Query);
+	ListCell   *lc;
+	List	   *result = NIL;
+
+	if (!query->hasSubLinks)
+		return exprs;
+	carrier->commandType = CMD_SELECT;
+	carrier->jointree = makeFromExpr(NIL, NULL);
+	carrier->hasSubLinks = true;
+	foreach(lc, exprs)
+		carrier->targetList = lappend(carrier->targetList,
+									  makeTargetEntry(copyObject(lfirst(lc)),
+													  foreach_current_index(lc) + 1, NULL,
+													  false));
+	cz_rewrite_sublinks(carrier, state);
+	foreach(lc, carrier->targetList)
+		result = lappend(result, ((TargetEntry *) lfirst(lc))->expr);
+	return result;
+}
+
+/* SELECT targets FROM leaf, as a plan that inserts. */
+static PlannedStmt *
+plan_over_leaf(Query *query, const char *query_string, int cursor_options,
+			   CzPlanState *state, RangeTblEntry *leaf_rte, List *targets)
+{
+	Query	   *outer = makeNode(Query);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	PlannedStmt *stmt;
+
+	ref->rtindex = 1;
+	outer->commandType = CMD_SELECT;
+	outer->querySource = QSRC_ORIGINAL;
+	outer->queryId = query->queryId;
+	outer->canSetTag = query->canSetTag;
+	outer->stmt_location = query->stmt_location;
+	outer->stmt_len = query->stmt_len;
+	outer->hasRowSecurity = query->hasRowSecurity;
+	outer->hasSubLinks = query->hasSubLinks;
+	outer->rtable = list_make1(leaf_rte);
+	outer->jointree = makeFromExpr(list_make1(ref), NULL);
+	outer->targetList = targets;
+	if (outer->hasSubLinks)
+		cz_rewrite_sublinks(outer, state);
+
+	stmt = cz_call_planner(outer, query_string, cursor_options, state->bound_params);
+	stmt->commandType = CMD_INSERT;
+	stmt->hasReturning = query->returningList != NIL;
+	stmt->parallelModeNeeded = false;
+	return stmt;
+}
+
+static PlannedStmt *
+plan_row(Query *query, const char *query_string, int cursor_options, CzPlanState *state,
+		 const CzTable *table, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	Node	  **columns = palloc0(sizeof(Node *) * desc->natts);
+	CzLeaf	   *leaf = palloc0(sizeof(CzLeaf));
+	RangeTblEntry *leaf_rte;
+	List	   *names = NIL;
+	List	   *types = NIL;
+	List	   *typmods = NIL;
+	List	   *collations = NIL;
+	List	   *exprs;
+	List	   *attnos;
+	List	   *targets = NIL;
+	ListCell   *lc;
+	int			i;
+
+	row_values(query, rel, &exprs, &attnos);
+	foreach(lc, query->returningList != NIL ? attnos : NIL)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, lfirst_int(lc) - 1);
+		int			n = foreach_current_index(lc) + 1;
+
+		columns[att->attnum - 1] = (Node *) makeVar(1, n, att->atttypid, att->atttypmod,
+													att->attcollation, 0);
+		names = lappend(names, makeString(psprintf("c%d", n)));
+		types = lappend_oid(types, att->atttypid);
+		typmods = lappend_int(typmods, att->atttypmod);
+		collations = lappend_oid(collations, att->attcollation);
+	}
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && columns[i] == NULL)
+			columns[i] = (Node *) makeNullConst(att->atttypid, att->atttypmod,
+												att->attcollation);
+	}
+	if (query->returningList != NIL && !map_returning(query, rel, columns, &targets))
+		return NULL;
+
+	leaf->source = makeNode(RangeTblEntry);
+	leaf->source->rtekind = RTE_SUBQUERY;
+	leaf->source->subquery = makeNode(Query);
+	leaf->source->subquery->commandType = CMD_INSERT;
+	leaf->source->eref = makeAlias("leaf", copyObject(names));
+	leaf->locus.kind = CZ_LOCUS_SHARDED;
+	leaf->locus.is_single = true;
+	leaf->locus.shard = -1;
+	leaf->locus.anchor = table;
+	leaf->strategy = CZ_STRATEGY_ROUTER;
+	leaf->rows = 1;
+	leaf->target_shard = table->shards[0].relid;
+	leaf->insert = insert_plan(query, table, exprs, attnos, state);
+	leaf->insert->column_types = types;
+	leaf->insert->column_typmods = typmods;
+	leaf->insert->has_returning = false;
+	cz_collect_relations(query, state);
+	leaf_rte = cz_make_leaf(state, leaf, names, types, typmods, collations);
+	cz_add_leaf_values(leaf_rte, rewritten_values(exprs, query, state));
+	return plan_over_leaf(query, query_string, cursor_options, state, leaf_rte, targets);
+}
+
+/*
+ * cz_plan_insert
+ *		Plan an INSERT of one row into a distributed table as a statement.
+ *
+ * query: not changed if NULL is returned.
+ * Returns: NULL if it goes through core's tuple routing.
+ */
+PlannedStmt *
+cz_plan_insert(Query *query, const char *query_string, int cursor_options,
+			   CzPlanState *state, const CzTable *table)
+{
+	Relation	rel;
+	PlannedStmt *stmt = NULL;
+
+	if (query->jointree->fromlist != NIL || query->cteList != NIL ||
+		query->onConflict != NULL || query->withCheckOptions != NIL ||
+		query->hasTargetSRFs || query->hasModifyingCTE || table->nshards == 0)
+		return NULL;
+	rel = table_open(table->relid, NoLock);
+	if (!cz_has_triggers(rel, CMD_INSERT))
+		stmt = plan_row(query, query_string, cursor_options, state, table, rel);
+	table_close(rel, NoLock);
+	return stmt;
+}
