@@ -172,6 +172,11 @@ typedef struct CzFragmentPlan
 									 * a fragment that has shown some may start again */
 	bool		is_small;		/* few rows and little work: best read at once */
 	bool		has_row_ids;	/* it reads ctids, xmins, ...: at the first placements */
+	List	   *row_id_columns;	/* ints, from 1: columns that are workers' ctids, to be
+								 * encoded (rowid.h) with the fragment's shard */
+	List	   *row_id_params;	/* ints, from 0: parameters, of type tid or tid[], that
+								 * are decoded for each shard */
+	List	   *row_id_lists;	/* the same, arrays: only the elements of the shard */
 	double		cost;			/* estimated work of all fragments, in units of
 								 * seq_page_cost; 0: not known */
 } CzFragmentPlan;

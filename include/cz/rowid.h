@@ -21,6 +21,13 @@
 #include "cz/metadata.h"
 
 /*
+ * CzRowIdIsKey
+ *		Is a value of this type, which equals what rows of the table are confined to
+ *		shards by, their ctid?  Else it is their distribution column, or nothing.
+ */
+extern bool CzRowIdIsKey(const CzTable *table, Oid type);
+
+/*
  * CzRowIdEncode
  *		The id in the whole table of a row of one of its shards.
  *

@@ -236,6 +236,8 @@ struct CzStream
 	const char **param_values;	/* [nparams] of this run, text */
 	Datum	   *row_values;		/* [nparams] the row of an INSERT, until it is given out */
 	bool	   *row_isnull;
+	Datum	   *row_ids;		/* [nparams] of this run, where param_values has a text:
+								 * valid for row_id_params and row_id_lists; or NULL */
 	char	  **fixed_params;	/* [nparams] texts in place of values; or NULL */
 	int			only_shard;		/* index; -1: as the plan says */
 	bool		is_hurried;		/* plan->locks_wait is over: a connection is wanted */
@@ -277,6 +279,7 @@ struct CzStream
 	int			nruns;
 	int			nretries;
 	int			total_shards;	/* of the anchor */
+	const CzTable *anchor;		/* as the last run found it; or NULL */
 	int64		total_fragments;
 	int64		total_rows;
 	int64		total_bytes;
@@ -289,10 +292,12 @@ struct CzStream
 /* wire.c */
 extern void CzWireInit(CzStream *stream);
 extern void CzWireDecode(CzStream *stream, const struct pg_result *res, int row,
-						 const char *node_name, Datum *values, bool *isnull);
+						 const Fragment *fragment, Datum *values, bool *isnull);
 extern int64 CzWireRowBytes(const struct pg_result *res, int row);
 extern const char **CzWireParams(CzStream *stream, Datum *prune_value,
 								 bool *prune_isnull);
+extern void CzWireRowIdParams(const CzStream *stream, const Fragment *fragment,
+							  const char **texts);
 
 /* explain.c */
 extern void CzExplainKeepRun(CzStream *stream);

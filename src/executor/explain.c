@@ -24,6 +24,7 @@
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
+#include "cz/rowid.h"
 #include "cz/settings.h"
 #include "ship_int.h"
 
@@ -60,13 +61,17 @@ strategy_name(CzStrategy strategy)
 	return "unknown";
 }
 
-/* Name of the distribution column that decides which shard a shipped row goes to. */
+/* Name of the column that decides which shard a shipped row goes to. */
 static const char *
-partition_column_name(const CzFragmentPlan *plan)
+partition_column_name(const CzFragmentPlan *plan, const CzShipment *shipment)
 {
 	const CzTable *table = CzTableGet(plan->anchor_relid);
 	char	   *name = NULL;
 
+	if (table != NULL &&
+		CzRowIdIsKey(table, list_nth_oid(shipment->column_types,
+										 shipment->partition_column - 1)))
+		return "ctid";
 	if (table != NULL)
 		name = get_attname(plan->anchor_relid, table->key_attno, true);
 	return name != NULL ? name : "?";
@@ -84,7 +89,7 @@ shipment_words(const CzFragmentPlan *plan, const CzShipment *shipment)
 	if (shipment->label != NULL && shipment->label[0] != '\0')
 		appendStringInfo(&buf, " of %s", shipment->label);
 	if (shipment->partition_column > 0)
-		appendStringInfo(&buf, " on (%s)", partition_column_name(plan));
+		appendStringInfo(&buf, " on (%s)", partition_column_name(plan, shipment));
 	return buf.data;
 }
 
@@ -118,7 +123,7 @@ explain_strategy(const CzFragmentPlan *plan, ExplainState *es)
 			ExplainPropertyText("Shipped", shipment->label ? shipment->label : "", es);
 			if (shipment->partition_column > 0)
 				ExplainPropertyText("Partition Column",
-									partition_column_name(plan), es);
+									partition_column_name(plan, shipment), es);
 			if (es->costs)
 				ExplainPropertyFloat("Estimated Rows", NULL, shipment->rows, 0, es);
 			ExplainCloseGroup("Shipment", NULL, true, es);

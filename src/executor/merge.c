@@ -146,8 +146,7 @@ take_result(CzMergeState *merge)
 
 			MemoryContextReset(source->context);
 			oldcontext = MemoryContextSwitchTo(source->context);
-			CzWireDecode(stream, stream->res, stream->res_row,
-						 fragment->worker->endpoint->node_name, source->values,
+			CzWireDecode(stream, stream->res, stream->res_row, fragment, source->values,
 						 source->isnull);
 			MemoryContextSwitchTo(oldcontext);
 			source->has_head = true;

@@ -29,6 +29,7 @@
 #include "utils/memutils.h"
 
 #include "cz/compat.h"
+#include "cz/rowid.h"
 #include "cz/settings.h"
 #include "ship_int.h"
 
@@ -159,8 +160,17 @@ part_of_row(CzStream *stream, Ship *ship, TupleTableSlot *slot)
 
 	if (column == 0)
 		return 0;
-	index = CzShardIndexForValue(ship->anchor, slot->tts_values[column - 1],
-								 slot->tts_isnull[column - 1]);
+	if (CzRowIdIsKey(ship->anchor, ship->columns[column - 1].type_oid))
+	{
+		ItemPointerData local;
+
+		index = slot->tts_isnull[column - 1] ? -1 :
+			CzRowIdDecode(ship->anchor,
+						  (ItemPointer) DatumGetPointer(slot->tts_values[column - 1]), &local);
+	}
+	else
+		index = CzShardIndexForValue(ship->anchor, slot->tts_values[column - 1],
+									 slot->tts_isnull[column - 1]);
 	/* no shard's: it may go anywhere, but once */
 	if (index < 0)
 		return stream->fragments[0].shard_index;
@@ -216,6 +226,14 @@ store_row(CzStream *stream, Ship *ship, TupleDesc rowdesc, TupleTableSlot *slot)
 			values[i] = PointerGetDatum(detoast_external_attr((struct varlena *)
 															  DatumGetPointer(values[i])));
 		nbytes += value_bytes(column, values[i]);
+		if (i == ship->shipment->partition_column - 1 &&
+			CzRowIdIsKey(ship->anchor, column->type_oid))
+		{
+			ItemPointer local = palloc(sizeof(ItemPointerData));
+
+			CzRowIdLocal(ship->anchor, index, (ItemPointer) DatumGetPointer(values[i]), local);
+			values[i] = PointerGetDatum(local);
+		}
 	}
 	tuplestore_putvalues(part->store, ship->tupdesc, values, slot->tts_isnull);
 	MemoryContextSwitchTo(oldcontext);
@@ -715,7 +733,7 @@ CzFragmentParams(CzStream *stream, const Fragment *fragment, FragmentParams *par
 	params->values = stream->param_values;
 	params->lengths = NULL;
 	params->formats = NULL;
-	if (stream->nships == 0)
+	if (stream->nships == 0 && stream->row_ids == NULL)
 		return;
 
 	for (i = 0; i < stream->nships; i++)
@@ -725,6 +743,7 @@ CzFragmentParams(CzStream *stream, const Fragment *fragment, FragmentParams *par
 	params->formats = palloc0(sizeof(int) * params->nparams);
 	for (i = 0; i < nparams; i++)
 		params->values[i] = stream->param_values[i];
+	CzWireRowIdParams(stream, fragment, params->values);
 	params->nparams = nparams;
 	for (i = 0; i < stream->nships; i++)
 	{

@@ -29,6 +29,7 @@
 #include "utils/resowner.h"
 
 #include "cz/compat.h"
+#include "cz/rowid.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "executor_int.h"
@@ -352,8 +353,13 @@ shards_by_value(const CzFragmentPlan *plan, const CzTable *table, Oid type, Datu
 		for (i = 0; i < n; i++)
 		{
 			int			index = -1;
+			ItemPointerData local;
 
-			if (!nulls[i] && CzKeyConvert(table, elemtype, values[i], &key))
+			if (nulls[i])
+				continue;
+			if (CzRowIdIsKey(table, elemtype))
+				index = CzRowIdDecode(table, (ItemPointer) DatumGetPointer(values[i]), &local);
+			else if (CzKeyConvert(table, elemtype, values[i], &key))
 				index = CzShardIndexForValue(table, key, false);
 			if (index >= 0)
 				shards = bms_add_member(shards, index);
@@ -494,6 +500,7 @@ CzFragmentsResolve(CzStream *stream)
 					 errmsg("relation with OID %u is no longer distributed",
 							plan->anchor_relid)));
 		stream->total_shards = table->nshards;
+		stream->anchor = table;
 		if (stream->only_shard >= 0)
 			indexes = list_make1_int(stream->only_shard);
 		else if (plan->prune_param >= 0)
@@ -560,7 +567,7 @@ CzFragmentStoreRow(CzStream *stream, Fragment *fragment, const PGresult *res, in
 	oldcontext = MemoryContextSwitchTo(stream->store_context);
 	values = palloc(sizeof(Datum) * Max(natts, 1));
 	isnull = palloc(sizeof(bool) * Max(natts, 1));
-	CzWireDecode(stream, res, row, fragment->worker->endpoint->node_name, values, isnull);
+	CzWireDecode(stream, res, row, fragment, values, isnull);
 	tuplestore_putvalues(fragment->store, stream->tupdesc, values, isnull);
 	fragment->nstored++;
 	MemoryContextSwitchTo(oldcontext);
@@ -679,8 +686,7 @@ next_row(CzStream *stream, TupleTableSlot *slot)
 				stream->row_fragment = stream->res_fragment;
 				MemoryContextReset(stream->row_context);
 				oldcontext = MemoryContextSwitchTo(stream->row_context);
-				CzWireDecode(stream, stream->res, stream->res_row++,
-							 stream->res_fragment->worker->endpoint->node_name,
+				CzWireDecode(stream, stream->res, stream->res_row++, stream->res_fragment,
 							 slot->tts_values, slot->tts_isnull);
 				MemoryContextSwitchTo(oldcontext);
 				ExecStoreVirtualTuple(slot);

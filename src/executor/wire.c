@@ -20,12 +20,14 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/array.h"
 #include "utils/datum.h"
 #include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "cz/compat.h"
+#include "cz/rowid.h"
 #include "cz/settings.h"
 #include "executor_int.h"
 #include "writer_int.h"
@@ -204,14 +206,16 @@ decode_error_callback(void *arg)
  *		One row of a result to values and nulls, in CurrentMemoryContext.
  */
 void
-CzWireDecode(CzStream *stream, const PGresult *res, int row, const char *node_name,
+CzWireDecode(CzStream *stream, const PGresult *res, int row, const Fragment *fragment,
 			 Datum *values, bool *isnull)
 {
+	const char *node_name = fragment->worker->endpoint->node_name;
 	int			natts = stream->tupdesc->natts;
 	int			save_nestlevel = -1;
 	int			nfields = PQnfields(res);
 	DecodePosition position;
 	ErrorContextCallback callback;
+	ListCell   *lc;
 	int			i;
 
 	/* a fragment that selects nothing returns one column all the same */
@@ -273,6 +277,13 @@ CzWireDecode(CzStream *stream, const PGresult *res, int row, const char *node_na
 
 	error_context_stack = callback.previous;
 	CzUnpinTextSettings(save_nestlevel);
+	foreach(lc, stream->plan->row_id_columns)
+	{
+		ItemPointer id = (ItemPointer) DatumGetPointer(values[lfirst_int(lc) - 1]);
+
+		if (!isnull[lfirst_int(lc) - 1])
+			CzRowIdEncode(stream->anchor, fragment->shard_index, id, id);
+	}
 }
 
 /* Bytes of a row's values. */
@@ -286,6 +297,98 @@ CzWireRowBytes(const PGresult *res, int row)
 	for (i = 0; i < nfields; i++)
 		bytes += PQgetlength(res, row, i);
 	return bytes;
+}
+
+/* A copy of a parameter that is decoded for each shard; 0 if it is none. */
+static Datum
+value_of_row_id(const CzFragmentPlan *plan, int number, Oid type_oid, Datum value)
+{
+	int16		typlen;
+	bool		typbyval;
+
+	if (!list_member_int(plan->row_id_params, number) &&
+		!list_member_int(plan->row_id_lists, number))
+		return (Datum) 0;
+	get_typlenbyval(type_oid, &typlen, &typbyval);
+	return datumCopy(value, typbyval, typlen);
+}
+
+static char *
+row_id_text(const CzStream *stream, const Fragment *fragment, Datum id)
+{
+	ItemPointerData local;
+
+	CzRowIdLocal(stream->anchor, fragment->shard_index, (ItemPointer) DatumGetPointer(id),
+				 &local);
+	return psprintf("(%u,%u)", ItemPointerGetBlockNumberNoCheck(&local),
+					ItemPointerGetOffsetNumberNoCheck(&local));
+}
+
+/* An array of ids, each as it is in one shard; of_shard: only those of the shard. */
+static char *
+row_ids_text(const CzStream *stream, const Fragment *fragment, Datum array, bool of_shard)
+{
+	StringInfoData buf;
+	Datum	   *ids;
+	bool	   *nulls;
+	int			n;
+	int			i;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TIDOID, sizeof(ItemPointerData), false,
+					  TYPALIGN_SHORT, &ids, &nulls, &n);
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '{');
+	for (i = 0; i < n; i++)
+	{
+		ItemPointerData local;
+
+		if (of_shard && !nulls[i] &&
+			CzRowIdDecode(stream->anchor, (ItemPointer) DatumGetPointer(ids[i]),
+						  &local) != fragment->shard_index)
+			continue;
+		if (buf.len > 1)
+			appendStringInfoChar(&buf, ',');
+		if (nulls[i])
+			appendStringInfoString(&buf, "NULL");
+		else
+			appendStringInfo(&buf, "\"%s\"", row_id_text(stream, fragment, ids[i]));
+	}
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}
+
+/*
+ * CzWireRowIdParams
+ *		Replace the texts of parameters that are ctids by those of a fragment's shard.
+ *
+ * texts: [nparams], changed.
+ */
+void
+CzWireRowIdParams(const CzStream *stream, const Fragment *fragment, const char **texts)
+{
+	const CzFragmentPlan *plan = stream->plan;
+	ListCell   *lc;
+
+	if (stream->row_ids == NULL)
+		return;
+	foreach(lc, plan->row_id_params)
+	{
+		int			i = lfirst_int(lc);
+		ExprState  *state = list_nth(stream->param_exprs, i);
+
+		if (texts[i] == NULL)
+			continue;
+		texts[i] = exprType((Node *) state->expr) == TIDOID ?
+			row_id_text(stream, fragment, stream->row_ids[i]) :
+			row_ids_text(stream, fragment, stream->row_ids[i], false);
+	}
+	foreach(lc, plan->row_id_lists)
+	{
+		int			i = lfirst_int(lc);
+
+		if (texts[i] != NULL)
+			texts[i] = row_ids_text(stream, fragment, stream->row_ids[i], true);
+	}
 }
 
 /*
@@ -308,6 +411,9 @@ CzWireParams(CzStream *stream, Datum *prune_value, bool *prune_isnull)
 	if (nexprs == 0)
 		return NULL;
 	texts = palloc0(sizeof(char *) * nexprs);
+	stream->row_ids = NULL;
+	if (stream->plan->row_id_params != NIL || stream->plan->row_id_lists != NIL)
+		stream->row_ids = palloc0(sizeof(Datum) * nexprs);
 
 	for (i = 0; i < nexprs; i++)
 	{
@@ -328,6 +434,8 @@ CzWireParams(CzStream *stream, Datum *prune_value, bool *prune_isnull)
 			nestlevel = pins != 0 ? CzPinTextSettings(pins) : -1;
 			texts[i] = OidOutputFunctionCall(output_oid, value);
 			CzUnpinTextSettings(nestlevel);
+			if (stream->row_ids != NULL)
+				stream->row_ids[i] = value_of_row_id(stream->plan, i, type_oid, value);
 		}
 		if (i == stream->plan->prune_param)
 		{

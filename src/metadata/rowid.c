@@ -9,6 +9,9 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
+
 #include "cz/rowid.h"
 
 /* Bits of a block number that are left for the worker's own. */
@@ -21,6 +24,18 @@ block_bits(const CzTable *table)
 	for (nshards = table->nshards - 1; nshards > 0; nshards >>= 1)
 		bits--;
 	return bits;
+}
+
+/*
+ * CzRowIdIsKey
+ *		See rowid.h.
+ */
+bool
+CzRowIdIsKey(const CzTable *table, Oid type)
+{
+	return type == TIDOID &&
+		(table->kind == CZ_TABLE_HASH || table->kind == CZ_TABLE_RANGE) &&
+		getBaseType(table->key_type) != TIDOID;
 }
 
 /*

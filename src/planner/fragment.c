@@ -62,6 +62,9 @@ enum
 	POS_TAKES_DUPLICATES,
 	POS_IS_SMALL,
 	POS_ROW_IDS,
+	POS_ROW_ID_COLUMNS,
+	POS_ROW_ID_PARAMS,
+	POS_ROW_ID_LISTS,
 	POS_COST,
 	POS_LAZY_PIECES,
 	POS_LAZY_NPARAMS,
@@ -188,6 +191,9 @@ CzFragmentPlanToList(const CzFragmentPlan *plan)
 	list = lappend(list, makeInteger(plan->takes_duplicates));
 	list = lappend(list, makeInteger(plan->is_small));
 	list = lappend(list, makeInteger(plan->has_row_ids));
+	list = lappend(list, plan->row_id_columns);
+	list = lappend(list, plan->row_id_params);
+	list = lappend(list, plan->row_id_lists);
 	list = lappend(list, makeFloat(psprintf("%.17g", plan->cost)));
 	list = lappend(list, plan->lazy_pieces);
 	list = lappend(list, makeInteger(plan->lazy_nparams));
@@ -246,6 +252,9 @@ CzFragmentPlanFromList(List *list)
 	plan->takes_duplicates = intVal(list_nth(list, POS_TAKES_DUPLICATES));
 	plan->is_small = intVal(list_nth(list, POS_IS_SMALL));
 	plan->has_row_ids = intVal(list_nth(list, POS_ROW_IDS));
+	plan->row_id_columns = list_nth(list, POS_ROW_ID_COLUMNS);
+	plan->row_id_params = list_nth(list, POS_ROW_ID_PARAMS);
+	plan->row_id_lists = list_nth(list, POS_ROW_ID_LISTS);
 	plan->cost = floatVal(list_nth(list, POS_COST));
 	return plan;
 }

@@ -191,6 +191,15 @@ typedef struct CzOrderKey
 
 extern CzPlanState *cz_plan_state;
 
+/* Parameters that no statement has; where there are several, the others follow downwards. */
+#define CZ_PARAM_LIMIT 65535	/* lock_scan.c fills these in */
+#define CZ_PARAM_IDS 65534
+#define CZ_PARAM_VALUES 65000	/* values.c */
+#define CZ_PARAM_ROW_ID 63000	/* ctids.c */
+
+#define CZ_IS_LOCK_PARAM(param) \
+	((param)->paramkind == PARAM_EXTERN && (param)->paramid > CZ_PARAM_VALUES)
+
 /* collation.c */
 extern bool cz_collation_is_sure(Oid collation);
 extern bool cz_sorts_unsurely(Query *query);
@@ -432,8 +441,14 @@ extern bool cz_is_better_as_text(Query *query, CzPlanState *state);
 extern const char *cz_replicas_may_differ(Query *query, Bitmapset *sent);
 extern bool cz_equal_looks_same(Oid type, Oid collation);
 
+/* ctids.c */
+#define CZ_CTID_REASON "a ctid is used as only the coordinator can"
+extern bool cz_ctids_are_sendable(Query *query, const char **reason);
+extern List *cz_mark_row_ids(Query *query);
+extern List *cz_row_id_columns(Query *query);
+
 /* rowids.c */
-#define CZ_ROW_ID_REASON "ctid, xmin and their kin name rows and transactions of one shard only"
+#define CZ_ROW_ID_REASON "xmin and its kin name transactions of one worker only"
 extern bool cz_mentions_row_ids(Query *query);
 extern bool cz_compares_row_ids(Query *query);
 extern void cz_refuse_row_ids(void) pg_attribute_noreturn();

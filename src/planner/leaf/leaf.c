@@ -269,9 +269,25 @@ plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List *order, List **
 
 /* ---- qualifiers ---------------------------------------------------------- */
 
-/* Split a relation's qualifiers into those for the workers and the rest. */
+/* May a qualifier be part of the fragment, as of ctids? */
+static bool
+ctids_are_sendable(RelOptInfo *rel, CzLeaf *leaf, RestrictInfo *ri)
+{
+	Query	   *query;
+
+	if (leaf == NULL || !cz_plan_state->has_row_ids)
+		return true;
+	query = fragment_query(leaf, rel->relid, list_make1(cz_int_const(1)), list_make1(ri));
+	return cz_ctids_are_sendable(query, NULL);
+}
+
+/*
+ * Split a relation's qualifiers into those for the workers and the rest.
+ *
+ * leaf: NULL: a foreign table that core scans.
+ */
 static void
-split_quals(RelOptInfo *rel, List *quals, List **remote, List **local)
+split_quals(RelOptInfo *rel, CzLeaf *leaf, List *quals, List **remote, List **local)
 {
 	ListCell   *lc;
 
@@ -287,7 +303,8 @@ split_quals(RelOptInfo *rel, List *quals, List **remote, List **local)
 		 */
 		if (!ri->pseudoconstant && bms_is_subset(ri->clause_relids, rel->relids) &&
 			(ri->security_level <= rel->baserestrict_min_security || ri->leakproof) &&
-			cz_expr_is_shippable((Node *) ri->clause, NULL))
+			cz_expr_is_shippable((Node *) ri->clause, NULL) &&
+			ctids_are_sendable(rel, leaf, ri))
 			*remote = lappend(*remote, ri);
 		else
 			*local = lappend(*local, ri);
@@ -468,7 +485,7 @@ push_exec_params(RelOptInfo *rel, Index rti, LeafPath *info)
 		leaf->locus.kind != CZ_LOCUS_SHARDED || leaf->locus.is_single)
 		return;
 	cz_plan_state->takes_exec_params = true;
-	split_quals(rel, rel->baserestrictinfo, &remote, &local);
+	split_quals(rel, leaf, rel->baserestrictinfo, &remote, &local);
 	if (list_length(remote) > list_length(info->pushed))
 	{
 		List	   *one = list_make1(cz_int_const(1));
@@ -517,7 +534,7 @@ cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry
 
 	info = palloc0(sizeof(LeafPath));
 	info->leaf = leaf;
-	split_quals(rel, rel->baserestrictinfo, &info->pushed, &local);
+	split_quals(rel, leaf, rel->baserestrictinfo, &info->pushed, &local);
 	if (local != NIL)
 		push_exec_params(rel, rti, info);
 	/* a leaf that limits or locks must not be filtered before it does */
@@ -593,7 +610,7 @@ CzPlanRelScan(PlannerInfo *root, RelOptInfo *rel, Oid relid, List *attnos, List 
 		leaf->row_mark->strength = LCS_FORUPDATE;
 		leaf->row_mark->waitPolicy = LockWaitBlock;
 	}
-	split_quals(rel, quals, &remote, local_quals);
+	split_quals(rel, NULL, quals, &remote, local_quals);
 	foreach(lc, attnos)
 	{
 		AttrNumber	attno = lfirst_int(lc);

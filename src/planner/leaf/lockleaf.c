@@ -40,10 +40,6 @@
 
 #include "../planner_int.h"
 
-/* Parameters that no statement has: what lock_scan.c fills in. */
-#define PARAM_LIMIT 65535
-#define PARAM_IDS 65534			/* and downwards */
-
 typedef struct FromContext
 {
 	Query	   *query;
@@ -199,7 +195,7 @@ add_ids(Query *query, FromContext *from, bool restrict_rows)
 
 			any->opno = TIDEqualOperator;
 			any->useOr = true;
-			any->args = list_make2(copyObject(ctid), special_param(PARAM_IDS, TIDARRAYOID));
+			any->args = list_make2(copyObject(ctid), special_param(CZ_PARAM_IDS, TIDARRAYOID));
 			any->location = -1;
 			set_sa_opfuncid(any);
 			qual = (Expr *) any;
@@ -208,7 +204,7 @@ add_ids(Query *query, FromContext *from, bool restrict_rows)
 		{
 			qual = make_opclause(TIDEqualOperator, BOOLOID, false,
 								 (Expr *) copyObject(ctid),
-								 (Expr *) special_param(PARAM_IDS - n, TIDOID),
+								 (Expr *) special_param(CZ_PARAM_IDS - n, TIDOID),
 								 InvalidOid, InvalidOid);
 			set_opfuncid((OpExpr *) qual);
 			if (lfirst_int(ln))
@@ -343,7 +339,7 @@ cz_try_lock_split(Query *query, CzLocus *locus, CzPlanState *state, Node *limit,
 	if (lock->is_sorted)
 	{
 		sort_by_keys(candidates, query, candidates->targetList);
-		candidates->limitCount = (Node *) special_param(PARAM_LIMIT, INT8OID);
+		candidates->limitCount = (Node *) special_param(CZ_PARAM_LIMIT, INT8OID);
 	}
 	add_ids(candidates, &from, false);
 
@@ -431,6 +427,20 @@ take_param(List *params, int number)
 	return -1;
 }
 
+/* The executor wants the last columns as the worker has them. */
+static void
+drop_ids(CzFragmentPlan *plan, int nids)
+{
+	int			ncolumns = list_length(plan->column_types) - nids;
+	ListCell   *lc;
+
+	foreach(lc, plan->row_id_columns)
+	{
+		if (lfirst_int(lc) > ncolumns)
+			plan->row_id_columns = foreach_delete_current(plan->row_id_columns, lc);
+	}
+}
+
 /*
  * cz_plan_lock_leaf
  *		Complete the plan of a leaf that locks: its candidates.
@@ -448,6 +458,8 @@ cz_plan_lock_leaf(CzFragmentPlan *plan, CzLeaf *leaf, List **params)
 
 	candidates = cz_deparse(copyObject(lock->candidates), cz_plan_state, InvalidOid, &more);
 	candidates->lazy_pieces = NIL;
+	drop_ids(plan, lock->nids);
+	drop_ids(candidates, lock->nids);
 	candidates->strategy = plan->strategy;
 	candidates->anchor_relid = plan->anchor_relid;
 	candidates->prune_param = -1;
@@ -463,9 +475,9 @@ cz_plan_lock_leaf(CzFragmentPlan *plan, CzLeaf *leaf, List **params)
 	plan->merge = CZ_MERGE_NEVER;
 
 	locks->candidates = candidates;
-	locks->limit_param = take_param(more, PARAM_LIMIT);
+	locks->limit_param = take_param(more, CZ_PARAM_LIMIT);
 	for (i = 0; i < lock->nids; i++)
-		locks->id_params = lappend_int(locks->id_params, take_param(*params, PARAM_IDS - i));
+		locks->id_params = lappend_int(locks->id_params, take_param(*params, CZ_PARAM_IDS - i));
 	locks->may_wait = lock->may_wait;
 	locks->may_skip = lock->may_skip;
 	locks->is_single = lock->is_single;

@@ -34,8 +34,6 @@
 
 #include "../planner_int.h"
 
-/* Number of the first value's parameter; the others follow downwards. */
-#define PARAM_VALUES 65000
 #define MAX_VALUES 1000
 
 typedef struct ValuesContext
@@ -54,7 +52,7 @@ add_value(ValuesContext *context, Node *value)
 	if (list_length(context->values->exprs) >= MAX_VALUES)
 		context->failed = true;
 	param->paramkind = PARAM_EXTERN;
-	param->paramid = PARAM_VALUES - list_length(context->values->exprs);
+	param->paramid = CZ_PARAM_VALUES - list_length(context->values->exprs);
 	param->paramtype = exprType(value);
 	param->paramtypmod = -1;
 	param->paramcollid = exprCollation(value);
@@ -572,7 +570,7 @@ outer_var_mutator(Node *node, OuterContext *context)
 				Param	   *param = makeNode(Param);
 
 				param->paramkind = PARAM_EXTERN;
-				param->paramid = PARAM_VALUES - foreach_current_index(lc);
+				param->paramid = CZ_PARAM_VALUES - foreach_current_index(lc);
 				param->paramtype = var->vartype;
 				param->paramtypmod = -1;
 				param->paramcollid = var->varcollid;
@@ -648,9 +646,9 @@ planned_mutator(Node *node, PlannedContext *context)
 	if (node == NULL)
 		return NULL;
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN &&
-		((Param *) node)->paramid <= PARAM_VALUES &&
-		((Param *) node)->paramid > PARAM_VALUES - list_length(context->planned))
-		return copyObject(list_nth(context->planned, PARAM_VALUES - ((Param *) node)->paramid));
+		((Param *) node)->paramid <= CZ_PARAM_VALUES &&
+		((Param *) node)->paramid > CZ_PARAM_VALUES - list_length(context->planned))
+		return copyObject(list_nth(context->planned, CZ_PARAM_VALUES - ((Param *) node)->paramid));
 	return expression_tree_mutator(node, planned_mutator, (void *) context);
 }
 

@@ -39,6 +39,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
@@ -53,6 +54,7 @@
 #include "utils/lsyscache.h"
 
 #include "cz/compat.h"
+#include "cz/rowid.h"
 
 #include "../planner_int.h"
 
@@ -272,6 +274,12 @@ visit_rte(int rti, Query *query, LocusContext *context)
 		}
 		result.keys = lappend(result.keys, makeVar(rti, attno, type, typmod, collation, 0));
 	}
+	/* rows with equal ctids are on one shard, too */
+	if (rte->rtekind == RTE_RELATION && context->state->has_row_ids &&
+		result.locus.kind == CZ_LOCUS_SHARDED &&
+		CzRowIdIsKey(result.locus.anchor, TIDOID))
+		result.keys = lappend(result.keys, makeVar(rti, SelfItemPointerAttributeNumber,
+												   TIDOID, -1, InvalidOid, 0));
 	return result;
 }
 

@@ -32,6 +32,7 @@
 #include "utils/lsyscache.h"
 
 #include "cz/compat.h"
+#include "cz/rowid.h"
 
 #include "../planner_int.h"
 
@@ -92,12 +93,18 @@ is_key(Node *node, PruneContext *context)
 	return false;
 }
 
+/* Do values of a type tell the shard of a row with that key, or ctid? */
+static bool
+type_decides(Oid type, PruneContext *context)
+{
+	return CzKeyTypeConverts(context->table, type) || CzRowIdIsKey(context->table, type);
+}
+
 /* Could the value of an expression be the key, and is it known once, here? */
 static bool
 is_value(Node *node, PruneContext *context)
 {
-	return CzKeyTypeConverts(context->table, exprType(node)) &&
-		(IsA(node, Const) || cz_is_closed(node));
+	return type_decides(exprType(node), context) && (IsA(node, Const) || cz_is_closed(node));
 }
 
 /* Add the shard of one value; none if no key is equal to it. */
@@ -106,10 +113,16 @@ add_shard_of_value(Bitmapset *shards, Oid type, Datum value, bool isnull,
 				   PruneContext *context)
 {
 	int			shard;
+	ItemPointerData local;
 
-	if (isnull || !CzKeyConvert(context->table, type, value, &value))
+	if (isnull)
 		return shards;
-	shard = CzShardIndexForValue(context->table, value, false);
+	if (CzRowIdIsKey(context->table, type))
+		shard = CzRowIdDecode(context->table, (ItemPointer) DatumGetPointer(value), &local);
+	else if (CzKeyConvert(context->table, type, value, &value))
+		shard = CzShardIndexForValue(context->table, value, false);
+	else
+		return shards;
 	return shard < 0 ? shards : bms_add_member(shards, shard);
 }
 
@@ -310,6 +323,7 @@ shards_of_qual(Node *qual, PruneContext *context, Bitmapset **shards)
 		NullTest   *test = (NullTest *) qual;
 
 		if (test->nulltesttype != IS_NULL || test->argisrow ||
+			CzRowIdIsKey(context->table, exprType((Node *) test->arg)) ||
 			!list_member(context->keys, cz_strip((Node *) test->arg)))
 			return false;
 		*shards = NULL;
@@ -394,7 +408,7 @@ shards_of_qual(Node *qual, PruneContext *context, Bitmapset **shards)
 	{
 		Oid			elemtype = get_element_type(exprType(array));
 
-		if (!OidIsValid(elemtype) || !CzKeyTypeConverts(context->table, elemtype))
+		if (!OidIsValid(elemtype) || !type_decides(elemtype, context))
 			return false;
 		*shards = NULL;
 		if (IsA(array, Const))
@@ -491,7 +505,7 @@ array_for_execution(Node *qual, PruneContext *context)
 	{
 		Oid			elemtype = get_element_type(exprType(array));
 
-		return OidIsValid(elemtype) && CzKeyTypeConverts(context->table, elemtype) &&
+		return OidIsValid(elemtype) && type_decides(elemtype, context) &&
 			cz_is_closed(array) ? array : NULL;
 	}
 	values = values_of_qual(qual, context);

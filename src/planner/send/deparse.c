@@ -100,6 +100,7 @@ typedef struct DeparseContext
 	List	   *in_list_of;		/* by stand-in number: the one that reads it, or NULL */
 	bool		must_not_merge; /* a relation must be one table */
 	bool		has_row_ids;	/* system columns are read */
+	List	   *row_ids;		/* of cz_mark_row_ids */
 	List	   *samples;		/* TableSampleClause or NULL, by stand-in number */
 	List	   *aliases;		/* alias names, by stand-in number */
 	List	   *params;			/* expressions, by parameter number - 1 */
@@ -755,6 +756,31 @@ map_by_name(const CzTable *table, Oid shard)
 	return map;
 }
 
+/* Parameters that were marked get their expressions back; the plan says which they are. */
+static void
+take_row_ids(CzFragmentPlan *plan, DeparseContext *context)
+{
+	ListCell   *lc;
+
+	foreach(lc, context->row_ids == NIL ? NIL : context->params)
+	{
+		Param	   *mark = lfirst(lc);
+		int			n = foreach_current_index(lc);
+		List	   *value;
+
+		if (!IsA(mark, Param) || mark->paramkind != PARAM_EXTERN ||
+			mark->paramid > CZ_PARAM_ROW_ID ||
+			mark->paramid <= CZ_PARAM_ROW_ID - list_length(context->row_ids))
+			continue;
+		value = list_nth(context->row_ids, CZ_PARAM_ROW_ID - mark->paramid);
+		lfirst(lc) = linitial(value);
+		if (intVal(lsecond(value)))
+			plan->row_id_lists = lappend_int(plan->row_id_lists, n);
+		else
+			plan->row_id_params = lappend_int(plan->row_id_params, n);
+	}
+}
+
 /*
  * The work of cz_deparse.
  *
@@ -771,6 +797,7 @@ deparse(Query *query, CzPlanState *state, Oid target_shard, List **params, bool 
 	Query	   *original = query;
 	List	   *used_columns;
 	List	   *used_operations;
+	List	   *row_id_columns = NIL;
 	ListCell   *lc;
 
 	for (;;)
@@ -801,6 +828,11 @@ deparse(Query *query, CzPlanState *state, Oid target_shard, List **params, bool 
 
 		cz_flatten_joins(query);
 		cz_drop_unused_outputs(query);
+		if (state->has_row_ids)
+		{
+			row_id_columns = cz_row_id_columns(query);
+			context.row_ids = cz_mark_row_ids(query);
+		}
 		used_columns = cz_recheck_columns(query);
 		named_walker((Node *) query, &context);
 		stand_ins_query(query, &context);
@@ -871,6 +903,7 @@ deparse(Query *query, CzPlanState *state, Oid target_shard, List **params, bool 
 	plan->has_returning = query->returningList != NIL;
 	plan->is_ordered = query->sortClause != NIL;
 	plan->has_row_ids = context.has_row_ids;
+	plan->row_id_columns = row_id_columns;
 	plan->relation_columns = context.columns;
 	plan->merge = context.must_not_merge || context.has_row_locks ||
 		query->commandType != CMD_SELECT ? CZ_MERGE_NEVER : CZ_MERGE_MAY;
@@ -899,9 +932,11 @@ deparse(Query *query, CzPlanState *state, Oid target_shard, List **params, bool 
 		plan->column_typmods = lappend_int(plan->column_typmods,
 										   exprTypmod((Node *) tle->expr));
 	}
-	*params = context.params;
-	*is_lazy = context.may_be_lazy;
 	cz_recheck(plan, query, context.params, used_columns, used_operations);
+	take_row_ids(plan, &context);
+	*params = context.params;
+	/* what is decoded is so before it is sent */
+	*is_lazy = context.may_be_lazy && context.row_ids == NIL;
 	return plan;
 }
 

@@ -111,7 +111,7 @@ column_name(Var *var, List *rtable)
 {
 	RangeTblEntry *rte;
 
-	if (rtable == NIL || var->varattno <= 0)
+	if (rtable == NIL || var->varattno == 0)
 		return "*";
 	rte = rt_fetch(var->varno, rtable);
 	if (rte->rtekind == RTE_RELATION)

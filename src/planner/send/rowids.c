@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * rowids.c
- *	  ctid, xmin and their kin: what they may be compared with.
+ *	  xmin and its kin: what they may be compared with; and system columns in writes.
  *
- * A ctid names a row of one shard, and an xmin a transaction of one worker; the other
- * placements of a shard, and the copies of a reference table, have other ones for the
- * same rows.  Within one fragment, which reads each table at one place, they compare as
- * in a plain table.  What would bring such values of several places together (a join or
- * a sub-query that is done here, DISTINCT or GROUP BY over shards), and a write that
- * compares one with a value that comes from elsewhere, would be wrong without a word:
- * refused, with the reason.
+ * An xmin names a transaction of one worker; the other placements of a shard have other
+ * ones for the same rows.  Within one fragment, which reads each table at one place, they
+ * compare as in a plain table.  What would bring such values of several places together
+ * (a join or a sub-query that is done here, DISTINCT or GROUP BY over shards), and a
+ * write to several shards that compares one with a value that comes from elsewhere, would
+ * be wrong without a word: refused, with the reason.  A ctid names a row of the whole
+ * table and has a file of its own (ctids.c).
  *
- * To show them, to ask whether they are NULL, and to read by a given one (each shard has
+ * To show them, to ask whether they are NULL, and to read by a given one (each worker has
  * it) is left to the user.  They are read at the first placement of a shard, where a
  * write of a table with a key computes (replicas.c): so an application may use xmin as
  * the version of a row.
@@ -33,14 +33,16 @@
 
 #include "../planner_int.h"
 
-#define IS_ROW_ID(attno) ((attno) < 0 && (attno) != TableOidAttributeNumber)
+/* xmin and its kin */
+#define IS_ROW_ID(attno) \
+	((attno) < 0 && (attno) != TableOidAttributeNumber && \
+	 (attno) != SelfItemPointerAttributeNumber)
 
 /* ---- does an expression have one? ---------------------------------------- */
 
 typedef struct RowIdContext
 {
 	List	   *queries;		/* that the expression's Vars belong to, innermost first */
-	bool		is_remote;		/* a reference table is read on a worker */
 } RowIdContext;
 
 static bool has_row_id_walker(Node *node, RowIdContext *context);
@@ -50,7 +52,7 @@ static bool
 output_has_row_id(Query *query, AttrNumber resno, List *queries)
 {
 	TargetEntry *tle = get_tle_by_resno(query->targetList, resno);
-	RowIdContext inner = {lcons(query, list_copy(queries)), cz_query_uses_workers(query)};
+	RowIdContext inner = {lcons(query, list_copy(queries))};
 
 	return tle != NULL && has_row_id_walker((Node *) tle->expr, &inner);
 }
@@ -74,17 +76,16 @@ var_has_row_id(Var *var, RowIdContext *context)
 	{
 		case RTE_RELATION:
 			table = IS_ROW_ID(var->varattno) ? cz_rte_table(rte) : NULL;
-			if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
+			/* those of a reference table are read here */
+			if (table == NULL || table->kind == CZ_TABLE_FOREIGN ||
+				table->kind == CZ_TABLE_REFERENCE)
 				return false;
-			if (table->kind == CZ_TABLE_REFERENCE)
-				return context->is_remote;
 			return table->nshards != 1 || table->shards[0].nplacements != 1;
 		case RTE_SUBQUERY:
 			return var->varattno > 0 &&
 				output_has_row_id(rte->subquery, var->varattno, queries);
 		case RTE_JOIN:
 			same.queries = queries;
-			same.is_remote = context->is_remote;
 			return var->varattno > 0 &&
 				has_row_id_walker(list_nth(rte->joinaliasvars, var->varattno - 1), &same);
 		case RTE_CTE:
@@ -127,8 +128,7 @@ has_row_id_walker(Node *node, RowIdContext *context)
 typedef struct CompareContext
 {
 	RowIdContext ids;
-	bool		with_ids;		/* something of the statement */
-	bool		with_values;	/* a constant or a parameter */
+	bool		with_ids;		/* with something of the statement */
 } CompareContext;
 
 static bool
@@ -160,8 +160,6 @@ compare_args(List *args, CompareContext *context)
 				continue;
 			if (is_computed_walker(lfirst(other), NULL))
 				context->with_ids = true;
-			else
-				context->with_values = true;
 		}
 	}
 }
@@ -279,7 +277,8 @@ mentions_walker(Node *node, void *context)
 	if (node == NULL)
 		return false;
 	if (IsA(node, Var))
-		return IS_ROW_ID(((Var *) node)->varattno);
+		return ((Var *) node)->varattno < 0 &&
+			((Var *) node)->varattno != TableOidAttributeNumber;
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, mentions_walker, context, 0);
 	return expression_tree_walker(node, mentions_walker, context);
@@ -320,7 +319,7 @@ cz_refuse_row_ids(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot compare ctid, xmin or other system columns of several shards or copies"),
+			 errmsg("cannot compare xmin or other system columns of several shards"),
 			 errdetail("%s.", CZ_ROW_ID_REASON),
 			 errhint("Use columns of a key, or restrict the statement to one value of the distribution column.")));
 }
@@ -329,17 +328,14 @@ cz_refuse_row_ids(void)
 
 typedef struct WriteContext
 {
-	CompareContext compare;
-	bool		has_reference;	/* of a reference table */
-	bool		has_any;		/* of a distributed one */
-	bool		has_other;		/* not ctid */
+	List	   *queries;		/* innermost first */
+	bool		has_ctid;		/* of a distributed table */
+	bool		has_other;		/* xmin and its kin */
 } WriteContext;
 
 static bool
 write_walker(Node *node, WriteContext *context)
 {
-	List	  **queries = &context->compare.ids.queries;
-
 	if (node == NULL || IsA(node, NullTest))
 		return false;
 	if (IsA(node, Var))
@@ -348,25 +344,25 @@ write_walker(Node *node, WriteContext *context)
 		RangeTblEntry *rte;
 		const CzTable *table;
 
-		if (!IS_ROW_ID(var->varattno) || var->varlevelsup >= list_length(*queries))
+		if (var->varattno >= 0 || var->varattno == TableOidAttributeNumber ||
+			var->varlevelsup >= list_length(context->queries))
 			return false;
-		rte = rt_fetch(var->varno, ((Query *) list_nth(*queries, var->varlevelsup))->rtable);
+		rte = rt_fetch(var->varno,
+					   ((Query *) list_nth(context->queries, var->varlevelsup))->rtable);
 		table = rte->rtekind == RTE_RELATION ? cz_rte_table(rte) : NULL;
 		if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
 			return false;
-		context->has_reference |= table->kind == CZ_TABLE_REFERENCE;
-		context->has_any = true;
-		context->has_other |= var->varattno != SelfItemPointerAttributeNumber;
+		if (IS_ROW_ID(var->varattno))
+			context->has_other = true;
+		else
+			context->has_ctid = true;
 		return false;
 	}
 	if (IsA(node, Query))
 	{
-		Query	   *query = (Query *) node;
-
-		*queries = lcons(query, *queries);
-		compare_level(query, &context->compare);
-		(void) query_tree_walker(query, write_walker, (void *) context, 0);
-		*queries = list_delete_first(*queries);
+		context->queries = lcons(node, context->queries);
+		(void) query_tree_walker((Query *) node, write_walker, (void *) context, 0);
+		context->queries = list_delete_first(context->queries);
 		return false;
 	}
 	return expression_tree_walker(node, write_walker, (void *) context);
@@ -398,13 +394,9 @@ cz_row_ids_of_write(Query *query, bool is_single, bool is_replicated, bool by_ke
 	(void) write_walker((Node *) query, &context);
 	query->returningList = returning;
 
-	if (context.has_reference)
-		return "the copies of a reference table have other system columns";
-	if (!context.has_any)
-		return NULL;
-	if (is_replicated && !by_key)
+	if (is_replicated && !by_key && (context.has_ctid || context.has_other))
 		return "ctid, xmin and their kin are others on each placement of a shard";
-	if (!is_single && (context.compare.with_values || context.has_other))
+	if (!is_single && context.has_other)
 		return CZ_ROW_ID_REASON;
 	return NULL;
 }

@@ -303,6 +303,8 @@ cz_query_is_sendable(Query *query, const char **reason)
 	}
 	if (!cz_expr_is_shippable((Node *) query, reason))
 		return false;
+	if (cz_plan_state->has_row_ids && !cz_ctids_are_sendable(query, reason))
+		return false;
 	foreach(lc, query->commandType == CMD_SELECT ? query->targetList : query->returningList)
 	{
 		TargetEntry *tle = lfirst(lc);

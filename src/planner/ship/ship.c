@@ -38,6 +38,7 @@
 #include "utils/lsyscache.h"
 
 #include "cz/compat.h"
+#include "cz/rowid.h"
 #include "cz/settings.h"
 
 #include "ship_int.h"
@@ -130,11 +131,12 @@ propose(ShipState *ss, int base, const CzTable *anchor)
 	{
 		Unit	   *unit = lfirst(lc);
 
-		if (unit->fate != UNIT_BROADCAST || !cz_enable_repartition ||
-			(cz_enable_broadcast && unit->rows < REPARTITION_ROWS))
+		if (unit->fate != UNIT_BROADCAST || !cz_enable_repartition)
 			continue;
 		unit->key = cz_ship_partition_var(ss, unit, base, anchor);
-		if (unit->key == NULL)
+		if (unit->key == NULL ||
+			(cz_enable_broadcast && unit->rows < REPARTITION_ROWS &&
+			 !CzRowIdIsKey(anchor, unit->key->vartype)))
 			continue;
 		unit->fate = UNIT_REPARTITION;
 		if (!cz_ship_is_good(ss, anchor))

@@ -24,6 +24,7 @@
 #include "utils/lsyscache.h"
 
 #include "cz/compat.h"
+#include "cz/rowid.h"
 #include "cz/settings.h"
 
 #include "ship_int.h"
@@ -121,9 +122,14 @@ may_fail(SubLink *sublink)
 		may_fail_walker((Node *) sub, NULL);
 }
 
-/* key IN (SELECT ...): the rows may go by what the key is compared with. */
+/*
+ * key IN (SELECT ...): the rows may go by what the key is compared with.
+ *
+ * may_stay: only where they must, because it is a ctid.
+ */
 static void
-send_by_key(ShipState *ss, SubLink *sublink, CzShip *ship, const CzTable *anchor)
+send_by_key(ShipState *ss, SubLink *sublink, CzShip *ship, const CzTable *anchor,
+			bool may_stay)
 {
 	ListCell   *lc;
 	ListCell   *lk;
@@ -136,7 +142,10 @@ send_by_key(ShipState *ss, SubLink *sublink, CzShip *ship, const CzTable *anchor
 		if (!cz_equality_sides(lfirst(lc), (Node **) &var, (Node **) &param))
 			continue;
 		if (!IsA(var, Var) || !IsA(param, Param) || param->paramkind != PARAM_SUBLINK ||
-			param->paramtype != anchor->key_type || var->varcollid != param->paramcollid)
+			(param->paramtype != anchor->key_type &&
+			 !CzRowIdIsKey(anchor, param->paramtype)) ||
+			(may_stay && !CzRowIdIsKey(anchor, param->paramtype)) ||
+			var->varcollid != param->paramcollid)
 			continue;
 		foreach(lk, ss->outer_keys)
 		{
@@ -240,9 +249,9 @@ ship_sublink(ShipState *ss, SubLink *sublink, const CzTable *anchor)
 	ship = cz_ship_make(ss, source, pstrdup("sub-query"), rows);
 	if (ship == NULL)
 		return false;
-	if (sublink->subLinkType == ANY_SUBLINK && rows >= REPARTITION_ROWS &&
-		cz_enable_repartition && list_member_ptr(ss->conjuncts, sublink))
-		send_by_key(ss, sublink, ship, anchor);
+	if (sublink->subLinkType == ANY_SUBLINK && cz_enable_repartition &&
+		list_member_ptr(ss->conjuncts, sublink))
+		send_by_key(ss, sublink, ship, anchor, rows < REPARTITION_ROWS);
 	ss->pulled += rows;
 	cz_ship_count_rows(ss, rows, anchor, ship->anchor == NULL);
 	ref = makeNode(RangeTblRef);

@@ -23,6 +23,7 @@
 #include "utils/lsyscache.h"
 
 #include "cz/compat.h"
+#include "cz/rowid.h"
 #include "cz/settings.h"
 
 #include "ship_int.h"
@@ -633,7 +634,10 @@ join_quals_walker(Node *node, List **quals)
 	return false;
 }
 
-/* The distribution columns of an entry, as Vars. */
+/*
+ * The distribution columns of an entry, as Vars; its ctid, first of all, because a value
+ * that is compared with it can only go by that.
+ */
 static List *
 keys_of_entry(ShipState *ss, int rti)
 {
@@ -664,6 +668,10 @@ keys_of_entry(ShipState *ss, int rti)
 		}
 		keys = lappend(keys, makeVar(rti, lfirst_int(lc), type, typmod, collation, 0));
 	}
+	if (rte->rtekind == RTE_RELATION && ss->state->has_row_ids &&
+		CzTableGet(rte->relid) != NULL && CzRowIdIsKey(CzTableGet(rte->relid), TIDOID))
+		keys = lcons(makeVar(rti, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0),
+					 keys);
 	return keys;
 }
 
@@ -747,7 +755,8 @@ cz_ship_partition_var(ShipState *ss, Unit *unit, int base, const CzTable *anchor
 
 			if (var->varattno > 0 &&
 				bms_is_member(var->varno, unit->relids) &&
-				var->vartype == anchor->key_type &&
+				var->vartype == ((Var *) lfirst(lk))->vartype &&
+				(var->vartype == anchor->key_type || CzRowIdIsKey(anchor, var->vartype)) &&
 				var->varcollid == ((Var *) lfirst(lk))->varcollid)
 				return var;
 		}

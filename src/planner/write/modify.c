@@ -355,7 +355,8 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 	*locus = cz_query_locus(query, state);
 	if (locus->kind != CZ_LOCUS_SHARDED)
 		return locus->reason ? locus->reason : "it does not belong to shards";
-	if (*keys != NIL && !locus->is_single && cz_is_better_as_text(query, state))
+	if (*keys != NIL && !locus->is_single && !state->has_row_ids &&
+		cz_is_better_as_text(query, state))
 	{
 		query->returningList = list_truncate(query->returningList,
 											 list_length(query->returningList) -
