@@ -212,4 +212,8 @@ extern char *CzShipmentColumnCollate(const CzShipment *shipment, int column);
 /* CustomScan "CzFragmentScan" (executor): custom_private is CzFragmentPlanToList(). */
 extern const struct CustomScanMethods cz_fragment_scan_methods;
 
+/* CustomScan "CzInsertSource" (executor), between a ModifyTable and its sub-plan, which is
+ * its lefttree: custom_private is an Integer, the target's range-table index. */
+extern const struct CustomScanMethods cz_insert_source_methods;
+
 #endif							/* CZ_FRAGMENT_H */

@@ -155,9 +155,6 @@ check_triggers(Relation rel, bool is_reference)
 
 		if (trigger->tgisinternal || is_reference)
 			continue;
-		if (trigger->tgoldtable || trigger->tgnewtable)
-			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
-						 psprintf("trigger \"%s\" uses transition tables", trigger->tgname), NULL);
 		if (OidIsValid(trigger->tgconstraint))
 			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
 						 psprintf("trigger \"%s\" is a constraint trigger", trigger->tgname), NULL);

@@ -403,8 +403,6 @@ check_trigger(CreateTrigStmt *stmt)
 		return;
 	if (stmt->isconstraint)
 		CzRefuseDdl(table, "a constraint trigger", NULL);
-	if (stmt->transitionRels != NIL)
-		CzRefuseDdl(table, "a trigger with transition tables", NULL);
 }
 
 static void

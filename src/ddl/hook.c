@@ -85,6 +85,10 @@ run_statement(const CzUtility *utility)
 			if (CzCopyTo(utility, castNode(CopyStmt, stmt)))
 				return;
 			break;
+		case T_CreateTrigStmt:
+			if (CzCreateTrigger(utility, castNode(CreateTrigStmt, stmt)))
+				return;
+			break;
 		case T_AlterEnumStmt:
 			if (CzAlterEnum(utility, castNode(AlterEnumStmt, stmt)))
 				return;

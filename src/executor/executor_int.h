@@ -426,4 +426,9 @@ extern void CzFragmentsResolve(CzStream *stream);
 extern void CzFragmentInit(CzStream *stream, Fragment *fragment, const CzShard *shard,
 						   int shard_index);
 
+/* target.c: the shard of a row (columns of the parent), by its key; errors as core's if there
+ * is none */
+extern const CzShard *CzShardForRow(EState *estate, Relation parent, const CzTable *table,
+									TupleTableSlot *slot);
+
 #endif							/* CZ_EXECUTOR_INT_H */

@@ -61,6 +61,7 @@ void
 CzExecutorInit(void)
 {
 	RegisterCustomScanMethods(&cz_fragment_scan_methods);
+	RegisterCustomScanMethods(&cz_insert_source_methods);
 	CzMomentInit();
 }
 

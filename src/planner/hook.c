@@ -133,6 +133,7 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 		else
 			stmt = cz_plan_modify(query, query_string, cursor_options, &state);
 		add_relations(stmt, &state);
+		cz_show_targets(stmt);
 		stmt->dependsOnRole |= state.depends_on_role || glob->dependsOnRole;
 		stmt->invalItems = list_concat(stmt->invalItems, glob->invalItems);
 		if (state.estimate_context)

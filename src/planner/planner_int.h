@@ -467,6 +467,9 @@ extern void cz_check_write(Query *query, bool is_top);
 extern PlannedStmt *cz_plan_modify(Query *query, const char *query_string,
 								   int cursor_options, CzPlanState *state);
 
+/* target.c */
+extern void cz_show_targets(PlannedStmt *stmt);
+
 extern PlannedStmt *cz_call_planner(Query *query, const char *query_string,
 									int cursor_options, ParamListInfo bound_params);
 

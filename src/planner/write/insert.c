@@ -12,8 +12,8 @@
  * to all placements and then gives the row that it has sent: RETURNING is computed
  * here.  A stored generated column is what its expression makes of the row.
  *
- * Other INSERTs (several rows, triggers, WITH CHECK conditions) go through core's
- * tuple routing and the FDW.
+ * Other INSERTs (several rows, triggers, WITH CHECK conditions) are core's
+ * ModifyTable's (target.c).
  *
  * Source: own work.
  *

@@ -516,48 +516,6 @@ push_write(Query *query, const char *query_string, int cursor_options, CzPlanSta
 	return NULL;
 }
 
-typedef struct TableoidContext
-{
-	Index		rti;			/* the target */
-	Oid			relid;			/* what its tableoid is */
-	int			depth;			/* sub-queries above */
-} TableoidContext;
-
-static Node *
-tableoid_mutator(Node *node, TableoidContext *context)
-{
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, Var) && ((Var *) node)->varno == context->rti &&
-		((Var *) node)->varattno == TableOidAttributeNumber &&
-		((Var *) node)->varlevelsup == context->depth)
-		return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
-								  ObjectIdGetDatum(context->relid), false, true);
-	if (IsA(node, Query))
-	{
-		Query	   *query;
-
-		context->depth++;
-		query = query_tree_mutator((Query *) node, tableoid_mutator, context, 0);
-		context->depth--;
-		return (Node *) query;
-	}
-	return expression_tree_mutator(node, tableoid_mutator, context);
-}
-
-/* RETURNING tableoid of an INSERT names the table, not the shard of the row. */
-static void
-fix_returned_tableoid(Query *query)
-{
-	TableoidContext context;
-
-	context.rti = query->resultRelation;
-	context.relid = rt_fetch(query->resultRelation, query->rtable)->relid;
-	context.depth = 0;
-	query->returningList = (List *) tableoid_mutator((Node *) query->returningList,
-													 &context);
-}
-
 /*
  * cz_plan_modify
  *		Plan a writing statement that uses workers.
@@ -579,7 +537,6 @@ cz_plan_modify(Query *query, const char *query_string, int cursor_options,
 		stmt = cz_plan_insert(query, query_string, cursor_options, state, table);
 		if (stmt != NULL)
 			return stmt;
-		fix_returned_tableoid(query);
 	}
 	if (table != NULL && table->kind != CZ_TABLE_REFERENCE &&
 		(query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE) &&

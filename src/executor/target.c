@@ -1,0 +1,271 @@
+/*-------------------------------------------------------------------------
+ *
+ * target.c
+ *	  A distributed table as the target of an INSERT that core's ModifyTable runs.
+ *
+ * The parent is partitioned, and core would route each row to a partition: triggers
+ * would be the shard's, transition tables refused, and every shard's foreign table
+ * opened.  So ModifyTable is shown the parent as a foreign table without partitions
+ * (CzForeignCopy): BEFORE ROW triggers see the row before it has a shard, generated
+ * columns, RETURNING, WITH CHECK OPTION and what else belongs to an INSERT are
+ * core's, and one callback gives the finished row to a CzWriter.
+ *
+ * What shows it to ModifyTable is the plan node below it, CzInsertSource, which hands
+ * its own sub-plan's rows on.  ModifyTable initializes its target before its sub-plan,
+ * and looks at the target's kind after it; the node also knows when the last row has
+ * come.
+ *
+ * Core refuses to collect transition tables of a foreign table, which it takes for a
+ * partition.  It does not see that it is one while the row is captured.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "executor/execPartition.h"
+#include "executor/executor.h"
+#include "foreign/fdwapi.h"
+#include "miscadmin.h"
+#include "utils/rel.h"
+
+#include "cz/compat.h"
+#include "cz/fragment.h"
+#include "cz/metadata.h"
+#include "cz/writer.h"
+
+#include "executor_int.h"
+#include "triggers.h"
+
+/* The target of one ModifyTable. */
+typedef struct InsertTarget
+{
+	Relation	rel;			/* the parent as it is */
+	ResultRelInfo *rri;			/* ModifyTable's */
+	const CzTable *table;
+	Oid			user_oid;		/* on whose behalf workers are written */
+	CzWriter   *writer;			/* NULL: no row yet */
+	int64		row_number;
+	ModifyTableState *mtstate;	/* NULL: EXPLAIN only */
+	TransitionCaptureState *capture;	/* taken from mtstate; NULL: none */
+	bool		has_after_row;	/* valid with capture: taken from the trigger
+								 * descriptor */
+} InsertTarget;
+
+typedef struct InsertSourceState
+{
+	CustomScanState css;		/* first */
+	InsertTarget *target;
+} InsertSourceState;
+
+static Node *create_source_state(CustomScan *scan);
+static void begin_source(CustomScanState *node, EState *estate, int eflags);
+static TupleTableSlot *exec_source(CustomScanState *node);
+static void end_source(CustomScanState *node);
+static void rescan_source(CustomScanState *node);
+
+const CustomScanMethods cz_insert_source_methods = {
+	.CustomName = "CzInsertSource",
+	.CreateCustomScanState = create_source_state
+};
+
+static const CustomExecMethods source_exec_methods = {
+	.CustomName = "CzInsertSource",
+	.BeginCustomScan = begin_source,
+	.ExecCustomScan = exec_source,
+	.EndCustomScan = end_source,
+	.ReScanCustomScan = rescan_source
+};
+
+/*
+ * CzShardForRow
+ *		See executor_int.h.
+ */
+const CzShard *
+CzShardForRow(EState *estate, Relation parent, const CzTable *table, TupleTableSlot *slot)
+{
+	ResultRelInfo *rri;
+	ModifyTableState *mtstate;
+	bool		isnull;
+	Datum		key = slot_getattr(slot, table->key_attno, &isnull);
+	int			index = CzShardIndexForValue(table, key, isnull);
+
+	if (index >= 0)
+		return &table->shards[index];
+
+	/* core says it best */
+	rri = makeNode(ResultRelInfo);
+	InitResultRelInfo(rri, parent, 0, NULL, 0);
+	mtstate = makeNode(ModifyTableState);
+	mtstate->ps.state = estate;
+	mtstate->operation = CMD_INSERT;
+	mtstate->mt_nrels = 1;
+	mtstate->resultRelInfo = mtstate->rootResultRelInfo = rri;
+	(void) ExecFindPartition(mtstate, rri, ExecSetupPartitionTupleRouting(estate, parent),
+							 slot, estate);
+	elog(ERROR, "distributed table \"%s\" has a partition that is no shard",
+		 RelationGetRelationName(parent));
+	return NULL;
+}
+
+/* ---- what ModifyTable calls ---------------------------------------------- */
+
+static void
+begin_modify(ModifyTableState *mtstate, ResultRelInfo *rri, List *fdw_private,
+			 int subplan_index, int eflags)
+{
+	InsertTarget *target = rri->ri_FdwState;
+
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	target->mtstate = mtstate;
+	target->user_oid = ResultRelUser_compat(rri, mtstate->ps.state);
+	if (mtstate->mt_transition_capture != NULL)
+	{
+		target->capture = mtstate->mt_transition_capture;
+		target->has_after_row = rri->ri_TrigDesc->trig_insert_after_row;
+		mtstate->mt_transition_capture = NULL;
+		rri->ri_TrigDesc->trig_insert_after_row = false;
+	}
+}
+
+/* Transition tables and AFTER ROW triggers of a statement that has the former. */
+static void
+capture_row(InsertTarget *target, EState *estate, TupleTableSlot *slot)
+{
+	ResultRelInfo *rri = target->rri;
+	FdwRoutine *routine = rri->ri_FdwRoutine;
+
+	rri->ri_FdwRoutine = NULL;
+	rri->ri_TrigDesc->trig_insert_after_row = target->has_after_row;
+	ExecARInsertTriggers(estate, rri, slot, NIL, target->capture);
+	rri->ri_TrigDesc->trig_insert_after_row = false;
+	rri->ri_FdwRoutine = routine;
+}
+
+static TupleTableSlot *
+exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
+			TupleTableSlot *plan_slot)
+{
+	InsertTarget *target = rri->ri_FdwState;
+	const CzShard *shard;
+
+	if (rri->ri_WithCheckOptions != NIL)
+		ExecWithCheckOptions(WCO_RLS_INSERT_CHECK, rri, slot, estate);
+	shard = CzShardForRow(estate, target->rel, target->table, slot);
+	if (target->writer == NULL)
+	{
+		MemoryContext old_context = MemoryContextSwitchTo(estate->es_query_cxt);
+
+		target->writer = CzWriterBegin(RelationGetDescr(target->rel),
+									   target->table->column_names, target->user_oid);
+		MemoryContextSwitchTo(old_context);
+	}
+	CzWriterPut(target->writer, shard, slot, ++target->row_number);
+	if (target->capture != NULL)
+		capture_row(target, estate, slot);
+	return slot;
+}
+
+/* The last row has come: what follows is AFTER STATEMENT. */
+static void
+finish_rows(InsertTarget *target)
+{
+	TriggerDesc *desc = target->rri->ri_TrigDesc;
+
+	if (target->mtstate == NULL)
+		return;
+	if (target->capture != NULL)
+		target->mtstate->mt_transition_capture = target->capture;
+
+	/* An error of a row comes before what AFTER triggers do */
+	if (target->writer != NULL && desc != NULL &&
+		(desc->trig_insert_after_statement || desc->trig_insert_after_row ||
+		 target->has_after_row))
+		CzWriterFlush(target->writer);
+}
+
+static void
+end_modify(EState *estate, ResultRelInfo *rri)
+{
+	InsertTarget *target = rri->ri_FdwState;
+
+	if (target->writer != NULL)
+		CzWriterEnd(target->writer);
+	target->writer = NULL;
+}
+
+static int
+is_updatable(Relation rel)
+{
+	return 1 << CMD_INSERT;
+}
+
+/* ---- the node ------------------------------------------------------------ */
+
+static Node *
+create_source_state(CustomScan *scan)
+{
+	InsertSourceState *state = (InsertSourceState *) newNode(sizeof(InsertSourceState),
+															 T_CustomScanState);
+
+	state->css.methods = &source_exec_methods;
+	return (Node *) state;
+}
+
+static void
+begin_source(CustomScanState *node, EState *estate, int eflags)
+{
+	InsertSourceState *state = (InsertSourceState *) node;
+	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
+	Index		rti = intVal(linitial(scan->custom_private));
+	ResultRelInfo *rri = estate->es_result_relations[rti - 1];
+	InsertTarget *target = palloc0(sizeof(InsertTarget));
+	FdwRoutine *routine = makeNode(FdwRoutine);
+
+	Assert(rri != NULL);
+	target->rri = rri;
+	target->rel = rri->ri_RelationDesc;
+	target->table = CzTableGet(RelationGetRelid(target->rel));
+	if (target->table == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is not distributed any more",
+						RelationGetRelationName(target->rel))));
+	state->target = target;
+
+	routine->BeginForeignModify = begin_modify;
+	routine->ExecForeignInsert = exec_insert;
+	routine->EndForeignModify = end_modify;
+	routine->IsForeignRelUpdatable = is_updatable;
+	rri->ri_RelationDesc = CzForeignCopy(target->rel);
+	rri->ri_RelationDesc->rd_fdwroutine = routine;
+	rri->ri_FdwRoutine = routine;
+	rri->ri_FdwState = target;
+
+	outerPlanState(node) = ExecInitNode(outerPlan(scan), estate, eflags);
+}
+
+static TupleTableSlot *
+exec_source(CustomScanState *node)
+{
+	TupleTableSlot *slot = ExecProcNode(outerPlanState(node));
+
+	if (TupIsNull(slot))
+		finish_rows(((InsertSourceState *) node)->target);
+	return slot;
+}
+
+static void
+end_source(CustomScanState *node)
+{
+	ExecEndNode(outerPlanState(node));
+}
+
+static void
+rescan_source(CustomScanState *node)
+{
+	ExecReScan(outerPlanState(node));
+}
