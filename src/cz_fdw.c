@@ -39,6 +39,7 @@ cz_shmem_request(void)
 									add_size(CzPaceShmemSize(),
 											 add_size(CzActivityShmemSize(),
 													  CzTxnShmemSize()))));
+	RequestAddinShmemSpace(add_size(CzLinksShmemSize(), CzDeadlockShmemSize()));
 }
 
 static void
@@ -50,6 +51,8 @@ cz_shmem_startup(void)
 	CzPaceShmemInit();
 	CzTxnShmemInit();
 	CzActivityShmemInit();
+	CzLinksShmemInit();
+	CzDeadlockShmemInit();
 }
 
 /*

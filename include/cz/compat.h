@@ -34,10 +34,11 @@
 #include "commands/explain_state.h"
 #endif
 
-/* 17: CreateWaitEventSet takes a resource owner, not a memory context */
+/* 17: CreateWaitEventSet takes a resource owner, not a memory context; it closes the
+ * set's descriptor after an error */
 #if CZ_PG_GE(17)
 #define CreateWaitEventSet_compat(nevents) \
-	CreateWaitEventSet(NULL, (nevents))
+	CreateWaitEventSet(CurrentResourceOwner, (nevents))
 #else
 #define CreateWaitEventSet_compat(nevents) \
 	CreateWaitEventSet(CurrentMemoryContext, (nevents))

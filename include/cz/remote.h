@@ -159,6 +159,14 @@ extern void CzConnForgetLockTimeout(CzConn *conn, bool is_over);
 extern void CzConnForgetTxnSettings(CzConn *conn);
 
 /*
+ * CzSessionIdentity
+ *		How the application_name of a session's connections begins on workers:
+ *		"cz_fdw <cluster> <pid>", for a process here.
+ */
+#define CZ_SESSION_IDENTITY_LEN (NAMEDATALEN * 2)
+extern void CzSessionIdentity(int pid, char *name);
+
+/*
  * CzConnNameCommand
  *		What brings the worker's application_name, "cz_fdw <cluster> <pid> <the user's>",
  *		into step: to be sent with the next command, without waiting for it.  NULL: it is.
@@ -303,6 +311,63 @@ extern bool CzConnEndpointOf(const CzConn *conn, CzEndpoint *endpoint);
 
 /* True if a new connection to the worker answers within timeout_ms. */
 extern bool CzConnProbe(const CzEndpoint *endpoint, int timeout_ms);
+
+/*
+ * Waiting for sockets, and for the latch.
+ *
+ * CzWaitSockets: false on timeout (-1: none).  With process_interrupts it runs
+ * CHECK_FOR_INTERRUPTS, and a long wait may be ended by a deadlock (40P01); without it is
+ * callable in commit and abort callbacks, for CZ_MAX_QUIET_SOCKETS at a time.
+ */
+typedef struct CzWaitSlot
+{
+	int			socket;			/* -1: skip */
+	int			events;			/* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE */
+	bool		is_ready;		/* out */
+} CzWaitSlot;
+
+#define CZ_MAX_QUIET_SOCKETS 256
+
+extern bool CzWaitSockets(CzWaitSlot *slots, int nslots, long timeout_ms,
+						  bool process_interrupts);
+
+/*
+ * CzWaitSetCallbacks
+ *		Functions that are called when no socket has been ready for deadlock_timeout.
+ *
+ * look: also again when the time has passed that it has returned, milliseconds, and
+ *		when the latch is set.  It may throw; waits within it do not call it.
+ * end: a socket is ready after that, or the (sub)transaction has failed.
+ */
+typedef long (*CzWaitLook) (const CzWaitSlot *slots, int nslots);
+extern void CzWaitSetCallbacks(CzWaitLook look, void (*end) (void));
+
+/*
+ * Connections as all sessions see them.
+ *
+ * CzLinksAwait: this session waits for these sockets' answers; none: it does not wait.
+ * CzLinksRead: all of this database whose worker's process is known; palloc'd.
+ */
+typedef enum CzLinkWait
+{
+	CZ_LINK_NOT_AWAITED,
+	CZ_LINK_AWAITED,
+	CZ_LINK_AWAITED_TXN			/* it is the transaction's connection */
+} CzLinkWait;
+
+typedef struct CzLink
+{
+	int			slot;			/* number of the session's slot: its PGPROC's */
+	int			pid;			/* the session's */
+	Oid			server_oid;
+	int			remote_pid;		/* of the worker's process */
+	CzLinkWait	wait;
+} CzLink;
+
+extern void CzLinksAwait(const CzWaitSlot *slots, int nslots);
+extern CzLink *CzLinksRead(int *nlinks);
+extern Size CzLinksShmemSize(void);
+extern void CzLinksShmemInit(void);
 
 extern Size CzPaceShmemSize(void);
 extern void CzPaceShmemInit(void);

@@ -25,6 +25,8 @@ extern Size CzTxnShmemSize(void);
 extern void CzTxnShmemInit(void);
 extern Size CzActivityShmemSize(void);
 extern void CzActivityShmemInit(void);
+extern Size CzDeadlockShmemSize(void);
+extern void CzDeadlockShmemInit(void);
 
 /*
  * CzTxnConn
@@ -232,22 +234,6 @@ extern PGDLLEXPORT void CzMaintenanceMain(Datum arg);
 
 /* What the background worker that analyzes tables does, or NULL. */
 extern bool (*cz_analyze_task) (void);
-
-/*
- * Waiting, for those who run several connections at once.
- *
- * CzWaitSockets: false on timeout (-1: none).  With process_interrupts it runs
- * CHECK_FOR_INTERRUPTS, without it is callable in commit and abort callbacks.
- */
-typedef struct CzWaitSlot
-{
-	int			socket;			/* -1: skip */
-	int			events;			/* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE */
-	bool		is_ready;		/* out */
-} CzWaitSlot;
-
-extern bool CzWaitSockets(CzWaitSlot *slots, int nslots, long timeout_ms,
-						  bool process_interrupts);
 
 /* False, and conn is broken, if a worker silent for cz.worker_timeout is dead. */
 extern bool CzTxnProbeSilent(CzConn *conn);

@@ -18,10 +18,8 @@
 #include "postgres.h"
 
 #include "libpq-fe.h"
-#include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
-#include "utils/wait_event.h"
 
 #include "executor_int.h"
 
@@ -129,7 +127,7 @@ await_commit(CzConn *conn, TimestampTz deadline)
 	{
 		int			flush = PQflush(pg);
 		long		left_ms;
-		int			rc;
+		CzWaitSlot	slot;
 
 		if (flush < 0)
 			break;
@@ -148,16 +146,10 @@ await_commit(CzConn *conn, TimestampTz deadline)
 		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 		if (left_ms <= 0)
 			break;
-		rc = WaitLatchOrSocket(MyLatch,
-							   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET | WL_TIMEOUT |
-							   WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0),
-							   PQsocket(pg), left_ms, PG_WAIT_EXTENSION);
-		if (rc & WL_LATCH_SET)
-		{
-			ResetLatch(MyLatch);
-			CHECK_FOR_INTERRUPTS();
-		}
-		if ((rc & WL_SOCKET_READABLE) && !CzConnReceive(conn))
+		slot.socket = PQsocket(pg);
+		slot.events = WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0);
+		(void) CzWaitSockets(&slot, 1, left_ms, true);
+		if (slot.is_ready && !CzConnReceive(conn))
 			break;
 	}
 	conn->is_broken = true;

@@ -429,23 +429,17 @@ conn_events(StreamConn *sc, pgsocket *fd)
 	return WL_SOCKET_READABLE | (sc->must_write ? WL_SOCKET_WRITEABLE : 0);
 }
 
-/*
- * Wait until a socket is ready or something is due, and read from what is.
- *
- * The wait event set lives for this one wait: it holds a file descriptor that
- * nobody would close after an error.
- */
+/* Wait until a socket is ready or something is due, and read from what is. */
 static void
 wait_for_workers(CzStream *stream, StreamWorker *only, bool must_block)
 {
-	WaitEventSet *set;
-	WaitEvent	occurred[16];
+	CzWaitSlot *slots;
+	StreamConn **owners;		/* of each slot; NULL: a probe's */
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz due = TimestampTzPlusMilliseconds(now, cz_worker_timeout_ms);
 	ListCell   *lc;
 	long		timeout_ms;
 	int			nsockets = 0;
-	int			nevents;
 	int			i;
 
 	/* 1. what is due when */
@@ -455,6 +449,7 @@ wait_for_workers(CzStream *stream, StreamWorker *only, bool must_block)
 
 		if (only != NULL && worker != only)
 			continue;
+		nsockets += 2 * worker->nconns;
 		for (i = 0; i < worker->nconns; i++)
 		{
 			StreamConn *sc = worker->conns[i];
@@ -473,7 +468,6 @@ wait_for_workers(CzStream *stream, StreamWorker *only, bool must_block)
 			else
 				continue;
 			due = Min(due, at);
-			nsockets += 2;
 		}
 		if (worker->waiting != NIL && worker->nconns > 0 && !worker->use_txn &&
 			!worker->is_full && worker->nconns < cz_max_connections_per_worker)
@@ -494,10 +488,10 @@ wait_for_workers(CzStream *stream, StreamWorker *only, bool must_block)
 	if (must_block && timeout_ms == 0 && due > now)
 		timeout_ms = 1;
 
-	/* 2. wait */
-	set = CreateWaitEventSet_compat(nsockets + 3);
-	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	/* 2. for which sockets */
+	slots = palloc0(sizeof(CzWaitSlot) * Max(nsockets, 1));
+	owners = palloc0(sizeof(StreamConn *) * Max(nsockets, 1));
+	nsockets = 0;
 	foreach(lc, stream->workers)
 	{
 		StreamWorker *worker = lfirst(lc);
@@ -507,53 +501,41 @@ wait_for_workers(CzStream *stream, StreamWorker *only, bool must_block)
 		for (i = 0; i < worker->nconns; i++)
 		{
 			StreamConn *sc = worker->conns[i];
-			pgsocket	fd;
-			int			events = conn_events(sc, &fd);
+			int			events;
 
-			if (events != 0 && fd != PGINVALID_SOCKET)
-				AddWaitEventToSet(set, events, fd, NULL, sc);
-			if (sc->probe != NULL)
-			{
-				events = CzConnPollConnect(sc->probe, worker->endpoint);
-				fd = PQsocket(sc->probe->pg);
-				if (events > 0 && fd != PGINVALID_SOCKET)
-					AddWaitEventToSet(set, events, fd, NULL, NULL);
-				else
-					timeout_ms = 0; /* it has been answered or refused */
-			}
+			owners[nsockets] = sc;
+			slots[nsockets].events = conn_events(sc, &slots[nsockets].socket);
+			nsockets++;
+			if (sc->probe == NULL)
+				continue;
+			events = CzConnPollConnect(sc->probe, worker->endpoint);
+			slots[nsockets].socket = PQsocket(sc->probe->pg);
+			if (events > 0)
+				slots[nsockets++].events = events;
+			else
+				timeout_ms = 0; /* it has been answered or refused */
 		}
 	}
-	nevents = WaitEventSetWait(set, timeout_ms, occurred, lengthof(occurred),
-							   PG_WAIT_EXTENSION);
-	FreeWaitEventSet(set);
 
-	/* 3. interrupts, then input */
-	for (i = 0; i < nevents; i++)
-	{
-		if (occurred[i].events & WL_LATCH_SET)
-		{
-			ResetLatch(MyLatch);
-			CHECK_FOR_INTERRUPTS();
-		}
-	}
+	/* 3. wait, then input */
+	(void) CzWaitSockets(slots, nsockets, timeout_ms, true);
 	stream->waited_us -= now;
 	now = GetCurrentTimestamp();
 	stream->waited_us += now;
-	for (i = 0; i < nevents; i++)
+	for (i = 0; i < nsockets; i++)
 	{
-		StreamConn *sc = occurred[i].user_data;
+		StreamConn *sc = owners[i];
 
-		if (sc == NULL || !sc->is_ready || (occurred[i].events & WL_LATCH_SET))
+		if (sc == NULL || !sc->is_ready || !slots[i].is_ready)
 			continue;
-		if (occurred[i].events & WL_SOCKET_READABLE)
-		{
-			/* a failure shows when the result is asked for */
-			(void) CzConnReceive(sc->conn);
-			sc->last_heard = now;
-		}
+		/* a failure shows when the result is asked for */
+		(void) CzConnReceive(sc->conn);
+		sc->last_heard = now;
 		if (sc->must_write)
 			sc->must_write = PQflush(sc->conn->pg) > 0;
 	}
+	pfree(slots);
+	pfree(owners);
 }
 
 /* True if a connection of the stream can give a result without waiting. */

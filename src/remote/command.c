@@ -146,19 +146,13 @@ probe_same_worker(CzConn *conn, int timeout_ms)
 ConnWait
 CzConnAwait(CzConn *conn, int events)
 {
-	int			rc = WaitLatchOrSocket(MyLatch,
-									   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET | WL_TIMEOUT | events,
-									   PQsocket(conn->pg), cz_worker_timeout_ms,
-									   PG_WAIT_EXTENSION);
+	CzWaitSlot	slot;
 
-	if (rc & WL_LATCH_SET)
-	{
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-	if (rc & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
-		return CONN_WAIT_READY;
-	if ((rc & WL_TIMEOUT) == 0 || probe_same_worker(conn, cz_worker_timeout_ms))
+	slot.socket = PQsocket(conn->pg);
+	slot.events = events;
+	if (CzWaitSockets(&slot, 1, cz_worker_timeout_ms, true))
+		return slot.is_ready ? CONN_WAIT_READY : CONN_WAIT_AGAIN;
+	if (probe_same_worker(conn, cz_worker_timeout_ms))
 		return CONN_WAIT_AGAIN;
 	conn->is_broken = true;
 	CzHealthMarkFailed(conn->server_oid);

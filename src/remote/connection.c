@@ -109,6 +109,7 @@ init_backend(void)
 											ALLOCSET_SMALL_SIZES);
 	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, inval_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(USERMAPPINGOID, inval_callback, (Datum) 0);
+	CzLinksInit();
 }
 
 /*
@@ -131,6 +132,7 @@ CzConnDiscard(CzConn *conn)
 	}
 	PQfinish(conn->pg);
 	ReleaseExternalFD();
+	CzLinkClose(entry);
 	CzPreparedForget(entry);
 	if (entry->connect_error)
 		pfree(entry->connect_error);
@@ -271,6 +273,7 @@ CzConnStart(const CzEndpoint *endpoint)
 	entry->acquired_in = GetCurrentSubTransactionId();
 	entry->pub.next = (CzConn *) cz_conn_list;
 	cz_conn_list = entry;
+	CzLinkOpen(entry);
 
 	if (PQstatus(pg) == CONNECTION_BAD)
 	{
@@ -498,6 +501,7 @@ CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint)
 	{
 		entry->phase = PHASE_READY;
 		conn->state = CZ_CONN_READ;
+		CzLinkSetPid(entry);
 		if (!entry->was_parked)
 			CzPaceConnected(conn->server_oid, GetCurrentTimestamp() - entry->started_at);
 		CzHealthMarkGood(conn->server_oid);
@@ -638,17 +642,8 @@ CzConnWait(CzConn *conn, const CzEndpoint *endpoint, char **error_message)
 	{
 		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
 															  CzConnConnectDeadline(conn));
-		int			rc = WaitLatchOrSocket(MyLatch,
-										   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET |
-										   WL_TIMEOUT | events,
-										   PQsocket(conn->pg), left_ms + 1,
-										   PG_WAIT_EXTENSION);
 
-		if (rc & WL_LATCH_SET)
-		{
-			ResetLatch(MyLatch);
-			CHECK_FOR_INTERRUPTS();
-		}
+		CzWaitConnect(conn, events, left_ms + 1);
 	}
 	if (events < 0)
 	{
@@ -894,6 +889,7 @@ conn_xact_callback(XactEvent event, void *arg)
 	CzConn	   *conn;
 	CzConn	   *next;
 
+	CzWaitEnded();
 	if (cz_conn_list == NULL)
 		return;
 
@@ -939,7 +935,10 @@ conn_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 	if (cz_conn_list == NULL)
 		return;
 	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		CzWaitEnded();
 		abort_readers(mySubid);
+	}
 	else if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{
 		for (conn = (CzConn *) cz_conn_list; conn; conn = conn->next)

@@ -189,17 +189,7 @@ CzHealthRecheck(const CzEndpoint *endpoint)
 	while ((events = CzConnPollConnect(conn, endpoint)) > 0 &&
 		   GetCurrentTimestamp() < TimestampTzPlusMilliseconds(now, RECHECK_WAIT_MS))
 	{
-		int			rc = WaitLatchOrSocket(MyLatch,
-										   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET |
-										   WL_TIMEOUT | events,
-										   PQsocket(conn->pg), RECHECK_WAIT_MS / 10,
-										   PG_WAIT_EXTENSION);
-
-		if (rc & WL_LATCH_SET)
-		{
-			ResetLatch(MyLatch);
-			CHECK_FOR_INTERRUPTS();
-		}
+		CzWaitConnect(conn, events, RECHECK_WAIT_MS / 10);
 	}
 	if (events == 0)
 	{
@@ -250,17 +240,8 @@ CzConnProbe(const CzEndpoint *endpoint, int timeout_ms)
 	{
 		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
 															  CzConnConnectDeadline(conn));
-		int			rc = WaitLatchOrSocket(MyLatch,
-										   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET |
-										   WL_TIMEOUT | events,
-										   PQsocket(conn->pg), left_ms + 1,
-										   PG_WAIT_EXTENSION);
 
-		if (rc & WL_LATCH_SET)
-		{
-			ResetLatch(MyLatch);
-			CHECK_FOR_INTERRUPTS();
-		}
+		CzWaitConnect(conn, events, left_ms + 1);
 	}
 	is_alive = CzConnPeerAnswered(conn);
 	CzConnDiscard(conn);

@@ -22,9 +22,7 @@
 #include <sys/socket.h>
 
 #include "libpq-fe.h"
-#include "miscadmin.h"
 #include "storage/latch.h"
-#include "utils/wait_event.h"
 
 #include "cz/settings.h"
 #include "remote_int.h"
@@ -81,7 +79,7 @@ ask(CzConn *conn)
 	{
 		int			flush = PQflush(pg);
 		long		left_ms;
-		int			rc;
+		CzWaitSlot	slot;
 
 		if (flush < 0)
 			return false;
@@ -100,16 +98,10 @@ ask(CzConn *conn)
 		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 		if (left_ms <= 0)
 			return false;
-		rc = WaitLatchOrSocket(MyLatch,
-							   WL_EXIT_ON_PM_DEATH | WL_LATCH_SET | WL_TIMEOUT |
-							   WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0),
-							   PQsocket(pg), left_ms, PG_WAIT_EXTENSION);
-		if (rc & WL_LATCH_SET)
-		{
-			ResetLatch(MyLatch);
-			CHECK_FOR_INTERRUPTS();
-		}
-		if ((rc & WL_SOCKET_READABLE) && !CzConnReceive(conn))
+		slot.socket = PQsocket(pg);
+		slot.events = WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0);
+		(void) CzWaitSockets(&slot, 1, left_ms, true);
+		if (slot.is_ready && !CzConnReceive(conn))
 			return false;
 	}
 }

@@ -59,6 +59,7 @@ typedef struct ConnEntry
 	int			txn_lock_timeout_ms;	/* state TXN: in its transaction; -1: not
 										 * known */
 	int			server_pid;		/* that the server told; 0: not asked */
+	int			link;			/* number in links.c; -1: none */
 	bool		is_pooler_check;	/* made by pooler.c */
 	bool		has_own_name;	/* application_name is an option of the server */
 	uint32		name_hash;		/* of the application_name that the worker has; 0: not
@@ -87,6 +88,16 @@ extern int	CzSessionPoll(ConnEntry *entry);
 extern void CzPaceAnswered(Oid server_oid, TimestampTz when);
 extern bool CzPaceAnsweredSince(Oid server_oid, TimestampTz when);
 extern void CzPaceConnected(Oid server_oid, int64 us);
+
+/* wait.c */
+extern void CzWaitEnded(void);
+extern void CzWaitConnect(CzConn *conn, int events, long timeout_ms);
+
+/* links.c */
+extern void CzLinksInit(void);
+extern void CzLinkOpen(ConnEntry *entry);
+extern void CzLinkSetPid(ConnEntry *entry);
+extern void CzLinkClose(ConnEntry *entry);
 
 /* connection.c */
 extern bool CzConnWait(CzConn *conn, const CzEndpoint *endpoint, char **error_message);

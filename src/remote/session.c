@@ -430,20 +430,14 @@ CzSessionPoll(ConnEntry *entry)
 }
 
 /*
- * CzSessionName
- *		This session's name on the workers.  A semicolon separates commands that travel
- *		together, so it is none.  Borrowed until the next call.
+ * CzSessionIdentity
+ *		See remote.h.
  */
-const char *
-CzSessionName(void)
+void
+CzSessionIdentity(int pid, char *name)
 {
-	static char name[NAMEDATALEN];
 	static char database[NAMEDATALEN];
-	char		whole[NAMEDATALEN * 4];
 	const char *cluster = GetConfigOption("cluster_name", true, false);
-	const char *user_name = application_name ? application_name : "";
-	char	   *p;
-	int			len;
 
 	if (database[0] == '\0')
 	{
@@ -453,7 +447,26 @@ CzSessionName(void)
 	}
 	if (cluster == NULL || cluster[0] == '\0')
 		cluster = database;
-	len = snprintf(whole, sizeof(whole), "cz_fdw %s %d %s", cluster, MyProcPid, user_name);
+	snprintf(name, CZ_SESSION_IDENTITY_LEN, "cz_fdw %s %d", cluster, pid);
+}
+
+/*
+ * CzSessionName
+ *		This session's name on the workers.  A semicolon separates commands that travel
+ *		together, so it is none.  Borrowed until the next call.
+ */
+const char *
+CzSessionName(void)
+{
+	static char name[NAMEDATALEN];
+	char		identity[CZ_SESSION_IDENTITY_LEN];
+	char		whole[NAMEDATALEN * 4];
+	const char *user_name = application_name ? application_name : "";
+	char	   *p;
+	int			len;
+
+	CzSessionIdentity(MyProcPid, identity);
+	len = snprintf(whole, sizeof(whole), "%s %s", identity, user_name);
 	len = pg_mbcliplen(whole, Min(len, (int) sizeof(whole) - 1), NAMEDATALEN - 1);
 	memcpy(name, whole, len);
 	name[len] = '\0';

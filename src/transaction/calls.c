@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * calls.c
- *	  Wait on several connections; run one command on each of them at once.
+ *	  Run one command on each of several connections at once.
  *
  * Two worlds meet here.  While a statement runs, waiting processes interrupts
  * and errors are thrown.  In commit and abort callbacks nothing may be thrown
  * (an error after the local commit would be a PANIC) and interrupts are held:
- * there poll() is used, with a deadline, and failures are values.
+ * there is a deadline, and failures are values.
  *
  * Source: own work.
  *
@@ -14,131 +14,23 @@
  */
 #include "postgres.h"
 
-#include <limits.h>
-#include <poll.h>
-
 #include "libpq-fe.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "storage/latch.h"
 
-#include "cz/compat.h"
 #include "cz/settings.h"
 #include "transaction_int.h"
 
 /* Memory that the rows of one command may take, bytes: they are short lists */
 #define CZ_MAX_CALL_BYTES (64 * 1024 * 1024)
-/* Sockets that one poll() watches; a transaction with more workers takes turns. */
-#define CZ_MAX_POLL 256
+/* Connections that are waited for at a time; a transaction with more workers takes turns. */
+#define CZ_MAX_POLL CZ_MAX_QUIET_SOCKETS
 /* Milliseconds that CZ_CALL_GRACE waits on after a cancel */
 #define CZ_GRACE_MS 1000
 /* Milliseconds of one poll() there, which does not see the latch */
 #define CZ_SLICE_MS 100
 /* Milliseconds that an abort gives all workers to stop what they do */
 #define CZ_ABORT_CANCEL_MS 3000
-
-/*
- * wait_quiet
- *		CzWaitSockets with poll(): no memory, no errors.
- */
-static bool
-wait_quiet(CzWaitSlot *slots, int nslots, long timeout_ms)
-{
-	struct pollfd fds[CZ_MAX_POLL];
-	int			map[CZ_MAX_POLL];
-	int			nfds = 0;
-	int			rc;
-	int			i;
-
-	for (i = 0; i < nslots && nfds < CZ_MAX_POLL; i++)
-	{
-		if (slots[i].socket < 0 || slots[i].events == 0)
-			continue;
-		fds[nfds].fd = slots[i].socket;
-		fds[nfds].events = 0;
-		fds[nfds].revents = 0;
-		if (slots[i].events & WL_SOCKET_READABLE)
-			fds[nfds].events |= POLLIN;
-		if (slots[i].events & WL_SOCKET_WRITEABLE)
-			fds[nfds].events |= POLLOUT;
-		map[nfds++] = i;
-	}
-
-	rc = poll(fds, nfds, timeout_ms < 0 ? -1 : (int) Min(timeout_ms, INT_MAX));
-	if (rc < 0)
-		return errno == EINTR;	/* the caller looks at its clock again */
-	for (i = 0; i < nfds; i++)
-		slots[map[i]].is_ready = fds[i].revents != 0;
-	return rc > 0;
-}
-
-/*
- * wait_events
- *		Fill events with what happened; returns how many.
- *
- * The event set is made for each wait: connections come and go, 15 cannot take
- * a socket out of a set, and an epoll descriptor kept across an error leaks.
- */
-static int
-wait_events(CzWaitSlot *slots, int nslots, long timeout_ms, WaitEvent *events)
-{
-	WaitEventSet *set = CreateWaitEventSet_compat(nslots + 2);
-	volatile int nevents = 0;
-
-	PG_TRY();
-	{
-		int			i;
-
-		AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-		AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-		for (i = 0; i < nslots; i++)
-		{
-			if (slots[i].socket >= 0 && slots[i].events != 0)
-				AddWaitEventToSet(set, slots[i].events, slots[i].socket, NULL,
-								  &slots[i]);
-		}
-		nevents = WaitEventSetWait(set, timeout_ms, events, nslots + 2,
-								   PG_WAIT_EXTENSION);
-	}
-	PG_FINALLY();
-	{
-		FreeWaitEventSet(set);
-	}
-	PG_END_TRY();
-	return nevents;
-}
-
-/*
- * CzWaitSockets
- *		See transaction.h.
- */
-bool
-CzWaitSockets(CzWaitSlot *slots, int nslots, long timeout_ms, bool process_interrupts)
-{
-	WaitEvent  *events;
-	int			nevents;
-	int			i;
-
-	for (i = 0; i < nslots; i++)
-		slots[i].is_ready = false;
-
-	if (!process_interrupts)
-		return wait_quiet(slots, nslots, timeout_ms);
-
-	CHECK_FOR_INTERRUPTS();
-	events = palloc(sizeof(WaitEvent) * (nslots + 2));
-	nevents = wait_events(slots, nslots, timeout_ms, events);
-	for (i = 0; i < nevents; i++)
-	{
-		if (events[i].events & WL_LATCH_SET)
-			ResetLatch(MyLatch);
-		else if (events[i].user_data != NULL)
-			((CzWaitSlot *) events[i].user_data)->is_ready = true;
-	}
-	pfree(events);
-	CHECK_FOR_INTERRUPTS();
-	return nevents > 0;
-}
 
 /*
  * CzTxnProbeSilent
@@ -191,7 +83,7 @@ peer_answers(CzConn *probe, const CzEndpoint *endpoint, TimestampTz *give_up)
 			return true;
 		slot.socket = PQsocket(probe->pg);
 		slot.events = events;
-		(void) wait_quiet(&slot, 1, Min(left_ms + 1, CZ_SLICE_MS));
+		(void) CzWaitSockets(&slot, 1, Min(left_ms + 1, CZ_SLICE_MS), false);
 	}
 	return CzConnPeerAnswered(probe);
 }
