@@ -269,6 +269,25 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 	pg_proc_aclcheck((function_oid), (role_oid), ACL_EXECUTE)
 #endif
 
+/* 16: a setting's record is looked up by name; before, it has to be searched for */
+#include "utils/guc_tables.h"
+#if CZ_PG_GE(16)
+#define find_setting_compat(name) find_option((name), false, true, DEBUG1)
+#else
+static inline struct config_generic *
+find_setting_compat(const char *name)
+{
+	int			i;
+
+	for (i = 0; i < GetNumConfigOptions(); i++)
+	{
+		if (pg_strcasecmp(get_guc_variables()[i]->name, name) == 0)
+			return get_guc_variables()[i];
+	}
+	return NULL;
+}
+#endif
+
 /* 16: one ownership check for all kinds of objects */
 #if CZ_PG_GE(16)
 #define class_ownercheck_compat(relid, role_oid) \

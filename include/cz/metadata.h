@@ -237,7 +237,7 @@ extern CzNode *CzNodeFind(const char *host, int port, const char *dbname);
  *
  * Without a user mapping: the mapping for PUBLIC, else none; then libpq's user
  * is the local role's name and only a superuser may connect.
- * Returns: palloc'd in CurrentMemoryContext.
+ * Returns: borrowed until the end of the transaction; not to be changed.
  * Errors:  42704 no such server, or no user mapping for a role that is no
  *		superuser; 2F003 if such a role's mapping brings no password (and has not
  *		password_required 'false').

@@ -3,6 +3,12 @@
  * shardcheck.c
  *	  The CHECK constraint of a shard: its rows belong to it.
  *
+ * Range shards have one.  Hash shards have one where cz.check_fragments is on, to find
+ * our own mistakes: a worker reads and plans the expression anew in each INSERT and
+ * UPDATE, which costs it a third of the whole statement.  Nothing depends on it.  Which
+ * shard a row belongs to is decided by the coordinator alone, for writes as for reads,
+ * and a worker whose hash functions differ is found when it is checked as a node.
+ *
  * For a hash shard core's partition hash is written in plain SQL:
  *		hash = hash_combine64(0, extended_hash(key, HASH_PARTITION_SEED))
  * where hash_combine64(0, h) is h + 0x49a0f4dd15e5a8e3 modulo 2^64, so with a
@@ -33,6 +39,7 @@
 #include "utils/syscache.h"
 #include "access/htup_details.h"
 
+#include "cz/settings.h"
 #include "distribute_int.h"
 
 /* partbounds.c and hashfn.h: HASH_PARTITION_SEED and hash_combine64's constant */
@@ -41,8 +48,8 @@
 
 /*
  * CzHashCheckSql
- *		"CONSTRAINT cz_shard CHECK (...)" for shard number index, or NULL where
- *		plain SQL can't say it.
+ *		"CONSTRAINT cz_shard CHECK (...)" for shard number index, or NULL where none is
+ *		wanted or plain SQL can't say it.
  */
 char *
 CzHashCheckSql(Relation rel, const CzDistribution *dist, int index)
@@ -58,7 +65,7 @@ CzHashCheckSql(Relation rel, const CzDistribution *dist, int index)
 	char	   *result = NULL;
 	int			mask = dist->shard_count - 1;
 
-	if (!OidIsValid(function))
+	if (!OidIsValid(function) || !cz_check_fragments)
 		return NULL;
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	if (!HeapTupleIsValid(tuple))

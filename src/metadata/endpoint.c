@@ -8,6 +8,10 @@
  * identity (a .pgpass file, peer authentication); only a superuser can lift
  * that with password_required 'false'.
  *
+ * Each statement asks several times, so the answers are kept until a server, a user
+ * mapping or a role changes.  Who has one may keep it until the end of the
+ * transaction: what was dropped meanwhile is freed by a later one.
+ *
  * Source: own work; the rules follow contrib/postgres_fdw/connection.c,
  * PostgreSQL 15, PostgreSQL License.
  *
@@ -25,10 +29,14 @@
 #include "libpq-fe.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+#include "cz/compat.h"
 #include "metadata_int.h"
 #include "cz/settings.h"
 
@@ -36,6 +44,33 @@
 #define MAX_EXTRA_PARAMETERS 10
 
 static const char **libpq_keywords = NULL;	/* NULL-terminated; backend lifetime */
+
+typedef struct EndpointKey
+{
+	Oid			server_oid;
+	Oid			user_oid;
+} EndpointKey;
+
+typedef struct CachedEndpoint
+{
+	EndpointKey key;			/* first */
+	CzEndpoint *endpoint;		/* NULL: none; in a context of its own */
+	MemoryContext context;		/* that one; a child of endpoint_context */
+	int			connect_timeout_ms; /* the setting that it was made with */
+} CachedEndpoint;
+
+/* An endpoint that somebody may still have. */
+typedef struct RetiredEndpoint
+{
+	MemoryContext context;
+	LocalTransactionId lxid;	/* of the transaction that saw it dropped */
+	struct RetiredEndpoint *next;	/* all in their contexts */
+} RetiredEndpoint;
+
+static HTAB *endpoint_cache = NULL;
+static MemoryContext endpoint_context = NULL;
+static RetiredEndpoint *retired = NULL;
+static bool must_drop = false;	/* something has changed since the last look */
 
 /*
  * Names of libpq's connection options, less those for debugging and those that
@@ -204,6 +239,7 @@ hash_parameters(const CzEndpoint *endpoint)
 	return hash;
 }
 
+/* The endpoint, all of it in CurrentMemoryContext. */
 static CzEndpoint *
 make_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
 {
@@ -265,6 +301,121 @@ make_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
 	return endpoint;
 }
 
+/* A server, a user mapping or a role has changed: which one does not matter. */
+static void
+endpoint_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	must_drop = true;
+}
+
+static void
+init_cache(void)
+{
+	HASHCTL		ctl;
+
+	ctl.keysize = sizeof(EndpointKey);
+	ctl.entrysize = sizeof(CachedEndpoint);
+	endpoint_context = AllocSetContextCreate(TopMemoryContext, "cz_fdw endpoints",
+											 ALLOCSET_SMALL_SIZES);
+	ctl.hcxt = endpoint_context;
+	endpoint_cache = hash_create("cz_fdw endpoints", 16, &ctl,
+								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, endpoint_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(USERMAPPINGOID, endpoint_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, endpoint_changed, (Datum) 0);
+}
+
+/* Take an endpoint out of the cache; its memory stays until the transaction is over. */
+static void
+retire(CachedEndpoint *cached)
+{
+	RetiredEndpoint *entry;
+
+	if (cached->endpoint == NULL)
+		return;
+	entry = MemoryContextAlloc(cached->context, sizeof(RetiredEndpoint));
+	entry->context = cached->context;
+	entry->lxid = MyLocalTransactionId_compat();
+	entry->next = retired;
+	retired = entry;
+	cached->endpoint = NULL;
+	cached->context = NULL;
+}
+
+static void
+drop_changed(void)
+{
+	HASH_SEQ_STATUS scan;
+	CachedEndpoint *cached;
+
+	must_drop = false;
+	hash_seq_init(&scan, endpoint_cache);
+	while ((cached = hash_seq_search(&scan)) != NULL)
+		retire(cached);
+}
+
+/* Free what was dropped in transactions that are over. */
+static void
+free_retired(void)
+{
+	RetiredEndpoint **link = &retired;
+
+	while (*link != NULL)
+	{
+		MemoryContext context = (*link)->context;
+
+		if ((*link)->lxid == MyLocalTransactionId_compat())
+		{
+			link = &(*link)->next;
+			continue;
+		}
+		*link = (*link)->next;
+		MemoryContextDelete(context);
+	}
+}
+
+static CzEndpoint *
+find_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
+{
+	EndpointKey key = {server_oid, user_oid};
+	CachedEndpoint *cached;
+	CzEndpoint *endpoint;
+	MemoryContext context;
+	MemoryContext oldcontext;
+	bool		found;
+
+	if (endpoint_cache == NULL)
+		init_cache();
+	if (must_drop)
+		drop_changed();
+	cached = hash_search(endpoint_cache, &key, HASH_FIND, NULL);
+	if (cached != NULL && cached->endpoint != NULL &&
+		cached->connect_timeout_ms == cz_connect_timeout_ms)
+		return cached->endpoint;
+
+	free_retired();
+	context = AllocSetContextCreate(CurrentMemoryContext, "cz_fdw endpoint",
+									ALLOCSET_SMALL_SIZES);
+	oldcontext = MemoryContextSwitchTo(context);
+	endpoint = make_endpoint(server_oid, user_oid, missing_ok);
+	MemoryContextSwitchTo(oldcontext);
+	if (endpoint == NULL)
+	{
+		MemoryContextDelete(context);
+		return NULL;
+	}
+
+	/* what has changed while the catalogs were read is seen at the next call */
+	cached = hash_search(endpoint_cache, &key, HASH_ENTER, &found);
+	if (found)
+		retire(cached);
+	MemoryContextSetParent(context, endpoint_context);
+	cached->endpoint = endpoint;
+	cached->context = context;
+	cached->connect_timeout_ms = cz_connect_timeout_ms;
+	return endpoint;
+}
+
 /*
  * CzEndpointGet
  *		See metadata.h.
@@ -272,7 +423,7 @@ make_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
 CzEndpoint *
 CzEndpointGet(Oid server_oid, Oid user_oid)
 {
-	return make_endpoint(server_oid, user_oid, false);
+	return find_endpoint(server_oid, user_oid, false);
 }
 
 /*
@@ -282,5 +433,5 @@ CzEndpointGet(Oid server_oid, Oid user_oid)
 CzEndpoint *
 CzEndpointTryGet(Oid server_oid, Oid user_oid)
 {
-	return make_endpoint(server_oid, user_oid, true);
+	return find_endpoint(server_oid, user_oid, true);
 }

@@ -37,8 +37,11 @@
 #include "cz/settings.h"
 #include "remote_int.h"
 
-/* Prepared statements of one connection; each costs the worker a plan. */
-#define MAX_PREPARED 256
+/*
+ * Prepared statements of one connection; each costs the worker a plan.  So many are
+ * enough for 64 statements over 16 shards: who has more would prepare for ever.
+ */
+#define MAX_PREPARED 1024
 /* Memory that the rows of one command may take which are collected: of those that
  * come in any number streams read one by one. */
 #define MAX_RESULT_BYTES ((size_t) 1024 * 1024 * 1024)

@@ -25,13 +25,18 @@
 #include "libpq-fe.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "pgtime.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
+#include "tsearch/ts_cache.h"
 #include "utils/builtins.h"
+#include "utils/bytea.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/pg_locale.h"
 #include "utils/wait_event.h"
 
+#include "cz/compat.h"
 #include "cz/errors.h"
 #include "remote_int.h"
 
@@ -127,12 +132,9 @@ uncertain_setting(int i, const char **value)
 	return name;
 }
 
-/*
- * session_generation
- *		The hash of the values that a worker's session should have now; never 0.
- */
+/* The hash of the values that a worker's session should have; never 0. */
 static uint64
-session_generation(void)
+hash_settings(void)
 {
 	uint64		hash = 0;
 	const char *value;
@@ -152,6 +154,81 @@ session_generation(void)
 			hash = hash_bytes_extended((const unsigned char *) value, strlen(value), hash);
 	}
 	return hash == 0 ? 1 : hash;
+}
+
+/* The variables behind followed_if_known. */
+static const char *
+followed_string(int i)
+{
+	static char **abbreviations = NULL;
+
+	switch (i)
+	{
+		case 0:
+			return TSCurrentConfig;
+		case 1:
+			return locale_numeric;
+		case 2:
+			return locale_time;
+		default:
+			if (abbreviations == NULL)
+			{
+				struct config_generic *record = find_setting_compat(followed_if_known[i]);
+
+				if (record == NULL || record->vartype != PGC_STRING)
+					elog(ERROR, "setting \"%s\" is not known", followed_if_known[i]);
+				abbreviations = ((struct config_string *) record)->variable;
+			}
+			return *abbreviations;
+	}
+}
+
+/*
+ * session_generation
+ *		hash_settings() now.  It is asked for several times a statement and changes
+ *		hardly ever, so what it was made of is compared first.
+ */
+static uint64
+session_generation(void)
+{
+	static uint64 generation = 0;	/* 0: none; the rest is what it was made of */
+	static int	last_date_order;
+	static int	last_bytea_output;
+	static const pg_tz *last_timezone;	/* one for each name, for ever */
+	static char *last_strings[lengthof(followed_if_known)];
+	int			i;
+
+	if (follows_trigrams)
+		return hash_settings();
+	if (generation != 0 && last_date_order == DateOrder && last_bytea_output == bytea_output &&
+		last_timezone == session_timezone)
+	{
+		for (i = 0; i < lengthof(last_strings); i++)
+		{
+			const char *value = followed_string(i);
+
+			if (strcmp(last_strings[i], value ? value : "") != 0)
+				break;
+		}
+		if (i == lengthof(last_strings))
+			return generation;
+	}
+
+	generation = 0;
+	for (i = 0; i < lengthof(last_strings); i++)
+	{
+		const char *value = followed_string(i);
+		char	   *copy = MemoryContextStrdup(TopMemoryContext, value ? value : "");
+
+		if (last_strings[i] != NULL)
+			pfree(last_strings[i]);
+		last_strings[i] = copy;
+	}
+	last_date_order = DateOrder;
+	last_bytea_output = bytea_output;
+	last_timezone = session_timezone;
+	generation = hash_settings();
+	return generation;
 }
 
 static void

@@ -218,6 +218,25 @@ raise_prepare(CzTxnCall *call)
 }
 
 /*
+ * next_nonce
+ *		What tells two transactions of one xid apart: one that was not flushed to WAL
+ *		before a crash is given out again.  So each session begins anywhere; from there
+ *		on the steps only have to keep away from what other sessions have.
+ */
+static uint32
+next_nonce(void)
+{
+	static bool has_begun = false;
+	static uint32 nonce;
+
+	if (!has_begun && !pg_strong_random(&nonce, sizeof(nonce)))
+		nonce = (uint32) GetCurrentTimestamp() ^ ((uint32) MyProcPid << 16);
+	has_begun = true;
+	nonce += 0x9E3779B1;		/* odd: 2^32 steps until one comes again */
+	return nonce;
+}
+
+/*
  * prepare_all
  *		First phase:
  *		1. name the transaction, make every text that later steps need;
@@ -239,12 +258,7 @@ prepare_all(List *written)
 	int			i;
 	ListCell   *lc;
 
-	/*
-	 * The nonce: an xid that was not flushed to WAL before a crash is given out
-	 * again.
-	 */
-	if (!pg_strong_random(&nonce, sizeof(nonce)))
-		nonce = (uint32) GetCurrentTimestamp();
+	nonce = next_nonce();
 	CzTxnLocalLock(CZ_GID_LOCK(nonce), CZ_LOCK_EXCLUSIVE);
 	base = CzTxnGidBase();
 	prefix = psprintf("%s" UINT64_FORMAT "_%08x", base,
