@@ -39,7 +39,8 @@ cz_shmem_request(void)
 									add_size(CzPaceShmemSize(),
 											 add_size(CzActivityShmemSize(),
 													  CzTxnShmemSize()))));
-	RequestAddinShmemSpace(add_size(CzLinksShmemSize(), CzDeadlockShmemSize()));
+	RequestAddinShmemSpace(add_size(CzLinksShmemSize(),
+									add_size(CzDeadlockShmemSize(), CzRoomShmemSize())));
 }
 
 static void
@@ -53,6 +54,7 @@ cz_shmem_startup(void)
 	CzActivityShmemInit();
 	CzLinksShmemInit();
 	CzDeadlockShmemInit();
+	CzRoomShmemInit();
 }
 
 /*

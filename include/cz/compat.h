@@ -388,4 +388,14 @@ find_setting_compat(const char *name)
 	 ((OpBtreeInterpretation *) (interpretation))->strategy != ROWCOMPARE_NE)
 #endif
 
+/*
+ * MyProcNumber_compat: index of this process among all.  PGPROC.pgprocno became
+ * MyProcNumber, 024c52111757 (17).
+ */
+#if CZ_PG_GE(17)
+#define MyProcNumber_compat MyProcNumber
+#else
+#define MyProcNumber_compat (MyProc->pgprocno)
+#endif
+
 #endif							/* CZ_COMPAT_H */

@@ -290,7 +290,7 @@ extern char *CzResultText(const struct pg_result *res, int row, int column);
 extern struct pg_result *CzResultAddRow(struct pg_result *rows, struct pg_result *row,
 										size_t max_bytes);
 
-/* Is it the true end of a SELECT that has given so many rows? */
+/* Is it the true end of a SELECT, or FETCH, that has given so many rows? */
 extern bool CzResultEndsRows(const struct pg_result *res, int64 nrows);
 
 /* True if the connection is lost or the result says that the session is ending

@@ -28,6 +28,22 @@ typedef enum CzMergeSetting
 	CZ_MERGE_SETTING_OFF		/* only where the result depends on it */
 } CzMergeSetting;
 
+/* Values of cz.distributed_snapshot. */
+typedef enum CzSnapshotSetting
+{
+	CZ_SNAPSHOT_OFF,			/* each worker has a snapshot of its own */
+	CZ_SNAPSHOT_ON				/* one over all workers */
+} CzSnapshotSetting;
+
+/* Values of cz.read_placement. */
+typedef enum CzReadPlacement
+{
+	CZ_READ_FIRST,				/* the first one, unless its node has failed */
+	CZ_READ_ANY					/* the least busy one: may go back in time */
+} CzReadPlacement;
+
+extern int	cz_distributed_snapshot;	/* a CzSnapshotSetting */
+extern int	cz_read_placement;	/* a CzReadPlacement */
 extern bool cz_enable_broadcast;	/* shipments may go to all shards */
 extern bool cz_enable_repartition;	/* shipments may go by key */
 extern bool cz_auto_analyze;	/* distributed tables are analyzed when changed */

@@ -19,6 +19,7 @@
 #include "cz/metadata.h"
 #include "cz/remote.h"
 #include "lib/stringinfo.h"
+#include "utils/snapshot.h"
 
 extern void CzTransactionInit(void);
 extern Size CzTxnShmemSize(void);
@@ -27,6 +28,8 @@ extern Size CzActivityShmemSize(void);
 extern void CzActivityShmemInit(void);
 extern Size CzDeadlockShmemSize(void);
 extern void CzDeadlockShmemInit(void);
+extern Size CzRoomShmemSize(void);
+extern void CzRoomShmemInit(void);
 
 /*
  * CzTxnConn
@@ -190,6 +193,94 @@ extern void CzTxnFlushOuter(void);
  *		from whatever uses a worker, and from commit).
  */
 extern void CzTxnRunAtLevel(int level, CzFlushCallback callback, void *arg);
+
+/*
+ * CzCommitRoomEnter, CzCommitRoomLeave
+ *		A commit that takes effect on several workers, one after the other: between the
+ *		two nobody takes a snapshot over several workers.  Enter before the first of them
+ *		commits (so before the local commit record, if that is the decision), where a
+ *		cancel may still be honoured; leave after the last one has confirmed, or is
+ *		marked in doubt, at most a second later.  Leave does nothing where the
+ *		transaction is not inside; an abort has to call it, too.
+ *
+ * writes_here: the transaction has changed this server's own tables, but for the log of
+ *		decisions.
+ * Errors: 57014 while it waits for those who take snapshots (milliseconds).
+ */
+extern void CzCommitRoomEnter(bool writes_here);
+extern void CzCommitRoomLeave(void);
+
+/*
+ * CzPlacementsEnter, CzPlacementsLeave
+ *		The same for a commit on placements of one shard, the first before the others:
+ *		from before the first one's COMMIT until the last has confirmed or is marked.  Two
+ *		stores; nobody waits but who reads a placement in place of a lost one.
+ *
+ * CzAwaitPlacements
+ *		Such commits that are on their way now have come to their end, at most
+ *		cz.worker_timeout later: before a shard is read from another placement than the
+ *		first.
+ */
+extern void CzPlacementsEnter(void);
+extern void CzPlacementsLeave(void);
+extern void CzAwaitPlacements(void);
+
+/* Committers that are in the room now have left it; see room.c. */
+extern void CzRoomAwait(void);
+
+/* The room as it was found. */
+typedef struct CzRoomLookState
+{
+	uint64		entered;		/* committers so far */
+	uint64		generation;		/* of what is in doubt */
+} CzRoomLookState;
+
+/*
+ * CzSnapshotTake
+ *		Have several workers take snapshots that have any other transaction on all of
+ *		them or on none.
+ *
+ * look: out: for CzRoomHasStayed: would one that is taken now still agree with them?
+ *
+ * Returns: false: members are is_lost or is_unclear (a committed transaction is not
+ *		finished there); nothing is left of what the others did.
+ * Errors: those of the workers, 57014.
+ */
+typedef struct CzSnapshotMember
+{
+	CzConn	   *conn;			/* with no command in progress */
+	const char *sql;			/* takes the snapshot */
+	int			nparams;		/* of sql, which is one command then */
+	const char *const *values;	/* like the next two as libpq takes them */
+	const int  *lengths;
+	const int  *formats;
+	const char *undo_sql;		/* so that sql can be run again */
+	char	   *answer;			/* out: the value that sql gave last, palloc'd, or NULL */
+	bool		is_lost;		/* out */
+	bool		is_timeout;		/* out: because it was silent */
+	bool		is_unclear;		/* out */
+} CzSnapshotMember;
+
+extern bool CzSnapshotTake(CzSnapshotMember *members, int nmembers, CzRoomLookState *look);
+extern bool CzRoomHasStayed(const CzRoomLookState *look);
+
+/*
+ * CzTxnTakeSnapshots
+ *		In a transaction with one snapshot for its life, before its first use of a worker:
+ *		begin it on all active ones, with snapshots that agree.  Does nothing otherwise.
+ *
+ * server_oid: the one that is used; InvalidOid: any.
+ * Errors: 40001 if this server's own snapshot is too old to agree with them; those of
+ *		CzTxnConn for server_oid.
+ *
+ * CzTxnHasSnapshots: has that been done?  A worker that could not take part is read only
+ * as long as nothing was committed since that concerns several (40001).
+ */
+extern void CzTxnTakeSnapshots(Oid server_oid, Oid user_oid);
+extern bool CzTxnHasSnapshots(void);
+
+/* Is a local snapshot too old for what workers would show now?  See room.c. */
+extern bool CzRoomSnapshotLacks(Snapshot snapshot);
 
 typedef enum CzShardLock
 {

@@ -39,6 +39,7 @@
 #include "cz/executor.h"
 #include "cz/metadata.h"
 #include "cz/remote.h"
+#include "cz/transaction.h"
 
 /* Fragments in flight on one connection, at most. */
 #define MAX_WINDOW 16
@@ -66,6 +67,7 @@ typedef struct Fragment
 	List	   *members;		/* merged: Fragments of one shard each, whose lists of
 								 * placements count; NIL: this is of one shard */
 	char	   *sql;			/* valid once it has a worker */
+	char	   *cursor;			/* declared already, to be fetched from; or NULL */
 	uint64		text_hash;		/* of sql; 0: not computed yet */
 	int			nplacements;
 	Oid		   *server_oids;	/* candidates */
@@ -170,6 +172,9 @@ typedef struct StatementGroup
 {
 	EState	   *estate;			/* key */
 	int			nstreams;		/* that take part */
+	CzStream   *streams;		/* these, linked by group_next */
+	bool		has_snapshot;	/* snapshots that agree have been taken */
+	CzRoomLookState look;		/* when they were; valid with has_snapshot */
 	bool		has_shipments;	/* of a stream; more than one connection is likely */
 	List	   *read_plans;		/* ints: sub-plans that a shipment has read */
 	List	   *table_conns;	/* TableConn, see ship_table.c */
@@ -247,8 +252,10 @@ struct CzStream
 	ColumnIO   *columns;		/* [natts], NULL before the first run */
 	bool		is_modifying;	/* the statement writes */
 	StatementGroup *group;
+	struct CzStream *group_next;	/* of the group's streams */
 	/* of a run: fragments and where they are; in run_context */
 	bool		is_started;
+	bool		has_awaited;	/* commits between placements have come to their end */
 	int			nfragments;
 	Fragment   *fragments;		/* [max_fragments] */
 	int			max_fragments;	/* the run's shards: merged ones may be split again */
@@ -309,8 +316,8 @@ extern char *CzExplainSql(const CzFragmentPlan *plan, int shard_index,
 extern void CzExplainRemotePlans(const CzFragmentPlan *plan, ExplainState *es);
 
 /* group.c */
-extern StatementGroup *CzGroupJoin(EState *estate);
-extern void CzGroupLeave(StatementGroup *group);
+extern StatementGroup *CzGroupJoin(CzStream *stream);
+extern void CzGroupLeave(CzStream *stream);
 extern GroupWorker *CzGroupWorkerGet(StatementGroup *group, Oid server_oid, Oid user_oid);
 extern void CzGroupForgetWorker(GroupWorker *gw);
 
@@ -373,7 +380,12 @@ extern void CzRunPutBackIdle(CzStream *stream);
 extern void CzRunDrainTxn(CzStream *stream);
 extern bool CzRunDispatch(CzStream *stream, StreamWorker *worker);
 
+/* stream_snapshot.c */
+extern void CzSnapshotBegin(CzStream *stream);
+extern void CzSnapshotCheckLate(const CzStream *stream, const char *node_name);
+
 /* stream_place.c */
+extern bool CzFragmentCanMove(const Fragment *fragment);
 extern bool CzFragmentMove(CzStream *stream, Fragment *fragment, int64 *stuck_shard_id);
 
 /* ship.c */

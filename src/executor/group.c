@@ -50,26 +50,29 @@ unlink_group(void *arg)
  *		The group of a statement, with one more stream in it.
  */
 StatementGroup *
-CzGroupJoin(EState *estate)
+CzGroupJoin(CzStream *stream)
 {
+	EState	   *estate = stream->estate;
 	StatementGroup *group;
 
 	for (group = groups; group; group = group->next)
 	{
 		if (group->estate == estate)
-		{
-			group->nstreams++;
-			return group;
-		}
+			break;
 	}
-	group = MemoryContextAllocZero(estate->es_query_cxt, sizeof(StatementGroup));
-	group->estate = estate;
-	group->nstreams = 1;
-	group->callback.func = unlink_group;
-	group->callback.arg = group;
-	MemoryContextRegisterResetCallback(estate->es_query_cxt, &group->callback);
-	group->next = groups;
-	groups = group;
+	if (group == NULL)
+	{
+		group = MemoryContextAllocZero(estate->es_query_cxt, sizeof(StatementGroup));
+		group->estate = estate;
+		group->callback.func = unlink_group;
+		group->callback.arg = group;
+		MemoryContextRegisterResetCallback(estate->es_query_cxt, &group->callback);
+		group->next = groups;
+		groups = group;
+	}
+	group->nstreams++;
+	stream->group_next = group->streams;
+	group->streams = stream;
 	return group;
 }
 
@@ -160,12 +163,22 @@ await_commit(CzConn *conn, TimestampTz deadline)
  *		A stream ends; after the last one, end the transactions on the workers.
  */
 void
-CzGroupLeave(StatementGroup *group)
+CzGroupLeave(CzStream *stream)
 {
+	StatementGroup *group = stream->group;
+	CzStream  **link;
 	TimestampTz deadline;
 	ListCell   *lc;
 	ListCell   *lc2;
 
+	for (link = &group->streams; *link; link = &(*link)->group_next)
+	{
+		if (*link == stream)
+		{
+			*link = stream->group_next;
+			break;
+		}
+	}
 	if (--group->nstreams > 0)
 		return;
 

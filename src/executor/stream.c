@@ -152,7 +152,7 @@ create_stream(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
 
 	/* who asks, also where a view is read on behalf of its owner */
 	check_functions(plan, GetUserId());
-	stream->group = CzGroupJoin(estate);
+	stream->group = CzGroupJoin(stream);
 	stream->serial = ++serial;
 	CzShipInit(stream);
 	stream->only_shard = -1;
@@ -781,7 +781,7 @@ reset_run(CzStream *stream)
 	stream->ndone = 0;
 	stream->param_values = NULL;
 	stream->row_values = NULL;
-	stream->is_started = false;
+	stream->is_started = stream->has_awaited = false;
 	MemoryContextReset(stream->run_context);
 }
 
@@ -849,6 +849,6 @@ CzStreamEnd(CzStream *stream)
 	if (stream->store_slot)
 		ExecDropSingleTupleTableSlot(stream->store_slot);
 	stream->store_slot = NULL;
-	CzGroupLeave(stream->group);
+	CzGroupLeave(stream);
 	stream->group = NULL;
 }

@@ -527,7 +527,8 @@ CzRunDispatch(CzStream *stream, StreamWorker *worker)
 				worker->started_at = GetCurrentTimestamp();
 			ok = CzSendFragment(stream, best, fragment, must_begin ? BEGIN_SQL : NULL,
 								cz_max_connections_per_worker > 1 ||
-								stream->group->has_shipments);
+								stream->group->has_shipments ||
+								stream->group->has_snapshot);
 		}
 		if (!ok)
 		{

@@ -268,9 +268,9 @@ CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason, bool
 		{
 			StreamWorker *other = lfirst(lc);
 
-			if (!other->use_txn && 
+			if (!other->use_txn &&
 				(list_length(other->waiting) > 1 || other->nassigned > 1 ||
-				 stream->group->nstreams > 1))
+				 stream->group->nstreams > 1 || stream->group->has_snapshot))
 				other->in_snapshot = true;
 		}
 	}

@@ -102,9 +102,16 @@ avoided_servers(void)
 static Oid
 choose_stable_placement(CzStream *stream, Fragment *fragment)
 {
-	AvoidedServers *avoided = avoided_servers();
+	AvoidedServers *avoided;
 	int			i;
 	int			j;
+
+	for (i = 0; i < fragment->nplacements && CzTxnHasSnapshots(); i++)
+	{
+		if (CzTxnHasConn(fragment->server_oids[i], stream->user_oid))
+			return fragment->server_oids[i];
+	}
+	avoided = avoided_servers();
 
 	for (i = 0; i < fragment->nplacements; i++)
 	{
@@ -155,6 +162,8 @@ choose_placement(CzStream *stream, Fragment *fragment)
 	int			best_load = 0;
 	int			offset;
 	int			i;
+	bool		is_any = !stream->plan->has_row_ids &&
+		(cz_read_placement == CZ_READ_ANY || !OidIsValid(stream->plan->anchor_relid));
 
 	if (stream->plan->has_row_locks || stream->in_transaction)
 		return fragment->is_tried[0] ? InvalidOid : fragment->server_oids[0];
@@ -162,8 +171,7 @@ choose_placement(CzStream *stream, Fragment *fragment)
 		return choose_stable_placement(stream, fragment);
 
 	/* a single fragment: spread sessions over the placements, each with its own */
-	offset = stream->nfragments == 1 && !stream->plan->has_row_ids ?
-		MyProcPid % fragment->nplacements : 0;
+	offset = is_any && stream->nfragments == 1 ? MyProcPid % fragment->nplacements : 0;
 	for (i = 0; i < fragment->nplacements; i++)
 	{
 		int			index = (i + offset) % fragment->nplacements;
@@ -187,9 +195,15 @@ choose_placement(CzStream *stream, Fragment *fragment)
 				 !CzTxnWorkerIsClear(server_oid, stream->user_oid))
 			load += 1 << 28;
 
-		/* a write by what is read there now compares it at the first placement */
-		if (stream->plan->has_row_ids && load < 1 << 28)
-			return server_oid;
+		/*
+		 * The first one that is good: the others commit after it.  (And a write by what
+		 * is read there now compares it at the first placement.)
+		 */
+		if (!is_any && load < 1 << 28)
+		{
+			best = server_oid;
+			break;
+		}
 		if (!OidIsValid(best) || load < best_load)
 		{
 			best = server_oid;
@@ -207,9 +221,33 @@ choose_worker(CzStream *stream, Fragment *fragment)
 
 	if (!OidIsValid(server_oid))
 		return false;
+
+	/* what has been seen at the first placement is to be seen here, too */
+	if (server_oid != fragment->server_oids[0] && OidIsValid(stream->plan->anchor_relid) &&
+		cz_read_placement == CZ_READ_FIRST && !stream->has_awaited &&
+		!IsolationUsesXactSnapshot())
+	{
+		stream->has_awaited = true;
+		CzAwaitPlacements();
+	}
 	fragment->worker = get_worker(stream, server_oid);
 	fragment->worker->nassigned++;
 	return true;
+}
+
+/*
+ * CzFragmentCanMove
+ *		Has each of its shards another placement?
+ */
+bool
+CzFragmentCanMove(const Fragment *fragment)
+{
+	bool		can_move = fragment->nplacements > 1;
+	ListCell   *lc;
+
+	foreach(lc, fragment->members)
+		can_move &= ((Fragment *) lfirst(lc))->nplacements > 1;
+	return can_move;
 }
 
 /* Put a fragment that has its worker into that one's queue. */
@@ -218,18 +256,14 @@ enqueue(CzStream *stream, Fragment *fragment)
 {
 	MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
 	StreamWorker *worker = fragment->worker;
-	bool		can_move = fragment->nplacements > 1;
-	ListCell   *lc;
 
 	worker->waiting = lappend(worker->waiting, fragment);
 	worker->nfragments++;
 	fragment->state = FRAGMENT_WAITING;
 
 	/* who can still move must not show rows before the end */
-	foreach(lc, fragment->members)
-		can_move &= ((Fragment *) lfirst(lc))->nplacements > 1;
-	fragment->is_held = !worker->use_txn && can_move && !fragment->is_emitted &&
-		!stream->plan->takes_duplicates;
+	fragment->is_held = !worker->use_txn && CzFragmentCanMove(fragment) &&
+		!fragment->is_emitted && !stream->plan->takes_duplicates;
 	if (stream->nships > 0 || fragment->members != NIL)
 		fragment->sql = CzShipFragmentSql(stream, fragment);
 	fragment->text_hash = 0;
@@ -469,6 +503,7 @@ CzRunStart(CzStream *stream)
 		CzShipRead(stream);
 	if (stream->plan->has_row_locks)
 		share_shards(stream);
+	CzTxnTakeSnapshots(InvalidOid, stream->user_oid);
 	for (i = 0; i < stream->nfragments; i++)
 	{
 		if (!choose_worker(stream, &stream->fragments[i]))
@@ -488,6 +523,7 @@ CzRunStart(CzStream *stream)
 	}
 	for (i = 0; i < stream->nfragments; i++)
 		enqueue(stream, &stream->fragments[i]);
+	CzSnapshotBegin(stream);
 
 	/*
 	 * Reads of a modifying statement through its own connection: before it writes.  A

@@ -65,6 +65,7 @@ CzRunSnapshotKnown(CzStream *stream, StreamConn *sc, const PGresult *res)
 		gw->snapshot_id = MemoryContextStrdup(stream->estate->es_query_cxt,
 											  PQgetvalue(res, 0, 0));
 	gw->exporter = NULL;
+	CzSnapshotCheckLate(stream, sc->worker->endpoint->node_name);
 }
 
 /*

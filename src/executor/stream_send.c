@@ -249,7 +249,12 @@ CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 	}
 
 	/* 2. the command: what may come again soon is prepared */
-	is_prepared = is_worth_preparing(stream, sc, fragment);
+	if (fragment->cursor != NULL)
+	{
+		fragment->sql = psprintf("FETCH ALL FROM %s", fragment->cursor);
+		fragment->text_hash = 0;
+	}
+	is_prepared = fragment->cursor == NULL && is_worth_preparing(stream, sc, fragment);
 	CzConnLogCommand(sc->conn, fragment->sql);
 	if (is_prepared)
 	{
@@ -271,7 +276,10 @@ CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 											 ALLOCSET_DEFAULT_SIZES);
 		oldcontext = MemoryContextSwitchTo(send_context);
 	}
-	CzFragmentParams(stream, fragment, &params);
+	if (fragment->cursor != NULL)
+		memset(&params, 0, sizeof(params));
+	else
+		CzFragmentParams(stream, fragment, &params);
 	if (is_prepared)
 		ok = PQsendQueryPrepared(pg, name, params.nparams, params.values, params.lengths,
 								 params.formats, format);
@@ -286,6 +294,9 @@ CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 	if (!ok)
 		return false;
 	CzExpectPush(sc, EXPECT_ROWS, fragment);
+	if (fragment->cursor != NULL &&
+		!send_plain(sc, psprintf("CLOSE %s", fragment->cursor), EXPECT_COMMAND))
+		return false;
 
 	/* 3. the end of the unit: the worker flushes its answer */
 	if (!PQpipelineSync(pg))

@@ -198,9 +198,12 @@ CzResultAddRow(struct pg_result *rows, struct pg_result *row, size_t max_bytes)
 bool
 CzResultEndsRows(const struct pg_result *res, int64 nrows)
 {
+	const char *got = PQcmdStatus(unconstify(PGresult *, res));
 	char		tag[64];
+	char		fetch_tag[64];
 
 	snprintf(tag, sizeof(tag), "SELECT " INT64_FORMAT, nrows);
+	snprintf(fetch_tag, sizeof(fetch_tag), "FETCH " INT64_FORMAT, nrows);
 	return PQresultStatus(res) == PGRES_TUPLES_OK &&
-		strcmp(PQcmdStatus(unconstify(PGresult *, res)), tag) == 0;
+		(strcmp(got, tag) == 0 || strcmp(got, fetch_tag) == 0);
 }

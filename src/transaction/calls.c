@@ -156,6 +156,17 @@ call_broke(CzTxnCall *call)
 	call->is_done = true;
 }
 
+static bool
+send_call(CzTxnCall *call)
+{
+	PGconn	   *pg = call->conn->pg;
+
+	if (call->nparams > 0)
+		return PQsendQueryParams(pg, call->sql, call->nparams, NULL, call->values,
+								 call->lengths, call->formats, 0);
+	return PQsendQuery(pg, call->sql);
+}
+
 /*
  * advance_call
  *		As far as possible without waiting; returns the events to wait for, 0 when
@@ -172,7 +183,7 @@ advance_call(CzTxnCall *call, bool is_readable)
 		call->was_sent = true;
 		if (call->is_logged)
 			CzConnLogCommand(call->conn, call->sql);
-		if (PQstatus(pg) != CONNECTION_OK || !PQsendQuery(pg, call->sql))
+		if (PQstatus(pg) != CONNECTION_OK || !send_call(call))
 		{
 			call_broke(call);
 			return 0;
@@ -236,11 +247,12 @@ advance_call(CzTxnCall *call, bool is_readable)
 
 /*
  * run_calls
- *		The loop of CzTxnRunCalls.
+ *		The loop of CzTxnRunCalls and, until is_limited's time is up, of CzTxnRunCallsFor:
+ *		false then.
  */
-static void
+static bool
 run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
-		  int timeout_ms)
+		  int timeout_ms, bool is_limited)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	TimestampTz give_up = 0;	/* CZ_CALL_GRACE: when a cancel wins */
@@ -273,11 +285,17 @@ run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
 			is_all_done = false;
 		}
 		if (is_all_done)
-			return;
+			return true;
 
 		/* Quiet: one deadline for all.  Otherwise: probe who was silent too long. */
 		now = GetCurrentTimestamp();
-		if (mode == CZ_CALL_QUIET)
+		if (is_limited)
+		{
+			wait_ms = timeout_ms - TimestampDifferenceMilliseconds(start, now);
+			if (wait_ms <= 0)
+				return false;
+		}
+		else if (mode == CZ_CALL_QUIET)
 		{
 			wait_ms = timeout_ms - TimestampDifferenceMilliseconds(start, now);
 			if (wait_ms <= 0)
@@ -290,7 +308,7 @@ run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
 						call_broke(&calls[i]);
 					}
 				}
-				return;
+				return true;
 			}
 		}
 		else
@@ -337,12 +355,15 @@ run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
 }
 
 /* run_calls that frees the results when an error is thrown. */
-static void
-run_calls_safely(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode)
+static bool
+run_calls_safely(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
+				 int timeout_ms, bool is_limited)
 {
+	volatile bool is_done = false;
+
 	PG_TRY();
 	{
-		run_calls(calls, ncalls, slots, mode, -1);
+		is_done = run_calls(calls, ncalls, slots, mode, timeout_ms, is_limited);
 	}
 	PG_CATCH();
 	{
@@ -357,6 +378,7 @@ run_calls_safely(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mod
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	return is_done;
 }
 
 /*
@@ -377,12 +399,39 @@ CzTxnRunCalls(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms)
 		int			n = Min(ncalls, CZ_MAX_POLL);
 
 		if (mode == CZ_CALL_QUIET)
-			run_calls(calls, n, slots, mode, timeout_ms);
+			(void) run_calls(calls, n, slots, mode, timeout_ms, false);
 		else
-			run_calls_safely(calls, n, slots, mode);
+			(void) run_calls_safely(calls, n, slots, mode, -1, false);
 		calls += n;
 		ncalls -= n;
 	}
+}
+
+/*
+ * CzTxnRunCallsFor
+ *		CzTxnRunCalls for a limited time.
+ *
+ * Returns: false: time is up.  What has not been answered goes on when the same calls
+ *		are given again, to this function or to CzTxnRunCalls.
+ */
+bool
+CzTxnRunCallsFor(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms)
+{
+	bool		is_done = true;
+
+	while (ncalls > 0)
+	{
+		CzWaitSlot	slots[CZ_MAX_POLL];
+		int			n = Min(ncalls, CZ_MAX_POLL);
+
+		if (mode == CZ_CALL_QUIET)
+			is_done &= run_calls(calls, n, slots, mode, timeout_ms, true);
+		else
+			is_done &= run_calls_safely(calls, n, slots, mode, timeout_ms, true);
+		calls += n;
+		ncalls -= n;
+	}
+	return is_done;
 }
 
 /* Did the worker carry it out? */

@@ -130,15 +130,18 @@ find_entry(Oid server_oid, Oid user_oid, CzEndpoint **endpoint_p)
 }
 
 /*
- * open_entry
+ * CzTxnOpenEntry
  *		Take a connection into the transaction; nothing is sent yet.
+ *
+ * Returns: NULL, if not must_be, where the worker can't be reached.
  */
-static CzTxnEntry *
-open_entry(Oid user_oid, const CzEndpoint *endpoint)
+CzTxnEntry *
+CzTxnOpenEntry(Oid user_oid, const CzEndpoint *endpoint, bool must_be)
 {
 	MemoryContext old;
 	CzTxnEntry *entry;
 	CzConn	   *conn;
+	char	   *error_message;
 
 	/* All memory first: a connection without an entry would be lost. */
 	old = MemoryContextSwitchTo(TopTransactionContext);
@@ -160,7 +163,7 @@ open_entry(Oid user_oid, const CzEndpoint *endpoint)
 		/* settings are brought into step at each use, lock_timeout with BEGIN */
 		conn = CzConnAcquireCached(endpoint);
 		if (conn == NULL)
-			conn = CzConnAcquire(endpoint);
+			conn = must_be ? CzConnAcquire(endpoint) : CzConnTryAcquire(endpoint, &error_message);
 	}
 	PG_CATCH();
 	{
@@ -169,6 +172,11 @@ open_entry(Oid user_oid, const CzEndpoint *endpoint)
 	}
 	PG_END_TRY();
 
+	if (conn == NULL)
+	{
+		cz_txn_entries = list_delete_ptr(cz_txn_entries, entry);
+		return NULL;
+	}
 	entry->conn = conn;
 	conn->state = CZ_CONN_TXN;
 	conn->txn_depth = 1;
@@ -178,12 +186,12 @@ open_entry(Oid user_oid, const CzEndpoint *endpoint)
 }
 
 /*
- * begin_command
+ * CzTxnBeginCommand
  *		BEGIN as this transaction is.  READ ONLY only where it cannot be undone:
  *		a subtransaction may be read-only within a transaction that writes.
  */
-static void
-begin_command(StringInfo buf)
+void
+CzTxnBeginCommand(StringInfo buf)
 {
 	if (IsolationIsSerializable())
 		appendStringInfoString(buf, "BEGIN ISOLATION LEVEL SERIALIZABLE");
@@ -243,7 +251,7 @@ sync_entry(CzTxnEntry *entry, StringInfo prefix)
 	{
 		const char *name = CzConnNameCommand(entry->conn);
 
-		begin_command(prefix);
+		CzTxnBeginCommand(prefix);
 		if (name != NULL)
 			appendStringInfo(prefix, "%s; ", name);
 		entry->has_begun = true;
@@ -416,10 +424,14 @@ conn_prefix(Oid server_oid, Oid user_oid, UseKind kind, StringInfo prefix)
 	if (kind >= USE_ROWS && flush_level == 0 && before_write != NULL)
 		before_write(kind == USE_UTILITY);
 	require_clear(server_oid, user_oid);
+	CzTxnTakeSnapshots(server_oid, user_oid);
 	entry = find_entry(server_oid, user_oid, &endpoint);
 	if (entry == NULL)
-		entry = open_entry(user_oid,
-						   endpoint ? endpoint : CzEndpointGet(server_oid, user_oid));
+	{
+		entry = CzTxnOpenEntry(user_oid,
+							   endpoint ? endpoint : CzEndpointGet(server_oid, user_oid), true);
+		CzTxnJoinSnapshots(entry);
+	}
 	return use_entry(entry, kind, prefix);
 }
 
@@ -948,4 +960,5 @@ CzTxnForgetAll(void)
 	flush_first_cid = flush_last_cid = InvalidCommandId;
 	next_savepoint = 1;
 	CzTxnShardLockForget();
+	CzTxnForgetSnapshots();
 }

@@ -186,9 +186,13 @@ is_in_doubt(Oid server_oid)
 	return !is_clear;
 }
 
-/* Is the worker in doubt, and this session to care and able to do something? */
-static bool
-must_look(Oid server_oid)
+/*
+ * CzTxnIsInDoubt
+ *		Is the worker in doubt, and this session to care and able to do something?  Sends
+ *		nothing.
+ */
+bool
+CzTxnIsInDoubt(Oid server_oid)
 {
 	if (is_resolving || !is_in_doubt(server_oid) || IsInParallelMode() ||
 		!CzTxnLogExists())
@@ -230,7 +234,7 @@ CzTxnWorkerIsClear(Oid server_oid, Oid user_oid)
 {
 	char	   *error;
 
-	if (!must_look(server_oid))
+	if (!CzTxnIsInDoubt(server_oid))
 		return true;
 	if (server_oid == unclear_server && GetCurrentTimestamp() < unclear_until)
 		return false;
@@ -253,7 +257,7 @@ CzTxnRequireClear(Oid server_oid, Oid user_oid)
 {
 	TimestampTz deadline;
 
-	if (!must_look(server_oid))
+	if (!CzTxnIsInDoubt(server_oid))
 		return;
 	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), cz_worker_timeout_ms);
 	for (;;)

@@ -59,7 +59,11 @@ typedef struct CzTxnEntry
 typedef struct CzTxnCall
 {
 	CzConn	   *conn;
-	const char *sql;
+	const char *sql;			/* one command only if it has parameters */
+	int			nparams;
+	const char *const *values;	/* like lengths and formats as libpq takes them */
+	const int  *lengths;
+	const int  *formats;
 	void	   *context;		/* the caller's */
 	struct pg_result *result;	/* out: the first error, else the last result;
 								 * NULL: connection broke or timeout; caller
@@ -100,6 +104,8 @@ extern void CzActivityForget(List *database_oids);
 extern List *cz_txn_entries;	/* of CzTxnEntry */
 extern void CzTxnForgetAll(void);
 extern int	CzTxnLevel(void);
+extern CzTxnEntry *CzTxnOpenEntry(Oid user_oid, const CzEndpoint *endpoint, bool must_be);
+extern void CzTxnBeginCommand(StringInfo buf);
 extern void CzTxnDropFlushes(int level);
 extern void CzTxnForgetCommands(CzTxnEntry *entry);
 extern void CzTxnExecLocks(List *commands, Oid user_oid);
@@ -109,6 +115,7 @@ extern void CzTxnSubXactCallback(int event, int level);
 
 /* calls.c */
 extern void CzTxnRunCalls(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms);
+extern bool CzTxnRunCallsFor(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms);
 extern void CzTxnCancelMany(CzConn **conns, int nconns);
 extern bool CzTxnQuietIdle(CzConn *conn, bool may_cancel, TimestampTz deadline);
 extern bool CzTxnCallIsOk(const CzTxnCall *call);
@@ -170,7 +177,18 @@ extern void CzTxnXactCallback(int event);
 /* SQLSTATE of a prepared transaction that is not there (any more) */
 #define CZ_SQLSTATE_UNDEFINED_OBJECT "42704"
 
+/* room.c */
+extern bool CzRoomLook(CzRoomLookState *look);
+extern bool CzRoomIsUnchanged(const CzRoomLookState *look);
+extern void CzRoomTake(void);
+extern void CzRoomGive(void);
+
+/* snapshot.c */
+extern void CzTxnJoinSnapshots(CzTxnEntry *entry);
+extern void CzTxnForgetSnapshots(void);
+
 /* doubt.c */
+extern bool CzTxnIsInDoubt(Oid server_oid);
 extern void CzTxnMarkInDoubt(Oid server_oid);
 extern uint64 CzTxnDoubtGeneration(void);
 extern void CzTxnMarkClear(Oid server_oid, uint64 generation);

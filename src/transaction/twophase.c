@@ -52,6 +52,9 @@
 /* Milliseconds that COMMIT PREPARED gets although other workers took all the time */
 #define LAST_WAVE_MS 1000L
 
+/* How long those wait who take snapshots, before a worker counts as in doubt */
+#define ROOM_MS 1000L
+
 /* A worker has committed: interrupts wait for the end of the transaction */
 static bool holds_interrupts = false;
 
@@ -256,6 +259,7 @@ prepare_all(List *written)
 	int			ncalls = 0;
 	int			bad = -1;
 	int			i;
+	bool		writes_here = CzTxnHasLocalWrites();
 	ListCell   *lc;
 
 	nonce = next_nonce();
@@ -328,6 +332,7 @@ prepare_all(List *written)
 
 	CzDebugPoint("after_prepare");
 	CHECK_FOR_INTERRUPTS();
+	CzCommitRoomEnter(writes_here);
 	pfree(calls);
 	list_free(servers);
 	list_free(names);
@@ -387,6 +392,25 @@ pre_commit(void)
 }
 
 /*
+ * A worker takes its time to confirm.  Those who take snapshots do not wait for that: the
+ * workers that are not done are in doubt for them.
+ */
+static void
+leave_room_early(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		if (entry->prepare_sent && !entry->is_finished)
+			CzTxnMarkInDoubt(entry->server_oid);
+	}
+	CzCommitRoomLeave();
+}
+
+/*
  * COMMIT PREPARED on some entries; failures are warnings.
  *
  * left_ms: time that all of them together may still take, counted down; who comes
@@ -396,10 +420,16 @@ static void
 commit_prepared(CzTxnCall *calls, int ncalls, long *left_ms)
 {
 	TimestampTz start = GetCurrentTimestamp();
+	long		limit_ms = Min(Max(*left_ms, LAST_WAVE_MS), cz_worker_timeout_ms);
 	int			i;
 
-	CzTxnRunCalls(calls, ncalls, CZ_CALL_QUIET,
-				  Min(Max(*left_ms, LAST_WAVE_MS), cz_worker_timeout_ms));
+	if (limit_ms > ROOM_MS &&
+		!CzTxnRunCallsFor(calls, ncalls, CZ_CALL_QUIET, ROOM_MS))
+	{
+		leave_room_early();
+		limit_ms -= ROOM_MS;
+	}
+	CzTxnRunCalls(calls, ncalls, CZ_CALL_QUIET, limit_ms);
 	*left_ms -= TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
 	for (i = 0; i < ncalls; i++)
 	{
@@ -634,6 +664,7 @@ CzTxnXactCallback(int event)
 			break;
 		case XACT_EVENT_COMMIT:
 			post_commit();
+			CzCommitRoomLeave();
 			release_all();
 			if (holds_interrupts)
 				RESUME_INTERRUPTS();
@@ -643,6 +674,7 @@ CzTxnXactCallback(int event)
 			warn_of_commit();
 			CzTxnDropFlushes(0);
 			abort_all();
+			CzCommitRoomLeave();
 			release_all();
 			break;
 		case XACT_EVENT_PRE_PREPARE:

@@ -39,6 +39,7 @@ bool		cz_binary_protocol = true;
 bool		cz_check_fragments = CZ_CHECKS_FRAGMENTS;
 int			cz_connect_timeout_ms = 5000;
 char	   *cz_debug_point = NULL;
+int			cz_distributed_snapshot = CZ_SNAPSHOT_ON;
 bool		cz_enable_broadcast = true;
 bool		cz_enable_repartition = true;
 bool		cz_enable_pushdown = true;
@@ -50,6 +51,7 @@ int			cz_max_connections_per_worker = 4;
 int			cz_max_shipment_kb = 1024 * 1024;
 int			cz_merge_fragments = CZ_MERGE_SETTING_AUTO;
 int			cz_merged_fragments_per_worker = 1;
+int			cz_read_placement = CZ_READ_FIRST;
 int			cz_recovery_interval_ms = 10000;
 int			cz_shard_count = 32;
 int			cz_shard_replication_factor = 0;
@@ -60,6 +62,24 @@ static const struct config_enum_entry merge_fragments_options[] = {
 	{"auto", CZ_MERGE_SETTING_AUTO, false},
 	{"on", CZ_MERGE_SETTING_ON, false},
 	{"off", CZ_MERGE_SETTING_OFF, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry read_placement_values[] = {
+	{"first", CZ_READ_FIRST, false},
+	{"any", CZ_READ_ANY, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry snapshot_values[] = {
+	{"on", CZ_SNAPSHOT_ON, false},
+	{"off", CZ_SNAPSHOT_OFF, false},
+	{"true", CZ_SNAPSHOT_ON, true},
+	{"false", CZ_SNAPSHOT_OFF, true},
+	{"yes", CZ_SNAPSHOT_ON, true},
+	{"no", CZ_SNAPSHOT_OFF, true},
+	{"1", CZ_SNAPSHOT_ON, true},
+	{"0", CZ_SNAPSHOT_OFF, true},
 	{NULL, 0, false}
 };
 
@@ -121,6 +141,11 @@ CzSettingsInit(void)
 							   NULL, &cz_debug_point, "",
 							   PGC_SUSET, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
 							   NULL, NULL, NULL);
+	DefineCustomEnumVariable("cz.distributed_snapshot",
+							 "A statement over several workers sees each transaction of others whole or not at all.",
+							 "When off, each worker takes its own snapshot.",
+							 &cz_distributed_snapshot, CZ_SNAPSHOT_ON,
+							 snapshot_values, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cz.enable_broadcast",
 							 "Sends small sides of joins to the workers.",
 							 NULL, &cz_enable_broadcast, true,
@@ -169,6 +194,11 @@ CzSettingsInit(void)
 							"Number of statements that fragments of one worker are merged into.",
 							NULL, &cz_merged_fragments_per_worker, 1, 1, CZ_MAX_CONNECTIONS,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("cz.read_placement",
+							 "Which placement of a shard is read: the first, or the least busy one.",
+							 "With any, a session may see a row as it was before it has seen a change of it.",
+							 &cz_read_placement, CZ_READ_FIRST,
+							 read_placement_values, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.recovery_interval",
 							"Time between two rounds of two-phase commit recovery; -1 turns it off.",
 							NULL, &cz_recovery_interval_ms, 10000, -1, 86400000,

@@ -1,0 +1,490 @@
+/*-------------------------------------------------------------------------
+ *
+ * stream_snapshot.c
+ *	  One snapshot over the workers of a statement.
+ *
+ * Before the first command of a statement that reads from several workers, each of them
+ * begins a transaction with a snapshot, all of which agree (transaction/snapshot.c).
+ * From then on the statement's streams find connections in those snapshots in their
+ * group, as if another stream had left them there.
+ *
+ * The workers are those of the run that starts, and those where the statement's other
+ * streams will presumably read.  One that turns out later to be wanted, too, takes its
+ * own snapshot, which is good if no commit on several workers has come between
+ * (CzSnapshotCheckLate).
+ *
+ * In a transaction that has written, reads go through its connections, where each
+ * command has a snapshot of its own in READ COMMITTED.  There a cursor is declared, which
+ * takes the snapshot and answers at once; its rows are fetched afterwards.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "cz/compat.h"
+#include "cz/settings.h"
+#include "cz/transaction.h"
+#include "executor_int.h"
+
+#define BEGIN_READ_SQL "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+#define EXPORT_SQL "SELECT pg_catalog.pg_export_snapshot()"
+
+/* A worker that takes part, with the connection that it takes its snapshot on. */
+typedef struct Taker
+{
+	Oid			server_oid;
+	Oid			user_oid;
+	StreamWorker *worker;		/* of the run that starts; NULL: other streams' only */
+	CzEndpoint *endpoint;
+	CzConn	   *conn;			/* NULL: none yet */
+	bool		is_cached;		/* and may have died unseen */
+	bool		is_connecting;
+	Fragment   *fragment;		/* on the transaction's connection: the cursor's */
+	FragmentParams params;
+} Taker;
+
+/* What a stream may need: a snapshot that agrees with those of others. */
+static bool
+wants_snapshot(const CzStream *stream)
+{
+	return stream->plan->command == CMD_SELECT && !stream->plan->has_row_locks &&
+		!stream->in_transaction;
+}
+
+static Taker *
+find_taker(List *takers, Oid server_oid, Oid user_oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, takers)
+	{
+		Taker	   *taker = lfirst(lc);
+
+		if (taker->server_oid == server_oid && taker->user_oid == user_oid)
+			return taker;
+	}
+	return NULL;
+}
+
+static List *
+add_taker(List *takers, Oid server_oid, Oid user_oid, StreamWorker *worker)
+{
+	Taker	   *taker = find_taker(takers, server_oid, user_oid);
+
+	if (taker == NULL)
+	{
+		taker = palloc0(sizeof(Taker));
+		taker->server_oid = server_oid;
+		taker->user_oid = user_oid;
+		takers = lappend(takers, taker);
+	}
+	if (worker != NULL)
+		taker->worker = worker;
+	return takers;
+}
+
+/* The workers that a stream which has not started will read from if none fails. */
+static List *
+add_presumed(List *takers, const CzStream *stream)
+{
+	const CzFragmentPlan *plan = stream->plan;
+	const CzTable *table;
+	int			nshards;
+	int			i;
+
+	table = OidIsValid(plan->anchor_relid) ? CzTableGet(plan->anchor_relid) : NULL;
+	if (table == NULL)
+		return takers;
+	nshards = plan->is_pruned ? list_length(plan->shard_indexes) : table->nshards;
+	for (i = 0; i < nshards; i++)
+	{
+		int			index = plan->is_pruned ? list_nth_int(plan->shard_indexes, i) : i;
+		Oid			server_oid;
+
+		if (index < 0 || index >= table->nshards || table->shards[index].nplacements == 0)
+			continue;
+		server_oid = table->shards[index].server_oids[0];
+
+		/* what is read on the transaction's connection has no snapshot to share */
+		if (!CzHealthIsSuspect(server_oid) && !CzTxnHasConn(server_oid, stream->user_oid))
+			takers = add_taker(takers, server_oid, stream->user_oid, NULL);
+	}
+	return takers;
+}
+
+/* Workers of the statement, at most one taker each; old: those of an earlier attempt. */
+static List *
+collect_takers(CzStream *stream, List *old)
+{
+	List	   *takers = NIL;
+	CzStream   *other;
+	ListCell   *lc;
+
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+
+		if (worker->waiting != NIL && !worker->is_failed)
+			takers = add_taker(takers, worker->server_oid, stream->user_oid, worker);
+	}
+	for (other = stream->group->streams; other; other = other->group_next)
+	{
+		if (other != stream && !other->is_started && wants_snapshot(other))
+			takers = add_presumed(takers, other);
+	}
+	foreach(lc, takers)
+	{
+		Taker	   *taker = lfirst(lc);
+		Taker	   *before = find_taker(old, taker->server_oid, taker->user_oid);
+
+		if (before != NULL && before->fragment == NULL)
+		{
+			taker->conn = before->conn;
+			taker->endpoint = before->endpoint;
+			taker->is_cached = before->is_cached;
+			taker->is_connecting = before->is_connecting;
+			before->conn = NULL;
+		}
+	}
+	foreach(lc, old)
+	{
+		if (((Taker *) lfirst(lc))->conn != NULL && ((Taker *) lfirst(lc))->fragment == NULL)
+			CzConnRelease(((Taker *) lfirst(lc))->conn);
+	}
+	return takers;
+}
+
+/* A taker can't take part: its fragments go elsewhere. */
+static List *
+lose_taker(CzStream *stream, List *takers, Taker *taker, const char *reason, bool is_connect,
+		   bool mark)
+{
+	if (taker->conn != NULL && taker->fragment == NULL)
+		CzConnDiscard(taker->conn);
+	taker->conn = NULL;
+	takers = list_delete_ptr(takers, taker);
+	if (mark)
+		CzHealthMarkFailed(taker->server_oid);
+	if (taker->worker != NULL)
+		CzRunWorkerLost(stream, taker->worker, reason, is_connect, mark);
+	return takers;
+}
+
+/* Begin to get a connection for a taker. */
+static void
+start_connect(CzStream *stream, Taker *taker)
+{
+	if (taker->endpoint == NULL)
+		taker->endpoint = CzEndpointGet(taker->server_oid, taker->user_oid);
+	taker->conn = CzConnAcquireCached(taker->endpoint);
+	taker->is_cached = taker->conn != NULL;
+	if (taker->conn == NULL)
+	{
+		taker->conn = CzConnStartOrResume(taker->endpoint);
+		taker->is_connecting = true;
+	}
+	CzConnSetSubxact(taker->conn, stream->subid);
+}
+
+/*
+ * Give each taker a connection; false if one could not have any, and is gone from the
+ * list.
+ */
+static bool
+connect_takers(CzStream *stream, List **takers)
+{
+	ListCell   *lc;
+
+	foreach(lc, *takers)
+	{
+		Taker	   *taker = lfirst(lc);
+
+		if (taker->conn == NULL && (taker->worker == NULL || !taker->worker->use_txn))
+			start_connect(stream, taker);
+	}
+	for (;;)
+	{
+		CzWaitSlot *slots = palloc0(sizeof(CzWaitSlot) * list_length(*takers));
+		TimestampTz now = GetCurrentTimestamp();
+		long		wait_ms = cz_worker_timeout_ms;
+		int			nslots = 0;
+
+		foreach(lc, *takers)
+		{
+			Taker	   *taker = lfirst(lc);
+			int			events;
+
+			if (!taker->is_connecting)
+				continue;
+			events = CzConnPollConnect(taker->conn, taker->endpoint);
+			if (events < 0)
+			{
+				*takers = lose_taker(stream, *takers, taker,
+									 pstrdup(CzConnConnectError(taker->conn)), true,
+									 !CzConnPeerAnswered(taker->conn));
+				return false;
+			}
+			taker->is_connecting = events > 0;
+			if (events == 0)
+				continue;
+			slots[nslots].socket = PQsocket(taker->conn->pg);
+			slots[nslots++].events = events;
+			wait_ms = Min(wait_ms, TimestampDifferenceMilliseconds(now,
+																   CzConnConnectDeadline(taker->conn)) + 1);
+		}
+		if (nslots == 0)
+			return true;
+		(void) CzWaitSockets(slots, nslots, wait_ms, true);
+		pfree(slots);
+	}
+}
+
+/* The transaction's connection takes the snapshot by a cursor for the rows. */
+static void
+prepare_cursor(CzStream *stream, Taker *taker, CzSnapshotMember *member)
+{
+	static uint32 serial = 0;
+	StreamWorker *worker = taker->worker;
+	Fragment   *fragment = linitial(worker->waiting);
+
+	taker->conn = CzTxnReadConnAt(worker->server_oid, stream->user_oid,
+								  CzMomentOf(stream->estate));
+	if (taker->conn == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("the transaction's connection to node \"%s\" is gone",
+						worker->endpoint->node_name)));
+	CzConnDrain(taker->conn);
+	CzConnSyncSettings(taker->conn);
+	taker->fragment = fragment;
+	fragment->cursor = psprintf("cz_cursor_%u", ++serial);
+	CzFragmentParams(stream, fragment, &taker->params);
+	member->sql = psprintf("DECLARE %s NO SCROLL CURSOR FOR %s", fragment->cursor,
+						   fragment->sql);
+	member->nparams = taker->params.nparams;
+	member->values = taker->params.values;
+	member->lengths = taker->params.lengths;
+	member->formats = taker->params.formats;
+	member->undo_sql = psprintf("CLOSE %s", fragment->cursor);
+}
+
+/* A connection of our own takes it by a transaction. */
+static void
+prepare_read(Taker *taker, CzSnapshotMember *member)
+{
+	const char *name;
+
+	if (!CzConnTrySyncSettings(taker->conn))
+		taker->conn->is_broken = true;
+	name = CzConnNameCommand(taker->conn);
+	member->sql = psprintf("%s%s%s%s", BEGIN_READ_SQL, name ? name : "", name ? "; " : "",
+						   EXPORT_SQL);
+	member->undo_sql = "ROLLBACK";
+}
+
+/* Let the streams know what is there for them. */
+static void
+give_to_group(CzStream *stream, List *takers, const CzSnapshotMember *members)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(stream->estate->es_query_cxt);
+	ListCell   *lc;
+
+	foreach(lc, takers)
+	{
+		Taker	   *taker = lfirst(lc);
+		const char *id = members[foreach_current_index(lc)].answer;
+		GroupWorker *gw;
+
+		if (taker->fragment != NULL)
+			continue;
+		gw = CzGroupWorkerGet(stream->group, taker->server_oid, taker->user_oid);
+		gw->snapshot_id = id ? pstrdup(id) : NULL;
+		gw->exporter = NULL;
+		gw->exporter_conn = taker->conn;
+		gw->free_conns = lappend(gw->free_conns, taker->conn);
+		if (taker->worker != NULL)
+			taker->worker->in_snapshot = true;
+	}
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/* What has kept takers from taking their snapshots is dealt with. */
+static List *
+after_failure(CzStream *stream, List *takers, const CzSnapshotMember *members)
+{
+	List	   *all = list_copy(takers);
+	ListCell   *lc;
+
+	foreach(lc, all)
+	{
+		Taker	   *taker = lfirst(lc);
+		const CzSnapshotMember *member = &members[foreach_current_index(lc)];
+
+		if (taker->fragment != NULL)
+		{
+			pfree(taker->fragment->cursor);
+			taker->fragment->cursor = NULL;
+		}
+		if (member->is_lost && taker->is_cached && !member->is_timeout)
+		{
+			/* it may have died long ago: that says nothing */
+			CzConnDiscard(taker->conn);
+			taker->conn = NULL;
+			taker->is_cached = false;
+		}
+		else if (member->is_lost)
+			takers = lose_taker(stream, takers, taker, _("It did not answer."), false,
+								member->is_timeout);
+		else if (member->is_unclear &&
+				 !CzTxnWorkerIsClear(taker->server_oid, taker->user_oid))
+		{
+			bool		can_move = true;
+			ListCell   *lc2;
+
+			if (taker->worker != NULL)
+			{
+				foreach(lc2, taker->worker->waiting)
+					can_move &= CzFragmentCanMove(lfirst(lc2));
+			}
+			if (can_move)
+				takers = lose_taker(stream, takers, taker,
+									_("A committed transaction is not finished there."),
+									false, false);
+			else
+				CzTxnRequireClear(taker->server_oid, taker->user_oid);
+		}
+	}
+	return takers;
+}
+
+/* True when they have been taken; else takers have changed. */
+static bool
+try_to_take(CzStream *stream, List **takers)
+{
+	CzSnapshotMember *members = palloc0(sizeof(CzSnapshotMember) * list_length(*takers));
+	ListCell   *lc;
+
+	if (!connect_takers(stream, takers))
+		return false;
+	foreach(lc, *takers)
+	{
+		Taker	   *taker = lfirst(lc);
+		CzSnapshotMember *member = &members[foreach_current_index(lc)];
+
+		if (taker->worker != NULL && taker->worker->use_txn)
+			prepare_cursor(stream, taker, member);
+		else
+			prepare_read(taker, member);
+		member->conn = taker->conn;
+	}
+	if (CzSnapshotTake(members, list_length(*takers), &stream->group->look))
+	{
+		give_to_group(stream, *takers, members);
+		return true;
+	}
+	*takers = after_failure(stream, *takers, members);
+	return false;
+}
+
+/* Does a run read through the transaction's connection what one cursor can't give? */
+static bool
+has_several_commands(const CzStream *stream)
+{
+	ListCell   *lc;
+
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+
+		if (worker->use_txn && list_length(worker->waiting) > 1)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * CzSnapshotBegin
+ *		A run has its fragments queued and nothing is sent yet: take the statement's
+ *		snapshots, if it reads from several workers and has none.
+ */
+void
+CzSnapshotBegin(CzStream *stream)
+{
+	StatementGroup *group = stream->group;
+	MemoryContext oldcontext;
+	List	   *takers = NIL;
+	ListCell   *lc;
+	bool		has_txn = false;
+
+	if (cz_distributed_snapshot == CZ_SNAPSHOT_OFF || IsolationUsesXactSnapshot() ||
+		!wants_snapshot(stream))
+		return;
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+
+		has_txn |= worker->use_txn;
+		worker->in_snapshot |= group->has_snapshot && !worker->use_txn;
+	}
+	if ((group->has_snapshot && !has_txn) || has_several_commands(stream))
+		return;
+
+	oldcontext = MemoryContextSwitchTo(stream->run_context);
+	for (;;)
+	{
+		takers = collect_takers(stream, takers);
+		if (group->has_snapshot)
+		{
+			/* the other connections have theirs */
+			foreach(lc, takers)
+			{
+				Taker	   *taker = lfirst(lc);
+
+				if (taker->worker == NULL || !taker->worker->use_txn)
+					takers = foreach_delete_current(takers, lc);
+			}
+		}
+		if (list_length(takers) < 2)
+			break;
+		if (try_to_take(stream, &takers))
+		{
+			group->has_snapshot = true;
+			break;
+		}
+	}
+	if (!group->has_snapshot)
+	{
+		foreach(lc, takers)
+		{
+			if (((Taker *) lfirst(lc))->conn != NULL)
+				CzConnRelease(((Taker *) lfirst(lc))->conn);
+		}
+	}
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/*
+ * CzSnapshotCheckLate
+ *		A worker has taken a snapshot for the statement by itself: does it agree with
+ *		those of the others?
+ */
+void
+CzSnapshotCheckLate(const CzStream *stream, const char *node_name)
+{
+	if (!stream->group->has_snapshot || CzRoomHasStayed(&stream->group->look))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not read from node \"%s\" in the statement's snapshot", node_name),
+			 errdetail("Another transaction has committed on several nodes since the statement began."),
+			 errhint("The statement might succeed if retried.")));
+}

@@ -1,0 +1,372 @@
+/*-------------------------------------------------------------------------
+ *
+ * room.c
+ *	  No snapshot over several workers sees part of a commit.
+ *
+ * Two kinds of visitors share a room and are never in it together.  *Committers* are
+ * transactions that commit on several workers: in the room from before the decision
+ * until the last worker has confirmed it, or is marked as in doubt.  *Takers* are
+ * statements (or transactions) that read from several workers: while they are in the
+ * room each worker takes its snapshot.  So the snapshots have a transaction on all
+ * workers or on none.
+ *
+ * The room is a lock of core's lock manager: RowExclusiveLock for committers, ShareLock
+ * for takers.  Each mode is compatible with itself and conflicts with the other, who
+ * comes first is served first, waiting can be cancelled, and whoever ends, in whatever
+ * way, has left.
+ *
+ * Most of the time nobody commits on several workers, and takers need not enter: two
+ * counters, of committers that have entered and that have left, tell afterwards whether
+ * one was there meanwhile (CzRoomLook, CzRoomIsUnchanged).
+ *
+ * A transaction that writes the placements of one shard only needs no room, for one
+ * worker shows all of it or nothing.  But between the commits of two placements who reads
+ * one and then the other would go back in time.  So it notes that it is *between*
+ * placements, and who turns from a placement to another waits for those
+ * (CzAwaitPlacements).  That is for failover: reads go to the first placement.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lock.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "cz/compat.h"
+#include "cz/settings.h"
+#include "transaction_int.h"
+
+/* Fourth field of the room's lock tag: core's functions use 1 and 2, shard_lock.c 25466 */
+#define CZ_LOCKTAG_ROOM 25467
+
+/* Transactions remembered that have written here and on workers */
+#define CZ_MAX_MIXED 256
+
+/* Milliseconds between two looks of who waits for placements */
+#define CZ_BETWEEN_MS 2
+
+typedef struct RoomTable
+{
+	pg_atomic_uint64 entered;	/* committers so far */
+	pg_atomic_uint64 left;		/* read before entered: equal means that none is in */
+
+	LWLock		lock;			/* guards the ring */
+	uint64		nmixed;			/* of all time; the last ones are in the ring */
+	uint64		mixed[CZ_MAX_MIXED];	/* full xids: local parts of commits on workers */
+
+	/* [MaxBackends] by backend: odd while between the commits of two placements */
+	pg_atomic_uint64 between[FLEXIBLE_ARRAY_MEMBER];
+} RoomTable;
+
+static RoomTable *room = NULL;
+
+static bool is_inside = false;
+static bool is_between = false;
+static bool has_exit_callback = false;
+
+Size
+CzRoomShmemSize(void)
+{
+	return MAXALIGN(offsetof(RoomTable, between) +
+					sizeof(pg_atomic_uint64) * MaxBackends);
+}
+
+void
+CzRoomShmemInit(void)
+{
+	bool		found;
+	int			i;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	room = ShmemInitStruct("cz_fdw commit room", CzRoomShmemSize(), &found);
+	if (!found)
+	{
+		pg_atomic_init_u64(&room->entered, 0);
+		pg_atomic_init_u64(&room->left, 0);
+		LWLockInitialize(&room->lock, LWLockNewTrancheId());
+		room->nmixed = 0;
+		for (i = 0; i < MaxBackends; i++)
+			pg_atomic_init_u64(&room->between[i], 0);
+	}
+	LWLockRelease(AddinShmemInitLock);
+	LWLockRegisterTranche(room->lock.tranche, "cz_fdw commit room");
+}
+
+static void
+set_tag(LOCKTAG *tag)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, 0, 0, CZ_LOCKTAG_ROOM);
+}
+
+/*
+ * Take the room's lock.  The user's lock_timeout is for what users lock; who is in the
+ * room stays for a bounded time.
+ */
+static void
+lock_room(LOCKMODE mode)
+{
+	int			saved_timeout = LockTimeout;
+	LOCKTAG		tag;
+
+	set_tag(&tag);
+	PG_TRY();
+	{
+		LockTimeout = 0;
+		(void) LockAcquire(&tag, mode, false, false);
+	}
+	PG_FINALLY();
+	{
+		LockTimeout = saved_timeout;
+	}
+	PG_END_TRY();
+}
+
+static void
+unlock_room(LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	set_tag(&tag);
+	LockRelease(&tag, mode, false);
+}
+
+/* Do that as the transaction, whatever its callbacks run in. */
+static void
+as_transaction(void (*function) (LOCKMODE mode), LOCKMODE mode)
+{
+	ResourceOwner saved = CurrentResourceOwner;
+
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	PG_TRY();
+	{
+		function(mode);
+	}
+	PG_FINALLY();
+	{
+		CurrentResourceOwner = saved;
+	}
+	PG_END_TRY();
+}
+
+/* A backend that ends with an error too deep for callbacks of transactions. */
+static void
+leave_at_exit(int code, Datum arg)
+{
+	if (is_inside)
+		pg_atomic_fetch_add_u64(&room->left, 1);
+	is_inside = false;
+	CzPlacementsLeave();
+}
+
+static void
+ensure_exit_callback(void)
+{
+	if (has_exit_callback)
+		return;
+	before_shmem_exit(leave_at_exit, (Datum) 0);
+	has_exit_callback = true;
+}
+
+/*
+ * CzCommitRoomEnter
+ *		See transaction.h.
+ */
+void
+CzCommitRoomEnter(bool writes_here)
+{
+	if (room == NULL || is_inside)
+		return;
+	ensure_exit_callback();
+	as_transaction(lock_room, RowExclusiveLock);
+	pg_atomic_fetch_add_u64(&room->entered, 1);
+	is_inside = true;
+	if (writes_here)
+	{
+		LWLockAcquire(&room->lock, LW_EXCLUSIVE);
+		room->mixed[room->nmixed++ % CZ_MAX_MIXED] =
+			U64FromFullTransactionId(GetTopFullTransactionId());
+		LWLockRelease(&room->lock);
+	}
+}
+
+/*
+ * CzCommitRoomLeave
+ *		See transaction.h.
+ */
+void
+CzCommitRoomLeave(void)
+{
+	if (!is_inside)
+		return;
+	is_inside = false;
+	pg_atomic_fetch_add_u64(&room->left, 1);
+	as_transaction(unlock_room, RowExclusiveLock);
+}
+
+/*
+ * CzRoomLook
+ *		Is the room empty of committers?  *look is for CzRoomIsUnchanged.
+ */
+bool
+CzRoomLook(CzRoomLookState *look)
+{
+	uint64		left;
+
+	look->generation = CzTxnDoubtGeneration();
+	if (room == NULL)
+	{
+		look->entered = 0;
+		return true;
+	}
+	left = pg_atomic_read_u64(&room->left);
+	pg_memory_barrier();
+	look->entered = pg_atomic_read_u64(&room->entered);
+	return look->entered == left;
+}
+
+/*
+ * CzRoomIsUnchanged
+ *		Has no committer entered, and no worker got in doubt, since a look that found
+ *		the room empty?
+ */
+bool
+CzRoomIsUnchanged(const CzRoomLookState *look)
+{
+	if (CzTxnDoubtGeneration() != look->generation)
+		return false;
+	if (room == NULL)
+		return true;
+	pg_memory_barrier();
+	return pg_atomic_read_u64(&room->entered) == look->entered;
+}
+
+/*
+ * CzRoomTake, CzRoomGive
+ *		Enter as a taker, when the committers have left; and leave.  An error leaves,
+ *		too, with its subtransaction.
+ */
+void
+CzRoomTake(void)
+{
+	lock_room(ShareLock);
+}
+
+void
+CzRoomGive(void)
+{
+	unlock_room(ShareLock);
+}
+
+/*
+ * CzRoomAwait
+ *		Wait until committers that are in the room now have left: for a read from one
+ *		worker of what is on all of them and here.
+ */
+void
+CzRoomAwait(void)
+{
+	CzRoomLookState look;
+
+	if (is_inside || CzRoomLook(&look))
+		return;
+	CzRoomTake();
+	CzRoomGive();
+}
+
+/*
+ * CzRoomSnapshotLacks
+ *		Has a transaction been in the room that wrote here, too, and that this local
+ *		snapshot is too old to show?  Workers' snapshots taken now have it.
+ *
+ * The ring has more places than committers are in the room at once.
+ */
+bool
+CzRoomSnapshotLacks(Snapshot snapshot)
+{
+	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	bool		lacks = false;
+	uint64		n;
+	uint64		i;
+
+	if (room == NULL || room->nmixed == 0)
+		return false;
+	LWLockAcquire(&room->lock, LW_SHARED);
+	n = Min(room->nmixed, CZ_MAX_MIXED);
+	for (i = 0; i < n && !lacks; i++)
+	{
+		uint64		fxid = room->mixed[(room->nmixed - 1 - i) % CZ_MAX_MIXED];
+
+		/* those of very long ago have a number that means another one now */
+		lacks = next - fxid < PG_INT32_MAX &&
+			!TransactionIdIsCurrentTransactionId((TransactionId) fxid) &&
+			XidInMVCCSnapshot((TransactionId) fxid, snapshot);
+	}
+	LWLockRelease(&room->lock);
+	return lacks;
+}
+
+/*
+ * CzPlacementsEnter, CzPlacementsLeave
+ *		See transaction.h.
+ */
+void
+CzPlacementsEnter(void)
+{
+	if (room == NULL || is_between)
+		return;
+	ensure_exit_callback();
+	is_between = true;
+	pg_atomic_fetch_add_u64(&room->between[MyProcNumber_compat], 1);
+}
+
+void
+CzPlacementsLeave(void)
+{
+	if (!is_between)
+		return;
+	is_between = false;
+	pg_atomic_fetch_add_u64(&room->between[MyProcNumber_compat], 1);
+}
+
+/*
+ * CzAwaitPlacements
+ *		See transaction.h.
+ */
+void
+CzAwaitPlacements(void)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   cz_worker_timeout_ms);
+	int			i;
+
+	CzRoomAwait();
+	for (i = 0; room != NULL && i < MaxBackends; i++)
+	{
+		uint64		seen = pg_atomic_read_u64(&room->between[i]);
+
+		if (seen % 2 == 0 || i == MyProcNumber_compat)
+			continue;
+		while (pg_atomic_read_u64(&room->between[i]) == seen &&
+			   GetCurrentTimestamp() < deadline)
+		{
+			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 CZ_BETWEEN_MS, PG_WAIT_EXTENSION);
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+		}
+	}
+}
