@@ -110,6 +110,8 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 	if (!cz_query_uses_workers(query))
 		return cz_call_planner(query, query_string, cursor_options, bound_params);
 
+	if (query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE)
+		cz_inline_calls(query, glob);
 	cz_reduce_full_joins(query);
 	memset(&state, 0, sizeof(state));
 	state.bound_params = bound_params;

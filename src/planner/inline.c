@@ -1,12 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * inline.c
- *	  SQL functions in FROM give way to their queries before a Query is analysed.
+ *	  SQL functions give way to their queries before a Query is analysed.
  *
  * Core does the same, but later: then the distributed tables in such a function
  * would be expanded into their shards.  The conditions are core's (a set-returning
  * SQL function, STABLE or IMMUTABLE, ...).  Functions that read no distributed table
  * are left to core.
+ *
+ * In UPDATE and DELETE, which are best sent whole, calls in expressions give way, too.
  *
  * Source: own work; what is done to the entry is what preprocess_function_rtes() of
  * PostgreSQL's src/backend/optimizer/prep/prepjointree.c does.
@@ -16,6 +18,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "nodes/nodeFuncs.h"
@@ -117,6 +120,70 @@ inline_walker(Node *node, PlannerInfo *root)
 		return query_tree_walker(query, inline_walker, (void *) root, 0);
 	}
 	return expression_tree_walker(node, inline_walker, (void *) root);
+}
+
+static bool
+is_sql_call(Node *node)
+{
+	HeapTuple	tup;
+	bool		result;
+
+	if (!IsA(node, FuncExpr) || ((FuncExpr *) node)->funcretset ||
+		((FuncExpr *) node)->funcid < FirstNormalObjectId)
+		return false;
+	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(((FuncExpr *) node)->funcid));
+	if (!HeapTupleIsValid(tup))
+		return false;
+	result = ((Form_pg_proc) GETSTRUCT(tup))->prolang == SQLlanguageId;
+	ReleaseSysCache(tup);
+	return result;
+}
+
+static bool
+finds_call_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (is_sql_call(node))
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, finds_call_walker, context, 0);
+	return expression_tree_walker(node, finds_call_walker, context);
+}
+
+static Node *
+call_mutator(Node *node, PlannerInfo *root)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Query))
+		return (Node *) query_tree_mutator((Query *) node, call_mutator, (void *) root,
+										   QTW_DONT_COPY_QUERY);
+	node = expression_tree_mutator(node, call_mutator, (void *) root);
+	return is_sql_call(node) ? eval_const_expressions(root, node) : node;
+}
+
+/*
+ * cz_inline_calls
+ *		Replace calls of SQL functions in the expressions of a write by what they compute,
+ *		which can be sent where the function can't.
+ *
+ * query: changed in place.
+ * glob: see cz_inline_functions.
+ */
+void
+cz_inline_calls(Query *query, PlannerGlobal *glob)
+{
+	PlannerInfo *root;
+
+	if (!query_tree_walker(query, finds_call_walker, NULL, 0))
+		return;
+	root = makeNode(PlannerInfo);
+	root->parse = query;
+	root->glob = glob;
+	root->query_level = 1;
+	root->planner_cxt = CurrentMemoryContext;
+	(void) query_tree_mutator(query, call_mutator, (void *) root, QTW_DONT_COPY_QUERY);
 }
 
 static bool

@@ -174,6 +174,8 @@ typedef struct CzPlanState
 	bool		is_select;		/* a SELECT without modifying CTEs */
 	bool		takes_duplicates;	/* who reads the query that is rewritten asks only
 									 * whether there are such rows */
+	List	   *returning;		/* of a pushed write: target list over the leaf; NIL: its
+								 * columns */
 	bool		takes_exec_params;	/* values of other parts of the plan may now
 									 * become parameters of a fragment */
 	struct CzPlanState *outer;
@@ -255,6 +257,7 @@ extern bool cz_prints_as_number(Node *expr);
 /* inline.c */
 extern void cz_inline_functions(Query *query, ParamListInfo bound_params,
 								PlannerGlobal *glob);
+extern void cz_inline_calls(Query *query, PlannerGlobal *glob);
 extern bool cz_is_inlinable(RangeTblEntry *rte);
 
 /* recheck.c */
@@ -446,6 +449,9 @@ extern bool cz_equal_looks_same(Oid type, Oid collation);
 extern bool cz_ctids_are_sendable(Query *query, const char **reason);
 extern List *cz_mark_row_ids(Query *query);
 extern List *cz_row_id_columns(Query *query);
+
+/* returning.c */
+extern List *cz_take_returning(Query **query);
 
 /* rowids.c */
 #define CZ_ROW_ID_REASON "xmin and its kin name transactions of one worker only"

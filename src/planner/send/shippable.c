@@ -302,6 +302,64 @@ prints_currency(Node *node)
 		 strpbrk(TextDatumGetCString(format->constvalue), "lL") != NULL);
 }
 
+/*
+ * Is it a call of a function that is stable only because it prints its arguments, as
+ * concat() does, and if so: does none of them print as a setting says?
+ */
+static bool
+prints_arguments(Node *node, bool *is_sure)
+{
+	Oid			funcid;
+	List	   *args;
+	ListCell   *lc;
+
+	if (IsA(node, FuncExpr))
+	{
+		funcid = ((FuncExpr *) node)->funcid;
+		args = ((FuncExpr *) node)->args;
+	}
+	else if (IsA(node, OpExpr))
+	{
+		funcid = ((OpExpr *) node)->opfuncid;
+		args = ((OpExpr *) node)->args;
+	}
+	else
+		return false;
+	*is_sure = true;
+	switch (funcid)
+	{
+		case F_FORMAT_TEXT:
+		case F_FORMAT_TEXT_ANY:
+			{
+				Const	   *format = (Const *) cz_strip(linitial(args));
+
+				/* %I reads quote_all_identifiers, which is pinned */
+				*is_sure = IsA(format, Const) &&
+					(format->constisnull ||
+					 strchr(TextDatumGetCString(format->constvalue), 'I') == NULL);
+			}
+			break;
+		case F_ANYTEXTCAT:
+		case F_TEXTANYCAT:
+		case F_ARRAY_TO_STRING_ANYARRAY_TEXT:
+		case F_ARRAY_TO_STRING_ANYARRAY_TEXT_TEXT:
+		case F_CONCAT:
+		case F_CONCAT_WS:
+			break;
+		default:
+			return false;
+	}
+	foreach(lc, args)
+	{
+		Oid			type = getBaseType(exprType(lfirst(lc)));
+		Oid			elem = get_element_type(type);
+
+		if (text_form_depends_on_settings(OidIsValid(elem) ? elem : type))
+			*is_sure = false;
+	}
+	return true;
+}
+
 /* ---- types made by users -------------------------------------------------- */
 
 static void
@@ -593,6 +651,8 @@ is_user_operator(Node *node)
 static bool
 ship_walker(Node *node, ShipContext *context)
 {
+	bool		is_sure;
+
 	if (node == NULL)
 		return false;
 	CHECK_FOR_INTERRUPTS();
@@ -744,7 +804,15 @@ ship_walker(Node *node, ShipContext *context)
 		context->reason = "a conversion depends on session settings";
 		return true;
 	}
-	if (check_functions_in_node(node, function_stays, context))
+	if (prints_arguments(node, &is_sure))
+	{
+		if (!is_sure)
+		{
+			context->reason = "a conversion depends on session settings";
+			return true;
+		}
+	}
+	else if (check_functions_in_node(node, function_stays, context))
 		return true;
 	return expression_tree_walker(node, ship_walker, (void *) context);
 }

@@ -455,6 +455,11 @@ plan_pushed(Query *query, const char *query_string, int cursor_options,
 	outer->rtable = list_make1(cz_make_leaf(state, leaf, names, types, typmods,
 											collations));
 	outer->jointree = makeFromExpr(list_make1(ref), NULL);
+	if (state->returning != NIL)
+	{
+		outer->targetList = state->returning;
+		outer->hasSubLinks = checkExprHasSubLink((Node *) outer->targetList);
+	}
 	if (values != NULL)
 		cz_attach_values(outer, values, state);
 
@@ -490,6 +495,7 @@ push_write(Query *query, const char *query_string, int cursor_options, CzPlanSta
 	if (query == NULL)
 		return "row-level security is enforced on the coordinator";
 	cz_drop_unread_ctes(query);
+	state->returning = cz_take_returning(&query);
 	has_others = query->hasSubLinks || query->cteList != NIL ||
 		list_length(query->jointree->fromlist) > 1;
 	copy = has_others ? copyObject(query) : query;

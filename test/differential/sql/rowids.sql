@@ -109,7 +109,6 @@ SELECT id FROM q WHERE id = 7 AND ctid = (SELECT ctid FROM q WHERE id = 7);
 SELECT count(*) FROM loc JOIN (SELECT id, ctid FROM q) x ON x.id = loc.k WHERE x.ctid IS NOT NULL;
 SELECT count(*) FROM r a JOIN r b ON a.ctid = b.ctid;
 BEGIN;
--- may differ: of the type of the column alone
 UPDATE q SET v = 70 WHERE id = 7 AND ctid = (SELECT ctid FROM q WHERE id = 7) RETURNING id, v, ctid IS NULL, tableoid::regclass;
 ROLLBACK;
 DELETE FROM q WHERE id = 8 RETURNING id, ctid IS NULL;
