@@ -12,6 +12,14 @@ CREATE FUNCTION cz.fragment(int) RETURNS SETOF record
 COMMENT ON FUNCTION cz.fragment(int) IS
     'internal: stands for the rows of fragments while a query is planned';
 
+CREATE FUNCTION cz.check_new_row(kind int, relation text, policy text, before boolean,
+                                 passes boolean)
+    RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'check_new_row';
+COMMENT ON FUNCTION cz.check_new_row(int, text, text, boolean, boolean) IS
+    'internal: raises an error if a new row does not pass WITH CHECK';
+
 CREATE FUNCTION cz.numeric_statistic(n numeric, sum_x numeric, sum_x2 numeric,
                                      is_sample boolean, is_stddev boolean)
     RETURNS numeric

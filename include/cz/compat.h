@@ -260,6 +260,28 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #define var_set_nulling_join_compat(var, join_rti) ((void) 0)
 #endif
 
+/* 16: permission infos; 16, 18: what run-time pruning shares */
+#if CZ_PG_GE(18)
+#define estate_share_compat(child, parent) \
+	((child)->es_rteperminfos = (parent)->es_rteperminfos, \
+	 (child)->es_part_prune_infos = (parent)->es_part_prune_infos, \
+	 (child)->es_part_prune_states = (parent)->es_part_prune_states, \
+	 (child)->es_part_prune_results = (parent)->es_part_prune_results, \
+	 (child)->es_unpruned_relids = (parent)->es_unpruned_relids)
+#elif CZ_PG_GE(16)
+#define estate_share_compat(child, parent) \
+	((child)->es_rteperminfos = (parent)->es_rteperminfos)
+#else
+#define estate_share_compat(child, parent) ((void) (child), (void) (parent))
+#endif
+
+/* 18: RETURNING can say old and new */
+#if CZ_PG_GE(18)
+#define var_is_old_compat(var) ((var)->varreturningtype == VAR_RETURNING_OLD)
+#else
+#define var_is_old_compat(var) ((void) (var), false)
+#endif
+
 /* 16: one function for the ACLs of all kinds of objects */
 #if CZ_PG_GE(16)
 #define function_aclcheck_compat(function_oid, role_oid) \

@@ -41,13 +41,10 @@ typedef enum CzPruneKind
 								 * can have rows; NULL: no such bound */
 } CzPruneKind;
 
-/* The distribution column has the value already that it is assigned. */
-#define CZ_CHECK_KEPT_KEY 1000
-
-/* A WITH CHECK condition, or one like it: positions in its list. */
+/* A WITH CHECK condition: positions in its list. */
 enum CzCheckPos
 {
-	CZ_CHECK_KIND,				/* Integer, WCOKind or CZ_CHECK_KEPT_KEY */
+	CZ_CHECK_KIND,				/* Integer, WCOKind */
 	CZ_CHECK_RELATION,			/* String, table or view */
 	CZ_CHECK_POLICY				/* String, "": not known */
 };
@@ -66,6 +63,8 @@ typedef struct CzShipment
 								 * whose rows are shipped; not correlated */
 	char	   *label;			/* EXPLAIN: what it is, for people */
 	int			partition_column;	/* 1-based; 0: broadcast */
+	bool		by_index;		/* it has the index of the shard (int4), not a key; only
+								 * at execution */
 	List	   *column_types;	/* OIDs; never empty */
 	List	   *column_typmods; /* ints */
 	List	   *column_collations;	/* OIDs */

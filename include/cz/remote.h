@@ -194,6 +194,10 @@ extern void CzConnDrain(CzConn *conn);
  */
 extern struct pg_result *CzConnExec(CzConn *conn, const char *sql);
 
+/* The same for several commands; returns how many rows their UPDATEs and DELETEs have
+ * changed.  shown: stands for them in messages. */
+extern int64 CzConnExecCount(CzConn *conn, const char *sql, const char *shown);
+
 /* The same by a statement prepared on the connection (at the first call with this
  * text); parameters take the types that the worker infers. */
 extern struct pg_result *CzConnExecPrepared(CzConn *conn, const char *sql, int nparams,

@@ -268,6 +268,9 @@ struct CzStream
 	uint32		serial;			/* of the backend's streams */
 	int			nships;
 	struct Ship *ships;			/* [nships] */
+	PlanState  *ship_source;	/* of the only shipment: not a sub-plan; or NULL */
+	bool		is_first_only;	/* a modifying command goes to the first placement only;
+								 * without replica_keys the caller sees to the others */
 	MemoryContext ship_context;
 	MemoryContext ship_row_context; /* reset for each row */
 	/* of a row: what is given out */

@@ -20,6 +20,7 @@
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
+#include "cz/write.h"
 #include "executor_int.h"
 
 typedef struct FragmentScanState
@@ -62,6 +63,7 @@ CzExecutorInit(void)
 {
 	RegisterCustomScanMethods(&cz_fragment_scan_methods);
 	RegisterCustomScanMethods(&cz_insert_source_methods);
+	RegisterCustomScanMethods(&cz_modify_methods);
 	CzMomentInit();
 }
 

@@ -160,6 +160,8 @@ part_of_row(CzStream *stream, Ship *ship, TupleTableSlot *slot)
 
 	if (column == 0)
 		return 0;
+	if (ship->shipment->by_index)
+		return DatumGetInt32(slot->tts_values[column - 1]);
 	if (CzRowIdIsKey(ship->anchor, ship->columns[column - 1].type_oid))
 	{
 		ItemPointerData local;
@@ -245,7 +247,7 @@ store_row(CzStream *stream, Ship *ship, TupleDesc rowdesc, TupleTableSlot *slot)
 	part->nbytes += nbytes;
 	ship->nrows++;
 	ship->nbytes += nbytes;
-	if (ship->nbytes > (int64) cz_max_shipment_kb * 1024)
+	if (stream->ship_source == NULL && ship->nbytes > (int64) cz_max_shipment_kb * 1024)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("the statement sends more than %d kB of rows along with its fragments",
@@ -275,11 +277,14 @@ read_ship(CzStream *stream, Ship *ship, PlanState *source)
 	}
 
 	/* somebody else may have read it: it was one fragment's alone when planned */
-	if (list_member_int(stream->group->read_plans, ship->shipment->plan_id) &&
-		source->chgParam == NULL)
-		ExecReScan(source);
-	stream->group->read_plans = list_append_unique_int(stream->group->read_plans,
-													   ship->shipment->plan_id);
+	if (stream->ship_source == NULL)
+	{
+		if (list_member_int(stream->group->read_plans, ship->shipment->plan_id) &&
+			source->chgParam == NULL)
+			ExecReScan(source);
+		stream->group->read_plans = list_append_unique_int(stream->group->read_plans,
+														   ship->shipment->plan_id);
+	}
 	estate->es_direction = ForwardScanDirection;
 	for (;;)
 	{
@@ -309,8 +314,8 @@ CzShipRead(CzStream *stream)
 	for (i = 0; i < stream->nships; i++)
 	{
 		Ship	   *ship = &stream->ships[i];
-		PlanState  *source = list_nth(stream->estate->es_subplanstates,
-									  ship->shipment->plan_id - 1);
+		PlanState  *source = stream->ship_source != NULL ? stream->ship_source :
+			list_nth(stream->estate->es_subplanstates, ship->shipment->plan_id - 1);
 		MemoryContext oldcontext;
 
 		if (ship->is_read && source->chgParam == NULL)

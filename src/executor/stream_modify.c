@@ -205,12 +205,6 @@ enforce_checks(CzStream *stream, const PGresult *res, int row)
 		column++;
 		if (is_passed)
 			continue;
-		if (intVal(list_nth(check, CZ_CHECK_KIND)) == CZ_CHECK_KEPT_KEY)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("UPDATE of the distribution column of table \"%s\" is not supported",
-							relation),
-					 errdetail("A row has another value than it is assigned, and would move.")));
 		if (intVal(list_nth(check, CZ_CHECK_KIND)) == WCO_VIEW_CHECK)
 			ereport(ERROR,
 					(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
@@ -671,7 +665,7 @@ CzStreamRunModify(CzStream *stream)
 	List	   *workers = NIL;
 	ListCell   *lc;
 	uint64		total = 0;
-	bool		by_key = stream->plan->replica_keys != NIL;
+	bool		by_key = stream->plan->replica_keys != NIL || stream->is_first_only;
 	bool		is_given = stream->plan->insert_attnos != NIL;
 	int			ntasks = 0;
 	int			i;
@@ -737,7 +731,7 @@ CzStreamRunModify(CzStream *stream)
 		run_tasks(stream, workers);
 	}
 
-	if (by_key)
+	if (stream->plan->replica_keys != NIL)
 	{
 		CzReplicaRows **rows = palloc0(sizeof(CzReplicaRows *) * stream->nfragments);
 

@@ -148,6 +148,7 @@ typedef struct CzLeaf
 	bool		wants_merge;	/* one fragment a worker is better than one a shard */
 	bool		takes_duplicates;	/* nobody counts its rows: see CzFragmentPlan */
 	CzLockLeaf *lock;			/* source is the statement that locks; or NULL */
+	struct CzRowWrite *write;	/* it has no fragments: rows.c; source is empty; or NULL */
 } CzLeaf;
 
 /* State of one call of the planner hook. */
@@ -342,6 +343,7 @@ extern List *cz_row_names(Var *var, RangeTblEntry *rte);
 /* leaf.c */
 extern void cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti,
 								RangeTblEntry *rte);
+extern int	cz_plan_id_of_cte(PlannerInfo *root, const char *name);
 
 /* order.c */
 extern bool cz_order_is_sure(Oid type, Oid sortop, Oid collation);
@@ -372,6 +374,7 @@ extern List *cz_leaf_values(RangeTblEntry *leaf_rte);
 /* rewrite.c */
 extern void cz_rewrite_query(Query *query, CzPlanState *state, bool is_top);
 extern void cz_rewrite_sublinks(Query *query, CzPlanState *state);
+extern void cz_rewrite_parts(Query *query, CzPlanState *state);
 
 extern void cz_simplify_exists(SubLink *sublink);
 extern bool cz_query_counts_rows(Query *query);
@@ -392,6 +395,7 @@ extern bool cz_group_dependents(Query *query);
 extern bool cz_try_split(Query *query, CzPlanState *state, const char **reason);
 
 /* tableleaf.c */
+extern Node *cz_row_expr(Oid relid, Index rti, int levelsup);
 extern void cz_replace_table(Query *query, Index rti, CzPlanState *state,
 							 const char *reason);
 
@@ -438,6 +442,7 @@ extern bool cz_split_aggregates(Query *query, Query *inner, const CzTable *ancho
 								List **functions, const char **reason);
 
 /* replicas.c */
+extern List *cz_row_key(Relation rel, List *assigned);
 extern bool cz_return_for_replicas(Query *query, CzPlanState *state, List **keys,
 								   List **sets);
 extern bool cz_is_better_as_text(Query *query, CzPlanState *state);
@@ -466,10 +471,15 @@ extern PlannedStmt *cz_plan_insert(Query *query, const char *query_string,
 								   int cursor_options, CzPlanState *state,
 								   const CzTable *table);
 
+/* rows.c */
+extern bool cz_is_write_by_rows(Query *query);
+extern void cz_write_by_rows(Query *query, CzPlanState *state);
+extern void cz_set_write_pathlist(RelOptInfo *rel, CzLeaf *leaf);
+
 /* modify.c */
 extern bool cz_has_triggers(Relation rel, CmdType command);
 extern bool cz_keeps_value(Query *query, Node *value, AttrNumber attno, CzPlanState *state);
-extern void cz_check_write(Query *query, bool is_top);
+extern void cz_check_write(Query *query);
 extern PlannedStmt *cz_plan_modify(Query *query, const char *query_string,
 								   int cursor_options, CzPlanState *state);
 

@@ -108,6 +108,24 @@ cz_query_counts_rows(Query *query)
 		query->distinctClause != NIL || query->setOperations != NULL || query->rowMarks != NIL;
 }
 
+static bool descend_walker(Node *node, DescendContext *context);
+
+/*
+ * A write in WITH.  One that has become a SELECT over what writes must run, once,
+ * though nobody may read it.
+ */
+static void
+rewrite_write(Node *node, DescendContext *context)
+{
+	CommonTableExpr *cte = (CommonTableExpr *) node;
+
+	(void) expression_tree_walker(node, descend_walker, (void *) context);
+	if (((Query *) cte->ctequery)->commandType != CMD_SELECT)
+		return;
+	cte->ctematerialized = CTEMaterializeAlways;
+	cte->cterefcount = Max(cte->cterefcount, 1);
+}
+
 static bool
 descend_walker(Node *node, DescendContext *context)
 {
@@ -131,7 +149,15 @@ descend_walker(Node *node, DescendContext *context)
 			type == ALL_SUBLINK;
 	}
 	else if (IsA(node, CommonTableExpr))
+	{
 		context->state->takes_duplicates = false;
+		if (((Query *) ((CommonTableExpr *) node)->ctequery)->commandType != CMD_SELECT)
+		{
+			rewrite_write(node, context);
+			context->state->takes_duplicates = save;
+			return false;
+		}
+	}
 	(void) expression_tree_walker(node, descend_walker, (void *) context);
 	context->state->takes_duplicates = save;
 	return false;
@@ -151,6 +177,20 @@ cz_rewrite_sublinks(Query *query, CzPlanState *state)
 						  QTW_IGNORE_RANGE_TABLE);
 }
 
+/*
+ * cz_rewrite_parts
+ *		The same, and the CTEs.
+ */
+void
+cz_rewrite_parts(Query *query, CzPlanState *state)
+{
+	DescendContext context = {state};
+
+	if (query->cteList != NIL)
+		state->known_ctes = list_concat_copy(query->cteList, state->known_ctes);
+	query_tree_walker(query, descend_walker, (void *) &context, 0);
+}
+
 static void
 descend(Query *query, CzPlanState *state, const char *reason)
 {
@@ -164,7 +204,7 @@ descend(Query *query, CzPlanState *state, const char *reason)
 		state->keep_leaves = true;
 
 	if (query->commandType != CMD_SELECT)
-		cz_check_write(query, query->canSetTag);
+		cz_check_write(query);
 	if (state->has_row_ids && cz_compares_row_ids(query))
 		cz_refuse_row_ids();
 
@@ -246,6 +286,11 @@ cz_rewrite_query(Query *query, CzPlanState *state, bool is_top)
 		drop_unread_walker((Node *) query, NULL);
 	if (!cz_query_uses_workers(query))
 		return;
+	if (cz_is_write_by_rows(query))
+	{
+		cz_write_by_rows(query, state);
+		return;
+	}
 	if (query->cteList != NIL)
 		state->known_ctes = list_concat_copy(query->cteList, state->known_ctes);
 	if (query->commandType == CMD_SELECT && cz_enable_pushdown &&

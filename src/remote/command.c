@@ -182,9 +182,10 @@ CzConnSilent(const CzConn *conn)
  * interrupts.
  *
  * is_silent, is_too_long: out: why it is broken.
+ * nchanged: gets the rows added that UPDATEs and DELETEs report; or NULL.
  */
 static PGresult *
-collect_result(CzConn *conn, bool *is_silent, bool *is_too_long)
+collect_result(CzConn *conn, bool *is_silent, bool *is_too_long, int64 *nchanged)
 {
 	PGconn	   *pg = conn->pg;
 	PGresult   *volatile last = NULL;
@@ -229,6 +230,9 @@ collect_result(CzConn *conn, bool *is_silent, bool *is_too_long)
 			}
 			PQclear(last);
 			last = res;
+			if (nchanged != NULL && (strncmp(PQcmdStatus(res), "UPDATE", 6) == 0 ||
+									 strncmp(PQcmdStatus(res), "DELETE", 6) == 0))
+				*nchanged += strtoll(PQcmdTuples(res), NULL, 10);
 			is_done = CzResultIsCopy(res) || PQstatus(pg) == CONNECTION_BAD;
 			if (PQresultStatus(res) == PGRES_TUPLES_OK && rows != NULL)
 			{
@@ -252,19 +256,12 @@ collect_result(CzConn *conn, bool *is_silent, bool *is_too_long)
 	return last;
 }
 
-/*
- * Wait for the last result of what was sent.  A worker that is silent for
- * cz.worker_timeout is probed; without an answer the connection is broken.
- *
- * wanted: PGRES_COMMAND_OK, which stands for PGRES_TUPLES_OK too, or a COPY.
- */
+/* The last result, as collect_result has it, or the error that it is. */
 static PGresult *
-get_last_result(CzConn *conn, const char *sql, ExecStatusType wanted)
+check_result(CzConn *conn, PGresult *last, bool is_silent, bool is_too_long, const char *sql,
+			 ExecStatusType wanted)
 {
 	PGconn	   *pg = conn->pg;
-	bool		is_silent;
-	bool		is_too_long;
-	PGresult   *last = collect_result(conn, &is_silent, &is_too_long);
 
 	if (is_silent)
 	{
@@ -294,6 +291,22 @@ get_last_result(CzConn *conn, const char *sql, ExecStatusType wanted)
 		(wanted != PGRES_COMMAND_OK || PQresultStatus(last) != PGRES_TUPLES_OK))
 		CzConnUnexpected(conn, last, sql);
 	return last;
+}
+
+/*
+ * Wait for the last result of what was sent.  A worker that is silent for
+ * cz.worker_timeout is probed; without an answer the connection is broken.
+ *
+ * wanted: PGRES_COMMAND_OK, which stands for PGRES_TUPLES_OK too, or a COPY.
+ */
+static PGresult *
+get_last_result(CzConn *conn, const char *sql, ExecStatusType wanted)
+{
+	bool		is_silent;
+	bool		is_too_long;
+	PGresult   *last = collect_result(conn, &is_silent, &is_too_long, NULL);
+
+	return check_result(conn, last, is_silent, is_too_long, sql, wanted);
 }
 
 /* Before a command: nobody else's result is on the wire, no pipeline. */
@@ -333,6 +346,27 @@ CzConnExec(CzConn *conn, const char *sql)
 }
 
 /*
+ * CzConnExecCount
+ *		See remote.h.
+ */
+int64
+CzConnExecCount(CzConn *conn, const char *sql, const char *shown)
+{
+	bool		is_silent;
+	bool		is_too_long;
+	int64		nrows = 0;
+	PGresult   *res;
+
+	make_ready(conn);
+	CzConnLogCommand(conn, sql);
+	if (!PQsendQuery(conn->pg, sql))
+		report_send_failure(conn, shown);
+	res = collect_result(conn, &is_silent, &is_too_long, &nrows);
+	PQclear(check_result(conn, res, is_silent, is_too_long, shown, PGRES_COMMAND_OK));
+	return nrows;
+}
+
+/*
  * CzConnQuery
  *		See remote.h.
  */
@@ -365,7 +399,7 @@ CzConnTryExec(CzConn *conn, const char *sql)
 		conn->is_broken = true;
 		return NULL;
 	}
-	res = collect_result(conn, &is_silent, &is_too_long);
+	res = collect_result(conn, &is_silent, &is_too_long, NULL);
 	if (res == NULL || CzResultIsCopy(res) || CzConnResultIsLoss(conn, res))
 		conn->is_broken = true;
 	if (!conn->is_broken)

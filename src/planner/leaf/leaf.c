@@ -363,9 +363,12 @@ all_vars(PlannerInfo *root, Index rti)
 
 /* ---- paths and plans ----------------------------------------------------- */
 
-/* The sub-plan that computes a shipment: that of our CTE of its name. */
-static int
-plan_id_of_cte(PlannerInfo *root, const char *name)
+/*
+ * cz_plan_id_of_cte
+ *		The sub-plan of our CTE of a name, which computes a shipment or a write's rows.
+ */
+int
+cz_plan_id_of_cte(PlannerInfo *root, const char *name)
 {
 	for (; root != NULL; root = root->parent_root)
 	{
@@ -380,7 +383,7 @@ plan_id_of_cte(PlannerInfo *root, const char *name)
 				return lfirst_int(lp);
 		}
 	}
-	elog(ERROR, "no plan for shipment \"%s\"", name);
+	elog(ERROR, "no plan for CTE \"%s\"", name);
 	return 0;
 }
 
@@ -440,7 +443,7 @@ plan_leaf_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *
 		CzShipment *shipment = lfirst(lc);
 		CzShip	   *ship = list_nth(cz_plan_state->ships, shipment->plan_id);
 
-		shipment->plan_id = plan_id_of_cte(root, ship->cte_name);
+		shipment->plan_id = cz_plan_id_of_cte(root, ship->cte_name);
 	}
 
 	scan->scan.plan.targetlist = tlist;
@@ -531,6 +534,11 @@ cz_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry
 
 	if (leaf == NULL)
 		return;
+	if (leaf->write != NULL)
+	{
+		cz_set_write_pathlist(rel, leaf);
+		return;
+	}
 
 	info = palloc0(sizeof(LeafPath));
 	info->leaf = leaf;

@@ -126,6 +126,52 @@ take_row_mark(Query *query, Index rti)
 }
 
 /*
+ * cz_row_expr
+ *		A row of a table, made of the columns of a leaf, which is entry rti.
+ */
+Node *
+cz_row_expr(Oid relid, Index rti, int levelsup)
+{
+	Relation	rel = table_open(relid, NoLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	RowExpr    *row = makeNode(RowExpr);
+	ConvertRowtypeExpr *convert;
+	bool		has_dropped = false;
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped)
+		{
+			row->args = lappend(row->args, makeNullConst(INT4OID, -1, InvalidOid));
+			has_dropped = true;
+		}
+		else
+			row->args = lappend(row->args, makeVar(rti, i + 1, att->atttypid, att->atttypmod,
+												   att->attcollation, levelsup));
+	}
+	table_close(rel, NoLock);
+	row->row_typeid = get_rel_type_id(relid);
+	row->row_format = COERCE_IMPLICIT_CAST;
+	row->location = -1;
+	if (!has_dropped)
+		return (Node *) row;
+
+	/*
+	 * "row IS NOT NULL" would be folded into tests of the RowExpr's fields, dropped
+	 * ones too; a conversion that changes nothing keeps it whole.
+	 */
+	convert = makeNode(ConvertRowtypeExpr);
+	convert->arg = (Expr *) row;
+	convert->resulttype = row->row_typeid;
+	convert->convertformat = COERCE_IMPLICIT_CAST;
+	convert->location = -1;
+	return (Node *) convert;
+}
+
+/*
  * The leaf between the Query and the columns that only we can make (a whole row,
  * tableoid).  With keep, core must not pull it up: ordering by a constant keeps
  * a sub-query apart and costs nothing.
@@ -165,43 +211,8 @@ wrap_leaf(RangeTblEntry *rte, RangeTblEntry *leaf_rte, Oid relid, TupleDesc desc
 	}
 	if (special->whole_row)
 	{
-		RowExpr    *row = makeNode(RowExpr);
-		Expr	   *whole = (Expr *) row;
-		bool		has_dropped = false;
-		int			i;
+		Expr	   *whole = (Expr *) cz_row_expr(relid, 1, 0);
 
-		for (i = 0; i < desc->natts; i++)
-		{
-			Form_pg_attribute att = TupleDescAttr(desc, i);
-
-			if (att->attisdropped)
-			{
-				row->args = lappend(row->args, makeNullConst(INT4OID, -1, InvalidOid));
-				has_dropped = true;
-			}
-			else
-				row->args = lappend(row->args, makeVar(1, i + 1, att->atttypid,
-													   att->atttypmod,
-													   att->attcollation, 0));
-		}
-		row->row_typeid = get_rel_type_id(relid);
-		row->row_format = COERCE_IMPLICIT_CAST;
-		row->location = -1;
-
-		/*
-		 * "row IS NOT NULL" would be folded into tests of the RowExpr's fields,
-		 * dropped ones too; a conversion that changes nothing keeps it whole.
-		 */
-		if (has_dropped)
-		{
-			ConvertRowtypeExpr *convert = makeNode(ConvertRowtypeExpr);
-
-			convert->arg = (Expr *) row;
-			convert->resulttype = row->row_typeid;
-			convert->convertformat = COERCE_IMPLICIT_CAST;
-			convert->location = -1;
-			whole = (Expr *) convert;
-		}
 		special->whole_row_attno = ++n;
 		sub->targetList = lappend(sub->targetList,
 								  makeTargetEntry(whole, n, "whole_row", false));

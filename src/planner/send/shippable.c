@@ -57,6 +57,7 @@ typedef struct ShipContext
 	const char *reason;
 	int			conditional_depth;	/* inside CASE or COALESCE */
 	bool		is_lazy;		/* only what is_total() says is sent as a value */
+	bool		is_update;		/* in an UPDATE, not in a sub-query of it */
 	Node	   *root;			/* what was asked about */
 	bool		has_types;		/* is the next one set? */
 	List	   *types;			/* OIDs of user-made types that the workers have */
@@ -794,8 +795,27 @@ ship_walker(Node *node, ShipContext *context)
 				context->conditional_depth--;
 				return stays;
 			}
+		case T_FieldStore:
+			context->reason = "parts of a column are assigned";
+			return true;
+		case T_SubscriptingRef:
+			/* elsewhere there is no way to write that */
+			if (((SubscriptingRef *) node)->refassgnexpr != NULL && !context->is_update)
+			{
+				context->reason = "parts of a column are assigned";
+				return true;
+			}
+			break;
 		case T_Query:
-			return query_tree_walker((Query *) node, ship_walker, (void *) context, 0);
+			{
+				bool		save = context->is_update;
+				bool		stays;
+
+				context->is_update = ((Query *) node)->commandType == CMD_UPDATE;
+				stays = query_tree_walker((Query *) node, ship_walker, (void *) context, 0);
+				context->is_update = save;
+				return stays;
+			}
 		default:
 			break;
 	}

@@ -79,7 +79,7 @@ is_distributed(const CzTable *table)
  *		Refuse a writing query level (also of a CTE) that nothing here can do.
  */
 void
-cz_check_write(Query *query, bool is_top)
+cz_check_write(Query *query)
 {
 	RangeTblEntry *rte;
 	const CzTable *table;
@@ -100,8 +100,21 @@ cz_check_write(Query *query, bool is_top)
 	}
 	if (query->commandType == CMD_MERGE)
 		refuse(query, rte->relid, "MERGE is not supported yet");
-	if (!is_top)
-		refuse(query, rte->relid, "it stands in a WITH clause");
+}
+
+/*
+ * cz_is_write_by_rows
+ *		Is it an UPDATE or DELETE that rows.c can do?
+ */
+bool
+cz_is_write_by_rows(Query *query)
+{
+	RangeTblEntry *rte;
+
+	if (query->commandType != CMD_UPDATE && query->commandType != CMD_DELETE)
+		return false;
+	rte = rt_fetch(query->resultRelation, query->rtable);
+	return rte->rtekind == RTE_RELATION && is_distributed(CzTableGet(rte->relid));
 }
 
 /* ---- may it be pushed? --------------------------------------------------- */
@@ -190,78 +203,6 @@ add_checks(Query *query)
 	}
 }
 
-/* Does a value depend on what the UPDATE itself assigns, so that RETURNING has another one? */
-static bool
-uses_assigned_walker(Node *node, Query *query)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-	{
-		Var		   *var = (Var *) node;
-		ListCell   *lc;
-
-		if (var->varno != query->resultRelation || var->varlevelsup != 0)
-			return false;
-		if (var->varattno <= 0)
-			return true;
-		foreach(lc, query->targetList)
-		{
-			if (lfirst_node(TargetEntry, lc)->resno == var->varattno)
-				return true;
-		}
-		return false;
-	}
-	return expression_tree_walker(node, uses_assigned_walker, (void *) query);
-}
-
-/*
- * The distribution column is assigned a value that the rows may have already, as
- * applications do that save all columns: assign nothing, and have each row compared.
- * Only for types whose equal values look the same.
- */
-static bool
-keep_key(Query *query, TargetEntry *tle)
-{
-	Oid			relid = rt_fetch(query->resultRelation, query->rtable)->relid;
-	WithCheckOption *check = makeNode(WithCheckOption);
-	DistinctExpr *distinct = makeNode(DistinctExpr);
-	Oid			type;
-	int32		typmod;
-	Oid			collation;
-	Oid			input_type;
-	Node	   *args[2];
-	int			i;
-
-	get_atttypetypmodcoll(relid, tle->resno, &type, &typmod, &collation);
-	if (!cz_equal_looks_same(type, collation) || checkExprHasSubLink((Node *) tle->expr) ||
-		uses_assigned_walker((Node *) tle->expr, query))
-		return false;
-	distinct->opno = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
-	if (!OidIsValid(distinct->opno))
-		return false;
-	op_input_types(distinct->opno, &input_type, &input_type);
-	args[0] = (Node *) makeVar(query->resultRelation, tle->resno, type, typmod, collation, 0);
-	args[1] = (Node *) tle->expr;
-	tle->expr = (Expr *) copyObject(args[0]);
-	for (i = 0; i < 2; i++)
-	{
-		if (exprType(args[i]) != input_type && IsBinaryCoercible(exprType(args[i]), input_type))
-			args[i] = (Node *) makeRelabelType((Expr *) args[i], input_type, -1, collation,
-											   COERCE_IMPLICIT_CAST);
-		distinct->args = lappend(distinct->args, args[i]);
-	}
-	distinct->opfuncid = get_opcode(distinct->opno);
-	distinct->opresulttype = BOOLOID;
-	distinct->inputcollid = collation;
-	distinct->location = -1;
-	check->kind = (WCOKind) CZ_CHECK_KEPT_KEY;
-	check->relname = get_rel_name(relid);
-	check->qual = (Node *) makeBoolExpr(NOT_EXPR, list_make1(distinct), -1);
-	query->withCheckOptions = lappend(query->withCheckOptions, check);
-	return true;
-}
-
 /*
  * NULL if the write can be pushed, with *locus set; else the reason.  The Query is
  * changed in both cases.
@@ -333,8 +274,7 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 				 !IsA(((SubscriptingRef *) tle->expr)->refexpr, Var)))
 				return "it assigns parts of a column";
 			if (tle->resno == table->key_attno &&
-				!cz_keeps_value(query, (Node *) tle->expr, table->key_attno, state) &&
-				!keep_key(query, tle))
+				!cz_keeps_value(query, (Node *) tle->expr, table->key_attno, state))
 				return "it changes the distribution column";
 		}
 	}
@@ -488,6 +428,10 @@ push_write(Query *query, const char *query_string, int cursor_options, CzPlanSta
 	List	   *sets;
 	const char *reason;
 	const char *why;
+	Query	   *original;
+	Query		saved;
+	Node	   *quals;
+	List	   *policies;
 
 	/* a table without shards has no rows */
 	if (table->nshards == 0)
@@ -495,6 +439,11 @@ push_write(Query *query, const char *query_string, int cursor_options, CzPlanSta
 	if (query == NULL)
 		return "row-level security is enforced on the coordinator";
 	cz_drop_unread_ctes(query);
+	saved = *query;
+	saved.returningList = list_copy(query->returningList);
+	quals = query->jointree->quals;
+	policies = rt_fetch(query->resultRelation, query->rtable)->securityQuals;
+	original = query;
 	state->returning = cz_take_returning(&query);
 	has_others = query->hasSubLinks || query->cteList != NIL ||
 		list_length(query->jointree->fromlist) > 1;
@@ -507,19 +456,46 @@ push_write(Query *query, const char *query_string, int cursor_options, CzPlanSta
 		return NULL;
 	}
 	if (!has_others)
+	{
+		/* what was tried was maybe this query itself */
+		*original = saved;
+		original->jointree->quals = quals;
+		rt_fetch(original->resultRelation, original->rtable)->securityQuals = policies;
+		state->returning = NIL;
 		return reason;
+	}
 	if (state->has_row_ids && cz_compares_row_ids(query))
 		return CZ_ROW_ID_REASON;
 	copy = copyObject(query);
 	values = cz_take_values(copy, table->key_attno, state);
 	if (values == NULL)
+	{
+		state->returning = NIL;
 		return reason;
+	}
 	why = why_not_pushed(copy, table, state, &locus, values, &keys, &sets);
 	if (why != NULL)
 		return why;
 	*stmt = plan_pushed(copy, query_string, cursor_options, state, table, &locus, values,
 						keys, sets);
 	return NULL;
+}
+
+/* Plan an UPDATE or DELETE as one that is done row by row. */
+static PlannedStmt *
+plan_by_rows(Query *query, const char *query_string, int cursor_options, CzPlanState *state)
+{
+	CmdType		command = query->commandType;
+	bool		has_returning = query->returningList != NIL;
+	PlannedStmt *stmt;
+
+	cz_write_by_rows(query, state);
+	stmt = cz_call_planner(query, query_string, cursor_options & ~CURSOR_OPT_PARALLEL_OK,
+						   state->bound_params);
+	stmt->commandType = command;
+	stmt->hasReturning = has_returning;
+	stmt->parallelModeNeeded = false;
+	return stmt;
 }
 
 /*
@@ -535,9 +511,8 @@ cz_plan_modify(Query *query, const char *query_string, int cursor_options,
 	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
 	const CzTable *table = target->rtekind == RTE_RELATION ? cz_rte_table(target) : NULL;
 	PlannedStmt *stmt = NULL;
-	const char *reason;
 
-	cz_check_write(query, true);
+	cz_check_write(query);
 	if (is_distributed(table) && query->commandType == CMD_INSERT)
 	{
 		stmt = cz_plan_insert(query, query_string, cursor_options, state, table);
@@ -553,11 +528,11 @@ cz_plan_modify(Query *query, const char *query_string, int cursor_options,
 		if (query->withCheckOptions != NIL || cz_query_has_barriers(query))
 			candidate = cz_fence_query(query);
 
-		reason = push_write(candidate, query_string, cursor_options, state, table, &stmt);
+		(void) push_write(candidate, query_string, cursor_options, state, table, &stmt);
 		if (stmt != NULL)
 			return stmt;
 		if (is_distributed(table))
-			refuse(query, table->relid, reason);
+			return plan_by_rows(query, query_string, cursor_options, state);
 	}
 	cz_rewrite_query(query, state, true);
 	return cz_call_planner(query, query_string, cursor_options, state->bound_params);

@@ -67,6 +67,59 @@ column_finds_row(Relation rel, Relation index, int i)
 		strcmp(get_opname(eqop), "=") == 0;
 }
 
+/* The columns of an index if they find every row, else NIL. */
+static List *
+columns_that_find(Relation rel, Relation index)
+{
+	List	   *columns = NIL;
+	int			i;
+
+	if (!index->rd_index->indisunique || !index->rd_index->indimmediate ||
+		RelationGetIndexPredicate(index) != NIL)
+		return NIL;
+	for (i = 0; i < index->rd_index->indnkeyatts; i++)
+	{
+		if (!column_finds_row(rel, index, i))
+			return NIL;
+		columns = lappend_int(columns, index->rd_index->indkey.values[i]);
+	}
+	return columns;
+}
+
+/*
+ * cz_row_key
+ *		The columns of a key that finds every row by the values that it had, or NIL:
+ *		one that is not assigned if there is such a key, the primary key if possible.
+ */
+List *
+cz_row_key(Relation rel, List *assigned)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	List	   *best = NIL;
+	int			best_rank = 0;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		List	   *columns = columns_that_find(rel, index);
+		int			rank = 1;
+
+		if (list_intersection_int(columns, assigned) == NIL)
+			rank += 2;
+		if (index->rd_index->indisprimary)
+			rank++;
+		if (columns != NIL && rank > best_rank)
+		{
+			best = columns;
+			best_rank = rank;
+		}
+		index_close(index, AccessShareLock);
+	}
+	list_free(indexes);
+	return best;
+}
+
 /* The columns of a key that finds every row and that the statement keeps, or NIL. */
 static List *
 kept_key(Query *query, Relation rel, CzPlanState *state)
@@ -78,17 +131,10 @@ kept_key(Query *query, Relation rel, CzPlanState *state)
 	foreach(lc, indexes)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		bool		is_good = index->rd_index->indisunique && index->rd_index->indimmediate &&
-			RelationGetIndexPredicate(index) == NIL;
-		List	   *columns = NIL;
+		List	   *columns = columns_that_find(rel, index);
+		bool		is_good = columns != NIL;
 		ListCell   *lt;
-		int			i;
 
-		for (i = 0; is_good && i < index->rd_index->indnkeyatts; i++)
-		{
-			is_good = column_finds_row(rel, index, i);
-			columns = lappend_int(columns, index->rd_index->indkey.values[i]);
-		}
 		foreach(lt, query->commandType == CMD_UPDATE && is_good ? query->targetList : NIL)
 		{
 			TargetEntry *tle = lfirst(lt);

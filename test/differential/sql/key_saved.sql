@@ -31,32 +31,26 @@ EXECUTE save (1, 'prepared', 11);
 -- a row would move: nothing changes
 BEGIN;
 UPDATE t SET n = -1 WHERE id = 30;
--- differs: rows do not move
 UPDATE t SET tenant = 4, name = 'moved' WHERE id = 7;
 ROLLBACK;
 BEGIN;
 UPDATE t SET n = -1 WHERE id = 30;
--- differs: rows do not move
 UPDATE t SET tenant = 0, name = 'moved' WHERE id IN (5, 7, 10);
 ROLLBACK;
 BEGIN;
 UPDATE t SET n = -1 WHERE id = 30;
--- differs: rows do not move
 UPDATE t SET tenant = NULL WHERE id = 7;
 ROLLBACK;
 BEGIN;
 UPDATE t SET n = -1 WHERE id = 30;
--- differs: rows do not move
 UPDATE t SET tenant = 3 WHERE id = 100;
 ROLLBACK;
 BEGIN;
 UPDATE t SET n = -1 WHERE id = 30;
--- differs: rows do not move
 UPDATE nokey SET k = 1, v = 'moved' WHERE v IN ('v1', 'v2');
 ROLLBACK;
 BEGIN;
 UPDATE t SET n = -1 WHERE id = 30;
--- differs: rows do not move
 UPDATE t SET tenant = n, n = tenant WHERE id = 2;
 ROLLBACK;
 SELECT * FROM t ORDER BY id;

@@ -31,7 +31,6 @@ BEGIN;
 UPDATE q SET v = 0 WHERE ctid = (SELECT min(ctid) FROM q);
 ROLLBACK;
 BEGIN;
--- differs: an xmin is a worker's
 UPDATE q SET v = 0 WHERE xmin IS DISTINCT FROM '3'::xid;
 ROLLBACK;
 BEGIN;

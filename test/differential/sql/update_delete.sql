@@ -60,7 +60,6 @@ SELECT count(*), sum(n), count(v), sum(id) FROM t;
 UPDATE t SET k = k WHERE id = 5;
 UPDATE t SET v = now()::date::text = current_date::text WHERE k = 5;
 BEGIN;
--- differs: several columns from one sub-query
 UPDATE t SET (n, v) = (SELECT 6, 'sub') WHERE k = 5;
 ROLLBACK;
 BEGIN;
@@ -68,19 +67,15 @@ BEGIN;
 UPDATE t SET v = many.w FROM many WHERE many.k = t.k AND t.id = 0;
 ROLLBACK;
 BEGIN;
--- differs: a write in WITH
 WITH c AS (UPDATE t SET n = n + 1 WHERE k = 5 RETURNING id) SELECT count(*) FROM c;
 ROLLBACK;
 BEGIN;
--- differs: assigns the distribution column
 UPDATE t SET k = k + 1 WHERE id = 5;
 ROLLBACK;
 BEGIN;
--- differs: volatile function in a pushed write
 UPDATE t SET f = random() * 0;
 ROLLBACK;
 BEGIN;
--- differs: the source is distributed on another column
 UPDATE t SET v = o.w FROM o WHERE o.id = t.id;
 ROLLBACK;
 BEGIN;

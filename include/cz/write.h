@@ -1,0 +1,56 @@
+/*-------------------------------------------------------------------------
+ *
+ * write.h
+ *	  The value between planner and executor of a write that is done row by row:
+ *	  lock, compute, apply.
+ *
+ * The rows come from the *source*, a sub-plan that reads the target and whatever it is
+ * joined with, as a SELECT.  Its columns: the row's id (ctid of the whole table) and
+ * xmin, the columns of the target's row that are needed, the new value of each assigned
+ * column, and what RETURNING needs of other tables.
+ *
+ * It travels inside a plan node as a List (CzRowWriteToList), as CzFragmentPlan does.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_WRITE_H
+#define CZ_WRITE_H
+
+#include "nodes/nodes.h"
+#include "nodes/pg_list.h"
+
+/* Columns of every source, from 1. */
+#define CZ_SOURCE_ID 1			/* tid */
+#define CZ_SOURCE_XMIN 2		/* xid */
+#define CZ_SOURCE_FIRST 3		/* the first one that is not fixed */
+
+typedef struct CzRowWrite
+{
+	CmdType		command;		/* CMD_UPDATE or CMD_DELETE */
+	Oid			relid;			/* the distributed table */
+	int			plan_id;		/* 1-based index in PlannedStmt.subplans: the source */
+	char	   *source_name;	/* of its CTE, while the plan is made and for EXPLAIN */
+	Oid			check_as_user;	/* write as this role; InvalidOid: current user */
+	List	   *old_columns;	/* ints by attnum - 1: the source's column with the value
+								 * that the row has; 0: dropped */
+	List	   *new_columns;	/* the same for the value that it is assigned; 0: none */
+	List	   *extra_columns;	/* ints: columns of the source that the node gives out
+								 * behind the columns of the row */
+	List	   *key;			/* ints, attribute numbers: finds a row on the other
+								 * placements of its shard; NIL: there is no such key */
+	bool		locks_key;		/* rows are locked FOR UPDATE, else FOR NO KEY UPDATE */
+	bool		may_repeat;		/* the source may have a row several times: the first
+								 * time counts */
+	bool		gives_rows;		/* somebody reads the rows that the node gives out */
+	bool		can_set_tag;	/* rows count for the command tag */
+} CzRowWrite;
+
+extern List *CzRowWriteToList(const CzRowWrite *write);
+extern CzRowWrite *CzRowWriteFromList(List *list);
+
+/* CustomScan "CzModify" (executor): custom_private is CzRowWriteToList(). */
+extern const struct CustomScanMethods cz_modify_methods;
+
+#endif							/* CZ_WRITE_H */

@@ -1,0 +1,125 @@
+/*-------------------------------------------------------------------------
+ *
+ * rows.h
+ *	  Writes that are done row by row: what their files share.
+ *
+ * A write reads its *source* (CzRowSource), locks the rows, computes what becomes of
+ * each, and keeps that in a *change set* (CzRowChangeSet).  The sets of a statement are
+ * applied when it ends, in the order in which they were begun.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_ROWS_H
+#define CZ_ROWS_H
+
+#include "nodes/execnodes.h"
+#include "storage/itemptr.h"
+#include "utils/hsearch.h"
+#include "utils/rel.h"
+#include "utils/tuplestore.h"
+
+#include "cz/fragment.h"
+#include "cz/metadata.h"
+#include "cz/write.h"
+#include "triggers.h"
+
+/* What becomes of a row. */
+typedef enum CzRowAction
+{
+	CZ_ROW_UPDATE,				/* it stays in its shard */
+	CZ_ROW_DELETE,
+	CZ_ROW_MOVE,				/* an UPDATE to another shard */
+	CZ_ROW_INSERT
+} CzRowAction;
+
+#define CZ_ROW_ACTIONS (CZ_ROW_INSERT + 1)
+
+/* What names a row of a table; hashed as bytes, so zeroed first. */
+typedef struct CzRowName
+{
+	int32		shard;			/* index */
+	ItemPointerData id;			/* the worker's ctid */
+} CzRowName;
+
+/*
+ * Changes of one table's rows by one statement, or by one of several that stand in
+ * WITH, that wait until the statement ends.
+ */
+typedef struct CzRowChangeSet
+{
+	PlanState  *parent;
+	Relation	rel;			/* the user's table */
+	const CzTable *table;
+	Oid			user_oid;		/* on whose behalf */
+	List	   *key;			/* as CzRowWrite's */
+	List	   *assigned;		/* ints, attribute numbers: what an UPDATE sends */
+	CzTriggers *triggers;		/* or NULL */
+	TupleDesc	desc;			/* of a stored change, see rows_changes.c */
+	Tuplestorestate *store;
+	TupleTableSlot *slot;		/* for reading a change */
+	HTAB	   *names;			/* CzRowName: the rows that are changed; NULL: no other
+								 * set could have the same */
+	int64		counts[CZ_ROW_ACTIONS];
+	Bitmapset  *shards[CZ_ROW_ACTIONS]; /* indexes, where the rows are or go */
+	MemoryContext context;
+	MemoryContext row_context;	/* reset for each row */
+} CzRowChangeSet;
+
+/* rows_changes.c */
+typedef struct CzRowChange
+{
+	CzRowAction action;
+	CzRowName	name;			/* shard -1: INSERT */
+	int			new_shard;		/* of MOVE and INSERT */
+} CzRowChange;
+
+extern CzRowChangeSet *CzRowChangeSetBegin(PlanState *parent, Relation rel, Oid user_oid,
+										   List *key, List *assigned, CzTriggers *triggers);
+extern bool CzRowChangeSetClaim(CzRowChangeSet *set, const CzRowName *name);
+extern void CzRowChangeSetPut(CzRowChangeSet *set, const CzRowChange *change,
+							  TupleTableSlot *new_slot, TupleTableSlot *old_slot);
+extern void CzRowChangeSetRewind(CzRowChangeSet *set);
+extern bool CzRowChangeSetNext(CzRowChangeSet *set, CzRowChange *change);
+extern Datum CzRowChangeNew(CzRowChangeSet *set, AttrNumber attno, bool *isnull);
+extern Datum CzRowChangeOld(CzRowChangeSet *set, AttrNumber attno, bool *isnull);
+extern void CzRowChangeSetRows(CzRowChangeSet *set, TupleTableSlot *new_slot,
+							   TupleTableSlot *old_slot);
+
+/* rows_apply.c */
+extern void CzRowChangeSetApply(CzRowChangeSet *set);
+
+/* rows_source.c */
+typedef struct CzRowSource
+{
+	PlanState  *parent;
+	const CzTable *table;
+	const CzRowWrite *write;
+	TupleDesc	desc;			/* of rows: the shard's index (int4), then the source's
+								 * columns, the id being the worker's */
+	Tuplestorestate *rows;
+	Bitmapset  *shards;			/* that have rows */
+	int64		nrows;
+} CzRowSource;
+
+extern CzRowSource *CzRowSourceBegin(PlanState *parent, const CzTable *table,
+									 const CzRowWrite *write);
+extern void CzRowSourceRead(CzRowSource *source);
+extern void CzRowSourceReadAgain(CzRowSource *source);
+
+/* rows_send.c */
+typedef struct CzRowFeed CzRowFeed;
+typedef bool (*CzRowFeedNext) (void *arg, TupleTableSlot *slot, int64 *nbytes);
+
+extern CzFragmentPlan *CzRowStatement(const CzTable *table, CmdType command,
+									  const char *before, const char *middle,
+									  const char *after, TupleDesc desc, Bitmapset *shards);
+extern int64 CzRowsSend(PlanState *parent, const CzFragmentPlan *plan, TupleDesc desc,
+						CzRowFeedNext next, void *arg);
+extern bool CzRowsLock(CzRowSource *source);
+
+/* rows.c */
+extern bool CzIsModifyState(PlanState *state);
+
+#endif							/* CZ_ROWS_H */

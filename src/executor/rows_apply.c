@@ -1,0 +1,366 @@
+/*-------------------------------------------------------------------------
+ *
+ * rows_apply.c
+ *	  Changes of rows are applied: on the first placement of each shard by ctid, on the
+ *	  others by the key (stream_replicas.c).
+ *
+ * Rows that go are deleted first, then those that stay are changed, then those that come
+ * are inserted; so a row may take the unique value of one that leaves.  The rows are
+ * locked: one that is not found any more was changed by the statement itself, by a
+ * function or a trigger of it.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "cz/transaction.h"
+#include "cz/writer.h"
+#include "executor_int.h"
+#include "row_changes.h"
+#include "rows.h"
+
+/* Rows of a set that one statement changes. */
+typedef struct ApplyRows
+{
+	CzRowChangeSet *set;
+	CmdType		command;		/* CMD_UPDATE or CMD_DELETE */
+} ApplyRows;
+
+static bool
+is_of_command(CzRowAction action, CmdType command)
+{
+	return command == CMD_UPDATE ? action == CZ_ROW_UPDATE :
+		action == CZ_ROW_DELETE || action == CZ_ROW_MOVE;
+}
+
+/* The next row for the workers: id, old key, new values, shard. */
+static bool
+next_change(void *arg, TupleTableSlot *slot, int64 *nbytes)
+{
+	ApplyRows  *rows = arg;
+	CzRowChangeSet *set = rows->set;
+	static CzRowChange change;
+	ListCell   *lc;
+	int			n = 0;
+
+	ExecClearTuple(slot);
+	do
+	{
+		if (!CzRowChangeSetNext(set, &change))
+			return false;
+	} while (!is_of_command(change.action, rows->command));
+	slot->tts_values[n] = PointerGetDatum(&change.name.id);
+	slot->tts_isnull[n++] = false;
+	foreach(lc, set->key)
+	{
+		slot->tts_values[n] = CzRowChangeOld(set, lfirst_int(lc), &slot->tts_isnull[n]);
+		n++;
+	}
+	foreach(lc, rows->command == CMD_UPDATE ? set->assigned : NIL)
+	{
+		slot->tts_values[n] = CzRowChangeNew(set, lfirst_int(lc), &slot->tts_isnull[n]);
+		n++;
+	}
+	slot->tts_values[n] = Int32GetDatum(change.name.shard);
+	slot->tts_isnull[n++] = false;
+	ExecStoreVirtualTuple(slot);
+	*nbytes += ((MinimalTupleTableSlot *) set->slot)->mintuple->t_len;
+	return true;
+}
+
+static void
+add_column(TupleDesc desc, AttrNumber n, Relation rel, AttrNumber attno)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+
+	TupleDescInitEntry(desc, n, NULL, att->atttypid, att->atttypmod, 0);
+	TupleDescInitEntryCollation(desc, n, att->attcollation);
+}
+
+static bool
+is_replicated(const CzTable *table)
+{
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		if (table->shards[i].nplacements > 1)
+			return true;
+	}
+	return false;
+}
+
+static void
+return_column(CzFragmentPlan *plan, StringInfo buf, Relation rel, AttrNumber attno,
+			  const char *text)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+
+	appendStringInfo(buf, "%s %s", plan->column_types == NIL ? " RETURNING" : ",", text);
+	plan->column_types = lappend_oid(plan->column_types, att->atttypid);
+	plan->column_typmods = lappend_int(plan->column_typmods, att->atttypmod);
+}
+
+/*
+ * Have the statement return what the other placements need: the old key, then the new
+ * values.
+ */
+static void
+return_for_replicas(CzRowChangeSet *set, CmdType command, CzFragmentPlan *plan)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+	int			n = 1;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, strVal(llast(plan->pieces)));
+	foreach(lc, set->key)
+		return_column(plan, &buf, set->rel, lfirst_int(lc), psprintf("v.c%d", ++n));
+	plan->replica_keys = set->key;
+	if (command == CMD_UPDATE)
+	{
+		foreach(lc, set->assigned)
+			return_column(plan, &buf, set->rel, lfirst_int(lc),
+						  psprintf("t.%s", quote_identifier(set->table->column_names[lfirst_int(lc) - 1])));
+		plan->replica_sets = set->assigned;
+	}
+	plan->has_returning = true;
+	llast(plan->pieces) = makeString(buf.data);
+}
+
+/* ---- other placements of a table without a key --------------------------- */
+
+/* Run commands on one placement; they must change so many rows. */
+static void
+run_on_placement(const CzShard *shard, int placement, Oid user_oid, CzRowChanges *changes,
+				 const char *sql, int64 nwanted)
+{
+	CzConn	   *conn = CzTxnConn(shard->server_oids[placement], user_oid, true);
+	int64		nrows = CzConnExecCount(conn, sql, CzRowChangesShown(changes));
+
+	if (nrows == nwanted)
+		return;
+	ereport(ERROR,
+			(errcode(IsolationUsesXactSnapshot() ? ERRCODE_T_R_SERIALIZATION_FAILURE :
+					 ERRCODE_DATA_CORRUPTED),
+			 errmsg("placements of shard " INT64_FORMAT " differ", shard->shard_id),
+			 errdetail("The command changed " INT64_FORMAT " rows on the first placement and " INT64_FORMAT " on node \"%s\".",
+					   nwanted, nrows, conn->node_name)));
+}
+
+static void
+send_changes(CzRowChangeSet *set, int shard_index, CzRowChanges *changes)
+{
+	const CzShard *shard = &set->table->shards[shard_index];
+	Oid			user_oid = OidIsValid(set->user_oid) ? set->user_oid : GetUserId();
+	const char *sql;
+	int64		nwanted;
+	int			i;
+
+	if (CzRowChangesIsEmpty(changes))
+		return;
+	sql = CzRowChangesSql(changes, &nwanted);
+	for (i = 1; i < shard->nplacements; i++)
+		run_on_placement(shard, i, user_oid, changes, sql, nwanted);
+	CzRowChangesClear(changes);
+}
+
+/*
+ * Do to the other placements what was done to the first one: a row is found by what it
+ * is, and of equal rows any is as good as another.  The shards are locked.
+ */
+static void
+apply_by_contents(CzRowChangeSet *set, CmdType command)
+{
+	TupleDesc	desc = RelationGetDescr(set->rel);
+	CzRowChanges **by_shard = palloc0(sizeof(CzRowChanges *) * set->table->nshards);
+	TupleTableSlot *old_slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	TupleTableSlot *new_slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	CzRowChange change;
+	int			i;
+
+	CzRowChangeSetRewind(set);
+	while (CzRowChangeSetNext(set, &change))
+	{
+		int			index = change.name.shard;
+
+		if (!is_of_command(change.action, command) ||
+			set->table->shards[index].nplacements < 2)
+			continue;
+		if (by_shard[index] == NULL)
+			by_shard[index] = CzRowChangesBegin(set->rel, &set->table->shards[index]);
+		CzRowChangeSetRows(set, new_slot, old_slot);
+		CzRowChangesAdd(by_shard[index], old_slot, command == CMD_UPDATE ? new_slot : NULL);
+		if (CzRowChangesIsFull(by_shard[index]))
+			send_changes(set, index, by_shard[index]);
+	}
+	for (i = 0; i < set->table->nshards; i++)
+	{
+		if (by_shard[i] != NULL)
+			send_changes(set, i, by_shard[i]);
+	}
+	ExecDropSingleTupleTableSlot(old_slot);
+	ExecDropSingleTupleTableSlot(new_slot);
+}
+
+/* ---- changes in place ----------------------------------------------------- */
+
+/* Change or delete rows where they are. */
+static void
+apply_in_place(CzRowChangeSet *set, CmdType command)
+{
+	bool		is_update = command == CMD_UPDATE;
+	List	   *assigned = is_update ? set->assigned : NIL;
+	int64		nwanted = is_update ? set->counts[CZ_ROW_UPDATE] :
+		set->counts[CZ_ROW_DELETE] + set->counts[CZ_ROW_MOVE];
+	TupleDesc	desc = CreateTemplateTupleDesc(list_length(set->key) + list_length(assigned) + 2);
+	Bitmapset  *shards = is_update ? set->shards[CZ_ROW_UPDATE] :
+		bms_union(set->shards[CZ_ROW_DELETE], set->shards[CZ_ROW_MOVE]);
+	StringInfoData middle;
+	CzFragmentPlan *plan;
+	ApplyRows	rows = {set, command};
+	ListCell   *lc;
+	int			n = 1;
+
+	if (nwanted == 0)
+		return;
+	TupleDescInitEntry(desc, n, NULL, TIDOID, -1, 0);
+	foreach(lc, set->key)
+		add_column(desc, ++n, set->rel, lfirst_int(lc));
+	initStringInfo(&middle);
+	appendStringInfoString(&middle, is_update ? " AS t SET" : " AS t USING ");
+	foreach(lc, assigned)
+	{
+		add_column(desc, ++n, set->rel, lfirst_int(lc));
+		appendStringInfo(&middle, "%s %s = v.c%d", foreach_current_index(lc) > 0 ? "," : "",
+						 quote_identifier(set->table->column_names[lfirst_int(lc) - 1]), n);
+	}
+	if (is_update)
+		appendStringInfoString(&middle, " FROM ");
+	TupleDescInitEntry(desc, ++n, NULL, INT4OID, -1, 0);
+
+	plan = CzRowStatement(set->table, command, is_update ? "UPDATE " : "DELETE FROM ",
+						  middle.data, " AS v WHERE t.ctid OPERATOR(pg_catalog.=) v.c1", desc,
+						  shards);
+	plan->check_as_user = set->user_oid;
+	if (set->key != NIL && is_replicated(set->table))
+		return_for_replicas(set, command, plan);
+	CzRowChangeSetRewind(set);
+	if (CzRowsSend(set->parent, plan, desc, next_change, &rows) != nwanted)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+				 is_update ?
+				 errmsg("tuple to be updated was already modified by an operation triggered by the current command") :
+				 errmsg("tuple to be deleted was already modified by an operation triggered by the current command"),
+				 errhint("Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.")));
+	if (set->key == NIL && is_replicated(set->table))
+		apply_by_contents(set, command);
+}
+
+/* ---- all of a set -------------------------------------------------------- */
+
+/* Insert rows that are new or come from another shard. */
+static void
+apply_inserts(CzRowChangeSet *set)
+{
+	TupleDesc	desc = RelationGetDescr(set->rel);
+	TupleTableSlot *slot;
+	CzWriter   *writer;
+	CzRowChange change;
+	int64		row_number = 0;
+
+	if (set->counts[CZ_ROW_MOVE] + set->counts[CZ_ROW_INSERT] == 0)
+		return;
+	(void) CzTxnBeforeWrite();
+	slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	writer = CzWriterBegin(CreateTupleDescCopyConstr(desc), set->table->column_names,
+						   OidIsValid(set->user_oid) ? set->user_oid : GetUserId());
+	CzRowChangeSetRewind(set);
+	while (CzRowChangeSetNext(set, &change))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (change.action != CZ_ROW_MOVE && change.action != CZ_ROW_INSERT)
+			continue;
+		CzRowChangeSetRows(set, slot, NULL);
+		CzWriterPut(writer, &set->table->shards[change.new_shard], slot, ++row_number);
+	}
+	CzWriterEnd(writer);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* Queue AFTER ROW triggers. */
+static void
+fire_after_rows(CzRowChangeSet *set)
+{
+	TupleDesc	desc = RelationGetDescr(set->rel);
+	TupleTableSlot *new_slot;
+	TupleTableSlot *old_slot;
+	CzRowChange change;
+
+	if (!CzTriggersHasAfterRow(set->triggers, CMD_INSERT) &&
+		!CzTriggersHasAfterRow(set->triggers, CMD_UPDATE) &&
+		!CzTriggersHasAfterRow(set->triggers, CMD_DELETE))
+		return;
+	new_slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	old_slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	CzRowChangeSetRewind(set);
+	while (CzRowChangeSetNext(set, &change))
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(set->row_context);
+		HeapTuple	old_tuple = NULL;
+
+		CHECK_FOR_INTERRUPTS();
+		CzRowChangeSetRows(set, new_slot, old_slot);
+		if (change.action != CZ_ROW_INSERT)
+		{
+			old_tuple = ExecCopySlotHeapTuple(old_slot);
+			old_tuple->t_tableOid = RelationGetRelid(set->rel);
+		}
+		MemoryContextSwitchTo(oldcontext);
+		CzTriggersAfterRow(set->triggers, change.action == CZ_ROW_DELETE ? CMD_DELETE :
+						   change.action == CZ_ROW_INSERT ? CMD_INSERT : CMD_UPDATE,
+						   old_tuple, change.action == CZ_ROW_DELETE ? NULL : new_slot);
+		ExecClearTuple(new_slot);
+		ExecClearTuple(old_slot);
+		MemoryContextReset(set->row_context);
+	}
+	ExecDropSingleTupleTableSlot(new_slot);
+	ExecDropSingleTupleTableSlot(old_slot);
+}
+
+/*
+ * CzRowChangeSetApply
+ *		Apply a set, and queue the AFTER triggers of what it did.
+ *
+ * Errors:  the workers'; 27000 if a row has been changed by the statement already.
+ */
+void
+CzRowChangeSetApply(CzRowChangeSet *set)
+{
+	EState	   *estate = set->parent->state;
+	MemoryContext oldcontext = MemoryContextSwitchTo(set->context);
+
+	PushActiveSnapshot(estate->es_snapshot);
+	apply_in_place(set, CMD_DELETE);
+	apply_in_place(set, CMD_UPDATE);
+	apply_inserts(set);
+	PopActiveSnapshot();
+	fire_after_rows(set);
+	CzTriggersAfterStatement(set->triggers);
+	if (set->store != NULL)
+		tuplestore_end(set->store);
+	set->store = NULL;
+	MemoryContextSwitchTo(oldcontext);
+}

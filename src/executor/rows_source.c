@@ -1,0 +1,274 @@
+/*-------------------------------------------------------------------------
+ *
+ * rows_source.c
+ *	  The rows that a write finds, read from its source, and read again.
+ *
+ * A row that has changed between the read and its lock was not read as it is now, so the
+ * statement's read is done again, with a new snapshot, while the locks stay.  For that
+ * the source's plan gets an executor state of its own, as EvalPlanQual's plans do.  The
+ * other writes of the statement (in WITH) have not been applied yet and are not done
+ * again: the new read sees the rows that they have given out.
+ *
+ * Source: own work; the child state follows EvalPlanQualStart() of
+ * src/backend/executor/execMain.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "cz/compat.h"
+#include "cz/rowid.h"
+#include "executor_int.h"
+#include "rows.h"
+
+/*
+ * CzRowSourceBegin
+ *		A source that has not been read yet.
+ */
+CzRowSource *
+CzRowSourceBegin(PlanState *parent, const CzTable *table, const CzRowWrite *write)
+{
+	CzRowSource *source = palloc0(sizeof(CzRowSource));
+	PlanState  *plan = list_nth(parent->state->es_subplanstates, write->plan_id - 1);
+	TupleDesc	desc = ExecGetResultType(plan);
+	int			i;
+
+	source->parent = parent;
+	source->table = table;
+	source->write = write;
+	source->desc = CreateTemplateTupleDesc(desc->natts + 1);
+	TupleDescInitEntry(source->desc, 1, "shard", INT4OID, -1, 0);
+	for (i = 1; i <= desc->natts; i++)
+		TupleDescCopyEntry(source->desc, i + 1, desc, i);
+	return source;
+}
+
+static HTAB *
+make_seen(void)
+{
+	HASHCTL		ctl;
+
+	ctl.keysize = sizeof(CzRowName);
+	ctl.entrysize = sizeof(CzRowName);
+	ctl.hcxt = CurrentMemoryContext;
+	return hash_create("cz_fdw rows seen", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* Read all rows of the source's plan; of those that name the same row the first. */
+static void
+read_rows(CzRowSource *source, PlanState *plan)
+{
+	EState	   *estate = plan->state;
+	ScanDirection direction = estate->es_direction;
+	MemoryContext oldcontext;
+	MemoryContext seen_context = NULL;
+	HTAB	   *seen = NULL;
+	int			natts = source->desc->natts;
+	Datum	   *values;
+	bool	   *nulls;
+
+	oldcontext = MemoryContextSwitchTo(source->parent->state->es_query_cxt);
+	if (source->rows != NULL)
+		tuplestore_clear(source->rows);
+	else
+	{
+		source->rows = tuplestore_begin_heap(false, false, work_mem);
+		tuplestore_set_eflags(source->rows, EXEC_FLAG_REWIND);
+	}
+	if (source->write->may_repeat)
+	{
+		seen_context = AllocSetContextCreate(CurrentMemoryContext, "cz_fdw rows seen",
+											 ALLOCSET_DEFAULT_SIZES);
+		MemoryContextSwitchTo(seen_context);
+		seen = make_seen();
+		MemoryContextSwitchTo(source->parent->state->es_query_cxt);
+	}
+	source->nrows = 0;
+	values = palloc(sizeof(Datum) * natts);
+	nulls = palloc(sizeof(bool) * natts);
+	estate->es_direction = ForwardScanDirection;
+	for (;;)
+	{
+		TupleTableSlot *slot = ExecProcNode(plan);
+		CzRowName		name;
+		bool		found = false;
+
+		CHECK_FOR_INTERRUPTS();
+		if (TupIsNull(slot))
+			break;
+		slot_getallattrs(slot);
+		memset(&name, 0, sizeof(name));
+		name.shard = CzRowIdDecode(source->table, (ItemPointer)
+								   DatumGetPointer(slot->tts_values[CZ_SOURCE_ID - 1]),
+								   &name.id);
+		if (name.shard < 0)
+			elog(ERROR, "a row belongs to no shard of table \"%s\"",
+				 get_rel_name(source->table->relid));
+		if (seen != NULL)
+			(void) hash_search(seen, &name, HASH_ENTER, &found);
+		if (found)
+			continue;
+		values[0] = Int32GetDatum(name.shard);
+		nulls[0] = false;
+		memcpy(&values[1], slot->tts_values, sizeof(Datum) * (natts - 1));
+		memcpy(&nulls[1], slot->tts_isnull, sizeof(bool) * (natts - 1));
+		values[CZ_SOURCE_ID] = PointerGetDatum(&name.id);
+		tuplestore_putvalues(source->rows, source->desc, values, nulls);
+		source->shards = bms_add_member(source->shards, name.shard);
+		source->nrows++;
+	}
+	estate->es_direction = direction;
+	pfree(values);
+	pfree(nulls);
+	if (seen_context != NULL)
+		MemoryContextDelete(seen_context);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/*
+ * CzRowSourceRead
+ *		Read the rows for the first time.
+ */
+void
+CzRowSourceRead(CzRowSource *source)
+{
+	read_rows(source, list_nth(source->parent->state->es_subplanstates,
+							   source->write->plan_id - 1));
+}
+
+/* ---- again --------------------------------------------------------------- */
+
+static bool
+writes_walker(PlanState *state, void *context)
+{
+	if (state == NULL)
+		return false;
+	if (IsA(state, ModifyTableState) || CzIsModifyState(state))
+		return true;
+	return planstate_tree_walker(state, writes_walker, context);
+}
+
+typedef struct ReadersContext
+{
+	EState	   *parent;
+	EState	   *child;
+	List	   *writes;			/* ints, plan ids */
+} ReadersContext;
+
+/* Scans of what writes of the statement return: the child's share their rows. */
+static bool
+readers_walker(PlanState *state, ReadersContext *context)
+{
+	if (state == NULL)
+		return false;
+	if (IsA(state, CteScanState))
+	{
+		CteScan    *scan = (CteScan *) state->plan;
+
+		if (list_member_int(context->writes, scan->ctePlanId))
+			context->child->es_param_exec_vals[scan->cteParam].value =
+				context->parent->es_param_exec_vals[scan->cteParam].value;
+	}
+	return planstate_tree_walker(state, readers_walker, (void *) context);
+}
+
+/* A state that runs the statement's sub-plans anew, but not those that write. */
+static EState *
+begin_child(EState *parent, Snapshot snapshot, List **writes)
+{
+	EState	   *child = CreateExecutorState();
+	MemoryContext oldcontext = MemoryContextSwitchTo(child->es_query_cxt);
+	ReadersContext context = {parent, child, NIL};
+	ListCell   *lc;
+
+	child->es_direction = ForwardScanDirection;
+	child->es_snapshot = snapshot;
+	child->es_crosscheck_snapshot = parent->es_crosscheck_snapshot;
+	child->es_range_table = parent->es_range_table;
+	child->es_range_table_size = parent->es_range_table_size;
+	child->es_relations = parent->es_relations;
+	child->es_queryEnv = parent->es_queryEnv;
+	child->es_rowmarks = parent->es_rowmarks;
+	child->es_plannedstmt = parent->es_plannedstmt;
+	child->es_junkFilter = parent->es_junkFilter;
+	child->es_output_cid = parent->es_output_cid;
+	child->es_top_eflags = parent->es_top_eflags;
+	child->es_param_list_info = parent->es_param_list_info;
+	child->es_sourceText = parent->es_sourceText;
+	estate_share_compat(child, parent);
+	child->es_param_exec_vals =
+		palloc0(sizeof(ParamExecData) *
+				Max(list_length(parent->es_plannedstmt->paramExecTypes), 1));
+
+	foreach(lc, parent->es_subplanstates)
+	{
+		if (writes_walker(lfirst(lc), NULL))
+			context.writes = lappend_int(context.writes, foreach_current_index(lc) + 1);
+	}
+	foreach(lc, context.writes != NIL ? parent->es_subplanstates : NIL)
+		(void) readers_walker(lfirst(lc), &context);
+	foreach(lc, parent->es_plannedstmt->subplans)
+	{
+		int			n = foreach_current_index(lc);
+		PlanState  *state;
+
+		if (list_member_int(context.writes, n + 1))
+			state = list_nth(parent->es_subplanstates, n);
+		else
+			state = ExecInitNode(lfirst(lc), child, 0);
+		child->es_subplanstates = lappend(child->es_subplanstates, state);
+	}
+	MemoryContextSwitchTo(oldcontext);
+	*writes = context.writes;
+	return child;
+}
+
+static void
+end_child(EState *child, List *writes)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(child->es_query_cxt);
+	ListCell   *lc;
+
+	foreach(lc, child->es_subplanstates)
+	{
+		if (!list_member_int(writes, foreach_current_index(lc) + 1))
+			ExecEndNode(lfirst(lc));
+	}
+	ExecResetTupleTable(child->es_tupleTable, false);
+	MemoryContextSwitchTo(oldcontext);
+	FreeExecutorState(child);
+}
+
+/*
+ * CzRowSourceReadAgain
+ *		Read the rows as they are now.
+ */
+void
+CzRowSourceReadAgain(CzRowSource *source)
+{
+	EState	   *parent = source->parent->state;
+	MemoryContext oldcontext = MemoryContextSwitchTo(parent->es_query_cxt);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	EState	   *child;
+	List	   *writes;
+
+	/* what the statement has seen of its own transaction stays */
+	snapshot->curcid = parent->es_snapshot->curcid;
+	PushActiveSnapshot(snapshot);
+	child = begin_child(parent, snapshot, &writes);
+	read_rows(source, list_nth(child->es_subplanstates, source->write->plan_id - 1));
+	end_child(child, writes);
+	PopActiveSnapshot();
+	UnregisterSnapshot(snapshot);
+	MemoryContextSwitchTo(oldcontext);
+}
