@@ -219,6 +219,42 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 	ExecBRDeleteTriggers(estate, NULL, rri, NULL, tuple, NULL)
 #endif
 
+/* 16: COPY's range table has permission infos; 18: and says which relations are left after
+ * pruning */
+#if CZ_PG_GE(18)
+#define exec_init_copy_range_table_compat(estate, cstate) \
+	ExecInitRangeTable(estate, (cstate)->range_table, (cstate)->rteperminfos, \
+					   bms_make_singleton(1))
+#elif CZ_PG_GE(16)
+#define exec_init_copy_range_table_compat(estate, cstate) \
+	ExecInitRangeTable(estate, (cstate)->range_table, (cstate)->rteperminfos)
+#else
+#define exec_init_copy_range_table_compat(estate, cstate) \
+	ExecInitRangeTable(estate, (cstate)->range_table)
+#endif
+
+/* 16: what privileges a statement needs moved from the range table to RTEPermissionInfo */
+#if CZ_PG_GE(16)
+#define check_insert_privileges_compat(pstate, nsitem, columns) \
+	((nsitem)->p_perminfo->requiredPerms = ACL_INSERT, \
+	 (nsitem)->p_perminfo->insertedCols = (columns), \
+	 ExecCheckPermissions((pstate)->p_rtable, list_make1((nsitem)->p_perminfo), true))
+#else
+#define check_insert_privileges_compat(pstate, nsitem, columns) \
+	((nsitem)->p_rte->requiredPerms = ACL_INSERT, \
+	 (nsitem)->p_rte->insertedCols = (columns), \
+	 ExecCheckRTPerms((pstate)->p_rtable, true))
+#endif
+
+/* 17: COPY may go on after a row that cannot be read (ON_ERROR ignore) */
+#if CZ_PG_GE(17)
+#define copy_row_failed_compat(cstate) \
+	((cstate)->opts.on_error != COPY_ON_ERROR_STOP && (cstate)->escontext->error_occurred && \
+	 ((cstate)->escontext->error_occurred = false, true))
+#else
+#define copy_row_failed_compat(cstate) false
+#endif
+
 /* 16: a range table is appended together with its permission infos */
 #if CZ_PG_GE(16)
 #define query_append_rtable_compat(to, from) \

@@ -50,6 +50,15 @@ extern void CzStreamEnd(CzStream *stream);
 extern void CzStreamExplain(CzStream *stream, const CzFragmentPlan *plan,
 							PlanState *node, List *ancestors, ExplainState *es);
 
+/*
+ * CzCopyRows
+ *		COPY FROM into a distributed table: all rows that a CopyFromState gives.
+ *
+ * Returns: rows stored.
+ */
+struct CopyFromStateData;
+extern uint64 CzCopyRows(struct CopyFromStateData *cstate);
+
 extern void CzExecutorInit(void);
 
 #endif							/* CZ_EXECUTOR_H */

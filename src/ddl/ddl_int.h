@@ -41,11 +41,12 @@ extern char *CzWithLockTimeout(const char *sql);
 extern int	cz_drop_is_local;	/* > 0: drops are not told to the workers */
 extern void CzDropInit(void);
 
-/* alter.c, index.c, maintain.c, trigger.c: true if they have run the statement */
+/* alter.c, copy.c, index.c, maintain.c, trigger.c: true if they have run the statement */
 extern bool CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt);
 extern bool CzCreateIndex(const CzUtility *utility, IndexStmt *stmt);
 extern bool CzVacuum(const CzUtility *utility, VacuumStmt *stmt);
 extern bool CzCopyTo(const CzUtility *utility, CopyStmt *stmt);
+extern bool CzCopyFrom(const CzUtility *utility, CopyStmt *stmt);
 extern bool CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt);
 
 /*

@@ -82,7 +82,8 @@ run_statement(const CzUtility *utility)
 			CzCheckPublication(stmt);
 			break;
 		case T_CopyStmt:
-			if (CzCopyTo(utility, castNode(CopyStmt, stmt)))
+			if (CzCopyTo(utility, castNode(CopyStmt, stmt)) ||
+				CzCopyFrom(utility, castNode(CopyStmt, stmt)))
 				return;
 			break;
 		case T_CreateTrigStmt:

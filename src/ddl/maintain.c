@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * maintain.c
- *	  VACUUM, ANALYZE and COPY ... TO of distributed and reference tables.
+ *	  VACUUM and ANALYZE of distributed and reference tables.
  *
  * Source: own work.
  *
@@ -11,19 +11,15 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "commands/copy.h"
 #include "commands/defrem.h"
 #include "lib/stringinfo.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "parser/parser.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "access/relation.h"
-#include "utils/rel.h"
 
 #include "cz/compat.h"
 #include "cz/fdw.h"
@@ -241,69 +237,5 @@ CzVacuum(const CzUtility *utility, VacuumStmt *stmt)
 		copy->rels = others;
 		CzUtilityRun(utility, (Node *) copy);
 	}
-	return true;
-}
-
-/*
- * CzCopyTo
- *		COPY of a distributed table to a file or the client is COPY of a query:
- *		core copies no partitioned table.
- */
-bool
-CzCopyTo(const CzUtility *utility, CopyStmt *stmt)
-{
-	const CzTable *table;
-	CopyStmt   *copy;
-	StringInfoData sql;
-	ListCell   *lc;
-	int			i;
-
-	if (stmt->is_from || stmt->relation == NULL)
-		return false;
-	table = CzTableOfName(stmt->relation);
-	if (table == NULL || table->kind == CZ_TABLE_REFERENCE)
-		return false;
-
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT ");
-	if (stmt->attlist != NIL)
-	{
-		Relation	rel = relation_open(table->relid, AccessShareLock);
-
-		/* what COPY says of its column list */
-		(void) CopyGetAttnums(RelationGetDescr(rel), rel, stmt->attlist);
-		relation_close(rel, AccessShareLock);
-		foreach(lc, stmt->attlist)
-			appendStringInfo(&sql, "%s%s", lc == list_head(stmt->attlist) ? "" : ", ",
-							 quote_identifier(strVal(lfirst(lc))));
-	}
-	else
-	{
-		Relation	rel = relation_open(table->relid, AccessShareLock);
-		TupleDesc	desc = RelationGetDescr(rel);
-		bool		is_first = true;
-
-		/* as COPY does: generated columns are left out */
-		for (i = 0; i < desc->natts; i++)
-		{
-			Form_pg_attribute att = TupleDescAttr(desc, i);
-
-			if (att->attisdropped || att->attgenerated)
-				continue;
-			appendStringInfo(&sql, "%s%s", is_first ? "" : ", ",
-							 quote_identifier(NameStr(att->attname)));
-			is_first = false;
-		}
-		relation_close(rel, AccessShareLock);
-	}
-	appendStringInfo(&sql, " FROM %s",
-					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(table->relid)),
-												get_rel_name(table->relid)));
-
-	copy = copyObject(stmt);
-	copy->query = linitial_node(RawStmt, raw_parser(sql.data, RAW_PARSE_DEFAULT))->stmt;
-	copy->relation = NULL;
-	copy->attlist = NIL;
-	CzUtilityRun(utility, (Node *) copy);
 	return true;
 }

@@ -12,7 +12,8 @@
  * in bulk: that is the way of shards, whose remote side has nothing that changes
  * a row, and of COPY.
  *
- * A shard belongs to its distributed table: users write through the parent.
+ * A shard belongs to its distributed table: users write through the parent, whose rows
+ * do not come here (executor/target.c, executor/copy.c).
  * An UPDATE or DELETE never comes here for a shard with two placements, since a
  * ctid names a row on one of them only.
  *

@@ -1,4 +1,4 @@
--- Triggers of INSERT on distributed tables: they see the user's table, in core's order.
+-- Triggers of INSERT and COPY on distributed tables: they see the user's table, in core's order.
 CREATE TABLE audit (id serial, line text);
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -31,6 +31,11 @@ INSERT INTO t (k, v, n) SELECT i, 'row ' || i, i FROM generate_series(4, 8) i;
 -- notices
 WITH i AS (INSERT INTO t (k, n) VALUES (9, 9), (10, 10) RETURNING k, double) SELECT * FROM i ORDER BY k;
 -- notices
+COPY t (k, v, n) FROM STDIN;
+11	eleven	11
+12	\N	12
+\.
+-- notices
 INSERT INTO t (k, n) SELECT k + 100, n FROM t WHERE k < 4 ORDER BY k;
 -- notices
 INSERT INTO t (k) SELECT 1 WHERE false;
@@ -48,9 +53,20 @@ END $$;
 CREATE TRIGGER a0 BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION change();
 INSERT INTO t (k, v) VALUES (1, 'one'), (2, 'skip'), (3, 'three'), (4, 'four') RETURNING k, v, n, double;
 INSERT INTO t (k, v) SELECT 5, 'skip';
+COPY t (k, v) FROM STDIN;
+6	six
+7	skip
+8	eight
+\.
 SELECT k, v, n FROM t WHERE k >= 1000 ORDER BY k;
+SELECT v FROM t WHERE k = 8000;
 -- error
 INSERT INTO t (k, v) VALUES (20, 'a'), (21, 'fail');
+-- error
+COPY t (k, v) FROM STDIN;
+22	b
+23	fail
+\.
 SELECT count(*) FROM t WHERE k >= 20000;
 -- disabled ones, and the replica's
 ALTER TABLE t DISABLE TRIGGER a0;
@@ -61,6 +77,10 @@ INSERT INTO t (k, v) VALUES (30, 'x');
 SET session_replication_role = replica;
 -- notices
 INSERT INTO t (k, v) VALUES (31, 'x');
+-- notices
+COPY t (k, v) FROM STDIN;
+32	y
+\.
 RESET session_replication_role;
 ALTER TABLE t DISABLE TRIGGER USER;
 -- notices
@@ -88,6 +108,10 @@ TRUNCATE audit;
 INSERT INTO tt VALUES (1, 10, 'a'), (2, 20, 'b'), (3, 30, 'c');
 CREATE TRIGGER s2 AFTER INSERT ON tt REFERENCING NEW TABLE AS new_rows FOR EACH ROW EXECUTE FUNCTION sums();
 INSERT INTO tt VALUES (4, 40, 'd'), (5, 50, 'e');
+COPY tt FROM STDIN;
+6	60	f
+7	70	g
+\.
 INSERT INTO tt SELECT id + 100, k, v FROM tt WHERE id > 5;
 INSERT INTO tt SELECT * FROM tt WHERE false;
 WITH i AS (INSERT INTO tt VALUES (8, 80, 'h') RETURNING *), j AS (INSERT INTO tt VALUES (9, 90, 'i') RETURNING *) SELECT * FROM i UNION ALL SELECT * FROM j ORDER BY 1;

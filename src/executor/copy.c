@@ -1,0 +1,178 @@
+/*-------------------------------------------------------------------------
+ *
+ * copy.c
+ *	  The rows of a COPY FROM into a distributed table.
+ *
+ * Core reads and converts the lines; each row then meets the triggers of the user's
+ * table, gets its shard and goes to a CzWriter.  COPY's error context tells the line
+ * that is being read, which is not the one that a worker complains of when a full
+ * buffer is sent: the writer is told the line of each row and says it itself.
+ *
+ * Source: own work; the order of steps is that of CopyFrom(), commands/copyfrom.c,
+ * PostgreSQL 15, PostgreSQL License.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/copyfrom_internal.h"
+#include "commands/progress.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/rel.h"
+
+#include "cz/compat.h"
+#include "cz/writer.h"
+
+#include "executor_int.h"
+#include "triggers.h"
+
+typedef struct CopyTarget
+{
+	CopyFromState cstate;
+	EState	   *estate;
+	const CzTable *table;
+	CzTriggers *triggers;		/* NULL: none */
+	bool		has_after_row;
+	ResultRelInfo *rri;			/* for generated columns; NULL: nobody looks at them */
+	CzWriter   *writer;
+	TupleTableSlot *slot;
+	ExprContext *econtext;		/* a row's values, defaults and WHERE */
+	ExprState  *where;			/* NULL: none */
+	ErrorContextCallback errors;
+} CopyTarget;
+
+static void
+begin_target(CopyTarget *target, CopyFromState cstate)
+{
+	EState	   *estate = CreateExecutorState();
+	Relation	rel = cstate->rel;
+	MemoryContext old_context = MemoryContextSwitchTo(estate->es_query_cxt);
+
+	target->cstate = cstate;
+	target->estate = estate;
+	target->table = CzTableGet(RelationGetRelid(rel));
+	estate->es_output_cid = GetCurrentCommandId(true);
+	exec_init_copy_range_table_compat(estate, cstate);
+	target->triggers = CzTriggersBegin(estate, rel, CMD_INSERT, 0, NULL, 1);
+	target->has_after_row = CzTriggersHasAfterRow(target->triggers, CMD_INSERT);
+	if (target->has_after_row && RelationGetDescr(rel)->constr != NULL &&
+		RelationGetDescr(rel)->constr->has_generated_stored)
+		target->rri = CzTargetInit(estate, rel, NULL, 1);
+	target->writer = CzWriterBegin(RelationGetDescr(rel), target->table->column_names,
+								   GetUserId());
+	CzWriterSetCopy(target->writer, RelationGetRelationName(rel));
+	target->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(rel), &TTSOpsVirtual);
+	target->econtext = CreateExprContext(estate);
+	if (cstate->whereClause != NULL)
+		target->where = ExecInitQual(castNode(List, cstate->whereClause), NULL);
+	MemoryContextSwitchTo(old_context);
+}
+
+/* Read one row into the slot; false: it was the last one. */
+static bool
+read_row(CopyTarget *target)
+{
+	TupleTableSlot *slot = target->slot;
+	MemoryContext old_context;
+	bool		found;
+
+	ResetExprContext(target->econtext);
+	ExecClearTuple(slot);
+	old_context = MemoryContextSwitchTo(target->econtext->ecxt_per_tuple_memory);
+	found = NextCopyFrom(target->cstate, target->econtext, slot->tts_values,
+						 slot->tts_isnull);
+	MemoryContextSwitchTo(old_context);
+	if (!found)
+		return false;
+	ExecStoreVirtualTuple(slot);
+	slot->tts_tableOid = RelationGetRelid(target->cstate->rel);
+	return true;
+}
+
+static bool
+passes_where(CopyTarget *target)
+{
+	if (target->where == NULL)
+		return true;
+	target->econtext->ecxt_scantuple = target->slot;
+	return ExecQual(target->where, target->econtext);
+}
+
+/* Triggers, routing, and the way to the workers; false: a trigger has left the row out. */
+static bool
+store_row(CopyTarget *target)
+{
+	TupleTableSlot *slot = target->slot;
+	const CzShard *shard;
+
+	if (!CzTriggersBeforeRow(target->triggers, CMD_INSERT, NULL, slot))
+		return false;
+	slot->tts_tableOid = RelationGetRelid(target->cstate->rel);
+	if (target->rri != NULL)
+	{
+		ResetPerTupleExprContext(target->estate);
+		ExecComputeStoredGenerated(target->rri, target->estate, slot, CMD_INSERT);
+	}
+	shard = CzShardForRow(target->estate, target->cstate->rel, target->table, slot);
+	error_context_stack = target->errors.previous;
+	CzWriterPut(target->writer, shard, slot, target->cstate->cur_lineno);
+	error_context_stack = &target->errors;
+	if (target->has_after_row)
+		CzTriggersAfterRow(target->triggers, CMD_INSERT, NULL, slot);
+	return true;
+}
+
+static void
+end_target(CopyTarget *target)
+{
+	EState	   *estate = target->estate;
+
+	CzWriterEnd(target->writer);
+	CzTriggersAfterStatement(target->triggers);
+	AfterTriggerEndQuery(estate);
+	ExecResetTupleTable(estate->es_tupleTable, false);
+	ExecCloseResultRelations(estate);
+	ExecCloseRangeTableRelations(estate);
+	FreeExecutorState(estate);
+}
+
+/*
+ * CzCopyRows
+ *		See cz/executor.h.
+ */
+uint64
+CzCopyRows(struct CopyFromStateData *cstate)
+{
+	CopyTarget	target = {0};
+	int64		processed = 0;
+	int64		excluded = 0;
+
+	AfterTriggerBeginQuery();
+	begin_target(&target, cstate);
+	CzTriggersBeforeStatement(target.triggers);
+
+	target.errors.callback = CopyFromErrorCallback;
+	target.errors.arg = (void *) cstate;
+	target.errors.previous = error_context_stack;
+	error_context_stack = &target.errors;
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!read_row(&target))
+			break;
+		if (copy_row_failed_compat(cstate))
+			continue;
+		if (!passes_where(&target))
+			pgstat_progress_update_param(PROGRESS_COPY_TUPLES_EXCLUDED, ++excluded);
+		else if (store_row(&target))
+			pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED, ++processed);
+	}
+	error_context_stack = target.errors.previous;
+	end_target(&target);
+	return processed;
+}
