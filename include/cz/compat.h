@@ -72,6 +72,9 @@
 	 ResultRelRte_compat(rri, estate)->checkAsUser : GetUserId())
 #endif
 
+/* the minors of 2026 have WCO_VIEW_CONFLICT_CHECK, as the last one */
+#define is_view_conflict_check_compat(kind) ((int) (kind) > (int) WCO_RLS_MERGE_DELETE_CHECK)
+
 /* 17: LockHeldByMe takes whether a stronger mode will do */
 #if CZ_PG_GE(17)
 #define LockHeldByMe_compat(tag, mode) LockHeldByMe((tag), (mode), false)

@@ -41,6 +41,10 @@ typedef enum CzPruneKind
 								 * can have rows; NULL: no such bound */
 } CzPruneKind;
 
+/* What the text of an error on a worker has where a condition of a policy or a view in ON
+ * CONFLICT does not hold; its number in conflict_checks follows. */
+#define CZ_CHECK_TEXT "cz~check~"
+
 /* A WITH CHECK condition: positions in its list. */
 enum CzCheckPos
 {
@@ -144,10 +148,18 @@ typedef struct CzFragmentPlan
 								 * columns are these of the rows that were changed, */
 	List	   *replica_sets;	/* and these, that were assigned.  NIL: the text goes to
 								 * all placements, else to the first only */
-	List	   *insert_attnos;	/* ints, attribute numbers of the anchor: the parameters
-								 * are these columns of the one row that is inserted,
-								 * which decides the shard; what the node returns is
-								 * the row (or nothing).  NIL: no such INSERT */
+	bool		replica_upserts;	/* of an INSERT: the rows may be there already; else the
+									 * columns are all in replica_keys */
+	bool		rows_are_given;	/* of an INSERT: whatever a placement has, it gets these
+								 * rows; they are also what the node returns */
+	List	   *insert_attnos;	/* ints, attribute numbers of the anchor: the first
+								 * parameters are these columns of the one row that is
+								 * inserted, which decides the shard; NIL: no such
+								 * INSERT */
+	List	   *conflict_checks;	/* of ON CONFLICT, CzCheckPos lists: a worker's error
+									 * tells which one failed */
+	List	   *insert_checks;	/* of an INSERT of shipped rows, CzCheckPos lists: columns
+								 * behind the shipment's say whether a row passes each */
 	bool		insert_is_quiet;	/* to compute its parameters writes nothing but
 									 * sequences */
 	bool		is_ordered;		/* each fragment's rows are sorted (by what the

@@ -352,12 +352,17 @@ extern void CzLockScanExplain(CzLockScan *scan, const CzFragmentPlan *plan,
 							  PlanState *node, List *ancestors, ExplainState *es);
 
 /* stream_modify.c */
+extern void CzCheckViolated(List *check) pg_attribute_noreturn();
 extern int	CzSendPrefix(CzConn *conn, StringInfo prefix);
 extern const CzShard *CzShardOfFragment(Oid relid, const Fragment *fragment);
 
 /* insert.c */
 extern void CzInsertResolve(CzStream *stream);
 extern bool CzInsertNext(CzStream *stream, TupleTableSlot *slot);
+extern void CzInsertNoShard(const CzTable *table, Datum value,
+							bool isnull) pg_attribute_noreturn();
+extern void CzInsertSkipEmpty(CzStream *stream);
+extern void CzInsertCheckRow(CzStream *stream, TupleTableSlot *slot, int first);
 
 /* stream_replicas.c */
 typedef struct CzReplicaRows CzReplicaRows;

@@ -29,7 +29,7 @@
 #include "cz/compat.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
-#include "executor_int.h"
+#include "ship_int.h"
 
 /* Bytes of a value that an error shows, as core does. */
 #define MAX_SHOWN_BYTES 64
@@ -68,9 +68,12 @@ value_text(Oid type_oid, Datum value)
 	return result;
 }
 
-/* No shard takes the key: the error of core's tuple routing. */
-static void
-report_no_shard(const CzTable *table, Datum value, bool isnull)
+/*
+ * CzInsertNoShard
+ *		No shard takes the key: raise the error of core's tuple routing.
+ */
+void
+CzInsertNoShard(const CzTable *table, Datum value, bool isnull)
 {
 	char	   *text = NULL;
 
@@ -114,6 +117,7 @@ CzInsertResolve(CzStream *stream)
 	XLogRecPtr	wal_before = XactLastRecEnd;
 	Datum		key = (Datum) 0;
 	bool		key_isnull = true;
+	int			nrow = list_length(plan->insert_attnos);
 	int			index;
 	int			i = 0;
 	ListCell   *lc;
@@ -123,6 +127,8 @@ CzInsertResolve(CzStream *stream)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("relation with OID %u is no longer distributed",
 						plan->anchor_relid)));
+	if (plan->has_returning)
+		CzWireInit(stream);
 	stream->row_values = palloc(sizeof(Datum) * Max(plan->nparams, 1));
 	stream->row_isnull = palloc(sizeof(bool) * Max(plan->nparams, 1));
 	stream->param_values = palloc0(sizeof(char *) * Max(plan->nparams, 1));
@@ -130,7 +136,7 @@ CzInsertResolve(CzStream *stream)
 	{
 		stream->row_values[i] = ExecEvalExpr((ExprState *) lfirst(lc), econtext,
 											 &stream->row_isnull[i]);
-		if (list_nth_int(plan->insert_attnos, i) == table->key_attno)
+		if (i < nrow && list_nth_int(plan->insert_attnos, i) == table->key_attno)
 		{
 			key = stream->row_values[i];
 			key_isnull = stream->row_isnull[i];
@@ -150,7 +156,7 @@ CzInsertResolve(CzStream *stream)
 
 	index = CzShardIndexForValue(table, key, key_isnull);
 	if (index < 0)
-		report_no_shard(table, key, key_isnull);
+		CzInsertNoShard(table, key, key_isnull);
 	stream->total_shards = table->nshards;
 	stream->nfragments = stream->max_fragments = 1;
 	stream->fragments = palloc0(sizeof(Fragment));
@@ -172,10 +178,48 @@ CzInsertNext(CzStream *stream, TupleTableSlot *slot)
 	ExecClearTuple(slot);
 	if (stream->row_values == NULL)
 		return false;
-	Assert(natts == stream->plan->nparams);
+	Assert(natts <= stream->plan->nparams);
 	memcpy(slot->tts_values, stream->row_values, sizeof(Datum) * natts);
 	memcpy(slot->tts_isnull, stream->row_isnull, sizeof(bool) * natts);
 	ExecStoreVirtualTuple(slot);
 	stream->row_values = NULL;
 	return true;
+}
+
+/*
+ * CzInsertSkipEmpty
+ *		Drop the fragments that no row of the shipment goes to.
+ */
+void
+CzInsertSkipEmpty(CzStream *stream)
+{
+	const Ship *ship = &stream->ships[0];
+	int			n = 0;
+	int			i;
+
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		if (ship->parts[stream->fragments[i].shard_index].nrows > 0)
+			stream->fragments[n++] = stream->fragments[i];
+	}
+	stream->nfragments = stream->max_fragments = n;
+}
+
+/*
+ * CzInsertCheckRow
+ *		WITH CHECK conditions of a row that is to be inserted: columns of the row from
+ *		number first on.
+ */
+void
+CzInsertCheckRow(CzStream *stream, TupleTableSlot *slot, int first)
+{
+	ListCell   *lc;
+
+	foreach(lc, stream->plan->insert_checks)
+	{
+		int			column = first + foreach_current_index(lc);
+
+		if (slot->tts_isnull[column] || !DatumGetBool(slot->tts_values[column]))
+			CzCheckViolated(lfirst(lc));
+	}
 }

@@ -114,7 +114,7 @@ next_tuple(ScanState *node)
 			state->is_modified = true;
 			node->ps.state->es_processed += CzStreamRunModify(state->stream);
 		}
-		if (state->plan->insert_attnos != NIL && node->ps.state->es_plannedstmt->hasReturning)
+		if (state->plan->rows_are_given && node->ps.state->es_plannedstmt->hasReturning)
 		{
 			CzInsertNext(state->stream, slot);
 			return slot;

@@ -173,6 +173,9 @@ part_of_row(CzStream *stream, Ship *ship, TupleTableSlot *slot)
 	else
 		index = CzShardIndexForValue(ship->anchor, slot->tts_values[column - 1],
 									 slot->tts_isnull[column - 1]);
+	if (index < 0 && stream->plan->command == CMD_INSERT)
+		CzInsertNoShard(ship->anchor, slot->tts_values[column - 1],
+						slot->tts_isnull[column - 1]);
 	/* no shard's: it may go anywhere, but once */
 	if (index < 0)
 		return stream->fragments[0].shard_index;
@@ -201,6 +204,8 @@ store_row(CzStream *stream, Ship *ship, TupleDesc rowdesc, TupleTableSlot *slot)
 	int			i;
 
 	slot_getallattrs(slot);
+	if (stream->plan->insert_checks != NIL)
+		CzInsertCheckRow(stream, slot, ship->ncolumns);
 	index = part_of_row(stream, ship, slot);
 	if (index < 0)
 		return;
@@ -247,7 +252,8 @@ store_row(CzStream *stream, Ship *ship, TupleDesc rowdesc, TupleTableSlot *slot)
 	part->nbytes += nbytes;
 	ship->nrows++;
 	ship->nbytes += nbytes;
-	if (stream->ship_source == NULL && ship->nbytes > (int64) cz_max_shipment_kb * 1024)
+	if (stream->ship_source == NULL && stream->plan->command != CMD_INSERT &&
+		ship->nbytes > (int64) cz_max_shipment_kb * 1024)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("the statement sends more than %d kB of rows along with its fragments",

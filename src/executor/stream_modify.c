@@ -183,6 +183,47 @@ replica_columns(const CzStream *stream)
 }
 
 /*
+ * CzCheckViolated
+ *		Raise what a row that does not pass a WITH CHECK condition, a CzCheckPos list,
+ *		deserves.
+ */
+void
+CzCheckViolated(List *check)
+{
+	const char *relation = strVal(list_nth(check, CZ_CHECK_RELATION));
+	const char *policy = strVal(list_nth(check, CZ_CHECK_POLICY));
+	int			kind = intVal(list_nth(check, CZ_CHECK_KIND));
+
+	if (kind == WCO_VIEW_CHECK)
+		ereport(ERROR,
+				(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
+				 errmsg("new row violates check option for view \"%s\"", relation)));
+	if (is_view_conflict_check_compat(kind))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("conflicting row is not visible through view \"%s\"", relation)));
+	if (kind == WCO_RLS_CONFLICT_CHECK && policy[0] != '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("new row violates row-level security policy \"%s\" (USING expression) for table \"%s\"",
+						policy, relation)));
+	if (kind == WCO_RLS_CONFLICT_CHECK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("new row violates row-level security policy (USING expression) for table \"%s\"",
+						relation)));
+	if (policy[0] != '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("new row violates row-level security policy \"%s\" for table \"%s\"",
+						policy, relation)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("new row violates row-level security policy for table \"%s\"",
+					relation)));
+}
+
+/*
  * WITH CHECK conditions of views and policies, which columns behind the statement's tell of.  They
  * are looked at before any row is handed out; the error undoes what was written.
  */
@@ -195,29 +236,13 @@ enforce_checks(CzStream *stream, const PGresult *res, int row)
 
 	foreach(lc, checks)
 	{
-		List	   *check = lfirst(lc);
-		const char *relation = strVal(list_nth(check, CZ_CHECK_RELATION));
-		const char *policy = strVal(list_nth(check, CZ_CHECK_POLICY));
 		const char *value = PQgetvalue(res, row, column);
 		bool		is_passed = !PQgetisnull(res, row, column) &&
 			(PQfformat(res, column) == 0 ? value[0] == 't' : value[0] != 0);
 
 		column++;
-		if (is_passed)
-			continue;
-		if (intVal(list_nth(check, CZ_CHECK_KIND)) == WCO_VIEW_CHECK)
-			ereport(ERROR,
-					(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
-					 errmsg("new row violates check option for view \"%s\"", relation)));
-		if (policy[0] != '\0')
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("new row violates row-level security policy \"%s\" for table \"%s\"",
-							policy, relation)));
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("new row violates row-level security policy for table \"%s\"",
-						relation)));
+		if (!is_passed)
+			CzCheckViolated(lfirst(lc));
 	}
 }
 
@@ -255,6 +280,25 @@ take_rows(CzStream *stream, ModifyWorker *mw, PGresult *res)
 	PQclear(res);
 }
 
+/* An error that stands for a condition of a policy or a view. */
+static void
+raise_check(CzStream *stream, PGresult *res)
+{
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+	const char *text = message ? strstr(message, CZ_CHECK_TEXT) : NULL;
+	int			n;
+
+	/* invalid_text_representation */
+	if (state == NULL || strcmp(state, "22P02") != 0 || text == NULL)
+		return;
+	n = atoi(text + strlen(CZ_CHECK_TEXT));
+	if (n < 0 || n >= list_length(stream->plan->conflict_checks))
+		return;
+	PQclear(res);
+	CzCheckViolated(list_nth(stream->plan->conflict_checks, n));
+}
+
 static void
 take_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 {
@@ -283,6 +327,8 @@ take_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 			mw->worker->nrows += task->nrows;
 			break;
 		default:
+			if (stream->plan->conflict_checks != NIL)
+				raise_check(stream, res);
 			CzConnUnexpected(mw->conn, res, task->fragment->sql);
 	}
 }
@@ -600,14 +646,14 @@ prepare_worker(CzStream *stream, ModifyWorker *mw)
 
 	initStringInfo(&mw->prefix);
 	mw->conn = CzTxnConnPrefix(mw->server_oid, stream->user_oid, true, &mw->prefix);
-	foreach(lc, stream->plan->replica_keys != NIL || stream->plan->insert_attnos != NIL ?
+	foreach(lc, stream->plan->replica_keys != NIL || stream->plan->rows_are_given ?
 			mw->tasks : NIL)
 	{
 		const Fragment *fragment = ((ModifyTask *) lfirst(lc))->fragment;
 
 		if (((ModifyTask *) lfirst(lc))->placement == 0)
 			CzTxnLockShardPrefix(CzShardOfFragment(stream->plan->anchor_relid, fragment),
-							 stream->user_oid, CZ_LOCK_SHARED, &mw->prefix);
+								 stream->user_oid, CZ_LOCK_SHARED, &mw->prefix);
 	}
 	if (count_statements(mw->prefix.data) > MAX_PREFIX_STATEMENTS)
 	{
@@ -666,7 +712,7 @@ CzStreamRunModify(CzStream *stream)
 	ListCell   *lc;
 	uint64		total = 0;
 	bool		by_key = stream->plan->replica_keys != NIL || stream->is_first_only;
-	bool		is_given = stream->plan->insert_attnos != NIL;
+	bool		is_given = stream->plan->rows_are_given;
 	int			ntasks = 0;
 	int			i;
 	int			j;
@@ -679,6 +725,10 @@ CzStreamRunModify(CzStream *stream)
 	if (stream->nfragments == 0)
 		return 0;
 	CzShipRead(stream);
+	if (stream->plan->command == CMD_INSERT && stream->nships > 0)
+		CzInsertSkipEmpty(stream);
+	if (stream->nfragments == 0)
+		return 0;
 	(void) CzTxnBeforeWrite();
 	if (!OidIsValid(stream->plan->anchor_relid))
 		elog(ERROR, "modifying fragment plan without anchor");

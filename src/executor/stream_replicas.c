@@ -144,6 +144,41 @@ CzReplicaRowsAdd(CzStream *stream, CzReplicaRows **rows_p, CzConn *conn,
 	rows->nrows += PQntuples(res);
 }
 
+/* The same for what INSERT ... ON CONFLICT has left on the first placement. */
+static char *
+insert_sql(const CzFragmentPlan *plan, const CzTable *table, const CzShard *shard)
+{
+	List	   *attnos = list_concat_copy(plan->replica_keys, plan->replica_sets);
+	StringInfoData buf;
+	ListCell   *lc;
+	int			i;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "INSERT INTO %s (", shard->remote_qualified);
+	foreach(lc, attnos)
+		appendStringInfo(&buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : "",
+						 quote_identifier(table->column_names[lfirst_int(lc) - 1]));
+	for (i = 1; i <= list_length(attnos); i++)
+		appendStringInfo(&buf, "%s$%d", i > 1 ? ", " : ") VALUES (", i);
+	appendStringInfoChar(&buf, ')');
+	if (plan->replica_upserts)
+	{
+		foreach(lc, plan->replica_keys)
+			appendStringInfo(&buf, "%s%s", foreach_current_index(lc) > 0 ? ", " :
+							 " ON CONFLICT (",
+							 quote_identifier(table->column_names[lfirst_int(lc) - 1]));
+		foreach(lc, attnos)
+		{
+			const char *name = quote_identifier(table->column_names[lfirst_int(lc) - 1]);
+
+			appendStringInfo(&buf, "%s%s = excluded.%s", foreach_current_index(lc) > 0 ?
+							 ", " : ") DO UPDATE SET ", name, name);
+		}
+	}
+	list_free(attnos);
+	return buf.data;
+}
+
 /* The command for one row of a shard; parameters are the columns of CzReplicaRows. */
 static char *
 replica_sql(const CzFragmentPlan *plan, const CzTable *table, const CzShard *shard)
@@ -153,6 +188,8 @@ replica_sql(const CzFragmentPlan *plan, const CzTable *table, const CzShard *sha
 	ListCell   *lc;
 
 	initStringInfo(&buf);
+	if (plan->command == CMD_INSERT)
+		return insert_sql(plan, table, shard);
 	if (plan->command == CMD_DELETE)
 		appendStringInfo(&buf, "DELETE FROM %s", shard->remote_qualified);
 	else

@@ -44,7 +44,11 @@ enum
 	POS_CHECKS,
 	POS_REPLICA_KEYS,
 	POS_REPLICA_SETS,
+	POS_REPLICA_UPSERTS,
+	POS_ROWS_GIVEN,
 	POS_INSERT_ATTNOS,
+	POS_CONFLICT_CHECKS,
+	POS_INSERT_CHECKS,
 	POS_INSERT_QUIET,
 	POS_ORDERED,
 	POS_TYPES,
@@ -173,7 +177,11 @@ CzFragmentPlanToList(const CzFragmentPlan *plan)
 	list = lappend(list, plan->checks);
 	list = lappend(list, plan->replica_keys);
 	list = lappend(list, plan->replica_sets);
+	list = lappend(list, makeInteger(plan->replica_upserts));
+	list = lappend(list, makeInteger(plan->rows_are_given));
 	list = lappend(list, plan->insert_attnos);
+	list = lappend(list, plan->conflict_checks);
+	list = lappend(list, plan->insert_checks);
 	list = lappend(list, makeInteger(plan->insert_is_quiet));
 	list = lappend(list, makeInteger(plan->is_ordered));
 	list = lappend(list, plan->column_types);
@@ -231,7 +239,11 @@ CzFragmentPlanFromList(List *list)
 	plan->checks = list_nth(list, POS_CHECKS);
 	plan->replica_keys = list_nth(list, POS_REPLICA_KEYS);
 	plan->replica_sets = list_nth(list, POS_REPLICA_SETS);
+	plan->replica_upserts = intVal(list_nth(list, POS_REPLICA_UPSERTS));
+	plan->rows_are_given = intVal(list_nth(list, POS_ROWS_GIVEN));
 	plan->insert_attnos = list_nth(list, POS_INSERT_ATTNOS);
+	plan->conflict_checks = list_nth(list, POS_CONFLICT_CHECKS);
+	plan->insert_checks = list_nth(list, POS_INSERT_CHECKS);
 	plan->insert_is_quiet = intVal(list_nth(list, POS_INSERT_QUIET));
 	plan->is_ordered = intVal(list_nth(list, POS_ORDERED));
 	plan->column_types = list_nth(list, POS_TYPES);

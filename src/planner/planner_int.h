@@ -140,6 +140,11 @@ typedef struct CzLeaf
 	List	   *checks;			/* of the same: see CzFragmentPlan */
 	List	   *replica_keys;	/* of the same */
 	List	   *replica_sets;
+	List	   *insert_attnos;	/* of an INSERT: see CzFragmentPlan */
+	List	   *conflict_checks;
+	List	   *insert_checks;
+	bool		insert_is_quiet;
+	bool		replica_upserts;
 	CzFragmentPlan *insert;		/* an INSERT of one row: the plan that is ready; what is
 								 * computed is the arguments of the leaf's function */
 	const char *reason;			/* why it is not part of a larger fragment, or NULL */
@@ -362,6 +367,8 @@ extern void cz_plan_lock_leaf(CzFragmentPlan *plan, CzLeaf *leaf, List **params)
 
 /* values.c */
 extern CzValues *cz_take_values(Query *query, AttrNumber key, CzPlanState *state);
+extern bool cz_take_conflict(Query *query, CzValues *values, CzPlanState *state);
+extern Param *cz_take_expr(CzValues *values, Node *expr);
 extern CzValues *cz_take_items(Query *query, CzPlanState *state);
 extern CzValues *cz_take_limit(Query *query, CzPlanState *state);
 extern List *cz_take_sample(TableSampleClause *sample, CzPlanState *state);
@@ -445,6 +452,8 @@ extern bool cz_split_aggregates(Query *query, Query *inner, const CzTable *ancho
 extern List *cz_row_key(Relation rel, List *assigned);
 extern bool cz_return_for_replicas(Query *query, CzPlanState *state, List **keys,
 								   List **sets);
+extern bool cz_return_for_copies(Query *query, CzPlanState *state, List **keys,
+								 List **sets);
 extern bool cz_is_better_as_text(Query *query, CzPlanState *state);
 extern const char *cz_replicas_may_differ(Query *query, Bitmapset *sent);
 extern bool cz_equal_looks_same(Oid type, Oid collation);
@@ -471,13 +480,36 @@ extern PlannedStmt *cz_plan_insert(Query *query, const char *query_string,
 								   int cursor_options, CzPlanState *state,
 								   const CzTable *table);
 
+extern bool cz_over_written(Node **node, Index rti, Relation rel, Node **columns);
+extern bool cz_writes_nothing(List *exprs);
+extern void cz_insert_values(Query *query, Relation rel, AttrNumber key_attno,
+							 List **exprs, List **attnos);
+extern PlannedStmt *cz_plan_over_leaf(Query *query, const char *query_string,
+									  int cursor_options, CzPlanState *state,
+									  RangeTblEntry *leaf_rte, List *targets,
+									  CzValues *values);
+
+/* conflict.c */
+extern PlannedStmt *cz_plan_conflict(Query *query, const char *query_string,
+									 int cursor_options, CzPlanState *state,
+									 const CzTable *table, Relation rel,
+									 const char **reason);
+
+/* conflict_checks.c */
+extern bool cz_guard_conflict(Query *remote, Relation rel, const CzTable *table,
+							  List **checks);
+
 /* rows.c */
 extern bool cz_is_write_by_rows(Query *query);
 extern void cz_write_by_rows(Query *query, CzPlanState *state);
 extern void cz_set_write_pathlist(RelOptInfo *rel, CzLeaf *leaf);
 
 /* modify.c */
+extern void cz_refuse_write(Query *query, Oid relid,
+							const char *reason) pg_attribute_noreturn();
 extern bool cz_has_triggers(Relation rel, CmdType command);
+extern void cz_add_checks(Query *query);
+extern List *cz_check_list(List *options);
 extern bool cz_keeps_value(Query *query, Node *value, AttrNumber attno, CzPlanState *state);
 extern void cz_check_write(Query *query);
 extern PlannedStmt *cz_plan_modify(Query *query, const char *query_string,

@@ -251,14 +251,19 @@ plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List *order, List **
 	plan->checks = leaf->checks;
 	plan->replica_keys = leaf->replica_keys;
 	plan->replica_sets = leaf->replica_sets;
+	plan->replica_upserts = leaf->replica_upserts;
+	plan->insert_attnos = leaf->insert_attnos;
+	plan->conflict_checks = leaf->conflict_checks;
+	plan->insert_checks = leaf->insert_checks;
+	plan->insert_is_quiet = leaf->insert_is_quiet;
 	plan->function_oids = list_concat_unique_oid(plan->function_oids, leaf->functions);
 	plan->reason = leaf->reason ? pstrdup(leaf->reason) : NULL;
 	/* a worker's planner knows nothing of the columns of a UNION ALL: joins of two go wrong */
 	if (plan->merge == CZ_MERGE_MAY && leaf->wants_merge && sharded_tables(plan) == 1)
 		plan->merge = CZ_MERGE_WANTED;
 	cz_fragment_set_locus(plan, &locus, params);
-	/* what locks rows counts its parameters */
-	if (leaf->lock != NULL)
+	/* what locks rows counts its parameters, and a row is computed once */
+	if (leaf->lock != NULL || leaf->insert_attnos != NIL)
 		plan->lazy_pieces = NIL;
 	else
 		*params = list_concat(*params, plan->lazy_params);

@@ -27,6 +27,7 @@
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
@@ -406,6 +407,38 @@ cz_take_values(Query *query, AttrNumber key, CzPlanState *state)
 	return finish_values(query, &context);
 }
 
+/*
+ * cz_take_conflict
+ *		Have sub-queries of ON CONFLICT DO UPDATE that are not correlated computed first.
+ *
+ * query: changed.  values: get them.
+ * Returns: false if there are too many.
+ */
+bool
+cz_take_conflict(Query *query, CzValues *values, CzPlanState *state)
+{
+	ValuesContext context = {state, values, false};
+
+	query->onConflict = (OnConflictExpr *)
+		expression_tree_mutator((Node *) query->onConflict, sublink_mutator,
+								(void *) &context);
+	return !context.failed;
+}
+
+/*
+ * cz_take_expr
+ *		One more value.
+ *
+ * Returns: the parameter that stands for it.
+ */
+Param *
+cz_take_expr(CzValues *values, Node *expr)
+{
+	ValuesContext context = {NULL, values, false};
+
+	return add_value(&context, expr);
+}
+
 /* The entries of FROM that are inner-joined. */
 static List *
 inner_items(Node *node, List *items)
@@ -614,6 +647,20 @@ cz_take_outer_vars(Query *query)
 	return values.exprs;
 }
 
+/* Sub-queries of an expression read leaves. */
+static void
+rewrite_sublinks_of(ListCell *cell, CzPlanState *state)
+{
+	Query	   *carrier = makeNode(Query);
+
+	carrier->commandType = CMD_SELECT;
+	carrier->jointree = makeFromExpr(NIL, NULL);
+	carrier->hasSubLinks = true;
+	carrier->targetList = list_make1(makeTargetEntry(lfirst(cell), 1, NULL, false));
+	cz_rewrite_sublinks(carrier, state);
+	lfirst(cell) = ((TargetEntry *) linitial(carrier->targetList))->expr;
+}
+
 /*
  * cz_attach_values
  *		Let core plan the values with the query over the leaf that gets them.
@@ -627,9 +674,14 @@ cz_attach_values(Query *outer, CzValues *values, CzPlanState *state)
 
 	outer->cteList = values->ctes;
 	outer->hasRecursive = values->has_recursive;
-	outer->hasSubLinks = true;
+	outer->hasSubLinks |= checkExprHasSubLink((Node *) values->exprs);
 	foreach(lc, values->exprs)
-		cz_rewrite_query((Query *) ((SubLink *) lfirst(lc))->subselect, state, false);
+	{
+		if (IsA(lfirst(lc), SubLink))
+			cz_rewrite_query((Query *) ((SubLink *) lfirst(lc))->subselect, state, false);
+		else if (checkExprHasSubLink(lfirst(lc)))
+			rewrite_sublinks_of(lc, state);
+	}
 	foreach(lc, values->ctes)
 		cz_rewrite_query((Query *) ((CommonTableExpr *) lfirst(lc))->ctequery, state, false);
 	call->args = list_concat(call->args, values->exprs);

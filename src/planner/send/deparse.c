@@ -20,9 +20,9 @@
  *	   early; where that fails a second template is used, in which the workers
  *	   compute what may fail, if a row needs it.
  *
- * The result relation of an UPDATE or DELETE must stay an RTE_RELATION: it is
+ * The result relation of a command that writes must stay an RTE_RELATION: it is
  * made that of one shard, with attribute numbers mapped by name, and the text
- * up to its name, which is known, is cut off.
+ * up to its name, which is known, is cut off.  So is EXCLUDED.
  *
  * Where the text of a tree could mean something else to a worker's parser:
  *
@@ -112,6 +112,7 @@ typedef struct DeparseContext
 	List	   *targets;		/* per level: the result relation's map or NULL */
 	AttrNumber *target_map;		/* parent attno - 1 -> shard attno, top level only */
 	Index		target_rti;
+	Index		excluded_rti;	/* EXCLUDED of an INSERT, or 0 */
 	Oid			target_parent;
 	Oid			check_as_user;
 	bool		has_row_locks;
@@ -393,7 +394,8 @@ stand_ins_query(Query *query, DeparseContext *context)
 		RangeTblEntry *rte = lfirst(lc);
 
 		rti++;
-		if (rte->rtekind == RTE_RELATION && rti != query->resultRelation)
+		if (rte->rtekind == RTE_RELATION && rti != query->resultRelation &&
+			(query->onConflict == NULL || rti != query->onConflict->exclRelIndex))
 		{
 			const CzTable *table = CzTableGet(rte->relid);
 
@@ -567,7 +569,7 @@ fix_var(Var *var, DeparseContext *context)
 	RangeTblEntry *rte = rt_fetch(var->varno, rtable);
 	Var		   *result = copyObject(var);
 	bool		is_target = context->target_map != NULL &&
-		var->varno == context->target_rti &&
+		(var->varno == context->target_rti || var->varno == context->excluded_rti) &&
 		var->varlevelsup == list_length(context->levels) - 1;
 
 	var_forget_syntax_compat(result);
@@ -781,6 +783,46 @@ take_row_ids(CzFragmentPlan *plan, DeparseContext *context)
 	}
 }
 
+static void
+map_assigned(List *targets, const AttrNumber *map)
+{
+	ListCell   *lc;
+
+	foreach(lc, targets)
+	{
+		TargetEntry *tle = lfirst(lc);
+
+		tle->resno = map[tle->resno - 1];
+	}
+}
+
+/* Make the result relation that of one shard. */
+static void
+become_shard(Query *query, Oid target_shard, DeparseContext *context)
+{
+	RangeTblEntry *rte = rt_fetch(query->resultRelation, query->rtable);
+
+	rte->relid = target_shard;
+	rte->relkind = RELKIND_FOREIGN_TABLE;
+	rte->inh = true;
+	rte->alias = makeAlias("r0", NIL);
+	rte->eref = makeAlias("r0", NIL);
+	rte->inFromCl = false;
+	if (query->commandType != CMD_DELETE)
+		map_assigned(query->targetList, context->target_map);
+	if (query->onConflict == NULL)
+		return;
+	map_assigned(query->onConflict->onConflictSet, context->target_map);
+	if (context->excluded_rti == 0)
+		return;
+	rte = rt_fetch(context->excluded_rti, query->rtable);
+	rte->relid = target_shard;
+	rte->relkind = RELKIND_FOREIGN_TABLE;
+	rte->alias = makeAlias("excluded", NIL);
+	rte->eref = makeAlias("excluded", NIL);
+	rte->inFromCl = false;
+}
+
 /*
  * The work of cz_deparse.
  *
@@ -814,6 +856,8 @@ deparse(Query *query, CzPlanState *state, Oid target_shard, List **params, bool 
 			const CzTable *table = CzTableGet(rte->relid);
 
 			context.target_rti = query->resultRelation;
+			if (query->onConflict != NULL)
+				context.excluded_rti = query->onConflict->exclRelIndex;
 			context.target_parent = rte->relid;
 			context.check_as_user = rte_check_as_user_compat(query, rte);
 			context.target_map = map_by_name(table, target_shard);
@@ -839,25 +883,7 @@ deparse(Query *query, CzPlanState *state, Oid target_shard, List **params, bool 
 		query = fix_query(query, &context);
 		used_operations = cz_recheck_operations(query);
 		if (OidIsValid(target_shard))
-		{
-			RangeTblEntry *rte = rt_fetch(query->resultRelation, query->rtable);
-
-			rte->relid = target_shard;
-			rte->relkind = RELKIND_FOREIGN_TABLE;
-			rte->inh = true;
-			rte->alias = makeAlias("r0", NIL);
-			rte->eref = makeAlias("r0", NIL);
-			rte->inFromCl = false;
-			if (query->commandType == CMD_UPDATE)
-			{
-				foreach(lc, query->targetList)
-				{
-					TargetEntry *tle = lfirst(lc);
-
-					tle->resno = context.target_map[tle->resno - 1];
-				}
-			}
-		}
+			become_shard(query, target_shard, &context);
 		cz_make_printable(query);
 		text = deparse_text(query);
 
@@ -878,7 +904,8 @@ deparse(Query *query, CzPlanState *state, Oid target_shard, List **params, bool 
 		int			level = CzPinTextSettings(CZ_PIN_ALL);
 		char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(target_shard)),
 													  get_rel_name(target_shard));
-		const char *verb = query->commandType == CMD_UPDATE ? "UPDATE " : "DELETE FROM ";
+		const char *verb = query->commandType == CMD_INSERT ? "INSERT INTO " :
+			query->commandType == CMD_UPDATE ? "UPDATE " : "DELETE FROM ";
 		size_t		skip = strlen(verb) + strlen(name);
 
 		CzUnpinTextSettings(level);

@@ -28,6 +28,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "lib/stringinfo.h"
@@ -439,7 +440,8 @@ unlock_walker(Node *node, void *context)
 	{
 		RangeTblEntry *rte = (RangeTblEntry *) node;
 
-		if (rte->rtekind == RTE_RELATION)
+		/* EXCLUDED is a second entry of the target, under its one lock */
+		if (rte->rtekind == RTE_RELATION && rte->relkind != RELKIND_COMPOSITE_TYPE)
 			UnlockRelationOid(rte->relid, rte->rellockmode);
 		return false;
 	}
@@ -599,6 +601,9 @@ cz_recheck(const CzFragmentPlan *plan, Query *query, List *params, List *columns
 		compare_columns(query->targetList, again->targetList, text);
 	else
 		compare_columns(query->returningList, again->returningList, text);
+	/* an INSERT's text is analysed with conversions and all columns of EXCLUDED */
+	if (query->commandType == CMD_INSERT)
+		return;
 	compare_sets("used column", distinct(columns), distinct(collect(again, true)), text);
 	compare_sets("operation", distinct(operations), distinct(collect(again, false)), text);
 	foreach(lc, params)

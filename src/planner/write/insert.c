@@ -114,11 +114,17 @@ written_mutator(Node *node, WrittenContext *context)
 	return expression_tree_mutator(node, written_mutator, (void *) context);
 }
 
-/* RETURNING over what was written; false if it uses a system column. */
-static bool
-map_returning(Query *query, Relation rel, Node **columns, List **targets)
+/*
+ * cz_over_written
+ *		An expression over the target's columns as one over what was written.
+ *
+ * columns: [natts] what each column is; those of generated ones are set here if NULL.
+ * Returns: false if it uses a system column but tableoid.
+ */
+bool
+cz_over_written(Node **node, Index rti, Relation rel, Node **columns)
 {
-	WrittenContext context = {query->resultRelation, rel, columns, 0, false};
+	WrittenContext context = {rti, rel, columns, 0, false};
 	TupleDesc	desc = RelationGetDescr(rel);
 	int			i;
 
@@ -126,11 +132,11 @@ map_returning(Query *query, Relation rel, Node **columns, List **targets)
 	context.rti = 1;
 	for (i = 0; i < desc->natts; i++)
 	{
-		if (TupleDescAttr(desc, i)->attgenerated)
+		if (TupleDescAttr(desc, i)->attgenerated && columns[i] == NULL)
 			columns[i] = written_mutator(build_column_default(rel, i + 1), &context);
 	}
-	context.rti = query->resultRelation;
-	*targets = (List *) written_mutator((Node *) query->returningList, &context);
+	context.rti = rti;
+	*node = written_mutator(*node, &context);
 	return !context.failed;
 }
 
@@ -154,7 +160,6 @@ is_writing_function(Oid function, void *context)
 	}
 }
 
-/* Might computing this write something other than sequences? */
 static bool
 writes_walker(Node *node, void *context)
 {
@@ -163,6 +168,16 @@ writes_walker(Node *node, void *context)
 	if (check_functions_in_node(node, is_writing_function, NULL) || IsA(node, SubLink))
 		return true;
 	return expression_tree_walker(node, writes_walker, context);
+}
+
+/*
+ * cz_writes_nothing
+ *		Can computing this write nothing but sequences?
+ */
+bool
+cz_writes_nothing(List *exprs)
+{
+	return !writes_walker((Node *) exprs, NULL);
 }
 
 /* NULL, as a column of a domain that forbids it must not have it. */
@@ -180,11 +195,14 @@ null_of_column(Form_pg_attribute att)
 }
 
 /*
- * What is inserted: expressions, and the attribute numbers that they are for.  A
- * column that the statement does not name is left out unless its type has a say.
+ * cz_insert_values
+ *		What is inserted: expressions, and the attribute numbers that they are for.  A
+ *		column that the statement does not name is left out unless it is the key or its
+ *		type has a say.
  */
-static void
-row_values(Query *query, Relation rel, List **exprs, List **attnos)
+void
+cz_insert_values(Query *query, Relation rel, AttrNumber key_attno, List **exprs,
+				 List **attnos)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	int			i;
@@ -205,7 +223,8 @@ row_values(Query *query, Relation rel, List **exprs, List **attnos)
 			if (tle->resno == att->attnum && !tle->resjunk)
 				value = (Node *) tle->expr;
 		}
-		if (value == NULL && get_typtype(att->atttypid) == TYPTYPE_DOMAIN)
+		if (value == NULL && (att->attnum == key_attno ||
+							  get_typtype(att->atttypid) == TYPTYPE_DOMAIN))
 			value = null_of_column(att);
 		if (value == NULL)
 			continue;
@@ -266,42 +285,25 @@ insert_plan(Query *query, const CzTable *table, List *exprs, List *attnos,
 	plan->merge = CZ_MERGE_NEVER;
 	plan->prune_param = -1;
 	plan->nparams = list_length(attnos);
+	plan->rows_are_given = true;
 	plan->insert_attnos = attnos;
-	plan->insert_is_quiet = !writes_walker((Node *) exprs, NULL);
+	plan->insert_is_quiet = cz_writes_nothing(exprs);
 	plan->check_as_user =
 		rte_check_as_user_compat(query, rt_fetch(query->resultRelation, query->rtable));
 	prune_by_constant(plan, table, exprs, attnos, state);
 	return plan;
 }
 
-/* The expressions, and what their sub-queries read from workers as leaves. */
-static List *
-rewritten_values(List *exprs, Query *query, CzPlanState *state)
-{
-	Query	   *carrier = makeNode(Query);
-	ListCell   *lc;
-	List	   *result = NIL;
-
-	if (!query->hasSubLinks)
-		return exprs;
-	carrier->commandType = CMD_SELECT;
-	carrier->jointree = makeFromExpr(NIL, NULL);
-	carrier->hasSubLinks = true;
-	foreach(lc, exprs)
-		carrier->targetList = lappend(carrier->targetList,
-									  makeTargetEntry(copyObject(lfirst(lc)),
-													  foreach_current_index(lc) + 1, NULL,
-													  false));
-	cz_rewrite_sublinks(carrier, state);
-	foreach(lc, carrier->targetList)
-		result = lappend(result, ((TargetEntry *) lfirst(lc))->expr);
-	return result;
-}
-
-/* SELECT targets FROM leaf, as a plan that inserts. */
-static PlannedStmt *
-plan_over_leaf(Query *query, const char *query_string, int cursor_options,
-			   CzPlanState *state, RangeTblEntry *leaf_rte, List *targets)
+/*
+ * cz_plan_over_leaf
+ *		SELECT targets FROM leaf, as the plan of a query that inserts.
+ *
+ * values: what is computed first, and goes to the leaf; or NULL.
+ */
+PlannedStmt *
+cz_plan_over_leaf(Query *query, const char *query_string, int cursor_options,
+				  CzPlanState *state, RangeTblEntry *leaf_rte, List *targets,
+				  CzValues *values)
 {
 	Query	   *outer = makeNode(Query);
 	RangeTblRef *ref = makeNode(RangeTblRef);
@@ -321,6 +323,8 @@ plan_over_leaf(Query *query, const char *query_string, int cursor_options,
 	outer->targetList = targets;
 	if (outer->hasSubLinks)
 		cz_rewrite_sublinks(outer, state);
+	if (values != NULL)
+		cz_attach_values(outer, values, state);
 
 	stmt = cz_call_planner(outer, query_string, cursor_options, state->bound_params);
 	stmt->commandType = CMD_INSERT;
@@ -336,6 +340,7 @@ plan_row(Query *query, const char *query_string, int cursor_options, CzPlanState
 	TupleDesc	desc = RelationGetDescr(rel);
 	Node	  **columns = palloc0(sizeof(Node *) * desc->natts);
 	CzLeaf	   *leaf = palloc0(sizeof(CzLeaf));
+	CzValues   *values = palloc0(sizeof(CzValues));
 	RangeTblEntry *leaf_rte;
 	List	   *names = NIL;
 	List	   *types = NIL;
@@ -343,11 +348,11 @@ plan_row(Query *query, const char *query_string, int cursor_options, CzPlanState
 	List	   *collations = NIL;
 	List	   *exprs;
 	List	   *attnos;
-	List	   *targets = NIL;
+	List	   *targets = query->returningList;
 	ListCell   *lc;
 	int			i;
 
-	row_values(query, rel, &exprs, &attnos);
+	cz_insert_values(query, rel, table->key_attno, &exprs, &attnos);
 	foreach(lc, query->returningList != NIL ? attnos : NIL)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, lfirst_int(lc) - 1);
@@ -364,11 +369,12 @@ plan_row(Query *query, const char *query_string, int cursor_options, CzPlanState
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		if (!att->attisdropped && columns[i] == NULL)
+		if (!att->attisdropped && !att->attgenerated && columns[i] == NULL)
 			columns[i] = (Node *) makeNullConst(att->atttypid, att->atttypmod,
 												att->attcollation);
 	}
-	if (query->returningList != NIL && !map_returning(query, rel, columns, &targets))
+	if (targets != NIL &&
+		!cz_over_written((Node **) &targets, query->resultRelation, rel, columns))
 		return NULL;
 
 	leaf->source = makeNode(RangeTblEntry);
@@ -389,8 +395,9 @@ plan_row(Query *query, const char *query_string, int cursor_options, CzPlanState
 	leaf->insert->has_returning = false;
 	cz_collect_relations(query, state);
 	leaf_rte = cz_make_leaf(state, leaf, names, types, typmods, collations);
-	cz_add_leaf_values(leaf_rte, rewritten_values(exprs, query, state));
-	return plan_over_leaf(query, query_string, cursor_options, state, leaf_rte, targets);
+	values->exprs = exprs;
+	return cz_plan_over_leaf(query, query_string, cursor_options, state, leaf_rte, targets,
+							 values);
 }
 
 /*
@@ -406,14 +413,22 @@ cz_plan_insert(Query *query, const char *query_string, int cursor_options,
 {
 	Relation	rel;
 	PlannedStmt *stmt = NULL;
+	const char *reason = "the table has no shards";
 
-	if (query->jointree->fromlist != NIL || query->cteList != NIL ||
-		query->onConflict != NULL || query->withCheckOptions != NIL ||
-		query->hasTargetSRFs || query->hasModifyingCTE || table->nshards == 0)
-		return NULL;
 	rel = table_open(table->relid, NoLock);
-	if (!cz_has_triggers(rel, CMD_INSERT))
+	if (table->nshards == 0)
+		stmt = NULL;
+	else if (cz_has_triggers(rel, CMD_INSERT))
+		reason = "the table has triggers";
+	else if (query->onConflict != NULL)
+		stmt = cz_plan_conflict(query, query_string, cursor_options, state, table, rel,
+								&reason);
+	else if (query->jointree->fromlist == NIL && query->cteList == NIL &&
+			 query->withCheckOptions == NIL && !query->hasTargetSRFs &&
+			 !query->hasModifyingCTE)
 		stmt = plan_row(query, query_string, cursor_options, state, table, rel);
 	table_close(rel, NoLock);
+	if (stmt == NULL && query->onConflict != NULL)
+		cz_refuse_write(query, table->relid, reason);
 	return stmt;
 }

@@ -57,8 +57,12 @@ command_name(CmdType command)
 	}
 }
 
-static void
-refuse(Query *query, Oid relid, const char *reason)
+/*
+ * cz_refuse_write
+ *		Raise 0A000: a statement that writes to a distributed table can't be done.
+ */
+void
+cz_refuse_write(Query *query, Oid relid, const char *reason)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -94,12 +98,12 @@ cz_check_write(Query *query)
 		return;
 	if (query->commandType == CMD_INSERT)
 	{
-		if (query->onConflict != NULL)
-			refuse(query, rte->relid, "ON CONFLICT is not supported yet");
+		if (query->onConflict != NULL && !query->canSetTag)
+			cz_refuse_write(query, rte->relid, "ON CONFLICT stands in a WITH clause");
 		return;
 	}
 	if (query->commandType == CMD_MERGE)
-		refuse(query, rte->relid, "MERGE is not supported yet");
+		cz_refuse_write(query, rte->relid, "MERGE is not supported yet");
 }
 
 /*
@@ -180,11 +184,12 @@ cz_has_triggers(Relation rel, CmdType command)
 }
 
 /*
- * WITH CHECK conditions become columns of RETURNING, behind what the statement
- * returns, that say whether a new row passes them.
+ * cz_add_checks
+ *		WITH CHECK conditions become columns of RETURNING, behind what the statement
+ *		returns, that say whether a new row passes them.
  */
-static void
-add_checks(Query *query)
+void
+cz_add_checks(Query *query)
 {
 	ListCell   *lc;
 
@@ -201,6 +206,28 @@ add_checks(Query *query)
 													   "passes", false));
 		query->hasSubLinks |= checkExprHasSubLink((Node *) test);
 	}
+}
+
+/*
+ * cz_check_list
+ *		WithCheckOptions as CzFragmentPlan has them.
+ */
+List *
+cz_check_list(List *options)
+{
+	List	   *checks = NIL;
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		WithCheckOption *wco = lfirst(lc);
+
+		checks = lappend(checks,
+						 list_make3(makeInteger(wco->kind),
+									makeString(pstrdup(wco->relname)),
+									makeString(pstrdup(wco->polname ? wco->polname : ""))));
+	}
+	return checks;
 }
 
 /*
@@ -285,7 +312,7 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 	if (policies != NIL)
 		query->jointree->quals = (Node *)
 			make_ands_explicit(list_concat(list_copy(policies), quals));
-	add_checks(query);
+	cz_add_checks(query);
 	for (i = 0; i < table->nshards; i++)
 		replicated |= table->shards[i].nplacements > 1;
 	if (replicated)
@@ -339,15 +366,7 @@ plan_pushed(Query *query, const char *query_string, int cursor_options,
 	int			nreturned = list_length(query->returningList) -
 		list_length(query->withCheckOptions) - list_length(keys) - list_length(sets);
 
-	foreach(lc, query->withCheckOptions)
-	{
-		WithCheckOption *wco = lfirst(lc);
-
-		leaf->checks = lappend(leaf->checks,
-							   list_make3(makeInteger(wco->kind),
-										  makeString(pstrdup(wco->relname)),
-										  makeString(pstrdup(wco->polname ? wco->polname : ""))));
-	}
+	leaf->checks = cz_check_list(query->withCheckOptions);
 	query->withCheckOptions = NIL;
 	cz_collect_relations(query, state);
 	foreach(lc, query->returningList)

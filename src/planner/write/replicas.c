@@ -120,10 +120,35 @@ cz_row_key(Relation rel, List *assigned)
 	return best;
 }
 
+/* Is a column of the key assigned what it is already?  As an arbiter says of EXCLUDED. */
+static bool
+keeps_column(Query *query, TargetEntry *tle, CzPlanState *state)
+{
+	Var		   *value = (Var *) tle->expr;
+	ListCell   *lc;
+
+	if (query->commandType == CMD_UPDATE)
+		return cz_keeps_value(query, (Node *) value, tle->resno, state);
+	if (!IsA(value, Var) || value->varattno != tle->resno || value->varlevelsup != 0)
+		return false;
+	if (value->varno == query->resultRelation)
+		return true;
+	foreach(lc, query->onConflict->arbiterElems)
+	{
+		Var		   *column = (Var *) ((InferenceElem *) lfirst(lc))->expr;
+
+		if (IsA(column, Var) && column->varattno == tle->resno)
+			return true;
+	}
+	return false;
+}
+
 /* The columns of a key that finds every row and that the statement keeps, or NIL. */
 static List *
 kept_key(Query *query, Relation rel, CzPlanState *state)
 {
+	List	   *assigned = query->commandType == CMD_UPDATE ? query->targetList :
+		query->commandType == CMD_INSERT ? query->onConflict->onConflictSet : NIL;
 	List	   *indexes = RelationGetIndexList(rel);
 	List	   *best = NIL;
 	ListCell   *lc;
@@ -135,12 +160,11 @@ kept_key(Query *query, Relation rel, CzPlanState *state)
 		bool		is_good = columns != NIL;
 		ListCell   *lt;
 
-		foreach(lt, query->commandType == CMD_UPDATE && is_good ? query->targetList : NIL)
+		foreach(lt, is_good ? assigned : NIL)
 		{
 			TargetEntry *tle = lfirst(lt);
 
-			if (list_member_int(columns, tle->resno) &&
-				!cz_keeps_value(query, (Node *) tle->expr, tle->resno, state))
+			if (list_member_int(columns, tle->resno) && !keeps_column(query, tle, state))
 				is_good = false;
 		}
 		if (is_good && (best == NIL || index->rd_index->indisprimary))
@@ -196,6 +220,51 @@ cz_return_for_replicas(Query *query, CzPlanState *state, List **keys, List **set
 
 		*sets = lappend_int(*sets, tle->resno);
 		is_good = is_good && return_column(query, rel, tle->resno);
+	}
+	table_close(rel, NoLock);
+	if (!is_good)
+	{
+		query->returningList = saved;
+		*keys = *sets = NIL;
+	}
+	return is_good;
+}
+
+/*
+ * cz_return_for_copies
+ *		Have an INSERT ... ON CONFLICT return what the other placements need: the rows
+ *		as it has left them, those of a key first if it can have updated some.
+ *
+ * Returns: false, and nothing has changed, if rows can't be found by a key.
+ */
+bool
+cz_return_for_copies(Query *query, CzPlanState *state, List **keys, List **sets)
+{
+	Relation	rel = table_open(rt_fetch(query->resultRelation, query->rtable)->relid,
+								 NoLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	List	   *saved = list_copy(query->returningList);
+	bool		updates = query->onConflict->action == ONCONFLICT_UPDATE;
+	bool		is_good;
+	ListCell   *lc;
+	int			i;
+
+	*keys = updates ? kept_key(query, rel, state) : NIL;
+	*sets = NIL;
+	is_good = *keys != NIL || !updates;
+	foreach(lc, *keys)
+		is_good = is_good && return_column(query, rel, lfirst_int(lc));
+	for (i = 1; is_good && i <= desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i - 1);
+
+		if (att->attisdropped || att->attgenerated || list_member_int(*keys, i))
+			continue;
+		if (updates)
+			*sets = lappend_int(*sets, i);
+		else
+			*keys = lappend_int(*keys, i);
+		is_good = return_column(query, rel, i);
 	}
 	table_close(rel, NoLock);
 	if (!is_good)

@@ -82,7 +82,6 @@ BEGIN;
 DELETE FROM t USING l WHERE l.id = t.id;
 ROLLBACK;
 BEGIN;
--- differs: ON CONFLICT comes with the issue on writes
 INSERT INTO t VALUES (5, 5, 'conflict') ON CONFLICT (k, id) DO UPDATE SET v = excluded.v;
 ROLLBACK;
 BEGIN;

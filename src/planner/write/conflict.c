@@ -1,0 +1,647 @@
+/*-------------------------------------------------------------------------
+ *
+ * conflict.c
+ *	  INSERT ... ON CONFLICT, as a statement for the shards.
+ *
+ * A conflict target contains the distribution column, as every unique index does, so
+ * what conflicts is on one shard.  The rows are computed here, once, and each shard gets
+ * its own in one command (the values of one row as parameters, several rows as a
+ * shipment that is split by the key), which tells what it did: RETURNING above the leaf
+ * is computed of that, and the other placements get the rows as the first one has left
+ * them (stream_replicas.c).  One command a shard, and not one for each batch, because
+ * of "cannot affect row a second time".
+ *
+ * The conditions of policies for rows that are inserted are computed with the rows; WITH
+ * CHECK of views comes back as columns, as of an UPDATE; conflict_checks.c has the rest.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/sysattr.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "cz/compat.h"
+
+#include "../planner_int.h"
+
+/* Numbers of range-table entries that no query has, while others change. */
+#define RTI_TARGET 60001
+#define RTI_EXCLUDED 60002
+
+/* ---- the rows ------------------------------------------------------------- */
+
+/* SELECT the values FROM what the INSERT reads. */
+static Query *
+source_query(Query *query, List *exprs)
+{
+	Query	   *source = copyObject(query);
+	ListCell   *lc;
+
+	source->commandType = CMD_SELECT;
+	source->canSetTag = true;
+	source->resultRelation = 0;
+	cz_blank_rte(rt_fetch(query->resultRelation, source->rtable));
+	if (query->onConflict != NULL && query->onConflict->exclRelIndex > 0)
+		cz_blank_rte(rt_fetch(query->onConflict->exclRelIndex, source->rtable));
+	source->onConflict = NULL;
+	source->returningList = NIL;
+	source->withCheckOptions = NIL;
+	source->override = OVERRIDING_NOT_SET;
+	source->targetList = NIL;
+	foreach(lc, exprs)
+	{
+		int			n = foreach_current_index(lc) + 1;
+
+		source->targetList = lappend(source->targetList,
+									 makeTargetEntry(copyObject(lfirst(lc)), n,
+													 psprintf("c%d", n), false));
+	}
+	return source;
+}
+
+/*
+ * The same with columns behind that say whether a row passes the conditions of
+ * policies; the options are taken out of *options into *checks.
+ */
+static Query *
+checked_source(Query *query, Query *source, Relation rel, List *attnos, List **options,
+			   List **checks)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	Node	  **columns = palloc0(sizeof(Node *) * desc->natts);
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	Query	   *outer = makeNode(Query);
+	List	   *names = NIL;
+	List	   *rest = NIL;
+	ListCell   *lc;
+	int			i;
+
+	*checks = NIL;
+	foreach(lc, attnos)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, lfirst_int(lc) - 1);
+		int			n = foreach_current_index(lc) + 1;
+		Var		   *var = makeVar(1, n, att->atttypid, att->atttypmod, att->attcollation, 0);
+
+		columns[att->attnum - 1] = (Node *) var;
+		names = lappend(names, makeString(psprintf("c%d", n)));
+		outer->targetList = lappend(outer->targetList,
+									makeTargetEntry((Expr *) copyObject(var), n,
+													psprintf("c%d", n), false));
+	}
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (columns[i] == NULL && !att->attisdropped && !att->attgenerated)
+			columns[i] = (Node *) makeNullConst(att->atttypid, att->atttypmod,
+												att->attcollation);
+	}
+	foreach(lc, *options)
+	{
+		WithCheckOption *option = lfirst(lc);
+		BooleanTest *test = makeNode(BooleanTest);
+		Node	   *qual = option->qual;
+		int			n = list_length(outer->targetList) + 1;
+
+		if (option->kind != WCO_RLS_INSERT_CHECK)
+		{
+			rest = lappend(rest, option);
+			continue;
+		}
+		if (!cz_over_written(&qual, query->resultRelation, rel, columns))
+			return NULL;
+		test->arg = (Expr *) qual;
+		test->booltesttype = IS_TRUE;
+		test->location = -1;
+		outer->targetList = lappend(outer->targetList,
+									makeTargetEntry((Expr *) test, n, psprintf("c%d", n),
+													false));
+		*checks = lappend(*checks, option);
+	}
+	*options = rest;
+	*checks = cz_check_list(*checks);
+	if (*checks == NIL)
+		return source;
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = source;
+	rte->alias = makeAlias("new", NIL);
+	rte->eref = makeAlias("new", names);
+	rte->inFromCl = true;
+	ref->rtindex = 1;
+	outer->commandType = CMD_SELECT;
+	outer->querySource = QSRC_ORIGINAL;
+	outer->canSetTag = true;
+	outer->rtable = list_make1(rte);
+	outer->jointree = makeFromExpr(list_make1(ref), NULL);
+	outer->hasSubLinks = checkExprHasSubLink((Node *) outer->targetList);
+	outer->hasRowSecurity = query->hasRowSecurity;
+	return outer;
+}
+
+/*
+ * Have the rows computed first and sent, split by the key: the query that reads them
+ * on a shard, NULL if a column can't be sent.
+ */
+static Query *
+shipped_rows(Query *source, Relation rel, List *attnos, const CzTable *table,
+			 CzValues *values, CzPlanState *state)
+{
+	CzShip	   *ship = palloc0(sizeof(CzShip));
+	CommonTableExpr *cte = makeNode(CommonTableExpr);
+	Query	   *reader = makeNode(Query);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	ListCell   *lc;
+
+	foreach(lc, attnos)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), lfirst_int(lc) - 1);
+		int			n = foreach_current_index(lc) + 1;
+
+		if (!cz_type_is_output_safe(att->atttypid))
+			return NULL;
+		ship->types = lappend_oid(ship->types, att->atttypid);
+		ship->typmods = lappend_int(ship->typmods, att->atttypmod);
+		ship->collations = lappend_oid(ship->collations, att->attcollation);
+		if (att->attnum == table->key_attno)
+		{
+			ship->partition_column = n;
+			ship->partition_var = makeVar(1, n, att->atttypid, att->atttypmod,
+										  att->attcollation, 0);
+		}
+		reader->targetList = lappend(reader->targetList,
+									 makeTargetEntry((Expr *) makeVar(1, n, att->atttypid,
+																	  att->atttypmod,
+																	  att->attcollation, 0),
+													 n, psprintf("c%d", n), false));
+	}
+	foreach(lc, source->targetList)
+	{
+		Node	   *expr = (Node *) ((TargetEntry *) lfirst(lc))->expr;
+
+		cte->ctecolnames = lappend(cte->ctecolnames,
+								   makeString(psprintf("c%d", foreach_current_index(lc) + 1)));
+		cte->ctecoltypes = lappend_oid(cte->ctecoltypes, exprType(expr));
+		cte->ctecoltypmods = lappend_int(cte->ctecoltypmods, exprTypmod(expr));
+		cte->ctecolcollations = lappend_oid(cte->ctecolcollations, exprCollation(expr));
+	}
+	ship->cte_name = cz_free_cte_name(pstrdup("cz_rows"), values->ctes, NIL);
+	ship->label = "rows";
+	ship->anchor = table;
+	ship->rows = 1;
+	ship->source = copyObject(source);
+	cte->ctename = pstrdup(ship->cte_name);
+	cte->ctematerialized = CTEMaterializeAlways;
+	cte->ctequery = (Node *) source;
+	cte->location = CZ_CTE_LOCATION;
+	cte->cterefcount = 1;
+	values->ctes = lappend(values->ctes, cte);
+
+	ref->rtindex = 1;
+	reader->commandType = CMD_SELECT;
+	reader->querySource = QSRC_ORIGINAL;
+	reader->canSetTag = true;
+	reader->rtable = list_make1(cz_ship_rte(state, ship));
+	reader->jointree = makeFromExpr(list_make1(ref), NULL);
+	return reader;
+}
+
+/* ---- the conflict --------------------------------------------------------- */
+
+/* ON CONSTRAINT: shards call it otherwise, so say its columns. */
+static void
+name_columns(OnConflictExpr *conflict)
+{
+	Oid			index_oid = get_constraint_index(conflict->constraint);
+	Relation	index;
+	int			i;
+
+	if (!OidIsValid(index_oid))
+		return;
+	index = index_open(index_oid, AccessShareLock);
+	for (i = 0; i < index->rd_index->indnkeyatts; i++)
+	{
+		InferenceElem *elem = makeNode(InferenceElem);
+		AttrNumber	attno = index->rd_index->indkey.values[i];
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
+
+		get_atttypetypmodcoll(index->rd_index->indrelid, attno, &type, &typmod, &collation);
+		elem->expr = (Node *) makeVar(1, attno, type, typmod, collation, 0);
+		conflict->arbiterElems = lappend(conflict->arbiterElems, elem);
+	}
+	index_close(index, AccessShareLock);
+	conflict->constraint = InvalidOid;
+}
+
+typedef struct MultiContext
+{
+	List	   *sublinks;		/* MULTIEXPR ones */
+	bool		failed;
+} MultiContext;
+
+static Node *
+multi_mutator(Node *node, MultiContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_MULTIEXPR)
+	{
+		int			id = ((Param *) node)->paramid >> 16;
+		int			column = ((Param *) node)->paramid & 0xFFFF;
+		ListCell   *lc;
+
+		foreach(lc, context->sublinks)
+		{
+			SubLink    *sublink = copyObject(lfirst(lc));
+			Query	   *query = (Query *) sublink->subselect;
+			ListCell   *lt;
+
+			if (sublink->subLinkId != id)
+				continue;
+			foreach(lt, query->targetList)
+			{
+				TargetEntry *tle = lfirst(lt);
+
+				if (!tle->resjunk && tle->resno != column)
+					tle->expr = (Expr *) makeNullConst(exprType((Node *) tle->expr),
+													   exprTypmod((Node *) tle->expr),
+													   exprCollation((Node *) tle->expr));
+				tle->resjunk |= tle->resno != column;
+			}
+			if (query->setOperations != NULL || query->distinctClause != NIL ||
+				query->groupClause != NIL || query->sortClause != NIL ||
+				contain_volatile_functions((Node *) query))
+				context->failed = true;
+			sublink->subLinkType = EXPR_SUBLINK;
+			sublink->subLinkId = 0;
+			query->targetList = list_make1(list_nth(query->targetList, column - 1));
+			((TargetEntry *) linitial(query->targetList))->resno = 1;
+			return (Node *) sublink;
+		}
+		context->failed = true;
+		return node;
+	}
+	return expression_tree_mutator(node, multi_mutator, (void *) context);
+}
+
+/* (a, b) = (SELECT x, y ...): a = (SELECT x ...), b = (SELECT y ...). */
+static bool
+split_multi_assignments(OnConflictExpr *conflict)
+{
+	MultiContext context = {NIL, false};
+	List	   *targets = NIL;
+	ListCell   *lc;
+
+	foreach(lc, conflict->onConflictSet)
+	{
+		TargetEntry *tle = lfirst(lc);
+
+		if (tle->resjunk)
+			context.sublinks = lappend(context.sublinks, tle->expr);
+		else
+			targets = lappend(targets, tle);
+	}
+	if (context.sublinks == NIL)
+		return true;
+	conflict->onConflictSet = (List *) multi_mutator((Node *) targets, &context);
+	return !context.failed;
+}
+
+static bool
+other_table_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+		const CzTable *table = rte->rtekind == RTE_RELATION ? CzTableGet(rte->relid) : NULL;
+
+		return rte->rtekind == RTE_CTE ||
+			(rte->rtekind == RTE_RELATION && (table == NULL || table->kind != CZ_TABLE_REFERENCE));
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, other_table_walker, context,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, other_table_walker, context);
+}
+
+/* Why the shards can't do what is to be done in a conflict, or NULL. */
+static const char *
+why_not_there(Query *remote, const CzTable *table)
+{
+	OnConflictExpr *conflict = remote->onConflict;
+	bool		has_key = false;
+	ListCell   *lc;
+
+	foreach(lc, conflict->arbiterElems)
+	{
+		Var		   *column = (Var *) ((InferenceElem *) lfirst(lc))->expr;
+
+		has_key |= IsA(column, Var) && column->varattno == table->key_attno;
+	}
+	foreach(lc, conflict->onConflictSet)
+	{
+		TargetEntry *tle = lfirst(lc);
+		Var		   *value = (Var *) tle->expr;
+
+		if (tle->resno == table->key_attno &&
+			(!IsA(value, Var) || value->varattno != tle->resno || value->varlevelsup != 0 ||
+			 (value->varno != remote->resultRelation && !has_key)))
+			return "it changes the distribution column";
+	}
+	if (contain_volatile_functions((Node *) conflict->onConflictSet) ||
+		contain_volatile_functions(conflict->onConflictWhere))
+		return "it uses a volatile function in a conflict";
+	if (other_table_walker((Node *) conflict->onConflictSet, NULL) ||
+		other_table_walker(conflict->onConflictWhere, NULL))
+		return "a correlated sub-query in a conflict reads a table that is not a reference table";
+	return NULL;
+}
+
+/* ---- the statement -------------------------------------------------------- */
+
+/* INSERT INTO target (columns) rows or values ON CONFLICT ... */
+static Query *
+remote_query(Query *query, List *attnos, Query *rows, List *values, List *options)
+{
+	Query	   *remote = makeNode(Query);
+	RangeTblEntry *target = copyObject(rt_fetch(query->resultRelation, query->rtable));
+	ListCell   *lc;
+	List	   *clauses;
+
+	target->securityQuals = NIL;
+	remote->commandType = CMD_INSERT;
+	remote->querySource = QSRC_ORIGINAL;
+	remote->canSetTag = true;
+	remote->hasSubLinks = query->hasSubLinks;
+	remote->rtable = list_make1(target);
+	query_copy_permissions_compat(remote, query);
+	remote->resultRelation = 1;
+	remote->jointree = makeFromExpr(NIL, NULL);
+
+	if (query->onConflict != NULL)
+	{
+		OnConflictExpr *conflict = copyObject(query->onConflict);
+
+		conflict->exclRelTlist = NIL;
+		options = copyObject(options);
+		clauses = list_make2(conflict, options);
+		ChangeVarNodes((Node *) clauses, query->resultRelation, RTI_TARGET, 0);
+		if (conflict->exclRelIndex > 0)
+		{
+			RangeTblEntry *excluded = copyObject(rt_fetch(conflict->exclRelIndex,
+														  query->rtable));
+
+			ChangeVarNodes((Node *) clauses, query->onConflict->exclRelIndex, RTI_EXCLUDED,
+						   0);
+			remote->rtable = lappend(remote->rtable, excluded);
+			ChangeVarNodes((Node *) clauses, RTI_EXCLUDED, list_length(remote->rtable), 0);
+			conflict->exclRelIndex = list_length(remote->rtable);
+		}
+		ChangeVarNodes((Node *) clauses, RTI_TARGET, 1, 0);
+		if (OidIsValid(conflict->constraint))
+			name_columns(conflict);
+		remote->onConflict = conflict;
+		remote->withCheckOptions = options;
+	}
+	if (rows != NULL)
+	{
+		RangeTblEntry *rte = makeNode(RangeTblEntry);
+		RangeTblRef *ref = makeNode(RangeTblRef);
+		List	   *names = NIL;
+
+		foreach(lc, rows->targetList)
+		{
+			TargetEntry *tle = lfirst(lc);
+
+			if (tle->resjunk)
+				continue;
+			names = lappend(names, makeString(pstrdup(tle->resname)));
+			values = lappend(values, makeVarFromTargetEntry(list_length(remote->rtable) + 1,
+															tle));
+		}
+		rte->rtekind = RTE_SUBQUERY;
+		rte->subquery = rows;
+		rte->alias = makeAlias("rows", NIL);
+		rte->eref = makeAlias("rows", names);
+		rte->inFromCl = true;
+		remote->rtable = lappend(remote->rtable, rte);
+		ref->rtindex = list_length(remote->rtable);
+		remote->jointree->fromlist = list_make1(ref);
+	}
+	foreach(lc, values)
+		remote->targetList = lappend(remote->targetList,
+									 makeTargetEntry(lfirst(lc),
+													 list_nth_int(attnos,
+																  foreach_current_index(lc)),
+													 NULL, false));
+	return remote;
+}
+
+/*
+ * What the shards return for the statement: the columns that RETURNING uses.  *targets
+ * is RETURNING over them.
+ */
+static bool
+return_columns(Query *query, Query *remote, Relation rel, AttrNumber key_attno,
+			   List **targets)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	Node	  **columns = palloc0(sizeof(Node *) * desc->natts);
+	Bitmapset  *used;
+	bool		all;
+	int			i;
+
+	*targets = query->returningList;
+	if (*targets == NIL)
+		return true;
+	used = cz_used_columns((Node *) *targets, query->resultRelation);
+	all = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used);
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		int			n = list_length(remote->returningList) + 1;
+
+		/* one column at least: rows are counted */
+		if (att->attisdropped ||
+			(!all && att->attnum != key_attno &&
+			 !bms_is_member(att->attnum - FirstLowInvalidHeapAttributeNumber, used)))
+			continue;
+		if (!cz_type_is_output_safe(att->atttypid))
+			return false;
+		columns[i] = (Node *) makeVar(1, n, att->atttypid, att->atttypmod,
+									  att->attcollation, 0);
+		remote->returningList =
+			lappend(remote->returningList,
+					makeTargetEntry((Expr *) makeVar(1, att->attnum, att->atttypid,
+													 att->atttypmod, att->attcollation, 0),
+									n, pstrdup(NameStr(att->attname)), false));
+	}
+	return cz_over_written((Node **) targets, query->resultRelation, rel, columns);
+}
+
+static bool
+is_replicated(const CzTable *table)
+{
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		if (table->shards[i].nplacements > 1)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Make the leaf that sends a remote INSERT, and the plan over it.
+ *
+ * leaf: what the caller has set of it stays.
+ * reason: out, if NULL is returned.
+ */
+static PlannedStmt *
+plan_remote(Query *query, Query *remote, const char *query_string, int cursor_options,
+			CzPlanState *state, const CzTable *table, Relation rel, CzLeaf *leaf,
+			CzValues *values, const char **reason)
+{
+	List	   *names = NIL;
+	List	   *types = NIL;
+	List	   *typmods = NIL;
+	List	   *collations = NIL;
+	List	   *targets;
+	RangeTblEntry *leaf_rte;
+	ListCell   *lc;
+
+	*reason = NULL;
+	if (!return_columns(query, remote, rel, table->key_attno, &targets))
+		*reason = "a system column is returned, or a row of the table";
+	leaf->checks = cz_check_list(remote->withCheckOptions);
+	cz_add_checks(remote);
+	remote->withCheckOptions = NIL;
+	if (is_replicated(table) && *reason == NULL)
+	{
+		leaf->replica_upserts = remote->onConflict->action == ONCONFLICT_UPDATE;
+		if (!cz_return_for_copies(remote, state, &leaf->replica_keys, &leaf->replica_sets))
+			*reason = cz_replicas_may_differ(remote, NULL);
+	}
+	if (*reason == NULL)
+		(void) cz_query_is_sendable(remote, reason);
+	if (*reason != NULL)
+		return NULL;
+
+	foreach(lc, remote->returningList)
+	{
+		Node	   *expr = (Node *) ((TargetEntry *) lfirst(lc))->expr;
+
+		names = lappend(names, makeString(psprintf("c%d", foreach_current_index(lc) + 1)));
+		types = lappend_oid(types, exprType(expr));
+		typmods = lappend_int(typmods, exprTypmod(expr));
+		collations = lappend_oid(collations, exprCollation(expr));
+	}
+	leaf->source = makeNode(RangeTblEntry);
+	leaf->source->rtekind = RTE_SUBQUERY;
+	leaf->source->subquery = remote;
+	leaf->source->eref = makeAlias("leaf", copyObject(names));
+	leaf->locus.kind = CZ_LOCUS_SHARDED;
+	leaf->locus.anchor = table;
+	leaf->rows = 1;
+	leaf->target_shard = table->shards[0].relid;
+	cz_collect_relations(remote, state);
+	leaf_rte = cz_make_leaf(state, leaf, names, types, typmods, collations);
+	return cz_plan_over_leaf(query, query_string, cursor_options, state, leaf_rte, targets,
+							 values);
+}
+
+/*
+ * cz_plan_conflict
+ *		Plan an INSERT ... ON CONFLICT into a distributed table.
+ *
+ * Returns: NULL, with the reason, if it can't be done.
+ */
+PlannedStmt *
+cz_plan_conflict(Query *query, const char *query_string, int cursor_options,
+				 CzPlanState *state, const CzTable *table, Relation rel,
+				 const char **reason)
+{
+	CzLeaf	   *leaf = palloc0(sizeof(CzLeaf));
+	CzValues   *values = palloc0(sizeof(CzValues));
+	List	   *options = query->withCheckOptions;
+	Query	   *remote;
+	Query	   *rows = NULL;
+	Query	   *source;
+	List	   *exprs;
+	List	   *attnos;
+	List	   *params = NIL;
+	ListCell   *lc;
+
+	if (query->hasModifyingCTE)
+	{
+		*reason = "it has a WITH clause that writes";
+		return NULL;
+	}
+	cz_insert_values(query, rel, table->key_attno, &exprs, &attnos);
+	source = checked_source(query, source_query(query, exprs), rel, attnos, &options,
+							&leaf->insert_checks);
+	if (source == NULL)
+	{
+		*reason = "a policy uses a system column";
+		return NULL;
+	}
+	if (query->jointree->fromlist == NIL && query->cteList == NIL &&
+		!query->hasTargetSRFs && leaf->insert_checks == NIL)
+	{
+		foreach(lc, exprs)
+			params = lappend(params, cz_take_expr(values, lfirst(lc)));
+		leaf->insert_attnos = attnos;
+		leaf->insert_is_quiet = cz_writes_nothing(exprs);
+		leaf->strategy = CZ_STRATEGY_ROUTER;
+	}
+	else
+	{
+		rows = shipped_rows(source, rel, attnos, table, values, state);
+		leaf->strategy = CZ_STRATEGY_PUSHDOWN;
+		if (rows == NULL)
+		{
+			*reason = "a column cannot be sent to the workers";
+			return NULL;
+		}
+	}
+	remote = remote_query(query, attnos, rows, params, options);
+	if (!split_multi_assignments(remote->onConflict))
+	{
+		*reason = "it assigns several columns from one sub-query";
+		return NULL;
+	}
+	if (!cz_guard_conflict(remote, rel, table, &leaf->conflict_checks))
+	{
+		*reason = "a policy uses a system column";
+		return NULL;
+	}
+	if (!cz_take_conflict(remote, values, state))
+	{
+		*reason = "there are too many sub-queries";
+		return NULL;
+	}
+	*reason = why_not_there(remote, table);
+	if (*reason != NULL)
+		return NULL;
+	return plan_remote(query, remote, query_string, cursor_options, state, table, rel, leaf,
+					   values, reason);
+}
