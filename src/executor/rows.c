@@ -103,9 +103,14 @@ sent_columns(ModifyState *state)
 {
 	TupleDesc	desc = RelationGetDescr(state->rel);
 	bool		all = CzTriggersHasBeforeRow(state->triggers, CMD_UPDATE);
+	bool		any = false;
 	List	   *columns = NIL;
 	int			i;
 
+	/* SET generated = DEFAULT assigns nothing, but updates the row */
+	for (i = 0; i < desc->natts; i++)
+		any |= list_nth_int(state->write->new_columns, i) > 0;
+	all |= !any;
 	for (i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);

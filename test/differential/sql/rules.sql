@@ -1,0 +1,65 @@
+-- Rules on distributed tables and on views of them.
+CREATE TABLE t (k int, v text, n int);
+SELECT create_distributed_table('t', 'k');
+CREATE TABLE log (k int, what text);
+SELECT create_distributed_table('log', 'k');
+CREATE TABLE local_log (what text);
+INSERT INTO t SELECT i, 'v' || i, i FROM generate_series(1, 10) i;
+CREATE RULE r_ins AS ON INSERT TO t DO ALSO INSERT INTO log VALUES (NEW.k, 'insert ' || NEW.v);
+CREATE RULE r_upd AS ON UPDATE TO t WHERE OLD.v <> NEW.v DO ALSO INSERT INTO log VALUES (OLD.k, OLD.v || ' becomes ' || NEW.v);
+CREATE RULE r_del AS ON DELETE TO t WHERE OLD.k < 3 DO INSTEAD NOTHING;
+CREATE RULE r_del2 AS ON DELETE TO t DO ALSO INSERT INTO local_log VALUES ('delete ' || OLD.k);
+INSERT INTO t VALUES (11, 'eleven', 11);
+INSERT INTO t SELECT i, 'many', i FROM generate_series(12, 14) i;
+UPDATE t SET v = 'new' WHERE k IN (1, 2);
+UPDATE t SET n = n + 1;
+DELETE FROM t WHERE k < 6;
+SELECT * FROM t ORDER BY k;
+SELECT * FROM log ORDER BY k, what;
+SELECT * FROM local_log ORDER BY what;
+CREATE RULE r_instead AS ON UPDATE TO log DO INSTEAD DELETE FROM log WHERE k = OLD.k;
+UPDATE log SET what = 'x' WHERE k = 1;
+SELECT * FROM log ORDER BY k, what;
+DROP RULE r_instead ON log;
+-- conditional INSTEAD: rows go to another table
+CREATE TABLE big (k int, v text, n int);
+SELECT create_distributed_table('big', 'k');
+CREATE RULE r_route AS ON INSERT TO t WHERE NEW.n > 100 DO INSTEAD INSERT INTO big VALUES (NEW.k, NEW.v, NEW.n) ;
+INSERT INTO t VALUES (20, 'small', 20), (21, 'big', 2100), (22, 'big', 2200);
+SELECT * FROM big ORDER BY k;
+SELECT * FROM t WHERE k >= 20 ORDER BY k;
+-- rules of a view, with RETURNING
+DROP RULE r_route ON t;
+DROP RULE r_del ON t;
+CREATE VIEW v AS SELECT k, upper(v) AS up, n FROM t;
+CREATE RULE v_ins AS ON INSERT TO v DO INSTEAD INSERT INTO t VALUES (NEW.k, lower(NEW.up), NEW.n) RETURNING k, upper(v), n;
+CREATE RULE v_upd AS ON UPDATE TO v DO INSTEAD UPDATE t SET v = lower(NEW.up), n = NEW.n WHERE k = OLD.k RETURNING t.k, upper(t.v), t.n;
+CREATE RULE v_del AS ON DELETE TO v DO INSTEAD DELETE FROM t WHERE k = OLD.k RETURNING k, upper(v), n;
+INSERT INTO v VALUES (30, 'THIRTY', 30) RETURNING *;
+UPDATE v SET up = 'T' || k WHERE k IN (6, 7) RETURNING k, up;
+UPDATE v SET n = n * 2 WHERE up LIKE 'T%' RETURNING *;
+DELETE FROM v WHERE k = 30 RETURNING *;
+SELECT * FROM v ORDER BY k;
+-- several commands, NOTIFY, a rule that reads other tables
+CREATE RULE r_multi AS ON UPDATE TO big DO ALSO (INSERT INTO local_log VALUES ('first ' || NEW.k); UPDATE t SET n = NEW.n WHERE t.k = 6; DELETE FROM log WHERE k = NEW.k - 10; NOTIFY big);
+UPDATE big SET n = 5 WHERE k = 21;
+SELECT * FROM local_log ORDER BY what;
+SELECT n FROM t WHERE k = 6;
+SELECT * FROM log ORDER BY k, what;
+ALTER TABLE big DISABLE RULE r_multi;
+UPDATE big SET n = 6 WHERE k = 22;
+SELECT count(*) FROM local_log;
+CREATE OR REPLACE RULE r_multi AS ON UPDATE TO big DO INSTEAD SELECT OLD.k, OLD.n, NEW.n;
+ALTER TABLE big ENABLE RULE r_multi;
+UPDATE big SET n = 7 WHERE k = 22;
+PREPARE p (int) AS DELETE FROM t WHERE k = $1;
+EXECUTE p (1);
+EXECUTE p (8);
+SELECT k FROM t ORDER BY k;
+-- a rule on a table before it is distributed
+CREATE TABLE later (k int, v text);
+CREATE RULE later_ins AS ON INSERT TO later DO ALSO INSERT INTO local_log VALUES ('later ' || NEW.v);
+SELECT create_distributed_table('later', 'k');
+INSERT INTO later VALUES (1, 'a'), (2, 'b');
+UPDATE later SET v = v || '!' RETURNING *;
+SELECT * FROM local_log WHERE what LIKE 'later%' ORDER BY 1;
