@@ -459,4 +459,29 @@ find_setting_compat(const char *name)
 #define MyProcNumber_compat (MyProc->pgprocno)
 #endif
 
+/* 17: the condition of a MERGE has a place of its own, and WHEN three kinds of rows */
+#if CZ_PG_GE(17)
+#define merge_condition_compat(query) ((query)->mergeJoinCondition)
+#define merge_forget_compat(query) \
+	((query)->mergeJoinCondition = NULL, (query)->mergeTargetRelation = 0)
+#define merge_action_is_matched_compat(action) ((action)->matchKind == MERGE_WHEN_MATCHED)
+static inline bool
+merge_is_known_compat(Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->mergeActionList)
+	{
+		if (((MergeAction *) lfirst(lc))->matchKind == MERGE_WHEN_NOT_MATCHED_BY_SOURCE)
+			return false;
+	}
+	return true;
+}
+#else
+#define merge_condition_compat(query) ((query)->jointree->quals)
+#define merge_forget_compat(query) ((query)->mergeUseOuterJoin = false)
+#define merge_action_is_matched_compat(action) ((action)->matched)
+#define merge_is_known_compat(query) ((void) (query), true)
+#endif
+
 #endif							/* CZ_COMPAT_H */

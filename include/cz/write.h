@@ -7,7 +7,8 @@
  * The rows come from the *source*, a sub-plan that reads the target and whatever it is
  * joined with, as a SELECT.  Its columns: the row's id (ctid of the whole table) and
  * xmin, the columns of the target's row that are needed, the new value of each assigned
- * column, and what RETURNING needs of other tables.
+ * column, and what RETURNING needs of other tables.  In a MERGE it is a join that keeps
+ * rows of the other side, and says what is to be done with each row.
  *
  * It travels inside a plan node as a List (CzRowWriteToList), as CzFragmentPlan does.
  *
@@ -28,7 +29,7 @@
 
 typedef struct CzRowWrite
 {
-	CmdType		command;		/* CMD_UPDATE or CMD_DELETE */
+	CmdType		command;		/* CMD_UPDATE, CMD_DELETE or CMD_MERGE */
 	Oid			relid;			/* the distributed table */
 	int			plan_id;		/* 1-based index in PlannedStmt.subplans: the source */
 	char	   *source_name;	/* of its CTE, while the plan is made and for EXPLAIN */
@@ -45,6 +46,12 @@ typedef struct CzRowWrite
 								 * time counts */
 	bool		gives_rows;		/* somebody reads the rows that the node gives out */
 	bool		can_set_tag;	/* rows count for the command tag */
+	List	   *assigned;		/* ints, attribute numbers that an UPDATE assigns */
+	/* of a MERGE: */
+	List	   *actions;		/* ints, CmdTypes: what the action with a number, from 1,
+								 * does */
+	int			action_column;	/* of the source, int4: that number; the id of a row that
+								 * is to be inserted is NULL */
 } CzRowWrite;
 
 extern List *CzRowWriteToList(const CzRowWrite *write);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rows.c
- *	  The plan node CzModify: an UPDATE or DELETE that is done row by row.
+ *	  The plan node CzModify: an UPDATE, DELETE or MERGE that is done row by row.
  *
  * When its first row is asked for, the node does all of its work but the last step:
  * it reads its source to the end, locks the rows at their first placements, and reads
@@ -46,6 +46,7 @@ typedef struct ModifyState
 	CzRowChangeSet *changes;
 	CzTriggers *triggers;
 	ResultRelInfo *generated;	/* computes generated columns; NULL: there are none */
+	ResultRelInfo *generated_new;	/* the same for rows that a MERGE inserts */
 	TupleTableSlot *row_slot;	/* of the source's rows */
 	TupleTableSlot *old_slot;	/* of the table's shape */
 	TupleTableSlot *new_slot;
@@ -116,7 +117,7 @@ sent_columns(ModifyState *state)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
 		if (!att->attisdropped && !att->attgenerated &&
-			(all || list_nth_int(state->write->new_columns, i) > 0))
+			(all || list_member_int(state->write->assigned, i + 1)))
 			columns = lappend_int(columns, i + 1);
 	}
 	return columns;
@@ -128,13 +129,21 @@ assigned_columns(const CzRowWrite *write)
 	Bitmapset  *columns = NULL;
 	ListCell   *lc;
 
-	foreach(lc, write->new_columns)
-	{
-		if (lfirst_int(lc) > 0)
-			columns = bms_add_member(columns, foreach_current_index(lc) + 1 -
-									 FirstLowInvalidHeapAttributeNumber);
-	}
+	foreach(lc, write->assigned)
+		columns = bms_add_member(columns, lfirst_int(lc) - FirstLowInvalidHeapAttributeNumber);
 	return columns;
+}
+
+/* CZ_ACTION of what a MERGE may do. */
+static int
+actions_of(const CzRowWrite *write)
+{
+	int			actions = 0;
+	ListCell   *lc;
+
+	foreach(lc, write->actions)
+		actions |= CZ_ACTION(lfirst_int(lc));
+	return actions;
 }
 
 static void
@@ -144,6 +153,7 @@ begin_modify(CustomScanState *node, EState *estate, int eflags)
 	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
 	Bitmapset  *assigned;
 	TupleDesc	desc;
+	int			actions;
 
 	state->write = CzRowWriteFromList(scan->custom_private);
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) || estate->es_epq_active != NULL)
@@ -159,15 +169,24 @@ begin_modify(CustomScanState *node, EState *estate, int eflags)
 	state->user_oid = state->write->check_as_user;
 	desc = RelationGetDescr(state->rel);
 	assigned = assigned_columns(state->write);
-	state->triggers = CzTriggersBegin(estate, state->rel, state->write->command, 0, assigned,
-									  0);
-	if (state->write->command == CMD_UPDATE && desc->constr != NULL &&
-		desc->constr->has_generated_stored)
-		state->generated = CzTargetInit(estate, state->rel, assigned, 0);
+	actions = actions_of(state->write);
+	state->triggers = CzTriggersBegin(estate, state->rel, state->write->command, actions,
+									  assigned, 0);
+	if (state->write->command == CMD_UPDATE)
+		actions = CZ_ACTION(CMD_UPDATE);
+	if (desc->constr != NULL && desc->constr->has_generated_stored)
+	{
+		if (actions & CZ_ACTION(CMD_UPDATE))
+			state->generated = CzTargetInit(estate, state->rel, assigned, 0);
+		if (actions & CZ_ACTION(CMD_INSERT))
+			state->generated_new = CzTargetInit(estate, state->rel, NULL, 0);
+	}
 	state->source = CzRowSourceBegin(&node->ss.ps, state->table, state->write);
 	state->changes = CzRowChangeSetBegin(&node->ss.ps, state->rel, state->user_oid,
 										 state->write->key, sent_columns(state),
 										 state->triggers);
+	if (state->write->command == CMD_MERGE)
+		CzRowChangeSetKeepNames(state->changes);
 	state->old_slot = ExecInitExtraTupleSlot(estate, desc, &TTSOpsVirtual);
 	state->new_slot = ExecInitExtraTupleSlot(estate, desc, &TTSOpsVirtual);
 	state->row_slot = ExecInitExtraTupleSlot(estate, state->source->desc, &TTSOpsMinimalTuple);
@@ -258,23 +277,78 @@ give_out(ModifyState *state, TupleTableSlot *row)
 	tuplestore_putvalues(state->out, state->out_slot->tts_tupleDescriptor, values, nulls);
 }
 
+/* What is to be done with the row in row_slot. */
+static CmdType
+command_of_row(ModifyState *state)
+{
+	const CzRowWrite *write = state->write;
+	bool		isnull;
+	int			number;
+
+	if (write->command != CMD_MERGE)
+		return write->command;
+	number = DatumGetInt32(slot_getattr(state->row_slot, 1 + write->action_column, &isnull));
+	if (isnull || number < 1 || number > list_length(write->actions))
+		elog(ERROR, "a row of MERGE has no action");
+	return list_nth_int(write->actions, number - 1);
+}
+
+/* Compute a row that a MERGE inserts; false: a trigger leaves it out. */
+static bool
+compute_insert(ModifyState *state)
+{
+	EState	   *estate = state->css.ss.ps.state;
+	CzRowChange change;
+
+	memset(&change, 0, sizeof(change));
+	change.action = CZ_ROW_INSERT;
+	change.name.shard = -1;
+	fill_row(state, state->new_slot, state->write->new_columns, NULL);
+	if (!CzTriggersBeforeRow(state->triggers, CMD_INSERT, NULL, state->new_slot))
+		return false;
+	if (state->generated_new != NULL)
+		ExecComputeStoredGenerated(state->generated_new, estate, state->new_slot, CMD_INSERT);
+	change.new_shard = CzShardForRow(estate, state->rel, state->table, state->new_slot) -
+		state->table->shards;
+	CzRowChangeSetPut(state->changes, &change, state->new_slot, NULL);
+	if (state->write->gives_rows)
+		give_out(state, state->new_slot);
+	return true;
+}
+
+/* A row that several rows of a MERGE's source have changed has no certain value. */
+static void
+check_merged_once(ModifyState *state, const CzRowName *name)
+{
+	if (CzRowChangeSetHas(state->changes, name))
+		ereport(ERROR,
+				(errcode(ERRCODE_CARDINALITY_VIOLATION),
+				 errmsg("%s command cannot affect row a second time", "MERGE"),
+				 errhint("Ensure that not more than one source row matches any one target row.")));
+}
+
 /* What becomes of the row in row_slot; false: a trigger leaves it out. */
 static bool
 compute_row(ModifyState *state)
 {
 	EState	   *estate = state->css.ss.ps.state;
-	CmdType		command = state->write->command;
+	CmdType		command = command_of_row(state);
+	bool		is_merge = state->write->command == CMD_MERGE;
 	CzRowChange change;
 	HeapTuple	old_tuple = NULL;
 	bool		isnull;
 
+	if (command == CMD_INSERT)
+		return compute_insert(state);
 	memset(&change, 0, sizeof(change));
 	change.name.shard = DatumGetInt32(slot_getattr(state->row_slot, 1, &isnull));
 	ItemPointerCopy((ItemPointer) DatumGetPointer(slot_getattr(state->row_slot,
 															   1 + CZ_SOURCE_ID, &isnull)),
 					&change.name.id);
 	change.new_shard = -1;
-	if (!CzRowChangeSetClaim(state->changes, &change.name))
+	if (is_merge)
+		check_merged_once(state, &change.name);
+	else if (!CzRowChangeSetClaim(state->changes, &change.name))
 		return false;
 
 	fill_row(state, state->old_slot, state->write->old_columns, NULL);
@@ -288,6 +362,8 @@ compute_row(ModifyState *state)
 								 command == CMD_UPDATE ? state->new_slot : NULL))
 			return false;
 	}
+	if (is_merge)
+		(void) CzRowChangeSetClaim(state->changes, &change.name);
 	if (command == CMD_DELETE)
 	{
 		change.action = CZ_ROW_DELETE;
@@ -403,7 +479,8 @@ explain_modify(CustomScanState *node, List *ancestors, ExplainState *es)
 
 	ExplainPropertyText("Command", psprintf("%s on %s",
 											state->write->command == CMD_UPDATE ? "Update" :
-											"Delete", CzRelationName(state->write->relid)),
+											state->write->command == CMD_DELETE ? "Delete" :
+											"Merge", CzRelationName(state->write->relid)),
 						es);
 	ExplainPropertyText("Rows From", psprintf("CTE %s", state->write->source_name), es);
 	if (es->analyze && state->nreads > 1)

@@ -78,6 +78,8 @@ typedef struct CzRowChange
 extern CzRowChangeSet *CzRowChangeSetBegin(PlanState *parent, Relation rel, Oid user_oid,
 										   List *key, List *assigned, CzTriggers *triggers);
 extern bool CzRowChangeSetClaim(CzRowChangeSet *set, const CzRowName *name);
+extern void CzRowChangeSetKeepNames(CzRowChangeSet *set);
+extern bool CzRowChangeSetHas(CzRowChangeSet *set, const CzRowName *name);
 extern void CzRowChangeSetPut(CzRowChangeSet *set, const CzRowChange *change,
 							  TupleTableSlot *new_slot, TupleTableSlot *old_slot);
 extern void CzRowChangeSetRewind(CzRowChangeSet *set);
@@ -96,11 +98,11 @@ typedef struct CzRowSource
 	PlanState  *parent;
 	const CzTable *table;
 	const CzRowWrite *write;
-	TupleDesc	desc;			/* of rows: the shard's index (int4), then the source's
-								 * columns, the id being the worker's */
+	TupleDesc	desc;			/* of rows: the shard's index (int4, -1: none), then the
+								 * source's columns, the id being the worker's */
 	Tuplestorestate *rows;
 	Bitmapset  *shards;			/* that have rows */
-	int64		nrows;
+	int64		nrows;			/* that have a shard */
 } CzRowSource;
 
 extern CzRowSource *CzRowSourceBegin(PlanState *parent, const CzTable *table,

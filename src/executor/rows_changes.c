@@ -162,6 +162,23 @@ CzRowChangeSetClaim(CzRowChangeSet *set, const CzRowName *name)
 }
 
 /*
+ * CzRowChangeSetKeepNames, CzRowChangeSetHas
+ *		From now on, know which rows were claimed.  Was one?
+ */
+void
+CzRowChangeSetKeepNames(CzRowChangeSet *set)
+{
+	if (set->names == NULL)
+		set->names = make_names(set->parent->state->es_query_cxt);
+}
+
+bool
+CzRowChangeSetHas(CzRowChangeSet *set, const CzRowName *name)
+{
+	return hash_search(set->names, name, HASH_FIND, NULL) != NULL;
+}
+
+/*
  * CzRowChangeSetPut
  *		Add a change.
  *

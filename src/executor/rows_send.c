@@ -189,8 +189,11 @@ next_lock(void *arg, TupleTableSlot *slot, int64 *nbytes)
 	bool		isnull;
 
 	ExecClearTuple(slot);
-	if (!tuplestore_gettupleslot(lock->source->rows, true, false, lock->slot))
-		return false;
+	do
+	{
+		if (!tuplestore_gettupleslot(lock->source->rows, true, false, lock->slot))
+			return false;
+	} while (DatumGetInt32(slot_getattr(lock->slot, 1, &isnull)) < 0);
 	slot->tts_values[0] = slot_getattr(lock->slot, 1 + CZ_SOURCE_ID, &slot->tts_isnull[0]);
 	slot->tts_values[1] = slot_getattr(lock->slot, 1 + CZ_SOURCE_XMIN, &slot->tts_isnull[1]);
 	slot->tts_values[2] = slot_getattr(lock->slot, 1, &isnull);

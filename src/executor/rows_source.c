@@ -108,10 +108,14 @@ read_rows(CzRowSource *source, PlanState *plan)
 			break;
 		slot_getallattrs(slot);
 		memset(&name, 0, sizeof(name));
-		name.shard = CzRowIdDecode(source->table, (ItemPointer)
-								   DatumGetPointer(slot->tts_values[CZ_SOURCE_ID - 1]),
-								   &name.id);
-		if (name.shard < 0)
+		name.shard = -1;
+		if (!slot->tts_isnull[CZ_SOURCE_ID - 1])
+			name.shard = CzRowIdDecode(source->table, (ItemPointer)
+									   DatumGetPointer(slot->tts_values[CZ_SOURCE_ID - 1]),
+									   &name.id);
+		/* a row that a MERGE is to insert has none yet */
+		if (name.shard < 0 && !(source->write->command == CMD_MERGE &&
+								slot->tts_isnull[CZ_SOURCE_ID - 1]))
 			elog(ERROR, "a row belongs to no shard of table \"%s\"",
 				 get_rel_name(source->table->relid));
 		if (seen != NULL)
@@ -124,6 +128,8 @@ read_rows(CzRowSource *source, PlanState *plan)
 		memcpy(&nulls[1], slot->tts_isnull, sizeof(bool) * (natts - 1));
 		values[CZ_SOURCE_ID] = PointerGetDatum(&name.id);
 		tuplestore_putvalues(source->rows, source->desc, values, nulls);
+		if (name.shard < 0)
+			continue;
 		source->shards = bms_add_member(source->shards, name.shard);
 		source->nrows++;
 	}

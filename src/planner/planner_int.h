@@ -503,6 +503,14 @@ extern bool cz_guard_conflict(Query *remote, Relation rel, const CzTable *table,
 extern bool cz_is_write_by_rows(Query *query);
 extern void cz_write_by_rows(Query *query, CzPlanState *state);
 extern void cz_set_write_pathlist(RelOptInfo *rel, CzLeaf *leaf);
+extern Node *cz_check_call(WithCheckOption *option, Node *before, Node *passes);
+extern bool cz_raise_ctes_walker(Node *node, int *depth);
+extern CommonTableExpr *cz_write_source_cte(Query *source, char *name);
+extern RangeTblEntry *cz_write_leaf_rte(TupleDesc desc, List *extra, CzLeaf *leaf,
+										CzPlanState *state);
+
+/* merge.c */
+extern void cz_merge_by_rows(Query *query, CzPlanState *state);
 
 /* modify.c */
 extern void cz_refuse_write(Query *query, Oid relid,

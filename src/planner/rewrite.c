@@ -288,7 +288,10 @@ cz_rewrite_query(Query *query, CzPlanState *state, bool is_top)
 		return;
 	if (cz_is_write_by_rows(query))
 	{
-		cz_write_by_rows(query, state);
+		if (query->commandType == CMD_MERGE)
+			cz_merge_by_rows(query, state);
+		else
+			cz_write_by_rows(query, state);
 		return;
 	}
 	if (query->cteList != NIL)

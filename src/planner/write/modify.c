@@ -102,20 +102,19 @@ cz_check_write(Query *query)
 			cz_refuse_write(query, rte->relid, "ON CONFLICT stands in a WITH clause");
 		return;
 	}
-	if (query->commandType == CMD_MERGE)
-		cz_refuse_write(query, rte->relid, "MERGE is not supported yet");
 }
 
 /*
  * cz_is_write_by_rows
- *		Is it an UPDATE or DELETE that rows.c can do?
+ *		Is it an UPDATE, DELETE or MERGE that rows.c can do?
  */
 bool
 cz_is_write_by_rows(Query *query)
 {
 	RangeTblEntry *rte;
 
-	if (query->commandType != CMD_UPDATE && query->commandType != CMD_DELETE)
+	if (query->commandType != CMD_UPDATE && query->commandType != CMD_DELETE &&
+		query->commandType != CMD_MERGE)
 		return false;
 	rte = rt_fetch(query->resultRelation, query->rtable);
 	return rte->rtekind == RTE_RELATION && is_distributed(CzTableGet(rte->relid));
@@ -500,7 +499,7 @@ push_write(Query *query, const char *query_string, int cursor_options, CzPlanSta
 	return NULL;
 }
 
-/* Plan an UPDATE or DELETE as one that is done row by row. */
+/* Plan an UPDATE, DELETE or MERGE as one that is done row by row. */
 static PlannedStmt *
 plan_by_rows(Query *query, const char *query_string, int cursor_options, CzPlanState *state)
 {
@@ -508,7 +507,10 @@ plan_by_rows(Query *query, const char *query_string, int cursor_options, CzPlanS
 	bool		has_returning = query->returningList != NIL;
 	PlannedStmt *stmt;
 
-	cz_write_by_rows(query, state);
+	if (command == CMD_MERGE)
+		cz_merge_by_rows(query, state);
+	else
+		cz_write_by_rows(query, state);
 	stmt = cz_call_planner(query, query_string, cursor_options & ~CURSOR_OPT_PARALLEL_OK,
 						   state->bound_params);
 	stmt->commandType = command;
@@ -553,6 +555,8 @@ cz_plan_modify(Query *query, const char *query_string, int cursor_options,
 		if (is_distributed(table))
 			return plan_by_rows(query, query_string, cursor_options, state);
 	}
+	if (is_distributed(table) && query->commandType == CMD_MERGE)
+		return plan_by_rows(query, query_string, cursor_options, state);
 	cz_rewrite_query(query, state, true);
 	return cz_call_planner(query, query_string, cursor_options, state->bound_params);
 }

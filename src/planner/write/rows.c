@@ -73,6 +73,15 @@ check_new_row(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
 				 errmsg("new row violates check option for view \"%s\"", relation)));
+	if (PG_GETARG_INT32(0) == WCO_RLS_MERGE_UPDATE_CHECK ||
+		PG_GETARG_INT32(0) == WCO_RLS_MERGE_DELETE_CHECK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 policy[0] != '\0' ?
+				 errmsg("target row violates row-level security policy \"%s\" (USING expression) for table \"%s\"",
+						policy, relation) :
+				 errmsg("target row violates row-level security policy (USING expression) for table \"%s\"",
+						relation)));
 	if (policy[0] != '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -173,11 +182,34 @@ text_const(const char *text)
 							  CStringGetTextDatum(text ? text : ""), false, false);
 }
 
+/*
+ * cz_check_call
+ *		A call that raises an error if a row does not pass a WITH CHECK condition.
+ *
+ * before: the call that is to be done before; or NULL.
+ * passes: does it pass?
+ */
+Node *
+cz_check_call(WithCheckOption *option, Node *before, Node *passes)
+{
+	Oid			argtypes[5] = {INT4OID, TEXTOID, TEXTOID, BOOLOID, BOOLOID};
+	Oid			function = LookupFuncName(list_make2(makeString("cz"),
+													 makeString("check_new_row")),
+										  5, argtypes, false);
+
+	return (Node *) makeFuncExpr(function, BOOLOID,
+								 list_make5(cz_int_const(option->kind),
+											text_const(option->relname),
+											text_const(option->polname),
+											before ? before : makeBoolConst(true, false),
+											passes),
+								 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+}
+
 /* WITH CHECK conditions as one qualifier that is true or raises an error; or NULL. */
 static Node *
 check_qual(List *options, ReturnContext *context)
 {
-	Oid			argtypes[5] = {INT4OID, TEXTOID, TEXTOID, BOOLOID, BOOLOID};
 	Node	   *before = NULL;
 	ListCell   *lc;
 
@@ -185,33 +217,26 @@ check_qual(List *options, ReturnContext *context)
 	{
 		WithCheckOption *option = lfirst(lc);
 		Node	   *qual = option->qual;
-		Oid			function;
 
 		/* a list of conjuncts in stored rules */
 		if (qual != NULL && IsA(qual, List))
 			qual = (Node *) make_ands_explicit((List *) qual);
-		if (qual == NULL)
-			continue;
-		if (before == NULL)
-			before = makeBoolConst(true, false);
-		function = LookupFuncName(list_make2(makeString("cz"), makeString("check_new_row")),
-								  5, argtypes, false);
-		before = (Node *)
-			makeFuncExpr(function, BOOLOID,
-						 list_make5(cz_int_const(option->kind),
-									text_const(option->relname),
-									text_const(option->polname),
-									before, returned_mutator(qual, context)),
-						 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+		if (qual != NULL)
+			before = cz_check_call(option, before, returned_mutator(qual, context));
 	}
 	return before;
 }
 
 /* ---- the source ---------------------------------------------------------- */
 
-/* CTEs of the write are one level further up in its source. */
-static bool
-levels_walker(Node *node, int *depth)
+/*
+ * cz_raise_ctes_walker
+ *		CTEs of the write are one level further up in its source: change all references.
+ *
+ * depth: 0 at expressions of the source.
+ */
+bool
+cz_raise_ctes_walker(Node *node, int *depth)
 {
 	if (node == NULL)
 		return false;
@@ -226,12 +251,12 @@ levels_walker(Node *node, int *depth)
 	if (IsA(node, Query))
 	{
 		(*depth)++;
-		query_tree_walker((Query *) node, levels_walker, (void *) depth,
+		query_tree_walker((Query *) node, cz_raise_ctes_walker, (void *) depth,
 						  QTW_EXAMINE_RTES_BEFORE);
 		(*depth)--;
 		return false;
 	}
-	return expression_tree_walker(node, levels_walker, (void *) depth);
+	return expression_tree_walker(node, cz_raise_ctes_walker, (void *) depth);
 }
 
 static int
@@ -276,7 +301,7 @@ make_source(Query *query, TupleDesc desc, List *extra, CzRowWrite *write)
 	source->hasRecursive = false;
 	source->targetList = NIL;
 	rt_fetch(rti, source->rtable)->inFromCl = true;
-	query_tree_walker(source, levels_walker, (void *) &depth, QTW_EXAMINE_RTES_BEFORE);
+	query_tree_walker(source, cz_raise_ctes_walker, (void *) &depth, QTW_EXAMINE_RTES_BEFORE);
 
 	add_output(source, (Expr *) makeVar(rti, SelfItemPointerAttributeNumber, TIDOID, -1,
 										InvalidOid, 0));
@@ -292,7 +317,7 @@ make_source(Query *query, TupleDesc desc, List *extra, CzRowWrite *write)
 	{
 		TargetEntry *tle = copyObject(lfirst_node(TargetEntry, lc));
 
-		(void) expression_tree_walker((Node *) tle, levels_walker, (void *) &depth);
+		(void) expression_tree_walker((Node *) tle, cz_raise_ctes_walker, (void *) &depth);
 		if (tle->resjunk)
 			junk = lappend(junk, tle);
 		else
@@ -313,8 +338,12 @@ make_source(Query *query, TupleDesc desc, List *extra, CzRowWrite *write)
 	return source;
 }
 
-static CommonTableExpr *
-source_cte(Query *source, char *name)
+/*
+ * cz_write_source_cte
+ *		The CTE that is the source of a write.
+ */
+CommonTableExpr *
+cz_write_source_cte(Query *source, char *name)
 {
 	CommonTableExpr *cte = makeNode(CommonTableExpr);
 	ListCell   *lc;
@@ -364,15 +393,19 @@ describe_target(Query *query, Relation rel, CzRowWrite *write)
 		write->locks_key |= bms_is_member(tle->resno - FirstLowInvalidHeapAttributeNumber,
 										  key_columns);
 	}
+	write->assigned = assigned;
 	write->key = cz_row_key(rel, assigned);
 	write->may_repeat = list_length(query->jointree->fromlist) != 1 ||
 		!IsA(linitial(query->jointree->fromlist), RangeTblRef);
 	write->can_set_tag = query->canSetTag;
 }
 
-/* The range-table entry of the leaf: the target's columns, then the extra ones. */
-static RangeTblEntry *
-write_leaf_rte(TupleDesc desc, List *extra, CzLeaf *leaf, CzPlanState *state)
+/*
+ * cz_write_leaf_rte
+ *		The range-table entry of the leaf: the target's columns, then the extra ones.
+ */
+RangeTblEntry *
+cz_write_leaf_rte(TupleDesc desc, List *extra, CzLeaf *leaf, CzPlanState *state)
 {
 	List	   *names = NIL;
 	List	   *types = NIL;
@@ -394,12 +427,12 @@ write_leaf_rte(TupleDesc desc, List *extra, CzLeaf *leaf, CzPlanState *state)
 	}
 	foreach(lc, extra)
 	{
-		Var		   *var = lfirst(lc);
+		Node	   *expr = lfirst(lc);
 
 		names = lappend(names, makeString(psprintf("x%d", foreach_current_index(lc) + 1)));
-		types = lappend_oid(types, var->vartype);
-		typmods = lappend_int(typmods, var->vartypmod);
-		collations = lappend_oid(collations, var->varcollid);
+		types = lappend_oid(types, exprType(expr));
+		typmods = lappend_int(typmods, exprTypmod(expr));
+		collations = lappend_oid(collations, exprCollation(expr));
 	}
 	return cz_make_leaf(state, leaf, names, types, typmods, collations);
 }
@@ -450,11 +483,11 @@ cz_write_by_rows(Query *query, CzPlanState *state)
 	query->withCheckOptions = NIL;
 	query->constraintDeps = NIL;
 	query->hasSubLinks = checkExprHasSubLink((Node *) returning) || checkExprHasSubLink(checks);
-	query->rtable = list_make1(write_leaf_rte(desc, context.extra, leaf, state));
+	query->rtable = list_make1(cz_write_leaf_rte(desc, context.extra, leaf, state));
 	query_clear_permissions_compat(query);
 	ref->rtindex = 1;
 	query->jointree = makeFromExpr(list_make1(ref), checks);
-	query->cteList = lappend(query->cteList, source_cte(source, write->source_name));
+	query->cteList = lappend(query->cteList, cz_write_source_cte(source, write->source_name));
 	cz_rewrite_parts(query, state);
 }
 
@@ -537,6 +570,9 @@ enum
 	POS_MAY_REPEAT,
 	POS_GIVES_ROWS,
 	POS_CAN_SET_TAG,
+	POS_ASSIGNED,
+	POS_ACTIONS,
+	POS_ACTION_COLUMN,
 	POS_COUNT
 };
 
@@ -562,6 +598,9 @@ CzRowWriteToList(const CzRowWrite *write)
 	list = lappend(list, makeInteger(write->may_repeat));
 	list = lappend(list, makeInteger(write->gives_rows));
 	list = lappend(list, makeInteger(write->can_set_tag));
+	list = lappend(list, write->assigned);
+	list = lappend(list, write->actions);
+	list = lappend(list, makeInteger(write->action_column));
 	Assert(list_length(list) == POS_COUNT);
 	return list;
 }
@@ -589,5 +628,8 @@ CzRowWriteFromList(List *list)
 	write->may_repeat = intVal(list_nth(list, POS_MAY_REPEAT));
 	write->gives_rows = intVal(list_nth(list, POS_GIVES_ROWS));
 	write->can_set_tag = intVal(list_nth(list, POS_CAN_SET_TAG));
+	write->assigned = list_nth(list, POS_ASSIGNED);
+	write->actions = list_nth(list, POS_ACTIONS);
+	write->action_column = intVal(list_nth(list, POS_ACTION_COLUMN));
 	return write;
 }

@@ -1,0 +1,657 @@
+/*-------------------------------------------------------------------------
+ *
+ * merge.c
+ *	  MERGE into a distributed table, row by row.
+ *
+ * The source of the write (rows.c) is made in three levels:
+ *
+ *		SELECT id, xmin, old columns, CASE action WHEN 1 THEN .. END new columns, action
+ *		  FROM (SELECT *, CASE WHEN id IS NOT NULL THEN CASE WHEN condition THEN 1 ..
+ *				  FROM (SELECT target.ctid id, target.xmin, target.*, columns of source
+ *						  FROM target RIGHT JOIN source ON condition) joined) decided
+ *		 WHERE action <> 0
+ *
+ * so each condition is computed once for a row, and values for the action that is taken
+ * only.  The planner makes of that what it makes of any SELECT: all of it, or just the
+ * join, is done on the shards where it can be.
+ *
+ * Source: own work; what a MERGE means follows src/backend/optimizer/prep/prepjointree.c
+ * and src/backend/executor/nodeModifyTable.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+
+#include "cz/compat.h"
+#include "cz/write.h"
+
+#include "../planner_int.h"
+
+/* Columns of the joined rows: id and xmin, as of every source, then the target's. */
+#define TARGET_COLUMN(attno) (CZ_SOURCE_FIRST - 1 + (attno))
+
+typedef struct MergeContext
+{
+	Query	   *query;			/* the MERGE */
+	Oid			relid;
+	int			natts;			/* of the target */
+	List	   *joined;			/* TargetEntries of the joined rows */
+	int			depth;			/* sub-queries around */
+} MergeContext;
+
+/* ---- the joined rows ----------------------------------------------------- */
+
+/* Which column of the joined rows a Var of the statement is. */
+static AttrNumber
+joined_column(Var *var, MergeContext *context)
+{
+	Var		   *own;
+	TargetEntry *tle;
+	AttrNumber	resno;
+
+	if (var->varno == context->query->resultRelation && var->varattno > 0)
+		return TARGET_COLUMN(var->varattno);
+	own = copyObject(var);
+	own->varlevelsup = 0;
+	own->location = -1;
+	own->varnosyn = own->varno;
+	own->varattnosyn = own->varattno;
+	tle = tlist_member((Expr *) own, context->joined);
+	if (tle != NULL)
+		return tle->resno;
+	resno = list_length(context->joined) + 1;
+	context->joined = lappend(context->joined,
+							  makeTargetEntry((Expr *) own, resno, psprintf("c%d", resno),
+											  false));
+	return resno;
+}
+
+/* Vars of the statement become columns of the joined rows, range-table entry 1. */
+static Node *
+joined_mutator(Node *node, MergeContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var) && (int) ((Var *) node)->varlevelsup == context->depth)
+	{
+		Var		   *var = (Var *) node;
+
+		if (var->varno == context->query->resultRelation)
+		{
+			if (var->varattno == TableOidAttributeNumber)
+				return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
+										  ObjectIdGetDatum(context->relid), false, true);
+			if (var->varattno == 0)
+				return joined_mutator(cz_row_expr(context->relid, var->varno, context->depth),
+									  context);
+		}
+		return (Node *) makeVar(1, joined_column(var, context), var->vartype, var->vartypmod,
+								var->varcollid, context->depth);
+	}
+	if (IsA(node, Query))
+	{
+		Query	   *query;
+
+		context->depth++;
+		query = query_tree_mutator((Query *) node, joined_mutator, context, 0);
+		context->depth--;
+		return (Node *) query;
+	}
+	return expression_tree_mutator(node, joined_mutator, (void *) context);
+}
+
+/* An expression of the statement over the joined rows, n levels below the statement. */
+static Node *
+over_joined(Node *expr, int levels, MergeContext *context)
+{
+	int			depth = 0;
+
+	expr = joined_mutator(copyObject(expr), context);
+	while (levels-- > 0)
+		(void) cz_raise_ctes_walker(expr, &depth);
+	return expr;
+}
+
+/* The join of target and source. */
+static Query *
+make_joined(MergeContext *context, JoinType type)
+{
+	Query	   *joined = copyObject(context->query);
+	Index		rti = context->query->resultRelation;
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	JoinExpr   *join = makeNode(JoinExpr);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	ListCell   *lc;
+	int			i;
+
+	joined->commandType = CMD_SELECT;
+	joined->resultRelation = 0;
+	joined->canSetTag = true;
+	joined->withCheckOptions = NIL;
+	joined->returningList = NIL;
+	joined->cteList = NIL;
+	joined->hasModifyingCTE = false;
+	joined->hasRecursive = false;
+	joined->mergeActionList = NIL;
+	rt_fetch(rti, joined->rtable)->inFromCl = true;
+
+	rte->rtekind = RTE_JOIN;
+	rte->jointype = type;
+	rte->eref = makeAlias("unnamed_join", NIL);
+	rte->inFromCl = true;
+	joined->rtable = lappend(joined->rtable, rte);
+	ref->rtindex = rti;
+	join->jointype = type;
+	join->larg = (Node *) ref;
+	join->rarg = linitial(joined->jointree->fromlist);
+	join->quals = merge_condition_compat(joined);
+	join->rtindex = list_length(joined->rtable);
+	joined->jointree = makeFromExpr(list_make1(join), NULL);
+	merge_forget_compat(joined);
+
+	joined->targetList = context->joined;
+	foreach(lc, joined->targetList)
+	{
+		Var		   *var = (Var *) ((TargetEntry *) lfirst(lc))->expr;
+
+		if (IsA(var, Var) && var->varno == rti && type == JOIN_RIGHT)
+			var_set_nulling_join_compat(var, join->rtindex);
+	}
+	for (i = 0; i < 3; i++)
+	{
+		int			depth = 0;
+
+		query_tree_walker(joined, cz_raise_ctes_walker, (void *) &depth,
+						  QTW_EXAMINE_RTES_BEFORE);
+	}
+	return joined;
+}
+
+/* ---- levels above -------------------------------------------------------- */
+
+/* SELECT FROM a sub-query, without columns as yet. */
+static Query *
+select_from(Query *sub)
+{
+	Query	   *query = makeNode(Query);
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, sub->targetList)
+		names = lappend(names, makeString(pstrdup(((TargetEntry *) lfirst(lc))->resname)));
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = sub;
+	rte->eref = makeAlias("joined", names);
+	rte->alias = makeAlias("joined", NIL);
+	rte->inFromCl = true;
+	ref->rtindex = 1;
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->rtable = list_make1(rte);
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
+	query->hasRowSecurity = sub->hasRowSecurity;
+	return query;
+}
+
+static int
+add_column(Query *query, Node *expr)
+{
+	int			n = list_length(query->targetList) + 1;
+
+	query->targetList = lappend(query->targetList,
+								makeTargetEntry((Expr *) expr, n, psprintf("c%d", n), false));
+	return n;
+}
+
+/* A column of entry 1 as it stands in a target list. */
+static Var *
+column_of(List *targets, AttrNumber n)
+{
+	Node	   *expr = (Node *) ((TargetEntry *) list_nth(targets, n - 1))->expr;
+
+	return makeVar(1, n, exprType(expr), exprTypmod(expr), exprCollation(expr), 0);
+}
+
+static CaseWhen *
+make_when(Node *condition, Node *result)
+{
+	CaseWhen   *when = makeNode(CaseWhen);
+
+	when->expr = (Expr *) condition;
+	when->result = (Expr *) result;
+	when->location = -1;
+	return when;
+}
+
+static CaseExpr *
+make_case(Oid type, Oid collation, List *whens, Node *otherwise)
+{
+	CaseExpr   *expr = makeNode(CaseExpr);
+
+	expr->casetype = type;
+	expr->casecollid = collation;
+	expr->args = whens;
+	expr->defresult = (Expr *) otherwise;
+	expr->location = -1;
+	return expr;
+}
+
+/* The number of the action for joined rows that have, or do not have, a target's row. */
+static Node *
+first_action(bool is_matched, MergeContext *context)
+{
+	List	   *whens = NIL;
+	Node	   *otherwise = cz_int_const(0);
+	ListCell   *lc;
+
+	foreach(lc, context->query->mergeActionList)
+	{
+		MergeAction *action = lfirst(lc);
+		int			number = foreach_current_index(lc) + 1;
+		Node	   *qual = action->qual;
+
+		if (merge_action_is_matched_compat(action) != is_matched)
+			continue;
+		if (action->commandType == CMD_NOTHING)
+			number = 0;
+		if (qual != NULL && IsA(qual, List))
+			qual = (Node *) make_ands_explicit((List *) qual);
+		if (qual == NULL)
+		{
+			otherwise = cz_int_const(number);
+			break;
+		}
+		whens = lappend(whens, make_when(over_joined(qual, 2, context),
+										 cz_int_const(number)));
+	}
+	if (whens == NIL)
+		return otherwise;
+	return (Node *) make_case(INT4OID, InvalidOid, whens, otherwise);
+}
+
+static Node *
+choose_action(MergeContext *context)
+{
+	NullTest   *test = makeNode(NullTest);
+
+	test->arg = (Expr *) makeVar(1, CZ_SOURCE_ID, TIDOID, -1, InvalidOid, 0);
+	test->nulltesttype = IS_NOT_NULL;
+	test->location = -1;
+	return (Node *) make_case(INT4OID, InvalidOid,
+							  list_make1(make_when((Node *) test, first_action(true, context))),
+							  first_action(false, context));
+}
+
+static Node *
+is_number(Node *value, int number, Oid opno)
+{
+	OpExpr	   *op = (OpExpr *) make_opclause(opno, BOOLOID, false, copyObject((Expr *) value),
+											  (Expr *) cz_int_const(number), InvalidOid,
+											  InvalidOid);
+
+	set_opfuncid(op);
+	return (Node *) op;
+}
+
+static TargetEntry *
+assignment_of(MergeAction *action, AttrNumber attno)
+{
+	ListCell   *lc;
+
+	foreach(lc, action->targetList)
+	{
+		TargetEntry *tle = lfirst(lc);
+
+		if (!tle->resjunk && tle->resno == attno)
+			return tle;
+	}
+	return NULL;
+}
+
+/* What the actions make of a column of the target; NULL if none assigns it. */
+static Node *
+new_value(Form_pg_attribute att, Node *number, MergeContext *context)
+{
+	List	   *whens = NIL;
+	bool		is_assigned = false;
+	ListCell   *lc;
+
+	foreach(lc, context->query->mergeActionList)
+	{
+		MergeAction *action = lfirst(lc);
+		TargetEntry *tle;
+		Node	   *value;
+
+		if (action->commandType != CMD_INSERT && action->commandType != CMD_UPDATE)
+			continue;
+		tle = assignment_of(action, att->attnum);
+		is_assigned |= tle != NULL;
+		if (tle != NULL)
+			value = over_joined((Node *) tle->expr, 1, context);
+		else if (action->commandType == CMD_INSERT)
+			continue;
+		else
+			value = (Node *) makeVar(1, TARGET_COLUMN(att->attnum), att->atttypid,
+									 att->atttypmod, att->attcollation, 0);
+		whens = lappend(whens,
+						make_when(is_number(number, foreach_current_index(lc) + 1,
+											Int4EqualOperator), value));
+	}
+	if (!is_assigned)
+		return NULL;
+	return (Node *) make_case(att->atttypid, att->attcollation, whens,
+							  (Node *) makeNullConst(att->atttypid, -1, att->attcollation));
+}
+
+/* The target's part of the joined rows. */
+static List *
+target_columns(Index rti, TupleDesc desc)
+{
+	List	   *columns = NIL;
+	Node	   *expr;
+	int			i;
+
+	expr = (Node *) makeVar(rti, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0);
+	columns = lappend(columns, makeTargetEntry((Expr *) expr, CZ_SOURCE_ID, "id", false));
+	expr = (Node *) makeVar(rti, MinTransactionIdAttributeNumber, XIDOID, -1, InvalidOid, 0);
+	columns = lappend(columns, makeTargetEntry((Expr *) expr, CZ_SOURCE_XMIN, "xmin1", false));
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped)
+			expr = (Node *) makeNullConst(INT4OID, -1, InvalidOid);
+		else
+			expr = (Node *) makeVar(rti, i + 1, att->atttypid, att->atttypmod,
+									att->attcollation, 0);
+		columns = lappend(columns, makeTargetEntry((Expr *) expr, TARGET_COLUMN(i + 1),
+												   psprintf("c%d", TARGET_COLUMN(i + 1)),
+												   false));
+	}
+	return columns;
+}
+
+/*
+ * The source of a MERGE; write gets what is known of its columns.
+ */
+static Query *
+make_source(MergeContext *context, TupleDesc desc, CzRowWrite *write)
+{
+	Query	   *decided;
+	Query	   *source;
+	Node	   *action;
+	List	   *values = NIL;
+	JoinType	type = JOIN_INNER;
+	Var		   *number;
+	ListCell   *lc;
+	int			i;
+
+	foreach(lc, context->query->mergeActionList)
+	{
+		MergeAction *one = lfirst(lc);
+
+		write->actions = lappend_int(write->actions, one->commandType);
+		if (one->commandType == CMD_INSERT)
+			type = JOIN_RIGHT;
+	}
+
+	/* expressions first: they say which columns of the other side are needed */
+	context->joined = target_columns(context->query->resultRelation, desc);
+	action = choose_action(context);
+	number = makeVar(1, 0, INT4OID, -1, InvalidOid, 0);
+	for (i = 0; i < desc->natts; i++)
+		values = lappend(values, TupleDescAttr(desc, i)->attisdropped ? NULL :
+						 new_value(TupleDescAttr(desc, i), (Node *) number, context));
+	decided = select_from(make_joined(context, type));
+	foreach(lc, context->joined)
+		add_column(decided, (Node *) column_of(context->joined, foreach_current_index(lc) + 1));
+	decided->hasSubLinks = checkExprHasSubLink(action);
+	number->varattno = add_column(decided, action);
+
+	source = select_from(decided);
+	source->jointree->quals = is_number((Node *) number, 0,
+										get_negator(Int4EqualOperator));
+	add_column(source, (Node *) column_of(context->joined, CZ_SOURCE_ID));
+	add_column(source, (Node *) column_of(context->joined, CZ_SOURCE_XMIN));
+	for (i = 0; i < desc->natts; i++)
+		write->old_columns =
+			lappend_int(write->old_columns, TupleDescAttr(desc, i)->attisdropped ? 0 :
+						add_column(source, (Node *) column_of(context->joined,
+															  TARGET_COLUMN(i + 1))));
+	foreach(lc, values)
+	{
+		Node	   *value = lfirst(lc);
+		ListCell   *lw;
+
+		if (value == NULL)
+		{
+			write->new_columns = lappend_int(write->new_columns, 0);
+			continue;
+		}
+		/* now it is known which column the number is */
+		foreach(lw, ((CaseExpr *) value)->args)
+			linitial(((OpExpr *) ((CaseWhen *) lfirst(lw))->expr)->args) = copyObject(number);
+		write->new_columns = lappend_int(write->new_columns, add_column(source, value));
+		source->hasSubLinks |= checkExprHasSubLink(value);
+	}
+	write->action_column = add_column(source, copyObject((Node *) number));
+	return source;
+}
+
+/* ---- WITH CHECK conditions ----------------------------------------------- */
+
+typedef struct CheckContext
+{
+	Query	   *query;
+	Oid			relid;
+	int			offset;			/* added to the target's attribute numbers */
+	int			depth;
+} CheckContext;
+
+static Node *
+check_mutator(Node *node, CheckContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var) && (int) ((Var *) node)->varlevelsup == context->depth)
+	{
+		Var		   *var = (Var *) node;
+
+		if (var->varattno == TableOidAttributeNumber)
+			return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
+									  ObjectIdGetDatum(context->relid), false, true);
+		if (var->varattno == 0)
+			return check_mutator(cz_row_expr(context->relid, var->varno, context->depth),
+								 context);
+		return (Node *) makeVar(1, context->offset + var->varattno, var->vartype,
+								var->vartypmod, var->varcollid, context->depth);
+	}
+	if (IsA(node, Query))
+	{
+		Query	   *query;
+
+		context->depth++;
+		query = query_tree_mutator((Query *) node, check_mutator, context, 0);
+		context->depth--;
+		return (Node *) query;
+	}
+	return expression_tree_mutator(node, check_mutator, (void *) context);
+}
+
+/* Is the action of a row, whose number is a column of the leaf, a command? */
+static Node *
+is_command(CmdType command, AttrNumber column, MergeContext *context)
+{
+	Node	   *number = (Node *) makeVar(1, column, INT4OID, -1, InvalidOid, 0);
+	List	   *tests = NIL;
+	ListCell   *lc;
+
+	foreach(lc, context->query->mergeActionList)
+	{
+		if (((MergeAction *) lfirst(lc))->commandType == command)
+			tests = lappend(tests, is_number(number, foreach_current_index(lc) + 1,
+											 Int4EqualOperator));
+	}
+	return tests == NIL ? NULL : (Node *) make_orclause(tests);
+}
+
+/*
+ * WITH CHECK conditions as one qualifier of the rows that the leaf gives out: the new
+ * row, the number of the action, the old row.
+ */
+static Node *
+check_qual(MergeContext *context)
+{
+	CheckContext check = {context->query, context->relid, 0, 0};
+	Node	   *before = NULL;
+	ListCell   *lc;
+
+	foreach(lc, context->query->withCheckOptions)
+	{
+		WithCheckOption *option = lfirst(lc);
+		bool		is_old = option->kind == WCO_RLS_MERGE_UPDATE_CHECK ||
+			option->kind == WCO_RLS_MERGE_DELETE_CHECK;
+		CmdType		command = option->kind == WCO_RLS_MERGE_DELETE_CHECK ? CMD_DELETE :
+			option->kind == WCO_RLS_INSERT_CHECK ? CMD_INSERT : CMD_UPDATE;
+		Node	   *qual = option->qual;
+		Node	   *applies = is_command(command, context->natts + 1, context);
+
+		if (qual != NULL && IsA(qual, List))
+			qual = (Node *) make_ands_explicit((List *) qual);
+		if (qual == NULL || applies == NULL)
+			continue;
+		check.offset = is_old ? context->natts + 1 : 0;
+		qual = (Node *) make_case(BOOLOID, InvalidOid,
+								  list_make1(make_when(applies, check_mutator(qual, &check))),
+								  makeBoolConst(true, false));
+		before = cz_check_call(option, before, qual);
+	}
+	return before;
+}
+
+/* ---- the write ----------------------------------------------------------- */
+
+/* What the executor must know of the table and of what is done to it. */
+static void
+describe_target(Query *query, Relation rel, CzRowWrite *write)
+{
+	Bitmapset  *key_columns = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_KEY);
+	ListCell   *lc;
+	ListCell   *lt;
+
+	write->command = CMD_MERGE;
+	write->relid = RelationGetRelid(rel);
+	write->check_as_user =
+		rte_check_as_user_compat(query, rt_fetch(query->resultRelation, query->rtable));
+	write->can_set_tag = query->canSetTag;
+	foreach(lc, query->mergeActionList)
+	{
+		MergeAction *action = lfirst(lc);
+
+		write->locks_key |= action->commandType == CMD_DELETE;
+		foreach(lt, action->commandType == CMD_UPDATE ? action->targetList : NIL)
+		{
+			TargetEntry *tle = lfirst(lt);
+
+			if (tle->resjunk)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("MERGE that assigns several columns from one sub-query is not supported on distributed table \"%s\"",
+								RelationGetRelationName(rel))));
+			write->assigned = list_append_unique_int(write->assigned, tle->resno);
+			write->locks_key |= bms_is_member(tle->resno - FirstLowInvalidHeapAttributeNumber,
+											  key_columns);
+		}
+	}
+	write->key = cz_row_key(rel, write->assigned);
+}
+
+/*
+ * cz_merge_by_rows
+ *		Make a MERGE into a distributed table, in place, a SELECT over a leaf that does
+ *		it row by row.
+ */
+void
+cz_merge_by_rows(Query *query, CzPlanState *state)
+{
+	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
+	Relation	rel = table_open(target->relid, NoLock);
+	TupleDesc	desc = CreateTupleDescCopy(RelationGetDescr(rel));
+	CzRowWrite *write = palloc0(sizeof(CzRowWrite));
+	CzLeaf	   *leaf = palloc0(sizeof(CzLeaf));
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	MergeContext context = {query, target->relid, desc->natts, NIL, 0};
+	List	   *extra = NIL;
+	Node	   *checks;
+	Query	   *source;
+	int			width;
+
+	if (query->returningList != NIL || !merge_is_known_compat(query))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("MERGE with RETURNING or WHEN NOT MATCHED BY SOURCE is not supported on distributed table \"%s\"",
+						RelationGetRelationName(rel))));
+	describe_target(query, rel, write);
+	table_close(rel, NoLock);
+	cz_drop_unread_ctes(query);
+	source = make_source(&context, desc, write);
+	checks = check_qual(&context);
+	if (checks != NULL)
+	{
+		ListCell   *lc;
+
+		write->extra_columns = lappend_int(NIL, write->action_column);
+		extra = list_make1(cz_int_const(0));
+		foreach(lc, write->old_columns)
+		{
+			int			n = lfirst_int(lc);
+
+			/* any column does for a dropped one */
+			if (n == 0)
+				n = write->action_column;
+			write->extra_columns = lappend_int(write->extra_columns, n);
+			extra = lappend(extra, ((TargetEntry *) list_nth(source->targetList, n - 1))->expr);
+		}
+	}
+	write->gives_rows = checks != NULL;
+	write->source_name = cz_free_cte_name(pstrdup("cz_write_source"), query->cteList, NIL);
+
+	leaf->write = write;
+	leaf->source = makeNode(RangeTblEntry);
+	leaf->source->rtekind = RTE_SUBQUERY;
+	leaf->source->subquery = makeNode(Query);
+	leaf->source->subquery->commandType = CMD_SELECT;
+	state->has_row_ids = true;
+	cz_estimate(source, state, &leaf->rows, &width);
+
+	query->commandType = CMD_SELECT;
+	query->resultRelation = 0;
+	query->mergeActionList = NIL;
+	merge_forget_compat(query);
+	query->withCheckOptions = NIL;
+	query->constraintDeps = NIL;
+	query->hasSubLinks = checkExprHasSubLink(checks);
+	query->rtable = list_make1(cz_write_leaf_rte(desc, extra, leaf, state));
+	query_clear_permissions_compat(query);
+	ref->rtindex = 1;
+	query->jointree = makeFromExpr(list_make1(ref), checks);
+	query->cteList = lappend(query->cteList, cz_write_source_cte(source, write->source_name));
+	cz_rewrite_parts(query, state);
+}
