@@ -241,6 +241,8 @@ typedef struct CzRoomLookState
  *		them or on none.
  *
  * look: out: for CzRoomHasStayed: would one that is taken now still agree with them?
+ * together: called when all have them, for what has to agree with them; maybe more than
+ *		once.  NULL: nothing.
  *
  * Returns: false: members are is_lost or is_unclear (a committed transaction is not
  *		finished there); nothing is left of what the others did.
@@ -261,7 +263,8 @@ typedef struct CzSnapshotMember
 	bool		is_unclear;		/* out */
 } CzSnapshotMember;
 
-extern bool CzSnapshotTake(CzSnapshotMember *members, int nmembers, CzRoomLookState *look);
+extern bool CzSnapshotTake(CzSnapshotMember *members, int nmembers, CzRoomLookState *look,
+						   void (*together) (void *arg), void *arg);
 extern bool CzRoomHasStayed(const CzRoomLookState *look);
 
 /*

@@ -30,6 +30,7 @@
 #ifndef CZ_EXECUTOR_INT_H
 #define CZ_EXECUTOR_INT_H
 
+#include "executor/execdesc.h"
 #include "fmgr.h"
 #include "lib/ilist.h"
 #include "utils/resowner.h"
@@ -321,6 +322,7 @@ extern void CzExplainRemotePlans(const CzFragmentPlan *plan, ExplainState *es);
 /* group.c */
 extern StatementGroup *CzGroupJoin(CzStream *stream);
 extern void CzGroupLeave(CzStream *stream);
+extern StatementGroup *CzGroupFind(const EState *estate);
 extern GroupWorker *CzGroupWorkerGet(StatementGroup *group, Oid server_oid, Oid user_oid);
 extern void CzGroupForgetWorker(GroupWorker *gw);
 
@@ -390,6 +392,7 @@ extern bool CzRunDispatch(CzStream *stream, StreamWorker *worker);
 
 /* stream_snapshot.c */
 extern void CzSnapshotBegin(CzStream *stream);
+extern void CzSnapshotBeginStatement(QueryDesc *query_desc);
 extern void CzSnapshotCheckLate(const CzStream *stream, const char *node_name);
 
 /* stream_place.c */

@@ -46,6 +46,23 @@ unlink_group(void *arg)
 }
 
 /*
+ * CzGroupFind
+ *		The group of a statement, or NULL.
+ */
+StatementGroup *
+CzGroupFind(const EState *estate)
+{
+	StatementGroup *group;
+
+	for (group = groups; group; group = group->next)
+	{
+		if (group->estate == estate)
+			break;
+	}
+	return group;
+}
+
+/*
  * CzGroupJoin
  *		The group of a statement, with one more stream in it.
  */
@@ -55,11 +72,7 @@ CzGroupJoin(CzStream *stream)
 	EState	   *estate = stream->estate;
 	StatementGroup *group;
 
-	for (group = groups; group; group = group->next)
-	{
-		if (group->estate == estate)
-			break;
-	}
+	group = CzGroupFind(estate);
 	if (group == NULL)
 	{
 		group = MemoryContextAllocZero(estate->es_query_cxt, sizeof(StatementGroup));

@@ -54,6 +54,20 @@ static const CustomExecMethods exec_methods = {
 	.ExplainCustomScan = explain_scan
 };
 
+static ExecutorStart_hook_type prev_executor_start = NULL;
+
+/* ExecutorStart_hook: when the streams of a statement are known. */
+static void
+start_executor(QueryDesc *query_desc, int eflags)
+{
+	if (prev_executor_start)
+		prev_executor_start(query_desc, eflags);
+	else
+		standard_ExecutorStart(query_desc, eflags);
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
+		CzSnapshotBeginStatement(query_desc);
+}
+
 /*
  * CzExecutorInit
  *		Make the node known to readers of stored plans, and the scans to who writes.
@@ -61,6 +75,8 @@ static const CustomExecMethods exec_methods = {
 void
 CzExecutorInit(void)
 {
+	prev_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = start_executor;
 	RegisterCustomScanMethods(&cz_fragment_scan_methods);
 	RegisterCustomScanMethods(&cz_insert_source_methods);
 	RegisterCustomScanMethods(&cz_modify_methods);

@@ -643,18 +643,25 @@ CzRunPump(CzStream *stream, StreamWorker *only, bool must_block)
 
 /*
  * Nobody wants a connection's rows any more.  Those of a short fragment have mostly
- * arrived when the first one has: take them, which is cheaper than to cancel.  True if
- * all that has arrived was taken and more has to come.
+ * arrived when the first one has: take them, which is cheaper than to cancel.
  */
-static bool
-drop_arrived(StreamConn *sc)
+typedef enum DropResult
+{
+	DROP_END,					/* no more to come */
+	DROP_BLOCKED,				/* all that has arrived was taken, and more has to come */
+	DROP_LIMIT,					/* max_rows were taken */
+	DROP_FAILED
+} DropResult;
+
+static DropResult
+drop_arrived(StreamConn *sc, int max_rows)
 {
 	PGconn	   *pg = sc->conn->pg;
 	int			nrows = 0;
 	Expect	   *head;
 
 	while ((head = CzExpectHead(sc)) != NULL && head->kind != EXPECT_SNAPSHOT &&
-		   head->kind != EXPECT_SHIP && nrows++ < MAX_DROPPED_ROWS)
+		   head->kind != EXPECT_SHIP && nrows++ < max_rows)
 	{
 		PGresult   *res;
 		ExecStatusType status;
@@ -665,14 +672,14 @@ drop_arrived(StreamConn *sc)
 			head->is_single_row = true;
 		}
 		if (PQisBusy(pg) && !CzConnReceive(sc->conn))
-			return false;
+			return DROP_FAILED;
 		if (PQisBusy(pg))
-			return true;
+			return DROP_BLOCKED;
 		res = PQgetResult(pg);
 		if (res == NULL)
 		{
 			if (PQstatus(pg) != CONNECTION_OK)
-				return false;
+				return DROP_FAILED;
 			if (head->kind != EXPECT_SYNC)
 				CzExpectPop(sc);
 			continue;
@@ -688,9 +695,9 @@ drop_arrived(StreamConn *sc)
 			CzConnRememberPrepared(sc->conn, head->fragment->sql, head->name);
 		else if (status != PGRES_SINGLE_TUPLE && status != PGRES_TUPLES_OK &&
 				 status != PGRES_COMMAND_OK)
-			return false;
+			return DROP_FAILED;
 	}
-	return false;
+	return head == NULL ? DROP_END : nrows > max_rows ? DROP_LIMIT : DROP_FAILED;
 }
 
 /*
@@ -722,7 +729,7 @@ await_ends(CzStream *stream)
 
 				if (!sc->is_ready || sc->nexpect == 0)
 					continue;
-				if (drop_arrived(sc) && sc->nexpect > 0)
+				if (drop_arrived(sc, MAX_DROPPED_ROWS) == DROP_BLOCKED)
 				{
 					fds[nfds].fd = PQsocket(sc->conn->pg);
 					fds[nfds].events = POLLIN;
@@ -736,6 +743,36 @@ await_ends(CzStream *stream)
 			break;
 	}
 	pfree(fds);
+}
+
+/*
+ * On a connection of the transaction nothing can be cancelled: the transaction would fail
+ * with it.  So the rest of its rows is read and thrown away.
+ */
+static void
+discard_rest(StreamConn *sc)
+{
+	for (;;)
+	{
+		CzWaitSlot	slot;
+
+		CHECK_FOR_INTERRUPTS();
+		switch (drop_arrived(sc, ROWS_BETWEEN_INTERRUPTS))
+		{
+			case DROP_END:
+			case DROP_FAILED:
+				return;
+			case DROP_LIMIT:
+				break;
+			case DROP_BLOCKED:
+				slot.socket = PQsocket(sc->conn->pg);
+				slot.events = WL_SOCKET_READABLE;
+				if (!CzWaitSockets(&slot, 1, cz_worker_timeout_ms, true) &&
+					!CzTxnProbeSilent(sc->conn))
+					return;
+				break;
+		}
+	}
 }
 
 /*
@@ -766,6 +803,8 @@ CzRunStop(CzStream *stream)
 		{
 			StreamConn *sc = worker->conns[i];
 
+			if (sc->is_ready && sc->nexpect > 0 && worker->use_txn)
+				discard_rest(sc);
 			if (sc->is_ready && sc->nexpect > 0)
 				busy[nbusy++] = sc->conn;
 		}

@@ -23,11 +23,14 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "cz/compat.h"
@@ -125,6 +128,7 @@ add_presumed(List *takers, const CzStream *stream)
 static List *
 collect_takers(CzStream *stream, List *old)
 {
+	bool		has_snapshot = stream->group->has_snapshot;
 	List	   *takers = NIL;
 	CzStream   *other;
 	ListCell   *lc;
@@ -133,12 +137,14 @@ collect_takers(CzStream *stream, List *old)
 	{
 		StreamWorker *worker = lfirst(lc);
 
-		if (worker->waiting != NIL && !worker->is_failed)
+		/* what is not the transaction's has its snapshot already */
+		if (worker->waiting != NIL && !worker->is_failed &&
+			(worker->use_txn || !has_snapshot))
 			takers = add_taker(takers, worker->server_oid, stream->user_oid, worker);
 	}
-	for (other = stream->group->streams; other; other = other->group_next)
+	for (other = stream->group->streams; other && !has_snapshot; other = other->group_next)
 	{
-		if (other != stream && !other->is_started && wants_snapshot(other))
+		if (!other->is_started && wants_snapshot(other))
 			takers = add_presumed(takers, other);
 	}
 	foreach(lc, takers)
@@ -266,7 +272,8 @@ prepare_cursor(CzStream *stream, Taker *taker, CzSnapshotMember *member)
 	CzConnDrain(taker->conn);
 	CzConnSyncSettings(taker->conn);
 	taker->fragment = fragment;
-	fragment->cursor = psprintf("cz_cursor_%u", ++serial);
+	fragment->cursor = MemoryContextStrdup(stream->run_context,
+										   psprintf("cz_cursor_%u", ++serial));
 	CzFragmentParams(stream, fragment, &taker->params);
 	member->sql = psprintf("DECLARE %s NO SCROLL CURSOR FOR %s", fragment->cursor,
 						   fragment->sql);
@@ -366,9 +373,43 @@ after_failure(CzStream *stream, List *takers, const CzSnapshotMember *members)
 	return takers;
 }
 
-/* True when they have been taken; else takers have changed. */
+/*
+ * This server's snapshot of the statement is older than those of the workers.  If that
+ * makes a difference it becomes one that is taken now.  Nothing has been read by it yet.
+ *
+ * It is not replaced, for nodes of the plan may have it already.  Its xmin stays: the
+ * order of registered snapshots depends on it, and what is older is finished all the same.
+ */
+static void
+refresh_local(void *arg)
+{
+	Snapshot	old = arg;
+	Snapshot	latest;
+
+	if (!CzRoomSnapshotLacks(old))
+		return;
+	latest = GetLatestSnapshot();
+	old->xmax = latest->xmax;
+	old->xip = MemoryContextAlloc(TopTransactionContext,
+								  sizeof(TransactionId) * (latest->xcnt + 1));
+	memcpy(old->xip, latest->xip, sizeof(TransactionId) * latest->xcnt);
+	old->xcnt = latest->xcnt;
+	old->subxip = MemoryContextAlloc(TopTransactionContext,
+									 sizeof(TransactionId) * (latest->subxcnt + 1));
+	memcpy(old->subxip, latest->subxip, sizeof(TransactionId) * latest->subxcnt);
+	old->subxcnt = latest->subxcnt;
+	old->suboverflowed = latest->suboverflowed;
+	old->takenDuringRecovery = latest->takenDuringRecovery;
+	old->snapXactCompletionCount = 0;
+}
+
+/*
+ * True when they have been taken; else takers have changed.
+ *
+ * local: this server's snapshot, that has to agree with them; or NULL.
+ */
 static bool
-try_to_take(CzStream *stream, List **takers)
+try_to_take(CzStream *stream, List **takers, Snapshot local)
 {
 	CzSnapshotMember *members = palloc0(sizeof(CzSnapshotMember) * list_length(*takers));
 	ListCell   *lc;
@@ -386,7 +427,8 @@ try_to_take(CzStream *stream, List **takers)
 			prepare_read(taker, member);
 		member->conn = taker->conn;
 	}
-	if (CzSnapshotTake(members, list_length(*takers), &stream->group->look))
+	if (CzSnapshotTake(members, list_length(*takers), &stream->group->look,
+					   local != NULL ? refresh_local : NULL, local))
 	{
 		give_to_group(stream, *takers, members);
 		return true;
@@ -412,6 +454,63 @@ has_several_commands(const CzStream *stream)
 }
 
 /*
+ * Take them, on at least so many workers.
+ *
+ * stream: the one that starts, or any if none does.
+ */
+static void
+take_snapshots(CzStream *stream, int min_takers, Snapshot local)
+{
+	StatementGroup *group = stream->group;
+	MemoryContext oldcontext = MemoryContextSwitchTo(stream->context);
+	MemoryContext context = AllocSetContextCreate(stream->context, "cz_fdw snapshots",
+												  ALLOCSET_SMALL_SIZES);
+	List	   *takers = NIL;
+	ListCell   *lc;
+	bool		is_taken = false;
+
+	MemoryContextSwitchTo(context);
+	for (;;)
+	{
+		takers = collect_takers(stream, takers);
+		if (list_length(takers) < min_takers)
+			break;
+		is_taken = try_to_take(stream, &takers, local);
+		if (is_taken)
+			break;
+	}
+	group->has_snapshot |= is_taken;
+	foreach(lc, takers)
+	{
+		Taker	   *taker = lfirst(lc);
+
+		if (!is_taken && taker->conn != NULL && taker->fragment == NULL)
+			CzConnRelease(taker->conn);
+	}
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(context);
+}
+
+/* Does a plan read tables of which workers have copies, beside the one with shards? */
+static bool
+reads_copies(const CzFragmentPlan *plan)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->relids)
+	{
+		const CzTable *table;
+
+		if (lfirst_oid(lc) == plan->anchor_relid)
+			continue;
+		table = CzTableGet(lfirst_oid(lc));
+		if (table != NULL && table->kind == CZ_TABLE_REFERENCE)
+			return true;
+	}
+	return false;
+}
+
+/*
  * CzSnapshotBegin
  *		A run has its fragments queued and nothing is sent yet: take the statement's
  *		snapshots, if it reads from several workers and has none.
@@ -420,8 +519,6 @@ void
 CzSnapshotBegin(CzStream *stream)
 {
 	StatementGroup *group = stream->group;
-	MemoryContext oldcontext;
-	List	   *takers = NIL;
 	ListCell   *lc;
 	bool		has_txn = false;
 
@@ -435,41 +532,55 @@ CzSnapshotBegin(CzStream *stream)
 		has_txn |= worker->use_txn;
 		worker->in_snapshot |= group->has_snapshot && !worker->use_txn;
 	}
-	if ((group->has_snapshot && !has_txn) || has_several_commands(stream))
+	if ((!group->has_snapshot || has_txn) && !has_several_commands(stream))
+		take_snapshots(stream, 2, NULL);
+
+	/* who has seen a new row here or in one copy sees it in the others, too */
+	if (!group->has_snapshot && reads_copies(stream->plan))
+		CzRoomAwait();
+}
+
+/* Does a statement read tables of this server?  Its scans have opened them. */
+static bool
+reads_local_tables(const EState *estate)
+{
+	int			i;
+
+	for (i = 0; i < estate->es_range_table_size; i++)
+	{
+		Relation	rel = estate->es_relations[i];
+
+		if (rel != NULL && RelationGetRelid(rel) >= FirstNormalObjectId &&
+			(rel->rd_rel->relkind == RELKIND_RELATION ||
+			 rel->rd_rel->relkind == RELKIND_MATVIEW))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * CzSnapshotBeginStatement
+ *		A statement has been initialised: if it reads from workers and here, its snapshot
+ *		here and those there agree.
+ */
+void
+CzSnapshotBeginStatement(QueryDesc *query_desc)
+{
+	StatementGroup *group = CzGroupFind(query_desc->estate);
+	CzStream   *stream;
+
+	if (group == NULL || cz_distributed_snapshot == CZ_SNAPSHOT_OFF ||
+		IsolationUsesXactSnapshot() || query_desc->snapshot == NULL ||
+		!reads_local_tables(query_desc->estate))
 		return;
-
-	oldcontext = MemoryContextSwitchTo(stream->run_context);
-	for (;;)
+	for (stream = group->streams; stream; stream = stream->group_next)
 	{
-		takers = collect_takers(stream, takers);
-		if (group->has_snapshot)
+		if (wants_snapshot(stream))
 		{
-			/* the other connections have theirs */
-			foreach(lc, takers)
-			{
-				Taker	   *taker = lfirst(lc);
-
-				if (taker->worker == NULL || !taker->worker->use_txn)
-					takers = foreach_delete_current(takers, lc);
-			}
-		}
-		if (list_length(takers) < 2)
-			break;
-		if (try_to_take(stream, &takers))
-		{
-			group->has_snapshot = true;
-			break;
+			take_snapshots(stream, 1, query_desc->snapshot);
+			return;
 		}
 	}
-	if (!group->has_snapshot)
-	{
-		foreach(lc, takers)
-		{
-			if (((Taker *) lfirst(lc))->conn != NULL)
-				CzConnRelease(((Taker *) lfirst(lc))->conn);
-		}
-	}
-	MemoryContextSwitchTo(oldcontext);
 }
 
 /*

@@ -110,7 +110,8 @@ take_answers(CzSnapshotMember *members, int nmembers, CzTxnCall *calls)
  *		See transaction.h.
  */
 bool
-CzSnapshotTake(CzSnapshotMember *members, int nmembers, CzRoomLookState *look)
+CzSnapshotTake(CzSnapshotMember *members, int nmembers, CzRoomLookState *look,
+			   void (*together) (void *arg), void *arg)
 {
 	CzTxnCall  *calls = palloc0(sizeof(CzTxnCall) * nmembers);
 	int			limit_ms = CZ_INSIDE_MS;
@@ -163,6 +164,8 @@ CzSnapshotTake(CzSnapshotMember *members, int nmembers, CzRoomLookState *look)
 		if (is_inside)
 		{
 			is_good = CzTxnRunCallsFor(calls, nmembers, CZ_CALL_INTERRUPTIBLE, limit_ms);
+			if (is_good && together != NULL)
+				together(arg);
 			CzRoomGive();
 			limit_ms = Min(limit_ms * 2, cz_worker_timeout_ms);
 		}
@@ -170,6 +173,8 @@ CzSnapshotTake(CzSnapshotMember *members, int nmembers, CzRoomLookState *look)
 		if (!is_inside)
 		{
 			CzDebugPoint("snapshots_taken");
+			if (together != NULL)
+				together(arg);
 			is_good = CzRoomIsUnchanged(look);
 		}
 
@@ -309,7 +314,7 @@ begin_entries(List *entries, Oid asked_oid, Oid user_oid)
 			member->sql = begin_sql(entry);
 			member->undo_sql = "ROLLBACK";
 		}
-		if (CzSnapshotTake(members, nmembers, &txn_look))
+		if (CzSnapshotTake(members, nmembers, &txn_look, NULL, NULL))
 		{
 			foreach(lc, entries)
 				((CzTxnEntry *) lfirst(lc))->has_begun = true;
