@@ -604,8 +604,8 @@ cz_plan_conflict(Query *query, const char *query_string, int cursor_options,
 		*reason = "a policy uses a system column";
 		return NULL;
 	}
-	if (query->jointree->fromlist == NIL && query->cteList == NIL &&
-		!query->hasTargetSRFs && leaf->insert_checks == NIL)
+	if (query->jointree->fromlist == NIL && query->jointree->quals == NULL &&
+		query->cteList == NIL && !query->hasTargetSRFs && leaf->insert_checks == NIL)
 	{
 		foreach(lc, exprs)
 			params = lappend(params, cz_take_expr(values, lfirst(lc)));

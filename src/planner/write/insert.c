@@ -423,8 +423,9 @@ cz_plan_insert(Query *query, const char *query_string, int cursor_options,
 	else if (query->onConflict != NULL)
 		stmt = cz_plan_conflict(query, query_string, cursor_options, state, table, rel,
 								&reason);
-	else if (query->jointree->fromlist == NIL && query->cteList == NIL &&
-			 query->withCheckOptions == NIL && !query->hasTargetSRFs &&
+	else if (query->jointree->fromlist == NIL &&
+			 query->jointree->quals == NULL &&	/* a rule's condition */
+			 query->cteList == NIL && query->withCheckOptions == NIL && !query->hasTargetSRFs &&
 			 !query->hasModifyingCTE)
 		stmt = plan_row(query, query_string, cursor_options, state, table, rel);
 	table_close(rel, NoLock);

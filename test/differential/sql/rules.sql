@@ -26,6 +26,8 @@ CREATE TABLE big (k int, v text, n int);
 SELECT create_distributed_table('big', 'k');
 CREATE RULE r_route AS ON INSERT TO t WHERE NEW.n > 100 DO INSTEAD INSERT INTO big VALUES (NEW.k, NEW.v, NEW.n) ;
 INSERT INTO t VALUES (20, 'small', 20), (21, 'big', 2100), (22, 'big', 2200);
+INSERT INTO t VALUES (23, 'small', 23);
+INSERT INTO t VALUES (24, 'big', 2400);
 SELECT * FROM big ORDER BY k;
 SELECT * FROM t WHERE k >= 20 ORDER BY k;
 -- rules of a view, with RETURNING
