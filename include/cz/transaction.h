@@ -323,6 +323,15 @@ extern void CzTxnLockShardPrefix(const CzShard *shard, Oid user_oid, CzShardLock
 extern void CzTxnLockShardsLocally(const CzShard *const *shards, int nshards,
 								   CzShardLock mode, bool may_wait);
 
+/*
+ * CzTxnLockMoves
+ *		Rows may go to other shards by an UPDATE (moves), or one statement looks for rows
+ *		on several shards and changes or locks them where they are: on each shard it would
+ *		miss one that leaves while it waits for it.  One kind keeps out the other, until
+ *		the transaction ends, and not its like.  Of this coordinator only.
+ */
+extern void CzTxnLockMoves(Oid relid, bool moves);
+
 /* Background worker that resolves what crashes left; arg: database OID, 0: launcher. */
 extern PGDLLEXPORT void CzMaintenanceMain(Datum arg);
 

@@ -28,6 +28,7 @@
 #include "utils/memutils.h"
 
 #include "cz/compat.h"
+#include "cz/transaction.h"
 #include "executor_int.h"
 #include "rows.h"
 
@@ -385,6 +386,15 @@ compute_row(ModifyState *state)
 	return true;
 }
 
+/* May the write give rows to other shards? */
+static bool
+may_move(ModifyState *state)
+{
+	return state->write->command == CMD_UPDATE &&
+		(list_nth_int(state->write->new_columns, state->table->key_attno - 1) > 0 ||
+		 CzTriggersHasBeforeRow(state->triggers, CMD_UPDATE));
+}
+
 static void
 run_modify(ModifyState *state)
 {
@@ -394,6 +404,8 @@ run_modify(ModifyState *state)
 
 	state->is_done = true;
 	CzTriggersBeforeStatement(state->triggers);
+	if (may_move(state))
+		CzTxnLockMoves(state->write->relid, true);
 	read_and_lock(state);
 	row_context = AllocSetContextCreate(estate->es_query_cxt, "cz_fdw modified row",
 										ALLOCSET_DEFAULT_SIZES);

@@ -737,6 +737,8 @@ CzStreamRunModify(CzStream *stream)
 	for (i = 0; stream->nships > 0 && i < stream->nfragments; i++)
 		stream->fragments[i].sql = CzShipFragmentSql(stream, &stream->fragments[i]);
 	stream->total_fragments += stream->nfragments;
+	if (stream->nfragments > 1 && !stream->is_first_only)
+		CzTxnLockMoves(stream->plan->anchor_relid, false);
 	if (by_key || is_given)
 		lock_for_rows(stream);
 	else

@@ -501,6 +501,9 @@ CzRunStart(CzStream *stream)
 	stream->is_started = true;
 	if (stream->nfragments > 0)
 		CzShipRead(stream);
+	if (stream->plan->locks_wait && stream->nfragments > 1 && !stream->is_first_only &&
+		OidIsValid(stream->plan->anchor_relid))
+		CzTxnLockMoves(stream->plan->anchor_relid, false);
 	if (stream->plan->has_row_locks)
 		share_shards(stream);
 	CzTxnTakeSnapshots(InvalidOid, stream->user_oid);

@@ -37,6 +37,8 @@
 
 /* In the key of a CZ_LOCK_SEVERAL, beside the shard's id */
 #define CZ_KEY_SEVERAL (INT64CONST(1) << 62)
+/* The same beside a table's OID, for CzTxnLockMoves */
+#define CZ_KEY_MOVES (INT64CONST(1) << 61)
 
 /* A shard lock that the transaction holds. */
 typedef struct CzHeldLock
@@ -64,25 +66,23 @@ local_lock_mode(CzShardLock mode)
 }
 
 /*
- * The local half: a transaction-level lock, released by core.  False: it is not free,
- * and was not to be waited for.
+ * A transaction-level lock here, released by core.  False: it is not free, and was not
+ * to be waited for.
  *
  * What an outer level has buffered is locked for that level: the end of the current
  * one must not give the lock back.
  */
 static bool
-acquire_local(int64 key, CzShardLock mode, bool may_wait)
+acquire_tag(const LOCKTAG *tag, LOCKMODE mode, bool may_wait)
 {
 	ResourceOwner saved = CurrentResourceOwner;
 	volatile bool is_ours = false;
-	LOCKTAG		tag;
 
-	set_local_tag(&tag, key, mode);
 	if (CzTxnLevel() < GetCurrentTransactionNestLevel())
 		CurrentResourceOwner = TopTransactionResourceOwner;
 	PG_TRY();
 	{
-		is_ours = LockAcquire(&tag, local_lock_mode(mode), false, !may_wait) != LOCKACQUIRE_NOT_AVAIL;
+		is_ours = LockAcquire(tag, mode, false, !may_wait) != LOCKACQUIRE_NOT_AVAIL;
 	}
 	PG_FINALLY();
 	{
@@ -90,6 +90,31 @@ acquire_local(int64 key, CzShardLock mode, bool may_wait)
 	}
 	PG_END_TRY();
 	return is_ours;
+}
+
+/* The local half of a shard's lock. */
+static bool
+acquire_local(int64 key, CzShardLock mode, bool may_wait)
+{
+	LOCKTAG		tag;
+
+	set_local_tag(&tag, key, mode);
+	return acquire_tag(&tag, local_lock_mode(mode), may_wait);
+}
+
+/*
+ * CzTxnLockMoves
+ *		See transaction.h.
+ */
+void
+CzTxnLockMoves(Oid relid, bool moves)
+{
+	int64		key = CZ_KEY_MOVES | relid;
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key,
+						 CZ_LOCKTAG_KIND);
+	(void) acquire_tag(&tag, moves ? RowExclusiveLock : ShareLock, true);
 }
 
 void
