@@ -58,11 +58,26 @@ COMMENT ON TABLE cz.analyzed_tables IS
     'what the background worker knew of each distributed table when it was last analyzed';
 COMMENT ON COLUMN cz.analyzed_tables.changes IS 'rows ever written to its shards, as the workers count';
 
-GRANT SELECT ON cz.colocation, cz.tables TO PUBLIC;
+-- A placement without a row is in use.
+CREATE TABLE cz.placement_state (
+    shard_id    bigint NOT NULL,
+    server_name name NOT NULL,
+    state       "char" NOT NULL CHECK (state = 'i'),
+    since       timestamptz NOT NULL,
+    reason      text NOT NULL,
+    PRIMARY KEY (shard_id, server_name)
+);
+COMMENT ON TABLE cz.placement_state IS 'placements, copies of reference tables among them, that are neither read nor written until cz_repair_placements() has made them whole';
+COMMENT ON COLUMN cz.placement_state.server_name IS 'the foreign server';
+COMMENT ON COLUMN cz.placement_state.state IS 'i: inactive, it has missed writes';
+COMMENT ON COLUMN cz.placement_state.reason IS 'what a writer met there';
+
+GRANT SELECT ON cz.colocation, cz.tables, cz.placement_state TO PUBLIC;
 
 -- A dump of the coordinator carries the topology; statistics can be had anew.
 SELECT pg_extension_config_dump('cz.colocation', '');
 SELECT pg_extension_config_dump('cz.tables', '');
+SELECT pg_extension_config_dump('cz.placement_state', '');
 SELECT pg_extension_config_dump('cz.shard_id_seq', '');
 SELECT pg_extension_config_dump('cz.colocation_id_seq', '');
 SELECT pg_extension_config_dump('cz.node_id_seq', '');
@@ -75,3 +90,11 @@ REVOKE ALL ON FUNCTION cz.tables_changed() FROM PUBLIC;
 CREATE TRIGGER tables_changed AFTER INSERT OR UPDATE OR DELETE ON cz.tables
     FOR EACH ROW EXECUTE FUNCTION cz.tables_changed();
 COMMENT ON TRIGGER tables_changed ON cz.tables IS 'invalidates what backends have cached of a table';
+
+CREATE FUNCTION cz.placement_state_changed() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'cz_placement_state_changed';
+COMMENT ON FUNCTION cz.placement_state_changed() IS 'invalidates what backends have cached of placements';
+REVOKE ALL ON FUNCTION cz.placement_state_changed() FROM PUBLIC;
+CREATE TRIGGER placement_state_changed AFTER INSERT OR UPDATE OR DELETE ON cz.placement_state
+    FOR EACH STATEMENT EXECUTE FUNCTION cz.placement_state_changed();
+COMMENT ON TRIGGER placement_state_changed ON cz.placement_state IS 'invalidates what backends have cached of placements';

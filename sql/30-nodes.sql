@@ -56,3 +56,21 @@ CREATE FUNCTION pg_catalog.citus_check_cluster_node_health(
 COMMENT ON FUNCTION pg_catalog.citus_check_cluster_node_health()
     IS 'whether this server can connect to each worker';
 REVOKE ALL ON FUNCTION pg_catalog.citus_check_cluster_node_health() FROM PUBLIC;
+
+CREATE FUNCTION cz_repair_placements(relation regclass DEFAULT NULL) RETURNS int
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    SET search_path TO pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'cz_repair_placements';
+COMMENT ON FUNCTION cz_repair_placements(regclass)
+    IS 'makes placements whole that have missed writes, of a table or of all; returns how many';
+REVOKE ALL ON FUNCTION cz_repair_placements(regclass) FROM PUBLIC;
+
+CREATE FUNCTION cz_verify_placements(relation regclass DEFAULT NULL,
+        OUT table_name regclass, OUT shardid bigint, OUT placements int, OUT rows bigint,
+        OUT checksum numeric, OUT ok boolean)
+    RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE
+    SET search_path TO pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'cz_verify_placements';
+COMMENT ON FUNCTION cz_verify_placements(regclass)
+    IS 'compares the placements of each shard; ok: all of them were seen and are equal';
+REVOKE ALL ON FUNCTION cz_verify_placements(regclass) FROM PUBLIC;

@@ -86,4 +86,5 @@ _PG_init(void)
 	CzExecutorInit();
 	CzDdlInit();
 	CzAutoAnalyzeInit();
+	CzRepairInit();
 }

@@ -35,4 +35,7 @@ extern void CzReferenceCopyToNode(Oid server_oid);
 /* Register the background worker's task that analyzes tables. */
 extern void CzAutoAnalyzeInit(void);
 
+/* The same of the one that makes placements whole. */
+extern void CzRepairInit(void);
+
 #endif							/* CZ_CLUSTER_H */

@@ -51,7 +51,13 @@ typedef struct CzShard
 	char	   *remote_schema;	/* names on every worker, unquoted */
 	char	   *remote_name;
 	char	   *remote_qualified;	/* both, quoted, with a dot */
-	int			nplacements;	/* >= 1, except a reference table on no worker */
+	Oid			table_relid;	/* for CzTableGet: the parent, the reference table, the
+								 * foreign table; InvalidOid while it is being made */
+	bool		is_copy;		/* of a reference table: its placements are copies */
+	int			nall;			/* placements, also those that are not active; 0 while
+								 * it is being made */
+	int			nplacements;	/* >= 1, except a reference table on no worker, and a
+								 * shard all of whose placements have missed writes */
 	Oid		   *server_oids;	/* [nplacements], active placements only;
 								 * element 0 is the primary one */
 } CzShard;
@@ -137,6 +143,42 @@ extern List *CzShardServers(Oid shard_relid);
  *		does not.
  */
 extern void CzShardBounds(const CzTable *table, int index, char **lower, char **upper);
+
+/* Must writers of the shard keep several placements equal, now or when one that is
+ * inactive comes back? */
+#define CzShardIsReplicated(shard) ((shard)->nall > 1 || (shard)->nplacements > 1)
+
+/* A placement that has missed writes (a row of cz.placement_state). */
+typedef struct CzInactive
+{
+	int64		shard_id;
+	Oid			server_oid;
+} CzInactive;
+
+/* All of them, in the order of shard ids: CzInactive, palloc'd in CurrentMemoryContext. */
+extern List *CzInactiveList(void);
+/* The servers of one shard among them. */
+extern List *CzInactiveServers(List *inactive, int64 shard_id);
+
+/*
+ * CzInactiveInsert, CzInactiveDelete
+ *		Note that a placement has missed writes, or that it is whole or gone (shard_id
+ *		0: all of a server; no server: all of a shard).  The caller tells backends by
+ *		CzInvalidateTable.
+ *
+ * Returns: whether it is news; rows deleted.
+ */
+extern bool CzInactiveInsert(int64 shard_id, Oid server_oid, const char *reason);
+extern int	CzInactiveDelete(int64 shard_id, Oid server_oid);
+extern void CzInactiveRename(const char *old_name, const char *new_name);
+
+/*
+ * CzShardFresh
+ *		What is known now of a shard that was looked up earlier; after a lock that
+ *		others hold while they change its placements.  The same if nothing is new, or
+ *		if it is being made.
+ */
+extern const CzShard *CzShardFresh(const CzShard *shard);
 
 /*
  * CzShardSetPlacements

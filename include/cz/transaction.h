@@ -56,6 +56,61 @@ extern CzConn *CzTxnConn(Oid server_oid, Oid user_oid, bool for_write);
 extern CzConn *CzTxnConnPrefix(Oid server_oid, Oid user_oid, bool for_write,
 							   StringInfo prefix);
 
+/*
+ * CzTxnReplicaConnPrefix
+ *		CzTxnConnPrefix for a write that another placement of the shard has got before
+ *		or will get: should the connection be lost, CzTxnLoseConn may do without.
+ */
+extern CzConn *CzTxnReplicaConnPrefix(Oid server_oid, Oid user_oid, StringInfo prefix);
+extern CzConn *CzTxnReplicaConn(Oid server_oid, Oid user_oid);
+
+/*
+ * CzTxnCanReach
+ *		Has the transaction a connection to the worker, or does it get one?  False if
+ *		the worker is down; a connection that was lost is forgotten first, if that may
+ *		be, and the placements that were written through it are lost.
+ *
+ * Errors: 08006 if it may not; what a worker that lives refuses.
+ */
+extern bool CzTxnCanReach(Oid server_oid, Oid user_oid);
+
+/*
+ * CzTxnLoseConn
+ *		A connection of the transaction broke.  If all that was written through it is on
+ *		other placements, those here are lost, and the transaction goes on without it.
+ *
+ * Returns: false if it can't.
+ */
+extern bool CzTxnLoseConn(CzConn *conn);
+
+/*
+ * CzTxnLosePlacement
+ *		The transaction does without a placement: it is marked inactive with its commit,
+ *		and so are those of the colocated tables.  CzTxnMayLose says whether another one
+ *		is left.  Warns once a worker.
+ *
+ * reason: not copied.
+ */
+extern void CzTxnLosePlacement(const CzShard *shard, Oid server_oid, const char *reason);
+extern bool CzTxnMayLose(const CzShard *shard, Oid server_oid);
+extern bool CzTxnIsLost(int64 shard_id, Oid server_oid);
+extern bool CzTxnHasLost(void);
+
+/* Where the writers of the shard's rows meet: its first placement that is not lost. */
+extern Oid	CzTxnFirstPlacement(const CzShard *shard);
+
+/*
+ * CzTxnWritePlacements
+ *		Where to write a shard: its active placements, the first of which (or with all
+ *		set each) can be reached; others are lost.  To be asked after the shard is
+ *		locked, of what CzShardFresh returns then.
+ *
+ * server_oids: out, palloc'd.
+ * Returns: their number, at least one if the shard has any.
+ */
+extern int	CzTxnWritePlacements(const CzShard *shard, Oid user_oid, bool all,
+								 Oid **server_oids);
+
 /* The same if the transaction has one already, else NULL.  Savepoints in step. */
 extern CzConn *CzTxnConnIfAny(Oid server_oid, Oid user_oid);
 
@@ -332,11 +387,33 @@ extern void CzTxnLockShardsLocally(const CzShard *const *shards, int nshards,
  */
 extern void CzTxnLockMoves(Oid relid, bool moves);
 
+/*
+ * CzTxnLockMoment
+ *		Keep writers of the shard out from here on (begin), or let them in again: for the
+ *		moment in which snapshots of all its placements are taken.
+ */
+extern void CzTxnLockMoment(const CzShard *shard, bool begin);
+
 /* Background worker that resolves what crashes left; arg: database OID, 0: launcher. */
 extern PGDLLEXPORT void CzMaintenanceMain(Datum arg);
 
 /* What the background worker that analyzes tables does, or NULL. */
 extern bool (*cz_analyze_task) (void);
+
+/*
+ * cz_repair_task
+ *		What a background worker does to make inactive placements whole: of a table, or
+ *		InvalidOid: of all; true: none is left.  NULL: nothing.
+ * CzRunRepair
+ *		Have it done now by a background worker of its own, and wait for its end.
+ * CzTxnRepairLock
+ *		One at a time does it: waits for the others' transactions.
+ *
+ * Errors: 53000 no background worker is free.
+ */
+extern bool (*cz_repair_task) (Oid relid);
+extern void CzRunRepair(Oid relid);
+extern void CzTxnRepairLock(void);
 
 /* False, and conn is broken, if a worker silent for cz.worker_timeout is dead. */
 extern bool CzTxnProbeSilent(CzConn *conn);

@@ -101,14 +101,13 @@ finish_copy(CzConn *conn, const char *sql)
 }
 
 /*
- * Rows of a table from one worker to another, through this server, in text:
- * binary forms of composite types hold OIDs.
+ * CzCopyShardRows
+ *		Rows from one worker to another by COPY, through this server, in text: binary
+ *		forms of composite types hold OIDs.
  */
-static void
-copy_rows(CzConn *from, CzConn *to, const char *qualified, const char *columns)
+void
+CzCopyShardRows(CzConn *from, CzConn *to, const char *out_sql, const char *in_sql)
 {
-	char	   *out_sql = psprintf("COPY %s (%s) TO STDOUT", qualified, columns);
-	char	   *in_sql = psprintf("COPY %s (%s) FROM STDIN", qualified, columns);
 	StringInfoData line;
 	int			length;
 	char	   *data;
@@ -142,9 +141,12 @@ copy_rows(CzConn *from, CzConn *to, const char *qualified, const char *columns)
 	finish_copy(to, in_sql);
 }
 
-/* The columns that hold data, quoted, with commas; NULL if there is none. */
-static char *
-column_list(Oid relid)
+/*
+ * CzColumnList
+ *		The columns that hold data, quoted, with commas; NULL if there is none.
+ */
+char *
+CzColumnList(Oid relid)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
@@ -244,16 +246,45 @@ drop_shards(Oid relid, Oid server_oid)
 	pfree(names.data);
 }
 
-/* Make them again, as they are elsewhere, and copy their rows. */
+/*
+ * CzMakeShard
+ *		Make a shard on a worker, as it is elsewhere, and copy its rows.  In
+ *		CurrentMemoryContext, which the caller resets.
+ */
+void
+CzMakeShard(Relation rel, const CzTable *table, int index, Oid server_oid)
+{
+	const CzShard *shard = &table->shards[index];
+	Oid			owner = rel->rd_rel->relowner;
+	CzTableDef *def = CzTableDefGet(rel);
+	char	   *columns = CzColumnList(RelationGetRelid(rel));
+	CzConn	   *from = CzTxnConn(shard->server_oids[0], owner, false);
+	char	   *storage = storage_sql(from, shard->remote_qualified);
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	CzShardCreateSql(&sql, def, shard, check_sql(rel, table, index));
+	CzTxnExec(server_oid, owner, sql.data);
+	if (storage)
+		CzTxnExec(server_oid, owner, storage);
+	if (columns)
+		CzCopyShardRows(from, CzTxnConn(server_oid, owner, true),
+				   psprintf("COPY %s (%s) TO STDOUT", shard->remote_qualified, columns),
+				   psprintf("COPY %s (%s) FROM STDIN", shard->remote_qualified, columns));
+	resetStringInfo(&sql);
+	CzShardIndexesSql(&sql, def, shard);
+	if (sql.len > 0)
+		CzTxnExec(server_oid, owner, sql.data);
+}
+
+/* Make a table's shards again. */
 static void
 make_shards(Oid relid, Oid server_oid)
 {
 	Relation	rel = table_open(relid, AccessExclusiveLock);
 	const CzTable *table = CzTableGet(relid);
-	CzTableDef *def = CzTableDefGet(rel);
 	Oid			owner = rel->rd_rel->relowner;
 	List	   *servers = list_make1_oid(server_oid);
-	char	   *columns = column_list(relid);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz shard",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
@@ -263,28 +294,10 @@ make_shards(Oid relid, Oid server_oid)
 	CzPropagateObjects(relid, servers, owner);
 	for (i = 0; i < table->nshards; i++)
 	{
-		const CzShard *shard = &table->shards[i];
-		StringInfoData sql;
-		char	   *storage;
-		CzConn	   *from;
-
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(context);
-		if (!is_stale(shard, server_oid))
-			continue;
-		from = CzTxnConn(shard->server_oids[0], owner, false);
-		storage = storage_sql(from, shard->remote_qualified);
-		initStringInfo(&sql);
-		CzShardCreateSql(&sql, def, shard, check_sql(rel, table, i));
-		CzTxnExec(server_oid, owner, sql.data);
-		if (storage)
-			CzTxnExec(server_oid, owner, storage);
-		if (columns)
-			copy_rows(from, CzTxnConn(server_oid, owner, true), shard->remote_qualified, columns);
-		resetStringInfo(&sql);
-		CzShardIndexesSql(&sql, def, shard);
-		if (sql.len > 0)
-			CzTxnExec(server_oid, owner, sql.data);
+		if (is_stale(&table->shards[i], server_oid))
+			CzMakeShard(rel, table, i, server_oid);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -382,6 +395,7 @@ citus_activate_node(PG_FUNCTION_ARGS)
 	/* the old ones are all gone, so types that have changed are in nobody's way */
 	foreach(cell, parents)
 		make_shards(lfirst_oid(cell), node->server_oid);
+	(void) CzInactiveDelete(0, node->server_oid);
 	CzNodeSetOption(node->server_oid, "state", NULL);
 	CzNodeCheck(node->server_oid);
 	PG_RETURN_INT32(node->node_id);

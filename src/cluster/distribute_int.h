@@ -11,6 +11,7 @@
 #define CZ_DISTRIBUTE_INT_H
 
 #include "cz/ddl.h"
+#include "cz/remote.h"
 #include "utils/rel.h"
 
 /* How a table is (to be) distributed. */
@@ -60,6 +61,12 @@ extern char *CzRangeCheckSql(Relation rel, const CzDistribution *dist,
 
 /* reference.c */
 extern void CzCreateReferenceTriggers(Oid relid);
+extern bool CzReferenceCopyTable(Oid relid, Oid server_oid);
+
+/* activate.c */
+extern char *CzColumnList(Oid relid);
+extern void CzCopyShardRows(CzConn *from, CzConn *to, const char *out_sql, const char *in_sql);
+extern void CzMakeShard(Relation rel, const CzTable *table, int index, Oid server_oid);
 
 /* load.c */
 extern uint64 CzMoveRows(Relation rel, const CzDistribution *dist, CzShard *shards,

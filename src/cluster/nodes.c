@@ -248,15 +248,17 @@ CzShardsOnServer(Oid server_oid)
 	return result;
 }
 
-/* Another active placement of the shard. */
+/* Has a shard an active placement that is not on the server? */
 static bool
 has_other_placement(Oid shard_relid, Oid server_oid)
 {
-	ListCell   *cell;
+	const CzShard *shard = &CzTableGet(shard_relid)->shards[0];
+	int			i;
 
-	foreach(cell, CzShardServers(shard_relid))
+	for (i = 0; i < shard->nplacements; i++)
 	{
-		if (lfirst_oid(cell) != server_oid && CzNodeGet(lfirst_oid(cell))->is_active)
+		if (shard->server_oids[i] != server_oid &&
+			CzNodeGet(shard->server_oids[i])->is_active)
 			return true;
 	}
 	return false;
@@ -325,6 +327,7 @@ citus_remove_node(PG_FUNCTION_ARGS)
 		CzShardSetPlacements(lfirst_oid(cell),
 							 list_delete_oid(CzShardServers(lfirst_oid(cell)),
 											 node->server_oid));
+	(void) CzInactiveDelete(0, node->server_oid);
 	CzTxnForgetWorker(node->server_oid);
 	drop_server(node->server_oid);
 	if (shards != NIL)

@@ -264,6 +264,7 @@ CzPlanHashShards(Relation rel, CzDistribution *dist, List *colocated)
 {
 	CzShard    *shards = palloc0(sizeof(CzShard) * dist->shard_count);
 	const CzTable *other = NULL;
+	List	   *inactive = CzInactiveList();
 	List	   *nodes = NIL;
 	int			i;
 	int			j;
@@ -292,6 +293,12 @@ CzPlanHashShards(Relation rel, CzDistribution *dist, List *colocated)
 		{
 			/* also those on workers that are disabled: they get them later */
 			List	   *servers = CzShardServers(other->shards[i].relid);
+			ListCell   *lc;
+
+			/* what waits for its repair gets this shard with it */
+			foreach(lc, CzInactiveServers(inactive, other->shards[i].shard_id))
+				(void) CzInactiveInsert(shard->shard_id, lfirst_oid(lc),
+										"a placement of a colocated table has missed writes");
 
 			shard->nplacements = list_length(servers);
 			shard->server_oids = palloc(sizeof(Oid) * shard->nplacements);
@@ -319,6 +326,7 @@ CzShard *
 CzActivePlacements(const CzShard *shards, int nshards)
 {
 	CzShard    *result = palloc(sizeof(CzShard) * Max(nshards, 1));
+	List	   *inactive = CzInactiveList();
 	List	   *disabled = NIL;
 	ListCell   *lc;
 	int			i;
@@ -334,13 +342,15 @@ CzActivePlacements(const CzShard *shards, int nshards)
 	for (i = 0; i < nshards; i++)
 	{
 		CzShard    *shard = &result[i];
+		List	   *unusable = list_union_oid(disabled,
+											  CzInactiveServers(inactive, shards[i].shard_id));
 
 		*shard = shards[i];
 		shard->nplacements = 0;
 		shard->server_oids = palloc(sizeof(Oid) * shards[i].nplacements);
 		for (j = 0; j < shards[i].nplacements; j++)
 		{
-			if (!list_member_oid(disabled, shards[i].server_oids[j]))
+			if (!list_member_oid(unusable, shards[i].server_oids[j]))
 				shard->server_oids[shard->nplacements++] = shards[i].server_oids[j];
 		}
 		if (shard->nplacements == 0)

@@ -173,27 +173,41 @@ CzReferenceCopyToNode(Oid server_oid)
 
 	LockRelationOid(CzCatalogRelid("tables"), ShareRowExclusiveLock);
 	foreach(lc, CzReferenceTableList())
-	{
-		Oid			relid = lfirst_oid(lc);
-		Relation	rel = try_relation_open(relid, ShareRowExclusiveLock);
-		const CzTable *table;
-		CzShard		shard;
+		(void) CzReferenceCopyTable(lfirst_oid(lc), server_oid);
+}
 
-		if (rel == NULL)
-			continue;
-		table = CzTableGet(relid);
-		if (table != NULL && table->kind == CZ_TABLE_REFERENCE)
-		{
-			shard = table->shards[0];
-			shard.nplacements = 1;
-			shard.server_oids = &server_oid;
-			/* one that the worker kept when it left the cluster is out of date */
-			CzTxnExec(server_oid, rel->rd_rel->relowner,
-					  psprintf("DROP TABLE IF EXISTS %s", shard.remote_qualified));
-			make_copy(rel, &shard);
-		}
-		relation_close(rel, NoLock);
+/*
+ * CzReferenceCopyTable
+ *		Make the copy of one reference table on a worker anew, while nobody writes to the
+ *		table.  False if it is none any more.
+ */
+bool
+CzReferenceCopyTable(Oid relid, Oid server_oid)
+{
+	Relation	rel = try_relation_open(relid, ShareRowExclusiveLock);
+	const CzTable *table;
+	CzShard		shard;
+	bool		is_reference;
+
+	if (rel == NULL)
+		return false;
+	table = CzTableGet(relid);
+	is_reference = table != NULL && table->kind == CZ_TABLE_REFERENCE;
+	if (is_reference)
+	{
+		shard = table->shards[0];
+		/* it is being made: neither locked nor left out */
+		shard.table_relid = InvalidOid;
+		shard.nall = 0;
+		shard.nplacements = 1;
+		shard.server_oids = &server_oid;
+		/* one that the worker kept when it left the cluster is out of date */
+		CzTxnExec(server_oid, rel->rd_rel->relowner,
+				  psprintf("DROP TABLE IF EXISTS %s", shard.remote_qualified));
+		make_copy(rel, &shard);
 	}
+	relation_close(rel, NoLock);
+	return is_reference;
 }
 
 /*

@@ -22,7 +22,7 @@
 
 int			cz_internal_ddl_depth = 0;
 
-/* RENAME SERVER: the options of shards name their other placements. */
+/* RENAME SERVER: the options of shards, and cz.placement_state, name their placements. */
 static void
 rename_server(const CzUtility *utility, RenameStmt *stmt)
 {
@@ -51,6 +51,7 @@ rename_server(const CzUtility *utility, RenameStmt *stmt)
 		}
 	}
 	CzUtilityRun(utility, (Node *) stmt);
+	CzInactiveRename(strVal(stmt->object), stmt->newname);
 	CommandCounterIncrement();
 	forboth(lc, shards, lc2, placements)
 		CzShardSetPlacements(lfirst_oid(lc), (List *) lfirst(lc2));

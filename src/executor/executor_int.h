@@ -453,5 +453,6 @@ extern void CzFragmentInit(CzStream *stream, Fragment *fragment, const CzShard *
  * is none */
 extern const CzShard *CzShardForRow(EState *estate, Relation parent, const CzTable *table,
 									TupleTableSlot *slot);
+extern void CzFragmentPlace(CzStream *stream, Fragment *fragment, bool all);
 
 #endif							/* CZ_EXECUTOR_INT_H */

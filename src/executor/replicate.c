@@ -69,34 +69,44 @@ static void flush_replica(void *arg);
 /* What one copy has answered. */
 typedef struct CopyAnswer
 {
-	CzConn	   *conn;
+	CzConn	   *conn;			/* NULL: the copy is left out */
 	int64		nrows;			/* that were changed there */
 	bool	   *is_done;		/* with a key: [nwanted], which rows were found */
 } CopyAnswer;
 
+/*
+ * The connection to a copy is lost: an error, unless the transaction can do without it.
+ */
 static void
-send_to_copy(Replica *replica, int placement, const char *commands, CopyAnswer *answer)
+take_loss(CopyAnswer *answer)
+{
+	if (!CzTxnLoseConn(answer->conn))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("connection to node \"%s\" was lost while writing to it",
+						answer->conn->node_name)));
+	answer->conn = NULL;
+}
+
+static void
+send_to_copy(Replica *replica, Oid server_oid, const char *commands, CopyAnswer *answer)
 {
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	answer->conn = CzTxnConnPrefix(replica->shard->server_oids[placement],
-								   replica->owner_oid, true, &sql);
+	answer->conn = CzTxnReplicaConnPrefix(server_oid, replica->owner_oid, &sql);
 	appendStringInfoString(&sql, commands);
 	CzConnLogCommand(answer->conn, sql.data);
 	if (!PQsendQuery(answer->conn->pg, sql.data))
-	{
-		answer->conn->is_broken = true;
-		CzReportRemoteError(ERROR, NULL, answer->conn->pg, answer->conn->node_name, NULL,
-							false);
-	}
+		take_loss(answer);
 	pfree(sql.data);
 }
 
-/* The next result of a copy, NULL at the end. */
+/* The next result of a copy, NULL at the end or, with no conn any more, if it is lost. */
 static PGresult *
-next_result(Replica *replica, CzConn *conn)
+next_result(Replica *replica, CopyAnswer *answer)
 {
+	CzConn	   *conn = answer->conn;
 	PGresult   *res;
 
 	while (PQflush(conn->pg) > 0 || PQisBusy(conn->pg))
@@ -114,13 +124,17 @@ next_result(Replica *replica, CzConn *conn)
 	}
 	if (conn->is_broken || PQstatus(conn->pg) != CONNECTION_OK)
 	{
-		conn->is_broken = true;
-		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("connection to node \"%s\" was lost while writing to it",
-						conn->node_name)));
+		take_loss(answer);
+		return NULL;
 	}
 	res = PQgetResult(conn->pg);
+	if (res != NULL && PQresultStatus(res) == PGRES_FATAL_ERROR &&
+		CzConnResultIsLoss(conn, res))
+	{
+		PQclear(res);
+		take_loss(answer);
+		return NULL;
+	}
 	if (res != NULL && PQresultStatus(res) != PGRES_COMMAND_OK &&
 		PQresultStatus(res) != PGRES_TUPLES_OK)
 		CzConnUnexpected(conn, res, CzRowChangesShown(replica->changes));
@@ -134,7 +148,7 @@ read_answers(Replica *replica, CopyAnswer *answer, int64 nwanted)
 	int64		next = 0;
 	PGresult   *res;
 
-	while ((res = next_result(replica, answer->conn)) != NULL)
+	while (answer->conn != NULL && (res = next_result(replica, answer)) != NULL)
 	{
 		/* what goes before and behind them is neither */
 		if (strncmp(PQcmdStatus(res), "UPDATE", 6) == 0 ||
@@ -160,14 +174,14 @@ read_answers(Replica *replica, CopyAnswer *answer, int64 nwanted)
  * finds it by its key looks again.
  */
 static void
-finish_copy(Replica *replica, int placement, CopyAnswer *answer, int64 nwanted)
+finish_copy(Replica *replica, Oid server_oid, CopyAnswer *answer, int64 nwanted)
 {
 	TimestampTz begin = GetCurrentTimestamp();
 
 	for (;;)
 	{
 		read_answers(replica, answer, nwanted);
-		if (answer->nrows == nwanted)
+		if (answer->conn == NULL || answer->nrows == nwanted)
 			return;
 
 		/* The worker's snapshot may be older or newer than the coordinator's */
@@ -184,7 +198,7 @@ finish_copy(Replica *replica, int placement, CopyAnswer *answer, int64 nwanted)
 					 errdetail("%lld rows were changed here, %lld there.",
 							   (long long) nwanted, (long long) answer->nrows)));
 		(void) CzWaitSockets(NULL, 0, RETRY_MS, true);
-		send_to_copy(replica, placement,
+		send_to_copy(replica, server_oid,
 					 CzRowChangesSqlOfSome(replica->changes, answer->is_done), answer);
 	}
 }
@@ -200,7 +214,8 @@ static void
 send_commands(void *arg)
 {
 	Replica    *replica = (Replica *) arg;
-	int			nplacements = replica->shard->nplacements;
+	int			nplacements;
+	Oid		   *server_oids;
 	CopyAnswer *answers;
 	const char *commands;
 	bool		has_key;
@@ -215,15 +230,17 @@ send_commands(void *arg)
 				   has_key ? CZ_LOCK_SHARED : CZ_LOCK_EXCLUSIVE);
 
 	/* Send to all, then collect */
-	answers = palloc0(sizeof(CopyAnswer) * nplacements);
+	nplacements = CzTxnWritePlacements(CzShardFresh(replica->shard), replica->owner_oid, true,
+									   &server_oids);
+	answers = palloc0(sizeof(CopyAnswer) * Max(nplacements, 1));
 	for (i = 0; i < nplacements; i++)
 	{
 		answers[i].is_done = palloc0(sizeof(bool) * Max(nwanted, 1));
-		send_to_copy(replica, i, commands, &answers[i]);
+		send_to_copy(replica, server_oids[i], commands, &answers[i]);
 	}
 	for (i = 0; i < nplacements; i++)
 	{
-		finish_copy(replica, i, &answers[i], nwanted);
+		finish_copy(replica, server_oids[i], &answers[i], nwanted);
 		pfree(answers[i].is_done);
 	}
 	CzRowChangesClear(replica->changes);

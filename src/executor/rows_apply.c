@@ -96,7 +96,7 @@ is_replicated(const CzTable *table)
 
 	for (i = 0; i < table->nshards; i++)
 	{
-		if (table->shards[i].nplacements > 1)
+		if (CzShardIsReplicated(&table->shards[i]))
 			return true;
 	}
 	return false;
@@ -144,10 +144,10 @@ return_for_replicas(CzRowChangeSet *set, CmdType command, CzFragmentPlan *plan)
 
 /* Run commands on one placement; they must change so many rows. */
 static void
-run_on_placement(const CzShard *shard, int placement, Oid user_oid, CzRowChanges *changes,
+run_on_placement(const CzShard *shard, Oid server_oid, Oid user_oid, CzRowChanges *changes,
 				 const char *sql, int64 nwanted)
 {
-	CzConn	   *conn = CzTxnConn(shard->server_oids[placement], user_oid, true);
+	CzConn	   *conn = CzTxnReplicaConn(server_oid, user_oid);
 	int64		nrows = CzConnExecCount(conn, sql, CzRowChangesShown(changes));
 
 	if (nrows == nwanted)
@@ -163,8 +163,10 @@ run_on_placement(const CzShard *shard, int placement, Oid user_oid, CzRowChanges
 static void
 send_changes(CzRowChangeSet *set, int shard_index, CzRowChanges *changes)
 {
-	const CzShard *shard = &set->table->shards[shard_index];
+	const CzShard *shard = CzShardFresh(&set->table->shards[shard_index]);
 	Oid			user_oid = OidIsValid(set->user_oid) ? set->user_oid : GetUserId();
+	Oid		   *server_oids;
+	int			nplacements;
 	const char *sql;
 	int64		nwanted;
 	int			i;
@@ -172,8 +174,9 @@ send_changes(CzRowChangeSet *set, int shard_index, CzRowChanges *changes)
 	if (CzRowChangesIsEmpty(changes))
 		return;
 	sql = CzRowChangesSql(changes, &nwanted);
-	for (i = 1; i < shard->nplacements; i++)
-		run_on_placement(shard, i, user_oid, changes, sql, nwanted);
+	nplacements = CzTxnWritePlacements(shard, user_oid, true, &server_oids);
+	for (i = 1; i < nplacements; i++)
+		run_on_placement(shard, server_oids[i], user_oid, changes, sql, nwanted);
 	CzRowChangesClear(changes);
 }
 
@@ -197,7 +200,7 @@ apply_by_contents(CzRowChangeSet *set, CmdType command)
 		int			index = change.name.shard;
 
 		if (!is_of_command(change.action, command) ||
-			set->table->shards[index].nplacements < 2)
+			!CzShardIsReplicated(&set->table->shards[index]))
 			continue;
 		if (by_shard[index] == NULL)
 			by_shard[index] = CzRowChangesBegin(set->rel, &set->table->shards[index]);

@@ -218,7 +218,7 @@ lock_replicas(const CzRowSource *source)
 
 	while ((i = bms_next_member(source->shards, i)) >= 0)
 	{
-		if (table->shards[i].nplacements > 1)
+		if (CzShardIsReplicated(&table->shards[i]))
 			shards[nshards++] = &table->shards[i];
 	}
 	if (nshards > 0)

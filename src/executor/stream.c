@@ -224,38 +224,65 @@ CzStreamSetRewind(CzStream *stream)
 	stream->must_keep = true;
 }
 
-/* Servers that have a copy of every reference table of the plan, out of candidates. */
+/* The active placements of a shard that the transaction has not lost. */
 static List *
-with_reference_tables(const CzFragmentPlan *plan, List *candidates)
+placements_of(const CzShard *shard)
+{
+	List	   *result = NIL;
+	int			i;
+
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		if (!CzTxnIsLost(shard->shard_id, shard->server_oids[i]))
+			result = lappend_oid(result, shard->server_oids[i]);
+	}
+	return result;
+}
+
+/* Have two shards the same placements, as those of colocated tables have? */
+static bool
+have_same_placements(const CzShard *a, const CzShard *b)
+{
+	return a->nplacements == b->nplacements &&
+		memcmp(a->server_oids, b->server_oids, sizeof(Oid) * a->nplacements) == 0;
+}
+
+/*
+ * Servers that have all tables of the plan, out of candidates, which have the anchor's
+ * shard; their order is kept: the first one is the primary.
+ */
+static List *
+with_other_tables(const CzFragmentPlan *plan, const CzShard *anchor,
+				  const Fragment *fragment, List *candidates)
 {
 	ListCell   *lc;
 
 	foreach(lc, plan->relids)
 	{
 		const CzTable *table;
+		const CzShard *shard;
+		List	   *placements;
 		List	   *both = NIL;
 		ListCell   *lc2;
-		int			i;
 
 		if (lfirst_oid(lc) == plan->anchor_relid)
 			continue;
 		table = CzTableGet(lfirst_oid(lc));
-		if (table == NULL || table->kind != CZ_TABLE_REFERENCE)
+		if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
 			continue;
+		shard = CzShardOfFragment(table->relid, fragment);
+		if (shard == NULL || (anchor != NULL && have_same_placements(anchor, shard)))
+			continue;
+		placements = placements_of(shard);
 		if (candidates == NIL && !OidIsValid(plan->anchor_relid) && lc == list_head(plan->relids))
 		{
-			for (i = 0; i < table->shards[0].nplacements; i++)
-				candidates = lappend_oid(candidates, table->shards[0].server_oids[i]);
+			candidates = placements;
 			continue;
 		}
-		/* keep the order of the candidates: the first one is the primary */
 		foreach(lc2, candidates)
 		{
-			for (i = 0; i < table->shards[0].nplacements; i++)
-			{
-				if (table->shards[0].server_oids[i] == lfirst_oid(lc2))
-					both = lappend_oid(both, lfirst_oid(lc2));
-			}
+			if (list_member_oid(placements, lfirst_oid(lc2)))
+				both = lappend_oid(both, lfirst_oid(lc2));
 		}
 		candidates = both;
 	}
@@ -280,25 +307,18 @@ CzFragmentInit(CzStream *stream, Fragment *fragment, const CzShard *shard, int s
 	if (stream->nships == 0)
 		fragment->sql = CzFragmentSql(plan, shard_index);
 	if (shard != NULL)
-	{
-		for (i = 0; i < shard->nplacements; i++)
-			candidates = lappend_oid(candidates, shard->server_oids[i]);
-	}
+		candidates = placements_of(shard);
 	if (plan->relids == NIL)
 	{
 		foreach(lc, CzNodeList(true))
 			candidates = lappend_oid(candidates, ((CzNode *) lfirst(lc))->server_oid);
 	}
-	else
-		candidates = with_reference_tables(plan, candidates);
-	if (candidates == NIL ||
-		(plan->command != CMD_SELECT && shard != NULL &&
-		 list_length(candidates) != shard->nplacements))
+	else if (plan->command == CMD_SELECT || shard == NULL)
+		candidates = with_other_tables(plan, shard, fragment, candidates);
+	if (candidates == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 candidates == NIL ?
-				 errmsg("no active node has all tables of this statement") :
-				 errmsg("a placement's node lacks a reference table of this statement")));
+				 errmsg("no active node has all tables of this statement")));
 
 	fragment->nplacements = list_length(candidates);
 	fragment->server_oids = palloc(sizeof(Oid) * fragment->nplacements);
@@ -307,6 +327,37 @@ CzFragmentInit(CzStream *stream, Fragment *fragment, const CzShard *shard, int s
 	foreach(lc, candidates)
 		fragment->server_oids[i++] = lfirst_oid(lc);
 	fragment->state = FRAGMENT_WAITING;
+}
+
+/*
+ * CzFragmentPlace
+ *		Where a fragment writes, now that its shard is locked; the first placement, or
+ *		with all set each of them, can be reached, and has the other tables that the
+ *		statement reads.
+ */
+void
+CzFragmentPlace(CzStream *stream, Fragment *fragment, bool all)
+{
+	const CzFragmentPlan *plan = stream->plan;
+	const CzShard *shard = CzShardOfFragment(plan->anchor_relid, fragment);
+	List	   *servers = NIL;
+	int			i;
+
+	if (CzShardIsReplicated(shard))
+	{
+		shard = CzShardFresh(shard);
+		fragment->nplacements = CzTxnWritePlacements(shard, stream->user_oid, all,
+													 &fragment->server_oids);
+	}
+	for (i = 0; i < (all ? fragment->nplacements : 1); i++)
+		servers = lappend_oid(servers, fragment->server_oids[i]);
+	if (list_length(plan->relids) > 1 &&
+		list_length(with_other_tables(plan, shard, fragment, servers)) < list_length(servers))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a placement's node lacks another table of this statement"),
+				 errhint("SELECT cz_repair_placements() makes its placement whole.")));
+	list_free(servers);
 }
 
 /* Indexes of the shards that the value which decides them leaves; never none. */

@@ -37,6 +37,7 @@ typedef struct ModifyTask
 	uint64		nrows;
 	uint64		nreturned;		/* rows of RETURNING that have come */
 	bool		is_complete;	/* its command tag has come */
+	bool		is_lost;		/* not a first placement, and left out */
 	CzReplicaRows *replica_rows;	/* what it did; for the other placements */
 } ModifyTask;
 
@@ -46,6 +47,7 @@ typedef struct ModifyWorker
 	Oid			server_oid;
 	CzConn	   *conn;
 	StreamWorker *worker;		/* for names and EXPLAIN */
+	bool		has_first;		/* a task is one of a first placement */
 	List	   *tasks;			/* ModifyTask; the first one is running */
 	StringInfoData prefix;		/* BEGIN and locks, to go with the first task; empty:
 								 * sent */
@@ -385,6 +387,26 @@ take_pipeline_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 	}
 }
 
+/*
+ * The connection is lost: an error, unless all that is there is on other placements,
+ * too.  Returns true: something happened.
+ */
+static bool
+lose_worker(ModifyWorker *mw, PGresult *res)
+{
+	ListCell   *lc;
+
+	if (!CzTxnLoseConn(mw->conn))
+		CzReportRemoteError(ERROR, res, mw->conn->pg, mw->conn->node_name, NULL, true);
+	PQclear(res);
+	PQclear(mw->error);
+	mw->error = NULL;
+	foreach(lc, mw->tasks)
+		((ModifyTask *) lfirst(lc))->is_lost = true;
+	mw->tasks = NIL;
+	return true;
+}
+
 /* Read what one worker has to say; true if something happened. */
 static bool
 process_worker(CzStream *stream, ModifyWorker *mw)
@@ -405,14 +427,14 @@ process_worker(CzStream *stream, ModifyWorker *mw)
 		if (PQisBusy(pg))
 		{
 			if (PQstatus(pg) != CONNECTION_OK)
-			{
-				mw->conn->is_broken = true;
-				CzReportRemoteError(ERROR, NULL, pg, mw->conn->node_name, NULL, false);
-			}
+				return lose_worker(mw, NULL);
 			return progress;
 		}
 		res = PQgetResult(pg);
 		progress = true;
+		if (res != NULL && PQresultStatus(res) == PGRES_FATAL_ERROR &&
+			CzConnResultIsLoss(mw->conn, res))
+			return lose_worker(mw, res);
 		if (res != NULL && !mw->in_pipeline)
 		{
 			take_result(stream, mw, res);
@@ -428,10 +450,7 @@ process_worker(CzStream *stream, ModifyWorker *mw)
 			continue;
 		}
 		if (PQstatus(pg) != CONNECTION_OK)
-		{
-			mw->conn->is_broken = true;
-			CzReportRemoteError(ERROR, NULL, pg, mw->conn->node_name, NULL, false);
-		}
+			return lose_worker(mw, NULL);
 		if (!((ModifyTask *) linitial(mw->tasks))->is_complete)
 			CzConnViolated(mw->conn, NULL, "It ends too early.");
 		mw->worker->busy_ms += (GetCurrentTimestamp() - mw->sent_at) / 1000.0;
@@ -449,8 +468,11 @@ probe_silent(CzStream *stream, ModifyWorker *mw)
 		mw->last_heard = GetCurrentTimestamp();
 		return;
 	}
-	mw->conn->is_broken = true;
-	CzHealthMarkFailed(mw->server_oid);
+	if (CzTxnLoseConn(mw->conn))
+	{
+		(void) lose_worker(mw, NULL);
+		return;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_CONNECTION_FAILURE),
 			 errmsg("node \"%s\" does not answer", mw->conn->node_name),
@@ -593,13 +615,14 @@ lock_for_text(CzStream *stream)
 
 	for (i = 0; i < stream->nfragments; i++)
 	{
-		if (stream->fragments[i].nplacements < 2)
+		if (!CzShardIsReplicated(CzShardOfFragment(stream->plan->anchor_relid,
+												   &stream->fragments[i])))
 			continue;
 		foreach(lc, relids)
 		{
 			const CzShard *shard = CzShardOfFragment(lfirst_oid(lc), &stream->fragments[i]);
 
-			if (shard != NULL && shard->nplacements > 1)
+			if (shard != NULL && CzShardIsReplicated(shard))
 				shards[nshards++] = shard;
 		}
 
@@ -612,6 +635,9 @@ lock_for_text(CzStream *stream)
 					 errdetail("The shards have several placements, which are seen at different times, and the table has no primary key."),
 					 errhint("Add a primary key, or use READ COMMITTED.")));
 	}
+	CzTxnLockShardsLocally(shards, nshards, CZ_LOCK_EXCLUSIVE, true);
+	for (i = 0; i < stream->nfragments; i++)
+		CzFragmentPlace(stream, &stream->fragments[i], true);
 	if (nshards > 0)
 		CzTxnLockShards(shards, nshards, stream->user_oid, CZ_LOCK_EXCLUSIVE);
 	pfree(shards);
@@ -622,7 +648,7 @@ lock_for_text(CzStream *stream)
  * first, in one order: two of them would each wait for the other on another worker.
  */
 static void
-lock_for_rows(CzStream *stream)
+lock_for_rows(CzStream *stream, bool by_key)
 {
 	const CzShard **shards = palloc(sizeof(CzShard *) * Max(stream->nfragments, 1));
 	int			i;
@@ -632,6 +658,8 @@ lock_for_rows(CzStream *stream)
 	if (stream->nfragments > 1)
 		CzTxnLockShardsLocally(shards, stream->nfragments, CZ_LOCK_SEVERAL, true);
 	CzTxnLockShardsLocally(shards, stream->nfragments, CZ_LOCK_SHARED, true);
+	for (i = 0; i < stream->nfragments; i++)
+		CzFragmentPlace(stream, &stream->fragments[i], !by_key);
 	pfree(shards);
 }
 
@@ -645,7 +673,10 @@ prepare_worker(CzStream *stream, ModifyWorker *mw)
 	ListCell   *lc;
 
 	initStringInfo(&mw->prefix);
-	mw->conn = CzTxnConnPrefix(mw->server_oid, stream->user_oid, true, &mw->prefix);
+	if (mw->has_first)
+		mw->conn = CzTxnConnPrefix(mw->server_oid, stream->user_oid, true, &mw->prefix);
+	else
+		mw->conn = CzTxnReplicaConnPrefix(mw->server_oid, stream->user_oid, &mw->prefix);
 	foreach(lc, stream->plan->replica_keys != NIL || stream->plan->rows_are_given ?
 			mw->tasks : NIL)
 	{
@@ -673,7 +704,7 @@ compare_placements(const Fragment *fragment, const ModifyTask *tasks)
 
 	for (i = 1; i < fragment->nplacements; i++)
 	{
-		if (tasks[i].nrows == tasks[0].nrows)
+		if (tasks[i].is_lost || tasks[i].nrows == tasks[0].nrows)
 			continue;
 
 		/*
@@ -740,7 +771,7 @@ CzStreamRunModify(CzStream *stream)
 	if (stream->nfragments > 1 && !stream->is_first_only)
 		CzTxnLockMoves(stream->plan->anchor_relid, false);
 	if (by_key || is_given)
-		lock_for_rows(stream);
+		lock_for_rows(stream, by_key);
 	else
 		lock_for_text(stream);
 
@@ -761,6 +792,7 @@ CzStreamRunModify(CzStream *stream)
 			task->fragment = fragment;
 			task->placement = j;
 			mw->tasks = lappend(mw->tasks, task);
+			mw->has_first |= j == 0;
 			mw->worker->nfragments++;
 		}
 	}

@@ -152,6 +152,31 @@ choose_stable_placement(CzStream *stream, Fragment *fragment)
 }
 
 /*
+ * Of what reads through the transaction's connection: the placement where writers of
+ * the rows meet, which is the next one if that worker is down.  Who locks rows does
+ * without it from then on.
+ */
+static Oid
+choose_first_placement(CzStream *stream, Fragment *fragment)
+{
+	int			i;
+
+	for (i = 0; i < fragment->nplacements && !fragment->is_tried[i]; i++)
+	{
+		Oid			server_oid = fragment->server_oids[i];
+		const CzShard *shard;
+
+		if (i == fragment->nplacements - 1 || CzTxnCanReach(server_oid, stream->user_oid))
+			return server_oid;
+		fragment->is_tried[i] = true;
+		shard = CzShardOfFragment(stream->plan->anchor_relid, fragment);
+		if (stream->plan->has_row_locks && shard != NULL && CzTxnMayLose(shard, server_oid))
+			CzTxnLosePlacement(shard, server_oid, "it cannot be reached");
+	}
+	return InvalidOid;
+}
+
+/*
  * Choose the placement where a fragment runs next, or InvalidOid: the least
  * loaded healthy one, except where the transaction cares which.
  */
@@ -166,7 +191,7 @@ choose_placement(CzStream *stream, Fragment *fragment)
 		(cz_read_placement == CZ_READ_ANY || !OidIsValid(stream->plan->anchor_relid));
 
 	if (stream->plan->has_row_locks || stream->in_transaction)
-		return fragment->is_tried[0] ? InvalidOid : fragment->server_oids[0];
+		return choose_first_placement(stream, fragment);
 	if (IsolationUsesXactSnapshot())
 		return choose_stable_placement(stream, fragment);
 
@@ -479,7 +504,8 @@ share_shards(CzStream *stream)
 			const CzTable *table = CzTableGet(lfirst_oid(lc));
 			const CzShard *shard = CzShardOfFragment(lfirst_oid(lc), &stream->fragments[i]);
 
-			if (shard != NULL && shard->nplacements > 1 && table->kind != CZ_TABLE_REFERENCE)
+			if (shard != NULL && CzShardIsReplicated(shard) &&
+				table->kind != CZ_TABLE_REFERENCE)
 				shards[nshards++] = shard;
 		}
 	}

@@ -81,6 +81,7 @@ typedef struct Target
 	char	   *preparing;		/* names of the statements that are prepared with */
 	char	   *preparing_multi;	/* them */
 	bool		is_busy;
+	bool		is_lost;		/* the transaction goes on without it */
 	PGresult   *error;			/* raised when the pipeline has ended */
 	TimestampTz retry_at;
 	TimestampTz last_heard;
@@ -288,18 +289,26 @@ order_is_free(const CzFragmentPlan *plan)
 	return is_free;
 }
 
+/*
+ * The connection is lost: an error, unless the transaction can do without these
+ * placements.
+ */
 static void
-raise_loss(Target *target)
+take_loss(Target *target)
 {
-	target->conn->is_broken = true;
-	CzHealthMarkFailed(target->server_oid);
-	ereport(ERROR,
-			(errcode(ERRCODE_CONNECTION_FAILURE),
-			 errmsg("connection to node \"%s\" was lost while writing to it",
-					target->conn->node_name)));
+	if (!CzTxnLoseConn(target->conn))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("connection to node \"%s\" was lost while writing to it",
+						target->conn->node_name)));
+	PQclear(target->error);
+	target->error = NULL;
+	target->tasks = NIL;
+	target->is_busy = false;
+	target->is_lost = true;
 }
 
-/* The name of a statement; what makes it is sent before if it is new. */
+/* The name of a statement; what makes it is sent before if it is new.  NULL: it is lost. */
 static const char *
 prepare_statement(Target *target, const char *sql, char **preparing)
 {
@@ -309,13 +318,13 @@ prepare_statement(Target *target, const char *sql, char **preparing)
 		return pstrdup(name);
 	*preparing = CzConnNewStatementName(target->conn);
 	if (!PQsendPrepare(target->conn->pg, *preparing, sql, 0, NULL))
-		raise_loss(target);
+		return NULL;
 	target->npreceding++;
 	return *preparing;
 }
 
-/* Send the rows whose indexes these are with one command. */
-static void
+/* Send the rows whose indexes these are with one command; false: the connection is lost. */
+static bool
 send_command(Target *target, const char *name, const CzReplicaRows *rows,
 			 const int *indexes, int nrows, const int *formats)
 {
@@ -328,11 +337,9 @@ send_command(Target *target, const char *name, const CzReplicaRows *rows,
 	{
 		Size		at = (Size) indexes[0] * rows->ncolumns;
 
-		if (!PQsendQueryPrepared(target->conn->pg, name, rows->ncolumns,
-								 (const char *const *) &rows->values[at],
-								 &rows->lengths[at], formats, 0))
-			raise_loss(target);
-		return;
+		return PQsendQueryPrepared(target->conn->pg, name, rows->ncolumns,
+								   (const char *const *) &rows->values[at],
+								   &rows->lengths[at], formats, 0) != 0;
 	}
 	for (i = 0; i < nrows; i++)
 	{
@@ -342,8 +349,52 @@ send_command(Target *target, const char *name, const CzReplicaRows *rows,
 		memcpy(&lengths[n], &rows->lengths[at], sizeof(int) * rows->ncolumns);
 		n += rows->ncolumns;
 	}
-	if (!PQsendQueryPrepared(target->conn->pg, name, n, values, lengths, formats, 0))
-		raise_loss(target);
+	return PQsendQueryPrepared(target->conn->pg, name, n, values, lengths, formats, 0) != 0;
+}
+
+/* The work of send_rows; false: the connection is lost. */
+static bool
+send_pipeline(Target *target, const int *formats)
+{
+	Task	   *task = linitial(target->tasks);
+	const CzReplicaRows *rows = task->rows;
+	PGconn	   *pg = target->conn->pg;
+	const char *multi = NULL;
+	const char *single = NULL;
+	int			i;
+
+	if (PQpipelineStatus(pg) == PQ_PIPELINE_OFF && !PQenterPipelineMode(pg))
+		return false;
+	target->npreceding = CzSendPrefix(target->conn, &target->prefix);
+	if (target->npreceding < 0)
+		return false;
+
+	/* all that is prepared goes before the rows: the results are told apart by that */
+	if (target->nmulti > 0)
+	{
+		CzConnLogCommand(target->conn, task->multi_sql);
+		multi = prepare_statement(target, task->multi_sql, &target->preparing_multi);
+		if (multi == NULL)
+			return false;
+	}
+	if (target->nmulti < target->nsent)
+	{
+		CzConnLogCommand(target->conn, task->sql);
+		single = prepare_statement(target, task->sql, &target->preparing);
+		if (single == NULL)
+			return false;
+	}
+	for (i = 0; i < target->nmulti; i += MULTI_ROWS)
+	{
+		if (!send_command(target, multi, rows, &task->todo[i], MULTI_ROWS, formats))
+			return false;
+	}
+	for (; i < target->nsent; i++)
+	{
+		if (!send_command(target, single, rows, &task->todo[i], 1, formats))
+			return false;
+	}
+	return PQpipelineSync(pg) != 0;
 }
 
 /* Send some rows of the first task in one pipeline. */
@@ -351,55 +402,21 @@ static void
 send_rows(Target *target)
 {
 	Task	   *task = linitial(target->tasks);
-	const CzReplicaRows *rows = task->rows;
-	PGconn	   *pg = target->conn->pg;
-	int			nformats = Max(rows->ncolumns,
-							   task->multi_sql ? rows->ncolumns * MULTI_ROWS : 0);
+	int			nformats = Max(task->rows->ncolumns,
+							   task->multi_sql ? task->rows->ncolumns * MULTI_ROWS : 0);
 	int		   *formats = palloc(sizeof(int) * nformats);
-	const char *name;
 	int			i;
 
 	for (i = 0; i < nformats; i++)
-		formats[i] = rows->is_binary ? 1 : 0;
-	target->npreceding = 0;
+		formats[i] = task->rows->is_binary ? 1 : 0;
 	target->nsent = Min(task->ntodo, MAX_BATCH_ROWS);
 	target->nmulti = task->multi_sql && task->missing_since == 0 ?
 		target->nsent / MULTI_ROWS * MULTI_ROWS : 0;
 	target->nanswered = target->nmissing = 0;
 	target->is_busy = true;
 	target->last_heard = GetCurrentTimestamp();
-	if (PQpipelineStatus(pg) == PQ_PIPELINE_OFF && !PQenterPipelineMode(pg))
-		raise_loss(target);
-	target->npreceding = CzSendPrefix(target->conn, &target->prefix);
-	if (target->npreceding < 0)
-		raise_loss(target);
-
-	/* all that is prepared goes before the rows: the results are told apart by that */
-	if (target->nmulti > 0)
-	{
-		CzConnLogCommand(target->conn, task->multi_sql);
-		name = prepare_statement(target, task->multi_sql, &target->preparing_multi);
-	}
-	else
-		name = NULL;
-	if (target->nmulti < target->nsent)
-	{
-		const char *single;
-
-		CzConnLogCommand(target->conn, task->sql);
-		single = prepare_statement(target, task->sql, &target->preparing);
-		for (i = 0; i < target->nmulti; i += MULTI_ROWS)
-			send_command(target, name, rows, &task->todo[i], MULTI_ROWS, formats);
-		for (; i < target->nsent; i++)
-			send_command(target, single, rows, &task->todo[i], 1, formats);
-	}
-	else
-	{
-		for (i = 0; i < target->nmulti; i += MULTI_ROWS)
-			send_command(target, name, rows, &task->todo[i], MULTI_ROWS, formats);
-	}
-	if (!PQpipelineSync(pg))
-		raise_loss(target);
+	if (!send_pipeline(target, formats))
+		take_loss(target);
 	pfree(formats);
 }
 
@@ -510,7 +527,8 @@ take_result(Target *target, PGresult *res)
 			if (CzConnResultIsLoss(target->conn, res))
 			{
 				PQclear(res);
-				raise_loss(target);
+				take_loss(target);
+				return;
 			}
 			target->error = res;
 	}
@@ -533,10 +551,15 @@ advance(Target *target, CzWaitSlot *slot)
 			if (target->retry_at > GetCurrentTimestamp())
 				return;
 			send_rows(target);
+			if (target->is_lost)
+				return;
 		}
 		flush = PQflush(pg);
 		if (flush < 0 || !CzConnReceive(target->conn))
-			raise_loss(target);
+		{
+			take_loss(target);
+			return;
+		}
 		if (PQisBusy(pg))
 		{
 			slot->socket = PQsocket(pg);
@@ -556,7 +579,7 @@ advance(Target *target, CzWaitSlot *slot)
 				take_result(target, res);
 			}
 			else if (PQstatus(pg) != CONNECTION_OK)
-				raise_loss(target);
+				take_loss(target);
 			else if (++nulls > MAX_NULLS)
 				CzConnViolated(target->conn, NULL, "It has no end.");
 		}
@@ -588,7 +611,7 @@ wait_for_targets(List *targets, CzWaitSlot *slots)
 		else if (TimestampDifferenceExceeds(target->last_heard, now, cz_worker_timeout_ms))
 		{
 			if (!CzTxnProbeSilent(target->conn))
-				raise_loss(target);
+				take_loss(target);
 			target->last_heard = GetCurrentTimestamp();
 		}
 	}
@@ -661,8 +684,18 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 			multi = multi_sql(stream->plan, table, shard);
 		for (j = 1; j < fragment->nplacements; j++)
 		{
-			Target	   *target = get_target(&targets, fragment->server_oids[j]);
-			Task	   *task = palloc0(sizeof(Task));
+			Target	   *target;
+			Task	   *task;
+
+			if (CzTxnIsLost(shard->shard_id, fragment->server_oids[j]))
+				continue;
+			if (!CzTxnCanReach(fragment->server_oids[j], stream->user_oid))
+			{
+				CzTxnLosePlacement(shard, fragment->server_oids[j], "it cannot be reached");
+				continue;
+			}
+			target = get_target(&targets, fragment->server_oids[j]);
+			task = palloc0(sizeof(Task));
 
 			task->fragment = fragment;
 			task->rows = rows[i];
@@ -681,8 +714,8 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 		Target	   *target = lfirst(lc);
 
 		initStringInfo(&target->prefix);
-		target->conn = CzTxnConnPrefix(target->server_oid, stream->user_oid, true,
-									   &target->prefix);
+		target->conn = CzTxnReplicaConnPrefix(target->server_oid, stream->user_oid,
+											  &target->prefix);
 	}
 
 	slots = palloc0(sizeof(CzWaitSlot) * Max(list_length(targets), 1));

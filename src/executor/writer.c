@@ -51,6 +51,8 @@
 #define CZ_CHUNK_BYTES (64 * 1024)
 /* Rows between two looks at the wave on the way */
 #define CZ_PUMP_ROWS 128
+/* Of a job: its connection is lost */
+#define JOB_LOST (-1)
 
 /* Which shard: an independent foreign table has no id, a shard that is being made no
  * relation yet. */
@@ -65,6 +67,8 @@ typedef struct Batch
 {
 	BatchKey	key;			/* hash key */
 	const CzShard *shard;		/* borrowed until the end of the transaction */
+	int			nplacements;	/* of a wave on the way: where it goes */
+	Oid		   *server_oids;
 	StringInfoData data;		/* rows in COPY form */
 	int64	   *row_numbers;
 	int			nrows;
@@ -94,6 +98,7 @@ typedef struct Job
 	Batch	   *batch;			/* COPY; NULL: INSERTs */
 	List	   *rows;			/* INSERTs: of EarlyRow */
 	bool		is_first;		/* first placement: takes the shard's lock */
+	bool		is_replica;		/* another placement has the rows, too */
 	char	   *sql;			/* once sent */
 	char	   *shown_sql;		/* the same for messages: without values */
 	int			offset;			/* bytes of batch->data handed to libpq */
@@ -107,6 +112,7 @@ typedef struct Run
 	Oid			server_oid;
 	CzConn	   *conn;			/* valid while a job runs */
 	List	   *jobs;			/* not done yet; the first may be running */
+	bool		is_lost;		/* the transaction goes on without it */
 	TimestampTz last_heard;
 } Run;
 
@@ -226,6 +232,8 @@ find_batch(Wave *wave, const CzShard *shard)
 		MemoryContext old = MemoryContextSwitchTo(wave->context);
 
 		batch->shard = shard;
+		batch->nplacements = 0;
+		batch->server_oids = NULL;
 		batch->row_numbers = NULL;
 		batch->nrows = 0;
 		batch->max_rows = 0;
@@ -314,7 +322,14 @@ CzWriterPut(CzWriter *writer, const CzShard *shard, TupleTableSlot *slot,
 	Batch	   *batch;
 
 	if (shard->nplacements == 0)
+	{
+		if (!shard->is_copy)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("no placement of shard " INT64_FORMAT " is active",
+							shard->shard_id)));
 		return;					/* a reference table and no worker yet */
+	}
 
 	if (writer->level == 0 || writer->last_cid != GetCurrentCommandId(true))
 	{
@@ -466,6 +481,23 @@ raise_job_error(CzWriter *writer, CzConn *conn, Job *job, PGresult *res)
 	CzReportRemoteError(ERROR, res, conn->pg, conn->node_name, job->shown_sql, true);
 }
 
+/*
+ * The connection of a run is lost: an error, unless the transaction can do without the
+ * placements that are written through it.
+ */
+static void
+take_loss(CzWriter *writer, Run *run, Job *job)
+{
+	CzConn	   *conn = run->conn;
+
+	if (!CzTxnLoseConn(conn))
+		raise_job_error(writer, conn, job, NULL);
+	conn->busy_owner = NULL;
+	conn->busy_drain = NULL;
+	run->is_lost = true;
+	run->jobs = NIL;
+}
+
 /* Somebody else needs a connection of the wave on the way. */
 static void
 finish_sending(void *arg)
@@ -494,7 +526,10 @@ start_job(CzWriter *writer, Wave *wave, Run *run, Job *job)
 	CzConn	   *conn;
 
 	initStringInfo(&sql);
-	conn = CzTxnConnPrefix(run->server_oid, writer->user_oid, true, &sql);
+	if (job->is_replica)
+		conn = CzTxnReplicaConnPrefix(run->server_oid, writer->user_oid, &sql);
+	else
+		conn = CzTxnConnPrefix(run->server_oid, writer->user_oid, true, &sql);
 	run->conn = conn;
 	if (job->batch != NULL)
 	{
@@ -534,17 +569,22 @@ start_job(CzWriter *writer, Wave *wave, Run *run, Job *job)
 	conn->busy_drain = drain_writer;
 	run->last_heard = GetCurrentTimestamp();
 	if (!PQsendQuery(conn->pg, job->sql))
-		raise_job_error(writer, conn, job, NULL);
+	{
+		take_loss(writer, run, job);
+		return;
+	}
 	/* a lock's one row; should there be more, they do not pile up */
 	(void) PQsetSingleRowMode(conn->pg);
 }
 
 /*
  * send_data
- *		Hand the batch to libpq piece by piece; true when all is out.
+ *		Hand the batch to libpq piece by piece.
+ *
+ * Returns: 1 when all is out, 0 if the socket takes no more now, -1: it is lost.
  */
-static bool
-send_data(CzWriter *writer, CzConn *conn, Job *job)
+static int
+send_data(CzConn *conn, Job *job)
 {
 	StringInfo	data = &job->batch->data;
 
@@ -554,26 +594,24 @@ send_data(CzWriter *writer, CzConn *conn, Job *job)
 		int			n;
 
 		if (flush < 0)
-			raise_job_error(writer, conn, job, NULL);
+			return -1;
 		if (flush > 0)
-			return false;
+			return 0;
 		if (job->offset == data->len)
 			break;
 		n = Min(data->len - job->offset, CZ_CHUNK_BYTES);
 		if (PQputCopyData(conn->pg, data->data + job->offset, n) != 1)
-			raise_job_error(writer, conn, job, NULL);
+			return -1;
 		job->offset += n;
 	}
-	if (PQputCopyEnd(conn->pg, NULL) != 1)
-		raise_job_error(writer, conn, job, NULL);
-	return true;
+	return PQputCopyEnd(conn->pg, NULL) == 1 ? 1 : -1;
 }
 
 /*
  * advance_job
  *		As far as possible without waiting.
  *
- * Returns: events to wait for; 0 when the job is done.
+ * Returns: events to wait for; 0 when the job is done; JOB_LOST.
  */
 static int
 advance_job(CzWriter *writer, Run *run, Job *job)
@@ -583,26 +621,29 @@ advance_job(CzWriter *writer, Run *run, Job *job)
 	int			flush;
 
 	if (!CzConnReceive(conn))
-		raise_job_error(writer, conn, job, NULL);
+		return JOB_LOST;
 
 	if (job->state == JOB_DATA)
 	{
-		if (!send_data(writer, conn, job))
-			return WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE;
+		int			sent = send_data(conn, job);
+
+		if (sent <= 0)
+			return sent < 0 ? JOB_LOST : WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE;
 		job->state = JOB_END;
 	}
 	flush = PQflush(pg);
 	if (flush < 0)
-		raise_job_error(writer, conn, job, NULL);
+		return JOB_LOST;
 
 	while (!PQisBusy(pg))
 	{
 		PGresult   *res = PQgetResult(pg);
+		int			sent;
 
 		if (res == NULL)
 		{
 			if (PQstatus(pg) != CONNECTION_OK)
-				raise_job_error(writer, conn, job, NULL);
+				return JOB_LOST;
 			if (job->batch != NULL ? !job->is_stored :
 				job->ninserted != list_length(job->rows))
 				CzConnViolated(conn, NULL, "It ends before what was sent is stored.");
@@ -617,12 +658,13 @@ advance_job(CzWriter *writer, Run *run, Job *job)
 					CzConnUnexpected(conn, res, job->shown_sql);
 				PQclear(res);
 				job->state = JOB_DATA;
-				if (!send_data(writer, conn, job))
-					return WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE;
+				sent = send_data(conn, job);
+				if (sent <= 0)
+					return sent < 0 ? JOB_LOST : WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE;
 				job->state = JOB_END;
 				flush = PQflush(pg);
 				if (flush < 0)
-					raise_job_error(writer, conn, job, NULL);
+					return JOB_LOST;
 				break;
 			case PGRES_COMMAND_OK:
 				if (strcmp(PQcmdStatus(res), "INSERT 0 1") == 0)
@@ -640,7 +682,11 @@ advance_job(CzWriter *writer, Run *run, Job *job)
 				PQclear(res);
 				break;
 			default:
-				raise_job_error(writer, conn, job, res);
+				if (PQresultStatus(res) != PGRES_FATAL_ERROR ||
+					!CzConnResultIsLoss(conn, res))
+					raise_job_error(writer, conn, job, res);
+				PQclear(res);
+				return JOB_LOST;
 		}
 	}
 	return WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0);
@@ -668,7 +714,7 @@ find_run(Wave *wave, Oid server_oid)
 static void
 queue(Wave *wave, Batch *batch, EarlyRow *row, int placement)
 {
-	Run		   *run = find_run(wave, batch->shard->server_oids[placement]);
+	Run		   *run = find_run(wave, batch->server_oids[placement]);
 	Job		   *job;
 
 	if (row != NULL && run->jobs != NIL)
@@ -679,11 +725,32 @@ queue(Wave *wave, Batch *batch, EarlyRow *row, int placement)
 	}
 	job = palloc0(sizeof(Job));
 	job->is_first = placement == 0;
+	job->is_replica = placement > 0 || batch->shard->is_copy;
 	if (row != NULL)
 		job->rows = list_make1(row);
 	else
 		job->batch = batch;
 	run->jobs = lappend(run->jobs, job);
+}
+
+/*
+ * Where the rows of a shard go, now that it is locked.  One with a single placement
+ * is not asked for: it may be that of a shard which is being made.
+ */
+static void
+place_batch(CzWriter *writer, Batch *batch)
+{
+	if (CzShardIsReplicated(batch->shard))
+	{
+		batch->shard = CzShardFresh(batch->shard);
+		batch->nplacements = CzTxnWritePlacements(batch->shard, writer->user_oid, true,
+												  &batch->server_oids);
+	}
+	else
+	{
+		batch->nplacements = batch->shard->nplacements;
+		batch->server_oids = batch->shard->server_oids;
+	}
 }
 
 /*
@@ -708,6 +775,8 @@ plan_phase(CzWriter *writer, Wave *wave)
 		CzTxnLockShardsLocally(shards, list_length(wave->batch_list), CZ_LOCK_SHARED,
 							   true);
 		pfree(shards);
+		foreach(lc, wave->batch_list)
+			place_batch(writer, lfirst(lc));
 	}
 	if (wave->is_copy)
 	{
@@ -719,12 +788,16 @@ plan_phase(CzWriter *writer, Wave *wave)
 			{
 				if (writer->format->is_binary)
 					appendBinaryStringInfo(&batch->data, "\377\377", 2);
-				queue(wave, batch, NULL, 0);
+				if (batch->nplacements > 0)
+					queue(wave, batch, NULL, 0);
 			}
 			else
 			{
-				for (i = 1; i < batch->shard->nplacements; i++)
-					queue(wave, batch, NULL, i);
+				for (i = 1; i < batch->nplacements; i++)
+				{
+					if (!CzTxnIsLost(batch->shard->shard_id, batch->server_oids[i]))
+						queue(wave, batch, NULL, i);
+				}
 			}
 		}
 	}
@@ -735,11 +808,17 @@ plan_phase(CzWriter *writer, Wave *wave)
 			EarlyRow   *row = (EarlyRow *) lfirst(lc);
 
 			if (wave->phase == 0)
-				queue(wave, row->batch, row, 0);
+			{
+				if (row->batch->nplacements > 0)
+					queue(wave, row->batch, row, 0);
+			}
 			else
 			{
-				for (i = 1; i < row->batch->shard->nplacements; i++)
-					queue(wave, row->batch, row, i);
+				for (i = 1; i < row->batch->nplacements; i++)
+				{
+					if (!CzTxnIsLost(row->batch->shard->shard_id, row->batch->server_oids[i]))
+						queue(wave, row->batch, row, i);
+				}
 			}
 		}
 	}
@@ -772,7 +851,15 @@ pump_runs(CzWriter *writer, Wave *wave, CzWaitSlot *slots)
 
 			if (job->state == JOB_QUEUED)
 				start_job(writer, wave, run, job);
+			if (run->is_lost)
+				break;
 			slot->events = advance_job(writer, run, job);
+			if (slot->events == JOB_LOST)
+			{
+				slot->events = 0;
+				take_loss(writer, run, job);
+				break;
+			}
 			if (slot->events != 0)
 			{
 				slot->socket = PQsocket(run->conn->pg);
@@ -806,7 +893,7 @@ wait_runs(CzWriter *writer, Wave *wave, CzWaitSlot *slots)
 		else if (TimestampDifferenceExceeds(run->last_heard, now, cz_worker_timeout_ms))
 		{
 			if (!CzTxnProbeSilent(run->conn))
-				raise_job_error(writer, run->conn, (Job *) linitial(run->jobs), NULL);
+				take_loss(writer, run, (Job *) linitial(run->jobs));
 			run->last_heard = GetCurrentTimestamp();
 		}
 	}

@@ -58,7 +58,8 @@ CzFdwReadConnOfShard(const CzShard *shard, Oid user_oid)
 		CzConn	   *conn;
 		char	   *message;
 
-		if (CzHealthIsSuspect(shard->server_oids[i]) ||
+		if (CzTxnIsLost(shard->shard_id, shard->server_oids[i]) ||
+			CzHealthIsSuspect(shard->server_oids[i]) ||
 			!CzTxnWorkerIsClear(shard->server_oids[i], user_oid))
 			continue;
 		conn = CzTxnReadConn(shard->server_oids[i], user_oid);

@@ -96,20 +96,18 @@ czExecForeignTruncate(List *rels, DropBehavior behavior, bool restart_seqs)
 	const CzShard **shards = palloc(sizeof(CzShard *) * list_length(rels));
 	int			nshards = 0;
 	ListCell   *lc;
+	int			i;
 
 	foreach(lc, rels)
 	{
 		Relation	rel = lfirst(lc);
 		const CzShard *shard = &CzFdwTable(rel)->shards[0];
 		Oid			parent_relid;
-		int			i;
 
 		if (CzIsShard(RelationGetRelid(rel), &parent_relid))
 		{
 			check_shard_truncate(rel, parent_relid);
 			shards[nshards++] = shard;
-			for (i = 0; i < shard->nplacements; i++)
-				add_target(&shard_targets, shard->server_oids[i], shard->remote_qualified);
 			continue;
 		}
 
@@ -121,6 +119,18 @@ czExecForeignTruncate(List *rels, DropBehavior behavior, bool restart_seqs)
 		add_target(&table_targets, shard->server_oids[0], shard->remote_qualified);
 	}
 
+	CzTxnLockShardsLocally(shards, nshards, CZ_LOCK_EXCLUSIVE, true);
+	for (i = 0; i < nshards; i++)
+	{
+		Oid		   *server_oids;
+		int			nplacements;
+		int			j;
+
+		shards[i] = CzShardFresh(shards[i]);
+		nplacements = CzTxnWritePlacements(shards[i], user_oid, true, &server_oids);
+		for (j = 0; j < nplacements; j++)
+			add_target(&shard_targets, server_oids[j], shards[i]->remote_qualified);
+	}
 	if (nshards > 0)
 		CzTxnLockShards(shards, nshards, user_oid, CZ_LOCK_EXCLUSIVE);
 

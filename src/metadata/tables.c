@@ -221,16 +221,21 @@ find_node(List *nodes, Oid server_oid)
 }
 
 /*
- * Keep the active ones of a list of servers.  If there is none, keep all: who
- * connects then gets the worker's own error, and a shard always has a primary
- * placement.
+ * Keep the active ones of a list of servers.  If all that are whole are on disabled
+ * workers, keep those: who connects then gets the worker's own error, and a shard
+ * always has a primary placement.  One that has missed writes is never kept.
+ *
+ * inactive: all rows of cz.placement_state.
  */
 static void
-set_placements(CzShard *shard, List *server_oids, List *nodes)
+set_placements(CzShard *shard, List *server_oids, List *nodes, List *inactive)
 {
+	List	   *stale = inactive ? CzInactiveServers(inactive, shard->shard_id) : NIL;
 	ListCell   *cell;
 	int			n = 0;
 
+	server_oids = list_difference_oid(server_oids, stale);
+	shard->nall = list_length(server_oids) + list_length(stale);
 	shard->server_oids = palloc(sizeof(Oid) * Max(list_length(server_oids), 1));
 	foreach(cell, server_oids)
 	{
@@ -272,7 +277,7 @@ CzShardServers(Oid shard_relid)
  * Fill a shard from its foreign table.  False if that is none of cz_fdw's.
  */
 static bool
-read_foreign_table(Oid relid, List *nodes, CzShard *shard)
+read_foreign_table(Oid relid, Oid table_relid, List *nodes, List *inactive, CzShard *shard)
 {
 	ForeignTable *foreign = GetForeignTable(relid);
 	const char *value;
@@ -281,6 +286,7 @@ read_foreign_table(Oid relid, List *nodes, CzShard *shard)
 		return false;
 
 	shard->relid = relid;
+	shard->table_relid = table_relid;
 	value = CzFindOption(foreign->options, "shard_id");
 	shard->shard_id = value ? pg_strtoint64(value) : 0;
 	value = CzFindOption(foreign->options, "schema_name");
@@ -290,7 +296,7 @@ read_foreign_table(Oid relid, List *nodes, CzShard *shard)
 	shard->remote_name = value ? pstrdup(value) : get_rel_name(relid);
 	shard->remote_qualified = quote_qualified_identifier(shard->remote_schema,
 														 shard->remote_name);
-	set_placements(shard, shard_servers(foreign), nodes);
+	set_placements(shard, shard_servers(foreign), nodes, inactive);
 	return true;
 }
 
@@ -321,7 +327,8 @@ read_columns(CzTableEntry *entry, Relation rel)
  * Key, routing and shards of a partitioned parent.
  */
 static void
-read_parent(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *nodes)
+read_parent(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *nodes,
+			List *inactive)
 {
 	CzTable    *table = &entry->table;
 	PartitionKey key = RelationGetPartitionKey(rel);
@@ -366,7 +373,7 @@ read_parent(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *node
 		CzShard    *shard = &table->shards[i];
 
 		if (get_rel_relkind(desc->oids[i]) != RELKIND_FOREIGN_TABLE ||
-			!read_foreign_table(desc->oids[i], nodes, shard) ||
+			!read_foreign_table(desc->oids[i], entry->table.relid, nodes, inactive, shard) ||
 			shard->shard_id == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
@@ -379,17 +386,20 @@ read_parent(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *node
 
 /* A reference table: one shard, a copy on every worker that has been checked. */
 static void
-read_reference(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *nodes)
+read_reference(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *nodes,
+			   List *inactive)
 {
 	CzTable    *table = &entry->table;
 	CzShard    *shard = palloc0(sizeof(CzShard));
+	List	   *stale = inactive ? CzInactiveServers(inactive, row->shard_id) : NIL;
 	ListCell   *cell;
 
 	table->kind = CZ_TABLE_REFERENCE;
 	table->nshards = 1;
 	table->shards = shard;
 	shard->shard_id = row->shard_id;
-	shard->relid = table->relid;
+	shard->relid = shard->table_relid = table->relid;
+	shard->is_copy = true;
 	shard->remote_schema = pstrdup(CZ_SHARD_SCHEMA);
 	shard->remote_name = CzShardName(RelationGetRelationName(rel), row->shard_id);
 	shard->remote_qualified = quote_qualified_identifier(shard->remote_schema,
@@ -399,7 +409,10 @@ read_reference(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *n
 	{
 		CzNode	   *node = (CzNode *) lfirst(cell);
 
-		if (node->is_active && node->is_checked)
+		if (!node->is_checked)
+			continue;
+		shard->nall++;
+		if (node->is_active && !list_member_oid(stale, node->server_oid))
 			shard->server_oids[shard->nplacements++] = node->server_oid;
 	}
 }
@@ -413,13 +426,16 @@ fill_entry(CzTableEntry *entry, Relation rel)
 {
 	char		relkind = rel->rd_rel->relkind;
 	List	   *nodes;
+	List	   *inactive;
 	CzTableRow	row;
 
 	if (relkind == RELKIND_FOREIGN_TABLE)
 	{
 		entry->table.shards = palloc0(sizeof(CzShard));
 		nodes = CzServerList();
-		if (!read_foreign_table(entry->table.relid, nodes, entry->table.shards))
+		inactive = CzInactiveList();
+		if (!read_foreign_table(entry->table.relid, entry->table.relid, nodes, inactive,
+								entry->table.shards))
 			return;
 		entry->table.kind = CZ_TABLE_FOREIGN;
 		entry->table.nshards = 1;
@@ -429,10 +445,11 @@ fill_entry(CzTableEntry *entry, Relation rel)
 		if (!CzCatalogReadTable(entry->table.relid, &row))
 			return;
 		nodes = CzServerList();
+		inactive = CzInactiveList();
 		if (relkind == RELKIND_PARTITIONED_TABLE && row.kind != CZ_TABLE_REFERENCE)
-			read_parent(entry, rel, &row, nodes);
+			read_parent(entry, rel, &row, nodes, inactive);
 		else if (relkind == RELKIND_RELATION && row.kind == CZ_TABLE_REFERENCE)
-			read_reference(entry, rel, &row, nodes);
+			read_reference(entry, rel, &row, nodes, inactive);
 		else
 			return;				/* on the way from one kind to the other */
 	}
@@ -532,6 +549,30 @@ CzTableGet(Oid relid)
 	if (entry == NULL || !entry->is_ours)
 		return NULL;
 	return &entry->table;
+}
+
+/*
+ * CzShardFresh
+ *		See metadata.h.
+ */
+const CzShard *
+CzShardFresh(const CzShard *shard)
+{
+	const CzTable *table;
+	int			i;
+
+	if (!OidIsValid(shard->table_relid))
+		return shard;
+	AcceptInvalidationMessages();
+	table = CzTableGet(shard->table_relid);
+	if (table == NULL || (shard >= table->shards && shard < table->shards + table->nshards))
+		return shard;
+	for (i = 0; i < table->nshards; i++)
+	{
+		if (table->shards[i].shard_id == shard->shard_id)
+			return &table->shards[i];
+	}
+	return shard;
 }
 
 /*

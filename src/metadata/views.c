@@ -202,12 +202,13 @@ reference_servers(void)
 
 /*
  * cz_placement_list
- *		One row a placement, also of those on disabled workers.
+ *		One row a placement, also of those that are not in use.
  */
 Datum
 cz_placement_list(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	List	   *inactive = CzInactiveList();
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -219,6 +220,7 @@ cz_placement_list(PG_FUNCTION_ARGS)
 		for (i = 0; table != NULL && i < table->nshards; i++)
 		{
 			const CzShard *shard = &table->shards[i];
+			List	   *stale = CzInactiveServers(inactive, shard->shard_id);
 			List	   *server_oids;
 			ListCell   *server;
 
@@ -235,8 +237,9 @@ cz_placement_list(PG_FUNCTION_ARGS)
 				values[1] = Int64GetDatum(shard->shard_id);
 				values[2] = Int32GetDatum(position);
 				values[3] = ObjectIdGetDatum(node->server_oid);
-				values[4] = Int32GetDatum(node->is_active ? SHARDSTATE_ACTIVE
-										  : SHARDSTATE_INACTIVE);
+				values[4] = Int32GetDatum(node->is_active &&
+										  !list_member_oid(stale, node->server_oid) ?
+										  SHARDSTATE_ACTIVE : SHARDSTATE_INACTIVE);
 				tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 			}
 		}

@@ -49,6 +49,7 @@ typedef struct CzTxnFlush
 } CzTxnFlush;
 
 List	   *cz_txn_entries = NIL;
+List	   *cz_txn_detached = NIL;
 
 static List *txn_flushes = NIL; /* of CzTxnFlush, in TopTransactionContext */
 static int	flush_level = 0;	/* > 0: a flush runs for this level */
@@ -63,6 +64,7 @@ typedef enum UseKind
 {
 	USE_READ,
 	USE_LOCKS,					/* changes no row */
+	USE_REPLICA,				/* rows that another placement has, too */
 	USE_ROWS,
 	USE_UTILITY
 } UseKind;
@@ -130,18 +132,46 @@ find_entry(Oid server_oid, Oid user_oid, CzEndpoint **endpoint_p)
 }
 
 /*
- * CzTxnOpenEntry
+ * try_connect
+ *		A connection, or NULL if the worker is down: it does not answer, or says that it
+ *		is not ready.
+ */
+static CzConn *
+try_connect(const CzEndpoint *endpoint)
+{
+	CzConn	   *conn;
+	char	   *message;
+
+	if (CzHealthIsSuspect(endpoint->server_oid) && !CzHealthRecheck(endpoint))
+		return NULL;
+	conn = CzConnTryAcquire(endpoint, &message);
+	if (conn == NULL && !CzHealthIsSuspect(endpoint->server_oid) &&
+		strstr(message, "the database system is") == NULL)
+		conn = CzConnAcquire(endpoint); /* raises what is wrong, if it still is */
+	return conn;
+}
+
+/* CzConnTryAcquire, whatever is wrong. */
+static CzConn *
+try_acquire(const CzEndpoint *endpoint)
+{
+	char	   *message;
+
+	return CzConnTryAcquire(endpoint, &message);
+}
+
+/*
+ * open_entry
  *		Take a connection into the transaction; nothing is sent yet.
  *
- * Returns: NULL, if not must_be, where the worker can't be reached.
+ * connect: makes it if none is cached; NULL: there is none.
  */
-CzTxnEntry *
-CzTxnOpenEntry(Oid user_oid, const CzEndpoint *endpoint, bool must_be)
+static CzTxnEntry *
+open_entry(Oid user_oid, const CzEndpoint *endpoint, CzConn *(*connect) (const CzEndpoint *))
 {
 	MemoryContext old;
 	CzTxnEntry *entry;
 	CzConn	   *conn;
-	char	   *error_message;
 
 	/* All memory first: a connection without an entry would be lost. */
 	old = MemoryContextSwitchTo(TopTransactionContext);
@@ -163,7 +193,7 @@ CzTxnOpenEntry(Oid user_oid, const CzEndpoint *endpoint, bool must_be)
 		/* settings are brought into step at each use, lock_timeout with BEGIN */
 		conn = CzConnAcquireCached(endpoint);
 		if (conn == NULL)
-			conn = must_be ? CzConnAcquire(endpoint) : CzConnTryAcquire(endpoint, &error_message);
+			conn = connect(endpoint);
 	}
 	PG_CATCH();
 	{
@@ -171,18 +201,30 @@ CzTxnOpenEntry(Oid user_oid, const CzEndpoint *endpoint, bool must_be)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-
 	if (conn == NULL)
 	{
 		cz_txn_entries = list_delete_ptr(cz_txn_entries, entry);
 		return NULL;
 	}
 	entry->conn = conn;
+	entry->is_alive = true;
 	conn->state = CZ_CONN_TXN;
 	conn->txn_depth = 1;
 	conn->txn_has_written = false;
 	CzConnForgetLockTimeout(conn, true);
 	return entry;
+}
+
+/*
+ * CzTxnOpenEntry
+ *		open_entry() for a snapshot.
+ *
+ * Returns: NULL, if not must_be, where the worker can't be reached.
+ */
+CzTxnEntry *
+CzTxnOpenEntry(Oid user_oid, const CzEndpoint *endpoint, bool must_be)
+{
+	return open_entry(user_oid, endpoint, must_be ? CzConnAcquire : try_acquire);
 }
 
 /*
@@ -279,6 +321,15 @@ sync_entry(CzTxnEntry *entry, StringInfo prefix)
 	}
 }
 
+static bool
+is_connected(CzTxnEntry *entry)
+{
+	CzConn	   *conn = entry->conn;
+
+	return !entry->is_failed && !conn->is_broken &&
+		(PQtransactionStatus(conn->pg) == PQTRANS_ACTIVE || CzConnIsAlive(conn));
+}
+
 /*
  * check_connected
  *		Before a command of the transaction: better a clear error now than whatever
@@ -288,9 +339,10 @@ static void
 check_connected(CzTxnEntry *entry)
 {
 	CzConn	   *conn = entry->conn;
+	bool		is_alive = entry->is_alive && !entry->is_failed && !conn->is_broken;
 
-	if (!entry->is_failed && !conn->is_broken &&
-		(PQtransactionStatus(conn->pg) == PQTRANS_ACTIVE || CzConnIsAlive(conn)))
+	entry->is_alive = false;
+	if (is_alive || is_connected(entry))
 		return;
 	conn->is_broken = true;
 	ereport(ERROR,
@@ -347,9 +399,11 @@ use_entry(CzTxnEntry *entry, UseKind kind, StringInfo prefix)
 
 		if (entry->written_level == 0 || entry->written_level > level)
 			entry->written_level = level;
+		if (kind != USE_REPLICA && (entry->first_level == 0 || entry->first_level > level))
+			entry->first_level = level;
 		conn->txn_has_written = true;
 	}
-	if (kind >= USE_ROWS)
+	if (kind >= USE_REPLICA)
 		note_commands(entry);
 	if (kind == USE_UTILITY)
 		entry->has_utility = true;
@@ -421,7 +475,7 @@ conn_prefix(Oid server_oid, Oid user_oid, UseKind kind, StringInfo prefix)
 
 	if (kind != USE_READ)
 		check_may_write();
-	if (kind >= USE_ROWS && flush_level == 0 && before_write != NULL)
+	if (kind >= USE_REPLICA && flush_level == 0 && before_write != NULL)
 		before_write(kind == USE_UTILITY);
 	require_clear(server_oid, user_oid);
 	CzTxnTakeSnapshots(server_oid, user_oid);
@@ -443,6 +497,92 @@ CzConn *
 CzTxnConnPrefix(Oid server_oid, Oid user_oid, bool for_write, StringInfo prefix)
 {
 	return conn_prefix(server_oid, user_oid, for_write ? USE_ROWS : USE_READ, prefix);
+}
+
+/*
+ * CzTxnReplicaConnPrefix
+ *		See transaction.h.
+ */
+CzConn *
+CzTxnReplicaConnPrefix(Oid server_oid, Oid user_oid, StringInfo prefix)
+{
+	return conn_prefix(server_oid, user_oid, USE_REPLICA, prefix);
+}
+
+/*
+ * CzTxnDetach
+ *		Go on without a connection that broke, if nothing is on it alone.
+ */
+bool
+CzTxnDetach(CzTxnEntry *entry)
+{
+	MemoryContext old;
+
+	/* a snapshot that others were to share is gone, too */
+	if (entry->first_level > 0 || (IsolationUsesXactSnapshot() && entry->has_begun))
+		return false;
+	if (entry->written_level > 0 && !CzTxnLoseWritten(entry->server_oid))
+		return false;
+	entry->conn->is_broken = true;
+	entry->is_failed = true;
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	cz_txn_entries = list_delete_ptr(cz_txn_entries, entry);
+	cz_txn_detached = lappend(cz_txn_detached, entry);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+/*
+ * CzTxnLoseConn
+ *		See transaction.h.
+ */
+bool
+CzTxnLoseConn(CzConn *conn)
+{
+	ListCell   *lc;
+
+	conn->is_broken = true;
+	CzHealthMarkFailed(conn->server_oid);
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		if (entry->conn == conn)
+			return CzTxnDetach(entry);
+	}
+	return false;
+}
+
+/*
+ * CzTxnCanReach
+ *		See transaction.h.
+ */
+bool
+CzTxnCanReach(Oid server_oid, Oid user_oid)
+{
+	CzEndpoint *endpoint;
+	CzTxnEntry *entry;
+
+	CzTxnTakeSnapshots(InvalidOid, user_oid);
+	entry = find_entry(server_oid, user_oid, &endpoint);
+	if (entry != NULL)
+	{
+		entry->is_alive = is_connected(entry);
+		if (entry->is_alive)
+			return true;
+		if (!CzTxnDetach(entry))
+			check_connected(entry); /* raises it */
+	}
+	/* what is in doubt on a worker that is up is finished, or waited for, elsewhere */
+	if (flush_level == 0 && !CzTxnWorkerIsClear(server_oid, user_oid) &&
+		CzHealthIsSuspect(server_oid))
+		return false;
+	entry = open_entry(user_oid, endpoint ? endpoint : CzEndpointGet(server_oid, user_oid),
+					   try_connect);
+	if (entry == NULL)
+		return false;
+	CzTxnJoinSnapshots(entry);
+	return true;
 }
 
 /* Send a prefix by itself. */
@@ -467,6 +607,23 @@ CzTxnConn(Oid server_oid, Oid user_oid, bool for_write)
 	CzTxnFlushPending();
 	initStringInfo(&prefix);
 	conn = conn_prefix(server_oid, user_oid, for_write ? USE_ROWS : USE_READ, &prefix);
+	send_prefix(conn, &prefix);
+	return conn;
+}
+
+/*
+ * CzTxnReplicaConn
+ *		See transaction.h.
+ */
+CzConn *
+CzTxnReplicaConn(Oid server_oid, Oid user_oid)
+{
+	StringInfoData prefix;
+	CzConn	   *conn;
+
+	CzTxnFlushPending();
+	initStringInfo(&prefix);
+	conn = conn_prefix(server_oid, user_oid, USE_REPLICA, &prefix);
 	send_prefix(conn, &prefix);
 	return conn;
 }
@@ -954,6 +1111,7 @@ void
 CzTxnForgetAll(void)
 {
 	cz_txn_entries = NIL;
+	cz_txn_detached = NIL;
 	txn_flushes = NIL;
 	flush_level = 0;
 	lost_level = 0;
@@ -961,4 +1119,5 @@ CzTxnForgetAll(void)
 	next_savepoint = 1;
 	CzTxnShardLockForget();
 	CzTxnForgetSnapshots();
+	CzTxnForgetLost();
 }

@@ -52,6 +52,7 @@ typedef struct DatabaseWorker
 } DatabaseWorker;
 
 bool		(*cz_analyze_task) (void) = NULL;
+bool		(*cz_repair_task) (Oid relid) = NULL;
 
 static void
 xact_callback(XactEvent event, void *arg)
@@ -306,9 +307,18 @@ database_main(Oid database_oid)
 {
 	CzTask		task = MyBgworkerEntry->bgw_extra[0];
 	bool		is_done = true;
+	bool		is_owner;
 	uint64		seen;
 
 	BackgroundWorkerInitializeConnectionByOid(database_oid, InvalidOid, 0);
+	if (task == CZ_TASK_REPAIR)
+	{
+		Oid			relid;
+
+		memcpy(&relid, MyBgworkerEntry->bgw_extra + 1, sizeof(Oid));
+		(void) cz_repair_task(relid);
+		return;
+	}
 	CzActivityRoundBegin(task, &seen);
 	if (task == CZ_TASK_ANALYZE)
 	{
@@ -329,10 +339,42 @@ database_main(Oid database_oid)
 		else
 			is_done = false;	/* it may take over */
 	}
+	is_owner = OidIsValid(get_extension_oid("cz_fdw", true)) && CzTxnLogExists() &&
+		CzTxnIdentity()->is_owner;
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	/* nodes that are back get what they have missed */
+	if (is_owner && cz_repair_task != NULL && !cz_repair_task(InvalidOid))
+		is_done = false;
 	CzActivityRoundEnd(task, seen, is_done);
 	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/*
+ * CzRunRepair
+ *		See transaction.h.
+ */
+void
+CzRunRepair(Oid relid)
+{
+	BackgroundWorker worker;
+	BackgroundWorkerHandle *handle;
+
+	fill_worker(&worker, MyDatabaseId);
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_notify_pid = MyProcPid;
+	worker.bgw_extra[0] = (char) CZ_TASK_REPAIR;
+	memcpy(worker.bgw_extra + 1, &relid, sizeof(Oid));
+	snprintf(worker.bgw_name, BGW_MAXLEN, "cz_fdw repair of database %u", MyDatabaseId);
+	snprintf(worker.bgw_type, BGW_MAXLEN, "cz_fdw repair");
+	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("no background worker is free"),
+				 errhint("Raise max_worker_processes.")));
+	/* a cancel of this session leaves it to work on */
+	(void) WaitForBackgroundWorkerShutdown(handle);
+	pfree(handle);
 }
 
 /*

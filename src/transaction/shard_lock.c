@@ -26,6 +26,7 @@
 #include "access/xact.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -44,6 +45,7 @@
 typedef struct CzHeldLock
 {
 	int64		shard_id;
+	const CzShard *shard;		/* as it was when it was locked */
 	CzShardLock mode;
 	int			level;			/* nest level that took it */
 } CzHeldLock;
@@ -183,7 +185,7 @@ mark_holders(const CzShard *shard)
 	{
 		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
 
-		if (entry->server_oid == shard->server_oids[0])
+		if (entry->server_oid == CzTxnFirstPlacement(shard))
 			entry->holds_shard_lock = true;
 	}
 }
@@ -199,19 +201,24 @@ CzTxnLockShardPrefix(const CzShard *shard, Oid user_oid, CzShardLock mode,
 	MemoryContext old;
 	CzHeldLock *lock;
 
-	if (shard->nplacements < 2 || is_held(shard->shard_id, mode))
+	if (!CzShardIsReplicated(shard) || is_held(shard->shard_id, mode))
 		return;
 
 	CzTxnLocalLock(shard->shard_id, mode);
-	appendStringInfo(prefix, "SELECT pg_catalog.pg_advisory_xact_lock%s(%d, %d); ",
-					 mode == CZ_LOCK_SHARED ? "_shared" : "",
-					 CZ_ADVISORY_CLASS, (int32) shard->shard_id);
-
-	mark_holders(shard);
+	shard = CzShardFresh(shard);
+	/* of a reference table this coordinator has the first placement */
+	if (!shard->is_copy)
+	{
+		appendStringInfo(prefix, "SELECT pg_catalog.pg_advisory_xact_lock%s(%d, %d); ",
+						 mode == CZ_LOCK_SHARED ? "_shared" : "",
+						 CZ_ADVISORY_CLASS, (int32) shard->shard_id);
+		mark_holders(shard);
+	}
 
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	lock = palloc(sizeof(CzHeldLock));
 	lock->shard_id = shard->shard_id;
+	lock->shard = shard;
 	lock->mode = mode;
 	lock->level = CzTxnLevel();
 	held_locks = lappend(held_locks, lock);
@@ -238,6 +245,33 @@ compare_shards(const void *a, const void *b)
 }
 
 /*
+ * CzTxnLockMoment
+ *		See transaction.h.  A reference table's writers are kept out by its lock.
+ */
+void
+CzTxnLockMoment(const CzShard *shard, bool begin)
+{
+	if (shard->is_copy && begin)
+		LockRelationOid(shard->relid, ShareLock);
+	else if (shard->is_copy)
+		UnlockRelationOid(shard->relid, ShareLock);
+	else if (begin)
+		CzTxnLocalLock(shard->shard_id, CZ_LOCK_EXCLUSIVE);
+	else
+		CzTxnLocalUnlock(shard->shard_id, CZ_LOCK_EXCLUSIVE);
+}
+
+/*
+ * CzTxnRepairLock
+ *		See transaction.h.
+ */
+void
+CzTxnRepairLock(void)
+{
+	CzTxnLocalLock(CZ_REPAIR_LOCK, CZ_LOCK_EXCLUSIVE);
+}
+
+/*
  * CzTxnLockShardsLocally
  *		See transaction.h.
  */
@@ -252,7 +286,7 @@ CzTxnLockShardsLocally(const CzShard *const *shards, int nshards, CzShardLock mo
 	qsort(sorted, nshards, sizeof(CzShard *), compare_shards);
 	for (i = 0; i < nshards; i++)
 	{
-		if (sorted[i]->nplacements > 1 && !is_held(sorted[i]->shard_id, mode))
+		if (CzShardIsReplicated(sorted[i]) && !is_held(sorted[i]->shard_id, mode))
 			(void) acquire_local(sorted[i]->shard_id, mode, may_wait);
 	}
 	pfree(sorted);
@@ -271,6 +305,17 @@ CzTxnLockShards(const CzShard *const *shards, int nshards, Oid user_oid,
 	memcpy(sorted, shards, sizeof(CzShard *) * nshards);
 	qsort(sorted, nshards, sizeof(CzShard *), compare_shards);
 
+	/* a first placement that is down is not waited for */
+	CzTxnLockShardsLocally(shards, nshards, mode, true);
+	for (i = 0; i < nshards; i++)
+	{
+		Oid		   *server_oids;
+
+		sorted[i] = CzShardFresh(sorted[i]);
+		if (!sorted[i]->is_copy && CzShardIsReplicated(sorted[i]))
+			(void) CzTxnWritePlacements(sorted[i], user_oid, false, &server_oids);
+	}
+
 	/* All local locks, then one command per worker with its remote ones. */
 	for (i = 0; i < nshards; i++)
 	{
@@ -284,13 +329,13 @@ CzTxnLockShards(const CzShard *const *shards, int nshards, Oid user_oid,
 			continue;
 		foreach(lc, commands)
 		{
-			if (((CzTxnCommand *) lfirst(lc))->server_oid == sorted[i]->server_oids[0])
+			if (((CzTxnCommand *) lfirst(lc))->server_oid == CzTxnFirstPlacement(sorted[i]))
 				command = (CzTxnCommand *) lfirst(lc);
 		}
 		if (command == NULL)
 		{
 			command = palloc(sizeof(CzTxnCommand));
-			command->server_oid = sorted[i]->server_oids[0];
+			command->server_oid = CzTxnFirstPlacement(sorted[i]);
 			command->sql = "";
 			commands = lappend(commands, command);
 		}
@@ -301,10 +346,56 @@ CzTxnLockShards(const CzShard *const *shards, int nshards, Oid user_oid,
 
 	for (i = 0; i < nshards; i++)
 	{
-		if (sorted[i]->nplacements > 1)
+		if (CzShardIsReplicated(sorted[i]) && !sorted[i]->is_copy)
 			mark_holders(sorted[i]);
 	}
 	pfree(sorted);
+}
+
+/*
+ * CzTxnLoseWritten
+ *		All placements on a worker that the transaction has written are lost.
+ *
+ * Returns: false, and nothing has happened, if one of them is the last of its shard.
+ */
+bool
+CzTxnLoseWritten(Oid server_oid)
+{
+	ListCell   *lc;
+	int			pass;
+	int			i;
+
+	for (pass = 0; pass < 2; pass++)
+	{
+		foreach(lc, held_locks)
+		{
+			const CzShard *shard = ((CzHeldLock *) lfirst(lc))->shard;
+
+			for (i = 0; i < shard->nplacements; i++)
+			{
+				if (shard->server_oids[i] != server_oid)
+					continue;
+				if (pass == 1)
+					CzTxnLosePlacement(shard, server_oid, "its connection was lost");
+				else if (!CzTxnMayLose(shard, server_oid))
+					return false;
+			}
+		}
+	}
+	return true;
+}
+
+/*
+ * CzTxnCheckPlacements
+ *		Before the commit: are the placements that were written those that count?
+ */
+void
+CzTxnCheckPlacements(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, held_locks)
+		CzTxnCheckPlacement(((CzHeldLock *) lfirst(lc))->shard);
 }
 
 /*

@@ -37,6 +37,8 @@ sub_commit(int level)
 
 		if (entry->written_level >= level)
 			entry->written_level = level - 1;
+		if (entry->first_level >= level)
+			entry->first_level = level - 1;
 		if (entry->nsavepoints == 0)
 			continue;
 		top = &entry->savepoints[entry->nsavepoints - 1];
@@ -92,6 +94,8 @@ sub_abort(int level)
 		CzTxnSavepoint *top;
 		StringInfoData sql;
 
+		if (entry->first_level >= level)
+			entry->first_level = 0;
 		if (entry->written_level >= level)
 		{
 			entry->written_level = 0;

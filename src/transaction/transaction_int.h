@@ -39,6 +39,9 @@ typedef struct CzTxnEntry
 	bool		is_failed;		/* its state is not known: the transaction must
 								 * abort, the connection will be closed */
 	int			written_level;	/* lowest level that wrote; 0: none */
+	int			first_level;	/* the same of what is on this connection only: all but
+								 * what a first placement has, too */
+	bool		is_alive;		/* was looked at for the command that comes */
 	CommandId	first_cid;		/* commands of this transaction that changed rows */
 	CommandId	last_cid;		/* there; first_cid > last_cid: none */
 	bool		has_utility;	/* DDL, TRUNCATE, ...: others wait for its locks */
@@ -88,9 +91,11 @@ typedef enum CzCallMode
 typedef enum CzTask
 {
 	CZ_TASK_RECOVER,
-	CZ_TASK_ANALYZE
+	CZ_TASK_ANALYZE,
+	CZ_TASK_REPAIR				/* asked for by a session; else a part of RECOVER */
 } CzTask;
 
+/* Those that have their rounds */
 #define CZ_NTASKS 2
 
 /* activity.c */
@@ -109,6 +114,14 @@ extern void CzTxnBeginCommand(StringInfo buf);
 extern void CzTxnDropFlushes(int level);
 extern void CzTxnForgetCommands(CzTxnEntry *entry);
 extern void CzTxnExecLocks(List *commands, Oid user_oid);
+extern bool CzTxnDetach(CzTxnEntry *entry);
+
+extern List *cz_txn_detached;	/* those that were lost and are not needed */
+
+/* placements.c */
+extern void CzTxnCheckPlacement(const CzShard *shard);
+extern void CzTxnMarkLost(void);
+extern void CzTxnForgetLost(void);
 
 /* subxact.c */
 extern void CzTxnSubXactCallback(int event, int level);
@@ -121,6 +134,8 @@ extern bool CzTxnQuietIdle(CzConn *conn, bool may_cancel, TimestampTz deadline);
 extern bool CzTxnCallIsOk(const CzTxnCall *call);
 
 /* shard_lock.c */
+extern bool CzTxnLoseWritten(Oid server_oid);
+extern void CzTxnCheckPlacements(void);
 extern void CzTxnShardLockSubEnd(int level, bool is_commit);
 extern void CzTxnShardLockForget(void);
 extern void CzTxnLocalLock(int64 key, CzShardLock mode);
@@ -133,6 +148,10 @@ extern bool CzTxnLocalLockIsFree(int64 key);
 #define CZ_GID_LOCK(nonce) (-2 - (int64) (nonce))
 /* Local lock that one round of recovery over all workers at a time holds */
 #define CZ_RECOVERY_LOCK (-1)
+/* Local lock of who marks placements inactive */
+#define CZ_STATE_LOCK (-((int64) 1 << 41))
+/* Local lock of who makes placements whole */
+#define CZ_REPAIR_LOCK (CZ_STATE_LOCK - 1)
 /* Local lock of who finishes what is in doubt on a worker; below those of gids */
 #define CZ_SERVER_LOCK(oid) (-((int64) 1 << 40) - (int64) (oid))
 

@@ -240,6 +240,22 @@ next_nonce(void)
 }
 
 /*
+ * The answer to PREPARE was lost: can the transaction do without that worker?  What it
+ * may have prepared is finished as the decision says, when it is back.
+ */
+static bool
+lose_prepared(CzTxnEntry *entry)
+{
+	if (entry->first_level > 0 || !CzTxnLoseWritten(entry->server_oid))
+		return false;
+	entry->is_failed = true;
+	entry->is_finished = true;
+	CzHealthMarkFailed(entry->server_oid);
+	CzTxnMarkInDoubt(entry->server_oid);
+	return true;
+}
+
+/*
  * prepare_all
  *		First phase:
  *		1. name the transaction, make every text that later steps need;
@@ -258,6 +274,7 @@ prepare_all(List *written)
 	uint32		nonce;
 	int			ncalls = 0;
 	int			bad = -1;
+	bool		is_lost = false;
 	int			i;
 	bool		writes_here = CzTxnHasLocalWrites();
 	ListCell   *lc;
@@ -312,7 +329,9 @@ prepare_all(List *written)
 			strcmp(PQcmdStatus(calls[i].result), "PREPARE TRANSACTION") == 0;
 
 		/* PREPARE of an aborted transaction is answered with ROLLBACK. */
-		if (!is_prepared && bad < 0)
+		if (!is_prepared && calls[i].result == NULL && lose_prepared(calls[i].context))
+			is_lost = true;
+		else if (!is_prepared && bad < 0)
 			bad = i;
 		else
 			PQclear(calls[i].result);
@@ -330,6 +349,11 @@ prepare_all(List *written)
 		raise_prepare(&calls[bad]);
 	}
 
+	if (is_lost)
+	{
+		CzTxnMarkLost();
+		CzTxnCheckPlacements();
+	}
 	CzDebugPoint("after_prepare");
 	CHECK_FOR_INTERRUPTS();
 	CzCommitRoomEnter(writes_here);
@@ -346,13 +370,15 @@ static void
 pre_commit(void)
 {
 	List	   *written = NIL;
+	List	   *all;
 	ListCell   *lc;
 
 	CzTxnFlushPending();
-	if (cz_txn_entries == NIL)
+	if (cz_txn_entries == NIL && !CzTxnHasLost())
 		return;
 
-	foreach(lc, cz_txn_entries)
+	all = list_copy(cz_txn_entries);
+	foreach(lc, all)
 	{
 		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
 
@@ -363,17 +389,24 @@ pre_commit(void)
 			/* a session that has ended rolled back: COMMIT would not be sure of it */
 			if (entry->is_failed || entry->conn->is_broken ||
 				!CzConnIsAlive(entry->conn))
+			{
+				if (CzTxnDetach(entry))
+					continue;
 				ereport(ERROR,
 						(errcode(ERRCODE_CONNECTION_FAILURE),
 						 errmsg("connection to node \"%s\" was lost during the transaction",
 								entry->conn->node_name)));
+			}
 			written = lappend(written, entry);
 		}
 	}
+	list_free(all);
 
 	end_reads();
+	CzTxnMarkLost();
 	if (written == NIL)
 		return;
+	CzTxnCheckPlacements();
 	CzActivityNote(CZ_TASK_ANALYZE);
 
 	/*
@@ -606,6 +639,15 @@ release_all(void)
 {
 	ListCell   *lc;
 
+	foreach(lc, cz_txn_detached)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		entry->conn->busy_owner = NULL;
+		entry->conn->busy_drain = NULL;
+		CzConnDiscard(entry->conn);
+	}
+	cz_txn_detached = NIL;
 	foreach(lc, cz_txn_entries)
 	{
 		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);

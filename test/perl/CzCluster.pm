@@ -306,6 +306,23 @@ sub differing_placements
 	return join ',', sort keys %differs;
 }
 
+# Make placements whole that have missed writes; false if some are not after a while
+sub repair
+{
+	my ($self, $seconds) = @_;
+	my $end = time + ($seconds // 60);
+	my $left = '';
+	while (time < $end)
+	{
+		$self->try_sql('SELECT cz_repair_placements()');
+		$left = $self->sql('SELECT count(*) FROM cz.placement_state');
+		return 1 if $left eq '0';
+		sleep 0.2;
+	}
+	diag("$left placements are inactive");
+	return 0;
+}
+
 # How many tables of schema cz_shards a worker has
 sub shard_tables
 {

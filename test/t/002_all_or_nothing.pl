@@ -40,46 +40,29 @@ $cluster->sql('CREATE TABLE filled AS SELECT i AS k, repeat(\'x\', 300) AS v FRO
 }
 
 note 'COPY and INSERT';
+# the worker is left out, or (where it has the first placement of something) all fails
+my $state = 'SELECT count(*), sum(k), sum(length(v)) FROM filled';
 my $rows = join '', map { "$_\tcopied\n" } 100001 .. 130000;
 my %writes = (
 	'COPY' => "COPY filled FROM STDIN;\n$rows\\.\n",
-	'INSERT ... SELECT' => "INSERT INTO filled SELECT i, repeat('y', 500) FROM generate_series(100001, 130000) i",
-	'multi-row INSERT' => 'INSERT INTO filled VALUES ' . join(',', map { "($_, 'z')" } 100001 .. 100200),
-	'UPDATE' => "UPDATE filled SET v = 'changed'",
-	'DELETE' => 'DELETE FROM filled',
-	'transaction' => "BEGIN; INSERT INTO filled SELECT i, 'a' FROM generate_series(100001, 100100) i; DELETE FROM filled WHERE k < 100; COMMIT");
+	'INSERT ... SELECT' => "INSERT INTO filled SELECT i, repeat('y', 500) FROM generate_series(100001, 130000) i;",
+	'multi-row INSERT' => 'INSERT INTO filled VALUES ' . join(',', map { "($_, 'z')" } 100001 .. 100200) . ';',
+	'UPDATE' => "UPDATE filled SET v = 'changed';",
+	'DELETE' => 'DELETE FROM filled;',
+	'transaction' => "INSERT INTO filled SELECT i, 'a' FROM generate_series(100001, 100100) i; DELETE FROM filled WHERE k < 100;");
 foreach my $what (sort keys %writes)
 {
-	my $before = $cluster->sql('SELECT count(*), sum(k), sum(length(v)) FROM filled');
-	my ($status, $out, $err) = die_half_way($writes{$what}, 0.7);
-	isnt($status, 0, "$what fails");
+	my $before = $cluster->sql($state);
+	my $after = $cluster->sql("BEGIN; $writes{$what} $state; ROLLBACK;");
+	my ($status, $out, $err) = die_half_way("BEGIN; $writes{$what} COMMIT;", 0.7);
 	unlike(PostgreSQL::Test::Utils::slurp_file($cluster->coordinator->logfile),
 		qr/was terminated by signal|TRAP:/, "$what: the coordinator lives");
 	ok($cluster->wait_for_recovery, "$what: no prepared transaction stays");
-	is($cluster->sql('SELECT count(*), sum(k), sum(length(v)) FROM filled'), $before, "$what: nothing of it stays");
+	is($cluster->sql($state), $status == 0 ? $after : $before, "$what: all of it is there, or nothing") or diag($err);
+	ok($cluster->repair, "$what: the placements are made whole");
+	is($cluster->differing_placements, '', "$what: both placements of every shard are equal");
+	$cluster->sql("INSERT INTO filled SELECT i, 'again' FROM generate_series(1, 20000) i") if $what eq 'DELETE' && $status == 0;
 }
-
-note 'placements agree';
-sub placements_agree
-{
-	my ($what) = @_;
-	my %seen;
-	my $bad = 0;
-	foreach my $i (1 .. 3)
-	{
-		my @shards = split /\n/, $cluster->worker_sql($i,
-			"SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'cz_shards' AND relkind = 'r'");
-		foreach my $shard (@shards)
-		{
-			my $sum = $cluster->worker_sql($i, qq{SELECT count(*), sum(hashtextextended(s::text, 0)::numeric) FROM cz_shards."$shard" s});
-			$bad++ if defined $seen{$shard} && $seen{$shard} ne $sum;
-			$seen{$shard} = $sum;
-		}
-	}
-	is($bad, 0, "$what: both placements of every shard are equal");
-	return;
-}
-placements_agree('after failed writes');
 
 note 'the coordinator dies';
 {
@@ -120,7 +103,8 @@ $cluster->sql("CREATE TABLE acked (k int PRIMARY KEY, v int); SELECT create_dist
 	is($partial, '0', 'every INSERT is there as a whole or not at all');
 	my $errors = () = $handle->{err} =~ /^(?:psql:.*: )?ERROR:/mg;
 	cmp_ok(scalar(keys %found), '>=', scalar(keys %acked) - $errors, 'what was acknowledged is there');
-	placements_agree('after a worker died under load');
+	ok($cluster->repair, 'the placements are made whole');
+	is($cluster->differing_placements, '', 'after a worker died under load: both placements of every shard are equal');
 }
 
 $cluster->stop;

@@ -313,7 +313,7 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 			make_ands_explicit(list_concat(list_copy(policies), quals));
 	cz_add_checks(query);
 	for (i = 0; i < table->nshards; i++)
-		replicated |= table->shards[i].nplacements > 1;
+		replicated |= CzShardIsReplicated(&table->shards[i]);
 	if (replicated)
 		(void) cz_return_for_replicas(query, state, keys, sets);
 	if (!cz_query_is_sendable(query, &reason))

@@ -1,0 +1,557 @@
+/*-------------------------------------------------------------------------
+ *
+ * repair.c
+ *	  Placements that have missed writes are made whole: cz_repair_placements(), and
+ *	  the maintenance worker where a node is back.
+ *
+ * The rows of a placement are put in buckets by a hash of their text.  A bucket that
+ * has another sum here and there is deleted on the inactive placement and copied
+ * from the first active one, all of it in one snapshot there, so that afterwards the
+ * two are what the one was in that snapshot; no key is needed.  That is done while
+ * readers and writers go on, until little is left; then once more while nobody
+ * writes the shard, and with that transaction the placement is active.  One that has
+ * missed DDL too, or is not there, is made anew first.
+ *
+ * The tables of a colocation group get a shard's placement back together.  Each
+ * group and placement is a transaction of a background worker, so that writers wait
+ * for the last look at one shard only.  A copy of a reference table is made anew
+ * while nobody writes to the table.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "commands/extension.h"
+#include "fmgr.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "cluster_int.h"
+#include "cz/cluster.h"
+#include "cz/settings.h"
+#include "cz/transaction.h"
+#include "distribute_int.h"
+
+PG_FUNCTION_INFO_V1(cz_repair_placements);
+
+/* Buckets of a shard's rows */
+#define NBUCKETS 1024
+/* If more differ, the shard is copied */
+#define MAX_BUCKETS (NBUCKETS / 4)
+/* Looks at a shard while others write it, at most; one that finds so few buckets was
+ * the last */
+#define MAX_PASSES 4
+#define FEW_BUCKETS 16
+/* Tries to lock a shard against writers, each as long as lock_timeout says */
+#define MAX_ATTEMPTS 5
+#define LOCK_TIMEOUT "1s"
+
+/* A placement of a group of shards that is to be made whole. */
+typedef struct Todo
+{
+	Oid			relid;			/* a table of the group, or the reference table */
+	bool		is_reference;
+	int			colocation_id;
+	int			index;			/* of the shard */
+	Oid			server_oid;
+} Todo;
+
+/* The sums of a placement's buckets, as text; NULL: no rows. */
+typedef struct Sums
+{
+	char	   *sums[NBUCKETS];
+} Sums;
+
+/* What placements in order have in common, as one text a line. */
+#define STRUCTURE_SQL \
+	"SELECT pg_catalog.string_agg(d, E'\\n' ORDER BY d COLLATE \"C\") FROM (" \
+	"SELECT 'column ' OPERATOR(pg_catalog.||) pg_catalog.concat_ws(' ', pg_catalog.row_number() OVER (ORDER BY attnum), attname, " \
+	"pg_catalog.format_type(atttypid, atttypmod), attnotnull, attgenerated, attcollation::pg_catalog.regcollation) AS d " \
+	"FROM pg_catalog.pg_attribute WHERE attrelid OPERATOR(pg_catalog.=) %1$s AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped " \
+	"UNION ALL SELECT pg_catalog.pg_get_indexdef(indexrelid) FROM pg_catalog.pg_index WHERE indrelid OPERATOR(pg_catalog.=) %1$s " \
+	"UNION ALL SELECT pg_catalog.concat_ws(' ', conname, pg_catalog.pg_get_constraintdef(oid)) FROM pg_catalog.pg_constraint " \
+	"WHERE conrelid OPERATOR(pg_catalog.=) %1$s AND contype OPERATOR(pg_catalog.<>) 'n') x"
+
+/* The definition of a shard on a worker; NULL if it is not there. */
+static char *
+structure_of(CzConn *conn, const CzShard *shard)
+{
+	char	   *name = quote_literal_cstr(shard->remote_qualified);
+	PGresult   *res = CzConnQuery(conn, psprintf("SELECT pg_catalog.to_regclass(%s)::pg_catalog.oid",
+												 name), 1, 1, 1);
+	char	   *relid = PQgetisnull(res, 0, 0) ? NULL : pstrdup(PQgetvalue(res, 0, 0));
+	char	   *result;
+
+	PQclear(res);
+	if (relid == NULL)
+		return NULL;
+	/* it is a number, but who knows */
+	relid = psprintf("%s::pg_catalog.oid", quote_literal_cstr(relid));
+	res = CzConnQuery(conn, psprintf(STRUCTURE_SQL, relid), 1, 1, 1);
+	result = pstrdup(PQgetisnull(res, 0, 0) ? "" : PQgetvalue(res, 0, 0));
+	PQclear(res);
+	return result;
+}
+
+static char *
+bucket_expr(void)
+{
+	return psprintf("pg_catalog.hashtextextended(t::pg_catalog.text, 0) OPERATOR(pg_catalog.&) %d",
+					NBUCKETS - 1);
+}
+
+static void
+read_sums(CzConn *conn, const CzShard *shard, Sums *sums)
+{
+	PGresult   *res;
+	int			i;
+
+	memset(sums, 0, sizeof(Sums));
+	res = CzConnQuery(conn,
+					  psprintf("SELECT h OPERATOR(pg_catalog.&) %d, pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(h)) "
+							   "FROM (SELECT pg_catalog.hashtextextended(t::pg_catalog.text, 0) AS h FROM ONLY %s AS t) x GROUP BY 1",
+							   NBUCKETS - 1, shard->remote_qualified), 0, -1, 2);
+	for (i = 0; i < PQntuples(res); i++)
+	{
+		int			bucket = atoi(PQgetvalue(res, i, 0));
+
+		if (bucket >= 0 && bucket < NBUCKETS)
+			sums->sums[bucket] = pstrdup(PQgetvalue(res, i, 1));
+	}
+	PQclear(res);
+}
+
+/*
+ * equalize
+ *		Make the placement on a worker what the shard is in the snapshot of another one.
+ *
+ * from: in a transaction with one snapshot.
+ * Returns: number of buckets that differed.
+ */
+static int
+equalize(Relation rel, const CzShard *shard, CzConn *from, Oid server_oid)
+{
+	Oid			owner = rel->rd_rel->relowner;
+	char	   *columns = CzColumnList(RelationGetRelid(rel));
+	CzConn	   *to = CzTxnConn(server_oid, owner, true);
+	Sums		there;
+	Sums		here;
+	StringInfoData where;
+	int			ndiffer = 0;
+	int			i;
+
+	read_sums(from, shard, &there);
+	read_sums(to, shard, &here);
+	initStringInfo(&where);
+	appendStringInfo(&where, "WHERE %s OPERATOR(pg_catalog.=) ANY ('{", bucket_expr());
+	for (i = 0; i < NBUCKETS; i++)
+	{
+		if (there.sums[i] == NULL ? here.sums[i] == NULL :
+			here.sums[i] != NULL && strcmp(there.sums[i], here.sums[i]) == 0)
+			continue;
+		appendStringInfo(&where, "%s%d", ndiffer++ > 0 ? "," : "", i);
+	}
+	appendStringInfoString(&where, "}'::pg_catalog.int8[])");
+	if (ndiffer == 0)
+		return 0;
+	if (ndiffer > MAX_BUCKETS)
+		resetStringInfo(&where);
+	CzTxnExec(server_oid, owner,
+			  ndiffer > MAX_BUCKETS ? psprintf("TRUNCATE ONLY %s", shard->remote_qualified) :
+			  psprintf("DELETE FROM ONLY %s AS t %s", shard->remote_qualified, where.data));
+	if (columns != NULL)
+		CzCopyShardRows(from, CzTxnConn(server_oid, owner, true),
+				   psprintf("COPY (SELECT %s FROM ONLY %s AS t %s) TO STDOUT", columns,
+							shard->remote_qualified, where.data),
+				   psprintf("COPY %s (%s) FROM STDIN", shard->remote_qualified, columns));
+	return ndiffer;
+}
+
+/* equalize() with a snapshot of its own. */
+static int
+equalize_now(Relation rel, const CzShard *shard, Oid server_oid)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz repair",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	CzConn	   *from = CzConnAcquire(CzEndpointGet(shard->server_oids[0],
+												   rel->rd_rel->relowner));
+	int			ndiffer;
+
+	PQclear(CzConnExec(from, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+	ndiffer = equalize(rel, shard, from, server_oid);
+	PQclear(CzConnExec(from, "ROLLBACK"));
+	CzConnRelease(from);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return ndiffer;
+}
+
+/* While others write: the shard is there, as it must be, and little is missing. */
+static void
+prepare_shard(Relation rel, const CzTable *table, int index, Oid server_oid)
+{
+	const CzShard *shard = &table->shards[index];
+	Oid			owner = rel->rd_rel->relowner;
+	CzConn	   *from = CzConnAcquire(CzEndpointGet(shard->server_oids[0], owner));
+	char	   *there = structure_of(from, shard);
+	char	   *here = structure_of(CzTxnConn(server_oid, owner, false), shard);
+	int			i;
+
+	CzConnRelease(from);
+	if (here == NULL || there == NULL || strcmp(here, there) != 0)
+	{
+		List	   *servers = list_make1_oid(server_oid);
+
+		CzEnsureShardSchema(servers, owner);
+		CzPropagateObjects(RelationGetRelid(rel), servers, owner);
+		CzTxnExec(server_oid, owner,
+				  psprintf("DROP TABLE IF EXISTS %s CASCADE", shard->remote_qualified));
+		CzMakeShard(rel, table, index, server_oid);
+		return;
+	}
+	for (i = 0; i < MAX_PASSES; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (equalize_now(rel, shard, server_oid) <= FEW_BUCKETS)
+			break;
+	}
+}
+
+/* The tables of a group whose placement is inactive, opened, so that no DDL comes. */
+static List *
+open_tables(const Todo *todo)
+{
+	List	   *inactive = CzInactiveList();
+	List	   *rels = NIL;
+	ListCell   *lc;
+
+	foreach(lc, CzTableList())
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+		Relation	rel;
+
+		if (table == NULL || table->colocation_id != todo->colocation_id ||
+			table->kind == CZ_TABLE_REFERENCE ||
+			(table->colocation_id == 0 && table->relid != todo->relid) ||
+			todo->index >= table->nshards)
+			continue;
+		rel = try_table_open(lfirst_oid(lc), ShareUpdateExclusiveLock);
+		if (rel == NULL)
+			continue;
+		table = CzTableGet(lfirst_oid(lc));
+		if (table != NULL && todo->index < table->nshards &&
+			list_member_oid(CzInactiveServers(inactive, table->shards[todo->index].shard_id),
+							todo->server_oid))
+			rels = lappend(rels, rel);
+		else
+			table_close(rel, NoLock);
+	}
+	return rels;
+}
+
+/* The placements are whole, with this transaction. */
+static void
+make_active(const CzShard *shard, Oid server_oid)
+{
+	(void) CzInactiveDelete(shard->shard_id, server_oid);
+	CacheInvalidateRelcacheByRelid(shard->relid);
+	if (shard->table_relid != shard->relid)
+		CacheInvalidateRelcacheByRelid(shard->table_relid);
+}
+
+static void
+repair_group(const Todo *todo)
+{
+	List	   *rels = open_tables(todo);
+	const CzShard **shards = palloc(sizeof(CzShard *) * Max(list_length(rels), 1));
+	ListCell   *lc;
+	int			i;
+
+	foreach(lc, rels)
+	{
+		const CzTable *table = CzTableGet(RelationGetRelid((Relation) lfirst(lc)));
+		const CzShard *shard = &table->shards[todo->index];
+
+		if (shard->nplacements == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("no placement of shard " INT64_FORMAT " is active",
+							shard->shard_id)));
+		CzTxnRequireClear(shard->server_oids[0], ((Relation) lfirst(lc))->rd_rel->relowner);
+		prepare_shard(lfirst(lc), table, todo->index, todo->server_oid);
+		shards[foreach_current_index(lc)] = shard;
+	}
+	CzDebugPoint("repair_copied");
+	CzTxnLockShardsLocally(shards, list_length(rels), CZ_LOCK_EXCLUSIVE, true);
+	CzDebugPoint("repair_locked");
+	foreach(lc, rels)
+	{
+		i = foreach_current_index(lc);
+		/* what the lock has waited for may have changed its mind of the placements */
+		shards[i] = CzShardFresh(shards[i]);
+		CzTxnRequireClear(shards[i]->server_oids[0], ((Relation) lfirst(lc))->rd_rel->relowner);
+		(void) equalize_now(lfirst(lc), shards[i], todo->server_oid);
+		make_active(shards[i], todo->server_oid);
+		table_close(lfirst(lc), NoLock);
+	}
+}
+
+/*
+ * repair_one
+ *		One placement of a group, in a transaction of its own.
+ *
+ * Returns: false if its node can't be reached.
+ */
+static bool
+repair_one(const Todo *todo)
+{
+	bool		is_reached;
+	Oid			owner;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	CzTxnRepairLock();
+	owner = get_rel_relkind(todo->relid) == '\0' ? InvalidOid : CzRelationOwner(todo->relid);
+	is_reached = OidIsValid(owner) && CzTxnCanReach(todo->server_oid, owner);
+	if (is_reached)
+	{
+		pgstat_report_activity(STATE_RUNNING,
+							   psprintf("cz_repair_placements: shard %d of %s", todo->index,
+										CzRelationName(todo->relid)));
+		CzTxnRequireClear(todo->server_oid, owner);
+		if (!todo->is_reference)
+			repair_group(todo);
+		else if (CzReferenceCopyTable(todo->relid, todo->server_oid))
+			make_active(&CzTableGet(todo->relid)->shards[0], todo->server_oid);
+		ereport(LOG,
+				(errmsg("placement of shard %d of table \"%s\" on node \"%s\" is whole again",
+						todo->index, get_rel_name(todo->relid),
+						CzNodeGet(todo->server_oid)->name)));
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_activity(STATE_IDLE, NULL);
+	return is_reached;
+}
+
+/* Is this placement of a group on the list already, by another table? */
+static bool
+is_listed(List *todos, const Todo *todo)
+{
+	ListCell   *lc;
+
+	foreach(lc, todos)
+	{
+		Todo	   *other = lfirst(lc);
+
+		if (other->colocation_id == todo->colocation_id && other->index == todo->index &&
+			other->server_oid == todo->server_oid &&
+			(todo->colocation_id != 0 || other->relid == todo->relid))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What is to be done, in the caller's context; copies of reference tables first: shards
+ * are joined with them.  Not on disabled nodes, which citus_activate_node() fills.
+ *
+ * only_relid: one table (and the others of its group), or InvalidOid: all.
+ */
+static List *
+list_todos(Oid only_relid)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *todos = NIL;
+	List	   *inactive;
+	int			pass;
+	ListCell   *lc;
+	ListCell   *lc2;
+	int			i;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	inactive = OidIsValid(get_extension_oid("cz_fdw", true)) ? CzInactiveList() : NIL;
+	for (pass = 0; inactive != NIL && pass < 2; pass++)
+	{
+		foreach(lc, CzTableList())
+		{
+			const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+			if (table == NULL || (table->kind == CZ_TABLE_REFERENCE) != (pass == 0) ||
+				(OidIsValid(only_relid) && table->relid != only_relid))
+				continue;
+			for (i = 0; i < table->nshards; i++)
+			{
+				foreach(lc2, CzInactiveServers(inactive, table->shards[i].shard_id))
+				{
+					MemoryContext old = MemoryContextSwitchTo(context);
+					Todo	   *todo = palloc0(sizeof(Todo));
+
+					todo->relid = table->relid;
+					todo->is_reference = pass == 0;
+					todo->colocation_id = table->colocation_id;
+					todo->index = i;
+					todo->server_oid = lfirst_oid(lc2);
+					if (!is_listed(todos, todo) && CzNodeGet(todo->server_oid)->is_active)
+						todos = lappend(todos, todo);
+					MemoryContextSwitchTo(old);
+				}
+			}
+		}
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return todos;
+}
+
+/* repair_one() whose errors go to the log.  1: done, 0: not reached, -1: failed. */
+static int
+try_repair(const Todo *todo, MemoryContext context)
+{
+	volatile int result = -1;
+
+	PG_TRY();
+	{
+		result = repair_one(todo) ? 1 : 0;
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		EmitErrorReport();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	QueryCancelPending = false;
+	MemoryContextSwitchTo(context);
+	return result;
+}
+
+/*
+ * repair_task
+ *		In the background worker: all placements whose nodes can be reached.
+ *
+ * Returns: true if none is left.
+ */
+static bool
+repair_task(Oid only_relid)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "cz repair task",
+												  ALLOCSET_DEFAULT_SIZES);
+	List	   *unreachable = NIL;
+	bool		is_done = true;
+	List	   *todos;
+	ListCell   *lc;
+
+	MemoryContextSwitchTo(context);
+	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET,
+					PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("search_path", "pg_catalog", PGC_SUSET, PGC_S_OVERRIDE);
+
+	todos = list_todos(only_relid);
+	foreach(lc, todos)
+	{
+		Todo	   *todo = lfirst(lc);
+		int			result = 0;
+		int			i;
+
+		for (i = 0; i < MAX_ATTEMPTS && !list_member_oid(unreachable, todo->server_oid); i++)
+		{
+			result = try_repair(todo, context);
+			if (result > 0)
+				break;
+			if (result == 0)
+				unreachable = lappend_oid(unreachable, todo->server_oid);
+		}
+		is_done &= result > 0;
+	}
+	return is_done;
+}
+
+static int
+count_inactive(Oid relid)
+{
+	List	   *inactive = CzInactiveList();
+	const CzTable *table;
+	int			n = 0;
+	int			i;
+
+	if (!OidIsValid(relid))
+		return list_length(inactive);
+	table = CzTableGet(relid);
+	for (i = 0; table != NULL && i < table->nshards; i++)
+		n += list_length(CzInactiveServers(inactive, table->shards[i].shard_id));
+	return n;
+}
+
+/*
+ * cz_repair_placements
+ *		SQL function: make inactive placements whole now, of one table (and what is
+ *		colocated with it) or of all.  Returns the number of those that are.
+ *
+ * A background worker does it, in a transaction for each; so this can't be done for a
+ * shard that the calling transaction has written.
+ */
+Datum
+cz_repair_placements(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0);
+	int			before;
+	int			after;
+
+	PreventCommandIfReadOnly("cz_repair_placements()");
+	CzTxnCheckCoordinator();
+	if (OidIsValid(relid))
+	{
+		const CzTable *table = CzTableGet(relid);
+
+		if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("relation \"%s\" is not distributed", get_rel_name(relid))));
+	}
+	before = count_inactive(relid);
+	if (before == 0)
+		PG_RETURN_INT32(0);
+	CzRunRepair(relid);
+	AcceptInvalidationMessages();
+	after = count_inactive(relid);
+	if (after > 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg_plural("%d placement is still inactive",
+							   "%d placements are still inactive", after, after),
+				 errhint("The server log says why those on nodes that can be reached are.")));
+	PG_RETURN_INT32(Max(before - after, 0));
+}
+
+/*
+ * CzRepairInit
+ *		See cluster.h.
+ */
+void
+CzRepairInit(void)
+{
+	cz_repair_task = repair_task;
+}

@@ -1,0 +1,184 @@
+/*-------------------------------------------------------------------------
+ *
+ * verify.c
+ *	  Are the placements of shards equal?  cz_verify_placements().
+ *
+ * Writers of a shard are kept out for the moment in which a snapshot is taken on
+ * each placement; the rows are summed up outside of it.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "cluster_int.h"
+#include "cz/ddl.h"
+#include "cz/settings.h"
+#include "cz/transaction.h"
+
+PG_FUNCTION_INFO_V1(cz_verify_placements);
+
+/* Number of rows, and a sum of them that does not depend on their order. */
+static char *
+sum_sql(const char *qualified)
+{
+	return psprintf("SELECT pg_catalog.count(*)::pg_catalog.text, coalesce(pg_catalog.sum(pg_catalog.hashtextextended(t::pg_catalog.text, 0)), 0)::pg_catalog.text FROM ONLY %s AS t",
+					qualified);
+}
+
+/* A connection with a snapshot, or NULL and a warning. */
+static CzConn *
+take_snapshot(Oid server_oid, Oid owner)
+{
+	char	   *message = NULL;
+	CzConn	   *conn = NULL;
+
+	if (CzTxnWorkerIsClear(server_oid, owner))
+		conn = CzConnTryAcquire(CzEndpointGet(server_oid, owner), &message);
+	if (conn == NULL)
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("placements on node \"%s\" could not be looked at",
+						CzNodeGet(server_oid)->name),
+				 message ? errdetail_internal("%s", message) : 0));
+		return NULL;
+	}
+	PQclear(CzConnExec(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+	PQclear(CzConnExec(conn, "SELECT 1"));
+	return conn;
+}
+
+/* The coordinator's own rows of a reference table. */
+static void
+sum_own_rows(Oid relid, char **rows, char **sum)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
+
+	SPI_connect();
+	if (SPI_execute(sum_sql(CzRelationName(relid)), false, 1) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not sum the rows of relation %u", relid);
+	*rows = MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0],
+													  SPI_tuptable->tupdesc, 1));
+	*sum = MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0],
+													 SPI_tuptable->tupdesc, 2));
+	SPI_finish();
+	CzUnpinTextSettings(nestlevel);
+}
+
+/* One shard: a row of the result. */
+static void
+verify_shard(ReturnSetInfo *rsinfo, const CzShard *shard, Oid relid)
+{
+	Oid			owner = CzRelationOwner(relid);
+	CzConn	  **conns;
+	char	   *rows = NULL;
+	char	   *sum = NULL;
+	Datum		values[6];
+	bool		nulls[6] = {0};
+	bool		is_ok;
+	int			nseen = 0;
+	int			i;
+
+	CzTxnLockMoment(shard, true);
+	shard = CzShardFresh(shard);
+	conns = palloc0(sizeof(CzConn *) * Max(shard->nplacements, 1));
+	for (i = 0; i < shard->nplacements; i++)
+		conns[i] = take_snapshot(shard->server_oids[i], owner);
+	if (shard->is_copy)
+		sum_own_rows(relid, &rows, &sum);
+	CzTxnLockMoment(shard, false);
+
+	is_ok = shard->nplacements > 0 && shard->nplacements == shard->nall;
+	if (shard->is_copy)
+		is_ok = shard->nplacements == shard->nall;
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		PGresult   *res;
+
+		if (conns[i] == NULL)
+		{
+			is_ok = false;
+			continue;
+		}
+		res = CzConnQuery(conns[i], sum_sql(shard->remote_qualified), 1, 1, 2);
+		nseen++;
+		if (rows == NULL)
+		{
+			rows = pstrdup(PQgetvalue(res, 0, 0));
+			sum = pstrdup(PQgetvalue(res, 0, 1));
+		}
+		else if (strcmp(rows, PQgetvalue(res, 0, 0)) != 0 ||
+				 strcmp(sum, PQgetvalue(res, 0, 1)) != 0)
+			is_ok = false;
+		PQclear(res);
+		PQclear(CzConnExec(conns[i], "ROLLBACK"));
+		CzConnRelease(conns[i]);
+	}
+	values[0] = ObjectIdGetDatum(relid);
+	values[1] = Int64GetDatum(shard->shard_id);
+	values[2] = Int32GetDatum(nseen);
+	nulls[3] = nulls[4] = rows == NULL;
+	if (rows != NULL)
+	{
+		values[3] = Int64GetDatum(strtoll(rows, NULL, 10));
+		values[4] = DirectFunctionCall3(numeric_in, CStringGetDatum(sum),
+										ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	}
+	values[5] = BoolGetDatum(is_ok);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/*
+ * cz_verify_placements
+ *		SQL function: a row a shard, of one table or of all.  What the calling
+ *		transaction itself has written is not seen, on no placement.
+ */
+Datum
+cz_verify_placements(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Oid			only_relid = PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0);
+	const CzTable *table = OidIsValid(only_relid) ? CzTableGet(only_relid) : NULL;
+	MemoryContext context;
+	ListCell   *lc;
+	int			i;
+
+	if (OidIsValid(only_relid) && (table == NULL || table->kind == CZ_TABLE_FOREIGN))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("relation \"%s\" is not distributed", get_rel_name(only_relid))));
+	InitMaterializedSRF(fcinfo, 0);
+	context = AllocSetContextCreate(CurrentMemoryContext, "cz verify", ALLOCSET_DEFAULT_SIZES);
+	foreach(lc, OidIsValid(only_relid) ? list_make1_oid(only_relid) : CzTableList())
+	{
+		Oid			relid = lfirst_oid(lc);
+
+		LockRelationOid(relid, AccessShareLock);
+		table = CzTableGet(relid);
+		for (i = 0; table != NULL && i < table->nshards; i++)
+		{
+			MemoryContext old = MemoryContextSwitchTo(context);
+
+			CHECK_FOR_INTERRUPTS();
+			verify_shard(rsinfo, &table->shards[i], relid);
+			MemoryContextSwitchTo(old);
+			MemoryContextReset(context);
+		}
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,254 @@
+/*-------------------------------------------------------------------------
+ *
+ * placement_state.c
+ *	  Placements that are not to be used: the table cz.placement_state.
+ *
+ * A placement without a row is active.  A transaction that could not write to one
+ * inserts the row, so that it commits with what the other placements got; whoever
+ * makes the placement whole again deletes it.  All tables of a colocation group
+ * have the same active placements for a shard number: they are read together.
+ *
+ * Workers are named, as in the option placements: a dump takes the rows along.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "commands/defrem.h"
+#include "commands/trigger.h"
+#include "foreign/foreign.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "metadata_int.h"
+
+PG_FUNCTION_INFO_V1(cz_placement_state_changed);
+
+/* Columns of cz.placement_state; sql/20-metadata.sql */
+enum
+{
+	ANUM_STATE_SHARD_ID = 1,
+	ANUM_STATE_SERVER_NAME,
+	ANUM_STATE_STATE,
+	ANUM_STATE_SINCE,
+	ANUM_STATE_REASON
+};
+#define STATE_NATTS ANUM_STATE_REASON
+
+/* The one state that there is: not written any more, so not to be read. */
+#define STATE_INACTIVE 'i'
+
+static Oid
+state_relid(void)
+{
+	return CzCatalogRelid("placement_state");
+}
+
+static CzInactive *
+make_inactive(Relation rel, HeapTuple tuple)
+{
+	CzInactive *inactive = palloc0(sizeof(CzInactive));
+	TupleDesc	desc = RelationGetDescr(rel);
+	bool		isnull;
+
+	inactive->shard_id = DatumGetInt64(heap_getattr(tuple, ANUM_STATE_SHARD_ID, desc, &isnull));
+	inactive->server_oid =
+		get_foreign_server_oid(NameStr(*DatumGetName(heap_getattr(tuple, ANUM_STATE_SERVER_NAME,
+																  desc, &isnull))), true);
+	return inactive;
+}
+
+/*
+ * CzInactiveList
+ *		See metadata.h.
+ */
+List *
+CzInactiveList(void)
+{
+	Oid			relid = state_relid();
+	List	   *result = NIL;
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(relid))
+		return NIL;
+	rel = table_open(relid, AccessShareLock);
+	scan = systable_beginscan(rel, CzCatalogRelid("placement_state_pkey"), true, NULL, 0,
+							  NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		CzInactive *inactive = make_inactive(rel, tuple);
+
+		if (OidIsValid(inactive->server_oid))
+			result = lappend(result, inactive);
+		else
+			pfree(inactive);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/*
+ * CzInactiveServers
+ *		Servers whose placement of a shard is inactive, of a list in the order of
+ *		shard ids.
+ */
+List *
+CzInactiveServers(List *inactive, int64 shard_id)
+{
+	List	   *result = NIL;
+	int			low = 0;
+	int			high = list_length(inactive);
+
+	/* the first one of the shard */
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (((CzInactive *) list_nth(inactive, middle))->shard_id < shard_id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < list_length(inactive); low++)
+	{
+		CzInactive *one = list_nth(inactive, low);
+
+		if (one->shard_id != shard_id)
+			break;
+		result = lappend_oid(result, one->server_oid);
+	}
+	return result;
+}
+
+/*
+ * CzInactiveInsert
+ *		See metadata.h.
+ */
+bool
+CzInactiveInsert(int64 shard_id, Oid server_oid, const char *reason)
+{
+	Relation	rel;
+	Datum		values[STATE_NATTS];
+	bool		nulls[STATE_NATTS] = {false};
+	NameData	name;
+	HeapTuple	tuple;
+
+	if (list_member_oid(CzInactiveServers(CzInactiveList(), shard_id), server_oid))
+		return false;
+	rel = table_open(state_relid(), RowExclusiveLock);
+	namestrcpy(&name, GetForeignServer(server_oid)->servername);
+	values[ANUM_STATE_SHARD_ID - 1] = Int64GetDatum(shard_id);
+	values[ANUM_STATE_SERVER_NAME - 1] = NameGetDatum(&name);
+	values[ANUM_STATE_STATE - 1] = CharGetDatum(STATE_INACTIVE);
+	values[ANUM_STATE_SINCE - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[ANUM_STATE_REASON - 1] = CStringGetTextDatum(reason);
+	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+	CatalogTupleInsert(rel, tuple);
+	heap_freetuple(tuple);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+	return true;
+}
+
+/*
+ * CzInactiveDelete
+ *		See metadata.h.
+ */
+int
+CzInactiveDelete(int64 shard_id, Oid server_oid)
+{
+	Oid			relid = state_relid();
+	int			ndeleted = 0;
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(relid))
+		return 0;
+	rel = table_open(relid, RowExclusiveLock);
+	/* by a plain scan: the index may be gone already in DROP EXTENSION */
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		CzInactive *inactive = make_inactive(rel, tuple);
+
+		if ((shard_id == 0 || inactive->shard_id == shard_id) &&
+			(!OidIsValid(server_oid) || inactive->server_oid == server_oid))
+		{
+			CatalogTupleDelete(rel, &tuple->t_self);
+			ndeleted++;
+		}
+		pfree(inactive);
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	if (ndeleted > 0)
+		CommandCounterIncrement();
+	return ndeleted;
+}
+
+/*
+ * CzInactiveRename
+ *		The rows of a server that gets another name.
+ */
+void
+CzInactiveRename(const char *old_name, const char *new_name)
+{
+	Relation	rel = table_open(state_relid(), RowExclusiveLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	NameData	name;
+	HeapTuple	tuple;
+
+	namestrcpy(&name, new_name);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Datum		values[STATE_NATTS] = {0};
+		bool		nulls[STATE_NATTS] = {false};
+		bool		replaces[STATE_NATTS] = {false};
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, ANUM_STATE_SERVER_NAME, RelationGetDescr(rel),
+										 &isnull);
+
+		if (strcmp(NameStr(*DatumGetName(value)), old_name) != 0)
+			continue;
+		values[ANUM_STATE_SERVER_NAME - 1] = NameGetDatum(&name);
+		replaces[ANUM_STATE_SERVER_NAME - 1] = true;
+		CatalogTupleUpdate(rel, &tuple->t_self,
+						   heap_modify_tuple(tuple, RelationGetDescr(rel), values, nulls,
+											 replaces));
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+}
+
+/*
+ * cz_placement_state_changed
+ *		Statement trigger of cz.placement_state: somebody changes it by hand, or a
+ *		restore fills it.
+ */
+Datum
+cz_placement_state_changed(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"cz.placement_state_changed")));
+	CacheInvalidateRelcacheAll();
+	return PointerGetDatum(NULL);
+}

@@ -1,0 +1,308 @@
+/*-------------------------------------------------------------------------
+ *
+ * placements.c
+ *	  Placements that the current transaction gives up, so that a worker that is
+ *	  down does not stop writes to shards that have another placement.
+ *
+ * A placement that can't be written is lost for this transaction: it is neither
+ * written nor read by it any more, whatever savepoint it goes back to, and before
+ * the commit it is marked inactive in cz.placement_state, by the transaction itself.
+ * So what is committed is on all placements that are active then, and what is
+ * acknowledged is never on a lost one only.
+ *
+ * The first placement orders the writers of a row.  Who finds it unreachable before
+ * he has written there takes the next active one as the first; others may still
+ * write at the old one.  They meet on the next one: whoever changed a row there
+ * second has waited for the other's end, and finds before his commit that his first
+ * placement is inactive (CzTxnCheckPlacements).  The last active placement of a
+ * shard is never given up, however many sessions try at a time: they meet at a lock.
+ *
+ * The tables of a colocation group are joined on their workers, so they lose a
+ * shard's placement together.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "cz/settings.h"
+#include "transaction_int.h"
+
+/* A placement that is lost; its shard may belong to a table that was not written. */
+typedef struct LostPlacement
+{
+	int64		shard_id;
+	Oid			shard_relid;
+	Oid			table_relid;
+	Oid			server_oid;
+	const char *reason;
+} LostPlacement;
+
+static List *lost = NIL;		/* in TopTransactionContext */
+
+/*
+ * CzTxnIsLost, CzTxnHasLost
+ *		See transaction.h.
+ */
+bool
+CzTxnIsLost(int64 shard_id, Oid server_oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, lost)
+	{
+		LostPlacement *one = lfirst(lc);
+
+		if (one->shard_id == shard_id && one->server_oid == server_oid)
+			return true;
+	}
+	return false;
+}
+
+bool
+CzTxnHasLost(void)
+{
+	return lost != NIL;
+}
+
+/*
+ * CzTxnFirstPlacement
+ *		See transaction.h.
+ */
+Oid
+CzTxnFirstPlacement(const CzShard *shard)
+{
+	int			i;
+
+	for (i = 0; lost != NIL && i < shard->nplacements; i++)
+	{
+		if (!CzTxnIsLost(shard->shard_id, shard->server_oids[i]))
+			return shard->server_oids[i];
+	}
+	return shard->nplacements > 0 ? shard->server_oids[0] : InvalidOid;
+}
+
+/*
+ * CzTxnMayLose
+ *		May a shard lose a placement: has it another one that is left?
+ */
+bool
+CzTxnMayLose(const CzShard *shard, Oid server_oid)
+{
+	int			i;
+
+	if (shard->is_copy)
+		return true;			/* the coordinator has the table */
+	if (!OidIsValid(shard->table_relid))
+		return false;
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		if (shard->server_oids[i] != server_oid &&
+			!CzTxnIsLost(shard->shard_id, shard->server_oids[i]))
+			return true;
+	}
+	return false;
+}
+
+static void
+add_lost(const CzShard *shard, Oid table_relid, Oid server_oid, const char *reason)
+{
+	MemoryContext old;
+	LostPlacement *one;
+
+	if (CzTxnIsLost(shard->shard_id, server_oid))
+		return;
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	one = palloc(sizeof(LostPlacement));
+	one->shard_id = shard->shard_id;
+	one->shard_relid = shard->relid;
+	one->table_relid = table_relid;
+	one->server_oid = server_oid;
+	one->reason = reason;
+	lost = lappend(lost, one);
+	MemoryContextSwitchTo(old);
+}
+
+/* The shard of a table with this id, or -1. */
+static int
+index_of_shard(const CzTable *table, int64 shard_id)
+{
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		if (table->shards[i].shard_id == shard_id)
+			return i;
+	}
+	return -1;
+}
+
+/*
+ * CzTxnLosePlacement
+ *		See transaction.h.
+ */
+void
+CzTxnLosePlacement(const CzShard *shard, Oid server_oid, const char *reason)
+{
+	Oid			table_relid = shard->table_relid;
+	const CzTable *table;
+	bool		is_news = true;
+	int			index;
+	ListCell   *lc;
+
+	if (CzTxnIsLost(shard->shard_id, server_oid))
+		return;
+	foreach(lc, lost)
+	{
+		if (((LostPlacement *) lfirst(lc))->server_oid == server_oid)
+			is_news = false;
+	}
+	if (is_news)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("placements on node \"%s\" are left out: %s",
+						CzNodeGet(server_oid)->name, reason),
+				 errdetail("Shards that this transaction writes are inactive there from its commit on."),
+				 errhint("They are made whole when the node is back, or by cz_repair_placements().")));
+	if (table_relid == shard->relid && !shard->is_copy)
+		(void) CzIsShard(shard->relid, &table_relid);
+	table = CzTableGet(table_relid);
+	index = table ? index_of_shard(table, shard->shard_id) : -1;
+	add_lost(shard, table_relid, server_oid, reason);
+	if (index < 0 || table->colocation_id == 0)
+		return;
+	foreach(lc, CzTableList())
+	{
+		const CzTable *other = CzTableGet(lfirst_oid(lc));
+
+		if (other != NULL && other->relid != table->relid &&
+			other->colocation_id == table->colocation_id && index < other->nshards)
+			add_lost(&other->shards[index], other->relid, server_oid, reason);
+	}
+}
+
+/*
+ * CzTxnWritePlacements
+ *		See transaction.h.
+ */
+int
+CzTxnWritePlacements(const CzShard *shard, Oid user_oid, bool all, Oid **server_oids)
+{
+	int			n = 0;
+	int			i;
+
+	*server_oids = palloc0(sizeof(Oid) * Max(shard->nplacements, 1));
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		Oid			server_oid = shard->server_oids[i];
+
+		if (lost != NIL && CzTxnIsLost(shard->shard_id, server_oid))
+			continue;
+		if ((n == 0 || all) && (shard->nplacements > 1 || shard->is_copy) &&
+			CzTxnMayLose(shard, server_oid) && !CzTxnCanReach(server_oid, user_oid))
+		{
+			CzTxnLosePlacement(shard, server_oid, "it cannot be reached");
+			continue;
+		}
+		(*server_oids)[n++] = server_oid;
+	}
+	return n;
+}
+
+/* Has the shard lost a placement that is active now, or another one the first rank? */
+static bool
+is_outdated(const CzShard *used, const CzShard *now)
+{
+	int			i;
+	int			j;
+
+	if (CzTxnFirstPlacement(used) != CzTxnFirstPlacement(now))
+		return true;
+	for (i = 0; i < now->nplacements; i++)
+	{
+		for (j = 0; j < used->nplacements; j++)
+		{
+			if (used->server_oids[j] == now->server_oids[i])
+				break;
+		}
+		if (j == used->nplacements)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * CzTxnCheckPlacement
+ *		Before the commit: is what was written of a shard what is to be written now?
+ *
+ * Errors: 40001.
+ */
+void
+CzTxnCheckPlacement(const CzShard *shard)
+{
+	const CzShard *now;
+
+	if (shard->is_copy)
+		return;
+	now = CzShardFresh(shard);
+	if (now != shard && is_outdated(shard, now))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to a change of placements of shard " INT64_FORMAT,
+						shard->shard_id),
+				 errdetail("Another transaction could not reach one of its nodes."),
+				 errhint("The transaction might succeed if retried.")));
+}
+
+/*
+ * CzTxnMarkLost
+ *		Before the commit: make known which placements have missed this transaction.
+ *
+ * Errors: 08006 if others have given up the ones that it has written; 40001.
+ */
+void
+CzTxnMarkLost(void)
+{
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	if (lost == NIL)
+		return;
+	CzDebugPoint("before_mark");
+	CzTxnLocalLock(CZ_STATE_LOCK, CZ_LOCK_EXCLUSIVE);
+	AcceptInvalidationMessages();
+	foreach(lc, lost)
+	{
+		LostPlacement *one = lfirst(lc);
+		const CzTable *table = CzTableGet(one->table_relid);
+		int			index = table ? index_of_shard(table, one->shard_id) : -1;
+
+		if (index < 0)
+			continue;			/* dropped meanwhile */
+		if (!CzTxnMayLose(&table->shards[index], one->server_oid))
+			ereport(ERROR,
+					(errcode(ERRCODE_CONNECTION_FAILURE),
+					 errmsg("no active placement of shard " INT64_FORMAT " could be written",
+							one->shard_id)));
+		if (CzInactiveInsert(one->shard_id, one->server_oid, one->reason))
+		{
+			CacheInvalidateRelcacheByRelid(one->shard_relid);
+			tables = list_append_unique_oid(tables, one->table_relid);
+		}
+	}
+	foreach(lc, tables)
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+	CzActivityNote(CZ_TASK_RECOVER);
+}
+
+void
+CzTxnForgetLost(void)
+{
+	lost = NIL;
+}
