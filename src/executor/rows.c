@@ -201,6 +201,20 @@ begin_modify(CustomScanState *node, EState *estate, int eflags)
 
 /* ---- read and lock ------------------------------------------------------- */
 
+/*
+ * Rows that cannot be locked as they were read, though a later read says the same: if
+ * functions of the statement have written, it was they who changed them.
+ */
+static void
+check_own_changes(ModifyState *state)
+{
+	EState	   *estate = state->css.ss.ps.state;
+
+	if (GetCurrentCommandId(false) > estate->es_output_cid)
+		CzRaiseOwnChange(state->write->command);
+	pg_usleep(1000L);
+}
+
 static void
 read_and_lock(ModifyState *state)
 {
@@ -208,6 +222,8 @@ read_and_lock(ModifyState *state)
 	state->nreads = 1;
 	while (!CzRowsLock(state->source))
 	{
+		uint64		before = state->source->digest;
+
 		CHECK_FOR_INTERRUPTS();
 		if (IsolationUsesXactSnapshot() || state->nreads >= MAX_READS)
 			ereport(ERROR,
@@ -215,6 +231,8 @@ read_and_lock(ModifyState *state)
 					 errmsg("could not serialize access due to concurrent update")));
 		CzRowSourceReadAgain(state->source);
 		state->nreads++;
+		if (state->source->digest == before)
+			check_own_changes(state);
 	}
 }
 
@@ -390,7 +408,7 @@ compute_row(ModifyState *state)
 static bool
 may_move(ModifyState *state)
 {
-	return state->write->command == CMD_UPDATE &&
+	return state->write->command != CMD_DELETE &&
 		(list_nth_int(state->write->new_columns, state->table->key_attno - 1) > 0 ||
 		 CzTriggersHasBeforeRow(state->triggers, CMD_UPDATE));
 }
@@ -403,6 +421,8 @@ run_modify(ModifyState *state)
 	MemoryContext oldcontext;
 
 	state->is_done = true;
+	if (state->write->gives_rows)
+		state->changes->limit = 0;
 	CzTriggersBeforeStatement(state->triggers);
 	if (may_move(state))
 		CzTxnLockMoves(state->write->relid, true);
@@ -415,7 +435,7 @@ run_modify(ModifyState *state)
 	{
 		CHECK_FOR_INTERRUPTS();
 		ResetPerTupleExprContext(estate);
-		if (compute_row(state) && state->write->can_set_tag)
+		if (compute_row(state) && state->write->can_set_tag && !state->write->gives_rows)
 			estate->es_processed++;
 		ExecClearTuple(state->old_slot);
 		ExecClearTuple(state->new_slot);
@@ -442,7 +462,14 @@ next_row(ScanState *node)
 	ExecClearTuple(slot);
 	if (state->out == NULL ||
 		!tuplestore_gettupleslot(state->out, true, false, state->out_slot))
+	{
+		state->changes->limit = -1;
 		return slot;
+	}
+	/* who asks for rows may stop: then no more have been written (SPI compares) */
+	if (state->write->can_set_tag)
+		node->ps.state->es_processed++;
+	state->changes->limit++;
 	slot_getallattrs(state->out_slot);
 	memcpy(slot->tts_values, state->out_slot->tts_values, sizeof(Datum) * natts);
 	memcpy(slot->tts_isnull, state->out_slot->tts_isnull, sizeof(bool) * natts);

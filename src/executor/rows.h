@@ -61,6 +61,8 @@ typedef struct CzRowChangeSet
 	TupleTableSlot *slot;		/* for reading a change */
 	HTAB	   *names;			/* CzRowName: the rows that are changed; NULL: no other
 								 * set could have the same */
+	int64		limit;			/* only the first changes are applied; -1: all */
+	int64		nread;			/* changes since CzRowChangeSetRewind */
 	int64		counts[CZ_ROW_ACTIONS];
 	Bitmapset  *shards[CZ_ROW_ACTIONS]; /* indexes, where the rows are or go */
 	MemoryContext context;
@@ -91,6 +93,7 @@ extern void CzRowChangeSetRows(CzRowChangeSet *set, TupleTableSlot *new_slot,
 
 /* rows_apply.c */
 extern void CzRowChangeSetApply(CzRowChangeSet *set);
+extern void CzRaiseOwnChange(CmdType command) pg_attribute_noreturn();
 
 /* rows_source.c */
 typedef struct CzRowSource
@@ -103,6 +106,7 @@ typedef struct CzRowSource
 	Tuplestorestate *rows;
 	Bitmapset  *shards;			/* that have rows */
 	int64		nrows;			/* that have a shard */
+	uint64		digest;			/* of the names and versions of all rows */
 } CzRowSource;
 
 extern CzRowSource *CzRowSourceBegin(PlanState *parent, const CzTable *table,

@@ -218,6 +218,21 @@ apply_by_contents(CzRowChangeSet *set, CmdType command)
 	ExecDropSingleTupleTableSlot(new_slot);
 }
 
+/*
+ * CzRaiseOwnChange
+ *		Say that the statement has changed one of its rows before, as core does.
+ */
+void
+CzRaiseOwnChange(CmdType command)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+			 command == CMD_UPDATE ?
+			 errmsg("tuple to be updated was already modified by an operation triggered by the current command") :
+			 errmsg("tuple to be deleted was already modified by an operation triggered by the current command"),
+			 errhint("Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.")));
+}
+
 /* ---- changes in place ----------------------------------------------------- */
 
 /* Change or delete rows where they are. */
@@ -262,12 +277,7 @@ apply_in_place(CzRowChangeSet *set, CmdType command)
 		return_for_replicas(set, command, plan);
 	CzRowChangeSetRewind(set);
 	if (CzRowsSend(set->parent, plan, desc, next_change, &rows) != nwanted)
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-				 is_update ?
-				 errmsg("tuple to be updated was already modified by an operation triggered by the current command") :
-				 errmsg("tuple to be deleted was already modified by an operation triggered by the current command"),
-				 errhint("Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.")));
+		CzRaiseOwnChange(command);
 	if (set->key == NIL && is_replicated(set->table))
 		apply_by_contents(set, command);
 }
@@ -343,6 +353,18 @@ fire_after_rows(CzRowChangeSet *set)
 	ExecDropSingleTupleTableSlot(old_slot);
 }
 
+/* Whoever asked for rows has stopped: what comes after them is not done. */
+static void
+recount(CzRowChangeSet *set)
+{
+	CzRowChange change;
+
+	memset(set->counts, 0, sizeof(set->counts));
+	CzRowChangeSetRewind(set);
+	while (CzRowChangeSetNext(set, &change))
+		set->counts[change.action]++;
+}
+
 /*
  * CzRowChangeSetApply
  *		Apply a set, and queue the AFTER triggers of what it did.
@@ -355,6 +377,8 @@ CzRowChangeSetApply(CzRowChangeSet *set)
 	EState	   *estate = set->parent->state;
 	MemoryContext oldcontext = MemoryContextSwitchTo(set->context);
 
+	if (set->limit >= 0)
+		recount(set);
 	PushActiveSnapshot(estate->es_snapshot);
 	apply_in_place(set, CMD_DELETE);
 	apply_in_place(set, CMD_UPDATE);

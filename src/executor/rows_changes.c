@@ -113,6 +113,7 @@ CzRowChangeSetBegin(PlanState *parent, Relation rel, Oid user_oid, List *key, Li
 	set->key = key;
 	set->assigned = assigned;
 	set->triggers = triggers;
+	set->limit = -1;
 	set->context = AllocSetContextCreate(estate->es_query_cxt, "cz_fdw row changes",
 										 ALLOCSET_DEFAULT_SIZES);
 	set->row_context = AllocSetContextCreate(set->context, "cz_fdw row change",
@@ -254,6 +255,7 @@ CzRowChangeSetPut(CzRowChangeSet *set, const CzRowChange *change, TupleTableSlot
 void
 CzRowChangeSetRewind(CzRowChangeSet *set)
 {
+	set->nread = 0;
 	if (set->store != NULL)
 		tuplestore_rescan(set->store);
 }
@@ -267,8 +269,10 @@ CzRowChangeSetNext(CzRowChangeSet *set, CzRowChange *change)
 {
 	TupleTableSlot *slot = set->slot;
 
-	if (set->store == NULL || !tuplestore_gettupleslot(set->store, true, false, slot))
+	if (set->store == NULL || set->nread == set->limit ||
+		!tuplestore_gettupleslot(set->store, true, false, slot))
 		return false;
+	set->nread++;
 	slot_getallattrs(slot);
 	memset(change, 0, sizeof(CzRowChange));
 	change->action = DatumGetInt32(slot->tts_values[CHANGE_ACTION]);

@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -94,6 +95,7 @@ read_rows(CzRowSource *source, PlanState *plan)
 		MemoryContextSwitchTo(source->parent->state->es_query_cxt);
 	}
 	source->nrows = 0;
+	source->digest = 0;
 	values = palloc(sizeof(Datum) * natts);
 	nulls = palloc(sizeof(bool) * natts);
 	estate->es_direction = ForwardScanDirection;
@@ -130,6 +132,8 @@ read_rows(CzRowSource *source, PlanState *plan)
 		tuplestore_putvalues(source->rows, source->desc, values, nulls);
 		if (name.shard < 0)
 			continue;
+		source->digest += hash_bytes_extended((unsigned char *) &name, sizeof(name),
+											  DatumGetTransactionId(values[CZ_SOURCE_XMIN]));
 		source->shards = bms_add_member(source->shards, name.shard);
 		source->nrows++;
 	}

@@ -30,6 +30,8 @@ typedef struct FragmentScanState
 	CzStream   *stream;			/* NULL: EXPLAIN only, a recheck, or lock_scan */
 	CzLockScan *lock_scan;		/* the plan has locks */
 	bool		is_modified;	/* the command has run */
+	bool		counts_returned;	/* its rows count when they are given out: SPI compares
+									 * the numbers, and may stop before the last one */
 	bool		is_rechecked;	/* the row in hand has been returned */
 } FragmentScanState;
 
@@ -104,6 +106,9 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) || estate->es_epq_active != NULL)
 		return;
 
+	state->counts_returned = (state->plan->command == CMD_UPDATE ||
+							  state->plan->command == CMD_DELETE) &&
+		estate->es_plannedstmt->hasReturning;
 	params = ExecInitExprList(scan->custom_exprs, &node->ss.ps);
 	if (state->plan->locks != NULL)
 	{
@@ -122,15 +127,19 @@ next_tuple(ScanState *node)
 {
 	FragmentScanState *state = (FragmentScanState *) node;
 	TupleTableSlot *slot = node->ss_ScanTupleSlot;
+	EState	   *estate = node->ps.state;
+	uint64		nrows;
 
 	if (state->plan->command != CMD_SELECT)
 	{
 		if (!state->is_modified)
 		{
 			state->is_modified = true;
-			node->ps.state->es_processed += CzStreamRunModify(state->stream);
+			nrows = CzStreamRunModify(state->stream);
+			if (!state->counts_returned)
+				estate->es_processed += nrows;
 		}
-		if (state->plan->rows_are_given && node->ps.state->es_plannedstmt->hasReturning)
+		if (state->plan->rows_are_given && estate->es_plannedstmt->hasReturning)
 		{
 			CzInsertNext(state->stream, slot);
 			return slot;
@@ -140,8 +149,8 @@ next_tuple(ScanState *node)
 	}
 	if (state->lock_scan != NULL)
 		CzLockScanNext(state->lock_scan, slot);
-	else
-		CzStreamNext(state->stream, slot);
+	else if (CzStreamNext(state->stream, slot) && state->counts_returned)
+		estate->es_processed++;
 	return slot;
 }
 

@@ -728,6 +728,14 @@ ship_walker(Node *node, ShipContext *context)
 		context->reason = "an operator is neither built in nor of an extension that all workers have";
 		return true;
 	}
+	/* its text is an explicit cast, which cuts off what is too long */
+	if (IsA(node, FuncExpr) && !context->is_update &&
+		((FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST &&
+		exprIsLengthCoercion(node, NULL))
+	{
+		context->reason = "the length of an assigned value is checked here";
+		return true;
+	}
 	switch (nodeTag(node))
 	{
 		case T_Const:
