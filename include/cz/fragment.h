@@ -152,6 +152,8 @@ typedef struct CzFragmentPlan
 									 * columns are all in replica_keys */
 	bool		rows_are_given;	/* of an INSERT: whatever a placement has, it gets these
 								 * rows; they are also what the node returns */
+	bool		gives_rows;		/* of the same: somebody wants them */
+	bool		is_uncounted;	/* rows don't count for the command tag */
 	List	   *insert_attnos;	/* ints, attribute numbers of the anchor: the first
 								 * parameters are these columns of the one row that is
 								 * inserted, which decides the shard; NIL: no such

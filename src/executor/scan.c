@@ -106,8 +106,8 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) || estate->es_epq_active != NULL)
 		return;
 
-	state->counts_returned = (state->plan->command == CMD_UPDATE ||
-							  state->plan->command == CMD_DELETE) &&
+	state->counts_returned = state->plan->command != CMD_SELECT &&
+		!state->plan->rows_are_given && !state->plan->is_uncounted &&
 		estate->es_plannedstmt->hasReturning;
 	params = ExecInitExprList(scan->custom_exprs, &node->ss.ps);
 	if (state->plan->locks != NULL)
@@ -120,6 +120,9 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 								  node->ss.ss_ScanTupleSlot->tts_tupleDescriptor);
 	if (eflags & EXEC_FLAG_REWIND)
 		CzStreamSetRewind(state->stream);
+	/* one that stands in WITH runs to its end even if nobody reads it */
+	if (state->plan->is_uncounted)
+		estate->es_auxmodifytables = lcons(node, estate->es_auxmodifytables);
 }
 
 static TupleTableSlot *
@@ -136,10 +139,10 @@ next_tuple(ScanState *node)
 		{
 			state->is_modified = true;
 			nrows = CzStreamRunModify(state->stream);
-			if (!state->counts_returned)
+			if (!state->counts_returned && !state->plan->is_uncounted)
 				estate->es_processed += nrows;
 		}
-		if (state->plan->rows_are_given && estate->es_plannedstmt->hasReturning)
+		if (state->plan->gives_rows)
 		{
 			CzInsertNext(state->stream, slot);
 			return slot;

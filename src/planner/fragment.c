@@ -46,6 +46,8 @@ enum
 	POS_REPLICA_SETS,
 	POS_REPLICA_UPSERTS,
 	POS_ROWS_GIVEN,
+	POS_GIVES_ROWS,
+	POS_UNCOUNTED,
 	POS_INSERT_ATTNOS,
 	POS_CONFLICT_CHECKS,
 	POS_INSERT_CHECKS,
@@ -179,6 +181,8 @@ CzFragmentPlanToList(const CzFragmentPlan *plan)
 	list = lappend(list, plan->replica_sets);
 	list = lappend(list, makeInteger(plan->replica_upserts));
 	list = lappend(list, makeInteger(plan->rows_are_given));
+	list = lappend(list, makeInteger(plan->gives_rows));
+	list = lappend(list, makeInteger(plan->is_uncounted));
 	list = lappend(list, plan->insert_attnos);
 	list = lappend(list, plan->conflict_checks);
 	list = lappend(list, plan->insert_checks);
@@ -240,6 +244,8 @@ CzFragmentPlanFromList(List *list)
 	plan->replica_keys = list_nth(list, POS_REPLICA_KEYS);
 	plan->replica_sets = list_nth(list, POS_REPLICA_SETS);
 	plan->replica_upserts = intVal(list_nth(list, POS_REPLICA_UPSERTS));
+	plan->gives_rows = intVal(list_nth(list, POS_GIVES_ROWS));
+	plan->is_uncounted = intVal(list_nth(list, POS_UNCOUNTED));
 	plan->rows_are_given = intVal(list_nth(list, POS_ROWS_GIVEN));
 	plan->insert_attnos = list_nth(list, POS_INSERT_ATTNOS);
 	plan->conflict_checks = list_nth(list, POS_CONFLICT_CHECKS);

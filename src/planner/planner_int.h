@@ -140,6 +140,7 @@ typedef struct CzLeaf
 	List	   *checks;			/* of the same: see CzFragmentPlan */
 	List	   *replica_keys;	/* of the same */
 	List	   *replica_sets;
+	bool		is_uncounted;
 	List	   *insert_attnos;	/* of an INSERT: see CzFragmentPlan */
 	List	   *conflict_checks;
 	List	   *insert_checks;
@@ -476,24 +477,19 @@ extern const char *cz_row_ids_of_write(Query *query, bool is_single, bool is_rep
 									   bool by_key);
 
 /* insert.c */
-extern PlannedStmt *cz_plan_insert(Query *query, const char *query_string,
-								   int cursor_options, CzPlanState *state,
-								   const CzTable *table);
+extern bool cz_insert_as_leaf(Query *query, CzPlanState *state);
+extern bool cz_is_conflict(Query *query);
 
 extern bool cz_over_written(Node **node, Index rti, Relation rel, Node **columns);
 extern bool cz_writes_nothing(List *exprs);
 extern void cz_insert_values(Query *query, Relation rel, AttrNumber key_attno,
 							 List **exprs, List **attnos);
-extern PlannedStmt *cz_plan_over_leaf(Query *query, const char *query_string,
-									  int cursor_options, CzPlanState *state,
-									  RangeTblEntry *leaf_rte, List *targets,
-									  CzValues *values);
+extern void cz_select_over_leaf(Query *query, CzPlanState *state, RangeTblEntry *leaf_rte,
+								List *targets, CzValues *values);
 
 /* conflict.c */
-extern PlannedStmt *cz_plan_conflict(Query *query, const char *query_string,
-									 int cursor_options, CzPlanState *state,
-									 const CzTable *table, Relation rel,
-									 const char **reason);
+extern const char *cz_conflict_as_leaf(Query *query, CzPlanState *state,
+									   const CzTable *table, Relation rel);
 
 /* conflict_checks.c */
 extern bool cz_guard_conflict(Query *remote, Relation rel, const CzTable *table,
@@ -519,7 +515,6 @@ extern bool cz_has_triggers(Relation rel, CmdType command);
 extern void cz_add_checks(Query *query);
 extern List *cz_check_list(List *options);
 extern bool cz_keeps_value(Query *query, Node *value, AttrNumber attno, CzPlanState *state);
-extern void cz_check_write(Query *query);
 extern PlannedStmt *cz_plan_modify(Query *query, const char *query_string,
 								   int cursor_options, CzPlanState *state);
 

@@ -203,8 +203,6 @@ descend(Query *query, CzPlanState *state, const char *reason)
 		query->commandType == CMD_DELETE || query->commandType == CMD_MERGE)
 		state->keep_leaves = true;
 
-	if (query->commandType != CMD_SELECT)
-		cz_check_write(query);
 	if (state->has_row_ids && cz_compares_row_ids(query))
 		cz_refuse_row_ids();
 
@@ -286,6 +284,11 @@ cz_rewrite_query(Query *query, CzPlanState *state, bool is_top)
 		drop_unread_walker((Node *) query, NULL);
 	if (!cz_query_uses_workers(query))
 		return;
+	if (cz_is_conflict(query))
+	{
+		(void) cz_insert_as_leaf(query, state);
+		return;
+	}
 	if (cz_is_write_by_rows(query))
 	{
 		if (query->commandType == CMD_MERGE)

@@ -252,6 +252,7 @@ plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List *order, List **
 	plan->replica_keys = leaf->replica_keys;
 	plan->replica_sets = leaf->replica_sets;
 	plan->replica_upserts = leaf->replica_upserts;
+	plan->is_uncounted = leaf->is_uncounted;
 	plan->insert_attnos = leaf->insert_attnos;
 	plan->conflict_checks = leaf->conflict_checks;
 	plan->insert_checks = leaf->insert_checks;

@@ -27,7 +27,6 @@
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
-#include "rewrite/rewriteManip.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
@@ -647,20 +646,6 @@ cz_take_outer_vars(Query *query)
 	return values.exprs;
 }
 
-/* Sub-queries of an expression read leaves. */
-static void
-rewrite_sublinks_of(ListCell *cell, CzPlanState *state)
-{
-	Query	   *carrier = makeNode(Query);
-
-	carrier->commandType = CMD_SELECT;
-	carrier->jointree = makeFromExpr(NIL, NULL);
-	carrier->hasSubLinks = true;
-	carrier->targetList = list_make1(makeTargetEntry(lfirst(cell), 1, NULL, false));
-	cz_rewrite_sublinks(carrier, state);
-	lfirst(cell) = ((TargetEntry *) linitial(carrier->targetList))->expr;
-}
-
 /*
  * cz_attach_values
  *		Let core plan the values with the query over the leaf that gets them.
@@ -674,14 +659,9 @@ cz_attach_values(Query *outer, CzValues *values, CzPlanState *state)
 
 	outer->cteList = values->ctes;
 	outer->hasRecursive = values->has_recursive;
-	outer->hasSubLinks |= checkExprHasSubLink((Node *) values->exprs);
+	outer->hasSubLinks = true;
 	foreach(lc, values->exprs)
-	{
-		if (IsA(lfirst(lc), SubLink))
-			cz_rewrite_query((Query *) ((SubLink *) lfirst(lc))->subselect, state, false);
-		else if (checkExprHasSubLink(lfirst(lc)))
-			rewrite_sublinks_of(lc, state);
-	}
+		cz_rewrite_query((Query *) ((SubLink *) lfirst(lc))->subselect, state, false);
 	foreach(lc, values->ctes)
 		cz_rewrite_query((Query *) ((CommonTableExpr *) lfirst(lc))->ctequery, state, false);
 	call->args = list_concat(call->args, values->exprs);

@@ -43,11 +43,42 @@
 
 /* ---- the rows ------------------------------------------------------------- */
 
-/* SELECT the values FROM what the INSERT reads. */
+typedef struct LevelsContext
+{
+	int			depth;			/* of the walk, below the query */
+	int			delta;
+} LevelsContext;
+
+static bool
+levels_walker(Node *node, LevelsContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		if (rte->rtekind == RTE_CTE && rte->ctelevelsup >= context->depth)
+			rte->ctelevelsup += context->delta;
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		context->depth++;
+		query_tree_walker((Query *) node, levels_walker, (void *) context,
+						  QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
+		context->depth--;
+		return false;
+	}
+	return expression_tree_walker(node, levels_walker, (void *) context);
+}
+
+/* SELECT the values FROM what the INSERT reads, as a CTE's query of the INSERT. */
 static Query *
 source_query(Query *query, List *exprs)
 {
 	Query	   *source = copyObject(query);
+	LevelsContext levels = {0, 1};
 	ListCell   *lc;
 
 	source->commandType = CMD_SELECT;
@@ -59,6 +90,10 @@ source_query(Query *query, List *exprs)
 	source->onConflict = NULL;
 	source->returningList = NIL;
 	source->withCheckOptions = NIL;
+	source->cteList = NIL;
+	source->hasRecursive = source->hasModifyingCTE = false;
+	query_tree_walker(source, levels_walker, (void *) &levels,
+					  QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
 	source->override = OVERRIDING_NOT_SET;
 	source->targetList = NIL;
 	foreach(lc, exprs)
@@ -85,6 +120,7 @@ checked_source(Query *query, Query *source, Relation rel, List *attnos, List **o
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
 	RangeTblRef *ref = makeNode(RangeTblRef);
 	Query	   *outer = makeNode(Query);
+	LevelsContext levels = {0, 1};
 	List	   *names = NIL;
 	List	   *rest = NIL;
 	ListCell   *lc;
@@ -137,6 +173,8 @@ checked_source(Query *query, Query *source, Relation rel, List *attnos, List **o
 	*checks = cz_check_list(*checks);
 	if (*checks == NIL)
 		return source;
+	query_tree_walker(source, levels_walker, (void *) &levels,
+					  QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
 	rte->rtekind = RTE_SUBQUERY;
 	rte->subquery = source;
 	rte->alias = makeAlias("new", NIL);
@@ -158,7 +196,7 @@ checked_source(Query *query, Query *source, Relation rel, List *attnos, List **o
  * on a shard, NULL if a column can't be sent.
  */
 static Query *
-shipped_rows(Query *source, Relation rel, List *attnos, const CzTable *table,
+shipped_rows(Query *query, Query *source, Relation rel, List *attnos, const CzTable *table,
 			 CzValues *values, CzPlanState *state)
 {
 	CzShip	   *ship = palloc0(sizeof(CzShip));
@@ -199,7 +237,7 @@ shipped_rows(Query *source, Relation rel, List *attnos, const CzTable *table,
 		cte->ctecoltypmods = lappend_int(cte->ctecoltypmods, exprTypmod(expr));
 		cte->ctecolcollations = lappend_oid(cte->ctecolcollations, exprCollation(expr));
 	}
-	ship->cte_name = cz_free_cte_name(pstrdup("cz_rows"), values->ctes, NIL);
+	ship->cte_name = cz_free_cte_name(pstrdup("cz_rows"), query->cteList, values->ctes);
 	ship->label = "rows";
 	ship->anchor = table;
 	ship->rows = 1;
@@ -511,16 +549,16 @@ is_replicated(const CzTable *table)
 }
 
 /*
- * Make the leaf that sends a remote INSERT, and the plan over it.
+ * Make the leaf that sends a remote INSERT; the query becomes a SELECT over it.
  *
  * leaf: what the caller has set of it stays.
- * reason: out, if NULL is returned.
+ * Returns: NULL, or why it can't be done; the query has not changed then.
  */
-static PlannedStmt *
-plan_remote(Query *query, Query *remote, const char *query_string, int cursor_options,
-			CzPlanState *state, const CzTable *table, Relation rel, CzLeaf *leaf,
-			CzValues *values, const char **reason)
+static const char *
+remote_as_leaf(Query *query, Query *remote, CzPlanState *state, const CzTable *table,
+			   Relation rel, CzLeaf *leaf, CzValues *values)
 {
+	const char *reason = NULL;
 	List	   *names = NIL;
 	List	   *types = NIL;
 	List	   *typmods = NIL;
@@ -529,22 +567,21 @@ plan_remote(Query *query, Query *remote, const char *query_string, int cursor_op
 	RangeTblEntry *leaf_rte;
 	ListCell   *lc;
 
-	*reason = NULL;
 	if (!return_columns(query, remote, rel, table->key_attno, &targets))
-		*reason = "a system column is returned, or a row of the table";
+		reason = "a system column is returned, or a row of the table";
 	leaf->checks = cz_check_list(remote->withCheckOptions);
 	cz_add_checks(remote);
 	remote->withCheckOptions = NIL;
-	if (is_replicated(table) && *reason == NULL)
+	if (is_replicated(table) && reason == NULL)
 	{
 		leaf->replica_upserts = remote->onConflict->action == ONCONFLICT_UPDATE;
 		if (!cz_return_for_copies(remote, state, &leaf->replica_keys, &leaf->replica_sets))
-			*reason = cz_replicas_may_differ(remote, NULL);
+			reason = cz_replicas_may_differ(remote, NULL);
 	}
-	if (*reason == NULL)
-		(void) cz_query_is_sendable(remote, reason);
-	if (*reason != NULL)
-		return NULL;
+	if (reason == NULL)
+		(void) cz_query_is_sendable(remote, &reason);
+	if (reason != NULL)
+		return reason;
 
 	foreach(lc, remote->returningList)
 	{
@@ -565,20 +602,19 @@ plan_remote(Query *query, Query *remote, const char *query_string, int cursor_op
 	leaf->target_shard = table->shards[0].relid;
 	cz_collect_relations(remote, state);
 	leaf_rte = cz_make_leaf(state, leaf, names, types, typmods, collations);
-	return cz_plan_over_leaf(query, query_string, cursor_options, state, leaf_rte, targets,
-							 values);
+	cz_select_over_leaf(query, state, leaf_rte, targets, values);
+	return NULL;
 }
 
 /*
- * cz_plan_conflict
- *		Plan an INSERT ... ON CONFLICT into a distributed table.
+ * cz_conflict_as_leaf
+ *		Turn an INSERT ... ON CONFLICT into a distributed table into a SELECT over the
+ *		leaf that does it.
  *
- * Returns: NULL, with the reason, if it can't be done.
+ * Returns: NULL, or why it can't be done; the query has not changed then.
  */
-PlannedStmt *
-cz_plan_conflict(Query *query, const char *query_string, int cursor_options,
-				 CzPlanState *state, const CzTable *table, Relation rel,
-				 const char **reason)
+const char *
+cz_conflict_as_leaf(Query *query, CzPlanState *state, const CzTable *table, Relation rel)
 {
 	CzLeaf	   *leaf = palloc0(sizeof(CzLeaf));
 	CzValues   *values = palloc0(sizeof(CzValues));
@@ -589,59 +625,40 @@ cz_plan_conflict(Query *query, const char *query_string, int cursor_options,
 	List	   *exprs;
 	List	   *attnos;
 	List	   *params = NIL;
+	const char *reason;
 	ListCell   *lc;
 
-	if (query->hasModifyingCTE)
-	{
-		*reason = "it has a WITH clause that writes";
-		return NULL;
-	}
 	cz_insert_values(query, rel, table->key_attno, &exprs, &attnos);
 	source = checked_source(query, source_query(query, exprs), rel, attnos, &options,
 							&leaf->insert_checks);
 	if (source == NULL)
-	{
-		*reason = "a policy uses a system column";
-		return NULL;
-	}
+		return "a policy uses a system column";
+	leaf->is_uncounted = !query->canSetTag;
 	if (query->jointree->fromlist == NIL && query->jointree->quals == NULL &&
-		query->cteList == NIL && !query->hasTargetSRFs && leaf->insert_checks == NIL)
+		!query->hasTargetSRFs && leaf->insert_checks == NIL)
 	{
 		foreach(lc, exprs)
-			params = lappend(params, cz_take_expr(values, lfirst(lc)));
+			params = lappend(params, cz_take_expr(values, copyObject(lfirst(lc))));
 		leaf->insert_attnos = attnos;
 		leaf->insert_is_quiet = cz_writes_nothing(exprs);
 		leaf->strategy = CZ_STRATEGY_ROUTER;
 	}
 	else
 	{
-		rows = shipped_rows(source, rel, attnos, table, values, state);
+		rows = shipped_rows(query, source, rel, attnos, table, values, state);
 		leaf->strategy = CZ_STRATEGY_PUSHDOWN;
 		if (rows == NULL)
-		{
-			*reason = "a column cannot be sent to the workers";
-			return NULL;
-		}
+			return "a column cannot be sent to the workers";
 	}
 	remote = remote_query(query, attnos, rows, params, options);
 	if (!split_multi_assignments(remote->onConflict))
-	{
-		*reason = "it assigns several columns from one sub-query";
-		return NULL;
-	}
+		return "it assigns several columns from one sub-query";
 	if (!cz_guard_conflict(remote, rel, table, &leaf->conflict_checks))
-	{
-		*reason = "a policy uses a system column";
-		return NULL;
-	}
+		return "a policy uses a system column";
 	if (!cz_take_conflict(remote, values, state))
-	{
-		*reason = "there are too many sub-queries";
-		return NULL;
-	}
-	*reason = why_not_there(remote, table);
-	if (*reason != NULL)
-		return NULL;
-	return plan_remote(query, remote, query_string, cursor_options, state, table, rel, leaf,
-					   values, reason);
+		return "there are too many sub-queries";
+	reason = why_not_there(remote, table);
+	if (reason != NULL)
+		return reason;
+	return remote_as_leaf(query, remote, state, table, rel, leaf, values);
 }

@@ -295,47 +295,43 @@ insert_plan(Query *query, const CzTable *table, List *exprs, List *attnos,
 }
 
 /*
- * cz_plan_over_leaf
- *		SELECT targets FROM leaf, as the plan of a query that inserts.
+ * cz_select_over_leaf
+ *		Turn a query that inserts into SELECT targets FROM the leaf that does it.
  *
- * values: what is computed first, and goes to the leaf; or NULL.
+ * values: what is computed first, and goes to the leaf.
  */
-PlannedStmt *
-cz_plan_over_leaf(Query *query, const char *query_string, int cursor_options,
-				  CzPlanState *state, RangeTblEntry *leaf_rte, List *targets,
-				  CzValues *values)
+void
+cz_select_over_leaf(Query *query, CzPlanState *state, RangeTblEntry *leaf_rte,
+					List *targets, CzValues *values)
 {
-	Query	   *outer = makeNode(Query);
+	FuncExpr   *call = (FuncExpr *)
+		((RangeTblFunction *) linitial(leaf_rte->functions))->funcexpr;
 	RangeTblRef *ref = makeNode(RangeTblRef);
-	PlannedStmt *stmt;
 
+	call->args = list_concat(call->args, values->exprs);
 	ref->rtindex = 1;
-	outer->commandType = CMD_SELECT;
-	outer->querySource = QSRC_ORIGINAL;
-	outer->queryId = query->queryId;
-	outer->canSetTag = query->canSetTag;
-	outer->stmt_location = query->stmt_location;
-	outer->stmt_len = query->stmt_len;
-	outer->hasRowSecurity = query->hasRowSecurity;
-	outer->hasSubLinks = query->hasSubLinks;
-	outer->rtable = list_make1(leaf_rte);
-	outer->jointree = makeFromExpr(list_make1(ref), NULL);
-	outer->targetList = targets;
-	if (outer->hasSubLinks)
-		cz_rewrite_sublinks(outer, state);
-	if (values != NULL)
-		cz_attach_values(outer, values, state);
-
-	stmt = cz_call_planner(outer, query_string, cursor_options, state->bound_params);
-	stmt->commandType = CMD_INSERT;
-	stmt->hasReturning = query->returningList != NIL;
-	stmt->parallelModeNeeded = false;
-	return stmt;
+	query->commandType = CMD_SELECT;
+	query->resultRelation = 0;
+	query->override = OVERRIDING_NOT_SET;
+	query->onConflict = NULL;
+	query->withCheckOptions = NIL;
+	query->returningList = NIL;
+	query->constraintDeps = NIL;
+	query->hasTargetSRFs = false;
+	query->targetList = targets;
+	query->rtable = list_make1(leaf_rte);
+	query_clear_permissions_compat(query);
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
+	query->cteList = list_concat(query->cteList, values->ctes);
+	query->hasSubLinks = checkExprHasSubLink((Node *) targets) ||
+		checkExprHasSubLink((Node *) values->exprs);
+	if (query->hasSubLinks || query->cteList != NIL)
+		cz_rewrite_parts(query, state);
 }
 
-static PlannedStmt *
-plan_row(Query *query, const char *query_string, int cursor_options, CzPlanState *state,
-		 const CzTable *table, Relation rel)
+/* false: the query has not changed. */
+static bool
+row_as_leaf(Query *query, CzPlanState *state, const CzTable *table, Relation rel)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	Node	  **columns = palloc0(sizeof(Node *) * desc->natts);
@@ -375,7 +371,7 @@ plan_row(Query *query, const char *query_string, int cursor_options, CzPlanState
 	}
 	if (targets != NIL &&
 		!cz_over_written((Node **) &targets, query->resultRelation, rel, columns))
-		return NULL;
+		return false;
 
 	leaf->source = makeNode(RangeTblEntry);
 	leaf->source->rtekind = RTE_SUBQUERY;
@@ -392,44 +388,66 @@ plan_row(Query *query, const char *query_string, int cursor_options, CzPlanState
 	leaf->insert = insert_plan(query, table, exprs, attnos, state);
 	leaf->insert->column_types = types;
 	leaf->insert->column_typmods = typmods;
-	leaf->insert->has_returning = false;
+	leaf->insert->gives_rows = query->returningList != NIL;
+	leaf->insert->is_uncounted = !query->canSetTag;
 	cz_collect_relations(query, state);
 	leaf_rte = cz_make_leaf(state, leaf, names, types, typmods, collations);
 	values->exprs = exprs;
-	return cz_plan_over_leaf(query, query_string, cursor_options, state, leaf_rte, targets,
-							 values);
+	cz_select_over_leaf(query, state, leaf_rte, targets, values);
+	return true;
 }
 
 /*
- * cz_plan_insert
- *		Plan an INSERT of one row into a distributed table as a statement.
- *
- * query: not changed if NULL is returned.
- * Returns: NULL if it goes through core's tuple routing.
+ * cz_is_conflict
+ *		Is it an INSERT ... ON CONFLICT into a distributed table?
  */
-PlannedStmt *
-cz_plan_insert(Query *query, const char *query_string, int cursor_options,
-			   CzPlanState *state, const CzTable *table)
+bool
+cz_is_conflict(Query *query)
 {
-	Relation	rel;
-	PlannedStmt *stmt = NULL;
-	const char *reason = "the table has no shards";
+	RangeTblEntry *rte;
+	const CzTable *table;
 
-	rel = table_open(table->relid, NoLock);
+	if (query->commandType != CMD_INSERT || query->onConflict == NULL)
+		return false;
+	rte = rt_fetch(query->resultRelation, query->rtable);
+	table = rte->rtekind == RTE_RELATION ? CzTableGet(rte->relid) : NULL;
+	return table != NULL &&
+		(table->kind == CZ_TABLE_HASH || table->kind == CZ_TABLE_RANGE);
+}
+
+/*
+ * cz_insert_as_leaf
+ *		Turn an INSERT into a distributed table into a SELECT over the leaf that does
+ *		it, if there is such a leaf.
+ *
+ * Returns: false, and the query has not changed, if core's ModifyTable is to do it.
+ * Errors:  0A000 if it can't be done.
+ */
+bool
+cz_insert_as_leaf(Query *query, CzPlanState *state)
+{
+	const CzTable *table = CzTableGet(rt_fetch(query->resultRelation, query->rtable)->relid);
+	Relation	rel = table_open(table->relid, NoLock);
+	const char *reason = NULL;
+	bool		is_done = false;
+
 	if (table->nshards == 0)
-		stmt = NULL;
-	else if (cz_has_triggers(rel, CMD_INSERT))
+		reason = "the table has no shards";
+	else if (cz_has_triggers(rel, CMD_INSERT) ||
+			 (query->onConflict != NULL && cz_has_triggers(rel, CMD_UPDATE) &&
+			  query->onConflict->action == ONCONFLICT_UPDATE))
 		reason = "the table has triggers";
 	else if (query->onConflict != NULL)
-		stmt = cz_plan_conflict(query, query_string, cursor_options, state, table, rel,
-								&reason);
+	{
+		reason = cz_conflict_as_leaf(query, state, table, rel);
+		is_done = reason == NULL;
+	}
 	else if (query->jointree->fromlist == NIL &&
 			 query->jointree->quals == NULL &&	/* a rule's condition */
-			 query->cteList == NIL && query->withCheckOptions == NIL && !query->hasTargetSRFs &&
-			 !query->hasModifyingCTE)
-		stmt = plan_row(query, query_string, cursor_options, state, table, rel);
+			 query->cteList == NIL && query->withCheckOptions == NIL && !query->hasTargetSRFs)
+		is_done = row_as_leaf(query, state, table, rel);
 	table_close(rel, NoLock);
-	if (stmt == NULL && query->onConflict != NULL)
+	if (reason != NULL && query->onConflict != NULL)
 		cz_refuse_write(query, table->relid, reason);
-	return stmt;
+	return is_done;
 }

@@ -79,32 +79,6 @@ is_distributed(const CzTable *table)
 }
 
 /*
- * cz_check_write
- *		Refuse a writing query level (also of a CTE) that nothing here can do.
- */
-void
-cz_check_write(Query *query)
-{
-	RangeTblEntry *rte;
-	const CzTable *table;
-
-	if (query->resultRelation == 0 || query->commandType == CMD_SELECT)
-		return;
-	rte = rt_fetch(query->resultRelation, query->rtable);
-	if (rte->rtekind != RTE_RELATION)
-		return;
-	table = CzTableGet(rte->relid);
-	if (!is_distributed(table))
-		return;
-	if (query->commandType == CMD_INSERT)
-	{
-		if (query->onConflict != NULL && !query->canSetTag)
-			cz_refuse_write(query, rte->relid, "ON CONFLICT stands in a WITH clause");
-		return;
-	}
-}
-
-/*
  * cz_is_write_by_rows
  *		Is it an UPDATE, DELETE or MERGE that rows.c can do?
  */
@@ -499,24 +473,33 @@ push_write(Query *query, const char *query_string, int cursor_options, CzPlanSta
 	return NULL;
 }
 
+/* Plan a SELECT over the leaf that writes. */
+static PlannedStmt *
+plan_write(Query *query, CmdType command, bool has_returning, const char *query_string,
+		   int cursor_options, CzPlanState *state)
+{
+	PlannedStmt *stmt = cz_call_planner(query, query_string,
+										cursor_options & ~CURSOR_OPT_PARALLEL_OK,
+										state->bound_params);
+
+	stmt->commandType = command;
+	stmt->hasReturning = has_returning;
+	stmt->parallelModeNeeded = false;
+	return stmt;
+}
+
 /* Plan an UPDATE, DELETE or MERGE as one that is done row by row. */
 static PlannedStmt *
 plan_by_rows(Query *query, const char *query_string, int cursor_options, CzPlanState *state)
 {
 	CmdType		command = query->commandType;
 	bool		has_returning = query->returningList != NIL;
-	PlannedStmt *stmt;
 
 	if (command == CMD_MERGE)
 		cz_merge_by_rows(query, state);
 	else
 		cz_write_by_rows(query, state);
-	stmt = cz_call_planner(query, query_string, cursor_options & ~CURSOR_OPT_PARALLEL_OK,
-						   state->bound_params);
-	stmt->commandType = command;
-	stmt->hasReturning = has_returning;
-	stmt->parallelModeNeeded = false;
-	return stmt;
+	return plan_write(query, command, has_returning, query_string, cursor_options, state);
 }
 
 /*
@@ -533,12 +516,13 @@ cz_plan_modify(Query *query, const char *query_string, int cursor_options,
 	const CzTable *table = target->rtekind == RTE_RELATION ? cz_rte_table(target) : NULL;
 	PlannedStmt *stmt = NULL;
 
-	cz_check_write(query);
 	if (is_distributed(table) && query->commandType == CMD_INSERT)
 	{
-		stmt = cz_plan_insert(query, query_string, cursor_options, state, table);
-		if (stmt != NULL)
-			return stmt;
+		bool		has_returning = query->returningList != NIL;
+
+		if (cz_insert_as_leaf(query, state))
+			return plan_write(query, CMD_INSERT, has_returning, query_string,
+							  cursor_options, state);
 	}
 	if (table != NULL && table->kind != CZ_TABLE_REFERENCE &&
 		(query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE) &&
