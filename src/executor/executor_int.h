@@ -358,6 +358,9 @@ extern void CzCheckViolated(List *check) pg_attribute_noreturn();
 extern int	CzSendPrefix(CzConn *conn, StringInfo prefix);
 extern const CzShard *CzShardOfFragment(Oid relid, const Fragment *fragment);
 
+/* rows_changes.c */
+extern void CzRowChangesApplyKnown(EState *estate);
+
 /* insert.c */
 extern void CzInsertResolve(CzStream *stream);
 extern bool CzInsertNext(CzStream *stream, TupleTableSlot *slot);

@@ -55,6 +55,36 @@ apply_sets(PlanState *state)
 	return NULL;
 }
 
+/*
+ * CzRowChangesApplyKnown
+ *		Apply what nodes of a statement that have run want to be applied: what comes now,
+ *		before the statement's end, must meet rows as they have left them.
+ */
+void
+CzRowChangesApplyKnown(EState *estate)
+{
+	ListCell   *lc;
+
+	foreach(lc, estate->es_auxmodifytables)
+	{
+		ApplyState *apply = lfirst(lc);
+		ListCell   *ls;
+
+		if (apply->ps.ExecProcNode != apply_sets)
+			continue;
+		foreach(ls, apply->sets)
+		{
+			CzRowChangeSet *set = lfirst(ls);
+
+			/* one without changes may still get some */
+			if (set->store == NULL)
+				continue;
+			apply->sets = foreach_delete_current(apply->sets, ls);
+			CzRowChangeSetApply(set);
+		}
+	}
+}
+
 /* The statement's apply node. */
 static ApplyState *
 find_apply(EState *estate)

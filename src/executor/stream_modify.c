@@ -761,6 +761,8 @@ CzStreamRunModify(CzStream *stream)
 	if (stream->nfragments == 0)
 		return 0;
 	(void) CzTxnBeforeWrite();
+	if (stream->plan->command == CMD_INSERT && stream->estate->es_auxmodifytables != NIL)
+		CzRowChangesApplyKnown(stream->estate);
 	if (!OidIsValid(stream->plan->anchor_relid))
 		elog(ERROR, "modifying fragment plan without anchor");
 	oldcontext = MemoryContextSwitchTo(stream->run_context);

@@ -34,6 +34,7 @@
 #include "cz/compat.h"
 #include "cz/fragment.h"
 #include "cz/metadata.h"
+#include "cz/transaction.h"
 #include "cz/writer.h"
 
 #include "executor_int.h"
@@ -157,8 +158,15 @@ exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 	shard = CzShardForRow(estate, target->rel, target->table, slot);
 	if (target->writer == NULL)
 	{
-		MemoryContext old_context = MemoryContextSwitchTo(estate->es_query_cxt);
+		MemoryContext old_context;
 
+		/* WITH d AS (DELETE ... RETURNING *) INSERT ... SELECT ... FROM d */
+		if (estate->es_auxmodifytables != NIL)
+		{
+			(void) CzTxnBeforeWrite();
+			CzRowChangesApplyKnown(estate);
+		}
+		old_context = MemoryContextSwitchTo(estate->es_query_cxt);
 		target->writer = CzWriterBegin(RelationGetDescr(target->rel),
 									   target->table->column_names, target->user_oid);
 		MemoryContextSwitchTo(old_context);

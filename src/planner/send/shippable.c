@@ -57,7 +57,8 @@ typedef struct ShipContext
 	const char *reason;
 	int			conditional_depth;	/* inside CASE or COALESCE */
 	bool		is_lazy;		/* only what is_total() says is sent as a value */
-	bool		is_update;		/* in an UPDATE, not in a sub-query of it */
+	bool		is_update;		/* in an UPDATE or ON CONFLICT, not in a sub-query
+								 * of it */
 	Node	   *root;			/* what was asked about */
 	bool		has_types;		/* is the next one set? */
 	List	   *types;			/* OIDs of user-made types that the workers have */
@@ -819,7 +820,8 @@ ship_walker(Node *node, ShipContext *context)
 				bool		save = context->is_update;
 				bool		stays;
 
-				context->is_update = ((Query *) node)->commandType == CMD_UPDATE;
+				context->is_update = ((Query *) node)->commandType == CMD_UPDATE ||
+					((Query *) node)->onConflict != NULL;
 				stays = query_tree_walker((Query *) node, ship_walker, (void *) context, 0);
 				context->is_update = save;
 				return stays;
