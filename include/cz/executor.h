@@ -55,6 +55,7 @@ extern void CzStreamExplain(CzStream *stream, const CzFragmentPlan *plan,
  *		COPY FROM into a distributed table: all rows that a CopyFromState gives.
  *
  * Returns: rows stored.
+ * Errors: 0A000 with FREEZE.
  */
 struct CopyFromStateData;
 extern uint64 CzCopyRows(struct CopyFromStateData *cstate);

@@ -20,7 +20,6 @@
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "commands/copy.h"
-#include "commands/defrem.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -164,21 +163,6 @@ where_clause(ParseState *pstate, const CopyStmt *stmt, Relation rel,
 	return (Node *) make_ands_implicit((Expr *) clause);
 }
 
-static bool
-wants_freeze(const CopyStmt *stmt)
-{
-	ListCell   *lc;
-
-	foreach(lc, stmt->options)
-	{
-		DefElem    *def = lfirst_node(DefElem, lc);
-
-		if (strcmp(def->defname, "freeze") == 0 && defGetBoolean(def))
-			return true;
-	}
-	return false;
-}
-
 /*
  * CzCopyFrom
  *		COPY into a distributed table; false if it is none.
@@ -226,11 +210,6 @@ CzCopyFrom(const CzUtility *utility, CopyStmt *stmt)
 				 errhint("Use INSERT statements instead.")));
 	if (XactReadOnly)
 		PreventCommandIfReadOnly("COPY FROM");
-	if (wants_freeze(stmt))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot perform COPY FREEZE on a distributed table"),
-				 errdetail("Rows are frozen by the command that stores them, in a table that its transaction has made; the shards were there before.")));
 
 	cstate = BeginCopyFrom(pstate, rel, where, stmt->filename, stmt->is_program, NULL,
 						   stmt->attlist, stmt->options);

@@ -152,6 +152,12 @@ CzCopyRows(struct CopyFromStateData *cstate)
 	int64		processed = 0;
 	int64		excluded = 0;
 
+	if (cstate->opts.freeze)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot perform COPY FREEZE on a distributed table"),
+				 errdetail("Rows are frozen by the command that stores them, in a table that its transaction has made; the shards were there before.")));
+
 	AfterTriggerBeginQuery();
 	begin_target(&target, cstate);
 	CzTriggersBeforeStatement(target.triggers);
