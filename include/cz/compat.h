@@ -258,6 +258,13 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #define copy_row_failed_compat(cstate) false
 #endif
 
+/* 16: whether the columns of a relation's indexes are known is a flag */
+#if CZ_PG_GE(16)
+#define relation_forget_index_attrs_compat(rel) ((rel)->rd_attrsvalid = false)
+#else
+#define relation_forget_index_attrs_compat(rel) ((rel)->rd_indexattr = NULL)
+#endif
+
 /* 16: a range table is appended together with its permission infos */
 #if CZ_PG_GE(16)
 #define query_append_rtable_compat(to, from) \

@@ -54,6 +54,12 @@ CzForeignCopy(Relation rel)
 	copy->rd_rel = palloc(CLASS_TUPLE_SIZE);
 	memcpy(copy->rd_rel, rel->rd_rel, CLASS_TUPLE_SIZE);
 	copy->rd_rel->relkind = RELKIND_FOREIGN_TABLE;
+	/* nor is there an index: else core would open it, and keep lists of them in the copy
+	 * in place of those that the relcache owns */
+	copy->rd_rel->relhasindex = false;
+	copy->rd_indexlist = NIL;
+	copy->rd_indexvalid = false;
+	relation_forget_index_attrs_compat(copy);
 	/* the relcache may free its own one */
 	copy->trigdesc = CopyTriggerDesc(rel->trigdesc);
 	return copy;
