@@ -39,9 +39,13 @@
 #if CZ_PG_GE(17)
 #define CreateWaitEventSet_compat(nevents) \
 	CreateWaitEventSet(CurrentResourceOwner, (nevents))
+#define CreateKeptWaitEventSet_compat(nevents) \
+	CreateWaitEventSet(NULL, (nevents))
 #else
 #define CreateWaitEventSet_compat(nevents) \
 	CreateWaitEventSet(CurrentMemoryContext, (nevents))
+#define CreateKeptWaitEventSet_compat(nevents) \
+	CreateWaitEventSet(TopMemoryContext, (nevents))
 #endif
 
 /* 17: fdw_restrictinfo; 18: disabled_nodes */

@@ -79,8 +79,13 @@ extern CzConn *CzConnAcquire(const CzEndpoint *endpoint);
  * (*error_message then says why, palloc'd, no secrets). */
 extern CzConn *CzConnTryAcquire(const CzEndpoint *endpoint, char **error_message);
 
-/* An idle cached connection or NULL; never connects. */
-extern CzConn *CzConnAcquireCached(const CzEndpoint *endpoint);
+/*
+ * An idle cached connection or NULL; never connects.
+ *
+ * is_repeated: should it have died a moment ago, the caller sends what it sent first
+ *		again on another one.  So one that was in use just now is not looked at.
+ */
+extern CzConn *CzConnAcquireCached(const CzEndpoint *endpoint, bool is_repeated);
 
 /*
  * Asynchronous opening: CzConnStart returns a connection in state CONNECTING

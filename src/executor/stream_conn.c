@@ -365,7 +365,7 @@ add_conn(CzStream *stream, StreamWorker *worker)
 		return false;
 
 	/* 3. a connection that is open already, else a new one when time has come */
-	conn = CzConnAcquireCached(worker->endpoint);
+	conn = CzConnAcquireCached(worker->endpoint, true);
 	if (conn != NULL)
 	{
 		CzConnSetSubxact(conn, stream->subid);

@@ -292,8 +292,10 @@ process_conn(CzStream *stream, StreamConn *sc)
 		}
 
 		nulls = 0;
-		sc->has_answered = true;
 		status = PQresultStatus(res);
+		/* last words that lay there before are no answer */
+		if (status != PGRES_FATAL_ERROR)
+			sc->has_answered = true;
 		switch (status)
 		{
 			case PGRES_PIPELINE_SYNC:

@@ -130,6 +130,7 @@ CzConnDiscard(CzConn *conn)
 			break;
 		}
 	}
+	CzWaitForget();
 	PQfinish(conn->pg);
 	ReleaseExternalFD();
 	CzLinkClose(entry);
@@ -209,6 +210,7 @@ start_connect(ConnEntry *entry, const CzEndpoint *endpoint)
 														  cz_connect_timeout_ms);
 	entry->is_ending = false;
 	entry->server_pid = 0;
+	CzWaitForget();
 	pg = PQconnectStartParams(keywords, values, 0);
 	pfree(keywords);
 	pfree(values);
@@ -461,6 +463,8 @@ CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint)
 		}
 		entry->looked_at = GetCurrentTimestamp();
 
+		/* libpq may try one address after the other */
+		CzWaitForget();
 		status = PQconnectPoll(pg);
 		if (PQstatus(pg) != before)
 			entry->progress_at = GetCurrentTimestamp();
@@ -589,7 +593,7 @@ poll_parked(const CzEndpoint *endpoint)
  *		See remote.h.
  */
 CzConn *
-CzConnAcquireCached(const CzEndpoint *endpoint)
+CzConnAcquireCached(const CzEndpoint *endpoint, bool is_repeated)
 {
 	CzConn	   *conn;
 	CzConn	   *next;
@@ -611,7 +615,7 @@ CzConnAcquireCached(const CzEndpoint *endpoint)
 		}
 		conn->state = CZ_CONN_READ;
 		ENTRY(conn)->acquired_in = GetCurrentSubTransactionId();
-		if (CzIdleCheck(ENTRY(conn)))
+		if (CzIdleCheck(ENTRY(conn), is_repeated))
 			CzPreparedFlush(ENTRY(conn));
 		else
 			conn->is_broken = true;
@@ -663,7 +667,7 @@ CzConnWait(CzConn *conn, const CzEndpoint *endpoint, char **error_message)
 CzConn *
 CzConnTryAcquire(const CzEndpoint *endpoint, char **error_message)
 {
-	CzConn	   *conn = CzConnAcquireCached(endpoint);
+	CzConn	   *conn = CzConnAcquireCached(endpoint, false);
 
 	*error_message = NULL;
 	if (conn != NULL && !CzConnTrySyncSettings(conn))

@@ -27,6 +27,9 @@
 #include "cz/settings.h"
 #include "remote_int.h"
 
+/* A connection that has been idle for less is not even looked at where that does no harm,
+ * milliseconds. */
+#define NOT_LOOKED_AT_MS 1000
 /* A connection that has been idle for less is not asked, milliseconds. */
 #define TRUSTED_IDLE_MS 5000
 /* Batches of unasked messages that are read from an idle connection at a time. */
@@ -112,11 +115,16 @@ ask(CzConn *conn)
  *		interrupt closes it.
  */
 bool
-CzIdleCheck(ConnEntry *entry)
+CzIdleCheck(ConnEntry *entry, bool is_repeated)
 {
 	CzConn	   *conn = &entry->pub;
 	TimestampTz idle_since = entry->idle_since;
 
+	if (is_repeated && !conn->is_broken && !entry->is_ending &&
+		PQstatus(conn->pg) == CONNECTION_OK &&
+		PQtransactionStatus(conn->pg) == PQTRANS_IDLE &&
+		GetCurrentTimestamp() < TimestampTzPlusMilliseconds(idle_since, NOT_LOOKED_AT_MS))
+		return true;
 	if (!CzConnIsAlive(conn) || PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
 		return false;
 	if (GetCurrentTimestamp() < TimestampTzPlusMilliseconds(idle_since, TRUSTED_IDLE_MS))

@@ -91,6 +91,7 @@ extern void CzPaceConnected(Oid server_oid, int64 us);
 
 /* wait.c */
 extern void CzWaitEnded(void);
+extern void CzWaitForget(void);
 extern void CzWaitConnect(CzConn *conn, int events, long timeout_ms);
 
 /* links.c */
@@ -106,7 +107,7 @@ extern bool CzConnWait(CzConn *conn, const CzEndpoint *endpoint, char **error_me
 extern void CzPoolerCheck(ConnEntry *entry, const CzEndpoint *endpoint);
 
 /* idle.c */
-extern bool CzIdleCheck(ConnEntry *entry);
+extern bool CzIdleCheck(ConnEntry *entry, bool is_repeated);
 
 /* command.c */
 typedef enum ConnWait

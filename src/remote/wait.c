@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
+#include "utils/memutils.h"
 #include "utils/wait_event.h"
 
 #include "cz/compat.h"
@@ -96,31 +97,126 @@ wait_quiet(CzWaitSlot *slots, int nslots, long timeout_ms)
 }
 
 /*
- * wait_events
- *		Fill events with what happened; returns how many.
- *
- * The event set is made for each wait: connections come and go, 15 cannot take
- * a socket out of a set, and an epoll descriptor kept across an error leaks.
+ * Event sets of those sockets that were waited for last: to make one takes five system
+ * calls or more.  All are given up whenever a connection is being made, for its socket
+ * may have the number of one that was closed, by us or by libpq, and an event set does
+ * not see that.
  */
-static int
-wait_events(CzWaitSlot *slots, int nslots, long timeout_ms, WaitEvent *events)
+#define MAX_KEPT_SETS 8
+#define MAX_KEPT_SOCKETS 8
+
+typedef struct KeptSet
 {
-	WaitEventSet *set = CreateWaitEventSet_compat(nslots + 2);
+	WaitEventSet *set;			/* NULL: free */
+	int			nsockets;
+	int			sockets[MAX_KEPT_SOCKETS];
+	int			events[MAX_KEPT_SOCKETS];
+	uint64		used_at;		/* kept_clock then */
+} KeptSet;
+
+static KeptSet kept_sets[MAX_KEPT_SETS];
+static uint64 kept_clock = 0;
+
+/*
+ * CzWaitForget
+ *		A connection is being made, or closed: kept event sets are worth nothing.
+ */
+void
+CzWaitForget(void)
+{
+	int			i;
+
+	for (i = 0; i < MAX_KEPT_SETS; i++)
+	{
+		if (kept_sets[i].set != NULL)
+			FreeWaitEventSet(kept_sets[i].set);
+		kept_sets[i].set = NULL;
+	}
+}
+
+/* Latch, postmaster and sockets; what occurs has the socket's number + 1, or NULL. */
+static void
+fill_set(WaitEventSet *set, const int *sockets, const int *events, int nsockets)
+{
+	int			i;
+
+	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	for (i = 0; i < nsockets; i++)
+		AddWaitEventToSet(set, events[i], sockets[i], NULL, (void *) (uintptr_t) (i + 1));
+}
+
+/* Make a set for later waits as well. */
+static void
+keep_set(KeptSet *kept, const int *sockets, const int *events, int nsockets)
+{
+	WaitEventSet *set;
+
+	if (kept->set != NULL)
+		FreeWaitEventSet(kept->set);
+	kept->set = NULL;
+	set = CreateKeptWaitEventSet_compat(nsockets + 2);
+	PG_TRY();
+	{
+		fill_set(set, sockets, events, nsockets);
+	}
+	PG_CATCH();
+	{
+		FreeWaitEventSet(set);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	kept->set = set;
+	kept->nsockets = nsockets;
+	memcpy(kept->sockets, sockets, sizeof(int) * nsockets);
+	memcpy(kept->events, events, sizeof(int) * nsockets);
+}
+
+/* The set of just these sockets. */
+static WaitEventSet *
+find_set(const int *sockets, const int *events, int nsockets)
+{
+	KeptSet    *oldest = &kept_sets[0];
+	int			i;
+
+	kept_clock++;
+	for (i = 0; i < MAX_KEPT_SETS; i++)
+	{
+		KeptSet    *kept = &kept_sets[i];
+		int			j;
+
+		if (kept->set == NULL || (oldest->set != NULL && kept->used_at < oldest->used_at))
+			oldest = kept;
+		if (kept->set == NULL || kept->nsockets != nsockets ||
+			memcmp(kept->sockets, sockets, sizeof(int) * nsockets) != 0)
+			continue;
+		for (j = 0; j < nsockets; j++)
+		{
+			if (kept->events[j] == events[j])
+				continue;
+			ModifyWaitEvent(kept->set, j + 2, events[j], NULL);
+			kept->events[j] = events[j];
+		}
+		kept->used_at = kept_clock;
+		return kept->set;
+	}
+	keep_set(oldest, sockets, events, nsockets);
+	oldest->used_at = kept_clock;
+	return oldest->set;
+}
+
+/* Wait with an event set for this one time. */
+static int
+wait_once(const int *sockets, const int *events, int nsockets, long timeout_ms,
+		  WaitEvent *occurred)
+{
+	WaitEventSet *set = CreateWaitEventSet_compat(nsockets + 2);
 	volatile int nevents = 0;
 
 	PG_TRY();
 	{
-		int			i;
-
-		AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-		AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-		for (i = 0; i < nslots; i++)
-		{
-			if (slots[i].socket >= 0 && slots[i].events != 0)
-				AddWaitEventToSet(set, slots[i].events, slots[i].socket, NULL,
-								  &slots[i]);
-		}
-		nevents = WaitEventSetWait(set, timeout_ms, events, nslots + 2,
+		fill_set(set, sockets, events, nsockets);
+		nevents = WaitEventSetWait(set, timeout_ms, occurred, nsockets + 2,
 								   PG_WAIT_EXTENSION);
 	}
 	PG_FINALLY();
@@ -128,6 +224,49 @@ wait_events(CzWaitSlot *slots, int nslots, long timeout_ms, WaitEvent *events)
 		FreeWaitEventSet(set);
 	}
 	PG_END_TRY();
+	return nevents;
+}
+
+/*
+ * wait_events
+ *		Fill occurred with what happened; returns how many.  Of each slot that is waited
+ *		for, its socket is at the place in the order that map tells.
+ */
+static int
+wait_events(const CzWaitSlot *slots, int nslots, long timeout_ms, WaitEvent *occurred,
+			int *map)
+{
+	int			few_sockets[MAX_KEPT_SOCKETS];
+	int			few_events[MAX_KEPT_SOCKETS];
+	int		   *sockets = few_sockets;
+	int		   *events = few_events;
+	int			nsockets = 0;
+	int			nevents;
+	int			i;
+
+	if (nslots > MAX_KEPT_SOCKETS)
+	{
+		sockets = palloc(sizeof(int) * nslots);
+		events = palloc(sizeof(int) * nslots);
+	}
+	for (i = 0; i < nslots; i++)
+	{
+		if (slots[i].socket < 0 || slots[i].events == 0)
+			continue;
+		sockets[nsockets] = slots[i].socket;
+		events[nsockets] = slots[i].events;
+		map[nsockets++] = i;
+	}
+	if (nsockets > MAX_KEPT_SOCKETS)
+		nevents = wait_once(sockets, events, nsockets, timeout_ms, occurred);
+	else
+		nevents = WaitEventSetWait(find_set(sockets, events, nsockets), timeout_ms,
+								   occurred, nsockets + 2, PG_WAIT_EXTENSION);
+	if (sockets != few_sockets)
+	{
+		pfree(sockets);
+		pfree(events);
+	}
 	return nevents;
 }
 
@@ -180,7 +319,10 @@ look(const CzWaitSlot *slots, int nslots, long waited_ms)
 static bool
 wait_sockets(CzWaitSlot *slots, int nslots, long timeout_ms, bool may_be_long)
 {
-	WaitEvent  *events;
+	WaitEvent	few_events[MAX_KEPT_SOCKETS + 2];
+	int			few_places[MAX_KEPT_SOCKETS];
+	WaitEvent  *events = few_events;
+	int		   *map = few_places;
 	int			nevents = 0;
 	int			i;
 
@@ -188,7 +330,11 @@ wait_sockets(CzWaitSlot *slots, int nslots, long timeout_ms, bool may_be_long)
 		slots[i].is_ready = false;
 
 	CHECK_FOR_INTERRUPTS();
-	events = palloc(sizeof(WaitEvent) * (nslots + 2));
+	if (nslots > MAX_KEPT_SOCKETS)
+	{
+		events = palloc(sizeof(WaitEvent) * (nslots + 2));
+		map = palloc(sizeof(int) * nslots);
+	}
 	for (;;)
 	{
 		bool		can_look = may_be_long && may_look(nslots);
@@ -201,14 +347,14 @@ wait_sockets(CzWaitSlot *slots, int nslots, long timeout_ms, bool may_be_long)
 			if (timeout_ms >= 0)
 				piece_ms = Min(piece_ms, timeout_ms);
 		}
-		nevents = wait_events(slots, nslots, piece_ms, events);
+		nevents = wait_events(slots, nslots, piece_ms, events, map);
 		for (i = 0; i < nevents; i++)
 		{
 			if (events[i].events & WL_LATCH_SET)
 				ResetLatch(MyLatch);
 			else if (events[i].user_data != NULL)
 			{
-				((CzWaitSlot *) events[i].user_data)->is_ready = true;
+				slots[map[(uintptr_t) events[i].user_data - 1]].is_ready = true;
 				is_any_ready = true;
 			}
 		}
@@ -222,7 +368,11 @@ wait_sockets(CzWaitSlot *slots, int nslots, long timeout_ms, bool may_be_long)
 		if (timeout_ms >= 0 && (timeout_ms -= piece_ms) <= 0)
 			break;
 	}
-	pfree(events);
+	if (events != few_events)
+	{
+		pfree(events);
+		pfree(map);
+	}
 	return nevents > 0;
 }
 

@@ -191,7 +191,7 @@ open_entry(Oid user_oid, const CzEndpoint *endpoint, CzConn *(*connect) (const C
 	PG_TRY();
 	{
 		/* settings are brought into step at each use, lock_timeout with BEGIN */
-		conn = CzConnAcquireCached(endpoint);
+		conn = CzConnAcquireCached(endpoint, false);
 		if (conn == NULL)
 			conn = connect(endpoint);
 	}

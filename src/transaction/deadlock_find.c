@@ -130,7 +130,7 @@ connect_to(Oid server_oid)
 	endpoint = CzEndpointTryGet(server_oid, GetOuterUserId());
 	if (endpoint == NULL)
 		return NULL;
-	conn = CzConnAcquireCached(endpoint);
+	conn = CzConnAcquireCached(endpoint, false);
 	if (conn != NULL)
 		return conn;
 	conn = CzConnStartOrResume(endpoint);

@@ -189,9 +189,11 @@ def instructions(cluster):
     if missing:
         note('not measured: %s is not installed' % ', '.join(missing))
         return
+    only = os.environ.get('BENCH_JOBS', '')
+    jobs = [job for job in JOBS if any(word in job[0] for word in only.split(','))]
     make_tables(cluster)
     calls = {}
-    for name, factor, job, _, _, _ in JOBS:
+    for name, factor, job, _, _, _ in jobs:
         for side in ('plain', 'cz'):
             session = Session(cluster.ports[side], side)
             session.prepare(job, 'counted%d' % factor)
@@ -204,7 +206,7 @@ def instructions(cluster):
     servers.restart(True)
     try:
         note('%-28s %16s %16s %16s %16s %16s' % ('a transaction has', 'plain', 'coordinator', 'its worker(s)', 'calls, plain', 'calls'))
-        for name, factor, job, limit, worker_limit, calls_limit in JOBS:
+        for name, factor, job, limit, worker_limit, calls_limit in jobs:
             counted = {}
             for side in ('plain', 'cz'):
                 short = servers.run(side, job, 'counted%d' % factor, SHORT)
