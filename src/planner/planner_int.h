@@ -491,6 +491,9 @@ extern void cz_select_over_leaf(Query *query, CzPlanState *state, RangeTblEntry 
 extern const char *cz_conflict_as_leaf(Query *query, CzPlanState *state,
 									   const CzTable *table, Relation rel);
 
+extern bool cz_push_insert(Query *query, CzPlanState *state, const CzTable *table,
+						   Relation rel);
+
 /* conflict_checks.c */
 extern bool cz_guard_conflict(Query *remote, Relation rel, const CzTable *table,
 							  List **checks);

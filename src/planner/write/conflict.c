@@ -34,6 +34,7 @@
 #include "utils/rel.h"
 
 #include "cz/compat.h"
+#include "cz/settings.h"
 
 #include "../planner_int.h"
 
@@ -572,7 +573,7 @@ remote_as_leaf(Query *query, Query *remote, CzPlanState *state, const CzTable *t
 	leaf->checks = cz_check_list(remote->withCheckOptions);
 	cz_add_checks(remote);
 	remote->withCheckOptions = NIL;
-	if (is_replicated(table) && reason == NULL)
+	if (is_replicated(table) && remote->onConflict != NULL && reason == NULL)
 	{
 		leaf->replica_upserts = remote->onConflict->action == ONCONFLICT_UPDATE;
 		if (!cz_return_for_copies(remote, state, &leaf->replica_keys, &leaf->replica_sets))
@@ -598,6 +599,7 @@ remote_as_leaf(Query *query, Query *remote, CzPlanState *state, const CzTable *t
 	leaf->source->eref = makeAlias("leaf", copyObject(names));
 	leaf->locus.kind = CZ_LOCUS_SHARDED;
 	leaf->locus.anchor = table;
+	leaf->is_uncounted = !query->canSetTag;
 	leaf->rows = 1;
 	leaf->target_shard = table->shards[0].relid;
 	cz_collect_relations(remote, state);
@@ -633,7 +635,6 @@ cz_conflict_as_leaf(Query *query, CzPlanState *state, const CzTable *table, Rela
 							&leaf->insert_checks);
 	if (source == NULL)
 		return "a policy uses a system column";
-	leaf->is_uncounted = !query->canSetTag;
 	if (query->jointree->fromlist == NIL && query->jointree->quals == NULL &&
 		!query->hasTargetSRFs && leaf->insert_checks == NIL)
 	{
@@ -661,4 +662,49 @@ cz_conflict_as_leaf(Query *query, CzPlanState *state, const CzTable *table, Rela
 	if (reason != NULL)
 		return reason;
 	return remote_as_leaf(query, remote, state, table, rel, leaf, values);
+}
+
+/*
+ * cz_push_insert
+ *		Turn an INSERT ... SELECT whose rows stay on the shards that they come from into
+ *		a SELECT over the leaf that has each shard do its part.
+ *
+ * Placements would have to compute the same: only where shards have one.
+ *
+ * Returns: false, and the query has not changed, if it is not such an INSERT.
+ */
+bool
+cz_push_insert(Query *query, CzPlanState *state, const CzTable *table, Relation rel)
+{
+	CzLeaf	   *leaf = palloc0(sizeof(CzLeaf));
+	Query	   *source;
+	List	   *exprs;
+	List	   *attnos;
+	const char *reason;
+	ListCell   *lc;
+
+	if (!cz_enable_pushdown || query->cteList != NIL || query->withCheckOptions != NIL ||
+		is_replicated(table) || state->has_row_ids)
+		return false;
+	cz_insert_values(query, rel, table->key_attno, &exprs, &attnos);
+	source = source_query(query, exprs);
+	if (contain_volatile_functions((Node *) source))
+		return false;
+	if (cz_query_has_barriers(source))
+		source = cz_fence_query(source);
+	if (source == NULL || !cz_query_is_sendable(source, &reason))
+		return false;
+	leaf->locus = cz_query_locus(source, state);
+	if (leaf->locus.kind != CZ_LOCUS_SHARDED || leaf->locus.outer_keys != NIL ||
+		leaf->locus.is_confined || !cz_same_group(leaf->locus.anchor, table))
+		return false;
+	foreach(lc, attnos)
+	{
+		if (lfirst_int(lc) == table->key_attno &&
+			!list_member_int(leaf->locus.key_columns, foreach_current_index(lc) + 1))
+			return false;
+	}
+	leaf->strategy = leaf->locus.is_single ? CZ_STRATEGY_ROUTER : CZ_STRATEGY_PUSHDOWN;
+	return remote_as_leaf(query, remote_query(query, attnos, source, NIL, NIL), state, table,
+						  rel, leaf, palloc0(sizeof(CzValues))) == NULL;
 }

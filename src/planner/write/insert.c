@@ -446,6 +446,8 @@ cz_insert_as_leaf(Query *query, CzPlanState *state)
 			 query->jointree->quals == NULL &&	/* a rule's condition */
 			 query->cteList == NIL && query->withCheckOptions == NIL && !query->hasTargetSRFs)
 		is_done = row_as_leaf(query, state, table, rel);
+	else if (query->jointree->fromlist != NIL)
+		is_done = cz_push_insert(query, state, table, rel);
 	table_close(rel, NoLock);
 	if (reason != NULL && query->onConflict != NULL)
 		cz_refuse_write(query, table->relid, reason);

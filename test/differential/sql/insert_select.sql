@@ -1,0 +1,90 @@
+-- INSERT ... SELECT: pushed to the shards where the key passes through, else streamed; local tables.
+CREATE TABLE s (gone int, k int, id int, v text, n numeric, at timestamptz DEFAULT '2026-01-01', PRIMARY KEY (k, id));
+ALTER TABLE s DROP COLUMN gone;
+SELECT create_distributed_table('s', 'k');
+CREATE TABLE d (id bigint, gone text, k int, v varchar(20), n numeric(6,1) CHECK (n < 1000), g int GENERATED ALWAYS AS (k + 1) STORED, u text DEFAULT 'def', at timestamptz DEFAULT now());
+SELECT create_distributed_table('d', 'k', colocate_with => 's');
+ALTER TABLE d DROP COLUMN gone;
+ALTER TABLE d ADD COLUMN late int DEFAULT 7;
+CREATE TABLE o (x int, y text);
+SELECT create_distributed_table('o', 'x', shard_count => 4, colocate_with => 'none');
+CREATE TABLE r (id int PRIMARY KEY, name text);
+SELECT create_reference_table('r');
+CREATE TABLE l (a int, b text);
+INSERT INTO s (k, id, v, n) SELECT i % 12, i, 'v' || i, i / 3.0 FROM generate_series(1, 100) i;
+INSERT INTO r SELECT i, 'name ' || i FROM generate_series(0, 6) i;
+INSERT INTO l SELECT i, 'l' || i FROM generate_series(1, 9) i;
+-- the key passes through
+INSERT INTO d (k, id, v, n) SELECT k, id, v, n FROM s;
+INSERT INTO d (k, id, v) SELECT k, id + 1000, upper(v) FROM s WHERE k = 3 RETURNING k, id, v, n, g, u, late;
+INSERT INTO d (k, id, v, n) SELECT k, count(*), min(v), avg(n) FROM s GROUP BY k;
+INSERT INTO d (k, id, v) SELECT s.k, s.id, r.name FROM s JOIN r ON r.id = s.k WHERE s.id < 30 RETURNING k, g, d.tableoid::regclass;
+INSERT INTO d (k, id, v) SELECT a.k, a.id, b.v FROM s a JOIN s b USING (k) WHERE a.id = b.id + 12;
+INSERT INTO d (id, k, v, n, u, at) SELECT s.id, s.k, v, n, 'x', at FROM s WHERE id > 90 RETURNING d;
+INSERT INTO d (k, id, u) SELECT DISTINCT k, 5, 'distinct' FROM s;
+INSERT INTO d (k, id) SELECT k, id FROM s WHERE false;
+INSERT INTO s (k, id, v) SELECT k, id + 5000, v FROM s WHERE id <= 20;
+INSERT INTO d (k, id, n) SELECT k, id, n FROM (SELECT k, id, n, row_number() OVER (PARTITION BY k ORDER BY id) AS pos FROM s) x WHERE pos = 1;
+INSERT INTO d (k, u) SELECT k, (SELECT name FROM r WHERE r.id = s.k) FROM s WHERE id < 15;
+INSERT INTO d (k, u, at) SELECT k, current_setting('TimeZone'), '2026-02-02' FROM s WHERE id < 3;
+-- error
+INSERT INTO d (k, id, n) SELECT k, id, n * 100 FROM s;
+-- error
+INSERT INTO s (k, id) SELECT k, id FROM s;
+-- error
+INSERT INTO d (k, v) SELECT k, repeat('x', id) FROM s;
+-- it does not
+INSERT INTO d (k, id) SELECT id, k FROM s WHERE id < 10;
+INSERT INTO d (k, id) SELECT k + 1, id FROM s WHERE id < 10;
+INSERT INTO d (k, id) SELECT s.k, 70 FROM r LEFT JOIN s ON s.k = r.id AND s.id < 4;
+INSERT INTO d (k, id) SELECT k, id FROM s ORDER BY id DESC LIMIT 3;
+INSERT INTO d (k, id, v) SELECT k, id, v FROM s WHERE id < 5 UNION ALL SELECT a, 80, b FROM l;
+INSERT INTO d (k, id, v) SELECT x, 90, y FROM o RIGHT JOIN l ON x = a;
+INSERT INTO o SELECT k, v FROM d WHERE id < 20;
+INSERT INTO o SELECT count(*), 'n' FROM s RETURNING *;
+INSERT INTO d (k, id, u) SELECT x, 60, y FROM o;
+INSERT INTO d (k, id) SELECT k, 95 FROM s WHERE random() >= 0 AND id < 9;
+INSERT INTO d (k, id) WITH w AS (SELECT k, max(id) AS id FROM s GROUP BY k) SELECT k, id + 100000 FROM w;
+WITH w AS (SELECT k, max(id) AS id FROM s GROUP BY k) INSERT INTO d (k, id) SELECT k, id + 200000 FROM w RETURNING k, id;
+INSERT INTO d (k, id, v) SELECT a, 300000, b FROM l;
+INSERT INTO d (k, id, v) SELECT id, 400000, name FROM r;
+SELECT k, id, v, n, g, u, late FROM d ORDER BY k, id, v, n, u;
+SELECT * FROM o ORDER BY x, y;
+SELECT count(*), count(DISTINCT at) FROM d WHERE id > 90 AND id < 101;
+-- prepared, in transactions
+PREPARE p (int, text) AS INSERT INTO d (k, id, u) SELECT k, id + 500000, $2 FROM s WHERE k = $1;
+EXECUTE p (1, 'a');
+EXECUTE p (2, 'b');
+EXECUTE p (3, 'c');
+EXECUTE p (4, 'd');
+EXECUTE p (5, 'e');
+EXECUTE p (6, 'f');
+EXECUTE p (99, 'none');
+BEGIN;
+INSERT INTO s (k, id) VALUES (50, 1);
+INSERT INTO d (k, id) SELECT k, id + 600000 FROM s WHERE k >= 50;
+SAVEPOINT a;
+INSERT INTO d (k, id) SELECT k, id + 700000 FROM s;
+ROLLBACK TO a;
+INSERT INTO d (k, id) SELECT k, id + 1 FROM d WHERE id > 600000;
+COMMIT;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+INSERT INTO d (k, id) SELECT k, id + 800000 FROM s WHERE id < 4;
+COMMIT;
+SELECT k, id, u FROM d WHERE id >= 500000 ORDER BY k, id, u;
+-- local tables written from distributed ones
+INSERT INTO l SELECT k, v FROM s WHERE id < 6;
+INSERT INTO l SELECT k, max(v) FROM s GROUP BY k HAVING count(*) > 8 RETURNING *;
+UPDATE l SET b = s.v FROM s WHERE s.k = l.a AND s.id = 7;
+UPDATE l SET b = (SELECT max(v) FROM s WHERE s.k = l.a) WHERE a < 3 RETURNING *;
+UPDATE l SET (a, b) = (SELECT k, v FROM s WHERE id = 8) WHERE a = 9;
+DELETE FROM l USING s WHERE s.k = l.a AND s.id = 5;
+DELETE FROM l WHERE a IN (SELECT k FROM s WHERE id = 6) RETURNING *;
+DELETE FROM l WHERE NOT EXISTS (SELECT FROM s WHERE s.k = l.a);
+MERGE INTO l USING (SELECT k, min(v) AS v FROM s GROUP BY k) q ON q.k = l.a WHEN MATCHED AND l.a < 5 THEN UPDATE SET b = q.v || ' merged' WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (q.k, q.v);
+MERGE INTO l USING s ON s.k = l.a AND s.id = 20 WHEN MATCHED THEN UPDATE SET b = 'twenty' WHEN NOT MATCHED AND s.id > 95 THEN INSERT VALUES (1000 + s.id, s.v);
+INSERT INTO l SELECT k, v FROM s WHERE id = 1 ON CONFLICT DO NOTHING;
+WITH w AS (DELETE FROM l WHERE a > 1000 RETURNING *) INSERT INTO d (k, id, v) SELECT a, 900000, b FROM w;
+WITH w AS (INSERT INTO d (k, id) SELECT k, 900001 FROM s WHERE id < 4 RETURNING k) INSERT INTO l SELECT k, 'from d' FROM w;
+SELECT * FROM l ORDER BY a, b;
+SELECT k, id, v FROM d WHERE id >= 900000 ORDER BY 1, 2, 3;
