@@ -191,7 +191,7 @@ start_connect(CzStream *stream, Taker *taker)
 {
 	if (taker->endpoint == NULL)
 		taker->endpoint = CzEndpointGet(taker->server_oid, taker->user_oid);
-	taker->conn = CzConnAcquireCached(taker->endpoint);
+	taker->conn = CzConnAcquireCached(taker->endpoint, false);
 	taker->is_cached = taker->conn != NULL;
 	if (taker->conn == NULL)
 	{
