@@ -341,6 +341,21 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 	pg_proc_aclcheck((function_oid), (role_oid), ACL_EXECUTE)
 #endif
 
+/*
+ * The input buffer: libpq/libpq.h wants GSSAPI's headers, which need not be installed.
+ * 17: it tells how much there is
+ */
+extern void pq_startmsgread(void);
+extern void pq_endmsgread(void);
+extern int	pq_peekbyte(void);
+#if CZ_PG_GE(17)
+extern ssize_t pq_buffer_remaining_data(void);
+#define pq_buffer_has_data_compat() (pq_buffer_remaining_data() > 0)
+#else
+extern bool pq_buffer_has_data(void);
+#define pq_buffer_has_data_compat() pq_buffer_has_data()
+#endif
+
 /* 16: a setting's record is looked up by name; before, it has to be searched for */
 #include "utils/guc_tables.h"
 #if CZ_PG_GE(16)

@@ -234,11 +234,15 @@ extern struct pg_result *CzConnExecQuiet(CzConn *conn, const char *sql, int time
  *
  * Who wants one takes a name from CzConnNewStatementName (palloc'd), sends
  * PQsendPrepare, and calls CzConnRememberPrepared when that has succeeded.  At
- * most 256 a connection are kept; the least recently used one is dropped.
+ * most 1,024 a connection are kept; the least recently used one is dropped.
  */
 extern const char *CzConnPrepared(CzConn *conn, const char *sql);
 extern void CzConnRememberPrepared(CzConn *conn, const char *sql, const char *name);
 extern char *CzConnNewStatementName(CzConn *conn);
+
+/* Ask the worker to cancel what conn runs; returns when it has heard that, or at the end
+ * of the time.  What the command's end was is still to be read. */
+extern void CzConnRequestCancel(CzConn *conn, int timeout_ms);
 
 /* Ask the worker to cancel what conn runs, and read until it is idle again;
  * false (and is_broken) if that did not work within timeout_ms. */

@@ -190,6 +190,21 @@ extern void CzTxnSetBeforeWrite(CzBeforeWriteCallback callback);
 extern CommandId CzTxnBeforeWrite(void);
 
 /*
+ * The transaction that is one command on one worker, which commits it by itself.
+ *
+ * CzTxnMayBeSingle: may the plan of this statement, of which the caller is the root and
+ *		which returns no rows, be carried out like that?  To be asked when everything is
+ *		computed that could write or fail.
+ * CzTxnSingleBegin, CzTxnSingleEnd: the command is sent; it has ended.  node_name: the
+ *		worker has committed.  From there on interrupts are held until the transaction
+ *		has ended, which must be at once.  NULL: it has not.
+ */
+struct PlannedStmt;
+extern bool CzTxnMayBeSingle(const struct PlannedStmt *stmt);
+extern void CzTxnSingleBegin(void);
+extern void CzTxnSingleEnd(const char *node_name);
+
+/*
  * CzTxnNoteSequences
  *		What has just been computed wrote nothing here but sequences, if anything: what
  *		a sequence gives is never taken back, so that is no reason for two phases.

@@ -361,6 +361,10 @@ extern const CzShard *CzShardOfFragment(Oid relid, const Fragment *fragment);
 /* rows_changes.c */
 extern void CzRowChangesApplyKnown(EState *estate);
 
+/* stream_single.c */
+extern bool CzStreamMayBeSingle(const CzStream *stream);
+extern uint64 CzStreamRunSingle(CzStream *stream);
+
 /* insert.c */
 extern void CzInsertResolve(CzStream *stream);
 extern bool CzInsertNext(CzStream *stream, TupleTableSlot *slot);

@@ -777,6 +777,14 @@ CzStreamRunModify(CzStream *stream)
 	else
 		lock_for_text(stream);
 
+	if (CzStreamMayBeSingle(stream))
+	{
+		total = stream->fragments[0].nrows = stream->total_rows = CzStreamRunSingle(stream);
+		stream->fragments[0].state = FRAGMENT_DONE;
+		stream->ndone++;
+		MemoryContextSwitchTo(oldcontext);
+		return total;
+	}
 	for (i = 0; i < stream->nfragments; i++)
 		ntasks += by_key ? 1 : stream->fragments[i].nplacements;
 	tasks = palloc0(sizeof(ModifyTask) * ntasks);

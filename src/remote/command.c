@@ -624,6 +624,19 @@ finish_cancel(pid_t pid, TimestampTz deadline)
 	}
 }
 
+/*
+ * CzConnRequestCancel
+ *		See remote.h.
+ */
+void
+CzConnRequestCancel(CzConn *conn, int timeout_ms)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+
+	if (PQstatus(conn->pg) == CONNECTION_OK)
+		finish_cancel(start_cancel(conn->pg, timeout_ms), deadline);
+}
+
 /* Take what a cancelled COPY still sends; false if it did not end by the deadline. */
 static bool
 discard_copy_data(CzConn *conn, TimestampTz deadline)

@@ -436,6 +436,9 @@ require_clear(Oid server_oid, Oid user_oid)
 static void
 check_may_write(void)
 {
+	if (CzTxnSingleCommittedOn() != NULL)
+		elog(ERROR, "write in a transaction that node \"%s\" has committed",
+			 CzTxnSingleCommittedOn());
 	if (XactReadOnly)
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
@@ -1118,6 +1121,7 @@ CzTxnForgetAll(void)
 	flush_first_cid = flush_last_cid = InvalidCommandId;
 	next_savepoint = 1;
 	CzTxnShardLockForget();
+	CzTxnSingleForget();
 	CzTxnForgetSnapshots();
 	CzTxnForgetLost();
 }

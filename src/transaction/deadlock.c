@@ -417,7 +417,8 @@ ask_workers(uint32 waits)
 static bool
 holds_anything(void)
 {
-	return cz_txn_entries != NIL || TransactionIdIsValid(GetTopTransactionIdIfAny());
+	return cz_txn_entries != NIL || CzTxnIsSingle() ||
+		TransactionIdIsValid(GetTopTransactionIdIfAny());
 }
 
 /*

@@ -191,6 +191,8 @@ extern char *CzTxnGidBase(void);
 extern bool CzTxnGidParse(const char *gid, CzGidName *name);
 
 /* twophase.c */
+extern bool CzTxnCanEndHere(void);
+extern void CzTxnHoldInterrupts(void);
 extern void CzTxnXactCallback(int event);
 
 /* SQLSTATE of a prepared transaction that is not there (any more) */
@@ -236,6 +238,11 @@ extern void CzTxnLogInsert(const char *gid_prefix, List *server_names);
 extern List *CzTxnLogRead(void);
 extern void CzTxnLogTidy(List *rows, const char *only_server_name);
 extern bool CzTxnLogContains(const char *gid_prefix);
+
+/* single.c */
+extern bool CzTxnIsSingle(void);
+extern const char *CzTxnSingleCommittedOn(void);
+extern void CzTxnSingleForget(void);
 
 /* local.c */
 extern bool CzTxnHasLocalWrites(void);

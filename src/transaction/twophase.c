@@ -152,6 +152,19 @@ end_reads(void)
 }
 
 /*
+ * CzTxnHoldInterrupts
+ *		A worker has committed: too late for a cancel, now or until core has ended the
+ *		transaction.
+ */
+void
+CzTxnHoldInterrupts(void)
+{
+	QueryCancelPending = false;
+	HOLD_INTERRUPTS();
+	holds_interrupts = true;
+}
+
+/*
  * commit_one
  *		Plain commit of the only written connection.
  */
@@ -196,10 +209,7 @@ commit_one(CzTxnEntry *entry)
 	}
 	PQclear(call.result);
 
-	/* Too late for a cancel, now or until core has ended the transaction. */
-	QueryCancelPending = false;
-	HOLD_INTERRUPTS();
-	holds_interrupts = true;
+	CzTxnHoldInterrupts();
 	CzDebugPoint("after_commit");
 }
 
@@ -363,6 +373,19 @@ prepare_all(List *written)
 }
 
 /*
+ * CzTxnCanEndHere
+ *		Is nothing left to do here, once a worker has committed, that could fail?  A
+ *		serializable transaction still may, and so may the notifications (the queue is
+ *		full, its lock is waited for) and ON COMMIT actions on temporary tables.
+ */
+bool
+CzTxnCanEndHere(void)
+{
+	return !IsolationIsSerializable() && !CzTxnHasLocalWrites() &&
+		(MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) == 0 && !has_notifications();
+}
+
+/*
  * pre_commit
  *		Everything that can fail, before the local commit record.
  */
@@ -409,15 +432,8 @@ pre_commit(void)
 	CzTxnCheckPlacements();
 	CzActivityNote(CZ_TASK_ANALYZE);
 
-	/*
-	 * A serializable transaction may still fail here after this callback, and
-	 * so may the notifications (the queue is full, its lock is waited for) and
-	 * ON COMMIT actions on temporary tables, so that a worker's commit must not
-	 * be the decision.
-	 */
-	if (list_length(written) == 1 && !IsolationIsSerializable() &&
-		!CzTxnHasLocalWrites() &&
-		(MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) == 0 && !has_notifications())
+	/* else a worker's commit must not be the decision */
+	if (list_length(written) == 1 && CzTxnCanEndHere())
 		commit_one((CzTxnEntry *) linitial(written));
 	else
 		prepare_all(written);
@@ -670,6 +686,14 @@ release_all(void)
 	CzTxnForgetAll();
 }
 
+static void
+report_committed(const char *node_name)
+{
+	ereport(WARNING,
+			(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+			 errmsg("the transaction that failed is committed on node \"%s\"", node_name)));
+}
+
 /* An error came after the worker's commit: at least say so. */
 static void
 warn_of_commit(void)
@@ -680,15 +704,14 @@ warn_of_commit(void)
 	if (!holds_interrupts)
 		return;
 	holds_interrupts = false;
+	if (CzTxnSingleCommittedOn() != NULL)
+		report_committed(CzTxnSingleCommittedOn());
 	foreach(lc, cz_txn_entries)
 	{
 		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
 
 		if (entry->written_level > 0 && entry->is_finished && entry->conn != NULL)
-			ereport(WARNING,
-					(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
-					 errmsg("the transaction that failed is committed on node \"%s\"",
-							entry->conn->node_name)));
+			report_committed(entry->conn->node_name);
 	}
 }
 

@@ -180,7 +180,7 @@ def make_tables(cluster):
 def cell(value, limit=None):
     text = '-' if value is None else '%.1f' % value
     if limit is not None:
-        text += ' (%g%s)' % (limit, '' if value is not None and value <= limit else ' MISSED')
+        text += ' (%g%s)' % (limit, '' if value is not None and round(value, 1) <= limit else ' MISSED')
     return '%16s' % text
 
 
