@@ -67,9 +67,14 @@ CzStreamMayBeSingle(const CzStream *stream)
 {
 	const CzFragmentPlan *plan = stream->plan;
 	const PlannedStmt *stmt = stream->estate->es_plannedstmt;
+	const CzShard *shard;
 
-	return stream->nfragments == 1 && stream->fragments[0].nplacements == 1 &&
-		stream->nships == 0 && plan->checks == NIL && !plan->has_returning &&
+	if (stream->nfragments != 1)
+		return false;
+	/* not while another placement is to be made whole again */
+	shard = CzShardOfFragment(plan->anchor_relid, &stream->fragments[0]);
+	return shard != NULL && shard->nplacements == 1 &&
+		stream->fragments[0].nplacements == 1 && stream->nships == 0 && plan->checks == NIL && !plan->has_returning &&
 		stmt != NULL && stmt->planTree == stream->parent->plan && CzTxnMayBeSingle(stmt);
 }
 
