@@ -439,6 +439,8 @@ run_modify(ModifyState *state)
 			estate->es_processed++;
 		ExecClearTuple(state->old_slot);
 		ExecClearTuple(state->new_slot);
+		/* a row that was read from a file is in that memory, too */
+		ExecClearTuple(state->row_slot);
 		MemoryContextReset(row_context);
 	}
 	ExecClearTuple(state->row_slot);
