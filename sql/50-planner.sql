@@ -20,6 +20,12 @@ CREATE FUNCTION cz.check_new_row(kind int, relation text, policy text, before bo
 COMMENT ON FUNCTION cz.check_new_row(int, text, text, boolean, boolean) IS
     'internal: raises an error if a new row does not pass WITH CHECK';
 
+CREATE FUNCTION cz.cursor_row(cursor refcursor, relid oid) RETURNS tid
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'cursor_row';
+COMMENT ON FUNCTION cz.cursor_row(refcursor, oid) IS
+    'internal: the row of a distributed table that a cursor stands on';
+
 CREATE FUNCTION cz.numeric_statistic(n numeric, sum_x numeric, sum_x2 numeric,
                                      is_sample boolean, is_stddev boolean)
     RETURNS numeric

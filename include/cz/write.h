@@ -57,6 +57,9 @@ typedef struct CzRowWrite
 extern List *CzRowWriteToList(const CzRowWrite *write);
 extern CzRowWrite *CzRowWriteFromList(List *list);
 
+/* Columns of a cursor's plan that are rows of a distributed table: this and its OID. */
+#define CZ_CURSOR_ROW "cz_row_"
+
 /* CustomScan "CzModify" (executor): custom_private is CzRowWriteToList(). */
 extern const struct CustomScanMethods cz_modify_methods;
 

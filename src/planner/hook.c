@@ -102,6 +102,7 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 	CzPlanState *save = cz_plan_state;
 	PlannedStmt *stmt = NULL;
 	PlannerGlobal *glob;
+	int			ncursor_rows;
 
 	if (query->commandType == CMD_UTILITY || !OidIsValid(CzFdwOid()))
 		return cz_call_planner(query, query_string, cursor_options, bound_params);
@@ -113,6 +114,9 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 	if (query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE)
 		cz_inline_calls(query, glob);
 	cz_reduce_full_joins(query);
+	if (query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE)
+		cz_replace_current_of(query);
+	ncursor_rows = cz_take_cursor_rows(query, cursor_options);
 	memset(&state, 0, sizeof(state));
 	state.bound_params = bound_params;
 	state.has_row_ids = cz_mentions_row_ids(query);
@@ -130,7 +134,9 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 			if (scrolls_elsewhere(query, options))
 				options |= CURSOR_OPT_SCROLL;
 			cz_rewrite_query(query, &state, true);
-			stmt = cz_call_planner(query, query_string, options, bound_params);
+			stmt = cz_call_planner(ncursor_rows > 0 ?
+								   cz_hide_cursor_rows(query, ncursor_rows) : query,
+								   query_string, options, bound_params);
 		}
 		else
 			stmt = cz_plan_modify(query, query_string, cursor_options, &state);

@@ -511,6 +511,11 @@ extern RangeTblEntry *cz_write_leaf_rte(TupleDesc desc, List *extra, CzLeaf *lea
 /* merge.c */
 extern void cz_merge_by_rows(Query *query, CzPlanState *state);
 
+/* cursor.c */
+extern void cz_replace_current_of(Query *query);
+extern int	cz_take_cursor_rows(Query *query, int cursor_options);
+extern Query *cz_hide_cursor_rows(Query *query, int n);
+
 /* modify.c */
 extern void cz_refuse_write(Query *query, Oid relid,
 							const char *reason) pg_attribute_noreturn();

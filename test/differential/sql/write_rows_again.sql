@@ -62,6 +62,17 @@ UPDATE ru_v SET v = same(v) + 10 WHERE k < 3;
 DELETE FROM ru_v WHERE k = 4;
 SELECT * FROM ru ORDER BY k;
 SELECT * FROM ru_log ORDER BY k;
+-- more rows than memory holds
+CREATE TABLE many (k int, id int PRIMARY KEY, v int, note text);
+SELECT create_distributed_table('many', 'id', shard_count => 4);
+INSERT INTO many SELECT i % 10, i, i, repeat('m', 100) FROM generate_series(1, 3000) i;
+SET work_mem = '64kB';
+UPDATE many SET v = same(v) + 1, note = note || same(id)::text;
+UPDATE many SET id = same(id) + 10000 WHERE id > 1500;
+WITH d AS (DELETE FROM many WHERE same(v) % 3 = 0 RETURNING *) SELECT count(*), sum(v), min(note) FROM d;
+UPDATE many SET v = o.v FROM many o WHERE o.id = many.id + 10000;
+RESET work_mem;
+SELECT count(*), sum(id), sum(v), sum(length(note)) FROM many;
 -- ranges
 CREATE TABLE ra (k int, v int);
 SELECT create_distributed_table('ra', 'k', 'range');

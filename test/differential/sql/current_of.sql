@@ -1,0 +1,101 @@
+-- WHERE CURRENT OF cursors over distributed tables.
+CREATE TABLE t (k int, id int PRIMARY KEY, v int, note text);
+CREATE TABLE u (id int PRIMARY KEY, w int);
+CREATE TABLE loc (id int, x int);
+SELECT create_distributed_table('t', 'id', shard_count => 8);
+SELECT create_distributed_table('u', 'id', shard_count => 8);
+INSERT INTO t SELECT i % 3, i, i, 'n' || i FROM generate_series(1, 20) i;
+INSERT INTO u SELECT i, i * 10 FROM generate_series(1, 10) i;
+INSERT INTO loc SELECT i, i FROM generate_series(1, 10) i;
+CREATE FUNCTION same(anyelement) RETURNS anyelement LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
+BEGIN;
+DECLARE c CURSOR FOR SELECT * FROM t ORDER BY id FOR UPDATE;
+FETCH c;
+UPDATE t SET v = v + 100 WHERE CURRENT OF c RETURNING *;
+FETCH 3 FROM c;
+UPDATE t SET v = same(v) + 100, note = 'cur' WHERE CURRENT OF c RETURNING *;
+MOVE c;
+DELETE FROM t WHERE CURRENT OF c RETURNING *;
+SAVEPOINT s;
+-- error
+UPDATE u SET w = 0 WHERE CURRENT OF c;
+ROLLBACK TO s;
+FETCH c;
+UPDATE t SET v = v + 1 WHERE CURRENT OF c;
+FETCH 2 FROM c;
+UPDATE t SET k = same(k) + 10 WHERE CURRENT OF c RETURNING *;
+FETCH ALL FROM c;
+SAVEPOINT s;
+-- error
+UPDATE t SET v = 0 WHERE CURRENT OF c;
+ROLLBACK TO s;
+CLOSE c;
+SAVEPOINT s;
+-- error
+UPDATE t SET v = 0 WHERE CURRENT OF c;
+ROLLBACK TO s;
+COMMIT;
+SELECT * FROM t ORDER BY id;
+BEGIN;
+DECLARE c CURSOR FOR SELECT id, v FROM t WHERE v < 20 ORDER BY v DESC LIMIT 3 FOR UPDATE;
+FETCH c;
+DELETE FROM t WHERE CURRENT OF c RETURNING id;
+FETCH c;
+UPDATE t SET note = 'lim' WHERE CURRENT OF c RETURNING id, note;
+FETCH c;
+FETCH c;
+COMMIT;
+BEGIN;
+DECLARE c CURSOR FOR SELECT t.id, u.w, t.note FROM t JOIN u USING (id) WHERE t.k < 2 ORDER BY t.id FOR UPDATE OF t;
+FETCH 2 FROM c;
+UPDATE t SET note = 'join' WHERE CURRENT OF c RETURNING *;
+SAVEPOINT s;
+-- error
+UPDATE u SET w = 0 WHERE CURRENT OF c;
+ROLLBACK TO s;
+COMMIT;
+BEGIN;
+DECLARE c CURSOR FOR SELECT * FROM t JOIN u USING (id) JOIN loc USING (id) ORDER BY t.id FOR UPDATE;
+FETCH 2 FROM c;
+UPDATE t SET note = 'both' WHERE CURRENT OF c RETURNING *;
+UPDATE u SET w = same(-1) WHERE CURRENT OF c RETURNING *;
+DELETE FROM loc WHERE CURRENT OF c RETURNING *;
+COMMIT;
+BEGIN;
+DECLARE c CURSOR FOR SELECT k, id FROM t WHERE id = 4 FOR UPDATE;
+FETCH c;
+UPDATE t SET v = 55 WHERE CURRENT OF c RETURNING *;
+COMMIT;
+-- error
+UPDATE t SET v = 0 WHERE CURRENT OF nothing;
+BEGIN;
+DECLARE c CURSOR FOR SELECT * FROM t WHERE id = 6;
+FETCH c;
+-- differs: a cursor without locks
+UPDATE t SET v = 66 WHERE CURRENT OF c;
+ROLLBACK;
+CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$
+DECLARE c CURSOR FOR SELECT * FROM t WHERE k < 2 ORDER BY id FOR UPDATE; r record; n int := 0; d refcursor;
+BEGIN
+  FOR r IN c LOOP
+    UPDATE t SET v = r.v + 1000 WHERE CURRENT OF c;
+    n := n + 1;
+  END LOOP;
+  OPEN d FOR SELECT * FROM t WHERE id > 15 ORDER BY id FOR UPDATE;
+  FETCH d INTO r;
+  DELETE FROM t WHERE CURRENT OF d;
+  FETCH d INTO r;
+  UPDATE t SET note = same('plpgsql'::text) WHERE CURRENT OF d;
+  CLOSE d;
+  RETURN n;
+END $$;
+SELECT f();
+SELECT f();
+SELECT * FROM t ORDER BY id;
+SELECT * FROM u ORDER BY id;
+BEGIN;
+DECLARE c CURSOR FOR SELECT * FROM t ORDER BY id FOR UPDATE;
+FETCH c;
+UPDATE t SET v = v + 1 WHERE CURRENT OF c;
+-- differs: once a row
+UPDATE t SET v = v + 1 WHERE CURRENT OF c;
