@@ -18,7 +18,6 @@ BEGIN;
 DELETE FROM q WHERE ctid = ANY (ARRAY(SELECT ctid FROM q WHERE done ORDER BY id LIMIT 5)) RETURNING id;
 ROLLBACK;
 BEGIN;
--- may differ: a row path is wanted
 WITH b AS (SELECT ctid FROM q WHERE NOT done ORDER BY id LIMIT 5) DELETE FROM q USING b WHERE q.ctid = b.ctid RETURNING id;
 ROLLBACK;
 BEGIN;
@@ -34,7 +33,6 @@ BEGIN;
 UPDATE q SET v = 0 WHERE xmin IS DISTINCT FROM '3'::xid;
 ROLLBACK;
 BEGIN;
--- may differ: a row path is wanted
 DELETE FROM q USING r WHERE q.id = r.k AND r.ctid > '(0,1)';
 ROLLBACK;
 -- reads
@@ -74,7 +72,6 @@ SELECT count(*), count(*) FILTER (WHERE q.ctid = s.c) FROM q JOIN saved s USING 
 SELECT count(*) FROM q JOIN saved s ON q.ctid = s.c;
 BEGIN;
 UPDATE saved SET c = NULL WHERE id = 1;
--- may differ: a row path is wanted
 UPDATE saved s SET c = q.ctid FROM q WHERE q.id = s.id;
 ROLLBACK;
 DO $$ DECLARE c tid; cs tid[]; n int; BEGIN
@@ -129,11 +126,9 @@ END $$;
 SELECT id, v FROM q WHERE id IN (7, 9) ORDER BY id;
 -- duplicates, in tables without a key: right with one placement
 BEGIN;
--- may differ: placements have other ctids
 DELETE FROM d a USING d b WHERE a.ctid < b.ctid AND a.k = b.k AND a.v = b.v;
 ROLLBACK;
 BEGIN;
--- may differ: placements have other ctids
 DELETE FROM d WHERE k = 1 AND ctid = ANY (ARRAY(SELECT ctid FROM d WHERE k = 1 LIMIT 1));
 ROLLBACK;
 SELECT k, count(*) FROM d GROUP BY 1 ORDER BY 1;

@@ -22,7 +22,6 @@ UPDATE o SET v = concat('x', n, NULL, m, id > 3, j, f) WHERE id IN (5, 6);
 UPDATE o SET v = concat_ws('-', v, n, id) WHERE id = 7;
 UPDATE o SET v = format('%s:%L:%5s', v, n, m) WHERE id = 8;
 BEGIN;
--- may differ: %I reads a setting, a row path is wanted
 UPDATE o SET v = format('%I', v) WHERE id = 8;
 ROLLBACK;
 UPDATE o SET v = array_to_string(c, ',', '*') WHERE id = 9;
