@@ -510,6 +510,8 @@ extern RangeTblEntry *cz_write_leaf_rte(TupleDesc desc, List *extra, CzLeaf *lea
 
 /* merge.c */
 extern void cz_merge_by_rows(Query *query, CzPlanState *state);
+extern bool cz_merge_is_sent(Query *query, const CzTable *table, CzPlanState *state,
+							 CzLocus *locus);
 
 /* cursor.c */
 extern void cz_replace_current_of(Query *query);

@@ -535,6 +535,7 @@ cz_flatten_joins(Query *query)
 	{
 		FLATTEN(query->targetList);
 		FLATTEN(query->returningList);
+		FLATTEN(query->mergeActionList);
 		FLATTEN(query->jointree);
 		FLATTEN(query->havingQual);
 		FLATTEN(query->windowClause);

@@ -801,6 +801,7 @@ static void
 become_shard(Query *query, Oid target_shard, DeparseContext *context)
 {
 	RangeTblEntry *rte = rt_fetch(query->resultRelation, query->rtable);
+	ListCell   *lc;
 
 	rte->relid = target_shard;
 	rte->relkind = RELKIND_FOREIGN_TABLE;
@@ -810,6 +811,8 @@ become_shard(Query *query, Oid target_shard, DeparseContext *context)
 	rte->inFromCl = false;
 	if (query->commandType != CMD_DELETE)
 		map_assigned(query->targetList, context->target_map);
+	foreach(lc, query->mergeActionList)
+		map_assigned(((MergeAction *) lfirst(lc))->targetList, context->target_map);
 	if (query->onConflict == NULL)
 		return;
 	map_assigned(query->onConflict->onConflictSet, context->target_map);
@@ -905,6 +908,7 @@ deparse(Query *query, CzPlanState *state, Oid target_shard, List **params, bool 
 		char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(target_shard)),
 													  get_rel_name(target_shard));
 		const char *verb = query->commandType == CMD_INSERT ? "INSERT INTO " :
+			query->commandType == CMD_MERGE ? "MERGE INTO " :
 			query->commandType == CMD_UPDATE ? "UPDATE " : "DELETE FROM ";
 		size_t		skip = strlen(verb) + strlen(name);
 

@@ -588,7 +588,8 @@ cz_recheck(const CzFragmentPlan *plan, Query *query, List *params, List *columns
 	ListCell   *lc;
 	int			n = 0;
 
-	if (!is_on() || needs_key_walker((Node *) query, NULL))
+	/* MERGE takes no foreign table as its target */
+	if (!is_on() || needs_key_walker((Node *) query, NULL) || query->commandType == CMD_MERGE)
 		return;
 	text = local_text(plan);
 	if (text == NULL)

@@ -15,6 +15,9 @@
  * only.  The planner makes of that what it makes of any SELECT: all of it, or just the
  * join, is done on the shards where it can be.
  *
+ * Where each shard has one placement and the whole statement is good on each of them, it is
+ * sent as it is.
+ *
  * Source: own work; what a MERGE means follows src/backend/optimizer/prep/prepjointree.c
  * and src/backend/executor/nodeModifyTable.c.
  *
@@ -37,6 +40,7 @@
 #include "utils/relcache.h"
 
 #include "cz/compat.h"
+#include "cz/settings.h"
 #include "cz/write.h"
 
 #include "../planner_int.h"
@@ -126,17 +130,19 @@ over_joined(Node *expr, int levels, MergeContext *context)
 	return expr;
 }
 
-/* The join of target and source. */
+/*
+ * The join of target and source, without columns.
+ *
+ * join_rti: out: its range-table entry.
+ */
 static Query *
-make_joined(MergeContext *context, JoinType type)
+join_of(Query *query, JoinType type, Index *join_rti)
 {
-	Query	   *joined = copyObject(context->query);
-	Index		rti = context->query->resultRelation;
+	Query	   *joined = copyObject(query);
+	Index		rti = query->resultRelation;
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
 	JoinExpr   *join = makeNode(JoinExpr);
 	RangeTblRef *ref = makeNode(RangeTblRef);
-	ListCell   *lc;
-	int			i;
 
 	joined->commandType = CMD_SELECT;
 	joined->resultRelation = 0;
@@ -159,9 +165,37 @@ make_joined(MergeContext *context, JoinType type)
 	join->larg = (Node *) ref;
 	join->rarg = linitial(joined->jointree->fromlist);
 	join->quals = merge_condition_compat(joined);
-	join->rtindex = list_length(joined->rtable);
+	join->rtindex = *join_rti = list_length(joined->rtable);
 	joined->jointree = makeFromExpr(list_make1(join), NULL);
+	joined->targetList = NIL;
 	merge_forget_compat(joined);
+	return joined;
+}
+
+/* With an INSERT, what has no partner counts. */
+static JoinType
+type_of_join(Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->mergeActionList)
+	{
+		if (((MergeAction *) lfirst(lc))->commandType == CMD_INSERT)
+			return JOIN_RIGHT;
+	}
+	return JOIN_INNER;
+}
+
+/* The joined rows, as the sub-query of a sub-query of the source. */
+static Query *
+make_joined(MergeContext *context)
+{
+	Index		rti = context->query->resultRelation;
+	Index		join_rti;
+	JoinType	type = type_of_join(context->query);
+	Query	   *joined = join_of(context->query, type, &join_rti);
+	ListCell   *lc;
+	int			i;
 
 	joined->targetList = context->joined;
 	foreach(lc, joined->targetList)
@@ -169,7 +203,7 @@ make_joined(MergeContext *context, JoinType type)
 		Var		   *var = (Var *) ((TargetEntry *) lfirst(lc))->expr;
 
 		if (IsA(var, Var) && var->varno == rti && type == JOIN_RIGHT)
-			var_set_nulling_join_compat(var, join->rtindex);
+			var_set_nulling_join_compat(var, join_rti);
 	}
 	for (i = 0; i < 3; i++)
 	{
@@ -398,19 +432,13 @@ make_source(MergeContext *context, TupleDesc desc, CzRowWrite *write)
 	Query	   *source;
 	Node	   *action;
 	List	   *values = NIL;
-	JoinType	type = JOIN_INNER;
 	Var		   *number;
 	ListCell   *lc;
 	int			i;
 
 	foreach(lc, context->query->mergeActionList)
-	{
-		MergeAction *one = lfirst(lc);
-
-		write->actions = lappend_int(write->actions, one->commandType);
-		if (one->commandType == CMD_INSERT)
-			type = JOIN_RIGHT;
-	}
+		write->actions = lappend_int(write->actions,
+									 ((MergeAction *) lfirst(lc))->commandType);
 
 	/* expressions first: they say which columns of the other side are needed */
 	context->joined = target_columns(context->query->resultRelation, desc);
@@ -419,7 +447,7 @@ make_source(MergeContext *context, TupleDesc desc, CzRowWrite *write)
 	for (i = 0; i < desc->natts; i++)
 		values = lappend(values, TupleDescAttr(desc, i)->attisdropped ? NULL :
 						 new_value(TupleDescAttr(desc, i), (Node *) number, context));
-	decided = select_from(make_joined(context, type));
+	decided = select_from(make_joined(context));
 	foreach(lc, context->joined)
 		add_column(decided, (Node *) column_of(context->joined, foreach_current_index(lc) + 1));
 	decided->hasSubLinks = checkExprHasSubLink(action);
@@ -654,4 +682,117 @@ cz_merge_by_rows(Query *query, CzPlanState *state)
 	query->jointree = makeFromExpr(list_make1(ref), checks);
 	query->cteList = lappend(query->cteList, cz_write_source_cte(source, write->source_name));
 	cz_rewrite_parts(query, state);
+}
+
+/* ---- sent as it is ------------------------------------------------------- */
+
+/* Has each shard one placement, on a node that knows MERGE? */
+static bool
+nodes_take_merge(const CzTable *table)
+{
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		/* a node of our own major has all of them */
+		if (table->shards[i].nplacements != 1 ||
+			CzNodePartials(table->shards[i].server_oids[0]) != CZ_PARTIALS_ALL)
+			return false;
+	}
+	return table->nshards > 0;
+}
+
+/*
+ * Say of each column that an INSERT leaves out that it is NULL: what the shard's default
+ * is does not count.
+ */
+static void
+assign_nulls(MergeAction *action, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped || att->attgenerated || assignment_of(action, i + 1) != NULL)
+			continue;
+		action->targetList =
+			lappend(action->targetList,
+					makeTargetEntry((Expr *) makeNullConst(att->atttypid, att->atttypmod,
+														   att->attcollation),
+									i + 1, pstrdup(NameStr(att->attname)), false));
+	}
+}
+
+/*
+ * Do the actions leave rows in the shard where they find them?  keys, classes: of the
+ * joined rows.
+ */
+static bool
+actions_stay(Query *query, Relation rel, const CzTable *table, Query *joined, List *keys,
+			 List *classes)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->mergeActionList)
+	{
+		MergeAction *action = lfirst(lc);
+		TargetEntry *tle = assignment_of(action, table->key_attno);
+		ListCell   *lt;
+
+		if (cz_has_triggers(rel, action->commandType))
+			return false;
+		foreach(lt, action->targetList)
+		{
+			if (((TargetEntry *) lfirst(lt))->resjunk)
+				return false;
+		}
+		if (action->commandType == CMD_INSERT)
+		{
+			if (tle == NULL || !cz_is_key_expr((Node *) tle->expr, joined, keys, classes))
+				return false;
+			assign_nulls(action, rel);
+		}
+		else if (tle != NULL && !(IsA(tle->expr, Var) &&
+								  ((Var *) tle->expr)->varno == query->resultRelation &&
+								  ((Var *) tle->expr)->varattno == table->key_attno))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * cz_merge_is_sent
+ *		May a MERGE be sent to the shards as it is?
+ *
+ * query: changed.
+ * locus: out, where to.
+ */
+bool
+cz_merge_is_sent(Query *query, const CzTable *table, CzPlanState *state, CzLocus *locus)
+{
+	Relation	rel;
+	Query	   *joined;
+	List	   *keys;
+	List	   *classes;
+	Index		join_rti;
+	const char *reason;
+	bool		stays;
+
+	if (!cz_enable_pushdown || query->withCheckOptions != NIL || query->cteList != NIL ||
+		query->returningList != NIL || query->hasSubLinks || state->has_row_ids ||
+		cz_query_has_barriers(query) || !merge_is_known_compat(query) ||
+		!nodes_take_merge(table) || contain_volatile_functions((Node *) query))
+		return false;
+	joined = join_of(query, type_of_join(query), &join_rti);
+	*locus = cz_query_locus(joined, state);
+	if (locus->kind != CZ_LOCUS_SHARDED || locus->outer_keys != NIL)
+		return false;
+	keys = cz_from_keys(joined, state, &classes);
+	rel = table_open(table->relid, NoLock);
+	stays = actions_stay(query, rel, table, joined, keys, classes);
+	table_close(rel, NoLock);
+	return stays && cz_query_is_sendable(query, &reason);
 }

@@ -540,7 +540,15 @@ cz_plan_modify(Query *query, const char *query_string, int cursor_options,
 			return plan_by_rows(query, query_string, cursor_options, state);
 	}
 	if (is_distributed(table) && query->commandType == CMD_MERGE)
+	{
+		Query	   *copy = copyObject(query);
+		CzLocus		locus;
+
+		if (cz_merge_is_sent(copy, table, state, &locus))
+			return plan_pushed(copy, query_string, cursor_options, state, table, &locus, NULL,
+							   NIL, NIL);
 		return plan_by_rows(query, query_string, cursor_options, state);
+	}
 	cz_rewrite_query(query, state, true);
 	return cz_call_planner(query, query_string, cursor_options, state->bound_params);
 }
