@@ -178,7 +178,7 @@ typedef struct CzPlanState
 	bool		depends_on_role;	/* the plan is good for the current user only */
 	bool		has_row_ids;	/* it mentions system columns, see rowids.c */
 	bool		is_read_only;	/* the statement writes nothing */
-	bool		is_select;		/* a SELECT without modifying CTEs */
+	bool		is_select;		/* it writes nothing while it reads */
 	bool		takes_duplicates;	/* who reads the query that is rewritten asks only
 									 * whether there are such rows */
 	List	   *returning;		/* of a pushed write: target list over the leaf; NIL: its

@@ -100,20 +100,33 @@ propose(ShipState *ss, int base, const CzTable *anchor)
 	cz_ship_unit_of(ss, base)->fate = UNIT_STAYS;
 	if (!cz_ship_is_good(ss, anchor))
 	{
-		/* preserved sides of outer joins can only go by key */
+		/* preserved sides of outer joins can only go by key, be they everywhere */
 		foreach(lc, ss->units)
 		{
 			Unit	   *unit = lfirst(lc);
 
-			if (unit->fate == UNIT_STAYS || unit->is_inner ||
+			if ((unit->fate == UNIT_STAYS && !unit->is_everywhere) || unit->is_inner ||
 				!IsA(unit->node, RangeTblRef) || !cz_enable_repartition)
 				continue;
 			unit->key = cz_ship_partition_var(ss, unit, base, anchor);
-			if (unit->key != NULL)
-				unit->fate = UNIT_REPARTITION;
+			if (unit->key == NULL)
+				continue;
+			if (unit->fate == UNIT_STAYS)
+				cz_ship_estimate_unit(ss, unit);
+			unit->fate = UNIT_REPARTITION;
 		}
 		if (!cz_ship_is_good(ss, anchor))
 			return false;
+		foreach(lc, ss->units)
+		{
+			Unit	   *unit = lfirst(lc);
+
+			if (!unit->is_everywhere || unit->fate != UNIT_REPARTITION)
+				continue;
+			unit->fate = UNIT_STAYS;
+			if (!cz_ship_is_good(ss, anchor))
+				unit->fate = UNIT_REPARTITION;
+		}
 	}
 	list_sort(order, cz_ship_compare_rows);
 	foreach(lc, order)

@@ -495,6 +495,8 @@ plan_by_rows(Query *query, const char *query_string, int cursor_options, CzPlanS
 	CmdType		command = query->commandType;
 	bool		has_returning = query->returningList != NIL;
 
+	/* all is read before anything is written */
+	state->is_select = !query->hasModifyingCTE;
 	if (command == CMD_MERGE)
 		cz_merge_by_rows(query, state);
 	else

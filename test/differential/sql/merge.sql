@@ -284,3 +284,9 @@ MERGE INTO ref r USING loc s ON r.sid = s.sid WHEN MATCHED THEN DELETE WHEN NOT 
 SELECT count(*), sum(r.delta) FROM ref r LEFT JOIN source s ON r.sid = s.sid;
 ROLLBACK;
 SELECT count(*), sum(balance) FROM target;
+-- sources that are everywhere, beside shards
+SELECT t.*, s.* FROM target t RIGHT JOIN (VALUES (1), (2), (NULL), (-7), (2)) s (x) ON t.tid = s.x ORDER BY x, tid;
+SELECT count(*), sum(t.tid), sum(s.sid) FROM target t RIGHT JOIN ref s ON t.tid = s.sid;
+SELECT t.tid, g FROM generate_series(18, 23) g LEFT JOIN target t ON t.tid = g AND t.balance > 0 ORDER BY g;
+SELECT count(*), sum(t.tid) FROM ref r LEFT JOIN target t ON t.tid = r.sid LEFT JOIN source s ON s.sid = t.tid;
+SELECT count(*), sum(t.tid) FROM (SELECT sid, delta FROM ref WHERE sid > 3) r FULL JOIN target t ON t.tid = r.sid;
