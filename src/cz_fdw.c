@@ -40,7 +40,8 @@ cz_shmem_request(void)
 											 add_size(CzActivityShmemSize(),
 													  CzTxnShmemSize()))));
 	RequestAddinShmemSpace(add_size(CzLinksShmemSize(),
-									add_size(CzDeadlockShmemSize(), CzRoomShmemSize())));
+									add_size(CzPoolShmemSize(),
+											 add_size(CzDeadlockShmemSize(), CzRoomShmemSize()))));
 }
 
 static void
@@ -53,6 +54,7 @@ cz_shmem_startup(void)
 	CzTxnShmemInit();
 	CzActivityShmemInit();
 	CzLinksShmemInit();
+	CzPoolShmemInit();
 	CzDeadlockShmemInit();
 	CzRoomShmemInit();
 }

@@ -48,6 +48,15 @@
 	CreateWaitEventSet(TopMemoryContext, (nevents))
 #endif
 
+/* 17: SendProcSignal takes the number of the PGPROC, not the backend's id */
+#if CZ_PG_GE(17)
+#define SendProcSignal_compat(pid, reason, proc) \
+	SendProcSignal((pid), (reason), GetNumberFromPGProc(proc))
+#else
+#define SendProcSignal_compat(pid, reason, proc) \
+	SendProcSignal((pid), (reason), (proc)->backendId)
+#endif
+
 /* 17: fdw_restrictinfo; 18: disabled_nodes */
 #if CZ_PG_GE(18)
 #define CreateForeignScanPath_compat(root, rel, rows, startup_cost, total_cost, outer) \

@@ -19,6 +19,7 @@ typedef struct CzEndpoint
 	char	   *node_name;		/* server name, for messages */
 	char	   *host;			/* for messages and views; may be NULL */
 	int			port;			/* TCP port; 5432 if not set */
+	int			pool_size;		/* connections that all sessions may have; 0: by settings */
 	uint32		options_hash;	/* changes when server or mapping options do */
 	int			noptions;		/* libpq keywords, NULL-terminated arrays */
 	const char **keywords;

@@ -356,10 +356,26 @@ typedef long (*CzWaitLook) (const CzWaitSlot *slots, int nslots);
 extern void CzWaitSetCallbacks(CzWaitLook look, void (*end) (void));
 
 /*
+ * The limit of connections that all sessions together have to a worker.
+ *
+ * CzConnHasUnused: is there a connection that nobody uses, or that is made for nobody?
+ * CzPoolEnter: before connections to these workers are made of which at least one each is
+ * needed.  Waits until there is a place for all that the session has none for.  57014.
+ * CzPoolTryEnter: before one more is made: false if that would be too many.
+ * CzPoolForgetGiven: what was given and not used is not needed any more.
+ */
+extern bool CzConnHasUnused(Oid server_oid, Oid user_oid);
+extern void CzPoolEnter(const CzEndpoint *const *endpoints, int nendpoints);
+extern bool CzPoolTryEnter(const CzEndpoint *endpoint);
+extern void CzPoolForgetGiven(void);
+extern Size CzPoolShmemSize(void);
+extern void CzPoolShmemInit(void);
+
+/*
  * Connections as all sessions see them.
  *
  * CzLinksAwait: this session waits for these sockets' answers; none: it does not wait.
- * CzLinksRead: all of this database whose worker's process is known; palloc'd.
+ * CzLinksRead: all of this database; palloc'd.
  */
 typedef enum CzLinkWait
 {
@@ -373,8 +389,9 @@ typedef struct CzLink
 	int			slot;			/* number of the session's slot: its PGPROC's */
 	int			pid;			/* the session's */
 	Oid			server_oid;
-	int			remote_pid;		/* of the worker's process */
+	int			remote_pid;		/* of the worker's process; 0: not known yet */
 	CzLinkWait	wait;
+	TimestampTz idle_since;		/* 0: it is in use */
 } CzLink;
 
 extern void CzLinksAwait(const CzWaitSlot *slots, int nslots);

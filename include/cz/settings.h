@@ -57,6 +57,8 @@ extern bool cz_log_remote_commands; /* every remote command goes to the log */
 extern int	cz_connect_timeout_ms;	/* bound of one connection attempt */
 extern int	cz_max_connections_per_worker;	/* read connections of one backend */
 extern int	cz_max_array_shipment_kb;	/* beyond: a temporary table */
+extern int	cz_max_shared_connections;	/* of all backends to a worker; 0: by what it
+											 * has, -1: any number */
 extern int	cz_max_shipment_kb; /* beyond: an error */
 extern int	cz_merge_fragments; /* a CzMergeSetting */
 extern int	cz_merged_fragments_per_worker;

@@ -173,6 +173,13 @@ extern CzConn *CzTxnReadConnAt(Oid server_oid, Oid user_oid, CommandId curcid);
 extern bool CzTxnHasWrittenBefore(CommandId curcid);
 extern bool CzTxnHasConn(Oid server_oid, Oid user_oid);
 
+/*
+ * CzTxnEnterPools
+ *		Connections to all of these workers are about to be needed: wait until all that
+ *		the transaction does not have may be made (CzPoolEnter).
+ */
+extern void CzTxnEnterPools(List *server_oids, Oid user_oid);
+
 /* CzTxnConn for a command that locks rows and changes none. */
 extern CzConn *CzTxnLockConn(Oid server_oid, Oid user_oid);
 

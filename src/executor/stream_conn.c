@@ -380,6 +380,13 @@ add_conn(CzStream *stream, StreamWorker *worker)
 		(since_ms < cz_slow_start_ms || !deserves_conn(stream, worker, since_ms) ||
 		 !is_worth_connecting(stream, worker, GetCurrentTimestamp())))
 		return false;
+	if (worker->nconns > 0 && !CzPoolTryEnter(worker->endpoint))
+	{
+		worker->last_added = GetCurrentTimestamp(); /* asks again after a while */
+		return false;
+	}
+	if (worker->nconns == 0)
+		CzPoolEnter((const CzEndpoint *const *) &worker->endpoint, 1);
 	conn = CzConnStartOrResume(worker->endpoint);
 	CzConnSetSubxact(conn, stream->subid);
 	sc = new_stream_conn(stream, worker, conn);

@@ -740,6 +740,7 @@ CzStreamRunModify(CzStream *stream)
 	MemoryContext oldcontext;
 	ModifyTask *tasks;
 	List	   *workers = NIL;
+	List	   *servers = NIL;
 	ListCell   *lc;
 	uint64		total = 0;
 	bool		by_key = stream->plan->replica_keys != NIL || stream->is_first_only;
@@ -806,7 +807,13 @@ CzStreamRunModify(CzStream *stream)
 			mw->worker->nfragments++;
 		}
 	}
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		for (j = 0; j < stream->fragments[i].nplacements; j++)
+			servers = list_append_unique_oid(servers, stream->fragments[i].server_oids[j]);
+	}
 	CzTxnFlushPending();
+	CzTxnEnterPools(servers, stream->user_oid);
 	if (is_given)
 	{
 		/* a unique index orders writers on the first placement */

@@ -513,6 +513,30 @@ share_shards(CzStream *stream)
 	pfree(shards);
 }
 
+/* All of a statement's first connections at once: who waits for one holds no other. */
+static void
+enter_pools(CzStream *stream)
+{
+	const CzEndpoint **endpoints = palloc(sizeof(CzEndpoint *) *
+										  Max(list_length(stream->workers), 1));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+
+		if (worker->use_txn ? !CzTxnHasConn(worker->server_oid, stream->user_oid) :
+			!worker->in_snapshot ||
+			CzGroupWorkerGet(stream->group, worker->server_oid,
+							 stream->user_oid)->free_conns == NIL)
+			endpoints[n++] = worker->endpoint;
+	}
+	if (n > 1)
+		CzPoolEnter(endpoints, n);
+	pfree(endpoints);
+}
+
 /*
  * CzRunStart
  *		Decide the fragments of a run and queue them.
@@ -552,6 +576,7 @@ CzRunStart(CzStream *stream)
 	}
 	for (i = 0; i < stream->nfragments; i++)
 		enqueue(stream, &stream->fragments[i]);
+	enter_pools(stream);
 	CzSnapshotBegin(stream);
 
 	/*

@@ -852,4 +852,5 @@ CzRunStop(CzStream *stream)
 		}
 	}
 	pfree(busy);
+	CzPoolForgetGiven();
 }

@@ -769,9 +769,17 @@ plan_phase(CzWriter *writer, Wave *wave)
 	{
 		/* Two statements that write the same shards must not deadlock. */
 		const CzShard **shards = palloc(sizeof(CzShard *) * list_length(wave->batch_list));
+		List	   *servers = NIL;
 
 		foreach(lc, wave->batch_list)
-			shards[foreach_current_index(lc)] = ((Batch *) lfirst(lc))->shard;
+		{
+			const CzShard *shard = ((Batch *) lfirst(lc))->shard;
+
+			shards[foreach_current_index(lc)] = shard;
+			for (i = 0; i < shard->nplacements; i++)
+				servers = list_append_unique_oid(servers, shard->server_oids[i]);
+		}
+		CzTxnEnterPools(servers, writer->user_oid);
 		CzTxnLockShardsLocally(shards, list_length(wave->batch_list), CZ_LOCK_SHARED,
 							   true);
 		pfree(shards);

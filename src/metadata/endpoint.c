@@ -247,6 +247,7 @@ make_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
 	CzNode	   *node = CzNodeGet(server_oid);
 	CzEndpoint *endpoint = palloc0(sizeof(CzEndpoint));
 	List	   *mapping_options = NIL;
+	ListCell   *cell;
 	int			max_parameters;
 
 	endpoint->server_oid = server_oid;
@@ -254,6 +255,13 @@ make_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
 	endpoint->node_name = node->name;
 	endpoint->host = node->host;
 	endpoint->port = node->port;
+	foreach(cell, server->options)
+	{
+		DefElem    *def = (DefElem *) lfirst(cell);
+
+		if (strcmp(def->defname, "pool_size") == 0)
+			endpoint->pool_size = (int) strtol(defGetString(def), NULL, 10);
+	}
 
 	if (!find_mapping(user_oid, server_oid, &endpoint->umid, &mapping_options) &&
 		!(superuser_arg(user_oid) && node->is_worker))

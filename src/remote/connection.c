@@ -100,8 +100,8 @@ CzRemoteInit(void)
 }
 
 /* What needs a backend, not the postmaster: at the first connection. */
-static void
-init_backend(void)
+void
+CzConnInitBackend(void)
 {
 	if (cz_conn_context != NULL)
 		return;
@@ -110,6 +110,7 @@ init_backend(void)
 	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, inval_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(USERMAPPINGOID, inval_callback, (Datum) 0);
 	CzLinksInit();
+	CzPoolInit();
 }
 
 /*
@@ -134,6 +135,7 @@ CzConnDiscard(CzConn *conn)
 	PQfinish(conn->pg);
 	ReleaseExternalFD();
 	CzLinkClose(entry);
+	CzPoolClosed(entry);
 	CzPreparedForget(entry);
 	if (entry->connect_error)
 		pfree(entry->connect_error);
@@ -231,7 +233,7 @@ CzConnStart(const CzEndpoint *endpoint)
 	ConnEntry  *entry;
 	PGconn	   *pg;
 
-	init_backend();
+	CzConnInitBackend();
 	check_password_given(endpoint);
 
 	/* allocate everything before there is a connection to lose */
@@ -276,6 +278,7 @@ CzConnStart(const CzEndpoint *endpoint)
 	entry->pub.next = (CzConn *) cz_conn_list;
 	cz_conn_list = entry;
 	CzLinkOpen(entry);
+	CzPoolOpened(entry);
 
 	if (PQstatus(pg) == CONNECTION_BAD)
 	{
@@ -567,24 +570,31 @@ park(ConnEntry *entry)
 static void
 poll_parked(const CzEndpoint *endpoint)
 {
-	CzConn	   *conn;
-	CzConn	   *next;
+	CzConn	   *conn = (CzConn *) cz_conn_list;
 
-	for (conn = (CzConn *) cz_conn_list; conn; conn = next)
+	while (conn != NULL)
 	{
 		int			events;
 
-		next = conn->next;
 		if (!is_parked(ENTRY(conn), endpoint))
+		{
+			conn = conn->next;
 			continue;
+		}
+		/* it is in use, so to say */
+		ENTRY(conn)->is_parked = false;
 		events = CzConnPollConnect(conn, endpoint);
 		if (events > 0)
+		{
+			ENTRY(conn)->is_parked = true;
+			conn = conn->next;
 			continue;
-		ENTRY(conn)->is_parked = false;
+		}
 		if (events == 0)
 			CzConnRelease(conn);
 		else
 			CzConnDiscard(conn);
+		conn = (CzConn *) cz_conn_list; /* a wait may have changed the list */
 	}
 }
 
@@ -614,6 +624,7 @@ CzConnAcquireCached(const CzEndpoint *endpoint, bool is_repeated)
 			continue;
 		}
 		conn->state = CZ_CONN_READ;
+		CzLinkSetIdle(ENTRY(conn), false);
 		ENTRY(conn)->acquired_in = GetCurrentSubTransactionId();
 		if (CzIdleCheck(ENTRY(conn), is_repeated))
 			CzPreparedFlush(ENTRY(conn));
@@ -678,6 +689,7 @@ CzConnTryAcquire(const CzEndpoint *endpoint, char **error_message)
 	}
 	if (conn == NULL)
 	{
+		CzPoolEnter(&endpoint, 1);
 		conn = CzConnStartOrResume(endpoint);
 		if (!CzConnWait(conn, endpoint, error_message))
 			conn = NULL;
@@ -746,7 +758,7 @@ CzConnRelease(CzConn *conn)
 	}
 
 	if (conn->is_broken || entry->is_stale || entry->phase != PHASE_READY ||
-		nidle >= cz_max_connections_per_worker ||
+		nidle >= cz_max_connections_per_worker || CzPoolWants(entry) ||
 		PQstatus(conn->pg) != CONNECTION_OK ||
 		PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
 		CzConnDiscard(conn);
@@ -754,6 +766,7 @@ CzConnRelease(CzConn *conn)
 	{
 		entry->idle_since = GetCurrentTimestamp();
 		conn->state = CZ_CONN_IDLE;
+		CzLinkSetIdle(entry, true);
 	}
 }
 
@@ -894,6 +907,7 @@ conn_xact_callback(XactEvent event, void *arg)
 	CzConn	   *next;
 
 	CzWaitEnded();
+	CzPoolForgetGiven();
 	if (cz_conn_list == NULL)
 		return;
 
@@ -928,6 +942,7 @@ conn_xact_callback(XactEvent event, void *arg)
 	}
 	if (has_stale)
 		close_stale();
+	CzPoolShed();
 }
 
 static void

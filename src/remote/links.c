@@ -31,6 +31,7 @@ typedef struct SharedLink
 	Oid			server_oid;		/* InvalidOid: free */
 	int			remote_pid;		/* 0: not known yet */
 	CzLinkWait	wait;
+	TimestampTz idle_since;		/* 0: in use */
 } SharedLink;
 
 /* What a session publishes; by the number of its PGPROC. */
@@ -91,8 +92,9 @@ CzLinksInit(void)
 }
 
 /*
- * CzLinkOpen, CzLinkSetPid, CzLinkClose
- *		A connection is begun; the worker has told its process id; it is closed.
+ * CzLinkOpen, CzLinkSetPid, CzLinkSetIdle, CzLinkClose
+ *		A connection is begun; the worker has told its process id; the session does not use
+ *		it now, or does; it is closed.
  */
 void
 CzLinkOpen(ConnEntry *entry)
@@ -110,6 +112,7 @@ CzLinkOpen(ConnEntry *entry)
 			continue;
 		link->remote_pid = 0;
 		link->wait = CZ_LINK_NOT_AWAITED;
+		link->idle_since = 0;
 		link->server_oid = entry->pub.server_oid;
 		if (i == my_slot->nlinks)
 		{
@@ -126,6 +129,13 @@ CzLinkSetPid(ConnEntry *entry)
 {
 	if (entry->link >= 0 && my_slot != NULL)
 		my_slot->links[entry->link].remote_pid = entry->server_pid;
+}
+
+void
+CzLinkSetIdle(ConnEntry *entry, bool is_idle)
+{
+	if (entry->link >= 0 && my_slot != NULL)
+		my_slot->links[entry->link].idle_since = is_idle ? entry->idle_since : 0;
 }
 
 void
@@ -187,7 +197,7 @@ CzLinksRead(int *nlinks)
 		{
 			CzLink	   *link;
 
-			if (slots[i].database_oid != MyDatabaseId || slots[i].links[j].remote_pid == 0)
+			if (slots[i].database_oid != MyDatabaseId || !OidIsValid(slots[i].links[j].server_oid))
 				continue;
 			if (*nlinks == max_links)
 			{
@@ -200,6 +210,7 @@ CzLinksRead(int *nlinks)
 			link->server_oid = slots[i].links[j].server_oid;
 			link->remote_pid = slots[i].links[j].remote_pid;
 			link->wait = slots[i].links[j].wait;
+			link->idle_since = slots[i].links[j].idle_since;
 		}
 	}
 	return links;

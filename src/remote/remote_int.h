@@ -60,6 +60,8 @@ typedef struct ConnEntry
 										 * known */
 	int			server_pid;		/* that the server told; 0: not asked */
 	int			link;			/* number in links.c; -1: none */
+	int			pool;			/* index in pool.c; -1: not counted */
+	TimestampTz opened_at;
 	bool		is_pooler_check;	/* made by pooler.c */
 	bool		has_own_name;	/* application_name is an option of the server */
 	uint32		name_hash;		/* of the application_name that the worker has; 0: not
@@ -98,9 +100,20 @@ extern void CzWaitConnect(CzConn *conn, int events, long timeout_ms);
 extern void CzLinksInit(void);
 extern void CzLinkOpen(ConnEntry *entry);
 extern void CzLinkSetPid(ConnEntry *entry);
+extern void CzLinkSetIdle(ConnEntry *entry, bool is_idle);
 extern void CzLinkClose(ConnEntry *entry);
 
+/* pool.c */
+extern void CzPoolInit(void);
+extern void CzPoolOpened(ConnEntry *entry);
+extern void CzPoolClosed(ConnEntry *entry);
+extern void CzPoolSetWorkerLimit(Oid server_oid, int limit);
+extern bool CzPoolWants(const ConnEntry *entry);
+extern void CzPoolShed(void);
+extern void CzPoolShedUnused(void);
+
 /* connection.c */
+extern void CzConnInitBackend(void);
 extern bool CzConnWait(CzConn *conn, const CzEndpoint *endpoint, char **error_message);
 
 /* pooler.c */

@@ -97,6 +97,11 @@ static const char *const pinned_if_possible[][2] = {
 	{"client_connection_check_interval", "10000"}
 };
 
+/* How many connections a worker has for users that are no superusers. */
+#define CONNECTIONS_SQL \
+	"pg_catalog.current_setting('max_connections')::pg_catalog.int4 OPERATOR(pg_catalog.-) " \
+	"pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int4"
+
 static const char *
 date_style(void)
 {
@@ -317,14 +322,15 @@ append_uncertain(StringInfo sql)
 	}
 }
 
-/* Take the answer: columns before the last one, which is the process id. */
+/* Take the answer: columns before the last two, the worker's limit and the process id. */
 static void
 take_first_answer(ConnEntry *entry, const PGresult *res)
 {
-	int			first = PQnfields(res) - 1 - entry->uncertain_asked;
+	int			first = PQnfields(res) - 2 - entry->uncertain_asked;
 	int			i;
 
 	entry->server_pid = atoi(PQgetvalue(res, 0, PQnfields(res) - 1));
+	CzPoolSetWorkerLimit(entry->pub.server_oid, atoi(PQgetvalue(res, 0, PQnfields(res) - 2)));
 	for (i = 0; i < entry->uncertain_asked; i++)
 	{
 		if (first < 0 || PQgetisnull(res, 0, first + i))
@@ -401,7 +407,7 @@ CzSessionSend(ConnEntry *entry, bool in_transaction)
 	{
 		if (entry->uncertain_asked > 0)
 			append_uncertain(&sql);
-		appendStringInfoString(&sql, ", pg_catalog.pg_backend_pid()");
+		appendStringInfoString(&sql, ", " CONNECTIONS_SQL ", pg_catalog.pg_backend_pid()");
 	}
 	ok = send_in_pipeline(entry, sql.data);
 

@@ -351,7 +351,11 @@ wait_sockets(CzWaitSlot *slots, int nslots, long timeout_ms, bool may_be_long)
 		for (i = 0; i < nevents; i++)
 		{
 			if (events[i].events & WL_LATCH_SET)
+			{
 				ResetLatch(MyLatch);
+				if (may_be_long)
+					CzPoolShedUnused();
+			}
 			else if (events[i].user_data != NULL)
 			{
 				slots[map[(uintptr_t) events[i].user_data - 1]].is_ready = true;

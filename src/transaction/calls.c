@@ -510,3 +510,27 @@ CzTxnQuietIdle(CzConn *conn, bool may_cancel, TimestampTz deadline)
 			return false;
 	}
 }
+
+/*
+ * CzTxnEnterPools
+ *		See transaction.h.
+ */
+void
+CzTxnEnterPools(List *server_oids, Oid user_oid)
+{
+	const CzEndpoint **endpoints;
+	int			n = 0;
+	ListCell   *lc;
+
+	if (list_length(server_oids) < 2)
+		return;
+	endpoints = palloc(sizeof(CzEndpoint *) * list_length(server_oids));
+	foreach(lc, server_oids)
+	{
+		if (!CzConnHasUnused(lfirst_oid(lc), user_oid) && !CzTxnHasConn(lfirst_oid(lc), user_oid))
+			endpoints[n++] = CzEndpointGet(lfirst_oid(lc), user_oid);
+	}
+	if (n > 1)
+		CzPoolEnter(endpoints, n);
+	pfree(endpoints);
+}

@@ -865,15 +865,20 @@ exec_list(List *commands, Oid user_oid, UseKind kind)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	List	   *todo = list_copy(commands);
+	List	   *all_servers = NIL;
+	ListCell   *lc;
 
 	CzTxnFlushPending();
+	foreach(lc, commands)
+		all_servers = list_append_unique_oid(all_servers,
+											 ((CzTxnCommand *) lfirst(lc))->server_oid);
+	CzTxnEnterPools(all_servers, user_oid);
 	while (todo != NIL)
 	{
 		CzTxnCall  *calls = palloc0(sizeof(CzTxnCall) * list_length(todo));
 		List	   *servers = NIL;
 		List	   *rest = NIL;
 		int			ncalls = 0;
-		ListCell   *lc;
 
 		/* One round: the next command of each worker. */
 		foreach(lc, todo)

@@ -48,6 +48,7 @@ int			cz_explain_remote_plans = CZ_REMOTE_PLANS_NONE;
 bool		cz_log_remote_commands = false;
 int			cz_max_array_shipment_kb = 1024;
 int			cz_max_connections_per_worker = 4;
+int			cz_max_shared_connections = 0;
 int			cz_max_shipment_kb = 1024 * 1024;
 int			cz_merge_fragments = CZ_MERGE_SETTING_AUTO;
 int			cz_merged_fragments_per_worker = 1;
@@ -180,6 +181,11 @@ CzSettingsInit(void)
 							"Limits the connections of one session that read from one worker.",
 							NULL, &cz_max_connections_per_worker, 4, 1, CZ_MAX_CONNECTIONS,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.max_shared_connections",
+							"Limits the connections of all sessions together to one worker.",
+							"0 means nine tenths of what the worker has, -1 no limit; a server's option pool_size comes before it.",
+							&cz_max_shared_connections, 0, -1, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.max_shipment_size",
 							"Limits the rows that one part of a statement sends along with fragments.",
 							NULL, &cz_max_shipment_kb, 1024 * 1024, 1, INT_MAX,
