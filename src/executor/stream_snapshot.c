@@ -189,8 +189,6 @@ lose_taker(CzStream *stream, List *takers, Taker *taker, const char *reason, boo
 static void
 start_connect(CzStream *stream, Taker *taker)
 {
-	if (taker->endpoint == NULL)
-		taker->endpoint = CzEndpointGet(taker->server_oid, taker->user_oid);
 	taker->conn = CzConnAcquireCached(taker->endpoint, false);
 	taker->is_cached = taker->conn != NULL;
 	if (taker->conn == NULL)
@@ -208,8 +206,22 @@ start_connect(CzStream *stream, Taker *taker)
 static bool
 connect_takers(CzStream *stream, List **takers)
 {
+	const CzEndpoint **endpoints = palloc(sizeof(CzEndpoint *) * Max(list_length(*takers), 1));
+	int			nendpoints = 0;
 	ListCell   *lc;
 
+	foreach(lc, *takers)
+	{
+		Taker	   *taker = lfirst(lc);
+
+		if (taker->conn != NULL || (taker->worker != NULL && taker->worker->use_txn))
+			continue;
+		if (taker->endpoint == NULL)
+			taker->endpoint = CzEndpointGet(taker->server_oid, taker->user_oid);
+		endpoints[nendpoints++] = taker->endpoint;
+	}
+	CzPoolEnter(endpoints, nendpoints);
+	pfree(endpoints);
 	foreach(lc, *takers)
 	{
 		Taker	   *taker = lfirst(lc);

@@ -11,9 +11,10 @@
  *
  * Three things keep the queue moving.  A session that ends a transaction gives connections
  * back that others wait for, when it has had them for a while (a turn: making a connection
- * costs more than many transactions).  One that sits idle is woken by an interrupt for
- * invalidations, at which it runs an empty transaction, and the same happens; one that waits
- * itself, here or for a worker, gives back what it does not use.  And one that waits while
+ * costs more than many transactions; in its turn it comes before those that have nothing).
+ * One that sits idle is woken by an interrupt for invalidations, at which it runs an empty
+ * transaction, and the same happens; one that waits itself gives back what it does not use,
+ * in the queue to those that come before it.  And one that waits while
  * it holds what others may be waiting for (connections, locks here) goes ahead of the
  * others, and after deadlock_timeout, or when all who have connections wait in this queue
  * themselves, beyond the limit; the first in a queue also does when a session does not give
@@ -59,9 +60,9 @@
 /* Sessions that are asked at a time. */
 #define MAX_ASKED 4
 /* A turn: times the time that a connect takes; at least, and at most, milliseconds. */
-#define TURN_CONNECTS 10
-#define MIN_TURN_MS 20
-#define MAX_TURN_MS 200
+#define TURN_CONNECTS 20
+#define MIN_TURN_MS 50
+#define MAX_TURN_MS 500
 
 typedef struct Pool
 {
@@ -74,11 +75,19 @@ typedef struct Pool
 	uint64		claimed_at;		/* see give_places() */
 } Pool;
 
+/* Who comes before whom. */
+typedef enum PoolRank
+{
+	RANK_URGENT,				/* others may wait for it */
+	RANK_TURN,					/* its turn is not over: it gets what it lacks */
+	RANK_NEW
+} PoolRank;
+
 /* A session that waits. */
 typedef struct PoolWait
 {
 	uint64		ticket;			/* 0: it does not wait */
-	bool		is_urgent;		/* others may wait for it */
+	PoolRank	rank;
 	bool		is_given;
 	bool		is_first;		/* of those that wait for one of its workers */
 	int			nwanted;
@@ -108,6 +117,7 @@ static PoolTable *table = NULL;
 static PoolWait *my_wait = NULL;
 static Given given[MAX_WANTED];
 static int	ngiven = 0;
+static TimestampTz turn_began = 0;
 
 Size
 CzPoolShmemSize(void)
@@ -176,7 +186,7 @@ limit_of(const CzEndpoint *endpoint, const Pool *pool)
 static bool
 is_before(const PoolWait *a, const PoolWait *b)
 {
-	return a->is_urgent != b->is_urgent ? a->is_urgent : a->ticket < b->ticket;
+	return a->rank != b->rank ? a->rank < b->rank : a->ticket < b->ticket;
 }
 
 /*
@@ -302,7 +312,9 @@ CzPoolOpened(ConnEntry *entry)
 	Given	   *place = find_given(entry->pub.server_oid);
 	Pool	   *pool;
 
-	entry->opened_at = GetCurrentTimestamp();
+	/* it is on the list already */
+	if (entry->pub.next == NULL)
+		turn_began = GetCurrentTimestamp();
 	entry->pool = -1;
 	if (my_wait == NULL)
 		return;
@@ -572,20 +584,63 @@ want(const CzEndpoint *const *endpoints, int nendpoints, bool *is_free)
 	return my_wait->nwanted > before;
 }
 
-/* Close what this session does not use and others wait for. */
+/* Is the time over in which a session keeps what it has? */
+static bool
+is_turn_over(Oid server_oid)
+{
+	double		turn_ms = CzConnConnectMs(server_oid) * TURN_CONNECTS;
+
+	turn_ms = Min(Max(turn_ms, MIN_TURN_MS), MAX_TURN_MS);
+	return TimestampDifferenceExceeds(turn_began, GetCurrentTimestamp(), (int) turn_ms);
+}
+
+/* Do more sessions that come before this one wait for a pool than it has free places? */
+static bool
+is_wanted_before(int pool)
+{
+	int			nmissing;
+	int			i;
+	int			j;
+
+	LWLockAcquire(&table->lock, LW_SHARED);
+	nmissing = table->pools[pool].nopen - table->pools[pool].limit;
+	for (i = 0; i < MaxBackends; i++)
+	{
+		const PoolWait *wait = &table->waits[i];
+
+		if (wait->ticket == 0 || wait->is_given || wait == my_wait || !is_before(wait, my_wait))
+			continue;
+		for (j = 0; j < wait->nwanted; j++)
+		{
+			if (wait->wanted[j] == pool)
+				nmissing++;
+		}
+	}
+	LWLockRelease(&table->lock);
+	return nmissing > 0;
+}
+
+/*
+ * shed_for_others
+ *		While this session waits in the queue: close what it does not use and others want
+ *		that come before it.  So the first one gets all that it wants.
+ */
 static void
-shed_unused(void)
+shed_for_others(void)
 {
 	CzConn	   *conn;
 	CzConn	   *next;
 
+	if (my_wait->rank == RANK_TURN &&
+		is_turn_over(table->pools[my_wait->wanted[0]].server_oid))
+		my_wait->rank = RANK_NEW;
 	for (conn = (CzConn *) cz_conn_list; conn; conn = next)
 	{
 		int			pool = ENTRY(conn)->pool;
 
 		next = conn->next;
 		if ((conn->state == CZ_CONN_IDLE || ENTRY(conn)->is_parked) && pool >= 0 &&
-			table->pools[pool].nwaiting > (my_wait->ticket != 0 && is_wanted(pool) ? 1 : 0))
+			table->pools[pool].nwaiting > 0 && is_wanted_before(pool))
 			CzConnDiscard(conn);
 	}
 }
@@ -613,15 +668,15 @@ must_go_on(TimestampTz begin)
 	}
 	LWLockRelease(&table->lock);
 
-	if (is_long && !my_wait->is_urgent && is_in_the_way())
-		my_wait->is_urgent = true;
-	if (is_long && my_wait->is_urgent)
+	if (is_long && my_wait->rank != RANK_URGENT && is_in_the_way())
+		my_wait->rank = RANK_URGENT;
+	if (is_long && my_wait->rank == RANK_URGENT)
 		return true;
 	for (i = 0; i < nfull; i++)
 	{
 		if (my_wait->is_first && ask_for_unused(full[i], is_long))
 			return true;
-		if (my_wait->is_urgent && is_stuck(full[i]))
+		if (my_wait->rank == RANK_URGENT && is_stuck(full[i]))
 			return true;
 	}
 	return false;
@@ -658,7 +713,7 @@ await_places(const CzEndpoint *const *endpoints, int nendpoints)
 
 			/* what others wait for is wanted together with the rest then */
 			if (!my_wait->is_given)
-				shed_unused();
+				shed_for_others();
 			LWLockAcquire(&table->lock, LW_EXCLUSIVE);
 			if (!my_wait->is_given && want(endpoints, nendpoints, &is_free))
 				give_places();
@@ -673,7 +728,7 @@ await_places(const CzEndpoint *const *endpoints, int nendpoints)
 			}
 			MemoryContextReset(context);
 			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 my_wait->is_first || my_wait->is_urgent ? LOOK_MS : SLOW_LOOK_MS,
+							 my_wait->is_first || my_wait->rank < RANK_NEW ? LOOK_MS : SLOW_LOOK_MS,
 							 PG_WAIT_EXTENSION);
 			ResetLatch(MyLatch);
 			CHECK_FOR_INTERRUPTS();
@@ -717,7 +772,8 @@ enter(const CzEndpoint *const *endpoints, int nendpoints, bool must_have)
 	}
 	else
 	{
-		my_wait->is_urgent = holds_something();
+		my_wait->rank = holds_something() ? RANK_URGENT :
+			cz_conn_list != NULL && !is_turn_over(endpoints[0]->server_oid) ? RANK_TURN : RANK_NEW;
 		my_wait->is_given = my_wait->is_first = false;
 		my_wait->ticket = ++table->last_ticket;
 		pg_atomic_fetch_add_u32(&table->nwaiting, 1);
@@ -767,42 +823,24 @@ bool
 CzPoolWants(const ConnEntry *entry)
 {
 	const Pool *pool = entry->pool >= 0 ? &table->pools[entry->pool] : NULL;
-	TimestampTz now;
-	bool		is_awaited;
-	double		turn_ms;
 
 	/* looked at without the lock: one that waits looks again */
 	if (pool == NULL)
 		return false;
-	is_awaited = pool->nwaiting > 0;
 	/* in a transaction block nobody can ask for it later */
 	if (IsTransactionBlock() && IsTransactionState())
-		return is_awaited || pool->nopen > pool->limit - pool->limit / 4;
-	if (!is_awaited)
+		return pool->nwaiting > 0 || pool->nopen > pool->limit - pool->limit / 4;
+	if (pool->nwaiting == 0)
 		return false;
-	now = GetCurrentTimestamp();
-	turn_ms = Min(Max(CzConnConnectMs(entry->pub.server_oid) * TURN_CONNECTS, MIN_TURN_MS),
-				  MAX_TURN_MS);
-	return TimestampDifferenceExceeds(entry->opened_at, now, (int) turn_ms) ||
-		entry->is_parked ||
+	return is_turn_over(entry->pub.server_oid) || entry->is_parked ||
 		(entry->pub.state == CZ_CONN_IDLE &&
-		 TimestampDifferenceExceeds(entry->idle_since, now, UNUSED_MS));
-}
-
-/*
- * CzPoolShedUnused
- *		While this session waits for something else: close what others wait for.
- */
-void
-CzPoolShedUnused(void)
-{
-	if (my_wait != NULL && pg_atomic_read_u32(&table->nwaiting) > 0)
-		shed_unused();
+		 TimestampDifferenceExceeds(entry->idle_since, GetCurrentTimestamp(), UNUSED_MS));
 }
 
 /*
  * CzPoolShed
- *		At the end of a transaction: close what others wait for.
+ *		At the end of a transaction, or while this session waits for a worker: close what
+ *		it does not use and others wait for.
  */
 void
 CzPoolShed(void)

@@ -61,7 +61,6 @@ typedef struct ConnEntry
 	int			server_pid;		/* that the server told; 0: not asked */
 	int			link;			/* number in links.c; -1: none */
 	int			pool;			/* index in pool.c; -1: not counted */
-	TimestampTz opened_at;
 	bool		is_pooler_check;	/* made by pooler.c */
 	bool		has_own_name;	/* application_name is an option of the server */
 	uint32		name_hash;		/* of the application_name that the worker has; 0: not
@@ -110,7 +109,6 @@ extern void CzPoolClosed(ConnEntry *entry);
 extern void CzPoolSetWorkerLimit(Oid server_oid, int limit);
 extern bool CzPoolWants(const ConnEntry *entry);
 extern void CzPoolShed(void);
-extern void CzPoolShedUnused(void);
 
 /* connection.c */
 extern void CzConnInitBackend(void);

@@ -354,7 +354,7 @@ wait_sockets(CzWaitSlot *slots, int nslots, long timeout_ms, bool may_be_long)
 			{
 				ResetLatch(MyLatch);
 				if (may_be_long)
-					CzPoolShedUnused();
+					CzPoolShed();
 			}
 			else if (events[i].user_data != NULL)
 			{
