@@ -345,6 +345,15 @@ extern bool CzSnapshotTake(CzSnapshotMember *members, int nmembers, CzRoomLookSt
 extern bool CzRoomHasStayed(const CzRoomLookState *look);
 
 /*
+ * For who takes no part in all this, as nobody commits on several workers at the moment:
+ * CzRoomIsQuiet before the first snapshot, and none of the workers CzTxnIsInDoubt (which
+ * sends nothing); CzRoomIsUnchanged after the last one.
+ */
+extern bool CzRoomIsQuiet(CzRoomLookState *look);
+extern bool CzRoomIsUnchanged(const CzRoomLookState *look);
+extern bool CzTxnIsInDoubt(Oid server_oid);
+
+/*
  * CzTxnTakeSnapshots
  *		In a transaction with one snapshot for its life, before its first use of a worker:
  *		begin it on all active ones, with snapshots that agree.  Does nothing otherwise.

@@ -137,6 +137,7 @@ typedef struct StreamWorker
 	CzEndpoint *endpoint;
 	bool		use_txn;		/* reads go through the transaction's connection */
 	bool		in_snapshot;	/* commands share one snapshot: BEGIN is sent */
+	bool		awaits_others;	/* its rows are not read before others have theirs */
 	bool		is_failed;
 	bool		is_full;		/* refused another connection: do with what is there */
 	List	   *waiting;		/* Fragments */

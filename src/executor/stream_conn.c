@@ -535,7 +535,7 @@ CzRunDispatch(CzStream *stream, StreamWorker *worker)
 			ok = CzSendFragment(stream, best, fragment, must_begin ? BEGIN_SQL : NULL,
 								cz_max_connections_per_worker > 1 ||
 								stream->group->has_shipments ||
-								stream->group->has_snapshot);
+								stream->group->has_snapshot || worker->awaits_others);
 		}
 		if (!ok)
 		{

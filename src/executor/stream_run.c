@@ -126,15 +126,18 @@ fragment_done(CzStream *stream, StreamConn *sc, Fragment *fragment)
 
 /*
  * Is the connection's socket left alone, because the next row of its fragment is
- * known already?  Not while others wait behind it.
+ * known already (not while others wait behind it), or not wanted yet?
  */
 static bool
 is_paused(StreamConn *sc)
 {
 	Expect	   *head = CzExpectHead(sc);
 
-	return head != NULL && head->kind == EXPECT_ROWS && head->fragment->is_paused &&
-		!head->fragment->is_held && sc->inflight <= 1 && sc->worker->waiting == NIL;
+	if (head == NULL || head->kind != EXPECT_ROWS)
+		return false;
+	return sc->worker->awaits_others ||
+		(head->fragment->is_paused && !head->fragment->is_held && sc->inflight <= 1 &&
+		 sc->worker->waiting == NIL);
 }
 
 /* A worker does not make temporary tables. */
@@ -562,7 +565,7 @@ work_on(CzStream *stream, StreamWorker *only, bool *got_row)
 		{
 			StreamConn *sc = worker->conns[i];
 			int			ndone = stream->ndone;
-			int			inflight = sc->inflight;
+			int			nexpect = sc->nexpect;
 
 			if (!sc->is_ready)
 			{
@@ -581,7 +584,7 @@ work_on(CzStream *stream, StreamWorker *only, bool *got_row)
 				case PROCESS_BLOCKED:
 					break;
 			}
-			if (stream->ndone != ndone || sc->inflight != inflight)
+			if (stream->ndone != ndone || sc->nexpect != nexpect)
 				progress = true;
 		}
 		if (CzRunDispatch(stream, worker))

@@ -6,7 +6,8 @@
  * Before the first command of a statement that reads from several workers, each of them
  * begins a transaction with a snapshot, all of which agree (transaction/snapshot.c).
  * From then on the statement's streams find connections in those snapshots in their
- * group, as if another stream had left them there.
+ * group, as if another stream had left them there.  Where nobody commits on several
+ * workers, a run does without these messages (run_unguarded).
  *
  * The workers are those of the run that starts, and those where the statement's other
  * streams will presumably read.  One that turns out later to be wanted, too, takes its
@@ -39,6 +40,11 @@
 #include "executor_int.h"
 
 #define BEGIN_READ_SQL "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+/* Cost of a plan beyond which it may take longer than a few messages. */
+#define COST_OF_SHORT 1000.0
+/* What a worker gets to roll back a transaction that has only read, milliseconds. */
+#define STOP_MS 2000
+
 #define EXPORT_SQL "SELECT pg_catalog.pg_export_snapshot()"
 
 /* A worker that takes part, with the connection that it takes its snapshot on. */
@@ -61,6 +67,13 @@ wants_snapshot(const CzStream *stream)
 {
 	return stream->plan->command == CMD_SELECT && !stream->plan->has_row_locks &&
 		!stream->in_transaction;
+}
+
+/* Will it be run with other values, and other shards? */
+static bool
+is_run_again(const CzStream *stream)
+{
+	return !bms_is_empty(stream->parent->plan->extParam);
 }
 
 static Taker *
@@ -144,7 +157,8 @@ collect_takers(CzStream *stream, List *old)
 	}
 	for (other = stream->group->streams; other && !has_snapshot; other = other->group_next)
 	{
-		if (!other->is_started && wants_snapshot(other))
+		if ((!other->is_started || (other == stream && is_run_again(stream))) &&
+			wants_snapshot(other))
 			takers = add_presumed(takers, other);
 	}
 	foreach(lc, takers)
@@ -522,6 +536,146 @@ reads_copies(const CzFragmentPlan *plan)
 	return false;
 }
 
+/* Has each worker of a run taken its snapshot, as far as its answers tell? */
+static bool
+have_answered(CzStream *stream)
+{
+	int			i;
+
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		Fragment   *fragment = &stream->fragments[i];
+		StreamWorker *worker = fragment->worker;
+
+		if (worker->in_snapshot &&
+			CzGroupWorkerGet(stream->group, worker->server_oid,
+							 stream->user_oid)->snapshot_id == NULL)
+			return false;
+		if (!worker->in_snapshot && fragment->nrows == 0 && fragment->state != FRAGMENT_DONE)
+			return false;
+	}
+	return true;
+}
+
+/* Bring a run back to where its fragments were queued, and nothing is sent. */
+static void
+queue_again(CzStream *stream)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
+	ListCell   *lc;
+	int			i;
+
+	CzRunStop(stream);
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+		GroupWorker *gw = CzGroupWorkerGet(stream->group, worker->server_oid,
+										   stream->user_oid);
+		ListCell   *lc2;
+
+		foreach(lc2, gw->free_conns)
+		{
+			PQclear(CzConnExecQuiet(lfirst(lc2), "ROLLBACK", STOP_MS));
+			CzConnRelease(lfirst(lc2));
+		}
+		gw->free_conns = NIL;
+		CzGroupForgetWorker(gw);
+		list_free(worker->waiting);
+		worker->waiting = NIL;
+		worker->in_snapshot = false;
+	}
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		Fragment   *fragment = &stream->fragments[i];
+
+		CzFragmentCount(stream, fragment, -fragment->nrows, -fragment->nbytes);
+		if (fragment->store != NULL)
+			tuplestore_end(fragment->store);
+		fragment->store = NULL;
+		fragment->nstored = 0;
+		fragment->conn = NULL;
+		fragment->state = FRAGMENT_WAITING;
+		fragment->worker->waiting = lappend(fragment->worker->waiting, fragment);
+	}
+	stream->ready = NIL;
+	stream->ndone = 0;
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/*
+ * Where nobody commits on several workers, and so presumably nobody will in the next
+ * moment, each worker just begins, which costs nothing, and in the end nobody has.  What
+ * takes long says by a command before it that it has its snapshot.  No row is given out
+ * before all have.
+ *
+ * False: nothing is sent, or not any more.
+ */
+static bool
+run_unguarded(CzStream *stream)
+{
+	StatementGroup *group = stream->group;
+	Bitmapset  *streamed = NULL;
+	CzRoomLookState look;
+	ListCell   *lc;
+	int			i;
+
+	if (group->nstreams > 1 || stream->nships > 0 || list_length(stream->workers) < 2 ||
+		is_run_again(stream) || stream->plan->takes_duplicates || !CzRoomIsQuiet(&look))
+		return false;
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+
+		if (worker->use_txn || CzTxnIsInDoubt(worker->server_oid))
+			return false;
+	}
+
+	/* 1. rows are not read yet, or, of short fragments, stored */
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+
+		worker->in_snapshot |= stream->plan->cost > COST_OF_SHORT ||
+			stream->plan->cost <= 0;
+		worker->awaits_others = worker->in_snapshot;
+	}
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		Fragment   *fragment = &stream->fragments[i];
+
+		if (!fragment->is_held && !fragment->worker->in_snapshot)
+		{
+			streamed = bms_add_member(streamed, i);
+			fragment->is_held = true;
+		}
+	}
+
+	/* 2. run until all have begun */
+	while (!have_answered(stream))
+		CzRunPump(stream, NULL, true);
+	CzDebugPoint("snapshots_taken");
+	foreach(lc, stream->workers)
+		((StreamWorker *) lfirst(lc))->awaits_others = false;
+	i = -1;
+	while ((i = bms_next_member(streamed, i)) >= 0)
+	{
+		if (stream->fragments[i].state == FRAGMENT_WAITING)
+			stream->fragments[i].is_held = false;
+	}
+
+	/* 3. was anybody in the room? */
+	if (!CzRoomIsUnchanged(&look))
+	{
+		queue_again(stream);
+		for (i = -1; (i = bms_next_member(streamed, i)) >= 0;)
+			stream->fragments[i].is_held = false;
+		return false;
+	}
+	group->look = look;
+	group->has_snapshot = true;
+	return true;
+}
+
 /*
  * CzSnapshotBegin
  *		A run has its fragments queued and nothing is sent yet: take the statement's
@@ -544,7 +698,8 @@ CzSnapshotBegin(CzStream *stream)
 		has_txn |= worker->use_txn;
 		worker->in_snapshot |= group->has_snapshot && !worker->use_txn;
 	}
-	if ((!group->has_snapshot || has_txn) && !has_several_commands(stream))
+	if ((!group->has_snapshot || has_txn) && !has_several_commands(stream) &&
+		(group->has_snapshot || !run_unguarded(stream)))
 		take_snapshots(stream, 2, NULL);
 
 	/* who has seen a new row here or in one copy sees it in the others, too */

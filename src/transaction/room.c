@@ -56,6 +56,9 @@
 /* Transactions remembered that have written here and on workers */
 #define CZ_MAX_MIXED 256
 
+/* Milliseconds without committers, after which none is expected */
+#define CZ_QUIET_MS 100
+
 /* Milliseconds between two looks of who waits for placements */
 #define CZ_BETWEEN_MS 2
 
@@ -63,6 +66,7 @@ typedef struct RoomTable
 {
 	pg_atomic_uint64 entered;	/* committers so far */
 	pg_atomic_uint64 left;		/* read before entered: equal means that none is in */
+	pg_atomic_uint64 entered_at;	/* TimestampTz of the last one */
 
 	LWLock		lock;			/* guards the ring */
 	uint64		nmixed;			/* of all time; the last ones are in the ring */
@@ -97,6 +101,7 @@ CzRoomShmemInit(void)
 	{
 		pg_atomic_init_u64(&room->entered, 0);
 		pg_atomic_init_u64(&room->left, 0);
+		pg_atomic_init_u64(&room->entered_at, 0);
 		LWLockInitialize(&room->lock, LWLockNewTrancheId());
 		room->nmixed = 0;
 		for (i = 0; i < MaxBackends; i++)
@@ -193,6 +198,7 @@ CzCommitRoomEnter(bool writes_here)
 	ensure_exit_callback();
 	as_transaction(lock_room, RowExclusiveLock);
 	pg_atomic_fetch_add_u64(&room->entered, 1);
+	pg_atomic_write_u64(&room->entered_at, (uint64) GetCurrentTimestamp());
 	is_inside = true;
 	if (writes_here)
 	{
@@ -236,6 +242,19 @@ CzRoomLook(CzRoomLookState *look)
 	pg_memory_barrier();
 	look->entered = pg_atomic_read_u64(&room->entered);
 	return look->entered == left;
+}
+
+/*
+ * CzRoomIsQuiet
+ *		CzRoomLook; true if nobody has entered lately either, so that who does not enter
+ *		and looks again in the end will presumably find it unchanged.
+ */
+bool
+CzRoomIsQuiet(CzRoomLookState *look)
+{
+	return CzRoomLook(look) &&
+		(room == NULL || (int64) pg_atomic_read_u64(&room->entered_at) <
+		 GetCurrentTimestamp() - CZ_QUIET_MS * INT64CONST(1000));
 }
 
 /*

@@ -200,7 +200,6 @@ extern void CzTxnXactCallback(int event);
 
 /* room.c */
 extern bool CzRoomLook(CzRoomLookState *look);
-extern bool CzRoomIsUnchanged(const CzRoomLookState *look);
 extern void CzRoomTake(void);
 extern void CzRoomGive(void);
 
@@ -209,7 +208,6 @@ extern void CzTxnJoinSnapshots(CzTxnEntry *entry);
 extern void CzTxnForgetSnapshots(void);
 
 /* doubt.c */
-extern bool CzTxnIsInDoubt(Oid server_oid);
 extern void CzTxnMarkInDoubt(Oid server_oid);
 extern uint64 CzTxnDoubtGeneration(void);
 extern void CzTxnMarkClear(Oid server_oid, uint64 generation);
