@@ -306,6 +306,7 @@ extern void CzWireInit(CzStream *stream);
 extern void CzWireDecode(CzStream *stream, const struct pg_result *res, int row,
 						 const Fragment *fragment, Datum *values, bool *isnull);
 extern int64 CzWireRowBytes(const struct pg_result *res, int row);
+extern const char *CzWireText(Oid type_oid, Datum value);
 extern const char **CzWireParams(CzStream *stream, Datum *prune_value,
 								 bool *prune_isnull);
 extern void CzWireRowIdParams(const CzStream *stream, const Fragment *fragment,

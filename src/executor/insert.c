@@ -34,40 +34,6 @@
 /* Bytes of a value that an error shows, as core does. */
 #define MAX_SHOWN_BYTES 64
 
-/* A value as text for the workers. */
-static const char *
-value_text(Oid type_oid, Datum value)
-{
-	Oid			output_oid;
-	bool		is_varlena;
-	int			pins;
-	int			nestlevel;
-	char	   *result;
-
-	switch (type_oid)
-	{
-		case INT4OID:
-			result = palloc(12);
-			pg_ltoa(DatumGetInt32(value), result);
-			return result;
-		case INT8OID:
-			result = palloc(24);
-			pg_lltoa(DatumGetInt64(value), result);
-			return result;
-		case TEXTOID:
-		case VARCHAROID:
-			return TextDatumGetCString(value);
-		default:
-			break;
-	}
-	getTypeOutputInfo(type_oid, &output_oid, &is_varlena);
-	pins = CzPinsOfType(type_oid);
-	nestlevel = pins != 0 ? CzPinTextSettings(pins) : -1;
-	result = OidOutputFunctionCall(output_oid, value);
-	CzUnpinTextSettings(nestlevel);
-	return result;
-}
-
 /*
  * CzInsertNoShard
  *		No shard takes the key: raise the error of core's tuple routing.
@@ -150,7 +116,7 @@ CzInsertResolve(CzStream *stream)
 		i = foreach_current_index(lc);
 		if (!stream->row_isnull[i])
 			stream->param_values[i] =
-				value_text(exprType((Node *) ((ExprState *) lfirst(lc))->expr),
+				CzWireText(exprType((Node *) ((ExprState *) lfirst(lc))->expr),
 						   stream->row_values[i]);
 	}
 

@@ -691,6 +691,9 @@ CzSnapshotBegin(CzStream *stream)
 	if (cz_distributed_snapshot == CZ_SNAPSHOT_OFF || IsolationUsesXactSnapshot() ||
 		!wants_snapshot(stream))
 		return;
+	/* one command sees what it sees */
+	if (stream->nfragments == 1 && group->nstreams == 1 && list_length(stream->plan->relids) == 1)
+		return;
 	foreach(lc, stream->workers)
 	{
 		StreamWorker *worker = lfirst(lc);

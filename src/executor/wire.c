@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/float.h"
 #include "utils/guc.h"
@@ -392,6 +393,43 @@ CzWireRowIdParams(const CzStream *stream, const Fragment *fragment, const char *
 }
 
 /*
+ * CzWireText
+ *		A value as text for the workers, in CurrentMemoryContext.
+ */
+const char *
+CzWireText(Oid type_oid, Datum value)
+{
+	Oid			output_oid;
+	bool		is_varlena;
+	int			pins;
+	int			nestlevel;
+	char	   *result;
+
+	switch (type_oid)
+	{
+		case INT4OID:
+			result = palloc(12);
+			pg_ltoa(DatumGetInt32(value), result);
+			return result;
+		case INT8OID:
+			result = palloc(24);
+			pg_lltoa(DatumGetInt64(value), result);
+			return result;
+		case TEXTOID:
+		case VARCHAROID:
+			return TextDatumGetCString(value);
+		default:
+			break;
+	}
+	getTypeOutputInfo(type_oid, &output_oid, &is_varlena);
+	pins = CzPinsOfType(type_oid);
+	nestlevel = pins != 0 ? CzPinTextSettings(pins) : -1;
+	result = OidOutputFunctionCall(output_oid, value);
+	CzUnpinTextSettings(nestlevel);
+	return result;
+}
+
+/*
  * CzWireParams
  *		Evaluate the parameters of a run, as texts in formats that mean the same
  *		everywhere; also the value that decides the shard, if one does.
@@ -405,7 +443,6 @@ CzWireParams(CzStream *stream, Datum *prune_value, bool *prune_isnull)
 	MemoryContext result_context = CurrentMemoryContext;
 	const char **texts;
 	int			nexprs = stream->plan->nparams + (stream->plan->prune_param >= 0);
-	int			nestlevel;
 	int			i;
 
 	if (nexprs == 0)
@@ -425,15 +462,7 @@ CzWireParams(CzStream *stream, Datum *prune_value, bool *prune_isnull)
 		/* the expression itself sees the session's formats, its text does not */
 		if (!isnull && i != stream->plan->prune_param)
 		{
-			Oid			output_oid;
-			bool		is_varlena;
-			int			pins;
-
-			getTypeOutputInfo(type_oid, &output_oid, &is_varlena);
-			pins = CzPinsOfType(type_oid);
-			nestlevel = pins != 0 ? CzPinTextSettings(pins) : -1;
-			texts[i] = OidOutputFunctionCall(output_oid, value);
-			CzUnpinTextSettings(nestlevel);
+			texts[i] = CzWireText(type_oid, value);
 			if (stream->row_ids != NULL)
 				stream->row_ids[i] = value_of_row_id(stream->plan, i, type_oid, value);
 		}

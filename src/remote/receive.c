@@ -23,6 +23,7 @@
 
 #include "libpq-fe.h"
 #include "mb/pg_wchar.h"
+#include "utils/builtins.h"
 
 #include "cz/errors.h"
 #include "remote_int.h"
@@ -198,12 +199,16 @@ CzResultAddRow(struct pg_result *rows, struct pg_result *row, size_t max_bytes)
 bool
 CzResultEndsRows(const struct pg_result *res, int64 nrows)
 {
-	const char *got = PQcmdStatus(unconstify(PGresult *, res));
-	char		tag[64];
-	char		fetch_tag[64];
+	const char *tag = PQcmdStatus(unconstify(PGresult *, res));
+	const char *count = NULL;
+	char		expected[32];
 
-	snprintf(tag, sizeof(tag), "SELECT " INT64_FORMAT, nrows);
-	snprintf(fetch_tag, sizeof(fetch_tag), "FETCH " INT64_FORMAT, nrows);
-	return PQresultStatus(res) == PGRES_TUPLES_OK &&
-		(strcmp(got, tag) == 0 || strcmp(got, fetch_tag) == 0);
+	if (PQresultStatus(res) != PGRES_TUPLES_OK)
+		return false;
+	if (strncmp(tag, "SELECT ", 7) == 0)
+		count = tag + 7;
+	else if (strncmp(tag, "FETCH ", 6) == 0)
+		count = tag + 6;
+	pg_lltoa(nrows, expected);
+	return count != NULL && strcmp(count, expected) == 0;
 }

@@ -561,12 +561,23 @@ CzSessionName(void)
 	return name;
 }
 
+/* The hash of that; each statement asks, so it is kept as long as the user's part stays. */
 uint32
 CzSessionNameHash(void)
 {
-	const char *name = CzSessionName();
+	static uint32 last_hash = 0;	/* 0: none */
+	static int	last_pid;
+	static char last_user_name[NAMEDATALEN];
+	const char *user_name = application_name ? application_name : "";
+	const char *name;
 
-	return hash_bytes((const unsigned char *) name, strlen(name)) | 1;
+	if (last_hash != 0 && last_pid == MyProcPid && strcmp(last_user_name, user_name) == 0)
+		return last_hash;
+	name = CzSessionName();
+	strlcpy(last_user_name, user_name, sizeof(last_user_name));
+	last_pid = MyProcPid;
+	last_hash = hash_bytes((const unsigned char *) name, strlen(name)) | 1;
+	return last_hash;
 }
 
 /*

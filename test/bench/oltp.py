@@ -4,45 +4,91 @@ import random
 import subprocess
 import time
 
-from common import RUNS, SECONDS, median, row
+from common import FACTOR, RUNS, SECONDS, median, row
 
 KEYS = 100000
 K = '\\set k random(0, %d)\n' % (KEYS - 1)
 TWO = K + '\\set j random(0, %d)\n' % (KEYS - 1)
-# name, script, [(protocol, clients, ratio to plain that must be reached)]
+# name, tables of a factor, script, [(protocol, clients, ratio to plain that must be reached)]
 JOBS = [
-    ('point read', K + 'SELECT v FROM points WHERE k = :k;\n', [('prepared', 8, .35), ('simple', 8, .30), ('prepared', 1, .50)]),
-    ('update by key', K + "UPDATE points SET v = 'x' WHERE k = :k;\n", [('prepared', 8, .60), ('simple', 8, None),
-                                                                     ('prepared', 1, None)]),
-    ('insert', K + "INSERT INTO log VALUES (:k, 'x');\n", [('prepared', 8, .60)]),
-    ('two statements, one shard', K + "BEGIN;\nUPDATE points SET v = 'y' WHERE k = :k;\nSELECT v FROM points WHERE k = :k;\n"
-     'END;\n', [('prepared', 8, .45)]),
-    ('transfer', TWO + "BEGIN;\nUPDATE points SET v = 'a' WHERE k = least(:k, :j);\n"
-     "UPDATE points SET v = 'b' WHERE k = greatest(:k, :j);\nEND;\n", [('simple', 8, .25)]),
+    ('point read', 1, K + 'SELECT v FROM %s WHERE k = :k;\n', [('prepared', 1, .50), ('prepared', 8, .35), ('prepared', 32, None),
+                                                              ('simple', 8, .30)]),
+    ('update by key', 1, K + "UPDATE %s SET v = 'x' WHERE k = :k;\n", [('prepared', 1, None), ('prepared', 8, .54),
+                                                                     ('prepared', 32, None), ('simple', 8, None)]),
+    ('insert', 1, K + "INSERT INTO %s_log VALUES (:k, 'x');\n", [('prepared', 1, None), ('prepared', 8, .54), ('prepared', 32, None)]),
+    ('two statements, one shard', 1, K + "BEGIN;\nUPDATE %s SET v = 'y' WHERE k = :k;\nSELECT v FROM %s WHERE k = :k;\n"
+     'END;\n', [('prepared', 1, None), ('prepared', 8, .45), ('prepared', 32, None)]),
+    ('transfer', 1, TWO + "BEGIN;\nUPDATE %s SET v = 'a' WHERE k = least(:k, :j);\n"
+     "UPDATE %s SET v = 'b' WHERE k = greatest(:k, :j);\nEND;\n", [('simple', 1, None), ('simple', 8, .25), ('simple', 32, None)]),
+    ('point read, factor 2', 2, K + 'SELECT v FROM %s WHERE k = :k;\n', [('prepared', 8, .35)]),
+    ('update by key, factor 2', 2, K + "UPDATE %s SET v = 'x' WHERE k = :k;\n", [('prepared', 1, None), ('prepared', 8, .27),
+                                                                               ('prepared', 32, None)]),
+    ('insert, factor 2', 2, K + "INSERT INTO %s_log VALUES (:k, 'x');\n", [('prepared', 1, None), ('prepared', 8, None),
+                                                                          ('prepared', 32, None)]),
 ]
+# Tables of pgbench with their keys: its transaction writes up to four shards.
+TPCB = [('pgbench_branches', 'bid'), ('pgbench_tellers', 'tid'), ('pgbench_accounts', 'aid'), ('pgbench_history', 'tid')]
+TPCB_SCALE = 10
+
+
+def pgbench(cluster, side, options):
+    """Run pgbench; transactions a second, None if it fails."""
+    run = subprocess.run([os.path.join(cluster.args.bindir, 'pgbench'), '-h', '127.0.0.1', '-p', str(cluster.ports[side]),
+                          '-U', 'postgres'] + options + [side], capture_output=True, text=True)
+    return next((float(line.split()[2]) for line in run.stdout.split('\n') if line.startswith('tps')), None)
+
+
+def make_points(cluster, factor):
+    name = 'points' if factor == 1 else 'points%d' % factor
+    if 'cz' in cluster.clients:
+        cluster.clients['cz'].must('SET cz.shard_replication_factor = %d' % factor)
+    cluster.table(name, 'k int PRIMARY KEY, v text', 'k')
+    cluster.table(name + '_log', 'k int, v text', 'k')
+    points = ''.join('%d\tvalue %d\n' % (i, i) for i in range(KEYS)).encode()
+    for client in cluster.clients.values():
+        client.must('COPY %s FROM STDIN' % name, copy_data=points)
+        client.must('ANALYZE ' + name)
+    return name
 
 
 def oltp(cluster):
-    cluster.table('points', 'k int PRIMARY KEY, v text', 'k')
-    cluster.table('log', 'k int, v text', 'k')
-    points = ''.join('%d\tvalue %d\n' % (i, i) for i in range(KEYS)).encode()
-    for client in cluster.clients.values():
-        client.must('COPY points FROM STDIN', copy_data=points)
-        client.must('ANALYZE points')
+    tables = {factor: make_points(cluster, factor) for factor in (1, 2)}
+    cluster.clients['cz'].must('SET cz.shard_replication_factor = %d' % FACTOR)
     cluster.vacuum()
     path = os.path.join(os.environ.get('TMPDIR', '/tmp'), 'cz_bench_%d.sql' % os.getpid())
-    for name, text, runs in JOBS:
+    only = os.environ.get('BENCH_JOBS', '')
+    for name, factor, text, runs in JOBS:
+        if not any(word in name for word in only.split(',')):
+            continue
         with open(path, 'w') as file:
-            file.write(text)
+            file.write(text.replace('%s', tables[factor]))
         for mode, clients, bar in runs:
-            tps = {}
-            for side, port in cluster.ports.items():
-                run = subprocess.run([os.path.join(cluster.args.bindir, 'pgbench'), '-n', '-h', '127.0.0.1', '-p', str(port),
-                                      '-U', 'postgres', '-M', mode, '-c', str(clients), '-j', '1', '-T', str(SECONDS),
-                                      '-f', path, side], capture_output=True, text=True)
-                tps[side] = next((float(line.split()[2]) for line in run.stdout.split('\n') if line.startswith('tps')), None)
+            tps = {side: pgbench(cluster, side, ['-n', '-M', mode, '-c', str(clients), '-j', '1', '-T', str(SECONDS), '-f', path])
+                   for side in cluster.ports}
             row('%s, %s, %d clients' % (name, mode, clients), tps, 'tps', bar, more_is_better=True)
     os.unlink(path)
+    if any(word in 'TPC-B' for word in only.split(',')):
+        tpcb(cluster)
+
+
+def tpcb(cluster):
+    """pgbench's own tables, distributed, and its own transaction, at both factors."""
+    for factor in (1, 2):
+        for side in cluster.ports:
+            client = cluster.clients[side]
+            pgbench(cluster, side, ['-i', '-q', '-I', 'dtp', '-s', str(TPCB_SCALE)])
+            if side == 'cz':
+                client.must('SET cz.shard_replication_factor = %d' % factor)
+                for table, key in TPCB:
+                    client.must("SELECT create_distributed_table('%s', '%s', colocate_with => 'none')" % (table, key))
+                client.must('SET cz.shard_replication_factor = %d' % FACTOR)
+            pgbench(cluster, side, ['-i', '-q', '-I', 'g', '-s', str(TPCB_SCALE)])
+            client.must('ANALYZE pgbench_accounts')
+        cluster.vacuum()
+        for clients in (1, 8, 32):
+            tps = {side: pgbench(cluster, side, ['-n', '-M', 'prepared', '-c', str(clients), '-j', '1', '-T', str(SECONDS)])
+                   for side in cluster.ports}
+            row('TPC-B of pgbench, factor %d, prepared, %d clients' % (factor, clients), tps, 'tps', more_is_better=True)
 
 
 def sessions(cluster):
