@@ -35,12 +35,13 @@ typedef struct CzRowWrite
 	char	   *source_name;	/* of its CTE, while the plan is made and for EXPLAIN */
 	Oid			check_as_user;	/* write as this role; InvalidOid: current user */
 	List	   *old_columns;	/* ints by attnum - 1: the source's column with the value
-								 * that the row has; 0: dropped */
+								 * that the row has; 0: dropped, or not needed */
 	List	   *new_columns;	/* the same for the value that it is assigned; 0: none */
 	List	   *extra_columns;	/* ints: columns of the source that the node gives out
 								 * behind the columns of the row */
 	List	   *key;			/* ints, attribute numbers: finds a row on the other
 								 * placements of its shard; NIL: there is no such key */
+	bool		needs_row;		/* while the plan is made: all old columns are needed */
 	bool		locks_key;		/* rows are locked FOR UPDATE, else FOR NO KEY UPDATE */
 	bool		may_repeat;		/* the source may have a row several times: the first
 								 * time counts */

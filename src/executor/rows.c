@@ -296,6 +296,15 @@ give_out(ModifyState *state, TupleTableSlot *row)
 	tuplestore_putvalues(state->out, state->out_slot->tts_tupleDescriptor, values, nulls);
 }
 
+/* May the write give rows to other shards? */
+static bool
+may_move(ModifyState *state)
+{
+	return state->write->command != CMD_DELETE &&
+		(list_nth_int(state->write->new_columns, state->table->key_attno - 1) > 0 ||
+		 CzTriggersHasBeforeRow(state->triggers, CMD_UPDATE));
+}
+
 /* What is to be done with the row in row_slot. */
 static CmdType
 command_of_row(ModifyState *state)
@@ -394,23 +403,14 @@ compute_row(ModifyState *state)
 	if (state->generated != NULL)
 		ExecComputeStoredGenerated(state->generated, estate, state->new_slot, CMD_UPDATE);
 	change.action = CZ_ROW_UPDATE;
-	change.new_shard = CzShardForRow(estate, state->rel, state->table, state->new_slot) -
-		state->table->shards;
+	change.new_shard = !may_move(state) ? change.name.shard :
+		CzShardForRow(estate, state->rel, state->table, state->new_slot) - state->table->shards;
 	if (change.new_shard != change.name.shard)
 		change.action = CZ_ROW_MOVE;
 	CzRowChangeSetPut(state->changes, &change, state->new_slot, state->old_slot);
 	if (state->write->gives_rows)
 		give_out(state, state->new_slot);
 	return true;
-}
-
-/* May the write give rows to other shards? */
-static bool
-may_move(ModifyState *state)
-{
-	return state->write->command != CMD_DELETE &&
-		(list_nth_int(state->write->new_columns, state->table->key_attno - 1) > 0 ||
-		 CzTriggersHasBeforeRow(state->triggers, CMD_UPDATE));
 }
 
 static void

@@ -103,6 +103,8 @@ typedef struct ReturnContext
 	int			natts;			/* of the target */
 	int			depth;			/* sub-queries above */
 	List	   *extra;			/* Vars of the write that come behind the columns */
+	Bitmapset  *used;			/* columns of the row that are wanted, attribute numbers */
+	bool		whole_row;		/* all of them are */
 } ReturnContext;
 
 /* The column of the leaf for a column of the write that is none of the new row. */
@@ -151,7 +153,12 @@ returned_mutator(Node *node, ReturnContext *context)
 			return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
 									  ObjectIdGetDatum(context->relid), false, true);
 		if (var->varattno == 0)
+		{
+			context->whole_row = true;
 			return cz_row_expr(context->relid, 1, context->depth);
+		}
+		context->used = var->varattno > 0 ? bms_add_member(context->used, var->varattno) :
+			context->used;
 		if (var->varattno > 0)
 			return (Node *) makeVar(1, var->varattno, var->vartype, var->vartypmod,
 									var->varcollid, context->depth);
@@ -281,7 +288,7 @@ target_var(Index rti, TupleDesc desc, AttrNumber attno)
  * The source of a write: a SELECT of what CzRowWrite says, with which columns they are.
  */
 static Query *
-make_source(Query *query, TupleDesc desc, List *extra, CzRowWrite *write)
+make_source(Query *query, TupleDesc desc, const ReturnContext *returned, CzRowWrite *write)
 {
 	Query	   *source = copyObject(query);
 	Index		rti = query->resultRelation;
@@ -308,10 +315,15 @@ make_source(Query *query, TupleDesc desc, List *extra, CzRowWrite *write)
 	add_output(source, (Expr *) makeVar(rti, MinTransactionIdAttributeNumber, XIDOID, -1,
 										InvalidOid, 0));
 	for (i = 0; i < desc->natts; i++)
-		write->old_columns = lappend_int(write->old_columns,
-										 TupleDescAttr(desc, i)->attisdropped ? 0 :
+	{
+		bool		is_needed = !TupleDescAttr(desc, i)->attisdropped &&
+			(write->needs_row || returned->whole_row ||
+			 bms_is_member(i + 1, returned->used) || list_member_int(write->key, i + 1));
+
+		write->old_columns = lappend_int(write->old_columns, !is_needed ? 0 :
 										 add_output(source,
 													(Expr *) target_var(rti, desc, i + 1)));
+	}
 	depth = 0;
 	foreach(lc, query->commandType == CMD_UPDATE ? query->targetList : NIL)
 	{
@@ -325,7 +337,7 @@ make_source(Query *query, TupleDesc desc, List *extra, CzRowWrite *write)
 	}
 	for (i = 0; i < desc->natts; i++)
 		write->new_columns = lappend_int(write->new_columns, new_columns[i]);
-	foreach(lc, extra)
+	foreach(lc, returned->extra)
 		write->extra_columns = lappend_int(write->extra_columns,
 										   add_output(source, copyObject(lfirst(lc))));
 	foreach(lc, junk)
@@ -400,6 +412,23 @@ describe_target(Query *query, Relation rel, CzRowWrite *write)
 	write->can_set_tag = query->canSetTag;
 }
 
+/* Must all of a row be known, not only what is said to be wanted? */
+static bool
+needs_row(Relation rel, const CzRowWrite *write)
+{
+	const CzTable *table = CzTableGet(RelationGetRelid(rel));
+	TupleConstr *constr = RelationGetDescr(rel)->constr;
+	bool		is_replicated = false;
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+		is_replicated |= table->shards[i].nplacements > 1;
+	return (write->key == NIL && is_replicated) || rel->trigdesc != NULL ||
+		(write->command == CMD_UPDATE &&
+		 ((constr != NULL && constr->has_generated_stored) ||
+		  list_member_int(write->assigned, table->key_attno)));
+}
+
 /*
  * cz_write_leaf_rte
  *		The range-table entry of the leaf: the target's columns, then the extra ones.
@@ -453,19 +482,20 @@ cz_write_by_rows(Query *query, CzPlanState *state)
 	CzRowWrite *write = palloc0(sizeof(CzRowWrite));
 	CzLeaf	   *leaf = palloc0(sizeof(CzLeaf));
 	RangeTblRef *ref = makeNode(RangeTblRef);
-	ReturnContext context = {query, target->relid, desc->natts, 0, NIL};
+	ReturnContext context = {query, target->relid, desc->natts};
 	List	   *returning;
 	Node	   *checks;
 	Query	   *source;
 	int			width;
 
 	describe_target(query, rel, write);
+	write->needs_row = needs_row(rel, write);
 	table_close(rel, NoLock);
 	cz_drop_unread_ctes(query);
 	returning = (List *) returned_mutator((Node *) query->returningList, &context);
 	checks = check_qual(query->withCheckOptions, &context);
 	write->gives_rows = returning != NIL || checks != NULL;
-	source = make_source(query, desc, context.extra, write);
+	source = make_source(query, desc, &context, write);
 	write->source_name = cz_free_cte_name(pstrdup("cz_write_source"), query->cteList, NIL);
 
 	leaf->write = write;
