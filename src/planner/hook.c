@@ -113,7 +113,9 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 
 	if (query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE)
 		cz_inline_calls(query, glob);
-	cz_reduce_full_joins(query);
+	/* the conditions of a MERGE are not those of all its rows */
+	if (query->commandType != CMD_MERGE)
+		cz_reduce_full_joins(query);
 	if (query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE)
 		cz_replace_current_of(query);
 	ncursor_rows = cz_take_cursor_rows(query, cursor_options);

@@ -205,6 +205,7 @@ make_joined(MergeContext *context)
 		if (IsA(var, Var) && var->varno == rti && type == JOIN_RIGHT)
 			var_set_nulling_join_compat(var, join_rti);
 	}
+	cz_reduce_full_joins(joined);
 	for (i = 0; i < 3; i++)
 	{
 		int			depth = 0;
@@ -576,6 +577,78 @@ check_qual(MergeContext *context)
 
 /* ---- the write ----------------------------------------------------------- */
 
+/* SELECT one column of a sub-query that assigns several, as a value. */
+static SubLink *
+column_of_sublink(SubLink *multi, int column)
+{
+	Query	   *sub = (Query *) copyObject(multi->subselect);
+	TargetEntry *tle = get_tle_by_resno(sub->targetList, column);
+	Query	   *query;
+	SubLink    *result = makeNode(SubLink);
+
+	IncrementVarSublevelsUp((Node *) sub, 1, 1);
+	query = select_from(sub);
+	add_column(query, (Node *) makeVar(1, column, exprType((Node *) tle->expr),
+									   exprTypmod((Node *) tle->expr),
+									   exprCollation((Node *) tle->expr), 0));
+	result->subLinkType = EXPR_SUBLINK;
+	result->subselect = (Node *) query;
+	result->location = -1;
+	return result;
+}
+
+/* Values of a sub-query that assigns several columns become sub-queries of their own. */
+static Node *
+multi_mutator(Node *node, List *junk)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_MULTIEXPR)
+	{
+		int			id = ((Param *) node)->paramid;
+		ListCell   *lc;
+
+		foreach(lc, junk)
+		{
+			SubLink    *multi = (SubLink *) ((TargetEntry *) lfirst(lc))->expr;
+
+			if (IsA(multi, SubLink) && multi->subLinkId == id >> 16)
+				return (Node *) column_of_sublink(multi, id & 0xFFFF);
+		}
+		elog(ERROR, "a sub-query that assigns several columns is missing");
+	}
+	return expression_tree_mutator(node, multi_mutator, (void *) junk);
+}
+
+static void
+split_assignments(Query *query, Relation rel)
+{
+	ListCell   *lc;
+	ListCell   *lt;
+
+	foreach(lc, query->mergeActionList)
+	{
+		MergeAction *action = lfirst(lc);
+		List	   *junk = NIL;
+
+		foreach(lt, action->targetList)
+		{
+			if (!((TargetEntry *) lfirst(lt))->resjunk)
+				continue;
+			junk = lappend(junk, lfirst(lt));
+			action->targetList = foreach_delete_current(action->targetList, lt);
+		}
+		if (junk == NIL)
+			continue;
+		if (contain_volatile_functions((Node *) junk))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("MERGE that assigns several columns from one volatile sub-query is not supported on distributed table \"%s\"",
+							RelationGetRelationName(rel))));
+		action->targetList = (List *) multi_mutator((Node *) action->targetList, junk);
+	}
+}
+
 /* What the executor must know of the table and of what is done to it. */
 static void
 describe_target(Query *query, Relation rel, CzRowWrite *write)
@@ -598,11 +671,6 @@ describe_target(Query *query, Relation rel, CzRowWrite *write)
 		{
 			TargetEntry *tle = lfirst(lt);
 
-			if (tle->resjunk)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("MERGE that assigns several columns from one sub-query is not supported on distributed table \"%s\"",
-								RelationGetRelationName(rel))));
 			write->assigned = list_append_unique_int(write->assigned, tle->resno);
 			write->locks_key |= bms_is_member(tle->resno - FirstLowInvalidHeapAttributeNumber,
 											  key_columns);
@@ -636,6 +704,7 @@ cz_merge_by_rows(Query *query, CzPlanState *state)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("MERGE with RETURNING or WHEN NOT MATCHED BY SOURCE is not supported on distributed table \"%s\"",
 						RelationGetRelationName(rel))));
+	split_assignments(query, rel);
 	describe_target(query, rel, write);
 	table_close(rel, NoLock);
 	cz_drop_unread_ctes(query);

@@ -102,6 +102,18 @@ BEGIN;
 MERGE INTO target t USING target s ON t.tid = s.tid + 10 WHEN MATCHED THEN UPDATE SET balance = s.balance WHEN NOT MATCHED THEN INSERT (tid, balance) VALUES (s.tid + 10, s.balance);
 SELECT * FROM target ORDER BY tid;
 ROLLBACK;
+BEGIN;
+MERGE INTO target t USING (SELECT sid AS x, delta FROM source WHERE sid > 25) s FULL JOIN (SELECT sid AS y FROM ref WHERE sid > 28) r ON s.x = r.y ON t.tid = s.x WHEN NOT MATCHED THEN INSERT (tid, balance) VALUES (COALESCE(s.x, -r.y), s.delta);
+MERGE INTO target t USING loc LEFT JOIN source s ON s.sid = loc.sid + 8 ON t.tid = s.sid WHEN NOT MATCHED THEN INSERT (tid, note) VALUES (loc.sid + 200, s.delta::text);
+SELECT * FROM target WHERE tid > 20 OR tid < 0 ORDER BY tid;
+MERGE INTO loc USING (SELECT sid AS x FROM source WHERE sid > 27) s FULL JOIN (SELECT sid AS y FROM ref WHERE sid > 28) r ON s.x = r.y ON loc.sid = s.x WHEN NOT MATCHED THEN INSERT VALUES (s.x, r.y);
+SELECT * FROM loc ORDER BY 1, 2;
+MERGE INTO target t USING source s ON t.tid = s.sid WHEN MATCHED THEN UPDATE SET (balance, note) = (SELECT sum(o.delta) + t.tid, max(o.k) || 'o' FROM other o WHERE o.sid = s.sid), tid = s.sid;
+MERGE INTO target t USING source s ON t.tid = s.sid WHEN MATCHED AND t.tid = 12 THEN UPDATE SET (note, balance) = (SELECT t.note || x, x FROM (SELECT delta AS x FROM ref WHERE ref.sid = s.sid + 1 UNION ALL SELECT 5 WHERE t.tid < 0) y) WHEN MATCHED AND t.tid = 14 THEN UPDATE SET (note, balance) = ROW (DEFAULT, 7);
+SELECT * FROM target ORDER BY tid;
+-- error
+MERGE INTO target t USING source s ON t.tid = s.sid WHEN MATCHED THEN UPDATE SET (note, balance) = (SELECT 'x', sid FROM source);
+ROLLBACK;
 -- conditions that are no equality, or constant
 BEGIN;
 MERGE INTO target t USING (SELECT 3 AS a) s ON t.tid > 18 WHEN MATCHED THEN UPDATE SET balance = a WHEN NOT MATCHED THEN INSERT (tid) VALUES (a);
