@@ -19,6 +19,7 @@
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "utils/relcache.h"
+#include "utils/snapshot.h"
 
 #define CZ_SHARD_SCHEMA "cz_shards"
 
@@ -157,6 +158,10 @@ typedef struct CzInactive
 
 /* All of them, in the order of shard ids: CzInactive, palloc'd in CurrentMemoryContext. */
 extern List *CzInactiveList(void);
+/* The same as a snapshot shows them; NULL: now. */
+extern List *CzInactiveListAsOf(Snapshot snapshot);
+/* Has the transaction changed which there are?  Whoever commits resets it. */
+extern bool cz_inactive_changed;
 /* The servers of one shard among them. */
 extern List *CzInactiveServers(List *inactive, int64 shard_id);
 

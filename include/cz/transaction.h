@@ -302,6 +302,14 @@ extern void CzPlacementsEnter(void);
 extern void CzPlacementsLeave(void);
 extern void CzAwaitPlacements(void);
 
+/*
+ * CzRoomEpoch
+ *		Grows with each commit that has made placements active or inactive, in the room:
+ *		if it has not between a look at the placements and the snapshots that are taken
+ *		of them, the placements are those of the snapshots.
+ */
+extern uint64 CzRoomEpoch(void);
+
 /* Committers that are in the room now have left it; see room.c. */
 extern void CzRoomAwait(void);
 
@@ -367,6 +375,10 @@ extern bool CzTxnIsInDoubt(Oid server_oid);
  */
 extern void CzTxnTakeSnapshots(Oid server_oid, Oid user_oid);
 extern bool CzTxnHasSnapshots(void);
+
+/* Was the placement inactive as the transaction's snapshot has it?  Then its rows there
+ * are not those of the snapshot. */
+extern bool CzTxnWasInactive(int64 shard_id, Oid server_oid);
 
 /* Is a local snapshot too old for what workers would show now?  See room.c. */
 extern bool CzRoomSnapshotLacks(Snapshot snapshot);

@@ -176,7 +176,8 @@ typedef struct StatementGroup
 	int			nstreams;		/* that take part */
 	CzStream   *streams;		/* these, linked by group_next */
 	bool		has_snapshot;	/* snapshots that agree have been taken */
-	CzRoomLookState look;		/* when they were; valid with has_snapshot */
+	CzRoomLookState look;		/* when they were; valid with has_snapshot, as the next */
+	uint64		epoch;			/* CzRoomEpoch of the placements that they are good for */
 	bool		has_shipments;	/* of a stream; more than one connection is likely */
 	List	   *read_plans;		/* ints: sub-plans that a shipment has read */
 	List	   *table_conns;	/* TableConn, see ship_table.c */
@@ -400,7 +401,7 @@ extern void CzRunDrainTxn(CzStream *stream);
 extern bool CzRunDispatch(CzStream *stream, StreamWorker *worker);
 
 /* stream_snapshot.c */
-extern void CzSnapshotBegin(CzStream *stream);
+extern bool CzSnapshotBegin(CzStream *stream, uint64 epoch);
 extern void CzSnapshotBeginStatement(QueryDesc *query_desc);
 extern void CzSnapshotCheckLate(const CzStream *stream, const char *node_name);
 

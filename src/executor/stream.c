@@ -224,7 +224,7 @@ CzStreamSetRewind(CzStream *stream)
 	stream->must_keep = true;
 }
 
-/* The active placements of a shard that the transaction has not lost. */
+/* The active placements of a shard that the transaction has not lost, and may read. */
 static List *
 placements_of(const CzShard *shard)
 {
@@ -233,7 +233,8 @@ placements_of(const CzShard *shard)
 
 	for (i = 0; i < shard->nplacements; i++)
 	{
-		if (!CzTxnIsLost(shard->shard_id, shard->server_oids[i]))
+		if (!CzTxnIsLost(shard->shard_id, shard->server_oids[i]) &&
+			!CzTxnWasInactive(shard->shard_id, shard->server_oids[i]))
 			result = lappend_oid(result, shard->server_oids[i]);
 	}
 	return result;

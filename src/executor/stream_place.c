@@ -19,6 +19,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 
 #include "cz/compat.h"
@@ -537,13 +538,11 @@ enter_pools(CzStream *stream)
 	pfree(endpoints);
 }
 
-/*
- * CzRunStart
- *		Decide the fragments of a run and queue them.
- */
-void
-CzRunStart(CzStream *stream)
+/* Decide the fragments of a run and queue them; see CzSnapshotBegin. */
+static bool
+start_run(CzStream *stream)
 {
+	uint64		epoch = CzRoomEpoch();
 	ListCell   *lc;
 	int			i;
 
@@ -556,7 +555,6 @@ CzRunStart(CzStream *stream)
 		CzTxnLockMoves(stream->plan->anchor_relid, false);
 	if (stream->plan->has_row_locks)
 		share_shards(stream);
-	CzTxnTakeSnapshots(InvalidOid, stream->user_oid);
 	for (i = 0; i < stream->nfragments; i++)
 	{
 		if (!choose_worker(stream, &stream->fragments[i]))
@@ -577,7 +575,25 @@ CzRunStart(CzStream *stream)
 	for (i = 0; i < stream->nfragments; i++)
 		enqueue(stream, &stream->fragments[i]);
 	enter_pools(stream);
-	CzSnapshotBegin(stream);
+	return CzSnapshotBegin(stream, epoch);
+}
+
+/*
+ * CzRunStart
+ *		Decide the fragments of a run and queue them.
+ */
+void
+CzRunStart(CzStream *stream)
+{
+	ListCell   *lc;
+
+	CzTxnTakeSnapshots(InvalidOid, stream->user_oid);
+	while (!start_run(stream))
+	{
+		/* placements have become active or inactive meanwhile */
+		CzStreamRestart(stream);
+		AcceptInvalidationMessages();
+	}
 
 	/*
 	 * Reads of a modifying statement through its own connection: before it writes.  A

@@ -557,7 +557,10 @@ have_answered(CzStream *stream)
 	return true;
 }
 
-/* Bring a run back to where its fragments were queued, and nothing is sent. */
+/*
+ * Bring a run back to where its fragments were queued, and nothing is sent; the statement
+ * has no snapshots.
+ */
 static void
 queue_again(CzStream *stream)
 {
@@ -566,11 +569,9 @@ queue_again(CzStream *stream)
 	int			i;
 
 	CzRunStop(stream);
-	foreach(lc, stream->workers)
+	foreach(lc, stream->group->workers)
 	{
-		StreamWorker *worker = lfirst(lc);
-		GroupWorker *gw = CzGroupWorkerGet(stream->group, worker->server_oid,
-										   stream->user_oid);
+		GroupWorker *gw = lfirst(lc);
 		ListCell   *lc2;
 
 		foreach(lc2, gw->free_conns)
@@ -580,6 +581,11 @@ queue_again(CzStream *stream)
 		}
 		gw->free_conns = NIL;
 		CzGroupForgetWorker(gw);
+	}
+	foreach(lc, stream->workers)
+	{
+		StreamWorker *worker = lfirst(lc);
+
 		list_free(worker->waiting);
 		worker->waiting = NIL;
 		worker->in_snapshot = false;
@@ -588,6 +594,11 @@ queue_again(CzStream *stream)
 	{
 		Fragment   *fragment = &stream->fragments[i];
 
+		if (fragment->cursor != NULL)
+			PQclear(CzConnExec(CzTxnConn(fragment->worker->server_oid, stream->user_oid,
+										 false),
+							   psprintf("CLOSE %s", fragment->cursor)));
+		fragment->cursor = NULL;
 		CzFragmentCount(stream, fragment, -fragment->nrows, -fragment->nbytes);
 		if (fragment->store != NULL)
 			tuplestore_end(fragment->store);
@@ -680,20 +691,31 @@ run_unguarded(CzStream *stream)
  * CzSnapshotBegin
  *		A run has its fragments queued and nothing is sent yet: take the statement's
  *		snapshots, if it reads from several workers and has none.
+ *
+ * epoch: CzRoomEpoch before its placements were looked up.
+ * Returns: false: they have changed since; nothing is sent, and the run is to be queued
+ *		anew.
  */
-void
-CzSnapshotBegin(CzStream *stream)
+bool
+CzSnapshotBegin(CzStream *stream, uint64 epoch)
 {
 	StatementGroup *group = stream->group;
 	ListCell   *lc;
 	bool		has_txn = false;
+	bool		had_snapshot = group->has_snapshot;
 
 	if (cz_distributed_snapshot == CZ_SNAPSHOT_OFF || IsolationUsesXactSnapshot() ||
 		!wants_snapshot(stream))
-		return;
+		return true;
 	/* one command sees what it sees */
-	if (stream->nfragments == 1 && group->nstreams == 1 && list_length(stream->plan->relids) == 1)
-		return;
+	if (stream->nfragments == 1 && group->nstreams == 1 &&
+		list_length(stream->plan->relids) == 1 && OidIsValid(stream->plan->anchor_relid))
+		return true;
+	if (had_snapshot && group->epoch != epoch)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("placements of the statement's tables have changed since it began"),
+				 errhint("The statement might succeed if retried.")));
 	foreach(lc, stream->workers)
 	{
 		StreamWorker *worker = lfirst(lc);
@@ -704,10 +726,21 @@ CzSnapshotBegin(CzStream *stream)
 	if ((!group->has_snapshot || has_txn) && !has_several_commands(stream) &&
 		(group->has_snapshot || !run_unguarded(stream)))
 		take_snapshots(stream, 2, NULL);
+	if (group->has_snapshot && !had_snapshot)
+	{
+		group->epoch = epoch;
+		if (CzRoomEpoch() != epoch)
+		{
+			queue_again(stream);
+			group->has_snapshot = false;
+			return false;
+		}
+	}
 
 	/* who has seen a new row here or in one copy sees it in the others, too */
 	if (!group->has_snapshot && reads_copies(stream->plan))
 		CzRoomAwait();
+	return true;
 }
 
 /* Does a statement read tables of this server?  Its scans have opened them. */
@@ -747,6 +780,7 @@ CzSnapshotBeginStatement(QueryDesc *query_desc)
 	{
 		if (wants_snapshot(stream))
 		{
+			group->epoch = CzRoomEpoch();
 			take_snapshots(stream, 1, query_desc->snapshot);
 			return;
 		}

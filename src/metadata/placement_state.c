@@ -36,6 +36,8 @@
 
 PG_FUNCTION_INFO_V1(cz_placement_state_changed);
 
+bool		cz_inactive_changed = false;
+
 /* Columns of cz.placement_state; sql/20-metadata.sql */
 enum
 {
@@ -71,11 +73,17 @@ make_inactive(Relation rel, HeapTuple tuple)
 }
 
 /*
- * CzInactiveList
+ * CzInactiveList, CzInactiveListAsOf
  *		See metadata.h.
  */
 List *
 CzInactiveList(void)
+{
+	return CzInactiveListAsOf(NULL);
+}
+
+List *
+CzInactiveListAsOf(Snapshot snapshot)
 {
 	Oid			relid = state_relid();
 	List	   *result = NIL;
@@ -86,7 +94,7 @@ CzInactiveList(void)
 	if (!OidIsValid(relid))
 		return NIL;
 	rel = table_open(relid, AccessShareLock);
-	scan = systable_beginscan(rel, CzCatalogRelid("placement_state_pkey"), true, NULL, 0,
+	scan = systable_beginscan(rel, CzCatalogRelid("placement_state_pkey"), true, snapshot, 0,
 							  NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
@@ -162,6 +170,7 @@ CzInactiveInsert(int64 shard_id, Oid server_oid, const char *reason)
 	heap_freetuple(tuple);
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
+	cz_inactive_changed = true;
 	return true;
 }
 
@@ -198,7 +207,10 @@ CzInactiveDelete(int64 shard_id, Oid server_oid)
 	systable_endscan(scan);
 	table_close(rel, NoLock);
 	if (ndeleted > 0)
+	{
 		CommandCounterIncrement();
+		cz_inactive_changed = true;
+	}
 	return ndeleted;
 }
 
@@ -250,5 +262,6 @@ cz_placement_state_changed(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" was not called by trigger manager",
 						"cz.placement_state_changed")));
 	CacheInvalidateRelcacheAll();
+	cz_inactive_changed = true;
 	return PointerGetDatum(NULL);
 }

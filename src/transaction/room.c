@@ -67,6 +67,7 @@ typedef struct RoomTable
 	pg_atomic_uint64 entered;	/* committers so far */
 	pg_atomic_uint64 left;		/* read before entered: equal means that none is in */
 	pg_atomic_uint64 entered_at;	/* TimestampTz of the last one */
+	pg_atomic_uint64 epoch;		/* commits that have changed which placements are active */
 
 	LWLock		lock;			/* guards the ring */
 	uint64		nmixed;			/* of all time; the last ones are in the ring */
@@ -79,8 +80,9 @@ typedef struct RoomTable
 static RoomTable *room = NULL;
 
 static bool is_inside = false;
+static bool leaves_late = false;	/* when others can know what has changed here */
 static bool is_between = false;
-static bool has_exit_callback = false;
+static bool has_callbacks = false;
 
 Size
 CzRoomShmemSize(void)
@@ -102,6 +104,7 @@ CzRoomShmemInit(void)
 		pg_atomic_init_u64(&room->entered, 0);
 		pg_atomic_init_u64(&room->left, 0);
 		pg_atomic_init_u64(&room->entered_at, 0);
+		pg_atomic_init_u64(&room->epoch, 0);
 		LWLockInitialize(&room->lock, LWLockNewTrancheId());
 		room->nmixed = 0;
 		for (i = 0; i < MaxBackends; i++)
@@ -177,13 +180,30 @@ leave_at_exit(int code, Datum arg)
 	CzPlacementsLeave();
 }
 
+/*
+ * Who has changed which placements are active leaves when core has sent the
+ * invalidations, and has let the locks go, this room's, too.
+ */
 static void
-ensure_exit_callback(void)
+leave_late(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
 {
-	if (has_exit_callback)
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level)
+		return;
+	cz_inactive_changed = false;
+	if (!is_inside || !leaves_late)
+		return;
+	is_inside = leaves_late = false;
+	pg_atomic_fetch_add_u64(&room->left, 1);
+}
+
+static void
+ensure_callbacks(void)
+{
+	if (has_callbacks)
 		return;
 	before_shmem_exit(leave_at_exit, (Datum) 0);
-	has_exit_callback = true;
+	RegisterResourceReleaseCallback(leave_late, NULL);
+	has_callbacks = true;
 }
 
 /*
@@ -195,12 +215,15 @@ CzCommitRoomEnter(bool writes_here)
 {
 	if (room == NULL || is_inside)
 		return;
-	ensure_exit_callback();
+	ensure_callbacks();
 	as_transaction(lock_room, RowExclusiveLock);
 	pg_atomic_fetch_add_u64(&room->entered, 1);
 	pg_atomic_write_u64(&room->entered_at, (uint64) GetCurrentTimestamp());
 	is_inside = true;
-	if (writes_here)
+	leaves_late = cz_inactive_changed;
+	if (leaves_late)
+		pg_atomic_fetch_add_u64(&room->epoch, 1);
+	if (writes_here || leaves_late)
 	{
 		LWLockAcquire(&room->lock, LW_EXCLUSIVE);
 		room->mixed[room->nmixed++ % CZ_MAX_MIXED] =
@@ -216,11 +239,21 @@ CzCommitRoomEnter(bool writes_here)
 void
 CzCommitRoomLeave(void)
 {
-	if (!is_inside)
+	if (!is_inside || leaves_late)
 		return;
 	is_inside = false;
 	pg_atomic_fetch_add_u64(&room->left, 1);
 	as_transaction(unlock_room, RowExclusiveLock);
+}
+
+/*
+ * CzRoomEpoch
+ *		See transaction.h.
+ */
+uint64
+CzRoomEpoch(void)
+{
+	return room != NULL ? pg_atomic_read_u64(&room->epoch) : 0;
 }
 
 /*
@@ -347,7 +380,7 @@ CzPlacementsEnter(void)
 {
 	if (room == NULL || is_between)
 		return;
-	ensure_exit_callback();
+	ensure_callbacks();
 	is_between = true;
 	pg_atomic_fetch_add_u64(&room->between[MyProcNumber_compat], 1);
 }

@@ -40,6 +40,7 @@
 /* The room when the transaction took its snapshots; valid if has_snapshots. */
 static CzRoomLookState txn_look;
 static bool has_snapshots = false;
+static List *inactive = NIL;	/* CzInactive, in TopTransactionContext; valid with it */
 static bool is_local_old = false;	/* this server's own snapshot does not agree */
 
 /* Run a command on those members that have answered the last one. */
@@ -367,6 +368,8 @@ CzTxnTakeSnapshots(Oid server_oid, Oid user_oid)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	MemoryContextSwitchTo(TopTransactionContext);
+	inactive = has_snapshots ? CzInactiveListAsOf(GetTransactionSnapshot()) : NIL;
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);
 
@@ -406,9 +409,21 @@ CzTxnHasSnapshots(void)
 	return has_snapshots;
 }
 
+/*
+ * CzTxnWasInactive
+ *		See transaction.h.
+ */
+bool
+CzTxnWasInactive(int64 shard_id, Oid server_oid)
+{
+	return has_snapshots && inactive != NIL &&
+		list_member_oid(CzInactiveServers(inactive, shard_id), server_oid);
+}
+
 /* The transaction is over. */
 void
 CzTxnForgetSnapshots(void)
 {
+	inactive = NIL;
 	has_snapshots = is_local_old = false;
 }

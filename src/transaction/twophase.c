@@ -366,7 +366,7 @@ prepare_all(List *written)
 	}
 	CzDebugPoint("after_prepare");
 	CHECK_FOR_INTERRUPTS();
-	CzCommitRoomEnter(writes_here);
+	CzCommitRoomEnter(writes_here || CzTxnHasLost());
 	pfree(calls);
 	list_free(servers);
 	list_free(names);
@@ -726,6 +726,9 @@ CzTxnXactCallback(int event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 			pre_commit();
+			/* also without workers: who reads there has to know */
+			if (cz_inactive_changed && TransactionIdIsValid(GetTopTransactionIdIfAny()))
+				CzCommitRoomEnter(true);
 			break;
 		case XACT_EVENT_COMMIT:
 			post_commit();
@@ -740,6 +743,7 @@ CzTxnXactCallback(int event)
 			CzTxnDropFlushes(0);
 			abort_all();
 			CzCommitRoomLeave();
+			cz_inactive_changed = false;
 			release_all();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
