@@ -82,7 +82,7 @@ def tpcb(cluster):
                 for table, key in TPCB:
                     client.must("SELECT create_distributed_table('%s', '%s', colocate_with => 'none')" % (table, key))
                 client.must('SET cz.shard_replication_factor = %d' % FACTOR)
-            pgbench(cluster, side, ['-i', '-q', '-I', 'g', '-s', str(TPCB_SCALE)])
+            pgbench(cluster, side, ['-i', '-q', '-I', 'G', '-s', str(TPCB_SCALE)])
             client.must('ANALYZE pgbench_accounts')
         cluster.vacuum()
         for clients in (1, 8, 32):
