@@ -653,9 +653,11 @@ shed_for_others(void)
 static bool
 must_go_on(TimestampTz begin)
 {
+	static TimestampTz looked_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
 	Oid			full[MAX_WANTED];
 	int			nfull = 0;
-	bool		is_long = TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), DeadlockTimeout);
+	bool		is_long = TimestampDifferenceExceeds(begin, now, DeadlockTimeout);
 	int			i;
 
 	LWLockAcquire(&table->lock, LW_SHARED);
@@ -668,8 +670,13 @@ must_go_on(TimestampTz begin)
 	}
 	LWLockRelease(&table->lock);
 
-	if (is_long && my_wait->rank != RANK_URGENT && is_in_the_way())
-		my_wait->rank = RANK_URGENT;
+	if (is_long && my_wait->rank != RANK_URGENT &&
+		TimestampDifferenceExceeds(looked_at, now, DeadlockTimeout))
+	{
+		looked_at = now;
+		if (is_in_the_way())
+			my_wait->rank = RANK_URGENT;
+	}
 	if (is_long && my_wait->rank == RANK_URGENT)
 		return true;
 	for (i = 0; i < nfull; i++)

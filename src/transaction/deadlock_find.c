@@ -39,8 +39,9 @@
 
 /* Between the two looks, milliseconds. */
 #define CONFIRM_MS 100
-/* What one worker gets to take a connection and to answer, milliseconds. */
+/* What one worker gets to take a connection and to answer, and all together, milliseconds. */
 #define ASK_MS 1000
+#define ASK_ALL_MS 2000
 /* Servers that are asked where another coordinator's sessions are in the way. */
 #define MAX_ASKED 64
 /* Circles of which another coordinator's session is the victim are left to it for so long. */
@@ -489,6 +490,7 @@ static Graph *
 make_graph(bool is_wide)
 {
 	Graph	   *graph = palloc0(sizeof(Graph));
+	TimestampTz begin = GetCurrentTimestamp();
 	List	   *servers = NIL;
 	ListCell   *lc;
 	int			i;
@@ -505,7 +507,13 @@ make_graph(bool is_wide)
 			servers = list_append_unique_oid(servers, link->server_oid);
 	}
 	foreach(lc, servers)
-		ask_server(graph, lfirst_oid(lc));
+	{
+		if (CzHealthIsSuspect(lfirst_oid(lc)) ||
+			TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), ASK_ALL_MS))
+			graph->is_complete = false;
+		else
+			ask_server(graph, lfirst_oid(lc));
+	}
 	look_here(graph);
 	connect_nodes(graph);
 	return graph;

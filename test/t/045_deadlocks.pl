@@ -188,6 +188,31 @@ $cluster->coordinator->poll_query_until('postgres',
 is(join(' ', ($cluster->release($holder))[0], map { ($cluster->finish_sql($_, 60))[0] } @waiters),
 	'0 0 0', 'a queue is no deadlock');
 
+# Two coordinators on the same workers: another database here is one, for the workers
+{
+	my $shards = sub {
+		my ($i) = @_;
+		return $cluster->sql("SELECT 'one_' || get_shard_id_for_distribution_column('one', $keys{one}[$i])");
+	};
+	$cluster->sql('CREATE DATABASE other');
+	my $other = 'CREATE EXTENSION cz_fdw; ';
+	foreach my $i (1, 2)
+	{
+		$other .= "CREATE SERVER w$i FOREIGN DATA WRAPPER cz_fdw OPTIONS (host '127.0.0.1', port '" . $cluster->port($i) . "', dbname 'postgres'); "
+		  . "CREATE USER MAPPING FOR postgres SERVER w$i OPTIONS (user 'postgres'); "
+		  . "CREATE FOREIGN TABLE rows$i (k int, v int) SERVER w$i OPTIONS (schema_name 'cz_shards', table_name '" . $shards->($i) . "'); ";
+	}
+	$cluster->coordinator->safe_psql('other', $other, extra_params => [ '-U', 'postgres' ]);
+	$cluster->coordinator->safe_psql('other', $cluster->sql(q{SELECT pg_get_functiondef('step'::regproc)}), extra_params => [ '-U', 'postgres' ]);
+	$round++;
+	my $ours = $cluster->start_sql('BEGIN; ' . update('one', 1) . "; SELECT step('$round', 1, 2); " . update('one', 2) . '; COMMIT');
+	my $theirs = $cluster->start_sql("\\c other\nBEGIN; UPDATE rows2 SET v = v + 1 WHERE k = $keys{one}[2]; SELECT step('$round', 2, 2); UPDATE rows1 SET v = v + 1 WHERE k = $keys{one}[1]; COMMIT");
+	my @ends = map { [ $cluster->finish_sql($_, 60) ] } $ours, $theirs;
+	is(join(' ', sort map { $_->[0] } @ends), '0 3', 'two coordinators: one session fails') or diag(map { $_->[2] } @ends);
+	my ($message) = map { $_->[2] } grep { $_->[0] == 3 } @ends;
+	like($message // '', qr/40P01: deadlock detected.*Process \d+ waits on node .* for process \d+ of node/s, 'two coordinators: the other process is told');
+}
+
 # Different rows: nobody waits, nothing fails
 foreach my $table ('one', 'two')
 {
