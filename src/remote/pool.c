@@ -52,11 +52,11 @@
 /* Workers that one statement waits for at a time. */
 #define MAX_WANTED 64
 /* The first in a queue looks so often for connections that are not in use, milliseconds. */
-#define LOOK_MS 20
+#define LOOK_MS 5
 /* Others look so often whether they have to go ahead. */
-#define SLOW_LOOK_MS 250
+#define SLOW_LOOK_MS 100
 /* One that has not been in use for so long is asked for, milliseconds. */
-#define UNUSED_MS 20
+#define UNUSED_MS 5
 /* Sessions that are asked at a time. */
 #define MAX_ASKED 4
 /* A turn: times the time that a connect takes; at least, and at most, milliseconds. */
@@ -735,7 +735,7 @@ await_places(const CzEndpoint *const *endpoints, int nendpoints)
 			}
 			MemoryContextReset(context);
 			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 my_wait->is_first || my_wait->rank < RANK_NEW ? LOOK_MS : SLOW_LOOK_MS,
+							 my_wait->is_first ? LOOK_MS : SLOW_LOOK_MS,
 							 PG_WAIT_EXTENSION);
 			ResetLatch(MyLatch);
 			CHECK_FOR_INTERRUPTS();
@@ -836,7 +836,8 @@ CzPoolWants(const ConnEntry *entry)
 		return false;
 	/* in a transaction block nobody can ask for it later */
 	if (IsTransactionBlock() && IsTransactionState())
-		return pool->nwaiting > 0 || pool->nopen > pool->limit - pool->limit / 4;
+		return (pool->nwaiting > 0 || pool->nopen > pool->limit - pool->limit / 4) &&
+			is_turn_over(entry->pub.server_oid);
 	if (pool->nwaiting == 0)
 		return false;
 	return is_turn_over(entry->pub.server_oid) || entry->is_parked ||
