@@ -764,7 +764,8 @@ reads_local_tables(const EState *estate)
 /*
  * CzSnapshotBeginStatement
  *		A statement has been initialised: if it reads from workers and here, its snapshot
- *		here and those there agree.
+ *		here and those there agree.  A transaction with one snapshot for its life takes
+ *		it now.
  */
 void
 CzSnapshotBeginStatement(QueryDesc *query_desc)
@@ -772,8 +773,12 @@ CzSnapshotBeginStatement(QueryDesc *query_desc)
 	StatementGroup *group = CzGroupFind(query_desc->estate);
 	CzStream   *stream;
 
-	if (group == NULL || cz_distributed_snapshot == CZ_SNAPSHOT_OFF ||
-		IsolationUsesXactSnapshot() || query_desc->snapshot == NULL ||
+	if (group == NULL || cz_distributed_snapshot == CZ_SNAPSHOT_OFF)
+		return;
+	/* a cursor's first row may be asked for much later */
+	if (IsolationUsesXactSnapshot())
+		CzTxnTakeSnapshots(InvalidOid, group->streams->user_oid);
+	if (IsolationUsesXactSnapshot() || query_desc->snapshot == NULL ||
 		!reads_local_tables(query_desc->estate))
 		return;
 	for (stream = group->streams; stream; stream = stream->group_next)
