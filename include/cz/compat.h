@@ -278,6 +278,29 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #define relation_forget_index_attrs_compat(rel) ((rel)->rd_indexattr = NULL)
 #endif
 
+/* 16: a relation of a query that needs no privileges, read as a role */
+#if CZ_PG_GE(16)
+#define query_set_user_compat(query, rte, user) \
+	do { \
+		if ((rte)->perminfoindex != 0) \
+		{ \
+			RTEPermissionInfo *info_ = getRTEPermissionInfo((query)->rteperminfos, (rte)); \
+			info_->requiredPerms = 0; \
+			info_->checkAsUser = (user); \
+		} \
+	} while (0)
+#else
+#define query_set_user_compat(query, rte, user) \
+	((rte)->requiredPerms = 0, (rte)->checkAsUser = (user))
+#endif
+
+/* 18: ExecutorRun() does not take whether it is the only run */
+#if CZ_PG_GE(18)
+#define executor_run_compat(desc, direction, count) ExecutorRun(desc, direction, count)
+#else
+#define executor_run_compat(desc, direction, count) ExecutorRun(desc, direction, count, true)
+#endif
+
 /* 16: a range table is appended together with its permission infos */
 #if CZ_PG_GE(16)
 #define query_append_rtable_compat(to, from) \

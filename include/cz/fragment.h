@@ -222,6 +222,10 @@ extern bool CzShipmentColumnIsText(Oid type_oid);
 /* " COLLATE x" where a column needs it, else "". */
 extern char *CzShipmentColumnCollate(const CzShipment *shipment, int column);
 
+/* While it is so, no distributed table has triggers: for statements whose triggers are fired
+ * by who runs them (executor/conflict.c). */
+extern bool cz_triggers_are_suspended;
+
 /* CustomScan "CzFragmentScan" (executor): custom_private is CzFragmentPlanToList(). */
 extern const struct CustomScanMethods cz_fragment_scan_methods;
 

@@ -80,6 +80,8 @@ CzRowChangesApplyKnown(EState *estate)
 			if (set->store == NULL)
 				continue;
 			apply->sets = foreach_delete_current(apply->sets, ls);
+			/* it stands in WITH, and runs to its end whoever asks for rows */
+			set->limit = -1;
 			CzRowChangeSetApply(set);
 		}
 	}

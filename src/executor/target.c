@@ -37,6 +37,7 @@
 #include "cz/transaction.h"
 #include "cz/writer.h"
 
+#include "conflict.h"
 #include "executor_int.h"
 #include "triggers.h"
 
@@ -49,10 +50,12 @@ typedef struct InsertTarget
 	Oid			user_oid;		/* on whose behalf workers are written */
 	CzWriter   *writer;			/* NULL: no row yet */
 	int64		row_number;
+	bool		has_begun;		/* a row has come */
 	ModifyTableState *mtstate;	/* NULL: EXPLAIN only */
 	TransitionCaptureState *capture;	/* taken from mtstate; NULL: none */
-	bool		has_after_row;	/* valid with capture: taken from the trigger
-								 * descriptor */
+	bool		has_after_row;	/* valid with capture or conflict: taken from the
+								 * trigger descriptor */
+	CzConflict *conflict;		/* NULL: no ON CONFLICT */
 } InsertTarget;
 
 typedef struct InsertSourceState
@@ -123,7 +126,10 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *rri, List *fdw_private,
 		return;
 	target->mtstate = mtstate;
 	target->user_oid = ResultRelUser_compat(rri, mtstate->ps.state);
-	if (mtstate->mt_transition_capture != NULL)
+	if (castNode(ModifyTable, mtstate->ps.plan)->onConflictAction != ONCONFLICT_NONE)
+		target->conflict = CzConflictBegin(mtstate, rri, target->rel, target->user_oid);
+	if (rri->ri_TrigDesc != NULL &&
+		(mtstate->mt_transition_capture != NULL || target->conflict != NULL))
 	{
 		target->capture = mtstate->mt_transition_capture;
 		target->has_after_row = rri->ri_TrigDesc->trig_insert_after_row;
@@ -155,18 +161,29 @@ exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 
 	if (rri->ri_WithCheckOptions != NIL)
 		ExecWithCheckOptions(WCO_RLS_INSERT_CHECK, rri, slot, estate);
-	shard = CzShardForRow(estate, target->rel, target->table, slot);
-	if (target->writer == NULL)
+	if (!target->has_begun)
 	{
-		MemoryContext old_context;
-
+		target->has_begun = true;
 		/* WITH d AS (DELETE ... RETURNING *) INSERT ... SELECT ... FROM d */
 		if (estate->es_auxmodifytables != NIL)
 		{
 			(void) CzTxnBeforeWrite();
 			CzRowChangesApplyKnown(estate);
 		}
-		old_context = MemoryContextSwitchTo(estate->es_query_cxt);
+	}
+	if (target->conflict != NULL)
+	{
+		CzConflictResult result = CzConflictRow(target->conflict, &slot);
+
+		if (result == CZ_CONFLICT_INSERTED && rri->ri_TrigDesc != NULL)
+			capture_row(target, estate, slot);
+		return result == CZ_CONFLICT_NOTHING ? NULL : slot;
+	}
+	shard = CzShardForRow(estate, target->rel, target->table, slot);
+	if (target->writer == NULL)
+	{
+		MemoryContext old_context = MemoryContextSwitchTo(estate->es_query_cxt);
+
 		target->writer = CzWriterBegin(RelationGetDescr(target->rel),
 									   target->table->column_names, target->user_oid);
 		MemoryContextSwitchTo(old_context);

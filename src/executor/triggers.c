@@ -30,6 +30,7 @@
 #include "utils/reltrigger.h"
 
 #include "cz/compat.h"
+#include "cz/fragment.h"
 
 #include "triggers.h"
 
@@ -97,6 +98,8 @@ CzTargetInit(EState *estate, Relation parent, Bitmapset *assigned, Index rti)
 	return rri;
 }
 
+bool		cz_triggers_are_suspended = false;
+
 static bool
 is_of_action(const Trigger *trigger, int actions)
 {
@@ -115,7 +118,7 @@ CzTriggersExist(Relation rel, int actions)
 	TriggerDesc *desc = rel->trigdesc;
 	int			i;
 
-	for (i = 0; desc != NULL && i < desc->numtriggers; i++)
+	for (i = 0; desc != NULL && !cz_triggers_are_suspended && i < desc->numtriggers; i++)
 	{
 		if (desc->triggers[i].tgenabled != TRIGGER_DISABLED &&
 			is_of_action(&desc->triggers[i], actions))

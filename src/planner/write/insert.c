@@ -449,7 +449,7 @@ cz_insert_as_leaf(Query *query, CzPlanState *state)
 	else if (query->jointree->fromlist != NIL)
 		is_done = cz_push_insert(query, state, table, rel);
 	table_close(rel, NoLock);
-	if (reason != NULL && query->onConflict != NULL)
+	if (cz_triggers_are_suspended && !is_done)
 		cz_refuse_write(query, table->relid, reason);
 	return is_done;
 }

@@ -140,7 +140,7 @@ cz_has_triggers(Relation rel, CmdType command)
 	TriggerDesc *desc = rel->trigdesc;
 	int			i;
 
-	if (desc == NULL)
+	if (desc == NULL || cz_triggers_are_suspended)
 		return false;
 	for (i = 0; i < desc->numtriggers; i++)
 	{

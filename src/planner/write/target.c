@@ -65,8 +65,7 @@ show_target(Plan *plan, PlannedStmt *stmt)
 	Index		rti;
 	const CzTable *table;
 
-	if (plan == NULL || !IsA(plan, ModifyTable) || modify->operation != CMD_INSERT ||
-		modify->onConflictAction != ONCONFLICT_NONE)
+	if (plan == NULL || !IsA(plan, ModifyTable) || modify->operation != CMD_INSERT)
 		return;
 	rti = linitial_int(modify->resultRelations);
 	table = CzTableGet(rt_fetch(rti, stmt->rtable)->relid);
