@@ -48,6 +48,9 @@ typedef struct CzTxnFlush
 	CommandId	last_cid;
 } CzTxnFlush;
 
+/* A connection that was looked at so many milliseconds ago is as it was then. */
+#define JUST_LOOKED_MS 5
+
 List	   *cz_txn_entries = NIL;
 List	   *cz_txn_detached = NIL;
 
@@ -208,6 +211,7 @@ open_entry(Oid user_oid, const CzEndpoint *endpoint, CzConn *(*connect) (const C
 	}
 	entry->conn = conn;
 	entry->is_alive = true;
+	entry->looked_at = GetCurrentTimestamp();
 	conn->state = CZ_CONN_TXN;
 	conn->txn_depth = 1;
 	conn->txn_has_written = false;
@@ -341,8 +345,14 @@ check_connected(CzTxnEntry *entry)
 	CzConn	   *conn = entry->conn;
 	bool		is_alive = entry->is_alive && !entry->is_failed && !conn->is_broken;
 
+	/* a command that asks for its connection twice need not look twice */
+	is_alive |= !entry->is_failed && !conn->is_broken &&
+		GetCurrentTimestamp() < TimestampTzPlusMilliseconds(entry->looked_at, JUST_LOOKED_MS);
 	entry->is_alive = false;
-	if (is_alive || is_connected(entry))
+	if (is_alive)
+		return;
+	entry->looked_at = GetCurrentTimestamp();
+	if (is_connected(entry))
 		return;
 	conn->is_broken = true;
 	ereport(ERROR,

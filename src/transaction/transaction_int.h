@@ -42,6 +42,7 @@ typedef struct CzTxnEntry
 	int			first_level;	/* the same of what is on this connection only: all but
 								 * what a first placement has, too */
 	bool		is_alive;		/* was looked at for the command that comes */
+	TimestampTz looked_at;		/* when that was done last */
 	CommandId	first_cid;		/* commands of this transaction that changed rows */
 	CommandId	last_cid;		/* there; first_cid > last_cid: none */
 	bool		has_utility;	/* DDL, TRUNCATE, ...: others wait for its locks */
