@@ -109,14 +109,14 @@ my @clients = map {
 	$cluster->start_sql(join '; ',
 		map { ("SELECT count(*) FROM one", "UPDATE one SET v = v + 1 WHERE k = $client", "UPDATE two SET v = v + 1 WHERE k = $client",
 			"INSERT INTO two VALUES (" . (1000 + $client * 10 + $_) . ')', "SELECT sum(v) FROM two WHERE k <= 100",
-			"BEGIN", "UPDATE one SET v = v + 1 WHERE k = $client + 100", 'COMMIT') } 1 .. 5)
-} 1 .. 24;
+			"BEGIN", "UPDATE one SET v = v + 1 WHERE k = $client + 100", 'COMMIT') } 1 .. 3)
+} 1 .. 16;
 my $most = most_connections(@clients);
 finish('many sessions', @clients);
 cmp_ok($most, '<=', 4, 'many sessions: within the limit');
 cmp_ok($most, '>=', 2, 'many sessions: more than one connection is used');
-is($cluster->sql('SELECT sum(v) FROM one'), 24 * 10, 'many sessions: all was written');
-is($cluster->sql('SELECT sum(v) FROM two'), 24 * 5, 'many sessions: with two placements, too');
+is($cluster->sql('SELECT sum(v) FROM one'), 16 * 6, 'many sessions: all was written');
+is($cluster->sql('SELECT sum(v) FROM two'), 16 * 3, 'many sessions: with two placements, too');
 
 # Connections that nobody uses make room for who needs them
 limit(3);
