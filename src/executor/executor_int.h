@@ -439,6 +439,7 @@ extern void CzShipTablesGone(StatementGroup *group, const CzConn *conn);
 
 /* stream_failover.c */
 extern void CzRunSnapshotGone(CzStream *stream, const StreamConn *sc);
+extern void CzRunWarn(GroupWorker *gw, const char *node_name, const char *reason);
 extern void CzRunConnLost(CzStream *stream, StreamConn *sc, const char *reason);
 extern void CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason,
 							bool is_connect, bool mark);

@@ -159,6 +159,19 @@ note_tried(Fragment *fragment, Oid server_oid)
 	}
 }
 
+/* Tell once a statement that a worker is done without. */
+void
+CzRunWarn(GroupWorker *gw, const char *node_name, const char *reason)
+{
+	if (gw->is_warned)
+		return;
+	gw->is_warned = true;
+	ereport(WARNING,
+			(errmsg("node \"%s\" failed; reading its shards from other placements",
+					node_name),
+			 errdetail_internal("%s", reason)));
+}
+
 /*
  * A worker is lost to this run: close its connections, move its fragments.
  *
@@ -275,12 +288,5 @@ CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason, bool
 		}
 	}
 
-	if (!gw->is_warned)
-	{
-		gw->is_warned = true;
-		ereport(WARNING,
-				(errmsg("node \"%s\" failed; reading its shards from other placements",
-						node_name),
-				 errdetail_internal("%s", reason)));
-	}
+	CzRunWarn(gw, node_name, reason);
 }

@@ -35,6 +35,7 @@
 #include "utils/snapmgr.h"
 
 #include "cz/compat.h"
+#include "cz/errors.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "executor_int.h"
@@ -196,6 +197,10 @@ lose_taker(CzStream *stream, List *takers, Taker *taker, const char *reason, boo
 		CzHealthMarkFailed(taker->server_oid);
 	if (taker->worker != NULL)
 		CzRunWorkerLost(stream, taker->worker, reason, is_connect, mark);
+	else
+		CzRunWarn(CzGroupWorkerGet(stream->group, taker->server_oid, taker->user_oid),
+				  CzNodeGet(taker->server_oid)->name,
+				  CzRedact(pnstrdup(reason, strcspn(reason, "\n")), NULL));
 	return takers;
 }
 
