@@ -41,8 +41,10 @@ typedef struct CzRowWrite
 								 * behind the columns of the row */
 	List	   *key;			/* ints, attribute numbers: finds a row on the other
 								 * placements of its shard; NIL: there is no such key */
+	bool		may_move;		/* while the plan is made: rows may change their shard */
 	bool		needs_row;		/* while the plan is made: all old columns are needed */
 	bool		locks_key;		/* rows are locked FOR UPDATE, else FOR NO KEY UPDATE */
+	bool		source_locks;	/* the source does that */
 	bool		may_repeat;		/* the source may have a row several times: the first
 								 * time counts */
 	bool		gives_rows;		/* somebody reads the rows that the node gives out */

@@ -220,7 +220,7 @@ read_and_lock(ModifyState *state)
 {
 	CzRowSourceRead(state->source);
 	state->nreads = 1;
-	while (!CzRowsLock(state->source))
+	while (!state->write->source_locks && !CzRowsLock(state->source))
 	{
 		uint64		before = state->source->digest;
 

@@ -27,6 +27,7 @@
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/restrictinfo.h"
@@ -407,9 +408,46 @@ describe_target(Query *query, Relation rel, CzRowWrite *write)
 	}
 	write->assigned = assigned;
 	write->key = cz_row_key(rel, assigned);
+	write->may_move = query->commandType == CMD_UPDATE &&
+		(list_member_int(assigned, CzTableGet(write->relid)->key_attno) ||
+		 (rel->trigdesc != NULL && rel->trigdesc->trig_update_before_row));
 	write->may_repeat = list_length(query->jointree->fromlist) != 1 ||
 		!IsA(linitial(query->jointree->fromlist), RangeTblRef);
 	write->can_set_tag = query->canSetTag;
+}
+
+/*
+ * Can the source itself lock the rows?  Then each worker checks again what it has waited
+ * for.  It must lock no more than is changed: the target alone decides, by what workers
+ * can judge.  (A table without a key has its replicated shards locked before.)
+ *
+ * Not where rows may go to other shards, in this write or in another one of the
+ * statement: statements that lock rows on several shards keep those out, and would keep
+ * out each other (CzTxnLockMoves).
+ */
+static bool
+can_lock_source(Query *query, const CzRowWrite *write, bool in_with)
+{
+	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
+
+	if (write->may_move || in_with)
+		return false;
+	return !write->may_repeat && write->key != NIL && target->securityQuals == NIL &&
+		!contain_subplans(query->jointree->quals) &&
+		cz_expr_is_shippable(query->jointree->quals, NULL);
+}
+
+static void
+lock_source(Query *source, Index rti, CzRowWrite *write)
+{
+	RowMarkClause *mark = makeNode(RowMarkClause);
+
+	mark->rti = rti;
+	mark->strength = write->locks_key ? LCS_FORUPDATE : LCS_FORNOKEYUPDATE;
+	mark->waitPolicy = LockWaitBlock;
+	source->rowMarks = lappend(source->rowMarks, mark);
+	source->hasForUpdate = true;
+	write->source_locks = true;
 }
 
 /* Must all of a row be known, not only what is said to be wanted? */
@@ -496,6 +534,8 @@ cz_write_by_rows(Query *query, CzPlanState *state)
 	checks = check_qual(query->withCheckOptions, &context);
 	write->gives_rows = returning != NIL || checks != NULL;
 	source = make_source(query, desc, &context, write);
+	if (can_lock_source(query, write, !query->canSetTag || query->hasModifyingCTE))
+		lock_source(source, query->resultRelation, write);
 	write->source_name = cz_free_cte_name(pstrdup("cz_write_source"), query->cteList, NIL);
 
 	leaf->write = write;
@@ -597,6 +637,7 @@ enum
 	POS_EXTRA_COLUMNS,
 	POS_KEY,
 	POS_LOCKS_KEY,
+	POS_SOURCE_LOCKS,
 	POS_MAY_REPEAT,
 	POS_GIVES_ROWS,
 	POS_CAN_SET_TAG,
@@ -625,6 +666,7 @@ CzRowWriteToList(const CzRowWrite *write)
 	list = lappend(list, write->extra_columns);
 	list = lappend(list, write->key);
 	list = lappend(list, makeInteger(write->locks_key));
+	list = lappend(list, makeInteger(write->source_locks));
 	list = lappend(list, makeInteger(write->may_repeat));
 	list = lappend(list, makeInteger(write->gives_rows));
 	list = lappend(list, makeInteger(write->can_set_tag));
@@ -655,6 +697,7 @@ CzRowWriteFromList(List *list)
 	write->extra_columns = list_nth(list, POS_EXTRA_COLUMNS);
 	write->key = list_nth(list, POS_KEY);
 	write->locks_key = intVal(list_nth(list, POS_LOCKS_KEY));
+	write->source_locks = intVal(list_nth(list, POS_SOURCE_LOCKS));
 	write->may_repeat = intVal(list_nth(list, POS_MAY_REPEAT));
 	write->gives_rows = intVal(list_nth(list, POS_GIVES_ROWS));
 	write->can_set_tag = intVal(list_nth(list, POS_CAN_SET_TAG));
