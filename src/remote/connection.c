@@ -241,6 +241,7 @@ CzConnStart(const CzEndpoint *endpoint)
 	entry->pub.node_name = MemoryContextStrdup(cz_conn_context, endpoint->node_name);
 	dlist_init(&entry->prepared_lru);
 
+	CzWaitForget();				/* their descriptors may be the ones that are missing */
 	if (!AcquireExternalFD())
 	{
 		pfree(entry->pub.node_name);

@@ -20,6 +20,7 @@
 #include "access/xact.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
+#include "storage/fd.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
@@ -155,6 +156,11 @@ keep_set(KeptSet *kept, const int *sockets, const int *events, int nsockets)
 	if (kept->set != NULL)
 		FreeWaitEventSet(kept->set);
 	kept->set = NULL;
+	/* rather none is kept than that there is no descriptor for this one */
+	if (AcquireExternalFD())
+		ReleaseExternalFD();
+	else
+		CzWaitForget();
 	set = CreateKeptWaitEventSet_compat(nsockets + 2);
 	PG_TRY();
 	{
