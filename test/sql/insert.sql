@@ -44,12 +44,15 @@ EXPLAIN (VERBOSE, COSTS OFF) INSERT INTO u (k, v) SELECT k, max(v) FROM t WHERE 
 EXPLAIN (VERBOSE, COSTS OFF) INSERT INTO u SELECT id, k, v FROM t;
 EXPLAIN (VERBOSE, COSTS OFF) INSERT INTO t2 SELECT k, v FROM t2;
 
--- what is refused
+-- row by row, below core's ModifyTable: what the shards can't do in a conflict
 \set VERBOSITY default
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
-INSERT INTO t VALUES (1, 2, 'a') ON CONFLICT (k, id) DO UPDATE SET k = 7;
+EXPLAIN (VERBOSE, COSTS OFF) INSERT INTO t VALUES (1, 2, 'a') ON CONFLICT (k, id) DO UPDATE SET k = 7 RETURNING *;
 CREATE TRIGGER note BEFORE INSERT ON t2 FOR EACH ROW EXECUTE FUNCTION note();
-INSERT INTO t2 VALUES (1, 'a') ON CONFLICT (k) DO UPDATE SET v = EXCLUDED.v;
+EXPLAIN (VERBOSE, COSTS OFF) INSERT INTO t2 VALUES (1, 'a') ON CONFLICT (k) DO NOTHING;
+-- refused
+CREATE UNIQUE INDEX ON t2 (k, lower(v));
+INSERT INTO t2 VALUES (1, 'a') ON CONFLICT (k, lower(v)) DO UPDATE SET v = EXCLUDED.v;
 
 -- every thirty-second nextval() writes here, which is no reason for two phases
 CREATE TABLE q (k bigint PRIMARY KEY DEFAULT nextval('s'));
