@@ -72,12 +72,22 @@ COMMENT ON COLUMN cz.placement_state.server_name IS 'the foreign server';
 COMMENT ON COLUMN cz.placement_state.state IS 'i: inactive, it has missed writes';
 COMMENT ON COLUMN cz.placement_state.reason IS 'what a writer met there';
 
-GRANT SELECT ON cz.colocation, cz.tables, cz.placement_state TO PUBLIC;
+-- Written before a shard is written in one phase, one placement after the other.
+CREATE TABLE cz.dirty_shards (
+    shard_id bigint NOT NULL,
+    boot_id  bigint NOT NULL
+);
+CREATE INDEX dirty_shards_shard_id_idx ON cz.dirty_shards (shard_id);
+COMMENT ON TABLE cz.dirty_shards IS 'shards whose placements may differ if this server crashes';
+COMMENT ON COLUMN cz.dirty_shards.boot_id IS 'life of the server in which they are written; placements of those of an earlier one are compared before they are used';
+
+GRANT SELECT ON cz.colocation, cz.tables, cz.placement_state, cz.dirty_shards TO PUBLIC;
 
 -- A dump of the coordinator carries the topology; statistics can be had anew.
 SELECT pg_extension_config_dump('cz.colocation', '');
 SELECT pg_extension_config_dump('cz.tables', '');
 SELECT pg_extension_config_dump('cz.placement_state', '');
+SELECT pg_extension_config_dump('cz.dirty_shards', '');
 SELECT pg_extension_config_dump('cz.shard_id_seq', '');
 SELECT pg_extension_config_dump('cz.colocation_id_seq', '');
 SELECT pg_extension_config_dump('cz.node_id_seq', '');

@@ -14,6 +14,7 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 
+#include "cz/boot.h"
 #include "cz/cluster.h"
 #include "cz/ddl.h"
 #include "cz/executor.h"
@@ -42,6 +43,7 @@ cz_shmem_request(void)
 	RequestAddinShmemSpace(add_size(CzLinksShmemSize(),
 									add_size(CzPoolShmemSize(),
 											 add_size(CzDeadlockShmemSize(), CzRoomShmemSize()))));
+	RequestAddinShmemSpace(add_size(CzBootShmemSize(), CzDirtyShmemSize()));
 }
 
 static void
@@ -57,6 +59,8 @@ cz_shmem_startup(void)
 	CzPoolShmemInit();
 	CzDeadlockShmemInit();
 	CzRoomShmemInit();
+	CzBootShmemInit();
+	CzDirtyShmemInit();
 }
 
 /*

@@ -153,7 +153,8 @@ extern void CzShardBounds(const CzTable *table, int index, char **lower, char **
 typedef struct CzInactive
 {
 	int64		shard_id;
-	Oid			server_oid;
+	Oid			server_oid;		/* InvalidOid: all but the first of those that have none:
+								 * the shard is dirty, and the server has crashed */
 } CzInactive;
 
 /* All of them, in the order of shard ids: CzInactive, palloc'd in CurrentMemoryContext. */
@@ -162,8 +163,22 @@ extern List *CzInactiveList(void);
 extern List *CzInactiveListAsOf(Snapshot snapshot);
 /* Has the transaction changed which there are?  Whoever commits resets it. */
 extern bool cz_inactive_changed;
-/* The servers of one shard among them. */
+/* The servers of one shard among them, InvalidOid if it is dirty. */
 extern List *CzInactiveServers(List *inactive, int64 shard_id);
+
+/* Servers in use that have a placement of a shard which is not active. */
+extern List *CzStaleServers(const CzTable *table, int index);
+
+/* Rows of cz.dirty_shards. */
+extern bool CzDirtyInsert(int64 shard_id, int64 boot_id);
+typedef enum CzDirtyRows
+{
+	CZ_DIRTY_ALL,
+	CZ_DIRTY_OWN,				/* of this life of the server */
+	CZ_DIRTY_OLD				/* of earlier ones */
+} CzDirtyRows;
+
+extern void CzDirtyDelete(int64 shard_id, CzDirtyRows which);
 
 /*
  * CzInactiveInsert, CzInactiveDelete

@@ -24,6 +24,8 @@
 extern void CzTransactionInit(void);
 extern Size CzTxnShmemSize(void);
 extern void CzTxnShmemInit(void);
+extern Size CzDirtyShmemSize(void);
+extern void CzDirtyShmemInit(void);
 extern Size CzActivityShmemSize(void);
 extern void CzActivityShmemInit(void);
 extern Size CzDeadlockShmemSize(void);
@@ -55,6 +57,13 @@ extern CzConn *CzTxnConn(Oid server_oid, Oid user_oid, bool for_write);
  */
 extern CzConn *CzTxnConnPrefix(Oid server_oid, Oid user_oid, bool for_write,
 							   StringInfo prefix);
+
+/*
+ * CzTxnFirstConnPrefix
+ *		CzTxnConnPrefix for a write to the first placement of a shard, whose others get
+ *		the same by CzTxnReplicaConnPrefix.
+ */
+extern CzConn *CzTxnFirstConnPrefix(Oid server_oid, Oid user_oid, StringInfo prefix);
 
 /*
  * CzTxnReplicaConnPrefix

@@ -296,7 +296,8 @@ CzPlanHashShards(Relation rel, CzDistribution *dist, List *colocated)
 			ListCell   *lc;
 
 			/* what waits for its repair gets this shard with it */
-			foreach(lc, CzInactiveServers(inactive, other->shards[i].shard_id))
+			foreach(lc, CzInactiveServers(inactive, other->shards[i].shard_id) == NIL ? NIL :
+					CzStaleServers(other, i))
 				(void) CzInactiveInsert(shard->shard_id, lfirst_oid(lc),
 										"a placement of a colocated table has missed writes");
 

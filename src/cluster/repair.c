@@ -235,7 +235,6 @@ prepare_shard(Relation rel, const CzTable *table, int index, Oid server_oid)
 static List *
 open_tables(const Todo *todo)
 {
-	List	   *inactive = CzInactiveList();
 	List	   *rels = NIL;
 	ListCell   *lc;
 
@@ -254,8 +253,7 @@ open_tables(const Todo *todo)
 			continue;
 		table = CzTableGet(lfirst_oid(lc));
 		if (table != NULL && todo->index < table->nshards &&
-			list_member_oid(CzInactiveServers(inactive, table->shards[todo->index].shard_id),
-							todo->server_oid))
+			list_member_oid(CzStaleServers(table, todo->index), todo->server_oid))
 			rels = lappend(rels, rel);
 		else
 			table_close(rel, NoLock);
@@ -263,10 +261,20 @@ open_tables(const Todo *todo)
 	return rels;
 }
 
-/* The placements are whole, with this transaction. */
+/* The placement is whole, with this transaction; other ones of a dirty shard are not. */
 static void
-make_active(const CzShard *shard, Oid server_oid)
+make_active(const CzTable *table, int index, Oid server_oid)
 {
+	const CzShard *shard = &table->shards[index];
+	ListCell   *lc;
+
+	foreach(lc, CzStaleServers(table, index))
+	{
+		if (lfirst_oid(lc) != server_oid)
+			(void) CzInactiveInsert(shard->shard_id, lfirst_oid(lc),
+									"the coordinator has crashed");
+	}
+	CzDirtyDelete(shard->shard_id, CZ_DIRTY_OLD);
 	(void) CzInactiveDelete(shard->shard_id, server_oid);
 	CacheInvalidateRelcacheByRelid(shard->relid);
 	if (shard->table_relid != shard->relid)
@@ -305,7 +313,8 @@ repair_group(const Todo *todo)
 		shards[i] = CzShardFresh(shards[i]);
 		CzTxnRequireClear(shards[i]->server_oids[0], ((Relation) lfirst(lc))->rd_rel->relowner);
 		(void) equalize_now(lfirst(lc), shards[i], todo->server_oid);
-		make_active(shards[i], todo->server_oid);
+		make_active(CzTableGet(RelationGetRelid((Relation) lfirst(lc))), todo->index,
+					todo->server_oid);
 		table_close(lfirst(lc), NoLock);
 	}
 }
@@ -336,7 +345,7 @@ repair_one(const Todo *todo)
 		if (!todo->is_reference)
 			repair_group(todo);
 		else if (CzReferenceCopyTable(todo->relid, todo->server_oid))
-			make_active(&CzTableGet(todo->relid)->shards[0], todo->server_oid);
+			make_active(CzTableGet(todo->relid), 0, todo->server_oid);
 		ereport(LOG,
 				(errmsg("placement of shard %d of table \"%s\" on node \"%s\" is whole again",
 						todo->index, get_rel_name(todo->relid),
@@ -397,7 +406,9 @@ list_todos(Oid only_relid)
 				continue;
 			for (i = 0; i < table->nshards; i++)
 			{
-				foreach(lc2, CzInactiveServers(inactive, table->shards[i].shard_id))
+				if (CzInactiveServers(inactive, table->shards[i].shard_id) == NIL)
+					continue;
+				foreach(lc2, CzStaleServers(table, i))
 				{
 					MemoryContext old = MemoryContextSwitchTo(context);
 					Todo	   *todo = palloc0(sizeof(Todo));
@@ -407,7 +418,7 @@ list_todos(Oid only_relid)
 					todo->colocation_id = table->colocation_id;
 					todo->index = i;
 					todo->server_oid = lfirst_oid(lc2);
-					if (!is_listed(todos, todo) && CzNodeGet(todo->server_oid)->is_active)
+					if (!is_listed(todos, todo))
 						todos = lappend(todos, todo);
 					MemoryContextSwitchTo(old);
 				}
@@ -493,15 +504,20 @@ static int
 count_inactive(Oid relid)
 {
 	List	   *inactive = CzInactiveList();
-	const CzTable *table;
 	int			n = 0;
 	int			i;
+	ListCell   *lc;
 
-	if (!OidIsValid(relid))
-		return list_length(inactive);
-	table = CzTableGet(relid);
-	for (i = 0; table != NULL && i < table->nshards; i++)
-		n += list_length(CzInactiveServers(inactive, table->shards[i].shard_id));
+	foreach(lc, inactive == NIL ? NIL : OidIsValid(relid) ? list_make1_oid(relid) : CzTableList())
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		for (i = 0; table != NULL && i < table->nshards; i++)
+		{
+			if (CzInactiveServers(inactive, table->shards[i].shard_id) != NIL)
+				n += list_length(CzStaleServers(table, i));
+		}
+	}
 	return n;
 }
 

@@ -410,6 +410,7 @@ drop_shard(Oid relid)
 	(void) delete_rows("shard_statistics", 1, F_INT8EQ, Int64GetDatum(shard_id), 0, 0, NULL,
 					   false);
 	(void) CzInactiveDelete(shard_id, InvalidOid);
+	CzDirtyDelete(shard_id, CZ_DIRTY_ALL);
 }
 
 /* On every placement of a table of ours; command is made per shard. */

@@ -670,11 +670,20 @@ lock_for_rows(CzStream *stream, bool by_key)
 static void
 prepare_worker(CzStream *stream, ModifyWorker *mw)
 {
+	bool		has_alone = false;
 	ListCell   *lc;
 
 	initStringInfo(&mw->prefix);
-	if (mw->has_first)
+	foreach(lc, mw->tasks)
+	{
+		ModifyTask *task = lfirst(lc);
+
+		has_alone |= task->placement == 0 && task->fragment->nplacements < 2;
+	}
+	if (has_alone)
 		mw->conn = CzTxnConnPrefix(mw->server_oid, stream->user_oid, true, &mw->prefix);
+	else if (mw->has_first)
+		mw->conn = CzTxnFirstConnPrefix(mw->server_oid, stream->user_oid, &mw->prefix);
 	else
 		mw->conn = CzTxnReplicaConnPrefix(mw->server_oid, stream->user_oid, &mw->prefix);
 	foreach(lc, stream->plan->replica_keys != NIL || stream->plan->rows_are_given ?
@@ -838,7 +847,9 @@ CzStreamRunModify(CzStream *stream)
 
 		for (i = 0; i < stream->nfragments; i++)
 			rows[i] = tasks[i].replica_rows;
+		CzDebugPoint("after_p");
 		CzReplicaRowsApply(stream, rows);
+		CzDebugPoint("after_s");
 	}
 	for (i = 0, ntasks = 0; i < stream->nfragments; i++)
 	{

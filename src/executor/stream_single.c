@@ -73,7 +73,7 @@ CzStreamMayBeSingle(const CzStream *stream)
 		return false;
 	/* not while another placement is to be made whole again */
 	shard = CzShardOfFragment(plan->anchor_relid, &stream->fragments[0]);
-	return shard != NULL && shard->nplacements == 1 &&
+	return shard != NULL && !CzShardIsReplicated(shard) && shard->nplacements == 1 &&
 		stream->fragments[0].nplacements == 1 && stream->nships == 0 && plan->checks == NIL && !plan->has_returning &&
 		stmt != NULL && stmt->planTree == stream->parent->plan && CzTxnMayBeSingle(stmt);
 }

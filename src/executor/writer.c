@@ -99,6 +99,7 @@ typedef struct Job
 	List	   *rows;			/* INSERTs: of EarlyRow */
 	bool		is_first;		/* first placement: takes the shard's lock */
 	bool		is_replica;		/* another placement has the rows, too */
+	bool		has_others;		/* other placements will have the rows, too */
 	char	   *sql;			/* once sent */
 	char	   *shown_sql;		/* the same for messages: without values */
 	int			offset;			/* bytes of batch->data handed to libpq */
@@ -528,6 +529,8 @@ start_job(CzWriter *writer, Wave *wave, Run *run, Job *job)
 	initStringInfo(&sql);
 	if (job->is_replica)
 		conn = CzTxnReplicaConnPrefix(run->server_oid, writer->user_oid, &sql);
+	else if (job->has_others)
+		conn = CzTxnFirstConnPrefix(run->server_oid, writer->user_oid, &sql);
 	else
 		conn = CzTxnConnPrefix(run->server_oid, writer->user_oid, true, &sql);
 	run->conn = conn;
@@ -720,12 +723,14 @@ queue(Wave *wave, Batch *batch, EarlyRow *row, int placement)
 	if (row != NULL && run->jobs != NIL)
 	{
 		job = (Job *) linitial(run->jobs);
+		job->has_others &= batch->nplacements > 1;
 		job->rows = lappend(job->rows, row);
 		return;
 	}
 	job = palloc0(sizeof(Job));
 	job->is_first = placement == 0;
 	job->is_replica = placement > 0 || batch->shard->is_copy;
+	job->has_others = batch->nplacements > 1;
 	if (row != NULL)
 		job->rows = list_make1(row);
 	else

@@ -10,6 +10,9 @@
  *
  * Workers are named, as in the option placements: a dump takes the rows along.
  *
+ * And shards that were being written when the server crashed (cz.dirty_shards): until
+ * they are compared, only the first of their active placements counts.
+ *
  * Source: own work.
  *
  *-------------------------------------------------------------------------
@@ -32,6 +35,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "cz/boot.h"
 #include "metadata_int.h"
 
 PG_FUNCTION_INFO_V1(cz_placement_state_changed);
@@ -48,6 +52,14 @@ enum
 	ANUM_STATE_REASON
 };
 #define STATE_NATTS ANUM_STATE_REASON
+
+/* Columns of cz.dirty_shards */
+enum
+{
+	ANUM_DIRTY_SHARD_ID = 1,
+	ANUM_DIRTY_BOOT_ID
+};
+#define DIRTY_NATTS ANUM_DIRTY_BOOT_ID
 
 /* The one state that there is: not written any more, so not to be read. */
 #define STATE_INACTIVE 'i'
@@ -70,6 +82,143 @@ make_inactive(Relation rel, HeapTuple tuple)
 		get_foreign_server_oid(NameStr(*DatumGetName(heap_getattr(tuple, ANUM_STATE_SERVER_NAME,
 																  desc, &isnull))), true);
 	return inactive;
+}
+
+static int
+compare_inactive(const ListCell *a, const ListCell *b)
+{
+	int64		x = ((const CzInactive *) lfirst(a))->shard_id;
+	int64		y = ((const CzInactive *) lfirst(b))->shard_id;
+
+	return x < y ? -1 : x > y ? 1 : 0;
+}
+
+/* Append the dirty shards of an earlier life of the server, with no server. */
+static List *
+add_dirty(List *list)
+{
+	Oid			relid = CzCatalogRelid("dirty_shards");
+	int64		boot_id = CzBootId();
+	bool		is_sorted = true;
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(relid))
+		return list;
+	rel = table_open(relid, AccessShareLock);
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		TupleDesc	desc = RelationGetDescr(rel);
+		CzInactive *inactive;
+		bool		isnull;
+
+		if (DatumGetInt64(heap_getattr(tuple, ANUM_DIRTY_BOOT_ID, desc, &isnull)) == boot_id)
+			continue;
+		inactive = palloc0(sizeof(CzInactive));
+		inactive->shard_id = DatumGetInt64(heap_getattr(tuple, ANUM_DIRTY_SHARD_ID, desc,
+														&isnull));
+		list = lappend(list, inactive);
+		is_sorted = false;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	if (!is_sorted)
+		list_sort(list, compare_inactive);
+	return list;
+}
+
+/*
+ * CzDirtyInsert
+ *		Note that a shard's placements may differ after a crash of this life of the
+ *		server; 0: that they may differ now.  False if the extension's script is older.
+ */
+bool
+CzDirtyInsert(int64 shard_id, int64 boot_id)
+{
+	Oid			relid = CzCatalogRelid("dirty_shards");
+	Relation	rel;
+	Datum		values[DIRTY_NATTS];
+	bool		nulls[DIRTY_NATTS] = {false};
+	HeapTuple	tuple;
+
+	if (!OidIsValid(relid))
+		return false;
+	rel = table_open(relid, RowExclusiveLock);
+	values[ANUM_DIRTY_SHARD_ID - 1] = Int64GetDatum(shard_id);
+	values[ANUM_DIRTY_BOOT_ID - 1] = Int64GetDatum(boot_id);
+	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+	CatalogTupleInsert(rel, tuple);
+	heap_freetuple(tuple);
+	table_close(rel, NoLock);
+	return true;
+}
+
+/*
+ * CzDirtyDelete
+ *		A shard's placements are equal, or gone.
+ */
+void
+CzDirtyDelete(int64 shard_id, CzDirtyRows which)
+{
+	Oid			relid = CzCatalogRelid("dirty_shards");
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(relid))
+		return;
+	rel = table_open(relid, RowExclusiveLock);
+	ScanKeyInit(&key, ANUM_DIRTY_SHARD_ID, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(shard_id));
+	/* by a plain scan: the index may be gone already in DROP EXTENSION */
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		int64		boot_id = DatumGetInt64(heap_getattr(tuple, ANUM_DIRTY_BOOT_ID,
+														 RelationGetDescr(rel), &isnull));
+
+		if (which == CZ_DIRTY_ALL || (which == CZ_DIRTY_OWN) == (boot_id == CzBootId()))
+			CatalogTupleDelete(rel, &tuple->t_self);
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	if (which == CZ_DIRTY_OLD)
+		cz_inactive_changed = true;
+}
+
+/*
+ * CzStaleServers
+ *		See metadata.h.
+ */
+List *
+CzStaleServers(const CzTable *table, int index)
+{
+	const CzShard *shard = &table->shards[index];
+	List	   *result = NIL;
+	List	   *all = NIL;
+	ListCell   *lc;
+	int			i;
+
+	if (table->kind != CZ_TABLE_REFERENCE)
+		all = CzShardServers(shard->relid);
+	foreach(lc, CzNodeList(true))
+	{
+		CzNode	   *node = lfirst(lc);
+		bool		is_active = false;
+
+		if (table->kind == CZ_TABLE_REFERENCE ? !node->is_checked :
+			!list_member_oid(all, node->server_oid))
+			continue;
+		for (i = 0; i < shard->nplacements; i++)
+			is_active |= shard->server_oids[i] == node->server_oid;
+		if (!is_active)
+			result = lappend_oid(result, node->server_oid);
+	}
+	return result;
 }
 
 /*
@@ -107,13 +256,12 @@ CzInactiveListAsOf(Snapshot snapshot)
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return result;
+	return add_dirty(result);
 }
 
 /*
  * CzInactiveServers
- *		Servers whose placement of a shard is inactive, of a list in the order of
- *		shard ids.
+ *		See metadata.h.
  */
 List *
 CzInactiveServers(List *inactive, int64 shard_id)

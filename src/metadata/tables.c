@@ -223,7 +223,8 @@ find_node(List *nodes, Oid server_oid)
 /*
  * Keep the active ones of a list of servers.  If all that are whole are on disabled
  * workers, keep those: who connects then gets the worker's own error, and a shard
- * always has a primary placement.  One that has missed writes is never kept.
+ * always has a primary placement.  One that has missed writes is never kept, and one
+ * that may have missed some only if there is no other before it.
  *
  * inactive: all rows of cz.placement_state.
  */
@@ -234,8 +235,8 @@ set_placements(CzShard *shard, List *server_oids, List *nodes, List *inactive)
 	ListCell   *cell;
 	int			n = 0;
 
+	shard->nall = list_length(server_oids);
 	server_oids = list_difference_oid(server_oids, stale);
-	shard->nall = list_length(server_oids) + list_length(stale);
 	shard->server_oids = palloc(sizeof(Oid) * Max(list_length(server_oids), 1));
 	foreach(cell, server_oids)
 	{
@@ -249,6 +250,9 @@ set_placements(CzShard *shard, List *server_oids, List *nodes, List *inactive)
 		foreach(cell, server_oids)
 			shard->server_oids[n++] = lfirst_oid(cell);
 	}
+	/* it was being written when the server crashed */
+	if (list_member_oid(stale, InvalidOid))
+		n = Min(n, 1);
 	shard->nplacements = n;
 }
 

@@ -220,7 +220,8 @@ cz_placement_list(PG_FUNCTION_ARGS)
 		for (i = 0; table != NULL && i < table->nshards; i++)
 		{
 			const CzShard *shard = &table->shards[i];
-			List	   *stale = CzInactiveServers(inactive, shard->shard_id);
+			List	   *stale = CzInactiveServers(inactive, shard->shard_id) == NIL ? NIL :
+				CzStaleServers(table, i);
 			List	   *server_oids;
 			ListCell   *server;
 

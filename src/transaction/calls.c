@@ -255,7 +255,9 @@ run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
 		  int timeout_ms, bool is_limited)
 {
 	TimestampTz start = GetCurrentTimestamp();
-	TimestampTz give_up = 0;	/* CZ_CALL_GRACE: when a cancel wins */
+	/* when a cancel wins; 0: in a while */
+	TimestampTz give_up = mode == CZ_CALL_FIRM ? DT_NOEND : 0;
+	bool		throws_nothing = mode == CZ_CALL_GRACE || mode == CZ_CALL_FIRM;
 	int			i;
 
 	for (i = 0; i < ncalls; i++)
@@ -323,7 +325,7 @@ run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
 				silent_ms = TimestampDifferenceMilliseconds(calls[i].last_heard, now);
 				if (silent_ms >= cz_worker_timeout_ms)
 				{
-					if (mode == CZ_CALL_GRACE ? !probe_quietly(calls[i].conn, &give_up) :
+					if (throws_nothing ? !probe_quietly(calls[i].conn, &give_up) :
 						!CzTxnProbeSilent(calls[i].conn))
 					{
 						calls[i].is_timeout = true;
@@ -337,7 +339,7 @@ run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
 			}
 		}
 
-		if (mode == CZ_CALL_GRACE)
+		if (throws_nothing)
 		{
 			CzWaitSockets(slots, ncalls, Min(wait_ms, CZ_SLICE_MS), false);
 			for (i = 0; i < ncalls && is_given_up(&give_up); i++)

@@ -68,6 +68,7 @@ typedef enum UseKind
 	USE_READ,
 	USE_LOCKS,					/* changes no row */
 	USE_REPLICA,				/* rows that another placement has, too */
+	USE_FIRST,					/* rows that others will have, too */
 	USE_ROWS,
 	USE_UTILITY
 } UseKind;
@@ -212,6 +213,7 @@ open_entry(Oid user_oid, const CzEndpoint *endpoint, CzConn *(*connect) (const C
 	entry->conn = conn;
 	entry->is_alive = true;
 	entry->looked_at = GetCurrentTimestamp();
+	entry->given_up = CzTxnGivenUp(entry->server_oid);
 	conn->state = CZ_CONN_TXN;
 	conn->txn_depth = 1;
 	conn->txn_has_written = false;
@@ -411,6 +413,8 @@ use_entry(CzTxnEntry *entry, UseKind kind, StringInfo prefix)
 			entry->written_level = level;
 		if (kind != USE_REPLICA && (entry->first_level == 0 || entry->first_level > level))
 			entry->first_level = level;
+		if (kind >= USE_ROWS && (entry->alone_level == 0 || entry->alone_level > level))
+			entry->alone_level = level;
 		conn->txn_has_written = true;
 	}
 	if (kind >= USE_REPLICA)
@@ -510,6 +514,16 @@ CzConn *
 CzTxnConnPrefix(Oid server_oid, Oid user_oid, bool for_write, StringInfo prefix)
 {
 	return conn_prefix(server_oid, user_oid, for_write ? USE_ROWS : USE_READ, prefix);
+}
+
+/*
+ * CzTxnFirstConnPrefix
+ *		See transaction.h.
+ */
+CzConn *
+CzTxnFirstConnPrefix(Oid server_oid, Oid user_oid, StringInfo prefix)
+{
+	return conn_prefix(server_oid, user_oid, USE_FIRST, prefix);
 }
 
 /*

@@ -335,7 +335,10 @@ database_main(Oid database_oid)
 		if (cz_auto_take_over && CzTxnIdentity()->is_promoted)
 			take_over();
 		if (CzTxnIdentity()->is_owner)
+		{
 			(void) CzTxnRecover(DEBUG1, &is_done);
+			is_done &= CzTxnDirtyTidy();
+		}
 		else
 			is_done = false;	/* it may take over */
 	}

@@ -394,8 +394,43 @@ CzTxnCheckPlacements(void)
 {
 	ListCell   *lc;
 
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+		if (entry->first_level > 0 && entry->given_up != CzTxnGivenUp(entry->server_oid))
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access due to a change of placements"),
+					 errdetail("Another transaction has given up node \"%s\".",
+							   entry->conn->node_name),
+					 errhint("The transaction might succeed if retried.")));
+	}
 	foreach(lc, held_locks)
 		CzTxnCheckPlacement(((CzHeldLock *) lfirst(lc))->shard);
+}
+
+/*
+ * CzTxnWrittenShards
+ *		The shards that the transaction has written, const CzShard *; false if one has
+ *		its first placement elsewhere, or no other.
+ */
+bool
+CzTxnWrittenShards(Oid first_oid, List **shards)
+{
+	ListCell   *lc;
+
+	*shards = NIL;
+	foreach(lc, held_locks)
+	{
+		const CzShard *shard = ((CzHeldLock *) lfirst(lc))->shard;
+
+		if (shard->is_copy || shard->nplacements < 2 || !OidIsValid(shard->table_relid) ||
+			CzTxnFirstPlacement(shard) != first_oid)
+			return false;
+		*shards = lappend(*shards, (void *) shard);
+	}
+	return *shards != NIL;
 }
 
 /*

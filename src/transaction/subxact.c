@@ -39,6 +39,8 @@ sub_commit(int level)
 			entry->written_level = level - 1;
 		if (entry->first_level >= level)
 			entry->first_level = level - 1;
+		if (entry->alone_level >= level)
+			entry->alone_level = level - 1;
 		if (entry->nsavepoints == 0)
 			continue;
 		top = &entry->savepoints[entry->nsavepoints - 1];
@@ -96,6 +98,8 @@ sub_abort(int level)
 
 		if (entry->first_level >= level)
 			entry->first_level = 0;
+		if (entry->alone_level >= level)
+			entry->alone_level = 0;
 		if (entry->written_level >= level)
 		{
 			entry->written_level = 0;

@@ -41,6 +41,8 @@ typedef struct CzTxnEntry
 	int			written_level;	/* lowest level that wrote; 0: none */
 	int			first_level;	/* the same of what is on this connection only: all but
 								 * what a first placement has, too */
+	int			alone_level;	/* the same of what no other placement gets */
+	uint32		given_up;		/* CzTxnGivenUp() when it was opened */
 	bool		is_alive;		/* was looked at for the command that comes */
 	TimestampTz looked_at;		/* when that was done last */
 	CommandId	first_cid;		/* commands of this transaction that changed rows */
@@ -85,6 +87,8 @@ typedef enum CzCallMode
 	CZ_CALL_INTERRUPTIBLE,		/* CHECK_FOR_INTERRUPTS may throw */
 	CZ_CALL_GRACE,				/* never throws; a cancel ends it after a second:
 								 * the answer was wanted, but it may never come */
+	CZ_CALL_FIRM,				/* never throws; a cancel does not end it: only a dead
+								 * worker does */
 	CZ_CALL_QUIET				/* never throws; for commit and abort callbacks */
 } CzCallMode;
 
@@ -124,6 +128,21 @@ extern void CzTxnCheckPlacement(const CzShard *shard);
 extern void CzTxnMarkLost(void);
 extern void CzTxnForgetLost(void);
 
+/* chain.c */
+extern CzTxnEntry *CzTxnChainFirst(List *written, List **shards);
+extern void CzTxnChainCommit(CzTxnEntry *first, List *written, List *shards,
+							 bool *is_decided);
+
+/* dirty.c */
+extern uint32 CzTxnGivenUp(Oid server_oid);
+extern void CzTxnGiveUp(Oid server_oid);
+extern bool CzTxnDirtyUse(List *shards);
+extern void CzTxnDirtyInsert(List *shards);
+extern void CzTxnDirtyUnsure(List *shards);
+extern void CzTxnDirtyCommitted(void);
+extern void CzTxnDirtyForget(void);
+extern bool CzTxnDirtyTidy(void);
+
 /* subxact.c */
 extern void CzTxnSubXactCallback(int event, int level);
 
@@ -137,6 +156,7 @@ extern bool CzTxnCallIsOk(const CzTxnCall *call);
 /* shard_lock.c */
 extern bool CzTxnLoseWritten(Oid server_oid);
 extern void CzTxnCheckPlacements(void);
+extern bool CzTxnWrittenShards(Oid first_oid, List **shards);
 extern void CzTxnShardLockSubEnd(int level, bool is_commit);
 extern void CzTxnShardLockForget(void);
 extern void CzTxnLocalLock(int64 key, CzShardLock mode);

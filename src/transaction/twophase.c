@@ -10,6 +10,9 @@
  * one that has used temporary tables (ON COMMIT) take two phases.  (What is left are
  * callbacks of libraries that were preloaded before this one.)
  *
+ * One placement after the other (chain.c): the first placements of all that was written
+ * are on one worker, and nothing here must be committed.
+ *
  * Two-phase commit otherwise.  States of a written connection:
  *
  *	  open -> PREPARE sent -> prepared -> (local commit) -> committed
@@ -386,6 +389,33 @@ CzTxnCanEndHere(void)
 }
 
 /*
+ * commit_several
+ *		Several connections wrote, and nothing here must be committed.
+ */
+static void
+commit_several(List *written)
+{
+	List	   *shards;
+	CzTxnEntry *first = CzTxnChainFirst(written, &shards);
+
+	if (first == NULL || !CzTxnDirtyUse(shards))
+	{
+		/* the next transaction can go the other way */
+		if (first != NULL)
+			CzTxnDirtyInsert(shards);
+		prepare_all(written);
+		return;
+	}
+	CzDebugPoint("before_commit");
+	CHECK_FOR_INTERRUPTS();
+	HOLD_INTERRUPTS();
+	if (list_length(shards) > 1)
+		CzCommitRoomEnter(false);
+	CzTxnChainCommit(first, written, shards, &holds_interrupts);
+	QueryCancelPending = false;
+}
+
+/*
  * pre_commit
  *		Everything that can fail, before the local commit record.
  */
@@ -433,10 +463,12 @@ pre_commit(void)
 	CzActivityNote(CZ_TASK_ANALYZE);
 
 	/* else a worker's commit must not be the decision */
-	if (list_length(written) == 1 && CzTxnCanEndHere())
+	if (!CzTxnCanEndHere())
+		prepare_all(written);
+	else if (list_length(written) == 1)
 		commit_one((CzTxnEntry *) linitial(written));
 	else
-		prepare_all(written);
+		commit_several(written);
 	list_free(written);
 }
 
@@ -731,6 +763,7 @@ CzTxnXactCallback(int event)
 				CzCommitRoomEnter(true);
 			break;
 		case XACT_EVENT_COMMIT:
+			CzTxnDirtyCommitted();
 			post_commit();
 			CzCommitRoomLeave();
 			release_all();
@@ -739,6 +772,7 @@ CzTxnXactCallback(int event)
 			holds_interrupts = false;
 			break;
 		case XACT_EVENT_ABORT:
+			CzTxnDirtyForget();
 			warn_of_commit();
 			CzTxnDropFlushes(0);
 			abort_all();

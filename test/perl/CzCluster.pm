@@ -315,7 +315,7 @@ sub repair
 	while (time < $end)
 	{
 		$self->try_sql('SELECT cz_repair_placements()');
-		$left = $self->sql('SELECT count(*) FROM cz.placement_state');
+		$left = $self->sql(q{SELECT count(*) FROM pg_dist_placement WHERE shardstate <> 1});
 		return 1 if $left eq '0';
 		sleep 0.2;
 	}
