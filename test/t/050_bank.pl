@@ -87,20 +87,29 @@ sub kill_coordinator
 	return;
 }
 
+sub acknowledged
+{
+	return split /\n/, -e "$directory/journal" ? PostgreSQL::Test::Utils::slurp_file("$directory/journal") : '';
+}
+
 my $end = time + $seconds;
 my %events;
 my $event = 0;
+my $without = 0;
 pause(2, 3);
 while (time < $end)
 {
-	my $kind = (0, 1, 2, 0, 3)[$event++ % 5];
+	my $kind = (0, 1, 2, 4, 3)[$event++ % 5];
 	my $i = 1 + int rand 3;
 	if ($kind == 0)
 	{
 		# a worker as by a power cut
 		$events{'worker killed'}++;
 		$cluster->kill_worker($i);
-		pause(0.3, 1.5);
+		pause(0.5, 1.5);
+		my $before = acknowledged();
+		pause(1.5, 2);
+		$without += acknowledged() - $before;
 		$cluster->restart_worker($i);
 	}
 	elsif ($kind == 1)
@@ -117,6 +126,17 @@ while (time < $end)
 		$events{'session ended'}++;
 		$cluster->try_sql('SELECT pg_terminate_backend(pid) FROM pg_stat_activity '
 			  . "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 2");
+	}
+	elsif ($kind == 4)
+	{
+		# cancels at any moment
+		$events{'cancels'} += 30;
+		foreach (1 .. 15)
+		{
+			$cluster->try_sql('SELECT pg_cancel_backend(pid) FROM pg_stat_activity '
+				  . "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 2");
+			pause(0.02, 0.05);
+		}
 	}
 	else
 	{
@@ -143,6 +163,8 @@ like($out, qr/^done: 0 wrong, /m, 'no read saw another sum or a counter that fel
 my ($transfers, $sums, $looks) = $out =~ /, (\d+) transfers, (\d+) sums, (\d+) looks/;
 cmp_ok($_->[1] // 0, '>', 10, "there were $_->[0]") foreach (['transfers', $transfers], ['sums', $sums], ['looks', $looks]);
 
+cmp_ok($without, '>', 0, 'transfers went on while a worker was down');
+
 # all is decided, and then all is there
 ok($cluster->wait_for_recovery(60), 'no prepared transaction is left');
 is($cluster->sql('SELECT (SELECT sum(bal) FROM account) + (SELECT sum(bal) FROM vault) + (SELECT sum(bal) FROM till)'),
@@ -157,7 +179,7 @@ is($cluster->sql(q{
 	WHERE bal <> 100 + coalesce((SELECT sum(amount) FROM moves m WHERE m.place = b.place AND m.row = b.row), 0)}),
 	0, 'each balance is what the journal says');
 my %journal = map { $_ => 1 } split /\n/, $cluster->sql('SELECT id FROM journal');
-my @acknowledged = split /\n/, PostgreSQL::Test::Utils::slurp_file("$directory/journal");
+my @acknowledged = acknowledged();
 my @missing = grep { !$journal{$_} } @acknowledged;
 is(scalar @missing, 0, 'the journal has every acknowledged transfer') or diag("@missing[0 .. ($#missing > 9 ? 9 : $#missing)]");
 is($cluster->differing_placements, '', 'placements are equal');
