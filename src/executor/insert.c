@@ -124,6 +124,7 @@ CzInsertResolve(CzStream *stream)
 	if (index < 0)
 		CzInsertNoShard(table, key, key_isnull);
 	stream->total_shards = table->nshards;
+	stream->anchor = table;
 	stream->nfragments = stream->max_fragments = 1;
 	stream->fragments = palloc0(sizeof(Fragment));
 	CzFragmentInit(stream, stream->fragments, &table->shards[index], index);

@@ -41,6 +41,7 @@
 /* Numbers of range-table entries that no query has, while others change. */
 #define RTI_TARGET 60001
 #define RTI_EXCLUDED 60002
+#define RTI_SYSTEM 60003
 
 /* ---- the rows ------------------------------------------------------------- */
 
@@ -494,6 +495,48 @@ remote_query(Query *query, List *attnos, Query *rows, List *values, List *option
 	return remote;
 }
 
+typedef struct SystemContext
+{
+	Index		rti;			/* the target */
+	int			depth;
+	Query	   *remote;			/* gets the columns */
+} SystemContext;
+
+/* System columns of the target, but tableoid, become columns of RTI_SYSTEM. */
+static Node *
+system_mutator(Node *node, SystemContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var) && ((Var *) node)->varno == context->rti &&
+		(int) ((Var *) node)->varlevelsup == context->depth &&
+		((Var *) node)->varattno < 0 &&
+		((Var *) node)->varattno != TableOidAttributeNumber)
+	{
+		Var		   *var = copyObject((Var *) node);
+		Var		   *own = makeVar(1, var->varattno, var->vartype, -1, InvalidOid, 0);
+		int			n = list_length(context->remote->returningList) + 1;
+
+		context->remote->returningList =
+			lappend(context->remote->returningList,
+					makeTargetEntry((Expr *) own, n, psprintf("system%d", n), false));
+		var->varno = RTI_SYSTEM;
+		var->varattno = n;
+		var_forget_syntax_compat(var);
+		return (Node *) var;
+	}
+	if (IsA(node, Query))
+	{
+		Query	   *query;
+
+		context->depth++;
+		query = query_tree_mutator((Query *) node, system_mutator, context, 0);
+		context->depth--;
+		return (Node *) query;
+	}
+	return expression_tree_mutator(node, system_mutator, (void *) context);
+}
+
 /*
  * What the shards return for the statement: the columns that RETURNING uses.  *targets
  * is RETURNING over them.
@@ -504,6 +547,7 @@ return_columns(Query *query, Query *remote, Relation rel, AttrNumber key_attno,
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	Node	  **columns = palloc0(sizeof(Node *) * desc->natts);
+	SystemContext context = {query->resultRelation, 0, remote};
 	Bitmapset  *used;
 	bool		all;
 	int			i;
@@ -511,6 +555,7 @@ return_columns(Query *query, Query *remote, Relation rel, AttrNumber key_attno,
 	*targets = query->returningList;
 	if (*targets == NIL)
 		return true;
+	*targets = (List *) system_mutator((Node *) *targets, &context);
 	used = cz_used_columns((Node *) *targets, query->resultRelation);
 	all = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used);
 	for (i = 0; i < desc->natts; i++)
@@ -533,7 +578,10 @@ return_columns(Query *query, Query *remote, Relation rel, AttrNumber key_attno,
 													 att->atttypmod, att->attcollation, 0),
 									n, pstrdup(NameStr(att->attname)), false));
 	}
-	return cz_over_written((Node **) targets, query->resultRelation, rel, columns);
+	if (!cz_over_written((Node **) targets, query->resultRelation, rel, columns))
+		return false;
+	ChangeVarNodes((Node *) *targets, RTI_SYSTEM, 1, 0);
+	return true;
 }
 
 static bool
@@ -569,13 +617,14 @@ remote_as_leaf(Query *query, Query *remote, CzPlanState *state, const CzTable *t
 	ListCell   *lc;
 
 	if (!return_columns(query, remote, rel, table->key_attno, &targets))
-		reason = "a system column is returned, or a row of the table";
+		reason = "a row of a table is returned";
 	leaf->checks = cz_check_list(remote->withCheckOptions);
 	cz_add_checks(remote);
 	remote->withCheckOptions = NIL;
-	if (is_replicated(table) && remote->onConflict != NULL && reason == NULL)
+	if (is_replicated(table) && reason == NULL)
 	{
-		leaf->replica_upserts = remote->onConflict->action == ONCONFLICT_UPDATE;
+		leaf->replica_upserts = remote->onConflict != NULL &&
+			remote->onConflict->action == ONCONFLICT_UPDATE;
 		if (!cz_return_for_copies(remote, state, &leaf->replica_keys, &leaf->replica_sets))
 			reason = cz_replicas_may_differ(remote, NULL);
 	}
@@ -610,8 +659,9 @@ remote_as_leaf(Query *query, Query *remote, CzPlanState *state, const CzTable *t
 
 /*
  * cz_conflict_as_leaf
- *		Turn an INSERT ... ON CONFLICT into a distributed table into a SELECT over the
- *		leaf that does it.
+ *		Turn an INSERT ... ON CONFLICT into a distributed table, or one that returns
+ *		system columns (and has no WITH CHECK conditions), into a SELECT over the leaf that
+ *		does it.
  *
  * Returns: NULL, or why it can't be done; the query has not changed then.
  */
@@ -652,6 +702,8 @@ cz_conflict_as_leaf(Query *query, CzPlanState *state, const CzTable *table, Rela
 			return "a column cannot be sent to the workers";
 	}
 	remote = remote_query(query, attnos, rows, params, options);
+	if (remote->onConflict == NULL)
+		return remote_as_leaf(query, remote, state, table, rel, leaf, values);
 	if (!split_multi_assignments(remote->onConflict))
 		return "it assigns several columns from one sub-query";
 	if (!cz_guard_conflict(remote, rel, table, &leaf->conflict_checks))

@@ -397,9 +397,23 @@ row_as_leaf(Query *query, CzPlanState *state, const CzTable *table, Relation rel
 	return true;
 }
 
+/* Is a system column of the target returned, but tableoid? */
+static bool
+system_walker(Node *node, Query *query)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varno == query->resultRelation &&
+			((Var *) node)->varlevelsup == 0 && ((Var *) node)->varattno < 0 &&
+			((Var *) node)->varattno != TableOidAttributeNumber;
+	return expression_tree_walker(node, system_walker, (void *) query);
+}
+
 /*
  * cz_is_conflict
- *		Is it an INSERT ... ON CONFLICT into a distributed table?
+ *		Is it an INSERT into a distributed table that core's ModifyTable cannot do: with ON
+ *		CONFLICT, or one that returns system columns?
  */
 bool
 cz_is_conflict(Query *query)
@@ -407,7 +421,9 @@ cz_is_conflict(Query *query)
 	RangeTblEntry *rte;
 	const CzTable *table;
 
-	if (query->commandType != CMD_INSERT || query->onConflict == NULL)
+	if (query->commandType != CMD_INSERT ||
+		(query->onConflict == NULL &&
+		 !system_walker((Node *) query->returningList, query)))
 		return false;
 	rte = rt_fetch(query->resultRelation, query->rtable);
 	table = rte->rtekind == RTE_RELATION ? CzTableGet(rte->relid) : NULL;
@@ -430,6 +446,7 @@ cz_insert_as_leaf(Query *query, CzPlanState *state)
 	Relation	rel = table_open(table->relid, NoLock);
 	const char *reason = NULL;
 	bool		is_done = false;
+	bool		returns_system = system_walker((Node *) query->returningList, query);
 
 	if (table->nshards == 0)
 		reason = "the table has no shards";
@@ -442,6 +459,12 @@ cz_insert_as_leaf(Query *query, CzPlanState *state)
 		reason = cz_conflict_as_leaf(query, state, table, rel);
 		is_done = reason == NULL;
 	}
+	else if (returns_system)
+	{
+		reason = query->withCheckOptions != NIL ? "it returns a system column" :
+			cz_conflict_as_leaf(query, state, table, rel);
+		is_done = reason == NULL;
+	}
 	else if (query->jointree->fromlist == NIL &&
 			 query->jointree->quals == NULL &&	/* a rule's condition */
 			 query->cteList == NIL && query->withCheckOptions == NIL && !query->hasTargetSRFs)
@@ -449,7 +472,8 @@ cz_insert_as_leaf(Query *query, CzPlanState *state)
 	else if (query->jointree->fromlist != NIL)
 		is_done = cz_push_insert(query, state, table, rel);
 	table_close(rel, NoLock);
-	if (cz_triggers_are_suspended && !is_done)
+	/* core's ModifyTable does not know system columns */
+	if ((cz_triggers_are_suspended || returns_system) && !is_done)
 		cz_refuse_write(query, table->relid, reason);
 	return is_done;
 }

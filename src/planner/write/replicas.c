@@ -244,7 +244,8 @@ cz_return_for_copies(Query *query, CzPlanState *state, List **keys, List **sets)
 								 NoLock);
 	TupleDesc	desc = RelationGetDescr(rel);
 	List	   *saved = list_copy(query->returningList);
-	bool		updates = query->onConflict->action == ONCONFLICT_UPDATE;
+	bool		updates = query->onConflict != NULL &&
+		query->onConflict->action == ONCONFLICT_UPDATE;
 	bool		is_good;
 	ListCell   *lc;
 	int			i;

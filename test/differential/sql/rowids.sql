@@ -173,3 +173,28 @@ SELECT count(*) FROM oddkey a JOIN oddkey b ON a.t = b.t AND a.ctid = b.ctid;
 UPDATE oddkey SET v = -1 WHERE t IN ('(3,1)', '(4,1)') AND ctid IS NOT NULL RETURNING t;
 DELETE FROM oddkey WHERE ctid IN (SELECT ctid FROM oddkey ORDER BY v LIMIT 2) RETURNING t, v;
 SELECT count(*), sum(v) FROM oddkey;
+-- system columns of rows that were just inserted
+INSERT INTO q VALUES (200, 1, true) RETURNING id, ctid IS NULL, xmin IS NULL, tableoid::regclass;
+INSERT INTO q VALUES (201, 1, true), (202, 2, false) RETURNING id, v + 1, ctid IS NULL, (SELECT count(*) FROM loc WHERE k <= q.v);
+INSERT INTO q SELECT i, i FROM generate_series(203, 206) i RETURNING id, ctid IS NULL, xmax;
+INSERT INTO q VALUES (200, 5, false), (207, 5, false) ON CONFLICT (id) DO UPDATE SET v = EXCLUDED.v RETURNING id, v, ctid IS NULL;
+INSERT INTO d VALUES (1, 'new', 100) RETURNING v, ctid IS NULL;
+-- error
+INSERT INTO q VALUES (201, 1, true) RETURNING ctid;
+WITH x AS (INSERT INTO q VALUES (208, 1, true), (209, 1, true) RETURNING ctid, id) SELECT count(DISTINCT ctid), sum(id) FROM x;
+DO $$ DECLARE x xid; c tid; n int; BEGIN
+  FOR i IN 300 .. 307 LOOP
+    INSERT INTO q VALUES (i, i, true) RETURNING xmin, ctid INTO x, c;
+    UPDATE q SET v = v + 1 WHERE id = i AND xmin = x RETURNING ctid INTO c;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    IF n <> 1 THEN RAISE 'xmin of row %', i; END IF;
+    DELETE FROM q WHERE ctid = c AND v = i + 1;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    IF n <> 1 THEN RAISE 'ctid of row %', i; END IF;
+    INSERT INTO q SELECT i, i, true RETURNING ctid INTO c;
+    DELETE FROM q WHERE ctid = c;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    IF n <> 1 THEN RAISE 'second ctid of row %', i; END IF;
+  END LOOP;
+END $$;
+SELECT count(*), sum(v) FROM q WHERE id >= 200;
