@@ -523,6 +523,7 @@ extern void cz_refuse_write(Query *query, Oid relid,
 							const char *reason) pg_attribute_noreturn();
 extern bool cz_has_triggers(Relation rel, CmdType command);
 extern void cz_add_checks(Query *query);
+extern void cz_drop_empty_checks(Query *query);
 extern List *cz_check_list(List *options);
 extern bool cz_keeps_value(Query *query, Node *value, AttrNumber attno, CzPlanState *state);
 extern PlannedStmt *cz_plan_modify(Query *query, const char *query_string,

@@ -284,6 +284,7 @@ cz_rewrite_query(Query *query, CzPlanState *state, bool is_top)
 		drop_unread_walker((Node *) query, NULL);
 	if (!cz_query_uses_workers(query))
 		return;
+	cz_drop_empty_checks(query);
 	if (cz_is_conflict(query) && cz_insert_as_leaf(query, state))
 		return;
 	if (cz_is_write_by_rows(query))

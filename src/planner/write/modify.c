@@ -157,6 +157,22 @@ cz_has_triggers(Relation rel, CmdType command)
 }
 
 /*
+ * cz_drop_empty_checks
+ *		WITH CHECK OPTION of a view without WHERE: there is nothing to check.
+ */
+void
+cz_drop_empty_checks(Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->withCheckOptions)
+	{
+		if (((WithCheckOption *) lfirst(lc))->qual == NULL)
+			query->withCheckOptions = foreach_delete_current(query->withCheckOptions, lc);
+	}
+}
+
+/*
  * cz_add_checks
  *		WITH CHECK conditions become columns of RETURNING, behind what the statement
  *		returns, that say whether a new row passes them.
@@ -518,6 +534,7 @@ cz_plan_modify(Query *query, const char *query_string, int cursor_options,
 	const CzTable *table = target->rtekind == RTE_RELATION ? cz_rte_table(target) : NULL;
 	PlannedStmt *stmt = NULL;
 
+	cz_drop_empty_checks(query);
 	if (is_distributed(table) && query->commandType == CMD_INSERT)
 	{
 		bool		has_returning = query->returningList != NIL;

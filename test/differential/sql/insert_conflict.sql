@@ -199,3 +199,16 @@ CREATE RULE also AS ON UPDATE TO ruled DO ALSO INSERT INTO w VALUES (NEW.k + 100
 UPDATE ruled SET v = 'upd' WHERE k = 1;
 UPDATE ruled SET v = 'upd2' WHERE k = 1;
 SELECT * FROM w WHERE k > 90 ORDER BY k;
+-- a view's check without a condition
+CREATE VIEW everything AS SELECT * FROM ruled WITH CASCADED CHECK OPTION;
+INSERT INTO everything VALUES (6, 'foo') RETURNING *;
+DROP RULE also ON ruled;
+INSERT INTO everything VALUES (5, 'foo'), (7, 'bar') ON CONFLICT (k) DO UPDATE SET v = EXCLUDED.v RETURNING *;
+INSERT INTO everything VALUES (5, 'baz') ON CONFLICT (k) DO UPDATE SET v = EXCLUDED.v || random()::text WHERE random() > 2;
+UPDATE everything SET v = 'all' WHERE k = 5 RETURNING *;
+UPDATE everything SET k = k + 10 WHERE k = 7 RETURNING *;
+SELECT * FROM ruled ORDER BY k;
+-- a CTE that is read in DO UPDATE
+WITH aa AS (SELECT 1 a, 2 b) INSERT INTO w VALUES (1, 'insert') ON CONFLICT (k) DO UPDATE SET v = (SELECT b || ' update' FROM aa WHERE a = 1 LIMIT 1) RETURNING *;
+WITH aa AS (SELECT 1 a, 2 b) INSERT INTO w VALUES (1, 'insert') ON CONFLICT (k) DO UPDATE SET v = 'update' WHERE w.k = (SELECT a FROM aa) RETURNING *;
+WITH aa AS (SELECT 1 a, 2 b) INSERT INTO w VALUES (1, (SELECT b || ' insert' FROM aa WHERE a = 1)) ON CONFLICT (k) DO UPDATE SET v = (SELECT b || ' update' FROM aa WHERE a = w.k LIMIT 1) RETURNING *;
