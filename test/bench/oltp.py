@@ -28,7 +28,7 @@ JOBS = [
 ]
 # Tables of pgbench with their keys: its transaction writes up to four shards.
 TPCB = [('pgbench_branches', 'bid'), ('pgbench_tellers', 'tid'), ('pgbench_accounts', 'aid'), ('pgbench_history', 'tid')]
-TPCB_SCALE = 10
+TPCB_SCALE = int(os.environ.get('BENCH_TPCB_SCALE', 10))
 
 
 def pgbench(cluster, side, options):
