@@ -66,7 +66,8 @@ def oltp(cluster):
             tps = {side: pgbench(cluster, side, ['-n', '-M', mode, '-c', str(clients), '-j', '1', '-T', str(SECONDS), '-f', path])
                    for side in cluster.ports}
             row('%s, %s, %d clients' % (name, mode, clients), tps, 'tps', bar, more_is_better=True)
-    os.unlink(path)
+    if os.path.exists(path):
+        os.unlink(path)
     if any(word in 'TPC-B' for word in only.split(',')):
         tpcb(cluster)
 
