@@ -669,7 +669,7 @@ run_unguarded(CzStream *stream)
 	/* 2. run until all have begun */
 	while (!have_answered(stream))
 		CzRunPump(stream, NULL, true);
-	CzDebugPoint("snapshots_taken");
+	CzDebugPoint("run_begun");
 	foreach(lc, stream->workers)
 		((StreamWorker *) lfirst(lc))->awaits_others = false;
 	i = -1;
