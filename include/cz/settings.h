@@ -53,6 +53,7 @@ extern bool cz_check_fragments; /* fragments' texts are parsed again and compare
 extern bool cz_enable_pushdown; /* false: only table leaves (tests compare) */
 extern bool cz_enable_shard_ddl;	/* direct DML and DDL on shards allowed */
 extern int	cz_explain_remote_plans;	/* CzRemotePlans: what EXPLAIN asks for */
+extern bool cz_one_phase_commit;	/* writes on several workers are not prepared */
 extern bool cz_log_remote_commands; /* every remote command goes to the log */
 extern int	cz_connect_timeout_ms;	/* bound of one connection attempt */
 extern int	cz_max_connections_per_worker;	/* read connections of one backend */

@@ -228,7 +228,7 @@ raise_prepare(CzTxnCall *call)
 				 errmsg("cannot commit on several nodes: prepared transactions are disabled on node \"%s\"",
 						call->conn->node_name),
 				 errdetail("A transaction that writes on several nodes is committed with PREPARE TRANSACTION."),
-				 errhint("Set max_prepared_transactions on that node to at least its max_connections and restart it.")));
+				 errhint("Set max_prepared_transactions on that node to at least its max_connections and restart it, or cz.one_phase_commit here.")));
 	}
 	raise_call(call, "PREPARE TRANSACTION");
 }
@@ -389,6 +389,58 @@ CzTxnCanEndHere(void)
 }
 
 /*
+ * commit_unprepared
+ *		COMMIT on all connections at once, as the user's setting has it: before the local
+ *		commit, and not all or nothing.
+ */
+static void
+commit_unprepared(List *written)
+{
+	CzTxnCall  *calls = palloc0(sizeof(CzTxnCall) * list_length(written));
+	int			ncommitted = 0;
+	int			bad = -1;
+	bool		was_answered;
+	int			i;
+	ListCell   *lc;
+
+	CHECK_FOR_INTERRUPTS();
+	foreach(lc, written)
+	{
+		CzTxnCall  *call = &calls[foreach_current_index(lc)];
+
+		call->conn = ((CzTxnEntry *) lfirst(lc))->conn;
+		call->sql = "COMMIT";
+		call->is_logged = true;
+	}
+	CzTxnRunCalls(calls, list_length(written), CZ_CALL_GRACE, -1);
+	for (i = 0; i < list_length(written); i++)
+	{
+		CzTxnEntry *entry = list_nth(written, i);
+
+		entry->is_failed = calls[i].result == NULL;
+		entry->is_finished = true;
+		if (CzTxnCallIsOk(&calls[i]) && strcmp(PQcmdStatus(calls[i].result), "COMMIT") == 0)
+			ncommitted++;
+		else if (bad < 0)
+		{
+			bad = i;
+			continue;
+		}
+		PQclear(calls[i].result);
+	}
+	if (bad < 0)
+		return;
+	was_answered = calls[bad].result != NULL;
+	PQclear(calls[bad].result);
+	ereport(ERROR,
+			(errcode(ncommitted == 0 && was_answered ?
+					 ERRCODE_TRANSACTION_ROLLBACK : ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+			 errmsg("node \"%s\" has not committed", calls[bad].conn->node_name),
+			 errdetail("%d of %d nodes have.", ncommitted, list_length(written)),
+			 errhint("cz.one_phase_commit is on: look at the data.")));
+}
+
+/*
  * commit_several
  *		Several connections wrote, and nothing here must be committed.
  */
@@ -463,7 +515,9 @@ pre_commit(void)
 	CzActivityNote(CZ_TASK_ANALYZE);
 
 	/* else a worker's commit must not be the decision */
-	if (!CzTxnCanEndHere())
+	if (cz_one_phase_commit && list_length(written) > 1)
+		commit_unprepared(written);
+	else if (!CzTxnCanEndHere())
 		prepare_all(written);
 	else if (list_length(written) == 1)
 		commit_one((CzTxnEntry *) linitial(written));

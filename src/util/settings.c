@@ -46,6 +46,7 @@ bool		cz_enable_pushdown = true;
 bool		cz_enable_shard_ddl = false;
 int			cz_explain_remote_plans = CZ_REMOTE_PLANS_NONE;
 bool		cz_log_remote_commands = false;
+bool		cz_one_phase_commit = false;
 int			cz_max_array_shipment_kb = 1024;
 int			cz_max_connections_per_worker = 4;
 int			cz_max_shared_connections = 0;
@@ -200,6 +201,11 @@ CzSettingsInit(void)
 							"Number of statements that fragments of one worker are merged into.",
 							NULL, &cz_merged_fragments_per_worker, 1, 1, CZ_MAX_CONNECTIONS,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cz.one_phase_commit",
+							 "Commits a transaction that wrote on several workers without preparing it.",
+							 "A failure in between leaves it committed on some of them only.",
+							 &cz_one_phase_commit, false,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("cz.read_placement",
 							 "Which placement of a shard is read: the first, or the least busy one.",
 							 "With any, a session may see a row as it was before it has seen a change of it.",

@@ -181,6 +181,8 @@ note 'what is refused';
 		'a worker without prepared transactions');
 	ok($cluster->wait_for_recovery, 'nothing stays prepared');
 	is(copies(30000, 30099), 0, 'and nothing is written');
+	$cluster->sql("SET cz.one_phase_commit = on; INSERT INTO t SELECT i, 'v' FROM generate_series(30000, 30099) i");
+	is(copies(30000, 30099), 200, 'but in one phase, if that is asked for');
 }
 
 $cluster->stop;
