@@ -74,7 +74,8 @@ CzStreamMayBeSingle(const CzStream *stream)
 	/* not while another placement is to be made whole again */
 	shard = CzShardOfFragment(plan->anchor_relid, &stream->fragments[0]);
 	return shard != NULL && !CzShardIsReplicated(shard) && shard->nplacements == 1 &&
-		stream->fragments[0].nplacements == 1 && stream->nships == 0 && plan->checks == NIL && !plan->has_returning &&
+		stream->fragments[0].nplacements == 1 && stream->nships == 0 &&
+		plan->checks == NIL && !plan->has_returning &&
 		stmt != NULL && stmt->planTree == stream->parent->plan && CzTxnMayBeSingle(stmt);
 }
 
@@ -317,6 +318,7 @@ get_conn(CzStream *stream, CzEndpoint *endpoint)
 	CzConn	   *conn;
 	const char *name_sql;
 
+	CzTxnCheckCoordinator();
 	CzTxnRequireClear(endpoint->server_oid, stream->user_oid);
 	conn = CzConnAcquireCached(endpoint, false);
 	if (conn == NULL)
