@@ -199,7 +199,8 @@ class Replicas:
         levels = [[]]
         made = set()
         if program.sleep:
-            connection.must("SET cz.debug_point = 'during_commit_prepared=sleep:500'")
+            # between the commits of two placements, of either way to commit
+            connection.must("SET cz.debug_point = '%s=sleep:500'" % ('during_commit_prepared' if program.next_id % 2 else 'p_committed'))
         steps = [('BEGIN ISOLATION LEVEL ' + program.level, [], 0)] + program.steps + [(program.end, [], 0)]
         failed = False
         for sql, rows, pause in steps:
