@@ -196,8 +196,8 @@ class Replicas:
             connection.close()
 
     def execute_on(self, connection, program):
-        levels = [[]]
-        made = set()
+        # the rows that were inserted since each savepoint, the first one being BEGIN
+        levels = [('', [])]
         if program.sleep:
             # between the commits of two placements, of either way to commit
             connection.must("SET cz.debug_point = '%s=sleep:500'" % ('during_commit_prepared' if program.next_id % 2 else 'p_committed'))
@@ -205,7 +205,7 @@ class Replicas:
         failed = False
         for sql, rows, pause in steps:
             # in a failed transaction: only what ends that, to a savepoint that was made
-            if failed and not (sql == 'ROLLBACK' or (sql.startswith('ROLLBACK TO') and sql.split()[-1] in made)):
+            if failed and not (sql == 'ROLLBACK' or (sql.startswith('ROLLBACK TO') and sql.split()[-1] in [name for name, rows in levels])):
                 continue
             time.sleep(pause)
             result = connection.run(sql)
@@ -221,20 +221,24 @@ class Replicas:
                     return []
                 failed = True
                 continue
+            name = sql.split()[-1]
             if sql.startswith('SAVEPOINT'):
-                made.add(sql.split()[-1])
-                levels.append([])
+                levels.append((name, []))
             elif sql.startswith('RELEASE'):
-                made.discard(sql.split()[-1])
-                top = levels.pop()
-                levels[-1] += top
+                released = []
+                while not released or released[-1][0] != name:
+                    released.append(levels.pop())
+                for level in reversed(released):
+                    levels[-1][1].extend(level[1])
             elif sql.startswith('ROLLBACK TO'):
                 failed = False
-                levels.pop()
+                while levels[-1][0] != name:
+                    levels.pop()
+                levels[-1][1].clear()
             else:
-                levels[-1] += rows
+                levels[-1][1].extend(rows)
             if sql == 'COMMIT' and result.tag == 'COMMIT':
-                return [row for level in levels for row in level]
+                return [row for name, inserted in levels for row in inserted]
         return []
 
     def contents(self, address):
