@@ -394,51 +394,17 @@ start_wave(CzWriter *writer, bool must_finish)
 	pump(writer, must_finish);
 }
 
-/* Where a worker's error came from. */
-typedef struct RowContext
-{
-	const char *copy_table;		/* or NULL */
-	int64		row_number;
-} RowContext;
-
-/* As core says it of COPY FROM a file. */
-static void
-row_error_callback(void *arg)
-{
-	RowContext *context = arg;
-
-	if (context->copy_table != NULL)
-		errcontext("COPY %s, line " INT64_FORMAT, context->copy_table, context->row_number);
-	else
-		errcontext("row " INT64_FORMAT, context->row_number);
-}
-
-/*
- * row_of_error
- *		The statement's row that a worker complains of, 0 if it does not say.
- *
- * COPY's context is "COPY <table>, line <n>...", in the worker's language: the
- * number is the first one after the table's name.
- */
+/* The statement's row that a worker complains of, 0 if it does not say. */
 static int64
 row_of_error(const Job *job, const PGresult *res)
 {
-	const char *context;
-	const char *p;
 	long		line;
 
 	if (job->batch == NULL)
 		return job->ninserted < list_length(job->rows) ?
 			((EarlyRow *) list_nth(job->rows, job->ninserted))->row_number : 0;
 
-	context = PQresultErrorField(res, PG_DIAG_CONTEXT);
-	p = context ? strstr(context, job->batch->shard->remote_name) : NULL;
-	if (p == NULL)
-		return 0;
-	p += strlen(job->batch->shard->remote_name);
-	while (*p && *p != '\n' && !(*p >= '0' && *p <= '9'))
-		p++;
-	line = strtol(p, NULL, 10);
+	line = CzCopyErrorLine(res, job->batch->shard->remote_name);
 	return line >= 1 && line <= job->batch->nrows ? job->batch->row_numbers[line - 1] : 0;
 }
 
@@ -449,9 +415,6 @@ row_of_error(const Job *job, const PGresult *res)
 static void
 raise_job_error(CzWriter *writer, CzConn *conn, Job *job, PGresult *res)
 {
-	ErrorContextCallback callback;
-	RowContext	context;
-
 	if (job->batch == NULL && job->ninserted < list_length(job->rows))
 	{
 		EarlyRow   *row = (EarlyRow *) list_nth(job->rows, job->ninserted);
@@ -470,16 +433,7 @@ raise_job_error(CzWriter *writer, CzConn *conn, Job *job, PGresult *res)
 
 	if (PQresultStatus(res) != PGRES_FATAL_ERROR)
 		CzConnUnexpected(conn, res, job->shown_sql);
-	context.copy_table = writer->copy_table;
-	context.row_number = row_of_error(job, res);
-	if (context.row_number > 0)
-	{
-		callback.callback = row_error_callback;
-		callback.arg = &context;
-		callback.previous = error_context_stack;
-		error_context_stack = &callback;
-	}
-	CzReportRemoteError(ERROR, res, conn->pg, conn->node_name, job->shown_sql, true);
+	CzReportRowError(res, conn, job->shown_sql, writer->copy_table, row_of_error(job, res));
 }
 
 /*

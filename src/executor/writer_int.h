@@ -11,6 +11,7 @@
 #define CZ_WRITER_INT_H
 
 #include "cz/metadata.h"
+#include "cz/remote.h"
 #include "cz/writer.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
@@ -57,5 +58,10 @@ extern void CzWireAppendRow(CzWireFormat *format, TupleTableSlot *slot, StringIn
 extern char *CzWireInsertText(CzWireFormat *format, const char *qualified_name,
 							  TupleTableSlot *slot);
 extern void CzWireAppendLiteral(StringInfo buf, const char *text);
+
+/* writer_errors.c */
+extern long CzCopyErrorLine(const struct pg_result *res, const char *table_name);
+extern void CzReportRowError(struct pg_result *res, CzConn *conn, const char *sql,
+							 const char *copy_table, int64 row_number);
 
 #endif							/* CZ_WRITER_INT_H */

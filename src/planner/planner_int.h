@@ -233,6 +233,10 @@ extern CzFragmentPlan *cz_deparse(Query *query, CzPlanState *state, Oid target_s
 extern void cz_fragment_set_locus(CzFragmentPlan *plan, const CzLocus *locus,
 								  List **params);
 
+/* from_items.c */
+extern void cz_mark_from(Node *node, Query *query);
+extern void cz_order_from(Query *query);
+
 /* in_list.c */
 typedef struct CzInList
 {

@@ -18,11 +18,6 @@
  * above 1, and rolling back to the savepoint of level n undoes exactly what
  * the levels from n on did on that worker.
  *
- * Writes that wait in a buffer belong to the level that made them.  So they are
- * sent before a savepoint of a deeper level is opened, in the order of levels,
- * and when that fails it is their level that has lost something: it can only be
- * rolled back.  Buffered is either confirmed or undone, never forgotten.
- *
  * Source: own work.
  *
  *-------------------------------------------------------------------------
@@ -38,28 +33,12 @@
 #include "cz/errors.h"
 #include "transaction_int.h"
 
-/* A registered CzTxnRegisterFlush. */
-typedef struct CzTxnFlush
-{
-	CzFlushCallback callback;
-	void	   *arg;
-	int			level;			/* nest level that its writes belong to */
-	CommandId	first_cid;		/* commands whose writes it has */
-	CommandId	last_cid;
-} CzTxnFlush;
-
 /* A connection that was looked at so many milliseconds ago is as it was then. */
 #define JUST_LOOKED_MS 5
 
 List	   *cz_txn_entries = NIL;
 List	   *cz_txn_detached = NIL;
 
-static List *txn_flushes = NIL; /* of CzTxnFlush, in TopTransactionContext */
-static int	flush_level = 0;	/* > 0: a flush runs for this level */
-static int	lost_level = 0;		/* > 0: a flush failed that an outer level than the one
-								 * that is rolled back needed: this one must be, too */
-static CommandId flush_first_cid = InvalidCommandId;	/* ... and these commands; or */
-static CommandId flush_last_cid = InvalidCommandId; /* InvalidCommandId: the current one */
 static CzBeforeWriteCallback before_write = NULL;
 
 /* What a command on a connection does, for use_entry(). */
@@ -74,17 +53,6 @@ typedef enum UseKind
 } UseKind;
 
 static int	next_savepoint = 1;
-
-static void flush_before(CommandId curcid);
-
-/* The level that a command belongs to: a flush's, or the current one. */
-int
-CzTxnLevel(void)
-{
-	int			level = GetCurrentTransactionNestLevel();
-
-	return flush_level > 0 ? Min(level, flush_level) : level;
-}
 
 /*
  * find_entry
@@ -253,34 +221,6 @@ CzTxnBeginCommand(StringInfo buf)
 }
 
 /*
- * check_not_lost
- *		Refuse to go on with, or to commit, a level whose buffered writes are lost.
- */
-static void
-check_not_lost(void)
-{
-	if (lost_level > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_TRANSACTION_ROLLBACK),
-				 errmsg("the transaction must be rolled back further"),
-				 errdetail("Rows that were written before the last savepoint could not be sent to their nodes.")));
-}
-
-/* Does a level above this one have writes that wait? */
-static bool
-has_flush_below(int level)
-{
-	ListCell   *lc;
-
-	foreach(lc, txn_flushes)
-	{
-		if (((CzTxnFlush *) lfirst(lc))->level < level)
-			return true;
-	}
-	return false;
-}
-
-/*
  * sync_entry
  *		Append what brings the worker to the current level.
  */
@@ -292,7 +232,7 @@ sync_entry(CzTxnEntry *entry, StringInfo prefix)
 		entry->savepoints[entry->nsavepoints - 1].level : 1;
 
 	/* What is sent now would be undone with the deeper level, or survive this one's. */
-	if (top > level || (top < level && has_flush_below(level)))
+	if (top > level || (top < level && CzTxnHasFlushBelow(level)))
 		elog(ERROR, "writes of nest level %d would be sent within level %d",
 			 top > level ? level : top, Max(top, level));
 	if (!entry->has_begun)
@@ -367,11 +307,12 @@ check_connected(CzTxnEntry *entry)
 static void
 note_commands(CzTxnEntry *entry)
 {
-	bool		is_current = flush_first_cid == InvalidCommandId;
-	CommandId	cid = is_current ? GetCurrentCommandId(true) : InvalidCommandId;
+	CommandId	first_cid;
+	CommandId	last_cid;
 
-	entry->first_cid = Min(entry->first_cid, is_current ? cid : flush_first_cid);
-	entry->last_cid = Max(entry->last_cid, is_current ? cid : flush_last_cid);
+	CzTxnCommandsOfWrite(&first_cid, &last_cid);
+	entry->first_cid = Min(entry->first_cid, first_cid);
+	entry->last_cid = Max(entry->last_cid, last_cid);
 }
 
 static bool
@@ -398,7 +339,7 @@ use_entry(CzTxnEntry *entry, UseKind kind, StringInfo prefix)
 {
 	CzConn	   *conn = entry->conn;
 
-	check_not_lost();
+	CzTxnCheckNotLost();
 	if (conn->busy_owner != NULL)
 		CzConnDrain(conn);
 	check_connected(entry);
@@ -431,7 +372,7 @@ require_clear(Oid server_oid, Oid user_oid)
 	ListCell   *lc;
 
 	/* Not from a flush: that may run in a callback of a subtransaction's end. */
-	if (flush_level > 0)
+	if (CzTxnIsFlushing())
 		return;
 
 	/* A snapshot that the transaction has there already shows what it shows. */
@@ -479,7 +420,7 @@ CommandId
 CzTxnBeforeWrite(void)
 {
 	/* what a flush sends was announced when it was buffered */
-	if (flush_level == 0 && before_write != NULL)
+	if (!CzTxnIsFlushing() && before_write != NULL)
 		before_write(false);
 	return GetCurrentCommandId(true);
 }
@@ -492,7 +433,7 @@ conn_prefix(Oid server_oid, Oid user_oid, UseKind kind, StringInfo prefix)
 
 	if (kind != USE_READ)
 		check_may_write();
-	if (kind >= USE_REPLICA && flush_level == 0 && before_write != NULL)
+	if (kind >= USE_REPLICA && !CzTxnIsFlushing() && before_write != NULL)
 		before_write(kind == USE_UTILITY);
 	require_clear(server_oid, user_oid);
 	CzTxnTakeSnapshots(server_oid, user_oid);
@@ -601,7 +542,7 @@ CzTxnCanReach(Oid server_oid, Oid user_oid)
 			check_connected(entry); /* raises it */
 	}
 	/* what is in doubt on a worker that is up is finished, or waited for, elsewhere */
-	if (flush_level == 0 && !CzTxnWorkerIsClear(server_oid, user_oid) &&
+	if (!CzTxnIsFlushing() && !CzTxnWorkerIsClear(server_oid, user_oid) &&
 		CzHealthIsSuspect(server_oid))
 		return false;
 	entry = open_entry(user_oid, endpoint ? endpoint : CzEndpointGet(server_oid, user_oid),
@@ -736,7 +677,7 @@ CzTxnReadConnAt(Oid server_oid, Oid user_oid, CommandId curcid)
 	ListCell   *lc;
 
 	require_clear(server_oid, user_oid);
-	flush_before(curcid);
+	CzTxnFlushBefore(curcid);
 	CzTxnFlushOuter();			/* a savepoint may be opened now */
 	entry = find_entry(server_oid, user_oid, &endpoint);
 	if (entry != NULL && has_changed_rows(entry) && entry->last_cid >= curcid)
@@ -790,11 +731,8 @@ CzTxnHasWrittenBefore(CommandId curcid)
 {
 	ListCell   *lc;
 
-	foreach(lc, txn_flushes)
-	{
-		if (((CzTxnFlush *) lfirst(lc))->first_cid < curcid)
-			return true;
-	}
+	if (CzTxnHasFlushBefore(curcid))
+		return true;
 	foreach(lc, cz_txn_entries)
 	{
 		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
@@ -814,7 +752,7 @@ CzTxnHasWritten(void)
 {
 	ListCell   *lc;
 
-	if (txn_flushes != NIL || lost_level > 0)
+	if (CzTxnHasFlushBefore(InvalidCommandId) || CzTxnHasLostWrites())
 		return true;
 	foreach(lc, cz_txn_entries)
 	{
@@ -947,194 +885,6 @@ CzTxnExecLocks(List *commands, Oid user_oid)
 	exec_list(commands, user_oid, USE_LOCKS);
 }
 
-/* The registration with this arg, or NULL. */
-static CzTxnFlush *
-find_flush(void *arg)
-{
-	ListCell   *lc;
-
-	foreach(lc, txn_flushes)
-	{
-		if (((CzTxnFlush *) lfirst(lc))->arg == arg)
-			return (CzTxnFlush *) lfirst(lc);
-	}
-	return NULL;
-}
-
-/*
- * run_at_level
- *		Run a callback as a part of an outer level.
- */
-static void
-run_at_level(int level, CzFlushCallback callback, void *arg)
-{
-	int			saved = flush_level;
-	CommandId	saved_first_cid = flush_first_cid;
-	CommandId	saved_last_cid = flush_last_cid;
-	CzTxnFlush *flush = find_flush(arg);
-
-	flush_level = level;
-	flush_first_cid = flush != NULL ? flush->first_cid : InvalidCommandId;
-	flush_last_cid = flush != NULL ? flush->last_cid : InvalidCommandId;
-	PG_TRY();
-	{
-		callback(arg);
-	}
-	PG_CATCH();
-	{
-		flush_level = saved;
-		flush_first_cid = saved_first_cid;
-		flush_last_cid = saved_last_cid;
-		if (level < GetCurrentTransactionNestLevel() &&
-			(lost_level == 0 || level < lost_level))
-			lost_level = level;
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	flush_level = saved;
-	flush_first_cid = saved_first_cid;
-	flush_last_cid = saved_last_cid;
-}
-
-/*
- * flush_below
- *		Send what waits in the levels above this one and has writes of a command before
- *		curcid, outer levels first: the list is in that order, since a level's end sends
- *		or drops what it has.
- */
-static void
-flush_below(int level, CommandId curcid)
-{
-	List	   *all;
-	ListCell   *lc;
-
-	if (!has_flush_below(level))
-		return;
-	all = list_copy(txn_flushes);
-	foreach(lc, all)
-	{
-		CzTxnFlush *flush = (CzTxnFlush *) lfirst(lc);
-
-		/* An earlier one may have taken it off the list. */
-		if (list_member_ptr(txn_flushes, flush) && flush->level < level &&
-			flush->first_cid < curcid)
-			run_at_level(flush->level, flush->callback, flush->arg);
-	}
-	list_free(all);
-}
-
-/*
- * CzTxnRegisterFlush, CzTxnFlushGoesOn, CzTxnUnregisterFlush, CzTxnFlushOuter, CzTxnFlushPending
- *		See transaction.h.
- */
-void
-CzTxnRegisterFlush(CzFlushCallback callback, void *arg)
-{
-	MemoryContext old;
-	CzTxnFlush *flush;
-
-	check_not_lost();
-	old = MemoryContextSwitchTo(TopTransactionContext);
-	flush = palloc(sizeof(CzTxnFlush));
-	flush->callback = callback;
-	flush->arg = arg;
-	flush->level = CzTxnLevel();
-	flush->first_cid = flush->last_cid = GetCurrentCommandId(true);
-	txn_flushes = lappend(txn_flushes, flush);
-	MemoryContextSwitchTo(old);
-}
-
-void
-CzTxnFlushGoesOn(void *arg)
-{
-	CzTxnFlush *flush = find_flush(arg);
-
-	if (flush != NULL)
-		flush->last_cid = GetCurrentCommandId(true);
-}
-
-void
-CzTxnUnregisterFlush(void *arg)
-{
-	ListCell   *lc;
-
-	foreach(lc, txn_flushes)
-	{
-		CzTxnFlush *flush = (CzTxnFlush *) lfirst(lc);
-
-		if (flush->arg == arg)
-		{
-			txn_flushes = foreach_delete_current(txn_flushes, lc);
-			pfree(flush);
-		}
-	}
-}
-
-bool
-CzTxnIsFlushRegistered(void *arg)
-{
-	return find_flush(arg) != NULL;
-}
-
-void
-CzTxnFlushOuter(void)
-{
-	if (flush_level == 0)
-		flush_below(GetCurrentTransactionNestLevel(), InvalidCommandId);
-}
-
-void
-CzTxnFlushPending(void)
-{
-	flush_before(InvalidCommandId);
-}
-
-/* Run the flushes that have writes of a command before this one. */
-static void
-flush_before(CommandId curcid)
-{
-	check_not_lost();
-	/* A flush that uses CzTxnConn must not start the others again. */
-	if (flush_level == 0)
-		flush_below(PG_INT32_MAX, curcid);
-}
-
-/*
- * CzTxnRunAtLevel
- *		See transaction.h.
- */
-void
-CzTxnRunAtLevel(int level, CzFlushCallback callback, void *arg)
-{
-	check_not_lost();
-	/* A savepoint may be opened now: what outer levels have goes before it. */
-	flush_below(level, InvalidCommandId);
-	run_at_level(level, callback, arg);
-}
-
-/*
- * CzTxnDropFlushes
- *		Forget what belongs to subtransactions from level on, which abort: their
- *		owners' memory is going away.
- */
-void
-CzTxnDropFlushes(int level)
-{
-	ListCell   *lc;
-
-	flush_level = 0;
-	if (lost_level >= level)
-		lost_level = 0;
-	flush_first_cid = flush_last_cid = InvalidCommandId;
-	foreach(lc, txn_flushes)
-	{
-		CzTxnFlush *flush = (CzTxnFlush *) lfirst(lc);
-
-		if (flush->level >= level)
-			txn_flushes = foreach_delete_current(txn_flushes, lc);
-	}
-}
-
 /*
  * CzTxnForgetAll
  *		The transaction is over; its memory goes with TopTransactionContext.
@@ -1144,10 +894,7 @@ CzTxnForgetAll(void)
 {
 	cz_txn_entries = NIL;
 	cz_txn_detached = NIL;
-	txn_flushes = NIL;
-	flush_level = 0;
-	lost_level = 0;
-	flush_first_cid = flush_last_cid = InvalidCommandId;
+	CzTxnDropFlushes(0);
 	next_savepoint = 1;
 	CzTxnShardLockForget();
 	CzTxnSingleForget();

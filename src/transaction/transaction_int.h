@@ -113,15 +113,24 @@ extern void CzActivityForget(List *database_oids);
 /* connections.c */
 extern List *cz_txn_entries;	/* of CzTxnEntry */
 extern void CzTxnForgetAll(void);
-extern int	CzTxnLevel(void);
 extern CzTxnEntry *CzTxnOpenEntry(Oid user_oid, const CzEndpoint *endpoint, bool must_be);
 extern void CzTxnBeginCommand(StringInfo buf);
-extern void CzTxnDropFlushes(int level);
 extern void CzTxnForgetCommands(CzTxnEntry *entry);
 extern void CzTxnExecLocks(List *commands, Oid user_oid);
 extern bool CzTxnDetach(CzTxnEntry *entry);
 
 extern List *cz_txn_detached;	/* those that were lost and are not needed */
+
+/* flush.c */
+extern int	CzTxnLevel(void);
+extern bool CzTxnIsFlushing(void);
+extern void CzTxnCommandsOfWrite(CommandId *first_cid, CommandId *last_cid);
+extern bool CzTxnHasLostWrites(void);
+extern void CzTxnCheckNotLost(void);
+extern bool CzTxnHasFlushBelow(int level);
+extern bool CzTxnHasFlushBefore(CommandId curcid);
+extern void CzTxnFlushBefore(CommandId curcid);
+extern void CzTxnDropFlushes(int level);
 
 /* placements.c */
 extern void CzTxnCheckPlacement(const CzShard *shard);

@@ -263,83 +263,6 @@ stand_in_walker(Node *node, DeparseContext *context)
 	return expression_tree_walker(node, stand_in_walker, (void *) context);
 }
 
-/* What a rule brought into FROM is not marked as written there, and would not print. */
-static void
-mark_from(Node *node, Query *query)
-{
-	ListCell   *lc;
-
-	if (node == NULL)
-		return;
-	if (IsA(node, RangeTblRef))
-	{
-		int			rti = ((RangeTblRef *) node)->rtindex;
-
-		if (rti != query->resultRelation)
-			rt_fetch(rti, query->rtable)->inFromCl = true;
-	}
-	else if (IsA(node, JoinExpr))
-	{
-		mark_from(((JoinExpr *) node)->larg, query);
-		mark_from(((JoinExpr *) node)->rarg, query);
-	}
-	else if (IsA(node, FromExpr))
-	{
-		foreach(lc, ((FromExpr *) node)->fromlist)
-			mark_from(lfirst(lc), query);
-	}
-}
-
-static Relids
-item_relids(Node *item)
-{
-	if (IsA(item, RangeTblRef))
-		return bms_make_singleton(((RangeTblRef *) item)->rtindex);
-	return bms_union(item_relids(((JoinExpr *) item)->larg),
-					 item_relids(((JoinExpr *) item)->rarg));
-}
-
-/*
- * A rule may put a lateral item before what it refers to; SQL text may not.  Items
- * of FROM are an inner join, so their order is ours to choose.
- */
-static void
-order_from(Query *query)
-{
-	List	   *items = query->jointree->fromlist;
-	int			moves = list_length(items) * list_length(items);
-	int			i = 0;
-
-	while (i < list_length(items) && moves > 0)
-	{
-		Node	   *item = list_nth(items, i);
-		RangeTblEntry *rte = IsA(item, RangeTblRef) ?
-			rt_fetch(((RangeTblRef *) item)->rtindex, query->rtable) : NULL;
-		Relids		refs = NULL;
-		int			last = i;
-		int			j;
-
-		if (rte != NULL && rte->lateral)
-			refs = bms_union(pull_varnos_of_level(NULL, (Node *) rte->subquery, 1),
-							 bms_union(pull_varnos(NULL, (Node *) rte->functions),
-									   pull_varnos(NULL, (Node *) rte->values_lists)));
-		for (j = i + 1; j < list_length(items) && refs != NULL; j++)
-		{
-			if (bms_overlap(item_relids(list_nth(items, j)), refs))
-				last = j;
-		}
-		if (last == i)
-		{
-			i++;
-			continue;
-		}
-		items = list_insert_nth(items, last + 1, item);
-		items = list_delete_nth_cell(items, i);
-		moves--;
-	}
-	query->jointree->fromlist = items;
-}
-
 /* Note the range-table entries whose columns an outer join of this level may make NULL. */
 static void
 note_nullable(Node *node, Query *query, bool is_nullable, DeparseContext *context)
@@ -385,10 +308,10 @@ stand_ins_query(Query *query, DeparseContext *context)
 			context->locks_wait = true;
 	}
 	cz_note_in_lists(query, &context->in_lists);
-	mark_from((Node *) query->jointree, query);
+	cz_mark_from((Node *) query->jointree, query);
 	note_nullable((Node *) query->jointree, query, false, context);
 	if (list_length(query->jointree->fromlist) > 1)
-		order_from(query);
+		cz_order_from(query);
 	foreach(lc, query->rtable)
 	{
 		RangeTblEntry *rte = lfirst(lc);
