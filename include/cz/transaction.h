@@ -167,6 +167,16 @@ extern void CzTxnForgetWorker(Oid server_oid);
 extern void CzTxnCheckCoordinator(void);
 
 /*
+ * CzTxnCheckMayWrite
+ *		Error if the current transaction must not write on a worker.  CzTxnConn does it;
+ *		who writes without it calls it.
+ *
+ * Errors: 25006 if it is read-only, 25000 during a parallel operation; those of
+ *		CzTxnCheckCoordinator.
+ */
+extern void CzTxnCheckMayWrite(void);
+
+/*
  * CzTxnReadConnAt
  *		CzTxnReadConn for a scan whose snapshot has this curcid: as in core it sees what
  *		earlier commands of the transaction wrote and nothing of itself or later ones.

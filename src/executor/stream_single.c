@@ -318,7 +318,7 @@ get_conn(CzStream *stream, CzEndpoint *endpoint)
 	CzConn	   *conn;
 	const char *name_sql;
 
-	CzTxnCheckCoordinator();
+	CzTxnCheckMayWrite();
 	CzTxnRequireClear(endpoint->server_oid, stream->user_oid);
 	conn = CzConnAcquireCached(endpoint, false);
 	if (conn == NULL)

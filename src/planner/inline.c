@@ -58,6 +58,19 @@ whole_row_walker(Node *node, WholeRowContext *context)
 	return expression_tree_walker(node, whole_row_walker, (void *) context);
 }
 
+static bool
+is_sql_function(Oid funcid)
+{
+	HeapTuple	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	bool		result;
+
+	if (!HeapTupleIsValid(tup))
+		return false;
+	result = ((Form_pg_proc) GETSTRUCT(tup))->prolang == SQLlanguageId;
+	ReleaseSysCache(tup);
+	return result;
+}
+
 /*
  * cz_is_inlinable
  *		Is an RTE_FUNCTION an SQL function, which core might inline?
@@ -66,20 +79,13 @@ bool
 cz_is_inlinable(RangeTblEntry *rte)
 {
 	Node	   *expr;
-	HeapTuple	tup;
-	bool		result;
 
 	if (rte->funcordinality || list_length(rte->functions) != 1)
 		return false;
 	expr = ((RangeTblFunction *) linitial(rte->functions))->funcexpr;
 	if (!IsA(expr, FuncExpr) || !((FuncExpr *) expr)->funcretset)
 		return false;
-	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(((FuncExpr *) expr)->funcid));
-	if (!HeapTupleIsValid(tup))
-		return false;
-	result = ((Form_pg_proc) GETSTRUCT(tup))->prolang == SQLlanguageId;
-	ReleaseSysCache(tup);
-	return result;
+	return is_sql_function(((FuncExpr *) expr)->funcid);
 }
 
 static bool
@@ -125,18 +131,10 @@ inline_walker(Node *node, PlannerInfo *root)
 static bool
 is_sql_call(Node *node)
 {
-	HeapTuple	tup;
-	bool		result;
-
 	if (!IsA(node, FuncExpr) || ((FuncExpr *) node)->funcretset ||
 		((FuncExpr *) node)->funcid < FirstNormalObjectId)
 		return false;
-	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(((FuncExpr *) node)->funcid));
-	if (!HeapTupleIsValid(tup))
-		return false;
-	result = ((Form_pg_proc) GETSTRUCT(tup))->prolang == SQLlanguageId;
-	ReleaseSysCache(tup);
-	return result;
+	return is_sql_function(((FuncExpr *) node)->funcid);
 }
 
 static bool

@@ -279,6 +279,8 @@ extern void cz_recheck(const CzFragmentPlan *plan, Query *query, List *params,
 
 /* query.c */
 extern Node *cz_int_const(int value);
+extern Node *cz_oid_const(Oid value);
+extern void cz_raise_ctes(Node *node, int levels);
 extern Node *cz_fold(Node *node, CzPlanState *state);
 extern Node *cz_strip(Node *node);
 extern bool cz_is_equality(Oid opno, Oid collation);
@@ -507,7 +509,6 @@ extern bool cz_is_write_by_rows(Query *query);
 extern void cz_write_by_rows(Query *query, CzPlanState *state);
 extern void cz_set_write_pathlist(RelOptInfo *rel, CzLeaf *leaf);
 extern Node *cz_check_call(WithCheckOption *option, Node *before, Node *passes);
-extern bool cz_raise_ctes_walker(Node *node, int *depth);
 extern CommonTableExpr *cz_write_source_cte(Query *source, char *name);
 extern RangeTblEntry *cz_write_leaf_rte(TupleDesc desc, List *extra, CzLeaf *leaf,
 										CzPlanState *state);

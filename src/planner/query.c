@@ -38,6 +38,17 @@ cz_int_const(int value)
 }
 
 /*
+ * cz_oid_const
+ *		A constant of type oid.
+ */
+Node *
+cz_oid_const(Oid value)
+{
+	return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid), ObjectIdGetDatum(value),
+							  false, true);
+}
+
+/*
  * cz_fold
  *		Constant-fold an expression, with the parameters of a custom plan.
  */
@@ -600,6 +611,53 @@ readers_walker(Node *node, ReadersContext *context)
 		return result;
 	}
 	return expression_tree_walker(node, readers_walker, (void *) context);
+}
+
+typedef struct RaiseContext
+{
+	int			depth;			/* sub-queries above */
+	int			levels;
+} RaiseContext;
+
+static bool
+raise_ctes_walker(Node *node, RaiseContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		if (rte->rtekind == RTE_CTE && (int) rte->ctelevelsup >= context->depth)
+			rte->ctelevelsup += context->levels;
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		context->depth++;
+		query_tree_walker((Query *) node, raise_ctes_walker, (void *) context,
+						  QTW_EXAMINE_RTES_BEFORE);
+		context->depth--;
+		return false;
+	}
+	return expression_tree_walker(node, raise_ctes_walker, (void *) context);
+}
+
+/*
+ * cz_raise_ctes
+ *		A Query, or an expression, moves some levels down: change, in place, all its
+ *		references to CTEs of the levels that are above it then.
+ */
+void
+cz_raise_ctes(Node *node, int levels)
+{
+	RaiseContext context = {0, levels};
+
+	if (IsA(node, Query))
+		query_tree_walker((Query *) node, raise_ctes_walker, (void *) &context,
+						  QTW_EXAMINE_RTES_BEFORE);
+	else
+		(void) raise_ctes_walker(node, &context);
 }
 
 /*

@@ -387,9 +387,12 @@ require_clear(Oid server_oid, Oid user_oid)
 	CzTxnRequireClear(server_oid, user_oid);
 }
 
-/* Errors of a transaction that must not write. */
-static void
-check_may_write(void)
+/*
+ * CzTxnCheckMayWrite
+ *		See transaction.h.
+ */
+void
+CzTxnCheckMayWrite(void)
 {
 	if (CzTxnSingleCommittedOn() != NULL)
 		elog(ERROR, "write in a transaction that node \"%s\" has committed",
@@ -432,7 +435,7 @@ conn_prefix(Oid server_oid, Oid user_oid, UseKind kind, StringInfo prefix)
 	CzTxnEntry *entry;
 
 	if (kind != USE_READ)
-		check_may_write();
+		CzTxnCheckMayWrite();
 	if (kind >= USE_REPLICA && !CzTxnIsFlushing() && before_write != NULL)
 		before_write(kind == USE_UTILITY);
 	require_clear(server_oid, user_oid);

@@ -223,11 +223,7 @@ wrap_leaf(RangeTblEntry *rte, RangeTblEntry *leaf_rte, Oid relid, TupleDesc desc
 		special->table_oid_attno = ++n;
 		sub->targetList = lappend(sub->targetList,
 								  makeTargetEntry((Expr *)
-												  makeConst(OIDOID, -1, InvalidOid,
-															sizeof(Oid),
-															ObjectIdGetDatum(relid),
-															false, true),
-												  n, "tableoid", false));
+												  cz_oid_const(relid), n, "tableoid", false));
 		names = lappend(names, makeString("tableoid"));
 	}
 	if (keep)

@@ -458,9 +458,7 @@ fix_relation_var(Var *var, RangeTblEntry *rte, int n, DeparseContext *context)
 
 	if (var->varattno == TableOidAttributeNumber)
 	{
-		Node	   *oid = (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
-											 ObjectIdGetDatum(list_nth_oid(context->relids, n)),
-											 false, true);
+		Node	   *oid = cz_oid_const(list_nth_oid(context->relids, n));
 
 		if (!list_member_ptr(context->nullable, rte))
 			return oid;
@@ -501,9 +499,7 @@ fix_var(Var *var, DeparseContext *context)
 		if (var->varattno > 0)
 			result->varattno = context->target_map[var->varattno - 1];
 		else if (var->varattno == TableOidAttributeNumber)
-			return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
-									  ObjectIdGetDatum(context->target_parent),
-									  false, true);
+			return cz_oid_const(context->target_parent);
 		return (Node *) result;
 	}
 	if (rte->rtekind == RTE_CTE &&

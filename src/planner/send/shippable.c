@@ -304,6 +304,25 @@ prints_currency(Node *node)
 		 strpbrk(TextDatumGetCString(format->constvalue), "lL") != NULL);
 }
 
+/* A call of a function, be it by an operator. */
+static bool
+is_call(Node *node, Oid *funcid, List **args)
+{
+	if (IsA(node, FuncExpr))
+	{
+		*funcid = ((FuncExpr *) node)->funcid;
+		*args = ((FuncExpr *) node)->args;
+		return true;
+	}
+	if (IsA(node, OpExpr))
+	{
+		*funcid = ((OpExpr *) node)->opfuncid;
+		*args = ((OpExpr *) node)->args;
+		return true;
+	}
+	return false;
+}
+
 /*
  * Is it a call of a function that is stable only because it prints its arguments, as
  * concat() does, and if so: does none of them print as a setting says?
@@ -315,17 +334,7 @@ prints_arguments(Node *node, bool *is_sure)
 	List	   *args;
 	ListCell   *lc;
 
-	if (IsA(node, FuncExpr))
-	{
-		funcid = ((FuncExpr *) node)->funcid;
-		args = ((FuncExpr *) node)->args;
-	}
-	else if (IsA(node, OpExpr))
-	{
-		funcid = ((OpExpr *) node)->opfuncid;
-		args = ((OpExpr *) node)->args;
-	}
-	else
+	if (!is_call(node, &funcid, &args))
 		return false;
 	*is_sure = true;
 	switch (funcid)
@@ -583,17 +592,7 @@ is_total(Node *node)
 		return true;
 	if (IsA(node, RelabelType))
 		return is_total((Node *) ((RelabelType *) node)->arg);
-	if (IsA(node, FuncExpr))
-	{
-		funcid = ((FuncExpr *) node)->funcid;
-		args = ((FuncExpr *) node)->args;
-	}
-	else if (IsA(node, OpExpr))
-	{
-		funcid = ((OpExpr *) node)->opfuncid;
-		args = ((OpExpr *) node)->args;
-	}
-	else
+	if (!is_call(node, &funcid, &args))
 		return false;
 	switch (funcid)
 	{

@@ -45,42 +45,11 @@
 
 /* ---- the rows ------------------------------------------------------------- */
 
-typedef struct LevelsContext
-{
-	int			depth;			/* of the walk, below the query */
-	int			delta;
-} LevelsContext;
-
-static bool
-levels_walker(Node *node, LevelsContext *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, RangeTblEntry))
-	{
-		RangeTblEntry *rte = (RangeTblEntry *) node;
-
-		if (rte->rtekind == RTE_CTE && rte->ctelevelsup >= context->depth)
-			rte->ctelevelsup += context->delta;
-		return false;
-	}
-	if (IsA(node, Query))
-	{
-		context->depth++;
-		query_tree_walker((Query *) node, levels_walker, (void *) context,
-						  QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
-		context->depth--;
-		return false;
-	}
-	return expression_tree_walker(node, levels_walker, (void *) context);
-}
-
 /* SELECT the values FROM what the INSERT reads, as a CTE's query of the INSERT. */
 static Query *
 source_query(Query *query, List *exprs)
 {
 	Query	   *source = copyObject(query);
-	LevelsContext levels = {0, 1};
 	ListCell   *lc;
 
 	source->commandType = CMD_SELECT;
@@ -94,8 +63,7 @@ source_query(Query *query, List *exprs)
 	source->withCheckOptions = NIL;
 	source->cteList = NIL;
 	source->hasRecursive = source->hasModifyingCTE = false;
-	query_tree_walker(source, levels_walker, (void *) &levels,
-					  QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
+	cz_raise_ctes((Node *) source, 1);
 	source->override = OVERRIDING_NOT_SET;
 	source->targetList = NIL;
 	foreach(lc, exprs)
@@ -122,7 +90,6 @@ checked_source(Query *query, Query *source, Relation rel, List *attnos, List **o
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
 	RangeTblRef *ref = makeNode(RangeTblRef);
 	Query	   *outer = makeNode(Query);
-	LevelsContext levels = {0, 1};
 	List	   *names = NIL;
 	List	   *rest = NIL;
 	ListCell   *lc;
@@ -175,8 +142,7 @@ checked_source(Query *query, Query *source, Relation rel, List *attnos, List **o
 	*checks = cz_check_list(*checks);
 	if (*checks == NIL)
 		return source;
-	query_tree_walker(source, levels_walker, (void *) &levels,
-					  QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
+	cz_raise_ctes((Node *) source, 1);
 	rte->rtekind = RTE_SUBQUERY;
 	rte->subquery = source;
 	rte->alias = makeAlias("new", NIL);

@@ -71,9 +71,7 @@ cz_replace_current_of(Query *query)
 		makeFuncExpr(LookupFuncName(list_make2(makeString("cz"), makeString("cursor_row")), 2,
 									argtypes, false),
 					 TIDOID,
-					 list_make2(cursor, makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
-												  ObjectIdGetDatum(target->relid), false,
-												  true)),
+					 list_make2(cursor, cz_oid_const(target->relid)),
 					 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 	query->jointree->quals = (Node *)
 		make_opclause(TIDEqualOperator, BOOLOID, false,

@@ -97,8 +97,7 @@ joined_mutator(Node *node, MergeContext *context)
 		if (var->varno == context->query->resultRelation)
 		{
 			if (var->varattno == TableOidAttributeNumber)
-				return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
-										  ObjectIdGetDatum(context->relid), false, true);
+				return cz_oid_const(context->relid);
 			if (var->varattno == 0)
 				return joined_mutator(cz_row_expr(context->relid, var->varno, context->depth),
 									  context);
@@ -122,11 +121,8 @@ joined_mutator(Node *node, MergeContext *context)
 static Node *
 over_joined(Node *expr, int levels, MergeContext *context)
 {
-	int			depth = 0;
-
 	expr = joined_mutator(copyObject(expr), context);
-	while (levels-- > 0)
-		(void) cz_raise_ctes_walker(expr, &depth);
+	cz_raise_ctes(expr, levels);
 	return expr;
 }
 
@@ -195,7 +191,6 @@ make_joined(MergeContext *context)
 	JoinType	type = type_of_join(context->query);
 	Query	   *joined = join_of(context->query, type, &join_rti);
 	ListCell   *lc;
-	int			i;
 
 	joined->targetList = context->joined;
 	foreach(lc, joined->targetList)
@@ -206,13 +201,7 @@ make_joined(MergeContext *context)
 			var_set_nulling_join_compat(var, join_rti);
 	}
 	cz_reduce_full_joins(joined);
-	for (i = 0; i < 3; i++)
-	{
-		int			depth = 0;
-
-		query_tree_walker(joined, cz_raise_ctes_walker, (void *) &depth,
-						  QTW_EXAMINE_RTES_BEFORE);
-	}
+	cz_raise_ctes((Node *) joined, 3);
 	return joined;
 }
 
@@ -504,8 +493,7 @@ check_mutator(Node *node, CheckContext *context)
 		Var		   *var = (Var *) node;
 
 		if (var->varattno == TableOidAttributeNumber)
-			return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
-									  ObjectIdGetDatum(context->relid), false, true);
+			return cz_oid_const(context->relid);
 		if (var->varattno == 0)
 			return check_mutator(cz_row_expr(context->relid, var->varno, context->depth),
 								 context);

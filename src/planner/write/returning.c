@@ -151,9 +151,7 @@ here_mutator(Node *node, ReturningContext *context)
 		var_forget_syntax_compat(var);
 		var->location = -1;
 		if (var->varno == rti && var->varattno == TableOidAttributeNumber)
-			return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
-									  ObjectIdGetDatum(rt_fetch(rti, context->query->rtable)->relid),
-									  false, true);
+			return cz_oid_const(rt_fetch(rti, context->query->rtable)->relid);
 		if (var->varno == rti && var->varattno == 0)
 			return whole_row(context);
 		if (var->varattno == 0 || !cz_type_is_output_safe(var->vartype))

@@ -151,8 +151,7 @@ returned_mutator(Node *node, ReturnContext *context)
 		if (var->varno != write->resultRelation || var_is_old_compat(var))
 			return extra_column(var, context);
 		if (var->varattno == TableOidAttributeNumber)
-			return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
-									  ObjectIdGetDatum(context->relid), false, true);
+			return cz_oid_const(context->relid);
 		if (var->varattno == 0)
 		{
 			context->whole_row = true;
@@ -237,36 +236,6 @@ check_qual(List *options, ReturnContext *context)
 
 /* ---- the source ---------------------------------------------------------- */
 
-/*
- * cz_raise_ctes_walker
- *		CTEs of the write are one level further up in its source: change all references.
- *
- * depth: 0 at expressions of the source.
- */
-bool
-cz_raise_ctes_walker(Node *node, int *depth)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, RangeTblEntry))
-	{
-		RangeTblEntry *rte = (RangeTblEntry *) node;
-
-		if (rte->rtekind == RTE_CTE && (int) rte->ctelevelsup >= *depth)
-			rte->ctelevelsup++;
-		return false;
-	}
-	if (IsA(node, Query))
-	{
-		(*depth)++;
-		query_tree_walker((Query *) node, cz_raise_ctes_walker, (void *) depth,
-						  QTW_EXAMINE_RTES_BEFORE);
-		(*depth)--;
-		return false;
-	}
-	return expression_tree_walker(node, cz_raise_ctes_walker, (void *) depth);
-}
-
 static int
 add_output(Query *source, Expr *expr)
 {
@@ -293,7 +262,6 @@ make_source(Query *query, TupleDesc desc, const ReturnContext *returned, CzRowWr
 {
 	Query	   *source = copyObject(query);
 	Index		rti = query->resultRelation;
-	int			depth = 0;
 	List	   *junk = NIL;
 	ListCell   *lc;
 	int		   *new_columns = palloc0(sizeof(int) * Max(desc->natts, 1));
@@ -309,7 +277,7 @@ make_source(Query *query, TupleDesc desc, const ReturnContext *returned, CzRowWr
 	source->hasRecursive = false;
 	source->targetList = NIL;
 	rt_fetch(rti, source->rtable)->inFromCl = true;
-	query_tree_walker(source, cz_raise_ctes_walker, (void *) &depth, QTW_EXAMINE_RTES_BEFORE);
+	cz_raise_ctes((Node *) source, 1);
 
 	add_output(source, (Expr *) makeVar(rti, SelfItemPointerAttributeNumber, TIDOID, -1,
 										InvalidOid, 0));
@@ -325,12 +293,11 @@ make_source(Query *query, TupleDesc desc, const ReturnContext *returned, CzRowWr
 										 add_output(source,
 													(Expr *) target_var(rti, desc, i + 1)));
 	}
-	depth = 0;
 	foreach(lc, query->commandType == CMD_UPDATE ? query->targetList : NIL)
 	{
 		TargetEntry *tle = copyObject(lfirst_node(TargetEntry, lc));
 
-		(void) expression_tree_walker((Node *) tle, cz_raise_ctes_walker, (void *) &depth);
+		cz_raise_ctes((Node *) tle, 1);
 		if (tle->resjunk)
 			junk = lappend(junk, tle);
 		else
