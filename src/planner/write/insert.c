@@ -53,29 +53,6 @@ typedef struct WrittenContext
 	bool		failed;			/* a system column is used */
 } WrittenContext;
 
-/* The whole row: a value of the table's row type. */
-static Node *
-written_row(WrittenContext *context)
-{
-	TupleDesc	desc = RelationGetDescr(context->rel);
-	RowExpr    *row = makeNode(RowExpr);
-	int			i;
-
-	row->row_typeid = context->rel->rd_rel->reltype;
-	row->row_format = COERCE_IMPLICIT_CAST;
-	row->location = -1;
-	for (i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		row->args = lappend(row->args, att->attisdropped ?
-							(Node *) makeNullConst(INT4OID, -1, InvalidOid) :
-							copyObject(context->columns[i]));
-		row->colnames = lappend(row->colnames, makeString(pstrdup(NameStr(att->attname))));
-	}
-	return (Node *) row;
-}
-
 static Node *
 written_mutator(Node *node, WrittenContext *context)
 {
@@ -88,16 +65,16 @@ written_mutator(Node *node, WrittenContext *context)
 		Node	   *value;
 
 		if (attno == TableOidAttributeNumber)
-			return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
-									  ObjectIdGetDatum(RelationGetRelid(context->rel)),
-									  false, true);
+			return cz_oid_const(RelationGetRelid(context->rel));
 		if (attno < 0)
 		{
 			context->failed = true;
 			return node;
 		}
-		value = attno == 0 ? written_row(context) :
-			copyObject(context->columns[attno - 1]);
+		if (attno == 0)
+			return written_mutator(cz_row_expr(RelationGetRelid(context->rel), context->rti,
+											   context->depth), context);
+		value = copyObject(context->columns[attno - 1]);
 		if (context->depth > 0)
 			IncrementVarSublevelsUp(value, context->depth, 0);
 		return value;

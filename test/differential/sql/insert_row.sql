@@ -112,3 +112,9 @@ SELECT k, id FROM t WHERE k IN (90, 91) ORDER BY id;
 WITH w AS (INSERT INTO t (k, id) VALUES (95, 1) RETURNING k, id) SELECT * FROM w;
 CREATE FUNCTION ins(int) RETURNS int LANGUAGE sql AS 'INSERT INTO t (k, id) VALUES (96, $1) RETURNING g';
 SELECT ins(5);
+-- a dropped column is no field of the row
+CREATE TABLE dropped (k int, gone int, b text);
+ALTER TABLE dropped DROP COLUMN gone;
+SELECT create_distributed_table('dropped', 'k');
+INSERT INTO dropped VALUES (1, 'x') RETURNING dropped IS NOT NULL, dropped IS NULL, dropped, row_to_json(dropped), (SELECT dropped IS NOT NULL);
+INSERT INTO dropped VALUES (NULL, NULL) RETURNING dropped IS NOT NULL, dropped IS NULL;
