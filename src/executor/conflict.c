@@ -19,27 +19,24 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "optimizer/optimizer.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/typcache.h"
 
 #include "cz/compat.h"
 #include "cz/metadata.h"
+#include "arbiter.h"
 #include "conflict.h"
 #include "executor_int.h"
 #include "triggers.h"
@@ -55,16 +52,25 @@ struct CzConflict
 	Oid			user_oid;
 	AttrNumber	key_attno;
 	List	   *columns;		/* ints: attribute numbers of what is inserted */
-	List	   *arbiter;		/* the same of the index; NIL: DO NOTHING on any */
 	List	   *assigned;		/* what an update sends, the key apart */
-	PlannedStmt *insert;		/* parameters: columns */
-	PlannedStmt *read;			/* columns; gives all columns of the table; NULL: DO NOTHING */
-	PlannedStmt *update;		/* columns, then columns again: the old row, the new one */
-	PlannedStmt *move;			/* the same, when the key changes */
-	TupleHashTable seen;		/* rows of the statement, by arbiter; NULL: DO NOTHING */
-	TupleTableSlot *seen_slot;	/* what is looked for in it */
+	CzArbiter  *arbiter;		/* NULL: DO NOTHING on any conflict */
+	bool		updates;		/* DO UPDATE */
+	PlannedStmt *insert;		/* parameters: the row, by attribute numbers */
+	List	   *plans;			/* ConflictPlans, made when they are needed */
 	MemoryContext row_context;	/* reset for each row */
 };
+
+/*
+ * What is done to rows in the way of those that have these nulls.  Parameters: a row, by
+ * attribute numbers; for updates the old one and, behind it, the new one.
+ */
+typedef struct ConflictPlans
+{
+	Bitmapset  *nulls;			/* CzArbiterNulls() */
+	PlannedStmt *read;			/* gives all columns of the table */
+	PlannedStmt *update;		/* NULL: none yet, or no column is assigned */
+	PlannedStmt *move;			/* when the key changes; NULL: none yet */
+} ConflictPlans;
 
 /* ---- statements ----------------------------------------------------------- */
 
@@ -75,87 +81,35 @@ column_name(CzConflict *conflict, AttrNumber attno)
 														  attno - 1)->attname)));
 }
 
-/* The number of a column's parameter; the new row's follow the old one's. */
-static int
-param_number(CzConflict *conflict, AttrNumber attno, bool is_new)
-{
-	ListCell   *lc;
-
-	foreach(lc, conflict->columns)
-	{
-		if (lfirst_int(lc) == attno)
-			return foreach_current_index(lc) + 1 +
-				(is_new ? list_length(conflict->columns) : 0);
-	}
-	elog(ERROR, "column %d of relation \"%s\" is not inserted", attno,
-		 RelationGetRelationName(conflict->rel));
-	return 0;
-}
-
-/* column = parameter, for each of the index, by the types' own equality. */
-static Node *
-arbiter_quals(CzConflict *conflict)
-{
-	List	   *quals = NIL;
-	ListCell   *lc;
-
-	foreach(lc, conflict->arbiter)
-	{
-		AttrNumber	attno = lfirst_int(lc);
-		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(conflict->rel), attno - 1);
-		Oid			operator = lookup_type_cache(att->atttypid, TYPECACHE_EQ_OPR)->eq_opr;
-		Oid			input;
-		Node	   *args[2];
-		Param	   *param = makeNode(Param);
-		int			i;
-
-		op_input_types(operator, &input, &input);
-		param->paramkind = PARAM_EXTERN;
-		param->paramid = param_number(conflict, attno, false);
-		param->paramtype = att->atttypid;
-		param->paramtypmod = -1;
-		param->paramcollid = att->attcollation;
-		param->location = -1;
-		args[0] = (Node *) makeVar(1, attno, att->atttypid, att->atttypmod,
-								   att->attcollation, 0);
-		args[1] = (Node *) param;
-		for (i = 0; i < 2; i++)
-		{
-			if (input != att->atttypid && !IsPolymorphicType(input))
-				args[i] = (Node *) makeRelabelType((Expr *) args[i], input, -1,
-												   att->attcollation, COERCE_IMPLICIT_CAST);
-		}
-		quals = lappend(quals, make_opclause(operator, BOOLOID, false, (Expr *) args[0],
-											 (Expr *) args[1], InvalidOid,
-											 att->attcollation));
-		((OpExpr *) llast(quals))->opfuncid = get_opcode(operator);
-	}
-	return (Node *) make_ands_explicit(quals);
-}
-
 /*
  * Plan a statement on the table, which is the first relation of it.  Rules and policies
  * are the rewriter's, which it does not meet; its privileges were checked.
+ *
+ * quals: NULL: those of the text.
  */
 static PlannedStmt *
-plan_statement(CzConflict *conflict, const char *sql, bool with_quals)
+plan_statement(CzConflict *conflict, const char *sql, Node *quals)
 {
+	MemoryContext old_context = MemoryContextSwitchTo(conflict->mtstate->ps.state->es_query_cxt);
 	TupleDesc	desc = RelationGetDescr(conflict->rel);
-	int			ncolumns = list_length(conflict->columns);
-	Oid		   *types = palloc(sizeof(Oid) * 2 * ncolumns);
+	Oid		   *types = palloc(sizeof(Oid) * 2 * desc->natts);
 	RawStmt    *raw = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
+	PlannedStmt *plan;
 	Query	   *query;
 	ListCell   *lc;
+	int			i;
 
-	foreach(lc, conflict->columns)
+	for (i = 0; i < desc->natts; i++)
 	{
-		int			i = foreach_current_index(lc);
+		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		types[i] = types[i + ncolumns] = TupleDescAttr(desc, lfirst_int(lc) - 1)->atttypid;
+		types[i] = types[i + desc->natts] = att->attisdropped ? INT4OID : att->atttypid;
 	}
-	query = parse_analyze_fixedparams(raw, sql, types, 2 * ncolumns, NULL);
-	if (with_quals)
-		query->jointree->quals = arbiter_quals(conflict);
+	query = parse_analyze_fixedparams(raw, sql, types, 2 * desc->natts, NULL);
+	if (quals != NULL)
+		query->jointree->quals = quals;
+	if (query->commandType == CMD_INSERT && conflict->arbiter != NULL)
+		CzArbiterTarget(conflict->arbiter, query->onConflict);
 	foreach(lc, query->rtable)
 	{
 		RangeTblEntry *rte = lfirst(lc);
@@ -163,7 +117,18 @@ plan_statement(CzConflict *conflict, const char *sql, bool with_quals)
 		if (rte->rtekind == RTE_RELATION)
 			query_set_user_compat(query, rte, conflict->user_oid);
 	}
-	return pg_plan_query(query, sql, CURSOR_OPT_GENERIC_PLAN, NULL);
+	cz_triggers_are_suspended = true;
+	PG_TRY();
+	{
+		plan = pg_plan_query(query, sql, CURSOR_OPT_GENERIC_PLAN, NULL);
+	}
+	PG_FINALLY();
+	{
+		cz_triggers_are_suspended = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old_context);
+	return plan;
 }
 
 static PlannedStmt *
@@ -181,18 +146,14 @@ plan_insert(CzConflict *conflict)
 		const char *comma = lc == list_head(conflict->columns) ? "" : ", ";
 
 		appendStringInfo(&sql, "%s%s", comma, column_name(conflict, lfirst_int(lc)));
-		appendStringInfo(&values, "%s$%d", comma, foreach_current_index(lc) + 1);
+		appendStringInfo(&values, "%s$%d", comma, lfirst_int(lc));
 	}
-	appendStringInfo(&sql, ") VALUES (%s) ON CONFLICT ", values.data);
-	foreach(lc, conflict->arbiter)
-		appendStringInfo(&sql, "%s%s", lc == list_head(conflict->arbiter) ? "(" : ", ",
-						 column_name(conflict, lfirst_int(lc)));
-	appendStringInfo(&sql, "%s DO NOTHING", conflict->arbiter != NIL ? ")" : "");
-	return plan_statement(conflict, sql.data, false);
+	appendStringInfo(&sql, ") VALUES (%s) ON CONFLICT DO NOTHING", values.data);
+	return plan_statement(conflict, sql.data, NULL);
 }
 
 static PlannedStmt *
-plan_read(CzConflict *conflict)
+plan_read(CzConflict *conflict, Bitmapset *nulls)
 {
 	StringInfoData sql;
 	TupleDesc	desc = RelationGetDescr(conflict->rel);
@@ -210,11 +171,11 @@ plan_read(CzConflict *conflict)
 	}
 	appendStringInfo(&sql, " FROM %s FOR UPDATE",
 					 CzRelationName(RelationGetRelid(conflict->rel)));
-	return plan_statement(conflict, sql.data, true);
+	return plan_statement(conflict, sql.data, CzArbiterQuals(conflict->arbiter, nulls));
 }
 
 static PlannedStmt *
-plan_update(CzConflict *conflict, bool with_key)
+plan_update(CzConflict *conflict, Bitmapset *nulls, bool with_key)
 {
 	StringInfoData sql;
 	List	   *columns = list_copy(conflict->assigned);
@@ -230,32 +191,52 @@ plan_update(CzConflict *conflict, bool with_key)
 	foreach(lc, columns)
 		appendStringInfo(&sql, "%s%s = $%d", lc == list_head(columns) ? "" : ", ",
 						 column_name(conflict, lfirst_int(lc)),
-						 param_number(conflict, lfirst_int(lc), true));
-	return plan_statement(conflict, sql.data, true);
+						 lfirst_int(lc) + RelationGetDescr(conflict->rel)->natts);
+	return plan_statement(conflict, sql.data, CzArbiterQuals(conflict->arbiter, nulls));
+}
+
+/* The statements for rows in the way of a row. */
+static ConflictPlans *
+plans_for_row(CzConflict *conflict, TupleTableSlot *row)
+{
+	Bitmapset  *nulls = CzArbiterNulls(conflict->arbiter, row);
+	ConflictPlans *plans;
+	MemoryContext old_context;
+	ListCell   *lc;
+
+	foreach(lc, conflict->plans)
+	{
+		plans = lfirst(lc);
+		if (bms_equal(plans->nulls, nulls))
+			return plans;
+	}
+	old_context = MemoryContextSwitchTo(conflict->mtstate->ps.state->es_query_cxt);
+	plans = palloc0(sizeof(ConflictPlans));
+	plans->nulls = bms_copy(nulls);
+	plans->read = plan_read(conflict, nulls);
+	plans->update = plan_update(conflict, nulls, false);
+	conflict->plans = lappend(conflict->plans, plans);
+	MemoryContextSwitchTo(old_context);
+	return plans;
 }
 
 static ParamListInfo
 row_params(CzConflict *conflict, TupleTableSlot *old_row, TupleTableSlot *new_row)
 {
-	int			ncolumns = list_length(conflict->columns);
-	ParamListInfo params = makeParamList(2 * ncolumns);
-	ListCell   *lc;
-	int			n;
+	TupleDesc	desc = RelationGetDescr(conflict->rel);
+	ParamListInfo params = makeParamList(2 * desc->natts);
+	int			i;
 
-	for (n = 0; n < 2; n++)
+	for (i = 0; i < 2 * desc->natts; i++)
 	{
-		TupleTableSlot *row = n == 0 ? old_row : new_row;
+		Form_pg_attribute att = TupleDescAttr(desc, i % desc->natts);
+		TupleTableSlot *row = i < desc->natts ? old_row : new_row;
+		ParamExternData *param = &params->params[i];
 
-		foreach(lc, conflict->columns)
-		{
-			ParamExternData *param = &params->params[foreach_current_index(lc) + n * ncolumns];
-			AttrNumber	attno = lfirst_int(lc);
-
-			param->ptype = TupleDescAttr(RelationGetDescr(conflict->rel), attno - 1)->atttypid;
-			param->isnull = true;
-			if (row != NULL)
-				param->value = slot_getattr(row, attno, &param->isnull);
-		}
+		param->ptype = att->attisdropped ? INT4OID : att->atttypid;
+		param->isnull = true;
+		if (row != NULL && !att->attisdropped)
+			param->value = slot_getattr(row, att->attnum, &param->isnull);
 	}
 	return params;
 }
@@ -340,63 +321,6 @@ run_statement(CzConflict *conflict, PlannedStmt *plan, ParamListInfo params,
 
 /* ---- begin ---------------------------------------------------------------- */
 
-/* The columns of the index that rows may conflict in. */
-static List *
-arbiter_columns(ModifyTable *plan, Relation rel)
-{
-	List	   *columns = NIL;
-	Relation	index;
-	int			i;
-
-	if (plan->arbiterIndexes == NIL)
-		return NIL;
-	index = index_open(linitial_oid(plan->arbiterIndexes), AccessShareLock);
-	if (RelationGetIndexExpressions(index) != NIL ||
-		RelationGetIndexPredicate(index) != NIL || index->rd_index->indnullsnotdistinct)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("ON CONFLICT is not supported for index \"%s\" of distributed table \"%s\"",
-						RelationGetRelationName(index), RelationGetRelationName(rel)),
-				 errdetail("The statement is done row by row, and the index has expressions, a predicate or NULLS NOT DISTINCT.")));
-	for (i = 0; i < index->rd_index->indnkeyatts; i++)
-		columns = lappend_int(columns, index->rd_index->indkey.values[i]);
-	index_close(index, NoLock);
-	return columns;
-}
-
-static void
-begin_seen(CzConflict *conflict)
-{
-	TupleDesc	desc = RelationGetDescr(conflict->rel);
-	int			n = list_length(conflict->arbiter);
-	AttrNumber *attnos = palloc(sizeof(AttrNumber) * n);
-	Oid		   *operators = palloc(sizeof(Oid) * n);
-	Oid		   *collations = palloc(sizeof(Oid) * n);
-	Oid		   *functions;
-	FmgrInfo   *hash_functions;
-	ListCell   *lc;
-
-	foreach(lc, conflict->arbiter)
-	{
-		int			i = foreach_current_index(lc);
-		Form_pg_attribute att = TupleDescAttr(desc, lfirst_int(lc) - 1);
-
-		attnos[i] = lfirst_int(lc);
-		operators[i] = lookup_type_cache(att->atttypid, TYPECACHE_EQ_OPR)->eq_opr;
-		collations[i] = att->attcollation;
-	}
-	execTuplesHashPrepare(n, operators, &functions, &hash_functions);
-	conflict->seen_slot = ExecInitExtraTupleSlot(conflict->mtstate->ps.state, desc,
-												 &TTSOpsMinimalTuple);
-	conflict->seen = BuildTupleHashTable(&conflict->mtstate->ps, desc, n, attnos, functions,
-										 hash_functions, collations, 256, 0,
-										 CurrentMemoryContext,
-										 AllocSetContextCreate(CurrentMemoryContext,
-															   "cz_fdw conflict hash",
-															   ALLOCSET_SMALL_SIZES),
-										 false);
-}
-
 /*
  * CzConflictBegin
  *		See conflict.h.
@@ -417,7 +341,7 @@ CzConflictBegin(ModifyTableState *mtstate, ResultRelInfo *rri, Relation rel, Oid
 	conflict->rel = rel;
 	conflict->user_oid = user_oid;
 	conflict->key_attno = CzTableGet(RelationGetRelid(rel))->key_attno;
-	conflict->arbiter = arbiter_columns(plan, rel);
+	conflict->updates = plan->onConflictAction == ONCONFLICT_UPDATE;
 	for (i = 1; i <= desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i - 1);
@@ -430,47 +354,14 @@ CzConflictBegin(ModifyTableState *mtstate, ResultRelInfo *rri, Relation rel, Oid
 	}
 	conflict->row_context = AllocSetContextCreate(estate->es_query_cxt, "cz_fdw conflict row",
 												  ALLOCSET_DEFAULT_SIZES);
-	cz_triggers_are_suspended = true;
-	PG_TRY();
-	{
-		conflict->insert = plan_insert(conflict);
-		if (plan->onConflictAction == ONCONFLICT_UPDATE)
-		{
-			conflict->read = plan_read(conflict);
-			conflict->update = plan_update(conflict, false);
-		}
-	}
-	PG_FINALLY();
-	{
-		cz_triggers_are_suspended = false;
-	}
-	PG_END_TRY();
-	if (conflict->read != NULL)
-		begin_seen(conflict);
+	if (plan->arbiterIndexes != NIL)
+		conflict->arbiter = CzArbiterBegin(mtstate, rel, plan->arbiterIndexes);
+	conflict->insert = plan_insert(conflict);
 	MemoryContextSwitchTo(old_context);
 	return conflict;
 }
 
 /* ---- rows ----------------------------------------------------------------- */
-
-/* Note a row that the statement has written.  Was one noted? */
-static void
-note_row(CzConflict *conflict, TupleTableSlot *row)
-{
-	bool		is_new;
-
-	if (conflict->seen == NULL)
-		return;
-	ExecCopySlot(conflict->seen_slot, row);
-	(void) LookupTupleHashEntry(conflict->seen, conflict->seen_slot, &is_new, NULL);
-}
-
-static bool
-was_noted(CzConflict *conflict, TupleTableSlot *row)
-{
-	ExecCopySlot(conflict->seen_slot, row);
-	return LookupTupleHashEntry(conflict->seen, conflict->seen_slot, NULL, NULL) != NULL;
-}
 
 static bool
 same_key(CzConflict *conflict, TupleTableSlot *a, TupleTableSlot *b)
@@ -492,26 +383,13 @@ static void
 store_update(CzConflict *conflict, TupleTableSlot *old_row, TupleTableSlot *new_row)
 {
 	bool		moves = !same_key(conflict, old_row, new_row);
-	PlannedStmt *plan = conflict->update;
+	ConflictPlans *plans = plans_for_row(conflict, old_row);
+	PlannedStmt *plan = plans->update;
 
-	if (moves && conflict->move == NULL)
-	{
-		MemoryContext old_context = MemoryContextSwitchTo(conflict->mtstate->ps.state->es_query_cxt);
-
-		cz_triggers_are_suspended = true;
-		PG_TRY();
-		{
-			conflict->move = plan_update(conflict, true);
-		}
-		PG_FINALLY();
-		{
-			cz_triggers_are_suspended = false;
-		}
-		PG_END_TRY();
-		MemoryContextSwitchTo(old_context);
-	}
+	if (moves && plans->move == NULL)
+		plans->move = plan_update(conflict, plans->nulls, true);
 	if (moves)
-		plan = conflict->move;
+		plan = plans->move;
 	if (plan == NULL)
 		return;
 	if (run_statement(conflict, plan, row_params(conflict, old_row, new_row), NULL) != 1)
@@ -574,7 +452,7 @@ update_row(CzConflict *conflict, TupleTableSlot *excluded, TupleTableSlot **row)
 	if (rri->ri_WithCheckOptions != NIL)
 		ExecWithCheckOptions(WCO_RLS_UPDATE_CHECK, rri, new_row, estate);
 	store_update(conflict, existing, new_row);
-	note_row(conflict, new_row);
+	CzArbiterNote(conflict->arbiter, new_row);
 	queue_update(conflict, estate, old_tuple, new_row);
 	*row = new_row;
 	return CZ_CONFLICT_UPDATED;
@@ -600,16 +478,19 @@ CzConflictRow(CzConflict *conflict, TupleTableSlot **row)
 		if (run_statement(conflict, conflict->insert, row_params(conflict, new_row, NULL),
 						  NULL) > 0)
 		{
-			note_row(conflict, new_row);
+			if (conflict->updates)
+				CzArbiterNote(conflict->arbiter, new_row);
 			result = CZ_CONFLICT_INSERTED;
 			break;
 		}
-		if (conflict->read == NULL)
+		if (!conflict->updates)
 			break;
-		if (run_statement(conflict, conflict->read, row_params(conflict, new_row, NULL),
+		if (run_statement(conflict, plans_for_row(conflict, new_row)->read,
+						  row_params(conflict, new_row, NULL),
 						  conflict->rri->ri_onConflict->oc_Existing) > 0)
 		{
-			if (was_noted(conflict, conflict->rri->ri_onConflict->oc_Existing))
+			if (CzArbiterWasNoted(conflict->arbiter,
+								  conflict->rri->ri_onConflict->oc_Existing))
 				ereport(ERROR,
 						(errcode(ERRCODE_CARDINALITY_VIOLATION),
 						 errmsg("ON CONFLICT DO UPDATE command cannot affect row a second time"),

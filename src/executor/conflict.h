@@ -21,8 +21,6 @@ typedef struct CzConflict CzConflict;
  *
  * rel: the parent as it is.
  * user_oid: on whose behalf workers are written.
- * Errors: 0A000 if the index that the rows may conflict in has expressions, a predicate or
- *		NULLS NOT DISTINCT.
  */
 extern CzConflict *CzConflictBegin(ModifyTableState *mtstate, ResultRelInfo *rri,
 								   Relation rel, Oid user_oid);
