@@ -339,6 +339,9 @@ typedef struct CzWaitSlot
 	bool		is_ready;		/* out */
 } CzWaitSlot;
 
+/* Of a slot's events: what is heard there does not end a long wait for the others */
+#define CZ_WAIT_ASIDE 0x40000000
+
 #define CZ_MAX_QUIET_SOCKETS 256
 
 extern bool CzWaitSockets(CzWaitSlot *slots, int nslots, long timeout_ms,

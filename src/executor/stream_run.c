@@ -517,7 +517,7 @@ wait_for_workers(CzStream *stream, StreamWorker *only, bool must_block)
 			events = CzConnPollConnect(sc->probe, worker->endpoint);
 			slots[nsockets].socket = PQsocket(sc->probe->pg);
 			if (events > 0)
-				slots[nsockets++].events = events;
+				slots[nsockets++].events = events | CZ_WAIT_ASIDE;
 			else
 				timeout_ms = 0; /* it has been answered or refused */
 		}

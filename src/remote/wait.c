@@ -260,7 +260,7 @@ wait_events(const CzWaitSlot *slots, int nslots, long timeout_ms, WaitEvent *occ
 		if (slots[i].socket < 0 || slots[i].events == 0)
 			continue;
 		sockets[nsockets] = slots[i].socket;
-		events[nsockets] = slots[i].events;
+		events[nsockets] = slots[i].events & ~CZ_WAIT_ASIDE;
 		map[nsockets++] = i;
 	}
 	if (nsockets > MAX_KEPT_SOCKETS)
@@ -344,7 +344,7 @@ wait_sockets(CzWaitSlot *slots, int nslots, long timeout_ms, bool may_be_long)
 	for (;;)
 	{
 		bool		can_look = may_be_long && may_look(nslots);
-		bool		is_any_ready = false;
+		bool		has_ended = false;
 		long		piece_ms = timeout_ms;
 
 		if (can_look)
@@ -364,12 +364,14 @@ wait_sockets(CzWaitSlot *slots, int nslots, long timeout_ms, bool may_be_long)
 			}
 			else if (events[i].user_data != NULL)
 			{
-				slots[map[(uintptr_t) events[i].user_data - 1]].is_ready = true;
-				is_any_ready = true;
+				CzWaitSlot *slot = &slots[map[(uintptr_t) events[i].user_data - 1]];
+
+				slot->is_ready = true;
+				has_ended |= (slot->events & CZ_WAIT_ASIDE) == 0;
 			}
 		}
 		CHECK_FOR_INTERRUPTS();
-		if (is_any_ready && may_be_long)
+		if (has_ended && may_be_long)
 			CzWaitEnded();
 		else if (can_look)
 			look(slots, nslots, nevents == 0 ? piece_ms : 0);

@@ -213,6 +213,16 @@ is(join(' ', ($cluster->release($holder))[0], map { ($cluster->finish_sql($_, 60
 	like($message // '', qr/40P01: deadlock detected.*Process \d+ waits on node .* for process \d+ of node/s, 'two coordinators: the other process is told');
 }
 
+# A worker that is silent because of a lock is asked by a new connection whether it is there;
+# that it answers ends no wait
+foreach my $table ('one', 'two')
+{
+	my $random = sub { return "UPDATE $table SET v = v + 1 + (random() * 0)::int WHERE k = $keys{$table}[$_[0]]"; };
+	my $prefix = "SET cz.worker_timeout = '200ms'; ";
+	circle("silent workers, $table", 1,
+		[ update($table, 1), $random->(2), $prefix ], [ update($table, 2), $random->(1), $prefix ]);
+}
+
 # Different rows: nobody waits, nothing fails
 foreach my $table ('one', 'two')
 {
