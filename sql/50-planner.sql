@@ -26,6 +26,13 @@ CREATE FUNCTION cz.cursor_row(cursor refcursor, relid oid) RETURNS tid
 COMMENT ON FUNCTION cz.cursor_row(refcursor, oid) IS
     'internal: the row of a distributed table that a cursor stands on';
 
+CREATE FUNCTION cz.cursor_value(cursor refcursor, relid oid, attno int, changes_key boolean,
+                                type anyelement) RETURNS anyelement
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'cursor_value';
+COMMENT ON FUNCTION cz.cursor_value(refcursor, oid, int, boolean, anyelement) IS
+    'internal: a column of the row of a distributed table that a cursor stands on';
+
 CREATE FUNCTION cz.numeric_statistic(n numeric, sum_x numeric, sum_x2 numeric,
                                      is_sample boolean, is_stddev boolean)
     RETURNS numeric

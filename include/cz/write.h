@@ -60,8 +60,13 @@ typedef struct CzRowWrite
 extern List *CzRowWriteToList(const CzRowWrite *write);
 extern CzRowWrite *CzRowWriteFromList(List *list);
 
-/* Columns of a cursor's plan that are rows of a distributed table: this and its OID. */
-#define CZ_CURSOR_ROW "cz_row_"
+/*
+ * Columns of a cursor's plan by which rows of a distributed table are found again: this, the
+ * table's OID and, of a key, "_" and the attribute number; without a key nothing, for ctid,
+ * and "_xmin".
+ */
+#define CZ_CURSOR_ROW "cz_row_"	/* the cursor locks the rows */
+#define CZ_CURSOR_READ "cz_read_"	/* it does not */
 
 /* CustomScan "CzModify" (executor): custom_private is CzRowWriteToList(). */
 extern const struct CustomScanMethods cz_modify_methods;

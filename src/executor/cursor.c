@@ -10,18 +10,25 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/portal.h"
 
 #include "cz/compat.h"
+#include "cz/metadata.h"
 #include "cz/write.h"
 
 PG_FUNCTION_INFO_V1(cursor_row);
+PG_FUNCTION_INFO_V1(cursor_value);
 
 /* The row that a plan gave out last. */
 static TupleTableSlot *
@@ -46,11 +53,27 @@ last_slot(PlanState *state)
 	}
 }
 
-/* Which column of a plan has the rows of a table; 0: none. */
-static int
-find_column(const Plan *plan, Oid relid, const char *cursor)
+/* Does a cursor lock rows of any table? */
+static bool
+locks_rows(const QueryDesc *desc)
 {
-	char	   *name = psprintf(CZ_CURSOR_ROW "%u", relid);
+	ListCell   *lc;
+
+	foreach(lc, desc->planstate->plan->targetlist)
+	{
+		TargetEntry *tle = lfirst(lc);
+
+		if (tle->resjunk && tle->resname != NULL &&
+			strncmp(tle->resname, CZ_CURSOR_ROW, strlen(CZ_CURSOR_ROW)) == 0)
+			return true;
+	}
+	return desc->plannedstmt->rowMarks != NIL;
+}
+
+/* Which column of a plan has a name; 0: none. */
+static int
+find_column(const Plan *plan, const char *name, Oid relid, const char *cursor)
+{
 	int			column = 0;
 	ListCell   *lc;
 
@@ -70,74 +93,10 @@ find_column(const Plan *plan, Oid relid, const char *cursor)
 	return column;
 }
 
-/* Does a cursor lock rows of any table? */
-static bool
-locks_rows(const QueryDesc *desc)
+static Portal
+find_portal(const char *cursor)
 {
-	ListCell   *lc;
-
-	foreach(lc, desc->planstate->plan->targetlist)
-	{
-		TargetEntry *tle = lfirst(lc);
-
-		if (tle->resjunk && tle->resname != NULL &&
-			strncmp(tle->resname, CZ_CURSOR_ROW, strlen(CZ_CURSOR_ROW)) == 0)
-			return true;
-	}
-	return desc->plannedstmt->rowMarks != NIL;
-}
-
-/* The row that was asked for last. */
-static struct
-{
-	LocalTransactionId lxid;
-	TimestampTz created;		/* the portal */
-	Oid			relid;
-	ItemPointerData id;
-	CommandId	command;		/* that asked */
-} last_row;
-
-/*
- * Core finds the version that its own transaction has made of a row since; we would find
- * none, and change nothing without a word.
- */
-static void
-check_once(const char *cursor, const Portal portal, Oid relid, ItemPointer id)
-{
-	CommandId	command = GetCurrentCommandId(false);
-
-	if (last_row.lxid == MyLocalTransactionId_compat() && last_row.relid == relid &&
-		last_row.created == portal->creation_time && ItemPointerEquals(&last_row.id, id) &&
-		last_row.command != command)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the row of cursor \"%s\" was changed before", cursor),
-				 errdetail("A row of a distributed table can be changed once by WHERE CURRENT OF.")));
-	last_row.lxid = MyLocalTransactionId_compat();
-	last_row.created = portal->creation_time;
-	last_row.relid = relid;
-	last_row.id = *id;
-	last_row.command = command;
-}
-
-/*
- * cursor_row
- *		The ctid of the row of a table that a cursor stands on.
- *
- * Errors:  34000, 24000 as core's; 0A000: the cursor does not lock the table's rows, or
- *		the row was asked for before.
- */
-Datum
-cursor_row(PG_FUNCTION_ARGS)
-{
-	char	   *cursor = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Oid			relid = PG_GETARG_OID(1);
 	Portal		portal = GetPortalByName(cursor);
-	QueryDesc  *desc;
-	TupleTableSlot *slot;
-	int			column;
-	Datum		row;
-	bool		isnull;
 
 	if (!PortalIsValid(portal))
 		ereport(ERROR,
@@ -147,20 +106,35 @@ cursor_row(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_CURSOR_STATE),
 				 errmsg("cursor \"%s\" is not a SELECT query", cursor)));
-	desc = portal->queryDesc;
-	if (desc == NULL || desc->estate == NULL)
+	if (portal->queryDesc == NULL || portal->queryDesc->estate == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_CURSOR_STATE),
 				 errmsg("cursor \"%s\" is held from a previous transaction", cursor)));
-	column = find_column(desc->planstate->plan, relid, cursor);
+	return portal;
+}
+
+/*
+ * A hidden column of the row that a cursor stands on, in the cursor's slot.
+ *
+ * suffix: of its name.
+ */
+static Datum
+current_value(Portal portal, const char *cursor, Oid relid, const char *suffix, bool *isnull)
+{
+	QueryDesc  *desc = portal->queryDesc;
+	const char *prefix = locks_rows(desc) ? CZ_CURSOR_ROW : CZ_CURSOR_READ;
+	int			column = find_column(desc->planstate->plan,
+									 psprintf("%s%u%s", prefix, relid, suffix), relid, cursor);
+	TupleTableSlot *slot;
+
 	if (column == 0)
 		ereport(ERROR,
-				(errcode(locks_rows(desc) ? ERRCODE_INVALID_CURSOR_STATE :
-						 ERRCODE_FEATURE_NOT_SUPPORTED),
+				(errcode(ERRCODE_INVALID_CURSOR_STATE),
+				 locks_rows(desc) ?
 				 errmsg("cursor \"%s\" does not have a FOR UPDATE/SHARE reference to table \"%s\"",
-						cursor, get_rel_name(relid)),
-				 locks_rows(desc) ? 0 :
-				 errhint("Declare the cursor FOR UPDATE: rows of a distributed table are not found again otherwise.")));
+						cursor, get_rel_name(relid)) :
+				 errmsg("cursor \"%s\" is not a simply updatable scan of table \"%s\"",
+						cursor, get_rel_name(relid))));
 	if (portal->atStart || portal->atEnd)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_CURSOR_STATE),
@@ -170,10 +144,153 @@ cursor_row(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_CURSOR_STATE),
 				 errmsg("cursor \"%s\" is not positioned on a row", cursor)));
-	row = slot_getattr(slot, column, &isnull);
+	return slot_getattr(slot, column, isnull);
+}
+
+/* ---- rows by a key -------------------------------------------------------- */
+
+/* Rows of cursors whose key was assigned by WHERE CURRENT OF. */
+typedef struct RekeyedRow
+{
+	TimestampTz created;		/* the portal */
+	uint64		position;		/* in it */
+	Oid			relid;
+	CommandId	command;		/* that assigned it */
+} RekeyedRow;
+
+static List *rekeyed_rows = NIL;	/* in TopTransactionContext */
+static LocalTransactionId rekeyed_lxid = InvalidLocalTransactionId;	/* when that is valid */
+
+/*
+ * Core finds the version that its own transaction has made of a row since; by its old key
+ * we would find none, or another row that has it now.
+ */
+static void
+check_key(Portal portal, const char *cursor, Oid relid, bool changes_key)
+{
+	CommandId	command = GetCurrentCommandId(false);
+	MemoryContext old_context;
+	RekeyedRow *row;
+	ListCell   *lc;
+
+	if (rekeyed_lxid != MyLocalTransactionId_compat())
+		rekeyed_rows = NIL;
+	rekeyed_lxid = MyLocalTransactionId_compat();
+	foreach(lc, rekeyed_rows)
+	{
+		row = lfirst(lc);
+		if (row->created != portal->creation_time || row->position != portal->portalPos ||
+			row->relid != relid)
+			continue;
+		if (row->command == command)
+			return;
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the key of the row of cursor \"%s\" was assigned before", cursor),
+				 errdetail("WHERE CURRENT OF finds a row of a distributed table by its key.")));
+	}
+	if (!changes_key)
+		return;
+	old_context = MemoryContextSwitchTo(TopTransactionContext);
+	row = palloc(sizeof(RekeyedRow));
+	row->created = portal->creation_time;
+	row->position = portal->portalPos;
+	row->relid = relid;
+	row->command = command;
+	rekeyed_rows = lappend(rekeyed_rows, row);
+	MemoryContextSwitchTo(old_context);
+}
+
+/*
+ * cursor_value
+ *		A column of a key of the row of a table that a cursor stands on.
+ *
+ * Arguments: cursor, relation, attribute number, will the key be assigned, and a null of
+ * the column's type.
+ *
+ * Errors:  34000, 24000 as core's; 0A000: the row's key was assigned before.
+ */
+Datum
+cursor_value(PG_FUNCTION_ARGS)
+{
+	char	   *cursor;
+	Oid			relid = PG_GETARG_OID(1);
+	Portal		portal;
+	Datum		value;
+	bool		isnull;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_CURSOR),
+				 errmsg("cursor name is null")));
+	cursor = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	portal = find_portal(cursor);
+	value = current_value(portal, cursor, relid, psprintf("_%d", PG_GETARG_INT32(2)),
+						  &isnull);
 	/* the table is on the empty side of an outer join */
 	if (isnull)
 		PG_RETURN_NULL();
-	check_once(cursor, portal, relid, (ItemPointer) DatumGetPointer(row));
+	check_key(portal, cursor, relid, PG_GETARG_BOOL(3));
+	PG_RETURN_DATUM(value);
+}
+
+/* ---- rows without a key --------------------------------------------------- */
+
+/*
+ * Is the row as the cursor has read it?  It is locked then.
+ *
+ * xmin: 0: do not compare it, the cursor has locked the row.
+ */
+static bool
+is_unchanged(Oid relid, Datum id, TransactionId xmin)
+{
+	Oid			types[2] = {TIDOID, XIDOID};
+	Datum		values[2] = {id, TransactionIdGetDatum(xmin)};
+	bool		result;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(psprintf("SELECT 1 FROM %s WHERE ctid OPERATOR(pg_catalog.=) $1%s FOR UPDATE",
+									   CzRelationName(relid),
+									   !TransactionIdIsValid(xmin) ? "" :
+									   " AND xmin OPERATOR(pg_catalog.=) $2"),
+							  TransactionIdIsValid(xmin) ? 2 : 1, types, values, NULL, false,
+							  1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for the row of a cursor");
+	result = SPI_processed > 0;
+	SPI_finish();
+	return result;
+}
+
+/*
+ * cursor_row
+ *		The ctid of the row of a table without a key that a cursor stands on.
+ *
+ * Errors:  34000, 24000 as core's; 0A000: the row was changed since the cursor has read
+ *		it.
+ */
+Datum
+cursor_row(PG_FUNCTION_ARGS)
+{
+	char	   *cursor = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Oid			relid = PG_GETARG_OID(1);
+	Portal		portal = find_portal(cursor);
+	TransactionId xmin = InvalidTransactionId;
+	bool		isnull;
+	Datum		row;
+
+	row = current_value(portal, cursor, relid, "", &isnull);
+	/* the table is on the empty side of an outer join */
+	if (isnull)
+		PG_RETURN_NULL();
+	row = datumCopy(row, false, sizeof(ItemPointerData));
+	if (!locks_rows(portal->queryDesc))
+		xmin = DatumGetTransactionId(current_value(portal, cursor, relid, "_xmin", &isnull));
+	if (!is_unchanged(relid, row, xmin))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the row of cursor \"%s\" was changed since it was read", cursor),
+				 errdetail("Table \"%s\" is distributed and has no key by which the row could be found again.",
+						   get_rel_name(relid))));
 	PG_RETURN_DATUM(row);
 }

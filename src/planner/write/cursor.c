@@ -3,9 +3,13 @@
  * cursor.c
  *	  WHERE CURRENT OF a cursor over distributed tables.
  *
- * A cursor that locks rows of a distributed table returns their ids to the top of its
- * plan, as a column that its result has not; "WHERE CURRENT OF c" is then
- * "ctid = cz.cursor_row('c', table)", a value like others (executor's cursor.c).
+ * A cursor that locks rows of a distributed table, or is a plain SELECT from one, returns
+ * what finds them again to the top of its plan, as columns that its result has not:
+ * those of a key, and ctid (with xmin, where rows are not locked).  "WHERE CURRENT OF c" is
+ * then "key = cz.cursor_value('c', table, key column ...)", a value like others
+ * (executor's cursor.c): core follows a row through its later versions, and a key does.
+ * Without a key it is "ctid = cz.cursor_row('c', table)", which finds rows that have not
+ * changed.
  *
  * Source: own work.
  *
@@ -14,6 +18,7 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "access/table.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
@@ -21,6 +26,9 @@
 #include "parser/parse_func.h"
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
 
 #include "cz/compat.h"
 #include "cz/write.h"
@@ -35,18 +43,89 @@ is_distributed(RangeTblEntry *rte)
 	return table != NULL && (table->kind == CZ_TABLE_HASH || table->kind == CZ_TABLE_RANGE);
 }
 
+/* A function of the executor's cursor.c. */
+static Node *
+cursor_call(const char *name, int nargs, Oid *argtypes, Oid type, List *args, Oid collation)
+{
+	Oid			function = LookupFuncName(list_make2(makeString("cz"),
+													 makeString(pstrdup(name))),
+										  nargs, argtypes, false);
+
+	return (Node *) makeFuncExpr(function, type, args, collation, InvalidOid,
+								 COERCE_EXPLICIT_CALL);
+}
+
+/* column = the value that the cursor's row has there */
+static Node *
+key_qual(Query *query, Relation rel, AttrNumber attno, Node *cursor, bool changes_key)
+{
+	Oid			argtypes[5] = {REFCURSOROID, OIDOID, INT4OID, BOOLOID, ANYELEMENTOID};
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+	Oid			operator = lookup_type_cache(att->atttypid, TYPECACHE_EQ_OPR)->eq_opr;
+	Node	   *args[2];
+	Oid			input;
+	int			i;
+
+	args[0] = (Node *) makeVar(query->resultRelation, attno, att->atttypid, att->atttypmod,
+							   att->attcollation, 0);
+	args[1] = cursor_call("cursor_value", 5, argtypes, att->atttypid,
+						  list_make5(copyObject(cursor), cz_oid_const(RelationGetRelid(rel)),
+									 cz_int_const(attno), makeBoolConst(changes_key, false),
+									 makeNullConst(att->atttypid, -1, att->attcollation)),
+						  att->attcollation);
+	op_input_types(operator, &input, &input);
+	for (i = 0; i < 2; i++)
+	{
+		if (input != att->atttypid && !IsPolymorphicType(input))
+			args[i] = (Node *) makeRelabelType((Expr *) args[i], input, -1,
+											   att->attcollation, COERCE_IMPLICIT_CAST);
+	}
+	return (Node *) make_opclause(operator, BOOLOID, false, (Expr *) args[0],
+								  (Expr *) args[1], InvalidOid, att->attcollation);
+}
+
+/* The condition of being the row of a cursor. */
+static Node *
+row_qual(Query *query, Oid relid, Node *cursor)
+{
+	Oid			argtypes[2] = {REFCURSOROID, OIDOID};
+	Relation	rel = table_open(relid, NoLock);
+	List	   *key = cz_row_key(rel, NIL);
+	List	   *quals = NIL;
+	bool		changes_key = false;
+	ListCell   *lc;
+
+	foreach(lc, query->commandType == CMD_UPDATE ? query->targetList : NIL)
+	{
+		TargetEntry *tle = lfirst(lc);
+
+		changes_key |= !tle->resjunk && list_member_int(key, tle->resno);
+	}
+	foreach(lc, key)
+		quals = lappend(quals, key_qual(query, rel, lfirst_int(lc), cursor, changes_key));
+	table_close(rel, NoLock);
+	if (quals != NIL)
+		return (Node *) make_ands_explicit(quals);
+	return (Node *)
+		make_opclause(TIDEqualOperator, BOOLOID, false,
+					  (Expr *) makeVar(query->resultRelation, SelfItemPointerAttributeNumber,
+									   TIDOID, -1, InvalidOid, 0),
+					  (Expr *) cursor_call("cursor_row", 2, argtypes, TIDOID,
+										   list_make2(cursor, cz_oid_const(relid)),
+										   InvalidOid),
+					  InvalidOid, InvalidOid);
+}
+
 /*
  * cz_replace_current_of
- *		Make WHERE CURRENT OF of a write on a distributed table a comparison of ctids.
+ *		Make WHERE CURRENT OF of a write on a distributed table a condition on its row.
  */
 void
 cz_replace_current_of(Query *query)
 {
 	CurrentOfExpr *current = (CurrentOfExpr *) query->jointree->quals;
-	Oid			argtypes[2] = {REFCURSOROID, OIDOID};
 	RangeTblEntry *target;
 	Node	   *cursor;
-	Node	   *row;
 
 	if (current == NULL || !IsA(current, CurrentOfExpr))
 		return;
@@ -67,23 +146,67 @@ cz_replace_current_of(Query *query)
 		param->location = -1;
 		cursor = (Node *) param;
 	}
-	row = (Node *)
-		makeFuncExpr(LookupFuncName(list_make2(makeString("cz"), makeString("cursor_row")), 2,
-									argtypes, false),
-					 TIDOID,
-					 list_make2(cursor, cz_oid_const(target->relid)),
-					 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
-	query->jointree->quals = (Node *)
-		make_opclause(TIDEqualOperator, BOOLOID, false,
-					  (Expr *) makeVar(query->resultRelation, SelfItemPointerAttributeNumber,
-									   TIDOID, -1, InvalidOid, 0),
-					  (Expr *) row, InvalidOid, InvalidOid);
+	query->jointree->quals = row_qual(query, target->relid, cursor);
+}
+
+/* Add a column to a query's result, before what is sorted by only. */
+static void
+add_column(Query *query, Node *expr, char *name)
+{
+	ListCell   *lc;
+	int			resno = 0;
+
+	foreach(lc, query->targetList)
+	{
+		if (((TargetEntry *) lfirst(lc))->resjunk)
+			break;
+		resno++;
+	}
+	query->targetList = list_insert_nth(query->targetList, resno,
+										makeTargetEntry((Expr *) expr, resno + 1, name,
+														false));
+	for_each_from(lc, query->targetList, resno + 1)
+		((TargetEntry *) lfirst(lc))->resno++;
+}
+
+/* Returns the number of columns that were added for a table. */
+static int
+take_row(Query *query, Index rti, bool is_locked)
+{
+	RangeTblEntry *rte = rt_fetch(rti, query->rtable);
+	Relation	rel = table_open(rte->relid, NoLock);
+	List	   *key = cz_row_key(rel, NIL);
+	const char *prefix = is_locked ? CZ_CURSOR_ROW : CZ_CURSOR_READ;
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, key)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), lfirst_int(lc) - 1);
+
+		add_column(query, (Node *) makeVar(rti, att->attnum, att->atttypid, att->atttypmod,
+										   att->attcollation, 0),
+				   psprintf("%s%u_%d", prefix, rte->relid, att->attnum));
+		n++;
+	}
+	table_close(rel, NoLock);
+	if (key != NIL)
+		return n;
+	add_column(query, (Node *) makeVar(rti, SelfItemPointerAttributeNumber, TIDOID, -1,
+									   InvalidOid, 0),
+			   psprintf("%s%u", prefix, rte->relid));
+	if (is_locked)
+		return 1;
+	add_column(query, (Node *) makeVar(rti, MinTransactionIdAttributeNumber, XIDOID, -1,
+									   InvalidOid, 0),
+			   psprintf("%s%u_xmin", prefix, rte->relid));
+	return 2;
 }
 
 /*
  * cz_take_cursor_rows
- *		Have a query that locks rows of distributed tables, and is a cursor's, return
- *		their ids as its last columns.
+ *		Have a query that is a cursor's, and locks rows of distributed tables or reads
+ *		nothing but one, return what finds these rows as its last columns.
  *
  * Returns: the number of these columns.
  */
@@ -99,27 +222,20 @@ cz_take_cursor_rows(Query *query, int cursor_options)
 	foreach(lc, query->rowMarks)
 	{
 		RowMarkClause *mark = lfirst(lc);
-		RangeTblEntry *rte = rt_fetch(mark->rti, query->rtable);
-		ListCell   *lt;
-		TargetEntry *tle;
-		int			resno = 0;
 
-		if (mark->pushedDown || !is_distributed(rte))
-			continue;
-		/* before what is sorted by only */
-		foreach(lt, query->targetList)
-		{
-			if (((TargetEntry *) lfirst(lt))->resjunk)
-				break;
-			resno++;
-		}
-		tle = makeTargetEntry((Expr *) makeVar(mark->rti, SelfItemPointerAttributeNumber,
-											   TIDOID, -1, InvalidOid, 0),
-							  resno + 1, psprintf(CZ_CURSOR_ROW "%u", rte->relid), false);
-		query->targetList = list_insert_nth(query->targetList, resno, tle);
-		for_each_from(lt, query->targetList, resno + 1)
-			((TargetEntry *) lfirst(lt))->resno++;
-		n++;
+		if (!mark->pushedDown && is_distributed(rt_fetch(mark->rti, query->rtable)))
+			n += take_row(query, mark->rti, true);
+	}
+	if (query->rowMarks == NIL && list_length(query->jointree->fromlist) == 1 &&
+		IsA(linitial(query->jointree->fromlist), RangeTblRef) &&
+		!query->hasAggs && !query->hasWindowFuncs && !query->hasTargetSRFs &&
+		query->distinctClause == NIL && query->groupClause == NIL &&
+		query->groupingSets == NIL && query->havingQual == NULL)
+	{
+		Index		rti = linitial_node(RangeTblRef, query->jointree->fromlist)->rtindex;
+
+		if (is_distributed(rt_fetch(rti, query->rtable)))
+			n = take_row(query, rti, false);
 	}
 	return n;
 }

@@ -71,8 +71,11 @@ UPDATE t SET v = 0 WHERE CURRENT OF nothing;
 BEGIN;
 DECLARE c CURSOR FOR SELECT * FROM t WHERE id = 6;
 FETCH c;
--- differs: a cursor without locks
 UPDATE t SET v = 66 WHERE CURRENT OF c;
+UPDATE t SET v = v + 1 WHERE CURRENT OF c RETURNING *;
+DELETE FROM t WHERE CURRENT OF c;
+DELETE FROM t WHERE CURRENT OF c;
+UPDATE t SET v = v + 1 WHERE CURRENT OF c RETURNING *;
 ROLLBACK;
 CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$
 DECLARE c CURSOR FOR SELECT * FROM t WHERE k < 2 ORDER BY id FOR UPDATE; r record; n int := 0; d refcursor;
@@ -97,5 +100,108 @@ BEGIN;
 DECLARE c CURSOR FOR SELECT * FROM t ORDER BY id FOR UPDATE;
 FETCH c;
 UPDATE t SET v = v + 1 WHERE CURRENT OF c;
--- differs: once a row
 UPDATE t SET v = v + 1 WHERE CURRENT OF c;
+
+DELETE FROM t WHERE CURRENT OF c RETURNING *;
+DELETE FROM t WHERE CURRENT OF c RETURNING *;
+FETCH c;
+UPDATE t SET v = -1 WHERE id = 20 RETURNING *;
+SAVEPOINT s;
+UPDATE t SET v = v + 1 WHERE CURRENT OF c RETURNING *;
+ROLLBACK TO s;
+UPDATE t SET v = same(v) + 2 WHERE CURRENT OF c RETURNING *;
+COMMIT;
+-- cursors that lock nothing
+BEGIN;
+DECLARE c CURSOR FOR SELECT note FROM t WHERE k < 2;
+SAVEPOINT s;
+-- error
+DELETE FROM t WHERE CURRENT OF c;
+ROLLBACK TO s;
+MOVE ALL FROM c;
+SAVEPOINT s;
+-- error
+DELETE FROM t WHERE CURRENT OF c;
+ROLLBACK TO s;
+CLOSE c;
+DECLARE c SCROLL CURSOR FOR SELECT note FROM t WHERE id = 15;
+FETCH c;
+UPDATE t SET note = 'no lock', v = same(1) WHERE CURRENT OF c RETURNING *;
+MOVE c;
+MOVE BACKWARD 1 FROM c;
+UPDATE t SET note = note || ' again' WHERE CURRENT OF c RETURNING *;
+UPDATE t SET note = note || ' by id' WHERE id = 15;
+UPDATE t SET note = note || ' last' WHERE CURRENT OF c RETURNING *;
+SAVEPOINT s;
+-- error
+UPDATE u SET w = 0 WHERE CURRENT OF c;
+ROLLBACK TO s;
+DECLARE j CURSOR FOR SELECT t.note FROM t JOIN u USING (id) ORDER BY t.id;
+FETCH j;
+SAVEPOINT s;
+-- error
+DELETE FROM t WHERE CURRENT OF j;
+ROLLBACK TO s;
+DECLARE g CURSOR FOR SELECT k, count(*) FROM t GROUP BY k;
+FETCH g;
+SAVEPOINT s;
+-- error
+DELETE FROM t WHERE CURRENT OF g;
+ROLLBACK TO s;
+COMMIT;
+CREATE FUNCTION each() RETURNS int LANGUAGE plpgsql AS $$
+DECLARE c CURSOR FOR SELECT k, v FROM t WHERE k = 0; n int := 0;
+BEGIN
+  FOR r IN c LOOP
+    UPDATE t SET v = r.v + 1 WHERE CURRENT OF c;
+    UPDATE t SET note = coalesce(note, '') || v WHERE CURRENT OF c;
+    n := n + 1;
+  END LOOP;
+  RETURN n;
+END $$;
+SELECT each();
+SELECT each();
+SELECT * FROM t ORDER BY id;
+-- the key is assigned
+BEGIN;
+DECLARE c CURSOR FOR SELECT * FROM t WHERE id = 9;
+FETCH c;
+UPDATE t SET id = 900 WHERE CURRENT OF c RETURNING *;
+-- differs: by its key
+UPDATE t SET v = 9 WHERE CURRENT OF c RETURNING *;
+-- a key of several columns, whose values have several looks
+CREATE TABLE m (n numeric, c varchar(5), x int, PRIMARY KEY (n, c));
+SELECT create_distributed_table('m', 'c');
+INSERT INTO m VALUES (1.0, 'a', 1), (1.00, 'b', 2), (2, 'a', 3);
+BEGIN;
+DECLARE c CURSOR FOR SELECT x FROM m WHERE c = 'a' AND n < 2;
+FETCH c;
+UPDATE m SET x = 10 WHERE CURRENT OF c RETURNING *;
+UPDATE m SET x = x + same(1) WHERE CURRENT OF c RETURNING *;
+COMMIT;
+-- no key
+CREATE TABLE nokey (a int, b text);
+SELECT create_distributed_table('nokey', 'a');
+INSERT INTO nokey SELECT i, 'x' FROM generate_series(1, 5) i;
+INSERT INTO nokey VALUES (1, 'x');
+BEGIN;
+DECLARE c CURSOR FOR SELECT b FROM nokey WHERE a = 3;
+FETCH c;
+DELETE FROM nokey WHERE CURRENT OF c;
+DECLARE d CURSOR FOR SELECT b FROM nokey WHERE a = 4;
+FETCH d;
+UPDATE nokey SET b = 'd' WHERE CURRENT OF d RETURNING *;
+SAVEPOINT s;
+-- differs: changed
+UPDATE nokey SET b = 'e' WHERE CURRENT OF d RETURNING *;
+BEGIN;
+DECLARE e CURSOR FOR SELECT b FROM nokey WHERE a = 1 FOR UPDATE;
+FETCH e;
+DELETE FROM nokey WHERE CURRENT OF e RETURNING *;
+FETCH e;
+SAVEPOINT s;
+UPDATE nokey SET b = 'f' WHERE CURRENT OF e RETURNING *;
+ROLLBACK TO s;
+UPDATE nokey SET b = 'g' WHERE CURRENT OF e RETURNING *;
+COMMIT;
+SELECT * FROM nokey ORDER BY a, b;
