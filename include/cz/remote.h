@@ -59,6 +59,7 @@ typedef struct CzConn
 	int			txn_depth;		/* nesting level that the worker is in; 0: no
 								 * transaction */
 	bool		txn_has_written;
+	bool		cannot_prepare; /* the worker has max_prepared_transactions = 0 */
 	struct CzConn *next;		/* owned by the cache */
 } CzConn;
 

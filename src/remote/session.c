@@ -322,15 +322,16 @@ append_uncertain(StringInfo sql)
 	}
 }
 
-/* Take the answer: columns before the last two, the worker's limit and the process id. */
+/* Take the answer: columns before the last three, the worker's limits and the process id. */
 static void
 take_first_answer(ConnEntry *entry, const PGresult *res)
 {
-	int			first = PQnfields(res) - 2 - entry->uncertain_asked;
+	int			first = PQnfields(res) - 3 - entry->uncertain_asked;
 	int			i;
 
 	entry->server_pid = atoi(PQgetvalue(res, 0, PQnfields(res) - 1));
 	CzPoolSetWorkerLimit(entry->pub.server_oid, atoi(PQgetvalue(res, 0, PQnfields(res) - 2)));
+	entry->pub.cannot_prepare = first >= 0 && atoi(PQgetvalue(res, 0, PQnfields(res) - 3)) == 0;
 	for (i = 0; i < entry->uncertain_asked; i++)
 	{
 		if (first < 0 || PQgetisnull(res, 0, first + i))
@@ -407,7 +408,8 @@ CzSessionSend(ConnEntry *entry, bool in_transaction)
 	{
 		if (entry->uncertain_asked > 0)
 			append_uncertain(&sql);
-		appendStringInfoString(&sql, ", " CONNECTIONS_SQL ", pg_catalog.pg_backend_pid()");
+		appendStringInfoString(&sql, ", pg_catalog.current_setting('max_prepared_transactions'), "
+							   CONNECTIONS_SQL ", pg_catalog.pg_backend_pid()");
 	}
 	ok = send_in_pipeline(entry, sql.data);
 

@@ -116,6 +116,12 @@ extern void CzTxnForgetAll(void);
 extern CzTxnEntry *CzTxnOpenEntry(Oid user_oid, const CzEndpoint *endpoint, bool must_be);
 extern void CzTxnBeginCommand(StringInfo buf);
 extern void CzTxnForgetCommands(CzTxnEntry *entry);
+
+/*
+ * 55000: the connection's worker can't prepare transactions.  what: the verb, "write" or
+ * "commit".
+ */
+extern void CzTxnReportCannotPrepare(const CzConn *conn, const char *what) pg_attribute_noreturn();
 extern void CzTxnExecLocks(List *commands, Oid user_oid);
 extern bool CzTxnDetach(CzTxnEntry *entry);
 

@@ -223,12 +223,7 @@ raise_prepare(CzTxnCall *call)
 	if (has_sqlstate(call->result, SQLSTATE_NOT_IN_PREREQUISITE_STATE))
 	{
 		PQclear(call->result);
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot commit on several nodes: prepared transactions are disabled on node \"%s\"",
-						call->conn->node_name),
-				 errdetail("A transaction that writes on several nodes is committed with PREPARE TRANSACTION."),
-				 errhint("Set max_prepared_transactions on that node to at least its max_connections and restart it, or cz.one_phase_commit here.")));
+		CzTxnReportCannotPrepare(call->conn, "commit");
 	}
 	raise_call(call, "PREPARE TRANSACTION");
 }

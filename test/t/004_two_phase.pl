@@ -177,8 +177,22 @@ note 'what is refused';
 	$cluster->worker(3)->append_conf('postgresql.conf', 'max_prepared_transactions = 0');
 	$cluster->worker(3)->restart;
 	($status, $out, $err) = $cluster->try_sql("INSERT INTO t SELECT i, 'v' FROM generate_series(30000, 30099) i");
-	like($err, qr/55000.*prepared transactions are disabled on node.*HINT:\s+Set max_prepared_transactions/s,
+	like($err, qr/55000: cannot write on several nodes: prepared transactions are disabled on node.*HINT:\s+Set max_prepared_transactions/s,
 		'a worker without prepared transactions');
+
+	# a key whose placements are on workers 1 and 2, and one whose first is on 3
+	my ($here, $there) = map {
+		$cluster->sql("SELECT min(k) FROM generate_series(40000, 40999) k WHERE (SELECT array_agg(nodeport ORDER BY placementid)::text "
+			  . "FROM pg_dist_shard_placement WHERE shardid = get_shard_id_for_distribution_column('t', k)) LIKE '$_'")
+	} '{' . $cluster->port(1) . ',' . $cluster->port(2) . '}', '{' . $cluster->port(3) . ',%';
+	($status, $out, $err) = $cluster->try_sql("BEGIN; INSERT INTO t VALUES ($here, 'a'); SELECT 'first'; INSERT INTO t VALUES ($there, 'a'); SELECT 'second'; COMMIT");
+	is($out, 'first', 'refused is the first write that needs a second worker');
+	like($err, qr/55000: cannot write on several nodes/, 'and it says so');
+	$cluster->sql(qq{DO \$\$ BEGIN
+		INSERT INTO t VALUES ($here, 'a');
+		BEGIN INSERT INTO t VALUES ($there, 'a'); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END;
+	END \$\$});
+	is(copies($here, $here) . copies($there, $there), '20', 'an exception block goes on without it');
 	ok($cluster->wait_for_recovery, 'nothing stays prepared');
 	is(copies(30000, 30099), 0, 'and nothing is written');
 	$cluster->sql("SET cz.one_phase_commit = on; INSERT INTO t SELECT i, 'v' FROM generate_series(30000, 30099) i");
