@@ -378,9 +378,19 @@ extern void CzInsertCheckRow(CzStream *stream, TupleTableSlot *slot, int first);
 
 /* stream_replicas.c */
 typedef struct CzReplicaRows CzReplicaRows;
+typedef struct CzReplicaCopy CzReplicaCopy;
 extern void CzReplicaRowsAdd(CzStream *stream, CzReplicaRows **rows_p, CzConn *conn,
 							 const struct pg_result *res);
 extern void CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows);
+
+/* stream_copies.c */
+extern CzReplicaCopy *CzReplicaCopyBegin(bool is_binary, Size budget_bytes);
+extern void CzReplicaCopyAdd(CzReplicaCopy *copy, int ncolumns, char **values,
+							 const int *lengths);
+extern void CzReplicaCopyQueue(List **targets, const CzReplicaCopy *copy, uint64 nrows,
+							   Oid server_oid, const char *table);
+extern void CzReplicaCopiesRun(CzStream *stream, List *targets);
+extern void CzReplicaCopyEnd(CzReplicaCopy *copy);
 
 /* stream_run.c */
 extern void CzRunStart(CzStream *stream);

@@ -13,6 +13,8 @@
  * as the transaction that made it so is between its two COMMIT PREPAREDs.  Then the
  * command finds nothing and is sent again, with a new snapshot.
  *
+ * Many rows of an INSERT go by COPY (stream_copies.c).
+ *
  * Source: own work.
  *
  *-------------------------------------------------------------------------
@@ -40,6 +42,8 @@
 /* Rows of one command, where there are so many; and their parameters at most */
 #define MULTI_ROWS 64
 #define MAX_MULTI_PARAMS 4096
+/* Rows of an INSERT that are sent one by one; more go by COPY */
+#define MAX_INSERTED_ROWS 32
 /* Milliseconds between two tries to find rows that are not there yet */
 #define RETRY_MS 5
 
@@ -52,6 +56,7 @@ struct CzReplicaRows
 	bool		is_binary;
 	char	  **values;			/* [max_rows * ncolumns], NULL: NULL */
 	int		   *lengths;
+	CzReplicaCopy *copy;		/* has the rows in place of values; NULL: they are few */
 };
 
 /* One placement's share. */
@@ -87,6 +92,47 @@ typedef struct Target
 	TimestampTz last_heard;
 } Target;
 
+/* Bring the rows kept so far, which are to be inserted, into the form of COPY. */
+static void
+begin_copy(CzStream *stream, CzReplicaRows *rows)
+{
+	Size		budget = (Size) work_mem * 1024 / Max(stream->nfragments, 1);
+	Size		n = 0;
+	int			i;
+	int			j;
+
+	rows->copy = CzReplicaCopyBegin(rows->is_binary, budget);
+	for (i = 0; i < rows->nrows; i++)
+	{
+		CzReplicaCopyAdd(rows->copy, rows->ncolumns, &rows->values[n], &rows->lengths[n]);
+		for (j = 0; j < rows->ncolumns; j++, n++)
+		{
+			if (rows->values[n] != NULL)
+				pfree(rows->values[n]);
+		}
+	}
+}
+
+/* Add the columns of a result from number first on to rows that go by COPY. */
+static void
+add_to_copy(CzReplicaRows *rows, const PGresult *res, int first)
+{
+	int			i;
+	int			j;
+
+	for (i = 0; i < PQntuples(res); i++)
+	{
+		for (j = 0; j < rows->ncolumns; j++)
+		{
+			rows->lengths[j] = PQgetlength(res, i, first + j);
+			rows->values[j] = PQgetisnull(res, i, first + j) ? NULL :
+				PQgetvalue(res, i, first + j);
+		}
+		CzReplicaCopyAdd(rows->copy, rows->ncolumns, rows->values, rows->lengths);
+	}
+	rows->nrows += PQntuples(res);
+}
+
 /*
  * CzReplicaRowsAdd
  *		Keep the last columns of a result of the first placement.
@@ -121,6 +167,15 @@ CzReplicaRowsAdd(CzStream *stream, CzReplicaRows **rows_p, CzConn *conn,
 		if (PQfformat(res, j) != (rows->is_binary ? 1 : 0))
 			CzConnViolated(conn, NULL, psprintf("Column %d has another format.", j + 1));
 	}
+	if (rows->copy == NULL && stream->plan->command == CMD_INSERT &&
+		!stream->plan->replica_upserts &&
+		rows->nrows + PQntuples(res) > MAX_INSERTED_ROWS)
+		begin_copy(stream, rows);
+	if (rows->copy != NULL)
+	{
+		add_to_copy(rows, res, first);
+		return;
+	}
 	while (rows->nrows + PQntuples(res) > rows->max_rows)
 	{
 		rows->max_rows *= 2;
@@ -145,7 +200,25 @@ CzReplicaRowsAdd(CzStream *stream, CzReplicaRows **rows_p, CzConn *conn,
 	rows->nrows += PQntuples(res);
 }
 
-/* The same for what INSERT ... ON CONFLICT has left on the first placement. */
+/* A shard and those of its columns that CzReplicaRows has. */
+static char *
+shard_and_columns(const CzFragmentPlan *plan, const CzTable *table, const CzShard *shard)
+{
+	List	   *attnos = list_concat_copy(plan->replica_keys, plan->replica_sets);
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "%s (", shard->remote_qualified);
+	foreach(lc, attnos)
+		appendStringInfo(&buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : "",
+						 quote_identifier(table->column_names[lfirst_int(lc) - 1]));
+	appendStringInfoChar(&buf, ')');
+	list_free(attnos);
+	return buf.data;
+}
+
+/* The same for what INSERT has left on the first placement. */
 static char *
 insert_sql(const CzFragmentPlan *plan, const CzTable *table, const CzShard *shard)
 {
@@ -155,12 +228,9 @@ insert_sql(const CzFragmentPlan *plan, const CzTable *table, const CzShard *shar
 	int			i;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "INSERT INTO %s (", shard->remote_qualified);
-	foreach(lc, attnos)
-		appendStringInfo(&buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : "",
-						 quote_identifier(table->column_names[lfirst_int(lc) - 1]));
+	appendStringInfo(&buf, "INSERT INTO %s", shard_and_columns(plan, table, shard));
 	for (i = 1; i <= list_length(attnos); i++)
-		appendStringInfo(&buf, "%s$%d", i > 1 ? ", " : ") VALUES (", i);
+		appendStringInfo(&buf, "%s$%d", i > 1 ? ", " : " VALUES (", i);
 	appendStringInfoChar(&buf, ')');
 	if (plan->replica_upserts)
 	{
@@ -662,6 +732,7 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 {
 	const CzTable *table = CzTableGet(stream->plan->anchor_relid);
 	List	   *targets = NIL;
+	List	   *copies = NIL;
 	CzWaitSlot *slots;
 	ListCell   *lc;
 	int			i;
@@ -678,7 +749,8 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 		if (rows[i] == NULL || rows[i]->nrows == 0 || fragment->nplacements < 2)
 			continue;
 		shard = &table->shards[fragment->shard_index];
-		sql = replica_sql(stream->plan, table, shard);
+		sql = rows[i]->copy ? shard_and_columns(stream->plan, table, shard) :
+			replica_sql(stream->plan, table, shard);
 		if (stream->plan->command == CMD_UPDATE && rows[i]->nrows >= MULTI_ROWS &&
 			rows[i]->ncolumns * MULTI_ROWS <= MAX_MULTI_PARAMS && order_is_free(stream->plan))
 			multi = multi_sql(stream->plan, table, shard);
@@ -692,6 +764,12 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 			if (!CzTxnCanReach(fragment->server_oids[j], stream->user_oid))
 			{
 				CzTxnLosePlacement(shard, fragment->server_oids[j], "it cannot be reached");
+				continue;
+			}
+			if (rows[i]->copy != NULL)
+			{
+				CzReplicaCopyQueue(&copies, rows[i]->copy, rows[i]->nrows,
+								   fragment->server_oids[j], sql);
 				continue;
 			}
 			target = get_target(&targets, fragment->server_oids[j]);
@@ -742,4 +820,11 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+
+	CzReplicaCopiesRun(stream, copies);
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		if (rows[i] != NULL && rows[i]->copy != NULL)
+			CzReplicaCopyEnd(rows[i]->copy);
+	}
 }

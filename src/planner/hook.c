@@ -125,6 +125,7 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 	state.is_select = query->commandType == CMD_SELECT && !query->hasModifyingCTE;
 	state.is_read_only = state.is_select &&
 		!contain_volatile_functions((Node *) query);
+	state.kept_here = cz_find_kept_here(query, &state);
 	state.outer = save;
 	cz_plan_state = &state;
 	PG_TRY();

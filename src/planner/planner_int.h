@@ -185,6 +185,7 @@ typedef struct CzPlanState
 								 * columns */
 	bool		takes_exec_params;	/* values of other parts of the plan may now
 									 * become parameters of a fragment */
+	List	   *kept_here;		/* OIDs of reference tables that are local ones to it */
 	struct CzPlanState *outer;
 } CzPlanState;
 
@@ -264,6 +265,9 @@ extern void cz_reduce_full_joins(Query *query);
 extern void cz_make_printable(Query *query);
 extern Node *cz_value_of_param(Node *param);
 extern bool cz_prints_as_number(Node *expr);
+
+/* kept_here.c */
+extern List *cz_find_kept_here(Query *query, const CzPlanState *state);
 
 /* inline.c */
 extern void cz_inline_functions(Query *query, ParamListInfo bound_params,

@@ -143,7 +143,7 @@ cz_conjuncts(Node *qual, List *list)
  *		The table of a range-table entry, NULL if a leaf may not take its place.
  *
  * The rows of a foreign table with inheritance children are not only there: core
- * gathers them.
+ * gathers them.  A reference table may have to be read here (kept_here.c).
  */
 const CzTable *
 cz_rte_table(RangeTblEntry *rte)
@@ -152,6 +152,9 @@ cz_rte_table(RangeTblEntry *rte)
 
 	if (table != NULL && table->kind == CZ_TABLE_FOREIGN && rte->inh &&
 		has_subclass(rte->relid))
+		return NULL;
+	if (table != NULL && cz_plan_state != NULL &&
+		list_member_oid(cz_plan_state->kept_here, rte->relid))
 		return NULL;
 	return table;
 }

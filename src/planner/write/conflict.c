@@ -337,7 +337,7 @@ other_table_walker(Node *node, void *context)
 	if (IsA(node, RangeTblEntry))
 	{
 		RangeTblEntry *rte = (RangeTblEntry *) node;
-		const CzTable *table = rte->rtekind == RTE_RELATION ? CzTableGet(rte->relid) : NULL;
+		const CzTable *table = rte->rtekind == RTE_RELATION ? cz_rte_table(rte) : NULL;
 
 		return rte->rtekind == RTE_CTE ||
 			(rte->rtekind == RTE_RELATION && (table == NULL || table->kind != CZ_TABLE_REFERENCE));
@@ -592,7 +592,8 @@ remote_as_leaf(Query *query, Query *remote, CzPlanState *state, const CzTable *t
 		leaf->replica_upserts = remote->onConflict != NULL &&
 			remote->onConflict->action == ONCONFLICT_UPDATE;
 		if (!cz_return_for_copies(remote, state, &leaf->replica_keys, &leaf->replica_sets))
-			reason = cz_replicas_may_differ(remote, NULL);
+			reason = leaf->locus.anchor != NULL ? "replicas cannot be told of its rows" :
+				cz_replicas_may_differ(remote, NULL);
 	}
 	if (reason == NULL)
 		(void) cz_query_is_sendable(remote, &reason);
@@ -624,15 +625,50 @@ remote_as_leaf(Query *query, Query *remote, CzPlanState *state, const CzTable *t
 }
 
 /*
- * cz_conflict_as_leaf
- *		Turn an INSERT ... ON CONFLICT into a distributed table, or one that returns
- *		system columns (and has no WITH CHECK conditions), into a SELECT over the leaf that
- *		does it.
- *
- * Returns: NULL, or why it can't be done; the query has not changed then.
+ * The rows of an INSERT ... SELECT if they stay on the shards that they come from, so
+ * that each shard can do its part: the query that reads them there, with leaf->locus
+ * set; else NULL.
  */
-const char *
-cz_conflict_as_leaf(Query *query, CzPlanState *state, const CzTable *table, Relation rel)
+static Query *
+pushed_rows(Query *query, List *exprs, List *attnos, const CzTable *table, CzLeaf *leaf,
+			CzPlanState *state)
+{
+	Query	   *source;
+	const char *reason;
+	ListCell   *lc;
+
+	if (!cz_enable_pushdown || query->jointree->fromlist == NIL || query->cteList != NIL ||
+		leaf->insert_checks != NIL || state->has_row_ids)
+		return NULL;
+	source = source_query(query, exprs);
+	if (contain_volatile_functions((Node *) source))
+		return NULL;
+	if (cz_query_has_barriers(source))
+		source = cz_fence_query(source);
+	if (source == NULL || !cz_query_is_sendable(source, &reason))
+		return NULL;
+	leaf->locus = cz_query_locus(source, state);
+	if (leaf->locus.kind != CZ_LOCUS_SHARDED || leaf->locus.outer_keys != NIL ||
+		leaf->locus.is_confined || !cz_same_group(leaf->locus.anchor, table))
+		return NULL;
+	foreach(lc, attnos)
+	{
+		if (lfirst_int(lc) == table->key_attno &&
+			!list_member_int(leaf->locus.key_columns, foreach_current_index(lc) + 1))
+			return NULL;
+	}
+	leaf->strategy = leaf->locus.is_single ? CZ_STRATEGY_ROUTER : CZ_STRATEGY_PUSHDOWN;
+	return source;
+}
+
+/*
+ * One try of cz_conflict_as_leaf.
+ *
+ * pushes: the rows stay on their shards; else they come here first.
+ */
+static const char *
+try_conflict(Query *query, CzPlanState *state, const CzTable *table, Relation rel,
+			 bool pushes)
 {
 	CzLeaf	   *leaf = palloc0(sizeof(CzLeaf));
 	CzValues   *values = palloc0(sizeof(CzValues));
@@ -651,8 +687,14 @@ cz_conflict_as_leaf(Query *query, CzPlanState *state, const CzTable *table, Rela
 							&leaf->insert_checks);
 	if (source == NULL)
 		return "a policy uses a system column";
-	if (query->jointree->fromlist == NIL && query->jointree->quals == NULL &&
-		!query->hasTargetSRFs && leaf->insert_checks == NIL)
+	if (pushes)
+	{
+		rows = pushed_rows(query, exprs, attnos, table, leaf, state);
+		if (rows == NULL)
+			return "its rows come from other shards";
+	}
+	else if (query->jointree->fromlist == NIL && query->jointree->quals == NULL &&
+			 !query->hasTargetSRFs && leaf->insert_checks == NIL)
 	{
 		foreach(lc, exprs)
 			params = lappend(params, cz_take_expr(values, copyObject(lfirst(lc))));
@@ -683,11 +725,28 @@ cz_conflict_as_leaf(Query *query, CzPlanState *state, const CzTable *table, Rela
 }
 
 /*
+ * cz_conflict_as_leaf
+ *		Turn an INSERT ... ON CONFLICT into a distributed table, or one that returns
+ *		system columns (and has no WITH CHECK conditions), into a SELECT over the leaf that
+ *		does it.
+ *
+ * Returns: NULL, or why it can't be done; the query has not changed then.
+ */
+const char *
+cz_conflict_as_leaf(Query *query, CzPlanState *state, const CzTable *table, Relation rel)
+{
+	if (query->jointree->fromlist != NIL &&
+		try_conflict(query, state, table, rel, true) == NULL)
+		return NULL;
+	return try_conflict(query, state, table, rel, false);
+}
+
+/*
  * cz_push_insert
  *		Turn an INSERT ... SELECT whose rows stay on the shards that they come from into
  *		a SELECT over the leaf that has each shard do its part.
  *
- * Placements would have to compute the same: only where shards have one.
+ * The first placement does it, and the others get the rows.
  *
  * Returns: false, and the query has not changed, if it is not such an INSERT.
  */
@@ -698,31 +757,12 @@ cz_push_insert(Query *query, CzPlanState *state, const CzTable *table, Relation 
 	Query	   *source;
 	List	   *exprs;
 	List	   *attnos;
-	const char *reason;
-	ListCell   *lc;
 
-	if (!cz_enable_pushdown || query->cteList != NIL || query->withCheckOptions != NIL ||
-		is_replicated(table) || state->has_row_ids)
+	if (query->withCheckOptions != NIL)
 		return false;
 	cz_insert_values(query, rel, table->key_attno, &exprs, &attnos);
-	source = source_query(query, exprs);
-	if (contain_volatile_functions((Node *) source))
-		return false;
-	if (cz_query_has_barriers(source))
-		source = cz_fence_query(source);
-	if (source == NULL || !cz_query_is_sendable(source, &reason))
-		return false;
-	leaf->locus = cz_query_locus(source, state);
-	if (leaf->locus.kind != CZ_LOCUS_SHARDED || leaf->locus.outer_keys != NIL ||
-		leaf->locus.is_confined || !cz_same_group(leaf->locus.anchor, table))
-		return false;
-	foreach(lc, attnos)
-	{
-		if (lfirst_int(lc) == table->key_attno &&
-			!list_member_int(leaf->locus.key_columns, foreach_current_index(lc) + 1))
-			return false;
-	}
-	leaf->strategy = leaf->locus.is_single ? CZ_STRATEGY_ROUTER : CZ_STRATEGY_PUSHDOWN;
-	return remote_as_leaf(query, remote_query(query, attnos, source, NIL, NIL), state, table,
-						  rel, leaf, palloc0(sizeof(CzValues))) == NULL;
+	source = pushed_rows(query, exprs, attnos, table, leaf, state);
+	return source != NULL &&
+		remote_as_leaf(query, remote_query(query, attnos, source, NIL, NIL), state, table,
+					   rel, leaf, palloc0(sizeof(CzValues))) == NULL;
 }
