@@ -309,23 +309,33 @@ extern void CzCommitRoomLeave(void);
 /*
  * CzPlacementsEnter, CzPlacementsLeave
  *		The same for a commit on placements of one shard, the first before the others:
- *		from before the first one's COMMIT until the last has confirmed or is marked.  Two
- *		stores; nobody waits but who reads a placement in place of a lost one.
+ *		from before the first one's COMMIT until the last has confirmed or is marked, and
+ *		others can know of it: the end of the transaction leaves, in whatever way.  Two
+ *		stores; nobody waits but who reads a placement in place of another one.
  *
  * CzAwaitPlacements
- *		Such commits that are on their way now have come to their end, at most
- *		cz.worker_timeout later: before a shard is read from another placement than the
- *		first.
+ *		Wait until such commits that are on their way now have come to their end: before
+ *		a shard is read from another placement than the first.  They may change which
+ *		placements are active: look at CzRoomEpoch again.
+ *
+ * CzPlacementsLook
+ *		Before placements are looked up, to be read from: CzAwaitPlacements if others may
+ *		be the first than the ones that this session has read from last, and take notice
+ *		of what has changed.  Returns CzRoomEpoch, of which what is looked up is at least.
+ *
+ * Errors: 55000 if a commit does not end within some timeouts.
  */
 extern void CzPlacementsEnter(void);
 extern void CzPlacementsLeave(void);
 extern void CzAwaitPlacements(void);
+extern uint64 CzPlacementsLook(void);
 
 /*
  * CzRoomEpoch
- *		Grows with each commit that has made placements active or inactive, in the room:
- *		if it has not between a look at the placements and the snapshots that are taken
- *		of them, the placements are those of the snapshots.
+ *		Grows with each commit that makes placements active or inactive, in the room, once
+ *		before it takes effect and once when all can know of it: if it has not between a
+ *		look at the placements and the moment of the snapshots that are taken of them
+ *		(CzRoomLookState), the placements are those of the snapshots.
  */
 extern uint64 CzRoomEpoch(void);
 
@@ -337,6 +347,7 @@ typedef struct CzRoomLookState
 {
 	uint64		entered;		/* committers so far */
 	uint64		generation;		/* of what is in doubt */
+	uint64		epoch;			/* CzRoomEpoch; stable if the room was empty and is unchanged */
 } CzRoomLookState;
 
 /*

@@ -258,6 +258,8 @@ struct CzStream
 	struct CzStream *group_next;	/* of the group's streams */
 	/* of a run: fragments and where they are; in run_context */
 	bool		is_started;
+	uint64		epoch;			/* CzRoomEpoch of the run's placements */
+	bool		is_starting;	/* they are being chosen for the first time */
 	bool		has_awaited;	/* commits between placements have come to their end */
 	int			nfragments;
 	Fragment   *fragments;		/* [max_fragments] */

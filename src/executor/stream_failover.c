@@ -194,6 +194,7 @@ CzRunWorkerLost(CzStream *stream, StreamWorker *worker, const char *reason, bool
 	if (mark)
 		CzHealthMarkFailed(worker->server_oid);
 	worker->is_failed = true;
+	stream->has_awaited = false;
 
 	/* 1. its connections */
 	while (worker->nconns > 0)

@@ -239,23 +239,65 @@ choose_placement(CzStream *stream, Fragment *fragment)
 	return best;
 }
 
-/* Choose the worker of a fragment of one shard; false if there is none. */
+/* Are the placements of what a fragment reads still active on a server? */
 static bool
-choose_worker(CzStream *stream, Fragment *fragment)
+is_still_active(const CzStream *stream, const Fragment *fragment, Oid server_oid)
 {
-	Oid			server_oid = choose_placement(stream, fragment);
+	ListCell   *lc;
 
-	if (!OidIsValid(server_oid))
-		return false;
+	AcceptInvalidationMessages();
+	foreach(lc, stream->plan->relids)
+	{
+		const CzShard *shard = CzShardOfFragment(lfirst_oid(lc), fragment);
+		bool		is_active = shard == NULL;
+		int			i;
 
-	/* what has been seen at the first placement is to be seen here, too */
-	if (server_oid != fragment->server_oids[0] && OidIsValid(stream->plan->anchor_relid) &&
-		cz_read_placement == CZ_READ_FIRST && !stream->has_awaited &&
-		!IsolationUsesXactSnapshot())
+		for (i = 0; !is_active && i < shard->nplacements; i++)
+			is_active = shard->server_oids[i] == server_oid;
+		if (!is_active)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Before a shard is read from another placement than the first: what has been seen there
+ * is to be seen here, too.  False: the placement is not to be read any more.
+ */
+static bool
+await_others(CzStream *stream, Fragment *fragment, Oid server_oid)
+{
+	int			i;
+
+	if (server_oid == fragment->server_oids[0] || !OidIsValid(stream->plan->anchor_relid) ||
+		cz_read_placement != CZ_READ_FIRST || IsolationUsesXactSnapshot())
+		return true;
+	if (!stream->has_awaited)
 	{
 		stream->has_awaited = true;
 		CzAwaitPlacements();
 	}
+	/* a run that starts looks them up anew */
+	if (stream->is_starting || CzRoomEpoch() == stream->epoch ||
+		is_still_active(stream, fragment, server_oid))
+		return true;
+	for (i = 0; i < fragment->nplacements; i++)
+		fragment->is_tried[i] |= fragment->server_oids[i] == server_oid;
+	return false;
+}
+
+/* Choose the worker of a fragment of one shard; false if there is none. */
+static bool
+choose_worker(CzStream *stream, Fragment *fragment)
+{
+	Oid			server_oid;
+
+	do
+	{
+		server_oid = choose_placement(stream, fragment);
+		if (!OidIsValid(server_oid))
+			return false;
+	} while (!await_others(stream, fragment, server_oid));
 	fragment->worker = get_worker(stream, server_oid);
 	fragment->worker->nassigned++;
 	return true;
@@ -542,12 +584,14 @@ enter_pools(CzStream *stream)
 static bool
 start_run(CzStream *stream)
 {
-	uint64		epoch = CzRoomEpoch();
+	uint64		epoch = CzPlacementsLook();
 	ListCell   *lc;
 	int			i;
 
 	CzFragmentsResolve(stream);
 	stream->is_started = true;
+	stream->epoch = epoch;
+	stream->is_starting = true;
 	if (stream->nfragments > 0)
 		CzShipRead(stream);
 	if (stream->plan->locks_wait && stream->nfragments > 1 && !stream->is_first_only &&
@@ -560,6 +604,9 @@ start_run(CzStream *stream)
 		if (!choose_worker(stream, &stream->fragments[i]))
 			elog(ERROR, "fragment without placement");
 	}
+	stream->is_starting = false;
+	if (stream->has_awaited && CzRoomEpoch() != epoch)
+		return false;
 	merge_fragments(stream);
 	stream->total_fragments += stream->nfragments;
 

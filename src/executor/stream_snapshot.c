@@ -733,8 +733,8 @@ CzSnapshotBegin(CzStream *stream, uint64 epoch)
 		take_snapshots(stream, 2, NULL);
 	if (group->has_snapshot && !had_snapshot)
 	{
-		group->epoch = epoch;
-		if (CzRoomEpoch() != epoch)
+		group->epoch = group->look.epoch;
+		if (group->epoch != epoch)
 		{
 			queue_again(stream);
 			group->has_snapshot = false;
@@ -790,8 +790,8 @@ CzSnapshotBeginStatement(QueryDesc *query_desc)
 	{
 		if (wants_snapshot(stream))
 		{
-			group->epoch = CzRoomEpoch();
 			take_snapshots(stream, 1, query_desc->snapshot);
+			group->epoch = group->look.epoch;
 			return;
 		}
 	}

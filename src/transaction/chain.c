@@ -78,7 +78,6 @@ mark_lost(void)
 	{
 		CzTxnMarkLost();
 		/* who takes snapshots looks at the placements again */
-		CzCommitRoomLeave();
 		CzCommitRoomEnter(true);
 	}
 	PG_CATCH();

@@ -23,7 +23,12 @@
  * worker shows all of it or nothing.  But between the commits of two placements who reads
  * one and then the other would go back in time.  So it notes that it is *between*
  * placements, and who turns from a placement to another waits for those
- * (CzAwaitPlacements).  That is for failover: reads go to the first placement.
+ * (CzAwaitPlacements): where the first one, to which reads go, has failed, and where
+ * another one has become the first (CzPlacementsLook).
+ *
+ * A commit that makes placements active or inactive changes the *epoch* twice: before it
+ * takes effect, and when all can know of it.  Who finds the room empty, and in it the
+ * epoch as of which he has looked up placements, has looked up the right ones.
  *
  * Source: own work.
  *
@@ -41,6 +46,7 @@
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
+#include "utils/inval.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -62,12 +68,15 @@
 /* Milliseconds between two looks of who waits for placements */
 #define CZ_BETWEEN_MS 2
 
+/* Microseconds between two looks of who waits for the end of a commit that has ended */
+#define CZ_TAIL_US 100
+
 typedef struct RoomTable
 {
 	pg_atomic_uint64 entered;	/* committers so far */
 	pg_atomic_uint64 left;		/* read before entered: equal means that none is in */
 	pg_atomic_uint64 entered_at;	/* TimestampTz of the last one */
-	pg_atomic_uint64 epoch;		/* commits that have changed which placements are active */
+	pg_atomic_uint64 epoch;		/* changes of which placements are active; two a commit */
 
 	LWLock		lock;			/* guards the ring */
 	uint64		nmixed;			/* of all time; the last ones are in the ring */
@@ -83,6 +92,9 @@ static bool is_inside = false;
 static bool leaves_late = false;	/* when others can know what has changed here */
 static bool is_between = false;
 static bool has_callbacks = false;
+
+/* This session has read what may be newer than the first placements that it knows. */
+static bool has_turned = false;
 
 Size
 CzRoomShmemSize(void)
@@ -174,9 +186,11 @@ as_transaction(void (*function) (LOCKMODE mode), LOCKMODE mode)
 static void
 leave_at_exit(int code, Datum arg)
 {
+	if (is_inside && leaves_late)
+		pg_atomic_fetch_add_u64(&room->epoch, 1);
 	if (is_inside)
 		pg_atomic_fetch_add_u64(&room->left, 1);
-	is_inside = false;
+	is_inside = leaves_late = false;
 	CzPlacementsLeave();
 }
 
@@ -190,10 +204,13 @@ leave_late(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *
 	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level)
 		return;
 	cz_inactive_changed = false;
-	if (!is_inside || !leaves_late)
-		return;
-	is_inside = leaves_late = false;
-	pg_atomic_fetch_add_u64(&room->left, 1);
+	if (is_inside && leaves_late)
+	{
+		is_inside = leaves_late = false;
+		pg_atomic_fetch_add_u64(&room->epoch, 1);
+		pg_atomic_fetch_add_u64(&room->left, 1);
+	}
+	CzPlacementsLeave();
 }
 
 static void
@@ -213,13 +230,16 @@ ensure_callbacks(void)
 void
 CzCommitRoomEnter(bool writes_here)
 {
-	if (room == NULL || is_inside)
+	if (room == NULL || (is_inside && (leaves_late || !cz_inactive_changed)))
 		return;
 	ensure_callbacks();
-	as_transaction(lock_room, RowExclusiveLock);
-	pg_atomic_fetch_add_u64(&room->entered, 1);
-	pg_atomic_write_u64(&room->entered_at, (uint64) GetCurrentTimestamp());
-	is_inside = true;
+	if (!is_inside)
+	{
+		as_transaction(lock_room, RowExclusiveLock);
+		pg_atomic_fetch_add_u64(&room->entered, 1);
+		pg_atomic_write_u64(&room->entered_at, (uint64) GetCurrentTimestamp());
+		is_inside = true;
+	}
 	leaves_late = cz_inactive_changed;
 	if (leaves_late)
 		pg_atomic_fetch_add_u64(&room->epoch, 1);
@@ -266,6 +286,7 @@ CzRoomLook(CzRoomLookState *look)
 	uint64		left;
 
 	look->generation = CzTxnDoubtGeneration();
+	look->epoch = 0;
 	if (room == NULL)
 	{
 		look->entered = 0;
@@ -274,6 +295,8 @@ CzRoomLook(CzRoomLookState *look)
 	left = pg_atomic_read_u64(&room->left);
 	pg_memory_barrier();
 	look->entered = pg_atomic_read_u64(&room->entered);
+	pg_memory_barrier();
+	look->epoch = pg_atomic_read_u64(&room->epoch);
 	return look->entered == left;
 }
 
@@ -314,7 +337,16 @@ CzRoomIsUnchanged(const CzRoomLookState *look)
 void
 CzRoomTake(void)
 {
+	CzRoomLookState look;
+
 	lock_room(ShareLock);
+
+	/* who leaves late has let go of the lock a moment before */
+	while (!CzRoomLook(&look))
+	{
+		pg_usleep(CZ_TAIL_US);
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 void
@@ -401,24 +433,53 @@ CzPlacementsLeave(void)
 void
 CzAwaitPlacements(void)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													   cz_worker_timeout_ms);
+	TimestampTz deadline;
 	int			i;
 
+	has_turned = true;
 	CzRoomAwait();
+	/* a worker that does not answer, a look whether it lives, and the others' commits */
+	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+										   2 * (int64) cz_worker_timeout_ms +
+										   2 * (int64) cz_connect_timeout_ms);
 	for (i = 0; room != NULL && i < MaxBackends; i++)
 	{
 		uint64		seen = pg_atomic_read_u64(&room->between[i]);
 
 		if (seen % 2 == 0 || i == MyProcNumber_compat)
 			continue;
-		while (pg_atomic_read_u64(&room->between[i]) == seen &&
-			   GetCurrentTimestamp() < deadline)
+		while (pg_atomic_read_u64(&room->between[i]) == seen)
 		{
+			if (GetCurrentTimestamp() >= deadline)
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("a transaction has not finished its commit on all placements"),
+						 errdetail("Another placement than the first one would not show what the first one may have shown.")));
 			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 							 CZ_BETWEEN_MS, PG_WAIT_EXTENSION);
 			ResetLatch(MyLatch);
 			CHECK_FOR_INTERRUPTS();
 		}
 	}
+}
+
+/*
+ * CzPlacementsLook
+ *		See transaction.h.
+ */
+uint64
+CzPlacementsLook(void)
+{
+	static uint64 seen_epoch = 0;
+	uint64		epoch = CzRoomEpoch();
+
+	if (epoch != seen_epoch || has_turned)
+	{
+		CzAwaitPlacements();
+		epoch = CzRoomEpoch();
+		AcceptInvalidationMessages();
+		seen_epoch = epoch;
+		has_turned = false;
+	}
+	return epoch;
 }

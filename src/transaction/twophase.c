@@ -458,6 +458,7 @@ commit_several(List *written)
 	HOLD_INTERRUPTS();
 	if (list_length(shards) > 1)
 		CzCommitRoomEnter(false);
+	CzPlacementsEnter();
 	CzTxnChainCommit(first, written, shards, &holds_interrupts);
 	QueryCancelPending = false;
 }

@@ -1,0 +1,117 @@
+# Placements become inactive while others read: who has seen a transaction sees it from then on,
+# and who reads several shards sees it on all of them or on none, whichever placements he finds.
+#
+#	shard "first":   worker 1, worker 2
+#	shard "second":  worker 2 or 3 before the other one
+use strict;
+use warnings;
+use CzCluster;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $cluster = CzCluster->new(workers => 3, conf => qq{
+cz.shard_count = 6
+cz.worker_timeout = 5s
+cz.connect_timeout = 5s
+cz.recovery_interval = -1
+});
+$cluster->sql(q{
+CREATE TABLE t (k int PRIMARY KEY, v int);
+SELECT create_distributed_table('t', 'k');
+INSERT INTO t SELECT i, 0 FROM generate_series(1, 100) i;
+});
+my $dir = PostgreSQL::Test::Utils::tempdir();
+
+# Keys of one shard whose first and second placements are on these workers
+sub keys_at
+{
+	my @ports = map { $cluster->port($_) } @_;
+	return split /\n/, $cluster->sql(qq{
+		SELECT k FROM t JOIN cz.placement_list() p ON p.shard_id = get_shard_id_for_distribution_column('t', k) AND p.position = 0
+			JOIN pg_foreign_server s ON s.oid = p.server_oid AND 'port=$ports[0]' = ANY (s.srvoptions)
+			JOIN cz.placement_list() q ON q.shard_id = p.shard_id AND q.position = 1
+			JOIN pg_foreign_server u ON u.oid = q.server_oid AND 'port=$ports[1]' = ANY (u.srvoptions)
+		WHERE p.shard_id = (SELECT min(get_shard_id_for_distribution_column('t', k)) FROM t, cz.placement_list() l
+			JOIN pg_foreign_server s ON s.oid = l.server_oid AND 'port=$ports[0]' = ANY (s.srvoptions)
+			WHERE l.shard_id = get_shard_id_for_distribution_column('t', k) AND l.position = 0)
+		ORDER BY k});
+}
+my ($first, $neighbour) = keys_at(1, 2);
+my ($second) = keys_at(2, 3);
+ok($first && $neighbour && $second, 'there are such shards');
+
+# Commits in which the first placement decides need a row that says so; it is there from now on
+sub start_anew
+{
+	ok($cluster->repair, 'all placements are active');
+	$cluster->sql("UPDATE t SET v = v WHERE k IN ($first, $second); UPDATE t SET v = v WHERE k = $_") foreach $first, $first;
+	return $cluster->sql("SELECT v FROM t WHERE k = $first");
+}
+
+# The answer of who should wait until $release has been run; he gets a second to give a wrong one
+sub answer_after
+{
+	my ($reader, $release) = @_;
+	my $end = time + 1;
+	while ($reader->{run}->pumpable && time < $end)
+	{
+		$reader->{run}->pump_nb;
+		sleep 0.02;
+	}
+	$release->();
+	my ($status, $out, $err) = $cluster->finish_sql($reader, 60);
+	diag($err) if $status != 0;
+	return $out;
+}
+
+my $read_first = "SELECT v FROM t WHERE k = $first";
+my $read_both = "SELECT sum(v) FROM (SELECT v FROM t WHERE k IN ($first, $second) OFFSET 0) x";
+
+note 'the first placement has committed and is lost, the other one has not committed yet';
+foreach my $how ('another placement is read', 'another one has become the first')
+{
+	my $value = start_anew() + 1;
+	my $writer = $cluster->start_at('p_committed', "UPDATE t SET v = $value WHERE k = $first");
+	is($cluster->sql($read_first), $value, "$how: it is seen");
+	$cluster->kill_worker(1);
+	$cluster->sql("UPDATE t SET v = v WHERE k = $neighbour") if $how =~ /become/;
+	is(answer_after($cluster->start_sql($read_first), sub { $cluster->go }), $value, "$how: and is seen again");
+	is(($cluster->finish_sql($writer, 60))[0], 0, "$how: the writer commits");
+	$cluster->restart_worker(1);
+}
+
+note 'a placement becomes inactive, and can be read again, while a reader is about to begin';
+foreach my $isolation ('READ COMMITTED', 'REPEATABLE READ')
+{
+	my $sum = 2 * start_anew();
+	$cluster->sql("UPDATE t SET v = @{[$sum / 2]} WHERE k = $second");
+	$cluster->kill_worker(1);
+	my $writer = $cluster->start_at('after_local_commit', "UPDATE t SET v = v + 1 WHERE k IN ($first, $second)");
+	$cluster->restart_worker(1);
+	my $reader = $cluster->start_sql("BEGIN ISOLATION LEVEL $isolation; $read_both; COMMIT");
+	is(answer_after($reader, sub { $cluster->go }), $sum + 2, "$isolation: all is seen");
+	is(($cluster->finish_sql($writer, 60))[0], 0, "$isolation: the writer commits");
+}
+
+note 'the same, and the reader has a cursor';
+{
+	my $sum = 2 * start_anew();
+	$cluster->sql("UPDATE t SET v = @{[$sum / 2]} WHERE k = $second");
+	my $reader = $cluster->start_sql("BEGIN;\nDECLARE c CURSOR FOR $read_both;\n\\! touch $dir/declared\n"
+		  . "\\! while [ ! -e $dir/fetch ]; do sleep 0.05; done\nFETCH ALL FROM c;\nCOMMIT;");
+	for (1 .. 600)
+	{
+		last if -e "$dir/declared";
+		$reader->{run}->pump_nb;
+		sleep 0.1;
+	}
+	$cluster->kill_worker(1);
+	$cluster->sql("UPDATE t SET v = v + 1 WHERE k IN ($first, $second)");
+	$cluster->restart_worker(1);
+	is(answer_after($reader, sub { PostgreSQL::Test::Utils::append_to_file("$dir/fetch", '') }), $sum + 2, 'all is seen');
+}
+
+ok($cluster->repair, 'all placements are active');
+is($cluster->differing_placements, '', 'and equal');
+$cluster->stop;
+done_testing();
