@@ -12,6 +12,7 @@ answers may not come.  Runs until the file --stop is there.
 import argparse
 import os
 import random
+import re
 import sys
 import threading
 import time
@@ -19,10 +20,21 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'differential'))
 from pgclient import Client, ConnectionLost
 
-# deadlock, serialization, to be rolled back further, lost connections, an unknown outcome, servers
-# that start or stop, a transaction that is not finished, no other placement, a cancel
-ALLOWED = ('40P01', '40001', '40000', '08000', '08001', '08003', '08006', '08007', '57P01', '57P02',
-           '57P03', '55000', '57014', '25P02', '53300')
+# What may be told to a client while servers are killed and statements cancelled, and why:
+ALLOWED = {
+    '40P01': 'transfers in the other order',
+    '40001': 'placements have changed, or a snapshot is too old',
+    '40000': 'a worker has rolled back',
+    '08001': 'a node that is needed is down',
+    '08006': 'a connection was lost that the transaction needs',
+    '08007': 'it was lost during COMMIT and nothing can stand in',
+    '57P01': 'the session was terminated',
+    '57P02': 'the server crashed',
+    '57P03': 'it starts',
+    '55000': 'what a transaction has written is not finished where it is to be read, or no placement is active',
+    '57014': 'a cancel',
+    '25P02': 'a cancel met ROLLBACK, and the next statement is told',
+}
 
 SUMS = '(SELECT sum(bal) FROM account) + (SELECT sum(bal) FROM vault) + (SELECT sum(bal) FROM till)'
 
@@ -46,6 +58,7 @@ class Bank:
         self.args = args
         self.lock = threading.Lock()
         self.wrong = []
+        self.errors = {}
         self.counts = {}
         self.rates = {}
         self.journal = open(args.journal, 'a')
@@ -53,6 +66,11 @@ class Bank:
     def count(self, what):
         with self.lock:
             self.counts[what] = self.counts.get(what, 0) + 1
+
+    def note_error(self, outcome):
+        text = '%s %s' % (outcome.sqlstate, re.sub(r'"[^"]*"', '"..."', re.sub(r'\d+', 'N', outcome.names['M'])))
+        with self.lock:
+            self.errors[text] = self.errors.get(text, 0) + 1
 
     def note_wrong(self, what):
         with self.lock:
@@ -71,7 +89,7 @@ class Bank:
                 time.sleep(0.1)
         return None
 
-    def run(self, client, statements):
+    def run(self, client, statements, me='transfer'):
         """The rows of the last one; None: something failed, as it may."""
         outcome = None
         for sql in statements:
@@ -86,9 +104,9 @@ class Bank:
                 self.count('lost')
                 return None
             if outcome.sqlstate:
-                self.count(outcome.sqlstate)
+                self.note_error(outcome)
                 if outcome.sqlstate not in ALLOWED:
-                    self.note_wrong('%s %s: %s' % (outcome.sqlstate, outcome.message, sql))
+                    self.note_wrong('%s: %s %s: %s' % (me, outcome.sqlstate, outcome.message, sql))
                 if sql != 'COMMIT':
                     client.run('ROLLBACK')
                 time.sleep(0.02)
@@ -142,13 +160,13 @@ class Bank:
             self.count('transfers')
 
     def increment(self, client, me):
-        if self.run(client, ['UPDATE counter SET v = v + 1 WHERE k = %d' % me]) is not None:
+        if self.run(client, ['UPDATE counter SET v = v + 1 WHERE k = %d' % me], 'increment') is not None:
             self.count('increments')
 
     def read_sum(self, client, me, rng):
         name = rng.choice([n for n in READERS if self.args.mixed or n not in ('everything', 'joined here')])
         statements = [sql.replace('$ME', str(me)) for sql in READERS[name]]
-        outcome = self.run(client, statements)
+        outcome = self.run(client, statements, 'sum, %s' % name)
         if outcome is None:
             return
         self.count('sums')
@@ -157,11 +175,11 @@ class Bank:
         if got != str(total):
             self.note_wrong('%s: %s instead of %d' % (name, got, total))
         if len(statements) > 1:
-            self.run(client, ['ROLLBACK'])
+            self.run(client, ['ROLLBACK'], 'sum, %s' % name)
 
     def read_counter(self, client, rng, seen):
         k = rng.randint(1, self.args.counters)
-        outcome = self.run(client, ['SELECT v FROM counter WHERE k = %d' % k])
+        outcome = self.run(client, ['SELECT v FROM counter WHERE k = %d' % k], 'look')
         if outcome is None:
             return
         self.count('looks')
@@ -195,6 +213,8 @@ class Bank:
         for thread in threads:
             thread.join()
         print('# %s' % ', '.join('%d %s' % (n, what) for what, n in sorted(self.counts.items())))
+        for what, n in sorted(self.errors.items(), key=lambda item: -item[1]):
+            print('# %5d x %s' % (n, what))
         for what in self.wrong[:20]:
             print('wrong: %s' % what)
         print('done: %d wrong, %d transfers, %d sums, %d looks' % (
