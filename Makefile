@@ -46,7 +46,7 @@ TEST_PARTS = lint regress isolation tap differential
 # used by the scripts
 .PHONY: print-pgxs
 
-.PHONY: differential fuzz soak pgregress sqlsmith help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
+.PHONY: differential fuzz matrix soak pgregress sqlsmith help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
 
 print-pgxs:
 	@echo $(PGXS)
@@ -64,6 +64,7 @@ help:
 	@echo '                     transactions of several sessions, placements compared;'
 	@echo '                     SEED=n COUNT=n ROUNDS=n for certain ones'
 	@echo 'make soak            the bank test for five minutes; SECONDS=n SEED=n'
+	@echo 'make matrix          each failure at each step of a commit, for each kind of write'
 	@echo 'make pgregress       scripts of PostgreSQL, tables distributed; TESTS="name ...",'
 	@echo '                     PGSRC=dir: its source (fetched from Debian otherwise)'
 	@echo 'make sqlsmith        random statements of sqlsmith: no crash, no internal error;'
@@ -92,6 +93,9 @@ fuzz: deps
 
 soak: deps
 	@SOAK_SECONDS=$(or $(SECONDS),300) SOAK_SEED=$(SEED) test/bin/run_tests tap 050_bank
+
+matrix: deps
+	@MATRIX=all test/bin/run_tests tap 041_commit_matrix
 
 pgregress: deps
 	@PGSRC=$(PGSRC) test/bin/run_tests pgregress $(TESTS)

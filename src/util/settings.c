@@ -282,6 +282,13 @@ CzDebugPoint(const char *name)
 	if (cz_debug_point == NULL || cz_debug_point[0] == '\0')
 		return;
 
+	/* which are there? */
+	if (strcmp(cz_debug_point, "*") == 0)
+	{
+		ereport(NOTICE, (errmsg("debug point \"%s\"", name)));
+		return;
+	}
+
 	action = strchr(cz_debug_point, '=');
 	len = action ? (size_t) (action - cz_debug_point) : strlen(cz_debug_point);
 	if (strlen(name) != len || strncmp(name, cz_debug_point, len) != 0)
