@@ -123,12 +123,12 @@ typedef struct StreamConn
 	int			wait_for;		/* while connecting */
 	int			window;			/* fragments that may be in flight */
 	int			inflight;
-	Expect		expect[MAX_EXPECT]; /* ring */
 	int			expect_head;
 	int			nexpect;
 	TimestampTz last_heard;		/* or last sent to when nothing was in flight */
 	CzConn	   *probe;			/* second connection asking whether the worker
 								 * lives; or NULL */
+	Expect		expect[MAX_EXPECT]; /* ring, the last member: see new_stream_conn() */
 } StreamConn;
 
 typedef struct StreamWorker
@@ -236,7 +236,7 @@ struct CzStream
 	MemoryContext context;		/* life of the stream */
 	MemoryContext run_context;	/* one run, reset by a rescan */
 	int64		waited_us;		/* time spent waiting for sockets so far */
-	MemoryContext store_context;	/* reset for each row that goes to a store */
+	MemoryContext store_context;	/* reset for each row that goes to a store; or NULL */
 	MemoryContext row_context;	/* one row */
 	MemoryContextCallback callback;
 	List	   *param_exprs;

@@ -136,8 +136,6 @@ create_stream(const CzFragmentPlan *plan, List *param_exprs, PlanState *parent,
 												ALLOCSET_DEFAULT_SIZES);
 	stream->row_context = AllocSetContextCreate(context, "cz_fdw stream row",
 												ALLOCSET_DEFAULT_SIZES);
-	stream->store_context = AllocSetContextCreate(context, "cz_fdw stream store",
-												ALLOCSET_DEFAULT_SIZES);
 	stream->callback.func = release_result;
 	stream->callback.arg = stream;
 	MemoryContextRegisterResetCallback(context, &stream->callback);
@@ -616,6 +614,9 @@ CzFragmentStoreRow(CzStream *stream, Fragment *fragment, const PGresult *res, in
 		MemoryContextSwitchTo(oldcontext);
 	}
 	/* not row_context: the consumer may still hold the row that is in there */
+	if (stream->store_context == NULL)
+		stream->store_context = AllocSetContextCreate(stream->context, "cz_fdw stream store",
+													  ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(stream->store_context);
 	values = palloc(sizeof(Datum) * Max(natts, 1));
 	isnull = palloc(sizeof(bool) * Max(natts, 1));

@@ -154,8 +154,10 @@ drain_callback(void *owner)
 static StreamConn *
 new_stream_conn(CzStream *stream, StreamWorker *worker, CzConn *conn)
 {
-	StreamConn *sc = MemoryContextAllocZero(stream->run_context, sizeof(StreamConn));
+	StreamConn *sc = MemoryContextAlloc(stream->run_context, sizeof(StreamConn));
 
+	/* the ring, most of it, is valid between its ends only */
+	memset(sc, 0, offsetof(StreamConn, expect));
 	sc->conn = conn;
 	sc->worker = worker;
 	sc->window = 1;

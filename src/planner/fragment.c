@@ -27,55 +27,76 @@
 /* Positions in the list form. */
 enum
 {
-	POS_STRATEGY,
-	POS_COMMAND,
+	POS_NUMBERS,
 	POS_PIECES,
 	POS_RELIDS,
 	POS_ANCHOR,
-	POS_IS_PRUNED,
 	POS_SHARDS,
-	POS_PRUNE_PARAM,
-	POS_PRUNE_KIND,
-	POS_NPARAMS,
 	POS_CHECK_AS_USER,
 	POS_FUNCTIONS,
-	POS_ROW_LOCKS,
-	POS_RETURNING,
 	POS_CHECKS,
 	POS_REPLICA_KEYS,
 	POS_REPLICA_SETS,
-	POS_REPLICA_UPSERTS,
-	POS_ROWS_GIVEN,
-	POS_GIVES_ROWS,
-	POS_UNCOUNTED,
 	POS_INSERT_ATTNOS,
 	POS_CONFLICT_CHECKS,
 	POS_INSERT_CHECKS,
-	POS_INSERT_QUIET,
-	POS_ORDERED,
 	POS_TYPES,
 	POS_TYPMODS,
 	POS_REASON,
-	POS_MERGE,
 	POS_RELATION_COLUMNS,
 	POS_SHIPMENTS,
 	POS_SORT_COLUMNS,
 	POS_SORT_OPERATORS,
 	POS_SORT_COLLATIONS,
 	POS_SORT_NULLS_FIRST,
-	POS_LOCKS_WAIT,
 	POS_LOCKS,
-	POS_TAKES_DUPLICATES,
-	POS_IS_SMALL,
-	POS_ROW_IDS,
 	POS_ROW_ID_COLUMNS,
 	POS_ROW_ID_PARAMS,
 	POS_ROW_ID_LISTS,
 	POS_COST,
 	POS_LAZY_PIECES,
-	POS_LAZY_NPARAMS,
 	POS_COUNT
 };
+
+/* Positions in its list of numbers: made and copied with every plan, they are no Nodes. */
+enum
+{
+	NUM_STRATEGY,
+	NUM_COMMAND,
+	NUM_IS_PRUNED,
+	NUM_PRUNE_PARAM,
+	NUM_PRUNE_KIND,
+	NUM_NPARAMS,
+	NUM_ROW_LOCKS,
+	NUM_RETURNING,
+	NUM_REPLICA_UPSERTS,
+	NUM_ROWS_GIVEN,
+	NUM_GIVES_ROWS,
+	NUM_UNCOUNTED,
+	NUM_INSERT_QUIET,
+	NUM_ORDERED,
+	NUM_MERGE,
+	NUM_LOCKS_WAIT,
+	NUM_TAKES_DUPLICATES,
+	NUM_IS_SMALL,
+	NUM_ROW_IDS,
+	NUM_LAZY_NPARAMS,
+	NUM_COUNT
+};
+
+/* A double as a Node that needs no text. */
+static Node *
+float_node(double value)
+{
+	return (Node *) makeConst(FLOAT8OID, -1, InvalidOid, sizeof(float8),
+							  Float8GetDatum(value), false, FLOAT8PASSBYVAL);
+}
+
+static double
+float_value(const Node *node)
+{
+	return DatumGetFloat8(((const Const *) node)->constvalue);
+}
 
 static List *
 shipment_to_list(const CzShipment *shipment)
@@ -89,7 +110,7 @@ shipment_to_list(const CzShipment *shipment)
 	list = lappend(list, shipment->column_types);
 	list = lappend(list, shipment->column_typmods);
 	list = lappend(list, shipment->column_collations);
-	list = lappend(list, makeFloat(psprintf("%.17g", shipment->rows)));
+	list = lappend(list, float_node(shipment->rows));
 	return list;
 }
 
@@ -104,7 +125,7 @@ shipment_from_list(List *list)
 	shipment->column_types = list_nth(list, 3);
 	shipment->column_typmods = list_nth(list, 4);
 	shipment->column_collations = list_nth(list, 5);
-	shipment->rows = floatVal(list_nth(list, 6));
+	shipment->rows = float_value(list_nth(list, 6));
 	return shipment;
 }
 
@@ -157,58 +178,62 @@ List *
 CzFragmentPlanToList(const CzFragmentPlan *plan)
 {
 	List	   *list = NIL;
+	List	   *numbers = NIL;
 	List	   *shipments = NIL;
 	ListCell   *lc;
 
 	foreach(lc, plan->shipments)
 		shipments = lappend(shipments, shipment_to_list(lfirst(lc)));
-	list = lappend(list, makeInteger(plan->strategy));
-	list = lappend(list, makeInteger(plan->command));
+	numbers = lappend_int(numbers, plan->strategy);
+	numbers = lappend_int(numbers, plan->command);
+	numbers = lappend_int(numbers, plan->is_pruned);
+	numbers = lappend_int(numbers, plan->prune_param);
+	numbers = lappend_int(numbers, plan->prune_kind);
+	numbers = lappend_int(numbers, plan->nparams);
+	numbers = lappend_int(numbers, plan->has_row_locks);
+	numbers = lappend_int(numbers, plan->has_returning);
+	numbers = lappend_int(numbers, plan->replica_upserts);
+	numbers = lappend_int(numbers, plan->rows_are_given);
+	numbers = lappend_int(numbers, plan->gives_rows);
+	numbers = lappend_int(numbers, plan->is_uncounted);
+	numbers = lappend_int(numbers, plan->insert_is_quiet);
+	numbers = lappend_int(numbers, plan->is_ordered);
+	numbers = lappend_int(numbers, plan->merge);
+	numbers = lappend_int(numbers, plan->locks_wait);
+	numbers = lappend_int(numbers, plan->takes_duplicates);
+	numbers = lappend_int(numbers, plan->is_small);
+	numbers = lappend_int(numbers, plan->has_row_ids);
+	numbers = lappend_int(numbers, plan->lazy_nparams);
+	Assert(list_length(numbers) == NUM_COUNT);
+
+	list = lappend(list, numbers);
 	list = lappend(list, plan->pieces);
 	list = lappend(list, plan->relids);
 	list = lappend(list, list_make1_oid(plan->anchor_relid));
-	list = lappend(list, makeInteger(plan->is_pruned));
 	list = lappend(list, plan->shard_indexes);
-	list = lappend(list, makeInteger(plan->prune_param));
-	list = lappend(list, makeInteger(plan->prune_kind));
-	list = lappend(list, makeInteger(plan->nparams));
 	list = lappend(list, list_make1_oid(plan->check_as_user));
 	list = lappend(list, plan->function_oids);
-	list = lappend(list, makeInteger(plan->has_row_locks));
-	list = lappend(list, makeInteger(plan->has_returning));
 	list = lappend(list, plan->checks);
 	list = lappend(list, plan->replica_keys);
 	list = lappend(list, plan->replica_sets);
-	list = lappend(list, makeInteger(plan->replica_upserts));
-	list = lappend(list, makeInteger(plan->rows_are_given));
-	list = lappend(list, makeInteger(plan->gives_rows));
-	list = lappend(list, makeInteger(plan->is_uncounted));
 	list = lappend(list, plan->insert_attnos);
 	list = lappend(list, plan->conflict_checks);
 	list = lappend(list, plan->insert_checks);
-	list = lappend(list, makeInteger(plan->insert_is_quiet));
-	list = lappend(list, makeInteger(plan->is_ordered));
 	list = lappend(list, plan->column_types);
 	list = lappend(list, plan->column_typmods);
 	list = lappend(list, makeString(plan->reason ? pstrdup(plan->reason) : pstrdup("")));
-	list = lappend(list, makeInteger(plan->merge));
 	list = lappend(list, plan->relation_columns);
 	list = lappend(list, shipments);
 	list = lappend(list, plan->sort_columns);
 	list = lappend(list, plan->sort_operators);
 	list = lappend(list, plan->sort_collations);
 	list = lappend(list, plan->sort_nulls_first);
-	list = lappend(list, makeInteger(plan->locks_wait));
 	list = lappend(list, locks_to_list(plan->locks));
-	list = lappend(list, makeInteger(plan->takes_duplicates));
-	list = lappend(list, makeInteger(plan->is_small));
-	list = lappend(list, makeInteger(plan->has_row_ids));
 	list = lappend(list, plan->row_id_columns);
 	list = lappend(list, plan->row_id_params);
 	list = lappend(list, plan->row_id_lists);
-	list = lappend(list, makeFloat(psprintf("%.17g", plan->cost)));
+	list = lappend(list, float_node(plan->cost));
 	list = lappend(list, plan->lazy_pieces);
-	list = lappend(list, makeInteger(plan->lazy_nparams));
 	Assert(list_length(list) == POS_COUNT);
 	return list;
 }
@@ -221,43 +246,44 @@ CzFragmentPlan *
 CzFragmentPlanFromList(List *list)
 {
 	CzFragmentPlan *plan = palloc0(sizeof(CzFragmentPlan));
+	const List *numbers = list_nth(list, POS_NUMBERS);
 	ListCell   *lc;
 
 	Assert(list_length(list) == POS_COUNT);
-	plan->strategy = intVal(list_nth(list, POS_STRATEGY));
-	plan->command = intVal(list_nth(list, POS_COMMAND));
+	plan->strategy = list_nth_int(numbers, NUM_STRATEGY);
+	plan->command = list_nth_int(numbers, NUM_COMMAND);
 	plan->pieces = list_nth(list, POS_PIECES);
 	plan->lazy_pieces = list_nth(list, POS_LAZY_PIECES);
-	plan->lazy_nparams = intVal(list_nth(list, POS_LAZY_NPARAMS));
+	plan->lazy_nparams = list_nth_int(numbers, NUM_LAZY_NPARAMS);
 	plan->relids = list_nth(list, POS_RELIDS);
 	plan->anchor_relid = linitial_oid(list_nth(list, POS_ANCHOR));
-	plan->is_pruned = intVal(list_nth(list, POS_IS_PRUNED));
+	plan->is_pruned = list_nth_int(numbers, NUM_IS_PRUNED);
 	plan->shard_indexes = list_nth(list, POS_SHARDS);
-	plan->prune_param = intVal(list_nth(list, POS_PRUNE_PARAM));
-	plan->prune_kind = intVal(list_nth(list, POS_PRUNE_KIND));
-	plan->nparams = intVal(list_nth(list, POS_NPARAMS));
+	plan->prune_param = list_nth_int(numbers, NUM_PRUNE_PARAM);
+	plan->prune_kind = list_nth_int(numbers, NUM_PRUNE_KIND);
+	plan->nparams = list_nth_int(numbers, NUM_NPARAMS);
 	plan->check_as_user = linitial_oid(list_nth(list, POS_CHECK_AS_USER));
 	plan->function_oids = list_nth(list, POS_FUNCTIONS);
-	plan->has_row_locks = intVal(list_nth(list, POS_ROW_LOCKS));
-	plan->has_returning = intVal(list_nth(list, POS_RETURNING));
+	plan->has_row_locks = list_nth_int(numbers, NUM_ROW_LOCKS);
+	plan->has_returning = list_nth_int(numbers, NUM_RETURNING);
 	plan->checks = list_nth(list, POS_CHECKS);
 	plan->replica_keys = list_nth(list, POS_REPLICA_KEYS);
 	plan->replica_sets = list_nth(list, POS_REPLICA_SETS);
-	plan->replica_upserts = intVal(list_nth(list, POS_REPLICA_UPSERTS));
-	plan->gives_rows = intVal(list_nth(list, POS_GIVES_ROWS));
-	plan->is_uncounted = intVal(list_nth(list, POS_UNCOUNTED));
-	plan->rows_are_given = intVal(list_nth(list, POS_ROWS_GIVEN));
+	plan->replica_upserts = list_nth_int(numbers, NUM_REPLICA_UPSERTS);
+	plan->gives_rows = list_nth_int(numbers, NUM_GIVES_ROWS);
+	plan->is_uncounted = list_nth_int(numbers, NUM_UNCOUNTED);
+	plan->rows_are_given = list_nth_int(numbers, NUM_ROWS_GIVEN);
 	plan->insert_attnos = list_nth(list, POS_INSERT_ATTNOS);
 	plan->conflict_checks = list_nth(list, POS_CONFLICT_CHECKS);
 	plan->insert_checks = list_nth(list, POS_INSERT_CHECKS);
-	plan->insert_is_quiet = intVal(list_nth(list, POS_INSERT_QUIET));
-	plan->is_ordered = intVal(list_nth(list, POS_ORDERED));
+	plan->insert_is_quiet = list_nth_int(numbers, NUM_INSERT_QUIET);
+	plan->is_ordered = list_nth_int(numbers, NUM_ORDERED);
 	plan->column_types = list_nth(list, POS_TYPES);
 	plan->column_typmods = list_nth(list, POS_TYPMODS);
 	plan->reason = strVal(list_nth(list, POS_REASON));
 	if (plan->reason[0] == '\0')
 		plan->reason = NULL;
-	plan->merge = intVal(list_nth(list, POS_MERGE));
+	plan->merge = list_nth_int(numbers, NUM_MERGE);
 	plan->relation_columns = list_nth(list, POS_RELATION_COLUMNS);
 	foreach(lc, (List *) list_nth(list, POS_SHIPMENTS))
 		plan->shipments = lappend(plan->shipments, shipment_from_list(lfirst(lc)));
@@ -265,15 +291,15 @@ CzFragmentPlanFromList(List *list)
 	plan->sort_operators = list_nth(list, POS_SORT_OPERATORS);
 	plan->sort_collations = list_nth(list, POS_SORT_COLLATIONS);
 	plan->sort_nulls_first = list_nth(list, POS_SORT_NULLS_FIRST);
-	plan->locks_wait = intVal(list_nth(list, POS_LOCKS_WAIT));
+	plan->locks_wait = list_nth_int(numbers, NUM_LOCKS_WAIT);
 	plan->locks = locks_from_list(list_nth(list, POS_LOCKS));
-	plan->takes_duplicates = intVal(list_nth(list, POS_TAKES_DUPLICATES));
-	plan->is_small = intVal(list_nth(list, POS_IS_SMALL));
-	plan->has_row_ids = intVal(list_nth(list, POS_ROW_IDS));
+	plan->takes_duplicates = list_nth_int(numbers, NUM_TAKES_DUPLICATES);
+	plan->is_small = list_nth_int(numbers, NUM_IS_SMALL);
+	plan->has_row_ids = list_nth_int(numbers, NUM_ROW_IDS);
 	plan->row_id_columns = list_nth(list, POS_ROW_ID_COLUMNS);
 	plan->row_id_params = list_nth(list, POS_ROW_ID_PARAMS);
 	plan->row_id_lists = list_nth(list, POS_ROW_ID_LISTS);
-	plan->cost = floatVal(list_nth(list, POS_COST));
+	plan->cost = float_value(list_nth(list, POS_COST));
 	return plan;
 }
 

@@ -2,12 +2,17 @@
 
 Unlike times they hardly depend on how busy the machine is.  The servers run below callgrind;
 a session ends, and with it the workers' sessions that it has, so the difference of a long and
-a short one is that of their transactions.  Kernel time is not seen: hence the system calls.
+a short one is that of their transactions, if nothing else differs.  So one session goes ahead
+of the first pair on each side: after a restart the first one in a database makes relcache's
+files again on each server (a hundred times what is measured), and the first pages of a table.
+Nothing else may work meanwhile: no autovacuum, no ANALYZE of the maintenance worker, which
+would have the sessions plan anew.  Kernel time is not seen: hence the system calls.
 """
 import os
 import re
 import shutil
 import signal
+import statistics
 import struct
 import subprocess
 import time
@@ -17,6 +22,7 @@ from pgclient import Client
 
 KEYS = 2000
 SHORT, LONG = 100, 600          # transactions of the two sessions: both beyond the warming up
+PAIRS = 3                       # of such sessions, whose median counts
 TRACED = 300                    # transactions whose system calls are counted
 
 # name, table of which factor, statements with their parameters (k: a key, j: a greater one),
@@ -141,6 +147,15 @@ class Servers:
             wait_for(lambda: os.path.exists(path) and total(path), 'file ' + path)
         return total(own), sum(total(path) for path in others)
 
+    def per_transaction(self, side, job, table):
+        """Thousands of instructions of a transaction: in its backend, and in its backends on the workers."""
+        self.run(side, job, table, SHORT)
+        pairs = []
+        for _ in range(PAIRS):
+            short, long = self.run(side, job, table, SHORT), self.run(side, job, table, LONG)
+            pairs.append([(long[i] - short[i]) / (LONG - SHORT) / 1000 for i in range(2)])
+        return [statistics.median(pair[i] for pair in pairs) for i in range(2)]
+
 
 def trace(pid, action):
     """System calls of a process while action runs: {name: number}."""
@@ -177,6 +192,13 @@ def make_tables(cluster):
     cluster.vacuum()
 
 
+def quieten(cluster, is_quiet):
+    """The maintenance worker does not ANALYZE what the sessions change (autovacuum is off for all parts)."""
+    client = cluster.clients['cz']
+    client.must('ALTER SYSTEM SET cz.auto_analyze = off' if is_quiet else 'ALTER SYSTEM RESET cz.auto_analyze')
+    client.must('SELECT pg_reload_conf()')
+
+
 def cell(value, limit=None):
     text = '-' if value is None else '%.1f' % value
     if limit is not None:
@@ -192,6 +214,7 @@ def instructions(cluster):
     only = os.environ.get('BENCH_JOBS', '')
     jobs = [job for job in JOBS if any(word in job[0] for word in only.split(','))]
     make_tables(cluster)
+    quieten(cluster, True)
     calls = {}
     for name, factor, job, _, _, _ in jobs:
         for side in ('plain', 'cz'):
@@ -207,12 +230,7 @@ def instructions(cluster):
     try:
         note('%-28s %16s %16s %16s %16s %16s' % ('a transaction has', 'plain', 'coordinator', 'its worker(s)', 'calls, plain', 'calls'))
         for name, factor, job, limit, worker_limit, calls_limit in jobs:
-            counted = {}
-            for side in ('plain', 'cz'):
-                short = servers.run(side, job, 'counted%d' % factor, SHORT)
-                long = servers.run(side, job, 'counted%d' % factor, LONG)
-                counted[side] = ((long[0] - short[0]) / (LONG - SHORT) / 1000,
-                                 (long[1] - short[1]) / (LONG - SHORT) / 1000)
+            counted = {side: servers.per_transaction(side, job, 'counted%d' % factor) for side in ('plain', 'cz')}
             ncalls = {side: sum(calls[name, side].values()) / TRACED for side in ('plain', 'cz')}
             note('%-28s %16.1f %s %s %16.1f %s' % (name, counted['plain'][0], cell(counted['cz'][0], limit),
                                                    cell(counted['cz'][1], worker_limit), ncalls['plain'],
@@ -222,4 +240,5 @@ def instructions(cluster):
     finally:
         servers.restart(False)
         cluster.clients = {side: cluster.connect(side) for side in cluster.ports}
+        quieten(cluster, False)
     note('in thousands of instructions; in brackets what is to be reached')
