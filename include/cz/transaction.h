@@ -218,14 +218,20 @@ extern CommandId CzTxnBeforeWrite(void);
 /*
  * The transaction that is one command on one worker, which commits it by itself.
  *
- * CzTxnMayBeSingle: may the plan of this statement, of which the caller is the root and
- *		which returns no rows, be carried out like that?  To be asked when everything is
+ * CzTxnNoteExecute: a utility statement begins.  True if it is a client's EXECUTE: to be
+ *		followed by CzTxnForgetExecute when it has ended without an error.
+ * CzTxnNoteExecuted: the executor starts; the first statement is that of EXECUTE.
+ * CzTxnMayBeSingle: may the plan of this statement, of which the caller is the root, be
+ *		carried out like that?  If it returns rows, nothing may fail that is done with them.  To be asked when everything is
  *		computed that could write or fail.
  * CzTxnSingleBegin, CzTxnSingleEnd: the command is sent; it has ended.  node_name: the
  *		worker has committed.  From there on interrupts are held until the transaction
  *		has ended, which must be at once.  NULL: it has not.
  */
 struct PlannedStmt;
+extern bool CzTxnNoteExecute(const struct PlannedStmt *pstmt, bool is_top_level);
+extern void CzTxnNoteExecuted(const struct PlannedStmt *stmt);
+extern void CzTxnForgetExecute(void);
 extern bool CzTxnMayBeSingle(const struct PlannedStmt *stmt);
 extern void CzTxnSingleBegin(void);
 extern void CzTxnSingleEnd(const char *node_name);

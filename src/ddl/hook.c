@@ -18,6 +18,7 @@
 #include "commands/extension.h"
 #include "foreign/foreign.h"
 
+#include "cz/transaction.h"
 #include "ddl_int.h"
 
 int			cz_internal_ddl_depth = 0;
@@ -152,6 +153,7 @@ czProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				 QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
 {
 	CzUtility	utility;
+	bool		is_execute = CzTxnNoteExecute(pstmt, context == PROCESS_UTILITY_TOPLEVEL);
 
 	utility.pstmt = pstmt;
 	utility.query_string = queryString;
@@ -166,6 +168,8 @@ czProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		!IsTransactionState() || creating_extension || !OidIsValid(CzFdwOid()))
 	{
 		CzUtilityRun(&utility, pstmt->utilityStmt);
+		if (is_execute)
+			CzTxnForgetExecute();
 		return;
 	}
 	run_statement(&utility);

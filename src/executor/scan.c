@@ -20,6 +20,7 @@
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
+#include "cz/transaction.h"
 #include "cz/write.h"
 #include "executor_int.h"
 
@@ -62,6 +63,7 @@ static ExecutorStart_hook_type prev_executor_start = NULL;
 static void
 start_executor(QueryDesc *query_desc, int eflags)
 {
+	CzTxnNoteExecuted(query_desc->plannedstmt);
 	if (prev_executor_start)
 		prev_executor_start(query_desc, eflags);
 	else

@@ -9,14 +9,21 @@
  * refused is rolled back and the error is raised, what it has carried out is committed and
  * the error came too late.  Without an answer the outcome is not known: 08007.
  *
+ * Rows of RETURNING come before the commit, and are the client's only after it: they are
+ * held until the command is complete.  What is done with them here then must not fail, so
+ * they are few, of plain types, and as the worker gives them.
+ *
  * Source: own work.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "libpq-fe.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
 
@@ -25,6 +32,10 @@
 #include "cz/transaction.h"
 #include "executor_int.h"
 
+/* Rows of RETURNING that are held here; as they are expected. */
+#define MAX_RETURNED_ROWS 100
+/* Bytes of a row that is returned as it was given. */
+#define MAX_RETURNED_BYTES 65536
 /* What a worker gets to answer once nobody wants to wait any more, milliseconds. */
 #define SETTLE_MS 3000
 
@@ -45,17 +56,89 @@ typedef struct SingleCommand
 	bool		is_prepared;	/* the answer to that has come */
 	bool		is_complete;	/* carried out */
 	uint64		nrows;			/* valid with is_complete */
+	PGresult   *rows;			/* of RETURNING; valid with is_complete */
+	bool		has_rows;		/* rows are expected */
 	PGresult   *error;			/* the worker's; it has rolled back */
 	MemoryContextCallback callback; /* frees it */
 } SingleCommand;
 
 static void
-free_error(void *arg)
+free_results(void *arg)
 {
 	SingleCommand *command = arg;
 
 	PQclear(command->error);
-	command->error = NULL;
+	PQclear(command->rows);
+	command->error = command->rows = NULL;
+}
+
+/* A type whose values can be read from the wire, and written to the client, without failing. */
+static bool
+is_plain_type(Oid type_oid)
+{
+	switch (type_oid)
+	{
+		case BOOLOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case OIDOID:
+		case FLOAT4OID:
+		case FLOAT8OID:
+		case NUMERICOID:
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case NAMEOID:
+		case BYTEAOID:
+		case DATEOID:
+		case TIMEOID:
+		case TIMETZOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case INTERVALOID:
+		case UUIDOID:
+		case JSONOID:
+		case JSONBOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
+ * returns_safely
+ *		May the rows of RETURNING be held until the worker has committed?  They are few,
+ *		and nothing is left to do with them here that could fail, or that could wait for
+ *		a client who does not read (interrupts are held).
+ */
+static bool
+returns_safely(const CzStream *stream)
+{
+	const Plan *node = stream->parent->plan;
+	Size		nbytes = 0;
+	ListCell   *lc;
+	int			i;
+
+	if (pg_get_client_encoding() != GetDatabaseEncoding() || node->qual != NIL)
+		return false;
+	foreach(lc, node->targetlist)
+	{
+		const Node *expr = (const Node *) ((TargetEntry *) lfirst(lc))->expr;
+
+		if ((!IsA(expr, Var) && !IsA(expr, Const)) || !is_plain_type(exprType(expr)))
+			return false;
+	}
+	for (i = 0; i < stream->tupdesc->natts; i++)
+	{
+		if (!is_plain_type(TupleDescAttr(stream->tupdesc, i)->atttypid))
+			return false;
+	}
+	if (!stream->plan->gives_rows)
+		return node->plan_rows <= MAX_RETURNED_ROWS;
+	for (i = 0; i < stream->plan->nparams; i++)
+		nbytes += stream->param_values[i] != NULL ? strlen(stream->param_values[i]) : 0;
+	return nbytes <= MAX_RETURNED_BYTES;
 }
 
 /*
@@ -75,8 +158,9 @@ CzStreamMayBeSingle(const CzStream *stream)
 	shard = CzShardOfFragment(plan->anchor_relid, &stream->fragments[0]);
 	return shard != NULL && !CzShardIsReplicated(shard) && shard->nplacements == 1 &&
 		stream->fragments[0].nplacements == 1 && stream->nships == 0 &&
-		plan->checks == NIL && !plan->has_returning &&
-		stmt != NULL && stmt->planTree == stream->parent->plan && CzTxnMayBeSingle(stmt);
+		plan->checks == NIL &&
+		stmt != NULL && stmt->planTree == stream->parent->plan && CzTxnMayBeSingle(stmt) &&
+		(!stmt->hasReturning || returns_safely(stream));
 }
 
 /* The number of rows in a command tag; false: it has none. */
@@ -166,6 +250,15 @@ take_answers(SingleCommand *command)
 					return SINGLE_LOST;
 				}
 				PQclear(res);
+				break;
+			case PGRES_TUPLES_OK:
+				if (!command->has_rows || is_known || !take_count(command, res) ||
+					PQntuples(res) != command->nrows)
+				{
+					PQclear(res);
+					return SINGLE_LOST;
+				}
+				command->rows = res;
 				break;
 			case PGRES_FATAL_ERROR:
 				if (!take_error(command, res))
@@ -334,7 +427,8 @@ get_conn(CzStream *stream, CzEndpoint *endpoint)
  * CzStreamRunSingle
  *		Carry out a run for which CzStreamMayBeSingle is true, in run_context.
  *
- * Returns: rows that were changed.  The worker has committed, and interrupts are held.
+ * Returns: rows that were changed; those of RETURNING are the stream's result.  The
+ *			worker has committed, and interrupts are held.
  * Errors:  the worker's, and those of waits: nothing was changed; 08007: not known.
  */
 uint64
@@ -354,7 +448,8 @@ CzStreamRunSingle(CzStream *stream)
 
 	command->endpoint = worker->endpoint;
 	command->sql = fragment->sql;
-	command->callback.func = free_error;
+	command->has_rows = stream->plan->has_returning;
+	command->callback.func = free_results;
 	command->callback.arg = command;
 	MemoryContextRegisterResetCallback(stream->run_context, &command->callback);
 	command->conn = conn = get_conn(stream, worker->endpoint);
@@ -389,5 +484,10 @@ CzStreamRunSingle(CzStream *stream)
 		CzConnRememberPrepared(conn, command->sql, command->preparing);
 	CzConnRelease(conn);
 	worker->nrows = command->nrows;
+	/* freed with the stream from now on */
+	stream->res = command->rows;
+	stream->res_row = 0;
+	stream->res_fragment = fragment;
+	command->rows = NULL;
 	return command->nrows;
 }

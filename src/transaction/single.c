@@ -6,7 +6,7 @@
  * A client's single statement that changes rows of one placement needs no BEGIN and no
  * COMMIT there: the worker commits the command by itself.  That is right where
  * nothing else is, or can be, a part of the transaction.  It must be the client's own
- * statement, not one within a function; the only one up to the commit, which in the
+ * statement (also by EXECUTE), not one within a function; the only one up to the commit, which in the
  * extended protocol only the next message tells; and nothing may be left here that could
  * still fail.  Once the worker has committed, this session must come to its own commit:
  * interrupts are held, and no further message is read before.
@@ -29,6 +29,11 @@
 #include "cz/settings.h"
 #include "transaction_int.h"
 
+/* SQL's EXECUTE, as the client's own statement */
+static bool is_executing = false;
+static const PlannedStmt *executed = NULL;	/* what it runs, once that is known */
+static bool execute_is_visible;	/* of the portal of EXECUTE itself */
+
 static bool is_running = false;	/* the worker has the command and has not answered */
 static bool is_committed = false;
 static char committed_on[NAMEDATALEN];	/* valid with is_committed */
@@ -44,7 +49,7 @@ is_last_message(void)
 	int			next;
 
 	/* the simple protocol; several statements in one message are a transaction block */
-	if (!ActivePortal->visible)
+	if (is_executing ? !execute_is_visible : !ActivePortal->visible)
 		return true;
 	if ((MyXactFlags & XACT_FLAGS_PIPELINING) != 0 || !pq_buffer_has_data_compat())
 		return false;
@@ -58,10 +63,63 @@ is_last_message(void)
 static bool
 is_clients_statement(const PlannedStmt *stmt)
 {
-	/* portals of functions, and of SQL's EXECUTE, have names */
+	/* portals of functions, and those that EXECUTE makes, have names */
 	return whereToSendOutput == DestRemote && ActivePortal != NULL &&
-		ActivePortal->name[0] == '\0' && list_length(ActivePortal->stmts) == 1 &&
-		linitial(ActivePortal->stmts) == stmt;
+		(is_executing ? stmt == executed : ActivePortal->name[0] == '\0') &&
+		list_length(ActivePortal->stmts) == 1 && linitial(ActivePortal->stmts) == stmt;
+}
+
+/* Can computing the parameters of EXECUTE run statements of functions? */
+static bool
+has_plain_params(const ExecuteStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->params)
+	{
+		if (!IsA(lfirst(lc), A_Const))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * CzTxnNoteExecute
+ *		See transaction.h.
+ */
+bool
+CzTxnNoteExecute(const PlannedStmt *pstmt, bool is_top_level)
+{
+	if (!is_top_level || is_executing || !IsA(pstmt->utilityStmt, ExecuteStmt) ||
+		!has_plain_params((const ExecuteStmt *) pstmt->utilityStmt) ||
+		!is_clients_statement(pstmt))
+		return false;
+	is_executing = true;
+	executed = NULL;
+	execute_is_visible = ActivePortal->visible;
+	return true;
+}
+
+/*
+ * CzTxnNoteExecuted
+ *		See transaction.h.
+ */
+void
+CzTxnNoteExecuted(const PlannedStmt *stmt)
+{
+	if (is_executing && executed == NULL)
+		executed = stmt;
+}
+
+/*
+ * CzTxnForgetExecute
+ *		See transaction.h.
+ */
+void
+CzTxnForgetExecute(void)
+{
+	is_executing = false;
+	executed = NULL;
 }
 
 /*
@@ -77,7 +135,7 @@ CzTxnMayBeSingle(const PlannedStmt *stmt)
 	return cz_txn_entries == NIL && !is_debugging && is_clients_statement(stmt) &&
 		GetCurrentTransactionNestLevel() == 1 && !IsTransactionBlock() &&
 		!IsolationUsesXactSnapshot() && !XactReadOnly && !IsParallelWorker() &&
-		!stmt->hasReturning && !stmt->hasModifyingCTE && !CzTxnHasWritten() &&
+		!stmt->hasModifyingCTE && !CzTxnHasWritten() &&
 		CzTxnCanEndHere() && is_last_message();
 }
 
@@ -129,4 +187,5 @@ CzTxnSingleForget(void)
 {
 	is_running = false;
 	is_committed = false;
+	CzTxnForgetExecute();
 }

@@ -28,6 +28,7 @@ $cluster->sql(q{
 	CREATE FUNCTION updates_sql(int) RETURNS void LANGUAGE sql VOLATILE AS $$ UPDATE t SET v = v + 1 WHERE k = $1 $$;
 	CREATE FUNCTION updates_by_cursor(int) RETURNS int LANGUAGE plpgsql AS $$
 	DECLARE r record; n int := 0; BEGIN FOR r IN EXECUTE 'UPDATE t SET v = v + 1 WHERE k = ' || $1 || ' RETURNING v' LOOP n := n + r.v; END LOOP; RETURN n; END $$;
+	CREATE FUNCTION computed_here(int) RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN $1; END $$;
 	CREATE PROCEDURE updates_twice(int) LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET v = v + 1 WHERE k = $1; UPDATE t SET v = v + 1 WHERE k = $1; END $$;
 });
 
@@ -55,6 +56,23 @@ foreach my $case (
 	['UPDATE of no row', "UPDATE t SET v = v + 1 WHERE k = $key AND v < 0", 'UPDATE'],
 	['DELETE', 'DELETE FROM t WHERE k = 100', 'DELETE'],
 	['INSERT', 'INSERT INTO t VALUES (100, 0)', 'INSERT'],
+	['UPDATE RETURNING', "UPDATE t SET v = v + 1 WHERE k = $key RETURNING v, k", 'UPDATE'],
+	['RETURNING of no row', "UPDATE t SET v = v + 1 WHERE k = $key AND v < 0 RETURNING *", 'UPDATE'],
+	['RETURNING of what the worker computes', "UPDATE t SET v = v + 1 WHERE k = $key RETURNING v * 2 + 1, now() IS NULL", 'UPDATE'],
+	['DELETE RETURNING', 'DELETE FROM t WHERE k = 100 RETURNING k', 'DELETE'],
+	['INSERT RETURNING', 'INSERT INTO t VALUES (100, 0) RETURNING *', 'INSERT'],
+	['upsert RETURNING', 'INSERT INTO t VALUES (100, 0) ON CONFLICT (k) DO UPDATE SET v = t.v + 1 RETURNING v', 'INSERT'],
+	['DO NOTHING RETURNING', 'INSERT INTO t VALUES (100, 0) ON CONFLICT DO NOTHING RETURNING v', 'INSERT'],
+	['RETURNING of what is computed here', 'UPDATE t SET v = v WHERE k = ' . $key . ' RETURNING computed_here(v)', 'UPDATE BEGIN COMMIT'],
+	['RETURNING in another encoding', "SET client_encoding = 'LATIN1'; UPDATE t SET v = v WHERE k = $key RETURNING v", 'UPDATE BEGIN COMMIT'],
+	['RETURNING in a cursor', "DO \$\$ DECLARE c refcursor; n int; BEGIN OPEN c FOR EXECUTE 'UPDATE t SET v = v WHERE k = $key RETURNING v'; FETCH c INTO n; END \$\$", undef],
+	['EXECUTE', "PREPARE p (int) AS UPDATE t SET v = v + 1 WHERE k = \$1; EXECUTE p ($key); EXECUTE p ($key)", 'UPDATE UPDATE'],
+	['EXECUTE with RETURNING', "PREPARE p (int) AS UPDATE t SET v = v + 1 WHERE k = \$1 RETURNING v; EXECUTE p ($key)", 'UPDATE'],
+	['EXECUTE in a block', "PREPARE p (int) AS UPDATE t SET v = v + 1 WHERE k = \$1; BEGIN; EXECUTE p ($key); COMMIT", 'UPDATE BEGIN COMMIT'],
+	['two EXECUTE in one message', "PREPARE p (int) AS UPDATE t SET v = v + 1 WHERE k = \$1; EXECUTE p ($key)\\; EXECUTE p ($key)", 'UPDATE BEGIN UPDATE COMMIT'],
+	['EXECUTE of a function', "PREPARE p (int) AS SELECT updates(\$1); EXECUTE p ($key)", 'UPDATE BEGIN COMMIT'],
+	['EXECUTE with a function that writes', "PREPARE p (int) AS UPDATE t SET v = v + 1 WHERE k = \$1; EXECUTE p (updates_by_cursor($key) * 0 + $key)", undef],
+	['EXECUTE in EXPLAIN', "PREPARE p (int) AS UPDATE t SET v = v + 1 WHERE k = \$1; EXPLAIN (ANALYZE, COSTS OFF) EXECUTE p ($key)", 'UPDATE BEGIN COMMIT'],
 	['after SET', "SET work_mem = '8MB'; SET timezone = 'Asia/Tokyo'; UPDATE t SET v = v + 1 WHERE k = $key", 'UPDATE'],
 	['in a block', "BEGIN; UPDATE t SET v = v + 1 WHERE k = $key; COMMIT", 'UPDATE BEGIN COMMIT'],
 	['two in one message', "UPDATE t SET v = v + 1 WHERE k = $key\\; UPDATE t SET v = v + 1 WHERE k = $key", 'UPDATE BEGIN UPDATE COMMIT'],
@@ -76,6 +94,14 @@ foreach my $case (
 	is(join(' ', sort split / /, $commands), join(' ', sort split / /, $expected), "$name: $expected") if defined $expected;
 	like($commands, qr/BEGIN/, "$name: a transaction") if !defined $expected;
 }
+
+# Rows and errors of RETURNING, also by EXECUTE
+$cluster->sql("UPDATE t SET v = 7 WHERE k = $key");
+is($cluster->sql("UPDATE t SET v = v + 1 WHERE k = $key RETURNING k, v, v * 2, NULL::text, 'x'"), "$key|8|16||x", 'rows of UPDATE');
+is($cluster->sql("PREPARE p (int, int) AS UPDATE t SET v = v + \$2 WHERE k = \$1 RETURNING t; EXECUTE p ($key, 1)"), "($key,9)", 'rows of EXECUTE');
+like(($cluster->try_sql("UPDATE t SET v = v + 1 WHERE k = $key RETURNING 1 / (v - 10)"))[2], qr/22012/, 'RETURNING fails');
+is(value(), 9, 'and nothing is changed');
+is($cluster->sql('INSERT INTO t (k) VALUES (101) RETURNING v IS NULL, k; DELETE FROM t WHERE k = 101 RETURNING k, v'), "t|101\n101|", 'rows of INSERT and DELETE');
 
 # What is written here belongs to it
 my $before = value();
@@ -137,6 +163,14 @@ is($answer . '|' . value(), 'UPDATE 1|' . ($before + 1), 'it is done');
 $before = value();
 like(commands_of(sub { $raw->{socket}->syswrite(statement($update) . statement($update) . $sync); $answer = read_until($raw, 'Z'); }), qr/BEGIN/, 'two statements and Sync: a transaction');
 is($answer . '|' . value(), 'UPDATE 1,UPDATE 1|' . ($before + 2), 'both are done');
+
+is(commands_of(sub { $raw->{socket}->syswrite(statement("$update RETURNING v") . $sync); $answer = read_until($raw, 'Z'); }), 'UPDATE', 'RETURNING and Sync: one message');
+is($answer, 'UPDATE 1', 'it is done');
+like(commands_of(sub { $raw->{socket}->syswrite(statement("$update RETURNING v") . statement('SELECT 1') . $sync); $answer = read_until($raw, 'Z'); }), qr/BEGIN/, 'RETURNING, a read and Sync: a transaction');
+$raw->{socket}->syswrite(statement("PREPARE p AS $update RETURNING v") . $sync);
+read_until($raw, 'Z');
+is(commands_of(sub { $raw->{socket}->syswrite(statement('EXECUTE p') . $sync); $answer = read_until($raw, 'Z'); }), 'UPDATE', 'EXECUTE and Sync: one message');
+like(commands_of(sub { $raw->{socket}->syswrite(statement('EXECUTE p') . statement('EXECUTE p') . $sync); $answer = read_until($raw, 'Z'); }), qr/BEGIN/, 'two EXECUTE and Sync: a transaction');
 
 $before = value();
 $raw->{socket}->syswrite(statement($update) . statement('SELECT 1/0') . $sync);
