@@ -182,6 +182,31 @@ sub finish_sql
 	return ($status, $handle->{out}, $handle->{err}, $seconds);
 }
 
+# Start SQL in a psql that stops between $first and $rest, and wait until it is there;
+# go_on() lets it go on
+sub start_halting
+{
+	my ($self, $first, $rest) = @_;
+	my $stem = PostgreSQL::Test::Utils::tempdir() . '/halt';
+	my $handle = $self->start_sql("$first\n\\! touch $stem.there; while [ ! -e $stem.go ]; do sleep 0.05; done\n$rest\n");
+	my $end = time + 120;
+	$handle->{stem} = $stem;
+	while (!-e "$stem.there")
+	{
+		$handle->{run}->pump_nb if $handle->{run}->pumpable;
+		die "psql did not halt: $handle->{out} $handle->{err}" if time > $end || !$handle->{run}->pumpable;
+		sleep 0.02;
+	}
+	return $handle;
+}
+
+sub go_on
+{
+	my ($self, $handle) = @_;
+	PostgreSQL::Test::Utils::append_to_file("$handle->{stem}.go", '');
+	return;
+}
+
 sub _pids
 {
 	my ($self, $i) = @_;

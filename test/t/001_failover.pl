@@ -13,7 +13,7 @@ use Time::HiRes qw(sleep);
 my $cluster = CzCluster->new(
 	workers => 3, proxied => [3],
 	# a round of recovery would notice the failure first, and the worker be avoided without a word
-	conf => "cz.shard_count = 16\ncz.worker_timeout = '1s'\ncz.connect_timeout = '1s'\ncz.recovery_interval = -1\n");
+	conf => "cz.shard_count = 16\ncz.worker_timeout = '2s'\ncz.connect_timeout = '2s'\ncz.recovery_interval = -1\n");
 $cluster->sql(q{
 CREATE TABLE t (k int, v int, pad text);
 SELECT create_distributed_table('t', 'k');
@@ -93,20 +93,19 @@ check_during('killed during', 1, sub { $cluster->kill_worker(1) });
 
 note 'kill -9 between two FETCHes';
 {
-	my ($status, $out, $err) = $cluster->try_sql('SELECT pg_backend_pid()');
-	my $handle = $cluster->start_sql(q{
+	my $handle = $cluster->start_halting(q{
 BEGIN;
 DECLARE c CURSOR FOR SELECT k, pad FROM t;
 FETCH 5 FROM c;
-SELECT pg_sleep(1.5);
+}, q{
 CREATE TEMP TABLE got (k int);
 DO $$ DECLARE r record; c refcursor := 'c'; BEGIN LOOP FETCH c INTO r; EXIT WHEN NOT FOUND; INSERT INTO got VALUES (r.k); END LOOP; END $$;
 SELECT 'rows ' || count(*) || ' ' || count(DISTINCT k) FROM got;
 COMMIT;
 });
-	sleep 0.7;
 	$cluster->kill_worker(1);
-	($status, $out, $err) = $cluster->finish_sql($handle, 60);
+	$cluster->go_on($handle);
+	my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
 	is($status, 0, 'cursor completes') or diag($err);
 	like($out, qr/^rows 19995 19995$/m, 'cursor gives every row once') or diag($err);
 	$cluster->restart_worker(1);
@@ -133,7 +132,7 @@ note 'a busy worker is not a dead one';
 	my @shards = split /\n/, $cluster->worker_sql(1,
 		"SELECT format('%I.%I', nspname, relname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
 		  . "WHERE nspname = 'cz_shards' AND relkind = 'r' AND relname LIKE 't\\_%'");
-	my $lock = { in => 'BEGIN; LOCK ' . join(', ', @shards) . ' IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3.5);', out => '', err => '' };
+	my $lock = { in => 'BEGIN; LOCK ' . join(', ', @shards) . ' IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(6);', out => '', err => '' };
 	my $run = IPC::Run::start([ "$ENV{CZ_BINDIR}/psql", '-XAtq', '-h', '127.0.0.1', '-p',
 		$cluster->worker(1)->port, '-U', 'postgres', 'postgres' ], '<', \$lock->{in}, '>', \$lock->{out}, '2>', \$lock->{err});
 	sleep 0.5;

@@ -53,29 +53,31 @@ is($cluster->sql(q{SELECT n_distinct FROM pg_stats WHERE tablename = 't' AND att
 wait_for(q{SELECT count(*) = 2 FROM cz.analyzed_tables}, 'both tables are known');
 
 # 3. little change, no ANALYZE; more of it, ANALYZE
-# (what workers count of writes arrives late: the rest may be worth another ANALYZE)
-my ($last, $before) = ('', 'unknown');
-for (my $i = 0; $i < 20 && $last ne $before; $i++)
+# (what workers count of writes arrives late: it may still be worth an ANALYZE, but not each time)
+my $checked_at = q{SELECT checked_at FROM cz.analyzed_tables WHERE relid = 't'::regclass};
+my ($last, $now) = ('', 'unknown');
+for (my $i = 0; $i < 10 && $last ne $now; $i++)
 {
-	$before = $last;
-	$last = $cluster->sql(q{SELECT checked_at FROM cz.analyzed_tables WHERE relid = 't'::regclass});
-	sleep 1 if $last ne $before;
+	$last = $cluster->sql($checked_at);
+	$cluster->sql('INSERT INTO t SELECT i, i FROM generate_series(1, 100) i');
+	sleep 2;
+	$now = $cluster->sql($checked_at);
 }
-$cluster->sql('INSERT INTO t SELECT i, i FROM generate_series(1, 100) i');
-sleep 2;
-is($cluster->sql(q{SELECT checked_at FROM cz.analyzed_tables WHERE relid = 't'::regclass}), $last, 'little change is not worth it');
+is($now, $last, 'little change is not worth it');
 $cluster->sql('INSERT INTO t SELECT i, i % 7 FROM generate_series(1, 20000) i');
 wait_for(q{SELECT reltuples > 38000 FROM pg_class WHERE oid = 't'::regclass}, 'more change is');
 
 # 4. nobody waits for it: who has a lock keeps it, who wants one gets it
-my $holder = $cluster->start_sql(q{BEGIN; LOCK TABLE t; SELECT pg_sleep(3); COMMIT});
-sleep 0.5;
+my $holder = $cluster->start_sql(q{BEGIN; LOCK TABLE t; SELECT pg_sleep(600); COMMIT});
+$cluster->coordinator->poll_query_until('postgres',
+	q{SELECT count(*) = 1 FROM pg_locks WHERE relation = 't'::regclass AND mode = 'AccessExclusiveLock' AND granted});
 $cluster->sql(q{INSERT INTO full_one SELECT i, i % 20 FROM generate_series(1, 30000) i});
-wait_for(q{SELECT reltuples > 38000 FROM pg_class WHERE oid = 'full_one'::regclass}, 'another table is locked: goes on', 3);
+wait_for(q{SELECT reltuples > 38000 FROM pg_class WHERE oid = 'full_one'::regclass}, 'another table is locked: goes on');
+$cluster->sql(q{SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 't'::regclass AND mode = 'AccessExclusiveLock'});
 $cluster->finish_sql($holder, 30);
 my $start = time;
 $cluster->sql('ALTER TABLE t ADD COLUMN w int') for 1;
-cmp_ok(time - $start, '<', 5, 'DDL does not wait');
+cmp_ok(time - $start, '<', 20, 'DDL does not wait');
 
 # 5. a worker is down: the background worker goes on with what it can reach, ANALYZE by hand
 # with what there is

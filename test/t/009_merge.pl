@@ -12,7 +12,7 @@ use Time::HiRes qw(sleep);
 
 my $cluster = CzCluster->new(
 	workers => 3,
-	conf => "cz.shard_count = 16\ncz.worker_timeout = '1s'\ncz.connect_timeout = '1s'\nwork_mem = '256kB'\n");
+	conf => "cz.shard_count = 16\ncz.worker_timeout = '3s'\ncz.connect_timeout = '3s'\nwork_mem = '256kB'\n");
 $cluster->sql(q{
 CREATE TABLE t (k int, v int, pad text);
 SELECT create_distributed_table('t', 'k');
@@ -29,20 +29,19 @@ ANALYZE one;
 sub read_and_kill
 {
 	my ($query) = @_;
-	my $handle = $cluster->start_sql(qq{
-\\set VERBOSITY verbose
+	my $handle = $cluster->start_halting(qq{
 BEGIN;
 DECLARE c CURSOR FOR $query;
 FETCH 5 FROM c;
-SELECT pg_sleep(1.5);
+}, qq{
 CREATE TEMP TABLE got (n serial, k int, v int);
 DO \$\$ DECLARE r record; c refcursor := 'c'; BEGIN LOOP FETCH c INTO r; EXIT WHEN NOT FOUND; INSERT INTO got (k, v) VALUES (r.k, r.v); END LOOP; END \$\$;
 SELECT 'rows ' || count(*) || ' ' || count(DISTINCT k) FROM got;
 SELECT 'unsorted ' || count(*) FROM (SELECT (v, k) < lag((v, k)) OVER (ORDER BY n) AS bad FROM got) s WHERE bad;
 COMMIT;
 });
-	sleep 0.7;
 	$cluster->kill_worker(1);
+	$cluster->go_on($handle);
 	my @result = $cluster->finish_sql($handle, 60);
 	$cluster->restart_worker(1);
 	# a worker that failed lately is avoided for a while: wait until it is in use

@@ -249,7 +249,7 @@ note 'readers of a worker in doubt that does not answer';
 		is($o, '100', 'other placements are read') or diag($e);
 		$longest = $seconds if $seconds > $longest;
 	}
-	cmp_ok($longest, '<', 5, 'without waiting for each other');
+	cmp_ok($longest, '<', 9, 'without waiting for each other');
 	@readers = map { $cluster->start_sql("SELECT v FROM one WHERE k = $key[1]") } 1 .. 8;
 	$longest = 0;
 	foreach my $reader (@readers)
@@ -258,14 +258,14 @@ note 'readers of a worker in doubt that does not answer';
 		like($e, qr/ERROR:  08/, 'who needs it fails');
 		$longest = $seconds if $seconds > $longest;
 	}
-	cmp_ok($longest, '<', 8, 'in the time of one attempt');
+	cmp_ok($longest, '<', 14, 'in the time of one attempt');
 	$cluster->thaw_worker(2);
 	is($cluster->sql('SELECT count(*) FROM one WHERE v = 300'), '100', 'it is back');
 }
 
 note 'no worker answers COMMIT PREPARED';
 {
-	my $handle = $cluster->start_at('after_local_commit', "BEGIN; UPDATE one SET v = 500; COMMIT; SELECT 'done'");
+	my $handle = $cluster->start_at('after_local_commit', "SET cz.worker_timeout = '6s'; BEGIN; UPDATE one SET v = 500; COMMIT; SELECT 'done'");
 	$cluster->freeze_worker($_) foreach 1 .. 3;
 	my $start = time;
 	$cluster->go;
@@ -273,7 +273,7 @@ note 'no worker answers COMMIT PREPARED';
 	my $seconds = time - $start;
 	is($out, 'done', 'the commit stands') or diag($err);
 	# with a debug point one is asked first, then the others
-	cmp_ok($seconds, '<', 5.5, 'locks are held for the time of one attempt, not of two');
+	cmp_ok($seconds, '<', 11, 'locks are held for the time of one attempt, not of two');
 	$cluster->thaw_worker($_) foreach 1 .. 3;
 	is($cluster->sql('SELECT count(*) FROM one WHERE v = 500'), '100', 'all is finished later');
 }

@@ -83,7 +83,7 @@ sub circle
 	like($messages, qr/DETAIL:  Process \d+ waits .* for process \d+\.\nProcess \d+ waits .* for process \d+\./,
 		"$what: both sides are told");
 	# the machine may be slow
-	cmp_ok($seconds, '<', 15, "$what: soon");
+	cmp_ok($seconds, '<', 30, "$what: soon");
 	note sprintf '%s: %.1f s', $what, $seconds;
 	return $messages;
 }
@@ -164,7 +164,7 @@ is(join(' ', map { $_->[0] } @results), '0 0', 'exception block: both go on') or
 my ($ms) = map { $_->[1] =~ /^caught (\d+)/ ? $1 : () } @results;
 ok($ms, 'exception block: one has caught it');
 # it takes 1.2 s on a machine that has nothing else to do
-cmp_ok($ms, '<', 4000, 'exception block: soon after the wait began');
+cmp_ok($ms, '<', 10000, 'exception block: soon after the wait began');
 my $victim = $results[0][1] =~ /caught/ ? 1 : 2;
 my $winner = 3 - $victim;
 # the winner waits for the victim's first row until its transaction ends

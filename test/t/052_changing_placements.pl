@@ -20,7 +20,6 @@ CREATE TABLE t (k int PRIMARY KEY, v int);
 SELECT create_distributed_table('t', 'k');
 INSERT INTO t SELECT i, 0 FROM generate_series(1, 100) i;
 });
-my $dir = PostgreSQL::Test::Utils::tempdir();
 
 # Keys of one shard whose first and second placements are on these workers
 sub keys_at
@@ -97,18 +96,11 @@ note 'the same, and the reader has a cursor';
 {
 	my $sum = 2 * start_anew();
 	$cluster->sql("UPDATE t SET v = @{[$sum / 2]} WHERE k = $second");
-	my $reader = $cluster->start_sql("BEGIN;\nDECLARE c CURSOR FOR $read_both;\n\\! touch $dir/declared\n"
-		  . "\\! while [ ! -e $dir/fetch ]; do sleep 0.05; done\nFETCH ALL FROM c;\nCOMMIT;");
-	for (1 .. 600)
-	{
-		last if -e "$dir/declared";
-		$reader->{run}->pump_nb;
-		sleep 0.1;
-	}
+	my $reader = $cluster->start_halting("BEGIN; DECLARE c CURSOR FOR $read_both;", 'FETCH ALL FROM c; COMMIT;');
 	$cluster->kill_worker(1);
 	$cluster->sql("UPDATE t SET v = v + 1 WHERE k IN ($first, $second)");
 	$cluster->restart_worker(1);
-	is(answer_after($reader, sub { PostgreSQL::Test::Utils::append_to_file("$dir/fetch", '') }), $sum + 2, 'all is seen');
+	is(answer_after($reader, sub { $cluster->go_on($reader) }), $sum + 2, 'all is seen');
 }
 
 ok($cluster->repair, 'all placements are active');
