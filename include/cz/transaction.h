@@ -19,6 +19,7 @@
 #include "cz/metadata.h"
 #include "cz/remote.h"
 #include "lib/stringinfo.h"
+#include "utils/resowner.h"
 #include "utils/snapshot.h"
 
 extern void CzTransactionInit(void);
@@ -461,10 +462,17 @@ extern void CzTxnLockShardsLocally(const CzShard *const *shards, int nshards,
  * CzTxnLockMoves
  *		Rows may go to other shards by an UPDATE (moves), or one statement looks for rows
  *		on several shards and changes or locks them where they are: on each shard it would
- *		miss one that leaves while it waits for it.  One kind keeps out the other, until
- *		the transaction ends, and not its like.  Of this coordinator only.
+ *		miss one that leaves while it waits for it.  One kind keeps out the other, and not
+ *		its like.  Of this coordinator only.
+ *
+ * Who moves rows has the lock until the transaction ends.  The other gives it back with
+ * CzTxnLetMoves when its statement has locked all that it has found: from then on who
+ * wants to move one of those rows waits for the row.
+ *
+ * Returns: the owner of the lock, for CzTxnLetMoves.  Errors: core's (40P01, 55P03).
  */
-extern void CzTxnLockMoves(Oid relid, bool moves);
+extern ResourceOwner CzTxnLockMoves(Oid relid, bool moves);
+extern void CzTxnLetMoves(Oid relid, ResourceOwner owner);
 
 /*
  * CzTxnLockMoment

@@ -276,6 +276,7 @@ struct CzStream
 	PlanState  *ship_source;	/* of the only shipment: not a sub-plan; or NULL */
 	bool		is_first_only;	/* a modifying command goes to the first placement only;
 								 * without replica_keys the caller sees to the others */
+	ResourceOwner moves_owner;	/* of the lock that keeps rows in their shards, or NULL */
 	MemoryContext ship_context;
 	MemoryContext ship_row_context; /* reset for each row */
 	/* of a row: what is given out */
@@ -340,6 +341,8 @@ extern CzStream *CzStreamBeginParts(const CzFragmentPlan *plan, List *param_expr
 									PlanState *parent, TupleDesc tupdesc);
 extern void CzStreamFixParam(CzStream *stream, int index, const char *text);
 extern void CzStreamRestart(CzStream *stream);
+extern void CzStreamLockMoves(CzStream *stream);
+extern void CzStreamLetMoves(CzStream *stream);
 
 /* moment.c */
 extern CommandId CzMomentOf(const EState *estate);

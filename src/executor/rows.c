@@ -201,18 +201,28 @@ begin_modify(CustomScanState *node, EState *estate, int eflags)
 
 /* ---- read and lock ------------------------------------------------------- */
 
+/* Have functions of the statement changed rows, on whatever worker? */
+static bool
+has_own_changes(ModifyState *state)
+{
+	return GetCurrentCommandId(false) > state->css.ss.ps.state->es_output_cid;
+}
+
 /*
- * Rows that cannot be locked as they were read, though a later read says the same: if
- * functions of the statement have written, it was they who changed them.
+ * Rows could not be locked as they were read.  With one snapshot for the transaction, a
+ * worker itself raises an error for what others have changed, so it was the statement's
+ * own functions that did.
  */
 static void
-check_own_changes(ModifyState *state)
+check_stable_snapshot(ModifyState *state)
 {
-	EState	   *estate = state->css.ss.ps.state;
-
-	if (GetCurrentCommandId(false) > estate->es_output_cid)
+	if (!IsolationUsesXactSnapshot())
+		return;
+	if (has_own_changes(state))
 		CzRaiseOwnChange(state->write->command);
-	pg_usleep(1000L);
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent update")));
 }
 
 static void
@@ -225,14 +235,19 @@ read_and_lock(ModifyState *state)
 		uint64		before = state->source->digest;
 
 		CHECK_FOR_INTERRUPTS();
-		if (IsolationUsesXactSnapshot() || state->nreads >= MAX_READS)
+		check_stable_snapshot(state);
+		if (state->nreads >= MAX_READS)
 			ereport(ERROR,
 					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 					 errmsg("could not serialize access due to concurrent update")));
 		CzRowSourceReadAgain(state->source);
 		state->nreads++;
-		if (state->source->digest == before)
-			check_own_changes(state);
+		if (state->source->digest != before)
+			continue;
+		/* a later read says the same: it was not somebody else who changed them */
+		if (has_own_changes(state))
+			CzRaiseOwnChange(state->write->command);
+		pg_usleep(1000L);
 	}
 }
 

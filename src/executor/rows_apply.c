@@ -227,9 +227,9 @@ CzRaiseOwnChange(CmdType command)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-			 command == CMD_UPDATE ?
-			 errmsg("tuple to be updated was already modified by an operation triggered by the current command") :
-			 errmsg("tuple to be deleted was already modified by an operation triggered by the current command"),
+			 errmsg("tuple to be %s was already modified by an operation triggered by the current command",
+					command == CMD_UPDATE ? "updated" :
+					command == CMD_DELETE ? "deleted" : "updated or deleted"),
 			 errhint("Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.")));
 }
 

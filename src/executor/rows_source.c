@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
@@ -26,6 +27,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplesort.h"
 
 #include "cz/compat.h"
 #include "cz/rowid.h"
@@ -54,26 +56,141 @@ CzRowSourceBegin(PlanState *parent, const CzTable *table, const CzRowWrite *writ
 	return source;
 }
 
-static HTAB *
+/*
+ * Of rows that name the same row one is wanted.  The names that have been seen are kept
+ * in a hash table as long as they fit into a hash's memory; the rows with other names
+ * that come then are sorted, and the first of each name is taken at the end.
+ */
+typedef struct SeenRows
+{
+	MemoryContext context;
+	HTAB	   *names;			/* CzRowName */
+	int64		max_names;
+	Tuplesortstate *sort;		/* NULL: the names have fitted so far */
+	TupleTableSlot *slot;		/* of the sorted rows */
+} SeenRows;
+
+/* What a name takes in a hash table: itself, its element's head, its bucket. */
+#define NAME_MEMORY (MAXALIGN(sizeof(CzRowName)) + MAXALIGN(sizeof(HASHELEMENT)) + sizeof(void *))
+
+static SeenRows *
 make_seen(void)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz_fdw rows seen",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext oldcontext = MemoryContextSwitchTo(context);
+	SeenRows   *seen = palloc0(sizeof(SeenRows));
 	HASHCTL		ctl;
 
 	ctl.keysize = sizeof(CzRowName);
 	ctl.entrysize = sizeof(CzRowName);
-	ctl.hcxt = CurrentMemoryContext;
-	return hash_create("cz_fdw rows seen", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	ctl.hcxt = context;
+	seen->context = context;
+	seen->names = hash_create("cz_fdw rows seen", 1024, &ctl,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	seen->max_names = get_hash_memory_limit() / NAME_MEMORY;
+	MemoryContextSwitchTo(oldcontext);
+	return seen;
 }
 
-/* Read all rows of the source's plan; of those that name the same row the first. */
+/* Sort by the shard and the row's id there, the first two columns. */
+static void
+begin_sort(SeenRows *seen, TupleDesc desc)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(seen->context);
+	AttrNumber	columns[] = {1, 1 + CZ_SOURCE_ID};
+	Oid			operators[] = {Int4LessOperator, TIDLessOperator};
+	Oid			collations[] = {InvalidOid, InvalidOid};
+	bool		nulls_first[] = {false, false};
+
+	seen->sort = tuplesort_begin_heap(desc, lengthof(columns), columns, operators, collations,
+									  nulls_first, work_mem, NULL, TUPLESORT_NONE);
+	seen->slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/* Is the row to be left out, or put off to the end? */
+static bool
+is_put_aside(SeenRows *seen, TupleDesc desc, const CzRowName *name, Datum *values, bool *nulls)
+{
+	bool		found;
+
+	(void) hash_search(seen->names, name,
+					   hash_get_num_entries(seen->names) < seen->max_names ? HASH_ENTER : HASH_FIND,
+					   &found);
+	if (found)
+		return true;
+	if (hash_get_num_entries(seen->names) < seen->max_names)
+		return false;
+	if (seen->sort == NULL)
+		begin_sort(seen, desc);
+	ExecClearTuple(seen->slot);
+	memcpy(seen->slot->tts_values, values, sizeof(Datum) * desc->natts);
+	memcpy(seen->slot->tts_isnull, nulls, sizeof(bool) * desc->natts);
+	ExecStoreVirtualTuple(seen->slot);
+	tuplesort_puttupleslot(seen->sort, seen->slot);
+	return true;
+}
+
+/* A row of the source's shape is one to be written. */
+static void
+add_row(CzRowSource *source, const CzRowName *name, Datum *values, bool *nulls)
+{
+	tuplestore_putvalues(source->rows, source->desc, values, nulls);
+	if (name->shard < 0)
+		return;
+	source->digest += hash_bytes_extended((const unsigned char *) name, sizeof(*name),
+										  DatumGetTransactionId(values[CZ_SOURCE_XMIN]));
+	source->shards = bms_add_member(source->shards, name->shard);
+	source->nrows++;
+}
+
+/* The rows that have been put off. */
+static void
+add_sorted(CzRowSource *source, SeenRows *seen)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(source->desc, &TTSOpsMinimalTuple);
+	CzRowName	last;
+	CzRowName	name;
+
+	memset(&last, 0, sizeof(last));
+	memset(&name, 0, sizeof(name));
+	last.shard = -1;
+	tuplesort_performsort(seen->sort);
+	while (tuplesort_gettupleslot(seen->sort, true, false, slot, NULL))
+	{
+		CHECK_FOR_INTERRUPTS();
+		slot_getallattrs(slot);
+		name.shard = DatumGetInt32(slot->tts_values[0]);
+		name.id = *(ItemPointer) DatumGetPointer(slot->tts_values[CZ_SOURCE_ID]);
+		if (name.shard >= 0 && memcmp(&name, &last, sizeof(name)) == 0)
+			continue;
+		last = name;
+		add_row(source, &name, slot->tts_values, slot->tts_isnull);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+static void
+end_seen(CzRowSource *source, SeenRows *seen)
+{
+	if (seen->sort != NULL)
+	{
+		add_sorted(source, seen);
+		tuplesort_end(seen->sort);
+		ExecDropSingleTupleTableSlot(seen->slot);
+	}
+	MemoryContextDelete(seen->context);
+}
+
+/* Read all rows of the source's plan; of those that name the same row one. */
 static void
 read_rows(CzRowSource *source, PlanState *plan)
 {
 	EState	   *estate = plan->state;
 	ScanDirection direction = estate->es_direction;
 	MemoryContext oldcontext;
-	MemoryContext seen_context = NULL;
-	HTAB	   *seen = NULL;
+	SeenRows   *seen = NULL;
 	int			natts = source->desc->natts;
 	Datum	   *values;
 	bool	   *nulls;
@@ -87,13 +204,7 @@ read_rows(CzRowSource *source, PlanState *plan)
 		tuplestore_set_eflags(source->rows, EXEC_FLAG_REWIND);
 	}
 	if (source->write->may_repeat)
-	{
-		seen_context = AllocSetContextCreate(CurrentMemoryContext, "cz_fdw rows seen",
-											 ALLOCSET_DEFAULT_SIZES);
-		MemoryContextSwitchTo(seen_context);
 		seen = make_seen();
-		MemoryContextSwitchTo(source->parent->state->es_query_cxt);
-	}
 	source->nrows = 0;
 	source->digest = 0;
 	values = palloc(sizeof(Datum) * natts);
@@ -102,8 +213,7 @@ read_rows(CzRowSource *source, PlanState *plan)
 	for (;;)
 	{
 		TupleTableSlot *slot = ExecProcNode(plan);
-		CzRowName		name;
-		bool		found = false;
+		CzRowName	name;
 
 		CHECK_FOR_INTERRUPTS();
 		if (TupIsNull(slot))
@@ -120,28 +230,19 @@ read_rows(CzRowSource *source, PlanState *plan)
 								slot->tts_isnull[CZ_SOURCE_ID - 1]))
 			elog(ERROR, "a row belongs to no shard of table \"%s\"",
 				 get_rel_name(source->table->relid));
-		if (seen != NULL)
-			(void) hash_search(seen, &name, HASH_ENTER, &found);
-		if (found)
-			continue;
 		values[0] = Int32GetDatum(name.shard);
 		nulls[0] = false;
 		memcpy(&values[1], slot->tts_values, sizeof(Datum) * (natts - 1));
 		memcpy(&nulls[1], slot->tts_isnull, sizeof(bool) * (natts - 1));
 		values[CZ_SOURCE_ID] = PointerGetDatum(&name.id);
-		tuplestore_putvalues(source->rows, source->desc, values, nulls);
-		if (name.shard < 0)
-			continue;
-		source->digest += hash_bytes_extended((unsigned char *) &name, sizeof(name),
-											  DatumGetTransactionId(values[CZ_SOURCE_XMIN]));
-		source->shards = bms_add_member(source->shards, name.shard);
-		source->nrows++;
+		if (seen == NULL || !is_put_aside(seen, source->desc, &name, values, nulls))
+			add_row(source, &name, values, nulls);
 	}
 	estate->es_direction = direction;
 	pfree(values);
 	pfree(nulls);
-	if (seen_context != NULL)
-		MemoryContextDelete(seen_context);
+	if (seen != NULL)
+		end_seen(source, seen);
 	MemoryContextSwitchTo(oldcontext);
 }
 

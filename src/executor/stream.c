@@ -806,6 +806,26 @@ CzStreamNext(CzStream *stream, TupleTableSlot *slot)
 	return true;
 }
 
+/*
+ * CzStreamLockMoves
+ *		Keep rows of the anchor's table in their shards until CzStreamLetMoves, or the end
+ *		of the run.
+ */
+void
+CzStreamLockMoves(CzStream *stream)
+{
+	if (stream->moves_owner == NULL)
+		stream->moves_owner = CzTxnLockMoves(stream->plan->anchor_relid, false);
+}
+
+void
+CzStreamLetMoves(CzStream *stream)
+{
+	if (stream->moves_owner != NULL)
+		CzTxnLetMoves(stream->plan->anchor_relid, stream->moves_owner);
+	stream->moves_owner = NULL;
+}
+
 /* Throw the current run away. */
 static void
 reset_run(CzStream *stream)
@@ -813,6 +833,7 @@ reset_run(CzStream *stream)
 	int			i;
 
 	CzRunStop(stream);
+	CzStreamLetMoves(stream);
 	CzMergeEnd(stream);
 	if (stream->estate->es_instrument != 0)
 		CzExplainKeepRun(stream);

@@ -780,12 +780,13 @@ CzStreamRunModify(CzStream *stream)
 	for (i = 0; stream->nships > 0 && i < stream->nfragments; i++)
 		stream->fragments[i].sql = CzShipFragmentSql(stream, &stream->fragments[i]);
 	stream->total_fragments += stream->nfragments;
-	if (stream->nfragments > 1 && !stream->is_first_only)
-		CzTxnLockMoves(stream->plan->anchor_relid, false);
 	if (by_key || is_given)
 		lock_for_rows(stream, by_key);
 	else
 		lock_for_text(stream);
+	/* last: who waits for the others may be waited for by somebody who moves rows */
+	if (stream->nfragments > 1 && !stream->is_first_only)
+		CzStreamLockMoves(stream);
 
 	if (CzStreamMayBeSingle(stream))
 	{
@@ -868,6 +869,7 @@ CzStreamRunModify(CzStream *stream)
 		if (fragment->store != NULL)
 			stream->ready = lappend(stream->ready, fragment);
 	}
+	CzStreamLetMoves(stream);
 	MemoryContextSwitchTo(oldcontext);
 	return total;
 }

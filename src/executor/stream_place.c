@@ -594,11 +594,11 @@ start_run(CzStream *stream)
 	stream->is_starting = true;
 	if (stream->nfragments > 0)
 		CzShipRead(stream);
-	if (stream->plan->locks_wait && stream->nfragments > 1 && !stream->is_first_only &&
-		OidIsValid(stream->plan->anchor_relid))
-		CzTxnLockMoves(stream->plan->anchor_relid, false);
 	if (stream->plan->has_row_locks)
 		share_shards(stream);
+	if (stream->plan->locks_wait && stream->nfragments > 1 && !stream->is_first_only &&
+		OidIsValid(stream->plan->anchor_relid))
+		CzStreamLockMoves(stream);
 	for (i = 0; i < stream->nfragments; i++)
 	{
 		if (!choose_worker(stream, &stream->fragments[i]))

@@ -68,11 +68,21 @@ local_lock_mode(CzShardLock mode)
 }
 
 /*
- * A transaction-level lock here, released by core.  False: it is not free, and was not
- * to be waited for.
+ * Who is to have a lock that is taken now.
  *
  * What an outer level has buffered is locked for that level: the end of the current
  * one must not give the lock back.
+ */
+static ResourceOwner
+lock_owner(void)
+{
+	return CzTxnLevel() < GetCurrentTransactionNestLevel() ? TopTransactionResourceOwner :
+		CurrentResourceOwner;
+}
+
+/*
+ * A transaction-level lock here, released by core.  False: it is not free, and was not
+ * to be waited for.
  */
 static bool
 acquire_tag(const LOCKTAG *tag, LOCKMODE mode, bool may_wait)
@@ -80,8 +90,7 @@ acquire_tag(const LOCKTAG *tag, LOCKMODE mode, bool may_wait)
 	ResourceOwner saved = CurrentResourceOwner;
 	volatile bool is_ours = false;
 
-	if (CzTxnLevel() < GetCurrentTransactionNestLevel())
-		CurrentResourceOwner = TopTransactionResourceOwner;
+	CurrentResourceOwner = lock_owner();
 	PG_TRY();
 	{
 		is_ours = LockAcquire(tag, mode, false, !may_wait) != LOCKACQUIRE_NOT_AVAIL;
@@ -104,19 +113,43 @@ acquire_local(int64 key, CzShardLock mode, bool may_wait)
 	return acquire_tag(&tag, local_lock_mode(mode), may_wait);
 }
 
+static void
+set_moves_tag(LOCKTAG *tag, Oid relid)
+{
+	int64		key = CZ_KEY_MOVES | relid;
+
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key,
+						 CZ_LOCKTAG_KIND);
+}
+
 /*
  * CzTxnLockMoves
  *		See transaction.h.
  */
-void
+ResourceOwner
 CzTxnLockMoves(Oid relid, bool moves)
 {
-	int64		key = CZ_KEY_MOVES | relid;
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key,
-						 CZ_LOCKTAG_KIND);
+	set_moves_tag(&tag, relid);
 	(void) acquire_tag(&tag, moves ? RowExclusiveLock : ShareLock, true);
+	return lock_owner();
+}
+
+/*
+ * CzTxnLetMoves
+ *		See transaction.h.
+ */
+void
+CzTxnLetMoves(Oid relid, ResourceOwner owner)
+{
+	ResourceOwner saved = CurrentResourceOwner;
+	LOCKTAG		tag;
+
+	set_moves_tag(&tag, relid);
+	CurrentResourceOwner = owner;
+	(void) LockRelease(&tag, ShareLock, false);
+	CurrentResourceOwner = saved;
 }
 
 void

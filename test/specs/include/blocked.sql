@@ -1,6 +1,6 @@
 -- isolationtester asks this function whether a session waits for another one.  The original
--- knows the locks of this server only; a session that waits for a worker's answer waits for a
--- lock there if somebody does, unless it is ending its transaction.
+-- knows the locks of this server only; a session waits for a lock on a worker if one of its
+-- sessions there does (they bear its process number), unless it is ending its transaction.
 -- (Renamed, not replaced: the server calls a built-in function by its OID.)
 CREATE SCHEMA waits;
 DO $$
@@ -9,9 +9,12 @@ DECLARE
 	server name;
 BEGIN
 	FOR server IN SELECT srvname FROM pg_foreign_server LOOP
-		EXECUTE format('CREATE FOREIGN TABLE waits.%I (granted bool, waitstart timestamptz) SERVER %I OPTIONS (schema_name ''pg_catalog'', table_name ''pg_locks'')',
-			server, server);
-		parts := parts || format('SELECT * FROM waits.%I', server);
+		EXECUTE format('CREATE FOREIGN TABLE waits.%I (pid int, granted bool, waitstart timestamptz) SERVER %I OPTIONS (schema_name ''pg_catalog'', table_name ''pg_locks'')',
+			'locks_' || server, server);
+		EXECUTE format('CREATE FOREIGN TABLE waits.%I (pid int, application_name text) SERVER %I OPTIONS (schema_name ''pg_catalog'', table_name ''pg_stat_activity'')',
+			'sessions_' || server, server);
+		parts := parts || format('SELECT s.application_name, l.waitstart FROM waits.%I l JOIN waits.%I s USING (pid) WHERE NOT l.granted',
+			'locks_' || server, 'sessions_' || server);
 	END LOOP;
 	EXECUTE 'CREATE VIEW waits.on_workers AS ' || array_to_string(parts, ' UNION ALL ');
 END $$;
@@ -20,10 +23,10 @@ CREATE FUNCTION pg_catalog.pg_isolation_test_session_is_blocked(blocked_pid int,
   RETURNS bool LANGUAGE sql AS $$
   SELECT pg_catalog.original_session_is_blocked(blocked_pid, interesting_pids)
       OR (EXISTS (SELECT FROM pg_catalog.pg_stat_activity
-                   WHERE pid = blocked_pid AND state = 'active' AND wait_event_type = 'Extension'
-                     AND query !~* '^\s*(commit|rollback)')
+                   WHERE pid = blocked_pid AND state = 'active' AND query !~* '^\s*(commit|rollback)')
           AND EXISTS (SELECT FROM waits.on_workers
-                       WHERE NOT granted AND waitstart < clock_timestamp() - interval '100 ms'))
+                       WHERE application_name ~ ('^cz_fdw [^ ]+ ' || blocked_pid || '( |$)')
+                         AND waitstart < clock_timestamp() - interval '100 ms'))
 $$;
 
 -- The number of placements of a table whose rows are not those of the shard's first one.
