@@ -33,6 +33,13 @@ CREATE FUNCTION cz.cursor_value(cursor refcursor, relid oid, attno int, changes_
 COMMENT ON FUNCTION cz.cursor_value(refcursor, oid, int, boolean, anyelement) IS
     'internal: a column of the row of a distributed table that a cursor stands on';
 
+CREATE FUNCTION cz.defer_trigger() RETURNS trigger
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'defer_trigger';
+COMMENT ON FUNCTION cz.defer_trigger() IS
+    'internal: stands for the function of a deferrable trigger of a distributed table';
+REVOKE ALL ON FUNCTION cz.defer_trigger() FROM PUBLIC;
+
 CREATE FUNCTION cz.numeric_statistic(n numeric, sum_x numeric, sum_x2 numeric,
                                      is_sample boolean, is_stddev boolean)
     RETURNS numeric

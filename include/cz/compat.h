@@ -364,6 +364,24 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #define var_is_old_compat(var) ((void) (var), false)
 #endif
 
+/* 17, 18: periods, constraints that are not enforced */
+#define create_trigger_constraint_compat(name, namespace_oid, deferrable, deferred, relid) \
+	CreateConstraintEntry((name), (namespace_oid), CONSTRAINT_TRIGGER, (deferrable), \
+						  (deferred), CZ_IS_ENFORCED true, InvalidOid, (relid), NULL, 0, 0, \
+						  InvalidOid, InvalidOid, InvalidOid, NULL, NULL, NULL, NULL, 0, ' ', \
+						  ' ', NULL, 0, ' ', NULL, NULL, NULL, true, 0, true, \
+						  CZ_HAS_PERIOD false)
+#if CZ_PG_GE(18)
+#define CZ_IS_ENFORCED true,
+#else
+#define CZ_IS_ENFORCED
+#endif
+#if CZ_PG_GE(17)
+#define CZ_HAS_PERIOD false,
+#else
+#define CZ_HAS_PERIOD
+#endif
+
 /* 16: one function for the ACLs of all kinds of objects */
 #if CZ_PG_GE(16)
 #define function_aclcheck_compat(function_oid, role_oid) \

@@ -20,6 +20,13 @@ extern void CzDdlInit(void);
 /* While > 0, DDL is our own: the utility hook passes it on untouched. */
 extern int	cz_internal_ddl_depth;
 
+/*
+ * CzHideConstraintTriggers
+ *		Call a table's constraint triggers internal for a moment: core copies no internal
+ *		trigger to a partition that is made, and a foreign table can't have these.
+ */
+extern void CzHideConstraintTriggers(Oid relid, bool hide);
+
 /* One index of a table, as its shards get it. */
 typedef struct CzIndexDef
 {

@@ -15,6 +15,7 @@
 #include "cz/fragment.h"
 #include "nodes/execnodes.h"
 #include "nodes/extensible.h"
+#include "nodes/parsenodes.h"
 
 typedef struct CzStream CzStream;
 
@@ -59,6 +60,14 @@ extern void CzStreamExplain(CzStream *stream, const CzFragmentPlan *plan,
  */
 struct CopyFromStateData;
 extern uint64 CzCopyRows(struct CopyFromStateData *cstate);
+
+/*
+ * CzDeferredSet
+ *		Follow a SET CONSTRAINTS that core has done: deferrable triggers of distributed tables.
+ *
+ * Errors: those of triggers that are fired.
+ */
+extern void CzDeferredSet(ConstraintsSetStmt *stmt);
 
 extern void CzExecutorInit(void);
 

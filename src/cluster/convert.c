@@ -54,6 +54,7 @@
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
+#include "cz/ddl.h"
 #include "distribute_int.h"
 
 /* Take the storage of a relation away at commit. */
@@ -406,7 +407,9 @@ CzCreateShardRelation(Oid parent_relid, const CzShard *shard, const CzDistributi
 	cz_internal_ddl_depth++;
 	PG_TRY();
 	{
+		CzHideConstraintTriggers(parent_relid, true);
 		address = DefineRelation(&stmt->base, RELKIND_FOREIGN_TABLE, owner, NULL, "");
+		CzHideConstraintTriggers(parent_relid, false);
 		CreateForeignTable(stmt, address.objectId);
 	}
 	PG_FINALLY();

@@ -143,24 +143,6 @@ check_constraints(Relation rel)
 	table_close(catalog, AccessShareLock);
 }
 
-static void
-check_triggers(Relation rel, bool is_reference)
-{
-	TriggerDesc *triggers = rel->trigdesc;
-	int			i;
-
-	for (i = 0; triggers && i < triggers->numtriggers; i++)
-	{
-		Trigger    *trigger = &triggers->triggers[i];
-
-		if (trigger->tgisinternal || is_reference)
-			continue;
-		if (OidIsValid(trigger->tgconstraint))
-			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
-						 psprintf("trigger \"%s\" is a constraint trigger", trigger->tgname), NULL);
-	}
-}
-
 /*
  * CzCheckTableOwner
  *		Only its owner may change how a table is distributed.  Called before the
@@ -246,7 +228,6 @@ CzCheckDistributable(Relation rel, bool is_reference)
 		check_constraints(rel);
 		check_generated_columns(rel);
 	}
-	check_triggers(rel, is_reference);
 
 	indexes = RelationGetIndexList(rel);
 	foreach(lc, indexes)

@@ -18,6 +18,7 @@
 #include "commands/extension.h"
 #include "foreign/foreign.h"
 
+#include "cz/executor.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
@@ -112,6 +113,8 @@ run_statement(const CzUtility *utility)
 			break;
 	}
 	CzUtilityRun(utility, stmt);
+	if (IsA(stmt, ConstraintsSetStmt))
+		CzDeferredSet(castNode(ConstraintsSetStmt, stmt));
 	if (IsA(stmt, AlterForeignServerStmt))
 		CzExtensionsCompare(castNode(AlterForeignServerStmt, stmt)->servername,
 							castNode(AlterForeignServerStmt, stmt)->options);

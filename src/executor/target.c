@@ -269,6 +269,7 @@ begin_source(CustomScanState *node, EState *estate, int eflags)
 	rri->ri_RelationDesc->rd_fdwroutine = routine;
 	rri->ri_FdwRoutine = routine;
 	rri->ri_FdwState = target;
+	CzDeferTriggers(rri->ri_TrigDesc);
 
 	outerPlanState(node) = ExecInitNode(outerPlan(scan), estate, eflags);
 }

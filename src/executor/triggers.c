@@ -13,8 +13,8 @@
  * The copy has no FDW: core takes a foreign table with one for a partition where it
  * collects transition tables, and refuses.
  *
- * Nothing here knows of workers or shards.  Deferred triggers do not exist on a
- * distributed table: at commit core would open the partitioned parent itself.
+ * Nothing here knows of workers or shards.  What is deferred does not go to core's
+ * queue (deferred.c): at commit core would open the partitioned parent itself.
  *
  * Source: own work.
  *
@@ -94,6 +94,7 @@ CzTargetInit(EState *estate, Relation parent, Bitmapset *assigned, Index rti)
 	}
 	InitResultRelInfo(rri, parent, rti, NULL, estate->es_instrument);
 	rri->ri_RelationDesc = CzForeignCopy(parent);
+	CzDeferTriggers(rri->ri_TrigDesc);
 	MemoryContextSwitchTo(old_context);
 	return rri;
 }

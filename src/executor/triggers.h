@@ -15,6 +15,7 @@
 #include "nodes/bitmapset.h"
 #include "nodes/execnodes.h"
 #include "utils/rel.h"
+#include "utils/reltrigger.h"
 
 typedef struct CzTriggers CzTriggers;
 
@@ -43,6 +44,15 @@ extern Relation CzForeignCopy(Relation rel);
  */
 extern ResultRelInfo *CzTargetInit(EState *estate, Relation parent, Bitmapset *assigned,
 								   Index rti);
+
+/*
+ * CzDeferTriggers
+ *		Have a ResultRelInfo's triggers of a distributed table fire when the statement ends,
+ *		those that may be deferred by way of deferred.c.
+ *
+ * desc: a copy of the relation's; NULL: none.
+ */
+extern void CzDeferTriggers(TriggerDesc *desc);
 
 /* Has a table triggers that some of the actions (CZ_ACTION) may fire? */
 extern bool CzTriggersExist(Relation rel, int actions);

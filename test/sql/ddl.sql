@@ -145,7 +145,6 @@ ALTER TABLE t ADD FOREIGN KEY (n) REFERENCES t;
 REINDEX TABLE t;
 REINDEX INDEX t_v;
 CLUSTER t USING t_v;
-CREATE CONSTRAINT TRIGGER c AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
 REASSIGN OWNED BY postgres TO cz_ddl_owner;
 CREATE TYPE state AS ENUM ('on', 'off'); CREATE DOMAIN small AS int;
 CREATE TABLE typed (k int, s state, sm small); SELECT create_distributed_table('typed', 'k');

@@ -1,0 +1,471 @@
+/*-------------------------------------------------------------------------
+ *
+ * deferred.c
+ *	  Deferrable constraint triggers of distributed tables.
+ *
+ * Core would keep a deferred event as the ctid of a row, and open the partitioned parent
+ * at commit.  So it takes these triggers for ones that can't be deferred, and calls
+ * defer_trigger() for them when the statement ends: which calls the trigger's function, or
+ * keeps the rows until SET CONSTRAINTS or the end of the transaction.  Which triggers
+ * fire (WHEN, UPDATE OF) and in which order is core's to say; and it is core that
+ * calls them in the end, in a query of its own for each event.
+ *
+ * SET CONSTRAINTS is core's too; what it says is noted here besides (CzDeferredSet), for
+ * core's state is its own.
+ *
+ * At commit these triggers fire before workers are told to commit, which the transaction's
+ * own callback does: callbacks are called last registered first, and ours is
+ * registered when it is needed.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "parser/parse_func.h"
+#include "pgstat.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
+#include "utils/snapmgr.h"
+
+#include "cz/compat.h"
+#include "cz/executor.h"
+#include "cz/metadata.h"
+#include "triggers.h"
+
+PG_FUNCTION_INFO_V1(defer_trigger);
+
+/* A trigger that is to fire later. */
+typedef struct DeferredEvent
+{
+	Oid			relid;
+	Oid			trigger_oid;
+	Oid			constraint_oid;
+	bool		is_initially_deferred;
+	CmdType		command;
+	HeapTuple	old_tuple;		/* NULL: INSERT */
+	HeapTuple	new_tuple;		/* NULL: DELETE */
+	Bitmapset  *updated;		/* columns, as in RangeTblEntry.updatedCols */
+	SubTransactionId subid;		/* that the event is of */
+	SubTransactionId fired_subid;	/* in which it has fired; invalid: it has not */
+} DeferredEvent;
+
+/* What SET CONSTRAINTS has said; later ones count. */
+typedef struct Setting
+{
+	Oid			constraint_oid; /* InvalidOid: all */
+	bool		is_deferred;
+	SubTransactionId subid;
+} Setting;
+
+/* Of the transaction, in TopTransactionContext. */
+static List *events = NIL;
+static List *settings = NIL;
+
+static void fire_events(bool all);
+
+/* ---- the transaction ------------------------------------------------------ */
+
+static bool
+has_pending(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, events)
+	{
+		if (((DeferredEvent *) lfirst(lc))->fired_subid == InvalidSubTransactionId)
+			return true;
+	}
+	return false;
+}
+
+static void
+deferred_xact_callback(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			/* these may queue events of core's, and the reverse */
+			while (has_pending())
+			{
+				PushActiveSnapshot(GetTransactionSnapshot());
+				fire_events(true);
+				PopActiveSnapshot();
+				do
+				{
+					AfterTriggerFireDeferred();
+				} while (PreCommit_Portals(event == XACT_EVENT_PRE_PREPARE));
+			}
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			events = settings = NIL;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+deferred_subxact_callback(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
+						  void *arg)
+{
+	ListCell   *lc;
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	foreach(lc, events)
+	{
+		DeferredEvent *deferred = lfirst(lc);
+
+		if (event == SUBXACT_EVENT_ABORT_SUB)
+		{
+			if (deferred->fired_subid == id)
+				deferred->fired_subid = InvalidSubTransactionId;
+			if (deferred->subid == id)
+				events = foreach_delete_current(events, lc);
+			continue;
+		}
+		if (deferred->fired_subid == id)
+			deferred->fired_subid = parent;
+		if (deferred->subid == id)
+			deferred->subid = parent;
+	}
+	foreach(lc, settings)
+	{
+		Setting    *setting = lfirst(lc);
+
+		if (setting->subid != id)
+			continue;
+		if (event == SUBXACT_EVENT_ABORT_SUB)
+			settings = foreach_delete_current(settings, lc);
+		else
+			setting->subid = parent;
+	}
+}
+
+static void
+watch_transaction(void)
+{
+	static bool is_watching = false;
+
+	if (is_watching)
+		return;
+	RegisterXactCallback(deferred_xact_callback, NULL);
+	RegisterSubXactCallback(deferred_subxact_callback, NULL);
+	is_watching = true;
+}
+
+static bool
+is_deferred(Oid constraint_oid, bool is_initially_deferred)
+{
+	bool		result = is_initially_deferred;
+	ListCell   *lc;
+
+	foreach(lc, settings)
+	{
+		Setting    *setting = lfirst(lc);
+
+		if (!OidIsValid(setting->constraint_oid) || setting->constraint_oid == constraint_oid)
+			result = setting->is_deferred;
+	}
+	return result;
+}
+
+/* ---- firing --------------------------------------------------------------- */
+
+/* A trigger of a table, as it is in the catalogs; NULL: it was dropped. */
+static const Trigger *
+find_trigger(Relation rel, Oid trigger_oid)
+{
+	int			i;
+
+	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		if (rel->trigdesc->triggers[i].tgoid == trigger_oid)
+			return &rel->trigdesc->triggers[i];
+	}
+	return NULL;
+}
+
+/* Have core call one trigger for an event, which has met its conditions already. */
+static void
+fire_event(DeferredEvent *event)
+{
+	Relation	rel = try_table_open(event->relid, RowExclusiveLock);
+	const Trigger *trigger = rel ? find_trigger(rel, event->trigger_oid) : NULL;
+	EState	   *estate;
+	MemoryContext old_context;
+	ResultRelInfo *rri;
+	TriggerDesc *desc;
+	TupleTableSlot *slot;
+
+	/* dropped since */
+	if (trigger == NULL)
+	{
+		if (rel != NULL)
+			table_close(rel, NoLock);
+		return;
+	}
+	estate = CreateExecutorState();
+	old_context = MemoryContextSwitchTo(estate->es_query_cxt);
+	rri = CzTargetInit(estate, rel, event->updated, 0);
+	estate->es_opened_result_relations = list_make1(rri);
+	desc = palloc0(sizeof(TriggerDesc));
+	desc->triggers = palloc(sizeof(Trigger));
+	desc->triggers[0] = *trigger;
+	desc->triggers[0].tgenabled = TRIGGER_FIRES_ALWAYS;
+	desc->triggers[0].tgdeferrable = false;
+	desc->triggers[0].tgnattr = 0;
+	desc->triggers[0].tgqual = NULL;
+	desc->numtriggers = 1;
+	desc->trig_insert_after_row = desc->trig_update_after_row = desc->trig_delete_after_row = true;
+	rri->ri_TrigDesc = CopyTriggerDesc(desc);
+	slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
+	if (event->new_tuple != NULL)
+		ExecStoreHeapTuple(event->new_tuple, slot, false);
+
+	AfterTriggerBeginQuery();
+	if (event->command == CMD_INSERT)
+		ExecARInsertTriggers(estate, rri, slot, NIL, NULL);
+	else if (event->command == CMD_UPDATE)
+		ExecARUpdateTriggers(estate, rri, NULL, NULL, NULL, event->old_tuple, slot, NIL, NULL,
+							 false);
+	else
+		ExecARDeleteTriggers(estate, rri, NULL, event->old_tuple, NULL, false);
+	AfterTriggerEndQuery(estate);
+
+	ExecDropSingleTupleTableSlot(slot);
+	MemoryContextSwitchTo(old_context);
+	ExecResetTupleTable(estate->es_tupleTable, false);
+	FreeExecutorState(estate);
+	table_close(rel, NoLock);
+}
+
+/* Fire what is not to be deferred, or all; also what comes meanwhile. */
+static void
+fire_events(bool all)
+{
+	bool		has_fired;
+
+	do
+	{
+		int			i;
+
+		has_fired = false;
+		/* a subtransaction of a trigger may shorten the list again */
+		for (i = 0; i < list_length(events); i++)
+		{
+			DeferredEvent *event = list_nth(events, i);
+
+			if (event->fired_subid != InvalidSubTransactionId ||
+				(!all && is_deferred(event->constraint_oid, event->is_initially_deferred)))
+				continue;
+			event->fired_subid = GetCurrentSubTransactionId();
+			has_fired = true;
+			fire_event(event);
+			CommandCounterIncrement();
+		}
+	} while (has_fired);
+}
+
+/* ---- what core calls ------------------------------------------------------ */
+
+/* Call the function of a trigger now, in place of defer_trigger(). */
+static Datum
+call_trigger(const TriggerData *data)
+{
+	LOCAL_FCINFO(fcinfo, 0);
+	FmgrInfo	function;
+	Relation	rel = table_open(RelationGetRelid(data->tg_relation), NoLock);
+	const Trigger *trigger = find_trigger(rel, data->tg_trigger->tgoid);
+	TriggerData own = *data;
+	Trigger		own_trigger = *data->tg_trigger;
+	PgStat_FunctionCallUsage usage;
+	Datum		result;
+
+	if (trigger == NULL)
+		elog(ERROR, "could not find trigger %u", data->tg_trigger->tgoid);
+	own_trigger.tgfoid = trigger->tgfoid;
+	own_trigger.tgdeferrable = true;
+	table_close(rel, NoLock);
+	own.tg_trigger = &own_trigger;
+	fmgr_info(own_trigger.tgfoid, &function);
+	InitFunctionCallInfoData(*fcinfo, &function, 0, InvalidOid, (Node *) &own, NULL);
+	pgstat_init_function_usage(fcinfo, &usage);
+	result = FunctionCallInvoke(fcinfo);
+	pgstat_end_function_usage(&usage, true);
+	if (fcinfo->isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger function %u returned null value", own_trigger.tgfoid)));
+	return result;
+}
+
+/*
+ * defer_trigger
+ *		Stands for the function of a deferrable trigger of a distributed table.
+ *
+ * Errors:  39P01 if it is not called for one; those of the trigger's function.
+ */
+Datum
+defer_trigger(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	MemoryContext old_context;
+	DeferredEvent *event;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(data->tg_event) ||
+		!TRIGGER_FIRED_AFTER(data->tg_event) || !OidIsValid(data->tg_trigger->tgconstraint))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"cz.defer_trigger\" must stand for that of a constraint trigger")));
+	if (!is_deferred(data->tg_trigger->tgconstraint, data->tg_trigger->tginitdeferred))
+		PG_RETURN_DATUM(call_trigger(data));
+
+	watch_transaction();
+	old_context = MemoryContextSwitchTo(TopTransactionContext);
+	event = palloc0(sizeof(DeferredEvent));
+	event->relid = RelationGetRelid(data->tg_relation);
+	event->trigger_oid = data->tg_trigger->tgoid;
+	event->constraint_oid = data->tg_trigger->tgconstraint;
+	event->is_initially_deferred = data->tg_trigger->tginitdeferred;
+	event->subid = GetCurrentSubTransactionId();
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+	{
+		event->command = CMD_INSERT;
+		event->new_tuple = heap_copytuple(data->tg_trigtuple);
+	}
+	else
+	{
+		event->command = CMD_DELETE;
+		event->old_tuple = heap_copytuple(data->tg_trigtuple);
+	}
+	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+	{
+		event->command = CMD_UPDATE;
+		event->new_tuple = heap_copytuple(data->tg_newtuple);
+		event->updated = bms_copy(data->tg_updatedcols);
+	}
+	events = lappend(events, event);
+	MemoryContextSwitchTo(old_context);
+	PG_RETURN_POINTER(NULL);
+}
+
+/*
+ * CzDeferTriggers
+ *		See triggers.h.
+ */
+void
+CzDeferTriggers(TriggerDesc *desc)
+{
+	Oid			function = InvalidOid;
+	int			i;
+
+	for (i = 0; desc != NULL && i < desc->numtriggers; i++)
+	{
+		Trigger    *trigger = &desc->triggers[i];
+
+		/* those of unique constraints are not fired here */
+		if (!trigger->tgdeferrable || trigger->tgisinternal)
+			continue;
+		if (!OidIsValid(function))
+			function = LookupFuncName(list_make2(makeString("cz"),
+												 makeString("defer_trigger")),
+									  0, NULL, false);
+		trigger->tgfoid = function;
+		trigger->tgdeferrable = false;
+	}
+}
+
+/* ---- SET CONSTRAINTS ------------------------------------------------------ */
+
+static void
+add_setting(Oid constraint_oid, bool deferred)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(TopTransactionContext);
+	Setting    *setting = palloc(sizeof(Setting));
+
+	setting->constraint_oid = constraint_oid;
+	setting->is_deferred = deferred;
+	setting->subid = GetCurrentSubTransactionId();
+	settings = lappend(settings, setting);
+	MemoryContextSwitchTo(old_context);
+}
+
+/* Note the constraints of one name in a schema; false: there is none. */
+static bool
+set_in_schema(Oid namespace_oid, const char *name, bool deferred)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&keys[0], Anum_pg_constraint_conname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(name));
+	ScanKeyInit(&keys[1], Anum_pg_constraint_connamespace, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(namespace_oid));
+	scan = systable_beginscan(catalog, ConstraintNameNspIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		add_setting(((Form_pg_constraint) GETSTRUCT(tuple))->oid, deferred);
+		found = true;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+/*
+ * CzDeferredSet
+ *		See cz/executor.h.
+ */
+void
+CzDeferredSet(ConstraintsSetStmt *stmt)
+{
+	ListCell   *lc;
+
+	watch_transaction();
+	if (stmt->constraints == NIL)
+		add_setting(InvalidOid, stmt->deferred);
+	foreach(lc, stmt->constraints)
+	{
+		RangeVar   *name = lfirst(lc);
+		ListCell   *ln;
+
+		if (name->schemaname != NULL)
+		{
+			(void) set_in_schema(LookupExplicitNamespace(name->schemaname, false),
+								 name->relname, stmt->deferred);
+			continue;
+		}
+		foreach(ln, fetch_search_path(true))
+		{
+			if (set_in_schema(lfirst_oid(ln), name->relname, stmt->deferred))
+				break;
+		}
+	}
+	if (!stmt->deferred && has_pending())
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		fire_events(false);
+		PopActiveSnapshot();
+	}
+}
