@@ -154,8 +154,13 @@ typedef struct CzInactive
 {
 	int64		shard_id;
 	Oid			server_oid;		/* InvalidOid: all but the first of those that have none:
-								 * the shard is dirty, and the server has crashed */
+								 * the shard is dirty, and the server has crashed, or is
+								 * unsure */
 } CzInactive;
+
+/* Appends those that have no row yet, palloc'd in CurrentMemoryContext. */
+typedef List *(*CzAddUnsure) (List *list);
+extern CzAddUnsure cz_add_unsure;
 
 /* All of them, in the order of shard ids: CzInactive, palloc'd in CurrentMemoryContext. */
 extern List *CzInactiveList(void);

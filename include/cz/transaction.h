@@ -103,6 +103,19 @@ extern bool CzTxnLoseConn(CzConn *conn);
  */
 extern void CzTxnLosePlacement(const CzShard *shard, Oid server_oid, const char *reason);
 extern bool CzTxnMayLose(const CzShard *shard, Oid server_oid);
+
+/* 40001: the placements that the transaction would go on with are inactive now. */
+extern void CzTxnReportChange(const CzShard *shard) pg_attribute_noreturn();
+
+/*
+ * CzTxnPlacementsDiffer, CzTxnPlacementsEqual
+ *		A shard's placements have been found to differ, whatever becomes of this
+ *		transaction: all but the first are inactive at once, of a reference table the copy
+ *		on a server, until they are compared.  They are equal, as of this transaction's
+ *		commit.
+ */
+extern void CzTxnPlacementsDiffer(const CzShard *shard, Oid server_oid);
+extern void CzTxnPlacementsEqual(int64 shard_id);
 extern bool CzTxnIsLost(int64 shard_id, Oid server_oid);
 extern bool CzTxnHasLost(void);
 

@@ -275,6 +275,7 @@ make_active(const CzTable *table, int index, Oid server_oid)
 									"the coordinator has crashed");
 	}
 	CzDirtyDelete(shard->shard_id, CZ_DIRTY_OLD);
+	CzTxnPlacementsEqual(shard->shard_id);
 	(void) CzInactiveDelete(shard->shard_id, server_oid);
 	CacheInvalidateRelcacheByRelid(shard->relid);
 	if (shard->table_relid != shard->relid)

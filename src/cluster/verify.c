@@ -124,7 +124,10 @@ verify_shard(ReturnSetInfo *rsinfo, const CzShard *shard, Oid relid)
 		}
 		else if (strcmp(rows, PQgetvalue(res, 0, 0)) != 0 ||
 				 strcmp(sum, PQgetvalue(res, 0, 1)) != 0)
+		{
 			is_ok = false;
+			CzTxnPlacementsDiffer(shard, shard->server_oids[i]);
+		}
 		PQclear(res);
 		PQclear(CzConnExec(conns[i], "ROLLBACK"));
 		CzConnRelease(conns[i]);
@@ -146,7 +149,8 @@ verify_shard(ReturnSetInfo *rsinfo, const CzShard *shard, Oid relid)
 /*
  * cz_verify_placements
  *		SQL function: a row a shard, of one table or of all.  What the calling
- *		transaction itself has written is not seen, on no placement.
+ *		transaction itself has written is not seen, on no placement.  Placements that
+ *		differ are read no more, until they are made whole.
  */
 Datum
 cz_verify_placements(PG_FUNCTION_ARGS)

@@ -191,12 +191,15 @@ finish_copy(Replica *replica, Oid server_oid, CopyAnswer *answer, int64 nwanted)
 					 errmsg("could not serialize access due to concurrent update")));
 		if (!CzRowChangesHaveKey(replica->changes) || answer->nrows > nwanted ||
 			TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), cz_worker_timeout_ms))
+		{
+			CzTxnPlacementsDiffer(replica->shard, server_oid);
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("copy of reference table \"%s\" on node \"%s\" differs from the coordinator's",
 							get_rel_name(replica->relid), answer->conn->node_name),
 					 errdetail("%lld rows were changed here, %lld there.",
 							   (long long) nwanted, (long long) answer->nrows)));
+		}
 		(void) CzWaitSockets(NULL, 0, RETRY_MS, true);
 		send_to_copy(replica, server_oid,
 					 CzRowChangesSqlOfSome(replica->changes, answer->is_done), answer);

@@ -152,6 +152,8 @@ run_on_placement(const CzShard *shard, Oid server_oid, Oid user_oid, CzRowChange
 
 	if (nrows == nwanted)
 		return;
+	if (!IsolationUsesXactSnapshot())
+		CzTxnPlacementsDiffer(shard, server_oid);
 	ereport(ERROR,
 			(errcode(IsolationUsesXactSnapshot() ? ERRCODE_T_R_SERIALIZATION_FAILURE :
 					 ERRCODE_DATA_CORRUPTED),

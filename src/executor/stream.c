@@ -314,6 +314,8 @@ CzFragmentInit(CzStream *stream, Fragment *fragment, const CzShard *shard, int s
 	}
 	else if (plan->command == CMD_SELECT || shard == NULL)
 		candidates = with_other_tables(plan, shard, fragment, candidates);
+	if (candidates == NIL && shard != NULL && shard->nplacements > 0 && CzTxnHasLost())
+		CzTxnReportChange(shard);
 	if (candidates == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

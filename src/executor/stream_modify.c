@@ -707,7 +707,7 @@ prepare_worker(CzStream *stream, ModifyWorker *mw)
 
 /* All placements must have done the same. */
 static void
-compare_placements(const Fragment *fragment, const ModifyTask *tasks)
+compare_placements(const CzStream *stream, const Fragment *fragment, const ModifyTask *tasks)
 {
 	int			i;
 
@@ -726,13 +726,14 @@ compare_placements(const Fragment *fragment, const ModifyTask *tasks)
 					 errmsg("could not serialize access due to concurrent update"),
 					 errdetail("Placements of shard " INT64_FORMAT " are seen at different times.",
 							   fragment->shard_id)));
-		else
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("placements of shard " INT64_FORMAT " differ",
-							fragment->shard_id),
-					 errdetail("The command changed " UINT64_FORMAT " rows on the first placement and " UINT64_FORMAT " on another one.",
-							   tasks[0].nrows, tasks[i].nrows)));
+		CzTxnPlacementsDiffer(CzShardOfFragment(stream->plan->anchor_relid, fragment),
+							  fragment->server_oids[i]);
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("placements of shard " INT64_FORMAT " differ",
+						fragment->shard_id),
+				 errdetail("The command changed " UINT64_FORMAT " rows on the first placement and " UINT64_FORMAT " on another one.",
+						   tasks[0].nrows, tasks[i].nrows)));
 	}
 }
 
@@ -858,7 +859,7 @@ CzStreamRunModify(CzStream *stream)
 		ModifyTask *first = &tasks[ntasks];
 
 		if (!by_key)
-			compare_placements(fragment, first);
+			compare_placements(stream, fragment, first);
 		ntasks += by_key ? 1 : fragment->nplacements;
 		total += first->nrows;
 		fragment->nrows = first->nrows;

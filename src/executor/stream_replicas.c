@@ -63,6 +63,7 @@ struct CzReplicaRows
 typedef struct Task
 {
 	const Fragment *fragment;
+	const CzShard *shard;
 	const CzReplicaRows *rows;
 	const char *sql;			/* for one row */
 	const char *multi_sql;		/* for MULTI_ROWS rows, or NULL */
@@ -506,12 +507,15 @@ check_missing(Target *target)
 	if (task->missing_since == 0)
 		task->missing_since = now;
 	else if (TimestampDifferenceExceeds(task->missing_since, now, cz_worker_timeout_ms))
+	{
+		CzTxnPlacementsDiffer(task->shard, target->server_oid);
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("placements of shard " INT64_FORMAT " differ",
 						task->fragment->shard_id),
 				 errdetail("%d rows that the command changed on the first placement are not on node \"%s\".",
 						   task->ntodo, target->conn->node_name)));
+	}
 	target->retry_at = TimestampTzPlusMilliseconds(now, RETRY_MS);
 }
 
@@ -776,6 +780,7 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 			task = palloc0(sizeof(Task));
 
 			task->fragment = fragment;
+			task->shard = shard;
 			task->rows = rows[i];
 			task->sql = sql;
 			task->multi_sql = multi;

@@ -41,6 +41,7 @@
 PG_FUNCTION_INFO_V1(cz_placement_state_changed);
 
 bool		cz_inactive_changed = false;
+CzAddUnsure cz_add_unsure = NULL;
 
 /* Columns of cz.placement_state; sql/20-metadata.sql */
 enum
@@ -93,19 +94,21 @@ compare_inactive(const ListCell *a, const ListCell *b)
 	return x < y ? -1 : x > y ? 1 : 0;
 }
 
-/* Append the dirty shards of an earlier life of the server, with no server. */
+/* Append what is unsure, and the dirty shards of an earlier life, with no server. */
 static List *
 add_dirty(List *list)
 {
 	Oid			relid = CzCatalogRelid("dirty_shards");
 	int64		boot_id = CzBootId();
-	bool		is_sorted = true;
+	int			nbefore = list_length(list);
 	Relation	rel;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
 	if (!OidIsValid(relid))
 		return list;
+	if (cz_add_unsure != NULL)
+		list = cz_add_unsure(list);
 	rel = table_open(relid, AccessShareLock);
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -120,11 +123,10 @@ add_dirty(List *list)
 		inactive->shard_id = DatumGetInt64(heap_getattr(tuple, ANUM_DIRTY_SHARD_ID, desc,
 														&isnull));
 		list = lappend(list, inactive);
-		is_sorted = false;
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	if (!is_sorted)
+	if (list_length(list) > nbefore)
 		list_sort(list, compare_inactive);
 	return list;
 }
@@ -221,18 +223,9 @@ CzStaleServers(const CzTable *table, int index)
 	return result;
 }
 
-/*
- * CzInactiveList, CzInactiveListAsOf
- *		See metadata.h.
- */
-List *
-CzInactiveList(void)
-{
-	return CzInactiveListAsOf(NULL);
-}
-
-List *
-CzInactiveListAsOf(Snapshot snapshot)
+/* The rows of cz.placement_state, in order. */
+static List *
+read_inactive(Snapshot snapshot)
 {
 	Oid			relid = state_relid();
 	List	   *result = NIL;
@@ -256,7 +249,23 @@ CzInactiveListAsOf(Snapshot snapshot)
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return add_dirty(result);
+	return result;
+}
+
+/*
+ * CzInactiveList, CzInactiveListAsOf
+ *		See metadata.h.
+ */
+List *
+CzInactiveList(void)
+{
+	return add_dirty(read_inactive(NULL));
+}
+
+List *
+CzInactiveListAsOf(Snapshot snapshot)
+{
+	return add_dirty(read_inactive(snapshot));
 }
 
 /*
@@ -304,7 +313,7 @@ CzInactiveInsert(int64 shard_id, Oid server_oid, const char *reason)
 	NameData	name;
 	HeapTuple	tuple;
 
-	if (list_member_oid(CzInactiveServers(CzInactiveList(), shard_id), server_oid))
+	if (list_member_oid(CzInactiveServers(read_inactive(NULL), shard_id), server_oid))
 		return false;
 	rel = table_open(state_relid(), RowExclusiveLock);
 	namestrcpy(&name, GetForeignServer(server_oid)->servername);

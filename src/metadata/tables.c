@@ -416,7 +416,8 @@ read_reference(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *n
 		if (!node->is_checked)
 			continue;
 		shard->nall++;
-		if (node->is_active && !list_member_oid(stale, node->server_oid))
+		if (node->is_active && !list_member_oid(stale, node->server_oid) &&
+			!list_member_oid(stale, InvalidOid))
 			shard->server_oids[shard->nplacements++] = node->server_oid;
 	}
 }

@@ -14,6 +14,11 @@
  * their rows, so that little is to be compared after a crash.  The shard's local lock,
  * which its writers share to their end, keeps them out of that moment.
  *
+ * Shards whose placements may differ now, or have been found to differ, are unsure: all
+ * placements but the first are inactive at once, because shared memory says so.  The next
+ * round of the maintenance worker says it in a table, and they are compared.  Of a
+ * reference table it is the copy on one worker.
+ *
  * Besides: how often sessions have given up a worker as the first placement of what
  * they had asked it to commit.
  *
@@ -24,10 +29,12 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/lwlock.h"
+#include "storage/sinval.h"
 #include "storage/shmem.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -53,12 +60,21 @@ typedef struct DirtyEntry
 {
 	DirtyKey	key;			/* hash key */
 	bool		is_used;		/* since the last round */
-	bool		is_unsure;		/* the outcome of a transaction is not known */
+	bool		is_unsure;		/* its placements may differ now */
+	Oid			unsure_oid;		/* with it: the one that may; InvalidOid: all but the first */
 } DirtyEntry;
+
+/* What is unsure, as the maintenance worker takes it. */
+typedef struct UnsureShard
+{
+	int64		shard_id;
+	Oid			server_oid;
+} UnsureShard;
 
 typedef struct DirtyTable
 {
 	LWLock		lock;			/* guards the hash table */
+	pg_atomic_uint32 nunsure;	/* entries that are, in all databases */
 	pg_atomic_uint32 given_up[NGIVEN_UP];
 } DirtyTable;
 
@@ -67,6 +83,11 @@ static HTAB *dirty_hash = NULL;
 
 /* Shards whose rows the current transaction inserts; in its memory. */
 static List *inserted = NIL;	/* of const CzShard * */
+
+/* Shards that are not unsure any more, once it is committed; in its memory. */
+static List *settled = NIL;		/* of int64 * */
+
+static List *add_unsure(List *list);
 
 Size
 CzDirtyShmemSize(void)
@@ -87,6 +108,7 @@ CzDirtyShmemInit(void)
 	if (!found)
 	{
 		LWLockInitialize(&dirty->lock, LWLockNewTrancheId());
+		pg_atomic_init_u32(&dirty->nunsure, 0);
 		for (i = 0; i < NGIVEN_UP; i++)
 			pg_atomic_init_u32(&dirty->given_up[i], 0);
 	}
@@ -97,6 +119,7 @@ CzDirtyShmemInit(void)
 							   HASH_ELEM | HASH_BLOBS);
 	LWLockRelease(AddinShmemInitLock);
 	LWLockRegisterTranche(dirty->lock.tranche, "cz_fdw dirty shards");
+	cz_add_unsure = add_unsure;
 }
 
 static pg_atomic_uint32 *
@@ -181,12 +204,41 @@ CzTxnDirtyInsert(List *shards)
 	}
 }
 
+/* An entry goes, or is sure again; lock held. */
+static void
+make_sure(DirtyEntry *entry)
+{
+	if (entry->is_unsure)
+		pg_atomic_fetch_sub_u32(&dirty->nunsure, 1);
+	entry->is_unsure = false;
+}
+
+static void
+remove_entry(int64 shard_id)
+{
+	DirtyEntry *entry;
+	DirtyKey	key;
+
+	make_key(&key, shard_id);
+	LWLockAcquire(&dirty->lock, LW_EXCLUSIVE);
+	entry = hash_search(dirty_hash, &key, HASH_FIND, NULL);
+	if (entry != NULL)
+	{
+		make_sure(entry);
+		(void) hash_search(dirty_hash, &key, HASH_REMOVE, NULL);
+	}
+	LWLockRelease(&dirty->lock);
+}
+
 /* The rows are committed: others may rely on them.  In a commit callback. */
 void
 CzTxnDirtyCommitted(void)
 {
 	ListCell   *lc;
 
+	foreach(lc, settled)
+		remove_entry(*(int64 *) lfirst(lc));
+	settled = NIL;
 	if (inserted == NIL)
 		return;
 	LWLockAcquire(&dirty->lock, LW_EXCLUSIVE);
@@ -194,14 +246,16 @@ CzTxnDirtyCommitted(void)
 	{
 		DirtyEntry *entry;
 		DirtyKey	key;
+		bool		found;
 
 		make_key(&key, ((const CzShard *) lfirst(lc))->shard_id);
-		entry = hash_search(dirty_hash, &key, HASH_ENTER_NULL, NULL);
-		if (entry != NULL)
-		{
-			entry->is_used = true;
+		entry = hash_search(dirty_hash, &key, HASH_ENTER_NULL, &found);
+		if (entry == NULL)
+			continue;
+		/* what is unsure stays so until it is compared */
+		if (!found)
 			entry->is_unsure = false;
-		}
+		entry->is_used = true;
 	}
 	LWLockRelease(&dirty->lock);
 	inserted = NIL;
@@ -211,41 +265,137 @@ void
 CzTxnDirtyForget(void)
 {
 	inserted = NIL;
+	settled = NIL;
+}
+
+/* Other sessions forget a relation's placements now, whatever becomes of this transaction. */
+static void
+invalidate_now(Oid relid)
+{
+	SharedInvalidationMessage msg;
+
+	memset(&msg, 0, sizeof(msg));
+	msg.rc.id = SHAREDINVALRELCACHE_ID;
+	msg.rc.dbId = MyDatabaseId;
+	msg.rc.relId = relid;
+	SendSharedInvalidMessages(&msg, 1);
+}
+
+/*
+ * CzTxnPlacementsDiffer
+ *		See transaction.h.
+ */
+void
+CzTxnPlacementsDiffer(const CzShard *shard, Oid server_oid)
+{
+	Oid			unsure_oid;
+	DirtyEntry *entry;
+	DirtyKey	key;
+	bool		found;
+
+	if (dirty == NULL || RecoveryInProgress() || shard == NULL ||
+		!OidIsValid(shard->table_relid))
+		return;
+	unsure_oid = shard->is_copy ? server_oid : InvalidOid;
+	make_key(&key, shard->shard_id);
+	LWLockAcquire(&dirty->lock, LW_EXCLUSIVE);
+	entry = hash_search(dirty_hash, &key, HASH_ENTER_NULL, &found);
+	if (entry != NULL)
+	{
+		if (!found)
+			entry->is_unsure = false;
+		if (!entry->is_unsure)
+			pg_atomic_fetch_add_u32(&dirty->nunsure, 1);
+		else if (entry->unsure_oid != unsure_oid)
+			unsure_oid = InvalidOid;
+		entry->is_used = true;
+		entry->is_unsure = true;
+		entry->unsure_oid = unsure_oid;
+	}
+	LWLockRelease(&dirty->lock);
+	invalidate_now(shard->relid);
+	if (OidIsValid(shard->table_relid) && shard->table_relid != shard->relid)
+		invalidate_now(shard->table_relid);
+	CzActivityNote(CZ_TASK_RECOVER);
 }
 
 /*
  * CzTxnDirtyUnsure
  *		It is not known whether a transaction that wrote these shards was committed, and
- *		not all placements may have it: as after a crash.  The next round sees to it.
+ *		not all placements may have it: as after a crash.
  */
 void
 CzTxnDirtyUnsure(List *shards)
 {
 	ListCell   *lc;
 
-	LWLockAcquire(&dirty->lock, LW_EXCLUSIVE);
 	foreach(lc, shards)
-	{
-		DirtyEntry *entry;
-		DirtyKey	key;
-
-		make_key(&key, ((const CzShard *) lfirst(lc))->shard_id);
-		entry = hash_search(dirty_hash, &key, HASH_FIND, NULL);
-		if (entry != NULL)
-			entry->is_unsure = true;
-	}
-	LWLockRelease(&dirty->lock);
-	CzActivityNote(CZ_TASK_RECOVER);
+		CzTxnPlacementsDiffer(lfirst(lc), InvalidOid);
 }
 
-/* Shards of this database that have not been used since the last call, or are unsure. */
+/*
+ * CzTxnPlacementsEqual
+ *		See transaction.h.
+ */
+void
+CzTxnPlacementsEqual(int64 shard_id)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	int64	   *id = palloc(sizeof(int64));
+
+	*id = shard_id;
+	settled = lappend(settled, id);
+	MemoryContextSwitchTo(old);
+}
+
+/* A cz_add_unsure. */
+static List *
+add_unsure(List *list)
+{
+	HASH_SEQ_STATUS status;
+	DirtyEntry *entry;
+	CzInactive	found[MAX_TIDY];
+	int			n = 0;
+	int			i;
+
+	if (dirty == NULL || pg_atomic_read_u32(&dirty->nunsure) == 0)
+		return list;
+	LWLockAcquire(&dirty->lock, LW_SHARED);
+	hash_seq_init(&status, dirty_hash);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (!entry->is_unsure || entry->key.database_oid != MyDatabaseId)
+			continue;
+		found[n].shard_id = entry->key.shard_id;
+		found[n++].server_oid = entry->unsure_oid;
+		if (n == MAX_TIDY)
+		{
+			hash_seq_term(&status);
+			break;
+		}
+	}
+	LWLockRelease(&dirty->lock);
+	for (i = 0; i < n; i++)
+	{
+		CzInactive *inactive = palloc(sizeof(CzInactive));
+
+		*inactive = found[i];
+		list = lappend(list, inactive);
+	}
+	return list;
+}
+
+/*
+ * Shards of this database that have not been used since the last call, or are unsure; of
+ * UnsureShard.
+ */
 static List *
 take_shards(bool unsure)
 {
 	List	   *result = NIL;
 	HASH_SEQ_STATUS status;
 	DirtyEntry *entry;
-	int64		ids[MAX_TIDY];
+	UnsureShard taken[MAX_TIDY];
 	int			n = 0;
 	int			i;
 
@@ -255,31 +405,23 @@ take_shards(bool unsure)
 	{
 		if (entry->key.database_oid != MyDatabaseId)
 			continue;
-		if ((unsure ? entry->is_unsure : !entry->is_used) && n < MAX_TIDY)
-			ids[n++] = entry->key.shard_id;
+		if ((unsure ? entry->is_unsure : !entry->is_used && !entry->is_unsure) && n < MAX_TIDY)
+		{
+			taken[n].shard_id = entry->key.shard_id;
+			taken[n++].server_oid = entry->unsure_oid;
+		}
 		if (!unsure)
 			entry->is_used = false;
 	}
 	LWLockRelease(&dirty->lock);
 	for (i = 0; i < n; i++)
 	{
-		int64	   *id = palloc(sizeof(int64));
+		UnsureShard *one = palloc(sizeof(UnsureShard));
 
-		*id = ids[i];
-		result = lappend(result, id);
+		*one = taken[i];
+		result = lappend(result, one);
 	}
 	return result;
-}
-
-static void
-remove_entry(int64 shard_id)
-{
-	DirtyKey	key;
-
-	make_key(&key, shard_id);
-	LWLockAcquire(&dirty->lock, LW_EXCLUSIVE);
-	(void) hash_search(dirty_hash, &key, HASH_REMOVE, NULL);
-	LWLockRelease(&dirty->lock);
 }
 
 /*
@@ -299,16 +441,19 @@ CzTxnDirtyTidy(void)
 		return true;
 	foreach(lc, take_shards(true))
 	{
-		int64		shard_id = *(int64 *) lfirst(lc);
+		UnsureShard *one = lfirst(lc);
 
-		CzDirtyDelete(shard_id, CZ_DIRTY_OWN);
-		(void) CzDirtyInsert(shard_id, 0);
-		remove_entry(shard_id);
+		CzDirtyDelete(one->shard_id, CZ_DIRTY_OWN);
+		if (OidIsValid(one->server_oid))
+			(void) CzInactiveInsert(one->shard_id, one->server_oid, "it differs");
+		else
+			(void) CzDirtyInsert(one->shard_id, 0);
+		CzTxnPlacementsEqual(one->shard_id);
 		CacheInvalidateRelcacheAll();
 	}
 	foreach(lc, take_shards(false))
 	{
-		int64		shard_id = *(int64 *) lfirst(lc);
+		int64		shard_id = ((UnsureShard *) lfirst(lc))->shard_id;
 
 		if (!CzTxnLocalLockTry(shard_id))
 			continue;

@@ -188,6 +188,21 @@ CzTxnLosePlacement(const CzShard *shard, Oid server_oid, const char *reason)
 }
 
 /*
+ * CzTxnReportChange
+ *		See transaction.h.
+ */
+void
+CzTxnReportChange(const CzShard *shard)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to a change of placements of shard " INT64_FORMAT,
+					shard->shard_id),
+			 errdetail("Another transaction could not reach one of its nodes."),
+			 errhint("The transaction might succeed if retried.")));
+}
+
+/*
  * CzTxnWritePlacements
  *		See transaction.h.
  */
@@ -212,6 +227,9 @@ CzTxnWritePlacements(const CzShard *shard, Oid user_oid, bool all, Oid **server_
 		}
 		(*server_oids)[n++] = server_oid;
 	}
+	/* others have made inactive what this transaction would go on with */
+	if (n == 0 && shard->nplacements > 0 && !shard->is_copy)
+		CzTxnReportChange(shard);
 	return n;
 }
 
@@ -252,12 +270,7 @@ CzTxnCheckPlacement(const CzShard *shard)
 		return;
 	now = CzShardFresh(shard);
 	if (now != shard && is_outdated(shard, now))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access due to a change of placements of shard " INT64_FORMAT,
-						shard->shard_id),
-				 errdetail("Another transaction could not reach one of its nodes."),
-				 errhint("The transaction might succeed if retried.")));
+		CzTxnReportChange(shard);
 }
 
 /*

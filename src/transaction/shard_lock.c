@@ -385,6 +385,19 @@ CzTxnLockShards(const CzShard *const *shards, int nshards, Oid user_oid,
 	pfree(sorted);
 }
 
+static bool
+has_placement(const CzShard *shard, Oid server_oid)
+{
+	int			i;
+
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		if (shard->server_oids[i] == server_oid)
+			return true;
+	}
+	return false;
+}
+
 /*
  * CzTxnLoseWritten
  *		All placements on a worker that the transaction has written are lost.
@@ -396,7 +409,6 @@ CzTxnLoseWritten(Oid server_oid)
 {
 	ListCell   *lc;
 	int			pass;
-	int			i;
 
 	for (pass = 0; pass < 2; pass++)
 	{
@@ -404,15 +416,14 @@ CzTxnLoseWritten(Oid server_oid)
 		{
 			const CzShard *shard = ((CzHeldLock *) lfirst(lc))->shard;
 
-			for (i = 0; i < shard->nplacements; i++)
-			{
-				if (shard->server_oids[i] != server_oid)
-					continue;
-				if (pass == 1)
-					CzTxnLosePlacement(shard, server_oid, "its connection was lost");
-				else if (!CzTxnMayLose(shard, server_oid))
-					return false;
-			}
+			/* one that has become active since its shard was locked was written, too */
+			if (!has_placement(shard, server_oid) &&
+				!has_placement(CzShardFresh(shard), server_oid))
+				continue;
+			if (pass == 1)
+				CzTxnLosePlacement(shard, server_oid, "its connection was lost");
+			else if (!CzTxnMayLose(shard, server_oid))
+				return false;
 		}
 	}
 	return true;

@@ -161,6 +161,56 @@ note 'two sessions that see the network differently';
 	is_whole('network');
 }
 
+note 'two sessions, each without what the other one has';
+{
+	my $k = $cluster->sql("SELECT min(k) FROM t WHERE (SELECT array_agg(nodeport ORDER BY placementid) FROM pg_dist_shard_placement "
+		  . "WHERE shardid = get_shard_id_for_distribution_column('t', k)) = ARRAY[" . $cluster->port(2) . ', ' . $cluster->port(3) . ']');
+	$cluster->kill_worker(2);
+	my $wait = 'DO $$ BEGIN PERFORM pg_sleep(600); EXCEPTION WHEN query_canceled THEN NULL; END $$';
+	my $hold = $cluster->hold("UPDATE t SET v = 5 WHERE k = $k; $wait; UPDATE t SET v = 6 WHERE k = $k");
+	$cluster->restart_worker(2);
+	$cluster->cut_worker(3);
+	my ($status, $out, $err) = $cluster->try_sql("UPDATE t SET v = 7 WHERE k = $k", timeout => 60);
+	is($status, 0, 'the other one goes on with the first placement') or diag($err);
+	$cluster->heal_worker(3);
+	($status, $out, $err) = $cluster->release($hold);
+	like($err, qr/ERROR:  40001/, 'who has no placement left may try again');
+	is($cluster->sql("SELECT v FROM t WHERE k = $k"), '7', 'what was acknowledged is there');
+	is_whole('crosswise');
+}
+
+note 'placements that are found to differ';
+{
+	my @differ = $cluster->sql("SELECT relname || '|' || shardid || '|' || k FROM t, pg_dist_shard_placement p, pg_class c "
+		  . "WHERE shardid = get_shard_id_for_distribution_column('t', k) AND c.oid = 't'::regclass AND nodeport = " . $cluster->port(2)
+		  . ' AND placementid <> (SELECT min(placementid) FROM pg_dist_shard_placement x WHERE x.shardid = p.shardid) AND k BETWEEN 1 AND 5 ORDER BY k LIMIT 1') =~ /^(\w+)\|(\d+)\|(\d+)$/;
+	my ($table, $shard, $k) = @differ;
+	my $states = "SELECT string_agg(shardstate::text, ',' ORDER BY placementid) FROM pg_dist_placement WHERE shardid = $shard";
+	my $lose = sub { $cluster->worker_sql(2, "DELETE FROM cz_shards.t_$shard WHERE k = $k"); };
+
+	$lose->();
+	my ($status, $out, $err) = $cluster->try_sql("UPDATE t SET v = v + 1 WHERE k = $k");
+	like($err, qr/ERROR:  XX001: placements of shard $shard differ/, 'a write finds it');
+	isnt($cluster->sql($states), '1,1', 'the other placement is inactive at once');
+	($status, $out, $err) = $cluster->try_sql("UPDATE t SET v = v + 1 WHERE k = $k");
+	is($status, 0, 'the next write does without it') or diag($err);
+	is_whole('a write finds it');
+
+	$lose->();
+	is($cluster->sql('SELECT count(*) FROM cz_verify_placements() WHERE NOT ok AND placements > 1'), '1', 'cz_verify_placements finds it');
+	isnt($cluster->sql($states), '1,1', 'the other placement is inactive at once');
+	is_whole('cz_verify_placements finds it');
+
+	my ($copy) = $cluster->worker_sql(2, "SELECT relname FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relname ~ '^r_[0-9]+\$'");
+	$cluster->worker_sql(2, "DELETE FROM cz_shards.$copy WHERE k = 3");
+	($status, $out, $err) = $cluster->try_sql('UPDATE r SET v = v + 1 WHERE k = 3');
+	like($err, qr/ERROR:  XX001: copy of reference table "r" on node "node_2" differs/, 'a write of a reference table finds it');
+	is(inactive() + $cluster->sql('SELECT count(*) FROM pg_dist_placement WHERE shardstate <> 1'), '1', 'that copy is inactive');
+	($status, $out, $err) = $cluster->try_sql('UPDATE r SET v = v + 1 WHERE k = 3');
+	is($status, 0, 'the next write does without it') or diag($err);
+	is_whole('a reference table');
+}
+
 note 'DDL while a placement is inactive';
 {
 	$cluster->kill_worker(2);
