@@ -4,9 +4,10 @@
  *	  Rows go to the placements of shards.
  *
  * Rows are gathered in a wave.  A wave of a few rows is sent as INSERTs, all of
- * one worker in one simple query together with BEGIN and the shard's lock: one
- * round trip.  A larger one becomes one COPY per shard and placement.  While a
- * wave is on the way the next one is filled; two waves bound the memory.
+ * one worker in one pipeline together with BEGIN and the shard's lock: one
+ * round trip (writer_inserts.c).  A larger one becomes one COPY per shard and
+ * placement.  While a wave is on the way the next one is filled; two waves bound
+ * the memory.
  *
  * A wave has two phases with a barrier between: first the first placement of
  * each shard, then the others.  So a shard's lock is held before its second
@@ -39,10 +40,11 @@
 #include "cz/errors.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
-#include "writer_int.h"
+#include "writer_state.h"
 
-/* Rows of a wave that is sent as INSERTs */
-#define CZ_MAX_INSERT_ROWS 4
+/* Rows of a wave that is sent as INSERTs, and of each shard in it */
+#define CZ_MAX_INSERT_ROWS 64
+#define CZ_MAX_INSERTS_OF_SHARD 8
 /* Bytes of a wave's rows; twice this is the writer's memory */
 #define CZ_WAVE_BYTES (8 * 1024 * 1024)
 /* ... of rows, this long at most: the text of a long value is copied again and again */
@@ -53,101 +55,6 @@
 #define CZ_PUMP_ROWS 128
 /* Of a job: its connection is lost */
 #define JOB_LOST (-1)
-
-/* Which shard: an independent foreign table has no id, a shard that is being made no
- * relation yet. */
-typedef struct BatchKey
-{
-	int64		shard_id;
-	int64		relid;			/* an Oid; 64 bits wide so that there is no padding */
-} BatchKey;
-
-/* The rows of a wave for one shard. */
-typedef struct Batch
-{
-	BatchKey	key;			/* hash key */
-	const CzShard *shard;		/* borrowed until the end of the transaction */
-	int			nplacements;	/* of a wave on the way: where it goes */
-	Oid		   *server_oids;
-	StringInfoData data;		/* rows in COPY form */
-	int64	   *row_numbers;
-	int			nrows;
-	int			max_rows;
-} Batch;
-
-/* One of the first rows, kept until it is known whether more come. */
-typedef struct EarlyRow
-{
-	Batch	   *batch;
-	MinimalTuple tuple;
-	int64		row_number;
-} EarlyRow;
-
-typedef enum JobState
-{
-	JOB_QUEUED,
-	JOB_COMMAND,				/* sent; answers until COPY starts, or to the end */
-	JOB_DATA,
-	JOB_END						/* data sent; answers until the end */
-} JobState;
-
-/* What one connection is to do: one COPY, or the INSERTs of a wave. */
-typedef struct Job
-{
-	JobState	state;
-	Batch	   *batch;			/* COPY; NULL: INSERTs */
-	List	   *rows;			/* INSERTs: of EarlyRow */
-	bool		is_first;		/* first placement: takes the shard's lock */
-	bool		is_replica;		/* another placement has the rows, too */
-	bool		has_others;		/* other placements will have the rows, too */
-	char	   *sql;			/* once sent */
-	char	   *shown_sql;		/* the same for messages: without values */
-	int			offset;			/* bytes of batch->data handed to libpq */
-	int			ninserted;		/* INSERTs that succeeded */
-	bool		is_stored;		/* the COPY has succeeded */
-} Job;
-
-/* A worker's queue in a phase. */
-typedef struct Run
-{
-	Oid			server_oid;
-	CzConn	   *conn;			/* valid while a job runs */
-	List	   *jobs;			/* not done yet; the first may be running */
-	bool		is_lost;		/* the transaction goes on without it */
-	TimestampTz last_heard;
-} Run;
-
-typedef struct Wave
-{
-	MemoryContext context;
-	HTAB	   *batches;
-	List	   *batch_list;
-	List	   *early;			/* of EarlyRow; NIL once rows are in batches */
-	bool		is_copy;		/* rows are in batches */
-	Size		nbytes;
-	int64		nrows;
-	int			phase;			/* of a wave on the way: 0, 1 */
-	List	   *runs;
-} Wave;
-
-struct CzWriter
-{
-	MemoryContext context;
-	MemoryContext row_context;	/* reset for each row */
-	TupleDesc	tupdesc;
-	CzWireFormat *format;
-	Oid			user_oid;
-	char	   *copy_table;		/* COPY FROM of this table: row numbers are lines;
-								 * NULL: other statements */
-	int			level;			/* nest level of the rows that are held; 0: none */
-	CommandId	last_cid;		/* valid if there are some: command of the last one */
-	TupleTableSlot *early_slot;
-	Wave	   *filling;
-	Wave	   *sending;		/* or NULL */
-	int			rows_since_pump;
-	bool		is_pumping;		/* in pump(), or it failed there */
-	MemoryContextCallback callback;
-};
 
 static CzWriter *sender = NULL; /* the writer that has a wave on the way, or NULL */
 
@@ -239,6 +146,7 @@ find_batch(Wave *wave, const CzShard *shard)
 		batch->nrows = 0;
 		batch->max_rows = 0;
 		batch->data.data = NULL;
+		batch->insert_sql = NULL;
 		wave->batch_list = lappend(wave->batch_list, batch);
 		MemoryContextSwitchTo(old);
 	}
@@ -388,10 +296,23 @@ start_wave(CzWriter *writer, bool must_finish)
 		pump(writer, true);
 	if (sender != NULL && sender != writer)
 		CzTxnRunAtLevel(sender->level, finish_sending, sender);
+	if (!writer->filling->is_copy && writer->format->ncolumns > 0 &&
+		writer->filling->nrows >
+		CZ_MAX_INSERTS_OF_SHARD * list_length(writer->filling->batch_list))
+		early_to_copy(writer, writer->filling);
 	writer->sending = writer->filling;
 	writer->filling = NULL;
 	sender = writer;
 	pump(writer, must_finish);
+}
+
+/* The first row of INSERTs that was not stored, NULL if all were. */
+static EarlyRow *
+row_of_inserts(const Job *job)
+{
+	int			n = job->inserts ? CzInsertsCount(job->inserts) : 0;
+
+	return n < list_length(job->rows) ? list_nth(job->rows, n) : NULL;
 }
 
 /* The statement's row that a worker complains of, 0 if it does not say. */
@@ -401,8 +322,11 @@ row_of_error(const Job *job, const PGresult *res)
 	long		line;
 
 	if (job->batch == NULL)
-		return job->ninserted < list_length(job->rows) ?
-			((EarlyRow *) list_nth(job->rows, job->ninserted))->row_number : 0;
+	{
+		EarlyRow   *row = row_of_inserts(job);
+
+		return row != NULL ? row->row_number : 0;
+	}
 
 	line = CzCopyErrorLine(res, job->batch->shard->remote_name);
 	return line >= 1 && line <= job->batch->nrows ? job->batch->row_numbers[line - 1] : 0;
@@ -415,12 +339,9 @@ row_of_error(const Job *job, const PGresult *res)
 static void
 raise_job_error(CzWriter *writer, CzConn *conn, Job *job, PGresult *res)
 {
-	if (job->batch == NULL && job->ninserted < list_length(job->rows))
-	{
-		EarlyRow   *row = (EarlyRow *) list_nth(job->rows, job->ninserted);
-
-		job->shown_sql = psprintf("INSERT INTO %s", row->batch->shard->remote_qualified);
-	}
+	if (job->batch == NULL && row_of_inserts(job) != NULL)
+		job->shown_sql = psprintf("INSERT INTO %s",
+								  row_of_inserts(job)->batch->shard->remote_qualified);
 	if (res == NULL || CzConnResultIsLoss(conn, res))
 	{
 		PQclear(res);
@@ -469,6 +390,29 @@ drain_writer(void *arg)
 	CzTxnRunAtLevel(((CzWriter *) arg)->level, finish_sending, arg);
 }
 
+/* Make the INSERTs of a job, and have the shards locked before them. */
+static void
+add_inserts(CzWriter *writer, Job *job, StringInfo prefix)
+{
+	ListCell   *lc;
+
+	job->inserts = CzInsertsMake();
+	foreach(lc, job->rows)
+	{
+		EarlyRow   *row = (EarlyRow *) lfirst(lc);
+		const CzShard *shard = row->batch->shard;
+
+		if (job->is_first)
+			CzTxnLockShardPrefix(shard, writer->user_oid, CZ_LOCK_SHARED, prefix);
+		if (row->batch->insert_sql == NULL)
+			row->batch->insert_sql = CzWireInsertSql(writer->format, shard->remote_qualified);
+		ExecStoreMinimalTuple(row->tuple, writer->early_slot, false);
+		CzInsertsAdd(job->inserts, row->batch->insert_sql, writer->format->ncolumns,
+					 CzWireRowTexts(writer->format, writer->early_slot));
+	}
+	ExecClearTuple(writer->early_slot);
+}
+
 /*
  * start_job
  *		Take the connection and send the command.
@@ -499,32 +443,21 @@ start_job(CzWriter *writer, Wave *wave, Run *run, Job *job)
 		appendStringInfoString(&sql, job->shown_sql);
 	}
 	else
-	{
-		ListCell   *lc;
-
-		foreach(lc, job->rows)
-		{
-			EarlyRow   *row = (EarlyRow *) lfirst(lc);
-
-			if (job->is_first)
-				CzTxnLockShardPrefix(row->batch->shard, writer->user_oid, CZ_LOCK_SHARED,
-									 &sql);
-			ExecStoreMinimalTuple(row->tuple, writer->early_slot, false);
-			appendStringInfoString(&sql,
-								   CzWireInsertText(writer->format,
-													row->batch->shard->remote_qualified,
-													writer->early_slot));
-		}
-		ExecClearTuple(writer->early_slot);
-	}
+		add_inserts(writer, job, &sql);
 	job->sql = sql.data;
 	job->state = JOB_COMMAND;
 	MemoryContextSwitchTo(old);
 
-	CzConnLogCommand(conn, job->sql);
 	conn->busy_owner = writer;
 	conn->busy_drain = drain_writer;
 	run->last_heard = GetCurrentTimestamp();
+	if (job->batch == NULL)
+	{
+		if (!CzInsertsSend(job->inserts, conn, &sql))
+			take_loss(writer, run, job);
+		return;
+	}
+	CzConnLogCommand(conn, job->sql);
 	if (!PQsendQuery(conn->pg, job->sql))
 	{
 		take_loss(writer, run, job);
@@ -564,6 +497,32 @@ send_data(CzConn *conn, Job *job)
 	return PQputCopyEnd(conn->pg, NULL) == 1 ? 1 : -1;
 }
 
+/* The same as advance_job, for INSERTs. */
+static int
+advance_inserts(CzWriter *writer, CzConn *conn, Job *job)
+{
+	int			flush = PQflush(conn->pg);
+
+	if (flush < 0)
+		return JOB_LOST;
+	switch (CzInsertsTake(job->inserts, conn))
+	{
+		case CZ_INSERTS_LOST:
+			return JOB_LOST;
+		case CZ_INSERTS_FAILED:
+			conn->busy_owner = NULL;
+			conn->busy_drain = NULL;
+			raise_job_error(writer, conn, job, CzInsertsError(job->inserts));
+			return JOB_LOST;
+		case CZ_INSERTS_DONE:
+			conn->busy_owner = NULL;
+			conn->busy_drain = NULL;
+			return 0;
+		default:
+			return WL_SOCKET_READABLE | (flush > 0 ? WL_SOCKET_WRITEABLE : 0);
+	}
+}
+
 /*
  * advance_job
  *		As far as possible without waiting.
@@ -579,6 +538,8 @@ advance_job(CzWriter *writer, Run *run, Job *job)
 
 	if (!CzConnReceive(conn))
 		return JOB_LOST;
+	if (job->batch == NULL)
+		return advance_inserts(writer, conn, job);
 
 	if (job->state == JOB_DATA)
 	{
@@ -601,8 +562,7 @@ advance_job(CzWriter *writer, Run *run, Job *job)
 		{
 			if (PQstatus(pg) != CONNECTION_OK)
 				return JOB_LOST;
-			if (job->batch != NULL ? !job->is_stored :
-				job->ninserted != list_length(job->rows))
+			if (!job->is_stored)
 				CzConnViolated(conn, NULL, "It ends before what was sent is stored.");
 			conn->busy_owner = NULL;
 			conn->busy_drain = NULL;
@@ -611,7 +571,7 @@ advance_job(CzWriter *writer, Run *run, Job *job)
 		switch (PQresultStatus(res))
 		{
 			case PGRES_COPY_IN:
-				if (job->batch == NULL || job->state != JOB_COMMAND)
+				if (job->state != JOB_COMMAND)
 					CzConnUnexpected(conn, res, job->shown_sql);
 				PQclear(res);
 				job->state = JOB_DATA;
@@ -624,8 +584,6 @@ advance_job(CzWriter *writer, Run *run, Job *job)
 					return JOB_LOST;
 				break;
 			case PGRES_COMMAND_OK:
-				if (strcmp(PQcmdStatus(res), "INSERT 0 1") == 0)
-					job->ninserted++;
 				if (job->state == JOB_END && strncmp(PQcmdStatus(res), "COPY", 4) == 0)
 				{
 					if (CzResultCount(conn, res) != job->batch->nrows)

@@ -311,43 +311,50 @@ CzWireAppendLiteral(StringInfo buf, const char *text)
 }
 
 /*
- * CzWireInsertText
- *		An INSERT of one row, with literals: together with BEGIN it is one simple
- *		query and one round trip.  An untyped literal takes the column's type, as
- *		the type's input function reads it.
+ * CzWireInsertSql
+ *		The INSERT of one row, whose columns are parameters.
  */
 char *
-CzWireInsertText(CzWireFormat *format, const char *qualified_name, TupleTableSlot *slot)
+CzWireInsertSql(CzWireFormat *format, const char *qualified_name)
 {
 	StringInfoData buf;
-	int			nest_level = -1;
 	int			i;
 
 	initStringInfo(&buf);
+	appendStringInfo(&buf, "INSERT INTO %s", qualified_name);
 	if (format->ncolumns == 0)
 	{
-		appendStringInfo(&buf, "INSERT INTO %s DEFAULT VALUES; ", qualified_name);
+		appendStringInfoString(&buf, " DEFAULT VALUES");
 		return buf.data;
 	}
+	appendStringInfo(&buf, " (%s) VALUES (", format->column_list);
+	for (i = 1; i <= format->ncolumns; i++)
+		appendStringInfo(&buf, "%s$%d", i > 1 ? ", " : "", i);
+	appendStringInfoChar(&buf, ')');
+	return buf.data;
+}
+
+/*
+ * CzWireRowTexts
+ *		The parameters of that INSERT, as texts; NULL: NULL.
+ */
+const char **
+CzWireRowTexts(CzWireFormat *format, TupleTableSlot *slot)
+{
+	const char **texts = palloc0(sizeof(char *) * Max(format->ncolumns, 1));
+	int			nest_level = -1;
+	int			i;
 
 	slot_getallattrs(slot);
 	if (format->pins != 0)
 		nest_level = CzPinTextSettings(format->pins);
-	appendStringInfo(&buf, "INSERT INTO %s (%s) VALUES (", qualified_name,
-					 format->column_list);
 	for (i = 0; i < format->ncolumns; i++)
 	{
 		CzWireColumn *column = &format->columns[i];
 
-		if (i > 0)
-			appendStringInfoString(&buf, ", ");
-		if (slot->tts_isnull[column->attno - 1])
-			appendStringInfoString(&buf, "NULL");
-		else
-			CzWireAppendLiteral(&buf, OutputFunctionCall(&column->out,
-														 slot->tts_values[column->attno - 1]));
+		if (!slot->tts_isnull[column->attno - 1])
+			texts[i] = OutputFunctionCall(&column->out, slot->tts_values[column->attno - 1]);
 	}
-	appendStringInfoString(&buf, "); ");
 	CzUnpinTextSettings(nest_level);
-	return buf.data;
+	return texts;
 }

@@ -55,9 +55,27 @@ extern CzWireFormat *CzWireFormatMake(TupleDesc tupdesc, char **column_names);
 extern bool CzWireColumnInit(CzWireColumn *column, Oid type_oid);
 extern void CzWireAppendBinary(CzWireColumn *column, Datum value, StringInfo buf);
 extern void CzWireAppendRow(CzWireFormat *format, TupleTableSlot *slot, StringInfo buf);
-extern char *CzWireInsertText(CzWireFormat *format, const char *qualified_name,
-							  TupleTableSlot *slot);
+extern char *CzWireInsertSql(CzWireFormat *format, const char *qualified_name);
+extern const char **CzWireRowTexts(CzWireFormat *format, TupleTableSlot *slot);
 extern void CzWireAppendLiteral(StringInfo buf, const char *text);
+
+/* writer_inserts.c */
+typedef enum CzInsertsState
+{
+	CZ_INSERTS_RUN,				/* more answers are to come */
+	CZ_INSERTS_DONE,
+	CZ_INSERTS_FAILED,			/* the worker refused */
+	CZ_INSERTS_LOST				/* the connection is lost */
+} CzInsertsState;
+
+typedef struct CzInserts CzInserts;
+extern CzInserts *CzInsertsMake(void);
+extern void CzInsertsAdd(CzInserts *inserts, const char *sql, int nparams,
+						 const char **values);
+extern bool CzInsertsSend(CzInserts *inserts, CzConn *conn, StringInfo prefix);
+extern CzInsertsState CzInsertsTake(CzInserts *inserts, CzConn *conn);
+extern struct pg_result *CzInsertsError(CzInserts *inserts);
+extern int	CzInsertsCount(const CzInserts *inserts);
 
 /* writer_errors.c */
 extern long CzCopyErrorLine(const struct pg_result *res, const char *table_name);

@@ -87,6 +87,26 @@ foreach my $case (
 	is_whole('through files');
 }
 
+note 'a few rows are one message a worker';
+{
+	my $values = join ', ', map { "($_, 100000)" } 1 .. 30;
+	my $count = "SET cz.log_remote_commands = on; SET client_min_messages = log; ";
+	$cluster->sql("INSERT INTO d (k, id) VALUES (1, 200000)");
+	my (undef, undef, $log) = $cluster->try_sql("$count INSERT INTO d (k, id) VALUES $values");
+	unlike($log, qr/COPY/, 'no COPY for each shard');
+	is($cluster->sql('SELECT count(*), count(DISTINCT k) FROM d WHERE id = 100000'), '30|30', 'all rows are there');
+	my (undef, undef, $again) = $cluster->try_sql("$count INSERT INTO d SELECT k, 300000 + i FROM generate_series(1, 400) i, generate_series(1, 2) k");
+	like($again, qr/COPY/, 'many rows of a shard go by COPY');
+	my $handle = $cluster->start_at('before_prepare', "INSERT INTO d (k, id) VALUES " . join ', ', map { "($_, 400000)" } 1 .. 30);
+	$cluster->kill_worker(2);
+	$cluster->go;
+	$cluster->finish_sql($handle, 60);
+	$cluster->restart_worker(2);
+	ok($cluster->wait_for_recovery, 'a worker killed before the commit: nothing is prepared');
+	like($cluster->sql('SELECT count(*) FROM d WHERE id = 400000'), qr/^(0|30)$/, 'a worker killed before the commit: all or nothing');
+	is_whole('a worker killed before the commit');
+}
+
 note 'inactive copies of reference tables';
 my @reads = (
 	'SELECT count(*), min(name) FROM one JOIN r ON r.id = one.k',
