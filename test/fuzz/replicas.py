@@ -328,8 +328,8 @@ class Replicas:
         return 1 if failures else 0
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+def make_parser(description):
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--oracle', required=True, help='HOST:PORT of a plain PostgreSQL')
     parser.add_argument('--coordinator', required=True, help='HOST:PORT')
     parser.add_argument('--workers', required=True, help='HOST:PORT,...')
@@ -343,11 +343,15 @@ def main():
     parser.add_argument('--set', action='append', default=[])
     parser.add_argument('--max-failures', type=int, default=5)
     parser.add_argument('--verbose', action='store_true')
+    return parser
+
+
+def parse(parser):
     args = parser.parse_args()
     args.oracle_only, args.data, args.protocol, args.slow_ms = False, None, 'simple', 0
     print('# seed %d' % args.seed)
-    return Replicas(args).run()
+    return args
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(Replicas(parse(make_parser(__doc__.split('\n')[0]))).run())
