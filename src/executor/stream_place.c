@@ -276,6 +276,7 @@ await_others(CzStream *stream, Fragment *fragment, Oid server_oid)
 	{
 		stream->has_awaited = true;
 		CzAwaitPlacements();
+		CzDebugPoint("placements_awaited");
 	}
 	/* a run that starts looks them up anew */
 	if (stream->is_starting || CzRoomEpoch() == stream->epoch ||

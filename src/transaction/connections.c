@@ -114,14 +114,19 @@ try_connect(const CzEndpoint *endpoint)
 {
 	CzConn	   *conn;
 	char	   *message;
+	int			i;
 
 	if (CzHealthIsSuspect(endpoint->server_oid) && !CzHealthRecheck(endpoint))
 		return NULL;
-	conn = CzConnTryAcquire(endpoint, &message);
-	if (conn == NULL && !CzHealthIsSuspect(endpoint->server_oid) &&
-		strstr(message, "the database system is") == NULL)
-		conn = CzConnAcquire(endpoint); /* raises what is wrong, if it still is */
-	return conn;
+	/* a server that crashes at this moment says only the next time that it starts again */
+	for (i = 0; i < 2; i++)
+	{
+		conn = CzConnTryAcquire(endpoint, &message);
+		if (conn != NULL || CzHealthIsSuspect(endpoint->server_oid) ||
+			strstr(message, "the database system is") != NULL)
+			return conn;
+	}
+	return CzConnAcquire(endpoint); /* raises what is wrong, if it still is */
 }
 
 /* CzConnTryAcquire, whatever is wrong. */

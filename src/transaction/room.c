@@ -93,9 +93,6 @@ static bool leaves_late = false;	/* when others can know what has changed here *
 static bool is_between = false;
 static bool has_callbacks = false;
 
-/* This session has read what may be newer than the first placements that it knows. */
-static bool has_turned = false;
-
 Size
 CzRoomShmemSize(void)
 {
@@ -436,7 +433,6 @@ CzAwaitPlacements(void)
 	TimestampTz deadline;
 	int			i;
 
-	has_turned = true;
 	CzRoomAwait();
 	/* a worker that does not answer, a look whether it lives, and the others' commits */
 	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
@@ -473,13 +469,12 @@ CzPlacementsLook(void)
 	static uint64 seen_epoch = 0;
 	uint64		epoch = CzRoomEpoch();
 
-	if (epoch != seen_epoch || has_turned)
+	if (epoch != seen_epoch)
 	{
 		CzAwaitPlacements();
 		epoch = CzRoomEpoch();
 		AcceptInvalidationMessages();
 		seen_epoch = epoch;
-		has_turned = false;
 	}
 	return epoch;
 }

@@ -128,7 +128,9 @@ while (time < $end)
 	{
 		# a worker as by a power cut; how many transfers there are with all of them is seen
 		# before and afterwards, so that other load on this machine is in both
+		# (of a shard that has one placement left, that one may be on this worker)
 		$events{'worker killed'}++;
+		wait_for_placements();
 		my $before = transfers_per_second();
 		$cluster->kill_worker($i);
 		pause(0.5, 1.5);

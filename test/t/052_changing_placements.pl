@@ -79,6 +79,27 @@ foreach my $how ('another placement is read', 'another one has become the first'
 	$cluster->restart_worker(1);
 }
 
+note 'a placement stood in for another one, which can be read again but is inactive';
+{
+	my $value = start_anew() + 1;
+	$cluster->kill_worker(1);
+	my $stem = PostgreSQL::Test::Utils::tempdir() . '/again';
+	my $reader = $cluster->start_at('placements_awaited', "$read_first;\nSET cz.debug_point = '';\n"
+		  . "\\! touch $stem.there; while [ ! -e $stem.go ]; do sleep 0.05; done\n$read_first;\n", 'reader');
+	my $writer = $cluster->start_at('during_commit_prepared', "UPDATE t SET v = $value WHERE k IN ($first, $second)");
+	$cluster->go('reader');
+	for (1 .. 600)
+	{
+		last if -e "$stem.there";
+		$reader->{run}->pump_nb;
+		sleep 0.1;
+	}
+	$cluster->restart_worker(1);
+	PostgreSQL::Test::Utils::append_to_file("$stem.go", '');
+	is(answer_after($reader, sub { $cluster->go }), "$value\n$value", 'it is seen, and seen again');
+	is(($cluster->finish_sql($writer, 60))[0], 0, 'the writer commits');
+}
+
 note 'a placement becomes inactive, and can be read again, while a reader is about to begin';
 foreach my $isolation ('READ COMMITTED', 'REPEATABLE READ')
 {
