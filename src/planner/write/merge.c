@@ -48,6 +48,17 @@
 /* Columns of the joined rows: id and xmin, as of every source, then the target's. */
 #define TARGET_COLUMN(attno) (CZ_SOURCE_FIRST - 1 + (attno))
 
+/* A sub-query that assigns several columns and must be computed once: it is volatile. */
+typedef struct MergeMulti
+{
+	SubLink    *sublink;
+	int			action;			/* that it is of, from 1 */
+	AttrNumber	column;			/* of the level that computes it; 0: not known yet */
+} MergeMulti;
+
+/* Vars of it are columns of the MergeMultis, until it is known which columns these are. */
+#define RTI_MULTI 60004
+
 typedef struct MergeContext
 {
 	Query	   *query;			/* the MERGE */
@@ -55,6 +66,7 @@ typedef struct MergeContext
 	int			natts;			/* of the target */
 	List	   *joined;			/* TargetEntries of the joined rows */
 	int			depth;			/* sub-queries around */
+	List	   *multis;			/* MergeMultis; they take a level of their own */
 } MergeContext;
 
 /* ---- the joined rows ----------------------------------------------------- */
@@ -94,6 +106,8 @@ joined_mutator(Node *node, MergeContext *context)
 	{
 		Var		   *var = (Var *) node;
 
+		if (var->varno == RTI_MULTI)
+			return node;
 		if (var->varno == context->query->resultRelation)
 		{
 			if (var->varattno == TableOidAttributeNumber)
@@ -201,7 +215,7 @@ make_joined(MergeContext *context)
 			var_set_nulling_join_compat(var, join_rti);
 	}
 	cz_reduce_full_joins(joined);
-	cz_raise_ctes((Node *) joined, 3);
+	cz_raise_ctes((Node *) joined, context->multis != NIL ? 4 : 3);
 	return joined;
 }
 
@@ -302,7 +316,8 @@ first_action(bool is_matched, MergeContext *context)
 			otherwise = cz_int_const(number);
 			break;
 		}
-		whens = lappend(whens, make_when(over_joined(qual, 2, context),
+		whens = lappend(whens, make_when(over_joined(qual, context->multis != NIL ? 3 : 2,
+													 context),
 										 cz_int_const(number)));
 	}
 	if (whens == NIL)
@@ -412,6 +427,92 @@ target_columns(Index rti, TupleDesc desc)
 	return columns;
 }
 
+/* ---- sub-queries that assign several columns ------------------------------ */
+
+/* (SELECT value FROM what the query reads) */
+static SubLink *
+value_of_sublink(Node *value, Query *query)
+{
+	SubLink    *result = makeNode(SubLink);
+
+	add_column(query, value);
+	result->subLinkType = EXPR_SUBLINK;
+	result->subselect = (Node *) query;
+	result->location = -1;
+	return result;
+}
+
+/* All of them as a row. */
+static Node *
+row_of_sublink(SubLink *multi)
+{
+	Query	   *sub = (Query *) copyObject(multi->subselect);
+	RowExpr    *row = makeNode(RowExpr);
+	Query	   *query;
+	ListCell   *lc;
+
+	IncrementVarSublevelsUp((Node *) sub, 1, 1);
+	query = select_from(sub);
+	foreach(lc, sub->targetList)
+	{
+		TargetEntry *tle = lfirst(lc);
+
+		if (tle->resjunk)
+			continue;
+		row->args = lappend(row->args, (Node *) column_of(sub->targetList, tle->resno));
+		row->colnames = lappend(row->colnames, makeString(psprintf("f%d", tle->resno)));
+	}
+	row->row_typeid = RECORDOID;
+	row->row_format = COERCE_EXPLICIT_CALL;
+	row->location = -1;
+	return (Node *) value_of_sublink((Node *) row, query);
+}
+
+static Node *
+multi_column_mutator(Node *node, MergeContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var) && ((Var *) node)->varno == RTI_MULTI)
+	{
+		MergeMulti *multi = list_nth(context->multis, ((Var *) node)->varattno - 1);
+
+		return (Node *) makeVar(1, multi->column, RECORDOID, -1, InvalidOid, 0);
+	}
+	return expression_tree_mutator(node, multi_column_mutator, (void *) context);
+}
+
+/*
+ * A level above the rows whose action is known: the same columns, and for each of the
+ * sub-queries a row, where its action is done.
+ *
+ * rows: what row_of_sublink() gives, over the joined rows.
+ */
+static Query *
+compute_multis(Query *decided, List *rows, Node *number, MergeContext *context)
+{
+	Query	   *computed = select_from(decided);
+	ListCell   *lc;
+	ListCell   *lr;
+
+	foreach(lc, decided->targetList)
+		add_column(computed, (Node *) column_of(decided->targetList,
+												foreach_current_index(lc) + 1));
+	forboth(lc, context->multis, lr, rows)
+	{
+		MergeMulti *multi = lfirst(lc);
+		Node	   *test = is_number(number, multi->action, Int4EqualOperator);
+
+		multi->column =
+			add_column(computed, (Node *)
+					   make_case(RECORDOID, InvalidOid,
+								 list_make1(make_when(test, lfirst(lr))),
+								 (Node *) makeNullConst(RECORDOID, -1, InvalidOid)));
+	}
+	computed->hasSubLinks = true;
+	return computed;
+}
+
 /*
  * The source of a MERGE; write gets what is known of its columns.
  */
@@ -422,6 +523,7 @@ make_source(MergeContext *context, TupleDesc desc, CzRowWrite *write)
 	Query	   *source;
 	Node	   *action;
 	List	   *values = NIL;
+	List	   *rows = NIL;
 	Var		   *number;
 	ListCell   *lc;
 	int			i;
@@ -437,11 +539,19 @@ make_source(MergeContext *context, TupleDesc desc, CzRowWrite *write)
 	for (i = 0; i < desc->natts; i++)
 		values = lappend(values, TupleDescAttr(desc, i)->attisdropped ? NULL :
 						 new_value(TupleDescAttr(desc, i), (Node *) number, context));
+	foreach(lc, context->multis)
+		rows = lappend(rows, over_joined(row_of_sublink(((MergeMulti *) lfirst(lc))->sublink),
+										 2, context));
 	decided = select_from(make_joined(context));
 	foreach(lc, context->joined)
 		add_column(decided, (Node *) column_of(context->joined, foreach_current_index(lc) + 1));
 	decided->hasSubLinks = checkExprHasSubLink(action);
 	number->varattno = add_column(decided, action);
+	if (context->multis != NIL)
+	{
+		decided = compute_multis(decided, rows, (Node *) number, context);
+		values = (List *) multi_column_mutator((Node *) values, context);
+	}
 
 	source = select_from(decided);
 	source->jointree->quals = is_number((Node *) number, 0,
@@ -565,29 +675,64 @@ check_qual(MergeContext *context)
 
 /* ---- the write ----------------------------------------------------------- */
 
-/* SELECT one column of a sub-query that assigns several, as a value. */
-static SubLink *
+typedef struct SplitContext
+{
+	MergeContext *context;
+	int			action;			/* number, from 1 */
+	List	   *junk;			/* its TargetEntries of sub-queries */
+} SplitContext;
+
+/* One column of a sub-query that assigns several. */
+static Node *
 column_of_sublink(SubLink *multi, int column)
 {
 	Query	   *sub = (Query *) copyObject(multi->subselect);
-	TargetEntry *tle = get_tle_by_resno(sub->targetList, column);
 	Query	   *query;
-	SubLink    *result = makeNode(SubLink);
 
 	IncrementVarSublevelsUp((Node *) sub, 1, 1);
 	query = select_from(sub);
-	add_column(query, (Node *) makeVar(1, column, exprType((Node *) tle->expr),
-									   exprTypmod((Node *) tle->expr),
-									   exprCollation((Node *) tle->expr), 0));
-	result->subLinkType = EXPR_SUBLINK;
-	result->subselect = (Node *) query;
-	result->location = -1;
-	return result;
+	return (Node *) value_of_sublink((Node *) column_of(sub->targetList, column), query);
 }
 
-/* Values of a sub-query that assigns several columns become sub-queries of their own. */
+/* A column of a sub-query that is computed once, as a row. */
 static Node *
-multi_mutator(Node *node, List *junk)
+field_of_multi(SubLink *multi, int column, SplitContext *split)
+{
+	TargetEntry *tle = get_tle_by_resno(((Query *) multi->subselect)->targetList, column);
+	MergeMulti *known = NULL;
+	FieldSelect *field = makeNode(FieldSelect);
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, split->context->multis)
+	{
+		known = lfirst(lc);
+		n++;
+		if (known->sublink == multi)
+			break;
+	}
+	if (lc == NULL)
+	{
+		known = palloc0(sizeof(MergeMulti));
+		known->sublink = multi;
+		known->action = split->action;
+		split->context->multis = lappend(split->context->multis, known);
+		n = list_length(split->context->multis);
+	}
+	field->arg = (Expr *) makeVar(RTI_MULTI, n, RECORDOID, -1, InvalidOid, 0);
+	field->fieldnum = column;
+	field->resulttype = exprType((Node *) tle->expr);
+	field->resulttypmod = exprTypmod((Node *) tle->expr);
+	field->resultcollid = exprCollation((Node *) tle->expr);
+	return (Node *) field;
+}
+
+/*
+ * Values of a sub-query that assigns several columns become sub-queries of their own; if
+ * it is volatile, fields of the row that it gives.
+ */
+static Node *
+multi_mutator(Node *node, SplitContext *split)
 {
 	if (node == NULL)
 		return NULL;
@@ -596,20 +741,23 @@ multi_mutator(Node *node, List *junk)
 		int			id = ((Param *) node)->paramid;
 		ListCell   *lc;
 
-		foreach(lc, junk)
+		foreach(lc, split->junk)
 		{
 			SubLink    *multi = (SubLink *) ((TargetEntry *) lfirst(lc))->expr;
 
-			if (IsA(multi, SubLink) && multi->subLinkId == id >> 16)
-				return (Node *) column_of_sublink(multi, id & 0xFFFF);
+			if (!IsA(multi, SubLink) || multi->subLinkId != id >> 16)
+				continue;
+			return contain_volatile_functions(multi->subselect) ?
+				field_of_multi(multi, id & 0xFFFF, split) :
+				column_of_sublink(multi, id & 0xFFFF);
 		}
 		elog(ERROR, "a sub-query that assigns several columns is missing");
 	}
-	return expression_tree_mutator(node, multi_mutator, (void *) junk);
+	return expression_tree_mutator(node, multi_mutator, (void *) split);
 }
 
 static void
-split_assignments(Query *query, Relation rel)
+split_assignments(Query *query, MergeContext *context)
 {
 	ListCell   *lc;
 	ListCell   *lt;
@@ -617,23 +765,17 @@ split_assignments(Query *query, Relation rel)
 	foreach(lc, query->mergeActionList)
 	{
 		MergeAction *action = lfirst(lc);
-		List	   *junk = NIL;
+		SplitContext split = {context, foreach_current_index(lc) + 1, NIL};
 
 		foreach(lt, action->targetList)
 		{
 			if (!((TargetEntry *) lfirst(lt))->resjunk)
 				continue;
-			junk = lappend(junk, lfirst(lt));
+			split.junk = lappend(split.junk, lfirst(lt));
 			action->targetList = foreach_delete_current(action->targetList, lt);
 		}
-		if (junk == NIL)
-			continue;
-		if (contain_volatile_functions((Node *) junk))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("MERGE that assigns several columns from one volatile sub-query is not supported on distributed table \"%s\"",
-							RelationGetRelationName(rel))));
-		action->targetList = (List *) multi_mutator((Node *) action->targetList, junk);
+		if (split.junk != NIL)
+			action->targetList = (List *) multi_mutator((Node *) action->targetList, &split);
 	}
 }
 
@@ -681,7 +823,7 @@ cz_merge_by_rows(Query *query, CzPlanState *state)
 	CzRowWrite *write = palloc0(sizeof(CzRowWrite));
 	CzLeaf	   *leaf = palloc0(sizeof(CzLeaf));
 	RangeTblRef *ref = makeNode(RangeTblRef);
-	MergeContext context = {query, target->relid, desc->natts, NIL, 0};
+	MergeContext context = {query, target->relid, desc->natts};
 	List	   *extra = NIL;
 	Node	   *checks;
 	Query	   *source;
@@ -692,10 +834,10 @@ cz_merge_by_rows(Query *query, CzPlanState *state)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("MERGE with RETURNING or WHEN NOT MATCHED BY SOURCE is not supported on distributed table \"%s\"",
 						RelationGetRelationName(rel))));
-	split_assignments(query, rel);
+	cz_drop_unread_ctes(query);
+	split_assignments(query, &context);
 	describe_target(query, rel, write);
 	table_close(rel, NoLock);
-	cz_drop_unread_ctes(query);
 	source = make_source(&context, desc, write);
 	checks = check_qual(&context);
 	if (checks != NULL)
