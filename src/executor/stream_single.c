@@ -158,7 +158,7 @@ CzStreamMayBeSingle(const CzStream *stream)
 	shard = CzShardOfFragment(plan->anchor_relid, &stream->fragments[0]);
 	return shard != NULL && !CzShardIsReplicated(shard) && shard->nplacements == 1 &&
 		stream->fragments[0].nplacements == 1 && stream->nships == 0 &&
-		plan->checks == NIL &&
+		plan->checks == NIL && plan->conflict_checks == NIL &&
 		stmt != NULL && stmt->planTree == stream->parent->plan && CzTxnMayBeSingle(stmt) &&
 		(!stmt->hasReturning || returns_safely(stream));
 }
