@@ -271,6 +271,21 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #define copy_row_failed_compat(cstate) false
 #endif
 
+/* 16: COPY's defaults are found by column, and a string may stand for one; 17: ON_ERROR */
+#if CZ_PG_GE(17)
+#define copy_is_plain_compat(cstate) \
+	((cstate)->opts.default_print == NULL && (cstate)->opts.on_error == COPY_ON_ERROR_STOP)
+#elif CZ_PG_GE(16)
+#define copy_is_plain_compat(cstate) ((cstate)->opts.default_print == NULL)
+#else
+#define copy_is_plain_compat(cstate) ((cstate)->convert_select_flags == NULL)
+#endif
+#if CZ_PG_GE(16)
+#define copy_default_compat(cstate, i) ((cstate)->defexprs[(cstate)->defmap[i]])
+#else
+#define copy_default_compat(cstate, i) ((cstate)->defexprs[i])
+#endif
+
 /* 16: whether the columns of a relation's indexes are known is a flag */
 #if CZ_PG_GE(16)
 #define relation_forget_index_attrs_compat(rel) ((rel)->rd_attrsvalid = false)

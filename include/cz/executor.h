@@ -53,13 +53,14 @@ extern void CzStreamExplain(CzStream *stream, const CzFragmentPlan *plan,
 
 /*
  * CzCopyRows
- *		COPY FROM into a distributed table: all rows that a CopyFromState gives.
+ *		COPY FROM into a distributed table: all rows that a CopyFromState, begun for
+ *		stmt, gives.
  *
  * Returns: rows stored.
  * Errors: 0A000 with FREEZE.
  */
 struct CopyFromStateData;
-extern uint64 CzCopyRows(struct CopyFromStateData *cstate);
+extern uint64 CzCopyRows(struct CopyFromStateData *cstate, const CopyStmt *stmt);
 
 /*
  * CzDeferredSet

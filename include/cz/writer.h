@@ -14,6 +14,7 @@
 
 #include "cz/metadata.h"
 #include "executor/tuptable.h"
+#include "lib/stringinfo.h"
 
 typedef struct CzWriter CzWriter;
 
@@ -45,6 +46,36 @@ extern void CzWriterSetCopy(CzWriter *writer, const char *table_name);
  */
 extern void CzWriterPut(CzWriter *writer, const CzShard *shard, TupleTableSlot *slot,
 						int64 row_number);
+
+/*
+ * Lines of COPY FROM, as the user sent them, instead of rows.
+ *
+ * CzWriterSetLines: before the first one.
+ * column_list: quoted names of the columns on workers.
+ * options: of the workers' COPY, with parentheses.  Where is_csv they say HEADER: a line is
+ *		sent before the others so that the kind of newline is known.
+ * read_again: called when a worker has refused a line, with all lines, in their order, of
+ *		which one may be the first that is wrong: core's error is raised for it.
+ */
+typedef struct CzLine
+{
+	int64		number;			/* in the user's input, from 1 */
+	const char *data;
+	int			len;			/* without its end */
+} CzLine;
+
+typedef void (*CzReadAgain) (void *arg, const CzLine *lines, int nlines);
+
+extern void CzWriterSetLines(CzWriter *writer, const char *column_list, const char *options,
+							 bool is_csv, CzReadAgain read_again, void *arg);
+
+/*
+ * CzWriterPutLine
+ *		As CzWriterPut.  What stands before the line for workers: the values of columns
+ *		that it does not have, with delimiters.
+ */
+extern void CzWriterPutLine(CzWriter *writer, const CzShard *shard, const StringInfoData *before,
+							const CzLine *line);
 
 /* Send what is buffered and wait for every worker's answer. */
 extern void CzWriterFlush(CzWriter *writer);

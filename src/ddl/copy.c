@@ -213,7 +213,7 @@ CzCopyFrom(const CzUtility *utility, CopyStmt *stmt)
 
 	cstate = BeginCopyFrom(pstate, rel, where, stmt->filename, stmt->is_program, NULL,
 						   stmt->attlist, stmt->options);
-	processed = CzCopyRows(cstate);
+	processed = CzCopyRows(cstate, stmt);
 	EndCopyFrom(cstate);
 	table_close(rel, NoLock);
 	free_parsestate(pstate);

@@ -3,7 +3,8 @@
  * copy.c
  *	  The rows of a COPY FROM into a distributed table.
  *
- * Core reads and converts the lines; each row then meets the triggers of the user's
+ * Where no row is looked at here, lines go to the workers as they are (copy_lines.c).
+ * Else core reads and converts the lines; each row then meets the triggers of the user's
  * table, gets its shard and goes to a CzWriter.  COPY's error context tells the line
  * that is being read, which is not the one that a worker complains of when a full
  * buffer is sent: the writer is told the line of each row and says it itself.
@@ -31,6 +32,9 @@
 #include "executor_int.h"
 #include "triggers.h"
 
+/* Rows before lines are sent as they are: so many are INSERTs of one message */
+#define ROWS_BEFORE_LINES 4
+
 typedef struct CopyTarget
 {
 	CopyFromState cstate;
@@ -38,6 +42,7 @@ typedef struct CopyTarget
 	const CzTable *table;
 	CzTriggers *triggers;		/* NULL: none */
 	bool		has_after_row;
+	bool		can_send_lines;
 	ResultRelInfo *rri;			/* for generated columns; NULL: nobody looks at them */
 	CzWriter   *writer;
 	TupleTableSlot *slot;
@@ -63,6 +68,9 @@ begin_target(CopyTarget *target, CopyFromState cstate)
 	if (target->has_after_row && RelationGetDescr(rel)->constr != NULL &&
 		RelationGetDescr(rel)->constr->has_generated_stored)
 		target->rri = CzTargetInit(estate, rel, NULL, 1);
+	target->can_send_lines = !target->has_after_row &&
+		!CzTriggersHasBeforeRow(target->triggers, CMD_INSERT) &&
+		CzCopyLinesCanBeSent(cstate, target->table);
 	target->writer = CzWriterBegin(RelationGetDescr(rel), target->table->column_names,
 								   GetUserId());
 	CzWriterSetCopy(target->writer, RelationGetRelationName(rel));
@@ -132,7 +140,8 @@ end_target(CopyTarget *target)
 {
 	EState	   *estate = target->estate;
 
-	CzWriterEnd(target->writer);
+	if (target->writer != NULL)
+		CzWriterEnd(target->writer);
 	CzTriggersAfterStatement(target->triggers);
 	AfterTriggerEndQuery(estate);
 	ExecResetTupleTable(estate->es_tupleTable, false);
@@ -146,7 +155,7 @@ end_target(CopyTarget *target)
  *		See cz/executor.h.
  */
 uint64
-CzCopyRows(struct CopyFromStateData *cstate)
+CzCopyRows(struct CopyFromStateData *cstate, const CopyStmt *stmt)
 {
 	CopyTarget	target = {0};
 	int64		processed = 0;
@@ -166,7 +175,7 @@ CzCopyRows(struct CopyFromStateData *cstate)
 	target.errors.arg = (void *) cstate;
 	target.errors.previous = error_context_stack;
 	error_context_stack = &target.errors;
-	for (;;)
+	while (!target.can_send_lines || processed < ROWS_BEFORE_LINES)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!read_row(&target))
@@ -179,6 +188,12 @@ CzCopyRows(struct CopyFromStateData *cstate)
 			pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED, ++processed);
 	}
 	error_context_stack = target.errors.previous;
+	if (target.can_send_lines && processed == ROWS_BEFORE_LINES)
+	{
+		CzWriterEnd(target.writer);
+		target.writer = NULL;
+		processed = CzCopyLines(cstate, stmt, target.estate, target.table, processed);
+	}
 	end_target(&target);
 	return processed;
 }

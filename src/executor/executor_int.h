@@ -475,6 +475,19 @@ extern void CzFragmentsResolve(CzStream *stream);
 extern void CzFragmentInit(CzStream *stream, Fragment *fragment, const CzShard *shard,
 						   int shard_index);
 
+/*
+ * copy_lines.c
+ *
+ * CzCopyLinesCanBeSent: may the lines of a COPY go to workers as they came?  Triggers are
+ *		not looked at.
+ * CzCopyLines: the lines that are left; processed of them are stored already.  Returns
+ *		how many are stored then.
+ */
+struct CopyFromStateData;
+extern bool CzCopyLinesCanBeSent(struct CopyFromStateData *cstate, const CzTable *table);
+extern int64 CzCopyLines(struct CopyFromStateData *cstate, const CopyStmt *stmt,
+						 EState *estate, const CzTable *table, int64 processed);
+
 /* target.c: the shard of a row (columns of the parent), by its key; errors as core's if there
  * is none */
 extern const CzShard *CzShardForRow(EState *estate, Relation parent, const CzTable *table,

@@ -131,7 +131,10 @@ find_batch(Wave *wave, const CzShard *shard)
 	bool		found;
 	Batch	   *batch;
 	BatchKey	key;
+	Batch	  **recent = &wave->recent[shard->shard_id & (CZ_RECENT_BATCHES - 1)];
 
+	if (*recent != NULL && (*recent)->shard == shard)
+		return *recent;
 	key.shard_id = shard->shard_id;
 	key.relid = shard->relid;
 	batch = hash_search(wave->batches, &key, HASH_ENTER, &found);
@@ -143,6 +146,7 @@ find_batch(Wave *wave, const CzShard *shard)
 		batch->nplacements = 0;
 		batch->server_oids = NULL;
 		batch->row_numbers = NULL;
+		batch->marks = NULL;
 		batch->nrows = 0;
 		batch->max_rows = 0;
 		batch->data.data = NULL;
@@ -150,6 +154,7 @@ find_batch(Wave *wave, const CzShard *shard)
 		wave->batch_list = lappend(wave->batch_list, batch);
 		MemoryContextSwitchTo(old);
 	}
+	*recent = batch;
 	return batch;
 }
 
@@ -220,16 +225,12 @@ is_long(TupleTableSlot *slot)
 }
 
 /*
- * CzWriterPut
- *		See writer.h.
+ * CzWriterBatch
+ *		Where one more row of a shard is put, and count it in the wave; NULL: nowhere.
  */
-void
-CzWriterPut(CzWriter *writer, const CzShard *shard, TupleTableSlot *slot,
-			int64 row_number)
+Batch *
+CzWriterBatch(CzWriter *writer, const CzShard *shard)
 {
-	Wave	   *wave;
-	Batch	   *batch;
-
 	if (shard->nplacements == 0)
 	{
 		if (!shard->is_copy)
@@ -237,7 +238,7 @@ CzWriterPut(CzWriter *writer, const CzShard *shard, TupleTableSlot *slot,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("no placement of shard " INT64_FORMAT " is active",
 							shard->shard_id)));
-		return;					/* a reference table and no worker yet */
+		return NULL;			/* a reference table and no worker yet */
 	}
 
 	if (writer->level == 0 || writer->last_cid != GetCurrentCommandId(true))
@@ -254,10 +255,39 @@ CzWriterPut(CzWriter *writer, const CzShard *shard, TupleTableSlot *slot,
 	}
 	if (writer->filling == NULL)
 		writer->filling = make_wave(writer);
-	wave = writer->filling;
-	batch = find_batch(wave, shard);
-	wave->nrows++;
+	writer->filling->nrows++;
+	return find_batch(writer->filling, shard);
+}
 
+/*
+ * CzWriterGoOn
+ *		After each row: a wave that is full is sent, the one on the way moved.
+ */
+void
+CzWriterGoOn(CzWriter *writer, bool must_pump)
+{
+	if (writer->filling->nbytes >= CZ_WAVE_BYTES)
+	{
+		CzTxnFlushOuter();
+		start_wave(writer, false);
+	}
+	else if (must_pump && writer->sending != NULL)
+		pump(writer, false);
+}
+
+/*
+ * CzWriterPut
+ *		See writer.h.
+ */
+void
+CzWriterPut(CzWriter *writer, const CzShard *shard, TupleTableSlot *slot,
+			int64 row_number)
+{
+	Batch	   *batch = CzWriterBatch(writer, shard);
+	Wave	   *wave = writer->filling;
+
+	if (batch == NULL)
+		return;
 	if (!wave->is_copy &&
 		(writer->format->ncolumns == 0 ||
 		 (wave->nrows <= CZ_MAX_INSERT_ROWS && !is_long(slot))))
@@ -278,14 +308,7 @@ CzWriterPut(CzWriter *writer, const CzShard *shard, TupleTableSlot *slot,
 			early_to_copy(writer, wave);
 		append_row(writer, wave, batch, slot, row_number);
 	}
-
-	if (wave->nbytes >= CZ_WAVE_BYTES)
-	{
-		CzTxnFlushOuter();
-		start_wave(writer, false);
-	}
-	else if (writer->sending != NULL && ++writer->rows_since_pump >= CZ_PUMP_ROWS)
-		pump(writer, false);
+	CzWriterGoOn(writer, ++writer->rows_since_pump >= CZ_PUMP_ROWS);
 }
 
 /* The wave that was filled is on the way. */
@@ -315,9 +338,10 @@ row_of_inserts(const Job *job)
 	return n < list_length(job->rows) ? list_nth(job->rows, n) : NULL;
 }
 
-/* The statement's row that a worker complains of, 0 if it does not say. */
+/* The statement's row that a worker complains of, 0 if it does not say; and where lines are
+ * sent its text. */
 static int64
-row_of_error(const Job *job, const PGresult *res)
+row_of_error(const CzWriter *writer, const Job *job, const PGresult *res, CzLine *text)
 {
 	long		line;
 
@@ -329,6 +353,8 @@ row_of_error(const Job *job, const PGresult *res)
 	}
 
 	line = CzCopyErrorLine(res, job->batch->shard->remote_name);
+	if (writer->lines != NULL)
+		return CzLineOfError(writer, job->batch, line, text);
 	return line >= 1 && line <= job->batch->nrows ? job->batch->row_numbers[line - 1] : 0;
 }
 
@@ -339,6 +365,9 @@ row_of_error(const Job *job, const PGresult *res)
 static void
 raise_job_error(CzWriter *writer, CzConn *conn, Job *job, PGresult *res)
 {
+	CzLine		text = {0};
+	int64		row_number;
+
 	if (job->batch == NULL && row_of_inserts(job) != NULL)
 		job->shown_sql = psprintf("INSERT INTO %s",
 								  row_of_inserts(job)->batch->shard->remote_qualified);
@@ -354,7 +383,10 @@ raise_job_error(CzWriter *writer, CzConn *conn, Job *job, PGresult *res)
 
 	if (PQresultStatus(res) != PGRES_FATAL_ERROR)
 		CzConnUnexpected(conn, res, job->shown_sql);
-	CzReportRowError(res, conn, job->shown_sql, writer->copy_table, row_of_error(job, res));
+	row_number = row_of_error(writer, job, res, &text);
+	if (writer->lines != NULL)
+		CzLinesReadAgain(writer, writer->sending, res);
+	CzReportRowError(res, conn, job->shown_sql, writer->copy_table, row_number, &text);
 }
 
 /*
@@ -438,7 +470,9 @@ start_job(CzWriter *writer, Wave *wave, Run *run, Job *job)
 			CzTxnLockShardPrefix(job->batch->shard, writer->user_oid, CZ_LOCK_SHARED, &sql);
 		job->shown_sql = psprintf("COPY %s (%s) FROM STDIN%s",
 								  job->batch->shard->remote_qualified,
+								  writer->lines ? writer->lines->column_list :
 								  writer->format->column_list,
+								  writer->lines ? writer->lines->options :
 								  writer->format->is_binary ? " (FORMAT binary)" : "");
 		appendStringInfoString(&sql, job->shown_sql);
 	}
@@ -711,7 +745,7 @@ plan_phase(CzWriter *writer, Wave *wave)
 
 			if (wave->phase == 0)
 			{
-				if (writer->format->is_binary)
+				if (writer->format->is_binary && writer->lines == NULL)
 					appendBinaryStringInfo(&batch->data, "\377\377", 2);
 				if (batch->nplacements > 0)
 					queue(wave, batch, NULL, 0);
@@ -842,6 +876,7 @@ pump(CzWriter *writer, bool must_finish)
 				(errcode(ERRCODE_TRANSACTION_ROLLBACK),
 				 errmsg("rows that were written before could not be sent to their nodes")));
 	writer->rows_since_pump = 0;
+	writer->bytes_since_pump = 0;
 	writer->is_pumping = true;
 	old = MemoryContextSwitchTo(wave->context);
 	for (;;)

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "libpq-fe.h"
+#include "mb/pg_wchar.h"
 
 #include "cz/errors.h"
 #include "writer_int.h"
@@ -19,7 +20,11 @@ typedef struct RowContext
 {
 	const char *copy_table;		/* or NULL */
 	int64		row_number;
+	char	   *line;			/* or NULL */
 } RowContext;
+
+/* Bytes of a line that are shown, as core's COPY does */
+#define MAX_SHOWN 100
 
 /* As core says it of COPY FROM a file. */
 static void
@@ -27,7 +32,10 @@ row_error_callback(void *arg)
 {
 	RowContext *context = arg;
 
-	if (context->copy_table != NULL)
+	if (context->line != NULL)
+		errcontext("COPY %s, line " INT64_FORMAT ": \"%s\"", context->copy_table,
+				   context->row_number, context->line);
+	else if (context->copy_table != NULL)
 		errcontext("COPY %s, line " INT64_FORMAT, context->copy_table, context->row_number);
 	else
 		errcontext("row " INT64_FORMAT, context->row_number);
@@ -61,16 +69,28 @@ CzCopyErrorLine(const PGresult *res, const char *table_name)
  * copy_table: the row is a line of COPY FROM into this table; NULL: of another
  *		statement.
  * row_number: from 1; 0: not known.
+ * line: its text, data NULL: not known.  Shown where core shows it: violations of unique
+ *		indexes and the like come when it has read on.
  */
 void
 CzReportRowError(PGresult *res, CzConn *conn, const char *sql, const char *copy_table,
-				 int64 row_number)
+				 int64 row_number, const CzLine *line)
 {
+	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	ErrorContextCallback callback;
 	RowContext	context;
 
 	context.copy_table = copy_table;
 	context.row_number = row_number;
+	context.line = NULL;
+	if (line->data != NULL && sqlstate != NULL && strcmp(sqlstate, "23505") != 0 &&
+		strcmp(sqlstate, "23P01") != 0)
+	{
+		int			len = line->len <= MAX_SHOWN ? line->len :
+			pg_mbcliplen(line->data, line->len, MAX_SHOWN);
+
+		context.line = psprintf("%.*s%s", len, line->data, len < line->len ? "..." : "");
+	}
 	if (row_number > 0)
 	{
 		callback.callback = row_error_callback;

@@ -80,6 +80,7 @@ extern int	CzInsertsCount(const CzInserts *inserts);
 /* writer_errors.c */
 extern long CzCopyErrorLine(const struct pg_result *res, const char *table_name);
 extern void CzReportRowError(struct pg_result *res, CzConn *conn, const char *sql,
-							 const char *copy_table, int64 row_number);
+							 const char *copy_table, int64 row_number,
+							 const CzLine *line);
 
 #endif							/* CZ_WRITER_INT_H */

@@ -16,6 +16,9 @@
 
 #include "writer_int.h"
 
+/* A power of two */
+#define CZ_RECENT_BATCHES 64
+
 /* Which shard: an independent foreign table has no id, a shard that is being made no
  * relation yet. */
 typedef struct BatchKey
@@ -23,6 +26,14 @@ typedef struct BatchKey
 	int64		shard_id;
 	int64		relid;			/* an Oid; 64 bits wide so that there is no padding */
 } BatchKey;
+
+/* A line in the data of a batch. */
+typedef struct CzLineMark
+{
+	int64		number;			/* of the user's input */
+	int			start;			/* without what stands before it for this worker */
+	int			len;			/* without its end */
+} CzLineMark;
 
 /* The rows of a wave for one shard. */
 typedef struct Batch
@@ -32,7 +43,8 @@ typedef struct Batch
 	int			nplacements;	/* of a wave on the way: where it goes */
 	Oid		   *server_oids;
 	StringInfoData data;		/* rows in COPY form */
-	int64	   *row_numbers;
+	int64	   *row_numbers;	/* [max_rows]; NULL where lines are sent */
+	CzLineMark *marks;			/* [max_rows]; NULL where rows are sent */
 	int			nrows;
 	int			max_rows;
 	char	   *insert_sql;		/* of one row; NULL: not used yet */
@@ -84,6 +96,7 @@ typedef struct Wave
 {
 	MemoryContext context;
 	HTAB	   *batches;
+	Batch	   *recent[CZ_RECENT_BATCHES];	/* of batches, by shard id: found sooner */
 	List	   *batch_list;
 	List	   *early;			/* of EarlyRow; NIL once rows are in batches */
 	bool		is_copy;		/* rows are in batches */
@@ -102,14 +115,35 @@ struct CzWriter
 	Oid			user_oid;
 	char	   *copy_table;		/* COPY FROM of this table: row numbers are lines;
 								 * NULL: other statements */
+	struct CzLineFormat *lines; /* lines of the user's are sent; NULL: rows */
 	int			level;			/* nest level of the rows that are held; 0: none */
 	CommandId	last_cid;		/* valid if there are some: command of the last one */
 	TupleTableSlot *early_slot;
 	Wave	   *filling;
 	Wave	   *sending;		/* or NULL */
 	int			rows_since_pump;
+	Size		bytes_since_pump;	/* of lines */
 	bool		is_pumping;		/* in pump(), or it failed there */
 	MemoryContextCallback callback;
 };
+
+/* How lines go to workers. */
+typedef struct CzLineFormat
+{
+	char	   *column_list;
+	char	   *options;		/* of the workers' COPY, with parentheses */
+	bool		is_csv;
+	CzReadAgain read_again;
+	void	   *arg;
+} CzLineFormat;
+
+/* writer.c */
+extern Batch *CzWriterBatch(CzWriter *writer, const CzShard *shard);
+extern void CzWriterGoOn(CzWriter *writer, bool must_pump);
+
+/* writer_lines.c */
+extern int64 CzLineOfError(const CzWriter *writer, const Batch *batch, long line,
+						   CzLine *text);
+extern void CzLinesReadAgain(CzWriter *writer, Wave *wave, struct pg_result *res);
 
 #endif							/* CZ_WRITER_STATE_H */

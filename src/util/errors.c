@@ -266,31 +266,24 @@ name_type(RemoteError *error)
 
 /*
  * drop_copy_context
- *		A worker's context without its lines about our own COPY into a shard.
+ *		A worker's context without what it says about our own COPY into a shard: that is
+ *		the last of it, and has several lines where the line shown has.
  */
 static char *
 drop_copy_context(char *context, const char *remote_table)
 {
-	StringInfoData buf;
 	const char *p = context;
 	char	   *prefix = psprintf("COPY %s", remote_table);
 
-	initStringInfo(&buf);
 	while (*p)
 	{
-		size_t		len = strcspn(p, "\n");
-
-		if (strncmp(p, prefix, strlen(prefix)) != 0 || is_name_char(p[strlen(prefix)]))
-		{
-			if (buf.len > 0)
-				appendStringInfoChar(&buf, '\n');
-			appendBinaryStringInfo(&buf, p, len);
-		}
-		p += len;
+		if (strncmp(p, prefix, strlen(prefix)) == 0 && !is_name_char(p[strlen(prefix)]))
+			return p > context ? pnstrdup(context, p - context - 1) : NULL;
+		p += strcspn(p, "\n");
 		if (*p == '\n')
 			p++;
 	}
-	return buf.len > 0 ? buf.data : NULL;
+	return context;
 }
 
 /*
