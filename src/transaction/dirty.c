@@ -316,6 +316,7 @@ CzTxnPlacementsDiffer(const CzShard *shard, Oid server_oid)
 	invalidate_now(shard->relid);
 	if (OidIsValid(shard->table_relid) && shard->table_relid != shard->relid)
 		invalidate_now(shard->table_relid);
+	CzRoomPlacementsChanged();
 	CzActivityNote(CZ_TASK_RECOVER);
 }
 

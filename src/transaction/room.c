@@ -274,6 +274,17 @@ CzRoomEpoch(void)
 }
 
 /*
+ * CzRoomPlacementsChanged
+ *		Placements have become inactive by what is in shared memory; all can know of it.
+ */
+void
+CzRoomPlacementsChanged(void)
+{
+	if (room != NULL)
+		pg_atomic_fetch_add_u64(&room->epoch, 1);
+}
+
+/*
  * CzRoomLook
  *		Is the room empty of committers?  *look is for CzRoomIsUnchanged.
  */

@@ -236,6 +236,7 @@ extern void CzTxnXactCallback(int event);
 
 /* room.c */
 extern bool CzRoomLook(CzRoomLookState *look);
+extern void CzRoomPlacementsChanged(void);
 extern void CzRoomTake(void);
 extern void CzRoomGive(void);
 
