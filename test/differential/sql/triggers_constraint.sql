@@ -173,3 +173,14 @@ TRUNCATE audit;
 SELECT create_distributed_table('y', 'k', shard_count => 4);
 UPDATE y SET v = v + 10 WHERE k < 3;
 SELECT line FROM audit ORDER BY line;
+-- COPY
+TRUNCATE audit;
+ALTER TABLE t DISABLE TRIGGER total;
+BEGIN;
+COPY t FROM stdin;
+900	900	copied
+901	901	copied
+\.
+SELECT count(*) FROM audit;
+COMMIT;
+SELECT line FROM audit ORDER BY id;
