@@ -87,6 +87,7 @@ _PG_init(void)
 
 	CzMetadataInit();
 	CzRemoteInit();
+	CzPoolSetLookup(CzEndpointTryGet);
 	CzTransactionInit();
 	CzPlannerInit();
 	CzExecutorInit();

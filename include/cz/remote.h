@@ -371,6 +371,14 @@ extern void CzWaitSetCallbacks(CzWaitLook look, void (*end) (void));
 extern bool CzConnHasUnused(Oid server_oid, Oid user_oid);
 extern void CzPoolEnter(const CzEndpoint *const *endpoints, int nendpoints);
 extern bool CzPoolTryEnter(const CzEndpoint *endpoint);
+
+/*
+ * CzPoolSetLookup
+ *		How to find the endpoint of a server and a user, NULL if there is none any more;
+ *		called once, from _PG_init.
+ */
+typedef CzEndpoint *(*CzPoolLookup) (Oid server_oid, Oid user_oid);
+extern void CzPoolSetLookup(CzPoolLookup function);
 extern void CzPoolForgetGiven(void);
 extern Size CzPoolShmemSize(void);
 extern void CzPoolShmemInit(void);

@@ -327,6 +327,7 @@ CzConnStartOrResume(const CzEndpoint *endpoint)
 		}
 		entry->is_parked = false;
 		entry->was_parked = true;
+		CzLinkSetIdle(entry, false);
 		entry->acquired_in = GetCurrentSubTransactionId();
 		entry->connect_deadline = TimestampTzPlusMilliseconds(now, cz_connect_timeout_ms);
 		return conn;
@@ -564,7 +565,8 @@ park(ConnEntry *entry)
 	entry->is_parked = true;
 	entry->was_parked = true;
 	entry->is_patient = true;
-	entry->parked_at = GetCurrentTimestamp();
+	entry->parked_at = entry->idle_since = GetCurrentTimestamp();
+	CzLinkSetIdle(entry, true);
 }
 
 /* Move connections on that are parked; those that are finished become idle. */
@@ -584,10 +586,12 @@ poll_parked(const CzEndpoint *endpoint)
 		}
 		/* it is in use, so to say */
 		ENTRY(conn)->is_parked = false;
+		CzLinkSetIdle(ENTRY(conn), false);
 		events = CzConnPollConnect(conn, endpoint);
 		if (events > 0)
 		{
 			ENTRY(conn)->is_parked = true;
+			CzLinkSetIdle(ENTRY(conn), true);
 			conn = conn->next;
 			continue;
 		}
@@ -742,6 +746,7 @@ CzConnRelease(CzConn *conn)
 		park(entry);
 		return;
 	}
+	CzPoolUsed(entry);
 	conn->busy_owner = NULL;
 	conn->busy_drain = NULL;
 	conn->txn_depth = 0;

@@ -12,7 +12,9 @@
  * Three things keep the queue moving.  A session that ends a transaction gives connections
  * back that others wait for, when it has had them for a while (a turn: making a connection
  * costs more than many transactions; in its turn it comes before those that have nothing).
- * One that sits idle is woken by an interrupt for invalidations, at which it runs an empty
+ * Who waits for his turn waits for all workers that he has used lately, and is connected to
+ * them in it: sessions that each have a part of what they need, and wait for each other's
+ * turn to end, would get little done.  One that sits idle is woken by an interrupt for invalidations, at which it runs an empty
  * transaction, and the same happens; one that waits itself gives back what it does not use,
  * in the queue to those that come before it.  And one that waits while
  * it holds what others may be waiting for (connections, locks here) goes ahead of the
@@ -60,9 +62,9 @@
 /* Sessions that are asked at a time. */
 #define MAX_ASKED 4
 /* A turn: times the time that a connect takes; at least, and at most, milliseconds. */
-#define TURN_CONNECTS 20
-#define MIN_TURN_MS 50
-#define MAX_TURN_MS 500
+#define TURN_CONNECTS 40
+#define MIN_TURN_MS 100
+#define MAX_TURN_MS 2000
 
 typedef struct Pool
 {
@@ -516,17 +518,26 @@ ask_for_unused(Oid server_oid, bool is_long)
 	TimestampTz now = GetCurrentTimestamp();
 	int			nlinks;
 	CzLink	   *links = CzLinksRead(&nlinks);
+	bool	   *is_active = palloc0(sizeof(bool) * MaxBackends);
 	bool		is_kept = false;
 	int			nasked = 0;
 	int			i;
 
+	/* one that uses another connection keeps this one in its turn */
+	for (i = 0; i < nlinks; i++)
+	{
+		if (links[i].idle_since == 0 ||
+			!TimestampDifferenceExceeds(links[i].idle_since, now, UNUSED_MS))
+			is_active[links[i].slot] = true;
+	}
 	turn++;
 	for (i = 0; i < nlinks && nasked < MAX_ASKED; i++)
 	{
 		CzLink	   *link = &links[(i + turn * MAX_ASKED) % nlinks];
 
 		if (link->server_oid != server_oid || link->idle_since == 0 || link->pid == MyProcPid ||
-			!TimestampDifferenceExceeds(link->idle_since, now, UNUSED_MS))
+			(is_active[link->slot] &&
+			 !TimestampDifferenceExceeds(link->idle_since, now, MAX_TURN_MS)))
 			continue;
 		(void) SendProcSignal_compat(link->pid, PROCSIG_CATCHUP_INTERRUPT,
 									 &ProcGlobal->allProcs[link->slot]);
@@ -535,6 +546,7 @@ ask_for_unused(Oid server_oid, bool is_long)
 			is_kept = true;
 	}
 	pfree(links);
+	pfree(is_active);
 	return is_kept;
 }
 
@@ -751,6 +763,41 @@ await_places(const CzEndpoint *const *endpoints, int nendpoints)
 	MemoryContextDelete(context);
 }
 
+/* Want nothing any more; lock held. */
+static void
+unwant(void)
+{
+	int			i;
+
+	for (i = 0; i < my_wait->nwanted; i++)
+		table->pools[my_wait->wanted[i]].nwaiting--;
+	my_wait->nwanted = 0;
+}
+
+/* Begin to connect to workers at which this session was given a place and has nothing. */
+static void
+connect_usual(const CzEndpoint *const *endpoints, int nendpoints)
+{
+	int			i;
+
+	for (i = 0; i < nendpoints; i++)
+	{
+		Given	   *place = find_given(endpoints[i]->server_oid);
+
+		if (place != NULL && place->count > 0)
+			CzConnRelease(CzConnStart(endpoints[i]));
+	}
+}
+
+/* What a session is that needs a place. */
+static PoolRank
+rank_of(const CzEndpoint *endpoint)
+{
+	if (holds_something())
+		return RANK_URGENT;
+	return cz_conn_list != NULL && !is_turn_over(endpoint->server_oid) ? RANK_TURN : RANK_NEW;
+}
+
 /*
  * enter
  *		Get a place at each worker that this session has no connection to; false if that
@@ -759,6 +806,9 @@ await_places(const CzEndpoint *const *endpoints, int nendpoints)
 static bool
 enter(const CzEndpoint *const *endpoints, int nendpoints, bool must_have)
 {
+	const CzEndpoint *const *all = endpoints;
+	int			nall = nendpoints;
+	PoolRank	rank;
 	bool		is_free;
 	int			i;
 
@@ -778,28 +828,37 @@ enter(const CzEndpoint *const *endpoints, int nendpoints, bool must_have)
 		}
 	}
 	else
-	{
-		my_wait->rank = holds_something() ? RANK_URGENT :
-			cz_conn_list != NULL && !is_turn_over(endpoints[0]->server_oid) ? RANK_TURN : RANK_NEW;
-		my_wait->is_given = my_wait->is_first = false;
-		my_wait->ticket = ++table->last_ticket;
-		pg_atomic_fetch_add_u32(&table->nwaiting, 1);
-		give_places();
-	}
+		unwant();
 	LWLockRelease(&table->lock);
 
 	if (!is_free && must_have)
 	{
-		await_places(endpoints, nendpoints);
+		rank = rank_of(endpoints[0]);
+		if (rank == RANK_NEW)
+			all = CzPoolWithUsual(endpoints, nendpoints, &nall);
+		LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+		(void) want(all, nall, &is_free);
+		my_wait->rank = rank;
+		my_wait->is_given = my_wait->is_first = false;
+		my_wait->ticket = ++table->last_ticket;
+		pg_atomic_fetch_add_u32(&table->nwaiting, 1);
+		give_places();
+		LWLockRelease(&table->lock);
+
+		await_places(all, nall);
 		LWLockAcquire(&table->lock, LW_EXCLUSIVE);
 		end_wait();
 		if (pg_atomic_read_u32(&table->nwaiting) > 0)
 			give_places();
 		LWLockRelease(&table->lock);
+		if (rank == RANK_NEW)
+			turn_began = GetCurrentTimestamp();
+		is_free = true;
 	}
-	for (i = 0; i < my_wait->nwanted && (is_free || must_have); i++)
+	for (i = 0; i < my_wait->nwanted && is_free; i++)
 		note_given(my_wait->wanted[i]);
-	return is_free || must_have;
+	connect_usual(all + nendpoints, nall - nendpoints);
+	return is_free;
 }
 
 /*
@@ -822,6 +881,22 @@ CzPoolTryEnter(const CzEndpoint *endpoint)
 	return enter(&endpoint, 1, false);
 }
 
+/* Has this session used none of its connections for a while? */
+static bool
+is_unused(void)
+{
+	TimestampTz last = 0;
+	ConnEntry  *entry;
+
+	for (entry = cz_conn_list; entry; entry = (ConnEntry *) entry->pub.next)
+	{
+		if (entry->pub.state != CZ_CONN_IDLE && !entry->is_parked)
+			return false;
+		last = Max(last, entry->idle_since);
+	}
+	return TimestampDifferenceExceeds(last, GetCurrentTimestamp(), UNUSED_MS);
+}
+
 /*
  * CzPoolWants
  *		Does somebody wait for a connection that this session does not use (any more)?
@@ -840,9 +915,7 @@ CzPoolWants(const ConnEntry *entry)
 			is_turn_over(entry->pub.server_oid);
 	if (pool->nwaiting == 0)
 		return false;
-	return is_turn_over(entry->pub.server_oid) || entry->is_parked ||
-		(entry->pub.state == CZ_CONN_IDLE &&
-		 TimestampDifferenceExceeds(entry->idle_since, GetCurrentTimestamp(), UNUSED_MS));
+	return is_turn_over(entry->pub.server_oid) || is_unused();
 }
 
 /*

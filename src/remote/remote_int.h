@@ -110,6 +110,11 @@ extern void CzPoolSetWorkerLimit(Oid server_oid, int limit);
 extern bool CzPoolWants(const ConnEntry *entry);
 extern void CzPoolShed(void);
 
+/* pool_usual.c */
+extern void CzPoolUsed(const ConnEntry *entry);
+extern const CzEndpoint **CzPoolWithUsual(const CzEndpoint *const *endpoints,
+										  int nendpoints, int *nall);
+
 /* connection.c */
 extern void CzConnInitBackend(void);
 extern bool CzConnWait(CzConn *conn, const CzEndpoint *endpoint, char **error_message);

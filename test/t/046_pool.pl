@@ -118,6 +118,25 @@ cmp_ok($most, '>=', 2, 'many sessions: more than one connection is used');
 is($cluster->sql('SELECT sum(v) FROM one'), 16 * 6, 'many sessions: all was written');
 is($cluster->sql('SELECT sum(v) FROM two'), 16 * 3, 'many sessions: with two placements, too');
 
+# Many more sessions than places, each with statements for all workers: a turn is much more
+# than a connection for each statement.  psql and the superuser's own sessions are counted, too.
+limit(2);
+sub sessions_made
+{
+	my $sum = 0;
+	$sum += $cluster->worker_sql($_, 'SELECT sum(sessions) FROM pg_stat_database') foreach 1 .. 3;
+	return $sum;
+}
+my $made = sessions_made();
+@clients = map {
+	my $client = $_;
+	$cluster->start_sql(join '; ', map { 'UPDATE one SET v = v WHERE k = ' . ($client * 83 + $_ * 7) % 1000 } 1 .. 120)
+} 1 .. 12;
+finish('turns', @clients);
+$made = sessions_made() - $made;
+cmp_ok($made, '<', 480, 'turns: more statements than connections');
+note "$made connections for 1440 statements";
+
 # Connections that nobody uses make room for who needs them
 limit(3);
 my @idlers = map { idle_session('SELECT count(*) FROM one; UPDATE one SET v = v WHERE k = 5') } 1 .. 3;
