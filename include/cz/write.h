@@ -71,4 +71,14 @@ extern CzRowWrite *CzRowWriteFromList(List *list);
 /* CustomScan "CzModify" (executor): custom_private is CzRowWriteToList(). */
 extern const struct CustomScanMethods cz_modify_methods;
 
+/*
+ * CzRaiseCheck
+ *		Raise what a row that does not pass a condition of a view or a policy deserves, as
+ *		core does.
+ *
+ * kind: a WCOKind; policy: "" if it is not known.
+ */
+extern void CzRaiseCheck(int kind, const char *relation,
+						 const char *policy) pg_attribute_noreturn();
+
 #endif							/* CZ_WRITE_H */

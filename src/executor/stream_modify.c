@@ -27,6 +27,7 @@
 #include "cz/errors.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
+#include "cz/write.h"
 #include "executor_int.h"
 
 /* One placement's share of the work. */
@@ -192,37 +193,9 @@ replica_columns(const CzStream *stream)
 void
 CzCheckViolated(List *check)
 {
-	const char *relation = strVal(list_nth(check, CZ_CHECK_RELATION));
-	const char *policy = strVal(list_nth(check, CZ_CHECK_POLICY));
-	int			kind = intVal(list_nth(check, CZ_CHECK_KIND));
-
-	if (kind == WCO_VIEW_CHECK)
-		ereport(ERROR,
-				(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
-				 errmsg("new row violates check option for view \"%s\"", relation)));
-	if (is_view_conflict_check_compat(kind))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("conflicting row is not visible through view \"%s\"", relation)));
-	if (kind == WCO_RLS_CONFLICT_CHECK && policy[0] != '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("new row violates row-level security policy \"%s\" (USING expression) for table \"%s\"",
-						policy, relation)));
-	if (kind == WCO_RLS_CONFLICT_CHECK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("new row violates row-level security policy (USING expression) for table \"%s\"",
-						relation)));
-	if (policy[0] != '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("new row violates row-level security policy \"%s\" for table \"%s\"",
-						policy, relation)));
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("new row violates row-level security policy for table \"%s\"",
-					relation)));
+	CzRaiseCheck(intVal(list_nth(check, CZ_CHECK_KIND)),
+				 strVal(list_nth(check, CZ_CHECK_RELATION)),
+				 strVal(list_nth(check, CZ_CHECK_POLICY)));
 }
 
 /*

@@ -50,6 +50,48 @@
 PG_FUNCTION_INFO_V1(check_new_row);
 
 /*
+ * CzRaiseCheck
+ *		See write.h.
+ */
+void
+CzRaiseCheck(int kind, const char *relation, const char *policy)
+{
+	bool		has_policy = policy[0] != '\0';
+
+	if (kind == WCO_VIEW_CHECK)
+		ereport(ERROR,
+				(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
+				 errmsg("new row violates check option for view \"%s\"", relation)));
+	if (is_view_conflict_check_compat(kind))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("conflicting row is not visible through view \"%s\"", relation)));
+	if (kind == WCO_RLS_CONFLICT_CHECK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 has_policy ?
+				 errmsg("new row violates row-level security policy \"%s\" (USING expression) for table \"%s\"",
+						policy, relation) :
+				 errmsg("new row violates row-level security policy (USING expression) for table \"%s\"",
+						relation)));
+	if (kind == WCO_RLS_MERGE_UPDATE_CHECK || kind == WCO_RLS_MERGE_DELETE_CHECK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 has_policy ?
+				 errmsg("target row violates row-level security policy \"%s\" (USING expression) for table \"%s\"",
+						policy, relation) :
+				 errmsg("target row violates row-level security policy (USING expression) for table \"%s\"",
+						relation)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 has_policy ?
+			 errmsg("new row violates row-level security policy \"%s\" for table \"%s\"",
+					policy, relation) :
+			 errmsg("new row violates row-level security policy for table \"%s\"",
+					relation)));
+}
+
+/*
  * check_new_row
  *		Raise an error if a new row does not pass a WITH CHECK condition.
  *
@@ -61,37 +103,12 @@ PG_FUNCTION_INFO_V1(check_new_row);
 Datum
 check_new_row(PG_FUNCTION_ARGS)
 {
-	char	   *relation;
-	char	   *policy;
-
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
 	if (!PG_ARGISNULL(4) && PG_GETARG_BOOL(4))
 		PG_RETURN_BOOL(true);
-	relation = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	policy = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	if (PG_GETARG_INT32(0) == WCO_VIEW_CHECK)
-		ereport(ERROR,
-				(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
-				 errmsg("new row violates check option for view \"%s\"", relation)));
-	if (PG_GETARG_INT32(0) == WCO_RLS_MERGE_UPDATE_CHECK ||
-		PG_GETARG_INT32(0) == WCO_RLS_MERGE_DELETE_CHECK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 policy[0] != '\0' ?
-				 errmsg("target row violates row-level security policy \"%s\" (USING expression) for table \"%s\"",
-						policy, relation) :
-				 errmsg("target row violates row-level security policy (USING expression) for table \"%s\"",
-						relation)));
-	if (policy[0] != '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("new row violates row-level security policy \"%s\" for table \"%s\"",
-						policy, relation)));
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("new row violates row-level security policy for table \"%s\"",
-					relation)));
+	CzRaiseCheck(PG_GETARG_INT32(0), text_to_cstring(PG_GETARG_TEXT_PP(1)),
+				 text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	PG_RETURN_BOOL(false);
 }
 
