@@ -231,7 +231,10 @@ prepare_shard(Relation rel, const CzTable *table, int index, Oid server_oid)
 	}
 }
 
-/* The tables of a group whose placement is inactive, opened, so that no DDL comes. */
+/*
+ * The tables of a group whose placement is inactive, opened, so that no DDL comes that
+ * writers would wait for.  VACUUM and ANALYZE need not wait until rows are copied.
+ */
 static List *
 open_tables(const Todo *todo)
 {
@@ -248,7 +251,7 @@ open_tables(const Todo *todo)
 			(table->colocation_id == 0 && table->relid != todo->relid) ||
 			todo->index >= table->nshards)
 			continue;
-		rel = try_table_open(lfirst_oid(lc), ShareUpdateExclusiveLock);
+		rel = try_table_open(lfirst_oid(lc), RowExclusiveLock);
 		if (rel == NULL)
 			continue;
 		table = CzTableGet(lfirst_oid(lc));
@@ -282,6 +285,23 @@ make_active(const CzTable *table, int index, Oid server_oid)
 		CacheInvalidateRelcacheByRelid(shard->table_relid);
 }
 
+/* DDL that writers do not wait for (VALIDATE CONSTRAINT) may have come meanwhile. */
+static void
+check_structure(Relation rel, const CzShard *shard, Oid server_oid)
+{
+	Oid			owner = rel->rd_rel->relowner;
+	CzConn	   *from = CzConnAcquire(CzEndpointGet(shard->server_oids[0], owner));
+	char	   *there = structure_of(from, shard);
+	char	   *here = structure_of(CzTxnConn(server_oid, owner, false), shard);
+
+	CzConnRelease(from);
+	if (here == NULL || there == NULL || strcmp(here, there) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("table \"%s\" was altered while a placement was made whole",
+						RelationGetRelationName(rel))));
+}
+
 static void
 repair_group(const Todo *todo)
 {
@@ -305,6 +325,11 @@ repair_group(const Todo *todo)
 		shards[foreach_current_index(lc)] = shard;
 	}
 	CzDebugPoint("repair_copied");
+	foreach(lc, rels)
+	{
+		LockRelationOid(RelationGetRelid((Relation) lfirst(lc)), ShareUpdateExclusiveLock);
+		check_structure(lfirst(lc), shards[foreach_current_index(lc)], todo->server_oid);
+	}
 	CzTxnLockShardsLocally(shards, list_length(rels), CZ_LOCK_EXCLUSIVE, true);
 	CzDebugPoint("repair_locked");
 	foreach(lc, rels)

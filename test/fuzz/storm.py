@@ -270,10 +270,13 @@ class Storm(replicas.Replicas):
                 return 'yes' if not result.sqlstate and result.tag == 'COMMIT' and entered_at is not None else 'no'
             if result.lost or sql == 'ROLLBACK':
                 return 'no'
+            name = sql.split()[-1]
             if result.sqlstate:
                 failed = True
+                # one that could not be released is gone
+                if sql.startswith('RELEASE'):
+                    del names[len(names) - 1 - names[::-1].index(name):]
                 continue
-            name = sql.split()[-1]
             if sql.startswith('SAVEPOINT'):
                 names.append(name)
             elif sql.startswith('RELEASE') or sql.startswith('ROLLBACK TO'):

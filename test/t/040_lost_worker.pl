@@ -241,6 +241,33 @@ note 'repair while others write';
 	is_whole('under load');
 }
 
+note 'ANALYZE does not wait for the copying';
+{
+	my $file = $cluster->coordinator->data_dir . '/copied.reached';
+	$cluster->kill_worker(2);
+	$cluster->sql('UPDATE t SET v = v + 1 WHERE k < 100');
+	$cluster->restart_worker(2);
+	$cluster->sql("ALTER SYSTEM SET cz.debug_point = 'repair_copied=wait:copied'");
+	$cluster->sql('SELECT pg_reload_conf()');
+	my $handle = $cluster->start_sql('SELECT cz_repair_placements()');
+	for (1 .. 1000)
+	{
+		last if -e $file;
+		sleep 0.05;
+	}
+	ok(-e $file, 'a placement is copied');
+	my ($status, $out, $err) = $cluster->try_sql("SET lock_timeout = '20s'; ANALYZE t");
+	is($status, 0, 'ANALYZE goes on') or diag($err);
+	$cluster->sql('ALTER SYSTEM RESET cz.debug_point');
+	$cluster->sql('SELECT pg_reload_conf()');
+	# it stays there for the placements that follow
+	(my $go = $file) =~ s/\.reached$//;
+	PostgreSQL::Test::Utils::append_to_file($go, '');
+	$cluster->finish_sql($handle, 60);
+	unlink $go;
+	is_whole('ANALYZE');
+}
+
 note 'the maintenance worker does it, too';
 {
 	$cluster->kill_worker(2);
