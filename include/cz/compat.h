@@ -22,6 +22,7 @@
 #endif
 
 #if CZ_PG_GE(16)
+#include "catalog/pg_class.h"	/* RelationRelationId */
 #include "varatt.h"				/* split off postgres.h in 16 */
 #endif
 

@@ -477,7 +477,10 @@ CzTxnQuietIdle(CzConn *conn, bool may_cancel, TimestampTz deadline)
 	if (conn->is_broken || PQstatus(pg) != CONNECTION_OK)
 		return false;
 	if (PQtransactionStatus(pg) != PQTRANS_ACTIVE)
-		return true;
+	{
+		/* an error may have come between the last answer and the end of its pipeline */
+		return PQpipelineStatus(pg) == PQ_PIPELINE_OFF || PQexitPipelineMode(pg);
+	}
 	if (may_cancel)
 		return CzConnCancel(conn, Min(cz_worker_timeout_ms, CZ_ABORT_CANCEL_MS));
 

@@ -24,6 +24,8 @@
  */
 #include "postgres.h"
 
+#include <sys/socket.h>
+
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "libpq-fe.h"
@@ -541,6 +543,9 @@ CzTxnDetach(CzTxnEntry *entry)
 		return false;
 	entry->conn->is_broken = true;
 	entry->is_failed = true;
+	/* the worker may be well: it must not keep locks that the next connection waits for */
+	if (PQsocket(entry->conn->pg) >= 0)
+		(void) shutdown(PQsocket(entry->conn->pg), SHUT_RDWR);
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	cz_txn_entries = list_delete_ptr(cz_txn_entries, entry);
 	cz_txn_detached = lappend(cz_txn_detached, entry);
