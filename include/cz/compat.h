@@ -576,4 +576,35 @@ merge_is_known_compat(Query *query)
 #define merge_is_known_compat(query) ((void) (query), true)
 #endif
 
+/* 17: random() of a range, so each has its arguments in its name */
+#if CZ_PG_GE(17)
+#define F_RANDOM_compat F_RANDOM_
+#else
+#define F_RANDOM_compat F_RANDOM
+#endif
+
+/* 18: the kind of slots is told (NULL: any), and where the table itself is kept */
+#if CZ_PG_GE(18)
+#define BuildTupleHashTable_compat(parent, desc, n, columns, equal, hash, collations, nbuckets, \
+								   extra, table_context, row_context, varies) \
+	BuildTupleHashTable((parent), (desc), NULL, (n), (columns), (equal), (hash), (collations), \
+						(nbuckets), (extra), (table_context), (table_context), (row_context), \
+						(varies))
+#else
+#define BuildTupleHashTable_compat BuildTupleHashTable
+#endif
+
+/* 18: comparisons are not those of btree alone; a collation lost its symbol, not its OID */
+#if CZ_PG_GE(18)
+#define get_op_btree_interpretation_compat get_op_index_interpretation
+#define ordering_kind_compat CompareType
+#define ORDERING_GREATER_compat COMPARE_GT
+#define POSIX_COLLATION_OID_compat 951
+#else
+#define get_op_btree_interpretation_compat get_op_btree_interpretation
+#define ordering_kind_compat int16
+#define ORDERING_GREATER_compat BTGreaterStrategyNumber
+#define POSIX_COLLATION_OID_compat POSIX_COLLATION_OID
+#endif
+
 #endif							/* CZ_COMPAT_H */

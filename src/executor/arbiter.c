@@ -149,13 +149,13 @@ begin_seen(CzArbiter *arbiter, ModifyTableState *mtstate)
 	}
 	execTuplesHashPrepare(n, operators, &functions, &hash_functions);
 	arbiter->slot = ExecInitExtraTupleSlot(mtstate->ps.state, desc, &TTSOpsVirtual);
-	arbiter->seen = BuildTupleHashTable(&mtstate->ps, desc, n, attnos, functions,
-										hash_functions, collations, 256, 0,
-										CurrentMemoryContext,
-										AllocSetContextCreate(CurrentMemoryContext,
-															  "cz_fdw conflict hash",
-															  ALLOCSET_SMALL_SIZES),
-										false);
+	arbiter->seen = BuildTupleHashTable_compat(&mtstate->ps, desc, n, attnos, functions,
+											   hash_functions, collations, 256, 0,
+											   CurrentMemoryContext,
+											   AllocSetContextCreate(CurrentMemoryContext,
+																	 "cz_fdw conflict hash",
+																	 ALLOCSET_SMALL_SIZES),
+											   false);
 }
 
 /*

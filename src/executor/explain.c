@@ -231,7 +231,7 @@ explain_merge_keys(const CzFragmentPlan *plan, PlanState *node, List *ancestors,
 		bool		is_descending = false;
 		Oid			opfamily;
 		Oid			opcintype;
-		int16		strategy;
+		ordering_kind_compat kind;
 		StringInfoData buf;
 
 		initStringInfo(&buf);
@@ -253,8 +253,8 @@ explain_merge_keys(const CzFragmentPlan *plan, PlanState *node, List *ancestors,
 			if (name != NULL)
 				appendStringInfo(&buf, " COLLATE %s", quote_identifier(name));
 		}
-		if (get_ordering_op_properties(opno, &opfamily, &opcintype, &strategy))
-			is_descending = strategy == BTGreaterStrategyNumber;
+		if (get_ordering_op_properties(opno, &opfamily, &opcintype, &kind))
+			is_descending = kind == ORDERING_GREATER_compat;
 		if (is_descending)
 			appendStringInfoString(&buf, " DESC");
 		if (nulls_first && !is_descending)

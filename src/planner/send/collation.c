@@ -93,7 +93,7 @@ bool
 cz_collation_is_sure(Oid collation)
 {
 	if (!OidIsValid(collation) || collation == C_COLLATION_OID ||
-		collation == POSIX_COLLATION_OID)
+		collation == POSIX_COLLATION_OID_compat)
 		return true;
 	return is_c(collation) ||
 		(collation == DEFAULT_COLLATION_OID && CzDefaultCollationIsShared());

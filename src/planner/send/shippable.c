@@ -45,6 +45,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "cz/compat.h"
 #include "cz/planner.h"
 #include "cz/remote.h"
 #include "cz/settings.h"
@@ -786,7 +787,7 @@ ship_walker(Node *node, ShipContext *context)
 					 coll == exprCollation((Node *) ((RelabelType *) node)->arg)))
 					break;
 				if (coll != DEFAULT_COLLATION_OID && coll != C_COLLATION_OID &&
-					coll != POSIX_COLLATION_OID)
+					coll != POSIX_COLLATION_OID_compat)
 				{
 					context->reason = "a collation may differ on a worker";
 					return true;

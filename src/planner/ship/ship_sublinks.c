@@ -83,7 +83,7 @@ may_fail_walker(Node *node, void *context)
 		case T_DistinctExpr:
 		case T_ScalarArrayOpExpr:
 			/* comparisons do not fail */
-			if (get_op_btree_interpretation(IsA(node, ScalarArrayOpExpr) ?
+			if (get_op_btree_interpretation_compat(IsA(node, ScalarArrayOpExpr) ?
 											((ScalarArrayOpExpr *) node)->opno :
 											((OpExpr *) node)->opno) == NIL)
 				return true;

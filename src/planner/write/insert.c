@@ -127,7 +127,7 @@ is_writing_function(Oid function, void *context)
 		case F_NEXTVAL:
 		case F_CURRVAL:
 		case F_LASTVAL:
-		case F_RANDOM:
+		case F_RANDOM_compat:
 		case F_GEN_RANDOM_UUID:
 		case F_CLOCK_TIMESTAMP:
 		case F_TIMEOFDAY:
