@@ -172,12 +172,32 @@ sub round
 		my @steps = @{ $kind->{steps} };
 		$step{ $kind->{id} } = $steps[ ($first + $i) % @steps ];
 	}
-	# first those that do not keep others from reading
-	foreach my $kind (sort { ($step{ $a->{id} } =~ /^(after_p|after_s|before_)/ ? 0 : 1) <=> ($step{ $b->{id} } =~ /^(after_p|after_s|before_)/ ? 0 : 1) } @kinds)
+	# All have read what there is before the first one stops: who sees placements for the first
+	# time waits for committers.
+	foreach my $kind (@kinds)
 	{
-		$handle{ $kind->{id} } = $cluster->start_at($step{ $kind->{id} },
-			"SET cz.distributed_snapshot = off; SET application_name = 'victim'; " . statement($kind), $kind->{id});
+		my $id = $kind->{id};
+		unlink "$directory/$id.reached";
+		$handle{$id} = $cluster->start_sql("SET application_name = 'victim'; SET cz.distributed_snapshot = off; SET cz.read_placement = 'any'; $kind->{state}; "
+			  . "SET cz.debug_point = '$step{$id}=wait:$id'; "
+			  . "DO \$\$ BEGIN WHILE pg_stat_file('begin', true) IS NULL LOOP PERFORM pg_sleep(0.02); END LOOP; END \$\$; " . statement($kind));
 	}
+	$cluster->coordinator->poll_query_until('postgres',
+		"SELECT count(*) = " . @kinds . " FROM pg_stat_activity WHERE application_name = 'victim' AND state = 'active' AND query LIKE 'DO %'")
+	  or die 'sessions do not begin';
+	PostgreSQL::Test::Utils::append_to_file("$directory/begin", '');
+	my $end = time + 120;
+	foreach my $kind (@kinds)
+	{
+		my $handle = $handle{ $kind->{id} };
+		until (-e "$directory/$kind->{id}.reached")
+		{
+			$handle->{run}->pump_nb if $handle->{run}->pumpable;
+			die "$kind->{name}: $step{ $kind->{id} } was not reached: $handle->{err}" if time > $end || !$handle->{run}->pumpable;
+			sleep 0.02;
+		}
+	}
+	unlink "$directory/begin";
 	$strike->();
 	if ($goes_on || $name eq 'backend terminated')
 	{
