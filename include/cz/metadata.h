@@ -168,6 +168,9 @@ extern List *CzInactiveList(void);
 extern List *CzInactiveListAsOf(Snapshot snapshot);
 /* Has the transaction changed which there are?  Whoever commits resets it. */
 extern bool cz_inactive_changed;
+
+/* Commands of this session's transactions that were changes of cz.placement_state. */
+extern uint64 cz_inactive_commands;
 /* The servers of one shard among them, InvalidOid if it is dirty. */
 extern List *CzInactiveServers(List *inactive, int64 shard_id);
 

@@ -24,6 +24,7 @@
 #include "executor/nodeModifyTable.h"
 #include "miscadmin.h"
 #include "nodes/extensible.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -54,6 +55,7 @@ typedef struct ModifyState
 	Tuplestorestate *out;		/* rows to be given out */
 	TupleTableSlot *out_slot;
 	bool		is_done;		/* the rows have been computed */
+	uint64		inactive_commands;	/* cz_inactive_commands at the start */
 	/* for EXPLAIN ANALYZE */
 	int			nreads;
 } ModifyState;
@@ -182,6 +184,7 @@ begin_modify(CustomScanState *node, EState *estate, int eflags)
 		if (actions & CZ_ACTION(CMD_INSERT))
 			state->generated_new = CzTargetInit(estate, state->rel, NULL, 0);
 	}
+	state->inactive_commands = cz_inactive_commands;
 	state->source = CzRowSourceBegin(&node->ss.ps, state->table, state->write);
 	state->changes = CzRowChangeSetBegin(&node->ss.ps, state->rel, state->user_oid,
 										 state->write->key, sent_columns(state),
@@ -205,7 +208,9 @@ begin_modify(CustomScanState *node, EState *estate, int eflags)
 static bool
 has_own_changes(ModifyState *state)
 {
-	return GetCurrentCommandId(false) > state->css.ss.ps.state->es_output_cid;
+	/* that a placement was left out was noted by a command, too */
+	return GetCurrentCommandId(false) - state->css.ss.ps.state->es_output_cid >
+		cz_inactive_commands - state->inactive_commands;
 }
 
 /*
@@ -225,12 +230,53 @@ check_stable_snapshot(ModifyState *state)
 			 errmsg("could not serialize access due to concurrent update")));
 }
 
+/* Note the first placements of the shards, where their rows are to be locked. */
+static void
+note_placements(ModifyState *state)
+{
+	const CzTable *table = CzTableGet(RelationGetRelid(state->rel));
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+		state->changes->first_oids[i] = CzTxnFirstPlacement(&table->shards[i]);
+}
+
+/*
+ * Lock the rows that were read, unless that was done by reading them; false: some are
+ * not as they were read, or are not locked where writers meet any more.  The name of a
+ * row is good for the placement only from which it was read.
+ */
+static bool
+lock_rows(ModifyState *state)
+{
+	Oid		   *first_oids = state->changes->first_oids;
+	bool		is_locked;
+	const CzTable *table;
+	int			i = -1;
+
+	is_locked = state->write->source_locks || CzRowsLock(state->source);
+	AcceptInvalidationMessages();
+	table = CzTableGet(RelationGetRelid(state->rel));
+	while ((i = bms_next_member(state->source->shards, i)) >= 0)
+	{
+		const CzShard *shard = &table->shards[i];
+		Oid			first_oid = CzTxnFirstPlacement(shard);
+
+		/* who leaves a placement out does it before he locks rows there */
+		if (first_oid != first_oids[i] && !CzTxnIsLost(shard->shard_id, first_oids[i]))
+			is_locked = false;
+		first_oids[i] = first_oid;
+	}
+	return is_locked;
+}
+
 static void
 read_and_lock(ModifyState *state)
 {
+	note_placements(state);
 	CzRowSourceRead(state->source);
 	state->nreads = 1;
-	while (!state->write->source_locks && !CzRowsLock(state->source))
+	while (!lock_rows(state))
 	{
 		uint64		before = state->source->digest;
 

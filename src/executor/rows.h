@@ -56,6 +56,7 @@ typedef struct CzRowChangeSet
 	List	   *key;			/* as CzRowWrite's */
 	List	   *assigned;		/* ints, attribute numbers: what an UPDATE sends */
 	CzTriggers *triggers;		/* or NULL */
+	Oid		   *first_oids;		/* by shard: the server where its rows are locked */
 	TupleDesc	desc;			/* of a stored change, see rows_changes.c */
 	Tuplestorestate *store;
 	TupleTableSlot *slot;		/* for reading a change */

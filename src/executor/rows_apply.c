@@ -21,6 +21,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -237,6 +238,25 @@ CzRaiseOwnChange(CmdType command)
 
 /* ---- changes in place ----------------------------------------------------- */
 
+/*
+ * The rows must be where they were locked: if others have made that placement inactive,
+ * their ids mean nothing at what is the first one now.
+ */
+static void
+check_placements(const CzRowChangeSet *set, Bitmapset *shards)
+{
+	const CzTable *table;
+	int			i = -1;
+
+	AcceptInvalidationMessages();
+	table = CzTableGet(RelationGetRelid(set->rel));
+	while ((i = bms_next_member(shards, i)) >= 0)
+	{
+		if (CzTxnFirstPlacement(&table->shards[i]) != set->first_oids[i])
+			CzTxnReportChange(&table->shards[i]);
+	}
+}
+
 /* Change or delete rows where they are. */
 static void
 apply_in_place(CzRowChangeSet *set, CmdType command)
@@ -251,11 +271,13 @@ apply_in_place(CzRowChangeSet *set, CmdType command)
 	StringInfoData middle;
 	CzFragmentPlan *plan;
 	ApplyRows	rows = {set, command};
+	int64		nchanged;
 	ListCell   *lc;
 	int			n = 1;
 
 	if (nwanted == 0)
 		return;
+	check_placements(set, shards);
 	TupleDescInitEntry(desc, n, NULL, TIDOID, -1, 0);
 	foreach(lc, set->key)
 		add_column(desc, ++n, set->rel, lfirst_int(lc));
@@ -278,7 +300,9 @@ apply_in_place(CzRowChangeSet *set, CmdType command)
 	if (set->key != NIL && is_replicated(set->table))
 		return_for_replicas(set, command, plan);
 	CzRowChangeSetRewind(set);
-	if (CzRowsSend(set->parent, plan, desc, next_change, &rows) != nwanted)
+	nchanged = CzRowsSend(set->parent, plan, desc, next_change, &rows);
+	check_placements(set, shards);
+	if (nchanged != nwanted)
 		CzRaiseOwnChange(command);
 	if (set->key == NIL && is_replicated(set->table))
 		apply_by_contents(set, command);

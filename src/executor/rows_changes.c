@@ -151,6 +151,7 @@ CzRowChangeSetBegin(PlanState *parent, Relation rel, Oid user_oid, List *key, Li
 	set->row_context = AllocSetContextCreate(set->context, "cz_fdw row change",
 											 ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(set->context);
+	set->first_oids = palloc0(sizeof(Oid) * Max(set->table->nshards, 1));
 	set->desc = CreateTemplateTupleDesc(CHANGE_FIRST + 2 * natts);
 	TupleDescInitEntry(set->desc, CHANGE_ACTION + 1, "action", INT4OID, -1, 0);
 	TupleDescInitEntry(set->desc, CHANGE_SHARD + 1, "shard", INT4OID, -1, 0);

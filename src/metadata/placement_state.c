@@ -41,6 +41,7 @@
 PG_FUNCTION_INFO_V1(cz_placement_state_changed);
 
 bool		cz_inactive_changed = false;
+uint64		cz_inactive_commands = 0;
 CzAddUnsure cz_add_unsure = NULL;
 
 /* Columns of cz.placement_state; sql/20-metadata.sql */
@@ -327,6 +328,7 @@ CzInactiveInsert(int64 shard_id, Oid server_oid, const char *reason)
 	heap_freetuple(tuple);
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
+	cz_inactive_commands++;
 	cz_inactive_changed = true;
 	return true;
 }
@@ -366,6 +368,7 @@ CzInactiveDelete(int64 shard_id, Oid server_oid)
 	if (ndeleted > 0)
 	{
 		CommandCounterIncrement();
+		cz_inactive_commands++;
 		cz_inactive_changed = true;
 	}
 	return ndeleted;

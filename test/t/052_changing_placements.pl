@@ -36,8 +36,8 @@ sub keys_at
 		ORDER BY k});
 }
 my ($first, $neighbour) = keys_at(1, 2);
-my ($second) = keys_at(2, 3);
-ok($first && $neighbour && $second, 'there are such shards');
+my ($second, $beside) = keys_at(2, 3);
+ok($first && $neighbour && $second && $beside, 'there are such shards');
 
 # Commits in which the first placement decides need a row that says so; it is there from now on
 sub start_anew
@@ -122,6 +122,38 @@ note 'the same, and the reader has a cursor';
 	$cluster->sql("UPDATE t SET v = v + 1 WHERE k IN ($first, $second)");
 	$cluster->restart_worker(1);
 	is(answer_after($reader, sub { $cluster->go_on($reader) }), $sum + 2, 'all is seen');
+}
+
+note 'another placement becomes the first between the lock and the change of a row, which has other ids there';
+{
+	$cluster->sql(q{
+		CREATE TABLE u (k int PRIMARY KEY, v int);
+		SELECT create_distributed_table('u', 'k', colocate_with => 't');
+		INSERT INTO u SELECT k, 0 FROM t ORDER BY k;
+		CREATE FUNCTION stop_there() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NEW; END';
+		CREATE TRIGGER stop BEFORE UPDATE ON u FOR EACH ROW WHEN (NEW.v = 777) EXECUTE FUNCTION stop_there();
+	});
+	my $shard = $cluster->sql("SELECT 'cz_shards.u_' || get_shard_id_for_distribution_column('u', $second)");
+	$cluster->worker_sql(3, "CREATE TEMP TABLE x AS TABLE $shard; DELETE FROM $shard; VACUUM $shard; INSERT INTO $shard TABLE x ORDER BY k DESC");
+	foreach my $command ("UPDATE u SET v = 777 WHERE k = $second", "MERGE INTO u USING (VALUES ($second)) s (k) ON u.k = s.k WHEN MATCHED THEN UPDATE SET v = 777")
+	{
+		my $holder = $cluster->start_halting('SELECT pg_advisory_lock(4711);', '');
+		my $writer = $cluster->start_sql($command);
+		$cluster->coordinator->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted")
+		  or die 'the trigger was not reached';
+		$cluster->freeze_worker(2);
+		$cluster->sql("SET cz.connect_timeout = '1s'; SET cz.worker_timeout = '1s'; UPDATE u SET v = v + 1 WHERE k = $beside");
+		$cluster->thaw_worker(2);
+		$cluster->go_on($holder);
+		$cluster->finish_sql($holder, 60);
+		my ($status, undef, $err) = $cluster->finish_sql($writer, 60);
+		isnt($status, 0, "$command: an error");
+		like($err, qr/40001: could not serialize access due to a change of placements/, 'that says why');
+		is($cluster->sql('SELECT count(*) FROM u WHERE v = 777'), 0, 'and no other row is changed');
+		ok($cluster->repair, 'all placements are active');
+	}
+	is($cluster->sql("SELECT v FROM u WHERE k = $beside"), 2, 'the others have written');
+	is($cluster->differing_placements, '', 'placements are equal');
 }
 
 ok($cluster->repair, 'all placements are active');
