@@ -94,6 +94,14 @@ extern bool CzTxnCanReach(Oid server_oid, Oid user_oid);
 extern bool CzTxnLoseConn(CzConn *conn);
 
 /*
+ * CzTxnMustLoseConn
+ *		CzTxnLoseConn for a connection that was written to.
+ *
+ * Errors: 08006 if the transaction can't go on without it.
+ */
+extern void CzTxnMustLoseConn(CzConn *conn);
+
+/*
  * CzTxnLosePlacement
  *		The transaction does without a placement: it is marked inactive with its commit,
  *		and so are those of the colocated tables.  CzTxnMayLose says whether another one

@@ -80,11 +80,7 @@ typedef struct CopyAnswer
 static void
 take_loss(CopyAnswer *answer)
 {
-	if (!CzTxnLoseConn(answer->conn))
-		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("connection to node \"%s\" was lost while writing to it",
-						answer->conn->node_name)));
+	CzTxnMustLoseConn(answer->conn);
 	answer->conn = NULL;
 }
 

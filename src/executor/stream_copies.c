@@ -194,11 +194,7 @@ CzReplicaCopyAdd(CzReplicaCopy *copy, int ncolumns, char **values, const int *le
 static void
 take_loss(Target *target)
 {
-	if (!CzTxnLoseConn(target->conn))
-		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("connection to node \"%s\" was lost while writing to it",
-						target->conn->node_name)));
+	CzTxnMustLoseConn(target->conn);
 	target->jobs = NIL;
 }
 

@@ -367,11 +367,7 @@ order_is_free(const CzFragmentPlan *plan)
 static void
 take_loss(Target *target)
 {
-	if (!CzTxnLoseConn(target->conn))
-		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("connection to node \"%s\" was lost while writing to it",
-						target->conn->node_name)));
+	CzTxnMustLoseConn(target->conn);
 	PQclear(target->error);
 	target->error = NULL;
 	target->tasks = NIL;

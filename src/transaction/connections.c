@@ -575,6 +575,20 @@ CzTxnLoseConn(CzConn *conn)
 }
 
 /*
+ * CzTxnMustLoseConn
+ *		See transaction.h.
+ */
+void
+CzTxnMustLoseConn(CzConn *conn)
+{
+	if (!CzTxnLoseConn(conn))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("connection to node \"%s\" was lost while writing to it",
+						conn->node_name)));
+}
+
+/*
  * CzTxnCanReach
  *		See transaction.h.
  */

@@ -309,6 +309,16 @@ sub release
 	return $self->finish_sql($handle, 60);
 }
 
+# The smallest key in a table whose shard has its first placement on worker $i
+sub key_on
+{
+	my ($self, $i, $table) = @_;
+	my $port = $self->port($i);
+	return $self->sql("SELECT min(k) FROM $table WHERE get_shard_id_for_distribution_column('$table', k) IN "
+		  . "(SELECT shard_id FROM cz.shard_list() s JOIN pg_foreign_table f ON f.ftrelid = s.shard_relid "
+		  . "JOIN pg_foreign_server v ON v.oid = f.ftserver WHERE 'port=$port' = ANY (v.srvoptions) AND s.relid = '$table'::regclass)");
+}
+
 # The shards (also the copies of reference tables) whose placements differ
 sub differing_placements
 {

@@ -39,16 +39,7 @@ sub is_whole
 	return;
 }
 
-# A key whose shard has its first placement on worker $i
-sub key_on
-{
-	my ($i, $table) = @_;
-	my $port = $cluster->port($i);
-	return $cluster->sql("SELECT min(k) FROM $table WHERE get_shard_id_for_distribution_column('$table', k) IN "
-		  . "(SELECT shard_id FROM cz.shard_list() s JOIN pg_foreign_table f ON f.ftrelid = s.shard_relid "
-		  . "JOIN pg_foreign_server v ON v.oid = f.ftserver WHERE 'port=$port' = ANY (v.srvoptions) AND s.relid = '$table'::regclass)");
-}
-my %key = map { $_ => key_on($_, 't') } 1 .. 3;
+my %key = map { $_ => $cluster->key_on($_, 't') } 1 .. 3;
 
 note 'down before';
 # each on tables of its own: what is marked by an earlier one is not tried again
@@ -75,7 +66,7 @@ for my $n (0 .. $#writes)
 		  . "SELECT create_reference_table('r$n'); INSERT INTO t$n SELECT i, 0 FROM generate_series(1, 20) i; "
 		  . "INSERT INTO u$n SELECT i, 0 FROM generate_series(1, 20) i; INSERT INTO r$n SELECT i, 0 FROM generate_series(1, 20) i");
 	my $state = "SELECT (SELECT (count(*), sum(v)) FROM t$n), (SELECT (count(*), sum(v)) FROM u$n), (SELECT (count(*), sum(v)) FROM r$n)";
-	my $k = key_on(2, "t$n");
+	my $k = $cluster->key_on(2, "t$n");
 	$writes[$n][1] =~ s/\$N/$n/g;
 	$writes[$n][1] =~ s/\$K/$k/g;
 	# what it does, undone
@@ -126,7 +117,7 @@ note 'lost within a transaction';
 
 note 'one placement only';
 {
-	my $k = key_on(2, 'one');
+	my $k = $cluster->key_on(2, 'one');
 	$cluster->kill_worker(2);
 	my ($status, $out, $err) = $cluster->try_sql("UPDATE one SET v = 1 WHERE k = $k");
 	like($err, qr/ERROR:  08/, 'a shard without another placement can not be written');

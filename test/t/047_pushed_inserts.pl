@@ -34,20 +34,10 @@ sub is_whole
 	return;
 }
 
-# A key whose shard has its first placement on worker $i
-sub key_on
-{
-	my ($i, $table) = @_;
-	my $port = $cluster->port($i);
-	return $cluster->sql("SELECT min(k) FROM $table WHERE get_shard_id_for_distribution_column('$table', k) IN "
-		  . "(SELECT shard_id FROM cz.shard_list() s JOIN pg_foreign_table f ON f.ftrelid = s.shard_relid "
-		  . "JOIN pg_foreign_server v ON v.oid = f.ftserver WHERE 'port=$port' = ANY (v.srvoptions) AND s.relid = '$table'::regclass)");
-}
-
 note 'a worker is killed in the middle';
 my $plan = $cluster->sql('EXPLAIN (VERBOSE, COSTS OFF) INSERT INTO d SELECT k, id, v FROM s');
 like($plan, qr/Remote SQL: INSERT INTO .* FROM cz_shards.s_/, 'the shards do it');
-my $key = key_on(1, 's');
+my $key = $cluster->key_on(1, 's');
 foreach my $case (
 	[ 'after_p', 2, 'second placement, before its rows' ], [ 'copying', 2, 'second placement, at its rows' ],
 	[ 'after_p', 1, 'first placement, before the rows of the other' ], [ 'copying', 1, 'first placement, at the rows of the other' ])
