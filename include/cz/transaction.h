@@ -244,8 +244,8 @@ extern CommandId CzTxnBeforeWrite(void);
  *		followed by CzTxnForgetExecute when it has ended without an error.
  * CzTxnNoteExecuted: the executor starts; the first statement is that of EXECUTE.
  * CzTxnMayBeSingle: may the plan of this statement, of which the caller is the root, be
- *		carried out like that?  If it returns rows, nothing may fail that is done with them.  To be asked when everything is
- *		computed that could write or fail.
+ *		carried out like that?  If it returns rows, nothing may fail that is done with
+ *		them.  To be asked when everything is computed that could write or fail.
  * CzTxnSingleBegin, CzTxnSingleEnd: the command is sent; it has ended.  node_name: the
  *		worker has committed.  From there on interrupts are held until the transaction
  *		has ended, which must be at once.  NULL: it has not.

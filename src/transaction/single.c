@@ -6,9 +6,9 @@
  * A client's single statement that changes rows of one placement needs no BEGIN and no
  * COMMIT there: the worker commits the command by itself.  That is right where
  * nothing else is, or can be, a part of the transaction.  It must be the client's own
- * statement (also by EXECUTE), not one within a function; the only one up to the commit, which in the
- * extended protocol only the next message tells; and nothing may be left here that could
- * still fail.  Once the worker has committed, this session must come to its own commit:
+ * statement (also by EXECUTE), not one within a function; the only one up to the commit,
+ * which in the extended protocol only the next message tells; and nothing may be left
+ * here that could still fail.  Once the worker has committed, this session must come to its own commit:
  * interrupts are held, and no further message is read before.
  *
  * Source: own work.
