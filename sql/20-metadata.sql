@@ -27,6 +27,7 @@ CREATE TABLE cz.tables (
     kind "char" NOT NULL CHECK (kind IN ('h', 'r', 'n')),
     colocation_id int NOT NULL DEFAULT 0,
     shard_id bigint,
+    reloptions text[],
     CHECK ((kind = 'n') = (shard_id IS NOT NULL))
 );
 CREATE INDEX tables_colocation_id_idx ON cz.tables (colocation_id);
@@ -35,6 +36,9 @@ COMMENT ON COLUMN cz.tables.kind IS 'h: hash-distributed, r: range-distributed, 
 COMMENT ON COLUMN cz.tables.colocation_id IS 'group in cz.colocation; 0 for reference tables';
 COMMENT ON COLUMN cz.tables.shard_id IS
     'reference tables: id of the copy, cz_shards.<table>_<shard_id> on every worker';
+
+COMMENT ON COLUMN cz.tables.reloptions IS
+    'distributed tables: storage parameters of the shards (a partitioned table cannot have them)';
 
 CREATE TABLE cz.shard_statistics (
     shard_id bigint PRIMARY KEY,

@@ -458,12 +458,29 @@ find_setting_compat(const char *name)
 #define GetNewRelFileNumber_compat(tablespace, persistence) \
 	GetNewRelFileNumber((tablespace), NULL, (persistence))
 #define rd_locator_compat(rel) ((rel)->rd_locator)
+#define RelFileNumber_compat RelFileNumber
+#define binary_upgrade_next_index_relfile_compat \
+	binary_upgrade_next_index_pg_class_relfilenumber
 #define stringToQualifiedNameList_compat(string) stringToQualifiedNameList((string), NULL)
 #else
 #define GetNewRelFileNumber_compat(tablespace, persistence) \
 	GetNewRelFileNode((tablespace), NULL, (persistence))
 #define rd_locator_compat(rel) ((rel)->rd_node)
+#define RelFileNumber_compat Oid
+#define binary_upgrade_next_index_relfile_compat \
+	binary_upgrade_next_index_pg_class_relfilenode
 #define stringToQualifiedNameList_compat(string) stringToQualifiedNameList((string))
+#endif
+
+/* 17: what a tuple descriptor does not hold is given apart; 18: no add_column_mode */
+#define insert_attributes_compat(catalog, desc, relid) \
+	InsertPgAttributeTuples((catalog), (desc), (relid), NULL, NULL)
+#if CZ_PG_GE(18)
+#define store_attr_default_compat(rel, attno, expr) \
+	StoreAttrDefault((rel), (attno), (expr), true)
+#else
+#define store_attr_default_compat(rel, attno, expr) \
+	StoreAttrDefault((rel), (attno), (expr), true, false)
 #endif
 
 /* 17: reindex_relation takes the statement; statistics targets may be null and are

@@ -13,19 +13,13 @@
 
 #include "cz/metadata.h"
 #include "lib/stringinfo.h"
+#include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 
 extern void CzDdlInit(void);
 
 /* While > 0, DDL is our own: the utility hook passes it on untouched. */
 extern int	cz_internal_ddl_depth;
-
-/*
- * CzHideConstraintTriggers
- *		Call a table's constraint triggers internal for a moment: core copies no internal
- *		trigger to a partition that is made, and a foreign table can't have these.
- */
-extern void CzHideConstraintTriggers(Oid relid, bool hide);
 
 /* One index of a table, as its shards get it. */
 typedef struct CzIndexDef
@@ -119,6 +113,40 @@ extern uint64 CzCatalogExec(const char *sql, int nargs, Oid *argtypes, Datum *va
 
 /* Send to the workers what the current statement has dropped. */
 extern void CzDropFlush(void);
+
+/*
+ * CzMakeHeap, CzMakeParent
+ *		A partitioned parent becomes an ordinary, empty table, and an ordinary table a
+ *		partitioned parent: relation kinds and storage of the table and its indexes, not
+ *		the partition key (CzForgetPartitionKey, core's StorePartitionKey) nor pg_inherits.
+ *
+ * The caller holds AccessExclusiveLock, and no reference to the relation is open.
+ * After CzMakeHeap indexes have storage but nothing in it: reindex_relation().
+ * reltuples, relpages: of pg_class, -1: not known.  options: of CzTableOptions.
+ */
+extern void CzMakeHeap(Oid relid, Datum options);
+extern void CzMakeParent(Oid relid, float4 reltuples, int32 relpages, bool has_leaves);
+extern void CzForgetPartitionKey(Oid relid);
+
+/*
+ * CzLeafCreate
+ *		Make the coordinator's foreign table of a shard and store its bound; it is no
+ *		partition before CzLeavesAttach, so that to make many is not quadratic.
+ *
+ * bound: raw, as the parser makes it.  Returns: its OID, visible to the next command.
+ * Errors: core's of a bound that is wrong or overlaps.
+ */
+extern Oid	CzLeafCreate(Oid parent_relid, const CzShard *shard, PartitionBoundSpec *bound);
+extern void CzLeavesAttach(Oid parent_relid, List *leaves);
+
+/* A partitioned table whose partitions are shards, also one that is not (yet) in
+ * cz.tables. */
+extern bool CzIsParent(Oid relid);
+
+/* Storage parameters of a table, "toast." ones too: text[], 0: none; a parent's are in
+ * cz.tables. */
+extern Datum CzTableOptions(Oid relid);
+extern void CzCatalogSetOptions(Oid relid, Datum options);
 
 /* Take a table out of cz.tables. */
 extern void CzForgetTable(Oid relid);

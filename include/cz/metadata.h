@@ -117,6 +117,10 @@ extern void CzMetadataInit(void);
  */
 extern const CzTable *CzTableGet(Oid relid);
 
+/* Parents that are ordinary, empty tables while a statement alters them (src/ddl/moment.c):
+ * nobody reads or writes them then. */
+extern List *cz_moment_relids;
+
 /* OIDs of all reference tables, of all distributed and reference tables. */
 extern List *CzReferenceTableList(void);
 extern List *CzTableList(void);

@@ -20,7 +20,6 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/partition.h"
-#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "executor/tuptable.h"
@@ -142,36 +141,27 @@ run_for_shards(const CzShard *shards, int nshards, Oid owner, Relation rel,
 	MemoryContextDelete(context);
 }
 
-/*
- * Create the relations of all shards of a hash table.
- *
- * Core reads the bounds of all partitions for each that is made: a parent without them
- * makes that linear.  So each is taken out of pg_inherits as soon as it is made, and they
- * are all put back at the end.  Nobody sees that; the parent is locked.
- */
+/* Create the relations of all shards of a hash table. */
 static void
 create_relations(Oid relid, CzShard *shards, const CzDistribution *dist)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz shard",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
+	List	   *leaves = NIL;
 	int			i;
 
 	for (i = 0; i < dist->shard_count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		shards[i].relid = CzCreateShardRelation(relid, &shards[i], dist, i, NULL, NULL);
-		if (!DeleteInheritsTuple(shards[i].relid, relid, false, NULL))
-			elog(ERROR, "shard %u is no partition", shards[i].relid);
-		CommandCounterIncrement();
 		MemoryContextReset(context);
 	}
-	for (i = 0; i < dist->shard_count; i++)
-		StoreSingleInheritance(shards[i].relid, relid, 1);
-	CacheInvalidateRelcacheByRelid(relid);
-	CommandCounterIncrement();
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+	for (i = 0; i < dist->shard_count; i++)
+		leaves = lappend_oid(leaves, shards[i].relid);
+	CzLeavesAttach(relid, leaves);
 }
 
 /* All of create_distributed_table for a hash table after the checks. */
@@ -184,6 +174,7 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	CzShard    *active = CzActivePlacements(shards, dist->shard_count);
 	List	   *servers = CzPlannedServers(active, dist->shard_count);
 	CzTableDef *def = CzTableDefGet(rel);
+	Datum		options = CzTableOptions(relid);
 	uint64		nrows;
 
 	/* 1. the workers */
@@ -200,11 +191,10 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	table_close(rel, NoLock);
 	CzConvertToPartitioned(relid, dist, (double) nrows);
 	CzWarnIfPublished(relid);
-	CzSetIndexesLive(relid, false);
 	create_relations(relid, shards, dist);
-	CzSetIndexesLive(relid, true);
 	CzRegisterTable(relid, CZ_TABLE_HASH, dist->colocation_id, 0);
 	CommandCounterIncrement();
+	CzCatalogSetOptions(relid, options);
 	CzInvalidateTable(relid);
 	if (nrows > 0)
 		CzAnalyzeLoaded(relid);
@@ -216,6 +206,7 @@ static void
 distribute_range(Relation rel, CzDistribution *dist)
 {
 	Oid			relid = RelationGetRelid(rel);
+	Datum		options;
 
 	if (RelationGetNumberOfBlocks(rel) > 0)
 	{
@@ -234,10 +225,12 @@ distribute_range(Relation rel, CzDistribution *dist)
 					 errhint("Distribute an empty table, add shards with cz_create_range_shard(), then load the rows.")));
 	}
 	table_close(rel, NoLock);
+	options = CzTableOptions(relid);
 	CzConvertToPartitioned(relid, dist, 0);
 	CzWarnIfPublished(relid);
 	CzRegisterTable(relid, CZ_TABLE_RANGE, dist->colocation_id, 0);
 	CommandCounterIncrement();
+	CzCatalogSetOptions(relid, options);
 	CzInvalidateTable(relid);
 }
 
@@ -359,9 +352,8 @@ cz_create_range_shard(PG_FUNCTION_ARGS)
 	CzShardCreateSql(&sql, def, &shard, CzRangeCheckSql(rel, &dist, min, max));
 	CzShardIndexesSql(&sql, def, &shard);
 	table_close(rel, NoLock);
-	CzSetIndexesLive(relid, false);
-	(void) CzCreateShardRelation(relid, &shard, &dist, 0, min, max);
-	CzSetIndexesLive(relid, true);
+	CzLeavesAttach(relid, list_make1_oid(CzCreateShardRelation(relid, &shard, &dist, 0, min,
+															   max)));
 
 	CzEnsureShardSchema(CzPlannedServers(&shard, 1), CzRelationOwner(relid));
 	CzPropagateObjects(relid, CzPlannedServers(&shard, 1), CzRelationOwner(relid));

@@ -48,11 +48,10 @@ extern void CzRegisterTable(Oid relid, char kind, int colocation_id, int64 shard
 /* convert.c */
 extern void CzConvertToPartitioned(Oid relid, const CzDistribution *dist,
 								   double reltuples);
-extern void CzConvertToHeap(Oid relid);
+extern void CzConvertToHeap(Oid relid, Datum options);
 extern Oid	CzCreateShardRelation(Oid parent_relid, const CzShard *shard,
 								  const CzDistribution *dist, int index,
 								  const char *min, const char *max);
-extern void CzSetIndexesLive(Oid relid, bool is_live);
 
 /* shardcheck.c */
 extern char *CzHashCheckSql(Relation rel, const CzDistribution *dist, int index);

@@ -207,6 +207,7 @@ undistribute_shards(Oid relid, const CzTable *table)
 	CzShard    *shards = palloc(sizeof(CzShard) * Max(nshards, 1));
 	Relation	rel;
 	Target		target;
+	Datum		options = CzTableOptions(relid);
 	ReindexParams params = {0};
 	int			nestlevel;
 	int			i;
@@ -235,7 +236,7 @@ undistribute_shards(Oid relid, const CzTable *table)
 	CzForgetTable(relid);
 
 	/* 2. the table gets storage again, and its rows */
-	CzConvertToHeap(relid);
+	CzConvertToHeap(relid, options);
 	rel = table_open(relid, AccessExclusiveLock);
 	target_open(&target, rel);
 	nestlevel = CzPinTextSettings(CZ_PIN_TEXT | CZ_PIN_MONEY);

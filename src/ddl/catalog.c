@@ -10,12 +10,21 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "cz/settings.h"
@@ -60,6 +69,66 @@ CzCatalogExec(const char *sql, int nargs, Oid *argtypes, Datum *values, const ch
 	CzUnpinTextSettings(nestlevel);
 	SetUserIdAndSecContext(save_user, save_context);
 	return processed;
+}
+
+/*
+ * CzCatalogOptions
+ *		See ddl_int.h.
+ */
+Datum
+CzCatalogOptions(Oid relid)
+{
+	Oid			catalog_oid = CzCatalogRelid("tables");
+	Relation	catalog;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Datum		result = (Datum) 0;
+	AttrNumber	attno;
+
+	if (!OidIsValid(catalog_oid))
+		return result;
+	catalog = table_open(catalog_oid, AccessShareLock);
+	attno = get_attnum(catalog_oid, "reloptions");
+	ScanKeyInit(&key, get_attnum(catalog_oid, "relid"), BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, CzCatalogRelid("tables_pkey"), true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple) && attno != InvalidAttrNumber)
+	{
+		bool		isnull;
+		Datum		datum = heap_getattr(tuple, attno, RelationGetDescr(catalog), &isnull);
+
+		if (!isnull)
+			result = PointerGetDatum(DatumGetArrayTypePCopy(datum));
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
+
+/*
+ * CzCatalogSetOptions
+ *		See ddl.h.  Writes only what is new.
+ */
+void
+CzCatalogSetOptions(Oid relid, Datum options)
+{
+	Datum		old = CzCatalogOptions(relid);
+	Oid			argtypes[2] = {OIDOID, TEXTARRAYOID};
+	Datum		values[2];
+	char		nulls[3] = "  ";
+
+	if ((old == (Datum) 0 && options == (Datum) 0) ||
+		(old != (Datum) 0 && options != (Datum) 0 && datum_image_eq(old, options, false, -1)))
+		return;
+	values[0] = ObjectIdGetDatum(relid);
+	values[1] = options;
+	if (options == (Datum) 0)
+		nulls[1] = 'n';
+	(void) CzCatalogExec("UPDATE cz.tables SET reloptions = $2 WHERE relid OPERATOR(pg_catalog.=) $1",
+						 2, argtypes, values, nulls);
+	CommandCounterIncrement();
 }
 
 /*

@@ -15,6 +15,7 @@
 #include "nodes/parsenodes.h"
 #include "storage/lockdefs.h"
 #include "tcop/utility.h"
+#include "utils/relcache.h"
 
 /* What the hook must hand on. */
 typedef struct CzUtility
@@ -36,6 +37,79 @@ extern void CzUtilityRun(const CzUtility *utility, Node *stmt);
 extern ProcessUtility_hook_type cz_prev_utility_hook;
 
 extern char *CzWithLockTimeout(const char *sql);
+
+/* One column as the shards have it, too. */
+typedef struct CzColumnImage
+{
+	bool		is_dropped;		/* then nothing else is set */
+	char	   *name;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	bool		is_not_null;
+	char		generated;
+	char		storage;
+	char		compression;
+	char	   *expression;		/* of a generated column, else NULL */
+	int			statistics;		/* -1: the default */
+	Datum		options;		/* text[], 0: none */
+} CzColumnImage;
+
+/* A CHECK, a foreign key, an index (a constraint's, too). */
+typedef struct CzObjectImage
+{
+	Oid			oid;
+	char	   *name;
+	char	   *text;			/* definition without the name */
+	bool		is_valid;
+	bool		is_clustered;
+	bool		is_identity;	/* the replica identity */
+	Oid			referenced;		/* by a foreign key */
+	Datum		options;		/* of an index: text[], 0: none */
+	CzIndexDef *index;
+} CzObjectImage;
+
+/* What a table looks like; image.c. */
+typedef struct CzImage
+{
+	Oid			relid;
+	int			ncolumns;
+	CzColumnImage *columns;		/* by attribute number - 1 */
+	List	   *checks;			/* CzObjectImage *, by name */
+	List	   *indexes;		/* by name */
+	List	   *foreign_keys;
+	Datum		options;		/* text[], 0: none */
+	char		replica_identity;
+	char		persistence;
+} CzImage;
+
+extern CzImage *CzColumnsImage(Oid relid);
+extern CzImage *CzTableImage(Oid relid);
+extern char *CzOptionsSql(Datum options);
+extern char *CzGeneratedSql(Relation rel, AttrNumber attno);
+extern int	CzStatisticsTarget(Oid relid, AttrNumber attno);
+
+/* A parent that is an ordinary table for a moment; moment.c. */
+typedef struct CzMoment
+{
+	Oid			relid;
+	float4		reltuples;		/* pg_class of the parent */
+	int32		relpages;
+	List	   *leaves;			/* OIDs */
+	CzImage    *before;			/* columns and CHECKs that the leaves have */
+	AttrNumber	key_attno;		/* 0: the key keeps its type */
+	char		key_strategy;
+	Oid			default_relid;	/* default partition */
+} CzMoment;
+
+extern CzMoment *CzMomentBegin(Oid relid, bool key_type_changes);
+extern void CzMomentEnd(CzMoment *moment);
+extern void CzMomentRun(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid);
+extern void CzLeavesFollow(Oid parent_relid, const CzImage *before, List *leaves);
+
+/* catalog.c: the storage parameters of a parent, which its pg_class row may not have
+ * (a dump could not restore it): text[], 0: none */
+extern Datum CzCatalogOptions(Oid relid);
 
 /* drop.c */
 extern int	cz_drop_is_local;	/* > 0: drops are not told to the workers */

@@ -90,8 +90,12 @@ expression_sql(Relation rel, const char *bin)
 	return deparse_expression((Node *) stringToNode(bin), context, false, false);
 }
 
-static char *
-generated_sql(Relation rel, AttrNumber attno)
+/*
+ * CzGeneratedSql
+ *		The expression of a generated column.
+ */
+char *
+CzGeneratedSql(Relation rel, AttrNumber attno)
 {
 	TupleConstr *constr = RelationGetDescr(rel)->constr;
 	int			i;
@@ -130,16 +134,19 @@ CzColumnSql(Relation rel, AttrNumber attno)
 		appendStringInfo(&buf, " COLLATE %s", collation_sql(att->attcollation));
 	if (att->attgenerated == ATTRIBUTE_GENERATED_STORED)
 		appendStringInfo(&buf, " GENERATED ALWAYS AS (%s) STORED",
-						 generated_sql(rel, attno));
+						 CzGeneratedSql(rel, attno));
 	if (att->attnotnull)
 		appendStringInfoString(&buf, " NOT NULL");
 	CzUnpinTextSettings(nestlevel);
 	return buf.data;
 }
 
-/* -1: the default */
-static int
-statistics_target(Oid relid, AttrNumber attno)
+/*
+ * CzStatisticsTarget
+ *		Of a column or a part of an index; -1: the default.
+ */
+int
+CzStatisticsTarget(Oid relid, AttrNumber attno)
 {
 	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(attno));
 	Datum		datum;
@@ -168,10 +175,10 @@ column_alters(Relation rel, List *alters)
 
 		if (att->attisdropped)
 			continue;
-		if (statistics_target(RelationGetRelid(rel), att->attnum) >= 0)
+		if (CzStatisticsTarget(RelationGetRelid(rel), att->attnum) >= 0)
 			alters = lappend(alters,
 							 psprintf("ALTER COLUMN %s SET STATISTICS %d", name,
-									  statistics_target(RelationGetRelid(rel), att->attnum)));
+									  CzStatisticsTarget(RelationGetRelid(rel), att->attnum)));
 		if (att->attstorage != get_typstorage(att->atttypid))
 		{
 			const char *storage = NULL;
@@ -199,38 +206,13 @@ column_alters(Relation rel, List *alters)
 	return alters;
 }
 
-/* " WITH (...)" for the storage parameters of a relation, or "". */
+/* " WITH (...)" for the storage parameters of a table, or "". */
 static char *
 reloptions_sql(Oid relid)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Datum		datum;
-	bool		isnull;
-	StringInfoData buf;
+	char	   *options = CzOptionsSql(CzTableOptions(relid));
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	initStringInfo(&buf);
-	datum = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
-	if (!isnull)
-	{
-		List	   *options = untransformRelOptions(datum);
-		ListCell   *lc;
-		const char *separator = " WITH (";
-
-		foreach(lc, options)
-		{
-			DefElem    *def = lfirst_node(DefElem, lc);
-
-			appendStringInfo(&buf, "%s%s = %s", separator, quote_identifier(def->defname),
-							 quote_literal_cstr(defGetString(def)));
-			separator = ", ";
-		}
-		if (options != NIL)
-			appendStringInfoChar(&buf, ')');
-	}
-	ReleaseSysCache(tuple);
-	return buf.data;
+	return options[0] ? psprintf(" WITH %s", options) : options;
 }
 
 /*
@@ -318,7 +300,7 @@ CzIndexDefGet(Oid index_oid)
 
 	for (i = 0; i < RelationGetDescr(index)->natts; i++)
 	{
-		int			target = statistics_target(index_oid, i + 1);
+		int			target = CzStatisticsTarget(index_oid, i + 1);
 
 		if (target >= 0)
 			def->alters = lappend(def->alters,

@@ -42,6 +42,8 @@
 
 #include "metadata_int.h"
 
+List	   *cz_moment_relids = NIL;
+
 /* relid -> entry */
 typedef struct TableSlot
 {

@@ -1,0 +1,220 @@
+/*-------------------------------------------------------------------------
+ *
+ * image.c
+ *	  What a table looks like, as far as its shards look alike: columns, CHECKs, keys,
+ *	  indexes, storage parameters; by name, as text.
+ *
+ * Two images, from before and after a statement, tell what the statement has done
+ * (diff.c), whatever it was.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/reloptions.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/index.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "commands/defrem.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/syscache.h"
+
+#include "cz/compat.h"
+#include "cz/settings.h"
+#include "ddl_int.h"
+
+/* Text of an option list, "(a = '1', b = '2')", or "". */
+char *
+CzOptionsSql(Datum options)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	if (options == (Datum) 0)
+		return buf.data;
+	foreach(lc, untransformRelOptions(options))
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+
+		appendStringInfoString(&buf, buf.len > 0 ? ", " : "(");
+		/* "toast.autovacuum_enabled" is two words */
+		if (strncmp(def->defname, "toast.", 6) == 0)
+			appendStringInfo(&buf, "toast.%s", quote_identifier(def->defname + 6));
+		else
+			appendStringInfoString(&buf, quote_identifier(def->defname));
+		appendStringInfo(&buf, " = %s", quote_literal_cstr(defGetString(def)));
+	}
+	if (buf.len > 0)
+		appendStringInfoChar(&buf, ')');
+	return buf.data;
+}
+
+static void
+read_column(CzColumnImage *column, Relation rel, AttrNumber attno)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+	HeapTuple	tuple;
+	Datum		datum;
+	bool		isnull;
+
+	column->is_dropped = att->attisdropped;
+	if (att->attisdropped)
+		return;
+	column->name = pstrdup(NameStr(att->attname));
+	column->type = att->atttypid;
+	column->typmod = att->atttypmod;
+	column->collation = att->attcollation;
+	column->is_not_null = att->attnotnull;
+	column->generated = att->attgenerated;
+	column->storage = att->attstorage;
+	column->compression = att->attcompression;
+	if (att->attgenerated)
+		column->expression = CzGeneratedSql(rel, attno);
+	column->statistics = CzStatisticsTarget(RelationGetRelid(rel), attno);
+
+	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(RelationGetRelid(rel)),
+							Int16GetDatum(attno));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for column %d of relation %u", attno,
+			 RelationGetRelid(rel));
+	datum = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attoptions, &isnull);
+	column->options = isnull ? (Datum) 0 : PointerGetDatum(DatumGetArrayTypePCopy(datum));
+	ReleaseSysCache(tuple);
+}
+
+/* CHECKs, in order of names, or foreign keys. */
+static List *
+read_constraints(Relation rel, char contype)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *result = NIL;
+
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationGetRelid(rel)));
+	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+		CzObjectImage *object;
+
+		if (form->contype != contype)
+			continue;
+		object = palloc0(sizeof(CzObjectImage));
+		object->oid = form->oid;
+		object->name = pstrdup(NameStr(form->conname));
+		object->text = CzConstraintSql(form->oid);
+		object->is_valid = form->convalidated;
+		object->referenced = form->confrelid;
+		result = lappend(result, object);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
+
+static CzObjectImage *
+read_index(Oid index_oid)
+{
+	CzObjectImage *object = palloc0(sizeof(CzObjectImage));
+	Relation	index = index_open(index_oid, AccessShareLock);
+	Form_pg_index form = index->rd_index;
+	HeapTuple	tuple;
+	Datum		datum;
+	bool		isnull;
+
+	object->oid = index_oid;
+	object->name = pstrdup(RelationGetRelationName(index));
+	object->is_valid = form->indisvalid;
+	object->is_clustered = form->indisclustered;
+	object->is_identity = form->indisreplident;
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(index_oid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", index_oid);
+	datum = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
+	object->options = isnull ? (Datum) 0 : PointerGetDatum(DatumGetArrayTypePCopy(datum));
+	ReleaseSysCache(tuple);
+	index_close(index, AccessShareLock);
+	object->index = CzIndexDefGet(index_oid);
+	object->text = object->index->text;
+	return object;
+}
+
+static int
+by_name(const ListCell *a, const ListCell *b)
+{
+	return strcmp(((const CzObjectImage *) lfirst(a))->name,
+				  ((const CzObjectImage *) lfirst(b))->name);
+}
+
+static void
+read_columns(CzImage *image, Relation rel)
+{
+	int			i;
+
+	image->ncolumns = RelationGetNumberOfAttributes(rel);
+	image->columns = palloc0(sizeof(CzColumnImage) * Max(image->ncolumns, 1));
+	for (i = 0; i < image->ncolumns; i++)
+		read_column(&image->columns[i], rel, i + 1);
+	image->checks = read_constraints(rel, CONSTRAINT_CHECK);
+	list_sort(image->checks, by_name);
+}
+
+/*
+ * CzColumnsImage
+ *		Columns and CHECKs of a table, what its leaves have of it too.
+ */
+CzImage *
+CzColumnsImage(Oid relid)
+{
+	CzImage    *image = palloc0(sizeof(CzImage));
+	Relation	rel = relation_open(relid, NoLock);
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
+
+	image->relid = relid;
+	read_columns(image, rel);
+	CzUnpinTextSettings(nestlevel);
+	relation_close(rel, NoLock);
+	return image;
+}
+
+/*
+ * CzTableImage
+ *		All that a table's shards have of it.
+ */
+CzImage *
+CzTableImage(Oid relid)
+{
+	CzImage    *image = palloc0(sizeof(CzImage));
+	Relation	rel = relation_open(relid, NoLock);
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
+
+	image->relid = relid;
+	read_columns(image, rel);
+	foreach(lc, indexes)
+		image->indexes = lappend(image->indexes, read_index(lfirst_oid(lc)));
+	list_sort(image->indexes, by_name);
+	image->foreign_keys = read_constraints(rel, CONSTRAINT_FOREIGN);
+	image->options = CzTableOptions(relid);
+	image->replica_identity = rel->rd_rel->relreplident;
+	image->persistence = rel->rd_rel->relpersistence;
+	CzUnpinTextSettings(nestlevel);
+	relation_close(rel, NoLock);
+	return image;
+}
