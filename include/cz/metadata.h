@@ -57,6 +57,8 @@ typedef struct CzShard
 	bool		is_copy;		/* of a reference table: its placements are copies */
 	int			nall;			/* placements, also those that are not active; 0 while
 								 * it is being made */
+	Oid		   *all_oids;		/* [nall] their servers, of a shard of a distributed table;
+								 * else NULL */
 	int			nplacements;	/* >= 1, except a reference table on no worker, and a
 								 * shard all of whose placements have missed writes */
 	Oid		   *server_oids;	/* [nplacements], active placements only;

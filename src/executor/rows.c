@@ -29,6 +29,7 @@
 #include "utils/memutils.h"
 
 #include "cz/compat.h"
+#include "cz/rowid.h"
 #include "cz/transaction.h"
 #include "executor_int.h"
 #include "rows.h"
@@ -264,6 +265,9 @@ lock_rows(ModifyState *state)
 
 		/* who leaves a placement out does it before he locks rows there */
 		if (first_oid != first_oids[i] && !CzTxnIsLost(shard->shard_id, first_oids[i]))
+			is_locked = false;
+		/* but after he has read them, maybe */
+		if (!CzRowIdIsAt(shard, first_oid, state->source->read_at[i]))
 			is_locked = false;
 		first_oids[i] = first_oid;
 	}

@@ -97,6 +97,9 @@ extern void CzRowChangeSetApply(CzRowChangeSet *set);
 extern void CzRaiseOwnChange(CmdType command) pg_attribute_noreturn();
 
 /* rows_source.c */
+#define CZ_READ_NOWHERE (-1)
+#define CZ_READ_APART (-2)		/* at several placements */
+
 typedef struct CzRowSource
 {
 	PlanState  *parent;
@@ -106,6 +109,7 @@ typedef struct CzRowSource
 								 * source's columns, the id being the worker's */
 	Tuplestorestate *rows;
 	Bitmapset  *shards;			/* that have rows */
+	int		   *read_at;		/* by shard: the placement, as CzRowIdPlacement has it */
 	int64		nrows;			/* that have a shard */
 	uint64		digest;			/* of the names and versions of all rows */
 } CzRowSource;

@@ -49,6 +49,7 @@ CzRowSourceBegin(PlanState *parent, const CzTable *table, const CzRowWrite *writ
 	source->parent = parent;
 	source->table = table;
 	source->write = write;
+	source->read_at = palloc(sizeof(int) * Max(table->nshards, 1));
 	source->desc = CreateTemplateTupleDesc(desc->natts + 1);
 	TupleDescInitEntry(source->desc, 1, "shard", INT4OID, -1, 0);
 	for (i = 1; i <= desc->natts; i++)
@@ -183,6 +184,18 @@ end_seen(CzRowSource *source, SeenRows *seen)
 	MemoryContextDelete(seen->context);
 }
 
+/* Note at which placement a row was read. */
+static void
+note_placement(CzRowSource *source, int shard, const ItemPointerData *id)
+{
+	int			placement = CzRowIdPlacement(id);
+
+	if (source->read_at[shard] == CZ_READ_NOWHERE)
+		source->read_at[shard] = placement;
+	else if (source->read_at[shard] != placement)
+		source->read_at[shard] = CZ_READ_APART;
+}
+
 /* Read all rows of the source's plan; of those that name the same row one. */
 static void
 read_rows(CzRowSource *source, PlanState *plan)
@@ -194,6 +207,7 @@ read_rows(CzRowSource *source, PlanState *plan)
 	int			natts = source->desc->natts;
 	Datum	   *values;
 	bool	   *nulls;
+	int			i;
 
 	oldcontext = MemoryContextSwitchTo(source->parent->state->es_query_cxt);
 	if (source->rows != NULL)
@@ -207,6 +221,8 @@ read_rows(CzRowSource *source, PlanState *plan)
 		seen = make_seen();
 	source->nrows = 0;
 	source->digest = 0;
+	for (i = 0; i < source->table->nshards; i++)
+		source->read_at[i] = CZ_READ_NOWHERE;
 	values = palloc(sizeof(Datum) * natts);
 	nulls = palloc(sizeof(bool) * natts);
 	estate->es_direction = ForwardScanDirection;
@@ -225,6 +241,9 @@ read_rows(CzRowSource *source, PlanState *plan)
 			name.shard = CzRowIdDecode(source->table, (ItemPointer)
 									   DatumGetPointer(slot->tts_values[CZ_SOURCE_ID - 1]),
 									   &name.id);
+		if (name.shard >= 0)
+			note_placement(source, name.shard,
+						   (ItemPointer) DatumGetPointer(slot->tts_values[CZ_SOURCE_ID - 1]));
 		/* a row that a MERGE is to insert has none yet */
 		if (name.shard < 0 && !(source->write->command == CMD_MERGE &&
 								slot->tts_isnull[CZ_SOURCE_ID - 1]))

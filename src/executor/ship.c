@@ -236,9 +236,15 @@ store_row(CzStream *stream, Ship *ship, TupleDesc rowdesc, TupleTableSlot *slot)
 		if (i == ship->shipment->partition_column - 1 &&
 			CzRowIdIsKey(ship->anchor, column->type_oid))
 		{
+			ItemPointer id = (ItemPointer) DatumGetPointer(values[i]);
 			ItemPointer local = palloc(sizeof(ItemPointerData));
 
-			CzRowIdLocal(ship->anchor, index, (ItemPointer) DatumGetPointer(values[i]), local);
+			if (CzRowIdLocal(ship->anchor, index, id, local) && CzRowIdPlacement(id) >= 0)
+			{
+				MemoryContextSwitchTo(stream->ship_context);
+				part->read_at = bms_add_member(part->read_at, CzRowIdPlacement(id));
+				MemoryContextSwitchTo(stream->ship_row_context);
+			}
 			values[i] = PointerGetDatum(local);
 		}
 	}
@@ -728,6 +734,26 @@ arrays_of_fragment(CzStream *stream, Ship *ship, const Fragment *fragment)
 	return ship->arrays;
 }
 
+/* Were the ctids that a fragment looks for read where it goes to? */
+static void
+check_row_ids(const Ship *ship, const Fragment *fragment)
+{
+	ListCell   *lc;
+
+	if (ship->anchor == NULL || ship->shipment->partition_column == 0)
+		return;
+	foreach(lc, CzShipParts(ship, fragment))
+	{
+		Bitmapset  *read_at = ship->parts[lfirst_int(lc)].read_at;
+		int			placement = -1;
+
+		while ((placement = bms_next_member(read_at, placement)) >= 0)
+			CzRowIdCheck(&ship->anchor->shards[lfirst_int(lc)],
+						 fragment->worker != NULL ? fragment->worker->server_oid :
+						 fragment->server_oids[0], placement);
+	}
+}
+
 /*
  * CzFragmentParams
  *		The parameters of a fragment: those of the plan, then the arrays of
@@ -748,7 +774,10 @@ CzFragmentParams(CzStream *stream, const Fragment *fragment, FragmentParams *par
 		return;
 
 	for (i = 0; i < stream->nships; i++)
+	{
+		check_row_ids(&stream->ships[i], fragment);
 		params->nparams += stream->ships[i].ncolumns;
+	}
 	params->values = palloc0(sizeof(char *) * params->nparams);
 	params->lengths = palloc0(sizeof(int) * params->nparams);
 	params->formats = palloc0(sizeof(int) * params->nparams);

@@ -31,6 +31,7 @@ typedef struct ShipPart
 	int64		nrows;
 	int64		nbytes;
 	void	   *reader;			/* whose position in the store it is */
+	Bitmapset  *read_at;		/* its ctids were; see CzRowIdPlacement */
 } ShipPart;
 
 typedef struct Ship

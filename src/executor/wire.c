@@ -283,7 +283,8 @@ CzWireDecode(CzStream *stream, const PGresult *res, int row, const Fragment *fra
 		ItemPointer id = (ItemPointer) DatumGetPointer(values[lfirst_int(lc) - 1]);
 
 		if (!isnull[lfirst_int(lc) - 1])
-			CzRowIdEncode(stream->anchor, fragment->shard_index, id, id);
+			CzRowIdEncode(stream->anchor, fragment->shard_index, fragment->worker->server_oid,
+						  id, id);
 	}
 }
 
@@ -317,10 +318,13 @@ value_of_row_id(const CzFragmentPlan *plan, int number, Oid type_oid, Datum valu
 static char *
 row_id_text(const CzStream *stream, const Fragment *fragment, Datum id)
 {
+	ItemPointer value = (ItemPointer) DatumGetPointer(id);
 	ItemPointerData local;
 
-	CzRowIdLocal(stream->anchor, fragment->shard_index, (ItemPointer) DatumGetPointer(id),
-				 &local);
+	if (CzRowIdLocal(stream->anchor, fragment->shard_index, value, &local))
+		CzRowIdCheck(&stream->anchor->shards[fragment->shard_index],
+					 fragment->worker != NULL ? fragment->worker->server_oid :
+					 fragment->server_oids[0], CzRowIdPlacement(value));
 	return psprintf("(%u,%u)", ItemPointerGetBlockNumberNoCheck(&local),
 					ItemPointerGetOffsetNumberNoCheck(&local));
 }

@@ -238,6 +238,9 @@ set_placements(CzShard *shard, List *server_oids, List *nodes, List *inactive)
 	int			n = 0;
 
 	shard->nall = list_length(server_oids);
+	shard->all_oids = palloc(sizeof(Oid) * shard->nall);
+	foreach(cell, server_oids)
+		shard->all_oids[foreach_current_index(cell)] = lfirst_oid(cell);
 	server_oids = list_difference_oid(server_oids, stale);
 	shard->server_oids = palloc(sizeof(Oid) * Max(list_length(server_oids), 1));
 	foreach(cell, server_oids)

@@ -156,6 +156,37 @@ note 'another placement becomes the first between the lock and the change of a r
 	is($cluster->differing_placements, '', 'placements are equal');
 }
 
+note 'a ctid that a client has kept, when another placement has become the first one: there it is another row';
+{
+	my $shard = $cluster->sql("SELECT 'cz_shards.t_' || get_shard_id_for_distribution_column('t', $second)");
+	$cluster->worker_sql(3, "CREATE TEMP TABLE x AS TABLE $shard; DELETE FROM $shard; VACUUM $shard; INSERT INTO $shard TABLE x ORDER BY k DESC");
+	foreach my $table ('t', 'u')
+	{
+		$cluster->sql("UPDATE $table SET v = 0");
+		my $read = "SELECT ctid FROM $table WHERE k = $second";
+		my $id = $cluster->sql($read);
+		my $reader = $cluster->start_halting("BEGIN; $read \\gset\n", "UPDATE $table SET v = 778 WHERE ctid = :'ctid'; COMMIT;");
+		$cluster->freeze_worker(2);
+		$cluster->sql("SET cz.connect_timeout = '1s'; SET cz.worker_timeout = '1s'; UPDATE $table SET v = v + 1 WHERE k = $beside");
+		$cluster->thaw_worker(2);
+		$cluster->go_on($reader);
+		like(($cluster->finish_sql($reader, 60))[2], qr/40001: could not serialize access due to a change of placements/, "$table: an error in its transaction");
+		foreach my $command ("UPDATE $table SET v = 778 WHERE ctid = '$id'", "DELETE FROM $table WHERE ctid = ANY ('{\"$id\"}'::tid[])",
+			"DELETE FROM $table WHERE ctid IN (SELECT x FROM unnest('{\"$id\"}'::tid[]) x ORDER BY x LIMIT 1)", "SELECT * FROM $table WHERE ctid = '$id' FOR UPDATE",
+			"SELECT * FROM $table WHERE ctid > '$id'")
+		{
+			my ($status, undef, $err) = $cluster->try_sql($command);
+			isnt($status, 0, "$command: an error");
+			like($err, qr/40001: could not serialize access due to a change of placements/, 'that says why');
+		}
+		is($cluster->sql("SELECT count(*), count(*) FILTER (WHERE v = 778) FROM $table"), '100|0', "$table: no other row is changed");
+		is($cluster->sql("SELECT count(*) FROM $table WHERE ctid >= '(0,0)' AND ctid <= '(4294967295,65535)'"), 100, "$table: what is no row's is compared");
+		$id = $cluster->sql($read);
+		is($cluster->sql("UPDATE $table SET v = 779 WHERE ctid = '$id' RETURNING k"), $second, "$table: what is read now is good");
+		ok($cluster->repair, 'all placements are active');
+	}
+}
+
 ok($cluster->repair, 'all placements are active');
 is($cluster->differing_placements, '', 'and equal');
 $cluster->stop;
