@@ -74,6 +74,14 @@ extern char *cz_debug_point;	/* tests: "name" or "name=action" of a point */
 
 extern void CzSettingsInit(void);
 
+/*
+ * CzShardCount, CzReplicationFactor
+ *		Shards of a new hash table, placements of a new shard (0: 2, or 1 with one worker):
+ *		citus.shard_count and citus.shard_replication_factor if these are set.
+ */
+extern int	CzShardCount(void);
+extern int	CzReplicationFactor(void);
+
 /* pins.c: what CzPinTextSettings() pins besides formats. */
 #define CZ_PIN_TEXT			0x01	/* nothing more: for sets of these */
 #define CZ_PIN_PATH			0x02	/* search_path: names, reg* values */

@@ -290,6 +290,34 @@ typedef struct CzTxnCommand
 extern void CzTxnExecList(List *commands, Oid user_oid);
 
 /*
+ * CzOutsideRun
+ *		Run a list of CzOutsideCommand outside of the transaction, on connections of its
+ *		own: all workers at once, the commands of one worker in the order of the list.
+ *
+ * is_users: commands that a user has written: each worker gives them a session of their
+ *		own, with its own settings.  Otherwise connections of this session are used, and
+ *		come back to it.
+ * is_parallel: false: one command after the other.
+ *
+ * Errors: none but for interrupts (57014) and those of take: that a worker cannot be
+ *		reached, or refuses a command, is an answer.  A worker that is silent is probed.
+ */
+typedef struct CzOutsideCommand
+{
+	Oid			server_oid;
+	const char *sql;
+
+	/* called with the rows (borrowed) if it has worked; NULL: answer is made */
+	void		(*take) (struct CzOutsideCommand *command, struct pg_result *res);
+	void	   *arg;			/* the caller's */
+	bool		is_ok;			/* out */
+	char	   *answer;			/* out: first column of the first row, or the tag; an
+								 * error's message; palloc'd, may be NULL */
+} CzOutsideCommand;
+
+extern void CzOutsideRun(List *commands, Oid user_oid, bool is_users, bool is_parallel);
+
+/*
  * CzTxnRegisterFlush
  *		Have a function called before the transaction reads, opens a
  *		subtransaction's savepoint or commits: who buffers writes sends them then.

@@ -559,8 +559,9 @@ set_replication_factor(const CzConfigTable *table)
 {
 	int			nest_level = NewGUCNestLevel();
 
+	/* the one that comes first (CzReplicationFactor) */
 	if (table->replication_factor)
-		(void) set_config_option("cz.shard_replication_factor",
+		(void) set_config_option("citus.shard_replication_factor",
 								 psprintf("%d", table->replication_factor),
 								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	return nest_level;

@@ -259,7 +259,7 @@ create_distributed_table(PG_FUNCTION_ARGS)
 	colocate_with = PG_ARGISNULL(3) ? "default" : text_to_cstring(PG_GETARG_TEXT_PP(3));
 
 	memset(&dist, 0, sizeof(dist));
-	dist.shard_count = has_shard_count ? PG_GETARG_INT32(4) : cz_shard_count;
+	dist.shard_count = has_shard_count ? PG_GETARG_INT32(4) : CzShardCount();
 	if (dist.shard_count < 1 || dist.shard_count > CZ_MAX_SHARD_COUNT ||
 		(dist.shard_count & (dist.shard_count - 1)) != 0)
 		ereport(ERROR,
@@ -339,7 +339,7 @@ cz_create_range_shard(PG_FUNCTION_ARGS)
 	memset(&shard, 0, sizeof(shard));
 	shard.shard_id = CzNextShardId();
 	CzShardSetNames(&shard, RelationGetRelationName(rel));
-	shard.nplacements = cz_shard_replication_factor > 0 ? cz_shard_replication_factor : 2;
+	shard.nplacements = CzReplicationFactor() > 0 ? CzReplicationFactor() : 2;
 	shard.nplacements = Min(shard.nplacements, list_length(nodes));
 	shard.server_oids = palloc(sizeof(Oid) * shard.nplacements);
 	for (i = 0; i < shard.nplacements; i++)

@@ -217,7 +217,7 @@ CzChooseColocation(Relation rel, CzDistribution *dist, const char *colocate_with
 	/* two sessions must not make the same group */
 	LockRelationOid(CzCatalogRelid("colocation"), ShareRowExclusiveLock);
 
-	dist->replication_factor = cz_shard_replication_factor;
+	dist->replication_factor = CzReplicationFactor();
 	if (dist->replication_factor == 0)
 		dist->replication_factor = Min(2, nnodes);
 	if (dist->replication_factor > nnodes)

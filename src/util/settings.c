@@ -60,6 +60,10 @@ int			cz_shard_replication_factor = 0;
 int			cz_slow_start_ms = 10;
 int			cz_worker_timeout_ms = 10000;
 
+/* What scripts made for Citus set; 0: nothing, ours count. */
+static int	citus_shard_count = 0;
+static int	citus_shard_replication_factor = 0;
+
 static const struct config_enum_entry merge_fragments_options[] = {
 	{"auto", CZ_MERGE_SETTING_AUTO, false},
 	{"on", CZ_MERGE_SETTING_ON, false},
@@ -102,6 +106,61 @@ check_shard_count(int *newval, void **extra, GucSource source)
 		return false;
 	}
 	return true;
+}
+
+/*
+ * CzShardCount, CzReplicationFactor
+ *		See settings.h.
+ */
+int
+CzShardCount(void)
+{
+	return citus_shard_count > 0 ? citus_shard_count : cz_shard_count;
+}
+
+int
+CzReplicationFactor(void)
+{
+	return citus_shard_replication_factor > 0 ? citus_shard_replication_factor :
+		cz_shard_replication_factor;
+}
+
+static const char *
+show_shard_count(void)
+{
+	static char text[16];
+
+	snprintf(text, sizeof(text), "%d", CzShardCount());
+	return text;
+}
+
+static const char *
+show_replication_factor(void)
+{
+	static char text[16];
+
+	snprintf(text, sizeof(text), "%d", CzReplicationFactor());
+	return text;
+}
+
+/*
+ * Settings of Citus that its scripts set and that mean the same here.  One that was set
+ * comes before ours; as they share no variable, each is undone as it was set.  All others
+ * of the prefix are anybody's: to PostgreSQL they are placeholders.
+ */
+static void
+define_citus_settings(void)
+{
+	DefineCustomIntVariable("citus.shard_count",
+							"The same as cz.shard_count, for scripts made for Citus.",
+							"0 means that cz.shard_count counts.",
+							&citus_shard_count, 0, 0, CZ_MAX_SHARD_COUNT,
+							PGC_USERSET, 0, check_shard_count, NULL, show_shard_count);
+	DefineCustomIntVariable("citus.shard_replication_factor",
+							"The same as cz.shard_replication_factor, for scripts made for Citus.",
+							"0 means that cz.shard_replication_factor counts.",
+							&citus_shard_replication_factor, 0, 0, CZ_MAX_REPLICATION_FACTOR,
+							PGC_USERSET, 0, NULL, NULL, show_replication_factor);
 }
 
 /*
@@ -233,6 +292,7 @@ CzSettingsInit(void)
 							NULL, &cz_worker_timeout_ms, 10000, 100, 3600000,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 
+	define_citus_settings();
 	MarkGUCPrefixReserved("cz");
 }
 
