@@ -7,24 +7,29 @@ COMMENT ON SEQUENCE cz.colocation_id_seq IS 'ids of colocation groups';
 CREATE SEQUENCE cz.node_id_seq AS int START 1 NO CYCLE;
 COMMENT ON SEQUENCE cz.node_id_seq IS 'ids of workers made by citus_add_node';
 
+-- The partition key of a table without distribution column is 0::cz.single: an expression
+-- that no planner folds, because of the CHECK.
+CREATE DOMAIN cz.single AS int CHECK (VALUE = 0);
+COMMENT ON DOMAIN cz.single IS 'type of the partition key of single-shard tables';
+
 CREATE TABLE cz.colocation (
     colocation_id int PRIMARY KEY,
     shard_count int NOT NULL CHECK (shard_count >= 0),
     replication_factor int NOT NULL CHECK (replication_factor > 0),
-    partition_method "char" NOT NULL CHECK (partition_method IN ('h', 'r')),
+    partition_method "char" NOT NULL CHECK (partition_method IN ('h', 'r', 's')),
     key_type regtype,
     key_collation oid NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE cz.colocation IS
     'colocation groups: distributed tables with equal partition bounds and equal placements';
 COMMENT ON COLUMN cz.colocation.shard_count IS 'shards of each table of the group; 0 for range tables, which get shards one by one';
-COMMENT ON COLUMN cz.colocation.partition_method IS 'h: hash, r: range';
-COMMENT ON COLUMN cz.colocation.key_type IS 'type of the distribution column of the group''s tables';
+COMMENT ON COLUMN cz.colocation.partition_method IS 'h: hash, r: range, s: single-shard tables';
+COMMENT ON COLUMN cz.colocation.key_type IS 'type of the distribution column of the group''s tables, NULL if they have none';
 COMMENT ON COLUMN cz.colocation.key_collation IS 'collation of the distribution column, 0 if its type has none';
 
 CREATE TABLE cz.tables (
     relid regclass PRIMARY KEY,
-    kind "char" NOT NULL CHECK (kind IN ('h', 'r', 'n')),
+    kind "char" NOT NULL CHECK (kind IN ('h', 'r', 's', 'n')),
     colocation_id int NOT NULL DEFAULT 0,
     shard_id bigint,
     reloptions text[],
@@ -32,7 +37,7 @@ CREATE TABLE cz.tables (
 );
 CREATE INDEX tables_colocation_id_idx ON cz.tables (colocation_id);
 COMMENT ON TABLE cz.tables IS 'distributed and reference tables';
-COMMENT ON COLUMN cz.tables.kind IS 'h: hash-distributed, r: range-distributed, n: reference table';
+COMMENT ON COLUMN cz.tables.kind IS 'h: hash-distributed, r: range-distributed, s: single-shard table, n: reference table';
 COMMENT ON COLUMN cz.tables.colocation_id IS 'group in cz.colocation; 0 for reference tables';
 COMMENT ON COLUMN cz.tables.shard_id IS
     'reference tables: id of the copy, cz_shards.<table>_<shard_id> on every worker';

@@ -4,6 +4,15 @@
 ALTER TABLE cz.colocation ADD COLUMN is_default boolean NOT NULL DEFAULT true;
 COMMENT ON COLUMN cz.colocation.is_default IS 'tables of equal key join the group by default';
 
+-- By name: pg_upgrade takes no column of type regnamespace.
+CREATE TABLE cz.tenant_schemas (
+    schema_name name PRIMARY KEY,
+    colocation_id int NOT NULL UNIQUE
+);
+COMMENT ON TABLE cz.tenant_schemas IS 'schemas whose tables are single-shard tables of one colocation group';
+GRANT SELECT ON cz.tenant_schemas TO PUBLIC;
+SELECT pg_extension_config_dump('cz.tenant_schemas', '');
+
 CREATE TABLE cz.cleanup (
     cleanup_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     server_name name NOT NULL,
@@ -19,7 +28,7 @@ CREATE FUNCTION create_distributed_table(table_name regclass, distribution_colum
     shard_count int DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'create_distributed_table';
 COMMENT ON FUNCTION create_distributed_table(regclass, text, text, text, int)
-    IS 'spread a table over the workers by one of its columns';
+    IS 'spread a table over the workers by one of its columns; NULL: put it into one shard';
 
 CREATE FUNCTION cz_create_range_shard(table_name regclass, min text, max text) RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'cz_create_range_shard';
@@ -40,6 +49,16 @@ CREATE FUNCTION undistribute_table(table_name regclass, cascade_via_foreign_keys
     RETURNS void LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'undistribute_table';
 COMMENT ON FUNCTION undistribute_table(regclass, boolean)
     IS 'make a distributed or reference table an ordinary one again, with its rows';
+
+CREATE FUNCTION citus_schema_distribute(schemaname regnamespace) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'citus_schema_distribute';
+COMMENT ON FUNCTION citus_schema_distribute(regnamespace)
+    IS 'make a schema a tenant: all its tables, now and later, are on one worker';
+
+CREATE FUNCTION citus_schema_undistribute(schemaname regnamespace) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'citus_schema_undistribute';
+COMMENT ON FUNCTION citus_schema_undistribute(regnamespace)
+    IS 'make the tables of a schema that is a tenant ordinary ones again';
 
 CREATE FUNCTION citus_update_table_statistics(relation regclass) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'citus_update_table_statistics';

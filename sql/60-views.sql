@@ -91,7 +91,7 @@ COMMENT ON VIEW cz.pg_dist_colocation IS 'colocation groups';
 
 CREATE VIEW cz.pg_dist_partition AS
 SELECT t.relid AS logicalrelid,
-       t.kind AS partmethod,
+       CASE t.kind WHEN 's' THEN 'n' ELSE t.kind END::"char" AS partmethod,
        t.key_var AS partkey,
        t.colocation_id AS colocationid,
        CASE WHEN t.kind = 'n' THEN 't'
@@ -99,7 +99,7 @@ SELECT t.relid AS logicalrelid,
             ELSE 's' END::"char" AS repmodel,
        false AS autoconverted
   FROM cz.table_list() t LEFT JOIN cz.colocation c USING (colocation_id);
-COMMENT ON VIEW cz.pg_dist_partition IS 'distributed (h, r) and reference (n) tables';
+COMMENT ON VIEW cz.pg_dist_partition IS 'distributed (h, r), single-shard (n, repmodel c or s) and reference tables (n, repmodel t)';
 
 CREATE VIEW cz.pg_dist_shard AS
 SELECT s.relid AS logicalrelid,
@@ -151,7 +151,9 @@ WITH sizes AS MATERIALIZED (
            LEFT JOIN cz.shard_statistics v ON v.shard_id = s.shard_id
      GROUP BY s.relid)
 SELECT t.relid AS table_name,
-       CASE t.kind WHEN 'n' THEN 'reference' ELSE 'distributed' END AS citus_table_type,
+       CASE WHEN t.kind = 'n' THEN 'reference'
+            WHEN EXISTS (SELECT FROM cz.tenant_schemas s WHERE s.colocation_id = t.colocation_id) THEN 'schema'
+            ELSE 'distributed' END AS citus_table_type,
        coalesce(t.key_name::text, '<none>') AS distribution_column,
        t.colocation_id,
        pg_size_pretty(coalesce(z.bytes, 0)) AS table_size,
@@ -170,7 +172,9 @@ CREATE VIEW cz.citus_shards AS
 SELECT s.relid AS table_name,
        s.shard_id AS shardid,
        s.shard_name,
-       CASE t.kind WHEN 'n' THEN 'reference' ELSE 'distributed' END AS citus_table_type,
+       CASE WHEN t.kind = 'n' THEN 'reference'
+            WHEN EXISTS (SELECT FROM cz.tenant_schemas x WHERE x.colocation_id = t.colocation_id) THEN 'schema'
+            ELSE 'distributed' END AS citus_table_type,
        t.colocation_id,
        w.nodename,
        w.nodeport,
@@ -186,9 +190,39 @@ SELECT s.relid AS table_name,
 COMMENT ON VIEW cz.citus_shards IS
     'placements of shards by table, with their sizes';
 
-GRANT SELECT ON cz.pg_dist_node, cz.pg_dist_colocation, cz.pg_dist_partition, cz.pg_dist_shard,
+CREATE VIEW cz.pg_dist_schema AS
+SELECT n.oid AS schemaid, t.colocation_id AS colocationid
+  FROM cz.tenant_schemas t JOIN pg_namespace n ON n.nspname = t.schema_name;
+COMMENT ON VIEW cz.pg_dist_schema IS 'schemas that are tenants';
+
+CREATE VIEW cz.citus_schemas AS
+WITH sizes AS MATERIALIZED (
+    SELECT t.colocation_id, sum(coalesce(z.size_bytes, v.size_bytes, 0)) AS bytes
+      FROM cz.table_list() t
+           JOIN cz.shard_list() s ON s.relid = t.relid
+           JOIN cz.placement_list() p ON p.shard_id = s.shard_id
+           LEFT JOIN cz.shard_sizes() z
+                ON z.shard_name = s.shard_name AND z.server_oid = p.server_oid
+           LEFT JOIN cz.shard_statistics v ON v.shard_id = s.shard_id
+     WHERE t.kind = 's'
+     GROUP BY t.colocation_id)
+SELECT n.oid::regnamespace AS schema_name,
+       t.colocation_id,
+       CASE WHEN has_schema_privilege(n.oid, 'USAGE')
+            THEN pg_size_pretty(coalesce(z.bytes, 0)) END AS schema_size,
+       pg_get_userbyid(n.nspowner) AS schema_owner
+  FROM cz.tenant_schemas t
+       JOIN pg_namespace n ON n.nspname = t.schema_name
+       LEFT JOIN sizes z ON z.colocation_id = t.colocation_id
+ ORDER BY n.nspname;
+COMMENT ON VIEW cz.citus_schemas IS
+    'schemas that are tenants; schema_size is that of all placements of their tables';
+
+GRANT SELECT ON cz.pg_dist_schema, cz.citus_schemas, cz.pg_dist_node, cz.pg_dist_colocation, cz.pg_dist_partition, cz.pg_dist_shard,
     cz.pg_dist_placement, cz.pg_dist_shard_placement, cz.citus_tables, cz.citus_shards TO PUBLIC;
 
+ALTER VIEW cz.pg_dist_schema SET SCHEMA pg_catalog;
+ALTER VIEW cz.citus_schemas SET SCHEMA pg_catalog;
 ALTER VIEW cz.pg_dist_node SET SCHEMA pg_catalog;
 ALTER VIEW cz.pg_dist_colocation SET SCHEMA pg_catalog;
 ALTER VIEW cz.pg_dist_partition SET SCHEMA pg_catalog;

@@ -91,6 +91,7 @@ _PG_init(void)
 	CzTransactionInit();
 	CzPlannerInit();
 	CzExecutorInit();
+	CzTenantsInit();
 	CzDdlInit();
 	CzAutoAnalyzeInit();
 	CzRepairInit();

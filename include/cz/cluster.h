@@ -32,6 +32,9 @@ extern void CzNodeCheck(Oid server_oid);
  */
 extern void CzReferenceCopyToNode(Oid server_oid);
 
+/* Install what makes tables of a tenant's schema single-shard tables. */
+extern void CzTenantsInit(void);
+
 /* Register the background worker's task that analyzes tables. */
 extern void CzAutoAnalyzeInit(void);
 

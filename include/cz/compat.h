@@ -447,10 +447,14 @@ find_setting_compat(const char *name)
 	object_ownercheck(RelationRelationId, (relid), (role_oid))
 #define function_ownercheck_compat(function_oid, role_oid) \
 	object_ownercheck(ProcedureRelationId, (function_oid), (role_oid))
+#define namespace_ownercheck_compat(namespace_oid, role_oid) \
+	object_ownercheck(NamespaceRelationId, (namespace_oid), (role_oid))
 #else
 #define class_ownercheck_compat(relid, role_oid) pg_class_ownercheck((relid), (role_oid))
 #define function_ownercheck_compat(function_oid, role_oid) \
 	pg_proc_ownercheck((function_oid), (role_oid))
+#define namespace_ownercheck_compat(namespace_oid, role_oid) \
+	pg_namespace_ownercheck((namespace_oid), (role_oid))
 #endif
 
 /* 16: relation file "nodes" became "numbers" and "locators", errors may be soft */

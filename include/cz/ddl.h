@@ -107,6 +107,18 @@ extern void CzDropRemoteTables(Oid server_oid, Oid user_oid, List *qualified_nam
 typedef void (*CzMakeSql) (StringInfo sql, const CzShard *shard, void *arg);
 extern void CzRunOnPlacements(const CzTable *table, CzMakeSql make, void *arg);
 
+/*
+ * Schemas that are tenants (src/cluster/tenants.c, which sets these): before a statement
+ * is run, and after it, with what the former has returned.
+ */
+typedef struct CzTenantHooks
+{
+	Oid			(*before) (Node *stmt);
+	void		(*after) (Node *stmt, Oid object);
+} CzTenantHooks;
+
+extern CzTenantHooks cz_tenant_hooks;
+
 /* Run SQL as the bootstrap superuser through SPI (own catalogs only). */
 extern uint64 CzCatalogExec(const char *sql, int nargs, Oid *argtypes, Datum *values,
 							const char *nulls);
@@ -150,6 +162,9 @@ extern void CzCatalogSetOptions(Oid relid, Datum options);
 
 /* Take a table out of cz.tables. */
 extern void CzForgetTable(Oid relid);
+
+/* Take a schema out of cz.tenant_schemas. */
+extern void CzForgetTenant(const char *schema);
 
 /* Remove the column defaults of a shard: they are the parent's business. */
 extern void CzRemoveShardDefaults(Oid shard_relid);

@@ -38,12 +38,19 @@ typedef enum CzTableKind
 {
 	CZ_TABLE_HASH = 'h',		/* partitioned parent, hash shards */
 	CZ_TABLE_RANGE = 'r',		/* partitioned parent, range shards */
+	CZ_TABLE_SINGLE = 's',		/* partitioned parent, one shard, no key */
 	CZ_TABLE_REFERENCE = 'n',	/* local table, a copy on every worker */
 	CZ_TABLE_FOREIGN = 'f'		/* any foreign table of cz_fdw by itself: an
 								 * independent one, or one shard named directly */
 } CzTableKind;
 
-/* One shard.  For CZ_TABLE_REFERENCE and CZ_TABLE_FOREIGN there is exactly one. */
+/* Is it a table whose rows are in shards of its own: a partitioned parent? */
+#define CzTableIsDistributed(table) \
+	((table)->kind == CZ_TABLE_HASH || (table)->kind == CZ_TABLE_RANGE || \
+	 (table)->kind == CZ_TABLE_SINGLE)
+
+/* One shard.  For CZ_TABLE_REFERENCE, CZ_TABLE_FOREIGN and CZ_TABLE_SINGLE there is
+ * exactly one. */
 typedef struct CzShard
 {
 	int64		shard_id;		/* cluster-wide; 0 for an independent foreign table */
@@ -126,6 +133,9 @@ extern List *cz_moment_relids;
 /* OIDs of all reference tables, of all distributed and reference tables. */
 extern List *CzReferenceTableList(void);
 extern List *CzTableList(void);
+
+/* Tables of a colocation group, list of OIDs. */
+extern List *CzGroupTables(int colocation_id);
 
 /* True if relid is a foreign table of cz_fdw that is a shard of a distributed table. */
 extern bool CzIsShard(Oid relid, Oid *parent_relid);

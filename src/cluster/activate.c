@@ -199,6 +199,8 @@ check_sql(Relation rel, const CzTable *table, int index)
 	char	   *result;
 	int			nestlevel;
 
+	if (table->key_attno == 0)
+		return NULL;
 	memset(&dist, 0, sizeof(dist));
 	dist.method = key->strategy;
 	dist.key_attno = table->key_attno;

@@ -150,7 +150,7 @@ is_due(Oid relid, double *changes)
 	if (!ConditionalLockRelationOid(relid, AccessShareLock))
 		return false;
 	table = CzTableGet(relid);
-	if (table == NULL || table->key_attno <= 0 || !CzShardChanges(table, changes, &rows))
+	if (table == NULL || !CzTableIsDistributed(table) || !CzShardChanges(table, changes, &rows))
 		return false;
 	state = read_state(relid);
 	threshold = autovacuum_anl_thresh + autovacuum_anl_scale * Max(state.reltuples, 0);

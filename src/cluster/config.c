@@ -499,7 +499,8 @@ refuse_difference(const CzConfigTable *table, const char *what, const char *is,
 static const char *
 kind_name(char kind)
 {
-	return kind == CZ_TABLE_REFERENCE ? "reference" : kind == CZ_TABLE_RANGE ? "range" : "hash";
+	return kind == CZ_TABLE_REFERENCE ? "reference" : kind == CZ_TABLE_RANGE ? "range" :
+		kind == CZ_TABLE_SINGLE ? "single" : "hash";
 }
 
 /* A table that is distributed already must be what the file says. */
@@ -510,7 +511,8 @@ compare_table(const CzConfigTable *table, const CzTable *actual)
 		refuse_difference(table, "type", kind_name(actual->kind), kind_name(table->kind));
 	if (table->kind == CZ_TABLE_REFERENCE)
 		return;
-	if (strcmp(actual->column_names[actual->key_attno - 1], table->column) != 0)
+	if (table->column != NULL &&
+		strcmp(actual->column_names[actual->key_attno - 1], table->column) != 0)
 		refuse_difference(table, "distribution column",
 						  actual->column_names[actual->key_attno - 1], table->column);
 	if (table->shard_count != 0 && table->shard_count != actual->nshards)
@@ -542,8 +544,11 @@ describe_table(const CzConfigTable *table)
 	if (table->kind == CZ_TABLE_REFERENCE)
 		return pstrdup("reference table");
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "%s by %s", kind_name(table->kind),
-					 quote_identifier(table->column));
+	if (table->column)
+		appendStringInfo(&buf, "%s by %s", kind_name(table->kind),
+						 quote_identifier(table->column));
+	else
+		appendStringInfoString(&buf, "single shard");
 	if (table->colocate_with)
 		appendStringInfo(&buf, ", colocated with %s", table->colocate_with);
 	if (table->shard_count)
@@ -580,8 +585,8 @@ distribute(const CzConfigTable *table)
 	else
 	{
 		appendStringInfo(&sql, "SELECT pg_catalog.create_distributed_table(%s, %s, %s",
-						 name, quote_literal_cstr(table->column),
-						 quote_literal_cstr(kind_name(table->kind)));
+						 name, table->column ? quote_literal_cstr(table->column) : "NULL",
+						 table->column ? quote_literal_cstr(kind_name(table->kind)) : "NULL");
 		if (table->colocate_with)
 			appendStringInfo(&sql, ", colocate_with => %s",
 							 quote_literal_cstr(is_word(table->colocate_with) ?

@@ -231,10 +231,12 @@ add_tables(StringInfo buf)
 		appendStringInfo(buf, "%s\n    {", n++ > 0 ? "," : "");
 		add_string(buf, "name", CzRelationName(table->relid));
 		add_string(buf, "type", table->kind == CZ_TABLE_REFERENCE ? "reference" :
-				   table->kind == CZ_TABLE_RANGE ? "range" : "hash");
+				   table->kind == CZ_TABLE_RANGE ? "range" :
+				   table->kind == CZ_TABLE_SINGLE ? "single" : "hash");
 		if (table->kind != CZ_TABLE_REFERENCE)
 		{
-			add_string(buf, "column", table->column_names[table->key_attno - 1]);
+			if (table->key_attno != 0)
+				add_string(buf, "column", table->column_names[table->key_attno - 1]);
 			foreach(other, leaders)
 			{
 				if (CzTableGet(lfirst_oid(other))->colocation_id == table->colocation_id)

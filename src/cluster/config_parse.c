@@ -359,11 +359,13 @@ parse_table(CzConfig *config, const CzJson *json)
 		table->kind = CZ_TABLE_HASH;
 	else if (strcmp(type, "range") == 0)
 		table->kind = CZ_TABLE_RANGE;
+	else if (strcmp(type, "single") == 0)
+		table->kind = CZ_TABLE_SINGLE;
 	else if (strcmp(type, "reference") == 0)
 		table->kind = CZ_TABLE_REFERENCE;
 	else
 		refuse(CzJsonMember(json, "type"),
-			   "the type must be \"hash\", \"range\" or \"reference\"");
+			   "the type must be \"hash\", \"range\", \"single\" or \"reference\"");
 
 	if (table->kind == CZ_TABLE_REFERENCE)
 	{
@@ -380,7 +382,13 @@ parse_table(CzConfig *config, const CzJson *json)
 	}
 	else
 	{
-		table->column = get_name(json, "column", true);
+		member = CzJsonMember(json, "column");
+		if (table->kind == CZ_TABLE_SINGLE && member)
+			refuse(member, "a single-shard table has no \"column\"");
+		member = CzJsonMember(json, "shard_count");
+		if (table->kind == CZ_TABLE_SINGLE && member)
+			refuse(member, "a single-shard table has no \"shard_count\"");
+		table->column = get_name(json, "column", table->kind != CZ_TABLE_SINGLE);
 		table->colocate_with = get_string(json, "colocate_with", false);
 		table->shard_count = get_shard_count(json);
 		table->replication_factor = get_integer(json, "replication_factor", 1,

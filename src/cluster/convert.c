@@ -18,10 +18,16 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/dependency.h"
 #include "catalog/heap.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_statistic.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "nodes/makefuncs.h"
+#include "parser/parse_type.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 
@@ -60,6 +66,47 @@ carry_statistics(Oid relid, bool to_inherited)
 	table_close(catalog, RowExclusiveLock);
 }
 
+/* cz.single, a member of the extension. */
+static Oid
+single_domain(void)
+{
+	return typenameTypeId(NULL, makeTypeNameFromNameList(list_make2(makeString("cz"),
+																	makeString("single"))));
+}
+
+/*
+ * The partition key.  A table without distribution column has 0::cz.single instead, which
+ * no planner folds to a constant, because the domain has a CHECK.
+ */
+static void
+store_key(Oid relid, const CzDistribution *dist)
+{
+	Relation	rel = table_open(relid, NoLock);
+	AttrNumber	attno = dist->key_attno;
+	Oid			opclass = dist->key_opclass;
+	Oid			collation = dist->key_collation;
+	List	   *exprs = NIL;
+
+	if (dist->method == PARTITION_STRATEGY_LIST)
+	{
+		CoerceToDomain *zero = makeNode(CoerceToDomain);
+
+		zero->arg = (Expr *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+									   Int32GetDatum(0), false, true);
+		zero->resulttype = single_domain();
+		zero->resulttypmod = -1;
+		zero->coercionformat = COERCE_EXPLICIT_CAST;
+		zero->location = -1;
+		exprs = list_make1(zero);
+		attno = 0;
+		opclass = GetDefaultOpClass(INT4OID, BTREE_AM_OID);
+		collation = InvalidOid;
+	}
+	StorePartitionKey(rel, dist->method, 1, &attno, exprs, &opclass, &collation);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
 /*
  * CzConvertToPartitioned
  *		Make an ordinary table a partitioned one without partitions.
@@ -69,22 +116,10 @@ carry_statistics(Oid relid, bool to_inherited)
 void
 CzConvertToPartitioned(Oid relid, const CzDistribution *dist, double reltuples)
 {
-	Relation	rel;
-	AttrNumber	attnos[1];
-	Oid			opclasses[1];
-	Oid			collations[1];
-
 	CzMakeParent(relid, reltuples > 0 ? reltuples : -1, 0, false);
 	carry_statistics(relid, true);
 	CommandCounterIncrement();
-
-	rel = table_open(relid, NoLock);
-	attnos[0] = dist->key_attno;
-	opclasses[0] = dist->key_opclass;
-	collations[0] = dist->key_collation;
-	StorePartitionKey(rel, dist->method, 1, attnos, NIL, opclasses, collations);
-	table_close(rel, NoLock);
-	CommandCounterIncrement();
+	store_key(relid, dist);
 }
 
 /*
@@ -98,6 +133,8 @@ void
 CzConvertToHeap(Oid relid, Datum options)
 {
 	CzForgetPartitionKey(relid);
+	deleteDependencyRecordsForSpecific(RelationRelationId, relid, DEPENDENCY_NORMAL,
+									   TypeRelationId, single_domain());
 	CzMakeHeap(relid, options);
 	carry_statistics(relid, false);
 	CommandCounterIncrement();
@@ -135,6 +172,8 @@ CzCreateShardRelation(Oid parent_relid, const CzShard *shard, const CzDistributi
 		bound->modulus = dist->shard_count;
 		bound->remainder = index;
 	}
+	else if (dist->method == PARTITION_STRATEGY_LIST)
+		bound->is_default = true;
 	else
 	{
 		bound->lowerdatums = list_make1(string_const(min));

@@ -104,7 +104,9 @@ run_for_some(const CzShard *shards, int from, int to, Oid owner, Relation rel,
 				if (indexes)
 					CzShardIndexesSql(&sql, def, &shards[i]);
 				else
-					CzShardCreateSql(&sql, def, &shards[i], CzHashCheckSql(rel, dist, i));
+					CzShardCreateSql(&sql, def, &shards[i],
+									 dist->method == PARTITION_STRATEGY_HASH ?
+									 CzHashCheckSql(rel, dist, i) : NULL);
 			}
 		}
 		if (sql.len > 0)
@@ -164,7 +166,7 @@ create_relations(Oid relid, CzShard *shards, const CzDistribution *dist)
 	CzLeavesAttach(relid, leaves);
 }
 
-/* All of create_distributed_table for a hash table after the checks. */
+/* All of create_distributed_table for a hash or single-shard table after the checks. */
 static void
 distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 {
@@ -192,7 +194,8 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	CzConvertToPartitioned(relid, dist, (double) nrows);
 	CzWarnIfPublished(relid);
 	create_relations(relid, shards, dist);
-	CzRegisterTable(relid, CZ_TABLE_HASH, dist->colocation_id, 0);
+	CzRegisterTable(relid, dist->method == PARTITION_STRATEGY_HASH ? CZ_TABLE_HASH :
+					CZ_TABLE_SINGLE, dist->colocation_id, 0);
 	CommandCounterIncrement();
 	CzCatalogSetOptions(relid, options);
 	CzInvalidateTable(relid);
@@ -235,6 +238,57 @@ distribute_range(Relation rel, CzDistribution *dist)
 }
 
 /*
+ * Make a table a single-shard table of a group, or (0) of the one that colocate_with says.
+ * rel, locked exclusively, is closed.
+ */
+static void
+distribute_single(Relation rel, int colocation_id, const char *colocate_with)
+{
+	CzDistribution dist;
+	List	   *colocated;
+
+	memset(&dist, 0, sizeof(dist));
+	dist.method = PARTITION_STRATEGY_LIST;
+	dist.shard_count = 1;
+	dist.colocation_id = colocation_id;
+	CzCheckDistributable(rel, CZ_TABLE_SINGLE);
+	colocated = CzChooseColocation(rel, &dist, colocate_with, false);
+	distribute_hash(rel, &dist, colocated);
+}
+
+/*
+ * CzDistributeToGroup
+ *		Make a table of a tenant's schema a single-shard table of the schema's group.
+ */
+void
+CzDistributeToGroup(Oid relid, int colocation_id)
+{
+	distribute_single(relation_open(relid, AccessExclusiveLock), colocation_id, "none");
+}
+
+/* create_distributed_table without a distribution column. */
+static void
+distribute_without_key(Oid relid, char method, bool has_shard_count, const char *colocate_with)
+{
+	Relation	rel;
+
+	if (method != PARTITION_STRATEGY_HASH)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a table without distribution column has no distribution type")));
+	if (has_shard_count)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("shard_count cannot be given for a table without distribution column"),
+				 errdetail("Such a table has one shard.")));
+	CzCheckTableOwner(relid);
+	PreventCommandIfReadOnly("create_distributed_table()");
+	rel = relation_open(relid, AccessExclusiveLock);
+	CzRefuseTenant(rel, "create_distributed_table");
+	distribute_single(rel, 0, colocate_with);
+}
+
+/*
  * create_distributed_table(table_name regclass, distribution_column text,
  *		distribution_type text, colocate_with text, shard_count int)
  */
@@ -251,14 +305,20 @@ create_distributed_table(PG_FUNCTION_ARGS)
 	Oid			relid;
 
 	must_not_be_null(fcinfo, 0, "table_name");
-	must_not_be_null(fcinfo, 1, "distribution_column");
-	must_not_be_null(fcinfo, 2, "distribution_type");
+	column = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	if (column != NULL)
+		must_not_be_null(fcinfo, 2, "distribution_type");
 	relid = PG_GETARG_OID(0);
-	column = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	method = parse_method(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	method = PG_ARGISNULL(2) ? PARTITION_STRATEGY_HASH :
+		parse_method(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	colocate_with = PG_ARGISNULL(3) ? "default" : text_to_cstring(PG_GETARG_TEXT_PP(3));
 
 	memset(&dist, 0, sizeof(dist));
+	if (column == NULL)
+	{
+		distribute_without_key(relid, method, has_shard_count, colocate_with);
+		PG_RETURN_VOID();
+	}
 	dist.shard_count = has_shard_count ? PG_GETARG_INT32(4) : CzShardCount();
 	if (dist.shard_count < 1 || dist.shard_count > CZ_MAX_SHARD_COUNT ||
 		(dist.shard_count & (dist.shard_count - 1)) != 0)
@@ -279,7 +339,8 @@ create_distributed_table(PG_FUNCTION_ARGS)
 	CzCheckTableOwner(relid);
 	PreventCommandIfReadOnly("create_distributed_table()");
 	rel = relation_open(relid, AccessExclusiveLock);
-	CzCheckDistributable(rel, false);
+	CzRefuseTenant(rel, "create_distributed_table");
+	CzCheckDistributable(rel, CZ_TABLE_HASH);
 	CzFindKey(rel, column, method, &dist);
 	CzCheckUniqueKeys(rel, &dist);
 

@@ -17,8 +17,8 @@
 /* How a table is (to be) distributed. */
 typedef struct CzDistribution
 {
-	char		method;			/* PARTITION_STRATEGY_HASH or _RANGE */
-	AttrNumber	key_attno;
+	char		method;			/* PARTITION_STRATEGY_HASH or _RANGE; _LIST: no key */
+	AttrNumber	key_attno;		/* 0 if there is no key, and so what follows */
 	Oid			key_type;		/* the column's type, maybe a domain */
 	Oid			key_base_type;	/* input type of the operator class */
 	Oid			key_collation;
@@ -31,7 +31,7 @@ typedef struct CzDistribution
 
 /* eligibility.c */
 extern void CzCheckTableOwner(Oid relid);
-extern void CzCheckDistributable(Relation rel, bool is_reference);
+extern void CzCheckDistributable(Relation rel, CzTableKind kind);
 extern void CzCheckUniqueKeys(Relation rel, const CzDistribution *dist);
 extern void CzFindKey(Relation rel, const char *column_name, char method,
 					  CzDistribution *dist);
@@ -39,6 +39,7 @@ extern void CzFindKey(Relation rel, const char *column_name, char method,
 /* placement.c */
 extern List *CzChooseColocation(Relation rel, CzDistribution *dist,
 								const char *colocate_with, bool has_shard_count);
+extern int	CzCreateSingleGroup(void);
 extern CzShard *CzPlanHashShards(Relation rel, CzDistribution *dist, List *colocated);
 extern CzShard *CzActivePlacements(const CzShard *shards, int nshards);
 extern List *CzPlannedServers(const CzShard *shards, int nshards);
@@ -57,6 +58,16 @@ extern Oid	CzCreateShardRelation(Oid parent_relid, const CzShard *shard,
 extern char *CzHashCheckSql(Relation rel, const CzDistribution *dist, int index);
 extern char *CzRangeCheckSql(Relation rel, const CzDistribution *dist,
 							 const char *min, const char *max);
+
+/* distribute.c */
+extern void CzDistributeToGroup(Oid relid, int colocation_id);
+
+/* undistribute.c */
+extern void CzUndistribute(Oid relid);
+
+/* tenants.c: group of a schema's tables, 0 if the schema is no tenant */
+extern int	CzTenantGroup(Oid namespace_oid);
+extern void CzRefuseTenant(Relation rel, const char *function);
 
 /* reference.c */
 extern void CzCreateReferenceTriggers(Oid relid);

@@ -86,9 +86,12 @@ check_generated_columns(Relation rel)
 	}
 }
 
-/* Foreign keys both ways, exclusion constraints, CHECKs that shards can't have. */
+/*
+ * Foreign keys both ways, CHECKs that shards can't have; exclusion constraints if the
+ * rows are spread by a key.
+ */
 static void
-check_constraints(Relation rel)
+check_constraints(Relation rel, bool has_key)
 {
 	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -114,7 +117,7 @@ check_constraints(Relation rel)
 			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
 						 psprintf("it has foreign key \"%s\"", name),
 						 "Drop the foreign key first.");
-		if (con->contype == CONSTRAINT_EXCLUSION)
+		if (con->contype == CONSTRAINT_EXCLUSION && has_key)
 			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
 						 psprintf("exclusion constraint \"%s\" would not hold across shards", name),
 						 "Drop the constraint first.");
@@ -166,10 +169,13 @@ CzCheckTableOwner(Oid relid)
  * CzCheckDistributable
  *		Raise the reason why a table can be neither distributed nor made a
  *		reference table, if there is one.  rel is locked exclusively.
+ *
+ * kind: what it is to be; CZ_TABLE_HASH stands for range, too.
  */
 void
-CzCheckDistributable(Relation rel, bool is_reference)
+CzCheckDistributable(Relation rel, CzTableKind kind)
 {
+	bool		is_reference = kind == CZ_TABLE_REFERENCE;
 	const CzTable *table;
 	List	   *indexes;
 	ListCell   *lc;
@@ -225,7 +231,7 @@ CzCheckDistributable(Relation rel, bool is_reference)
 	CheckTableNotInUse(rel, is_reference ? "create_reference_table" : "create_distributed_table");
 	if (!is_reference)
 	{
-		check_constraints(rel);
+		check_constraints(rel, kind != CZ_TABLE_SINGLE);
 		check_generated_columns(rel);
 	}
 

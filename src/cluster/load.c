@@ -25,7 +25,7 @@
 /*
  * CzMoveRows
  *		Send every row of a local table to its shard, or to shards[0] if dist is
- *		NULL (a reference table).  The local rows stay.
+ *		NULL (a reference table) or has no key.  The local rows stay.
  *
  * Returns: number of rows.
  */
@@ -36,7 +36,8 @@ CzMoveRows(Relation rel, const CzDistribution *dist, CzShard *shards, Oid owner)
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
 	CzWriter   *writer = NULL;
-	Oid			key_type = dist ? getBaseType(dist->key_type) : InvalidOid;
+	Oid			key_type = dist && OidIsValid(dist->key_type) ? getBaseType(dist->key_type) :
+		InvalidOid;
 	uint64		nrows = 0;
 
 	PushActiveSnapshot(snapshot);
@@ -47,7 +48,7 @@ CzMoveRows(Relation rel, const CzDistribution *dist, CzShard *shards, Oid owner)
 		CHECK_FOR_INTERRUPTS();
 		if (writer == NULL)
 			writer = CzWriterBegin(RelationGetDescr(rel), NULL, owner);
-		if (dist)
+		if (dist && dist->method == PARTITION_STRATEGY_HASH)
 		{
 			bool		isnull;
 			Datum		value = slot_getattr(slot, dist->key_attno, &isnull);

@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
@@ -24,6 +25,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
@@ -33,6 +35,9 @@
 #include "cz/cluster.h"
 #include "cz/settings.h"
 #include "distribute_int.h"
+
+/* column of cz.colocation (sql/20-metadata.sql) */
+#define COLOCATION_REPLICATION_FACTOR 3
 
 /*
  * CzUsableNodes
@@ -66,32 +71,18 @@ CzUsableNodes(void)
 static List *
 group_tables(int colocation_id, Oid except_relid)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	List	   *result = NIL;
-	Oid			argtypes[1] = {INT4OID};
-	Datum		values[1];
-	uint64		i;
+	/* what is committed now: the transaction's snapshot may be older than the group */
+	List	   *result = list_delete_oid(CzGroupTables(colocation_id), except_relid);
 
-	values[0] = Int32GetDatum(colocation_id);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args("SELECT t.relid::pg_catalog.oid FROM cz.tables t WHERE t.colocation_id OPERATOR(pg_catalog.=) $1"
-							  " ORDER BY t.relid::pg_catalog.oid",
-							  1, argtypes, values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read cz.tables");
-	for (i = 0; i < SPI_processed; i++)
-	{
-		bool		isnull;
-		Oid			relid = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
-														   SPI_tuptable->tupdesc, 1, &isnull));
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		if (relid != except_relid)
-			result = lappend_oid(result, relid);
-		MemoryContextSwitchTo(old);
-	}
-	SPI_finish();
+	list_sort(result, list_oid_cmp);
 	return result;
+}
+
+/* What cz.colocation.partition_method says of it. */
+static char
+group_method(const CzDistribution *dist)
+{
+	return dist->method == PARTITION_STRATEGY_LIST ? CZ_TABLE_SINGLE : dist->method;
 }
 
 /* Lowest id of a default group that fits, 0 if there is none. */
@@ -104,7 +95,7 @@ find_default_group(const CzDistribution *dist)
 
 	values[0] = Int32GetDatum(dist->shard_count);
 	values[1] = Int32GetDatum(dist->replication_factor);
-	values[2] = CharGetDatum(dist->method);
+	values[2] = CharGetDatum(group_method(dist));
 	values[3] = ObjectIdGetDatum(dist->key_type);
 	values[4] = ObjectIdGetDatum(dist->key_collation);
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -113,7 +104,7 @@ find_default_group(const CzDistribution *dist)
 							  " WHERE c.is_default AND c.shard_count OPERATOR(pg_catalog.=) $1"
 							  " AND c.replication_factor OPERATOR(pg_catalog.=) $2"
 							  " AND c.partition_method OPERATOR(pg_catalog.=) $3"
-							  " AND c.key_type::pg_catalog.oid OPERATOR(pg_catalog.=) $4"
+							  " AND coalesce(c.key_type::pg_catalog.oid, 0::pg_catalog.oid) OPERATOR(pg_catalog.=) $4"
 							  " AND c.key_collation OPERATOR(pg_catalog.=) $5"
 							  " ORDER BY 1 LIMIT 1",
 							  5, argtypes, values, NULL, false, 0) != SPI_OK_SELECT)
@@ -132,6 +123,7 @@ find_default_group(const CzDistribution *dist)
 static int
 create_group(const CzDistribution *dist, bool is_default)
 {
+	char		nulls[8] = "       ";
 	Oid			argtypes[7] = {INT4OID, INT4OID, INT4OID, CHAROID, OIDOID, OIDOID, BOOLOID};
 	Datum		values[7];
 	int			id = (int) nextval_internal(CzCatalogRelid("colocation_id_seq"), false);
@@ -139,13 +131,15 @@ create_group(const CzDistribution *dist, bool is_default)
 	values[0] = Int32GetDatum(id);
 	values[1] = Int32GetDatum(Max(dist->shard_count, 1));
 	values[2] = Int32GetDatum(dist->replication_factor);
-	values[3] = CharGetDatum(dist->method);
+	values[3] = CharGetDatum(group_method(dist));
 	values[4] = ObjectIdGetDatum(dist->key_type);
+	if (!OidIsValid(dist->key_type))
+		nulls[4] = 'n';
 	values[5] = ObjectIdGetDatum(dist->key_collation);
 	values[6] = BoolGetDatum(is_default);
 	CzCatalogExec("INSERT INTO cz.colocation (colocation_id, shard_count, replication_factor,"
 				  " partition_method, key_type, key_collation, is_default)"
-				  " VALUES ($1, $2, $3, $4, $5, $6, $7)", 7, argtypes, values, NULL);
+				  " VALUES ($1, $2, $3, $4, $5, $6, $7)", 7, argtypes, values, nulls);
 	return id;
 }
 
@@ -170,6 +164,47 @@ CzRegisterTable(Oid relid, char kind, int colocation_id, int64 shard_id)
 				  " VALUES ($1, $2, $3, $4)", 4, argtypes, values, nulls);
 }
 
+/* What a group was made with. */
+static int
+group_replication_factor(int colocation_id)
+{
+	Relation	rel = table_open(CzCatalogRelid("colocation"), AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		isnull;
+	int			result;
+
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(colocation_id));
+	scan = systable_beginscan(rel, CzCatalogRelid("colocation_pkey"), true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "colocation group %d is missing", colocation_id);
+	result = DatumGetInt32(heap_getattr(tuple, COLOCATION_REPLICATION_FACTOR,
+										RelationGetDescr(rel), &isnull));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/* That of the group that is to be joined, else what the settings say. */
+static void
+set_replication_factor(CzDistribution *dist)
+{
+	int			nnodes = list_length(CzUsableNodes());
+
+	dist->replication_factor = dist->colocation_id != 0 ?
+		group_replication_factor(dist->colocation_id) : CzReplicationFactor();
+	if (dist->replication_factor == 0)
+		dist->replication_factor = Min(2, nnodes);
+	if (dist->replication_factor > nnodes)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot place %d copies of each shard on %d workers",
+						dist->replication_factor, nnodes),
+				 errhint("Add workers or lower cz.shard_replication_factor.")));
+}
+
 /* The table that colocate_with names; errors if it cannot be joined. */
 static const CzTable *
 named_colocation(Relation rel, const CzDistribution *dist, const char *colocate_with)
@@ -178,10 +213,26 @@ named_colocation(Relation rel, const CzDistribution *dist, const char *colocate_
 	Oid			relid = RangeVarGetRelid(name, AccessShareLock, false);
 	const CzTable *other = CzTableGet(relid);
 
-	if (other == NULL || (other->kind != CZ_TABLE_HASH && other->kind != CZ_TABLE_RANGE))
+	if (other == NULL || !CzTableIsDistributed(other))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is not distributed", get_rel_name(relid))));
+	if ((other->kind == CZ_TABLE_SINGLE) != (dist->method == PARTITION_STRATEGY_LIST))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cannot colocate tables \"%s\" and \"%s\"",
+						RelationGetRelationName(rel), get_rel_name(relid)),
+				 errdetail("One of them has a distribution column, the other one has none.")));
+	if (other->kind == CZ_TABLE_SINGLE && CzTenantGroup(get_rel_namespace(relid)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot colocate tables \"%s\" and \"%s\"",
+						RelationGetRelationName(rel), get_rel_name(relid)),
+				 errdetail("Schema \"%s\" is distributed: only its own tables are colocated.",
+						   get_namespace_name(get_rel_namespace(relid))),
+				 errhint("Create the table in the schema.")));
+	if (other->kind == CZ_TABLE_SINGLE)
+		return other;
 	if (other->kind != CZ_TABLE_HASH || dist->method != PARTITION_STRATEGY_HASH)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -199,8 +250,26 @@ named_colocation(Relation rel, const CzDistribution *dist, const char *colocate_
 }
 
 /*
+ * CzCreateSingleGroup
+ *		A new group of single-shard tables, without tables, that no table joins but by
+ *		its id.
+ */
+int
+CzCreateSingleGroup(void)
+{
+	CzDistribution dist;
+
+	memset(&dist, 0, sizeof(dist));
+	dist.method = PARTITION_STRATEGY_LIST;
+	dist.shard_count = 1;
+	LockRelationOid(CzCatalogRelid("colocation"), ShareRowExclusiveLock);
+	set_replication_factor(&dist);
+	return create_group(&dist, false);
+}
+
+/*
  * CzChooseColocation
- *		Set colocation_id, shard_count and replication_factor of dist; a new
+ *		Set colocation_id (unless it is the group to join), shard_count and replication_factor of dist; a new
  *		group is entered in cz.colocation, which stays locked.
  *
  * has_shard_count: the user named a number of shards (dist->shard_count).
@@ -210,22 +279,21 @@ List *
 CzChooseColocation(Relation rel, CzDistribution *dist, const char *colocate_with,
 				   bool has_shard_count)
 {
-	int			nnodes = list_length(CzUsableNodes());
 	bool		is_default = pg_strcasecmp(colocate_with, "default") == 0;
 	bool		is_none = pg_strcasecmp(colocate_with, "none") == 0;
 
 	/* two sessions must not make the same group */
 	LockRelationOid(CzCatalogRelid("colocation"), ShareRowExclusiveLock);
 
-	dist->replication_factor = CzReplicationFactor();
-	if (dist->replication_factor == 0)
-		dist->replication_factor = Min(2, nnodes);
-	if (dist->replication_factor > nnodes)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot place %d copies of each shard on %d workers",
-						dist->replication_factor, nnodes),
-				 errhint("Add workers or lower cz.shard_replication_factor.")));
+	if (dist->colocation_id != 0)
+	{
+		List	   *others = group_tables(dist->colocation_id, RelationGetRelid(rel));
+
+		if (others == NIL)
+			set_replication_factor(dist);
+		return others;
+	}
+	set_replication_factor(dist);
 
 	if (!is_default && !is_none)
 	{
@@ -241,20 +309,87 @@ CzChooseColocation(Relation rel, CzDistribution *dist, const char *colocate_with
 		return group_tables(dist->colocation_id, RelationGetRelid(rel));
 	}
 
-	if (is_default && dist->method == PARTITION_STRATEGY_HASH)
+	if (is_default && dist->method != PARTITION_STRATEGY_RANGE)
 	{
 		dist->colocation_id = find_default_group(dist);
 		if (dist->colocation_id != 0)
 			return group_tables(dist->colocation_id, RelationGetRelid(rel));
 	}
 	dist->colocation_id = create_group(dist, is_default &&
-									   dist->method == PARTITION_STRATEGY_HASH);
+									   dist->method != PARTITION_STRATEGY_RANGE);
 	return NIL;
+}
+
+/* How many groups of single-shard tables have their first placement on a worker. */
+typedef struct NodeGroups
+{
+	CzNode	   *node;
+	int64		ngroups;
+} NodeGroups;
+
+static int
+compare_groups(const void *a, const void *b)
+{
+	const NodeGroups *x = a;
+	const NodeGroups *y = b;
+	double		load_x = x->ngroups / x->node->weight;
+	double		load_y = y->ngroups / y->node->weight;
+
+	if (load_x != load_y)
+		return load_x < load_y ? -1 : 1;
+	return x->node->node_id < y->node->node_id ? -1 : x->node->node_id > y->node->node_id;
+}
+
+/*
+ * The workers in the order in which a new group of single-shard tables takes them: those
+ * with the fewest groups, for their weight, first.
+ */
+static List *
+by_groups(List *nodes)
+{
+	int			n = list_length(nodes);
+	NodeGroups *groups = palloc0(sizeof(NodeGroups) * n);
+	List	   *result = NIL;
+	ListCell   *lc;
+	uint64		i;
+
+	foreach(lc, nodes)
+		groups[foreach_current_index(lc)].node = lfirst(lc);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute("SELECT f.ftserver, pg_catalog.count(DISTINCT t.colocation_id)"
+					" FROM cz.tables t"
+					" JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) t.relid::pg_catalog.oid"
+					" JOIN pg_catalog.pg_foreign_table f ON f.ftrelid OPERATOR(pg_catalog.=) i.inhrelid"
+					" WHERE t.kind OPERATOR(pg_catalog.=) 's' GROUP BY 1", false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read cz.tables");
+	for (i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		Oid			server_oid = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
+																SPI_tuptable->tupdesc, 1,
+																&isnull));
+		int			j;
+
+		for (j = 0; j < n; j++)
+		{
+			if (groups[j].node->server_oid == server_oid)
+				groups[j].ngroups = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i],
+																SPI_tuptable->tupdesc, 2,
+																&isnull));
+		}
+	}
+	SPI_finish();
+	qsort(groups, n, sizeof(NodeGroups), compare_groups);
+	for (i = 0; i < n; i++)
+		result = lappend(result, groups[i].node);
+	return result;
 }
 
 /*
  * CzPlanHashShards
- *		Ids, names and placements of the shards of a new hash table.
+ *		Ids, names and placements of the shards of a new hash table, or of the one of a
+ *		table without key.
  *
  * colocated: tables of its group, whose placements it takes.
  * Returns: dist->shard_count shards, palloc'd.
@@ -279,7 +414,11 @@ CzPlanHashShards(Relation rel, CzDistribution *dist, List *colocated)
 							get_rel_name(linitial_oid(colocated)))));
 	}
 	else
+	{
 		nodes = CzUsableNodes();
+		if (dist->method == PARTITION_STRATEGY_LIST)
+			nodes = by_groups(nodes);
+	}
 
 	for (i = 0; i < dist->shard_count; i++)
 	{

@@ -129,7 +129,8 @@ create_reference_table(PG_FUNCTION_ARGS)
 	CzCheckTableOwner(relid);
 	PreventCommandIfReadOnly("create_reference_table()");
 	rel = relation_open(relid, AccessExclusiveLock);
-	CzCheckDistributable(rel, true);
+	CzRefuseTenant(rel, "create_reference_table");
+	CzCheckDistributable(rel, CZ_TABLE_REFERENCE);
 
 	nodes = CzNodeList(true);
 	if (nodes == NIL)

@@ -281,19 +281,17 @@ drop_reference_triggers(Oid relid)
 }
 
 /*
- * undistribute_table(table_name regclass, cascade_via_foreign_keys boolean)
+ * CzUndistribute
+ *		Make a distributed or reference table, whose owner the user is, an ordinary one.
+ *
+ * Errors: 55000 if it is neither, 55006 if it is in use.
  */
-Datum
-undistribute_table(PG_FUNCTION_ARGS)
+void
+CzUndistribute(Oid relid)
 {
-	Oid			relid = PG_GETARG_OID(0);
-	Relation	rel;
-	const CzTable *table;
+	Relation	rel = relation_open(relid, AccessExclusiveLock);
+	const CzTable *table = CzTableGet(relid);
 
-	CzCheckTableOwner(relid);
-	PreventCommandIfReadOnly("undistribute_table()");
-	rel = relation_open(relid, AccessExclusiveLock);
-	table = CzTableGet(relid);
 	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -316,5 +314,22 @@ undistribute_table(PG_FUNCTION_ARGS)
 	else
 		undistribute_shards(relid, table);
 	CzInvalidateTable(relid);
+}
+
+/*
+ * undistribute_table(table_name regclass, cascade_via_foreign_keys boolean)
+ */
+Datum
+undistribute_table(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	Relation	rel;
+
+	CzCheckTableOwner(relid);
+	PreventCommandIfReadOnly("undistribute_table()");
+	rel = relation_open(relid, AccessExclusiveLock);
+	CzRefuseTenant(rel, "undistribute_table");
+	relation_close(rel, NoLock);
+	CzUndistribute(relid);
 	PG_RETURN_VOID();
 }

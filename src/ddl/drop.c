@@ -30,6 +30,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
@@ -330,6 +331,10 @@ delete_rows(const char *catalog_name, AttrNumber attno, RegProcedure equals, Dat
 #define TABLES_COLOCATION_ID 3
 #define TABLES_SHARD_ID 4
 
+/* columns of cz.tenant_schemas */
+#define TENANTS_SCHEMA 1
+#define TENANTS_COLOCATION_ID 2
+
 /*
  * CzForgetTable
  *		Take a table out of cz.tables, and its colocation group out of
@@ -352,7 +357,11 @@ CzForgetTable(Oid relid)
 	{
 		(void) delete_rows("tables", TABLES_COLOCATION_ID, F_INT4EQ,
 						   Int32GetDatum(colocation_id), 0, TABLES_KIND, &others, true);
-		if (others == '\0')
+		/* that of a schema stays as long as the schema */
+		if (others == '\0' &&
+			delete_rows("tenant_schemas", TENANTS_COLOCATION_ID, F_INT4EQ,
+						Int32GetDatum(colocation_id), TENANTS_COLOCATION_ID, 0, NULL,
+						true) == 0)
 			(void) delete_rows("colocation", 1, F_INT4EQ, Int32GetDatum(colocation_id),
 							   0, 0, NULL, false);
 	}
@@ -507,6 +516,27 @@ constraint_dropped(Oid oid)
 	ReleaseSysCache(tuple);
 }
 
+/*
+ * CzForgetTenant
+ *		Take a schema out of cz.tenant_schemas, and its group out of cz.colocation.
+ */
+void
+CzForgetTenant(const char *schema)
+{
+	NameData	name;
+	int			colocation_id;
+
+	namestrcpy(&name, schema);
+	colocation_id = (int) delete_rows("tenant_schemas", TENANTS_SCHEMA, F_NAMEEQ,
+									  NameGetDatum(&name), TENANTS_COLOCATION_ID, 0, NULL,
+									  false);
+	if (colocation_id == 0)
+		return;
+	(void) delete_rows("colocation", 1, F_INT4EQ, Int32GetDatum(colocation_id), 0, 0, NULL,
+					   false);
+	CommandCounterIncrement();
+}
+
 static void
 czObjectAccess(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg)
 {
@@ -520,6 +550,8 @@ czObjectAccess(ObjectAccessType access, Oid classId, Oid objectId, int subId, vo
 		relation_dropped(objectId, subId);
 	else if (classId == ConstraintRelationId)
 		constraint_dropped(objectId);
+	else if (classId == NamespaceRelationId)
+		CzForgetTenant(get_namespace_name(objectId));
 }
 
 /*

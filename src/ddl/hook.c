@@ -23,6 +23,7 @@
 #include "ddl_int.h"
 
 int			cz_internal_ddl_depth = 0;
+CzTenantHooks cz_tenant_hooks = {NULL, NULL};
 
 /* RENAME SERVER: the options of shards, and cz.placement_state, name their placements. */
 static void
@@ -39,7 +40,7 @@ rename_server(const CzUtility *utility, RenameStmt *stmt)
 	{
 		const CzTable *table = CzTableGet(lfirst_oid(lc));
 
-		if (table == NULL || (table->kind != CZ_TABLE_HASH && table->kind != CZ_TABLE_RANGE))
+		if (table == NULL || !CzTableIsDistributed(table))
 			continue;
 		for (i = 0; i < table->nshards; i++)
 		{
@@ -64,6 +65,7 @@ static void
 run_statement(const CzUtility *utility)
 {
 	Node	   *stmt = utility->pstmt->utilityStmt;
+	Oid			tenant_object = cz_tenant_hooks.before(stmt);
 
 	CzCheckStatement(stmt);
 	switch (nodeTag(stmt))
@@ -113,6 +115,7 @@ run_statement(const CzUtility *utility)
 			break;
 	}
 	CzUtilityRun(utility, stmt);
+	cz_tenant_hooks.after(stmt, tenant_object);
 	if (IsA(stmt, ConstraintsSetStmt))
 		CzDeferredSet(castNode(ConstraintsSetStmt, stmt));
 	if (IsA(stmt, AlterForeignServerStmt))

@@ -117,7 +117,7 @@ CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 					"Use CREATE INDEX: all shards change in one transaction.");
 	if (stmt->tableSpace)
 		CzRefuseDdl(table, "CREATE INDEX ... TABLESPACE", NULL);
-	if (stmt->unique && table->kind != CZ_TABLE_REFERENCE)
+	if (stmt->unique && table->key_attno != 0)
 		check_unique(table, stmt);
 
 	rel = relation_open(relid, NoLock);

@@ -25,7 +25,7 @@
 static bool
 is_sharded(const CzTable *table)
 {
-	return table != NULL && (table->kind == CZ_TABLE_HASH || table->kind == CZ_TABLE_RANGE);
+	return table != NULL && CzTableIsDistributed(table);
 }
 
 static void

@@ -366,11 +366,13 @@ CzConflictBegin(ModifyTableState *mtstate, ResultRelInfo *rri, Relation rel, Oid
 static bool
 same_key(CzConflict *conflict, TupleTableSlot *a, TupleTableSlot *b)
 {
-	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(conflict->rel),
-										  conflict->key_attno - 1);
+	Form_pg_attribute att;
 	bool		isnull[2];
 	Datum		values[2];
 
+	if (conflict->key_attno == 0)
+		return true;
+	att = TupleDescAttr(RelationGetDescr(conflict->rel), conflict->key_attno - 1);
 	values[0] = slot_getattr(a, conflict->key_attno, &isnull[0]);
 	values[1] = slot_getattr(b, conflict->key_attno, &isnull[1]);
 	if (isnull[0] || isnull[1])

@@ -365,7 +365,7 @@ give_out(ModifyState *state, TupleTableSlot *row)
 static bool
 may_move(ModifyState *state)
 {
-	return state->write->command != CMD_DELETE &&
+	return state->write->command != CMD_DELETE && state->table->key_attno != 0 &&
 		(list_nth_int(state->write->new_columns, state->table->key_attno - 1) > 0 ||
 		 CzTriggersHasBeforeRow(state->triggers, CMD_UPDATE));
 }

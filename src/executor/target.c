@@ -92,10 +92,13 @@ CzShardForRow(EState *estate, Relation parent, const CzTable *table, TupleTableS
 {
 	ResultRelInfo *rri;
 	ModifyTableState *mtstate;
-	bool		isnull;
-	Datum		key = slot_getattr(slot, table->key_attno, &isnull);
-	int			index = CzShardIndexForValue(table, key, isnull);
+	bool		isnull = true;
+	Datum		key = (Datum) 0;
+	int			index;
 
+	if (table->key_attno != 0)
+		key = slot_getattr(slot, table->key_attno, &isnull);
+	index = CzShardIndexForValue(table, key, isnull);
 	if (index >= 0)
 		return &table->shards[index];
 

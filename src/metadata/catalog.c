@@ -194,6 +194,37 @@ CzReferenceTableList(void)
 }
 
 /*
+ * CzGroupTables
+ *		See metadata.h.
+ */
+List *
+CzGroupTables(int colocation_id)
+{
+	Relation	rel = table_open(CzCatalogRelid("tables"), AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *relids = NIL;
+
+	ScanKeyInit(&key, ANUM_TABLES_COLOCATION_ID, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(colocation_id));
+	scan = systable_beginscan(rel, CzCatalogRelid("tables_colocation_id_idx"), true,
+							  NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Oid			relid = DatumGetObjectId(heap_getattr(tuple, ANUM_TABLES_RELID,
+														  RelationGetDescr(rel), &isnull));
+
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+			relids = lappend_oid(relids, relid);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return relids;
+}
+
+/*
  * CzInvalidateTable
  *		See metadata.h.  Also makes cached plans over these tables look again.
  */
@@ -201,32 +232,17 @@ void
 CzInvalidateTable(Oid relid)
 {
 	CzTableRow	row;
-	Relation	rel;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	ListCell   *lc;
 
 	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
 		CacheInvalidateRelcacheByRelid(relid);
 	if (!CzCatalogReadTable(relid, &row) || row.colocation_id == 0)
 		return;
-
-	rel = table_open(CzCatalogRelid("tables"), AccessShareLock);
-	ScanKeyInit(&key, ANUM_TABLES_COLOCATION_ID, BTEqualStrategyNumber, F_INT4EQ,
-				Int32GetDatum(row.colocation_id));
-	scan = systable_beginscan(rel, CzCatalogRelid("tables_colocation_id_idx"), true,
-							  NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, CzGroupTables(row.colocation_id))
 	{
-		bool		isnull;
-		Oid			other = DatumGetObjectId(heap_getattr(tuple, ANUM_TABLES_RELID,
-														  RelationGetDescr(rel), &isnull));
-
-		if (other != relid && SearchSysCacheExists1(RELOID, ObjectIdGetDatum(other)))
-			CacheInvalidateRelcacheByRelid(other);
+		if (lfirst_oid(lc) != relid)
+			CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
 	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
 }
 
 /*

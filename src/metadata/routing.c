@@ -33,7 +33,7 @@ CzShardIndexForValue(const CzTable *table, Datum value, bool isnull)
 	if (entry->bounds == NULL)
 	{
 		Assert(table->kind == CZ_TABLE_REFERENCE || table->kind == CZ_TABLE_FOREIGN ||
-			   table->nshards == 0);
+			   table->kind == CZ_TABLE_SINGLE || table->nshards == 0);
 		return table->nshards == 0 ? -1 : 0;
 	}
 

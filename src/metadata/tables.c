@@ -332,27 +332,11 @@ read_columns(CzTableEntry *entry, Relation rel)
 	}
 }
 
-/*
- * Key, routing and shards of a partitioned parent.
- */
+/* The distribution column of a partitioned parent, and what routes by it. */
 static void
-read_parent(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *nodes,
-			List *inactive)
+read_key(CzTableEntry *entry, Relation rel, PartitionKey key, PartitionDesc desc)
 {
 	CzTable    *table = &entry->table;
-	PartitionKey key = RelationGetPartitionKey(rel);
-	PartitionDesc desc = RelationGetPartitionDesc(rel, true);
-	int			i;
-
-	table->kind = (CzTableKind) row->kind;
-	table->colocation_id = row->colocation_id;
-	if (key->partnatts != 1 || key->partattrs[0] == 0 ||
-		key->strategy != (table->kind == CZ_TABLE_HASH ? PARTITION_STRATEGY_HASH
-						  : PARTITION_STRATEGY_RANGE))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("partition key of distributed table \"%s\" is not what cz.tables says",
-						RelationGetRelationName(rel))));
 
 	table->key_attno = key->partattrs[0];
 	table->key_type = key->parttypid[0];
@@ -374,7 +358,34 @@ read_parent(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *node
 	fmgr_info_copy(entry->support, &key->partsupfunc[0], entry->context);
 	if (desc->nparts > 0)
 		entry->bounds = partition_bounds_copy(desc->boundinfo, key);
+}
 
+/*
+ * Key, routing and shards of a partitioned parent.
+ */
+static void
+read_parent(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *nodes,
+			List *inactive)
+{
+	CzTable    *table = &entry->table;
+	PartitionKey key = RelationGetPartitionKey(rel);
+	PartitionDesc desc = RelationGetPartitionDesc(rel, true);
+	bool		has_key = row->kind != CZ_TABLE_SINGLE;
+	int			i;
+
+	table->kind = (CzTableKind) row->kind;
+	table->colocation_id = row->colocation_id;
+	if (key->partnatts != 1 || (key->partattrs[0] != 0) != has_key ||
+		key->strategy != (table->kind == CZ_TABLE_HASH ? PARTITION_STRATEGY_HASH :
+						  has_key ? PARTITION_STRATEGY_RANGE : PARTITION_STRATEGY_LIST) ||
+		(!has_key && desc->nparts > 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("partition key of distributed table \"%s\" is not what cz.tables says",
+						RelationGetRelationName(rel))));
+
+	if (has_key)
+		read_key(entry, rel, key, desc);
 	table->nshards = desc->nparts;
 	table->shards = palloc0(sizeof(CzShard) * Max(desc->nparts, 1));
 	for (i = 0; i < desc->nparts; i++)

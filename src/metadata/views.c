@@ -284,8 +284,12 @@ get_shard_id_for_distribution_column(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("relation cannot be NULL")));
 	table = get_distributed(PG_GETARG_OID(0));
-	if (table->kind == CZ_TABLE_REFERENCE)
+	if (table->key_attno == 0)
+	{
+		if (table->nshards == 0)
+			PG_RETURN_NULL();
 		PG_RETURN_INT64(table->shards[0].shard_id);
+	}
 
 	if (!PG_ARGISNULL(1))
 	{

@@ -505,8 +505,7 @@ extern bool cz_push_insert(Query *query, CzPlanState *state, const CzTable *tabl
 						   Relation rel);
 
 /* conflict_checks.c */
-extern bool cz_guard_conflict(Query *remote, Relation rel, const CzTable *table,
-							  List **checks);
+extern bool cz_guard_conflict(Query *remote, Relation rel, List **checks);
 
 /* rows.c */
 extern bool cz_is_write_by_rows(Query *query);

@@ -43,6 +43,7 @@ int			cz_distributed_snapshot = CZ_SNAPSHOT_ON;
 bool		cz_enable_broadcast = true;
 bool		cz_enable_repartition = true;
 bool		cz_enable_pushdown = true;
+bool		cz_enable_schema_based_sharding = false;
 bool		cz_enable_shard_ddl = false;
 int			cz_explain_remote_plans = CZ_REMOTE_PLANS_NONE;
 bool		cz_log_remote_commands = false;
@@ -219,6 +220,10 @@ CzSettingsInit(void)
 	DefineCustomBoolVariable("cz.enable_repartition",
 							 "Sends rows to the shards of another table by the column they are joined on.",
 							 NULL, &cz_enable_repartition, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cz.enable_schema_based_sharding",
+							 "Schemas that are created are tenants: all their tables are on one worker.",
+							 NULL, &cz_enable_schema_based_sharding, false,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cz.enable_shard_ddl",
 							 "Allows direct DML and DDL on shards.",

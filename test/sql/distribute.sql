@@ -208,7 +208,7 @@ CREATE TABLE filled (k int); INSERT INTO filled VALUES (1);
 \a
 \t on
 SELECT refused(format('SELECT create_distributed_table(%s)', a)) FROM (VALUES
-  ($$'x', 'k'$$), ($$'y', 'g'$$), ($$'y', 'nothing'$$), ($$'y', 'ctid'$$), ($$NULL, 'k'$$), ($$'x', NULL$$),
+  ($$'x', 'k'$$), ($$'y', 'g'$$), ($$'y', 'nothing'$$), ($$'y', 'ctid'$$), ($$NULL, 'k'$$), ($$'x', 'k', NULL$$), ($$'y', NULL, 'range'$$),
   ($$'trans', 'k', 'append'$$), ($$'trans', 'k', 'other'$$), ($$'c8', 'k'$$), ($$0, 'k'$$),
   ($$'filled', 'k', shard_count => 3$$), ($$'filled', 'k', shard_count => 0$$), ($$'filled', 'k', 'range'$$), ($$'filled', 'k', 'range', shard_count => 4$$),
   ($$'filled', 'k', colocate_with => 'missing'$$), ($$'filled', 'k', colocate_with => 'trans'$$), ($$'filled', 'k', colocate_with => 'c5'$$),

@@ -405,7 +405,8 @@ key_rows_walker(Node *node, double *rows)
 		if (table == NULL)
 			return false;
 		*rows = Max(*rows, table->key_attno > 0 ? rows_of_key(table) :
-					table->kind == CZ_TABLE_FOREIGN ? cz_relation_rows(rte->relid) : 1);
+					table->kind == CZ_TABLE_FOREIGN || table->kind == CZ_TABLE_SINGLE ?
+					cz_relation_rows(rte->relid) : 1);
 		return false;
 	}
 	if (IsA(node, Query))

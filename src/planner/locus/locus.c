@@ -105,7 +105,7 @@ cz_table_locus(Oid relid)
 		return locus;
 	locus.kind = CZ_LOCUS_SHARDED;
 	locus.anchor = table;
-	if (table->kind == CZ_TABLE_FOREIGN)
+	if (table->kind == CZ_TABLE_FOREIGN || table->kind == CZ_TABLE_SINGLE)
 	{
 		locus.is_single = true;
 		locus.shard = 0;

@@ -207,7 +207,7 @@ shipped_rows(Query *query, Query *source, Relation rel, List *attnos, const CzTa
 	}
 	ship->cte_name = cz_free_cte_name(pstrdup("cz_rows"), query->cteList, values->ctes);
 	ship->label = "rows";
-	ship->anchor = table;
+	ship->anchor = table->key_attno != 0 ? table : NULL;	/* else all go to the one shard */
 	ship->rows = 1;
 	ship->source = copyObject(source);
 	cte->ctename = pstrdup(ship->cte_name);
@@ -714,7 +714,7 @@ try_conflict(Query *query, CzPlanState *state, const CzTable *table, Relation re
 		return remote_as_leaf(query, remote, state, table, rel, leaf, values);
 	if (!split_multi_assignments(remote->onConflict))
 		return "it assigns several columns from one sub-query";
-	if (!cz_guard_conflict(remote, rel, table, &leaf->conflict_checks))
+	if (!cz_guard_conflict(remote, rel, &leaf->conflict_checks))
 		return "a policy uses a system column";
 	if (!cz_take_conflict(remote, values, state))
 		return "there are too many sub-queries";

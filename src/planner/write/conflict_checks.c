@@ -28,23 +28,43 @@
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "cz/compat.h"
 
 #include "../planner_int.h"
 
+/* Any column of the target whose test for NULL is one of a value. */
+static Var *
+some_column(Relation rel)
+{
+	int			i;
+
+	for (i = 0; i < RelationGetDescr(rel)->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
+
+		if (!att->attisdropped && !type_is_rowtype(att->atttypid))
+			return makeVar(1, att->attnum, att->atttypid, att->atttypmod, att->attcollation, 0);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("ON CONFLICT with policies is not supported on table \"%s\", all of whose columns are rows",
+					RelationGetRelationName(rel))));
+	return NULL;
+}
+
 /* An expression of type boolean that fails, and that no planner computes early. */
 static Node *
-failing_condition(int n, const CzTable *table)
+failing_condition(int n, Relation rel)
 {
 	NullTest   *test = makeNode(NullTest);
 	CoerceViaIO *cast = makeNode(CoerceViaIO);
 	FuncExpr   *text;
 	Const	   *prefix;
 
-	test->arg = (Expr *) makeVar(1, table->key_attno, table->key_type, table->key_typmod,
-								 table->key_collation, 0);
+	test->arg = (Expr *) some_column(rel);
 	test->nulltesttype = IS_NULL;
 	test->location = -1;
 	text = makeFuncExpr(F_TEXT_BOOL, TEXTOID, list_make1(test), DEFAULT_COLLATION_OID,
@@ -119,7 +139,7 @@ is_of_conflict(const WithCheckOption *option)
  * Returns: false if one uses a system column.
  */
 bool
-cz_guard_conflict(Query *remote, Relation rel, const CzTable *table, List **checks)
+cz_guard_conflict(Query *remote, Relation rel, List **checks)
 {
 	List	   *rest = NIL;
 	List	   *guarded = NIL;
@@ -149,7 +169,7 @@ cz_guard_conflict(Query *remote, Relation rel, const CzTable *table, List **chec
 			if (is_of_new && !cz_over_written(&qual, 1, rel, new_columns(remote, rel)))
 				return false;
 			qual = make_case(copyObject(qual), makeBoolConst(true, false),
-							 failing_condition(list_length(guarded), table));
+							 failing_condition(list_length(guarded), rel));
 			if (is_of_new)
 				of_new = lappend(of_new, qual);
 			else

@@ -40,7 +40,7 @@ is_distributed(RangeTblEntry *rte)
 {
 	const CzTable *table = rte->rtekind == RTE_RELATION ? CzTableGet(rte->relid) : NULL;
 
-	return table != NULL && (table->kind == CZ_TABLE_HASH || table->kind == CZ_TABLE_RANGE);
+	return table != NULL && CzTableIsDistributed(table);
 }
 
 /* A function of the executor's cursor.c. */

@@ -215,11 +215,18 @@ static void
 prune_by_constant(CzFragmentPlan *plan, const CzTable *table, List *exprs, List *attnos,
 				  CzPlanState *state)
 {
-	Const	   *key = makeNullConst(table->key_type, -1, InvalidOid);
+	Const	   *key;
 	ListCell   *le;
 	ListCell   *la;
 	int			index;
 
+	if (table->key_attno == 0)
+	{
+		plan->is_pruned = true;
+		plan->shard_indexes = list_make1_int(0);
+		return;
+	}
+	key = makeNullConst(table->key_type, -1, InvalidOid);
 	forboth(le, exprs, la, attnos)
 	{
 		if (lfirst_int(la) == table->key_attno)
@@ -405,7 +412,7 @@ cz_is_conflict(Query *query)
 	rte = rt_fetch(query->resultRelation, query->rtable);
 	table = rte->rtekind == RTE_RELATION ? CzTableGet(rte->relid) : NULL;
 	return table != NULL &&
-		(table->kind == CZ_TABLE_HASH || table->kind == CZ_TABLE_RANGE);
+		CzTableIsDistributed(table);
 }
 
 /*

@@ -950,11 +950,12 @@ actions_stay(Query *query, Relation rel, const CzTable *table, Query *joined, Li
 		}
 		if (action->commandType == CMD_INSERT)
 		{
-			if (tle == NULL || !cz_is_key_expr((Node *) tle->expr, joined, keys, classes))
+			if (table->key_attno != 0 &&
+				(tle == NULL || !cz_is_key_expr((Node *) tle->expr, joined, keys, classes)))
 				return false;
 			assign_nulls(action, rel);
 		}
-		else if (tle != NULL && !(IsA(tle->expr, Var) &&
+		else if (tle != NULL && table->key_attno != 0 && !(IsA(tle->expr, Var) &&
 								  ((Var *) tle->expr)->varno == query->resultRelation &&
 								  ((Var *) tle->expr)->varattno == table->key_attno))
 			return false;

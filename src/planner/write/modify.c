@@ -75,7 +75,7 @@ static bool
 is_distributed(const CzTable *table)
 {
 	return table != NULL &&
-		(table->kind == CZ_TABLE_HASH || table->kind == CZ_TABLE_RANGE);
+		CzTableIsDistributed(table);
 }
 
 /*

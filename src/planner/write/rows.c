@@ -393,6 +393,7 @@ describe_target(Query *query, Relation rel, CzRowWrite *write)
 	write->assigned = assigned;
 	write->key = cz_row_key(rel, assigned);
 	write->may_move = query->commandType == CMD_UPDATE &&
+		CzTableGet(write->relid)->key_attno != 0 &&
 		(list_member_int(assigned, CzTableGet(write->relid)->key_attno) ||
 		 (rel->trigdesc != NULL && rel->trigdesc->trig_update_before_row));
 	write->may_repeat = list_length(query->jointree->fromlist) != 1 ||

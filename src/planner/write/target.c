@@ -69,7 +69,7 @@ show_target(Plan *plan, PlannedStmt *stmt)
 		return;
 	rti = linitial_int(modify->resultRelations);
 	table = CzTableGet(rt_fetch(rti, stmt->rtable)->relid);
-	if (table != NULL && (table->kind == CZ_TABLE_HASH || table->kind == CZ_TABLE_RANGE))
+	if (table != NULL && CzTableIsDistributed(table))
 		outerPlan(plan) = make_source(outerPlan(plan), rti);
 }
 
