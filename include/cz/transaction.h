@@ -460,6 +460,20 @@ extern bool CzTxnIsInDoubt(Oid server_oid);
  * as long as nothing was committed since that concerns several (40001).
  */
 extern void CzTxnTakeSnapshots(Oid server_oid, Oid user_oid);
+
+/*
+ * CzTxnNoteSnapshotUse
+ *		Something may have been read by the transaction's own snapshot, or somebody else
+ *		has the same: CzTxnTakeSnapshots can't take it anew any more.
+ */
+extern void CzTxnNoteSnapshotUse(void);
+
+/*
+ * CzSnapshotRefresh
+ *		Take a local snapshot anew, if it is too old to show what workers would show now;
+ *		nothing has been read by it yet.
+ */
+extern void CzSnapshotRefresh(Snapshot old);
 extern bool CzTxnHasSnapshots(void);
 
 /* Was the placement inactive as the transaction's snapshot has it?  Then its rows there

@@ -37,6 +37,7 @@
 #include "foreign/foreign.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -543,6 +544,9 @@ czObjectAccess(ObjectAccessType access, Oid classId, Oid objectId, int subId, vo
 	if (prev_object_access_hook)
 		prev_object_access_hook(access, classId, objectId, subId, arg);
 
+	/* a function that is called without a statement */
+	if (access == OAT_FUNCTION_EXECUTE && debug_query_string == NULL && IsTransactionState())
+		CzTxnNoteSnapshotUse();
 	if (access != OAT_DROP || objectId < FirstNormalObjectId ||
 		IsBootstrapProcessingMode() || cz_drop_is_local > 0 || !OidIsValid(CzFdwOid()))
 		return;

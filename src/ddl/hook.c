@@ -153,6 +153,51 @@ is_plain_statement(Node *stmt)
 	}
 }
 
+/* Is an expression of EXECUTE's list a literal? */
+static bool
+is_literal(Node *node)
+{
+	while (IsA(node, TypeCast))
+		node = ((TypeCast *) node)->arg;
+	return IsA(node, A_Const);
+}
+
+/*
+ * May a statement read something by the transaction's snapshot, or give it to others,
+ * before the executor starts?
+ */
+static bool
+uses_snapshot(Node *stmt)
+{
+	ListCell   *lc;
+
+	switch (nodeTag(stmt))
+	{
+		case T_VariableSetStmt:
+			return ((VariableSetStmt *) stmt)->kind == VAR_SET_MULTI &&
+				strcmp(((VariableSetStmt *) stmt)->name, "TRANSACTION SNAPSHOT") == 0;
+		case T_ExecuteStmt:
+			foreach(lc, ((ExecuteStmt *) stmt)->params)
+			{
+				if (!is_literal(lfirst(lc)))
+					return true;
+			}
+			return false;
+		case T_TransactionStmt:
+		case T_VariableShowStmt:
+		case T_FetchStmt:
+		case T_ClosePortalStmt:
+		case T_PrepareStmt:
+		case T_DeallocateStmt:
+		case T_ExplainStmt:
+		case T_DeclareCursorStmt:
+		case T_LockStmt:
+			return false;
+		default:
+			return true;
+	}
+}
+
 static void
 czProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				 ProcessUtilityContext context, ParamListInfo params,
@@ -170,6 +215,8 @@ czProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	utility.dest = dest;
 	utility.completion = qc;
 
+	if (IsTransactionState() && uses_snapshot(pstmt->utilityStmt))
+		CzTxnNoteSnapshotUse();
 	if (cz_internal_ddl_depth > 0 || is_plain_statement(pstmt->utilityStmt) ||
 		!IsTransactionState() || creating_extension || !OidIsValid(CzFdwOid()))
 	{

@@ -69,7 +69,10 @@ start_executor(QueryDesc *query_desc, int eflags)
 	else
 		standard_ExecutorStart(query_desc, eflags);
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
+	{
 		CzSnapshotBeginStatement(query_desc);
+		CzTxnNoteSnapshotUse();
+	}
 }
 
 /*

@@ -29,6 +29,7 @@
 #include "catalog/pg_class.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
+#include "parser/parsetree.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -404,34 +405,11 @@ after_failure(CzStream *stream, List *takers, const CzSnapshotMember *members)
 	return takers;
 }
 
-/*
- * This server's snapshot of the statement is older than those of the workers.  If that
- * makes a difference it becomes one that is taken now.  Nothing has been read by it yet.
- *
- * It is not replaced, for nodes of the plan may have it already.  Its xmin stays: the
- * order of registered snapshots depends on it, and what is older is finished all the same.
- */
+/* This server's snapshot of the statement agrees with those of the workers. */
 static void
 refresh_local(void *arg)
 {
-	Snapshot	old = arg;
-	Snapshot	latest;
-
-	if (!CzRoomSnapshotLacks(old))
-		return;
-	latest = GetLatestSnapshot();
-	old->xmax = latest->xmax;
-	old->xip = MemoryContextAlloc(TopTransactionContext,
-								  sizeof(TransactionId) * (latest->xcnt + 1));
-	memcpy(old->xip, latest->xip, sizeof(TransactionId) * latest->xcnt);
-	old->xcnt = latest->xcnt;
-	old->subxip = MemoryContextAlloc(TopTransactionContext,
-									 sizeof(TransactionId) * (latest->subxcnt + 1));
-	memcpy(old->subxip, latest->subxip, sizeof(TransactionId) * latest->subxcnt);
-	old->subxcnt = latest->subxcnt;
-	old->suboverflowed = latest->suboverflowed;
-	old->takenDuringRecovery = latest->takenDuringRecovery;
-	old->snapXactCompletionCount = 0;
+	CzSnapshotRefresh(arg);
 }
 
 /*
@@ -766,11 +744,25 @@ reads_local_tables(const EState *estate)
 	return false;
 }
 
+/* Does a statement write to workers by way of core's ModifyTable? */
+static bool
+writes_there(const PlannedStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->resultRelations)
+	{
+		if (CzTableGet(rt_fetch(lfirst_int(lc), stmt->rtable)->relid) != NULL)
+			return true;
+	}
+	return false;
+}
+
 /*
  * CzSnapshotBeginStatement
  *		A statement has been initialised: if it reads from workers and here, its snapshot
  *		here and those there agree.  A transaction with one snapshot for its life takes
- *		it now.
+ *		it now: a cursor's first row may be asked for much later.
  */
 void
 CzSnapshotBeginStatement(QueryDesc *query_desc)
@@ -778,12 +770,17 @@ CzSnapshotBeginStatement(QueryDesc *query_desc)
 	StatementGroup *group = CzGroupFind(query_desc->estate);
 	CzStream   *stream;
 
-	if (group == NULL || cz_distributed_snapshot == CZ_SNAPSHOT_OFF)
+	if (cz_distributed_snapshot == CZ_SNAPSHOT_OFF)
 		return;
-	/* a cursor's first row may be asked for much later */
 	if (IsolationUsesXactSnapshot())
-		CzTxnTakeSnapshots(InvalidOid, group->streams->user_oid);
-	if (IsolationUsesXactSnapshot() || query_desc->snapshot == NULL ||
+	{
+		if (group != NULL)
+			CzTxnTakeSnapshots(InvalidOid, group->streams->user_oid);
+		else if (writes_there(query_desc->plannedstmt))
+			CzTxnTakeSnapshots(InvalidOid, GetUserId());
+		return;
+	}
+	if (group == NULL || query_desc->snapshot == NULL ||
 		!reads_local_tables(query_desc->estate))
 		return;
 	for (stream = group->streams; stream; stream = stream->group_next)

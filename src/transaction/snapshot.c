@@ -10,7 +10,8 @@
  * patience.
  *
  * A transaction that keeps one snapshot for its life takes it on all active workers when
- * it uses the first one.  A connection that did not take part (the worker could not be
+ * it uses the first one.  In its first statement that reads something, this server's own
+ * snapshot is taken anew if somebody has committed here and there since.  A connection that did not take part (the worker could not be
  * reached, or another user has his own there) joins later if nobody has been in the room
  * since.
  *
@@ -23,10 +24,12 @@
 #include "access/xact.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "cz/compat.h"
 #include "cz/errors.h"
 #include "cz/settings.h"
 #include "transaction_int.h"
@@ -195,6 +198,35 @@ CzSnapshotTake(CzSnapshotMember *members, int nmembers, CzRoomLookState *look,
 }
 
 /*
+ * CzSnapshotRefresh
+ *		See transaction.h.
+ *
+ * It is not replaced, for nodes of the plan may have it already.  Its xmin stays: the
+ * order of registered snapshots depends on it, and what is older is finished all the same.
+ */
+void
+CzSnapshotRefresh(Snapshot old)
+{
+	Snapshot	latest;
+
+	if (!CzRoomSnapshotLacks(old))
+		return;
+	latest = GetLatestSnapshot();
+	old->xmax = latest->xmax;
+	old->xip = MemoryContextAlloc(TopTransactionContext,
+								  sizeof(TransactionId) * (latest->xcnt + 1));
+	memcpy(old->xip, latest->xip, sizeof(TransactionId) * latest->xcnt);
+	old->xcnt = latest->xcnt;
+	old->subxip = MemoryContextAlloc(TopTransactionContext,
+									 sizeof(TransactionId) * (latest->subxcnt + 1));
+	memcpy(old->subxip, latest->subxip, sizeof(TransactionId) * latest->subxcnt);
+	old->subxcnt = latest->subxcnt;
+	old->suboverflowed = latest->suboverflowed;
+	old->takenDuringRecovery = latest->takenDuringRecovery;
+	old->snapXactCompletionCount = 0;
+}
+
+/*
  * CzRoomHasStayed
  *		Has nobody been in the room since those snapshots were taken, so that one taken
  *		now is like them?
@@ -295,10 +327,47 @@ without_lost(List *entries, const CzSnapshotMember *members, Oid asked_oid, Oid 
 	return rest;
 }
 
+/* The transaction that has used its own snapshot; its first statement begins otherwise. */
+static LocalTransactionId used_by = InvalidLocalTransactionId;
+
+/*
+ * CzTxnNoteSnapshotUse
+ *		See transaction.h.
+ */
+void
+CzTxnNoteSnapshotUse(void)
+{
+	used_by = MyLocalTransactionId_compat();
+}
+
+/*
+ * May the transaction's own snapshot be taken anew?  Not if something was read by it, and
+ * not if serializable transactions are compared by when they took theirs.
+ */
+static bool
+can_refresh(void)
+{
+	return used_by != MyLocalTransactionId_compat() && !IsolationIsSerializable() &&
+		!IsInParallelMode();
+}
+
+/* This server's snapshots of the transaction's first statement agree with the workers'. */
+static void
+refresh_own(void *arg)
+{
+	Snapshot	own = GetTransactionSnapshot();
+
+	CzSnapshotRefresh(own);
+	if (ActiveSnapshotSet() && GetActiveSnapshot() != own)
+		CzSnapshotRefresh(GetActiveSnapshot());
+}
+
 /* Begin the transaction on these connections, less those that are lost meanwhile. */
 static List *
 begin_entries(List *entries, Oid asked_oid, Oid user_oid)
 {
+	bool		may_refresh = can_refresh();
+
 	while (entries != NIL)
 	{
 		int			nmembers = list_length(entries);
@@ -315,7 +384,8 @@ begin_entries(List *entries, Oid asked_oid, Oid user_oid)
 			member->sql = begin_sql(entry);
 			member->undo_sql = "ROLLBACK";
 		}
-		if (CzSnapshotTake(members, nmembers, &txn_look, NULL, NULL))
+		if (CzSnapshotTake(members, nmembers, &txn_look, may_refresh ? refresh_own : NULL,
+						   NULL))
 		{
 			foreach(lc, entries)
 				((CzTxnEntry *) lfirst(lc))->has_begun = true;

@@ -114,6 +114,53 @@ foreach ([ 'run_begun', 'SELECT min(v), max(v) FROM two' ],
 	is($out, "$value|$value", "$point, $read: it takes them anew") or diag($err);
 }
 
+note 'REPEATABLE READ: somebody commits here and there between the transaction\'s snapshot and those of the workers';
+{
+	my $all = '(SELECT min(v) FROM two), (SELECT max(v) FROM two), (SELECT v FROM here), (SELECT v FROM ref)';
+	my $begin = 'BEGIN ISOLATION LEVEL REPEATABLE READ;';
+	$cluster->sql("CREATE FUNCTION here_now() RETURNS int STABLE LANGUAGE sql AS 'SELECT v FROM here'");
+	my $old = qr/40001: could not take one snapshot of this server and the workers/;
+	foreach ([ 'SELECT', "$begin SELECT $all; SELECT $all; COMMIT;", "NEW|NEW|NEW|NEW\nNEW|NEW|NEW|NEW" ],
+		[ 'workers only', "$begin SELECT min(v), max(v) FROM two; SELECT v FROM here; COMMIT;", "NEW|NEW\nNEW" ],
+		[ 'cursor', "$begin DECLARE c CURSOR FOR SELECT $all; FETCH c; SELECT v FROM here; COMMIT;", "NEW|NEW|NEW|NEW\nNEW" ],
+		[ 'EXECUTE', "PREPARE p(int) AS SELECT $all WHERE \$1 = 1; $begin EXECUTE p(1); COMMIT;", 'NEW|NEW|NEW|NEW' ],
+		[ 'savepoint', "$begin SAVEPOINT a; SELECT $all; ROLLBACK TO a; SELECT $all; COMMIT;", "NEW|NEW|NEW|NEW\nNEW|NEW|NEW|NEW" ],
+		[ 'UPDATE', "$begin UPDATE other SET v = (SELECT v FROM here); SELECT v, $all FROM other; COMMIT;", 'NEW|NEW|NEW|NEW|NEW' ],
+		[ 'INSERT', "$begin INSERT INTO other SELECT 100 + v, v FROM here RETURNING v; SELECT $all; ROLLBACK;", "NEW\nNEW|NEW|NEW|NEW" ],
+		[ 'after another statement', "$begin SELECT here_now() > 0; SELECT $all; COMMIT;", $old ],
+		[ 'EXECUTE with an expression', "PREPARE p(int) AS SELECT $all WHERE \$1 > 0; $begin EXECUTE p(here_now()); COMMIT;", $old ],
+		[ 'SERIALIZABLE', "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT $all; COMMIT;", $old ],
+		[ 'another\'s snapshot', 'SNAPSHOT', $old ])
+	{
+		my ($what, $sql, $expected) = @$_;
+		my $exporter;
+		$value++;
+		sleep 0.2;				# nobody has been in the room lately
+		if ($sql eq 'SNAPSHOT')
+		{
+			$exporter = $cluster->start_halting("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_export_snapshot();", '');
+			$exporter->{run}->pump_nb until $exporter->{out} =~ /\n/;
+			my ($id) = $exporter->{out} =~ /(\S+)/;
+			$sql = "$begin SET TRANSACTION SNAPSHOT '$id'; SELECT $all; COMMIT;";
+		}
+		my $reader = $cluster->start_at('snapshots_taken', $sql);
+		$cluster->sql($mixed =~ s/\bNEW\b/$value/gr);
+		$cluster->go;
+		my ($status, $out, $err) = $cluster->finish_sql($reader, 60);
+		if (ref $expected)
+		{
+			like($err, $expected, "$what: it cannot be taken anew");
+		}
+		else
+		{
+			is($out, $expected =~ s/\bNEW\b/$value/gr, "$what: this server's is taken anew, too") or diag($err);
+		}
+		next unless $exporter;
+		$cluster->go_on($exporter);
+		$cluster->finish_sql($exporter, 60);
+	}
+}
+
 note 'a worker that does not confirm';
 {
 	$value++;
