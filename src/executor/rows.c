@@ -267,7 +267,8 @@ lock_rows(ModifyState *state)
 		if (first_oid != first_oids[i] && !CzTxnIsLost(shard->shard_id, first_oids[i]))
 			is_locked = false;
 		/* but after he has read them, maybe */
-		if (!CzRowIdIsAt(shard, first_oid, state->source->read_at[i]))
+		if (state->source->read_at[i] != CZ_READ_NOWHERE &&
+			!CzRowIdIsAt(shard, first_oid, state->source->read_at[i]))
 			is_locked = false;
 		first_oids[i] = first_oid;
 	}
