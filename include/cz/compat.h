@@ -628,4 +628,11 @@ merge_is_known_compat(Query *query)
 #define POSIX_COLLATION_OID_compat POSIX_COLLATION_OID
 #endif
 
+/* 16: the counters of a table lost their prefix */
+#if CZ_PG_GE(16)
+#define live_tuples_compat live_tuples
+#else
+#define live_tuples_compat n_live_tuples
+#endif
+
 #endif							/* CZ_COMPAT_H */

@@ -9,17 +9,22 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "commands/defrem.h"
 #include "lib/stringinfo.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "pgstat.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/pgstat_internal.h"
+#include "utils/syscache.h"
 
 #include "cz/compat.h"
 #include "cz/fdw.h"
@@ -70,6 +75,30 @@ columns_sql(const VacuumRelation *relation)
 	if (columns.len > 0)
 		appendStringInfoChar(&columns, ')');
 	return columns.data;
+}
+
+/* Core has told the statistics of no rows, as a partitioned table has none; what it has
+ * found is in pg_class. */
+static void
+report_rows(Oid relid)
+{
+	HeapTuple	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	float4		reltuples = -1;
+	PgStat_EntryRef *entry;
+
+	if (HeapTupleIsValid(tup))
+	{
+		reltuples = ((Form_pg_class) GETSTRUCT(tup))->reltuples;
+		ReleaseSysCache(tup);
+	}
+	if (reltuples < 0 || !pgstat_track_counts)
+		return;
+	entry = pgstat_get_entry_ref_locked(PGSTAT_KIND_RELATION, MyDatabaseId, relid, false);
+	if (entry == NULL)
+		return;
+	((PgStatShared_Relation *) entry->shared_stats)->stats.live_tuples_compat =
+		(PgStat_Counter) reltuples;
+	pgstat_unlock_entry(entry);
 }
 
 /*
@@ -123,6 +152,8 @@ analyze_parents(const CzUtility *utility, VacuumStmt *stmt, List *relations)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	foreach(lc, copy->rels)
+		report_rows(lfirst_node(VacuumRelation, lc)->oid);
 }
 
 /*
