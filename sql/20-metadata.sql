@@ -90,6 +90,17 @@ CREATE INDEX dirty_shards_shard_id_idx ON cz.dirty_shards (shard_id);
 COMMENT ON TABLE cz.dirty_shards IS 'shards whose placements may differ if this server crashes';
 COMMENT ON COLUMN cz.dirty_shards.boot_id IS 'life of the server in which they are written; placements of those of an earlier one are compared before they are used';
 
+-- State of this server's catalogs: not dumped.
+CREATE TABLE cz.objects (
+    classid oid NOT NULL,
+    objid   oid NOT NULL,
+    userid  oid NOT NULL,
+    PRIMARY KEY (classid, objid, userid)
+);
+COMMENT ON TABLE cz.objects IS 'types, functions, collations, schemas and extensions that workers have been told to make';
+COMMENT ON COLUMN cz.objects.classid IS 'catalog of the object';
+COMMENT ON COLUMN cz.objects.userid IS 'role in whose name: workers'' ledgers, cz_shards.cz_object, are of the roles that it has there';
+
 GRANT SELECT ON cz.colocation, cz.tables, cz.placement_state, cz.dirty_shards TO PUBLIC;
 
 -- A dump of the coordinator carries the topology; statistics can be had anew.

@@ -17,11 +17,14 @@ CREATE TABLE cz.cleanup (
     cleanup_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     server_name name NOT NULL,
     object_kind text NOT NULL DEFAULT 'table',
+    object_schema text,
     object_name text NOT NULL,
+    object_args text,
     user_name name NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE cz.cleanup IS 'what is still to be dropped on workers that could not be reached';
+COMMENT ON COLUMN cz.cleanup.object_kind IS 'table, whose name is qualified, or a kind of the ledger, cz_shards.cz_object';
 
 CREATE FUNCTION create_distributed_table(table_name regclass, distribution_column text,
     distribution_type text DEFAULT 'hash', colocate_with text DEFAULT 'default',

@@ -103,6 +103,9 @@ extern List *CzTableServers(const CzTable *table);
  */
 extern void CzDropRemoteTables(Oid server_oid, Oid user_oid, List *qualified_names);
 
+/* The command that does what a row of cz.cleanup asks for; NULL: nothing is to be done. */
+extern char *CzCleanupSql(char *kind, char *schema, char *name, char *args);
+
 /* Run what make writes for each shard on all its placements, in the transaction. */
 typedef void (*CzMakeSql) (StringInfo sql, const CzShard *shard, void *arg);
 extern void CzRunOnPlacements(const CzTable *table, CzMakeSql make, void *arg);

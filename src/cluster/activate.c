@@ -45,8 +45,11 @@ PG_FUNCTION_INFO_V1(citus_activate_node);
 
 /* Columns of cz.cleanup */
 #define CLEANUP_SERVER 2
-#define CLEANUP_OBJECT 4
-#define CLEANUP_USER 5
+#define CLEANUP_KIND 3
+#define CLEANUP_SCHEMA 4
+#define CLEANUP_OBJECT 5
+#define CLEANUP_ARGS 6
+#define CLEANUP_USER 7
 
 /* Wait until a connection's socket is ready; a worker silent for too long is probed. */
 static void
@@ -323,6 +326,15 @@ parents_of(List *shards)
 	return result;
 }
 
+static char *
+text_of(HeapTuple tuple, AttrNumber attno, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, attno, desc, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
 /* Drop what was dropped here while the worker could not be reached. */
 static void
 drop_left_over(const CzNode *node)
@@ -339,11 +351,16 @@ drop_left_over(const CzNode *node)
 		char	   *user = NameStr(*DatumGetName(heap_getattr(tuple, CLEANUP_USER, desc, &isnull)));
 		Oid			user_oid = get_role_oid(user, true);
 
+		char	   *sql;
+
 		if (strcmp(server, node->name) != 0)
 			continue;
-		CzTxnExec(node->server_oid, OidIsValid(user_oid) ? user_oid : GetUserId(),
-				  psprintf("DROP TABLE IF EXISTS %s CASCADE",
-						   TextDatumGetCString(heap_getattr(tuple, CLEANUP_OBJECT, desc, &isnull))));
+		sql = CzCleanupSql(text_of(tuple, CLEANUP_KIND, desc),
+						   text_of(tuple, CLEANUP_SCHEMA, desc),
+						   text_of(tuple, CLEANUP_OBJECT, desc),
+						   text_of(tuple, CLEANUP_ARGS, desc));
+		if (sql != NULL)
+			CzTxnExec(node->server_oid, OidIsValid(user_oid) ? user_oid : GetUserId(), sql);
 		CatalogTupleDelete(rel, &tuple->t_self);
 	}
 	systable_endscan(scan);

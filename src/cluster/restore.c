@@ -118,6 +118,8 @@ cz_finish_restore(PG_FUNCTION_ARGS)
 		}
 		else
 			finish_parent(table);
+		/* what the workers have of types and functions is noted again */
+		CzPropagateObjects(table->relid, NIL, CzRelationOwner(table->relid));
 		CzInvalidateTable(lfirst_oid(lc));
 		count++;
 	}
@@ -126,14 +128,14 @@ cz_finish_restore(PG_FUNCTION_ARGS)
 
 /* One entry of the list; true if it is done with. */
 static bool
-clean_up(const char *server, const char *name, const char *user)
+clean_up(const char *server, const char *sql, const char *user)
 {
 	Oid			server_oid = get_foreign_server_oid(server, true);
 	Oid			user_oid = get_role_oid(user, true);
 	char	   *message = NULL;
 	CzConn	   *conn;
 
-	if (!OidIsValid(server_oid))
+	if (!OidIsValid(server_oid) || sql == NULL)
 		return true;			/* the worker is gone, and what it had with it */
 	if (!OidIsValid(user_oid))
 		user_oid = GetUserId();
@@ -146,7 +148,7 @@ clean_up(const char *server, const char *name, const char *user)
 				 message ? errdetail_internal("%s", message) : 0));
 		return false;
 	}
-	PQclear(CzConnExec(conn, psprintf("DROP TABLE IF EXISTS %s CASCADE", name)));
+	PQclear(CzConnExec(conn, sql));
 	CzConnRelease(conn);
 	return true;
 }
@@ -170,7 +172,7 @@ citus_cleanup_orphaned_resources(PG_FUNCTION_ARGS)
 	CzTxnCheckCoordinator();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute("SELECT c.cleanup_id, c.server_name, c.object_name, c.user_name FROM cz.cleanup c"
+	if (SPI_execute("SELECT c.cleanup_id, c.server_name, c.user_name, c.object_kind, c.object_schema, c.object_name, c.object_args FROM cz.cleanup c"
 					" ORDER BY c.cleanup_id FOR UPDATE SKIP LOCKED", false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read cz.cleanup");
 	nrows = SPI_processed;
@@ -182,8 +184,12 @@ citus_cleanup_orphaned_resources(PG_FUNCTION_ARGS)
 		Datum		values[1];
 		bool		isnull;
 
-		if (!clean_up(SPI_getvalue(tuple, rows->tupdesc, 2), SPI_getvalue(tuple, rows->tupdesc, 3),
-					  SPI_getvalue(tuple, rows->tupdesc, 4)))
+		if (!clean_up(SPI_getvalue(tuple, rows->tupdesc, 2),
+					  CzCleanupSql(SPI_getvalue(tuple, rows->tupdesc, 4),
+								   SPI_getvalue(tuple, rows->tupdesc, 5),
+								   SPI_getvalue(tuple, rows->tupdesc, 6),
+								   SPI_getvalue(tuple, rows->tupdesc, 7)),
+					  SPI_getvalue(tuple, rows->tupdesc, 3)))
 			continue;
 		values[0] = SPI_getbinval(tuple, rows->tupdesc, 1, &isnull);
 		(void) SPI_execute_with_args("DELETE FROM cz.cleanup WHERE cleanup_id OPERATOR(pg_catalog.=) $1",

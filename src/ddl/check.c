@@ -65,85 +65,6 @@ table_or_index_of(const RangeVar *name)
 	return table && table->kind != CZ_TABLE_FOREIGN ? table : NULL;
 }
 
-/* Does a column's type contain another type: itself, elements, bases, fields? */
-static bool
-type_contains(Oid column_type, Oid type)
-{
-	bool		is_found = false;
-	Oid			relid;
-	int			i;
-
-	check_stack_depth();
-	if (column_type == type)
-		return true;
-	if (column_type < FirstNormalObjectId)
-		return false;
-	if (OidIsValid(get_element_type(column_type)))
-		return type_contains(get_element_type(column_type), type);
-	if (getBaseType(column_type) != column_type)
-		return type_contains(getBaseType(column_type), type);
-	if (type_is_range(column_type))
-		return type_contains(get_range_subtype(column_type), type);
-	relid = get_typ_typrelid(column_type);
-	if (OidIsValid(relid))
-	{
-		Relation	rel = relation_open(relid, AccessShareLock);
-
-		for (i = 0; i < RelationGetNumberOfAttributes(rel); i++)
-		{
-			Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
-
-			if (!att->attisdropped && type_contains(att->atttypid, type))
-				is_found = true;
-		}
-		relation_close(rel, AccessShareLock);
-	}
-	return is_found;
-}
-
-/*
- * CzTablesWithType
- *		Tables of ours with a column that contains a type: list of OIDs.
- */
-List *
-CzTablesWithType(Oid type)
-{
-	List	   *result = NIL;
-	ListCell   *lc;
-
-	foreach(lc, CzTableList())
-	{
-		const CzTable *table = CzTableGet(lfirst_oid(lc));
-		int			i;
-
-		for (i = 1; table && i <= table->natts; i++)
-		{
-			if (table->column_names[i - 1] != NULL &&
-				type_contains(get_atttype(table->relid, i), type))
-			{
-				result = lappend_oid(result, table->relid);
-				break;
-			}
-		}
-	}
-	return result;
-}
-
-static void
-check_type(Oid type, const char *what)
-{
-	List	   *tables = OidIsValid(type) ? CzTablesWithType(type) : NIL;
-	const CzTable *table = tables ? CzTableGet(linitial_oid(tables)) : NULL;
-
-	if (table)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s is not supported while %s table \"%s\" uses the type", what,
-						table->kind == CZ_TABLE_REFERENCE ? "reference" : "distributed",
-						get_rel_name(table->relid)),
-				 errdetail("The workers have the type too, and it would differ from theirs.")));
-}
-
 /* Options of a server that the extension sets. */
 static bool
 is_internal_option(const char *name)
@@ -215,12 +136,6 @@ check_alter_server(AlterForeignServerStmt *stmt)
 	}
 }
 
-static Oid
-type_of_names(List *names)
-{
-	return LookupTypeNameOid(NULL, makeTypeNameFromNameList(names), true);
-}
-
 /* The worker's owner drops or renames it: what it has left to finish, it finishes
  * before. */
 static void
@@ -259,19 +174,6 @@ check_rename(RenameStmt *stmt)
 		case OBJECT_FOREIGN_SERVER:
 			forget_worker(strVal(stmt->object));
 			break;
-		case OBJECT_TYPE:
-		case OBJECT_DOMAIN:
-		case OBJECT_DOMCONSTRAINT:
-			check_type(type_of_names((List *) stmt->object), "RENAME");
-			break;
-		case OBJECT_ATTRIBUTE:
-			{
-				Oid			relid = RangeVarGetRelid(stmt->relation, NoLock, true);
-
-				if (OidIsValid(relid))
-					check_type(get_rel_type_id(relid), "RENAME");
-				break;
-			}
 		case OBJECT_TRIGGER:
 			if (strncmp(stmt->subname, "!cz_", 4) == 0 && CzTableOfName(stmt->relation))
 				CzRefuseDdl(CzTableOfName(stmt->relation), "renaming an internal trigger", NULL);
@@ -474,9 +376,6 @@ CzCheckStatement(Node *stmt)
 		case T_ReassignOwnedStmt:
 			check_reassign((ReassignOwnedStmt *) stmt);
 			break;
-		case T_AlterDomainStmt:
-			check_type(type_of_names(((AlterDomainStmt *) stmt)->typeName), "ALTER DOMAIN");
-			break;
 		case T_AlterObjectSchemaStmt:
 			refuse_shard(((AlterObjectSchemaStmt *) stmt)->relation);
 			if (((AlterObjectSchemaStmt *) stmt)->objectType != OBJECT_TABLE)
@@ -501,15 +400,7 @@ CzCheckStatement(Node *stmt)
 			refuse_shard(((IndexStmt *) stmt)->relation);
 			break;
 		case T_AlterTableStmt:
-			if (((AlterTableStmt *) stmt)->objtype == OBJECT_TYPE)
-			{
-				Oid			relid = RangeVarGetRelid(((AlterTableStmt *) stmt)->relation,
-													 NoLock, true);
-
-				if (OidIsValid(relid))
-					check_type(get_rel_type_id(relid), "ALTER TYPE");
-			}
-			else
+			if (((AlterTableStmt *) stmt)->objtype != OBJECT_TYPE)
 				refuse_shard(((AlterTableStmt *) stmt)->relation);
 			break;
 		case T_RuleStmt:

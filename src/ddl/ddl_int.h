@@ -128,13 +128,11 @@ extern bool CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt);
  *
  * CzExtensionsNote: which of these extensions (names) a worker has as the
  * coordinator has them, into its option installed_extensions.
- *
- * CzExtensionCreateSql: PL/pgSQL that creates one unless it is there, in the
- * coordinator's schema, and in its version if that can be had.
  */
-extern char *CzExtensionCreateSql(Oid extension_oid);
 extern void CzExtensionsNote(Oid server_oid, Oid user_oid, List *names, bool must_warn);
 extern void CzExtensionsCompare(const char *server_name, List *options);
+extern void CzExtensionsRefresh(List *names);
+extern bool CzExtensionStatement(const CzUtility *utility, Node *stmt);
 
 /* check.c: raise what may not be done */
 extern void CzCheckStatement(Node *stmt);
@@ -142,14 +140,78 @@ extern void CzCheckForeignKeys(Node *element);
 
 extern char *CzConstraintSql(Oid constraint_oid);
 
-extern List *CzTablesWithType(Oid type);
+/*
+ * ledger.c: what stands on workers besides shards.
+ */
 
-/* Comment on workers' functions that we have made. */
-#define CZ_FUNCTION_MARK "cz_fdw"
+/* An object, by which its definition here and the one on a worker are found. */
+typedef struct CzObject
+{
+	Oid			classid;
+	Oid			objid;
+	const char *kind;			/* as in the ledger: type, function, collation, schema, extension */
+	char	   *schema;			/* empty for a schema */
+	char	   *name;
+	char	   *args;			/* of a function: the types of its arguments */
+	char	   *definition;		/* what makes it on a worker; an extension's version; or NULL */
+} CzObject;
 
-/* types.c: a type's CREATE statement; PL/pgSQL that makes a worker's type the same */
-extern char *CzTypeDefinition(Oid type);
-extern void CzTypeScript(StringInfo script, Oid type);
+/* What becomes of an object on the workers. */
+typedef struct CzObjectChange
+{
+	const char *kind;			/* these four: what the worker calls it */
+	const char *schema;
+	const char *name;
+	const char *args;
+	char	   *command;		/* NULL: it is dropped, unless somebody else uses it there */
+} CzObjectChange;
+
+/*
+ * CzObjectGet: what an object is called; NULL if it is none that workers have.
+ * CzObjectName: its name in SQL, qualified, with the types of arguments.
+ * CzObjectDefinition: the command that makes it on a worker, from the catalogs.
+ */
+extern CzObject *CzObjectGet(Oid classid, Oid objid);
+extern char *CzObjectName(const CzObject *object);
+extern char *CzObjectDefinition(Oid classid, Oid objid);
+
+/*
+ * CzLedgerMake
+ *		Have workers make what is missing of some objects (CzObject *, in an order in which
+ *		they can be made), and remember that they have been sent as user_oid.
+ *
+ * Errors: 42710 if there is another object of that name that we have not made, 55006 if
+ *		there is one of ours that differs and is in use.
+ */
+extern void CzLedgerMake(List *objects, List *server_oids, Oid user_oid);
+
+/*
+ * CzLedgerUsers: as which local roles an object has been sent, list of OIDs; NIL: never.
+ * CzLedgerForget: it has been dropped here.
+ * CzLedgerServers: workers that may have it: list of OIDs.
+ */
+extern List *CzLedgerUsers(Oid classid, Oid objid);
+extern void CzLedgerForget(Oid classid, Oid objid);
+extern List *CzLedgerServers(void);
+
+/*
+ * CzLedgerChange
+ *		Carry out changes (CzObjectChange *) on all workers, of what has been made there as
+ *		these roles.  Then the object must be there what it is here now, if it is there.
+ *
+ * Errors: 42710 if it is not: somebody else has made it.
+ */
+extern void CzLedgerChange(List *changes, List *user_oids, Oid classid, Oid objid);
+extern CzObjectChange *CzObjectChangeMake(const CzObject *object, char *command);
+
+/* Has a role a user mapping for a worker? */
+extern bool CzLedgerCanAsk(Oid server_oid, Oid user_oid);
+
+/* The command that does so for one role on one worker. */
+extern char *CzLedgerChangeSql(List *changes);
+
+/* Is there an object of that name here? */
+extern bool CzLedgerIsHere(const CzObjectChange *object);
 
 /*
  * CzCheckTrust
@@ -157,9 +219,11 @@ extern void CzTypeScript(StringInfo script, Oid type);
  */
 extern void CzCheckTrust(Oid function, const CzSender *sender);
 
-/* objectddl.c: types and functions that the workers have too */
-extern bool CzAlterEnum(const CzUtility *utility, AlterEnumStmt *stmt);
-extern bool CzReplaceFunction(const CzUtility *utility, Node *stmt);
+/* objects.c: what an object depends on, list of ObjectAddress * */
+extern List *CzDependencies(Oid classid, Oid objid);
+
+/* objectddl.c: changes of what the workers have too; true if it has run the statement */
+extern bool CzAlterObject(const CzUtility *utility, Node *stmt);
 
 /* Our table that a name means, or NULL; also when the name means nothing. */
 extern const CzTable *CzTableOfName(const RangeVar *name);

@@ -28,7 +28,9 @@
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
@@ -61,6 +63,7 @@ typedef struct PendingDrops
 	CzConn	   *conn;			/* of the transaction; NULL: cannot be reached */
 	StringInfoData tables;		/* names, comma separated, of one DROP TABLE */
 	StringInfoData commands;	/* other commands */
+	List	   *changes;		/* CzObjectChange *: of types, functions .., after the tables */
 	List	   *names;			/* char *: tables for cz.cleanup */
 	List	   *missed_relids;	/* tables that commands could not be sent for:
 								 * an error if they are not dropped too */
@@ -130,6 +133,23 @@ pending_for(Oid server_oid, Oid user_oid)
 	return entry;
 }
 
+/* A worker that is not reached: what is to be dropped there when it is. */
+static void
+schedule_cleanup(const PendingDrops *entry, const CzObjectChange *change)
+{
+	Oid			argtypes[6] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[6];
+
+	values[0] = CStringGetTextDatum(entry->node_name);
+	values[1] = CStringGetTextDatum(change->kind);
+	values[2] = CStringGetTextDatum(change->schema);
+	values[3] = CStringGetTextDatum(change->name);
+	values[4] = CStringGetTextDatum(change->args);
+	values[5] = CStringGetTextDatum(GetUserNameFromId(entry->user_oid, false));
+	CzCatalogExec("INSERT INTO cz.cleanup (server_name, object_kind, object_schema, object_name, object_args, user_name)"
+				  " VALUES ($1, $2, $3, $4, $5, $6)", 6, argtypes, values, NULL);
+}
+
 static void
 send_entry(PendingDrops *entry)
 {
@@ -143,6 +163,10 @@ send_entry(PendingDrops *entry)
 		appendStringInfoString(&sql, entry->commands.data);
 		if (entry->tables.len > 0)
 			appendStringInfo(&sql, "DROP TABLE IF EXISTS %s CASCADE", entry->tables.data);
+		if (entry->tables.len > 0 && entry->changes != NIL)
+			appendStringInfoString(&sql, ";\n");
+		if (entry->changes != NIL)
+			appendStringInfoString(&sql, CzLedgerChangeSql(entry->changes));
 		if (sql.len > 0)
 			PQclear(CzConnExec(entry->conn, CzWithLockTimeout(sql.data)));
 		pfree(sql.data);
@@ -169,7 +193,20 @@ send_entry(PendingDrops *entry)
 			CzCatalogExec("INSERT INTO cz.cleanup (server_name, object_name, user_name)"
 						  " VALUES ($1, $2, $3)", 3, argtypes, values, NULL);
 		}
+		foreach(lc, OidIsValid(CzCatalogRelid("cleanup")) ? entry->changes : NIL)
+		{
+			const CzObjectChange *change = lfirst(lc);
+
+			/* an ALTER must reach all workers */
+			if (change->command == NULL)
+				schedule_cleanup(entry, change);
+			else if (CzLedgerIsHere(change))
+				ereport(ERROR,
+						(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+						 errmsg("could not connect to node \"%s\"", entry->node_name)));
+		}
 	}
+	entry->changes = NIL;
 	resetStringInfo(&entry->tables);
 	resetStringInfo(&entry->commands);
 	entry->names = NIL;
@@ -277,6 +314,65 @@ add_command(Oid server_oid, Oid user_oid, Oid relid, const char *command)
 	appendStringInfo(&entry->commands, "%s;\n", command);
 	if (entry->commands.len > MAX_PENDING_BYTES)
 		send_entry(entry);
+}
+
+/*
+ * change_object
+ *		An object that workers may have goes, or a part of it; command: makes the change,
+ *		NULL: a DROP.  Also on workers that are disabled now, of what goes.
+ */
+static void
+change_object(Oid classid, Oid objid, const char *command)
+{
+	List	   *users = CzLedgerUsers(classid, objid);
+	CzObject   *object = users != NIL ? CzObjectGet(classid, objid) : NULL;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	if (object == NULL)
+		return;
+	if (command == NULL)
+	{
+		CzLedgerForget(classid, objid);
+		CommandCounterIncrement();
+	}
+	foreach(lc, users)
+	{
+		foreach(lc2, CzNodeList(command != NULL))
+		{
+			CzNode	   *node = lfirst(lc2);
+			PendingDrops *entry;
+			CzObjectChange *change;
+			MemoryContext old;
+
+			if (!node->is_checked || !CzLedgerCanAsk(node->server_oid, lfirst_oid(lc)))
+				continue;
+			entry = pending_for(node->server_oid, lfirst_oid(lc));
+			old = MemoryContextSwitchTo(TopTransactionContext);
+			change = palloc(sizeof(CzObjectChange));
+			change->kind = object->kind;
+			change->schema = pstrdup(object->schema);
+			change->name = pstrdup(object->name);
+			change->args = pstrdup(object->args);
+			change->command = command ? pstrdup(command) : NULL;
+			entry->changes = lappend(entry->changes, change);
+			MemoryContextSwitchTo(old);
+		}
+	}
+}
+
+/* An attribute of a composite type goes, or of a table whose rows are values somewhere. */
+static void
+attribute_dropped(Oid relid, AttrNumber attno)
+{
+	Oid			type_oid = get_rel_type_id(relid);
+	CzObject   *object = OidIsValid(type_oid) ? CzObjectGet(TypeRelationId, type_oid) : NULL;
+
+	if (object != NULL && CzLedgerUsers(TypeRelationId, type_oid) != NIL)
+		change_object(TypeRelationId, type_oid,
+					  psprintf("ALTER TYPE %s DROP ATTRIBUTE IF EXISTS %s CASCADE",
+							   CzObjectName(object),
+							   quote_identifier(get_attname(relid, attno, false))));
 }
 
 /*
@@ -479,6 +575,7 @@ relation_dropped(Oid relid, int subid)
 		/* a shard's column goes with the parent's */
 		if (relkind == RELKIND_PARTITIONED_TABLE || relkind == RELKIND_RELATION)
 			for_placements(relid, drop_column_sql, get_attname(relid, subid, false));
+		attribute_dropped(relid, subid);
 		return;
 	}
 	switch (relkind)
@@ -514,6 +611,15 @@ constraint_dropped(Oid oid)
 	con = (Form_pg_constraint) GETSTRUCT(tuple);
 	if (OidIsValid(con->conrelid) && con->contype == CONSTRAINT_CHECK)
 		for_placements(con->conrelid, drop_constraint_sql, NameStr(con->conname));
+	else if (OidIsValid(con->contypid))
+	{
+		CzObject   *domain = CzObjectGet(TypeRelationId, con->contypid);
+
+		if (domain != NULL)
+			change_object(TypeRelationId, con->contypid,
+						  psprintf("ALTER DOMAIN %s DROP CONSTRAINT IF EXISTS %s",
+								   CzObjectName(domain), quote_identifier(NameStr(con->conname))));
+	}
 	ReleaseSysCache(tuple);
 }
 
@@ -554,7 +660,11 @@ czObjectAccess(ObjectAccessType access, Oid classId, Oid objectId, int subId, vo
 		relation_dropped(objectId, subId);
 	else if (classId == ConstraintRelationId)
 		constraint_dropped(objectId);
-	else if (classId == NamespaceRelationId)
+	else if (classId == TypeRelationId || classId == ProcedureRelationId ||
+			 classId == CollationRelationId || classId == NamespaceRelationId ||
+			 classId == ExtensionRelationId)
+		change_object(classId, objectId, NULL);
+	if (classId == NamespaceRelationId)
 		CzForgetTenant(get_namespace_name(objectId));
 }
 

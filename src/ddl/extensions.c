@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_server.h"
 #include "commands/extension.h"
 #include "foreign/foreign.h"
@@ -130,25 +131,61 @@ named_extensions(Oid server_oid)
 }
 
 /*
- * CzExtensionCreateSql
- *		See ddl_int.h.
+ * Something that is tried on a worker, in a subtransaction: it fails where the mapping
+ * may not, or the worker has no such extension to install.
  */
-char *
-CzExtensionCreateSql(Oid extension_oid)
-{
-	char	   *schema;
-	char	   *key = CzExtensionOwnKey(extension_oid, &schema);
-	char	   *name = get_extension_name(extension_oid);
-	char	   *version = key + strlen(name) + strlen(schema) + 2;
-	char	   *command = psprintf("CREATE EXTENSION %s SCHEMA %s", quote_identifier(name),
-								   quote_identifier(schema));
+typedef void (*Attempt) (Oid server_oid, Oid user_oid, Oid extension_oid);
 
-	return psprintf("IF NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) %s) THEN "
-					"BEGIN EXECUTE %s; EXCEPTION WHEN undefined_file OR invalid_parameter_value OR feature_not_supported THEN EXECUTE %s; END; END IF;",
-					quote_literal_cstr(name),
-					quote_literal_cstr(psprintf("%s VERSION %s CASCADE", command,
-												quote_literal_cstr(version))),
-					quote_literal_cstr(psprintf("%s CASCADE", command)));
+/* Returns the error, or NULL. */
+static ErrorData *
+try_on_worker(Attempt attempt, Oid server_oid, Oid user_oid, Oid extension_oid)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		attempt(server_oid, user_oid, extension_oid);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	return error;
+}
+
+static void
+make_extension(Oid server_oid, Oid user_oid, Oid extension_oid)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, ExtensionRelationId, extension_oid);
+	CzPropagateAddresses(list_make1(&address), list_make1_oid(server_oid), user_oid);
+}
+
+/* One that we have made there gets our version. */
+static void
+update_extension(Oid server_oid, Oid user_oid, Oid extension_oid)
+{
+	CzObject   *object = CzObjectGet(ExtensionRelationId, extension_oid);
+	char	   *sql = psprintf("ALTER EXTENSION %s UPDATE TO %s", CzObjectName(object),
+							   quote_literal_cstr(CzObjectDefinition(ExtensionRelationId,
+																	 extension_oid)));
+
+	CzTxnExec(server_oid, user_oid,
+			  CzLedgerChangeSql(list_make1(CzObjectChangeMake(object, sql))));
 }
 
 /* Create an extension on a worker if it can be had there; nothing happens if not. */
@@ -156,16 +193,91 @@ static void
 try_create(Oid server_oid, Oid user_oid, const char *name)
 {
 	Oid			oid = get_extension_oid(name, true);
-	char	   *schema;
 
-	if (!OidIsValid(oid) || CzExtensionOwnKey(oid, &schema) == NULL)
-		return;
-	CzTxnExec(server_oid, user_oid,
-			  psprintf("DO LANGUAGE plpgsql %s",
-					   quote_literal_cstr(psprintf("BEGIN IF pg_catalog.to_regnamespace(%s) IS NULL THEN EXECUTE %s; END IF; %s EXCEPTION WHEN OTHERS THEN NULL; END",
-												   quote_literal_cstr(quote_identifier(schema)),
-												   quote_literal_cstr(psprintf("CREATE SCHEMA %s", quote_identifier(schema))),
-												   CzExtensionCreateSql(oid)))));
+	if (OidIsValid(oid))
+		(void) try_on_worker(make_extension, server_oid, user_oid, oid);
+}
+
+/*
+ * CzExtensionsRefresh
+ *		What workers have is noted anew, of these extensions (names) or of all (NIL).
+ */
+void
+CzExtensionsRefresh(List *names)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, CzLedgerServers())
+	{
+		Oid			server_oid = lfirst_oid(lc);
+		List	   *noted = NIL;
+
+		foreach(lc2, CzNodeExtensions(server_oid))
+		{
+			char	   *name = name_of_key(lfirst(lc2));
+
+			if (names == NIL || CzListHasString(names, name))
+				noted = lappend(noted, name);
+		}
+		if (noted != NIL && CzLedgerCanAsk(server_oid, GetUserId()))
+			CzExtensionsNote(server_oid, GetUserId(), noted, false);
+	}
+}
+
+/* Do something about an extension on all workers; NOTICE where that fails. */
+static void
+for_workers(Attempt attempt, const char *name, const char *what)
+{
+	Oid			oid = get_extension_oid(name, true);
+	ListCell   *lc;
+
+	foreach(lc, OidIsValid(oid) ? CzLedgerServers() : NIL)
+	{
+		Oid			server_oid = lfirst_oid(lc);
+		ErrorData  *error;
+
+		if (!CzLedgerCanAsk(server_oid, GetUserId()))
+			continue;
+		error = try_on_worker(attempt, server_oid, GetUserId(), oid);
+		if (error != NULL)
+			ereport(NOTICE,
+					(errmsg("extension \"%s\" has not been %s on node \"%s\"", name, what,
+							GetForeignServer(server_oid)->servername),
+					 errdetail_internal("%s", error->message)));
+		if (error != NULL && ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_CONNECTION_EXCEPTION)
+			continue;
+		CzExtensionsNote(server_oid, GetUserId(), list_make1(pstrdup(name)), false);
+	}
+}
+
+/*
+ * CzExtensionStatement
+ *		CREATE EXTENSION and ALTER EXTENSION ... UPDATE: workers get the same, as far as
+ *		they may.  One that they can't get is no obstacle here, only to tables that need it.
+ *
+ * Returns: false for another statement: core runs it.
+ */
+bool
+CzExtensionStatement(const CzUtility *utility, Node *stmt)
+{
+	const char *name;
+
+	if (IsA(stmt, CreateExtensionStmt))
+		name = castNode(CreateExtensionStmt, stmt)->extname;
+	else if (IsA(stmt, AlterExtensionStmt))
+		name = castNode(AlterExtensionStmt, stmt)->extname;
+	else
+		return false;
+	if (strcmp(name, "cz_fdw") == 0 || strcmp(name, "plpgsql") == 0)
+		return false;
+	CzUtilityRun(utility, stmt);
+	CommandCounterIncrement();
+	if (IsA(stmt, CreateExtensionStmt))
+		for_workers(make_extension, name, "created");
+	else
+		for_workers(update_extension, name, "updated");
+	return true;
 }
 
 /*

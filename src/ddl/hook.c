@@ -71,6 +71,8 @@ run_statement(const CzUtility *utility)
 	switch (nodeTag(stmt))
 	{
 		case T_AlterTableStmt:
+			if (CzAlterObject(utility, stmt))
+				return;
 			if (CzAlterTable(utility, castNode(AlterTableStmt, stmt)))
 				return;
 			break;
@@ -96,12 +98,16 @@ run_statement(const CzUtility *utility)
 				return;
 			break;
 		case T_AlterEnumStmt:
-			if (CzAlterEnum(utility, castNode(AlterEnumStmt, stmt)))
-				return;
-			break;
+		case T_AlterDomainStmt:
 		case T_CreateFunctionStmt:
 		case T_AlterFunctionStmt:
-			if (CzReplaceFunction(utility, stmt))
+		case T_AlterObjectSchemaStmt:
+			if (CzAlterObject(utility, stmt))
+				return;
+			break;
+		case T_CreateExtensionStmt:
+		case T_AlterExtensionStmt:
+			if (CzExtensionStatement(utility, stmt))
 				return;
 			break;
 		case T_RenameStmt:
@@ -110,6 +116,8 @@ run_statement(const CzUtility *utility)
 				rename_server(utility, castNode(RenameStmt, stmt));
 				return;
 			}
+			if (CzAlterObject(utility, stmt))
+				return;
 			break;
 		default:
 			break;

@@ -1,8 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * objectddl.c
- *	  Changes of enums and functions that distributed tables need, and that the
- *	  workers therefore have too.
+ *	  ALTER and CREATE OR REPLACE of types, functions, collations and schemas that
+ *	  workers have because tables of ours need them.
+ *
+ * Core goes first, so that what it refuses no worker hears of.  Then the workers get the
+ * same change, in texts made from the catalogs, in the transaction; what a person has
+ * made there is not touched, and an error if it is not the same already (ledger.c).
+ * Owners, privileges and defaults of domains are the coordinator's alone.
  *
  * Source: own work.
  *
@@ -11,23 +16,25 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/index.h"
+#include "catalog/indexing.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_attrdef.h"
-#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
-#include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
-#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_func.h"
 #include "parser/parse_type.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -35,49 +42,125 @@
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
-/* Run SQL on every worker of some tables, as each table's owner, once a worker. */
-static void
-run_on_servers(List *relids, const char *sql)
+/*
+ * As which roles workers have an object: list of OIDs.  Who makes objects there meanwhile
+ * is waited for, and others wait until this transaction has ended.
+ */
+static List *
+lock_users(Oid classid, Oid objid)
 {
-	List	   *done = NIL;
+	Oid			objects = CzCatalogRelid("objects");
+
+	if (!OidIsValid(objid) || !OidIsValid(objects))
+		return NIL;
+	if (CzLedgerUsers(classid, objid) == NIL)
+		LockRelationOid(objects, ShareLock);
+	if (CzLedgerUsers(classid, objid) != NIL)
+		LockRelationOid(objects, ShareUpdateExclusiveLock);
+	return CzLedgerUsers(classid, objid);
+}
+
+/* The type that workers are told to make for this one: a multirange comes with its range. */
+static Oid
+made_type(Oid type)
+{
+	if (OidIsValid(type) && get_typtype(type) == TYPTYPE_MULTIRANGE)
+		return get_multirange_range(type);
+	return type;
+}
+
+static Oid
+type_of_names(List *names)
+{
+	return LookupTypeNameOid(NULL, makeTypeNameFromNameList(names), true);
+}
+
+/* Statements that are planned here have texts with names in them. */
+static void
+forget_plans(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzTableList())
+		CzInvalidateTable(lfirst_oid(lc));
+}
+
+/* Have all workers make what a change needs, a list of ObjectAddress *. */
+static void
+make_needed(List *addresses, List *users)
+{
 	ListCell   *lc;
 	ListCell   *lc2;
 
-	foreach(lc, relids)
+	foreach(lc, addresses != NIL ? users : NIL)
 	{
-		const CzTable *table = CzTableGet(lfirst_oid(lc));
+		List	   *servers = NIL;
 
-		if (table == NULL)
-			continue;
-		foreach(lc2, CzTableServers(table))
+		foreach(lc2, CzLedgerServers())
 		{
-			if (list_member_oid(done, lfirst_oid(lc2)))
-				continue;
-			CzTxnExec(lfirst_oid(lc2), CzRelationOwner(table->relid), sql);
-			done = lappend_oid(done, lfirst_oid(lc2));
+			if (CzLedgerCanAsk(lfirst_oid(lc2), lfirst_oid(lc)))
+				servers = lappend_oid(servers, lfirst_oid(lc2));
 		}
+		if (servers != NIL)
+			CzPropagateAddresses(addresses, servers, lfirst_oid(lc));
 	}
 }
 
-/*
- * CzAlterEnum
- *		ALTER TYPE ... ADD VALUE and RENAME VALUE of an enum that tables of ours
- *		use reach their workers.
- */
-bool
-CzAlterEnum(const CzUtility *utility, AlterEnumStmt *stmt)
+static List *
+add_address(List *addresses, Oid classid, Oid objid)
 {
-	Oid			type = LookupTypeNameOid(NULL, makeTypeNameFromNameList(stmt->typeName), true);
-	List	   *relids = OidIsValid(type) ? CzTablesWithType(type) : NIL;
+	ObjectAddress *address = palloc(sizeof(ObjectAddress));
+
+	if (!OidIsValid(objid))
+		return addresses;
+	ObjectAddressSet(*address, classid, objid);
+	return lappend(addresses, address);
+}
+
+/* Carry out commands (char *), in order, on what workers have of an object that was
+ * called "before". */
+static void
+send_commands(const CzObject *before, List *commands, List *users)
+{
+	List	   *changes = NIL;
+	ListCell   *lc;
+
+	foreach(lc, commands)
+		changes = lappend(changes, CzObjectChangeMake(before, lfirst(lc)));
+	CzLedgerChange(changes, users, before->classid, before->objid);
+}
+
+/* A text that is made with names as they are printed for workers. */
+static char *
+print_type(Oid type, int32 typmod, Oid collation)
+{
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
+	char	   *result = format_type_with_typemod(type, typmod);
+
+	if (OidIsValid(collation) && collation != get_typcollation(type))
+		result = psprintf("%s COLLATE %s", result,
+						  CzObjectName(CzObjectGet(CollationRelationId, collation)));
+	CzUnpinTextSettings(nestlevel);
+	return result;
+}
+
+/* ALTER TYPE ... ADD VALUE and RENAME VALUE of an enum. */
+static bool
+alter_enum(const CzUtility *utility, AlterEnumStmt *stmt)
+{
+	Oid			type = type_of_names(stmt->typeName);
+	List	   *users = lock_users(TypeRelationId, type);
+	CzObject   *object;
 	StringInfoData sql;
 
-	if (relids == NIL)
+	if (users == NIL)
 		return false;
+	object = CzObjectGet(TypeRelationId, type);
 	CzUtilityRun(utility, (Node *) stmt);
+	CommandCounterIncrement();
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "ALTER TYPE %s ",
-					 format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY));
+	appendStringInfo(&sql, "ALTER TYPE %s ", CzObjectName(object));
 	if (stmt->oldVal)
 		appendStringInfo(&sql, "RENAME VALUE %s TO %s", quote_literal_cstr(stmt->oldVal),
 						 quote_literal_cstr(stmt->newVal));
@@ -89,98 +172,143 @@ CzAlterEnum(const CzUtility *utility, AlterEnumStmt *stmt)
 			appendStringInfo(&sql, " %s %s", stmt->newValIsAfter ? "AFTER" : "BEFORE",
 							 quote_literal_cstr(stmt->newValNeighbor));
 	}
-	run_on_servers(relids, sql.data);
+	send_commands(object, list_make1(sql.data), users);
 	return true;
 }
 
-/* Tables to which an object that depends on a function belongs: list of OIDs. */
+/* Constraints of a domain: list of OIDs. */
 static List *
-tables_of_dependent(Oid classid, Oid objid)
+domain_constraints(Oid type)
 {
-	List	   *result = NIL;
-
-	if (classid == RelationRelationId)
-	{
-		char		relkind = get_rel_relkind(objid);
-
-		if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX)
-			result = list_make1_oid(IndexGetRelation(objid, true));
-	}
-	else if (classid == ConstraintRelationId)
-	{
-		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(objid));
-
-		if (HeapTupleIsValid(tuple))
-		{
-			Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
-
-			if (OidIsValid(con->contypid))
-				result = CzTablesWithType(con->contypid);
-			else if (OidIsValid(con->conrelid))
-				result = list_make1_oid(con->conrelid);
-			ReleaseSysCache(tuple);
-		}
-	}
-	else if (classid == AttrDefaultRelationId)
-	{
-		ObjectAddress column = GetAttrDefaultColumnAddress(objid);
-
-		/* plain defaults are evaluated here */
-		if (OidIsValid(column.objectId) &&
-			get_attgenerated(column.objectId, column.objectSubId))
-			result = list_make1_oid(column.objectId);
-	}
-	return result;
-}
-
-/* Is it an aggregate that all workers have? */
-static bool
-is_partial_aggregate(Oid classid, Oid objid)
-{
-	char	   *schema;
-
-	if (classid != ProcedureRelationId)
-		return false;
-	schema = get_namespace_name(get_func_namespace(objid));
-	return schema != NULL && strcmp(schema, CZ_PARTIAL_SCHEMA) == 0;
-}
-
-/*
- * Tables of ours whose shards call a function; *is_everywhere: an aggregate that all
- * workers have calls it.
- */
-static List *
-tables_with_function(Oid function, bool *is_everywhere)
-{
-	Relation	depend = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	List	   *result = NIL;
 
-	*is_everywhere = false;
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(ProcedureRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(function));
-	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
+	ScanKeyInit(&key, Anum_pg_constraint_contypid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(type));
+	scan = systable_beginscan(catalog, ConstraintTypidIndexId, true, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-		ListCell   *lc;
-
-		*is_everywhere |= is_partial_aggregate(form->classid, form->objid);
-		foreach(lc, tables_of_dependent(form->classid, form->objid))
-		{
-			const CzTable *table = CzTableGet(lfirst_oid(lc));
-
-			if (table && table->kind != CZ_TABLE_FOREIGN)
-				result = list_append_unique_oid(result, table->relid);
-		}
+		if (((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_CHECK)
+			result = lappend_oid(result, ((Form_pg_constraint) GETSTRUCT(tuple))->oid);
 	}
 	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
+	table_close(catalog, AccessShareLock);
 	return result;
+}
+
+/*
+ * ALTER DOMAIN.  Workers validate constraints over their shards; core looks at tables
+ * that have rows here.  What is dropped, drop.c sends.
+ */
+static bool
+alter_domain(const CzUtility *utility, AlterDomainStmt *stmt)
+{
+	Oid			type = type_of_names(stmt->typeName);
+	List	   *users = lock_users(TypeRelationId, type);
+	List	   *commands = NIL;
+	List	   *needed = NIL;
+	List	   *before;
+	CzObject   *object;
+	char	   *name;
+	ListCell   *lc;
+
+	if (users == NIL)
+		return false;
+	object = CzObjectGet(TypeRelationId, type);
+	before = domain_constraints(type);
+	CzUtilityRun(utility, (Node *) stmt);
+	CommandCounterIncrement();
+	CzDropFlush();
+
+	name = CzObjectName(object);
+	if (stmt->subtype == 'N' || stmt->subtype == 'O')
+		commands = list_make1(psprintf("ALTER DOMAIN %s %s NOT NULL", name,
+									   stmt->subtype == 'N' ? "DROP" : "SET"));
+	else if (stmt->subtype == 'V')
+		commands = list_make1(psprintf("ALTER DOMAIN %s VALIDATE CONSTRAINT %s", name,
+									   quote_identifier(stmt->name)));
+	foreach(lc, list_difference_oid(domain_constraints(type), before))
+	{
+		char	   *constraint = get_constraint_name(lfirst_oid(lc));
+
+		needed = add_address(needed, ConstraintRelationId, lfirst_oid(lc));
+		commands = lappend(commands,
+						   psprintf("ALTER DOMAIN %s ADD CONSTRAINT %s %s", name,
+									quote_identifier(constraint), CzConstraintSql(lfirst_oid(lc))));
+	}
+	make_needed(needed, users);
+	send_commands(object, commands, users);
+	return true;
+}
+
+/*
+ * The row type that a name means: a composite type, or a relation whose rows are values of
+ * a column somewhere.  A distributed table's own changes are ALTER TABLE's matter.
+ */
+static Oid
+row_type_of(RangeVar *name)
+{
+	Oid			relid = name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
+
+	if (!OidIsValid(relid) || CzTableGet(relid) != NULL)
+		return InvalidOid;
+	return get_rel_type_id(relid);
+}
+
+/* ALTER TYPE ... ADD, DROP, ALTER ATTRIBUTE: as core does, dropping comes first. */
+static bool
+alter_attributes(const CzUtility *utility, AlterTableStmt *stmt)
+{
+	Oid			type = row_type_of(stmt->relation);
+	Oid			relid = OidIsValid(type) ? get_typ_typrelid(type) : InvalidOid;
+	List	   *users = lock_users(TypeRelationId, type);
+	List	   *changed = NIL;
+	List	   *added = NIL;
+	List	   *needed = NIL;
+	CzObject   *object;
+	ListCell   *lc;
+
+	if (users == NIL)
+		return false;
+	object = CzObjectGet(TypeRelationId, type);
+	CzUtilityRun(utility, (Node *) stmt);
+	CommandCounterIncrement();
+	CzDropFlush();
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+		bool		is_new = cmd->subtype == AT_AddColumn;
+		char	   *name;
+		HeapTuple	tuple;
+		Form_pg_attribute att;
+		char	   *text;
+
+		if (!is_new && cmd->subtype != AT_AlterColumnType)
+			continue;
+		name = is_new ? castNode(ColumnDef, cmd->def)->colname : cmd->name;
+		tuple = SearchSysCacheAttName(relid, name);
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		att = (Form_pg_attribute) GETSTRUCT(tuple);
+		needed = add_address(needed, TypeRelationId, att->atttypid);
+		needed = add_address(needed, CollationRelationId, att->attcollation);
+		text = psprintf("ALTER TYPE %s %s ATTRIBUTE %s %s%s%s", CzObjectName(object),
+						is_new ? "ADD" : "ALTER", quote_identifier(name), is_new ? "" : "TYPE ",
+						print_type(att->atttypid, att->atttypmod, att->attcollation),
+						cmd->behavior == DROP_CASCADE ? " CASCADE" : "");
+		if (is_new)
+			added = lappend(added, text);
+		else
+			changed = lappend(changed, text);
+		ReleaseSysCache(tuple);
+	}
+	make_needed(needed, users);
+	send_commands(object, list_concat(changed, added), users);
+	return true;
 }
 
 /* The function that CREATE OR REPLACE or ALTER FUNCTION names, if there is one. */
@@ -206,83 +334,262 @@ function_of(Node *stmt)
 			return InvalidOid;
 		object->objargs = lappend(object->objargs, parameter->argType);
 	}
-	return LookupFuncWithArgs(OBJECT_FUNCTION, object, true);
+	return LookupFuncWithArgs(((CreateFunctionStmt *) stmt)->is_procedure ?
+							  OBJECT_PROCEDURE : OBJECT_FUNCTION, object, true);
 }
 
-/* Workers that have been checked, and so have the aggregates: list of OIDs. */
-static List *
-checked_servers(void)
+/*
+ * CREATE OR REPLACE and ALTER FUNCTION.  The function is another one now, maybe of
+ * another owner than when the workers got it: may it still be sent as these roles?
+ */
+static bool
+replace_function(const CzUtility *utility, Node *stmt)
 {
-	List	   *result = NIL;
+	Oid			function = function_of(stmt);
+	List	   *users = lock_users(ProcedureRelationId, function);
+	List	   *servers = CzLedgerServers();
+	CzObject   *object;
 	ListCell   *lc;
 
-	foreach(lc, CzNodeList(true))
+	if (users == NIL)
+		return false;
+	object = CzObjectGet(ProcedureRelationId, function);
+	CzUtilityRun(utility, stmt);
+	CommandCounterIncrement();
+	foreach(lc, users)
 	{
-		CzNode	   *node = lfirst(lc);
+		CzSender	sender = CzSenderOf(lfirst_oid(lc), servers);
 
-		if (node->is_checked)
-			result = lappend_oid(result, node->server_oid);
+		CzCheckTrust(function, &sender);
 	}
+	make_needed(CzDependencies(ProcedureRelationId, function), users);
+	send_commands(object, list_make1(CzObjectDefinition(ProcedureRelationId, function)), users);
+	return true;
+}
+
+/* What RENAME or SET SCHEMA names, if workers may have it; false: something else. */
+static bool
+find_object(ObjectType type, Node *object, RangeVar *relation, const char *subname,
+			ObjectAddress *address)
+{
+	Oid			oid;
+
+	switch (type)
+	{
+		case OBJECT_TYPE:
+		case OBJECT_DOMAIN:
+		case OBJECT_DOMCONSTRAINT:
+			oid = type_of_names((List *) object);
+			ObjectAddressSet(*address, TypeRelationId, oid);
+			break;
+		case OBJECT_ATTRIBUTE:
+		case OBJECT_COLUMN:
+		case OBJECT_TABLE:
+			oid = row_type_of(relation);
+			ObjectAddressSet(*address, TypeRelationId, oid);
+			break;
+		case OBJECT_FUNCTION:
+		case OBJECT_PROCEDURE:
+		case OBJECT_ROUTINE:
+			oid = LookupFuncWithArgs(type, (ObjectWithArgs *) object, true);
+			ObjectAddressSet(*address, ProcedureRelationId, oid);
+			break;
+		case OBJECT_COLLATION:
+			oid = get_collation_oid((List *) object, true);
+			ObjectAddressSet(*address, CollationRelationId, oid);
+			break;
+		case OBJECT_EXTENSION:
+			oid = get_extension_oid(strVal(object), true);
+			ObjectAddressSet(*address, ExtensionRelationId, oid);
+			break;
+		case OBJECT_SCHEMA:
+			oid = get_namespace_oid(subname, true);
+			ObjectAddressSet(*address, NamespaceRelationId, oid);
+			break;
+		default:
+			return false;
+	}
+	return OidIsValid(address->objectId);
+}
+
+/* What ALTER says before the name of an object. */
+static const char *
+alter_words(const CzObject *object)
+{
+	switch (object->classid)
+	{
+		case ProcedureRelationId:
+			return "ALTER ROUTINE";
+		case CollationRelationId:
+			return "ALTER COLLATION";
+		case ExtensionRelationId:
+			return "ALTER EXTENSION";
+		default:
+			return "ALTER TYPE";
+	}
+}
+
+/*
+ * All that has been sent to workers and lies in a schema, CzObject *: functions first, for
+ * they are called by the names of their arguments' types.
+ */
+static List *
+objects_in_schema(const char *schema)
+{
+	Relation	catalog = table_open(CzCatalogRelid("objects"), AccessShareLock);
+	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+	List	   *result = NIL;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		TupleDesc	desc = RelationGetDescr(catalog);
+		bool		isnull;
+		CzObject   *object = CzObjectGet(DatumGetObjectId(heap_getattr(tuple, 1, desc, &isnull)),
+										 DatumGetObjectId(heap_getattr(tuple, 2, desc, &isnull)));
+
+		if (object != NULL && object->schema[0] != '\0' && strcmp(object->schema, schema) == 0)
+			result = object->classid == ProcedureRelationId ? lcons(object, result) :
+				lappend(result, object);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
 	return result;
 }
 
-/*
- * The function is another one now, maybe of another owner than when the tables got it:
- * may it still be sent for each of them, and for the aggregates?
- */
+/* Put objects, named as they were, into a schema. */
 static void
-check_replaced(Oid function, List *relids, List *everywhere)
+move_objects(List *objects, Oid schema_oid)
 {
-	CzSender	sender;
+	const char *new = quote_identifier(get_namespace_name(schema_oid));
 	ListCell   *lc;
 
-	foreach(lc, relids)
+	foreach(lc, objects)
 	{
-		const CzTable *table = CzTableGet(lfirst_oid(lc));
+		CzObject   *object = lfirst(lc);
+		List	   *users = CzLedgerUsers(object->classid, object->objid);
 
-		if (table == NULL)
-			continue;
-		sender = CzSenderOf(CzRelationOwner(table->relid), CzTableServers(table));
-		CzCheckTrust(function, &sender);
-	}
-	if (everywhere != NIL)
-	{
-		sender = CzSenderOf(GetUserId(), everywhere);
-		CzCheckTrust(function, &sender);
+		make_needed(add_address(NIL, NamespaceRelationId, schema_oid), users);
+		send_commands(object, list_make1(psprintf("%s %s SET SCHEMA %s", alter_words(object),
+												  CzObjectName(object), new)), users);
 	}
 }
 
 /*
- * CzReplaceFunction
- *		CREATE OR REPLACE and ALTER FUNCTION of a function that shards call in
- *		their constraints, generated columns or indexes reach their workers, of one
- *		that a distributed aggregate calls, all workers.
+ * ALTER SCHEMA ... RENAME.  Where the schema is ours, it is renamed; where it is somebody
+ * else's, our objects move into one of the new name.
+ */
+static bool
+rename_schema(const CzUtility *utility, RenameStmt *stmt, Oid schema_oid)
+{
+	List	   *objects = objects_in_schema(stmt->subname);
+	List	   *users = lock_users(NamespaceRelationId, schema_oid);
+	CzObject   *object = CzObjectGet(NamespaceRelationId, schema_oid);
+	CzObjectChange *change;
+
+	if (objects == NIL && users == NIL)
+		return false;
+	LockRelationOid(CzCatalogRelid("objects"), ShareUpdateExclusiveLock);
+	CzUtilityRun(utility, (Node *) stmt);
+	CommandCounterIncrement();
+	change = CzObjectChangeMake(object, psprintf("ALTER SCHEMA %s RENAME TO %s",
+												 quote_identifier(stmt->subname),
+												 quote_identifier(stmt->newname)));
+	CzLedgerChange(list_make1(change), users, NamespaceRelationId, schema_oid);
+	move_objects(objects, schema_oid);
+	CzExtensionsRefresh(NIL);
+	forget_plans();
+	return true;
+}
+
+/* RENAME of what workers have. */
+static bool
+rename_object(const CzUtility *utility, RenameStmt *stmt)
+{
+	ObjectAddress address;
+	Oid			made;
+	List	   *users;
+	CzObject   *before;
+	char	   *name;
+	char	   *sql;
+
+	if (!find_object(stmt->renameType, stmt->object, stmt->relation, stmt->subname, &address))
+		return false;
+	if (address.classId == NamespaceRelationId)
+		return rename_schema(utility, stmt, address.objectId);
+	made = address.classId == TypeRelationId ? made_type(address.objectId) : address.objectId;
+	users = lock_users(address.classId, made);
+	if (users == NIL)
+		return false;
+	before = CzObjectGet(address.classId, made);
+	name = CzObjectName(CzObjectGet(address.classId, address.objectId));
+	CzUtilityRun(utility, (Node *) stmt);
+	CommandCounterIncrement();
+
+	if (stmt->renameType == OBJECT_DOMCONSTRAINT)
+		sql = psprintf("ALTER DOMAIN %s RENAME CONSTRAINT %s TO %s", name,
+					   quote_identifier(stmt->subname), quote_identifier(stmt->newname));
+	else if (stmt->renameType == OBJECT_ATTRIBUTE || stmt->renameType == OBJECT_COLUMN)
+		sql = psprintf("ALTER TYPE %s RENAME ATTRIBUTE %s TO %s%s", name,
+					   quote_identifier(stmt->subname), quote_identifier(stmt->newname),
+					   stmt->behavior == DROP_CASCADE ? " CASCADE" : "");
+	else
+		sql = psprintf("%s %s RENAME TO %s", alter_words(before), name,
+					   quote_identifier(stmt->newname));
+	send_commands(before, list_make1(sql), users);
+	forget_plans();
+	return true;
+}
+
+/* SET SCHEMA of what workers have. */
+static bool
+set_schema(const CzUtility *utility, AlterObjectSchemaStmt *stmt)
+{
+	ObjectAddress address;
+	List	   *users;
+	CzObject   *before;
+
+	if (!find_object(stmt->objectType, stmt->object, stmt->relation, NULL, &address))
+		return false;
+	users = lock_users(address.classId, address.objectId);
+	if (users == NIL)
+		return false;
+	before = CzObjectGet(address.classId, address.objectId);
+	CzUtilityRun(utility, (Node *) stmt);
+	CommandCounterIncrement();
+	move_objects(list_make1(before), get_namespace_oid(stmt->newschema, false));
+	if (address.classId == ExtensionRelationId)
+		CzExtensionsRefresh(list_make1(before->name));
+	forget_plans();
+	return true;
+}
+
+/*
+ * CzAlterObject
+ *		Run a statement that changes a type, function, collation or schema that workers
+ *		have, here and on all of them.
+ *
+ * Returns: false if it is none: core runs it.
  */
 bool
-CzReplaceFunction(const CzUtility *utility, Node *stmt)
+CzAlterObject(const CzUtility *utility, Node *stmt)
 {
-	Oid			function = function_of(stmt);
-	bool		is_everywhere = false;
-	List	   *relids = OidIsValid(function) ?
-		tables_with_function(function, &is_everywhere) : NIL;
-	List	   *everywhere;
-	int			nestlevel;
-	char	   *sql;
-	ListCell   *lc;
-
-	if (relids == NIL && !is_everywhere)
-		return false;
-	CzUtilityRun(utility, stmt);
-	CommandCounterIncrement();
-	everywhere = is_everywhere ? checked_servers() : NIL;
-	check_replaced(function, relids, everywhere);
-	nestlevel = CzPinTextSettings(CZ_PIN_ALL);
-	sql = TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTIONDEF,
-											   ObjectIdGetDatum(function)));
-	CzUnpinTextSettings(nestlevel);
-	if (!is_everywhere)
-		run_on_servers(relids, sql);
-	foreach(lc, everywhere)
-		CzTxnExec(lfirst_oid(lc), GetUserId(), sql);
-	return true;
+	switch (nodeTag(stmt))
+	{
+		case T_AlterEnumStmt:
+			return alter_enum(utility, castNode(AlterEnumStmt, stmt));
+		case T_AlterDomainStmt:
+			return alter_domain(utility, castNode(AlterDomainStmt, stmt));
+		case T_AlterTableStmt:
+			return alter_attributes(utility, castNode(AlterTableStmt, stmt));
+		case T_CreateFunctionStmt:
+		case T_AlterFunctionStmt:
+			return replace_function(utility, stmt);
+		case T_RenameStmt:
+			return rename_object(utility, castNode(RenameStmt, stmt));
+		case T_AlterObjectSchemaStmt:
+			return set_schema(utility, castNode(AlterObjectSchemaStmt, stmt));
+		default:
+			return false;
+	}
 }

@@ -5,10 +5,7 @@
  *	  schemas, extensions, types, collations and functions.
  *
  * The dependencies are walked in pg_depend, from the columns' types, CHECKs,
- * generated columns and indexes, and turned into one DO block in which every
- * object is created only if it is missing.  An object that exists on the worker
- * is taken as it is, but a function is replaced by ours, and an enum that nothing
- * uses there is made anew if its labels differ.
+ * generated columns and indexes; ledger.c makes what is missing.
  *
  * Source: own work.
  *
@@ -45,6 +42,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_coerce.h"
 #include "rewrite/rewriteHandler.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
@@ -63,11 +61,11 @@
 #include "ddl_int.h"
 #include "libpq-fe.h"
 
-/* The walk: objects seen, and the script so far. */
+/* The walk: objects seen, and those to be made so far. */
 typedef struct Walk
 {
 	ObjectAddresses *seen;
-	StringInfoData script;
+	List	   *objects;		/* CzObject *, what they depend on first */
 	List	   *extensions;		/* names of those that are needed */
 	Oid			home_relid;		/* the relation itself: not to be created */
 	CzSender	sender;			/* whose objects these are */
@@ -75,29 +73,19 @@ typedef struct Walk
 
 static void walk_object(Walk *walk, Oid classid, Oid objid);
 
-static char *
-namespace_name(Oid oid)
-{
-	char	   *name = get_namespace_name(oid);
-
-	if (name == NULL)
-		elog(ERROR, "cache lookup failed for schema %u", oid);
-	return name;
-}
-
-static char *
-type_sql(Oid type, int32 typmod)
-{
-	return format_type_extended(type, typmod,
-								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
-}
-
-/* IF <probe> IS NULL THEN <command>; END IF; */
+/* An object that workers need: as it is from now on, until the end of the transaction. */
 static void
-add_command(Walk *walk, const char *probe, const char *command)
+add_object(Walk *walk, Oid classid, Oid objid)
 {
-	appendStringInfo(&walk->script, "IF %s IS NULL THEN EXECUTE %s; END IF;\n", probe,
-					 quote_literal_cstr(command));
+	CzObject   *object;
+
+	/* two sessions would make the same object, or the ledger itself */
+	LockRelationOid(CzCatalogRelid("objects"), ShareUpdateExclusiveLock);
+	object = CzObjectGet(classid, objid);
+	if (object == NULL)
+		elog(ERROR, "cache lookup failed for object %u of catalog %u", objid, classid);
+	object->definition = CzObjectDefinition(classid, objid);
+	walk->objects = lappend(walk->objects, object);
 }
 
 static void
@@ -113,16 +101,18 @@ refuse(Oid classid, Oid objid, const char *reason)
 			 errhint("Make it part of an extension that the workers have, or remove what depends on it.")));
 }
 
-/* Everything that an object depends on, first. */
-static void
-walk_dependencies(Walk *walk, Oid classid, Oid objid)
+/*
+ * CzDependencies
+ *		What an object depends on in pg_depend, list of ObjectAddress *.
+ */
+List *
+CzDependencies(Oid classid, Oid objid)
 {
 	Relation	depend = table_open(DependRelationId, AccessShareLock);
 	ScanKeyData keys[2];
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	List	   *found = NIL;
-	ListCell   *lc;
 
 	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(classid));
@@ -142,24 +132,21 @@ walk_dependencies(Walk *walk, Oid classid, Oid objid)
 	}
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);
+	return found;
+}
 
-	foreach(lc, found)
+/* Everything that an object depends on, first. */
+static void
+walk_dependencies(Walk *walk, Oid classid, Oid objid)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzDependencies(classid, objid))
 	{
 		ObjectAddress *address = lfirst(lc);
 
 		walk_object(walk, address->classId, address->objectId);
 	}
-}
-
-static void
-create_schema(Walk *walk, Oid oid)
-{
-	char	   *name = namespace_name(oid);
-
-	add_command(walk,
-				psprintf("(SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) %s)",
-						 quote_literal_cstr(name)),
-				psprintf("CREATE SCHEMA %s", quote_identifier(name)));
 }
 
 static void
@@ -170,10 +157,10 @@ create_extension(Walk *walk, Oid oid)
 
 	if (name == NULL || strcmp(name, "cz_fdw") == 0 || CzExtensionOwnKey(oid, &schema) == NULL)
 		refuse(ExtensionRelationId, oid, "only the coordinator has it");
-	if (get_namespace_oid(schema, false) >= FirstNormalObjectId)
-		walk_object(walk, NamespaceRelationId, get_namespace_oid(schema, false));
+	walk_object(walk, NamespaceRelationId, get_namespace_oid(schema, false));
+	walk_dependencies(walk, ExtensionRelationId, oid);
 	walk->extensions = lappend(walk->extensions, name);
-	appendStringInfo(&walk->script, "%s\n", CzExtensionCreateSql(oid));
+	add_object(walk, ExtensionRelationId, oid);
 }
 
 /*
@@ -379,64 +366,20 @@ create_type(Walk *walk, Oid oid)
 			ReleaseSysCache(tuple);
 			refuse(TypeRelationId, oid, "a base type is made of C functions");
 	}
-	CzTypeScript(&walk->script, oid);
 	ReleaseSysCache(tuple);
+	add_object(walk, TypeRelationId, oid);
 }
 
 static void
 create_collation(Walk *walk, Oid oid)
 {
 	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(oid));
-	Form_pg_collation form;
-	StringInfoData buf;
-	char	   *name;
-	Datum		datum;
-	bool		isnull;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for collation %u", oid);
-	form = (Form_pg_collation) GETSTRUCT(tuple);
-	walk_object(walk, NamespaceRelationId, form->collnamespace);
-	name = quote_qualified_identifier(namespace_name(form->collnamespace),
-									  NameStr(form->collname));
-	initStringInfo(&buf);
-	appendStringInfo(&buf, "CREATE COLLATION %s (PROVIDER = %s, DETERMINISTIC = %s", name,
-					 form->collprovider == COLLPROVIDER_ICU ? "icu" :
-					 form->collprovider == COLLPROVIDER_LIBC ? "libc" : "builtin",
-					 form->collisdeterministic ? "true" : "false");
-	if (form->collprovider != COLLPROVIDER_LIBC)
-	{
-		datum = SysCacheGetAttr(COLLOID, tuple, Anum_pg_collation_locale_compat, &isnull);
-		if (!isnull)
-			appendStringInfo(&buf, ", LOCALE = %s",
-							 quote_literal_cstr(TextDatumGetCString(datum)));
-		if (Anum_pg_collation_collicurules_compat != InvalidAttrNumber)
-		{
-			datum = SysCacheGetAttr(COLLOID, tuple, Anum_pg_collation_collicurules_compat,
-									&isnull);
-			if (!isnull)
-				appendStringInfo(&buf, ", RULES = %s",
-								 quote_literal_cstr(TextDatumGetCString(datum)));
-		}
-	}
-	else
-	{
-		datum = SysCacheGetAttr(COLLOID, tuple, Anum_pg_collation_collcollate, &isnull);
-		if (!isnull)
-			appendStringInfo(&buf, ", LC_COLLATE = %s",
-							 quote_literal_cstr(TextDatumGetCString(datum)));
-		datum = SysCacheGetAttr(COLLOID, tuple, Anum_pg_collation_collctype, &isnull);
-		if (!isnull)
-			appendStringInfo(&buf, ", LC_CTYPE = %s",
-							 quote_literal_cstr(TextDatumGetCString(datum)));
-	}
-	appendStringInfoChar(&buf, ')');
-	add_command(walk,
-				psprintf("(SELECT c.oid FROM pg_catalog.pg_collation c WHERE c.collname OPERATOR(pg_catalog.=) %s AND c.collnamespace OPERATOR(pg_catalog.=) pg_catalog.to_regnamespace(%s) LIMIT 1)",
-						 quote_literal_cstr(NameStr(form->collname)),
-						 quote_literal_cstr(quote_identifier(namespace_name(form->collnamespace)))),
-				buf.data);
+	walk_object(walk, NamespaceRelationId, ((Form_pg_collation) GETSTRUCT(tuple))->collnamespace);
 	ReleaseSysCache(tuple);
+	add_object(walk, CollationRelationId, oid);
 }
 
 static void
@@ -444,8 +387,6 @@ create_function(Walk *walk, Oid oid)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
 	Form_pg_proc form;
-	StringInfoData signature;
-	char	   *definition;
 	int			i;
 
 	if (!HeapTupleIsValid(tuple))
@@ -463,24 +404,10 @@ create_function(Walk *walk, Oid oid)
 	}
 	walk_object(walk, NamespaceRelationId, form->pronamespace);
 	walk_object(walk, TypeRelationId, form->prorettype);
-	initStringInfo(&signature);
-	appendStringInfo(&signature, "%s(",
-					 quote_qualified_identifier(namespace_name(form->pronamespace),
-												NameStr(form->proname)));
 	for (i = 0; i < form->pronargs; i++)
-	{
 		walk_object(walk, TypeRelationId, form->proargtypes.values[i]);
-		appendStringInfo(&signature, "%s%s", i > 0 ? "," : "",
-						 type_sql(form->proargtypes.values[i], -1));
-	}
-	appendStringInfoChar(&signature, ')');
-	definition = TextDatumGetCString(OidFunctionCall1(F_PG_GET_FUNCTIONDEF,
-													  ObjectIdGetDatum(oid)));
-	appendStringInfo(&walk->script,
-					 "IF pg_catalog.pg_get_functiondef(pg_catalog.to_regprocedure(%s)) IS DISTINCT FROM %s THEN EXECUTE %s; COMMENT ON FUNCTION %s IS '" CZ_FUNCTION_MARK "'; END IF;\n",
-					 quote_literal_cstr(signature.data), quote_literal_cstr(definition),
-					 quote_literal_cstr(definition), signature.data);
 	ReleaseSysCache(tuple);
+	add_object(walk, ProcedureRelationId, oid);
 }
 
 /* Create one object, what it depends on first; each object once. */
@@ -519,7 +446,7 @@ walk_object(Walk *walk, Oid classid, Oid objid)
 	switch (classid)
 	{
 		case NamespaceRelationId:
-			create_schema(walk, objid);
+			add_object(walk, classid, objid);
 			break;
 		case TypeRelationId:
 			create_type(walk, objid);
@@ -553,27 +480,18 @@ walk_begin(Walk *walk, List *server_oids, Oid user_oid)
 	walk->seen = new_object_addresses();
 	walk->home_relid = InvalidOid;
 	walk->extensions = NIL;
-	initStringInfo(&walk->script);
+	walk->objects = NIL;
 }
 
-/* Send the script to the workers. */
+/* Have the workers make what they lack. */
 static void
 walk_send(Walk *walk, List *server_oids, Oid user_oid)
 {
 	ListCell   *lc;
-	char	   *sql;
 
-	if (walk->script.len == 0)
-		return;
-	sql = psprintf("DO LANGUAGE plpgsql %s",
-				   quote_literal_cstr(psprintf("BEGIN\n%sEND", walk->script.data)));
-	foreach(lc, server_oids)
-		CzTxnExec(lfirst_oid(lc), user_oid, sql);
-	if (walk->extensions != NIL)
-	{
-		foreach(lc, server_oids)
-			CzExtensionsNote(lfirst_oid(lc), user_oid, walk->extensions, false);
-	}
+	CzLedgerMake(walk->objects, server_oids, user_oid);
+	foreach(lc, walk->extensions != NIL ? server_oids : NIL)
+		CzExtensionsNote(lfirst_oid(lc), user_oid, walk->extensions, false);
 }
 
 /*
@@ -619,6 +537,22 @@ CzPropagateObjects(Oid relid, List *server_oids, Oid user_oid)
 	walk_send(&walk, server_oids, user_oid);
 }
 
+/* A CHECK that a domain gets, of which the workers have the rest already. */
+static void
+walk_new_check(Walk *walk, Oid constraint_oid)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint_oid));
+	ObjectAddress domain;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint_oid);
+	check_constraint(walk, tuple);
+	ObjectAddressSet(domain, TypeRelationId, ((Form_pg_constraint) GETSTRUCT(tuple))->contypid);
+	add_exact_object_address(&domain, walk->seen);
+	ReleaseSysCache(tuple);
+	walk_dependencies(walk, ConstraintRelationId, constraint_oid);
+}
+
 /*
  * CzPropagateAddresses
  *		See ddl.h.
@@ -640,30 +574,11 @@ CzPropagateAddresses(List *addresses, List *server_oids, Oid user_oid)
 			walk.home_relid = IndexGetRelation(address->objectId, true);
 			walk_index(&walk, address->objectId);
 		}
+		else if (address->classId == ConstraintRelationId)
+			walk_new_check(&walk, address->objectId);
 		else
 			walk_object(&walk, address->classId, address->objectId);
 	}
 	CzUnpinTextSettings(nestlevel);
 	walk_send(&walk, server_oids, user_oid);
-}
-
-/*
- * CzEnsureShardSchema
- *		See ddl.h.
- */
-void
-CzEnsureShardSchema(List *server_oids, Oid user_oid)
-{
-	ListCell   *lc;
-
-	/*
-	 * CREATE SCHEMA IF NOT EXISTS would ask for a right that only the first needs.
-	 * Everybody may create shards there: users may have roles of their own on the
-	 * workers; each shard is its owner's, and the schema is in no search_path.
-	 */
-	foreach(lc, server_oids)
-		CzTxnExec(lfirst_oid(lc), user_oid,
-				  "DO LANGUAGE plpgsql 'BEGIN IF pg_catalog.to_regnamespace(''" CZ_SHARD_SCHEMA
-				  "'') IS NULL THEN CREATE SCHEMA " CZ_SHARD_SCHEMA
-				  "; GRANT USAGE, CREATE ON SCHEMA " CZ_SHARD_SCHEMA " TO PUBLIC; END IF; END'");
 }

@@ -3,6 +3,17 @@
 \set dbname cz_extensions
 \i sql/include/worker_database.inc
 \i sql/include/workers.inc
+\getenv worker1_port CZ_WORKER1_PORT
+\getenv worker2_port CZ_WORKER2_PORT
+\getenv worker3_port CZ_WORKER3_PORT
+\getenv coordinator_port PGPORT
+-- what is on a worker already stays as it is
+\c cz_extensions postgres 127.0.0.1 :worker1_port
+CREATE EXTENSION fuzzystrmatch;
+CREATE EXTENSION hstore;
+\c cz_extensions postgres 127.0.0.1 :worker2_port
+CREATE SCHEMA other; CREATE EXTENSION fuzzystrmatch SCHEMA other;
+\c cz_extensions postgres 127.0.0.1 :coordinator_port
 SET cz.shard_count TO 4;
 CREATE SCHEMA ext;
 CREATE EXTENSION cube SCHEMA ext;
@@ -31,16 +42,8 @@ SELECT t, id, c, s FROM d WHERE id < 4 ORDER BY id;
 -- one that no table needs is named by the servers' option
 EXPLAIN (COSTS OFF) SELECT id FROM d WHERE levenshtein(s, 'text 77') = 0;
 SELECT format('ALTER SERVER %I OPTIONS (ADD extensions ''fuzzystrmatch'')', srvname) FROM pg_foreign_server ORDER BY srvname \gexec
-\getenv worker1_port CZ_WORKER1_PORT
-\getenv worker2_port CZ_WORKER2_PORT
-\getenv worker3_port CZ_WORKER3_PORT
-\getenv coordinator_port PGPORT
-\c cz_extensions postgres 127.0.0.1 :worker1_port
-CREATE EXTENSION fuzzystrmatch;
 \c cz_extensions postgres 127.0.0.1 :worker2_port
-CREATE EXTENSION fuzzystrmatch;
-\c cz_extensions postgres 127.0.0.1 :worker3_port
-CREATE EXTENSION fuzzystrmatch;
+ALTER EXTENSION fuzzystrmatch SET SCHEMA public;
 \c cz_extensions postgres 127.0.0.1 :coordinator_port
 SELECT format('ALTER SERVER %I OPTIONS (SET extensions ''fuzzystrmatch'')', srvname) FROM pg_foreign_server ORDER BY srvname \gexec
 EXPLAIN (COSTS OFF) SELECT id FROM d WHERE levenshtein(s, 'text 77') = 0;
@@ -68,9 +71,6 @@ GRANT EXECUTE ON FUNCTION levenshtein(text, text) TO PUBLIC;
 
 -- another version is another extension, and so is another schema
 CREATE EXTENSION hstore VERSION '1.4' CASCADE;
-\c cz_extensions postgres 127.0.0.1 :worker1_port
-CREATE EXTENSION hstore;
-\c cz_extensions postgres 127.0.0.1 :coordinator_port
 CREATE TABLE h (k int, h hstore);
 SELECT create_distributed_table('h', 'k');
 SELECT option LIKE '%hstore/public/1.4%' AS has_hstore, servers FROM installed() ORDER BY 1;
@@ -78,7 +78,22 @@ INSERT INTO h SELECT i, hstore('a', i::text) FROM generate_series(1, 20) i;
 EXPLAIN (COSTS OFF) SELECT k FROM h WHERE h -> 'a' = '3';
 SELECT k FROM h WHERE h -> 'a' = '3';
 ALTER EXTENSION hstore UPDATE;
+EXPLAIN (COSTS OFF) SELECT k FROM h WHERE h -> 'a' = '3';
 SELECT k FROM h WHERE h -> 'a' = '3';
 ALTER EXTENSION cube SET SCHEMA public;
 EXPLAIN (COSTS OFF) SELECT id FROM d ORDER BY c <-> '(3,4)' LIMIT 5;
 SELECT id FROM d ORDER BY c <-> '(3,4)', id LIMIT 5;
+
+-- the ledger of a worker: what we have made there, which goes when it goes here
+\c cz_extensions postgres 127.0.0.1 :worker2_port
+SELECT kind, schema, name, args, fingerprint ~ '^[0-9.]+$' AS has_version FROM cz_shards.cz_object ORDER BY 1, 2, 3;
+\c cz_extensions postgres 127.0.0.1 :coordinator_port
+DROP TABLE d, h;
+DROP EXTENSION cube;
+DROP EXTENSION hstore;
+DROP EXTENSION fuzzystrmatch;
+\c cz_extensions postgres 127.0.0.1 :worker1_port
+SELECT extname FROM pg_extension ORDER BY 1;
+SELECT kind, schema, name FROM cz_shards.cz_object ORDER BY 1, 2, 3;
+\c cz_extensions postgres 127.0.0.1 :worker3_port
+SELECT extname FROM pg_extension ORDER BY 1;
