@@ -168,7 +168,8 @@
 	"EXCEPTION WHEN dependent_objects_still_exist THEN\n" \
 	"GET STACKED DIAGNOSTICS used = PG_EXCEPTION_DETAIL;\n" \
 	"RAISE EXCEPTION USING ERRCODE = 'object_in_use', " \
-	"MESSAGE = format('%s %s exists with another definition and is in use', r.kind, substr(" NAMED_SQL("r") ", 1 + position(' ' in " NAMED_SQL("r") "))), DETAIL = used;\n" \
+	"MESSAGE = format('%s %s exists with another definition and is in use', r.kind, substr(" NAMED_SQL("r") ", 1 + position(' ' in " NAMED_SQL("r") "))), DETAIL = used, " \
+	"HINT = 'If these are shards of tables that were dropped, run citus_cleanup_orphaned_resources().';\n" \
 	"END;\n" \
 	"END IF;\n" \
 	FORGET_SQL("r") \

@@ -111,7 +111,7 @@ $cluster->restart_worker(1);
 ($status, $out, $err) = $cluster->try_sql("INSERT INTO t (id, n) VALUES (2000, -20), (2001, -20), (2002, -20), (2003, -20)");
 like($err, qr/23514/, 'the constraint holds');
 $cluster->sql("INSERT INTO t (id, n, m) SELECT i, 1, 'angry' FROM generate_series(3000, 3050) i; UPDATE with_other SET o = ROW (1, 2)::other; INSERT INTO r VALUES ('2022-02-02', 2)");
-($status, $out, $err) = $cluster->try_sql("DROP TABLE t, r, new, with_other, ref, ref_new; DROP TYPE mood, pair, other; SELECT recover_prepared_transactions()");
+($status, $out, $err) = $cluster->try_sql("DROP TABLE t, r, new, with_other, ref, ref_new; DROP TYPE mood, pair, other; DROP FUNCTION is_fine(int); SELECT recover_prepared_transactions()");
 is($status, 0, 'all can be dropped') or diag($err);
 is(join(' ', map { $cluster->worker_sql($_, "SELECT count(*) FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relname NOT LIKE 'cz_object%'") . $cluster->worker_sql($_, 'SELECT string_agg(name, $$ $$) FROM cz_shards.cz_object') } 1 .. 3), '0 0 0', 'everywhere');
 
