@@ -3,7 +3,7 @@
  * writer_inserts.c
  *	  A few rows for one worker, as INSERTs of prepared statements.
  *
- * All that a worker gets of a wave is one pipeline: BEGIN and locks, the statements it
+ * All that a worker gets of them is one pipeline: BEGIN and locks, the statements it
  * does not know yet, one for each shard, then the rows in their order.  The statements
  * are those of an INSERT of one row that is sent by itself.
  *

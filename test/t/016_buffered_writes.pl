@@ -105,7 +105,7 @@ $cluster->sql('CREATE TRIGGER undone BEFORE INSERT ON u FOR EACH ROW EXECUTE FUN
 $cluster->sql("COPY u (k) FROM STDIN;\n1\n2\n3\n4\n5\n\\.\n");
 $cluster->sql('DROP TRIGGER undone ON u');
 is_there('u', '5|15', 'COPY with a trigger');
-# more than one wave of rows
+# more rows than are held here
 $cluster->sql("INSERT INTO u SELECT i, CASE WHEN i % 50 = 0 THEN undone(i) END, repeat('x', 100000) FROM generate_series(1, 300) i");
 is_there('u', '300|45150', 'many rows');
 

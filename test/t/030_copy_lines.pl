@@ -228,5 +228,31 @@ $cluster->restart_worker(2);
 $cluster->wait_for_recovery;
 is($cluster->sql('SELECT count(*) FROM shards.one'), '0', 'and nothing is stored');
 
+# A worker freezes that gets copies of rows while rows wait that are to be there first
+$cluster->sql(q{SET cz.shard_replication_factor = 2; SET search_path = shards; CREATE TABLE skewed (k int, v text);
+	SELECT create_distributed_table('skewed', 'k'); INSERT INTO skewed SELECT generate_series(1, 1000)});
+my $few = $cluster->key_on(2, 'shards.skewed');
+$cluster->sql(q{DELETE FROM shards.skewed WHERE get_shard_id_for_distribution_column('shards.skewed', k) NOT IN
+	(SELECT shard_id FROM cz.placement_list() JOIN cz.worker_list() USING (server_oid) WHERE nodeport = } . $cluster->port(2) . ')');
+my $many = $cluster->key_on(1, 'shards.skewed') || $cluster->key_on(3, 'shards.skewed');
+$cluster->sql('TRUNCATE shards.skewed');
+unlink "$input.go", "$input.there";
+$handle = $cluster->start_sql(qq{
+	SET search_path = shards; SET cz.worker_timeout = '2s';
+	COPY skewed FROM PROGRAM 'yes "$many	a line of the first part" | head -800000; touch $input.there; while ! test -e $input.go; do sleep 0.05; done; yes "$few	x" | head -100';
+	SELECT 'went on';
+});
+wait_for($handle, "$input.there");
+$cluster->freeze_worker(2);
+go_on();
+($status, $out, $err) = $cluster->finish_sql($handle);
+$cluster->thaw_worker(2);
+is("$status $out", '0 went on', 'COPY goes on without a worker that is silent');
+like($err, qr/WARNING/, 'that is told');
+is($cluster->sql('SELECT count(*), count(DISTINCT k) FROM shards.skewed'), '800100|2', 'and no row is lost');
+$cluster->wait_for_recovery;
+ok($cluster->repair, 'its placements are made whole');
+is($cluster->differing_placements, '', 'and are equal');
+
 $cluster->stop;
 done_testing();
