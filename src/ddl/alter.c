@@ -189,7 +189,9 @@ classify(const CzTable *table, const AlterTableStmt *stmt, const AlterTableCmd *
 			/* pg_dump's ALTER TABLE ONLY ... ADD CONSTRAINT ... PRIMARY KEY */
 			if (!is_reference && !stmt->relation->inh &&
 				(castNode(Constraint, cmd->def)->contype == CONSTR_PRIMARY ||
-				 castNode(Constraint, cmd->def)->contype == CONSTR_UNIQUE))
+				 castNode(Constraint, cmd->def)->contype == CONSTR_UNIQUE ||
+				 (table->kind == CZ_TABLE_SINGLE &&
+				  castNode(Constraint, cmd->def)->contype == CONSTR_EXCLUSION)))
 				return ALTER_LOCAL;
 			return ALTER_REFUSED;
 		case AT_AttachPartition:
@@ -401,6 +403,22 @@ alter_structure(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 	CzInvalidateTable(relid);
 }
 
+/* Does a statement of a restore's script add a key or an exclusion constraint? */
+static bool
+adds_key(AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (cmd->subtype == AT_AddConstraint)
+			return true;
+	}
+	return false;
+}
+
 /*
  * CzAlterTable
  *		Run an ALTER TABLE that concerns a table of ours.
@@ -489,6 +507,11 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	{
 		stmt->relation->inh = false;
 		CzUtilityRun(utility, (Node *) stmt);
+		return true;
+	}
+	if (table->kind == CZ_TABLE_SINGLE && adds_key(stmt))
+	{
+		CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid), InvalidOid);
 		return true;
 	}
 	return false;

@@ -87,6 +87,18 @@ check_unique(const CzTable *table, const IndexStmt *stmt)
 					   key)));
 }
 
+/* Core's, but for what is done in a moment. */
+static LOCKMODE
+lock_level(const IndexStmt *stmt)
+{
+	const CzTable *table = CzTableOfName(stmt->relation);
+
+	if (stmt->concurrent)
+		return ShareUpdateExclusiveLock;
+	return table != NULL && table->kind == CZ_TABLE_SINGLE && stmt->unique ?
+		AccessExclusiveLock : ShareLock;
+}
+
 /*
  * CzCreateIndex
  *		CREATE INDEX here and on all placements.
@@ -97,9 +109,7 @@ check_unique(const CzTable *table, const IndexStmt *stmt)
 bool
 CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 {
-	const CzTable *table = CzLockTableOfName(stmt->relation,
-											 stmt->concurrent ? ShareUpdateExclusiveLock :
-											 ShareLock, true);
+	const CzTable *table = CzLockTableOfName(stmt->relation, lock_level(stmt), true);
 	Relation	rel;
 	List	   *before;
 	List	   *after;
@@ -111,7 +121,13 @@ CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 	relid = table->relid;
 	if (table->kind == CZ_TABLE_REFERENCE ? !CzReferenceHasTriggers(relid)
 		: !stmt->relation->inh)
-		return false;
+	{
+		if (table->kind != CZ_TABLE_SINGLE || !stmt->unique)
+			return false;
+		stmt = (IndexStmt *) CzQualifyRelation((Node *) stmt);
+		CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid), InvalidOid);
+		return true;
+	}
 	if (stmt->concurrent)
 		CzRefuseDdl(table, "CREATE INDEX CONCURRENTLY",
 					"Use CREATE INDEX: all shards change in one transaction.");
@@ -128,7 +144,11 @@ CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 	/* core would refuse a unique index over foreign partitions */
 	if (table->kind != CZ_TABLE_REFERENCE)
 		stmt->relation->inh = false;
-	CzUtilityRun(utility, (Node *) stmt);
+	/* and any on a table whose partition key is an expression */
+	if (table->kind == CZ_TABLE_SINGLE && stmt->unique)
+		CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid), InvalidOid);
+	else
+		CzUtilityRun(utility, (Node *) stmt);
 	CommandCounterIncrement();
 
 	rel = relation_open(relid, NoLock);

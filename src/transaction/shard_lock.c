@@ -224,6 +224,27 @@ mark_holders(const CzShard *shard)
 }
 
 /*
+ * A shard as it can be looked at when the transaction ends: one that is being made is its
+ * maker's, and gone by then.  In CurrentMemoryContext.
+ */
+static const CzShard *
+until_commit(const CzShard *shard)
+{
+	CzShard    *copy;
+
+	if (OidIsValid(shard->table_relid))
+		return shard;
+	copy = palloc(sizeof(CzShard));
+	*copy = *shard;
+	copy->remote_schema = pstrdup(shard->remote_schema);
+	copy->remote_name = pstrdup(shard->remote_name);
+	copy->remote_qualified = pstrdup(shard->remote_qualified);
+	copy->server_oids = palloc(sizeof(Oid) * Max(shard->nplacements, 1));
+	memcpy(copy->server_oids, shard->server_oids, sizeof(Oid) * shard->nplacements);
+	return copy;
+}
+
+/*
  * CzTxnLockShardPrefix
  *		See transaction.h.
  */
@@ -251,7 +272,7 @@ CzTxnLockShardPrefix(const CzShard *shard, Oid user_oid, CzShardLock mode,
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	lock = palloc(sizeof(CzHeldLock));
 	lock->shard_id = shard->shard_id;
-	lock->shard = shard;
+	lock->shard = until_commit(shard);
 	lock->mode = mode;
 	lock->level = CzTxnLevel();
 	held_locks = lappend(held_locks, lock);

@@ -260,6 +260,22 @@ note_operations(CollectContext *context, Node *node)
 	}
 }
 
+/* An array that is a literal, or ARRAY[...] of literals, whose cast the parser moves to them? */
+static bool
+is_literal_array(Node *node)
+{
+	ListCell   *lc;
+
+	if (!IsA(node, ArrayExpr))
+		return IsA(node, Const);
+	foreach(lc, ((ArrayExpr *) node)->elements)
+	{
+		if (!IsA(lfirst(lc), Const) && !cz_prints_as_number(lfirst(lc)))
+			return false;
+	}
+	return true;
+}
+
 static bool
 collect_walker(Node *node, CollectContext *context)
 {
@@ -305,7 +321,7 @@ collect_walker(Node *node, CollectContext *context)
 		return false;
 	}
 	/* a literal's cast, element by element: as a FuncExpr's in note_operations */
-	if (IsA(node, ArrayCoerceExpr) && IsA(((ArrayCoerceExpr *) node)->arg, Const))
+	if (IsA(node, ArrayCoerceExpr) && is_literal_array((Node *) ((ArrayCoerceExpr *) node)->arg))
 		return false;
 	if (!context->wants_columns)
 		note_operations(context, node);
