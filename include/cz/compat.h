@@ -151,6 +151,16 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #define rte_check_as_user_compat(query, rte) ((rte)->checkAsUser)
 #endif
 
+/* 16: who uses which columns is in RTEPermissionInfo */
+#if CZ_PG_GE(16)
+#define CzPermissions_compat RTEPermissionInfo
+#define query_permissions_compat(query, rte) \
+	getRTEPermissionInfo((query)->rteperminfos, (rte))
+#else
+#define CzPermissions_compat RangeTblEntry
+#define query_permissions_compat(query, rte) (rte)
+#endif
+
 /* 16: a query that takes over an RTE must have its permission info too */
 #if CZ_PG_GE(16)
 #define carry_permissions_compat(query, rte) \

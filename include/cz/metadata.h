@@ -75,6 +75,7 @@ typedef struct CzShard
 typedef struct CzTable
 {
 	Oid			relid;
+	uint64		serial;			/* another one whenever it was read anew */
 	CzTableKind kind;
 	int			colocation_id;	/* cz.colocation; for CZ_TABLE_REFERENCE and
 								 * CZ_TABLE_FOREIGN 0 */

@@ -17,6 +17,9 @@
 
 extern void CzPlannerInit(void);
 
+/* EXPLAIN is running: statements are planned as they stand. */
+extern bool cz_plan_is_shown;
+
 /*
  * CzPlanRelScan
  *		A fragment plan that reads columns of one foreign table or shard: for

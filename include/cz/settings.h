@@ -67,6 +67,7 @@ extern int	cz_merged_fragments_per_worker;
 extern int	cz_recovery_interval_ms;	/* between two 2PC recovery rounds; -1 off */
 extern int	cz_shard_count;		/* shards of a new hash table, power of two */
 extern int	cz_shard_replication_factor;	/* 0: 2, or 1 with one worker */
+extern bool cz_share_plans;		/* statements that differ in values have one plan */
 extern int	cz_slow_start_ms;	/* a statement opens one more connection per
 								 * worker each time this has passed */
 extern int	cz_worker_timeout_ms;	/* silence before a worker is probed */

@@ -19,6 +19,7 @@
 #include "foreign/foreign.h"
 
 #include "cz/executor.h"
+#include "cz/planner.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
@@ -206,6 +207,24 @@ uses_snapshot(Node *stmt)
 	}
 }
 
+/* What EXPLAIN shows is the plan of the statement as it stands. */
+static void
+run_explain(const CzUtility *utility)
+{
+	bool		save = cz_plan_is_shown;
+
+	cz_plan_is_shown = true;
+	PG_TRY();
+	{
+		CzUtilityRun(utility, utility->pstmt->utilityStmt);
+	}
+	PG_FINALLY();
+	{
+		cz_plan_is_shown = save;
+	}
+	PG_END_TRY();
+}
+
 static void
 czProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				 ProcessUtilityContext context, ParamListInfo params,
@@ -225,6 +244,11 @@ czProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 
 	if (IsTransactionState() && uses_snapshot(pstmt->utilityStmt))
 		CzTxnNoteSnapshotUse();
+	if (IsA(pstmt->utilityStmt, ExplainStmt))
+	{
+		run_explain(&utility);
+		return;
+	}
 	if (cz_internal_ddl_depth > 0 || is_plain_statement(pstmt->utilityStmt) ||
 		!IsTransactionState() || creating_extension || !OidIsValid(CzFdwOid()))
 	{

@@ -487,6 +487,7 @@ fill_entry(CzTableEntry *entry, Relation rel)
 static CzTableEntry *
 build_entry(Oid relid)
 {
+	static uint64 serial = 0;
 	int			attempt;
 
 	for (attempt = 1;; attempt++)
@@ -511,6 +512,7 @@ build_entry(Oid relid)
 		entry = palloc0(sizeof(CzTableEntry));
 		entry->context = context;
 		entry->table.relid = relid;
+		entry->table.serial = ++serial;
 		fill_entry(entry, rel);
 		MemoryContextSwitchTo(old_context);
 		relation_close(rel, AccessShareLock);

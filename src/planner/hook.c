@@ -24,6 +24,7 @@
 #include "planner_int.h"
 
 CzPlanState *cz_plan_state = NULL;
+bool		cz_plan_is_shown = false;
 
 static planner_hook_type prev_planner_hook = NULL;
 static set_rel_pathlist_hook_type prev_set_rel_pathlist_hook = NULL;
@@ -94,9 +95,13 @@ scrolls_elsewhere(Query *query, int cursor_options)
 	return true;
 }
 
-static PlannedStmt *
-cz_planner(Query *query, const char *query_string, int cursor_options,
-		   ParamListInfo bound_params)
+/*
+ * cz_plan_anew
+ *		Plan a statement in a database that has the extension.
+ */
+PlannedStmt *
+cz_plan_anew(Query *query, const char *query_string, int cursor_options,
+			 ParamListInfo bound_params)
 {
 	CzPlanState state;
 	CzPlanState *save = cz_plan_state;
@@ -104,8 +109,6 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 	PlannerGlobal *glob;
 	int			ncursor_rows;
 
-	if (query->commandType == CMD_UTILITY || !OidIsValid(CzFdwOid()))
-		return cz_call_planner(query, query_string, cursor_options, bound_params);
 	glob = makeNode(PlannerGlobal);
 	cz_inline_functions(query, bound_params, glob);
 	if (!cz_query_uses_workers(query))
@@ -158,6 +161,20 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 	return stmt;
 }
 
+static PlannedStmt *
+cz_planner(Query *query, const char *query_string, int cursor_options,
+		   ParamListInfo bound_params)
+{
+	PlannedStmt *stmt;
+
+	if (query->commandType == CMD_UTILITY || !OidIsValid(CzFdwOid()))
+		return cz_call_planner(query, query_string, cursor_options, bound_params);
+	stmt = cz_shared_plan(query, query_string, cursor_options, bound_params);
+	if (stmt != NULL)
+		return stmt;
+	return cz_plan_anew(query, query_string, cursor_options, bound_params);
+}
+
 static void
 cz_pathlist_hook(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
@@ -178,4 +195,5 @@ CzPlannerInit(void)
 	prev_set_rel_pathlist_hook = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = cz_pathlist_hook;
 	cz_estimate_init();
+	cz_shape_init();
 }

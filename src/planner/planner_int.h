@@ -537,6 +537,15 @@ extern bool cz_keeps_value(Query *query, Node *value, AttrNumber attno, CzPlanSt
 extern PlannedStmt *cz_plan_modify(Query *query, const char *query_string,
 								   int cursor_options, CzPlanState *state);
 
+/* shape.c */
+extern PlannedStmt *cz_shared_plan(Query *query, const char *query_string,
+								   int cursor_options, ParamListInfo bound_params);
+extern void cz_shape_init(void);
+
+/* hook.c */
+extern PlannedStmt *cz_plan_anew(Query *query, const char *query_string,
+								 int cursor_options, ParamListInfo bound_params);
+
 /* target.c */
 extern void cz_show_targets(PlannedStmt *stmt);
 

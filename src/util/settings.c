@@ -58,6 +58,7 @@ int			cz_read_placement = CZ_READ_FIRST;
 int			cz_recovery_interval_ms = 10000;
 int			cz_shard_count = 32;
 int			cz_shard_replication_factor = 0;
+bool		cz_share_plans = true;
 int			cz_slow_start_ms = 10;
 int			cz_worker_timeout_ms = 10000;
 
@@ -288,6 +289,11 @@ CzSettingsInit(void)
 							NULL, &cz_shard_replication_factor, 0, 0,
 							CZ_MAX_REPLICATION_FACTOR,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cz.share_plans",
+							 "Statements by key that differ in their values only share a plan.",
+							 "When off, each statement is planned by itself.",
+							 &cz_share_plans, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.slow_start_interval",
 							"A statement opens one more connection per worker each time this has passed.",
 							NULL, &cz_slow_start_ms, 10, 0, 3600000,

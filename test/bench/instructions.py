@@ -25,10 +25,12 @@ SHORT, LONG = 100, 600          # transactions of the two sessions: both beyond 
 PAIRS = 3                       # of such sessions, whose median counts
 TRACED = 300                    # transactions whose system calls are counted
 
-# name, table of which factor, statements with their parameters (k: a key, j: a greater one),
-# what is to be reached: instructions here, on the worker, system calls here
+# name, table of which factor, statements with their parameters (k: a key, j: a greater one;
+# K: a key as a constant in the text, by the simple protocol), what is to be reached: instructions here, on the worker, system calls here
 JOBS = [
     ('point read', 1, [('SELECT v FROM %s WHERE k = $1', 'k')], 48, None, 5),
+    ('point read, simple', 1, [('SELECT v FROM %s WHERE k = $1', 'K')], None, None, None),
+    ('update by key, simple', 1, [("UPDATE %s SET v = 'x' WHERE k = $1", 'K')], None, None, None),
     ('update by key', 1, [("UPDATE %s SET v = 'x' WHERE k = $1", 'k')], 60, 130, 6),
     ('insert', 1, [("INSERT INTO %s_log VALUES ($1, 'x')", 'k')], 75, 90, None),
     ('two statements, one shard', 1, [('BEGIN', ''), ("UPDATE %s SET v = 'y' WHERE k = $1", 'k'),
@@ -53,12 +55,18 @@ class Session:
         for i, (sql, kind) in enumerate(statements):
             name = b'p%d' % i
             text = (sql % table if '%s' in sql else sql).encode()
+            if kind == 'K':
+                self.names.append((text, kind))
+                continue
             self.client._send(b'P', name + b'\0' + text + b'\0' + struct.pack('!h', 0))
             self.finish()
             self.names.append((name, kind))
 
     def finish(self):
         self.client._send(b'S', b'')
+        self.wait()
+
+    def wait(self):
         while True:
             kind, body = self.client._message()
             if kind == b'E':
@@ -71,6 +79,10 @@ class Session:
             self.count += 1
             key = (self.count * 7) % (KEYS // 2)
             for name, kind in self.names:
+                if kind == 'K':
+                    self.client._send(b'Q', name.replace(b'$1', b'%d' % key) + b'\0')
+                    self.wait()
+                    continue
                 value = str(key if kind == 'k' else KEYS - 1 - key).encode()
                 params = struct.pack('!hhi', 0, 1, len(value)) + value if kind else struct.pack('!hh', 0, 0)
                 self.client._send(b'B', b'\0' + name + b'\0' + params + struct.pack('!h', 0))

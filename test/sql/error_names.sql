@@ -88,6 +88,7 @@ SELECT * FROM fields($$INSERT INTO u VALUES (1, 1, 'c', 1)$$) WHERE field IN ('m
 RESET ROLE;
 
 -- the remote statement is for those who look for it
+SET cz.share_plans = off;
 SET client_min_messages = debug1;
 UPDATE u SET n = 1 / (n - 1) WHERE t = 1 AND id = 1;
 RESET client_min_messages;
