@@ -14,6 +14,9 @@
  * shared memory. */
 extern int64 CzBootId(void);
 
+/* From now on this life ends with a clean shutdown, too.  Callable in commit callbacks. */
+extern void CzBootEnd(void);
+
 extern Size CzBootShmemSize(void);
 extern void CzBootShmemInit(void);
 

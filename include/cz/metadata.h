@@ -164,7 +164,8 @@ extern void CzShardBounds(const CzTable *table, int index, char **lower, char **
 
 /* Must writers of the shard keep several placements equal, now or when one that is
  * inactive comes back? */
-#define CzShardIsReplicated(shard) ((shard)->nall > 1 || (shard)->nplacements > 1)
+#define CzShardIsReplicated(shard) \
+	((shard)->is_copy || (shard)->nall > 1 || (shard)->nplacements > 1)
 
 /* A placement that has missed writes (a row of cz.placement_state). */
 typedef struct CzInactive

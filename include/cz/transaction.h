@@ -122,7 +122,7 @@ extern void CzTxnReportChange(const CzShard *shard) pg_attribute_noreturn();
  *		on a server, until they are compared.  They are equal, as of this transaction's
  *		commit.
  */
-extern void CzTxnPlacementsDiffer(const CzShard *shard, Oid server_oid);
+extern bool CzTxnPlacementsDiffer(const CzShard *shard, Oid server_oid);
 extern void CzTxnPlacementsEqual(int64 shard_id);
 extern bool CzTxnIsLost(int64 shard_id, Oid server_oid);
 extern bool CzTxnHasLost(void);
@@ -266,6 +266,15 @@ extern void CzTxnSingleEnd(const char *node_name);
  * had_xid, wal_before: whether there was a transaction id before, and XactLastRecEnd.
  */
 extern void CzTxnNoteSequences(bool had_xid, XLogRecPtr wal_before);
+
+/*
+ * CzTxnCheckWritesHere
+ *		A statement begins: if it changes tables of this server, can the workers that the
+ *		transaction has written on agree with that at the commit?
+ *
+ * Errors: 55000.
+ */
+extern void CzTxnCheckWritesHere(const struct PlannedStmt *stmt);
 
 /* Has the transaction written through any connection? */
 extern bool CzTxnHasWritten(void);

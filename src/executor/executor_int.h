@@ -417,6 +417,7 @@ extern bool CzRunDispatch(CzStream *stream, StreamWorker *worker);
 
 /* stream_snapshot.c */
 extern bool CzSnapshotBegin(CzStream *stream, uint64 epoch);
+extern void CzSnapshotAwaitCopies(const CzStream *stream);
 extern void CzSnapshotBeginStatement(QueryDesc *query_desc);
 extern void CzSnapshotCheckLate(const CzStream *stream, const char *node_name);
 

@@ -70,6 +70,7 @@ start_executor(QueryDesc *query_desc, int eflags)
 		standard_ExecutorStart(query_desc, eflags);
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
 	{
+		CzTxnCheckWritesHere(query_desc->plannedstmt);
 		CzSnapshotBeginStatement(query_desc);
 		CzTxnNoteSnapshotUse();
 	}

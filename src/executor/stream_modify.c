@@ -732,6 +732,7 @@ CzStreamRunModify(CzStream *stream)
 	int			i;
 	int			j;
 
+	CzSnapshotAwaitCopies(stream);
 	if (stream->plan->insert_attnos != NIL)
 		CzInsertResolve(stream);
 	else

@@ -31,6 +31,7 @@
 #include "miscadmin.h"
 #include "parser/parsetree.h"
 #include "storage/latch.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -670,6 +671,29 @@ run_unguarded(CzStream *stream)
 	return true;
 }
 
+/* Commits on the way have come to all copies; false: or to none of a worker's. */
+static bool
+await_copies(uint64 epoch)
+{
+	CzRoomAwait();
+	return CzRoomEpoch() == epoch;
+}
+
+/*
+ * CzSnapshotAwaitCopies
+ *		Before a write that reads copies has its placements looked up: they have what
+ *		others have seen here.
+ */
+void
+CzSnapshotAwaitCopies(const CzStream *stream)
+{
+	if (cz_distributed_snapshot == CZ_SNAPSHOT_OFF || IsolationUsesXactSnapshot() ||
+		list_length(stream->plan->relids) < 2 || !reads_copies(stream->plan))
+		return;
+	CzRoomAwait();
+	AcceptInvalidationMessages();
+}
+
 /*
  * CzSnapshotBegin
  *		A run has its fragments queued and nothing is sent yet: take the statement's
@@ -687,9 +711,11 @@ CzSnapshotBegin(CzStream *stream, uint64 epoch)
 	bool		has_txn = false;
 	bool		had_snapshot = group->has_snapshot;
 
-	if (cz_distributed_snapshot == CZ_SNAPSHOT_OFF || IsolationUsesXactSnapshot() ||
-		!wants_snapshot(stream))
+	if (cz_distributed_snapshot == CZ_SNAPSHOT_OFF || IsolationUsesXactSnapshot())
 		return true;
+	/* a write that reads copies, or locks rows, sees no older ones than others have seen */
+	if (!wants_snapshot(stream))
+		return !reads_copies(stream->plan) || await_copies(epoch);
 	/* one command sees what it sees */
 	if (stream->nfragments == 1 && group->nstreams == 1 &&
 		list_length(stream->plan->relids) == 1 && OidIsValid(stream->plan->anchor_relid))
@@ -721,9 +747,7 @@ CzSnapshotBegin(CzStream *stream, uint64 epoch)
 	}
 
 	/* who has seen a new row here or in one copy sees it in the others, too */
-	if (!group->has_snapshot && reads_copies(stream->plan))
-		CzRoomAwait();
-	return true;
+	return group->has_snapshot || !reads_copies(stream->plan) || await_copies(epoch);
 }
 
 /* Does a statement read tables of this server?  Its scans have opened them. */

@@ -95,9 +95,16 @@ compare_inactive(const ListCell *a, const ListCell *b)
 	return x < y ? -1 : x > y ? 1 : 0;
 }
 
-/* Append what is unsure, and the dirty shards of an earlier life, with no server. */
+/* What is unsure.  To be read before the tables, for it goes there. */
 static List *
-add_dirty(List *list)
+read_unsure(void)
+{
+	return cz_add_unsure != NULL ? cz_add_unsure(NIL) : NIL;
+}
+
+/* The dirty shards of an earlier life, with no server, and all of it in order. */
+static List *
+add_dirty(List *list, List *unsure)
 {
 	Oid			relid = CzCatalogRelid("dirty_shards");
 	int64		boot_id = CzBootId();
@@ -108,8 +115,7 @@ add_dirty(List *list)
 
 	if (!OidIsValid(relid))
 		return list;
-	if (cz_add_unsure != NULL)
-		list = cz_add_unsure(list);
+	list = list_concat(list, unsure);
 	rel = table_open(relid, AccessShareLock);
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -260,13 +266,15 @@ read_inactive(Snapshot snapshot)
 List *
 CzInactiveList(void)
 {
-	return add_dirty(read_inactive(NULL));
+	return CzInactiveListAsOf(NULL);
 }
 
 List *
 CzInactiveListAsOf(Snapshot snapshot)
 {
-	return add_dirty(read_inactive(snapshot));
+	List	   *unsure = read_unsure();
+
+	return add_dirty(read_inactive(snapshot), unsure);
 }
 
 /*

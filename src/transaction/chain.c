@@ -124,13 +124,6 @@ take_over(CzTxnEntry *first, List *shards)
 	return true;
 }
 
-/* Is a COMMIT what was answered? */
-static bool
-has_committed(const CzTxnCall *call)
-{
-	return CzTxnCallIsOk(call) && strcmp(PQcmdStatus(call->result), "COMMIT") == 0;
-}
-
 /* COMMIT on the placements that follow; those that do not are left out. */
 static void
 commit_others(List *written, const CzTxnEntry *first, List *shards)
@@ -160,7 +153,7 @@ commit_others(List *written, const CzTxnEntry *first, List *shards)
 		CzTxnEntry *entry = calls[i].context;
 
 		entry->is_finished = true;
-		if (!has_committed(&calls[i]))
+		if (!CzTxnFollowerHasCommitted(&calls[i]))
 		{
 			if (calls[i].result == NULL)
 			{
@@ -223,7 +216,7 @@ CzTxnChainCommit(CzTxnEntry *first, List *written, List *shards, bool *is_decide
 	else if (!CzTxnCallIsOk(&call))
 		CzReportRemoteError(ERROR, call.result, first->conn->pg, first->conn->node_name,
 							call.sql, true);
-	else if (!has_committed(&call))
+	else if (!CzTxnFollowerHasCommitted(&call))
 	{
 		PQclear(call.result);
 		ereport(ERROR,

@@ -341,43 +341,6 @@ CzTxnForgetCommands(CzTxnEntry *entry)
 	entry->has_utility = false;
 }
 
-/*
- * CzTxnReportCannotPrepare
- *		See transaction_int.h.
- */
-void
-CzTxnReportCannotPrepare(const CzConn *conn, const char *what)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("cannot %s on several nodes: prepared transactions are disabled on node \"%s\"",
-					what, conn->node_name),
-			 errdetail("A transaction that writes on several nodes is committed with PREPARE TRANSACTION."),
-			 errhint("Set max_prepared_transactions on that node to at least its max_connections and restart it, or cz.one_phase_commit here.")));
-}
-
-/* Before a write: the workers that are to agree at the commit must be able to prepare. */
-static void
-check_can_prepare(const CzTxnEntry *new_entry)
-{
-	const CzConn *unable = NULL;
-	bool		is_second = false;
-	ListCell   *lc;
-
-	foreach(lc, cz_txn_entries)
-	{
-		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
-
-		if (entry != new_entry && entry->first_level == 0)
-			continue;
-		is_second |= entry != new_entry;
-		if (entry->conn->cannot_prepare)
-			unable = entry->conn;
-	}
-	if (is_second && unable != NULL && !cz_one_phase_commit)
-		CzTxnReportCannotPrepare(unable, "write");
-}
-
 /* The work of CzTxnConnPrefix on an entry. */
 static CzConn *
 use_entry(CzTxnEntry *entry, UseKind kind, StringInfo prefix)
@@ -389,8 +352,8 @@ use_entry(CzTxnEntry *entry, UseKind kind, StringInfo prefix)
 		CzConnDrain(conn);
 	check_connected(entry);
 	CzConnSyncSettings(conn);
-	if (kind != USE_READ && kind != USE_REPLICA && entry->first_level == 0)
-		check_can_prepare(entry);
+	if (kind != USE_READ)
+		CzTxnCheckCanPrepare(entry, kind != USE_REPLICA);
 
 	sync_entry(entry, prefix);
 	if (kind != USE_READ)
@@ -967,4 +930,5 @@ CzTxnForgetAll(void)
 	CzTxnSingleForget();
 	CzTxnForgetSnapshots();
 	CzTxnForgetLost();
+	CzTxnFollowersForget();
 }

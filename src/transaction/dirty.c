@@ -20,7 +20,8 @@
  * reference table it is the copy on one worker.
  *
  * Besides: how often sessions have given up a worker as the first placement of what
- * they had asked it to commit.
+ * they had asked it to commit, and how many wait for a placement's worker to confirm that
+ * it follows a decision.
  *
  * Source: own work.
  *
@@ -45,6 +46,8 @@
 
 /* Shards of all databases that can be written that way; others go the other way */
 #define MAX_DIRTY 16384
+/* Of these so many are for who has looked before */
+#define SPARE_DIRTY 2048
 /* Rows that are deleted in one round: a lock each */
 #define MAX_TIDY 256
 /* Counters of workers that were given up, by a hash of the server */
@@ -62,20 +65,24 @@ typedef struct DirtyEntry
 	bool		is_used;		/* since the last round */
 	bool		is_unsure;		/* its placements may differ now */
 	Oid			unsure_oid;		/* with it: the one that may; InvalidOid: all but the first */
+	uint64		mark;			/* with it: changes whenever somebody says so */
 } DirtyEntry;
 
-/* What is unsure, as the maintenance worker takes it. */
+/* What is unsure, as it was found. */
 typedef struct UnsureShard
 {
 	int64		shard_id;
 	Oid			server_oid;
+	uint64		mark;
 } UnsureShard;
 
 typedef struct DirtyTable
 {
-	LWLock		lock;			/* guards the hash table */
+	LWLock		lock;			/* guards the hash table, and */
+	uint64		nmarks;
 	pg_atomic_uint32 nunsure;	/* entries that are, in all databases */
 	pg_atomic_uint32 given_up[NGIVEN_UP];
+	pg_atomic_uint32 late[NGIVEN_UP];
 } DirtyTable;
 
 static DirtyTable *dirty = NULL;
@@ -85,7 +92,7 @@ static HTAB *dirty_hash = NULL;
 static List *inserted = NIL;	/* of const CzShard * */
 
 /* Shards that are not unsure any more, once it is committed; in its memory. */
-static List *settled = NIL;		/* of int64 * */
+static List *settled = NIL;		/* of UnsureShard * */
 
 static List *add_unsure(List *list);
 
@@ -108,9 +115,13 @@ CzDirtyShmemInit(void)
 	if (!found)
 	{
 		LWLockInitialize(&dirty->lock, LWLockNewTrancheId());
+		dirty->nmarks = 0;
 		pg_atomic_init_u32(&dirty->nunsure, 0);
 		for (i = 0; i < NGIVEN_UP; i++)
+		{
 			pg_atomic_init_u32(&dirty->given_up[i], 0);
+			pg_atomic_init_u32(&dirty->late[i], 0);
+		}
 	}
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.keysize = sizeof(DirtyKey);
@@ -142,6 +153,38 @@ void
 CzTxnGiveUp(Oid server_oid)
 {
 	pg_atomic_fetch_add_u32(given_up_counter(server_oid), 1);
+}
+
+static pg_atomic_uint32 *
+late_counter(Oid server_oid)
+{
+	return &dirty->late[murmurhash32(server_oid) % NGIVEN_UP];
+}
+
+/*
+ * CzTxnLateBegin, CzTxnLateEnd
+ *		A worker has not confirmed yet that it has committed what is decided, and others
+ *		do not wait any more: until it has, or its placements are marked, they count it as
+ *		in doubt.
+ */
+void
+CzTxnLateBegin(Oid server_oid)
+{
+	pg_atomic_fetch_add_u32(late_counter(server_oid), 1);
+	CzTxnMarkInDoubt(server_oid);
+}
+
+void
+CzTxnLateEnd(Oid server_oid)
+{
+	pg_atomic_fetch_sub_u32(late_counter(server_oid), 1);
+}
+
+/* Is somebody's commit late on a worker (or one of the same hash)? */
+bool
+CzTxnIsLate(Oid server_oid)
+{
+	return dirty != NULL && pg_atomic_read_u32(late_counter(server_oid)) > 0;
 }
 
 static void
@@ -181,27 +224,73 @@ CzTxnDirtyUse(List *shards)
 	return result;
 }
 
+/* Is the shard's row committed?  Then it is in use. */
+static bool
+is_known(int64 shard_id)
+{
+	DirtyEntry *entry;
+	DirtyKey	key;
+
+	make_key(&key, shard_id);
+	LWLockAcquire(&dirty->lock, LW_SHARED);
+	entry = hash_search(dirty_hash, &key, HASH_FIND, NULL);
+	/* what is unsure may have come here without a row */
+	if (entry != NULL && entry->is_unsure)
+		entry = NULL;
+	if (entry != NULL)
+		entry->is_used = true;
+	LWLockRelease(&dirty->lock);
+	return entry != NULL;
+}
+
+/* Has the current transaction inserted the shard's row? */
+static bool
+is_inserted(int64 shard_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, inserted)
+	{
+		if (((const CzShard *) lfirst(lc))->shard_id == shard_id)
+			return true;
+	}
+	return false;
+}
+
 /*
  * CzTxnDirtyInsert
  *		Insert the rows that are missing, with the current transaction.
+ *
+ * Returns: false if that can't be for one of them.
  */
-void
+bool
 CzTxnDirtyInsert(List *shards)
 {
 	ListCell   *lc;
 
+	if (dirty == NULL)
+		return false;
 	foreach(lc, shards)
 	{
 		const CzShard *shard = lfirst(lc);
 		MemoryContext old;
+		bool		is_there = is_known(shard->shard_id) || is_inserted(shard->shard_id);
+		long		nentries;
 
-		if (CzTxnDirtyUse(list_make1((void *) shard)) ||
-			!CzDirtyInsert(shard->shard_id, CzBootId()))
+		if (is_there)
 			continue;
+		LWLockAcquire(&dirty->lock, LW_SHARED);
+		nentries = hash_get_num_entries(dirty_hash);
+		LWLockRelease(&dirty->lock);
+		if (nentries > MAX_DIRTY - SPARE_DIRTY ||
+			!CzDirtyInsert(shard->shard_id, CzBootId()))
+			return false;
 		old = MemoryContextSwitchTo(TopTransactionContext);
 		inserted = lappend(inserted, (void *) shard);
 		MemoryContextSwitchTo(old);
+		CzActivityNote(CZ_TASK_RECOVER);
 	}
+	return true;
 }
 
 /* An entry goes, or is sure again; lock held. */
@@ -213,16 +302,17 @@ make_sure(DirtyEntry *entry)
 	entry->is_unsure = false;
 }
 
+/* Remove an entry, unless it has become unsure (once more) since it was looked at. */
 static void
-remove_entry(int64 shard_id)
+remove_entry(const UnsureShard *seen)
 {
 	DirtyEntry *entry;
 	DirtyKey	key;
 
-	make_key(&key, shard_id);
+	make_key(&key, seen->shard_id);
 	LWLockAcquire(&dirty->lock, LW_EXCLUSIVE);
 	entry = hash_search(dirty_hash, &key, HASH_FIND, NULL);
-	if (entry != NULL)
+	if (entry != NULL && (!entry->is_unsure || entry->mark == seen->mark))
 	{
 		make_sure(entry);
 		(void) hash_search(dirty_hash, &key, HASH_REMOVE, NULL);
@@ -237,7 +327,7 @@ CzTxnDirtyCommitted(void)
 	ListCell   *lc;
 
 	foreach(lc, settled)
-		remove_entry(*(int64 *) lfirst(lc));
+		remove_entry(lfirst(lc));
 	settled = NIL;
 	if (inserted == NIL)
 		return;
@@ -285,7 +375,7 @@ invalidate_now(Oid relid)
  * CzTxnPlacementsDiffer
  *		See transaction.h.
  */
-void
+bool
 CzTxnPlacementsDiffer(const CzShard *shard, Oid server_oid)
 {
 	Oid			unsure_oid;
@@ -295,7 +385,7 @@ CzTxnPlacementsDiffer(const CzShard *shard, Oid server_oid)
 
 	if (dirty == NULL || RecoveryInProgress() || shard == NULL ||
 		!OidIsValid(shard->table_relid))
-		return;
+		return false;
 	unsure_oid = shard->is_copy ? server_oid : InvalidOid;
 	make_key(&key, shard->shard_id);
 	LWLockAcquire(&dirty->lock, LW_EXCLUSIVE);
@@ -311,6 +401,7 @@ CzTxnPlacementsDiffer(const CzShard *shard, Oid server_oid)
 		entry->is_used = true;
 		entry->is_unsure = true;
 		entry->unsure_oid = unsure_oid;
+		entry->mark = ++dirty->nmarks;
 	}
 	LWLockRelease(&dirty->lock);
 	invalidate_now(shard->relid);
@@ -318,6 +409,7 @@ CzTxnPlacementsDiffer(const CzShard *shard, Oid server_oid)
 		invalidate_now(shard->table_relid);
 	CzRoomPlacementsChanged();
 	CzActivityNote(CZ_TASK_RECOVER);
+	return entry != NULL;
 }
 
 /*
@@ -331,7 +423,20 @@ CzTxnDirtyUnsure(List *shards)
 	ListCell   *lc;
 
 	foreach(lc, shards)
-		CzTxnPlacementsDiffer(lfirst(lc), InvalidOid);
+		(void) CzTxnPlacementsDiffer(lfirst(lc), InvalidOid);
+	CzBootEnd();
+}
+
+/* With this transaction's commit a shard is not unsure any more, as it was seen. */
+static void
+settle(const UnsureShard *seen)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	UnsureShard *copy = palloc(sizeof(UnsureShard));
+
+	*copy = *seen;
+	settled = lappend(settled, copy);
+	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -341,12 +446,23 @@ CzTxnDirtyUnsure(List *shards)
 void
 CzTxnPlacementsEqual(int64 shard_id)
 {
-	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-	int64	   *id = palloc(sizeof(int64));
+	UnsureShard seen = {0};
+	DirtyEntry *entry;
+	DirtyKey	key;
 
-	*id = shard_id;
-	settled = lappend(settled, id);
-	MemoryContextSwitchTo(old);
+	if (dirty == NULL)
+		return;
+	make_key(&key, shard_id);
+	LWLockAcquire(&dirty->lock, LW_SHARED);
+	entry = hash_search(dirty_hash, &key, HASH_FIND, NULL);
+	if (entry != NULL && entry->is_unsure)
+	{
+		seen.shard_id = shard_id;
+		seen.mark = entry->mark;
+	}
+	LWLockRelease(&dirty->lock);
+	if (seen.shard_id != 0)
+		settle(&seen);
 }
 
 /* A cz_add_unsure. */
@@ -355,9 +471,6 @@ add_unsure(List *list)
 {
 	HASH_SEQ_STATUS status;
 	DirtyEntry *entry;
-	CzInactive	found[MAX_TIDY];
-	int			n = 0;
-	int			i;
 
 	if (dirty == NULL || pg_atomic_read_u32(&dirty->nunsure) == 0)
 		return list;
@@ -365,24 +478,16 @@ add_unsure(List *list)
 	hash_seq_init(&status, dirty_hash);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
+		CzInactive *inactive;
+
 		if (!entry->is_unsure || entry->key.database_oid != MyDatabaseId)
 			continue;
-		found[n].shard_id = entry->key.shard_id;
-		found[n++].server_oid = entry->unsure_oid;
-		if (n == MAX_TIDY)
-		{
-			hash_seq_term(&status);
-			break;
-		}
-	}
-	LWLockRelease(&dirty->lock);
-	for (i = 0; i < n; i++)
-	{
-		CzInactive *inactive = palloc(sizeof(CzInactive));
-
-		*inactive = found[i];
+		inactive = palloc(sizeof(CzInactive));
+		inactive->shard_id = entry->key.shard_id;
+		inactive->server_oid = entry->unsure_oid;
 		list = lappend(list, inactive);
 	}
+	LWLockRelease(&dirty->lock);
 	return list;
 }
 
@@ -409,6 +514,7 @@ take_shards(bool unsure)
 		if ((unsure ? entry->is_unsure : !entry->is_used && !entry->is_unsure) && n < MAX_TIDY)
 		{
 			taken[n].shard_id = entry->key.shard_id;
+			taken[n].mark = entry->mark;
 			taken[n++].server_oid = entry->unsure_oid;
 		}
 		if (!unsure)
@@ -444,22 +550,25 @@ CzTxnDirtyTidy(void)
 	{
 		UnsureShard *one = lfirst(lc);
 
-		CzDirtyDelete(one->shard_id, CZ_DIRTY_OWN);
+		/* others may be about to commit on other copies: the row is theirs, too */
 		if (OidIsValid(one->server_oid))
 			(void) CzInactiveInsert(one->shard_id, one->server_oid, "it differs");
 		else
+		{
+			CzDirtyDelete(one->shard_id, CZ_DIRTY_OWN);
 			(void) CzDirtyInsert(one->shard_id, 0);
-		CzTxnPlacementsEqual(one->shard_id);
+		}
+		settle(one);
 		CacheInvalidateRelcacheAll();
 	}
 	foreach(lc, take_shards(false))
 	{
-		int64		shard_id = ((UnsureShard *) lfirst(lc))->shard_id;
+		const UnsureShard *one = lfirst(lc);
 
-		if (!CzTxnLocalLockTry(shard_id))
+		if (!CzTxnLocalLockTry(one->shard_id))
 			continue;
-		remove_entry(shard_id);
-		CzDirtyDelete(shard_id, CZ_DIRTY_OWN);
+		remove_entry(one);
+		CzDirtyDelete(one->shard_id, CZ_DIRTY_OWN);
 	}
 	LWLockAcquire(&dirty->lock, LW_SHARED);
 	is_empty = hash_get_num_entries(dirty_hash) == 0;

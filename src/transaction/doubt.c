@@ -142,7 +142,7 @@ CzTxnDoubtGeneration(void)
 void
 CzTxnMarkClear(Oid server_oid, uint64 generation)
 {
-	if (doubt == NULL)
+	if (doubt == NULL || CzTxnIsLate(server_oid))
 		return;
 	LWLockAcquire(&doubt->lock, LW_EXCLUSIVE);
 	if (pg_atomic_read_u64(&doubt->generation) == generation && find_clear(server_oid) < 0)

@@ -585,6 +585,7 @@ CzTxnRecover(int elevel, bool *is_done)
 	List	   *log;
 	List	   *servers;
 	List	   *targets;
+	ListCell   *lc;
 	int			nresolved;
 
 	if (is_done != NULL)
@@ -595,6 +596,12 @@ CzTxnRecover(int elevel, bool *is_done)
 	targets = find_targets(&servers);
 	nresolved = recover_targets(targets, InvalidOid, log, elevel, &answered, is_done);
 	mark_unanswered(log, answered);
+	/* one whose backend is finishing it, too */
+	foreach(lc, log)
+	{
+		if (is_done != NULL && ((CzLogRow *) lfirst(lc))->is_in_use)
+			*is_done = false;
+	}
 	CzTxnLogTidy(log, NULL);
 
 	MemoryContextSwitchTo(old);
@@ -695,7 +702,7 @@ CzTxnRecoverServer(Oid server_oid, Oid user_oid, char **error)
 		CzTxnLocalUnlock(CZ_SERVER_LOCK(server_oid), CZ_LOCK_EXCLUSIVE);
 	}
 	CzConnRelease(conn);
-	if (resolved == LEFT_COMMITTED)
+	if (resolved == LEFT_COMMITTED || CzTxnIsLate(server_oid))
 		return CZ_RECOVERY_LEFT;
 	CzTxnMarkClear(server_oid, generation);
 	return CZ_RECOVERY_CLEAR;

@@ -482,7 +482,8 @@ CzPlacementsLook(void)
 
 	if (epoch != seen_epoch)
 	{
-		CzAwaitPlacements();
+		if (cz_read_placement == CZ_READ_FIRST)
+			CzAwaitPlacements();
 		epoch = CzRoomEpoch();
 		AcceptInvalidationMessages();
 		seen_epoch = epoch;

@@ -14,7 +14,7 @@
  *
  * The lock is taken twice.  Here, in our own lock manager: writers of this
  * coordinator meet there first, and its deadlock detector sees them; it is
- * held until after COMMIT PREPARED.  And on the first placement, for the
+ * held until all placements have committed.  And on the first placement, for the
  * writers of other coordinators; PREPARE keeps it.
  *
  * Source: own work.
@@ -208,21 +208,6 @@ is_held(int64 shard_id, CzShardLock mode)
 	return false;
 }
 
-/* Connections to the first placement commit last. */
-static void
-mark_holders(const CzShard *shard)
-{
-	ListCell   *lc;
-
-	foreach(lc, cz_txn_entries)
-	{
-		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
-
-		if (entry->server_oid == CzTxnFirstPlacement(shard))
-			entry->holds_shard_lock = true;
-	}
-}
-
 /*
  * A shard as it can be looked at when the transaction ends: one that is being made is its
  * maker's, and gone by then.  In CurrentMemoryContext.
@@ -262,12 +247,9 @@ CzTxnLockShardPrefix(const CzShard *shard, Oid user_oid, CzShardLock mode,
 	shard = CzShardFresh(shard);
 	/* of a reference table this coordinator has the first placement */
 	if (!shard->is_copy)
-	{
 		appendStringInfo(prefix, "SELECT pg_catalog.pg_advisory_xact_lock%s(%d, %d); ",
 						 mode == CZ_LOCK_SHARED ? "_shared" : "",
 						 CZ_ADVISORY_CLASS, (int32) shard->shard_id);
-		mark_holders(shard);
-	}
 
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	lock = palloc(sizeof(CzHeldLock));
@@ -397,12 +379,6 @@ CzTxnLockShards(const CzShard *const *shards, int nshards, Oid user_oid,
 	}
 	if (commands != NIL)
 		CzTxnExecLocks(commands, user_oid);
-
-	for (i = 0; i < nshards; i++)
-	{
-		if (CzShardIsReplicated(sorted[i]) && !sorted[i]->is_copy)
-			mark_holders(sorted[i]);
-	}
 	pfree(sorted);
 }
 
@@ -494,6 +470,33 @@ CzTxnWrittenShards(Oid first_oid, List **shards)
 			CzTxnFirstPlacement(shard) != first_oid)
 			return false;
 		*shards = lappend(*shards, (void *) shard);
+	}
+	return *shards != NIL;
+}
+
+/*
+ * CzTxnShardsWrittenAt
+ *		The shards that the transaction has written, or locked rows of, with a placement on
+ *		a worker, const CzShard *; false if there is none, or one that is being made.
+ */
+bool
+CzTxnShardsWrittenAt(Oid server_oid, List **shards)
+{
+	ListCell   *lc;
+
+	*shards = NIL;
+	foreach(lc, held_locks)
+	{
+		const CzShard *shard = ((CzHeldLock *) lfirst(lc))->shard;
+
+		/* one that has become active since its shard was locked was written, too */
+		if (CzTxnIsLost(shard->shard_id, server_oid) ||
+			(!has_placement(shard, server_oid) &&
+			 !has_placement(CzShardFresh(shard), server_oid)))
+			continue;
+		if (!OidIsValid(shard->table_relid))
+			return false;
+		*shards = list_append_unique_ptr(*shards, (void *) shard);
 	}
 	return *shards != NIL;
 }

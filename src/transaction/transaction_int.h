@@ -48,8 +48,8 @@ typedef struct CzTxnEntry
 	CommandId	first_cid;		/* commands of this transaction that changed rows */
 	CommandId	last_cid;		/* there; first_cid > last_cid: none */
 	bool		has_utility;	/* DDL, TRUNCATE, ...: others wait for its locks */
-	bool		holds_shard_lock;	/* first placement of a locked shard: commits
-									 * last */
+	bool		follows;		/* commits in one phase, once it is decided */
+	bool		is_late;		/* CzTxnLateBegin() was called */
 	int			nsavepoints;
 	int			max_savepoints;
 	CzTxnSavepoint *savepoints;
@@ -116,16 +116,19 @@ extern void CzTxnForgetAll(void);
 extern CzTxnEntry *CzTxnOpenEntry(Oid user_oid, const CzEndpoint *endpoint, bool must_be);
 extern void CzTxnBeginCommand(StringInfo buf);
 extern void CzTxnForgetCommands(CzTxnEntry *entry);
+extern void CzTxnExecLocks(List *commands, Oid user_oid);
+extern bool CzTxnDetach(CzTxnEntry *entry);
+
+extern List *cz_txn_detached;	/* those that were lost and are not needed */
+
+/* can_prepare.c */
+extern void CzTxnCheckCanPrepare(const CzTxnEntry *new_entry, bool is_first);
 
 /*
  * 55000: the connection's worker can't prepare transactions.  what: the verb, "write" or
  * "commit".
  */
 extern void CzTxnReportCannotPrepare(const CzConn *conn, const char *what) pg_attribute_noreturn();
-extern void CzTxnExecLocks(List *commands, Oid user_oid);
-extern bool CzTxnDetach(CzTxnEntry *entry);
-
-extern List *cz_txn_detached;	/* those that were lost and are not needed */
 
 /* flush.c */
 extern int	CzTxnLevel(void);
@@ -148,12 +151,21 @@ extern CzTxnEntry *CzTxnChainFirst(List *written, List **shards);
 extern void CzTxnChainCommit(CzTxnEntry *first, List *written, List *shards,
 							 bool *is_decided);
 
+/* follow.c */
+extern bool CzTxnFollowersChoose(List *written);
+extern bool CzTxnFollowerHasCommitted(const CzTxnCall *call);
+extern void CzTxnFollowerLost(const CzTxnEntry *entry);
+extern void CzTxnFollowersForget(void);
+
 /* dirty.c */
 extern uint32 CzTxnGivenUp(Oid server_oid);
 extern void CzTxnGiveUp(Oid server_oid);
 extern bool CzTxnDirtyUse(List *shards);
-extern void CzTxnDirtyInsert(List *shards);
+extern bool CzTxnDirtyInsert(List *shards);
 extern void CzTxnDirtyUnsure(List *shards);
+extern void CzTxnLateBegin(Oid server_oid);
+extern void CzTxnLateEnd(Oid server_oid);
+extern bool CzTxnIsLate(Oid server_oid);
 extern void CzTxnDirtyCommitted(void);
 extern void CzTxnDirtyForget(void);
 extern bool CzTxnDirtyTidy(void);
@@ -172,6 +184,7 @@ extern bool CzTxnCallIsOk(const CzTxnCall *call);
 extern bool CzTxnLoseWritten(Oid server_oid);
 extern void CzTxnCheckPlacements(void);
 extern bool CzTxnWrittenShards(Oid first_oid, List **shards);
+extern bool CzTxnShardsWrittenAt(Oid server_oid, List **shards);
 extern void CzTxnShardLockSubEnd(int level, bool is_commit);
 extern void CzTxnShardLockForget(void);
 extern void CzTxnLocalLock(int64 key, CzShardLock mode);
@@ -184,7 +197,7 @@ extern bool CzTxnLocalLockIsFree(int64 key);
 #define CZ_GID_LOCK(nonce) (-2 - (int64) (nonce))
 /* Local lock that one round of recovery over all workers at a time holds */
 #define CZ_RECOVERY_LOCK (-1)
-/* Local lock of who marks placements inactive */
+/* Local lock of who marks placements inactive; shared: of who commits by followers */
 #define CZ_STATE_LOCK (-((int64) 1 << 41))
 /* Local lock of who makes placements whole */
 #define CZ_REPAIR_LOCK (CZ_STATE_LOCK - 1)
@@ -235,8 +248,8 @@ extern void CzTxnXactCallback(int event);
 #define CZ_SQLSTATE_UNDEFINED_OBJECT "42704"
 
 /* room.c */
-extern bool CzRoomLook(CzRoomLookState *look);
 extern void CzRoomPlacementsChanged(void);
+extern bool CzRoomLook(CzRoomLookState *look);
 extern void CzRoomTake(void);
 extern void CzRoomGive(void);
 

@@ -24,11 +24,8 @@
  * ROLLBACK PREPARED only when it never can be.  After the local commit nothing
  * may fail: what a worker does not answer is left to recovery.c.
  *
- * The connection to the first placement of a locked shard commits last: its
- * advisory lock keeps the next writer away until the other placements show
- * this transaction's rows.  XXX: where two shards have their first placements
- * on each other's second worker no order is right for both; the local lock
- * still orders the writers of this coordinator.
+ * Only connections with first placements are prepared.  What others have, copies of
+ * reference tables among them, commits in one phase after the decision (follow.c).
  *
  * Source: own work.
  *
@@ -52,7 +49,7 @@
 /* SQLSTATE of PREPARE TRANSACTION where that is disabled */
 #define SQLSTATE_NOT_IN_PREREQUISITE_STATE "55000"
 
-/* Milliseconds that COMMIT PREPARED gets although other workers took all the time */
+/* Milliseconds that a commit gets although other workers took all the time */
 #define LAST_WAVE_MS 1000L
 
 /* How long those wait who take snapshots, before a worker counts as in doubt */
@@ -265,9 +262,9 @@ lose_prepared(CzTxnEntry *entry)
 
 /*
  * prepare_all
- *		First phase:
+ *		First phase, of those that do not follow:
  *		1. name the transaction, make every text that later steps need;
- *		2. write the decision row and ask for a flushed commit record;
+ *		2. write the decision row;
  *		3. PREPARE TRANSACTION everywhere at once.
  */
 static void
@@ -284,7 +281,6 @@ prepare_all(List *written)
 	int			bad = -1;
 	bool		is_lost = false;
 	int			i;
-	bool		writes_here = CzTxnHasLocalWrites();
 	ListCell   *lc;
 
 	nonce = next_nonce();
@@ -298,6 +294,8 @@ prepare_all(List *written)
 	{
 		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
 
+		if (entry->follows)
+			continue;
 		snprintf(entry->gid, sizeof(entry->gid), "%s_%d", prefix,
 				 foreach_current_index(lc));
 		entry->finish_sql = psprintf("COMMIT PREPARED '%s'", entry->gid);
@@ -322,13 +320,12 @@ prepare_all(List *written)
 		CzTxnLogInsert(prefix, names);
 		CzActivityNote(CZ_TASK_RECOVER);
 	}
-	ForceSyncCommit();
 
 	CzDebugPoint("before_prepare");
 	CHECK_FOR_INTERRUPTS();
 
-	foreach(lc, written)
-		((CzTxnEntry *) lfirst(lc))->prepare_sent = true;
+	for (i = 0; i < ncalls; i++)
+		((CzTxnEntry *) calls[i].context)->prepare_sent = true;
 	CzTxnRunCalls(calls, ncalls, CZ_CALL_INTERRUPTIBLE, -1);
 
 	for (i = 0; i < ncalls; i++)
@@ -362,12 +359,31 @@ prepare_all(List *written)
 		CzTxnMarkLost();
 		CzTxnCheckPlacements();
 	}
-	CzDebugPoint("after_prepare");
-	CHECK_FOR_INTERRUPTS();
-	CzCommitRoomEnter(writes_here || CzTxnHasLost());
 	pfree(calls);
 	list_free(servers);
 	list_free(names);
+}
+
+/*
+ * commit_with_record
+ *		All that is to be done before the local commit record, which is the decision and
+ *		must be flushed.
+ */
+static void
+commit_with_record(List *written)
+{
+	bool		writes_here = CzTxnHasLocalWrites();
+
+	/* the decision has the number of this transaction, also if nothing else has */
+	(void) GetTopTransactionId();
+	if (!CzTxnFollowersChoose(written))
+		prepare_all(written);
+	else
+		CzDebugPoint("before_prepare");
+	ForceSyncCommit();
+	CzDebugPoint("after_prepare");
+	CHECK_FOR_INTERRUPTS();
+	CzCommitRoomEnter(writes_here || CzTxnHasLost());
 }
 
 /*
@@ -448,9 +464,7 @@ commit_several(List *written)
 	if (first == NULL || !CzTxnDirtyUse(shards))
 	{
 		/* the next transaction can go the other way */
-		if (first != NULL)
-			CzTxnDirtyInsert(shards);
-		prepare_all(written);
+		commit_with_record(written);
 		return;
 	}
 	CzDebugPoint("before_commit");
@@ -514,7 +528,7 @@ pre_commit(void)
 	if (cz_one_phase_commit && list_length(written) > 1)
 		commit_unprepared(written);
 	else if (!CzTxnCanEndHere())
-		prepare_all(written);
+		commit_with_record(written);
 	else if (list_length(written) == 1)
 		commit_one((CzTxnEntry *) linitial(written));
 	else
@@ -537,12 +551,32 @@ leave_room_early(void)
 
 		if (entry->prepare_sent && !entry->is_finished)
 			CzTxnMarkInDoubt(entry->server_oid);
+		if (entry->follows && !entry->is_finished && !entry->is_late)
+		{
+			entry->is_late = true;
+			CzTxnLateBegin(entry->server_oid);
+		}
 	}
 	CzCommitRoomLeave();
 }
 
+/* What a follower has answered. */
+static void
+end_follower(CzTxnEntry *entry, CzTxnCall *call)
+{
+	if (call->result == NULL)
+	{
+		entry->is_failed = true;
+		CzHealthMarkFailed(entry->server_oid);
+	}
+	if (!CzTxnFollowerHasCommitted(call))
+		CzTxnFollowerLost(entry);
+	if (entry->is_late)
+		CzTxnLateEnd(entry->server_oid);
+}
+
 /*
- * COMMIT PREPARED on some entries; failures are warnings.
+ * COMMIT PREPARED on some entries, COMMIT on followers; failures are warnings.
  *
  * left_ms: time that all of them together may still take, counted down; who comes
  *		after it is over gets a little all the same.
@@ -571,7 +605,9 @@ commit_prepared(CzTxnCall *calls, int ncalls, long *left_ms)
 		 * gone somebody did it by hand, or a server that believes that it is the
 		 * coordinator did.
 		 */
-		if (has_sqlstate(calls[i].result, CZ_SQLSTATE_UNDEFINED_OBJECT))
+		if (entry->follows)
+			end_follower(entry, &calls[i]);
+		else if (has_sqlstate(calls[i].result, CZ_SQLSTATE_UNDEFINED_OBJECT))
 		{
 			CzTxnMarkInDoubt(entry->server_oid);
 			ereport(WARNING,
@@ -604,54 +640,79 @@ commit_prepared(CzTxnCall *calls, int ncalls, long *left_ms)
 }
 
 /*
+ * commit_wave
+ *		Second phase of the entries that are not finished.
+ *
+ * limit: so many of them, of those that are prepared first; 0: of those only, but all.
+ */
+static void
+commit_wave(int limit, long *left_ms)
+{
+	CzTxnCall	calls[64];		/* more go in turns: no memory needed here */
+	int			ncalls = 0;
+	int			pass;
+	ListCell   *lc;
+
+	for (pass = 0; pass < (limit == 0 ? 1 : 2); pass++)
+	{
+		foreach(lc, cz_txn_entries)
+		{
+			CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
+
+			if (entry->is_finished || limit < 0 ||
+				!(pass == 0 ? entry->prepare_sent : entry->follows))
+				continue;
+			memset(&calls[ncalls], 0, sizeof(CzTxnCall));
+			calls[ncalls].conn = entry->conn;
+			calls[ncalls].is_logged = true;
+			calls[ncalls].sql = entry->follows ? "COMMIT" : entry->finish_sql;
+			calls[ncalls].context = entry;
+			ncalls++;
+			if (limit > 0 && --limit == 0)
+				limit = -1;
+			if (ncalls == lengthof(calls))
+			{
+				commit_prepared(calls, ncalls, left_ms);
+				ncalls = 0;
+			}
+		}
+	}
+	commit_prepared(calls, ncalls, left_ms);
+}
+
+/*
  * post_commit
  *		Second phase, after the local commit.  Nothing may throw.
  */
 static void
 post_commit(void)
 {
-	CzTxnCall	calls[64];		/* more go in turns: no memory needed here */
 	long		left_ms = cz_worker_timeout_ms;
-	int			wave;
-	bool		is_debugging = cz_debug_point != NULL && cz_debug_point[0] != '\0';
 	bool		has_prepared = false;
+	bool		has_followers = false;
 	ListCell   *lc;
 
 	foreach(lc, cz_txn_entries)
-		has_prepared = has_prepared || ((CzTxnEntry *) lfirst(lc))->prepare_sent;
-	if (!has_prepared)
+	{
+		has_prepared |= ((CzTxnEntry *) lfirst(lc))->prepare_sent;
+		has_followers |= ((CzTxnEntry *) lfirst(lc))->follows;
+	}
+	if (!has_prepared && !has_followers)
 		return;
-	CzActivityNote(CZ_TASK_RECOVER);
+	if (has_prepared)
+		CzActivityNote(CZ_TASK_RECOVER);
 
 	CzDebugPoint("after_local_commit");
-	for (wave = 0; wave < 2; wave++)
+	/* tests want to stop between the first and the rest */
+	if (cz_debug_point != NULL && cz_debug_point[0] != '\0')
 	{
-		int			ncalls = 0;
-
-		foreach(lc, cz_txn_entries)
-		{
-			CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
-
-			if (!entry->prepare_sent || entry->is_finished)
-				continue;
-			/* Tests want to stop between the first and the rest. */
-			if (wave == 0 && (is_debugging ? ncalls > 0 : entry->holds_shard_lock))
-				continue;
-			memset(&calls[ncalls], 0, sizeof(CzTxnCall));
-			calls[ncalls].conn = entry->conn;
-			calls[ncalls].is_logged = true;
-			calls[ncalls].sql = entry->finish_sql;
-			calls[ncalls].context = entry;
-			if (++ncalls == lengthof(calls))
-			{
-				commit_prepared(calls, ncalls, &left_ms);
-				ncalls = 0;
-			}
-		}
-		commit_prepared(calls, ncalls, &left_ms);
-		if (wave == 0)
-			CzDebugPoint("during_commit_prepared");
+		commit_wave(1, &left_ms);
+		CzDebugPoint("during_commit_prepared");
+		commit_wave(0, &left_ms);
+		CzDebugPoint("s_commit_sent");
 	}
+	commit_wave(PG_INT32_MAX, &left_ms);
+	CzDebugPoint("after_commit");
 }
 
 /*

@@ -18,6 +18,7 @@
 #include "catalog/pg_control.h"
 #include "common/controldata_utils.h"
 #include "miscadmin.h"
+#include "storage/fd.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
@@ -98,4 +99,17 @@ int64
 CzBootId(void)
 {
 	return boot_id ? *boot_id : 0;
+}
+
+/*
+ * CzBootEnd
+ *		See boot.h.
+ */
+void
+CzBootEnd(void)
+{
+	/* fsync of the directory, too */
+	if (boot_id != NULL && access(BOOT_FILE, F_OK) == 0 &&
+		durable_unlink(BOOT_FILE, LOG) != 0)
+		elog(PANIC, "could not note that placements have missed a committed transaction");
 }

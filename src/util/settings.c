@@ -340,6 +340,24 @@ wait_at_point(const char *name)
 	unlink(path);
 }
 
+/* Is it one of the names between bars? */
+static bool
+is_among(const char *name, const char *names, size_t len)
+{
+	size_t		name_len = strlen(name);
+	size_t		begin = 0;
+
+	while (begin < len)
+	{
+		size_t		end = begin + strcspn(names + begin, "|=");
+
+		if (end - begin == name_len && strncmp(names + begin, name, name_len) == 0)
+			return true;
+		begin = end + 1;
+	}
+	return false;
+}
+
 /*
  * CzDebugPoint
  *		See settings.h.
@@ -362,7 +380,7 @@ CzDebugPoint(const char *name)
 
 	action = strchr(cz_debug_point, '=');
 	len = action ? (size_t) (action - cz_debug_point) : strlen(cz_debug_point);
-	if (strlen(name) != len || strncmp(name, cz_debug_point, len) != 0)
+	if (!is_among(name, cz_debug_point, len))
 		return;
 	action = action ? action + 1 : "error";
 

@@ -210,9 +210,37 @@ class Servers:
         pid = rng.choice(pids)
         os.kill(pid, {'kill': signal.SIGKILL, 'terminate': signal.SIGTERM, 'cancel': signal.SIGINT}[kind.split()[0]])
 
+    def watch(self):
+        """Who waits for what, when a statement takes half of its time: to be told should it take all."""
+        args = self.args
+        nodes = [args.coordinator] + args.workers.split(',')
+        said = []
+        for number, address in enumerate(nodes):
+            if self.away and self.away[0] == number:
+                continue
+            try:
+                connection = self.storm.sides.connect(address, 'postgres')
+                rows = connection.must(
+                    "SELECT pid, application_name, state, coalesce(wait_event, '-'), round(extract(epoch FROM now() - query_start), 1), "
+                    "pg_blocking_pids(pid)::text, left(query, 150) FROM pg_stat_activity WHERE datname = '%s' AND pid <> pg_backend_pid() "
+                    "AND (state <> 'idle' OR pg_blocking_pids(pid) <> '{}') "
+                    "UNION ALL SELECT 0, gid, 'prepared', '', round(extract(epoch FROM now() - prepared), 1), '', '' FROM pg_prepared_xacts "
+                    "ORDER BY 1" % self.storm.database).rows
+                connection.close()
+            except (OSError, RuntimeError, ConnectionError, ConnectionLost) as problem:
+                rows = [(str(problem),)]
+            if number == 0 and not any(len(row) == 7 and row[2] == 'active' and float(row[4]) > args.timeout_ms / 2000 for row in rows):
+                return
+            said += ['node %d: %s' % (number, ' | '.join(row)) for row in rows]
+        self.storm.watched = (time.strftime('%H:%M:%S'), said)
+
     def run(self, until):
+        next_watch = 0
         while time.time() < until:
             time.sleep(self.rng.choice([0.05, 0.2, 0.5, 1]))
+            if time.time() > next_watch:
+                next_watch = time.time() + 2
+                self.watch()
             if self.away and time.time() > self.away[1]:
                 self.bring_back()
             try:
@@ -235,6 +263,7 @@ class Storm(replicas.Replicas):
         self.groups = []            # (program, its entries in the journals, whether they are committed)
         self.single = {'c': {}, 'c1': {}}   # key: [acknowledged, not known] single updates
         self.number = 0
+        self.watched = None         # what was seen when a statement took long
 
     def problem(self, text):
         with self.lock:
@@ -425,6 +454,8 @@ class Storm(replicas.Replicas):
             if self.problems:
                 failures += 1
                 print('%s seed %d: %s' % (time.strftime('%H:%M:%S'), seed, '\n  '.join(self.problems)))
+                if self.watched:
+                    print('seen at %s:\n  %s' % (self.watched[0], '\n  '.join(self.watched[1])))
                 sys.stdout.flush()
                 break           # what is wrong now stays wrong
             seed += 1

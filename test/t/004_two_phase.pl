@@ -174,6 +174,8 @@ note 'what is refused';
 	my ($status, $out, $err) = $cluster->try_sql("BEGIN; INSERT INTO t VALUES (30000, 'a'); PREPARE TRANSACTION 'x'");
 	like($err, qr/0A000/, 'PREPARE TRANSACTION after a remote write');
 
+	$cluster->sql('CREATE TABLE here (a int); CREATE TABLE copied (k int PRIMARY KEY, b int); '
+		  . "SELECT create_reference_table('copied')");
 	$cluster->worker(3)->append_conf('postgresql.conf', 'max_prepared_transactions = 0');
 	$cluster->worker(3)->restart;
 	# somebody may have come in between: it must not be suspect any more
@@ -196,6 +198,22 @@ note 'what is refused';
 		BEGIN INSERT INTO t VALUES ($there, 'a'); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END;
 	END \$\$});
 	is(copies($here, $here) . copies($there, $there), '20', 'an exception block goes on without it');
+
+	# who only follows a decision need not prepare it: copies, and other placements
+	is(($cluster->try_sql('BEGIN; INSERT INTO copied VALUES (1, 1); UPDATE copied SET b = 2; INSERT INTO here VALUES (1); COMMIT'))[2],
+		'', 'reference tables are written');
+	foreach my $local ('INSERT INTO here VALUES (2)', 'INSERT INTO copied VALUES (2, 1)', 'UPDATE copied SET b = 3')
+	{
+		my $remote = "INSERT INTO t VALUES ($there, 'a')";
+		($status, $out, $err) = $cluster->try_sql("BEGIN; $local; SELECT 'first'; $remote; SELECT 'second'; COMMIT");
+		is($out, 'first', "$local: refused is a write on the worker after it");
+		like($err, qr/55000: cannot write on several nodes/, 'and it says so');
+		($status, $out, $err) = $cluster->try_sql("BEGIN; $remote; SELECT 'first'; $local; SELECT 'second'; COMMIT");
+		is($out, 'first', "$local: or that, if it comes after it");
+		like($err, qr/55000: cannot write on several nodes/, 'and it says so');
+	}
+	is($cluster->sql('SELECT (SELECT sum(a) FROM here), (SELECT sum(b) FROM copied)'), '1|2', 'and is not done');
+	is(copies($there, $there), 0, 'neither is the other');
 	ok($cluster->wait_for_recovery, 'nothing stays prepared');
 	is(copies(30000, 30099), 0, 'and nothing is written');
 	$cluster->sql("SET cz.one_phase_commit = on; INSERT INTO t SELECT i, 'v' FROM generate_series(30000, 30099) i");

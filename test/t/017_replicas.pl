@@ -25,27 +25,22 @@ $cluster->sql(q{
 	INSERT INTO r SELECT i, 0 FROM generate_series(1, 4) i;
 });
 
-sub prepared
-{
-	my $count = 0;
-	$count += $cluster->worker_sql($_, 'SELECT count(*) FROM pg_prepared_xacts') foreach 1 .. 3;
-	return $count;
-}
-
-# Runs $sql, which stops when one of its $nodes workers has committed; meanwhile $then
+# Runs $sql, which stops when one of its nodes has committed and others have not; meanwhile
+# $then, which comes to its end or has to wait
 sub between_commits
 {
-	my ($sql, $nodes, $then) = @_;
-	my $handle = $cluster->start_sql("SET cz.debug_point = 'during_commit_prepared=sleep:2000'; $sql");
-	my $seen = 0;
+	my ($sql, $then) = @_;
+	my $handle = $cluster->start_at('p_committed|during_commit_prepared', $sql);
+	my $other = $cluster->start_sql("SET application_name = 'then'; $then");
 	for (1 .. 300)
 	{
-		# twice in a row: the PREPAREs do not come at once either
-		$seen = prepared() == $nodes - 1 ? $seen + 1 : 0;
-		last if $seen == 2;
+		$other->{run}->pump_nb if $other->{run}->pumpable;
+		last unless $other->{run}->pumpable;
+		last if $cluster->sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'then' AND wait_event IS NOT NULL") ne '0';
 		sleep 0.05;
 	}
-	my @result = $cluster->try_sql($then);
+	$cluster->go;
+	my @result = $cluster->finish_sql($other, 60);
 	my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
 	is($status, 0, 'the transaction that pauses is committed') or diag($err);
 	return @result;
@@ -62,24 +57,19 @@ sub is_equal
 note 'a commit that is half done';
 foreach my $table ('t', 'u')
 {
-	my ($status, $out, $err) = between_commits("INSERT INTO $table VALUES (10, 1)", 2,
-		"UPDATE $table SET v = v + 1 WHERE k = 10");
+	my ($status, $out, $err) = between_commits("INSERT INTO $table VALUES (10, 1)", "UPDATE $table SET v = v + 1 WHERE k = 10");
 	is_equal("$table: a row that is there on one worker only", $status, $err);
-	($status, $out, $err) = between_commits("UPDATE $table SET v = 5 WHERE k = 2", 2,
-		"UPDATE $table SET v = v * 10 WHERE k = 2 AND v = 5");
+	($status, $out, $err) = between_commits("UPDATE $table SET v = 5 WHERE k = 2", "UPDATE $table SET v = v * 10 WHERE k = 2 AND v = 5");
 	is_equal("$table: a row that matches on one worker only", $status, $err);
-	($status, $out, $err) = between_commits('INSERT INTO o VALUES (1, 1)', 2,
-		"UPDATE $table SET v = (SELECT count(*) FROM o WHERE o.k = $table.k) WHERE k = 1");
+	($status, $out, $err) = between_commits('INSERT INTO o VALUES (1, 1)', "UPDATE $table SET v = (SELECT count(*) FROM o WHERE o.k = $table.k) WHERE k = 1");
 	is_equal("$table: a sub-query", $status, $err);
-	($status, $out, $err) = between_commits('UPDATE r SET v = v + 10 WHERE k = 3', 3,
-		"UPDATE $table SET v = r.v FROM r WHERE r.k = $table.k AND $table.k = 3");
+	($status, $out, $err) = between_commits('UPDATE r SET v = v + 10 WHERE k = 3', "UPDATE $table SET v = r.v FROM r WHERE r.k = $table.k AND $table.k = 3");
 	is_equal("$table: a reference table", $status, $err);
-	($status, $out, $err) = between_commits('INSERT INTO o VALUES (4, 1)', 2,
-		"DELETE FROM $table WHERE k = 4 AND EXISTS (SELECT FROM o WHERE o.k = $table.k)");
+	($status, $out, $err) = between_commits('INSERT INTO o VALUES (4, 1)', "DELETE FROM $table WHERE k = 4 AND EXISTS (SELECT FROM o WHERE o.k = $table.k)");
 	is_equal("$table: DELETE with EXISTS", $status, $err);
 }
 {
-	my ($status, $out, $err) = between_commits('INSERT INTO r VALUES (10, 1)', 3, 'UPDATE r SET v = v + 1 WHERE k = 10');
+	my ($status, $out, $err) = between_commits('INSERT INTO r VALUES (10, 1)', 'UPDATE r SET v = v + 1 WHERE k = 10');
 	is_equal('a row of a reference table that is not on every worker yet', $status, $err);
 	is($cluster->sql('SELECT v FROM r WHERE k = 10'), $status == 0 ? '2' : '1', 'its value');
 }
