@@ -57,6 +57,23 @@ COMMENT ON FUNCTION pg_catalog.citus_check_cluster_node_health()
     IS 'whether this server can connect to each worker';
 REVOKE ALL ON FUNCTION pg_catalog.citus_check_cluster_node_health() FROM PUBLIC;
 
+CREATE FUNCTION cz_propagate_role(role_name name, password text DEFAULT NULL,
+        password_required boolean DEFAULT true)
+    RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+    SET search_path TO pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'cz_propagate_role';
+COMMENT ON FUNCTION cz_propagate_role(name, text, boolean)
+    IS 'makes a role on all workers, with a user mapping of its own';
+REVOKE ALL ON FUNCTION cz_propagate_role(name, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION cz_propagate_privileges(table_name regclass DEFAULT NULL)
+    RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+    SET search_path TO pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'cz_propagate_privileges';
+COMMENT ON FUNCTION cz_propagate_privileges(regclass)
+    IS 'grants on the shards of a table, or of all, what roles with user mappings of their own may do to it';
+REVOKE ALL ON FUNCTION cz_propagate_privileges(regclass) FROM PUBLIC;
+
 CREATE FUNCTION cz_repair_placements(relation regclass DEFAULT NULL) RETURNS int
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path TO pg_catalog, pg_temp

@@ -103,6 +103,23 @@ extern List *CzTableServers(const CzTable *table);
  */
 extern void CzDropRemoteTables(Oid server_oid, Oid user_oid, List *qualified_names);
 
+/*
+ * CzPropagatePrivileges
+ *		Grant on the shards of a table, or of all (InvalidOid), what roles with user mappings
+ *		of their own may do to it: they are themselves on the workers.  sender: as whom;
+ *		InvalidOid: as the owner.
+ *
+ * CzGrantsSql
+ *		The same for one shard that has been made on a worker, to be run as the owner;
+ *		NULL: nothing is to be granted.
+ *
+ * CzRemoteRole
+ *		The name of a local role on a worker; NULL: it has no user mapping.
+ */
+extern void CzPropagatePrivileges(Oid relid, Oid sender);
+extern char *CzGrantsSql(Oid relid, Oid server_oid, const char *qualified);
+extern char *CzRemoteRole(Oid server_oid, Oid user_oid);
+
 /* The command that does what a row of cz.cleanup asks for; NULL: nothing is to be done. */
 extern char *CzCleanupSql(char *kind, char *schema, char *name, char *args);
 

@@ -265,6 +265,7 @@ CzMakeShard(Relation rel, const CzTable *table, int index, Oid server_oid)
 	char	   *columns = CzColumnList(RelationGetRelid(rel));
 	CzConn	   *from = CzTxnConn(shard->server_oids[0], owner, false);
 	char	   *storage = storage_sql(from, shard->remote_qualified);
+	char	   *grants;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -272,6 +273,9 @@ CzMakeShard(Relation rel, const CzTable *table, int index, Oid server_oid)
 	CzTxnExec(server_oid, owner, sql.data);
 	if (storage)
 		CzTxnExec(server_oid, owner, storage);
+	grants = CzGrantsSql(RelationGetRelid(rel), server_oid, shard->remote_qualified);
+	if (grants)
+		CzTxnExec(server_oid, owner, grants);
 	if (columns)
 		CzCopyShardRows(from, CzTxnConn(server_oid, owner, true),
 				   psprintf("COPY %s (%s) TO STDOUT", shard->remote_qualified, columns),

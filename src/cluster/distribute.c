@@ -199,6 +199,7 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	CommandCounterIncrement();
 	CzCatalogSetOptions(relid, options);
 	CzInvalidateTable(relid);
+	CzPropagatePrivileges(relid, InvalidOid);
 	if (nrows > 0)
 		CzAnalyzeLoaded(relid);
 	CzDebugPoint("distribute-converted");
@@ -420,5 +421,6 @@ cz_create_range_shard(PG_FUNCTION_ARGS)
 	CzPropagateObjects(relid, CzPlannedServers(&shard, 1), CzRelationOwner(relid));
 	CzTxnExecOnShard(&shard, CzRelationOwner(relid), sql.data);
 	CzInvalidateTable(relid);
+	CzPropagatePrivileges(relid, InvalidOid);
 	PG_RETURN_INT64(shard.shard_id);
 }

@@ -96,6 +96,7 @@ make_copy(Relation rel, CzShard *shard)
 	CzTableDef *def = CzTableDefGet(rel);
 	List	   *servers = CzPlannedServers(shard, 1);
 	StringInfoData sql;
+	int			i;
 
 	CzEnsureShardSchema(servers, owner);
 	CzPropagateObjects(RelationGetRelid(rel), servers, owner);
@@ -107,6 +108,14 @@ make_copy(Relation rel, CzShard *shard)
 	CzShardIndexesSql(&sql, def, shard);
 	if (sql.len > 0)
 		CzTxnExecOnShard(shard, owner, sql.data);
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		char	   *grants = CzGrantsSql(RelationGetRelid(rel), shard->server_oids[i],
+										 shard->remote_qualified);
+
+		if (grants)
+			CzTxnExec(shard->server_oids[i], owner, grants);
+	}
 }
 
 /*

@@ -318,26 +318,6 @@ check_grant(GrantStmt *stmt)
 	}
 }
 
-/* REASSIGN OWNED would change owners here only. */
-static void
-check_reassign(ReassignOwnedStmt *stmt)
-{
-	ListCell   *lc;
-	ListCell   *lc2;
-
-	foreach(lc, CzTableList())
-	{
-		const CzTable *table = CzTableGet(lfirst_oid(lc));
-
-		foreach(lc2, stmt->roles)
-		{
-			if (table && CzRelationOwner(table->relid) ==
-				get_rolespec_oid(lfirst_node(RoleSpec, lc2), true))
-				CzRefuseDdl(table, "REASSIGN OWNED", NULL);
-		}
-	}
-}
-
 /*
  * CzCheckStatement
  *		Raise why a utility statement may not be run, if it may not.
@@ -372,9 +352,6 @@ CzCheckStatement(Node *stmt)
 			break;
 		case T_GrantStmt:
 			check_grant((GrantStmt *) stmt);
-			break;
-		case T_ReassignOwnedStmt:
-			check_reassign((ReassignOwnedStmt *) stmt);
 			break;
 		case T_AlterObjectSchemaStmt:
 			refuse_shard(((AlterObjectSchemaStmt *) stmt)->relation);

@@ -222,6 +222,20 @@ extern void CzCheckTrust(Oid function, const CzSender *sender);
 /* objects.c: what an object depends on, list of ObjectAddress * */
 extern List *CzDependencies(Oid classid, Oid objid);
 
+/*
+ * privileges.c
+ *
+ * CzShardsChangeOwner: a table has another owner here; on the workers, too, where that is
+ *		another role.  42704 if the new owner has no user mapping for one.
+ */
+extern void CzAfterGrant(Node *stmt);
+extern void CzShardsChangeOwner(Oid relid, Oid old_owner);
+extern void CzReassignOwned(const CzUtility *utility, ReassignOwnedStmt *stmt);
+extern void CzDropOwned(const CzUtility *utility, DropOwnedStmt *stmt);
+
+/* drop.c: what a role has there may be about to be dropped, with its user mapping */
+extern void CzDropExpect(Oid server_oid, Oid user_oid);
+
 /* objectddl.c: changes of what the workers have too; true if it has run the statement */
 extern bool CzAlterObject(const CzUtility *utility, Node *stmt);
 

@@ -69,11 +69,19 @@ typedef struct PendingDrops
 								 * an error if they are not dropped too */
 } PendingDrops;
 
+/* Through which connections this transaction has dropped tables on a worker. */
+typedef struct Dropper
+{
+	Oid			server_oid;
+	const CzConn *conn;			/* not looked into */
+} Dropper;
+
 #define MAX_PENDING_BYTES (256 * 1024)
 
 int			cz_drop_is_local = 0;
 
 static List *pending = NIL;		/* PendingDrops *, in TopTransactionContext */
+static List *droppers = NIL;	/* Dropper *, the same */
 static object_access_hook_type prev_object_access_hook = NULL;
 
 /* The pending entry of a worker, its connection opened while the catalogs
@@ -133,6 +141,16 @@ pending_for(Oid server_oid, Oid user_oid)
 	return entry;
 }
 
+/*
+ * CzDropExpect
+ *		See ddl_int.h.
+ */
+void
+CzDropExpect(Oid server_oid, Oid user_oid)
+{
+	(void) pending_for(server_oid, user_oid);
+}
+
 /* A worker that is not reached: what is to be dropped there when it is. */
 static void
 schedule_cleanup(const PendingDrops *entry, const CzObjectChange *change)
@@ -150,28 +168,77 @@ schedule_cleanup(const PendingDrops *entry, const CzObjectChange *change)
 				  " VALUES ($1, $2, $3, $4, $5, $6)", 6, argtypes, values, NULL);
 }
 
-static void
-send_entry(PendingDrops *entry)
+/* Has this transaction dropped something there through another connection? */
+static bool
+others_dropped(const PendingDrops *entry)
 {
 	ListCell   *lc;
 
+	foreach(lc, droppers)
+	{
+		const Dropper *dropper = lfirst(lc);
+
+		if (dropper->server_oid == entry->server_oid && dropper->conn != entry->conn)
+			return true;
+	}
+	return false;
+}
+
+/* Tables, and what is changed of others. */
+static void
+send_tables(PendingDrops *entry)
+{
+	StringInfoData sql;
+	List	   *names = entry->names;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, entry->commands.data);
+	if (entry->tables.len > 0)
+		appendStringInfo(&sql, "DROP TABLE IF EXISTS %s CASCADE", entry->tables.data);
+	resetStringInfo(&entry->tables);
+	resetStringInfo(&entry->commands);
+	entry->names = NIL;
 	if (entry->conn)
 	{
-		StringInfoData sql;
+		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+		Dropper    *dropper = palloc(sizeof(Dropper));
 
-		initStringInfo(&sql);
-		appendStringInfoString(&sql, entry->commands.data);
-		if (entry->tables.len > 0)
-			appendStringInfo(&sql, "DROP TABLE IF EXISTS %s CASCADE", entry->tables.data);
-		if (entry->tables.len > 0 && entry->changes != NIL)
-			appendStringInfoString(&sql, ";\n");
-		if (entry->changes != NIL)
-			appendStringInfoString(&sql, CzLedgerChangeSql(entry->changes));
-		if (sql.len > 0)
-			PQclear(CzConnExec(entry->conn, CzWithLockTimeout(sql.data)));
+		dropper->server_oid = entry->server_oid;
+		dropper->conn = entry->conn;
+		droppers = lappend(droppers, dropper);
+		MemoryContextSwitchTo(old);
+		PQclear(CzConnExec(entry->conn, CzWithLockTimeout(sql.data)));
 		pfree(sql.data);
+		return;
 	}
-	else
+	foreach(lc, names)
+	{
+		Oid			argtypes[3] = {TEXTOID, TEXTOID, TEXTOID};
+		Datum		values[3];
+
+		if (!OidIsValid(CzCatalogRelid("cleanup")))
+			break;
+		values[0] = CStringGetTextDatum(entry->node_name);
+		values[1] = CStringGetTextDatum((char *) lfirst(lc));
+		values[2] = CStringGetTextDatum(GetUserNameFromId(entry->user_oid, false));
+		CzCatalogExec("INSERT INTO cz.cleanup (server_name, object_name, user_name)"
+					  " VALUES ($1, $2, $3)", 3, argtypes, values, NULL);
+	}
+}
+
+/*
+ * Objects, when the tables are gone that use them, of whatever role.  Where another
+ * connection of the transaction has dropped those, this one would wait for it: later.
+ */
+static void
+send_changes(PendingDrops *entry)
+{
+	List	   *changes = entry->changes;
+	ListCell   *lc;
+
+	entry->changes = NIL;
+	if (entry->conn == NULL)
 	{
 		foreach(lc, entry->missed_relids)
 		{
@@ -180,36 +247,30 @@ send_entry(PendingDrops *entry)
 						(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 						 errmsg("could not connect to node \"%s\"", entry->node_name)));
 		}
-		foreach(lc, entry->names)
-		{
-			Oid			argtypes[3] = {TEXTOID, TEXTOID, TEXTOID};
-			Datum		values[3];
-
-			if (!OidIsValid(CzCatalogRelid("cleanup")))
-				break;
-			values[0] = CStringGetTextDatum(entry->node_name);
-			values[1] = CStringGetTextDatum((char *) lfirst(lc));
-			values[2] = CStringGetTextDatum(GetUserNameFromId(entry->user_oid, false));
-			CzCatalogExec("INSERT INTO cz.cleanup (server_name, object_name, user_name)"
-						  " VALUES ($1, $2, $3)", 3, argtypes, values, NULL);
-		}
-		foreach(lc, OidIsValid(CzCatalogRelid("cleanup")) ? entry->changes : NIL)
-		{
-			const CzObjectChange *change = lfirst(lc);
-
-			/* an ALTER must reach all workers */
-			if (change->command == NULL)
-				schedule_cleanup(entry, change);
-			else if (CzLedgerIsHere(change))
-				ereport(ERROR,
-						(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-						 errmsg("could not connect to node \"%s\"", entry->node_name)));
-		}
 	}
-	entry->changes = NIL;
-	resetStringInfo(&entry->tables);
-	resetStringInfo(&entry->commands);
-	entry->names = NIL;
+	if (changes == NIL || !OidIsValid(CzCatalogRelid("cleanup")))
+		return;
+	if (entry->conn != NULL && !others_dropped(entry))
+	{
+		PQclear(CzConnExec(entry->conn, CzWithLockTimeout(CzLedgerChangeSql(changes))));
+		return;
+	}
+	foreach(lc, changes)
+	{
+		const CzObjectChange *change = lfirst(lc);
+
+		if (change->command == NULL)
+			schedule_cleanup(entry, change);
+		else if (!CzLedgerIsHere(change))
+			continue;
+		else if (entry->conn != NULL)
+			PQclear(CzConnExec(entry->conn, CzWithLockTimeout(CzLedgerChangeSql(list_make1((void *) change)))));
+		else
+			/* an ALTER must reach all workers */
+			ereport(ERROR,
+					(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+					 errmsg("could not connect to node \"%s\"", entry->node_name)));
+	}
 }
 
 /*
@@ -223,6 +284,23 @@ CzDropFlush(void)
 	int			level = GetCurrentTransactionNestLevel();
 	bool		is_done;
 
+	/* sending may change the list: each time from its beginning */
+	do
+	{
+		ListCell   *lc;
+
+		is_done = true;
+		foreach(lc, pending)
+		{
+			PendingDrops *entry = lfirst(lc);
+
+			if (entry->level < level || (entry->tables.len == 0 && entry->commands.len == 0))
+				continue;
+			send_tables(entry);
+			is_done = false;
+			break;
+		}
+	} while (!is_done);
 	do
 	{
 		ListCell   *lc;
@@ -235,9 +313,9 @@ CzDropFlush(void)
 			if (entry->level < level)
 				continue;
 			pending = foreach_delete_current(pending, lc);
-			send_entry(entry);
+			send_changes(entry);
 			is_done = false;
-			break;				/* sending may have changed the list */
+			break;
 		}
 	} while (!is_done);
 }
@@ -248,7 +326,7 @@ xact_callback(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT ||
 		event == XACT_EVENT_PREPARE)
-		pending = NIL;
+		pending = droppers = NIL;
 }
 
 static void
@@ -282,7 +360,7 @@ add_table(Oid server_oid, Oid user_oid, const char *qualified)
 	entry->names = lappend(entry->names, pstrdup(qualified));
 	MemoryContextSwitchTo(old);
 	if (entry->tables.len > MAX_PENDING_BYTES)
-		send_entry(entry);
+		send_tables(entry);
 }
 
 /*
@@ -313,7 +391,7 @@ add_command(Oid server_oid, Oid user_oid, Oid relid, const char *command)
 	}
 	appendStringInfo(&entry->commands, "%s;\n", command);
 	if (entry->commands.len > MAX_PENDING_BYTES)
-		send_entry(entry);
+		send_tables(entry);
 }
 
 /*

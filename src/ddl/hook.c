@@ -106,6 +106,12 @@ run_statement(const CzUtility *utility)
 			if (CzAlterObject(utility, stmt))
 				return;
 			break;
+		case T_ReassignOwnedStmt:
+			CzReassignOwned(utility, castNode(ReassignOwnedStmt, stmt));
+			return;
+		case T_DropOwnedStmt:
+			CzDropOwned(utility, castNode(DropOwnedStmt, stmt));
+			return;
 		case T_CreateExtensionStmt:
 		case T_AlterExtensionStmt:
 			if (CzExtensionStatement(utility, stmt))
@@ -125,6 +131,8 @@ run_statement(const CzUtility *utility)
 	}
 	CzUtilityRun(utility, stmt);
 	cz_tenant_hooks.after(stmt, tenant_object);
+	if (IsA(stmt, GrantStmt) || IsA(stmt, GrantRoleStmt))
+		CzAfterGrant(stmt);
 	if (IsA(stmt, ConstraintsSetStmt))
 		CzDeferredSet(castNode(ConstraintsSetStmt, stmt));
 	if (IsA(stmt, AlterForeignServerStmt))

@@ -433,8 +433,9 @@ CzLedgerChange(List *changes, List *user_oids, Oid classid, Oid objid)
 	initStringInfo(&rows);
 	add_row(&rows, 0, object->kind, object->schema, object->name, object->args,
 			CzObjectDefinition(classid, objid));
-	run_on_servers(with_mapping(servers, linitial_oid(user_oids)), linitial_oid(user_oids),
-				   block_sql(VERIFY_HEAD_SQL, rows.data, VERIFY_TAIL_SQL));
+	foreach(lc, user_oids)
+		run_on_servers(with_mapping(servers, lfirst_oid(lc)), lfirst_oid(lc),
+					   block_sql(VERIFY_HEAD_SQL, rows.data, VERIFY_TAIL_SQL));
 }
 
 /*

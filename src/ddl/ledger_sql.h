@@ -178,6 +178,7 @@
 	"EXCEPTION WHEN undefined_file OR invalid_parameter_value OR feature_not_supported THEN " \
 	"EXECUTE format('CREATE EXTENSION %I SCHEMA %I CASCADE', r.name, r.schema); END;\n" \
 	"ELSIF id IS NULL OR r.kind <> 'function' THEN EXECUTE r.definition; END IF;\n" \
+	"IF r.kind = 'schema' THEN EXECUTE 'GRANT USAGE ON ' || " NAMED_SQL("r") " || ' TO PUBLIC'; END IF;\n" \
 	"id := " OID_SQL ";\n" \
 	"EXECUTE 'INSERT INTO ' || ledger || ' VALUES ($1, $2, $3, $4, $5, $6)' USING r.kind, r.schema, r.name, r.args, CASE r.kind WHEN 'extension' THEN r.definition ELSE md5(r.definition) END, id;\n" \
 	"END LOOP;\nEND"
@@ -224,16 +225,27 @@
 	"USING u.kind, u.schema, u.name, u.args, r.schema, r.name, r.args, r.fingerprint;\n" \
 	"END LOOP;\nEND"
 
-/* Nobody's object may be left that should have changed: rows of (kind, schema, name, args, definition). */
+/*
+ * Nobody's object may be left that should have changed: rows of (no, kind, schema, name,
+ * args, definition).  What another role has made that we are there, too, that one has
+ * changed, in a transaction of its own that is not seen here.
+ */
 #define VERIFY_HEAD_SQL \
-	"DECLARE r record; id oid;\nBEGIN\nFOR r IN SELECT * FROM (VALUES\n"
+	"DECLARE r record; id oid; owner oid;\nBEGIN\nFOR r IN SELECT * FROM (VALUES\n"
 
 #define VERIFY_TAIL_SQL \
 	") v(no, kind, schema, name, args, definition) LOOP\n" \
 	"id := " OID_SQL ";\n" \
-	"IF id IS NOT NULL AND " DEFINITION_SQL("r.kind", "id") " <> r.definition THEN RAISE EXCEPTION USING ERRCODE = 'duplicate_object', " \
+	"CONTINUE WHEN id IS NULL OR " DEFINITION_SQL("r.kind", "id") " = r.definition;\n" \
+	"owner := CASE r.kind WHEN 'type' THEN (SELECT t.typowner FROM pg_type t WHERE t.oid = id) " \
+	"WHEN 'function' THEN (SELECT p.proowner FROM pg_proc p WHERE p.oid = id) " \
+	"WHEN 'collation' THEN (SELECT c.collowner FROM pg_collation c WHERE c.oid = id) " \
+	"WHEN 'schema' THEN (SELECT n.nspowner FROM pg_namespace n WHERE n.oid = id) ELSE (SELECT e.extowner FROM pg_extension e WHERE e.oid = id) END;\n" \
+	"CONTINUE WHEN owner <> (SELECT a.oid FROM pg_roles a WHERE a.rolname = current_user) AND EXISTS (SELECT FROM pg_class c " \
+	"WHERE c.relnamespace = to_regnamespace('cz_shards') AND c.relkind = 'r' AND c.relname ~ '^cz_object(@[0-9]+)?$' AND c.relowner = owner);\n" \
+	"RAISE EXCEPTION USING ERRCODE = 'duplicate_object', " \
 	"MESSAGE = format('%s %s exists with another definition', r.kind, substr(" NAMED_SQL("r") ", 1 + position(' ' in " NAMED_SQL("r") "))), " \
-	"DETAIL = 'The coordinator has not made it.', HINT = 'Change it there first.'; END IF;\n" \
+	"DETAIL = 'The coordinator has not made it.', HINT = 'Change it there first.';\n" \
 	"END LOOP;\nEND"
 
 #endif							/* CZ_LEDGER_SQL_H */
