@@ -137,6 +137,8 @@
  * Make what is missing.  The objects stand between the two halves as rows of
  * (no, kind, schema, name, args, definition).  What is there and equal is left alone;
  * what is another one is made anew if it is in the ledger and nothing else uses it.
+ * Another collation of somebody else is no obstacle: the planner asks no worker for what
+ * depends on one (send/collation.c).
  */
 #define MAKE_HEAD_SQL \
 	"DECLARE r record; u record; id oid; ledger text; is_mine boolean; types text; used text;\nBEGIN\n" \
@@ -149,6 +151,7 @@
 	"CONTINUE WHEN id IS NOT NULL AND (r.kind IN ('schema', 'extension') OR " DEFINITION_SQL("r.kind", "id") " = r.definition);\n" \
 	"IF id IS NOT NULL THEN\n" \
 	IS_MINE_SQL("r") \
+	"CONTINUE WHEN NOT is_mine AND r.kind = 'collation';\n" \
 	"IF NOT is_mine THEN RAISE EXCEPTION USING ERRCODE = 'duplicate_object', " \
 	"MESSAGE = format('%s %s exists with another definition', r.kind, substr(" NAMED_SQL("r") ", 1 + position(' ' in " NAMED_SQL("r") "))), " \
 	"DETAIL = 'The coordinator has not made it.', HINT = 'Drop it there, or make it what it is on the coordinator.'; END IF;\n" \
@@ -236,7 +239,7 @@
 #define VERIFY_TAIL_SQL \
 	") v(no, kind, schema, name, args, definition) LOOP\n" \
 	"id := " OID_SQL ";\n" \
-	"CONTINUE WHEN id IS NULL OR " DEFINITION_SQL("r.kind", "id") " = r.definition;\n" \
+	"CONTINUE WHEN id IS NULL OR r.kind = 'collation' OR " DEFINITION_SQL("r.kind", "id") " = r.definition;\n" \
 	"owner := CASE r.kind WHEN 'type' THEN (SELECT t.typowner FROM pg_type t WHERE t.oid = id) " \
 	"WHEN 'function' THEN (SELECT p.proowner FROM pg_proc p WHERE p.oid = id) " \
 	"WHEN 'collation' THEN (SELECT c.collowner FROM pg_collation c WHERE c.oid = id) " \
