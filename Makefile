@@ -46,7 +46,7 @@ TEST_PARTS = lint regress isolation tap differential
 # used by the scripts
 .PHONY: print-pgxs
 
-.PHONY: differential fuzz matrix soak pgregress sqlsmith help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
+.PHONY: differential fuzz matrix soak pgregress sqlsmith ecosystem help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
 
 print-pgxs:
 	@echo $(PGXS)
@@ -70,6 +70,8 @@ help:
 	@echo '                     PGSRC=dir: its source (fetched from Debian otherwise)'
 	@echo 'make sqlsmith        random statements of sqlsmith: no crash, no internal error;'
 	@echo '                     SEED=n SQLSMITH_QUERIES=n'
+	@echo 'make ecosystem       migrations of ORMs (npm, Debian) here and on plain PostgreSQL;'
+	@echo '                     TESTS="knex ..." runs only these'
 	@echo 'make demo            start a coordinator and three workers with data and a tour'
 	@echo 'make demo-stop       stop them and remove the data'
 	@echo 'make bench           compare with plain PostgreSQL and with postgres_fdw'
@@ -103,6 +105,9 @@ pgregress: deps
 
 sqlsmith: deps
 	@SEED=$(SEED) SQLSMITH_QUERIES=$(SQLSMITH_QUERIES) test/bin/run_tests sqlsmith
+
+ecosystem: deps
+	@test/bin/run_tests ecosystem $(TESTS)
 
 lint: test-lint
 

@@ -80,7 +80,10 @@ extern void CzSettingsInit(void);
  * CzShardCount, CzReplicationFactor
  *		Shards of a new hash table, placements of a new shard (0: 2, or 1 with one worker):
  *		citus.shard_count and citus.shard_replication_factor if these are set.
+ * CzSchemaBasedSharding
+ *		Are new schemas tenants?  In the same way.
  */
+extern bool CzSchemaBasedSharding(void);
 extern int	CzShardCount(void);
 extern int	CzReplicationFactor(void);
 

@@ -454,7 +454,7 @@ after_statement(Node *stmt, Oid object)
 			break;
 		case T_CreateSchemaStmt:
 			/* IF NOT EXISTS: one that was there before is what it was */
-			if (cz_enable_schema_based_sharding && !OidIsValid(object))
+			if (CzSchemaBasedSharding() && !OidIsValid(object))
 				after_create_schema((CreateSchemaStmt *) stmt);
 			break;
 		case T_RenameStmt:

@@ -65,6 +65,7 @@ int			cz_worker_timeout_ms = 10000;
 /* What scripts made for Citus set; 0: nothing, ours count. */
 static int	citus_shard_count = 0;
 static int	citus_shard_replication_factor = 0;
+static int	citus_schema_based_sharding = -1;	/* -1: not set */
 
 static const struct config_enum_entry merge_fragments_options[] = {
 	{"auto", CZ_MERGE_SETTING_AUTO, false},
@@ -127,6 +128,37 @@ CzReplicationFactor(void)
 		cz_shard_replication_factor;
 }
 
+/*
+ * CzSchemaBasedSharding
+ *		See settings.h.
+ */
+bool
+CzSchemaBasedSharding(void)
+{
+	return citus_schema_based_sharding >= 0 ? citus_schema_based_sharding != 0 :
+		cz_enable_schema_based_sharding;
+}
+
+/* Booleans that can be left alone, too. */
+static const struct config_enum_entry set_or_not_values[] = {
+	{"default", -1, false},
+	{"on", 1, false},
+	{"off", 0, false},
+	{"true", 1, true},
+	{"false", 0, true},
+	{"yes", 1, true},
+	{"no", 0, true},
+	{"1", 1, true},
+	{"0", 0, true},
+	{NULL, 0, false}
+};
+
+static const char *
+show_schema_based_sharding(void)
+{
+	return CzSchemaBasedSharding() ? "on" : "off";
+}
+
 static const char *
 show_shard_count(void)
 {
@@ -153,6 +185,11 @@ show_replication_factor(void)
 static void
 define_citus_settings(void)
 {
+	DefineCustomEnumVariable("citus.enable_schema_based_sharding",
+							 "The same as cz.enable_schema_based_sharding, for scripts made for Citus.",
+							 "With default cz.enable_schema_based_sharding counts.",
+							 &citus_schema_based_sharding, -1, set_or_not_values,
+							 PGC_USERSET, 0, NULL, NULL, show_schema_based_sharding);
 	DefineCustomIntVariable("citus.shard_count",
 							"The same as cz.shard_count, for scripts made for Citus.",
 							"0 means that cz.shard_count counts.",
