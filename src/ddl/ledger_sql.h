@@ -67,7 +67,7 @@
 	"CASE c.collprovider WHEN 'i' THEN 'icu' WHEN 'c' THEN 'libc' ELSE 'builtin' END || " \
 	"', DETERMINISTIC = ' || CASE WHEN c.collisdeterministic THEN 'true' ELSE 'false' END || CASE WHEN c.collprovider = 'c' THEN " \
 	"coalesce(', LC_COLLATE = ' || quote_literal(c.collcollate), '') || coalesce(', LC_CTYPE = ' || quote_literal(c.collctype), '') ELSE " \
-	"coalesce(', LOCALE = ' || quote_literal(coalesce(to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'colliculocale')), '') || " \
+	"coalesce(', LOCALE = ' || quote_literal(coalesce(to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'colliculocale', c.collcollate)), '') || " \
 	"coalesce(', RULES = ' || quote_literal(to_jsonb(c) ->> 'collicurules'), '') END || ')' " \
 	"FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace WHERE c.oid = " oid
 
