@@ -11,10 +11,11 @@
  * (The worker has it prepared, too.)
  *
  * The bytes say all that planning depends on, so equal bytes are the same statement; what
- * this file does not know has no shape.  Only a plan that is one fragment on the one shard
- * of the key is shared: nothing in it depends on values, statistics or core's settings.
- * It is forgotten with the entry of its table in the cache of tables, and when functions,
- * types, operators or collations change.
+ * this file does not know has no shape.  Only a plan that is one fragment on one shard is
+ * shared: nothing in it depends on values, statistics or core's settings.  Nor should the
+ * worker's plan depend on values: it looks for one row by a unique index.  A shared plan is
+ * forgotten with the entry of its table in the cache of tables, and when functions, types,
+ * operators or collations change.
  *
  * With cz.check_fragments each shared plan is compared with the one that the statement
  * would have had.
@@ -25,9 +26,11 @@
  */
 #include "postgres.h"
 
-#include "access/sysattr.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
+#include "catalog/pg_index.h"
 #include "common/hashfn.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
@@ -35,8 +38,8 @@
 #include "optimizer/optimizer.h"
 #include "utils/datum.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
@@ -48,6 +51,8 @@
 /* What is longer is not worth the time of writing it down. */
 #define MAX_SHAPE_BYTES 2048
 #define MAX_VALUES 64
+/* Columns that are compared with values. */
+#define MAX_EQUAL 16
 
 /* Plans that a session keeps; a shape has one place among them. */
 #define KEPT_PLANS 256
@@ -59,8 +64,11 @@ typedef struct Shape
 	char		bytes[MAX_SHAPE_BYTES];
 	int			len;
 	bool		failed;			/* the statement has none */
-	AttrNumber	key_attno;		/* of its table */
+	AttrNumber	key_attno;		/* of its table; 0: it has one shard */
 	int			nkeys;			/* values that it is compared with, or given */
+	int			nequal;
+	OpExpr	   *equal_ops[MAX_EQUAL];	/* column = value, or some other operator */
+	AttrNumber	equal_attnos[MAX_EQUAL];
 	int			nvalues;
 	Node	  **values[MAX_VALUES];	/* where the values are in the Query: Consts, Params */
 } Shape;
@@ -355,13 +363,13 @@ put_expr(Shape *shape, Node **place, bool may_be_value)
 	}
 }
 
-/* Is it the distribution column? */
-static bool
-is_key(const Shape *shape, Node *node)
+/* The column that an expression is, or 0. */
+static AttrNumber
+column_of(Node *node)
 {
 	while (IsA(node, RelabelType))
 		node = (Node *) ((RelabelType *) node)->arg;
-	return IsA(node, Var) && ((Var *) node)->varattno == shape->key_attno;
+	return IsA(node, Var) ? ((Var *) node)->varattno : 0;
 }
 
 /* A part of WHERE that must be true. */
@@ -383,8 +391,17 @@ put_condition(Shape *shape, Node **place)
 		Node	   *left = linitial(((OpExpr *) node)->args);
 		Node	   *right = lsecond(((OpExpr *) node)->args);
 
-		if ((is_key(shape, left) && is_value(right)) ||
-			(is_key(shape, right) && is_value(left)))
+		AttrNumber	attno = is_value(right) ? column_of(left) :
+			is_value(left) ? column_of(right) : 0;
+
+		if (attno != 0 && shape->nequal == MAX_EQUAL)
+			shape->failed = true;
+		else if (attno != 0)
+		{
+			shape->equal_ops[shape->nequal] = (OpExpr *) node;
+			shape->equal_attnos[shape->nequal++] = attno;
+		}
+		if (attno != 0 && attno == shape->key_attno)
 			shape->nkeys++;
 	}
 	/* true and false: nothing that planning leaves as it is */
@@ -455,8 +472,7 @@ only_table(Query *query, RangeTblEntry *rte)
 			return NULL;
 	}
 	table = CzTableGet(rte->relid);
-	if (table == NULL || table->nshards == 0 ||
-		(table->kind != CZ_TABLE_HASH && table->kind != CZ_TABLE_RANGE))
+	if (table == NULL || table->nshards == 0 || !CzTableIsDistributed(table))
 		return NULL;
 	if ((query->commandType == CMD_INSERT) !=
 		(query->jointree->fromlist == NIL && query->resultRelation == 1) ||
@@ -476,6 +492,24 @@ assigns_key(const Shape *shape, Query *query)
 	{
 		if (((TargetEntry *) lfirst(lc))->resno == shape->key_attno)
 			return true;
+	}
+	return false;
+}
+
+/* Is a column assigned that is compared with a value?  Maybe it is the same value. */
+static bool
+assigns_compared(const Shape *shape, Query *query)
+{
+	ListCell   *lc;
+	int			i;
+
+	foreach(lc, query->targetList)
+	{
+		for (i = 0; i < shape->nequal; i++)
+		{
+			if (((TargetEntry *) lfirst(lc))->resno == shape->equal_attnos[i])
+				return true;
+		}
 	}
 	return false;
 }
@@ -507,9 +541,9 @@ find_shape(Query *query, Shape *shape)
 	shape->failed = false;
 	shape->nvalues = 0;
 	shape->key_attno = table->key_attno;
-	shape->nkeys = query->commandType == CMD_INSERT && assigns_key(shape, query);
-	if (query->commandType == CMD_UPDATE && assigns_key(shape, query))
-		return NULL;
+	shape->nequal = 0;
+	shape->nkeys = table->kind == CZ_TABLE_SINGLE ||
+		(query->commandType == CMD_INSERT && assigns_key(shape, query));
 	PUT_INTS(shape, query->commandType, query->resultRelation, query->hasAggs,
 			 query->hasForUpdate, query->override, query->groupDistinct,
 			 list_length(query->rowMarks));
@@ -527,6 +561,8 @@ find_shape(Query *query, Shape *shape)
 
 		PUT_INTS(shape, mark->rti, mark->strength, mark->waitPolicy, mark->pushedDown);
 	}
+	if (query->commandType == CMD_UPDATE && assigns_compared(shape, query))
+		return NULL;
 	return shape->failed || shape->nkeys == 0 ? NULL : table;
 }
 
@@ -578,6 +614,51 @@ are_plain_values(const Shape *shape)
 	return true;
 }
 
+/* Is a column equal to a value? */
+static bool
+is_fixed(const Shape *shape, AttrNumber attno)
+{
+	int			i;
+
+	for (i = 0; i < shape->nequal; i++)
+	{
+		if (shape->equal_attnos[i] == attno &&
+			cz_is_equality(shape->equal_ops[i]->opno, shape->equal_ops[i]->inputcollid))
+			return true;
+	}
+	return false;
+}
+
+/* Do the values leave one row at most, by a unique index? */
+static bool
+finds_one_row(const Shape *shape, Oid relid)
+{
+	Relation	rel = table_open(relid, NoLock);
+	List	   *indexes = RelationGetIndexList(rel);
+	bool		found = false;
+	ListCell   *lc;
+
+	table_close(rel, NoLock);
+	foreach(lc, indexes)
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_index index;
+		int			i;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		index = (Form_pg_index) GETSTRUCT(tuple);
+		found = index->indisunique && heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
+		for (i = 0; found && i < index->indnkeyatts; i++)
+			found = is_fixed(shape, index->indkey.values[i]);
+		ReleaseSysCache(tuple);
+		if (found)
+			break;
+	}
+	list_free(indexes);
+	return found;
+}
+
 static bool
 has_extern_walker(Node *node, void *context)
 {
@@ -607,8 +688,10 @@ is_sharable(const PlannedStmt *stmt)
 	if (plan->strategy != CZ_STRATEGY_ROUTER || plan->locks != NULL ||
 		plan->shipments != NIL || plan->lazy_pieces != NIL || plan->has_row_ids)
 		return false;
-	return plan->command == CMD_INSERT ? plan->insert_attnos != NIL :
-		plan->prune_param >= 0 && plan->prune_kind == CZ_PRUNE_VALUE;
+	if (plan->command == CMD_INSERT)
+		return plan->insert_attnos != NIL;
+	return plan->prune_param >= 0 ? plan->prune_kind == CZ_PRUNE_VALUE :
+		plan->is_pruned && list_length(plan->shard_indexes) == 1;
 }
 
 /* Plan a statement with parameters 1.. in place of its values. */
@@ -648,7 +731,8 @@ make_plan(Query *query, const char *query_string, int cursor_options, const Shap
 	uint64		serial = table->serial;
 	Oid			relid = table->relid;
 
-	if (are_plain_values(shape))
+	if (are_plain_values(shape) &&
+		(query->commandType == CMD_INSERT || finds_one_row(shape, relid)))
 		stmt = plan_without_values(query, query_string, cursor_options);
 	if (stmt != NULL && !is_sharable(stmt))
 		stmt = NULL;

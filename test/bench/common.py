@@ -14,6 +14,7 @@ ROWS = int(os.environ.get('BENCH_ROWS', 1000000))
 STREAM_ROWS = int(os.environ.get('BENCH_STREAM_ROWS', 5000000))
 SECONDS = int(os.environ.get('BENCH_SECONDS', 10))
 FACTOR = int(os.environ.get('BENCH_FACTOR', 1))
+ROUNDS = int(os.environ.get('BENCH_ROUNDS', 1))
 RUNS = int(os.environ.get('BENCH_RUNS', 5))
 FDW = os.environ.get('BENCH_FDW', '1') != '0'
 PLANNING_SHARDS = [int(n) for n in os.environ.get('BENCH_PLANNING_SHARDS', '32,256,1024').split(',')]

@@ -1,10 +1,11 @@
 """pgbench: reads, writes and transactions by key."""
 import os
 import random
+import statistics
 import subprocess
 import time
 
-from common import FACTOR, RUNS, SECONDS, median, row
+from common import FACTOR, ROUNDS, RUNS, SECONDS, median, row
 
 KEYS = 100000
 K = '\\set k random(0, %d)\n' % (KEYS - 1)
@@ -32,10 +33,22 @@ TPCB_SCALE = int(os.environ.get('BENCH_TPCB_SCALE', 10))
 
 
 def pgbench(cluster, side, options):
-    """Run pgbench; transactions a second, None if it fails."""
+    """Run pgbench, with -T: transactions a second after the first one, in which sessions begin; None if it fails."""
     run = subprocess.run([os.path.join(cluster.args.bindir, 'pgbench'), '-h', '127.0.0.1', '-p', str(cluster.ports[side]),
                           '-U', 'postgres'] + options + [side], capture_output=True, text=True)
-    return next((float(line.split()[2]) for line in run.stdout.split('\n') if line.startswith('tps')), None)
+    if run.returncode != 0:
+        return None
+    rates = [float(line.split()[3]) for line in run.stderr.split('\n') if line.startswith('progress:')]
+    return statistics.mean(rates[1:]) if len(rates) > 1 else None
+
+
+def measure(cluster, name, options, bar=None):
+    """A row of the report: all sides in turn, ROUNDS times."""
+    rates = {side: [] for side in cluster.ports}
+    for _ in range(ROUNDS):
+        for side in cluster.ports:
+            rates[side].append(pgbench(cluster, side, ['-n', '-j', '1', '-P', '1'] + options))
+    row(name, {side: median(rates[side]) for side in rates}, 'tps', bar, more_is_better=True)
 
 
 def make_points(cluster, factor):
@@ -63,9 +76,8 @@ def oltp(cluster):
         with open(path, 'w') as file:
             file.write(text.replace('%s', tables[factor]))
         for mode, clients, bar in runs:
-            tps = {side: pgbench(cluster, side, ['-n', '-M', mode, '-c', str(clients), '-j', '1', '-T', str(SECONDS), '-f', path])
-                   for side in cluster.ports}
-            row('%s, %s, %d clients' % (name, mode, clients), tps, 'tps', bar, more_is_better=True)
+            measure(cluster, '%s, %s, %d clients' % (name, mode, clients),
+                    ['-M', mode, '-c', str(clients), '-T', str(SECONDS), '-f', path], bar)
     if os.path.exists(path):
         os.unlink(path)
     if any(word in 'TPC-B' for word in only.split(',')):
@@ -87,9 +99,8 @@ def tpcb(cluster):
             client.must('ANALYZE pgbench_accounts')
         cluster.vacuum()
         for clients in (1, 8, 32):
-            tps = {side: pgbench(cluster, side, ['-n', '-M', 'prepared', '-c', str(clients), '-j', '1', '-T', str(SECONDS)])
-                   for side in cluster.ports}
-            row('TPC-B of pgbench, factor %d, prepared, %d clients' % (factor, clients), tps, 'tps', more_is_better=True)
+            measure(cluster, 'TPC-B of pgbench, factor %d, prepared, %d clients' % (factor, clients),
+                    ['-M', 'prepared', '-c', str(clients), '-T', str(SECONDS)])
 
 
 def sessions(cluster):
