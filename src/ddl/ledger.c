@@ -28,7 +28,6 @@
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -425,7 +424,6 @@ CzLedgerChange(List *changes, List *user_oids, Oid classid, Oid objid)
 
 	if (object == NULL || servers == NIL || user_oids == NIL)
 		return;
-	LockRelationOid(CzCatalogRelid("objects"), ShareUpdateExclusiveLock);
 	foreach(lc, changes != NIL ? user_oids : NIL)
 		run_on_servers(with_mapping(servers, lfirst_oid(lc)), lfirst_oid(lc),
 					   CzLedgerChangeSql(changes));

@@ -98,7 +98,8 @@
 
 /*
  * The ledger of the role that runs this: a table of its own, because nobody else's would
- * be safe to write to.  Its name is no shard's: those end in "_" and digits.
+ * be safe to write to.  Its name is no shard's: those end in "_" and digits.  Another
+ * session may make it at the same time.
  */
 #define FIND_LEDGER_SQL \
 	"SELECT 'cz_shards.' || quote_ident(c.relname) INTO ledger FROM pg_class c " \
@@ -106,12 +107,13 @@
 	"AND c.relowner = (SELECT a.oid FROM pg_roles a WHERE a.rolname = current_user);\n"
 
 #define MAKE_LEDGER_SQL \
-	"IF ledger IS NULL THEN\n" \
+	"IF ledger IS NULL THEN BEGIN\n" \
 	"ledger := CASE WHEN to_regclass('cz_shards.cz_object') IS NULL THEN 'cz_shards.cz_object' " \
 	"ELSE (SELECT format('cz_shards.%I', 'cz_object@' || a.oid) FROM pg_roles a WHERE a.rolname = current_user) END;\n" \
 	"EXECUTE 'CREATE TABLE ' || ledger || ' (kind text, schema text, name text, args text, fingerprint text NOT NULL, " \
 	"owner_object oid NOT NULL, PRIMARY KEY (kind, schema, name, args))';\n" \
-	"EXECUTE 'COMMENT ON TABLE ' || ledger || ' IS ''what the coordinator has made in this database besides shards''';\nEND IF;\n"
+	"EXECUTE format('COMMENT ON TABLE %s IS %L', ledger, 'what the coordinator has made in this database besides shards');\n" \
+	"EXCEPTION WHEN unique_violation OR duplicate_table THEN\n" FIND_LEDGER_SQL "END; END IF;\n"
 
 /* Is r in the ledger? */
 #define IS_MINE_SQL(r) \

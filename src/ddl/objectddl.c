@@ -43,20 +43,15 @@
 #include "ddl_int.h"
 
 /*
- * As which roles workers have an object: list of OIDs.  Who makes objects there meanwhile
+ * As which roles workers have an object: list of OIDs.  Who has it made there meanwhile
  * is waited for, and others wait until this transaction has ended.
  */
 static List *
 lock_users(Oid classid, Oid objid)
 {
-	Oid			objects = CzCatalogRelid("objects");
-
-	if (!OidIsValid(objid) || !OidIsValid(objects))
+	if (!OidIsValid(objid) || !OidIsValid(CzCatalogRelid("objects")))
 		return NIL;
-	if (CzLedgerUsers(classid, objid) == NIL)
-		LockRelationOid(objects, ShareLock);
-	if (CzLedgerUsers(classid, objid) != NIL)
-		LockRelationOid(objects, ShareUpdateExclusiveLock);
+	LockDatabaseObject(classid, objid, 0, ShareUpdateExclusiveLock);
 	return CzLedgerUsers(classid, objid);
 }
 
@@ -486,10 +481,12 @@ rename_schema(const CzUtility *utility, RenameStmt *stmt, Oid schema_oid)
 	List	   *users = lock_users(NamespaceRelationId, schema_oid);
 	CzObject   *object = CzObjectGet(NamespaceRelationId, schema_oid);
 	CzObjectChange *change;
+	ListCell   *lc;
 
 	if (objects == NIL && users == NIL)
 		return false;
-	LockRelationOid(CzCatalogRelid("objects"), ShareUpdateExclusiveLock);
+	foreach(lc, objects)
+		(void) lock_users(((CzObject *) lfirst(lc))->classid, ((CzObject *) lfirst(lc))->objid);
 	CzUtilityRun(utility, (Node *) stmt);
 	CommandCounterIncrement();
 	change = CzObjectChangeMake(object, psprintf("ALTER SCHEMA %s RENAME TO %s",

@@ -79,8 +79,8 @@ add_object(Walk *walk, Oid classid, Oid objid)
 {
 	CzObject   *object;
 
-	/* two sessions would make the same object, or the ledger itself */
-	LockRelationOid(CzCatalogRelid("objects"), ShareUpdateExclusiveLock);
+	/* neither made by another session at the same time, nor changed or dropped */
+	LockDatabaseObject(classid, objid, 0, ShareUpdateExclusiveLock);
 	object = CzObjectGet(classid, objid);
 	if (object == NULL)
 		elog(ERROR, "cache lookup failed for object %u of catalog %u", objid, classid);

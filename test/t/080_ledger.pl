@@ -111,6 +111,21 @@ $cluster->worker_sql(1, 'DROP TABLE theirs');
 $cluster->sql("SELECT create_distributed_table('u', 'k'); INSERT INTO u VALUES (1, '(a)')");
 is($cluster->sql('SELECT u FROM u'), '(a)', 'until it is gone');
 
+note 'two sessions';
+# the type is sent by two that distribute a table, and changed by a third meanwhile
+$cluster->sql("DROP TABLE u; DROP TYPE used; CREATE TYPE used AS ENUM ('a'); CREATE TABLE u (k int, u used); CREATE TABLE u2 (k int, u used)");
+my $first = $cluster->start_at('distribute-created', "SELECT create_distributed_table('u', 'k')");
+my @waiting = map { $cluster->start_sql($_) } "SELECT create_distributed_table('u2', 'k')", "ALTER TYPE used ADD VALUE 'b'";
+$cluster->coordinator->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'object' AND NOT granted});
+$cluster->go;
+foreach my $handle ($first, @waiting)
+{
+	($status, $out, $err) = $cluster->finish_sql($handle, 120);
+	is($status, 0, 'one after the other') or diag($err);
+}
+$cluster->sql("INSERT INTO u SELECT i, 'b' FROM generate_series(1, 20) i; INSERT INTO u2 SELECT * FROM u");
+is($cluster->sql("SELECT count(*) FROM u JOIN u2 USING (k, u) WHERE u = 'b'"), '20', 'the type is everywhere what it is here');
+
 note 'roles with mappings of their own';
 foreach my $i (0 .. 3)
 {
@@ -153,7 +168,7 @@ like($err, qr/NOTICE:.*extension "pageinspect" has not been created on node "\S+
 
 note 'after a restore';
 $cluster->sql('DELETE FROM cz.objects; SELECT cz_finish_restore(); ALTER TYPE used RENAME TO still_used');
-is($cluster->sql(q{SELECT count(*) FROM u WHERE u = '(a)'::still_used}), '1', 'what the workers have is known again');
+is($cluster->sql(q{SELECT count(*) FROM u WHERE u = 'b'::still_used}), '20', 'what the workers have is known again');
 
 $cluster->stop;
 done_testing();
