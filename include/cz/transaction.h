@@ -372,6 +372,19 @@ extern void CzCommitRoomEnter(bool writes_here);
 extern void CzCommitRoomLeave(void);
 
 /*
+ * Shards, roughly: a bit for each remainder; those of a table, and of tables that were made
+ * one after the other, have different ones.  Empty: all zero.
+ */
+#define CZ_SHARD_SET_WORDS 4
+
+typedef struct CzShardSet
+{
+	uint64		words[CZ_SHARD_SET_WORDS];
+} CzShardSet;
+
+extern void CzShardSetAdd(CzShardSet *set, int64 shard_id);
+
+/*
  * CzPlacementsEnter, CzPlacementsLeave
  *		The same for a commit on placements of one shard, the first before the others:
  *		from before the first one's COMMIT until the last has confirmed or is marked, and
@@ -379,21 +392,26 @@ extern void CzCommitRoomLeave(void);
  *		stores; nobody waits but who reads a placement in place of another one.
  *
  * CzAwaitPlacements
- *		Wait until such commits that are on their way now have come to their end: before
- *		a shard is read from another placement than the first.  They may change which
- *		placements are active: look at CzRoomEpoch again.
+ *		Wait until such commits that are on their way now have come to their end, if they
+ *		have written these shards: before one is read from another placement than the
+ *		first.  They may change which placements are active: look at CzRoomEpoch again.
+ *
+ * CzPlacementsMayDiffer
+ *		Before placements are looked up, to be read from: may others be the first than the
+ *		ones that this session has read from last?  False: as of *epoch (CzRoomEpoch) all
+ *		that has changed is known; else CzPlacementsLook is to be called.
  *
  * CzPlacementsLook
- *		Before placements are looked up, to be read from: CzAwaitPlacements if others may
- *		be the first than the ones that this session has read from last, and take notice
- *		of what has changed.  Returns CzRoomEpoch, of which what is looked up is at least.
+ *		CzAwaitPlacements where that has not been done since, and take notice of what has
+ *		changed.  Returns CzRoomEpoch, of which what is looked up is at least.
  *
  * Errors: 55000 if a commit does not end within some timeouts.
  */
 extern void CzPlacementsEnter(void);
 extern void CzPlacementsLeave(void);
-extern void CzAwaitPlacements(void);
-extern uint64 CzPlacementsLook(void);
+extern void CzAwaitPlacements(const CzShardSet *shards);
+extern uint64 CzPlacementsLook(const CzShardSet *shards);
+extern bool CzPlacementsMayDiffer(uint64 *epoch);
 
 /*
  * CzRoomEpoch

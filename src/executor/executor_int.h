@@ -178,6 +178,7 @@ typedef struct StatementGroup
 	bool		has_snapshot;	/* snapshots that agree have been taken */
 	CzRoomLookState look;		/* when they were; valid with has_snapshot, as the next */
 	uint64		epoch;			/* CzRoomEpoch of the placements that they are good for */
+	List	   *tables;			/* const CzTable *: the streams', as of that; or NIL */
 	bool		has_shipments;	/* of a stream; more than one connection is likely */
 	List	   *read_plans;		/* ints: sub-plans that a shipment has read */
 	List	   *table_conns;	/* TableConn, see ship_table.c */
@@ -259,6 +260,7 @@ struct CzStream
 	/* of a run: fragments and where they are; in run_context */
 	bool		is_started;
 	uint64		epoch;			/* CzRoomEpoch of the run's placements */
+	bool		is_as_of_snapshot;	/* they are those of the group's tables */
 	bool		is_starting;	/* they are being chosen for the first time */
 	bool		has_awaited;	/* commits between placements have come to their end */
 	int			nfragments;
@@ -313,6 +315,7 @@ extern int64 CzWireRowBytes(const struct pg_result *res, int row);
 extern const char *CzWireText(Oid type_oid, Datum value);
 extern const char **CzWireParams(CzStream *stream, Datum *prune_value,
 								 bool *prune_isnull);
+extern void CzWireCheckRowIds(const CzStream *stream, const Fragment *fragment);
 extern void CzWireRowIdParams(const CzStream *stream, const Fragment *fragment,
 							  const char **texts);
 
@@ -365,6 +368,7 @@ extern void CzLockScanExplain(CzLockScan *scan, const CzFragmentPlan *plan,
 extern void CzCheckViolated(List *check) pg_attribute_noreturn();
 extern int	CzSendPrefix(CzConn *conn, StringInfo prefix);
 extern const CzShard *CzShardOfFragment(Oid relid, const Fragment *fragment);
+extern const CzShard *CzShardOf(const CzTable *table, const Fragment *fragment);
 
 /* rows_changes.c */
 extern void CzRowChangesApplyKnown(EState *estate);
@@ -418,6 +422,7 @@ extern bool CzRunDispatch(CzStream *stream, StreamWorker *worker);
 /* stream_snapshot.c */
 extern bool CzSnapshotBegin(CzStream *stream, uint64 epoch);
 extern void CzSnapshotAwaitCopies(const CzStream *stream);
+extern bool CzSnapshotHasTables(const CzStream *stream);
 extern void CzSnapshotBeginStatement(QueryDesc *query_desc);
 extern void CzSnapshotCheckLate(const CzStream *stream, const char *node_name);
 
@@ -428,6 +433,7 @@ extern bool CzFragmentMove(CzStream *stream, Fragment *fragment, int64 *stuck_sh
 /* ship.c */
 extern void CzShipInit(CzStream *stream);
 extern void CzShipRead(CzStream *stream);
+extern void CzShipCheckRowIds(const CzStream *stream, const Fragment *fragment);
 extern void CzShipEnd(CzStream *stream);
 extern bool CzShipChooseForm(CzStream *stream, bool is_merged);
 extern void CzShipUseArrays(CzStream *stream);

@@ -734,23 +734,32 @@ arrays_of_fragment(CzStream *stream, Ship *ship, const Fragment *fragment)
 	return ship->arrays;
 }
 
-/* Were the ctids that a fragment looks for read where it goes to? */
-static void
-check_row_ids(const Ship *ship, const Fragment *fragment)
+/*
+ * CzShipCheckRowIds
+ *		CzWireCheckRowIds for ctids that are shipped.
+ */
+void
+CzShipCheckRowIds(const CzStream *stream, const Fragment *fragment)
 {
-	ListCell   *lc;
+	int			i;
 
-	if (ship->anchor == NULL || ship->shipment->partition_column == 0)
-		return;
-	foreach(lc, CzShipParts(ship, fragment))
+	for (i = 0; i < stream->nships; i++)
 	{
-		Bitmapset  *read_at = ship->parts[lfirst_int(lc)].read_at;
-		int			placement = -1;
+		const Ship *ship = &stream->ships[i];
+		ListCell   *lc;
 
-		while ((placement = bms_next_member(read_at, placement)) >= 0)
-			CzRowIdCheck(&ship->anchor->shards[lfirst_int(lc)],
-						 fragment->worker != NULL ? fragment->worker->server_oid :
-						 fragment->server_oids[0], placement);
+		if (ship->anchor == NULL || ship->shipment->partition_column == 0)
+			continue;
+		foreach(lc, CzShipParts(ship, fragment))
+		{
+			Bitmapset  *read_at = ship->parts[lfirst_int(lc)].read_at;
+			int			placement = -1;
+
+			while ((placement = bms_next_member(read_at, placement)) >= 0)
+				CzRowIdCheck(&ship->anchor->shards[lfirst_int(lc)],
+							 fragment->worker != NULL ? fragment->worker->server_oid :
+							 fragment->server_oids[0], placement);
+		}
 	}
 }
 
@@ -774,10 +783,7 @@ CzFragmentParams(CzStream *stream, const Fragment *fragment, FragmentParams *par
 		return;
 
 	for (i = 0; i < stream->nships; i++)
-	{
-		check_row_ids(&stream->ships[i], fragment);
 		params->nparams += stream->ships[i].ncolumns;
-	}
 	params->values = palloc0(sizeof(char *) * params->nparams);
 	params->lengths = palloc0(sizeof(int) * params->nparams);
 	params->formats = palloc0(sizeof(int) * params->nparams);

@@ -247,13 +247,33 @@ have_same_placements(const CzShard *a, const CzShard *b)
 }
 
 /*
+ * A table as it was when the statement's snapshots were taken, if that is known, else as it
+ * is now.  Placements that have become inactive since have missed nothing of the snapshots.
+ */
+static const CzTable *
+table_of_run(const CzStream *stream, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, stream->is_as_of_snapshot ? stream->group->tables : NIL)
+	{
+		const CzTable *table = lfirst(lc);
+
+		if (table->relid == relid)
+			return table;
+	}
+	return CzTableGet(relid);
+}
+
+/*
  * Servers that have all tables of the plan, out of candidates, which have the anchor's
  * shard; their order is kept: the first one is the primary.
  */
 static List *
-with_other_tables(const CzFragmentPlan *plan, const CzShard *anchor,
+with_other_tables(const CzStream *stream, const CzShard *anchor,
 				  const Fragment *fragment, List *candidates)
 {
+	const CzFragmentPlan *plan = stream->plan;
 	ListCell   *lc;
 
 	foreach(lc, plan->relids)
@@ -266,10 +286,10 @@ with_other_tables(const CzFragmentPlan *plan, const CzShard *anchor,
 
 		if (lfirst_oid(lc) == plan->anchor_relid)
 			continue;
-		table = CzTableGet(lfirst_oid(lc));
+		table = table_of_run(stream, lfirst_oid(lc));
 		if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
 			continue;
-		shard = CzShardOfFragment(table->relid, fragment);
+		shard = CzShardOf(table, fragment);
 		if (shard == NULL || (anchor != NULL && have_same_placements(anchor, shard)))
 			continue;
 		placements = placements_of(shard);
@@ -313,7 +333,7 @@ CzFragmentInit(CzStream *stream, Fragment *fragment, const CzShard *shard, int s
 			candidates = lappend_oid(candidates, ((CzNode *) lfirst(lc))->server_oid);
 	}
 	else if (plan->command == CMD_SELECT || shard == NULL)
-		candidates = with_other_tables(plan, shard, fragment, candidates);
+		candidates = with_other_tables(stream, shard, fragment, candidates);
 	if (candidates == NIL && shard != NULL && shard->nplacements > 0 && CzTxnHasLost())
 		CzTxnReportChange(shard);
 	if (candidates == NIL)
@@ -353,7 +373,7 @@ CzFragmentPlace(CzStream *stream, Fragment *fragment, bool all)
 	for (i = 0; i < (all ? fragment->nplacements : 1); i++)
 		servers = lappend_oid(servers, fragment->server_oids[i]);
 	if (list_length(plan->relids) > 1 &&
-		list_length(with_other_tables(plan, shard, fragment, servers)) < list_length(servers))
+		list_length(with_other_tables(stream, shard, fragment, servers)) < list_length(servers))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a placement's node lacks another table of this statement"),
@@ -542,7 +562,7 @@ CzFragmentsResolve(CzStream *stream)
 	}
 	else
 	{
-		const CzTable *table = CzTableGet(plan->anchor_relid);
+		const CzTable *table = table_of_run(stream, plan->anchor_relid);
 		List	   *indexes = NIL;
 		ListCell   *lc;
 

@@ -530,13 +530,18 @@ get_modify_worker(CzStream *stream, List **workers, Oid server_oid)
 }
 
 /*
- * CzShardOfFragment
+ * CzShardOfFragment, CzShardOf
  *		The shard of a table that a fragment reads or writes, or NULL.
  */
 const CzShard *
 CzShardOfFragment(Oid relid, const Fragment *fragment)
 {
-	const CzTable *table = CzTableGet(relid);
+	return CzShardOf(CzTableGet(relid), fragment);
+}
+
+const CzShard *
+CzShardOf(const CzTable *table, const Fragment *fragment)
+{
 	int			index;
 
 	if (table == NULL)
@@ -759,6 +764,11 @@ CzStreamRunModify(CzStream *stream)
 		lock_for_rows(stream, by_key);
 	else
 		lock_for_text(stream);
+	for (i = 0; i < stream->nfragments; i++)
+	{
+		CzWireCheckRowIds(stream, &stream->fragments[i]);
+		CzShipCheckRowIds(stream, &stream->fragments[i]);
+	}
 	/* last: who waits for the others may be waited for by somebody who moves rows */
 	if (stream->nfragments > 1 && !stream->is_first_only)
 		CzStreamLockMoves(stream);

@@ -239,6 +239,34 @@ choose_placement(CzStream *stream, Fragment *fragment)
 	return best;
 }
 
+/* The shards of all tables that a run reads, merged or not. */
+static void
+add_shards(const CzStream *stream, CzShardSet *set)
+{
+	ListCell   *lc;
+	int			i;
+
+	memset(set, 0, sizeof(CzShardSet));
+	foreach(lc, stream->plan->relids)
+	{
+		for (i = 0; i < stream->nfragments; i++)
+		{
+			const Fragment *fragment = &stream->fragments[i];
+			const CzShard *shard = CzShardOfFragment(lfirst_oid(lc), fragment);
+			ListCell   *lm;
+
+			if (shard != NULL)
+				CzShardSetAdd(set, shard->shard_id);
+			foreach(lm, fragment->members)
+			{
+				shard = CzShardOfFragment(lfirst_oid(lc), lfirst(lm));
+				if (shard != NULL)
+					CzShardSetAdd(set, shard->shard_id);
+			}
+		}
+	}
+}
+
 /* Are the placements of what a fragment reads still active on a server? */
 static bool
 is_still_active(const CzStream *stream, const Fragment *fragment, Oid server_oid)
@@ -270,12 +298,16 @@ await_others(CzStream *stream, Fragment *fragment, Oid server_oid)
 	int			i;
 
 	if (server_oid == fragment->server_oids[0] || !OidIsValid(stream->plan->anchor_relid) ||
-		cz_read_placement != CZ_READ_FIRST || IsolationUsesXactSnapshot())
+		cz_read_placement != CZ_READ_FIRST || IsolationUsesXactSnapshot() ||
+		stream->is_as_of_snapshot)
 		return true;
 	if (!stream->has_awaited)
 	{
+		CzShardSet	shards;
+
 		stream->has_awaited = true;
-		CzAwaitPlacements();
+		add_shards(stream, &shards);
+		CzAwaitPlacements(&shards);
 		CzDebugPoint("placements_awaited");
 	}
 	/* a run that starts looks them up anew */
@@ -326,6 +358,8 @@ enqueue(CzStream *stream, Fragment *fragment)
 	MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);
 	StreamWorker *worker = fragment->worker;
 
+	CzWireCheckRowIds(stream, fragment);
+	CzShipCheckRowIds(stream, fragment);
 	worker->waiting = lappend(worker->waiting, fragment);
 	worker->nfragments++;
 	fragment->state = FRAGMENT_WAITING;
@@ -585,10 +619,25 @@ enter_pools(CzStream *stream)
 static bool
 start_run(CzStream *stream)
 {
-	uint64		epoch = CzPlacementsLook();
+	uint64		epoch;
 	ListCell   *lc;
 	int			i;
 
+	stream->is_as_of_snapshot = CzSnapshotHasTables(stream);
+	if (stream->is_as_of_snapshot)
+		epoch = stream->group->epoch;
+	else if (CzPlacementsMayDiffer(&epoch))
+	{
+		CzShardSet	shards;
+
+		/* which ones they are is known when the parameters are */
+		CzFragmentsResolve(stream);
+		stream->is_started = true;
+		add_shards(stream, &shards);
+		epoch = CzPlacementsLook(&shards);
+		CzStreamRestart(stream);
+		stream->nruns--;
+	}
 	CzFragmentsResolve(stream);
 	stream->is_started = true;
 	stream->epoch = epoch;

@@ -695,6 +695,53 @@ CzSnapshotAwaitCopies(const CzStream *stream)
 }
 
 /*
+ * Remember the statement's tables as they are: its other streams, which begin later, read
+ * by the same snapshots from the same placements.  False if they have changed since the
+ * snapshots were taken.
+ */
+static bool
+keep_tables(StatementGroup *group)
+{
+	MemoryContext oldcontext;
+	CzStream   *stream;
+	ListCell   *lc;
+
+	list_free(group->tables);
+	group->tables = NIL;
+	if (CzRoomEpoch() != group->epoch)
+		return false;
+	AcceptInvalidationMessages();
+	oldcontext = MemoryContextSwitchTo(group->estate->es_query_cxt);
+	for (stream = group->streams; stream; stream = stream->group_next)
+	{
+		foreach(lc, stream->plan->relids)
+		{
+			const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+			if (table != NULL)
+				group->tables = list_append_unique_ptr(group->tables, (void *) table);
+		}
+	}
+	MemoryContextSwitchTo(oldcontext);
+	if (CzRoomEpoch() == group->epoch)
+		return true;
+	list_free(group->tables);
+	group->tables = NIL;
+	return false;
+}
+
+/*
+ * CzSnapshotHasTables
+ *		Is a run to read from the placements as of the statement's snapshots?
+ */
+bool
+CzSnapshotHasTables(const CzStream *stream)
+{
+	return stream->group->has_snapshot && stream->group->tables != NIL &&
+		!IsolationUsesXactSnapshot() && wants_snapshot(stream);
+}
+
+/*
  * CzSnapshotBegin
  *		A run has its fragments queued and nothing is sent yet: take the statement's
  *		snapshots, if it reads from several workers and has none.
@@ -720,11 +767,6 @@ CzSnapshotBegin(CzStream *stream, uint64 epoch)
 	if (stream->nfragments == 1 && group->nstreams == 1 &&
 		list_length(stream->plan->relids) == 1 && OidIsValid(stream->plan->anchor_relid))
 		return true;
-	if (had_snapshot && group->epoch != epoch)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("placements of the statement's tables have changed since it began"),
-				 errhint("The statement might succeed if retried.")));
 	foreach(lc, stream->workers)
 	{
 		StreamWorker *worker = lfirst(lc);
@@ -732,13 +774,20 @@ CzSnapshotBegin(CzStream *stream, uint64 epoch)
 		has_txn |= worker->use_txn;
 		worker->in_snapshot |= group->has_snapshot && !worker->use_txn;
 	}
+	/* a command of the transaction's own sees what is there now */
+	if (had_snapshot &&
+		group->epoch != (stream->is_as_of_snapshot && has_txn ? CzRoomEpoch() : epoch))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("placements of the statement's tables have changed since it began"),
+				 errhint("The statement might succeed if retried.")));
 	if ((!group->has_snapshot || has_txn) && !has_several_commands(stream) &&
 		(group->has_snapshot || !run_unguarded(stream)))
 		take_snapshots(stream, 2, NULL);
 	if (group->has_snapshot && !had_snapshot)
 	{
 		group->epoch = group->look.epoch;
-		if (group->epoch != epoch)
+		if (group->epoch != epoch || (group->nstreams > 1 && !keep_tables(group)))
 		{
 			queue_again(stream);
 			group->has_snapshot = false;
@@ -813,6 +862,8 @@ CzSnapshotBeginStatement(QueryDesc *query_desc)
 		{
 			take_snapshots(stream, 1, query_desc->snapshot);
 			group->epoch = group->look.epoch;
+			if (group->has_snapshot)
+				(void) keep_tables(group);
 			return;
 		}
 	}

@@ -318,13 +318,10 @@ value_of_row_id(const CzFragmentPlan *plan, int number, Oid type_oid, Datum valu
 static char *
 row_id_text(const CzStream *stream, const Fragment *fragment, Datum id)
 {
-	ItemPointer value = (ItemPointer) DatumGetPointer(id);
 	ItemPointerData local;
 
-	if (CzRowIdLocal(stream->anchor, fragment->shard_index, value, &local))
-		CzRowIdCheck(&stream->anchor->shards[fragment->shard_index],
-					 fragment->worker != NULL ? fragment->worker->server_oid :
-					 fragment->server_oids[0], CzRowIdPlacement(value));
+	(void) CzRowIdLocal(stream->anchor, fragment->shard_index,
+						(ItemPointer) DatumGetPointer(id), &local);
 	return psprintf("(%u,%u)", ItemPointerGetBlockNumberNoCheck(&local),
 					ItemPointerGetOffsetNumberNoCheck(&local));
 }
@@ -360,6 +357,58 @@ row_ids_text(const CzStream *stream, const Fragment *fragment, Datum array, bool
 	}
 	appendStringInfoChar(&buf, '}');
 	return buf.data;
+}
+
+static void
+check_row_id(const CzStream *stream, const Fragment *fragment, Datum id)
+{
+	ItemPointer value = (ItemPointer) DatumGetPointer(id);
+	ItemPointerData local;
+
+	if (CzRowIdDecode(stream->anchor, value, &local) == fragment->shard_index)
+		CzRowIdCheck(&stream->anchor->shards[fragment->shard_index],
+					 fragment->worker != NULL ? fragment->worker->server_oid :
+					 fragment->server_oids[0], CzRowIdPlacement(value));
+}
+
+/*
+ * CzWireCheckRowIds
+ *		A fragment of one shard has its placement: were ctids that it looks for read there?
+ *
+ * Errors: 40001.
+ */
+void
+CzWireCheckRowIds(const CzStream *stream, const Fragment *fragment)
+{
+	int			i;
+
+	if (stream->row_ids == NULL)
+		return;
+	for (i = 0; i < stream->plan->nparams; i++)
+	{
+		ExprState  *state = list_nth(stream->param_exprs, i);
+		Datum	   *ids;
+		bool	   *nulls;
+		int			n;
+		int			j;
+
+		if (stream->row_ids[i] == (Datum) 0)
+			continue;
+		if (exprType((Node *) state->expr) == TIDOID)
+		{
+			check_row_id(stream, fragment, stream->row_ids[i]);
+			continue;
+		}
+		deconstruct_array(DatumGetArrayTypeP(stream->row_ids[i]), TIDOID,
+						  sizeof(ItemPointerData), false, TYPALIGN_SHORT, &ids, &nulls, &n);
+		for (j = 0; j < n; j++)
+		{
+			if (!nulls[j])
+				check_row_id(stream, fragment, ids[j]);
+		}
+		pfree(ids);
+		pfree(nulls);
+	}
 }
 
 /*

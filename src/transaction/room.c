@@ -24,7 +24,9 @@
  * one and then the other would go back in time.  So it notes that it is *between*
  * placements, and who turns from a placement to another waits for those
  * (CzAwaitPlacements): where the first one, to which reads go, has failed, and where
- * another one has become the first (CzPlacementsLook).
+ * another one has become the first (CzPlacementsLook).  What it writes is told, too, as a
+ * set of the remainders of its shards: who reads others does not wait.  Those in the room are
+ * between placements as well.
  *
  * A commit that makes placements active or inactive changes the *epoch* twice: before it
  * takes effect, and when all can know of it.  Who finds the room empty, and in it the
@@ -71,6 +73,13 @@
 /* Microseconds between two looks of who waits for the end of a commit that has ended */
 #define CZ_TAIL_US 100
 
+/* A backend that may be between the commits of two placements. */
+typedef struct BetweenSlot
+{
+	pg_atomic_uint64 counter;	/* odd: it is */
+	pg_atomic_uint64 shards[CZ_SHARD_SET_WORDS];	/* CzShardSet; valid with that */
+} BetweenSlot;
+
 typedef struct RoomTable
 {
 	pg_atomic_uint64 entered;	/* committers so far */
@@ -82,8 +91,7 @@ typedef struct RoomTable
 	uint64		nmixed;			/* of all time; the last ones are in the ring */
 	uint64		mixed[CZ_MAX_MIXED];	/* full xids: local parts of commits on workers */
 
-	/* [MaxBackends] by backend: odd while between the commits of two placements */
-	pg_atomic_uint64 between[FLEXIBLE_ARRAY_MEMBER];
+	BetweenSlot between[FLEXIBLE_ARRAY_MEMBER]; /* [MaxBackends] by backend */
 } RoomTable;
 
 static RoomTable *room = NULL;
@@ -91,13 +99,14 @@ static RoomTable *room = NULL;
 static bool is_inside = false;
 static bool leaves_late = false;	/* when others can know what has changed here */
 static bool is_between = false;
+static bool between_in_room = false;	/* because of the room only */
 static bool has_callbacks = false;
 
 Size
 CzRoomShmemSize(void)
 {
 	return MAXALIGN(offsetof(RoomTable, between) +
-					sizeof(pg_atomic_uint64) * MaxBackends);
+					sizeof(BetweenSlot) * MaxBackends);
 }
 
 void
@@ -117,7 +126,13 @@ CzRoomShmemInit(void)
 		LWLockInitialize(&room->lock, LWLockNewTrancheId());
 		room->nmixed = 0;
 		for (i = 0; i < MaxBackends; i++)
-			pg_atomic_init_u64(&room->between[i], 0);
+		{
+			int			j;
+
+			pg_atomic_init_u64(&room->between[i].counter, 0);
+			for (j = 0; j < CZ_SHARD_SET_WORDS; j++)
+				pg_atomic_init_u64(&room->between[i].shards[j], 0);
+		}
 	}
 	LWLockRelease(AddinShmemInitLock);
 	LWLockRegisterTranche(room->lock.tranche, "cz_fdw commit room");
@@ -220,6 +235,22 @@ ensure_callbacks(void)
 	has_callbacks = true;
 }
 
+static void
+enter_between(void)
+{
+	BetweenSlot *slot = &room->between[MyProcNumber_compat];
+	CzShardSet	shards;
+	int			i;
+
+	if (is_between)
+		return;
+	CzTxnWrittenShardSet(&shards);
+	for (i = 0; i < CZ_SHARD_SET_WORDS; i++)
+		pg_atomic_write_u64(&slot->shards[i], shards.words[i]);
+	is_between = true;
+	pg_atomic_fetch_add_u64(&slot->counter, 1);
+}
+
 /*
  * CzCommitRoomEnter
  *		See transaction.h.
@@ -236,6 +267,8 @@ CzCommitRoomEnter(bool writes_here)
 		pg_atomic_fetch_add_u64(&room->entered, 1);
 		pg_atomic_write_u64(&room->entered_at, (uint64) GetCurrentTimestamp());
 		is_inside = true;
+		between_in_room = !is_between;
+		enter_between();
 	}
 	leaves_late = cz_inactive_changed;
 	if (leaves_late)
@@ -260,6 +293,8 @@ CzCommitRoomLeave(void)
 		return;
 	is_inside = false;
 	pg_atomic_fetch_add_u64(&room->left, 1);
+	if (between_in_room)
+		CzPlacementsLeave();
 	as_transaction(unlock_room, RowExclusiveLock);
 }
 
@@ -418,11 +453,11 @@ CzRoomSnapshotLacks(Snapshot snapshot)
 void
 CzPlacementsEnter(void)
 {
-	if (room == NULL || is_between)
+	if (room == NULL)
 		return;
 	ensure_callbacks();
-	is_between = true;
-	pg_atomic_fetch_add_u64(&room->between[MyProcNumber_compat], 1);
+	between_in_room = false;
+	enter_between();
 }
 
 void
@@ -430,8 +465,39 @@ CzPlacementsLeave(void)
 {
 	if (!is_between)
 		return;
-	is_between = false;
-	pg_atomic_fetch_add_u64(&room->between[MyProcNumber_compat], 1);
+	is_between = between_in_room = false;
+	pg_atomic_fetch_add_u64(&room->between[MyProcNumber_compat].counter, 1);
+}
+
+/*
+ * CzShardSetAdd
+ *		See transaction.h.
+ */
+void
+CzShardSetAdd(CzShardSet *set, int64 shard_id)
+{
+	uint32		bit = (uint32) (shard_id % (CZ_SHARD_SET_WORDS * 64));
+
+	set->words[bit / 64] |= UINT64CONST(1) << (bit % 64);
+}
+
+/* Is a backend between placements of any of these shards?  *seen is for has_ended(). */
+static bool
+is_between_of(int backend, const CzShardSet *shards, uint64 *seen)
+{
+	BetweenSlot *slot = &room->between[backend];
+	int			i;
+
+	*seen = pg_atomic_read_u64(&slot->counter);
+	if (*seen % 2 == 0 || backend == MyProcNumber_compat)
+		return false;
+	pg_read_barrier();
+	for (i = 0; i < CZ_SHARD_SET_WORDS; i++)
+	{
+		if ((pg_atomic_read_u64(&slot->shards[i]) & shards->words[i]) != 0)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -439,23 +505,22 @@ CzPlacementsLeave(void)
  *		See transaction.h.
  */
 void
-CzAwaitPlacements(void)
+CzAwaitPlacements(const CzShardSet *shards)
 {
 	TimestampTz deadline;
 	int			i;
 
-	CzRoomAwait();
 	/* a worker that does not answer, a look whether it lives, and the others' commits */
 	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 										   2 * (int64) cz_worker_timeout_ms +
 										   2 * (int64) cz_connect_timeout_ms);
 	for (i = 0; room != NULL && i < MaxBackends; i++)
 	{
-		uint64		seen = pg_atomic_read_u64(&room->between[i]);
+		uint64		seen;
 
-		if (seen % 2 == 0 || i == MyProcNumber_compat)
+		if (!is_between_of(i, shards, &seen))
 			continue;
-		while (pg_atomic_read_u64(&room->between[i]) == seen)
+		while (pg_atomic_read_u64(&room->between[i].counter) == seen)
 		{
 			if (GetCurrentTimestamp() >= deadline)
 				ereport(ERROR,
@@ -470,23 +535,77 @@ CzAwaitPlacements(void)
 	}
 }
 
+/* The epoch that this session has seen, and the shards that it has not awaited since. */
+static uint64 seen_epoch = 0;
+static CzShardSet not_awaited;
+
+/* The session has come to know of an epoch. */
+static void
+see_epoch(uint64 epoch)
+{
+	if (epoch != seen_epoch)
+		memset(&not_awaited, 0xff, sizeof(not_awaited));
+	seen_epoch = epoch;
+}
+
+static bool
+is_any_between(void)
+{
+	static const CzShardSet all = {{PG_UINT64_MAX, PG_UINT64_MAX, PG_UINT64_MAX, PG_UINT64_MAX}};
+	uint64		seen;
+	int			i;
+
+	for (i = 0; room != NULL && i < MaxBackends; i++)
+	{
+		if (is_between_of(i, &all, &seen))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * CzPlacementsMayDiffer
+ *		See transaction.h.
+ */
+bool
+CzPlacementsMayDiffer(uint64 *epoch)
+{
+	static const CzShardSet none;
+
+	see_epoch(CzRoomEpoch());
+	*epoch = seen_epoch;
+	if (memcmp(&not_awaited, &none, sizeof(none)) == 0)
+		return false;
+	if (is_any_between())
+		return true;
+	AcceptInvalidationMessages();
+	memset(&not_awaited, 0, sizeof(not_awaited));
+	return false;
+}
+
 /*
  * CzPlacementsLook
  *		See transaction.h.
  */
 uint64
-CzPlacementsLook(void)
+CzPlacementsLook(const CzShardSet *shards)
 {
-	static uint64 seen_epoch = 0;
-	uint64		epoch = CzRoomEpoch();
+	uint64		epoch;
 
-	if (epoch != seen_epoch)
+	do
 	{
-		if (cz_read_placement == CZ_READ_FIRST)
-			CzAwaitPlacements();
-		epoch = CzRoomEpoch();
+		bool		must_wait = false;
+		int			i;
+
+		see_epoch(CzRoomEpoch());
+		epoch = seen_epoch;
+		for (i = 0; i < CZ_SHARD_SET_WORDS && cz_read_placement == CZ_READ_FIRST; i++)
+			must_wait |= (not_awaited.words[i] & shards->words[i]) != 0;
+		if (must_wait)
+			CzAwaitPlacements(shards);
+		for (i = 0; i < CZ_SHARD_SET_WORDS && must_wait; i++)
+			not_awaited.words[i] &= ~shards->words[i];
 		AcceptInvalidationMessages();
-		seen_epoch = epoch;
-	}
+	} while (CzRoomEpoch() != epoch);
 	return epoch;
 }

@@ -502,6 +502,20 @@ CzTxnShardsWrittenAt(Oid server_oid, List **shards)
 }
 
 /*
+ * CzTxnWrittenShardSet
+ *		The shards with several placements that the transaction has written.
+ */
+void
+CzTxnWrittenShardSet(CzShardSet *set)
+{
+	ListCell   *lc;
+
+	memset(set, 0, sizeof(CzShardSet));
+	foreach(lc, held_locks)
+		CzShardSetAdd(set, ((CzHeldLock *) lfirst(lc))->shard_id);
+}
+
+/*
  * CzTxnShardLockSubEnd
  *		Locks of a subtransaction go to its parent, or are gone on both sides.
  */

@@ -185,6 +185,7 @@ extern bool CzTxnLoseWritten(Oid server_oid);
 extern void CzTxnCheckPlacements(void);
 extern bool CzTxnWrittenShards(Oid first_oid, List **shards);
 extern bool CzTxnShardsWrittenAt(Oid server_oid, List **shards);
+extern void CzTxnWrittenShardSet(CzShardSet *set);
 extern void CzTxnShardLockSubEnd(int level, bool is_commit);
 extern void CzTxnShardLockForget(void);
 extern void CzTxnLocalLock(int64 key, CzShardLock mode);

@@ -79,6 +79,49 @@ foreach my $how ('another placement is read', 'another one has become the first'
 	$cluster->restart_worker(1);
 }
 
+note 'the same: other shards are read meanwhile';
+{
+	my ($other) = split /\n/, $cluster->sql("SELECT k FROM t WHERE get_shard_id_for_distribution_column('t', k) <> get_shard_id_for_distribution_column('t', $first) ORDER BY k LIMIT 1");
+	my $value = start_anew() + 1;
+	my $reader = $cluster->start_halting("SELECT v FROM t WHERE k = $other; SELECT v FROM t WHERE k = $first;",
+		"SET statement_timeout = '20s'; SELECT count(*) FROM t WHERE k = $other; SELECT count(*) FROM v;");
+	$cluster->sql('CREATE TABLE v (k int PRIMARY KEY, v int); SELECT create_distributed_table(\'v\', \'k\')') if $cluster->sql("SELECT to_regclass('v') IS NULL") eq 't';
+	my $writer = $cluster->start_at('p_committed', "UPDATE t SET v = $value WHERE k = $first");
+	$cluster->kill_worker(1);
+	$cluster->sql("UPDATE t SET v = v WHERE k = $neighbour");
+	$cluster->go_on($reader);
+	my ($status, $out, $err) = $cluster->finish_sql($reader, 60);
+	is($status, 0, 'nobody waits') or diag($err);
+	like($out, qr/1\n\d+$/, 'what is there is read');
+	is(answer_after($cluster->start_sql($read_first), sub { $cluster->go }), $value, 'who reads that shard does');
+	is(($cluster->finish_sql($writer, 60))[0], 0, 'the writer commits');
+	$cluster->restart_worker(1);
+}
+
+note 'a statement of several parts: placements become inactive between the first part and the second';
+{
+	my $both = "SELECT (SELECT sum(v) FROM t), stop_here(), (SELECT sum(v) FROM (SELECT v FROM t OFFSET 0) x)";
+	start_anew();
+	$cluster->sql("CREATE OR REPLACE FUNCTION stop_here() RETURNS text VOLATILE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(4712); RETURN NULL; END'");
+	foreach my $how ('frozen', 'killed')
+	{
+		my $sum = $cluster->sql('SELECT sum(v) FROM t');
+		my $holder = $cluster->start_halting('SELECT pg_advisory_lock(4712);', '');
+		my $reader = $cluster->start_sql("$both;");
+		$cluster->coordinator->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 4712 AND NOT granted")
+		  or die 'the function was not reached';
+		$how eq 'frozen' ? $cluster->freeze_worker(2) : $cluster->kill_worker(2);
+		$cluster->sql("SET cz.connect_timeout = '1s'; SET cz.worker_timeout = '1s'; UPDATE t SET v = v + 1 WHERE k IN ($second, $beside)");
+		$cluster->thaw_worker(2) if $how eq 'frozen';
+		$cluster->go_on($holder);
+		$cluster->finish_sql($holder, 60);
+		my ($status, $out, $err) = $cluster->finish_sql($reader, 60);
+		is($out, "$sum||$sum", "$how: it goes on as of its snapshots") or diag($err);
+		$cluster->restart_worker(2) if $how eq 'killed';
+		ok($cluster->repair, 'all placements are active');
+	}
+}
+
 note 'a placement stood in for another one, which can be read again but is inactive';
 {
 	my $value = start_anew() + 1;
