@@ -320,8 +320,26 @@ COMMENT ON FUNCTION pg_catalog.citus_stat_statements_reset()
     IS 'forgets what pg_stat_statements has of this database';
 REVOKE ALL ON FUNCTION pg_catalog.citus_stat_statements_reset() FROM PUBLIC;
 
-GRANT SELECT ON cz.citus_stat_activity, cz.citus_dist_stat_activity, cz.citus_locks, cz.citus_lock_waits,
+CREATE FUNCTION pg_catalog.citus_stat_tenants(return_all_tenants boolean DEFAULT false, OUT nodeid int,
+        OUT colocation_id int, OUT tenant_attribute text, OUT read_count_in_this_period int,
+        OUT read_count_in_last_period int, OUT query_count_in_this_period int,
+        OUT query_count_in_last_period int, OUT cpu_usage_in_this_period float8,
+        OUT cpu_usage_in_last_period float8, OUT score bigint)
+    RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'citus_stat_tenants';
+COMMENT ON FUNCTION pg_catalog.citus_stat_tenants(boolean) IS 'no rows: statements are not counted by tenant';
+CREATE FUNCTION pg_catalog.citus_stat_tenants_reset() RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'citus_stat_tenants_reset';
+COMMENT ON FUNCTION pg_catalog.citus_stat_tenants_reset() IS 'does nothing: statements are not counted by tenant';
+CREATE VIEW cz.citus_stat_tenants AS
+SELECT nodeid, colocation_id, tenant_attribute, read_count_in_this_period, read_count_in_last_period,
+       query_count_in_this_period, query_count_in_last_period, cpu_usage_in_this_period,
+       cpu_usage_in_last_period
+  FROM pg_catalog.citus_stat_tenants();
+COMMENT ON VIEW cz.citus_stat_tenants IS 'no rows: statements are not counted by tenant';
+
+GRANT SELECT ON cz.citus_stat_tenants, cz.citus_stat_activity, cz.citus_dist_stat_activity, cz.citus_locks, cz.citus_lock_waits,
     cz.cz_table_activity, cz.citus_stat_statements TO PUBLIC;
+ALTER VIEW cz.citus_stat_tenants SET SCHEMA pg_catalog;
 ALTER VIEW cz.citus_stat_activity SET SCHEMA pg_catalog;
 ALTER VIEW cz.citus_dist_stat_activity SET SCHEMA pg_catalog;
 ALTER VIEW cz.citus_locks SET SCHEMA pg_catalog;

@@ -40,6 +40,8 @@ PG_FUNCTION_INFO_V1(fix_partition_shard_index_names);
 PG_FUNCTION_INFO_V1(fix_all_partition_shard_index_names);
 PG_FUNCTION_INFO_V1(citus_set_coordinator_host);
 PG_FUNCTION_INFO_V1(start_metadata_sync_to_all_nodes);
+PG_FUNCTION_INFO_V1(citus_stat_tenants);
+PG_FUNCTION_INFO_V1(citus_stat_tenants_reset);
 PG_FUNCTION_INFO_V1(citus_stat_statements);
 PG_FUNCTION_INFO_V1(citus_stat_statements_reset);
 
@@ -283,6 +285,29 @@ start_metadata_sync_to_all_nodes(PG_FUNCTION_ARGS)
 {
 	nothing_to_do("start_metadata_sync_to_all_nodes()", "Workers have no metadata.");
 	PG_RETURN_BOOL(true);
+}
+
+/*
+ * citus_stat_tenants(return_all_tenants boolean)
+ */
+Datum
+citus_stat_tenants(PG_FUNCTION_ARGS)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	ereport(NOTICE,
+			(errmsg("statements are not counted by tenant"),
+			 errhint("pg_stat_statements has them without the values of their parameters.")));
+	return (Datum) 0;
+}
+
+/*
+ * citus_stat_tenants_reset
+ */
+Datum
+citus_stat_tenants_reset(PG_FUNCTION_ARGS)
+{
+	nothing_to_do("citus_stat_tenants_reset()", "Statements are not counted by tenant.");
+	PG_RETURN_VOID();
 }
 
 static void

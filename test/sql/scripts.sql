@@ -95,6 +95,9 @@ SELECT count(*), count(DISTINCT shard_id), bool_and(size >= 0) FROM citus_shard_
 SELECT relid, bytes > 0 AS has_bytes, placements FROM cz_table_activity ORDER BY relid::text;
 SELECT * FROM citus_stat_statements;
 SELECT citus_stat_statements_reset();
+SELECT * FROM citus_stat_tenants;
+SELECT count(*) FROM citus_stat_tenants(true);
+SELECT citus_stat_tenants_reset();
 
 -- nothing to do
 SELECT truncate_local_data_after_distributing_table('t');
