@@ -25,7 +25,7 @@ typedef struct CzUserNames
 /*
  * CzUserNamesHook
  *		What the user calls "remote_table" of schema cz_shards and a constraint or
- *		index of it (or NULL).  False, and names is undefined, if it is no shard or
+ *		index of it; without one (NULL) "remote_table" may be an index itself.  False, and names is undefined, if it is no shard or
  *		copy that is known, or there is no transaction in which to look.
  */
 typedef bool (*CzUserNamesHook) (const char *remote_table, const char *remote_constraint,

@@ -149,6 +149,34 @@ constraint_of_name(Oid relid, const char *remote, int64 shard_id)
 }
 
 /*
+ * index_of_shard
+ *		The names of an index that is called "remote" on a shard, told by the shard's
+ *		number alone.
+ */
+static bool
+index_of_shard(const char *remote, int64 shard_id, CzUserNames *names)
+{
+	ListCell   *lc;
+	int			i;
+
+	foreach(lc, CzTableList())
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		for (i = 0; table != NULL && i < table->nshards; i++)
+		{
+			if (table->shards[i].shard_id != shard_id)
+				continue;
+			memset(names, 0, sizeof(CzUserNames));
+			names->table = index_of_name(table->relid, remote, shard_id);
+			names->schema = get_namespace_name(get_rel_namespace(table->relid));
+			return names->table != NULL && names->schema != NULL;
+		}
+	}
+	return false;
+}
+
+/*
  * may_see_rows
  *		May the current user see whole rows of a table?
  *
@@ -177,7 +205,7 @@ user_names(const char *remote_table, const char *remote_constraint, CzUserNames 
 		return false;
 	relid = table_of_shard(remote_table, shard_id);
 	if (!OidIsValid(relid))
-		return false;
+		return remote_constraint == NULL && index_of_shard(remote_table, shard_id, names);
 	names->table = get_rel_name(relid);
 	names->schema = get_namespace_name(get_rel_namespace(relid));
 	if (names->table == NULL || names->schema == NULL)

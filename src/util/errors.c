@@ -240,6 +240,43 @@ replace_quoted(char *text)
 }
 
 /*
+ * replace_qualified
+ *		Replace shards' names that stand without quotes behind the schema's, as in the
+ *		list of what depends on an object.
+ */
+static char *
+replace_qualified(char *text)
+{
+	static const char schema[] = "cz_shards.";
+	const char *p = text;
+
+	while (p != NULL && (p = strstr(p, schema)) != NULL)
+	{
+		const char *begin = p + strlen(schema);
+		bool		is_quoted = *begin == '"';
+		const char *end = begin + (is_quoted ? 1 : 0);
+		char	   *name;
+		CzUserNames names;
+
+		while (is_quoted ? *end != '"' && *end != '\0' : is_name_char(*end))
+			end++;
+		name = pnstrdup(begin + (is_quoted ? 1 : 0), end - begin - (is_quoted ? 1 : 0));
+		if (strlen(name) < NAMEDATALEN && cz_user_names_hook(name, NULL, &names))
+		{
+			const char *quoted = quote_qualified_identifier(names.schema, names.table);
+			size_t		offset = p - text;
+
+			text = psprintf("%.*s%s%s", (int) offset, text, quoted,
+							end + (is_quoted && *end == '"' ? 1 : 0));
+			p = text + offset + strlen(quoted);
+		}
+		else
+			p = begin;
+	}
+	return text;
+}
+
+/*
  * name_type
  *		A type in a message as this session would write it: workers' search_path
  *		is not the user's.
@@ -331,7 +368,7 @@ use_user_names(RemoteError *error)
 
 	if (category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_PLPGSQL_ERROR)
 		return;
-	error->message = replace_quoted(error->message);
+	error->message = replace_qualified(replace_quoted(error->message));
 	if (error->detail && behind)
 	{
 		size_t		offset = behind - error->detail;
@@ -339,8 +376,13 @@ use_user_names(RemoteError *error)
 
 		error->detail = psprintf("%.*s%s", (int) offset, error->detail, tail);
 	}
+	/* of objects that are in the way, not of rows: those have values in parentheses */
+	else if (error->detail)
+		error->detail = replace_qualified(replace_quoted(error->detail));
+	if (error->hint)
+		error->hint = replace_qualified(replace_quoted(error->hint));
 	if (error->context)
-		error->context = replace_quoted(error->context);
+		error->context = replace_qualified(replace_quoted(error->context));
 }
 
 /*

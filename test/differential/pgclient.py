@@ -21,7 +21,7 @@ class Outcome:
         self.tag = None
         self.sqlstate = None
         self.message = ''
-        self.names = {}             # of an error: its message and the fields that drivers read
+        self.names = {}             # of an error: its message, detail, hint, position and the fields that drivers read
         self.notices = []
         self.status = '?'           # I idle, T in a transaction, E in a failed one
         self.lost = False
@@ -123,7 +123,7 @@ class Client:
             elif kind == b'E':
                 fields = self._fields(body)
                 outcome.sqlstate, outcome.message = fields['C'], fields['M']
-                outcome.names = {key: fields.get(key) for key in 'Mstcdn'}
+                outcome.names = {key: fields.get(key) for key in 'MDHPstcdn'}
                 for key in 'DH':
                     if key in fields:
                         outcome.message += ' | ' + fields[key]

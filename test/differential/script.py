@@ -7,6 +7,7 @@ A directive is a comment of its own line before a statement:
   -- unordered         compare as a multiset though there is an ORDER BY
   -- count             compare the number of rows only
   -- notices           compare the NOTICEs, too, as a multiset
+  -- other words       the error says the same in other words; names are compared
   -- cluster: SQL      run SQL on the cluster only, before the statement
 At the head of a script:
   -- setup: NAME       the script reads the tables of setup/NAME.sql
@@ -28,6 +29,7 @@ class Statement:
         self.error = 'error' in directives
         self.count_only = 'count' in directives
         self.notices = 'notices' in directives
+        self.other_words = 'other words' in directives
         self.cluster = directives.get('cluster')
         self.ordered = has_outer_order(sql) and 'unordered' not in directives
         self.may_refuse = 'may refuse' in directives    # made ones: 0A000 is an answer, too
@@ -86,7 +88,7 @@ def bind(sql, protocol):
 
 
 def directives_of(comment, into):
-    match = re.match(r'--\s*(differs|may differ|cluster):\s*(.*)', comment) or re.match(r'--\s*(error|unordered|count|notices)\s*$', comment)
+    match = re.match(r'--\s*(differs|may differ|cluster):\s*(.*)', comment) or re.match(r'--\s*(error|unordered|count|notices|other words)\s*$', comment)
     if match:
         into[match.group(1)] = match.group(2) if match.lastindex > 1 else True
 

@@ -66,6 +66,27 @@ COPY u (t, id, email, n) FROM STDIN;
 10	1	x	a
 \.
 
+-- an index that no field of the error names; what depends on a type
+CREATE TABLE g (k int, a text[]);
+CREATE INDEX g_words ON g USING gin (a);
+SELECT create_distributed_table('g', 'k');
+SELECT regexp_replace(value, '\d+', 'N', 'g') AS value
+  FROM fields($$INSERT INTO g SELECT 1, ARRAY[string_agg(md5(i::text), '')] FROM generate_series(1, 220) i$$) WHERE field IN ('sqlstate', 'message');
+CREATE TYPE ours AS (a int);
+CREATE TABLE o (k int, o ours);
+SELECT create_distributed_table('o', 'k', shard_count => 1);
+CREATE TABLE o2 (k int, o ours);
+SELECT create_distributed_table('o2', 'k', shard_count => 1);
+\getenv worker1_port CZ_WORKER1_PORT
+\getenv worker2_port CZ_WORKER2_PORT
+\getenv worker3_port CZ_WORKER3_PORT
+\getenv port PGPORT
+\set other '\\! for p in $CZ_WORKER1_PORT $CZ_WORKER2_PORT $CZ_WORKER3_PORT; do psql -XAtq -h 127.0.0.1 -U postgres -p $p -d regression -c "ALTER TYPE error_names.ours ADD ATTRIBUTE b int" 2>/dev/null; done'
+:other
+CREATE TABLE o3 (k int, o ours);
+SELECT * FROM fields($$SELECT create_distributed_table('o3', 'k', shard_count => 1)$$) WHERE field IN ('sqlstate', 'message', 'detail');
+DROP TABLE o, o2, o3;
+
 -- DDL, and a row that is locked
 CREATE UNIQUE INDEX u_t_n ON u (t, (n * 0));
 INSERT INTO u VALUES (1, 4, 'e', 1);

@@ -37,6 +37,7 @@ SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull FROM pg_att
 CREATE VIEW on_t AS SELECT k, n FROM t;
 -- error
 DROP TABLE t;
+-- other words
 -- error
 ALTER TABLE t DROP COLUMN n;
 SELECT undistribute_table('t');

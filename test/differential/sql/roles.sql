@@ -434,6 +434,7 @@ SELECT d.id FROM docs d NATURAL JOIN parts p;
 SELECT d.id FROM docs d NATURAL JOIN (SELECT id, no FROM parts) p WHERE no = 1 ORDER BY 1;
 -- error
 SELECT max(id) FROM parts GROUP BY tenant;
+-- other words
 -- error
 SELECT id FROM parts WHERE EXISTS (SELECT FROM docs WHERE docs.tenant = parts.tenant);
 -- error
