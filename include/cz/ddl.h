@@ -135,6 +135,7 @@ typedef struct CzTenantHooks
 {
 	Oid			(*before) (Node *stmt);
 	void		(*after) (Node *stmt, Oid object);
+	int			(*group) (Oid namespace_oid);	/* of a schema's tables, 0: none */
 } CzTenantHooks;
 
 extern CzTenantHooks cz_tenant_hooks;
@@ -188,6 +189,24 @@ extern void CzForgetTenant(const char *schema);
 
 /* Remove the column defaults of a shard: they are the parent's business. */
 extern void CzRemoveShardDefaults(Oid shard_relid);
+
+/*
+ * Foreign keys of single-shard tables (keys.c).
+ *
+ * cz_distributed_together: tables that a statement distributes, or makes ordinary ones,
+ *		together: keys among them stay.
+ * CzForeignKeys: OIDs of those of a table; both_ends: and of those to it.
+ * CzForeignKeyTable: the table that has one.
+ * CzCheckForeignKey: raises why the shard can't keep it.
+ * CzForeignKeysToShards: a table's shard gets some of its keys.
+ * CzForeignKeysSql: SQL that adds or drops those of some tables on their shards; or NULL.
+ */
+extern List *cz_distributed_together;
+extern List *CzForeignKeys(Oid relid, bool both_ends);
+extern Oid	CzForeignKeyTable(Oid constraint_oid);
+extern void CzCheckForeignKey(Oid constraint_oid);
+extern void CzForeignKeysToShards(Oid relid, List *keys);
+extern char *CzForeignKeysSql(List *relids, bool drops);
 
 /* Every shard has this index of a parent. */
 extern void CzMarkIndexValid(Oid index_oid);

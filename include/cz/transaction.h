@@ -188,6 +188,9 @@ extern void CzTxnForgetWorker(Oid server_oid);
  */
 extern void CzTxnCheckCoordinator(void);
 
+/* Is this database the coordinator of its cluster?  Else its DDL is its own affair. */
+extern bool CzTxnIsCoordinator(void);
+
 /*
  * CzTxnCheckMayWrite
  *		Error if the current transaction must not write on a worker.  CzTxnConn does it;

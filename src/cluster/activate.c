@@ -313,6 +313,20 @@ make_shards(Oid relid, Oid server_oid)
 	table_close(rel, NoLock);
 }
 
+/* The foreign keys of a single-shard table, that went with what they refer to. */
+static void
+make_keys(Oid relid, Oid server_oid)
+{
+	char	   *sql = CzTableGet(relid)->kind == CZ_TABLE_SINGLE ?
+		CzForeignKeysSql(list_make1_oid(relid), true) : NULL;
+
+	if (sql == NULL)
+		return;
+	CzTxnExec(server_oid, CzRelationOwner(relid), sql);
+	CzTxnExec(server_oid, CzRelationOwner(relid),
+			  CzForeignKeysSql(list_make1_oid(relid), false));
+}
+
 /* Tables that the shards (list of OIDs) are of. */
 static List *
 parents_of(List *shards)
@@ -418,6 +432,8 @@ citus_activate_node(PG_FUNCTION_ARGS)
 	/* the old ones are all gone, so types that have changed are in nobody's way */
 	foreach(cell, parents)
 		make_shards(lfirst_oid(cell), node->server_oid);
+	foreach(cell, parents)
+		make_keys(lfirst_oid(cell), node->server_oid);
 	(void) CzInactiveDelete(0, node->server_oid);
 	CzNodeSetOption(node->server_oid, "state", NULL);
 	CzNodeCheck(node->server_oid);

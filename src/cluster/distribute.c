@@ -247,6 +247,7 @@ distribute_single(Relation rel, int colocation_id, const char *colocate_with)
 {
 	CzDistribution dist;
 	List	   *colocated;
+	Oid			relid = RelationGetRelid(rel);
 
 	memset(&dist, 0, sizeof(dist));
 	dist.method = PARTITION_STRATEGY_LIST;
@@ -255,6 +256,8 @@ distribute_single(Relation rel, int colocation_id, const char *colocate_with)
 	CzCheckDistributable(rel, CZ_TABLE_SINGLE);
 	colocated = CzChooseColocation(rel, &dist, colocate_with, false);
 	distribute_hash(rel, &dist, colocated);
+	if (cz_distributed_together == NIL)
+		CzForeignKeysToShards(relid, CzForeignKeys(relid, false));
 }
 
 /*

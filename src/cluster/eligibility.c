@@ -87,6 +87,25 @@ check_generated_columns(Relation rel)
 }
 
 /*
+ * Is the other end of a foreign key of a table that becomes a single-shard table the
+ * table itself, or distributed with it or before?
+ */
+static bool
+is_kept_key(Form_pg_constraint con, Relation rel)
+{
+	Oid			other = con->conrelid == RelationGetRelid(rel) ? con->confrelid : con->conrelid;
+	const CzTable *table;
+
+	if (con->conrelid != RelationGetRelid(rel) && con->confrelid != RelationGetRelid(rel))
+		return false;
+	if (other == RelationGetRelid(rel) || list_member_oid(cz_distributed_together, other))
+		return true;
+	table = con->conrelid == RelationGetRelid(rel) ? CzTableGet(other) : NULL;
+	return table != NULL && table->kind == CZ_TABLE_SINGLE &&
+		table->colocation_id == CzTenantGroup(RelationGetNamespace(rel));
+}
+
+/*
  * Foreign keys both ways, CHECKs that shards can't have; exclusion constraints if the
  * rows are spread by a key.
  */
@@ -105,6 +124,8 @@ check_constraints(Relation rel, bool has_key)
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 		char	   *name = pstrdup(NameStr(con->conname));
 
+		if (con->contype == CONSTRAINT_FOREIGN && !has_key && is_kept_key(con, rel))
+			continue;
 		if (con->contype == CONSTRAINT_FOREIGN && con->confrelid == RelationGetRelid(rel) &&
 			con->conrelid != RelationGetRelid(rel))
 			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,

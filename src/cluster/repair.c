@@ -83,7 +83,7 @@ typedef struct Sums
 	"FROM pg_catalog.pg_attribute WHERE attrelid OPERATOR(pg_catalog.=) %1$s AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped " \
 	"UNION ALL SELECT pg_catalog.pg_get_indexdef(indexrelid) FROM pg_catalog.pg_index WHERE indrelid OPERATOR(pg_catalog.=) %1$s " \
 	"UNION ALL SELECT pg_catalog.concat_ws(' ', conname, pg_catalog.pg_get_constraintdef(oid)) FROM pg_catalog.pg_constraint " \
-	"WHERE conrelid OPERATOR(pg_catalog.=) %1$s AND contype OPERATOR(pg_catalog.<>) 'n') x"
+	"WHERE conrelid OPERATOR(pg_catalog.=) %1$s AND contype OPERATOR(pg_catalog.<>) 'n' AND contype OPERATOR(pg_catalog.<>) 'f') x"
 
 /* The definition of a shard on a worker; NULL if it is not there. */
 static char *
@@ -302,10 +302,55 @@ check_structure(Relation rel, const CzShard *shard, Oid server_oid)
 						RelationGetRelationName(rel))));
 }
 
+/*
+ * Rows come in any order, and rows that go must not take others with them: the foreign
+ * keys of these single-shard tables, and to them, are away meanwhile.  Other tables of the
+ * group are changed with that, so nobody may write to them.
+ *
+ * Returns: tables (OIDs) whose keys are to be made again.
+ */
+static List *
+drop_keys(List *rels, const Todo *todo)
+{
+	List	   *relids = NIL;
+	ListCell   *lc;
+	ListCell   *lk;
+
+	foreach(lc, rels)
+	{
+		Oid			relid = RelationGetRelid((Relation) lfirst(lc));
+
+		if (CzTableGet(relid)->kind != CZ_TABLE_SINGLE)
+			continue;
+		foreach(lk, CzForeignKeys(relid, true))
+			relids = list_append_unique_oid(relids, CzForeignKeyTable(lfirst_oid(lk)));
+	}
+	if (relids != NIL)
+	{
+		List	   *group = CzGroupTables(todo->colocation_id);
+		const CzShard **shards = palloc(sizeof(CzShard *) * list_length(group));
+		int			n = 0;
+
+		foreach(lc, group)
+		{
+			const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+			if (table != NULL && table->nshards == 1)
+				shards[n++] = &table->shards[0];
+		}
+		CzTxnLockShardsLocally(shards, n, CZ_LOCK_EXCLUSIVE, true);
+	}
+	foreach(lc, relids)
+		CzTxnExec(todo->server_oid, CzRelationOwner(lfirst_oid(lc)),
+				  CzForeignKeysSql(list_make1_oid(lfirst_oid(lc)), true));
+	return relids;
+}
+
 static void
 repair_group(const Todo *todo)
 {
 	List	   *rels = open_tables(todo);
+	List	   *with_keys = drop_keys(rels, todo);
 	const CzShard **shards = palloc(sizeof(CzShard *) * Max(list_length(rels), 1));
 	ListCell   *lc;
 	int			i;
@@ -343,6 +388,9 @@ repair_group(const Todo *todo)
 					todo->server_oid);
 		table_close(lfirst(lc), NoLock);
 	}
+	foreach(lc, with_keys)
+		CzTxnExec(todo->server_oid, CzRelationOwner(lfirst_oid(lc)),
+				  CzForeignKeysSql(list_make1_oid(lfirst_oid(lc)), false));
 }
 
 /*

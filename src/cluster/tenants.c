@@ -254,6 +254,56 @@ schema_tables(Oid namespace_oid)
 	return result;
 }
 
+/* The keys among them too, when all of them are there. */
+static void
+distribute_tables(List *relids, int colocation_id)
+{
+	ListCell   *lc;
+
+	PG_TRY();
+	{
+		cz_distributed_together = relids;
+		foreach(lc, relids)
+		{
+			CzCheckTableOwner(lfirst_oid(lc));
+			distribute_table(lfirst_oid(lc), colocation_id);
+			CzDebugPoint("schema-table");
+		}
+	}
+	PG_FINALLY();
+	{
+		cz_distributed_together = NIL;
+	}
+	PG_END_TRY();
+	foreach(lc, relids)
+		CzForeignKeysToShards(lfirst_oid(lc), CzForeignKeys(lfirst_oid(lc), false));
+}
+
+static void
+undistribute_tables(List *relids)
+{
+	ListCell   *lc;
+
+	PG_TRY();
+	{
+		cz_distributed_together = relids;
+		foreach(lc, relids)
+		{
+			const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+			if (table == NULL || table->kind != CZ_TABLE_SINGLE)
+				continue;
+			CzCheckTableOwner(lfirst_oid(lc));
+			CzUndistribute(lfirst_oid(lc));
+		}
+	}
+	PG_FINALLY();
+	{
+		cz_distributed_together = NIL;
+	}
+	PG_END_TRY();
+}
+
 /* Make a schema, which is locked, a tenant. */
 static void
 distribute_schema(Oid namespace_oid, const char *name)
@@ -262,7 +312,6 @@ distribute_schema(Oid namespace_oid, const char *name)
 	Datum		values[2];
 	int			colocation_id = CzCreateSingleGroup();
 	NameData	schema;
-	ListCell   *lc;
 
 	namestrcpy(&schema, name);
 	values[0] = NameGetDatum(&schema);
@@ -270,12 +319,7 @@ distribute_schema(Oid namespace_oid, const char *name)
 	(void) CzCatalogExec("INSERT INTO cz.tenant_schemas (schema_name, colocation_id)"
 						 " VALUES ($1, $2)", 2, argtypes, values, NULL);
 	CommandCounterIncrement();
-	foreach(lc, schema_tables(namespace_oid))
-	{
-		CzCheckTableOwner(lfirst_oid(lc));
-		distribute_table(lfirst_oid(lc), colocation_id);
-		CzDebugPoint("schema-table");
-	}
+	distribute_tables(schema_tables(namespace_oid), colocation_id);
 }
 
 /*
@@ -308,7 +352,6 @@ citus_schema_undistribute(PG_FUNCTION_ARGS)
 	char	   *name;
 	Oid			namespace_oid;
 	int			colocation_id;
-	ListCell   *lc;
 
 	PreventCommandIfReadOnly("citus_schema_undistribute()");
 	namespace_oid = owned_schema(fcinfo, &name);
@@ -317,15 +360,7 @@ citus_schema_undistribute(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("schema \"%s\" is not distributed", name)));
-	foreach(lc, schema_tables(namespace_oid))
-	{
-		const CzTable *table = CzTableGet(lfirst_oid(lc));
-
-		if (table == NULL || table->kind != CZ_TABLE_SINGLE)
-			continue;
-		CzCheckTableOwner(lfirst_oid(lc));
-		CzUndistribute(lfirst_oid(lc));
-	}
+	undistribute_tables(schema_tables(namespace_oid));
 	CzForgetTenant(name);
 	PG_RETURN_VOID();
 }
@@ -475,4 +510,5 @@ CzTenantsInit(void)
 {
 	cz_tenant_hooks.before = before_statement;
 	cz_tenant_hooks.after = after_statement;
+	cz_tenant_hooks.group = CzTenantGroup;
 }

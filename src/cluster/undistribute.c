@@ -23,6 +23,7 @@
 #include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
 #include "commands/tablecmds.h"
 #include "commands/trigger.h"
@@ -280,6 +281,32 @@ drop_reference_triggers(Oid relid)
 	CommandCounterIncrement();
 }
 
+/* Foreign keys hold between ordinary tables or distributed ones. */
+static void
+check_keys(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzForeignKeys(relid, true))
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_constraint con;
+		Oid			other;
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for constraint %u", lfirst_oid(lc));
+		con = (Form_pg_constraint) GETSTRUCT(tuple);
+		other = con->conrelid == relid ? con->confrelid : con->conrelid;
+		if (other != relid && !list_member_oid(cz_distributed_together, other))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot make table \"%s\" an ordinary one: foreign key \"%s\" is between it and distributed table \"%s\"",
+							get_rel_name(relid), NameStr(con->conname), get_rel_name(other)),
+					 errhint("Drop the foreign key first.")));
+		ReleaseSysCache(tuple);
+	}
+}
+
 /*
  * CzUndistribute
  *		Make a distributed or reference table, whose owner the user is, an ordinary one.
@@ -298,6 +325,8 @@ CzUndistribute(Oid relid)
 				 errmsg("table \"%s\" is not distributed", RelationGetRelationName(rel))));
 	CheckTableNotInUse(rel, "undistribute_table");
 	relation_close(rel, NoLock);
+	if (table->kind == CZ_TABLE_SINGLE)
+		check_keys(relid);
 
 	if (table->kind == CZ_TABLE_REFERENCE)
 	{

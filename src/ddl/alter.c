@@ -445,12 +445,19 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX)
 		relid = IndexGetRelation(relid, true);
 
+	table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
+	if (OidIsValid(relid) &&
+		CzAlterForeignKeys(utility, stmt, relid, table == NULL ?
+						   cz_tenant_hooks.group(get_rel_namespace(relid)) :
+						   table->colocation_id))
+		return true;
+
 	foreach(lc, stmt->cmds)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
 
 		if (cmd->def)
-			CzCheckForeignKeys(cmd->def);
+			CzCheckForeignKeys(cmd->def, false);
 		if (cmd->subtype == AT_AddInherit && CzTableOfName((RangeVar *) cmd->def))
 			CzRefuseDdl(CzTableOfName((RangeVar *) cmd->def), "inheritance", NULL);
 		if (cmd->subtype == AT_AttachPartition &&

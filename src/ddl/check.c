@@ -233,14 +233,15 @@ check_drop(DropStmt *stmt)
 
 /* A foreign key to a distributed table can't be checked from elsewhere. */
 static void
-check_foreign_key(Constraint *constraint)
+check_foreign_key(Constraint *constraint, bool may_be_single)
 {
 	const CzTable *table;
 
 	if (constraint->contype != CONSTR_FOREIGN)
 		return;
 	table = CzTableOfName(constraint->pktable);
-	if (table && table->kind != CZ_TABLE_REFERENCE)
+	if (table && table->kind != CZ_TABLE_REFERENCE &&
+		!(may_be_single && table->kind == CZ_TABLE_SINGLE))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot create a foreign key that refers to distributed table \"%s\"",
@@ -251,18 +252,21 @@ check_foreign_key(Constraint *constraint)
 /*
  * CzCheckForeignKeys
  *		Refuse foreign keys to distributed tables in a column's constraints.
+ *
+ * may_be_single: those to single-shard tables are looked at later, by the ALTER TABLE that
+ *		CREATE TABLE makes of them.
  */
 void
-CzCheckForeignKeys(Node *element)
+CzCheckForeignKeys(Node *element, bool may_be_single)
 {
 	ListCell   *lc;
 
 	if (IsA(element, Constraint))
-		check_foreign_key((Constraint *) element);
+		check_foreign_key((Constraint *) element, may_be_single);
 	else if (IsA(element, ColumnDef))
 	{
 		foreach(lc, ((ColumnDef *) element)->constraints)
-			check_foreign_key(lfirst_node(Constraint, lc));
+			check_foreign_key(lfirst_node(Constraint, lc), may_be_single);
 	}
 }
 
@@ -272,9 +276,9 @@ check_create(CreateStmt *stmt)
 	ListCell   *lc;
 
 	foreach(lc, stmt->tableElts)
-		CzCheckForeignKeys((Node *) lfirst(lc));
+		CzCheckForeignKeys((Node *) lfirst(lc), true);
 	foreach(lc, stmt->constraints)
-		CzCheckForeignKeys((Node *) lfirst(lc));
+		CzCheckForeignKeys((Node *) lfirst(lc), true);
 	foreach(lc, stmt->inhRelations)
 	{
 		const CzTable *table = CzTableOfName((RangeVar *) lfirst(lc));

@@ -121,6 +121,10 @@ extern bool CzCreateIndex(const CzUtility *utility, IndexStmt *stmt);
 extern bool CzVacuum(const CzUtility *utility, VacuumStmt *stmt);
 extern bool CzCopyTo(const CzUtility *utility, CopyStmt *stmt);
 extern bool CzCopyFrom(const CzUtility *utility, CopyStmt *stmt);
+extern bool CzAlterForeignKeys(const CzUtility *utility, AlterTableStmt *stmt, Oid relid,
+							   int colocation_id);
+extern bool CzTruncate(const CzUtility *utility, TruncateStmt *stmt);
+extern void CzCheckKeyTrigger(const CzTable *table, const CreateTrigStmt *stmt);
 extern bool CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt);
 
 /*
@@ -136,7 +140,7 @@ extern bool CzExtensionStatement(const CzUtility *utility, Node *stmt);
 
 /* check.c: raise what may not be done */
 extern void CzCheckStatement(Node *stmt);
-extern void CzCheckForeignKeys(Node *element);
+extern void CzCheckForeignKeys(Node *element, bool may_be_single);
 
 extern char *CzConstraintSql(Oid constraint_oid);
 

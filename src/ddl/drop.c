@@ -643,6 +643,12 @@ drop_constraint_sql(const CzShard *shard, const char *name)
 					shard->remote_qualified, quote_identifier(name));
 }
 
+static char *
+drop_key_sql(const CzShard *shard, const char *name)
+{
+	return drop_constraint_sql(shard, CzShardIndexName(name, shard->shard_id));
+}
+
 static void
 relation_dropped(Oid relid, int subid)
 {
@@ -689,6 +695,9 @@ constraint_dropped(Oid oid)
 	con = (Form_pg_constraint) GETSTRUCT(tuple);
 	if (OidIsValid(con->conrelid) && con->contype == CONSTRAINT_CHECK)
 		for_placements(con->conrelid, drop_constraint_sql, NameStr(con->conname));
+	else if (OidIsValid(con->conrelid) && con->contype == CONSTRAINT_FOREIGN &&
+			 get_rel_relkind(con->conrelid) == RELKIND_PARTITIONED_TABLE)
+		for_placements(con->conrelid, drop_key_sql, NameStr(con->conname));
 	else if (OidIsValid(con->contypid))
 	{
 		CzObject   *domain = CzObjectGet(TypeRelationId, con->contypid);

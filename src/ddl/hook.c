@@ -24,7 +24,7 @@
 #include "ddl_int.h"
 
 int			cz_internal_ddl_depth = 0;
-CzTenantHooks cz_tenant_hooks = {NULL, NULL};
+CzTenantHooks cz_tenant_hooks = {NULL, NULL, NULL};
 
 /* RENAME SERVER: the options of shards, and cz.placement_state, name their placements. */
 static void
@@ -66,7 +66,6 @@ static void
 run_statement(const CzUtility *utility)
 {
 	Node	   *stmt = utility->pstmt->utilityStmt;
-	Oid			tenant_object = cz_tenant_hooks.before(stmt);
 
 	CzCheckStatement(stmt);
 	switch (nodeTag(stmt))
@@ -92,6 +91,10 @@ run_statement(const CzUtility *utility)
 		case T_CopyStmt:
 			if (CzCopyTo(utility, castNode(CopyStmt, stmt)) ||
 				CzCopyFrom(utility, castNode(CopyStmt, stmt)))
+				return;
+			break;
+		case T_TruncateStmt:
+			if (CzTruncate(utility, castNode(TruncateStmt, stmt)))
 				return;
 			break;
 		case T_CreateTrigStmt:
@@ -130,7 +133,6 @@ run_statement(const CzUtility *utility)
 			break;
 	}
 	CzUtilityRun(utility, stmt);
-	cz_tenant_hooks.after(stmt, tenant_object);
 	if (IsA(stmt, GrantStmt) || IsA(stmt, GrantRoleStmt))
 		CzAfterGrant(stmt);
 	if (IsA(stmt, ConstraintsSetStmt))
@@ -239,6 +241,7 @@ czProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				 QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
 {
 	CzUtility	utility;
+	Oid			tenant_object;
 	bool		is_execute = CzTxnNoteExecute(pstmt, context == PROCESS_UTILITY_TOPLEVEL);
 
 	utility.pstmt = pstmt;
@@ -265,9 +268,13 @@ czProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 			CzTxnForgetExecute();
 		return;
 	}
+	tenant_object = cz_tenant_hooks.before(pstmt->utilityStmt);
 	run_statement(&utility);
 	if (IsTransactionState())
+	{
+		cz_tenant_hooks.after(pstmt->utilityStmt, tenant_object);
 		CzDropFlush();
+	}
 }
 
 /*

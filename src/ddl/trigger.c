@@ -170,6 +170,8 @@ CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt)
 	CreateTrigStmt *copy;
 	ObjectAddress address;
 
+	if (table != NULL)
+		CzCheckKeyTrigger(table, stmt);
 	if (table == NULL || table->kind == CZ_TABLE_REFERENCE || !stmt->row ||
 		(stmt->transitionRels == NIL && !stmt->isconstraint))
 		return false;

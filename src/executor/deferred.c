@@ -368,6 +368,38 @@ defer_trigger(PG_FUNCTION_ARGS)
 }
 
 /*
+ * The triggers of foreign keys go from a copy of a distributed table's: workers check
+ * the keys, and do their actions.
+ */
+static void
+drop_key_triggers(TriggerDesc *desc)
+{
+	int			n = 0;
+	int			i;
+
+	for (i = 0; i < desc->numtriggers; i++)
+	{
+		if (RI_FKey_trigger_type(desc->triggers[i].tgfoid) == RI_TRIGGER_NONE)
+			desc->triggers[n++] = desc->triggers[i];
+	}
+	if (n == desc->numtriggers)
+		return;
+	desc->numtriggers = n;
+	desc->trig_insert_after_row = desc->trig_update_after_row =
+		desc->trig_delete_after_row = false;
+	for (i = 0; i < n; i++)
+	{
+		int16		type = desc->triggers[i].tgtype;
+
+		if (!TRIGGER_FOR_AFTER(type) || !TRIGGER_FOR_ROW(type))
+			continue;
+		desc->trig_insert_after_row |= TRIGGER_FOR_INSERT(type) != 0;
+		desc->trig_update_after_row |= TRIGGER_FOR_UPDATE(type) != 0;
+		desc->trig_delete_after_row |= TRIGGER_FOR_DELETE(type) != 0;
+	}
+}
+
+/*
  * CzDeferTriggers
  *		See triggers.h.
  */
@@ -377,6 +409,8 @@ CzDeferTriggers(TriggerDesc *desc)
 	Oid			function = InvalidOid;
 	int			i;
 
+	if (desc != NULL)
+		drop_key_triggers(desc);
 	for (i = 0; desc != NULL && i < desc->numtriggers; i++)
 	{
 		Trigger    *trigger = &desc->triggers[i];

@@ -122,6 +122,7 @@ CzTriggersExist(Relation rel, int actions)
 	for (i = 0; desc != NULL && !cz_triggers_are_suspended && i < desc->numtriggers; i++)
 	{
 		if (desc->triggers[i].tgenabled != TRIGGER_DISABLED &&
+			RI_FKey_trigger_type(desc->triggers[i].tgfoid) == RI_TRIGGER_NONE &&
 			is_of_action(&desc->triggers[i], actions))
 			return true;
 	}

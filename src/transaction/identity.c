@@ -283,6 +283,16 @@ CzTxnCheckCoordinator(void)
 			 errhint("When the former coordinator is stopped for good, run SELECT cz_take_over().")));
 }
 
+/*
+ * CzTxnIsCoordinator
+ *		See transaction.h.
+ */
+bool
+CzTxnIsCoordinator(void)
+{
+	return CzTxnIdentity()->is_owner;
+}
+
 /* How names begin that are made without cz.cluster, or were before it was there. */
 static char *
 old_gid_base(void)

@@ -274,6 +274,31 @@ CzTxnCheckPlacement(const CzShard *shard)
 }
 
 /*
+ * What a single-shard table has missed, the tables of its group are taken to have missed,
+ * too: a worker must not see the rows of today in one and of yesterday in another, between
+ * which there is a foreign key.  The repair makes all of them whole at once.
+ */
+static List *
+lose_group(const CzTable *table, const LostPlacement *lost_one, List *tables)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->kind == CZ_TABLE_SINGLE ? CzGroupTables(table->colocation_id) : NIL)
+	{
+		const CzTable *other = CzTableGet(lfirst_oid(lc));
+
+		if (other == NULL || other->nshards != 1 ||
+			!CzTxnMayLose(&other->shards[0], lost_one->server_oid) ||
+			!CzInactiveInsert(other->shards[0].shard_id, lost_one->server_oid,
+							  "a placement of a colocated table has missed writes"))
+			continue;
+		CacheInvalidateRelcacheByRelid(other->shards[0].relid);
+		tables = list_append_unique_oid(tables, other->relid);
+	}
+	return tables;
+}
+
+/*
  * CzTxnMarkLost
  *		Before the commit: make known which placements have missed this transaction.
  *
@@ -307,6 +332,7 @@ CzTxnMarkLost(void)
 		{
 			CacheInvalidateRelcacheByRelid(one->shard_relid);
 			tables = list_append_unique_oid(tables, one->table_relid);
+			tables = lose_group(table, one, tables);
 		}
 	}
 	foreach(lc, tables)

@@ -162,6 +162,52 @@ SELECT citus_schema_distribute('cz');
 SELECT citus_schema_distribute('cz_shards');
 SELECT citus_schema_distribute('nowhere');
 
+-- foreign keys; what they do is in test/differential, too
+CREATE SCHEMA fk;
+CREATE TABLE fk.child (id int, up int);
+CREATE TABLE fk.parent (id int PRIMARY KEY, self int REFERENCES fk.parent ON DELETE SET NULL, up int);
+ALTER TABLE fk.child ADD CONSTRAINT "to parent" FOREIGN KEY (up) REFERENCES fk.parent ON DELETE CASCADE;
+CREATE TABLE outside (id int PRIMARY KEY, up int);
+INSERT INTO fk.parent VALUES (1, 1), (2, 1);
+INSERT INTO fk.child VALUES (1, 1), (2, 2);
+SELECT create_distributed_table('fk.child', NULL);
+SELECT citus_schema_distribute('fk');
+CREATE TABLE fk.made (id int PRIMARY KEY, up int REFERENCES fk.parent, self int, FOREIGN KEY (self) REFERENCES fk.made);
+ALTER TABLE fk.child ADD CONSTRAINT more FOREIGN KEY (id) REFERENCES fk.made NOT VALID, ADD CONSTRAINT later FOREIGN KEY (up) REFERENCES fk.made DEFERRABLE INITIALLY DEFERRED NOT VALID;
+SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f' AND connamespace = 'fk'::regnamespace ORDER BY 2;
+INSERT INTO fk.made VALUES (1, 3);
+DELETE FROM fk.parent WHERE id = 2 RETURNING *;
+SELECT * FROM fk.child;
+-- not among tables of one group, or not by the worker
+CREATE TABLE fk.bad (x int REFERENCES outside);
+CREATE TABLE bad (x int REFERENCES fk.parent);
+ALTER TABLE outside ADD FOREIGN KEY (up) REFERENCES fk.parent;
+ALTER TABLE fk.child ADD FOREIGN KEY (up) REFERENCES outside;
+ALTER TABLE fk.child ADD COLUMN w int REFERENCES fk.parent;
+ALTER TABLE fk.child ADD CONSTRAINT d FOREIGN KEY (up) REFERENCES fk.parent ON DELETE SET DEFAULT;
+ALTER TABLE fk.parent ADD FOREIGN KEY (up) REFERENCES fk.parent ON DELETE CASCADE;
+CREATE FUNCTION fk.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER t BEFORE INSERT OR DELETE ON fk.child FOR EACH ROW EXECUTE FUNCTION fk.f();
+CREATE TRIGGER t BEFORE INSERT ON fk.child FOR EACH ROW EXECUTE FUNCTION fk.f();
+CREATE TRIGGER t BEFORE DELETE ON fk.made FOR EACH ROW EXECUTE FUNCTION fk.f();
+ALTER TABLE fk.made ADD FOREIGN KEY (up) REFERENCES fk.parent ON UPDATE CASCADE;
+ALTER TABLE fk.parent SET SCHEMA public;
+SELECT to_regclass('fk.bad') IS NULL AND to_regclass('bad') IS NULL AS none;
+-- gone here and there
+ALTER TABLE fk.child DROP CONSTRAINT later;
+ALTER TABLE fk.child DROP CONSTRAINT more;
+TRUNCATE fk.parent;
+TRUNCATE fk.parent CASCADE;
+SELECT (SELECT count(*) FROM fk.parent), (SELECT count(*) FROM fk.child), (SELECT count(*) FROM fk.made);
+INSERT INTO fk.child VALUES (1, 1);
+DROP TABLE fk.parent;
+DROP TABLE fk.parent CASCADE;
+INSERT INTO fk.child VALUES (1, 1);
+SELECT citus_schema_undistribute('fk');
+SELECT conrelid::regclass, conname FROM pg_constraint WHERE contype = 'f' AND connamespace = 'fk'::regnamespace;
+INSERT INTO fk.made VALUES (1, 1, 2);
+DROP SCHEMA fk CASCADE;
+
 -- CREATE SCHEMA
 SET cz.enable_schema_based_sharding = on;
 CREATE ROLE cz_tenant;

@@ -146,7 +146,9 @@ cz_has_triggers(Relation rel, CmdType command)
 	{
 		Trigger    *trigger = &desc->triggers[i];
 
-		if (trigger->tgenabled == TRIGGER_DISABLED)
+		/* those of foreign keys are the workers' business */
+		if (trigger->tgenabled == TRIGGER_DISABLED ||
+			RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE)
 			continue;
 		if ((command == CMD_INSERT && TRIGGER_FOR_INSERT(trigger->tgtype)) ||
 			(command == CMD_UPDATE && TRIGGER_FOR_UPDATE(trigger->tgtype)) ||

@@ -1,0 +1,493 @@
+/*-------------------------------------------------------------------------
+ *
+ * keys.c
+ *	  Foreign keys between single-shard tables of one colocation group.
+ *
+ * Core makes the constraint's rows and triggers here, as it would on ordinary tables
+ * (both ends are that for a moment, moment.c), so that \d, pg_dump and introspection
+ * show it.  Each shard has the same constraint, DEFERRABLE, which its worker checks and
+ * whose actions it does; core's triggers on our tables never fire (executor/deferred.c
+ * leaves them out).
+ *
+ * A table that is made or moved here with keys to ordinary tables cannot be distributed,
+ * unless these are distributed in the same statement (cz_distributed_together).
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/heap.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_trigger.h"
+#include "commands/tablecmds.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "cz/compat.h"
+#include "cz/transaction.h"
+#include "ddl_int.h"
+
+List	   *cz_distributed_together = NIL;
+
+/* ---- which there are ------------------------------------------------------- */
+
+/*
+ * CzForeignKeys
+ *		Foreign keys of a table, and, if both_ends, to it from others: list of OIDs.
+ */
+List *
+CzForeignKeys(Oid relid, bool both_ends)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *result = NIL;
+
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	/* by confrelid there is no index */
+	scan = systable_beginscan(catalog, both_ends ? InvalidOid : ConstraintRelidTypidNameIndexId,
+							  !both_ends, NULL, both_ends ? 0 : 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		if (con->contype == CONSTRAINT_FOREIGN &&
+			(con->conrelid == relid || (both_ends && con->confrelid == relid)))
+			result = lappend_oid(result, con->oid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
+
+static HeapTuple
+constraint_tuple(Oid constraint_oid)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint_oid));
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint_oid);
+	return tuple;
+}
+
+/*
+ * CzForeignKeyTable
+ *		The table that has a foreign key.
+ */
+Oid
+CzForeignKeyTable(Oid constraint_oid)
+{
+	HeapTuple	tuple = constraint_tuple(constraint_oid);
+	Oid			relid = ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid;
+
+	ReleaseSysCache(tuple);
+	return relid;
+}
+
+/* Does a worker change rows of the referencing table when referenced ones change? */
+static bool
+has_action(Form_pg_constraint con)
+{
+	return (con->confdeltype != FKCONSTR_ACTION_NOACTION &&
+			con->confdeltype != FKCONSTR_ACTION_RESTRICT) ||
+		(con->confupdtype != FKCONSTR_ACTION_NOACTION &&
+		 con->confupdtype != FKCONSTR_ACTION_RESTRICT);
+}
+
+/* A trigger of the user's that would have to be fired by what a worker does. */
+static const char *
+missed_trigger(Oid relid)
+{
+	Relation	rel = table_open(relid, NoLock);
+	const char *name = NULL;
+	int			i;
+
+	for (i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers && name == NULL; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		if (!trigger->tgisinternal &&
+			(TRIGGER_FOR_UPDATE(trigger->tgtype) || TRIGGER_FOR_DELETE(trigger->tgtype)))
+			name = pstrdup(trigger->tgname);
+	}
+	table_close(rel, NoLock);
+	return name;
+}
+
+/* Does what is done to a table by foreign keys come to another one, at last? */
+static bool
+reaches(Oid relid, Oid other, List *seen)
+{
+	ListCell   *lc;
+
+	check_stack_depth();
+	if (relid == other)
+		return true;
+	if (list_member_oid(seen, relid))
+		return false;
+	seen = lappend_oid(list_copy(seen), relid);
+	foreach(lc, CzForeignKeys(relid, true))
+	{
+		HeapTuple	tuple = constraint_tuple(lfirst_oid(lc));
+		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+		bool		is_next = con->confrelid == relid && has_action(con);
+		Oid			next = con->conrelid;
+
+		ReleaseSysCache(tuple);
+		if (is_next && reaches(next, other, seen))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Other placements get the changes of rows one by one: one that changes rows of the same
+ * table would be in the way of the next.
+ */
+static bool
+is_ambiguous(Form_pg_constraint con)
+{
+	const CzTable *table = CzTableGet(con->conrelid);
+
+	return table != NULL && table->nshards == 1 && CzShardIsReplicated(&table->shards[0]) &&
+		(con->confdeltype == FKCONSTR_ACTION_CASCADE ||
+		 con->confupdtype == FKCONSTR_ACTION_CASCADE ||
+		 con->confupdtype == FKCONSTR_ACTION_SETNULL) &&
+		reaches(con->conrelid, con->confrelid, NIL);
+}
+
+/*
+ * CzCheckForeignKey
+ *		Raise why a foreign key can't be kept by the shard of a single-shard table, if so.
+ *		Its referenced table is looked at by the caller.
+ */
+void
+CzCheckForeignKey(Oid constraint_oid)
+{
+	HeapTuple	tuple = constraint_tuple(constraint_oid);
+	Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+	const char *trigger = has_action(con) ? missed_trigger(con->conrelid) : NULL;
+
+	if (con->confdeltype == FKCONSTR_ACTION_SETDEFAULT ||
+		con->confupdtype == FKCONSTR_ACTION_SETDEFAULT)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("foreign key \"%s\" of table \"%s\" cannot be distributed",
+						NameStr(con->conname), get_rel_name(con->conrelid)),
+				 errdetail("SET DEFAULT would be done by the worker, where columns have no defaults.")));
+	if (is_ambiguous(con))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("foreign key \"%s\" of table \"%s\" cannot be distributed",
+						NameStr(con->conname), get_rel_name(con->conrelid)),
+				 errdetail("It leads back to its own table, which has several placements."),
+				 errhint("Use NO ACTION, RESTRICT or ON DELETE SET NULL, or one placement (cz.shard_replication_factor = 1).")));
+	if (trigger != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("foreign key \"%s\" of table \"%s\" cannot be distributed",
+						NameStr(con->conname), get_rel_name(con->conrelid)),
+				 errdetail("What it does is done by the worker, and trigger \"%s\" would not fire.",
+						   trigger)));
+	ReleaseSysCache(tuple);
+}
+
+/*
+ * CzCheckKeyTrigger
+ *		Raise why a trigger can't be made on a table of ours whose rows workers change.
+ */
+void
+CzCheckKeyTrigger(const CzTable *table, const CreateTrigStmt *stmt)
+{
+	ListCell   *lc;
+
+	if (table->kind != CZ_TABLE_SINGLE ||
+		!((stmt->events & (TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)) != 0))
+		return;
+	foreach(lc, CzForeignKeys(table->relid, false))
+	{
+		HeapTuple	tuple = constraint_tuple(lfirst_oid(lc));
+		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		if (has_action(con))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("trigger \"%s\" is not supported on distributed table \"%s\"",
+							stmt->trigname, get_rel_name(table->relid)),
+					 errdetail("What foreign key \"%s\" does is done by the worker, and the trigger would not fire.",
+							   NameStr(con->conname))));
+		ReleaseSysCache(tuple);
+	}
+}
+
+/* ---- on shards -------------------------------------------------------------- */
+
+static void
+append_columns(StringInfo sql, HeapTuple tuple, AttrNumber attno, Oid relid)
+{
+	bool		isnull;
+	Datum		datum = SysCacheGetAttr(CONSTROID, tuple, attno, &isnull);
+	Datum	   *columns;
+	int			ncolumns;
+	int			i;
+
+	if (isnull)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(datum), INT2OID, sizeof(int16), true, TYPALIGN_SHORT,
+					  &columns, NULL, &ncolumns);
+	for (i = 0; i < ncolumns; i++)
+		appendStringInfo(sql, "%s%s", i > 0 ? ", " : "(",
+						 quote_identifier(get_attname(relid, DatumGetInt16(columns[i]), false)));
+	if (ncolumns > 0)
+		appendStringInfoChar(sql, ')');
+}
+
+static const char *
+action_words(char action)
+{
+	switch (action)
+	{
+		case FKCONSTR_ACTION_RESTRICT:
+			return "RESTRICT";
+		case FKCONSTR_ACTION_CASCADE:
+			return "CASCADE";
+		case FKCONSTR_ACTION_SETNULL:
+			return "SET NULL";
+		default:
+			return "NO ACTION";
+	}
+}
+
+/* ALTER TABLE shard ADD a foreign key of its table, or DROP it. */
+static void
+append_key(StringInfo sql, Oid constraint_oid, bool drops)
+{
+	HeapTuple	tuple = constraint_tuple(constraint_oid);
+	Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+	const CzTable *from = CzTableGet(con->conrelid);
+	const CzTable *to = CzTableGet(con->confrelid);
+	const char *name;
+
+	if (from == NULL || to == NULL || from->nshards != 1 || to->nshards != 1)
+		elog(ERROR, "foreign key \"%s\" is not one of single-shard tables",
+			 NameStr(con->conname));
+	name = quote_identifier(CzShardIndexName(NameStr(con->conname), from->shards[0].shard_id));
+	if (drops)
+		appendStringInfo(sql, "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s;\n",
+						 from->shards[0].remote_qualified, name);
+	else
+	{
+		appendStringInfo(sql, "ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY ",
+						 from->shards[0].remote_qualified, name);
+		append_columns(sql, tuple, Anum_pg_constraint_conkey, con->conrelid);
+		appendStringInfo(sql, " REFERENCES %s ", to->shards[0].remote_qualified);
+		append_columns(sql, tuple, Anum_pg_constraint_confkey, con->confrelid);
+		if (con->confmatchtype == FKCONSTR_MATCH_FULL)
+			appendStringInfoString(sql, " MATCH FULL");
+		appendStringInfo(sql, " ON UPDATE %s ON DELETE %s ", action_words(con->confupdtype),
+						 action_words(con->confdeltype));
+		append_columns(sql, tuple, Anum_pg_constraint_confdelsetcols, con->conrelid);
+		appendStringInfo(sql, " DEFERRABLE INITIALLY %s%s;\n",
+						 con->condeferred ? "DEFERRED" : "IMMEDIATE",
+						 con->convalidated ? "" : " NOT VALID");
+	}
+	ReleaseSysCache(tuple);
+}
+
+/*
+ * CzForeignKeysSql
+ *		The foreign keys of some single-shard tables (list of OIDs), as a worker gets them,
+ *		or what takes them away from it; NULL: none.
+ */
+char *
+CzForeignKeysSql(List *relids, bool drops)
+{
+	StringInfoData sql;
+	ListCell   *lc;
+	ListCell   *lk;
+
+	initStringInfo(&sql);
+	foreach(lc, relids)
+	{
+		foreach(lk, CzForeignKeys(lfirst_oid(lc), false))
+			append_key(&sql, lfirst_oid(lk), drops);
+	}
+	return sql.len > 0 ? sql.data : NULL;
+}
+
+static void
+make_keys(StringInfo sql, const CzShard *shard, void *arg)
+{
+	ListCell   *lc;
+
+	foreach(lc, (List *) arg)
+		append_key(sql, lfirst_oid(lc), false);
+}
+
+/*
+ * CzForeignKeysToShards
+ *		The shard of a single-shard table gets foreign keys of it: all, or (list of OIDs)
+ *		some.
+ */
+void
+CzForeignKeysToShards(Oid relid, List *keys)
+{
+	ListCell   *lc;
+
+	foreach(lc, keys)
+		CzCheckForeignKey(lfirst_oid(lc));
+	if (keys != NIL)
+		CzRunOnPlacements(CzTableGet(relid), make_keys, keys);
+}
+
+/* ---- statements -------------------------------------------------------------- */
+
+/* The single-shard table that a constraint refers to; errors if it is another one's. */
+static Oid
+target_of(const Constraint *constraint, int colocation_id, Oid relid)
+{
+	Oid			target = RangeVarGetRelid(constraint->pktable, NoLock, false);
+	const CzTable *table = CzTableGet(target);
+
+	if (target == relid)
+		return InvalidOid;
+	if (table != NULL && table->kind == CZ_TABLE_SINGLE &&
+		table->colocation_id == colocation_id && colocation_id != 0)
+		return target;
+	if (table != NULL || colocation_id != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot create a foreign key from table \"%s\" to table \"%s\"",
+						get_rel_name(relid), get_rel_name(target)),
+				 errdetail("Only tables of one group of single-shard tables can refer to each other.")));
+	return InvalidOid;
+}
+
+/*
+ * CzAlterForeignKeys
+ *		Run an ALTER TABLE that adds foreign keys to a single-shard table, or to one that
+ *		becomes that at the end of its CREATE TABLE, or drops them; false: it is another
+ *		statement.
+ *
+ * colocation_id: the group that the table is in or will be in, 0: none.
+ */
+bool
+CzAlterForeignKeys(const CzUtility *utility, AlterTableStmt *stmt, Oid relid,
+				   int colocation_id)
+{
+	const CzTable *table = CzTableGet(relid);
+	bool		is_ours = table != NULL && table->kind == CZ_TABLE_SINGLE;
+	bool		adds = false;
+	List	   *relids = is_ours ? list_make1_oid(relid) : NIL;
+	List	   *before;
+	ListCell   *lc;
+
+	if (colocation_id == 0 || (table != NULL && !is_ours))
+		return false;
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (cmd->subtype == AT_DropConstraint && is_ours && list_length(stmt->cmds) == 1)
+		{
+			Oid			constraint_oid = get_relation_constraint_oid(relid, cmd->name, true);
+
+			return OidIsValid(constraint_oid) &&
+				list_member_oid(CzForeignKeys(relid, false), constraint_oid) ?
+				(CzUtilityRun(utility, (Node *) stmt), true) : false;
+		}
+		if (cmd->subtype == AT_AddConstraint &&
+			castNode(Constraint, cmd->def)->contype == CONSTR_FOREIGN)
+		{
+			Oid			target = target_of(castNode(Constraint, cmd->def), colocation_id, relid);
+
+			if (OidIsValid(target))
+				relids = list_append_unique_oid(relids, target);
+			adds = true;
+		}
+		else
+			return false;
+	}
+	if (!adds)
+		return false;
+
+	/* the name must not come to mean another table on the way */
+	stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
+	stmt->relation->inh = true;
+	/* the worker looks at the rows */
+	foreach(lc, stmt->cmds)
+		castNode(Constraint, lfirst_node(AlterTableCmd, lc)->def)->skip_validation = true;
+	list_sort(relids, list_oid_cmp);
+	foreach(lc, relids)
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+	before = CzForeignKeys(relid, false);
+	CzMomentRun(utility, (Node *) stmt, relids, InvalidOid);
+	CommandCounterIncrement();
+	foreach(lc, relids)
+		CzInvalidateTable(lfirst_oid(lc));
+	if (is_ours && CzTxnIsCoordinator())
+		CzForeignKeysToShards(relid, list_difference_oid(CzForeignKeys(relid, false), before));
+	return true;
+}
+
+/*
+ * CzTruncate
+ *		TRUNCATE ... CASCADE of single-shard tables: core would forget the shards of tables
+ *		that it adds, so they are named; false: core runs the statement as it is.
+ */
+bool
+CzTruncate(const CzUtility *utility, TruncateStmt *stmt)
+{
+	List	   *relids = NIL;
+	List	   *more;
+	bool		is_ours = false;
+	ListCell   *lc;
+
+	if (stmt->behavior != DROP_CASCADE)
+		return false;
+	foreach(lc, stmt->relations)
+	{
+		Oid			relid = RangeVarGetRelid((RangeVar *) lfirst(lc), AccessExclusiveLock, false);
+		const CzTable *table = CzTableGet(relid);
+
+		relids = list_append_unique_oid(relids, relid);
+		is_ours |= table != NULL && table->kind == CZ_TABLE_SINGLE;
+	}
+	if (!is_ours)
+		return false;
+	stmt = copyObject(stmt);
+	while ((more = heap_truncate_find_FKs(relids)) != NIL)
+	{
+		foreach(lc, more)
+		{
+			ereport(NOTICE,
+					(errmsg("truncate cascades to table \"%s\"",
+							get_rel_name(lfirst_oid(lc)))));
+			stmt->relations =
+				lappend(stmt->relations,
+						makeRangeVar(get_namespace_name(get_rel_namespace(lfirst_oid(lc))),
+									 get_rel_name(lfirst_oid(lc)), -1));
+		}
+		relids = list_concat(relids, more);
+	}
+	CzUtilityRun(utility, (Node *) stmt);
+	return true;
+}
