@@ -569,7 +569,9 @@ CzPropagateAddresses(List *addresses, List *server_oids, Oid user_oid)
 	{
 		ObjectAddress *address = lfirst(lc);
 
-		if (address->classId == RelationRelationId)
+		if (address->classId == RelationRelationId &&
+			(get_rel_relkind(address->objectId) == RELKIND_INDEX ||
+			 get_rel_relkind(address->objectId) == RELKIND_PARTITIONED_INDEX))
 		{
 			walk.home_relid = IndexGetRelation(address->objectId, true);
 			walk_index(&walk, address->objectId);

@@ -130,6 +130,12 @@ INSERT INTO fn VALUES (4, 16);
 ALTER FUNCTION gg(int) STRICT;
 INSERT INTO fn VALUES (5, NULL);
 SELECT * FROM fn ORDER BY 1;
+-- what the new body needs
+CREATE TYPE bound AS (at int);
+CREATE OR REPLACE FUNCTION gg(int) RETURNS bool IMMUTABLE STRICT LANGUAGE sql RETURN $1 < (ROW(30)::bound).at;
+INSERT INTO fn VALUES (6, 25);
+-- error
+INSERT INTO fn VALUES (7, 35);
 -- the type of an argument takes another name
 CREATE FUNCTION is_low(temper) RETURNS bool IMMUTABLE LANGUAGE sql AS $$ SELECT $1::text = 'low' $$;
 CREATE TABLE fm (k int, m temper CHECK (is_low(m)));
@@ -143,6 +149,7 @@ SELECT * FROM fm;
 DROP TABLE fm, fn;
 DROP FUNCTION is_low(humour);
 DROP FUNCTION gg(int);
+DROP TYPE bound;
 CREATE FUNCTION gg(int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1 > 100';
 CREATE TABLE fn (k int, v int CHECK (gg(v)));
 SELECT create_distributed_table('fn', 'k');
