@@ -25,7 +25,9 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "libpq-fe.h"
+#include "libpq/pqformat.h"
 #include "miscadmin.h"
+#include "port/pg_bswap.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -37,11 +39,12 @@
 #include "cz/transaction.h"
 #include "executor_int.h"
 
-/* Rows that are sent before their answers are read: bounds what libpq buffers */
+/* Commands that are sent before their answers are read: bounds what libpq buffers */
 #define MAX_BATCH_ROWS 512
-/* Rows of one command, where there are so many; and their parameters at most */
-#define MULTI_ROWS 64
-#define MAX_MULTI_PARAMS 4096
+/* Rows of one command, if there are some: at least, at most, and bytes of them */
+#define MIN_MULTI_ROWS 8
+#define MAX_MULTI_ROWS 2048
+#define MAX_MULTI_BYTES (1024 * 1024)
 /* Rows of an INSERT that are sent one by one; more go by COPY */
 #define MAX_INSERTED_ROWS 32
 /* Milliseconds between two tries to find rows that are not there yet */
@@ -59,6 +62,14 @@ struct CzReplicaRows
 	CzReplicaCopy *copy;		/* has the rows in place of values; NULL: they are few */
 };
 
+/* A column of many rows. */
+typedef struct MultiColumn
+{
+	Oid			type_oid;
+	bool		is_text;		/* there are no arrays of it: texts, which are cast */
+	char		delimiter;
+} MultiColumn;
+
 /* One placement's share. */
 typedef struct Task
 {
@@ -66,7 +77,9 @@ typedef struct Task
 	const CzShard *shard;
 	const CzReplicaRows *rows;
 	const char *sql;			/* for one row */
-	const char *multi_sql;		/* for MULTI_ROWS rows, or NULL */
+	const char *multi_sql;		/* for many rows, or NULL */
+	const MultiColumn *columns; /* of them, as arrays */
+	bool		is_delete;
 	int		   *todo;			/* indexes of rows; those in flight are at the front */
 	int			ntodo;
 	TimestampTz missing_since;	/* rows were not found; 0: all were so far */
@@ -80,12 +93,12 @@ typedef struct Target
 	List	   *tasks;
 	StringInfoData prefix;
 	int			nsent;			/* rows of the first task in flight */
-	int			nmulti;			/* of these, the first ones that go MULTI_ROWS a command */
+	bool		is_multi;		/* by one command */
+	bool	   *is_found;		/* [nsent] if it is a DELETE; else NULL */
 	int			nanswered;
 	int			nmissing;		/* of those; moved to the front of todo */
 	int			npreceding;		/* results to come before those of rows */
-	char	   *preparing;		/* names of the statements that are prepared with */
-	char	   *preparing_multi;	/* them */
+	char	   *preparing;		/* name of the statement that is prepared with them */
 	bool		is_busy;
 	bool		is_lost;		/* the transaction goes on without it */
 	PGresult   *error;			/* raised when the pipeline has ended */
@@ -278,53 +291,79 @@ replica_sql(const CzFragmentPlan *plan, const CzTable *table, const CzShard *sha
 	return buf.data;
 }
 
+/* A column of rows as an element of arrays. */
+static MultiColumn
+multi_column(const CzFragmentPlan *plan, AttrNumber attno)
+{
+	MultiColumn column;
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+	Oid			ioparam;
+	Oid			function;
+
+	column.type_oid = getBaseType(get_atttype(plan->anchor_relid, attno));
+	get_type_io_data(column.type_oid, IOFunc_output, &typlen, &typbyval, &typalign,
+					 &column.delimiter, &ioparam, &function);
+	column.is_text = CzShipmentColumnIsText(column.type_oid);
+	if (column.is_text)
+		column.delimiter = ',';
+	return column;
+}
+
 /*
- * The same for MULTI_ROWS rows.  A command that does not find all of them may have
- * changed some; since it gives them their new values, that does no harm when each is
- * sent by itself afterwards.  (A DELETE would not find those again.)
+ * The same for many rows, whose columns are arrays; NULL if a column can't be one.
+ *
+ * An UPDATE that does not find all of them may have changed some; since it gives them
+ * their new values, that does no harm when each is sent by itself afterwards.  A DELETE
+ * would not find those again: it says which it has found.
  */
 static char *
-multi_sql(const CzFragmentPlan *plan, const CzTable *table, const CzShard *shard)
+multi_sql(const CzFragmentPlan *plan, const CzTable *table, const CzShard *shard,
+		  bool is_binary, MultiColumn **columns)
 {
 	StringInfoData buf;
 	List	   *attnos = list_concat_copy(plan->replica_keys, plan->replica_sets);
-	int			ncolumns = list_length(attnos);
 	int			nkeys = list_length(plan->replica_keys);
+	bool		is_delete = plan->command == CMD_DELETE;
 	ListCell   *lc;
-	int			i;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "UPDATE %s AS t SET", shard->remote_qualified);
+	*columns = palloc(sizeof(MultiColumn) * list_length(attnos));
+	appendStringInfo(&buf, is_delete ? "DELETE FROM %s AS t USING (SELECT " :
+					 "UPDATE %s AS t SET", shard->remote_qualified);
 	foreach(lc, plan->replica_sets)
 		appendStringInfo(&buf, "%s %s = u.c%d", foreach_current_index(lc) > 0 ? "," : "",
 						 quote_identifier(table->column_names[lfirst_int(lc) - 1]),
 						 nkeys + foreach_current_index(lc) + 1);
-	appendStringInfoString(&buf, " FROM (VALUES ");
-	for (i = 0; i < MULTI_ROWS; i++)
+	if (!is_delete)
+		appendStringInfoString(&buf, " FROM (SELECT ");
+	foreach(lc, attnos)
 	{
-		foreach(lc, attnos)
-		{
-			appendStringInfo(&buf, "%s$%d", foreach_current_index(lc) > 0 ? ", " :
-							 i > 0 ? "), (" : "(",
-							 i * ncolumns + foreach_current_index(lc) + 1);
-			/* the first row says of which types the columns are */
-			if (i == 0)
-				appendStringInfo(&buf, "::%s",
-								 format_type_extended(getBaseType(get_atttype(plan->anchor_relid,
-																			  lfirst_int(lc))),
-													  -1, FORMAT_TYPE_TYPEMOD_GIVEN |
-													  FORMAT_TYPE_FORCE_QUALIFY));
-		}
+		int			n = foreach_current_index(lc) + 1;
+		MultiColumn *column = &(*columns)[n - 1];
+		char	   *type;
+
+		*column = multi_column(plan, lfirst_int(lc));
+		if (column->is_text && is_binary)
+			return NULL;
+		type = format_type_extended(column->type_oid, -1,
+									FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+		if (n == 1 && is_delete)
+			appendStringInfo(&buf, "pg_catalog.generate_subscripts($1::%s[], 1) AS n, ",
+							 column->is_text ? "pg_catalog.text" : type);
+		appendStringInfo(&buf, "%spg_catalog.unnest($%d::%s[])%s%s AS c%d",
+						 n > 1 ? ", " : "", n, column->is_text ? "pg_catalog.text" : type,
+						 column->is_text ? "::" : "", column->is_text ? type : "", n);
 	}
-	appendStringInfoString(&buf, ")) AS u (");
-	for (i = 1; i <= ncolumns; i++)
-		appendStringInfo(&buf, "%sc%d", i > 1 ? ", " : "", i);
-	appendStringInfoChar(&buf, ')');
+	appendStringInfoString(&buf, ") AS u");
 	foreach(lc, plan->replica_keys)
 		appendStringInfo(&buf, "%s t.%s OPERATOR(pg_catalog.=) u.c%d",
 						 foreach_current_index(lc) > 0 ? " AND" : " WHERE",
 						 quote_identifier(table->column_names[lfirst_int(lc) - 1]),
 						 foreach_current_index(lc) + 1);
+	if (is_delete)
+		appendStringInfoString(&buf, " RETURNING u.n");
 	list_free(attnos);
 	return buf.data;
 }
@@ -390,33 +429,94 @@ prepare_statement(Target *target, const char *sql, char **preparing)
 	return *preparing;
 }
 
-/* Send the rows whose indexes these are with one command; false: the connection is lost. */
-static bool
-send_command(Target *target, const char *name, const CzReplicaRows *rows,
-			 const int *indexes, int nrows, const int *formats)
+/* Rows' values of a column as an array; palloc'd. */
+static StringInfoData
+make_array(const Task *task, int column, int nrows)
 {
-	const char *values[MAX_MULTI_PARAMS];
-	int			lengths[MAX_MULTI_PARAMS];
-	int			n = 0;
+	const CzReplicaRows *rows = task->rows;
+	const MultiColumn *type = &task->columns[column];
+	StringInfoData buf;
+	bool		has_nulls = false;
+	uint32		word;
 	int			i;
 
-	if (nrows == 1)
+	initStringInfo(&buf);
+	if (rows->is_binary)
 	{
-		Size		at = (Size) indexes[0] * rows->ncolumns;
-
-		return PQsendQueryPrepared(target->conn->pg, name, rows->ncolumns,
-								   (const char *const *) &rows->values[at],
-								   &rows->lengths[at], formats, 0) != 0;
+		/* dimensions, has NULLs, type of elements, their number, first index */
+		pq_sendint32(&buf, 1);
+		pq_sendint32(&buf, 0);
+		pq_sendint32(&buf, type->type_oid);
+		pq_sendint32(&buf, nrows);
+		pq_sendint32(&buf, 1);
 	}
+	else
+		appendStringInfoChar(&buf, '{');
 	for (i = 0; i < nrows; i++)
 	{
-		Size		at = (Size) indexes[i] * rows->ncolumns;
+		Size		at = (Size) task->todo[i] * rows->ncolumns + column;
+		const char *value = rows->values[at];
+		const char *p;
 
-		memcpy(&values[n], &rows->values[at], sizeof(char *) * rows->ncolumns);
-		memcpy(&lengths[n], &rows->lengths[at], sizeof(int) * rows->ncolumns);
-		n += rows->ncolumns;
+		has_nulls |= value == NULL;
+		if (rows->is_binary)
+		{
+			pq_sendint32(&buf, value ? (uint32) rows->lengths[at] : (uint32) -1);
+			if (value != NULL)
+				appendBinaryStringInfo(&buf, value, rows->lengths[at]);
+			continue;
+		}
+		if (i > 0)
+			appendStringInfoChar(&buf, type->delimiter);
+		if (value == NULL)
+		{
+			appendStringInfoString(&buf, "NULL");
+			continue;
+		}
+		appendStringInfoCharMacro(&buf, '"');
+		for (p = value; *p; p++)
+		{
+			if (*p == '"' || *p == '\\')
+				appendStringInfoCharMacro(&buf, '\\');
+			appendStringInfoCharMacro(&buf, *p);
+		}
+		appendStringInfoCharMacro(&buf, '"');
 	}
-	return PQsendQueryPrepared(target->conn->pg, name, n, values, lengths, formats, 0) != 0;
+	if (!rows->is_binary)
+		appendStringInfoChar(&buf, '}');
+	else if (has_nulls)
+	{
+		word = pg_hton32(1);
+		memcpy(buf.data + sizeof(word), &word, sizeof(word));
+	}
+	return buf;
+}
+
+/* Send the first rows of a task with one command; false: the connection is lost. */
+static bool
+send_multi(Target *target, const char *name, const int *formats)
+{
+	Task	   *task = linitial(target->tasks);
+	int			ncolumns = task->rows->ncolumns;
+	const char **values = palloc(sizeof(char *) * ncolumns);
+	int		   *lengths = palloc(sizeof(int) * ncolumns);
+	bool		is_sent;
+	int			i;
+
+	for (i = 0; i < ncolumns; i++)
+	{
+		StringInfoData array = make_array(task, i, target->nsent);
+
+		values[i] = array.data;
+		lengths[i] = array.len;
+	}
+	is_sent = PQsendQueryPrepared(target->conn->pg, name, ncolumns, values, lengths,
+								  formats, 0) != 0;
+	for (i = 0; i < ncolumns; i++)
+		pfree(unconstify(char *, values[i]));
+	pfree(values);
+	pfree(lengths);
+	return is_sent;
 }
 
 /* The work of send_rows; false: the connection is lost. */
@@ -425,9 +525,9 @@ send_pipeline(Target *target, const int *formats)
 {
 	Task	   *task = linitial(target->tasks);
 	const CzReplicaRows *rows = task->rows;
+	const char *sql = target->is_multi ? task->multi_sql : task->sql;
 	PGconn	   *pg = target->conn->pg;
-	const char *multi = NULL;
-	const char *single = NULL;
+	const char *name;
 	int			i;
 
 	if (PQpipelineStatus(pg) == PQ_PIPELINE_OFF && !PQenterPipelineMode(pg))
@@ -436,32 +536,47 @@ send_pipeline(Target *target, const int *formats)
 	if (target->npreceding < 0)
 		return false;
 
-	/* all that is prepared goes before the rows: the results are told apart by that */
-	if (target->nmulti > 0)
+	CzConnLogCommand(target->conn, sql);
+	name = prepare_statement(target, sql, &target->preparing);
+	if (name == NULL)
+		return false;
+	if (target->is_multi && !send_multi(target, name, formats))
+		return false;
+	for (i = 0; i < target->nsent && !target->is_multi; i++)
 	{
-		CzConnLogCommand(target->conn, task->multi_sql);
-		multi = prepare_statement(target, task->multi_sql, &target->preparing_multi);
-		if (multi == NULL)
-			return false;
-	}
-	if (target->nmulti < target->nsent)
-	{
-		CzConnLogCommand(target->conn, task->sql);
-		single = prepare_statement(target, task->sql, &target->preparing);
-		if (single == NULL)
-			return false;
-	}
-	for (i = 0; i < target->nmulti; i += MULTI_ROWS)
-	{
-		if (!send_command(target, multi, rows, &task->todo[i], MULTI_ROWS, formats))
-			return false;
-	}
-	for (; i < target->nsent; i++)
-	{
-		if (!send_command(target, single, rows, &task->todo[i], 1, formats))
+		Size		at = (Size) task->todo[i] * rows->ncolumns;
+
+		if (!PQsendQueryPrepared(pg, name, rows->ncolumns,
+								 (const char *const *) &rows->values[at],
+								 &rows->lengths[at], formats, 0))
 			return false;
 	}
 	return PQpipelineSync(pg) != 0;
+}
+
+/* How many rows of a task go into one command. */
+static int
+count_multi(const Task *task)
+{
+	const CzReplicaRows *rows = task->rows;
+	int			limit = Min(task->ntodo, MAX_MULTI_ROWS);
+	Size		nbytes = 0;
+	int			n;
+	int			i;
+
+	for (n = 0; n < limit; n++)
+	{
+		for (i = 0; i < rows->ncolumns; i++)
+		{
+			Size		at = (Size) task->todo[n] * rows->ncolumns + i;
+
+			if (rows->values[at] != NULL)
+				nbytes += rows->lengths[at];
+		}
+		if (nbytes > MAX_MULTI_BYTES)
+			break;
+	}
+	return n;
 }
 
 /* Send some rows of the first task in one pipeline. */
@@ -469,16 +584,19 @@ static void
 send_rows(Target *target)
 {
 	Task	   *task = linitial(target->tasks);
-	int			nformats = Max(task->rows->ncolumns,
-							   task->multi_sql ? task->rows->ncolumns * MULTI_ROWS : 0);
-	int		   *formats = palloc(sizeof(int) * nformats);
+	int		   *formats = palloc(sizeof(int) * Max(task->rows->ncolumns, 1));
 	int			i;
 
-	for (i = 0; i < nformats; i++)
+	for (i = 0; i < task->rows->ncolumns; i++)
 		formats[i] = task->rows->is_binary ? 1 : 0;
-	target->nsent = Min(task->ntodo, MAX_BATCH_ROWS);
-	target->nmulti = task->multi_sql && task->missing_since == 0 ?
-		target->nsent / MULTI_ROWS * MULTI_ROWS : 0;
+	target->nsent = task->multi_sql && task->missing_since == 0 ? count_multi(task) : 0;
+	target->is_multi = target->nsent >= MIN_MULTI_ROWS;
+	if (!target->is_multi)
+		target->nsent = Min(task->ntodo, MAX_BATCH_ROWS);
+	if (target->is_found != NULL)
+		pfree(target->is_found);
+	target->is_found = target->is_multi && task->is_delete ?
+		palloc0(sizeof(bool) * target->nsent) : NULL;
 	target->nanswered = target->nmissing = 0;
 	target->is_busy = true;
 	target->last_heard = GetCurrentTimestamp();
@@ -532,10 +650,9 @@ end_rows(Target *target)
 	if (target->nanswered != target->nsent || target->npreceding > 0)
 		CzConnViolated(conn, NULL, "It ends too early.");
 	if (target->preparing != NULL)
-		CzConnRememberPrepared(conn, task->sql, target->preparing);
-	if (target->preparing_multi != NULL)
-		CzConnRememberPrepared(conn, task->multi_sql, target->preparing_multi);
-	target->preparing = target->preparing_multi = NULL;
+		CzConnRememberPrepared(conn, target->is_multi ? task->multi_sql : task->sql,
+							   target->preparing);
+	target->preparing = NULL;
 
 	/* those that were not found are at the front, those not sent yet follow */
 	memmove(task->todo + target->nmissing, task->todo + target->nsent,
@@ -547,6 +664,34 @@ end_rows(Target *target)
 		task->missing_since = 0;
 	if (task->ntodo == 0)
 		target->tasks = list_delete_first(target->tasks);
+}
+
+/* Rows that a DELETE of many says it has found; false: that is nonsense. */
+static bool
+take_found(Target *target, const PGresult *res)
+{
+	Task	   *task = linitial(target->tasks);
+	int			i;
+
+	if (target->is_found == NULL || target->nanswered > 0 || PQnfields(res) != 1)
+		return false;
+	for (i = 0; i < PQntuples(res); i++)
+	{
+		int			n = PQgetisnull(res, i, 0) ? 0 : atoi(PQgetvalue(res, i, 0));
+
+		if (n < 1 || n > target->nsent || target->is_found[n - 1])
+			return false;
+		target->is_found[n - 1] = true;
+	}
+	if (PQresultStatus(res) != PGRES_TUPLES_OK)
+		return true;
+	for (i = 0; i < target->nsent; i++)
+	{
+		if (!target->is_found[i])
+			task->todo[target->nmissing++] = task->todo[i];
+	}
+	target->nanswered = target->nsent;
+	return true;
 }
 
 static void
@@ -562,20 +707,20 @@ take_result(Target *target, PGresult *res)
 			return;
 		case PGRES_SINGLE_TUPLE:
 		case PGRES_TUPLES_OK:
-			if (target->npreceding == 0)
-				CzConnUnexpected(target->conn, res, task->sql);
-			if (PQresultStatus(res) == PGRES_TUPLES_OK)
+			if (target->npreceding > 0 && PQresultStatus(res) == PGRES_TUPLES_OK)
 				target->npreceding--;
+			else if (target->npreceding == 0 && !take_found(target, res))
+				CzConnUnexpected(target->conn, res, task->sql);
 			PQclear(res);
 			return;
 		case PGRES_COMMAND_OK:
 			if (target->npreceding > 0)
 				target->npreceding--;
-			else if (target->nanswered == target->nsent)
+			else if (target->nanswered == target->nsent || target->is_found != NULL)
 				CzConnViolated(target->conn, res, "It comes after the end.");
 			else
 			{
-				int			nrows = target->nanswered < target->nmulti ? MULTI_ROWS : 1;
+				int			nrows = target->is_multi ? target->nsent : 1;
 				bool		is_short = CzResultCount(target->conn, res) != nrows;
 
 				for (; nrows > 0; nrows--)
@@ -745,15 +890,17 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 		const CzShard *shard;
 		char	   *sql;
 		char	   *multi = NULL;
+		MultiColumn *columns = NULL;
 
 		if (rows[i] == NULL || rows[i]->nrows == 0 || fragment->nplacements < 2)
 			continue;
 		shard = &table->shards[fragment->shard_index];
 		sql = rows[i]->copy ? shard_and_columns(stream->plan, table, shard) :
 			replica_sql(stream->plan, table, shard);
-		if (stream->plan->command == CMD_UPDATE && rows[i]->nrows >= MULTI_ROWS &&
-			rows[i]->ncolumns * MULTI_ROWS <= MAX_MULTI_PARAMS && order_is_free(stream->plan))
-			multi = multi_sql(stream->plan, table, shard);
+		if (rows[i]->nrows >= MIN_MULTI_ROWS &&
+			(stream->plan->command == CMD_DELETE ||
+			 (stream->plan->command == CMD_UPDATE && order_is_free(stream->plan))))
+			multi = multi_sql(stream->plan, table, shard, rows[i]->is_binary, &columns);
 		for (j = 1; j < fragment->nplacements; j++)
 		{
 			Target	   *target;
@@ -780,6 +927,8 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 			task->rows = rows[i];
 			task->sql = sql;
 			task->multi_sql = multi;
+			task->columns = columns;
+			task->is_delete = stream->plan->command == CMD_DELETE;
 			task->ntodo = rows[i]->nrows;
 			task->todo = MemoryContextAllocHuge(CurrentMemoryContext,
 												sizeof(int) * (Size) task->ntodo);

@@ -319,7 +319,8 @@ sub key_on
 		  . "JOIN pg_foreign_server v ON v.oid = f.ftserver WHERE 'port=$port' = ANY (v.srvoptions) AND s.relid = '$table'::regclass)");
 }
 
-# The shards (also the copies of reference tables) whose placements differ
+# The shards (also the copies of reference tables) whose placements differ; each worker's ledger of
+# objects is its own
 sub differing_placements
 {
 	my ($self) = @_;
@@ -327,7 +328,7 @@ sub differing_placements
 	foreach my $i (1 .. $self->worker_count)
 	{
 		my @tables = split /\n/, $self->worker_sql($i,
-			"SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'cz_shards' AND relkind = 'r'");
+			"SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'cz_shards' AND relkind = 'r' AND relname <> 'cz_object'");
 		next unless @tables;
 		my $query = join ' UNION ALL ',
 		  map { qq{SELECT '$_', count(*), sum(hashtextextended(s::text, 0)::numeric) FROM cz_shards."$_" s} } @tables;
@@ -364,7 +365,7 @@ sub shard_tables
 	my ($self, $i) = @_;
 	return $self->worker_sql($i,
 		"SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
-		  . "WHERE nspname = 'cz_shards' AND relkind = 'r'");
+		  . "WHERE nspname = 'cz_shards' AND relkind = 'r' AND relname <> 'cz_object'");
 }
 
 # Wait until no worker has a prepared transaction

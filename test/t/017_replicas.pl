@@ -74,6 +74,49 @@ foreach my $table ('t', 'u')
 	is($cluster->sql('SELECT v FROM r WHERE k = 10'), $status == 0 ? '2' : '1', 'its value');
 }
 
+foreach my $sql ('UPDATE t SET v = v + 1', 'DELETE FROM t')
+{
+	# one command for many rows, of which one is not there on every worker yet
+	$cluster->sql('DELETE FROM t WHERE k >= 20; INSERT INTO t SELECT i, 0 FROM generate_series(20, 59) i');
+	my ($status, $out, $err) = between_commits('INSERT INTO t VALUES (60, 0)', "$sql WHERE k >= 20");
+	is_equal("many rows: $sql", $status, $err);
+	is($cluster->sql('SELECT count(*), sum(v) FROM t WHERE k >= 20'), $sql =~ /DELETE/ ? '0|' : '41|41', 'each of them');
+}
+$cluster->sql('DELETE FROM t WHERE k >= 20');
+
+note 'values of all kinds as arrays of many rows';
+my $values = q{i::int2, i * 1000000000::int8, i / 3.0::float8, i / 7.0, CASE i % 4 WHEN 0 THEN NULL WHEN 1 THEN '' WHEN 2 THEN E'"\\\\,{}\\n' ELSE 'NULL' END,
+	'v ' || i, 'c', 'c', decode(repeat('00ff', i % 5), 'hex'), i % 2 = 0, '2020-01-01'::date + i, '2020-01-01'::timestamptz + i * '1 h'::interval,
+	i * '1 mon 3 s'::interval, md5(i::text)::uuid, jsonb_build_object('a', i), ARRAY[i, NULL], box(point(i, 1), point(2, i)),
+	CASE i % 2 WHEN 0 THEN 'sad' ELSE 'ok' END::mood, i, ('<a>' || i || '</a>')::xml, (i % 8)::bit(3), '10.0.0.1'::inet + i, i::text, i::text::money,
+	i, 'a b'::tsvector, int4range(i, i + 2), i || 'x'};
+my @columns = map { "c$_" } 1 .. 28;
+$cluster->sql(qq{
+	CREATE TYPE mood AS ENUM ('sad', 'ok');
+	CREATE DOMAIN small AS int CHECK (VALUE < 1000);
+	CREATE TABLE all_kinds (k int PRIMARY KEY, c1 int2, c2 int8, c3 float8, c4 numeric, c5 text, c6 varchar(9), c7 char(5), c8 "char", c9 bytea, c10 bool,
+		c11 date, c12 timestamptz, c13 interval, c14 uuid, c15 jsonb, c16 int[], c17 box, c18 mood, c19 small, c20 xml, c21 bit(3), c22 inet, c23 name,
+		c24 money, c25 oid, c26 tsvector, c27 int4range, c28 text);
+	CREATE TABLE numbers (k int);
+	SELECT create_distributed_table('all_kinds', 'k', colocate_with => 't'), create_distributed_table('numbers', 'k', colocate_with => 't');
+	INSERT INTO numbers SELECT generate_series(1, 60)});
+foreach my $binary ('on', 'off')
+{
+	foreach my $some ([ 1 .. 15, 17 .. 28 ], [ 16, 5 ], [ 17, 18, 28 ])
+	{
+		my @some = map { "c$_" } @$some;
+		my ($status, $out, $err) = $cluster->try_sql(qq{
+			TRUNCATE all_kinds; INSERT INTO all_kinds (k) SELECT generate_series(1, 60);
+			SET cz.binary_protocol = $binary;
+			UPDATE all_kinds SET (@{[ join ', ', @some ]}) = (SELECT @{[ join ', ', @some ]} FROM (SELECT $values) x (@{[ join ', ', @columns ]}))
+				FROM (SELECT k AS i FROM numbers) n WHERE i = k;
+			DELETE FROM all_kinds USING numbers n WHERE n.k = all_kinds.k AND n.k % 2 = 0;
+			SELECT count(*), count($some[0]) FROM all_kinds});
+		is("$status $out", '0 30|30', "binary $binary, columns @some") or diag($err);
+		is($cluster->differing_placements, '', 'placements are equal');
+	}
+}
+
 note 'rows in another order on each worker';
 $cluster->sql(q{
 	CREATE AGGREGATE largest_met(numeric) (SFUNC = numeric_larger, STYPE = numeric, COMBINEFUNC = numeric_larger, PARALLEL = SAFE);
