@@ -148,6 +148,7 @@ typedef struct CzFragmentPlan
 								 * columns are these of the rows that were changed, */
 	List	   *replica_sets;	/* and these, that were assigned.  NIL: the text goes to
 								 * all placements, else to the first only */
+	bool		finds_one_row;	/* with replica_keys: by all of them */
 	bool		replica_upserts;	/* of an INSERT: the rows may be there already; else the
 									 * columns are all in replica_keys */
 	bool		rows_are_given;	/* of an INSERT: whatever a placement has, it gets these

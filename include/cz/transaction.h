@@ -217,6 +217,18 @@ extern CzConn *CzTxnReadConnAt(Oid server_oid, Oid user_oid, CommandId curcid);
 extern bool CzTxnHasWrittenBefore(CommandId curcid);
 extern bool CzTxnHasConn(Oid server_oid, Oid user_oid);
 
+/* Has the transaction sent something to the worker? */
+extern bool CzTxnHasBegun(Oid server_oid, Oid user_oid);
+
+/*
+ * CzTxnGiveBack
+ *		Roll back what was done on an idle connection, all of it by the command that runs
+ *		in the outermost transaction: as if it had not been used.
+ *
+ * Errors: 08006 if it is lost, and the transaction can't go on without it.
+ */
+extern void CzTxnGiveBack(CzConn *conn);
+
 /*
  * CzTxnEnterPools
  *		Connections to all of these workers are about to be needed: wait until all that

@@ -388,6 +388,7 @@ extern void CzInsertCheckRow(CzStream *stream, TupleTableSlot *slot, int first);
 /* stream_replicas.c */
 typedef struct CzReplicaRows CzReplicaRows;
 typedef struct CzReplicaCopy CzReplicaCopy;
+extern bool CzReplicaRowsAreEqual(const CzReplicaRows *a, const CzReplicaRows *b);
 extern void CzReplicaRowsAdd(CzStream *stream, CzReplicaRows **rows_p, CzConn *conn,
 							 const struct pg_result *res);
 extern void CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows);

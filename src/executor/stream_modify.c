@@ -4,7 +4,8 @@
  *	  INSERT, UPDATE and DELETE that are sent whole.
  *
  * Replicas must not diverge.  Where rows have a key the command goes to the first
- * placement, and what it did to the others (stream_replicas.c).  Else the same text
+ * placement, and what it did to the others (stream_replicas.c); one row by its key is
+ * changed on both at once (run_at_once).  Else the same text
  * goes to every placement: then nobody else may write the shard meanwhile, nor any
  * shard that the text reads, so all these are locked before any placement sees the
  * command, and all placements must report the same number of rows.  The row of an INSERT
@@ -57,11 +58,17 @@ typedef struct ModifyWorker
 	bool		in_pipeline;	/* together with what goes before it */
 	int			npreceding;		/* results still to come before its own */
 	char	   *preparing;		/* name of the statement that is prepared with it */
+	bool		is_tentative;	/* an error of it is no error of the statement */
+	bool		has_refused;	/* it had one */
 	PGresult   *error;			/* in a pipeline: reported when that has ended */
 	MemoryContextCallback callback; /* frees it after another error */
 	TimestampTz sent_at;
 	TimestampTz last_heard;
 } ModifyWorker;
+
+/* Milliseconds for which a row of another placement is kept from others while the first
+ * one has not answered */
+#define GIVE_BACK_MS 5
 
 /* Statements of a prefix that travel with the first command; more go ahead of it. */
 #define MAX_PREFIX_STATEMENTS 8
@@ -95,9 +102,25 @@ CzSendPrefix(CzConn *conn, StringInfo prefix)
 	CzConnLogCommand(conn, prefix->data);
 	while ((statement = strsep(&rest, ";")) != NULL)
 	{
-		if (statement[strspn(statement, " ")] == '\0')
+		const char *name = NULL;
+
+		statement += strspn(statement, " ");
+		if (statement[0] == '\0')
 			continue;
-		if (!PQsendQueryParams(conn->pg, statement, 0, NULL, NULL, NULL, NULL, 0))
+		/* what each transaction sends is parsed once */
+		if (strncmp(statement, "BEGIN", 5) == 0)
+			name = CzConnPrepared(conn, statement);
+		if (strncmp(statement, "BEGIN", 5) == 0 && name == NULL)
+		{
+			name = CzConnNewStatementName(conn);
+			if (!PQsendPrepare(conn->pg, name, statement, 0, NULL))
+				return -1;
+			CzConnRememberPrepared(conn, statement, name);
+			n++;
+		}
+		if (name != NULL ?
+			!PQsendQueryPrepared(conn->pg, name, 0, NULL, NULL, NULL, 0) :
+			!PQsendQueryParams(conn->pg, statement, 0, NULL, NULL, NULL, NULL, 0))
 			return -1;
 		n++;
 	}
@@ -248,9 +271,9 @@ take_rows(CzStream *stream, ModifyWorker *mw, PGresult *res)
 			if (PQnfields(res) > nchecks + replica_columns(stream))
 				CzFragmentStoreRow(stream, fragment, res, i);
 		}
-		if (replica_columns(stream) > 0 && fragment->nplacements > 1)
-			CzReplicaRowsAdd(stream, &task->replica_rows, mw->conn, res);
 	}
+	if (replica_columns(stream) > 0 && fragment->nplacements > 1)
+		CzReplicaRowsAdd(stream, &task->replica_rows, mw->conn, res);
 	stream->res = NULL;
 	PQclear(res);
 }
@@ -326,6 +349,13 @@ take_pipeline_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 				mw->conn->is_broken = true;
 			res = mw->error;
 			mw->error = NULL;
+			if (res != NULL && mw->is_tentative)
+			{
+				PQclear(res);
+				mw->has_refused = task->is_complete = true;
+				mw->preparing = NULL;
+				return true;
+			}
 			if (res != NULL)
 				take_result(stream, mw, res);	/* raises it */
 			if (!task->is_complete)
@@ -453,11 +483,13 @@ probe_silent(CzStream *stream, ModifyWorker *mw)
 					   cz_worker_timeout_ms)));
 }
 
-static void
-wait_for_answers(CzStream *stream, List *workers)
+/* wait_ms: at most; false: it is over. */
+static bool
+wait_for_answers(CzStream *stream, List *workers, long wait_ms)
 {
 	CzWaitSlot *slots;
 	ListCell   *lc;
+	bool		is_ready;
 
 	slots = palloc0(sizeof(CzWaitSlot) * list_length(workers));
 	foreach(lc, workers)
@@ -470,7 +502,7 @@ wait_for_answers(CzStream *stream, List *workers)
 		if (mw->tasks != NIL && PQflush(mw->conn->pg) > 0)
 			slot->events |= WL_SOCKET_WRITEABLE;
 	}
-	(void) CzWaitSockets(slots, list_length(workers), Max(cz_worker_timeout_ms / 4, 1), true);
+	is_ready = CzWaitSockets(slots, list_length(workers), wait_ms, true);
 	foreach(lc, workers)
 	{
 		ModifyWorker *mw = lfirst(lc);
@@ -491,6 +523,7 @@ wait_for_answers(CzStream *stream, List *workers)
 																 cz_worker_timeout_ms))
 			probe_silent(stream, mw);
 	}
+	return is_ready;
 }
 
 /* An error may come while another one waits for the end of its pipeline. */
@@ -573,7 +606,7 @@ run_tasks(CzStream *stream, List *workers)
 				is_done = false;
 		}
 		if (!is_done && !progress)
-			wait_for_answers(stream, workers);
+			(void) wait_for_answers(stream, workers, Max(cz_worker_timeout_ms / 4, 1));
 	}
 }
 
@@ -683,6 +716,72 @@ prepare_worker(CzStream *stream, ModifyWorker *mw)
 	CzConnSyncSettings(mw->conn);
 }
 
+/*
+ * May the one row be changed on both placements at once?  What is done on the second one
+ * can be taken back only if it is all that was done there.
+ */
+static bool
+may_run_at_once(const CzStream *stream)
+{
+	const Fragment *fragment = &stream->fragments[0];
+
+	return stream->plan->finds_one_row && stream->nfragments == 1 && stream->nships == 0 &&
+		fragment->nplacements == 2 && !stream->plan->has_row_ids && !stream->is_first_only &&
+		GetCurrentTransactionNestLevel() == 1 && !IsolationUsesXactSnapshot() &&
+		!CzTxnHasBegun(fragment->server_oids[0], stream->user_oid) &&
+		!CzTxnHasBegun(fragment->server_oids[1], stream->user_oid) &&
+		!CzTxnIsLost(fragment->shard_id, fragment->server_oids[1]) &&
+		CzTxnCanReach(fragment->server_oids[1], stream->user_oid);
+}
+
+/*
+ * run_at_once
+ *		Send the command to both placements.
+ *
+ * The first one orders: who has the row there, and not on the other one, waits for who has
+ * it there.  So who has it on the other one, and not on the first, must not keep it: after
+ * a moment he gives it back, and what the first one does then is applied there later.  So
+ * is it where the two have not done the same, because a row came, or went, in between.
+ *
+ * Returns: is the other placement done with?
+ */
+static bool
+run_at_once(CzStream *stream, List *workers, ModifyTask *tasks)
+{
+	ModifyWorker *first = linitial(workers);
+	ModifyWorker *second = lsecond(workers);
+	bool		is_given_back = false;
+
+	second->is_tentative = true;
+	prepare_worker(stream, first);
+	prepare_worker(stream, second);
+	for (;;)
+	{
+		bool		progress = process_worker(stream, first);
+		bool		gives_back;
+
+		progress |= process_worker(stream, second);
+		if (first->tasks == NIL && second->tasks == NIL)
+			break;
+		gives_back = second->tasks == NIL && !is_given_back && !tasks[1].is_lost;
+		if (!progress &&
+			!wait_for_answers(stream, workers, gives_back ? GIVE_BACK_MS :
+							  Max(cz_worker_timeout_ms / 4, 1)) && gives_back)
+		{
+			CzTxnGiveBack(second->conn);
+			is_given_back = true;
+		}
+	}
+	if (tasks[1].is_lost)
+		return true;
+	if (!is_given_back && !second->has_refused &&
+		CzReplicaRowsAreEqual(tasks[0].replica_rows, tasks[1].replica_rows))
+		return true;
+	if (!is_given_back)
+		CzTxnGiveBack(second->conn);
+	return false;
+}
+
 /* All placements must have done the same. */
 static void
 compare_placements(const CzStream *stream, const Fragment *fragment, const ModifyTask *tasks)
@@ -733,6 +832,7 @@ CzStreamRunModify(CzStream *stream)
 	uint64		total = 0;
 	bool		by_key = stream->plan->replica_keys != NIL || stream->is_first_only;
 	bool		is_given = stream->plan->rows_are_given;
+	bool		is_done = false;	/* what by_key leaves to be done */
 	int			ntasks = 0;
 	int			i;
 	int			j;
@@ -783,7 +883,7 @@ CzStreamRunModify(CzStream *stream)
 	}
 	for (i = 0; i < stream->nfragments; i++)
 		ntasks += by_key ? 1 : stream->fragments[i].nplacements;
-	tasks = palloc0(sizeof(ModifyTask) * ntasks);
+	tasks = palloc0(sizeof(ModifyTask) * (ntasks + 1));
 	ntasks = 0;
 	for (i = 0; i < stream->nfragments; i++)
 	{
@@ -820,6 +920,14 @@ CzStreamRunModify(CzStream *stream)
 			run_tasks(stream, worker);
 		}
 	}
+	else if (may_run_at_once(stream))
+	{
+		tasks[1].fragment = &stream->fragments[0];
+		tasks[1].placement = 1;
+		get_modify_worker(stream, &workers, stream->fragments[0].server_oids[1])->tasks =
+			list_make1(&tasks[1]);
+		is_done = run_at_once(stream, workers, tasks);
+	}
 	else
 	{
 		foreach(lc, workers)
@@ -827,7 +935,9 @@ CzStreamRunModify(CzStream *stream)
 		run_tasks(stream, workers);
 	}
 
-	if (stream->plan->replica_keys != NIL)
+	if (is_done)
+		CzDebugPoint("after_s");
+	else if (stream->plan->replica_keys != NIL)
 	{
 		CzReplicaRows **rows = palloc0(sizeof(CzReplicaRows *) * stream->nfragments);
 

@@ -214,6 +214,30 @@ CzReplicaRowsAdd(CzStream *stream, CzReplicaRows **rows_p, CzConn *conn,
 	rows->nrows += PQntuples(res);
 }
 
+/*
+ * CzReplicaRowsAreEqual
+ *		Have two placements done the same?  NULL: nothing.
+ */
+bool
+CzReplicaRowsAreEqual(const CzReplicaRows *a, const CzReplicaRows *b)
+{
+	int			i;
+
+	if (a == NULL || b == NULL)
+		return a == b;
+	if (a->nrows != b->nrows || a->copy != NULL || b->copy != NULL)
+		return false;
+	for (i = 0; i < a->nrows * a->ncolumns; i++)
+	{
+		if ((a->values[i] == NULL) != (b->values[i] == NULL))
+			return false;
+		if (a->values[i] != NULL && (a->lengths[i] != b->lengths[i] ||
+									 memcmp(a->values[i], b->values[i], a->lengths[i]) != 0))
+			return false;
+	}
+	return true;
+}
+
 /* A shard and those of its columns that CzReplicaRows has. */
 static char *
 shard_and_columns(const CzFragmentPlan *plan, const CzTable *table, const CzShard *shard)

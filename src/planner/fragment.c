@@ -69,6 +69,7 @@ enum
 	NUM_NPARAMS,
 	NUM_ROW_LOCKS,
 	NUM_RETURNING,
+	NUM_FINDS_ONE_ROW,
 	NUM_REPLICA_UPSERTS,
 	NUM_ROWS_GIVEN,
 	NUM_GIVES_ROWS,
@@ -192,6 +193,7 @@ CzFragmentPlanToList(const CzFragmentPlan *plan)
 	numbers = lappend_int(numbers, plan->nparams);
 	numbers = lappend_int(numbers, plan->has_row_locks);
 	numbers = lappend_int(numbers, plan->has_returning);
+	numbers = lappend_int(numbers, plan->finds_one_row);
 	numbers = lappend_int(numbers, plan->replica_upserts);
 	numbers = lappend_int(numbers, plan->rows_are_given);
 	numbers = lappend_int(numbers, plan->gives_rows);
@@ -269,6 +271,7 @@ CzFragmentPlanFromList(List *list)
 	plan->checks = list_nth(list, POS_CHECKS);
 	plan->replica_keys = list_nth(list, POS_REPLICA_KEYS);
 	plan->replica_sets = list_nth(list, POS_REPLICA_SETS);
+	plan->finds_one_row = list_nth_int(numbers, NUM_FINDS_ONE_ROW);
 	plan->replica_upserts = list_nth_int(numbers, NUM_REPLICA_UPSERTS);
 	plan->gives_rows = list_nth_int(numbers, NUM_GIVES_ROWS);
 	plan->is_uncounted = list_nth_int(numbers, NUM_UNCOUNTED);

@@ -140,6 +140,7 @@ typedef struct CzLeaf
 	List	   *checks;			/* of the same: see CzFragmentPlan */
 	List	   *replica_keys;	/* of the same */
 	List	   *replica_sets;
+	bool		finds_one_row;
 	bool		is_uncounted;
 	List	   *insert_attnos;	/* of an INSERT: see CzFragmentPlan */
 	List	   *conflict_checks;
@@ -461,6 +462,7 @@ extern bool cz_split_aggregates(Query *query, Query *inner, const CzTable *ancho
 
 /* replicas.c */
 extern List *cz_row_key(Relation rel, List *assigned);
+extern bool cz_finds_one_row(Query *query, List *keys);
 extern bool cz_return_for_replicas(Query *query, CzPlanState *state, List **keys,
 								   List **sets);
 extern bool cz_return_for_copies(Query *query, CzPlanState *state, List **keys,

@@ -285,6 +285,19 @@ is_connected(CzTxnEntry *entry)
 }
 
 /*
+ * CzTxnIsConnected
+ *		Before the commit: is a session that was written through still there?
+ */
+bool
+CzTxnIsConnected(CzTxnEntry *entry)
+{
+	if (entry->is_failed || entry->conn->is_broken)
+		return false;
+	return GetCurrentTimestamp() < TimestampTzPlusMilliseconds(entry->looked_at, JUST_LOOKED_MS) ||
+		CzConnIsAlive(entry->conn);
+}
+
+/*
  * check_connected
  *		Before a command of the transaction: better a clear error now than whatever
  *		libpq says of a dead socket.
@@ -675,6 +688,19 @@ CzTxnHasConn(Oid server_oid, Oid user_oid)
 	CzEndpoint *endpoint;
 
 	return find_entry(server_oid, user_oid, &endpoint) != NULL;
+}
+
+/*
+ * CzTxnHasBegun
+ *		See transaction.h.
+ */
+bool
+CzTxnHasBegun(Oid server_oid, Oid user_oid)
+{
+	CzEndpoint *endpoint;
+	CzTxnEntry *entry = find_entry(server_oid, user_oid, &endpoint);
+
+	return entry != NULL && entry->has_begun;
 }
 
 /* What a scan can't be shown any more. */

@@ -12,10 +12,10 @@
  * placement, which a writer that has the shard alone must not wait for), exclusive
  * for the latter.
  *
- * The lock is taken twice.  Here, in our own lock manager: writers of this
- * coordinator meet there first, and its deadlock detector sees them; it is
- * held until all placements have committed.  And on the first placement, for the
- * writers of other coordinators; PREPARE keeps it.
+ * The lock is taken here, in our own lock manager: its deadlock detector sees it, and it
+ * is held until all placements have committed.  Who has the shard alone takes it on the
+ * first placement as well: a text that a session of before a crash has left running there
+ * has it until it ends.  Rows that are found by a key need no more than their own locks.
  *
  * Source: own work.
  *
@@ -246,9 +246,8 @@ CzTxnLockShardPrefix(const CzShard *shard, Oid user_oid, CzShardLock mode,
 	CzTxnLocalLock(shard->shard_id, mode);
 	shard = CzShardFresh(shard);
 	/* of a reference table this coordinator has the first placement */
-	if (!shard->is_copy)
-		appendStringInfo(prefix, "SELECT pg_catalog.pg_advisory_xact_lock%s(%d, %d); ",
-						 mode == CZ_LOCK_SHARED ? "_shared" : "",
+	if (!shard->is_copy && mode != CZ_LOCK_SHARED)
+		appendStringInfo(prefix, "SELECT pg_catalog.pg_advisory_xact_lock(%d, %d); ",
 						 CZ_ADVISORY_CLASS, (int32) shard->shard_id);
 
 	old = MemoryContextSwitchTo(TopTransactionContext);

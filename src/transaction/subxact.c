@@ -182,3 +182,40 @@ CzTxnSubXactCallback(int event, int level)
 			break;
 	}
 }
+
+/*
+ * CzTxnGiveBack
+ *		See transaction.h.
+ */
+void
+CzTxnGiveBack(CzConn *conn)
+{
+	CzTxnCall	call;
+	ListCell   *lc;
+
+	memset(&call, 0, sizeof(call));
+	call.conn = conn;
+	call.sql = "ROLLBACK";
+	call.is_logged = true;
+	CzTxnRunCalls(&call, 1, CZ_CALL_INTERRUPTIBLE, -1);
+	if (call.result == NULL)
+	{
+		CzTxnMustLoseConn(conn);
+		return;
+	}
+	PQclear(call.result);
+	CzConnForgetTxnSettings(conn);
+	CzConnForgetLockTimeout(conn, true);
+	conn->txn_has_written = false;
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = lfirst(lc);
+
+		if (entry->conn != conn)
+			continue;
+		Assert(entry->nsavepoints == 0);
+		entry->has_begun = false;
+		entry->written_level = entry->first_level = entry->alone_level = 0;
+		CzTxnForgetCommands(entry);
+	}
+}

@@ -118,6 +118,7 @@ extern void CzTxnBeginCommand(StringInfo buf);
 extern void CzTxnForgetCommands(CzTxnEntry *entry);
 extern void CzTxnExecLocks(List *commands, Oid user_oid);
 extern bool CzTxnDetach(CzTxnEntry *entry);
+extern bool CzTxnIsConnected(CzTxnEntry *entry);
 
 extern List *cz_txn_detached;	/* those that were lost and are not needed */
 

@@ -502,8 +502,7 @@ pre_commit(void)
 		if (entry->written_level > 0)
 		{
 			/* a session that has ended rolled back: COMMIT would not be sure of it */
-			if (entry->is_failed || entry->conn->is_broken ||
-				!CzConnIsAlive(entry->conn))
+			if (!CzTxnIsConnected(entry))
 			{
 				if (CzTxnDetach(entry))
 					continue;

@@ -251,6 +251,7 @@ plan_leaf(CzLeaf *leaf, Index rti, List *vars, List *quals, List *order, List **
 	plan->checks = leaf->checks;
 	plan->replica_keys = leaf->replica_keys;
 	plan->replica_sets = leaf->replica_sets;
+	plan->finds_one_row = leaf->finds_one_row;
 	plan->replica_upserts = leaf->replica_upserts;
 	plan->is_uncounted = leaf->is_uncounted;
 	plan->insert_attnos = leaf->insert_attnos;

@@ -389,6 +389,7 @@ plan_pushed(Query *query, const char *query_string, int cursor_options,
 	leaf->locus.anchor = table;
 	leaf->replica_keys = keys;
 	leaf->replica_sets = sets;
+	leaf->finds_one_row = cz_finds_one_row(query, keys);
 	leaf->strategy = locus->is_single ? CZ_STRATEGY_ROUTER : CZ_STRATEGY_PUSHDOWN;
 	leaf->rows = 1;
 	leaf->target_shard = table->kind == CZ_TABLE_FOREIGN ? table->relid :

@@ -32,6 +32,7 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -173,6 +174,52 @@ kept_key(Query *query, Relation rel, CzPlanState *state)
 	}
 	list_free(indexes);
 	return best;
+}
+
+/* Is a qualifier column = value, the value one that no row has a part in? */
+static bool
+gives_column(const Node *qual, Index varno, AttrNumber attno)
+{
+	const OpExpr *op = (const OpExpr *) qual;
+	int			i;
+
+	if (!IsA(qual, OpExpr) || list_length(op->args) != 2 ||
+		!cz_is_equality(op->opno, op->inputcollid))
+		return false;
+	for (i = 0; i < 2; i++)
+	{
+		const Node *var = strip_implicit_coercions(list_nth(op->args, i));
+		Node	   *value = list_nth(op->args, 1 - i);
+
+		if (IsA(var, Var) && ((const Var *) var)->varno == varno &&
+			((const Var *) var)->varattno == attno && ((const Var *) var)->varlevelsup == 0 &&
+			!contain_var_clause(value) && !checkExprHasSubLink(value))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * cz_finds_one_row
+ *		Does an UPDATE or DELETE give all columns of a key?
+ */
+bool
+cz_finds_one_row(Query *query, List *keys)
+{
+	List	   *quals = cz_conjuncts(query->jointree->quals, NIL);
+	ListCell   *lc;
+
+	foreach(lc, keys)
+	{
+		ListCell   *lq;
+		bool		is_given = false;
+
+		foreach(lq, quals)
+			is_given |= gives_column(lfirst(lq), query->resultRelation, lfirst_int(lc));
+		if (!is_given)
+			return false;
+	}
+	return keys != NIL;
 }
 
 static bool
