@@ -386,8 +386,10 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 /* 18: RETURNING can say old and new */
 #if CZ_PG_GE(18)
 #define var_is_old_compat(var) ((var)->varreturningtype == VAR_RETURNING_OLD)
+#define var_returning_compat(var) ((int) (var)->varreturningtype)
 #else
 #define var_is_old_compat(var) ((void) (var), false)
+#define var_returning_compat(var) 0
 #endif
 
 /* 17, 18: periods, constraints that are not enforced */

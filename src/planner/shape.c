@@ -307,7 +307,8 @@ put_expr(Shape *shape, Node **place, bool may_be_value)
 
 				if (var->varno != 1 || var->varlevelsup != 0 || var->varattno <= 0)
 					shape->failed = true;
-				PUT_INTS(shape, var->varattno, var->vartype, var->vartypmod, var->varcollid);
+				PUT_INTS(shape, var->varattno, var->vartype, var->vartypmod, var->varcollid,
+						 var_returning_compat(var));
 				break;
 			}
 		case T_Const:

@@ -37,6 +37,7 @@ JOBS = [
                                       ('SELECT v FROM %s WHERE k = $1', 'k'), ('END', '')], None, None, None),
     ('transfer', 1, [('BEGIN', ''), ("UPDATE %s SET v = 'a' WHERE k = $1", 'k'),
                      ("UPDATE %s SET v = 'b' WHERE k = $1", 'j'), ('END', '')], None, None, None),
+    ('point read, factor 2', 2, [('SELECT v FROM %s WHERE k = $1', 'k')], None, None, None),
     ('update by key, factor 2', 2, [("UPDATE %s SET v = 'x' WHERE k = $1", 'k')], 110, None, 14),
 ]
 
