@@ -245,7 +245,7 @@ class Replicas:
         """What every placement on a worker holds."""
         worker = self.sides.connect(address, self.database)
         found = {}
-        for (shard,) in worker.must("SELECT relname FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relkind = 'r'").rows:
+        for (shard,) in worker.must("SELECT relname FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relkind = 'r' AND relname <> 'cz_object'").rows:
             found[shard] = worker.must('SELECT s::text FROM cz_shards.%s s ORDER BY 1' % shard).rows
         worker.close()
         return found
