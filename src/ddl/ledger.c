@@ -32,6 +32,7 @@
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "cz/settings.h"
@@ -170,12 +171,15 @@ CzObjectDefinition(Oid classid, Oid objid)
 	values[1] = ObjectIdGetDatum(objid);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args(sql, 2, argtypes, values, NULL, false, 1) == SPI_OK_SELECT &&
+	/* as core sees its catalogs, whatever the isolation level */
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_execute_with_args(sql, 2, argtypes, values, NULL, true, 1) == SPI_OK_SELECT &&
 		SPI_processed == 1)
 		result = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	if (result == NULL)
 		elog(ERROR, "no definition of %s %s", object->kind, CzObjectName(object));
 	result = MemoryContextStrdup(context, result);
+	PopActiveSnapshot();
 	SPI_finish();
 	CzUnpinTextSettings(nestlevel);
 	return result;
@@ -455,9 +459,11 @@ CzLedgerIsHere(const CzObjectChange *object)
 	values[3] = CStringGetTextDatum(object->args);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args(sql, 4, argtypes, values, NULL, false, 1) == SPI_OK_SELECT &&
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_execute_with_args(sql, 4, argtypes, values, NULL, true, 1) == SPI_OK_SELECT &&
 		SPI_processed == 1)
 		(void) SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	PopActiveSnapshot();
 	SPI_finish();
 	CzUnpinTextSettings(nestlevel);
 	return !isnull;

@@ -126,6 +126,14 @@ foreach my $handle ($first, @waiting)
 $cluster->sql("INSERT INTO u SELECT i, 'b' FROM generate_series(1, 20) i; INSERT INTO u2 SELECT * FROM u");
 is($cluster->sql("SELECT count(*) FROM u JOIN u2 USING (k, u) WHERE u = 'b'"), '20', 'the type is everywhere what it is here');
 
+# a type that is younger than the transaction's snapshot
+my $late = $cluster->start_halting('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class;',
+	"CREATE TABLE l (k int, v late); SELECT create_distributed_table('l', 'k'); ALTER TYPE late ADD ATTRIBUTE y int; INSERT INTO l VALUES (1, '(1,2)'); COMMIT; SELECT v FROM l;");
+$cluster->sql('CREATE TYPE late AS (x int)');
+$cluster->go_on($late);
+($status, $out, $err) = $cluster->finish_sql($late, 120);
+like($out, qr/\(1,2\)$/, 'REPEATABLE READ') or diag($err);
+
 note 'roles with mappings of their own';
 foreach my $i (0 .. 3)
 {
