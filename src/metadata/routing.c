@@ -12,9 +12,11 @@
 #include "access/hash.h"
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_coerce.h"
 #include "partitioning/partbounds.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
@@ -39,9 +41,19 @@ CzShardIndexForValue(const CzTable *table, Datum value, bool isnull)
 
 	if (table->kind == CZ_TABLE_HASH)
 	{
-		uint64		hash = compute_partition_hash_value(1, entry->support, &collation,
-														&value, &isnull);
+		uint64		hash;
 
+		/* COPY asks for each line */
+		if (entry->support[0].fn_addr == hashint4extended && !isnull)
+		{
+			hash = hash_combine64(0, hash_bytes_uint32_extended((uint32) DatumGetInt32(value),
+																HASH_PARTITION_SEED));
+			Assert(hash == compute_partition_hash_value(1, entry->support, &collation,
+														&value, &isnull));
+		}
+		else
+			hash = compute_partition_hash_value(1, entry->support, &collation, &value,
+												&isnull);
 		return entry->bounds->indexes[hash % entry->bounds->nindexes];
 	}
 	else
