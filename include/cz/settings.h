@@ -32,7 +32,8 @@ typedef enum CzMergeSetting
 typedef enum CzSnapshotSetting
 {
 	CZ_SNAPSHOT_OFF,			/* each worker has a snapshot of its own */
-	CZ_SNAPSHOT_ON				/* one over all workers */
+	CZ_SNAPSHOT_ON,				/* one over all workers */
+	CZ_SNAPSHOT_CLUSTER			/* with which those of other coordinators agree */
 } CzSnapshotSetting;
 
 /* Values of cz.read_placement. */

@@ -614,7 +614,8 @@ run_unguarded(CzStream *stream)
 	ListCell   *lc;
 	int			i;
 
-	if (group->nstreams > 1 || stream->nships > 0 || list_length(stream->workers) < 2 ||
+	if (cz_distributed_snapshot == CZ_SNAPSHOT_CLUSTER ||
+		group->nstreams > 1 || stream->nships > 0 || list_length(stream->workers) < 2 ||
 		is_run_again(stream) || stream->plan->takes_duplicates || !CzRoomIsQuiet(&look))
 		return false;
 	foreach(lc, stream->workers)

@@ -289,6 +289,7 @@ CzCommitRoomEnter(bool writes_here)
 void
 CzCommitRoomLeave(void)
 {
+	(void) CzAnchorGive();
 	if (!is_inside || leaves_late)
 		return;
 	is_inside = false;

@@ -119,7 +119,7 @@ CzSnapshotTake(CzSnapshotMember *members, int nmembers, CzRoomLookState *look,
 {
 	CzTxnCall  *calls = palloc0(sizeof(CzTxnCall) * nmembers);
 	int			limit_ms = CZ_INSIDE_MS;
-	bool		is_inside = false;
+	bool		is_inside = cz_distributed_snapshot == CZ_SNAPSHOT_CLUSTER;
 
 	for (;;)
 	{
@@ -130,7 +130,10 @@ CzSnapshotTake(CzSnapshotMember *members, int nmembers, CzRoomLookState *look,
 
 		CHECK_FOR_INTERRUPTS();
 		if (is_inside)
+		{
 			CzRoomTake();
+			CzAnchorTake(true);
+		}
 		if (!CzRoomLook(look) && !is_inside)
 		{
 			is_inside = true;
@@ -147,7 +150,10 @@ CzSnapshotTake(CzSnapshotMember *members, int nmembers, CzRoomLookState *look,
 		if (!is_clear)
 		{
 			if (is_inside)
+			{
+				(void) CzAnchorGive();
 				CzRoomGive();
+			}
 			pfree(calls);
 			return false;
 		}
@@ -170,6 +176,7 @@ CzSnapshotTake(CzSnapshotMember *members, int nmembers, CzRoomLookState *look,
 			is_good = CzTxnRunCallsFor(calls, nmembers, CZ_CALL_INTERRUPTIBLE, limit_ms);
 			if (is_good && together != NULL)
 				together(arg);
+			is_good &= CzAnchorGive();
 			CzRoomGive();
 			limit_ms = Min(limit_ms * 2, cz_worker_timeout_ms);
 		}
@@ -236,6 +243,9 @@ CzRoomHasStayed(const CzRoomLookState *look)
 {
 	CzRoomLookState now;
 
+	/* nobody knows of other coordinators */
+	if (cz_distributed_snapshot == CZ_SNAPSHOT_CLUSTER)
+		return false;
 	return CzRoomLook(&now) && now.entered == look->entered;
 }
 

@@ -175,6 +175,7 @@ CzTxnSubXactCallback(int event, int level)
 			break;
 		case SUBXACT_EVENT_ABORT_SUB:
 			CzTxnDropFlushes(level);
+			(void) CzAnchorGive();
 			sub_abort(level);
 			CzTxnShardLockSubEnd(level, false);
 			break;

@@ -255,6 +255,10 @@ extern bool CzRoomLook(CzRoomLookState *look);
 extern void CzRoomTake(void);
 extern void CzRoomGive(void);
 
+/* anchor.c */
+extern void CzAnchorTake(bool is_exclusive);
+extern bool CzAnchorGive(void);
+
 /* snapshot.c */
 extern void CzTxnJoinSnapshots(CzTxnEntry *entry);
 extern void CzTxnForgetSnapshots(void);

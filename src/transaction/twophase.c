@@ -384,6 +384,8 @@ commit_with_record(List *written)
 	CzDebugPoint("after_prepare");
 	CHECK_FOR_INTERRUPTS();
 	CzCommitRoomEnter(writes_here || CzTxnHasLost());
+	if (list_length(written) > 1)
+		CzAnchorTake(false);
 }
 
 /*
@@ -471,7 +473,10 @@ commit_several(List *written)
 	CHECK_FOR_INTERRUPTS();
 	HOLD_INTERRUPTS();
 	if (list_length(shards) > 1)
+	{
 		CzCommitRoomEnter(false);
+		CzAnchorTake(false);
+	}
 	CzPlacementsEnter();
 	CzTxnChainCommit(first, written, shards, &holds_interrupts);
 	QueryCancelPending = false;

@@ -83,6 +83,7 @@ static const struct config_enum_entry read_placement_values[] = {
 static const struct config_enum_entry snapshot_values[] = {
 	{"on", CZ_SNAPSHOT_ON, false},
 	{"off", CZ_SNAPSHOT_OFF, false},
+	{"cluster", CZ_SNAPSHOT_CLUSTER, false},
 	{"true", CZ_SNAPSHOT_ON, true},
 	{"false", CZ_SNAPSHOT_OFF, true},
 	{"yes", CZ_SNAPSHOT_ON, true},
@@ -243,7 +244,7 @@ CzSettingsInit(void)
 							   NULL, NULL, NULL);
 	DefineCustomEnumVariable("cz.distributed_snapshot",
 							 "A statement over several workers sees each transaction of others whole or not at all.",
-							 "When off, each worker takes its own snapshot.",
+							 "When off, each worker takes its own snapshot; cluster takes commits of other coordinators into account.",
 							 &cz_distributed_snapshot, CZ_SNAPSHOT_ON,
 							 snapshot_values, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cz.enable_broadcast",
