@@ -871,6 +871,7 @@ check_plan(const PlannedStmt *shared, const PlannedStmt *own, const Shape *shape
 		pa->has_returning != pb->has_returning || pa->gives_rows != pb->gives_rows ||
 		!equal(pa->replica_keys, pb->replica_keys) ||
 		!equal(pa->replica_sets, pb->replica_sets) ||
+		pa->finds_one_row != pb->finds_one_row ||
 		!equal(pa->insert_attnos, pb->insert_attnos) ||
 		pa->insert_is_quiet != pb->insert_is_quiet ||
 		!equal(pa->column_types, pb->column_types) ||
