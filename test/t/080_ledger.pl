@@ -116,7 +116,7 @@ note 'two sessions';
 $cluster->sql("DROP TABLE u; DROP TYPE used; CREATE TYPE used AS ENUM ('a'); CREATE TABLE u (k int, u used); CREATE TABLE u2 (k int, u used)");
 my $first = $cluster->start_at('distribute-created', "SELECT create_distributed_table('u', 'k')");
 my @waiting = map { $cluster->start_sql($_) } "SELECT create_distributed_table('u2', 'k')", "ALTER TYPE used ADD VALUE 'b'";
-$cluster->coordinator->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'object' AND NOT granted});
+ok($cluster->coordinator->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock'}), 'both wait');
 $cluster->go;
 foreach my $handle ($first, @waiting)
 {
