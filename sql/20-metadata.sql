@@ -33,6 +33,7 @@ CREATE TABLE cz.tables (
     colocation_id int NOT NULL DEFAULT 0,
     shard_id bigint,
     reloptions text[],
+    remote_name text,
     CHECK ((kind = 'n') = (shard_id IS NOT NULL))
 );
 CREATE INDEX tables_colocation_id_idx ON cz.tables (colocation_id);
@@ -42,6 +43,8 @@ COMMENT ON COLUMN cz.tables.colocation_id IS 'group in cz.colocation; 0 for refe
 COMMENT ON COLUMN cz.tables.shard_id IS
     'reference tables: id of the copy, cz_shards.<table>_<shard_id> on every worker';
 
+COMMENT ON COLUMN cz.tables.remote_name IS
+    'reference tables that were renamed: name of their copies';
 COMMENT ON COLUMN cz.tables.reloptions IS
     'distributed tables: storage parameters of the shards (a partitioned table cannot have them)';
 

@@ -68,6 +68,12 @@ CREATE FUNCTION citus_update_table_statistics(relation regclass) RETURNS void
 COMMENT ON FUNCTION citus_update_table_statistics(regclass)
     IS 'refresh the size, the number of rows and the range of keys of every shard in cz.shard_statistics';
 
+CREATE FUNCTION cz_check_shards(table_name regclass DEFAULT NULL, OUT logical_table regclass, OUT shard_id bigint,
+    OUT node_name text, OUT object text, OUT expected text, OUT found text) RETURNS SETOF record
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cz_check_shards';
+COMMENT ON FUNCTION cz_check_shards(regclass)
+    IS 'what placements of shards have otherwise than their table: columns, CHECKs, indexes, storage parameters';
+
 CREATE FUNCTION cz_finish_restore() RETURNS int
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cz_finish_restore';
 COMMENT ON FUNCTION cz_finish_restore()

@@ -21,6 +21,9 @@ extern void CzDdlInit(void);
 /* While > 0, DDL is our own: the utility hook passes it on untouched. */
 extern int	cz_internal_ddl_depth;
 
+/* Does an expression over a table use a system column or a whole row?  A shard has others. */
+extern bool CzUsesSystemColumn(Node *expr);
+
 /* One index of a table, as its shards get it. */
 typedef struct CzIndexDef
 {

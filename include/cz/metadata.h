@@ -131,6 +131,9 @@ extern const CzTable *CzTableGet(Oid relid);
  * nobody reads or writes them then. */
 extern List *cz_moment_relids;
 
+/* Error 55000 if the relation is one of them. */
+extern void CzCheckMoment(Oid relid);
+
 /* OIDs of all reference tables, of all distributed and reference tables. */
 extern List *CzReferenceTableList(void);
 extern List *CzTableList(void);

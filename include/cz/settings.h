@@ -49,6 +49,9 @@ extern bool cz_enable_broadcast;	/* shipments may go to all shards */
 extern bool cz_enable_repartition;	/* shipments may go by key */
 extern bool cz_auto_analyze;	/* distributed tables are analyzed when changed */
 extern int	cz_auto_analyze_interval_ms;	/* between two looks at their changes */
+/* Counts the changes of columns of tables of ours that this session has seen: statements
+ * prepared before one may be stale. */
+extern uint64 cz_shape_generation;
 extern bool cz_auto_take_over;	/* a promoted standby becomes the coordinator */
 extern bool cz_check_fragments; /* fragments' texts are parsed again and compared */
 extern bool cz_enable_pushdown; /* false: only table leaves (tests compare) */

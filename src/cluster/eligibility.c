@@ -52,22 +52,6 @@ refuse_table(Relation rel, int sqlstate, const char *reason, const char *hint)
 			 hint ? errhint("%s", hint) : 0));
 }
 
-/* Does the expression use tableoid or a whole row?  A shard has others. */
-static bool
-uses_system_column(Node *expr)
-{
-	Bitmapset  *columns = NULL;
-	int			x = -1;
-
-	pull_varattnos(expr, 1, &columns);
-	while ((x = bms_next_member(columns, x)) >= 0)
-	{
-		if (x + FirstLowInvalidHeapAttributeNumber <= 0)
-			return true;
-	}
-	return false;
-}
-
 static void
 check_generated_columns(Relation rel)
 {
@@ -78,7 +62,7 @@ check_generated_columns(Relation rel)
 		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
 
 		if (att->attgenerated && !att->attisdropped &&
-			uses_system_column(build_column_default(rel, i + 1)))
+			CzUsesSystemColumn(build_column_default(rel, i + 1)))
 			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
 						 psprintf("generated column \"%s\" uses a system column",
 								  NameStr(att->attname)),
@@ -156,7 +140,7 @@ check_constraints(Relation rel, bool has_key)
 			Datum		bin = heap_getattr(tuple, Anum_pg_constraint_conbin,
 										   RelationGetDescr(catalog), &isnull);
 
-			if (!isnull && uses_system_column(stringToNode(TextDatumGetCString(bin))))
+			if (!isnull && CzUsesSystemColumn(stringToNode(TextDatumGetCString(bin))))
 				refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
 							 psprintf("CHECK constraint \"%s\" uses a system column or a whole row",
 									  name),

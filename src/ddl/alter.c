@@ -3,12 +3,14 @@
  * alter.c
  *	  ALTER TABLE on distributed and reference tables.
  *
- * ADD COLUMN and DROP COLUMN reach all placements; what concerns the coordinator
- * alone (row-level security, triggers, defaults, identity) runs here; what
- * pg_dump's script does to rebuild a parent runs here; the rest is refused.
+ * Core runs the statement here, on the parent as it is where it can, else in the
+ * parent's moment (moment.c).  Then the table's images from before and after tell what
+ * the shards get (image.c, diff.c): one script a worker, all workers at once, in the
+ * transaction.  Core goes first, so nearly every refusal comes before a worker hears of
+ * the statement; an error of a worker undoes core's part.
  *
- * A new column's default is evaluated here, once, and its value is what existing
- * rows on the workers get: a stable default must not differ from shard to shard.
+ * In a database that is not the coordinator (a restored dump, a copy), and while a
+ * dump's script rebuilds a parent, statements stay here.
  *
  * Source: own work.
  *
@@ -24,43 +26,34 @@
 #include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
-#include "executor/executor.h"
-#include "libpq-fe.h"
+#include "commands/tablespace.h"
 #include "miscadmin.h"
-#include "optimizer/optimizer.h"
-#include "rewrite/rewriteHandler.h"
-#include "storage/bufmgr.h"
+#include "parser/parse_type.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "cz/compat.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
-/* What an ALTER TABLE command means for the workers. */
-typedef enum AlterClass
+/* How core runs a command. */
+typedef enum AlterWay
 {
-	ALTER_REFUSED,
-	ALTER_LOCAL,				/* the coordinator's business */
-	ALTER_PARENT_ONLY,			/* the same, and not for the shards' relations */
-	ALTER_STRUCTURE				/* on all placements */
-} AlterClass;
-
-/* Text that follows "ALTER TABLE <shard> ", one a command. */
-typedef struct AlterTexts
-{
-	List	   *texts;			/* char * */
-} AlterTexts;
+	WAY_PARENT,					/* on the parent alone: leaves have nothing of it */
+	WAY_DIRECT,					/* on the parent, and by recursion on the leaves */
+	WAY_MOMENT,					/* in the parent's moment */
+	WAY_REFUSED
+} AlterWay;
 
 static const char *
 command_name(AlterTableType type)
@@ -111,41 +104,47 @@ command_name(AlterTableType type)
 	}
 }
 
-/* What core would refuse for a partitioned table, in words about partitions. */
-static void
-check_new_column(const CzTable *table, ColumnDef *column)
+static AlterWay
+constraint_way(const Constraint *constraint)
 {
-	ListCell   *lc;
-
-	if (table->kind == CZ_TABLE_REFERENCE)
-		return;
-	foreach(lc, column->constraints)
+	switch (constraint->contype)
 	{
-		switch (lfirst_node(Constraint, lc)->contype)
-		{
-			case CONSTR_FOREIGN:
-				CzRefuseDdl(table, "ALTER TABLE ... ADD COLUMN ... REFERENCES", NULL);
-				break;
-			case CONSTR_IDENTITY:
-				CzRefuseDdl(table, "ALTER TABLE ... ADD COLUMN ... GENERATED AS IDENTITY",
-							"Add the column NOT NULL, then use ALTER COLUMN ... ADD GENERATED ... AS IDENTITY.");
-				break;
-			case CONSTR_PRIMARY:
-			case CONSTR_UNIQUE:
-				CzRefuseDdl(table, "ALTER TABLE ... ADD COLUMN ... PRIMARY KEY or UNIQUE",
-							"Use CREATE UNIQUE INDEX on columns that include the distribution column.");
-				break;
-			default:
-				break;
-		}
+		case CONSTR_FOREIGN:
+			return WAY_REFUSED;
+		case CONSTR_PRIMARY:
+		case CONSTR_UNIQUE:
+		case CONSTR_EXCLUSION:
+		case CONSTR_IDENTITY:
+			return WAY_MOMENT;
+		default:
+			return WAY_DIRECT;
 	}
 }
 
-static AlterClass
-classify(const CzTable *table, const AlterTableStmt *stmt, const AlterTableCmd *cmd)
+static AlterWay
+column_way(const ColumnDef *column)
 {
-	bool		is_reference = table->kind == CZ_TABLE_REFERENCE;
+	AlterWay	way = WAY_DIRECT;
+	ListCell   *lc;
 
+	foreach(lc, column->constraints)
+		way = Max(way, constraint_way(lfirst_node(Constraint, lc)));
+	return way;
+}
+
+/* The tablespace that a table is in without saying so, or one that core will miss. */
+static bool
+is_default_tablespace(const char *name)
+{
+	Oid			oid = get_tablespace_oid(name, true);
+
+	return !OidIsValid(oid) || oid == MyDatabaseTableSpace;
+}
+
+/* How core runs a command on a distributed table or its index. */
+static AlterWay
+way_of(const AlterTableCmd *cmd, bool is_index)
+{
 	switch (cmd->subtype)
 	{
 		case AT_EnableRowSecurity:
@@ -156,301 +155,451 @@ classify(const CzTable *table, const AlterTableStmt *stmt, const AlterTableCmd *
 		case AT_EnableAlwaysRule:
 		case AT_EnableReplicaRule:
 		case AT_DisableRule:
-		case AT_EnableTrigUser:
-		case AT_DisableTrigUser:
-		case AT_EnableTrigAll:
-			return ALTER_LOCAL;
-		case AT_EnableTrig:
-		case AT_EnableAlwaysTrig:
-		case AT_EnableReplicaTrig:
-		case AT_DisableTrig:
-			return cmd->name && strncmp(cmd->name, "!cz_", 4) == 0 ? ALTER_REFUSED : ALTER_LOCAL;
-		case AT_DisableTrigAll:
-			/* would stop the replication of a reference table */
-			return is_reference ? ALTER_REFUSED : ALTER_LOCAL;
 		case AT_ColumnDefault:
 		case AT_AddIdentity:
 		case AT_SetIdentity:
 		case AT_DropIdentity:
-			return is_reference ? ALTER_LOCAL : ALTER_PARENT_ONLY;
-		case AT_AddColumn:
-			check_new_column(table, castNode(ColumnDef, cmd->def));
-			return ALTER_STRUCTURE;
-		case AT_DropColumn:
-			return ALTER_STRUCTURE;
+		case AT_ReplicaIdentity:
 		case AT_ChangeOwner:
-			/* a restore's script says again who the owner is */
-			return get_rolespec_oid(cmd->newowner, true) == CzRelationOwner(table->relid) ?
-				ALTER_LOCAL : ALTER_REFUSED;
+		case AT_DropOids:
+		case AT_GenericOptions:
+		case AT_AlterColumnGenericOptions:
+			return WAY_PARENT;
+		case AT_EnableTrig:
+		case AT_EnableAlwaysTrig:
+		case AT_EnableReplicaTrig:
+		case AT_DisableTrig:
+			if (cmd->name && strncmp(cmd->name, "!cz_", 4) == 0)
+				return WAY_REFUSED;
+			return WAY_DIRECT;
+		case AT_EnableTrigUser:
+		case AT_DisableTrigUser:
+		case AT_EnableTrigAll:
+		case AT_DisableTrigAll:
+		case AT_SetNotNull:
+		case AT_DropNotNull:
+		case AT_DropExpression:
+		case AT_DropConstraint:
+		case AT_ValidateConstraint:
+		case AT_SetOptions:
+		case AT_ResetOptions:
+		case AT_SetStorage:
+		case AT_SetCompression:
+			return WAY_DIRECT;
+		case AT_SetStatistics:
+			return is_index ? WAY_PARENT : WAY_DIRECT;
+		case AT_AddColumn:
+			return column_way(castNode(ColumnDef, cmd->def));
+		case AT_AddConstraint:
+			return constraint_way(castNode(Constraint, cmd->def));
+		case AT_DropColumn:
+		case AT_AlterColumnType:
+		case AT_AddIndexConstraint:
+		case AT_SetRelOptions:
+		case AT_ResetRelOptions:
+		case AT_ClusterOn:
+		case AT_DropCluster:
+		case AT_SetLogged:
+		case AT_AlterConstraint:
+		case AT_DropInherit:
+		case AT_DropOf:
+			return WAY_MOMENT;
+		case AT_SetAccessMethod:
+			return strcmp(cmd->name, "heap") == 0 ? WAY_MOMENT : WAY_REFUSED;
+		case AT_SetTableSpace:
+			return is_default_tablespace(cmd->name) ? WAY_MOMENT : WAY_REFUSED;
+		default:
+			return WAY_REFUSED;
+	}
+}
+
+/* The same for a reference table, which core alters as the ordinary table that it is. */
+static AlterWay
+reference_way(const AlterTableCmd *cmd)
+{
+	AlterWay	way;
+
+	switch (cmd->subtype)
+	{
+		case AT_DisableTrigAll:
+			/* would stop the replication of the table */
+			return WAY_REFUSED;
 		case AT_AddConstraint:
 			/* foreign keys of reference tables hold here, where the writes are */
-			if (is_reference && castNode(Constraint, cmd->def)->contype == CONSTR_FOREIGN)
-				return ALTER_LOCAL;
-			/* pg_dump's ALTER TABLE ONLY ... ADD CONSTRAINT ... PRIMARY KEY */
-			if (!is_reference && !stmt->relation->inh &&
-				(castNode(Constraint, cmd->def)->contype == CONSTR_PRIMARY ||
-				 castNode(Constraint, cmd->def)->contype == CONSTR_UNIQUE ||
-				 (table->kind == CZ_TABLE_SINGLE &&
-				  castNode(Constraint, cmd->def)->contype == CONSTR_EXCLUSION)))
-				return ALTER_LOCAL;
-			return ALTER_REFUSED;
-		case AT_AttachPartition:
-			{
-				/* only a restore's script attaches shards; an index has none */
-				PartitionCmd *partition = castNode(PartitionCmd, cmd->def);
-
-				return partition->name->schemaname &&
-					strcmp(partition->name->schemaname, CZ_SHARD_SCHEMA) == 0 ?
-					ALTER_LOCAL : ALTER_REFUSED;
-			}
+			return WAY_PARENT;
 		default:
-			return ALTER_REFUSED;
+			way = way_of(cmd, false);
+			return way == WAY_REFUSED && cmd->subtype != AT_AddColumn ? way : WAY_PARENT;
 	}
 }
 
-/* Names of the CHECK constraints of a table. */
-static List *
-check_names(Oid relid)
+static const char *
+refusal_hint(const AlterTableCmd *cmd)
 {
-	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	List	   *result = NIL;
-
-	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	switch (cmd->subtype)
 	{
-		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
-
-		if (con->contype == CONSTRAINT_CHECK)
-			result = lappend(result, makeString(pstrdup(NameStr(con->conname))));
+		case AT_SetUnLogged:
+			return "A worker's crash would empty one placement of a shard and leave the others.";
+		case AT_SetTableSpace:
+			return "Use ALTER TABLE ... SET TABLESPACE on the workers, for the tables of schema cz_shards.";
+		default:
+			return NULL;
 	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return result;
 }
 
-/* Does the table have a row, as this transaction's connections see it? */
+/* May the distribution column get this type?  Its values must keep their shards. */
 static bool
-has_rows(const CzTable *table)
+keeps_hash(Oid old_type, int32 old_typmod, Oid new_type, int32 new_typmod)
 {
-	int			i;
-
-	if (table->kind == CZ_TABLE_REFERENCE)
+	if (old_type != new_type)
+		return false;
+	switch (getBaseType(old_type))
 	{
-		Relation	rel = table_open(table->relid, NoLock);
-		bool		result = RelationGetNumberOfBlocks(rel) > 0;
-
-		table_close(rel, NoLock);
-		return result;
+		case VARCHAROID:
+		case VARBITOID:
+			return new_typmod < 0 || (old_typmod >= 0 && new_typmod >= old_typmod);
+		case NUMERICOID:
+			/* the same scale, and not less precision */
+			return new_typmod < 0 ||
+				(old_typmod >= 0 && new_typmod >= old_typmod &&
+				 ((new_typmod ^ old_typmod) & 0xffff) == 0);
+		default:
+			return old_typmod == new_typmod;
 	}
-	for (i = 0; i < table->nshards; i++)
-	{
-		CzConn	   *conn = CzTxnConn(table->shards[i].server_oids[0],
-									 CzRelationOwner(table->relid), false);
-		struct pg_result *res;
-		bool		found;
+}
 
-		res = CzConnExec(conn, psprintf("SELECT 1 FROM %s LIMIT 1",
-										table->shards[i].remote_qualified));
-		found = PQntuples(res) > 0;
-		PQclear(res);
-		if (found)
+/* Core would make a foreign key of the column again, with tables that are no heaps. */
+static void
+check_foreign_keys(const CzTable *table, const AlterTableStmt *stmt)
+{
+	List	   *keys = CzForeignKeys(table->relid, true);
+	ListCell   *lc;
+
+	foreach(lc, keys == NIL ? NIL : stmt->cmds)
+	{
+		if (lfirst_node(AlterTableCmd, lc)->subtype == AT_AlterColumnType)
+			CzRefuseDdl(table, "ALTER TABLE ... ALTER COLUMN TYPE of a table with foreign keys",
+						"Drop the foreign keys, alter the column, and add them again.");
+	}
+}
+
+/* What core would do to the distribution column, and must not. */
+static void
+check_key(const CzTable *table, const AlterTableStmt *stmt)
+{
+	const char *key = table->key_attno > 0 ? table->column_names[table->key_attno - 1] : NULL;
+	ListCell   *lc;
+
+	foreach(lc, key ? stmt->cmds : NIL)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+		ColumnDef  *def;
+		Oid			type;
+		int32		typmod;
+
+		if (cmd->name == NULL || strcmp(cmd->name, key) != 0)
+			continue;
+		if (cmd->subtype == AT_DropColumn)
+			CzRefuseDdl(table, "dropping the distribution column",
+						"Use undistribute_table() and distribute the table by another column.");
+		if (cmd->subtype != AT_AlterColumnType)
+			continue;
+		def = castNode(ColumnDef, cmd->def);
+		typenameTypeIdAndMod(NULL, def->typeName, &type, &typmod);
+		if (def->raw_default != NULL ||
+			!keeps_hash(table->key_type, table->key_typmod, type, typmod) ||
+			GetColumnDefCollation(NULL, def, type) != table->key_collation)
+			CzRefuseDdl(table, "ALTER TABLE ... ALTER COLUMN TYPE of the distribution column",
+						"Use undistribute_table(), alter the column, and distribute the table again.");
+	}
+}
+
+/* Is the distribution column about to get another type (modifier)? */
+static bool
+alters_key(const CzTable *table, const AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->key_attno > 0 ? stmt->cmds : NIL)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (cmd->subtype == AT_AlterColumnType &&
+			strcmp(cmd->name, table->column_names[table->key_attno - 1]) == 0)
 			return true;
 	}
 	return false;
 }
 
-/* The value of a new column's default as SQL, or NULL if it has none. */
-static char *
-default_sql(Relation rel, AttrNumber attno, const CzTable *table)
-{
-	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
-	Node	   *expr = build_column_default(rel, attno);
-	EState	   *estate;
-	ExprState  *state;
-	Datum		value;
-	bool		isnull;
-	char	   *result = NULL;
-
-	if (expr == NULL || att->attgenerated)
-		return NULL;
-	if (contain_volatile_functions(expr))
-	{
-		if (has_rows(table))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot add column \"%s\" with a volatile default to table \"%s\", which has rows",
-							NameStr(att->attname), RelationGetRelationName(rel)),
-					 errdetail("Each placement of a row would get another value."),
-					 errhint("Add the column without default, set the default with ALTER COLUMN, then update the rows.")));
-		return NULL;
-	}
-	estate = CreateExecutorState();
-	state = ExecPrepareExpr((Expr *) expr, estate);
-	value = ExecEvalExprSwitchContext(state, GetPerTupleExprContext(estate), &isnull);
-	if (!isnull)
-	{
-		Oid			output;
-		bool		is_varlena;
-		int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
-
-		getTypeOutputInfo(att->atttypid, &output, &is_varlena);
-		result = psprintf("%s::%s", quote_literal_cstr(OidOutputFunctionCall(output, value)),
-						  format_type_extended(att->atttypid, att->atttypmod,
-											   FORMAT_TYPE_TYPEMOD_GIVEN |
-											   FORMAT_TYPE_FORCE_QUALIFY));
-		CzUnpinTextSettings(nestlevel);
-	}
-	FreeExecutorState(estate);
-	return result;
-}
-
+/* What has come is for the shards to hold each alone: refuse what they cannot. */
 static void
-make_alters(StringInfo sql, const CzShard *shard, void *arg)
+check_new(const CzTable *table, const CzImage *before, const CzImage *after)
 {
 	ListCell   *lc;
-
-	foreach(lc, ((AlterTexts *) arg)->texts)
-		appendStringInfo(sql, "ALTER TABLE %s %s;\n", shard->remote_qualified,
-						 (char *) lfirst(lc));
-}
-
-/*
- * Run ADD and DROP COLUMN here, see what has become of the table, and do the
- * same on the workers.  Dropped columns and constraints are drop.c's business.
- */
-static void
-alter_structure(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
-{
-	Relation	rel = relation_open(relid, AccessExclusiveLock);
-	int			old_natts = RelationGetNumberOfAttributes(rel);
-	List	   *old_checks = check_names(relid);
-	List	   *new_checks;
-	List	   *types = NIL;
-	AlterTexts	texts = {NIL};
-	const CzTable *table;
-	ListCell   *lc;
+	ListCell   *lc2;
 	int			i;
 
-	/* a column of the table's row type: the workers' copy of the type would stay behind */
-	find_composite_type_dependencies(rel->rd_rel->reltype, rel, NULL);
-	relation_close(rel, NoLock);
-	CzUtilityRun(utility, (Node *) stmt);
-	CommandCounterIncrement();
-	CzDropFlush();
-
-	CzInvalidateTable(relid);
-	table = CzTableGet(relid);
-	rel = relation_open(relid, NoLock);
-	for (i = old_natts + 1; i <= RelationGetNumberOfAttributes(rel); i++)
+	foreach(lc, after->indexes)
 	{
-		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i - 1);
-		ObjectAddress *address;
-		char	   *value;
+		const CzObjectImage *index = lfirst(lc);
+		bool		is_old = false;
 
-		if (att->attisdropped)
-			continue;
-		address = palloc(sizeof(ObjectAddress));
-		ObjectAddressSet(*address, TypeRelationId, att->atttypid);
-		types = lappend(types, address);
-		if (OidIsValid(att->attcollation))
-		{
-			address = palloc(sizeof(ObjectAddress));
-			ObjectAddressSet(*address, CollationRelationId, att->attcollation);
-			types = lappend(types, address);
-		}
-		value = default_sql(rel, i, table);
-		texts.texts = lappend(texts.texts,
-							  psprintf("ADD COLUMN %s%s%s", CzColumnSql(rel, i),
-									   value ? " DEFAULT " : "", value ? value : ""));
-		if (value)
-			texts.texts = lappend(texts.texts,
-								  psprintf("ALTER COLUMN %s DROP DEFAULT",
-										   quote_identifier(NameStr(att->attname))));
+		foreach(lc2, before->indexes)
+			is_old |= ((const CzObjectImage *) lfirst(lc2))->oid == index->oid;
+		if (!is_old && table->kind != CZ_TABLE_REFERENCE)
+			CzCheckIndexKey(table, index->oid);
 	}
-
-	new_checks = check_names(relid);
-	foreach(lc, new_checks)
+	foreach(lc, after->checks)
 	{
-		char	   *name = strVal(lfirst(lc));
+		const CzObjectImage *check = lfirst(lc);
+		bool		is_old = false;
 
-		if (!list_member(old_checks, lfirst(lc)))
-			texts.texts = lappend(texts.texts,
-								  psprintf("ADD CONSTRAINT %s %s", quote_identifier(name),
-										   CzConstraintSql(get_relation_constraint_oid(relid, name,
-																					   false))));
+		foreach(lc2, before->checks)
+			is_old |= ((const CzObjectImage *) lfirst(lc2))->oid == check->oid;
+		if (!is_old && CzConstraintUsesSystemColumn(check->oid))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("CHECK constraint \"%s\" uses a system column or a whole row",
+							check->name),
+					 errdetail("A shard has others.")));
 	}
-	relation_close(rel, NoLock);
-
-	if (texts.texts != NIL)
+	for (i = 0; i < after->ncolumns; i++)
 	{
-		List	   *servers = CzTableServers(table);
-		Oid			owner = CzRelationOwner(relid);
+		const CzColumnImage *column = &after->columns[i];
 
-		CzPropagateAddresses(types, servers, owner);
-		CzPropagateObjects(relid, servers, owner);
-		CzRunOnPlacements(table, make_alters, &texts);
+		if (!column->is_dropped && column->generated &&
+			(i >= before->ncolumns || before->columns[i].generated == '\0') &&
+			CzGeneratedUsesSystemColumn(after->relid, i + 1))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("generated column \"%s\" uses a system column", column->name),
+					 errdetail("It would have another value on a shard.")));
 	}
-	if (table->kind != CZ_TABLE_REFERENCE)
-	{
-		for (i = 0; i < table->nshards; i++)
-			CzRemoveShardDefaults(table->shards[i].relid);
-	}
-	CzInvalidateTable(relid);
 }
 
-/* Does a statement of a restore's script add a key or an exclusion constraint? */
-static bool
-adds_key(AlterTableStmt *stmt)
+/* NO INHERIT is dropped: leaves have the CHECK, and a dump could not say it. */
+static void
+drop_no_inherit(AlterTableStmt *stmt)
 {
 	ListCell   *lc;
+	ListCell   *lc2;
 
 	foreach(lc, stmt->cmds)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
 
 		if (cmd->subtype == AT_AddConstraint)
-			return true;
+			castNode(Constraint, cmd->def)->is_no_inherit = false;
+		else if (cmd->subtype == AT_AddColumn)
+		{
+			foreach(lc2, castNode(ColumnDef, cmd->def)->constraints)
+				lfirst_node(Constraint, lc2)->is_no_inherit = false;
+		}
+	}
+}
+
+/* The role on a worker that a local one is, NULL: libpq's default. */
+static const char *
+remote_role(Oid server_oid, Oid user_oid)
+{
+	const CzEndpoint *endpoint = CzEndpointGet(server_oid, user_oid);
+	int			i;
+
+	for (i = 0; i < endpoint->noptions; i++)
+	{
+		if (strcmp(endpoint->keywords[i], "user") == 0)
+			return endpoint->values[i];
+	}
+	return NULL;
+}
+
+/*
+ * CzChangeOwner
+ *		A table has another owner: the leaves are his, too, and on the workers the shards
+ *		if he has another role there.
+ */
+void
+CzChangeOwner(const CzTable *table, Oid old_owner)
+{
+	Oid			owner = CzRelationOwner(table->relid);
+	ListCell   *lc;
+	int			i;
+	int			j;
+
+	foreach(lc, table->kind == CZ_TABLE_REFERENCE ? NIL :
+			find_inheritance_children(table->relid, AccessExclusiveLock))
+	{
+		if (CzRelationOwner(lfirst_oid(lc)) != owner)
+			ATExecChangeOwner(lfirst_oid(lc), owner, true, AccessExclusiveLock);
+	}
+	CommandCounterIncrement();
+	for (i = 0; i < table->nshards; i++)
+	{
+		const CzShard *shard = &table->shards[i];
+
+		for (j = 0; j < shard->nplacements; j++)
+		{
+			const char *from = remote_role(shard->server_oids[j], old_owner);
+			const char *to = remote_role(shard->server_oids[j], owner);
+
+			if (from == NULL || to == NULL || strcmp(from, to) == 0)
+				continue;
+			CzTxnExec(shard->server_oids[j], old_owner,
+					  psprintf("ALTER TABLE %s OWNER TO %s", shard->remote_qualified,
+							   quote_identifier(to)));
+		}
+	}
+}
+
+/*
+ * CzAlterShards
+ *		Tell the shards of a table what a statement has made of it.
+ *
+ * owner: as whom; hints: what the statement says besides, or NULL.
+ */
+void
+CzAlterShards(const CzTable *table, const CzImage *before, const CzImage *after,
+			  const CzAlterHints *hints, Oid owner)
+{
+	List	   *servers = CzTableServers(table);
+	CzOps	   *ops = CzDiff(before, after, hints);
+
+	if (ops == NULL)
+		return;
+	if (hints && hints->functions != NIL)
+		CzPropagateAddresses(hints->functions, servers, owner);
+	if (ops->has_new)
+		CzPropagateObjects(table->relid, servers, owner);
+	CzRunOnPlacementsAs(table, owner, ops->has_types, CzOpsScript, ops);
+}
+
+/* Leaves have no defaults; core's recursion has given them some. */
+static void
+remove_leaf_defaults(const CzTable *table)
+{
+	int			i;
+
+	for (i = 0; table->kind != CZ_TABLE_REFERENCE && i < table->nshards; i++)
+		CzRemoveShardDefaults(table->shards[i].relid);
+}
+
+/* Does the statement change what rows of the table's type look like? */
+static bool
+alters_row_type(const AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		switch (lfirst_node(AlterTableCmd, lc)->subtype)
+		{
+			case AT_AddColumn:
+			case AT_DropColumn:
+			case AT_AlterColumnType:
+				return true;
+			default:
+				break;
+		}
 	}
 	return false;
 }
 
-/*
- * CzAlterTable
- *		Run an ALTER TABLE that concerns a table of ours.
- *
- * Returns: false if it does not, or core can run it as it is.
- */
-bool
-CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
+/* The statement here, then on the shards. */
+static void
+alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way)
 {
-	Oid			relid;
-	const CzTable *table;
-	bool		is_structure = false;
-	bool		is_parent_only = false;
+	const CzTable *table = CzTableGet(relid);
+	bool		is_reference = table->kind == CZ_TABLE_REFERENCE;
+	Oid			owner = CzRelationOwner(relid);
+	CzImage    *before = CzTableImage(relid);
+	CzImage    *after;
+	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
+	Oid			save_altered = cz_altered_relid;
+	Relation	rel;
+
+	if (alters_row_type(stmt))
+	{
+		/* a column of the table's row type: the workers' copy of the type would stay behind */
+		rel = relation_open(relid, NoLock);
+		find_composite_type_dependencies(rel->rd_rel->reltype, rel, NULL);
+		relation_close(rel, NoLock);
+	}
+	PG_TRY();
+	{
+		cz_altered_relid = relid;
+		if (way == WAY_MOMENT && !is_reference)
+			CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid),
+						alters_key(table, stmt) ? relid : InvalidOid);
+		else
+			CzUtilityRun(utility, (Node *) stmt);
+	}
+	PG_FINALLY();
+	{
+		cz_altered_relid = save_altered;
+	}
+	PG_END_TRY();
+	CommandCounterIncrement();
+	CzDropFlush();
+
+	CzInvalidateTable(relid);
+	table = CzTableGet(relid);
+	after = CzTableImage(relid);
+	check_new(table, before, after);
+	if (way == WAY_DIRECT)
+		remove_leaf_defaults(table);
+	rel = relation_open(relid, NoLock);
+	CzAlterHintsValues(hints, before, rel, table);
+	relation_close(rel, NoLock);
+	CzAlterShards(table, before, after, hints, owner);
+	if (CzRelationOwner(relid) != owner)
+		CzChangeOwner(table, owner);
+	CzInvalidateTable(relid);
+}
+
+/*
+ * A parent of a restore, or of a database that is not the coordinator: nothing of it
+ * reaches the workers, which have it already, or have another's.
+ */
+static bool
+alter_here(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
+{
+	AlterWay	way = WAY_PARENT;
 	ListCell   *lc;
-	char		relkind;
 
-	if (stmt->objtype == OBJECT_VIEW || stmt->objtype == OBJECT_SEQUENCE)
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (cmd->subtype == AT_AttachPartition || cmd->subtype == AT_DetachPartition ||
+			cmd->subtype == AT_DetachPartitionFinalize)
+			return false;
+		way = Max(way, way_of(cmd, stmt->objtype == OBJECT_INDEX));
+	}
+	if (way < WAY_MOMENT)
 		return false;
-	/* core's lock first: while we waited for it the table may have become distributed */
-	relid = AlterTableLookupRelation(stmt, AlterTableGetLockLevel(stmt->cmds));
-	if (!OidIsValid(relid))
-		return false;
-	relkind = get_rel_relkind(relid);
+	stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
+	drop_no_inherit(stmt);
+	LockRelationOid(relid, AccessExclusiveLock);
+	CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid), InvalidOid);
+	return true;
+}
+
+/* Table of a relation that an ALTER TABLE or ALTER INDEX names. */
+static Oid
+table_of(Oid relid)
+{
+	char		relkind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
+
 	if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX)
-		relid = IndexGetRelation(relid, true);
+		return IndexGetRelation(relid, true);
+	return relid;
+}
 
-	table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
-	if (OidIsValid(relid) &&
-		CzAlterForeignKeys(utility, stmt, relid, table == NULL ?
-						   cz_tenant_hooks.group(get_rel_namespace(relid)) :
-						   table->colocation_id))
-		return true;
+/* What no table of ours may be referred to by, whatever is altered. */
+static void
+check_references(const AlterTableStmt *stmt)
+{
+	ListCell   *lc;
 
 	foreach(lc, stmt->cmds)
 	{
@@ -465,61 +614,112 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 			CzRefuseDdl(CzTableOfName(castNode(PartitionCmd, cmd->def)->name),
 						"ATTACH PARTITION", NULL);
 	}
+}
+
+/* A dump's script attaches the leaves of a parent. */
+static bool
+attaches_shards(const AlterTableStmt *stmt)
+{
+	AlterTableCmd *cmd = linitial_node(AlterTableCmd, stmt->cmds);
+	RangeVar   *name;
+
+	if (cmd->subtype != AT_AttachPartition)
+		return false;
+	name = castNode(PartitionCmd, cmd->def)->name;
+	return name->schemaname && strcmp(name->schemaname, CZ_SHARD_SCHEMA) == 0;
+}
+
+/*
+ * CzAlterTable
+ *		Run an ALTER TABLE or ALTER INDEX that concerns a table of ours.
+ *
+ * Returns: false if it does not, or core can run it as it is.
+ */
+bool
+CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
+{
+	LOCKMODE	lockmode = AlterTableGetLockLevel(stmt->cmds);
+	AlterWay	way = WAY_PARENT;
+	const CzTable *table;
+	bool		is_reference;
+	bool		is_index;
+	Oid			relid;
+	ListCell   *lc;
+
+	if (stmt->objtype != OBJECT_TABLE && stmt->objtype != OBJECT_INDEX)
+		return false;
+	relid = table_of(RangeVarGetRelid(stmt->relation, NoLock, true));
+	/* core's lock, or the moment's, before any weaker one: a lock that is raised is a
+	 * deadlock with the next one who does that */
+	if (OidIsValid(relid) && CzIsParent(relid))
+	{
+		foreach(lc, stmt->cmds)
+		{
+			way = way_of(lfirst_node(AlterTableCmd, lc), stmt->objtype == OBJECT_INDEX);
+			if (way == WAY_MOMENT || (way == WAY_DIRECT && list_length(stmt->cmds) > 1))
+				lockmode = AccessExclusiveLock;
+		}
+		way = WAY_PARENT;
+		if (lockmode == AccessExclusiveLock && stmt->objtype == OBJECT_INDEX &&
+			class_ownercheck_compat(relid, GetUserId()))
+			LockRelationOid(relid, AccessExclusiveLock);
+	}
+	relid = AlterTableLookupRelation(stmt, lockmode);
+	if (!OidIsValid(relid))
+		return false;
+	is_index = table_of(relid) != relid;
+	relid = table_of(relid);
 
 	table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
+	if (OidIsValid(relid) && !is_index &&
+		CzAlterForeignKeys(utility, stmt, relid, table == NULL ?
+						   cz_tenant_hooks.group(get_rel_namespace(relid)) :
+						   table->colocation_id))
+		return true;
+	check_references(stmt);
+	if (table == NULL ? CzIsParent(relid) :
+		table->kind != CZ_TABLE_FOREIGN && table->kind != CZ_TABLE_REFERENCE &&
+		!CzTxnIsCoordinator())
+		return alter_here(utility, stmt, relid);
 	if (table == NULL || table->kind == CZ_TABLE_FOREIGN ||
-		(table->kind == CZ_TABLE_REFERENCE && !CzReferenceHasTriggers(relid)))
+		(table->kind == CZ_TABLE_REFERENCE &&
+		 (!CzReferenceHasTriggers(relid) || !CzTxnIsCoordinator())) ||
+		attaches_shards(stmt))
 		return false;
 
+	is_reference = table->kind == CZ_TABLE_REFERENCE;
 	foreach(lc, stmt->cmds)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+		AlterWay	this_way = is_reference && !is_index ? reference_way(cmd) :
+			way_of(cmd, is_index);
 
-		if (stmt->objtype == OBJECT_INDEX)
-		{
-			/* pg_dump attaches no indexes: shards' relations have none */
-			CzRefuseDdl(table, "ALTER INDEX", NULL);
-		}
-		switch (classify(table, stmt, cmd))
-		{
-			case ALTER_REFUSED:
-				CzRefuseDdl(table, psprintf("ALTER TABLE ... %s", command_name(cmd->subtype)),
-							NULL);
-				break;
-			case ALTER_LOCAL:
-				break;
-			case ALTER_PARENT_ONLY:
-				is_parent_only = true;
-				break;
-			case ALTER_STRUCTURE:
-				is_structure = true;
-				break;
-		}
+		if (this_way == WAY_REFUSED)
+			CzRefuseDdl(table,
+						psprintf("%s ... %s", is_index ? "ALTER INDEX" : "ALTER TABLE",
+								 command_name(cmd->subtype)), refusal_hint(cmd));
+		way = Max(way, this_way);
+	}
+	/* core's recursion does not see what an earlier command of the statement has made */
+	if (way == WAY_DIRECT && list_length(stmt->cmds) > 1)
+		way = WAY_MOMENT;
+	if (way == WAY_MOMENT && !is_reference)
+		LockRelationOid(relid, AccessExclusiveLock);
+	if (!is_reference)
+	{
+		check_key(table, stmt);
+		check_foreign_keys(table, stmt);
 	}
 
 	/* the name must not come to mean another table on the way */
-	if (is_structure || is_parent_only)
-		stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
-	if (is_structure && is_parent_only)
-		CzRefuseDdl(table, "ALTER TABLE with ADD or DROP COLUMN and changes of defaults together",
-					"Use one statement for each.");
-	if (is_structure)
+	stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
+	if (!is_reference)
 	{
-		if (!class_ownercheck_compat(relid, GetUserId()))
-			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
-		alter_structure(utility, stmt, relid);
-		return true;
+		/* the whole table, and no leaf where it would only have to be undone */
+		if (!is_index)
+			stmt->relation->inh = way != WAY_PARENT;
+		drop_no_inherit(stmt);
 	}
-	if (is_parent_only)
-	{
-		stmt->relation->inh = false;
-		CzUtilityRun(utility, (Node *) stmt);
-		return true;
-	}
-	if (table->kind == CZ_TABLE_SINGLE && adds_key(stmt))
-	{
-		CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid), InvalidOid);
-		return true;
-	}
-	return false;
+	alter(utility, stmt, relid, way);
+	return true;
 }

@@ -20,8 +20,11 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/float.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -186,8 +189,49 @@ CzRemoveShardDefaults(Oid shard_relid)
 char *
 CzWithLockTimeout(const char *sql)
 {
+	int			timeout_ms = LockTimeout > 0 ? Min(LockTimeout, cz_worker_timeout_ms) :
+		cz_worker_timeout_ms;
+
 	return psprintf("SET LOCAL lock_timeout TO %d;\n%s;\nSET LOCAL lock_timeout TO DEFAULT",
-					cz_worker_timeout_ms, sql);
+					timeout_ms, sql);
+}
+
+/*
+ * What makes workers read and write texts as the user's session does, for the values of
+ * columns that change their type; the session's own settings (remote/session.c) come back.
+ */
+static char *
+as_user_sql(const char *sql)
+{
+	static const char *const names[] = {
+		"datestyle", "intervalstyle", "extra_float_digits", "bytea_output", "lc_monetary",
+		"xmlbinary"
+	};
+	StringInfoData buf;
+	int			i;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "DECLARE cz_old text[] := ARRAY[");
+	for (i = 0; i < lengthof(names); i++)
+		appendStringInfo(&buf, "%spg_catalog.current_setting('%s')", i > 0 ? ", " : "", names[i]);
+	appendStringInfoString(&buf, "]; BEGIN\n");
+	for (i = 0; i < lengthof(names); i++)
+		appendStringInfo(&buf, "PERFORM pg_catalog.set_config('%s', %s, true);\n", names[i],
+						 quote_literal_cstr(GetConfigOption(names[i], false, false)));
+	appendStringInfo(&buf, "EXECUTE %s;\n", quote_literal_cstr(sql));
+	for (i = 0; i < lengthof(names); i++)
+		appendStringInfo(&buf, "PERFORM pg_catalog.set_config('%s', cz_old[%d], true);\n",
+						 names[i], i + 1);
+	appendStringInfoString(&buf, "END");
+	return psprintf("DO LANGUAGE plpgsql %s", quote_literal_cstr(buf.data));
+}
+
+/* Are these settings of the user's other ones than those of the workers' sessions? */
+static bool
+has_own_settings(void)
+{
+	return DateStyle != USE_ISO_DATES || IntervalStyle != INTSTYLE_POSTGRES ||
+		extra_float_digits < 1;
 }
 
 /*
@@ -199,7 +243,16 @@ CzWithLockTimeout(const char *sql)
 void
 CzRunOnPlacements(const CzTable *table, CzMakeSql make, void *arg)
 {
-	Oid			owner = CzRelationOwner(table->relid);
+	CzRunOnPlacementsAs(table, CzRelationOwner(table->relid), false, make, arg);
+}
+
+/*
+ * CzRunOnPlacementsAs
+ *		See ddl_int.h.
+ */
+void
+CzRunOnPlacementsAs(const CzTable *table, Oid owner, bool as_user, CzMakeSql make, void *arg)
+{
 	List	   *servers = NIL;
 	List	   *scripts = NIL;
 	List	   *commands = NIL;
@@ -241,7 +294,10 @@ CzRunOnPlacements(const CzTable *table, CzMakeSql make, void *arg)
 		CzTxnCommand *command = palloc(sizeof(CzTxnCommand));
 
 		command->server_oid = lfirst_oid(lc);
-		command->sql = CzWithLockTimeout(((StringInfo) lfirst(lc2))->data);
+		command->sql = ((StringInfo) lfirst(lc2))->data;
+		if (as_user && has_own_settings())
+			command->sql = as_user_sql(command->sql);
+		command->sql = CzWithLockTimeout(command->sql);
 		commands = lappend(commands, command);
 	}
 	if (commands != NIL)

@@ -154,8 +154,6 @@ forget_worker(const char *name)
 static void
 check_rename(RenameStmt *stmt)
 {
-	const CzTable *table;
-
 	switch (stmt->renameType)
 	{
 		case OBJECT_TABLE:
@@ -164,12 +162,6 @@ check_rename(RenameStmt *stmt)
 		case OBJECT_COLUMN:
 		case OBJECT_TABCONSTRAINT:
 			refuse_shard(stmt->relation);
-			(void) CzLockTableOfName(stmt->relation,
-									 stmt->renameType == OBJECT_INDEX ?
-									 ShareUpdateExclusiveLock : AccessExclusiveLock, true);
-			table = table_or_index_of(stmt->relation);
-			if (table)
-				CzRefuseDdl(table, "RENAME", NULL);
 			break;
 		case OBJECT_FOREIGN_SERVER:
 			forget_worker(strVal(stmt->object));
@@ -322,6 +314,15 @@ check_grant(GrantStmt *stmt)
 	}
 }
 
+static void
+check_truncate(TruncateStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, cz_moment_relids == NIL ? NIL : stmt->relations)
+		CzCheckMoment(RangeVarGetRelid((RangeVar *) lfirst(lc), NoLock, true));
+}
+
 /*
  * CzCheckStatement
  *		Raise why a utility statement may not be run, if it may not.
@@ -359,12 +360,6 @@ CzCheckStatement(Node *stmt)
 			break;
 		case T_AlterObjectSchemaStmt:
 			refuse_shard(((AlterObjectSchemaStmt *) stmt)->relation);
-			if (((AlterObjectSchemaStmt *) stmt)->objectType != OBJECT_TABLE)
-				break;
-			table = CzLockTableOfName(((AlterObjectSchemaStmt *) stmt)->relation,
-									  AccessExclusiveLock, true);
-			if (table)
-				CzRefuseDdl(table, "ALTER TABLE ... SET SCHEMA", NULL);
 			break;
 		case T_ClusterStmt:
 			table = CzTableOfName(((ClusterStmt *) stmt)->relation);
@@ -383,6 +378,13 @@ CzCheckStatement(Node *stmt)
 		case T_AlterTableStmt:
 			if (((AlterTableStmt *) stmt)->objtype != OBJECT_TYPE)
 				refuse_shard(((AlterTableStmt *) stmt)->relation);
+			break;
+		case T_TruncateStmt:
+			check_truncate((TruncateStmt *) stmt);
+			break;
+		case T_CopyStmt:
+			if (cz_moment_relids != NIL && ((CopyStmt *) stmt)->relation)
+				CzCheckMoment(RangeVarGetRelid(((CopyStmt *) stmt)->relation, NoLock, true));
 			break;
 		case T_RuleStmt:
 			refuse_shard(((RuleStmt *) stmt)->relation);

@@ -64,10 +64,16 @@ typedef struct CzObjectImage
 	bool		is_valid;
 	bool		is_clustered;
 	bool		is_identity;	/* the replica identity */
+	bool		is_primary;
+	bool		is_deferrable;
+	bool		is_deferred;	/* initially */
 	Oid			referenced;		/* by a foreign key */
 	Datum		options;		/* of an index: text[], 0: none */
 	CzIndexDef *index;
 } CzObjectImage;
+
+/* A column option that core keeps for itself. */
+#define CZ_VERSION_OPTION "pg_attver="
 
 /* What a table looks like; image.c. */
 typedef struct CzImage
@@ -88,6 +94,38 @@ extern CzImage *CzTableImage(Oid relid);
 extern char *CzOptionsSql(Datum options);
 extern char *CzGeneratedSql(Relation rel, AttrNumber attno);
 extern int	CzStatisticsTarget(Oid relid, AttrNumber attno);
+extern char *CzCollationSql(Oid collation);
+
+/* What an ALTER TABLE says that no image shows; hints.c. */
+typedef struct CzAlterHints
+{
+	List	   *dropped;		/* char *: constraints that it drops by name */
+	List	   *usings;			/* pairs of char *: column, expression of USING */
+	List	   *values;			/* the same: values of new columns for rows that are there */
+	List	   *functions;		/* ObjectAddress *: what workers need to run USING */
+} CzAlterHints;
+
+extern CzAlterHints *CzAlterHintsGet(const AlterTableStmt *stmt, const CzTable *table,
+									 const char *query_string);
+extern void CzAlterHintsValues(CzAlterHints *hints, const CzImage *before, Relation rel,
+							   const CzTable *table);
+extern const char *CzUsingOf(const CzAlterHints *hints, const char *column);
+extern const char *CzNewValueOf(const CzAlterHints *hints, const char *column);
+extern bool CzIsDroppedByName(const CzAlterHints *hints, const char *constraint);
+
+/* Commands that all shards get; diff.c. */
+typedef struct CzOps
+{
+	List	   *list;
+	bool		has_new;		/* objects that the workers may need others for */
+	bool		has_types;		/* columns change their type: values are converted */
+} CzOps;
+
+extern CzOps *CzDiff(const CzImage *before, const CzImage *after, const CzAlterHints *hints);
+extern CzOps *CzOpsRename(const char *what, const char *old_name, const char *new_name);
+extern CzOps *CzOpsRenameIndex(bool is_key, char *old_name, char *new_name);
+extern CzOps *CzOpsTable(char *text);
+extern void CzOpsScript(StringInfo sql, const CzShard *shard, void *ops);
 
 /* A parent that is an ordinary table for a moment; moment.c. */
 typedef struct CzMoment
@@ -113,6 +151,7 @@ extern Datum CzCatalogOptions(Oid relid);
 
 /* drop.c */
 extern int	cz_drop_is_local;	/* > 0: drops are not told to the workers */
+extern Oid	cz_altered_relid;	/* nor are those of parts of this table */
 extern void CzDropInit(void);
 
 /* alter.c, copy.c, index.c, maintain.c, trigger.c: true if they have run the statement */
@@ -143,6 +182,28 @@ extern void CzCheckStatement(Node *stmt);
 extern void CzCheckForeignKeys(Node *element, bool may_be_single);
 
 extern char *CzConstraintSql(Oid constraint_oid);
+
+/* A CHECK, a generated column: does it use a system column or a whole row? */
+extern bool CzConstraintUsesSystemColumn(Oid constraint_oid);
+extern bool CzGeneratedUsesSystemColumn(Oid relid, AttrNumber attno);
+
+/* index.c: 0A000 unless the shards can hold a unique index or an exclusion constraint,
+ * each alone */
+extern void CzCheckIndexKey(const CzTable *table, Oid index_oid);
+
+/* alter.c */
+extern void CzAlterShards(const CzTable *table, const CzImage *before, const CzImage *after,
+						  const CzAlterHints *hints, Oid owner);
+
+extern void CzChangeOwner(const CzTable *table, Oid old_owner);
+
+/* rename.c */
+extern bool CzRename(const CzUtility *utility, RenameStmt *stmt);
+
+/* CzRunOnPlacements as a role; as_user: values are written and read as the user's
+ * settings say. */
+extern void CzRunOnPlacementsAs(const CzTable *table, Oid user_oid, bool as_user,
+								CzMakeSql make, void *arg);
 
 /*
  * ledger.c: what stands on workers besides shards.

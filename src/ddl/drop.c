@@ -79,6 +79,7 @@ typedef struct Dropper
 #define MAX_PENDING_BYTES (256 * 1024)
 
 int			cz_drop_is_local = 0;
+Oid			cz_altered_relid = InvalidOid;
 
 static List *pending = NIL;		/* PendingDrops *, in TopTransactionContext */
 static List *droppers = NIL;	/* Dropper *, the same */
@@ -607,6 +608,9 @@ for_placements(Oid relid, char *(*make) (const CzShard *shard, const char *name)
 	int			i;
 
 	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
+		return;
+	/* whoever alters the table tells the shards all that has become of it */
+	if (relid == cz_altered_relid)
 		return;
 	owner = CzRelationOwner(relid);
 	for (i = 0; i < table->nshards; i++)

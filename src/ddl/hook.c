@@ -128,6 +128,8 @@ run_statement(const CzUtility *utility)
 			}
 			if (CzAlterObject(utility, stmt))
 				return;
+			if (CzRename(utility, castNode(RenameStmt, stmt)))
+				return;
 			break;
 		default:
 			break;

@@ -17,12 +17,17 @@
 #include "access/htup_details.h"
 #include "access/reloptions.h"
 #include "access/relation.h"
+#include "access/sysattr.h"
 #include "access/table.h"
+#include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "commands/defrem.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -33,6 +38,55 @@
 #include "cz/compat.h"
 #include "cz/settings.h"
 #include "ddl_int.h"
+
+/*
+ * CzUsesSystemColumn
+ *		See ddl.h.
+ */
+bool
+CzUsesSystemColumn(Node *expr)
+{
+	Bitmapset  *columns = NULL;
+	int			x = -1;
+
+	pull_varattnos(expr, 1, &columns);
+	while ((x = bms_next_member(columns, x)) >= 0)
+	{
+		if (x + FirstLowInvalidHeapAttributeNumber <= 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * CzConstraintUsesSystemColumn, CzGeneratedUsesSystemColumn
+ *		See ddl_int.h.
+ */
+bool
+CzConstraintUsesSystemColumn(Oid constraint_oid)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint_oid));
+	Datum		bin;
+	bool		isnull;
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint_oid);
+	bin = SysCacheGetAttr(CONSTROID, tuple, Anum_pg_constraint_conbin, &isnull);
+	result = !isnull && CzUsesSystemColumn(stringToNode(TextDatumGetCString(bin)));
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+bool
+CzGeneratedUsesSystemColumn(Oid relid, AttrNumber attno)
+{
+	Relation	rel = relation_open(relid, NoLock);
+	bool		result = CzUsesSystemColumn(build_column_default(rel, attno));
+
+	relation_close(rel, NoLock);
+	return result;
+}
 
 /* Text of an option list, "(a = '1', b = '2')", or "". */
 char *
@@ -127,6 +181,21 @@ read_constraints(Relation rel, char contype)
 	return result;
 }
 
+static void
+read_deferrable(CzObjectImage *object, Oid constraint_oid)
+{
+	HeapTuple	tuple;
+
+	if (!OidIsValid(constraint_oid))
+		return;
+	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint_oid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint_oid);
+	object->is_deferrable = ((Form_pg_constraint) GETSTRUCT(tuple))->condeferrable;
+	object->is_deferred = ((Form_pg_constraint) GETSTRUCT(tuple))->condeferred;
+	ReleaseSysCache(tuple);
+}
+
 static CzObjectImage *
 read_index(Oid index_oid)
 {
@@ -142,6 +211,8 @@ read_index(Oid index_oid)
 	object->is_valid = form->indisvalid;
 	object->is_clustered = form->indisclustered;
 	object->is_identity = form->indisreplident;
+	object->is_primary = form->indisprimary;
+	read_deferrable(object, get_index_constraint(index_oid));
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(index_oid));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for relation %u", index_oid);

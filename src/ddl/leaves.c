@@ -47,6 +47,7 @@
 #include "rewrite/rewriteManip.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -431,6 +432,20 @@ remove_type_dependencies(Oid leaf, AttrNumber attno)
 	table_close(catalog, RowExclusiveLock);
 }
 
+/* A generated column's expression, which core does not let go without its column. */
+static void
+remove_expression(Oid leaf, AttrNumber attno)
+{
+	Oid			oid = GetAttrDefaultOid(leaf, attno);
+
+	if (!OidIsValid(oid))
+		return;
+	(void) deleteDependencyRecordsFor(AttrDefaultRelationId, oid, false);
+	CommandCounterIncrement();
+	RemoveAttrDefault(leaf, attno, DROP_RESTRICT, false, true);
+	CommandCounterIncrement();
+}
+
 /* The row of a leaf's column gets what the parent's has. */
 static void
 change_column(Relation catalog, Oid leaf, Form_pg_attribute from)
@@ -444,11 +459,9 @@ change_column(Relation catalog, Oid leaf, Form_pg_attribute from)
 	to = (Form_pg_attribute) GETSTRUCT(tuple);
 	is_other_type = to->atttypid != from->atttypid || to->attcollation != from->attcollation;
 	if (to->atthasdef && !from->attgenerated)
-		RemoveAttrDefault(leaf, to->attnum, DROP_RESTRICT, false, true);
-	if (to->atthasdef && !from->attgenerated)
 	{
-		/* that has written the row */
-		CommandCounterIncrement();
+		/* that writes the row */
+		remove_expression(leaf, to->attnum);
 		heap_freetuple(tuple);
 		tuple = SearchSysCacheCopyAttName(leaf, NameStr(from->attname));
 		to = (Form_pg_attribute) GETSTRUCT(tuple);
@@ -527,16 +540,86 @@ set_expressions(Relation parent, Oid leaf_relid, List *attnos)
 		if (!from->attgenerated)
 			continue;
 		if (TupleDescAttr(RelationGetDescr(leaf), attno - 1)->atthasdef)
-		{
-			RemoveAttrDefault(leaf_relid, attno, DROP_RESTRICT, false, true);
-			CommandCounterIncrement();
-		}
+			remove_expression(leaf_relid, attno);
 		expr = map_partition_varattnos(list_make1(generated_expression(parent, from->attnum)),
 									   1, leaf, parent);
 		(void) store_attr_default_compat(leaf, attno, linitial(expr));
 		CommandCounterIncrement();
 	}
 	relation_close(leaf, NoLock);
+}
+
+/*
+ * The minors of 2026 keep in attoptions when a column got its type, to tell rows of
+ * another one; 0 where there is none.
+ */
+static uint64
+column_version(HeapTuple tuple)
+{
+	bool		isnull;
+	Datum		datum = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attoptions, &isnull);
+	Datum	   *elems;
+	int			nelems;
+	int			i;
+
+	if (isnull)
+		return 0;
+	deconstruct_array(DatumGetArrayTypeP(datum), TEXTOID, -1, false, TYPALIGN_INT, &elems, NULL,
+					  &nelems);
+	for (i = 0; i < nelems; i++)
+	{
+		char	   *option = TextDatumGetCString(elems[i]);
+
+		if (strncmp(option, CZ_VERSION_OPTION, strlen(CZ_VERSION_OPTION)) == 0)
+			return strtou64(option + strlen(CZ_VERSION_OPTION), NULL, 10);
+	}
+	return 0;
+}
+
+/*
+ * A leaf's columns are not older than the parent's, nor than those before them.  Whoever
+ * opens the leaf would complain, so it is not opened before.
+ */
+static void
+follow_versions(Relation catalog, Oid parent_relid, Oid leaf)
+{
+	uint64		version = 0;
+	AttrNumber	attno = 0;
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = SearchSysCacheCopy2(ATTNUM, ObjectIdGetDatum(leaf),
+														Int16GetDatum(++attno))))
+	{
+		Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
+		uint64		own;
+		Datum		values[Natts_pg_attribute] = {0};
+		bool		nulls[Natts_pg_attribute] = {0};
+		bool		replaces[Natts_pg_attribute] = {0};
+		Datum		option;
+
+		own = column_version(tuple);
+		version = Max(version, own);
+		if (!att->attisdropped)
+		{
+			HeapTuple	from = SearchSysCache2(ATTNUM, ObjectIdGetDatum(parent_relid),
+											   Int16GetDatum(get_attnum(parent_relid,
+																		NameStr(att->attname))));
+
+			if (HeapTupleIsValid(from))
+			{
+				version = Max(version, column_version(from));
+				ReleaseSysCache(from);
+			}
+		}
+		if (own == version)
+			continue;
+		option = CStringGetTextDatum(psprintf(CZ_VERSION_OPTION UINT64_FORMAT, version));
+		replaces[Anum_pg_attribute_attoptions - 1] = true;
+		values[Anum_pg_attribute_attoptions - 1] =
+			PointerGetDatum(construct_array(&option, 1, TEXTOID, -1, false, TYPALIGN_INT));
+		tuple = heap_modify_tuple(tuple, RelationGetDescr(catalog), values, nulls, replaces);
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	}
 }
 
 static void
@@ -555,8 +638,10 @@ follow(Relation parent, Oid leaf_relid, const Changes *changes)
 					  TupleDescAttr(RelationGetDescr(parent), lfirst_int(lc) - 1));
 	if (changes->added != NIL)
 		add_columns(catalog, parent, leaf_relid, changes->added);
-	table_close(catalog, RowExclusiveLock);
 	CacheInvalidateRelcacheByRelid(leaf_relid);
+	CommandCounterIncrement();
+	follow_versions(catalog, RelationGetRelid(parent), leaf_relid);
+	table_close(catalog, RowExclusiveLock);
 	CommandCounterIncrement();
 
 	set_expressions(parent, leaf_relid, changes->expressions);

@@ -64,8 +64,12 @@ CzShardSetNames(CzShard *shard, const char *name)
 	shard->remote_qualified = CzQualifiedName(shard->remote_schema, shard->remote_name);
 }
 
-static char *
-collation_sql(Oid collation)
+/*
+ * CzCollationSql
+ *		A collation's qualified name.
+ */
+char *
+CzCollationSql(Oid collation)
 {
 	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
 	Form_pg_collation form;
@@ -131,7 +135,7 @@ CzColumnSql(Relation rel, AttrNumber attno)
 						 GetCompressionMethodName(att->attcompression));
 	if (OidIsValid(att->attcollation) &&
 		att->attcollation != get_typcollation(att->atttypid))
-		appendStringInfo(&buf, " COLLATE %s", collation_sql(att->attcollation));
+		appendStringInfo(&buf, " COLLATE %s", CzCollationSql(att->attcollation));
 	if (att->attgenerated == ATTRIBUTE_GENERATED_STORED)
 		appendStringInfo(&buf, " GENERATED ALWAYS AS (%s) STORED",
 						 CzGeneratedSql(rel, attno));
@@ -257,6 +261,23 @@ checks_sql(StringInfo buf, Relation rel)
 	table_close(catalog, AccessShareLock);
 }
 
+/* "(...)" for the storage parameters of an index, or ""; its constraint does not tell. */
+static char *
+index_options(Relation index)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(RelationGetRelid(index)));
+	Datum		datum;
+	bool		isnull;
+	char	   *result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", RelationGetRelid(index));
+	datum = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
+	result = CzOptionsSql(isnull ? (Datum) 0 : datum);
+	ReleaseSysCache(tuple);
+	return result;
+}
+
 /*
  * CzIndexDefGet
  *		The definition of an index, to be repeated on every shard.
@@ -277,6 +298,8 @@ CzIndexDefGet(Oid index_oid)
 		def->is_constraint = true;
 		def->text = TextDatumGetCString(OidFunctionCall1(F_PG_GET_CONSTRAINTDEF_OID,
 														 ObjectIdGetDatum(constraint_oid)));
+		if (index_options(index)[0])
+			def->alters = lappend(def->alters, psprintf("SET %s", index_options(index)));
 	}
 	else
 	{

@@ -36,7 +36,9 @@ enum
 	ANUM_TABLES_RELID = 1,
 	ANUM_TABLES_KIND,
 	ANUM_TABLES_COLOCATION_ID,
-	ANUM_TABLES_SHARD_ID
+	ANUM_TABLES_SHARD_ID,
+	ANUM_TABLES_RELOPTIONS,
+	ANUM_TABLES_REMOTE_NAME
 };
 
 static Oid	fdw_oid = InvalidOid;
@@ -107,6 +109,8 @@ read_tables_tuple(TupleDesc desc, HeapTuple tuple, CzTableRow *row)
 													desc, &isnull));
 	value = heap_getattr(tuple, ANUM_TABLES_SHARD_ID, desc, &isnull);
 	row->shard_id = isnull ? 0 : DatumGetInt64(value);
+	value = heap_getattr(tuple, ANUM_TABLES_REMOTE_NAME, desc, &isnull);
+	row->remote_name = isnull ? NULL : TextDatumGetCString(value);
 }
 
 /*

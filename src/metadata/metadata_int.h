@@ -38,6 +38,7 @@ typedef struct CzTableRow
 	char		kind;
 	int			colocation_id;
 	int64		shard_id;		/* 0 if NULL */
+	char	   *remote_name;	/* palloc'd; NULL: by the table's name */
 } CzTableRow;
 
 /* catalog.c */

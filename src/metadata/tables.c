@@ -27,6 +27,7 @@
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "commands/defrem.h"
+#include "common/hashfn.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "partitioning/partdesc.h"
@@ -40,6 +41,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "cz/settings.h"
 #include "metadata_int.h"
 
 List	   *cz_moment_relids = NIL;
@@ -58,11 +60,19 @@ typedef struct ShardSlot
 	Oid			relid;
 } ShardSlot;
 
+/* relid -> what its columns were */
+typedef struct ShapeSlot
+{
+	Oid			relid;			/* hash key */
+	uint32		shape;
+} ShapeSlot;
+
 /* A build that meets an invalidation starts again, at most so many times. */
 #define MAX_BUILD_ATTEMPTS 10
 
 static HTAB *table_cache = NULL;
 static HTAB *shard_owner = NULL;
+static HTAB *shapes = NULL;
 static CzTableEntry *retired = NULL;
 static uint64 invalidations = 0;	/* counts all callbacks */
 
@@ -182,6 +192,11 @@ create_cache(void)
 		ctl.entrysize = sizeof(ShardSlot);
 		shard_owner = hash_create("cz_fdw shard owners", 256, &ctl,
 								  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	if (shapes == NULL)
+	{
+		ctl.entrysize = sizeof(ShapeSlot);
+		shapes = hash_create("cz_fdw shapes", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}
 	ctl.entrysize = sizeof(TableSlot);
 	table_cache = hash_create("cz_fdw tables", 256, &ctl,
@@ -421,7 +436,8 @@ read_reference(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *n
 	shard->relid = shard->table_relid = table->relid;
 	shard->is_copy = true;
 	shard->remote_schema = pstrdup(CZ_SHARD_SCHEMA);
-	shard->remote_name = CzShardName(RelationGetRelationName(rel), row->shard_id);
+	shard->remote_name = row->remote_name ? row->remote_name :
+		CzShardName(RelationGetRelationName(rel), row->shard_id);
 	shard->remote_qualified = quote_qualified_identifier(shard->remote_schema,
 														 shard->remote_name);
 	shard->server_oids = palloc(sizeof(Oid) * Max(list_length(nodes), 1));
@@ -480,6 +496,31 @@ fill_entry(CzTableEntry *entry, Relation rel)
 	entry->is_ours = true;
 }
 
+/* Has the table other columns than when it was looked at last? */
+static void
+note_shape(Oid relid, TupleDesc desc)
+{
+	uint32		shape = 0;
+	ShapeSlot  *slot;
+	bool		found;
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		shape = hash_combine(shape, att->attisdropped ? 0 :
+							 hash_combine(string_hash(NameStr(att->attname), NAMEDATALEN),
+										  hash_combine(att->atttypid,
+													   hash_combine(att->atttypmod,
+																	att->attcollation))));
+	}
+	slot = hash_search(shapes, &relid, HASH_ENTER, &found);
+	if (found && slot->shape != shape)
+		cz_shape_generation++;
+	slot->shape = shape;
+}
+
 /*
  * Build an entry and put it into the cache; if invalidations never cease, it
  * is good for this transaction only.
@@ -515,6 +556,8 @@ build_entry(Oid relid)
 		entry->table.serial = ++serial;
 		fill_entry(entry, rel);
 		MemoryContextSwitchTo(old_context);
+		if (entry->is_ours)
+			note_shape(relid, RelationGetDescr(rel));
 		relation_close(rel, AccessShareLock);
 
 		if (seen != invalidations && attempt < MAX_BUILD_ATTEMPTS)
@@ -596,6 +639,21 @@ CzShardFresh(const CzShard *shard)
 			return &table->shards[i];
 	}
 	return shard;
+}
+
+/*
+ * CzCheckMoment
+ *		See metadata.h.
+ */
+void
+CzCheckMoment(Oid relid)
+{
+	if (list_member_oid(cz_moment_relids, relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot access distributed table \"%s\" while it is being altered",
+						get_rel_name(relid)),
+				 errdetail("Event triggers of a statement cannot use the table that it alters.")));
 }
 
 /*

@@ -95,6 +95,24 @@ scrolls_elsewhere(Query *query, int cursor_options)
 	return true;
 }
 
+/* Tables that are altered this very moment are not there for anybody. */
+static bool
+check_moments_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		if (((RangeTblEntry *) node)->rtekind == RTE_RELATION)
+			CzCheckMoment(((RangeTblEntry *) node)->relid);
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, check_moments_walker, context,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, check_moments_walker, context);
+}
+
 /*
  * cz_plan_anew
  *		Plan a statement in a database that has the extension.
@@ -169,6 +187,8 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 
 	if (query->commandType == CMD_UTILITY || !OidIsValid(CzFdwOid()))
 		return cz_call_planner(query, query_string, cursor_options, bound_params);
+	if (cz_moment_relids != NIL)
+		(void) check_moments_walker((Node *) query, NULL);
 	stmt = cz_shared_plan(query, query_string, cursor_options, bound_params);
 	if (stmt != NULL)
 		return stmt;

@@ -58,6 +58,7 @@ typedef struct PreparedEntry
 	PreparedKey key;			/* first */
 	char		name[NAMEDATALEN];
 	char	   *sql;			/* the same as key.sql */
+	uint64		generation;		/* cz_shape_generation when it was prepared */
 	dlist_node	lru;
 } PreparedEntry;
 
@@ -824,7 +825,8 @@ CzConnPrepared(CzConn *conn, const char *sql)
 		return NULL;
 	key.sql = sql;
 	found = hash_search(conn->prepared, &key, HASH_FIND, NULL);
-	if (found == NULL)
+	/* a worker refuses one whose columns have other types now, and the transaction fails */
+	if (found == NULL || found->generation != cz_shape_generation)
 		return NULL;
 	dlist_delete(&found->lru);
 	dlist_push_tail(&ENTRY(conn)->prepared_lru, &found->lru);
@@ -888,13 +890,18 @@ CzConnRememberPrepared(CzConn *conn, const char *sql, const char *name)
 	key.sql = copy;
 	slot = hash_search(conn->prepared, &key, HASH_ENTER, &found);
 	if (found)
+	{
 		pfree(copy);
+		if (strcmp(slot->name, name) != 0)
+			entry->evicted = lappend(entry->evicted, pstrdup(slot->name));
+	}
 	else
 	{
 		slot->sql = copy;
 		dlist_push_tail(&entry->prepared_lru, &slot->lru);
 		entry->nprepared++;
 	}
+	slot->generation = cz_shape_generation;
 	strlcpy(slot->name, name, NAMEDATALEN);
 	MemoryContextSwitchTo(oldcontext);
 }

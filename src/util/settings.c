@@ -35,6 +35,7 @@
 bool		cz_auto_analyze = true;
 int			cz_auto_analyze_interval_ms = 60000;
 bool		cz_auto_take_over = false;
+uint64		cz_shape_generation = 0;
 bool		cz_binary_protocol = true;
 bool		cz_check_fragments = CZ_CHECKS_FRAGMENTS;
 int			cz_connect_timeout_ms = 5000;

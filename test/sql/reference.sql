@@ -73,7 +73,7 @@ CREATE INDEX nation_area ON nation (area);
 INSERT INTO nation (name, area) VALUES ('wide', 100);
 SELECT * FROM compare('nation', :'copy');
 ALTER TABLE nation ADD COLUMN r double precision DEFAULT random();
-ALTER TABLE nation RENAME TO nations;
+ALTER TABLE nation RENAME TO nations; INSERT INTO nations (name) VALUES ('renamed'); ALTER TABLE nations RENAME TO nation;
 ALTER TABLE nation ALTER COLUMN area TYPE bigint;
 ALTER TABLE nation DISABLE TRIGGER ALL;
 ALTER TABLE nation ALTER COLUMN area SET DEFAULT 8;

@@ -1,0 +1,664 @@
+/*-------------------------------------------------------------------------
+ *
+ * diff.c
+ *	  What has become of a table, told to its shards: from two images of it (image.c)
+ *	  the commands that make a shard that looks like the first look like the second.
+ *
+ * Objects are matched by name, never by OID: a change of a column's type makes its
+ * indexes and constraints anew, here as on the workers, which need not be told.
+ * Defaults, identity, triggers, policies, privileges and comments are no part of an
+ * image: they are the coordinator's.
+ *
+ * A shard gets one ALTER TABLE with all that can be in one, so that there is one
+ * rewrite; before it the indexes that go, after it those that come.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/reloptions.h"
+#include "access/table.h"
+#include "access/toast_compression.h"
+#include "catalog/pg_class.h"
+#include "commands/defrem.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "cz/settings.h"
+#include "ddl_int.h"
+
+/* One command for a shard; names of indexes become those of the shard. */
+typedef enum OpKind
+{
+	OP_DROP_INDEX,				/* name */
+	OP_SUBCOMMAND,				/* text, within the ALTER TABLE */
+	OP_DROP_KEY,				/* name; within it */
+	OP_RENAME_KEY,				/* name, name2 */
+	OP_RENAME_INDEX,			/* name, name2 */
+	OP_USING_INDEX,				/* index: a constraint now, of what was index name2 */
+	OP_TABLE,					/* text: an ALTER TABLE of its own, after */
+	OP_CREATE_INDEX,			/* index */
+	OP_INDEX,					/* name, text: ALTER INDEX */
+	OP_OF_INDEX					/* text, name: ALTER TABLE ... CLUSTER ON name */
+} OpKind;
+
+typedef struct Op
+{
+	OpKind		kind;
+	char	   *name;
+	char	   *name2;
+	char	   *text;
+	const CzObjectImage *index;
+} Op;
+
+static void
+add_op(CzOps *ops, OpKind kind, char *name, char *text)
+{
+	Op		   *op = palloc0(sizeof(Op));
+
+	op->kind = kind;
+	op->name = name;
+	op->text = text;
+	ops->list = lappend(ops->list, op);
+}
+
+static char *
+type_sql(const CzColumnImage *column)
+{
+	char	   *type = format_type_extended(column->type, column->typmod,
+											FORMAT_TYPE_TYPEMOD_GIVEN |
+											FORMAT_TYPE_FORCE_QUALIFY);
+
+	if (OidIsValid(column->collation) && column->collation != get_typcollation(column->type))
+		type = psprintf("%s COLLATE %s", type, CzCollationSql(column->collation));
+	return type;
+}
+
+static const char *
+storage_name(char storage)
+{
+	switch (storage)
+	{
+		case TYPSTORAGE_PLAIN:
+			return "PLAIN";
+		case TYPSTORAGE_EXTERNAL:
+			return "EXTERNAL";
+		case TYPSTORAGE_MAIN:
+			return "MAIN";
+		default:
+			return "EXTENDED";
+	}
+}
+
+static const DefElem *
+find_def(List *options, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		if (strcmp(lfirst_node(DefElem, lc)->defname, name) == 0)
+			return lfirst_node(DefElem, lc);
+	}
+	return NULL;
+}
+
+static const char *
+option_name(const char *name)
+{
+	return strncmp(name, "toast.", 6) == 0 ?
+		psprintf("toast.%s", quote_identifier(name + 6)) : quote_identifier(name);
+}
+
+static bool
+is_internal(const char *name)
+{
+	return strncmp(name, CZ_VERSION_OPTION, strlen(name)) == 0 &&
+		strlen(name) + 1 == strlen(CZ_VERSION_OPTION);
+}
+
+/* "SET (...)" and "RESET (...)" that make one list of options the other; NULL: nothing. */
+static void
+diff_options(Datum before, Datum after, char **set, char **reset)
+{
+	List	   *a = before ? untransformRelOptions(before) : NIL;
+	List	   *b = after ? untransformRelOptions(after) : NIL;
+	StringInfoData text;
+	ListCell   *lc;
+
+	initStringInfo(&text);
+	foreach(lc, b)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+		const DefElem *old = find_def(a, def->defname);
+
+		if (is_internal(def->defname))
+			continue;
+		if (old && strcmp(defGetString((DefElem *) old), defGetString(def)) == 0)
+			continue;
+		appendStringInfo(&text, "%s%s = %s", text.len > 0 ? ", " : "SET (",
+						 option_name(def->defname), quote_literal_cstr(defGetString(def)));
+	}
+	*set = text.len > 0 ? psprintf("%s)", text.data) : NULL;
+	resetStringInfo(&text);
+	foreach(lc, a)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+
+		if (find_def(b, def->defname) == NULL && !is_internal(def->defname))
+			appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "RESET (",
+							 option_name(def->defname));
+	}
+	*reset = text.len > 0 ? psprintf("%s)", text.data) : NULL;
+}
+
+static void
+diff_column_options(CzOps *ops, const char *alter, Datum before, Datum after)
+{
+	char	   *set;
+	char	   *reset;
+
+	diff_options(before, after, &set, &reset);
+	if (set)
+		add_op(ops, OP_SUBCOMMAND, NULL, psprintf("%s %s", alter, set));
+	if (reset)
+		add_op(ops, OP_SUBCOMMAND, NULL, psprintf("%s %s", alter, reset));
+}
+
+static bool
+has_type_changed(const CzColumnImage *a, const CzColumnImage *b)
+{
+	return a->type != b->type || a->typmod != b->typmod || a->collation != b->collation;
+}
+
+/* What stays the same column. */
+static void
+diff_column(CzOps *ops, const CzColumnImage *a, const CzColumnImage *b, const CzAlterHints *hints)
+{
+	const char *name = quote_identifier(b->name);
+	char	   *alter = psprintf("ALTER COLUMN %s", name);
+	bool		is_other_type = has_type_changed(a, b);
+	const char *using = hints ? CzUsingOf(hints, b->name) : NULL;
+
+	if (a->generated && !b->generated)
+		add_op(ops, OP_SUBCOMMAND, NULL, psprintf("%s DROP EXPRESSION", alter));
+	if (is_other_type || using)
+		add_op(ops, OP_SUBCOMMAND, NULL,
+			   psprintf("%s TYPE %s%s%s", alter, type_sql(b), using ? " USING " : "",
+						using ? using : ""));
+	if (a->is_not_null != b->is_not_null)
+		add_op(ops, OP_SUBCOMMAND, NULL,
+			   psprintf("%s %s NOT NULL", alter, b->is_not_null ? "SET" : "DROP"));
+	/* a new type brings its own storage, there too */
+	if (b->storage != (is_other_type ? get_typstorage(b->type) : a->storage))
+		add_op(ops, OP_SUBCOMMAND, NULL,
+			   psprintf("%s SET STORAGE %s", alter, storage_name(b->storage)));
+	if (a->compression != b->compression &&
+		(CompressionMethodIsValid(b->compression) || !is_other_type))
+		add_op(ops, OP_SUBCOMMAND, NULL,
+			   psprintf("%s SET COMPRESSION %s", alter,
+						CompressionMethodIsValid(b->compression) ?
+						GetCompressionMethodName(b->compression) : "DEFAULT"));
+	if (a->statistics != b->statistics)
+		add_op(ops, OP_SUBCOMMAND, NULL,
+			   psprintf("%s SET STATISTICS %d", alter, b->statistics));
+	diff_column_options(ops, alter, a->options, b->options);
+}
+
+static void
+add_column(CzOps *ops, Relation rel, const CzColumnImage *b, AttrNumber attno,
+		   const CzAlterHints *hints)
+{
+	const char *name = quote_identifier(b->name);
+	const char *value = hints ? CzNewValueOf(hints, b->name) : NULL;
+	char	   *alter = psprintf("ALTER COLUMN %s", name);
+
+	ops->has_new |= true;
+	add_op(ops, OP_SUBCOMMAND, NULL,
+		   psprintf("ADD COLUMN %s%s%s", CzColumnSql(rel, attno), value ? " DEFAULT " : "",
+					value ? value : ""));
+	if (value)
+		add_op(ops, OP_TABLE, NULL, psprintf("%s DROP DEFAULT", alter));
+	if (b->statistics >= 0)
+		add_op(ops, OP_TABLE, NULL, psprintf("%s SET STATISTICS %d", alter, b->statistics));
+	if (b->storage != get_typstorage(b->type))
+		add_op(ops, OP_TABLE, NULL,
+			   psprintf("%s SET STORAGE %s", alter, storage_name(b->storage)));
+}
+
+/* Columns.  Returns whether one has another type now. */
+static bool
+diff_columns(CzOps *ops, const CzImage *before, const CzImage *after, const CzAlterHints *hints)
+{
+	Relation	rel = table_open(after->relid, NoLock);
+	bool		types = false;
+	int			i;
+
+	for (i = 0; i < before->ncolumns; i++)
+	{
+		const CzColumnImage *a = &before->columns[i];
+		const CzColumnImage *b = &after->columns[i];
+
+		if (a->is_dropped)
+			continue;
+		if (b->is_dropped)
+			add_op(ops, OP_SUBCOMMAND, NULL,
+				   psprintf("DROP COLUMN IF EXISTS %s CASCADE", quote_identifier(a->name)));
+		else
+		{
+			types |= has_type_changed(a, b);
+			diff_column(ops, a, b, hints);
+		}
+	}
+	for (; i < after->ncolumns; i++)
+	{
+		if (!after->columns[i].is_dropped)
+			add_column(ops, rel, &after->columns[i], i + 1, hints);
+	}
+	table_close(rel, NoLock);
+	ops->has_new |= types;
+	return types;
+}
+
+static const CzObjectImage *
+find_object(List *objects, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, objects)
+	{
+		const CzObjectImage *object = lfirst(lc);
+
+		if (strcmp(object->name, name) == 0)
+			return object;
+	}
+	return NULL;
+}
+
+/* Is what has this name now another object than before? */
+static bool
+is_replaced(const CzObjectImage *a, const CzObjectImage *b, bool types, const CzAlterHints *hints)
+{
+	if (a->oid == b->oid)
+		return false;
+	if (hints && CzIsDroppedByName(hints, a->name))
+		return true;
+	/* core has made it again for a column's new type, and so will the workers */
+	return !types;
+}
+
+static void
+diff_checks(CzOps *ops, const CzImage *before, const CzImage *after, bool types,
+			const CzAlterHints *hints)
+{
+	ListCell   *lc;
+
+	foreach(lc, before->checks)
+	{
+		const CzObjectImage *a = lfirst(lc);
+		const CzObjectImage *b = find_object(after->checks, a->name);
+
+		if (b == NULL || is_replaced(a, b, types, hints))
+			add_op(ops, OP_SUBCOMMAND, NULL,
+				   psprintf("DROP CONSTRAINT IF EXISTS %s", quote_identifier(a->name)));
+		else if (!a->is_valid && b->is_valid)
+			add_op(ops, OP_SUBCOMMAND, NULL,
+				   psprintf("VALIDATE CONSTRAINT %s", quote_identifier(b->name)));
+	}
+	foreach(lc, after->checks)
+	{
+		const CzObjectImage *b = lfirst(lc);
+		const CzObjectImage *a = find_object(before->checks, b->name);
+
+		if (a != NULL && !is_replaced(a, b, types, hints))
+			continue;
+		ops->has_new = true;
+		add_op(ops, OP_SUBCOMMAND, NULL,
+			   psprintf("ADD CONSTRAINT %s %s", quote_identifier(b->name), b->text));
+	}
+}
+
+/* An index that had another name before, and has become a constraint's. */
+static const CzObjectImage *
+find_former(const CzImage *before, const CzImage *after, const CzObjectImage *b)
+{
+	ListCell   *lc;
+
+	foreach(lc, before->indexes)
+	{
+		const CzObjectImage *a = lfirst(lc);
+
+		if (a->oid == b->oid && (strcmp(a->name, b->name) != 0 ||
+								 a->index->is_constraint != b->index->is_constraint))
+			return a;
+	}
+	return NULL;
+}
+
+static bool
+oid_is_in(List *objects, Oid oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, objects)
+	{
+		if (((const CzObjectImage *) lfirst(lc))->oid == oid)
+			return true;
+	}
+	return false;
+}
+
+/* Statistics targets of an index' parts; both lists are in order of parts. */
+static void
+diff_index_parts(CzOps *ops, const CzObjectImage *a, const CzObjectImage *b)
+{
+	ListCell   *lc;
+	char	   *set;
+	char	   *reset;
+
+	foreach(lc, a->index->alters)
+	{
+		int			part;
+
+		if (!CzListHasString(b->index->alters, lfirst(lc)) &&
+			sscanf((char *) lfirst(lc), "ALTER COLUMN %d", &part) == 1)
+			add_op(ops, OP_INDEX, b->name, psprintf("ALTER COLUMN %d SET STATISTICS -1", part));
+	}
+	foreach(lc, b->index->alters)
+	{
+		if (!CzListHasString(a->index->alters, lfirst(lc)) &&
+			strncmp((char *) lfirst(lc), "ALTER COLUMN", 12) == 0)
+			add_op(ops, OP_INDEX, b->name, (char *) lfirst(lc));
+	}
+	diff_options(a->options, b->options, &set, &reset);
+	if (set)
+		add_op(ops, OP_INDEX, b->name, set);
+	if (reset)
+		add_op(ops, OP_INDEX, b->name, reset);
+}
+
+static void
+drop_index(CzOps *ops, const CzObjectImage *a)
+{
+	add_op(ops, a->index->is_constraint ? OP_DROP_KEY : OP_DROP_INDEX, a->name, NULL);
+}
+
+static void
+diff_indexes(CzOps *ops, const CzImage *before, const CzImage *after, bool types,
+			 const CzAlterHints *hints)
+{
+	ListCell   *lc;
+
+	foreach(lc, before->indexes)
+	{
+		const CzObjectImage *a = lfirst(lc);
+		const CzObjectImage *b = find_object(after->indexes, a->name);
+
+		if (oid_is_in(after->indexes, a->oid))
+			continue;
+		if (b == NULL || is_replaced(a, b, types, hints))
+			drop_index(ops, a);
+	}
+	foreach(lc, after->indexes)
+	{
+		const CzObjectImage *b = lfirst(lc);
+		const CzObjectImage *a = find_former(before, after, b);
+
+		if (a != NULL)
+		{
+			add_op(ops, OP_USING_INDEX, b->name, NULL);
+			((Op *) llast(ops->list))->name2 = a->name;
+			((Op *) llast(ops->list))->index = b;
+			continue;
+		}
+		a = find_object(before->indexes, b->name);
+		if (a != NULL && !is_replaced(a, b, types, hints))
+		{
+			if (a->oid == b->oid)
+				diff_index_parts(ops, a, b);
+			continue;
+		}
+		ops->has_new = true;
+		add_op(ops, OP_CREATE_INDEX, b->name, NULL);
+		((Op *) llast(ops->list))->index = b;
+	}
+}
+
+/* Foreign keys that have gone; what adds them tells the shards itself (keys.c). */
+static void
+diff_foreign_keys(CzOps *ops, const CzImage *before, const CzImage *after)
+{
+	ListCell   *lc;
+
+	foreach(lc, before->foreign_keys)
+	{
+		const CzObjectImage *a = lfirst(lc);
+
+		if (!oid_is_in(after->foreign_keys, a->oid))
+			add_op(ops, OP_DROP_KEY, a->name, NULL);
+	}
+}
+
+/* CLUSTER ON and REPLICA IDENTITY */
+static void
+diff_roles(CzOps *ops, const CzImage *before, const CzImage *after)
+{
+	const char *clustered[2] = {NULL, NULL};
+	char	   *identity[2] = {NULL, NULL};
+	const CzImage *images[2] = {before, after};
+	ListCell   *lc;
+	int			i;
+
+	for (i = 0; i < 2; i++)
+	{
+		foreach(lc, images[i]->indexes)
+		{
+			const CzObjectImage *index = lfirst(lc);
+
+			if (index->is_clustered)
+				clustered[i] = index->name;
+			if (index->is_identity)
+				identity[i] = index->name;
+		}
+	}
+	if (clustered[1] && (!clustered[0] || strcmp(clustered[0], clustered[1]) != 0))
+		add_op(ops, OP_OF_INDEX, (char *) clustered[1], "CLUSTER ON");
+	else if (clustered[0] && !clustered[1] && find_object(after->indexes, clustered[0]))
+		add_op(ops, OP_TABLE, NULL, "SET WITHOUT CLUSTER");
+
+	switch (after->replica_identity)
+	{
+		case REPLICA_IDENTITY_INDEX:
+			if (identity[1] && (before->replica_identity != REPLICA_IDENTITY_INDEX ||
+								!identity[0] || strcmp(identity[0], identity[1]) != 0))
+				add_op(ops, OP_OF_INDEX, identity[1], "REPLICA IDENTITY USING INDEX");
+			break;
+		default:
+			if (before->replica_identity != after->replica_identity)
+				add_op(ops, OP_TABLE, NULL,
+					   after->replica_identity == REPLICA_IDENTITY_FULL ?
+					   "REPLICA IDENTITY FULL" :
+					   after->replica_identity == REPLICA_IDENTITY_NOTHING ?
+					   "REPLICA IDENTITY NOTHING" : "REPLICA IDENTITY DEFAULT");
+			break;
+	}
+}
+
+/*
+ * CzDiff
+ *		The commands for every shard; NULL: nothing to do.
+ *
+ * hints: what only the statement says, or NULL.
+ */
+CzOps *
+CzDiff(const CzImage *before, const CzImage *after, const CzAlterHints *hints)
+{
+	CzOps	   *ops = palloc0(sizeof(CzOps));
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
+	char	   *set;
+	char	   *reset;
+	bool		types;
+
+	types = diff_columns(ops, before, after, hints);
+	diff_checks(ops, before, after, types, hints);
+	diff_foreign_keys(ops, before, after);
+	diff_indexes(ops, before, after, types, hints);
+	diff_options(before->options, after->options, &set, &reset);
+	if (set)
+		add_op(ops, OP_SUBCOMMAND, NULL, set);
+	if (reset)
+		add_op(ops, OP_SUBCOMMAND, NULL, reset);
+	diff_roles(ops, before, after);
+	CzUnpinTextSettings(nestlevel);
+	ops->has_types = types;
+	return ops->list != NIL ? ops : NULL;
+}
+
+/*
+ * CzOpsRename
+ *		RENAME of a column or a CHECK (what: "COLUMN", "CONSTRAINT"), whose name is the
+ *		same on the shards.
+ */
+CzOps *
+CzOpsRename(const char *what, const char *old_name, const char *new_name)
+{
+	CzOps	   *ops = palloc0(sizeof(CzOps));
+
+	add_op(ops, OP_TABLE, NULL,
+		   psprintf("RENAME %s %s TO %s", what, quote_identifier(old_name),
+					quote_identifier(new_name)));
+	return ops;
+}
+
+/*
+ * CzOpsRenameIndex
+ *		RENAME of an index, or of a key and its index.
+ */
+CzOps *
+CzOpsRenameIndex(bool is_key, char *old_name, char *new_name)
+{
+	CzOps	   *ops = palloc0(sizeof(CzOps));
+
+	add_op(ops, is_key ? OP_RENAME_KEY : OP_RENAME_INDEX, old_name, NULL);
+	((Op *) llast(ops->list))->name2 = new_name;
+	return ops;
+}
+
+/*
+ * CzOpsTable
+ *		The same text for each shard: "ALTER TABLE <shard> text".
+ */
+CzOps *
+CzOpsTable(char *text)
+{
+	CzOps	   *ops = palloc0(sizeof(CzOps));
+
+	add_op(ops, OP_TABLE, NULL, text);
+	return ops;
+}
+
+static char *
+index_name(const CzShard *shard, const char *name)
+{
+	return (char *) quote_identifier(CzShardIndexName(name, shard->shard_id));
+}
+
+static char *
+qualified_index(const CzShard *shard, const char *name)
+{
+	return CzQualifiedName(shard->remote_schema, CzShardIndexName(name, shard->shard_id));
+}
+
+/* A command within the ALTER TABLE, or NULL. */
+static char *
+subcommand(const Op *op, const CzShard *shard)
+{
+	switch (op->kind)
+	{
+		case OP_SUBCOMMAND:
+			return op->text;
+		case OP_DROP_KEY:
+			return psprintf("DROP CONSTRAINT IF EXISTS %s CASCADE", index_name(shard, op->name));
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * CzOpsScript
+ *		The commands for one shard, each with its semicolon.
+ */
+void
+CzOpsScript(StringInfo sql, const CzShard *shard, void *arg)
+{
+	const CzOps *ops = arg;
+	const char *separator = "";
+	ListCell   *lc;
+
+	foreach(lc, ops->list)
+	{
+		const Op   *op = lfirst(lc);
+
+		if (op->kind == OP_DROP_INDEX)
+			appendStringInfo(sql, "DROP INDEX IF EXISTS %s CASCADE;\n",
+							 qualified_index(shard, op->name));
+	}
+	foreach(lc, ops->list)
+	{
+		char	   *text = subcommand(lfirst(lc), shard);
+
+		if (text == NULL)
+			continue;
+		if (separator[0] == '\0')
+			appendStringInfo(sql, "ALTER TABLE %s", shard->remote_qualified);
+		appendStringInfo(sql, "%s %s", separator, text);
+		separator = ",";
+	}
+	if (separator[0])
+		appendStringInfoString(sql, ";\n");
+	foreach(lc, ops->list)
+	{
+		const Op   *op = lfirst(lc);
+
+		switch (op->kind)
+		{
+			case OP_TABLE:
+				appendStringInfo(sql, "ALTER TABLE %s %s;\n", shard->remote_qualified, op->text);
+				break;
+			case OP_USING_INDEX:
+				appendStringInfo(sql, "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s%s;\n",
+								 shard->remote_qualified, index_name(shard, op->name),
+								 op->index->is_primary ? "PRIMARY KEY" : "UNIQUE",
+								 index_name(shard, op->name2),
+								 op->index->is_deferrable ? " DEFERRABLE" : "",
+								 op->index->is_deferred ? " INITIALLY DEFERRED" : "");
+				break;
+			case OP_RENAME_KEY:
+				appendStringInfo(sql, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s;\n",
+								 shard->remote_qualified, index_name(shard, op->name),
+								 index_name(shard, op->name2));
+				break;
+			case OP_RENAME_INDEX:
+				appendStringInfo(sql, "ALTER INDEX %s RENAME TO %s;\n",
+								 qualified_index(shard, op->name),
+								 index_name(shard, op->name2));
+				break;
+			case OP_CREATE_INDEX:
+				CzShardIndexSql(sql, op->index->index, shard);
+				break;
+			case OP_INDEX:
+				appendStringInfo(sql, "ALTER INDEX %s %s;\n", qualified_index(shard, op->name),
+								 op->text);
+				break;
+			case OP_OF_INDEX:
+				appendStringInfo(sql, "ALTER TABLE %s %s %s;\n", shard->remote_qualified,
+								 op->text, index_name(shard, op->name));
+				break;
+			default:
+				break;
+		}
+	}
+}

@@ -1,0 +1,153 @@
+/*-------------------------------------------------------------------------
+ *
+ * rename.c
+ *	  RENAME of distributed and reference tables and their parts.
+ *
+ * A table's name and schema are the coordinator's: its shards keep their names.  Those of
+ * columns and CHECKs are the same on the shards, those of indexes and keys have the
+ * shard's id behind them.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "cz/transaction.h"
+#include "ddl_int.h"
+
+/* The table of ours, locked as core will, that a statement here is about; NULL: none, or
+ * the statement stays here. */
+static const CzTable *
+table_of(const RangeVar *name, LOCKMODE lockmode)
+{
+	Oid			relid = RangeVarGetRelidExtended(name, lockmode, RVR_MISSING_OK,
+												 RangeVarCallbackOwnsRelation, NULL);
+	const CzTable *table;
+	char		relkind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
+
+	if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX)
+		relid = IndexGetRelation(relid, true);
+	table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
+	if (table == NULL || table->kind == CZ_TABLE_FOREIGN || !CzTxnIsCoordinator() ||
+		(table->kind == CZ_TABLE_REFERENCE && !CzReferenceHasTriggers(relid)))
+		return NULL;
+	return table;
+}
+
+/* What the shards are told of a constraint's new name; NULL: nothing. */
+static CzOps *
+rename_constraint(const CzTable *table, const RenameStmt *stmt)
+{
+	Oid			oid = get_relation_constraint_oid(table->relid, stmt->subname, true);
+	HeapTuple	tuple;
+	char		contype;
+
+	if (!OidIsValid(oid))
+		return NULL;
+	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(oid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", oid);
+	contype = ((Form_pg_constraint) GETSTRUCT(tuple))->contype;
+	ReleaseSysCache(tuple);
+	switch (contype)
+	{
+		case CONSTRAINT_CHECK:
+			return CzOpsRename("CONSTRAINT", stmt->subname, stmt->newname);
+		case CONSTRAINT_PRIMARY:
+		case CONSTRAINT_UNIQUE:
+		case CONSTRAINT_EXCLUSION:
+			return CzOpsRenameIndex(true, stmt->subname, stmt->newname);
+		case CONSTRAINT_FOREIGN:
+			if (table->kind != CZ_TABLE_REFERENCE)
+				return CzOpsRenameIndex(true, stmt->subname, stmt->newname);
+			return NULL;
+		default:
+			/* constraint triggers: the coordinator's */
+			return NULL;
+	}
+}
+
+/* The copies of a reference table keep the name that they have. */
+static void
+keep_remote_name(const CzTable *table)
+{
+	Oid			argtypes[2] = {OIDOID, TEXTOID};
+	Datum		values[2];
+
+	values[0] = ObjectIdGetDatum(table->relid);
+	values[1] = CStringGetTextDatum(table->shards[0].remote_name);
+	(void) CzCatalogExec("UPDATE cz.tables SET remote_name = $2 WHERE relid OPERATOR(pg_catalog.=) $1"
+						 " AND remote_name IS NULL", 2, argtypes, values, NULL);
+	CommandCounterIncrement();
+}
+
+/*
+ * CzRename
+ *		RENAME of a table of ours, or of a column, constraint or index of one.
+ *
+ * Returns: false if core can run it as it is.
+ */
+bool
+CzRename(const CzUtility *utility, RenameStmt *stmt)
+{
+	const CzTable *table;
+	CzOps	   *ops = NULL;
+	Oid			relid;
+	Oid			named_relid;
+	char		relkind;
+
+	switch (stmt->renameType)
+	{
+		case OBJECT_TABLE:
+		case OBJECT_INDEX:
+		case OBJECT_COLUMN:
+		case OBJECT_TABCONSTRAINT:
+			break;
+		default:
+			return false;
+	}
+	if (stmt->renameType == OBJECT_COLUMN && stmt->relationType != OBJECT_TABLE)
+		return false;
+	table = table_of(stmt->relation, stmt->renameType == OBJECT_INDEX ?
+					 ShareUpdateExclusiveLock : AccessExclusiveLock);
+	if (table == NULL)
+		return false;
+	relid = table->relid;
+	named_relid = RangeVarGetRelid(stmt->relation, NoLock, false);
+	relkind = get_rel_relkind(named_relid);
+
+	if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX)
+	{
+		if (stmt->renameType == OBJECT_TABLE || stmt->renameType == OBJECT_INDEX)
+			ops = CzOpsRenameIndex(false, get_rel_name(named_relid), stmt->newname);
+	}
+	else if (stmt->renameType == OBJECT_COLUMN)
+		ops = CzOpsRename("COLUMN", stmt->subname, stmt->newname);
+	else if (stmt->renameType == OBJECT_TABCONSTRAINT)
+		ops = rename_constraint(table, stmt);
+	else if (table->kind == CZ_TABLE_REFERENCE)
+		keep_remote_name(table);
+
+	/* ONLY is the whole table */
+	stmt = copyObject(stmt);
+	stmt->relation->inh = true;
+	CzUtilityRun(utility, (Node *) stmt);
+	CommandCounterIncrement();
+	CzInvalidateTable(relid);
+	if (ops)
+		CzRunOnPlacements(CzTableGet(relid), CzOpsScript, ops);
+	return true;
+}
