@@ -32,6 +32,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -371,7 +372,14 @@ target_of(const Constraint *constraint, int colocation_id, Oid relid)
 		return InvalidOid;
 	if (table != NULL && table->kind == CZ_TABLE_SINGLE &&
 		table->colocation_id == colocation_id && colocation_id != 0)
+	{
+		/* before it is locked */
+		if (pg_class_aclcheck(target, GetUserId(), ACL_REFERENCES) != ACLCHECK_OK &&
+			pg_attribute_aclcheck_all(target, GetUserId(), ACL_REFERENCES,
+									  ACLMASK_ANY) != ACLCHECK_OK)
+			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(target));
 		return target;
+	}
 	if (table != NULL || colocation_id != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -465,14 +473,20 @@ CzTruncate(const CzUtility *utility, TruncateStmt *stmt)
 		return false;
 	foreach(lc, stmt->relations)
 	{
-		Oid			relid = RangeVarGetRelid((RangeVar *) lfirst(lc), AccessExclusiveLock, false);
-		const CzTable *table = CzTableGet(relid);
+		Oid			relid = RangeVarGetRelid((RangeVar *) lfirst(lc), NoLock, true);
+		const CzTable *table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
 
+		/* core says it, and does not lock the table for who may not truncate it */
+		if (!OidIsValid(relid) ||
+			pg_class_aclcheck(relid, GetUserId(), ACL_TRUNCATE) != ACLCHECK_OK)
+			return false;
 		relids = list_append_unique_oid(relids, relid);
 		is_ours |= table != NULL && table->kind == CZ_TABLE_SINGLE;
 	}
 	if (!is_ours)
 		return false;
+	foreach(lc, relids)
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
 	stmt = copyObject(stmt);
 	while ((more = heap_truncate_find_FKs(relids)) != NIL)
 	{

@@ -193,6 +193,16 @@ CREATE TRIGGER t BEFORE DELETE ON fk.made FOR EACH ROW EXECUTE FUNCTION fk.f();
 ALTER TABLE fk.made ADD FOREIGN KEY (up) REFERENCES fk.parent ON UPDATE CASCADE;
 ALTER TABLE fk.parent SET SCHEMA public;
 SELECT to_regclass('fk.bad') IS NULL AND to_regclass('bad') IS NULL AS none;
+-- privileges
+CREATE ROLE cz_tenant_other;
+GRANT USAGE, CREATE ON SCHEMA fk TO cz_tenant_other;
+SET ROLE cz_tenant_other;
+CREATE TABLE fk.others (x int REFERENCES fk.parent);
+TRUNCATE fk.parent CASCADE;
+ALTER TABLE fk.child DROP CONSTRAINT later;
+RESET ROLE;
+DROP OWNED BY cz_tenant_other;
+DROP ROLE cz_tenant_other;
 -- gone here and there
 ALTER TABLE fk.child DROP CONSTRAINT later;
 ALTER TABLE fk.child DROP CONSTRAINT more;
