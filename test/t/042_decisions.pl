@@ -174,7 +174,8 @@ note 'a clean restart does not forget what has been missed';
 note 'who has seen it here sees it everywhere';
 {
 	my $now = $cluster->sql('SELECT v FROM r WHERE k = 1') + 1;
-	my $waiting = "SELECT count(*) FROM pg_locks WHERE objsubid = 25467 AND NOT granted";
+	# in the room's queue, or for who is between placements
+	my $waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'reader' AND state = 'active' AND query NOT LIKE 'SELECT v FROM r %' AND wait_event IS NOT NULL";
 	foreach my $read ("SELECT r.v FROM t JOIN r ON r.k = 1 WHERE t.k = KEY",
 		"BEGIN; UPDATE t SET v = r.v FROM r WHERE r.k = 1 AND t.k = KEY; SELECT v FROM t WHERE k = KEY; ROLLBACK",
 		"BEGIN; SELECT r.v FROM t JOIN r ON r.k = 1 WHERE t.k = KEY FOR UPDATE OF t; COMMIT")
@@ -182,7 +183,7 @@ note 'who has seen it here sees it everywhere';
 		foreach my $i (1 .. 3)
 		{
 			my $writer = $cluster->start_at('during_commit_prepared', "UPDATE r SET v = $now");
-			my $handle = $cluster->start_sql('SELECT v FROM r WHERE k = 1; ' . $read =~ s/KEY/$key{$i}/gr);
+			my $handle = $cluster->start_sql("SET application_name = 'reader'; SELECT v FROM r WHERE k = 1; " . $read =~ s/KEY/$key{$i}/gr);
 			$cluster->coordinator->poll_query_until('postgres', $waiting, '1');
 			$cluster->go;
 			my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
