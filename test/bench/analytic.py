@@ -4,6 +4,9 @@ import threading
 from common import ROWS, STREAM_ROWS, Client, drain, median, note, own_memory, row
 
 FIFTH = ROWS // 5
+FEW = ROWS // 100
+FILL = "TRUNCATE goal; INSERT INTO goal SELECT i, i, 'goal ' || i FROM generate_series(1, %d) i; ANALYZE goal" % (FEW * 3)
+COPIES = 3      # of the narrow rows, whose median counts: the first one has to make files of WAL
 # name, statement, the ratio to plain PostgreSQL that must be reached
 QUERIES = [
     ('count(*)', 'SELECT count(*) FROM events', 1.2),
@@ -33,6 +36,12 @@ WRITES = [
      'TRUNCATE events_copy', .55),
     ('INSERT..SELECT, another key', 'INSERT INTO by_n SELECT n, tenant_id, id FROM events WHERE id <= %d' % (FIFTH // 2),
      'TRUNCATE by_n', 2.0),
+    ('MERGE, %d rows there and %d new' % (FEW * 2, FEW),
+     'MERGE INTO goal g USING origin o ON g.k = o.k WHEN MATCHED THEN UPDATE SET v = g.v + o.v, t = o.t '
+     'WHEN NOT MATCHED THEN INSERT VALUES (o.k, o.v, o.t)', FILL, None),
+    ('UPDATE of %d rows from another table' % (FEW * 2), 'UPDATE goal SET v = goal.v + o.v FROM origin o WHERE goal.k = o.k', FILL, None),
+    ('DELETE of %d rows by another table' % (FEW * 2), 'DELETE FROM goal USING origin o WHERE goal.k = o.k', FILL, None),
+    ('DELETE of %d rows by a condition' % (FEW * 3), 'DELETE FROM goal WHERE v > 0', FILL, None),
 ]
 
 
@@ -51,8 +60,11 @@ def load(cluster):
     labels = ''.join('%d\tlabel %d\n' % (i, i) for i in range(10007)).encode()
     narrow_s, events_s, analyze_s = {}, {}, {}
     for side, client in cluster.clients.items():
-        narrow_s[side] = client.must('COPY by_n FROM STDIN', copy_data=narrow).seconds
-        client.must('TRUNCATE by_n')
+        copies = []
+        for _ in range(COPIES):
+            copies.append(client.must('COPY by_n FROM STDIN', copy_data=narrow).seconds)
+            client.must('TRUNCATE by_n')
+        narrow_s[side] = median(copies)
         events_s[side] = client.must('COPY events FROM STDIN', copy_data=lines).seconds
         client.must('COPY users FROM STDIN', copy_data=users)
         client.must('COPY labels FROM STDIN', copy_data=labels)
@@ -85,6 +97,10 @@ def queries(cluster):
 
 
 def writes(cluster):
+    for table in ('goal', 'origin'):
+        cluster.table(table, 'k int PRIMARY KEY, v int, t text', 'k')
+    cluster.each("INSERT INTO origin SELECT i, i, 'origin ' || i FROM generate_series(%d, %d) i" % (FEW + 1, FEW * 4))
+    cluster.each('ANALYZE origin')
     for name, sql, before, bar in WRITES:
         row(name, cluster.measure(sql, 3, before), bar=bar)
 
