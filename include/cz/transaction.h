@@ -535,8 +535,8 @@ typedef enum CzShardLock
 
 /*
  * CzTxnLockShard
- *		Keep replicas from diverging: a transaction-level advisory lock for the
- *		shard, here and on its first placement, before any placement sees a
+ *		Keep replicas from diverging: a transaction-level lock for the shard, here
+ *		and, if exclusive, on its first placement, before any placement sees a
  *		write.  Does nothing for a shard with one placement; idempotent in a
  *		transaction.
  */
