@@ -389,6 +389,49 @@ target_of(const Constraint *constraint, int colocation_id, Oid relid)
 	return InvalidOid;
 }
 
+/* VALIDATE and ALTER CONSTRAINT of a key, on its shard. */
+static void
+change_on_shard(StringInfo sql, const CzShard *shard, void *arg)
+{
+	Oid			constraint_oid = *(Oid *) arg;
+	HeapTuple	tuple = constraint_tuple(constraint_oid);
+	Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+	const char *name = quote_identifier(CzShardIndexName(NameStr(con->conname),
+														 shard->shard_id));
+
+	appendStringInfo(sql, "ALTER TABLE %s ALTER CONSTRAINT %s DEFERRABLE INITIALLY %s;\n",
+					 shard->remote_qualified, name, con->condeferred ? "DEFERRED" : "IMMEDIATE");
+	if (con->convalidated)
+		appendStringInfo(sql, "ALTER TABLE %s VALIDATE CONSTRAINT %s;\n",
+						 shard->remote_qualified, name);
+	ReleaseSysCache(tuple);
+}
+
+/* Is it VALIDATE or ALTER CONSTRAINT of a foreign key?  Then it is done. */
+static bool
+change_key(const CzUtility *utility, AlterTableStmt *stmt, AlterTableCmd *cmd,
+		   const CzTable *table)
+{
+	Oid			relid = table->relid;
+	const char *name = cmd->subtype == AT_ValidateConstraint ? cmd->name :
+		cmd->subtype == AT_AlterConstraint ? castNode(Constraint, cmd->def)->conname : NULL;
+	Oid			constraint_oid = name ? get_relation_constraint_oid(relid, name, true) :
+		InvalidOid;
+
+	if (!OidIsValid(constraint_oid) ||
+		!list_member_oid(CzForeignKeys(relid, false), constraint_oid))
+		return false;
+	if (list_length(stmt->cmds) != 1)
+		CzRefuseDdl(table, "VALIDATE or ALTER CONSTRAINT of a foreign key with other changes",
+					"Use one statement for each.");
+	CzUtilityRun(utility, (Node *) stmt);
+	CommandCounterIncrement();
+	CzInvalidateTable(relid);
+	if (CzTxnIsCoordinator())
+		CzRunOnPlacements(CzTableGet(relid), change_on_shard, &constraint_oid);
+	return true;
+}
+
 /*
  * CzAlterForeignKeys
  *		Run an ALTER TABLE that adds foreign keys to a single-shard table, or to one that
@@ -414,6 +457,8 @@ CzAlterForeignKeys(const CzUtility *utility, AlterTableStmt *stmt, Oid relid,
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
 
+		if (is_ours && change_key(utility, stmt, cmd, table))
+			return true;
 		if (cmd->subtype == AT_DropConstraint && is_ours && list_length(stmt->cmds) == 1)
 		{
 			Oid			constraint_oid = get_relation_constraint_oid(relid, cmd->name, true);

@@ -69,6 +69,21 @@ ALTER TABLE more ADD CONSTRAINT more_x FOREIGN KEY (x) REFERENCES late NOT VALID
 -- error
 INSERT INTO more VALUES (7);
 SELECT conname, convalidated, condeferrable, confdeltype, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f' AND conrelid IN ('thing'::regclass, 'part'::regclass, 'more'::regclass) ORDER BY 1;
+-- error
+ALTER TABLE more VALIDATE CONSTRAINT more_x;
+DELETE FROM more WHERE x = 6;
+ALTER TABLE more VALIDATE CONSTRAINT more_x;
+SELECT convalidated FROM pg_constraint WHERE conname = 'more_x' AND conrelid = 'more'::regclass;
+ALTER TABLE more ALTER CONSTRAINT more_x DEFERRABLE INITIALLY DEFERRED;
+BEGIN;
+INSERT INTO more VALUES (200);
+INSERT INTO late VALUES (200);
+COMMIT;
+ALTER TABLE more ALTER CONSTRAINT more_x NOT DEFERRABLE;
+BEGIN;
+-- error
+INSERT INTO more VALUES (201);
+ROLLBACK;
 ALTER TABLE more DROP CONSTRAINT more_x;
 INSERT INTO more VALUES (7);
 ALTER TABLE part DROP CONSTRAINT part_thing;
