@@ -70,6 +70,14 @@ extern uint64 CzCopyRows(struct CopyFromStateData *cstate, const CopyStmt *stmt)
  */
 extern void CzDeferredSet(ConstraintsSetStmt *stmt);
 
+/*
+ * CzDeferredCheck
+ *		A command is about to change or drop a table.
+ *
+ * Errors: 55006 if deferred triggers of the table are still to fire.
+ */
+extern void CzDeferredCheck(Oid relid, const char *command);
+
 extern void CzExecutorInit(void);
 
 #endif							/* CZ_EXECUTOR_H */

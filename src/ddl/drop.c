@@ -47,6 +47,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "cz/executor.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
@@ -747,6 +748,8 @@ czObjectAccess(ObjectAccessType access, Oid classId, Oid objectId, int subId, vo
 	if (access != OAT_DROP || objectId < FirstNormalObjectId ||
 		IsBootstrapProcessingMode() || cz_drop_is_local > 0 || !OidIsValid(CzFdwOid()))
 		return;
+	if (classId == RelationRelationId && subId == 0)
+		CzDeferredCheck(objectId, "DROP TABLE");
 	if (classId == RelationRelationId)
 		relation_dropped(objectId, subId);
 	else if (classId == ConstraintRelationId)

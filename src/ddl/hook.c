@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "commands/extension.h"
 #include "foreign/foreign.h"
 
@@ -61,12 +62,30 @@ rename_server(const CzUtility *utility, RenameStmt *stmt)
 		CzShardSetPlacements(lfirst_oid(lc), (List *) lfirst(lc2));
 }
 
+/* As core does for events of its own: have tables no deferred triggers that are to fire? */
+static void
+check_deferred(Node *stmt)
+{
+	ListCell   *lc;
+
+	if (IsA(stmt, AlterTableStmt))
+		CzDeferredCheck(RangeVarGetRelid(((AlterTableStmt *) stmt)->relation, NoLock, true),
+						"ALTER TABLE");
+	foreach(lc, IsA(stmt, TruncateStmt) ? ((TruncateStmt *) stmt)->relations : NIL)
+		CzDeferredCheck(RangeVarGetRelid(lfirst(lc), NoLock, true), "TRUNCATE");
+	foreach(lc, IsA(stmt, DropStmt) && ((DropStmt *) stmt)->removeType == OBJECT_TABLE ?
+			((DropStmt *) stmt)->objects : NIL)
+		CzDeferredCheck(RangeVarGetRelid(makeRangeVarFromNameList(lfirst(lc)), NoLock, true),
+						"DROP TABLE");
+}
+
 /* Run a statement with what our tables need besides. */
 static void
 run_statement(const CzUtility *utility)
 {
 	Node	   *stmt = utility->pstmt->utilityStmt;
 
+	check_deferred(stmt);
 	CzCheckStatement(stmt);
 	switch (nodeTag(stmt))
 	{

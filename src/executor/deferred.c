@@ -35,6 +35,7 @@
 #include "parser/parse_func.h"
 #include "pgstat.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/rel.h"
@@ -501,5 +502,28 @@ CzDeferredSet(ConstraintsSetStmt *stmt)
 		PushActiveSnapshot(GetTransactionSnapshot());
 		fire_events(false);
 		PopActiveSnapshot();
+	}
+}
+
+/* ---- DDL ------------------------------------------------------------------ */
+
+/*
+ * CzDeferredCheck
+ *		See cz/executor.h.
+ */
+void
+CzDeferredCheck(Oid relid, const char *command)
+{
+	ListCell   *lc;
+
+	foreach(lc, events)
+	{
+		const DeferredEvent *event = lfirst(lc);
+
+		if (event->relid == relid && event->fired_subid == InvalidSubTransactionId)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("cannot %s \"%s\" because it has pending trigger events",
+							command, get_rel_name(relid))));
 	}
 }

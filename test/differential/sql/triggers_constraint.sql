@@ -184,3 +184,45 @@ COPY t FROM stdin;
 SELECT count(*) FROM audit;
 COMMIT;
 SELECT line FROM audit ORDER BY id;
+-- what has pending events is not changed or dropped
+BEGIN;
+UPDATE t SET v = v + 1 WHERE k = 900;
+-- error
+DROP TABLE t;
+ROLLBACK;
+BEGIN;
+UPDATE t SET v = v + 1 WHERE k = 900;
+DROP TRIGGER late ON t;
+ROLLBACK;
+BEGIN;
+UPDATE t SET v = v + 1 WHERE k = 900;
+-- error
+ALTER TABLE t ADD COLUMN more int;
+ROLLBACK;
+BEGIN;
+UPDATE t SET v = v + 1 WHERE k = 900;
+-- error
+ALTER TABLE t DISABLE TRIGGER late;
+ROLLBACK;
+BEGIN;
+UPDATE t SET v = v + 1 WHERE k = 900;
+-- error
+TRUNCATE t;
+ROLLBACK;
+BEGIN;
+UPDATE t SET v = v + 1 WHERE k = 900;
+DROP FUNCTION note() CASCADE;
+ROLLBACK;
+BEGIN;
+UPDATE t SET v = v + 1 WHERE k = 900;
+SET CONSTRAINTS ALL IMMEDIATE;
+ALTER TABLE t ADD COLUMN more int;
+DROP TRIGGER late ON t;
+COMMIT;
+SELECT count(*) FROM t WHERE more IS NULL;
+BEGIN;
+SAVEPOINT s;
+UPDATE t SET v = v + 1 WHERE k = 900;
+ROLLBACK TO s;
+DROP TABLE t;
+COMMIT;
