@@ -28,6 +28,7 @@ CREATE INDEX p_later ON p (at);
 ALTER TABLE p ADD COLUMN later int DEFAULT 7;
 COMMENT ON COLUMN p.later IS 'came later';
 INSERT INTO p (k, v, w) SELECT i, i, 'w' || i FROM generate_series(1, 50) i;
+SELECT pg_stat_force_next_flush();
 ANALYZE p;
 
 -- psql: what kind of relation
