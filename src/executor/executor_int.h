@@ -393,6 +393,10 @@ extern void CzReplicaRowsAdd(CzStream *stream, CzReplicaRows **rows_p, CzConn *c
 							 const struct pg_result *res);
 extern void CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows);
 
+/* stream_unique.c */
+extern List *CzStatementConstraints(Oid relid, List *attnos);
+extern char *CzShardConstraintsSql(const CzShard *shard, List *names);
+
 /* stream_copies.c */
 extern CzReplicaCopy *CzReplicaCopyBegin(bool is_binary, Size budget_bytes);
 extern void CzReplicaCopyAdd(CzReplicaCopy *copy, int ncolumns, char **values,

@@ -79,6 +79,8 @@ typedef struct Task
 	const char *sql;			/* for one row */
 	const char *multi_sql;		/* for many rows, or NULL */
 	const MultiColumn *columns; /* of them, as arrays */
+	const char *constraints;	/* SET CONSTRAINTS of those that wait for the last row; NULL */
+	bool		is_deferred;	/* they do */
 	bool		is_delete;
 	int		   *todo;			/* indexes of rows; those in flight are at the front */
 	int			ntodo;
@@ -394,7 +396,8 @@ multi_sql(const CzFragmentPlan *plan, const CzTable *table, const CzShard *shard
 
 /*
  * May several rows be changed in any order?  Not if a unique index or an exclusion
- * constraint has a column that is assigned: the order of the first placement was good.
+ * constraint that does not wait for the last of them has a column that is assigned: the
+ * order of the first placement was good.
  */
 static bool
 order_is_free(const CzFragmentPlan *plan)
@@ -414,6 +417,7 @@ order_is_free(const CzFragmentPlan *plan)
 			AttrNumber	attno = index->rd_index->indkey.values[i];
 
 			if ((index->rd_index->indisunique || index->rd_index->indisexclusion) &&
+				index->rd_index->indimmediate &&
 				(attno == 0 || list_member_int(plan->replica_sets, attno)))
 				is_free = false;
 		}
@@ -543,6 +547,22 @@ send_multi(Target *target, const char *name, const int *formats)
 	return is_sent;
 }
 
+/* Let constraints wait for the last row, or no longer; false: the connection is lost. */
+static bool
+send_constraints(Target *target)
+{
+	Task	   *task = linitial(target->tasks);
+	char	   *sql = psprintf("%s %s", task->constraints,
+							   task->is_deferred ? "DEFERRED" : "IMMEDIATE");
+	bool		is_sent;
+
+	CzConnLogCommand(target->conn, sql);
+	is_sent = PQsendQueryParams(target->conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0) != 0;
+	target->npreceding++;
+	pfree(sql);
+	return is_sent;
+}
+
 /* The work of send_rows; false: the connection is lost. */
 static bool
 send_pipeline(Target *target, const int *formats)
@@ -559,6 +579,14 @@ send_pipeline(Target *target, const int *formats)
 	target->npreceding = CzSendPrefix(target->conn, &target->prefix);
 	if (target->npreceding < 0)
 		return false;
+	if (task->constraints != NULL && task->is_deferred == (task->ntodo == 0))
+	{
+		task->is_deferred = task->ntodo > 0;
+		if (!send_constraints(target))
+			return false;
+	}
+	if (task->ntodo == 0)
+		return PQpipelineSync(pg) != 0;
 
 	CzConnLogCommand(target->conn, sql);
 	name = prepare_statement(target, sql, &target->preparing);
@@ -603,7 +631,8 @@ count_multi(const Task *task)
 	return n;
 }
 
-/* Send some rows of the first task in one pipeline. */
+/* Send some rows of the first task in one pipeline; or, when all are there, what lets its
+ * constraints be checked. */
 static void
 send_rows(Target *target)
 {
@@ -686,7 +715,7 @@ end_rows(Target *target)
 		check_missing(target);
 	else
 		task->missing_since = 0;
-	if (task->ntodo == 0)
+	if (task->ntodo == 0 && !task->is_deferred)
 		target->tasks = list_delete_first(target->tasks);
 }
 
@@ -900,6 +929,8 @@ void
 CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 {
 	const CzTable *table = CzTableGet(stream->plan->anchor_relid);
+	List	   *constraints = stream->plan->command == CMD_UPDATE || stream->plan->replica_upserts ?
+		CzStatementConstraints(stream->plan->anchor_relid, stream->plan->replica_sets) : NIL;
 	List	   *targets = NIL;
 	List	   *copies = NIL;
 	CzWaitSlot *slots;
@@ -952,6 +983,8 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 			task->sql = sql;
 			task->multi_sql = multi;
 			task->columns = columns;
+			if (constraints != NIL && rows[i]->nrows > 1)
+				task->constraints = CzShardConstraintsSql(shard, constraints);
 			task->is_delete = stream->plan->command == CMD_DELETE;
 			task->ntodo = rows[i]->nrows;
 			task->todo = MemoryContextAllocHuge(CurrentMemoryContext,

@@ -129,3 +129,29 @@ UPDATE lengthy SET v = (SELECT max(f1)::varchar(9) FROM logged) WHERE k < 3;
 -- error
 UPDATE lengthy SET v = (SELECT max(f1)::varchar(9) || 'too long' FROM logged) WHERE k < 3;
 SELECT * FROM lengthy ORDER BY k;
+-- a constraint that is checked when the statement ends: a row takes the value of one that comes later
+CREATE TABLE places (k int NOT NULL, id int NOT NULL, at int, UNIQUE (k, id), UNIQUE (k, at) DEFERRABLE);
+SELECT create_distributed_table('places', 'k');
+INSERT INTO places SELECT k, i, i FROM generate_series(1, 3) k, generate_series(1, 25) i;
+UPDATE places SET at = at + 1 WHERE k = 1;
+UPDATE places SET at = at + 1 WHERE k = 2 AND id < 4 OR k = 2 AND id > 3;
+UPDATE places SET at = 26 - at;
+UPDATE places SET at = at + (random() * 0)::int + 1 WHERE k = 3 AND id <= 25;
+MERGE INTO places USING (SELECT 1 AS n, i FROM generate_series(1, 25) i) s ON k = n AND id = i WHEN MATCHED THEN UPDATE SET at = at + 1;
+INSERT INTO places VALUES (1, 1, 25), (1, 2, 26) ON CONFLICT (k, id) DO UPDATE SET at = excluded.at;
+-- error
+UPDATE places SET at = 7 WHERE k = 1 AND id < 3;
+-- error
+UPDATE places SET at = greatest(at, 3) WHERE k = 1;
+BEGIN;
+UPDATE places SET at = at + 1 WHERE k = 1;
+SAVEPOINT a;
+-- error
+UPDATE places SET at = at / 2 WHERE k = 2;
+ROLLBACK TO a;
+UPDATE places SET at = at + 1 WHERE k = 2;
+-- error
+UPDATE places SET at = (SELECT max(at) FROM places WHERE k = 2) WHERE k = 2 AND id = 3;
+COMMIT;
+UPDATE places SET at = at - 1;
+SELECT * FROM places ORDER BY 1, 2;
