@@ -173,13 +173,13 @@ sub round
 		$step{ $kind->{id} } = $steps[ ($first + $i) % @steps ];
 	}
 	# All have read what there is before the first one stops: who sees placements for the first
-	# time waits for committers.
+	# time waits for committers.  What is changed on two placements at once has no step between them.
 	foreach my $kind (@kinds)
 	{
 		my $id = $kind->{id};
 		unlink "$directory/$id.reached";
 		$handle{$id} = $cluster->start_sql("SET application_name = 'victim'; SET cz.distributed_snapshot = off; SET cz.read_placement = 'any'; $kind->{state}; "
-			  . "SET cz.debug_point = '$step{$id}=wait:$id'; "
+			  . "SET cz.debug_point = '" . ($step{$id} eq 'after_p' ? 'after_p|after_s' : $step{$id}) . "=wait:$id'; "
 			  . "DO \$\$ BEGIN WHILE pg_stat_file('begin', true) IS NULL LOOP PERFORM pg_sleep(0.02); END LOOP; END \$\$; " . statement($kind));
 	}
 	$cluster->coordinator->poll_query_until('postgres',
