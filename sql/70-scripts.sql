@@ -134,7 +134,7 @@ CREATE FUNCTION pg_catalog.run_command_on_colocated_placements(table_name1 regcl
                    JOIN cz.worker_list() w USING (server_oid)
                    JOIN cz.shard_list() l2 ON l2.shard_index = l1.shard_index
                    JOIN cz.placement_list() p2 ON p2.shard_id = l2.shard_id AND p2.server_oid = p1.server_oid
-             WHERE l1.relid = run_command_on_colocated_placements.table_name1
+             WHERE l1.relid = (SELECT cz.distributed_table(run_command_on_colocated_placements.table_name1))
                AND l2.relid = (SELECT cz.colocated_table(run_command_on_colocated_placements.table_name1,
                                                          run_command_on_colocated_placements.table_name2))
                AND p1.shard_state = 1 AND p2.shard_state = 1)

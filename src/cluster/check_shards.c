@@ -200,6 +200,10 @@ cz_check_shards(PG_FUNCTION_ARGS)
 	MemoryContext context;
 	ListCell   *lc;
 
+	if (OidIsValid(only_relid) && get_rel_relkind(only_relid) == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", only_relid)));
 	if (OidIsValid(only_relid) && (table == NULL || table->kind == CZ_TABLE_FOREIGN))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),

@@ -213,6 +213,11 @@ cz_propagate_role(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("role \"%s\" cannot be made on the workers", role),
 				 errdetail("It is the one that makes the roles there.")));
+	/* nobody enters with it, and core takes it for none */
+	if (is_given && VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("password must not be empty")));
 	password = is_given ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : draw_password();
 	sql = role_sql(role, encrypt_password(PASSWORD_TYPE_SCRAM_SHA_256, role, password), is_given,
 				   psprintf("made by cz_fdw for database %s of the coordinator",

@@ -3,7 +3,7 @@
  * ledger_sql.h
  *	  The SQL of ledger.c: what an object is called and how it is defined, read from
  *	  the catalogs by the same text here and on a worker, with the search_path
- *	  pg_catalog alone; and the blocks of PL/pgSQL that make, change and drop objects on
+ *	  pg_catalog (and here pg_temp after it); and the blocks of PL/pgSQL that make, change and drop objects on
  *	  a worker.
  *
  * An object is known by kind, schema, name and, of a function, the types of its

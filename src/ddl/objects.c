@@ -321,38 +321,26 @@ walk_range(Walk *walk, Oid type)
 		refuse(TypeRelationId, type, "it has a canonical function or an operator class that is not the default");
 }
 
+/* What a type needs that has parts of its own. */
 static void
-create_type(Walk *walk, Oid oid)
+walk_type(Walk *walk, Oid oid)
 {
 	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(oid));
-	Form_pg_type form;
+	FormData_pg_type form;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for type %u", oid);
-	form = (Form_pg_type) GETSTRUCT(tuple);
+	form = *(Form_pg_type) GETSTRUCT(tuple);
+	ReleaseSysCache(tuple);
 
-	/* an array comes with its element, a multirange with its range */
-	if (OidIsValid(form->typelem) && form->typcategory == TYPCATEGORY_ARRAY)
-	{
-		walk_object(walk, TypeRelationId, form->typelem);
-		ReleaseSysCache(tuple);
-		return;
-	}
-	if (form->typtype == TYPTYPE_MULTIRANGE)
-	{
-		walk_object(walk, TypeRelationId, get_multirange_range(oid));
-		ReleaseSysCache(tuple);
-		return;
-	}
-
-	walk_object(walk, NamespaceRelationId, form->typnamespace);
-	switch (form->typtype)
+	walk_object(walk, NamespaceRelationId, form.typnamespace);
+	switch (form.typtype)
 	{
 		case TYPTYPE_ENUM:
 			break;
 		case TYPTYPE_DOMAIN:
-			walk_object(walk, TypeRelationId, form->typbasetype);
-			walk_object(walk, CollationRelationId, form->typcollation);
+			walk_object(walk, TypeRelationId, form.typbasetype);
+			walk_object(walk, CollationRelationId, form.typcollation);
 			walk_constraints_of(walk, Anum_pg_constraint_contypid, ConstraintTypidIndexId,
 								oid, true);
 			break;
@@ -363,15 +351,12 @@ create_type(Walk *walk, Oid oid)
 			walk_range(walk, oid);
 			break;
 		default:
-			ReleaseSysCache(tuple);
 			refuse(TypeRelationId, oid, "a base type is made of C functions");
 	}
-	ReleaseSysCache(tuple);
-	add_object(walk, TypeRelationId, oid);
 }
 
 static void
-create_collation(Walk *walk, Oid oid)
+walk_collation(Walk *walk, Oid oid)
 {
 	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(oid));
 
@@ -379,16 +364,18 @@ create_collation(Walk *walk, Oid oid)
 		elog(ERROR, "cache lookup failed for collation %u", oid);
 	walk_object(walk, NamespaceRelationId, ((Form_pg_collation) GETSTRUCT(tuple))->collnamespace);
 	ReleaseSysCache(tuple);
-	add_object(walk, CollationRelationId, oid);
 }
 
 static void
-create_function(Walk *walk, Oid oid)
+walk_function(Walk *walk, Oid oid)
 {
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	HeapTuple	tuple;
 	Form_pg_proc form;
 	int			i;
 
+	CzCheckTrust(oid, &walk->sender);
+	walk_dependencies(walk, ProcedureRelationId, oid);
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", oid);
 	form = (Form_pg_proc) GETSTRUCT(tuple);
@@ -407,7 +394,42 @@ create_function(Walk *walk, Oid oid)
 	for (i = 0; i < form->pronargs; i++)
 		walk_object(walk, TypeRelationId, form->proargtypes.values[i]);
 	ReleaseSysCache(tuple);
-	add_object(walk, ProcedureRelationId, oid);
+}
+
+/*
+ * An object with what it needs.  Until it is locked others may change it, and wait for
+ * that: what is sent must have been looked at afterwards.
+ */
+static void
+create_object(Walk *walk, Oid classid, Oid objid,
+			  void (*walk_parts) (Walk *walk, Oid objid))
+{
+	walk_parts(walk, objid);
+	LockDatabaseObject(classid, objid, 0, ShareUpdateExclusiveLock);
+	walk_parts(walk, objid);
+	add_object(walk, classid, objid);
+}
+
+static void
+create_type(Walk *walk, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(oid));
+	Form_pg_type form;
+	Oid			element;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", oid);
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	element = form->typcategory == TYPCATEGORY_ARRAY ? form->typelem : InvalidOid;
+	ReleaseSysCache(tuple);
+
+	/* an array comes with its element, a multirange with its range */
+	if (OidIsValid(element))
+		walk_object(walk, TypeRelationId, element);
+	else if (get_typtype(oid) == TYPTYPE_MULTIRANGE)
+		walk_object(walk, TypeRelationId, get_multirange_range(oid));
+	else
+		create_object(walk, TypeRelationId, oid, walk_type);
 }
 
 /* Create one object, what it depends on first; each object once. */
@@ -452,11 +474,10 @@ walk_object(Walk *walk, Oid classid, Oid objid)
 			create_type(walk, objid);
 			break;
 		case CollationRelationId:
-			create_collation(walk, objid);
+			create_object(walk, classid, objid, walk_collation);
 			break;
 		case ProcedureRelationId:
-			walk_dependencies(walk, classid, objid);
-			create_function(walk, objid);
+			create_object(walk, classid, objid, walk_function);
 			break;
 		case RelationRelationId:
 			if (get_rel_relkind(objid) == RELKIND_COMPOSITE_TYPE)

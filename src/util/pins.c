@@ -176,7 +176,8 @@ CzPinTextSettings(int what)
 	if ((what & CZ_PIN_MONEY) && strcmp(locale_monetary, "C") != 0)
 		pin(&level, "lc_monetary", "C");
 	if (what & CZ_PIN_PATH)
-		pin(&level, "search_path", "pg_catalog");
+		/* last: of temporary relations, one called pg_type would be found first else */
+		pin(&level, "search_path", "pg_catalog, pg_temp");
 	return level;
 }
 

@@ -198,6 +198,16 @@ SELECT create_distributed_table('fine', 'k');
 CREATE INDEX ON fine (mine(k));
 ALTER TABLE fine ADD COLUMN x int CHECK (pg_sleep(x) IS NOT NULL);
 DROP TABLE fine, trap1, trap2, trap3, trap4;
+-- nor what his temporary relations say of other objects, were they called as catalogs are
+CREATE DOMAIN harmless AS int;
+CREATE DOMAIN harmful AS int CHECK (query_to_xml('SELECT 1', false, false, '') IS NULL);
+CREATE TABLE trap5 (k int, v harmless);
+CREATE TEMP VIEW pg_constraint AS SELECT k.oid, k.conname, 'harmless'::regtype::oid AS contypid, k.contype, k.convalidated FROM pg_catalog.pg_constraint k WHERE k.contypid = 'harmful'::regtype;
+SELECT create_distributed_table('trap5', 'k');
+INSERT INTO trap5 VALUES (1, 1);
+DROP VIEW pg_temp.pg_constraint;
+DROP TABLE trap5;
+DROP DOMAIN harmless, harmful;
 RESET ROLE;
 
 -- a server's new name is in the shards' options

@@ -71,6 +71,8 @@ SELECT count(*), bool_and(success), sum(result::int) FROM run_command_on_placeme
 SELECT count(*), bool_and(success), sum(result::int) FROM run_command_on_colocated_placements('u', 'u', 'SELECT count(*) FROM %s a JOIN %s b USING (k)');
 SELECT run_command_on_colocated_placements('t', 'u', 'SELECT count(*) FROM %s a JOIN %s b USING (k)');
 SELECT run_command_on_shards('pg_class', 'SELECT count(*) FROM %s');
+SELECT run_command_on_colocated_placements('pg_class', 'u', 'SELECT count(*) FROM %s a JOIN %s b USING (k)');
+SELECT cz_check_shards(1);
 SELECT run_command_on_shards('t', 'SELECT 1 FROM %s WHERE true LIKE ''a%''');
 SELECT count(*), min(nodeid), bool_and(success), min(result), max(result) FROM run_command_on_all_nodes('CREATE TABLE everywhere (a int)');
 SELECT result, count(*) FROM run_command_on_all_nodes('INSERT INTO everywhere SELECT generate_series(1, 3)') GROUP BY 1;

@@ -59,6 +59,8 @@ like($err, qr/42501/, 'nobody but a superuser may');
 like($err, qr/42704/, 'a role that is not there');
 ($status, $out, $err) = $cluster->try_sql("SELECT cz_propagate_role('postgres')");
 like($err, qr/22023/, 'the one that makes them');
+($status, $out, $err) = $cluster->try_sql("SELECT cz_propagate_role('alice', '')");
+like($err, qr/22023.*password must not be empty/, 'a password that nobody could enter with');
 $cluster->worker_sql(2, "CREATE ROLE bob LOGIN PASSWORD 'theirs'");
 ($status, $out, $err) = $cluster->try_sql("SELECT cz_propagate_role('bob')");
 like($err, qr/42710.*role bob exists/, 'one that a person has made on a worker');
