@@ -69,6 +69,7 @@ typedef struct CzObjectImage
 	bool		is_deferred;	/* initially */
 	Oid			referenced;		/* by a foreign key */
 	Datum		options;		/* of an index: text[], 0: none */
+	Bitmapset  *columns;		/* of a CHECK or index, as pull_varattnos() numbers them */
 	CzIndexDef *index;
 } CzObjectImage;
 

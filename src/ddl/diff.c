@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "access/reloptions.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/toast_compression.h"
 #include "catalog/pg_class.h"
@@ -215,6 +216,8 @@ add_column(CzOps *ops, Relation rel, const CzColumnImage *b, AttrNumber attno,
 	const char *name = quote_identifier(b->name);
 	const char *value = hints ? CzNewValueOf(hints, b->name) : NULL;
 	char	   *alter = psprintf("ALTER COLUMN %s", name);
+	char	   *set;
+	char	   *reset;
 
 	ops->has_new |= true;
 	add_op(ops, OP_SUBCOMMAND, NULL,
@@ -224,6 +227,9 @@ add_column(CzOps *ops, Relation rel, const CzColumnImage *b, AttrNumber attno,
 		add_op(ops, OP_TABLE, NULL, psprintf("%s DROP DEFAULT", alter));
 	if (b->statistics >= 0)
 		add_op(ops, OP_TABLE, NULL, psprintf("%s SET STATISTICS %d", alter, b->statistics));
+	diff_options((Datum) 0, b->options, &set, &reset);
+	if (set)
+		add_op(ops, OP_TABLE, NULL, psprintf("%s %s", alter, set));
 	if (b->storage != get_typstorage(b->type))
 		add_op(ops, OP_TABLE, NULL,
 			   psprintf("%s SET STORAGE %s", alter, storage_name(b->storage)));
@@ -278,13 +284,45 @@ find_object(List *objects, const char *name)
 	return NULL;
 }
 
+static bool
+oid_is_in(List *objects, Oid oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, objects)
+	{
+		if (((const CzObjectImage *) lfirst(lc))->oid == oid)
+			return true;
+	}
+	return false;
+}
+
+/* Has an index or CHECK gone because one of its columns has? */
+static bool
+has_lost_column(const CzObjectImage *a, const CzImage *before, const CzImage *after)
+{
+	int			i;
+
+	for (i = 0; i < before->ncolumns; i++)
+	{
+		if (!before->columns[i].is_dropped && after->columns[i].is_dropped &&
+			bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber, a->columns))
+			return true;
+	}
+	return false;
+}
+
 /* Is what has this name now another object than before? */
 static bool
-is_replaced(const CzObjectImage *a, const CzObjectImage *b, bool types, const CzAlterHints *hints)
+is_replaced(const CzObjectImage *a, const CzObjectImage *b, const CzImage *before,
+			const CzImage *after, bool types, const CzAlterHints *hints)
 {
 	if (a->oid == b->oid)
 		return false;
 	if (hints && CzIsDroppedByName(hints, a->name))
+		return true;
+	/* it has become a constraint of another name, or went with a column */
+	if (oid_is_in(after->indexes, a->oid) || has_lost_column(a, before, after))
 		return true;
 	/* core has made it again for a column's new type, and so will the workers */
 	return !types;
@@ -301,7 +339,7 @@ diff_checks(CzOps *ops, const CzImage *before, const CzImage *after, bool types,
 		const CzObjectImage *a = lfirst(lc);
 		const CzObjectImage *b = find_object(after->checks, a->name);
 
-		if (b == NULL || is_replaced(a, b, types, hints))
+		if (b == NULL || is_replaced(a, b, before, after, types, hints))
 			add_op(ops, OP_SUBCOMMAND, NULL,
 				   psprintf("DROP CONSTRAINT IF EXISTS %s", quote_identifier(a->name)));
 		else if (!a->is_valid && b->is_valid)
@@ -313,7 +351,7 @@ diff_checks(CzOps *ops, const CzImage *before, const CzImage *after, bool types,
 		const CzObjectImage *b = lfirst(lc);
 		const CzObjectImage *a = find_object(before->checks, b->name);
 
-		if (a != NULL && !is_replaced(a, b, types, hints))
+		if (a != NULL && !is_replaced(a, b, before, after, types, hints))
 			continue;
 		ops->has_new = true;
 		add_op(ops, OP_SUBCOMMAND, NULL,
@@ -336,19 +374,6 @@ find_former(const CzImage *before, const CzImage *after, const CzObjectImage *b)
 			return a;
 	}
 	return NULL;
-}
-
-static bool
-oid_is_in(List *objects, Oid oid)
-{
-	ListCell   *lc;
-
-	foreach(lc, objects)
-	{
-		if (((const CzObjectImage *) lfirst(lc))->oid == oid)
-			return true;
-	}
-	return false;
 }
 
 /* Statistics targets of an index' parts; both lists are in order of parts. */
@@ -399,23 +424,29 @@ diff_indexes(CzOps *ops, const CzImage *before, const CzImage *after, bool types
 
 		if (oid_is_in(after->indexes, a->oid))
 			continue;
-		if (b == NULL || is_replaced(a, b, types, hints))
+		if (b == NULL || is_replaced(a, b, before, after, types, hints))
 			drop_index(ops, a);
 	}
+	/* their old names may be those of new ones */
 	foreach(lc, after->indexes)
 	{
 		const CzObjectImage *b = lfirst(lc);
 		const CzObjectImage *a = find_former(before, after, b);
 
-		if (a != NULL)
-		{
-			add_op(ops, OP_USING_INDEX, b->name, NULL);
-			((Op *) llast(ops->list))->name2 = a->name;
-			((Op *) llast(ops->list))->index = b;
+		if (a == NULL)
 			continue;
-		}
-		a = find_object(before->indexes, b->name);
-		if (a != NULL && !is_replaced(a, b, types, hints))
+		add_op(ops, OP_USING_INDEX, b->name, NULL);
+		((Op *) llast(ops->list))->name2 = a->name;
+		((Op *) llast(ops->list))->index = b;
+	}
+	foreach(lc, after->indexes)
+	{
+		const CzObjectImage *b = lfirst(lc);
+		const CzObjectImage *a = find_object(before->indexes, b->name);
+
+		if (find_former(before, after, b) != NULL)
+			continue;
+		if (a != NULL && !is_replaced(a, b, before, after, types, hints))
 		{
 			if (a->oid == b->oid)
 				diff_index_parts(ops, a, b);

@@ -283,6 +283,10 @@ CzAlterHintsGet(const AlterTableStmt *stmt, const CzTable *table, const char *qu
 
 		if (cmd->subtype == AT_DropConstraint)
 			hints->dropped = lappend(hints->dropped, cmd->name);
+		/* the index is the constraint's from then on */
+		if (cmd->subtype == AT_AddConstraint && castNode(Constraint, cmd->def)->indexname)
+			hints->dropped = lappend(hints->dropped,
+									 castNode(Constraint, cmd->def)->indexname);
 		if (cmd->subtype == AT_AlterColumnType &&
 			castNode(ColumnDef, cmd->def)->raw_default != NULL)
 			read_using(hints, cmd, rel, table, query_string);

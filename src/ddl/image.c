@@ -148,6 +148,33 @@ read_column(CzColumnImage *column, Relation rel, AttrNumber attno)
 	ReleaseSysCache(tuple);
 }
 
+static Bitmapset *
+check_columns(Relation catalog, HeapTuple tuple)
+{
+	Bitmapset  *columns = NULL;
+	bool		isnull;
+	Datum		bin = heap_getattr(tuple, Anum_pg_constraint_conbin, RelationGetDescr(catalog),
+								   &isnull);
+
+	if (!isnull)
+		pull_varattnos(stringToNode(TextDatumGetCString(bin)), 1, &columns);
+	return columns;
+}
+
+static Bitmapset *
+index_columns(Relation index)
+{
+	Bitmapset  *columns = NULL;
+	int			i;
+
+	for (i = 0; i < index->rd_index->indnatts; i++)
+		columns = bms_add_member(columns, index->rd_index->indkey.values[i] -
+								 FirstLowInvalidHeapAttributeNumber);
+	pull_varattnos((Node *) RelationGetIndexExpressions(index), 1, &columns);
+	pull_varattnos((Node *) RelationGetIndexPredicate(index), 1, &columns);
+	return columns;
+}
+
 /* CHECKs, in order of names, or foreign keys. */
 static List *
 read_constraints(Relation rel, char contype)
@@ -174,6 +201,8 @@ read_constraints(Relation rel, char contype)
 		object->text = CzConstraintSql(form->oid);
 		object->is_valid = form->convalidated;
 		object->referenced = form->confrelid;
+		if (contype == CONSTRAINT_CHECK)
+			object->columns = check_columns(catalog, tuple);
 		result = lappend(result, object);
 	}
 	systable_endscan(scan);
@@ -212,6 +241,7 @@ read_index(Oid index_oid)
 	object->is_clustered = form->indisclustered;
 	object->is_identity = form->indisreplident;
 	object->is_primary = form->indisprimary;
+	object->columns = index_columns(index);
 	read_deferrable(object, get_index_constraint(index_oid));
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(index_oid));
 	if (!HeapTupleIsValid(tuple))

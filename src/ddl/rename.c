@@ -65,6 +65,12 @@ rename_constraint(const CzTable *table, const RenameStmt *stmt)
 	switch (contype)
 	{
 		case CONSTRAINT_CHECK:
+			/* core's recursion would name a leaf */
+			if (OidIsValid(get_relation_constraint_oid(table->relid, stmt->newname, true)))
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_OBJECT),
+						 errmsg("constraint \"%s\" for relation \"%s\" already exists",
+								stmt->newname, get_rel_name(table->relid))));
 			return CzOpsRename("CONSTRAINT", stmt->subname, stmt->newname);
 		case CONSTRAINT_PRIMARY:
 		case CONSTRAINT_UNIQUE:
@@ -135,7 +141,15 @@ CzRename(const CzUtility *utility, RenameStmt *stmt)
 			ops = CzOpsRenameIndex(false, get_rel_name(named_relid), stmt->newname);
 	}
 	else if (stmt->renameType == OBJECT_COLUMN)
+	{
+		/* core's recursion would name a leaf */
+		if (get_attnum(relid, stmt->subname) > 0 && get_attnum(relid, stmt->newname) > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("column \"%s\" of relation \"%s\" already exists",
+							stmt->newname, get_rel_name(relid))));
 		ops = CzOpsRename("COLUMN", stmt->subname, stmt->newname);
+	}
 	else if (stmt->renameType == OBJECT_TABCONSTRAINT)
 		ops = rename_constraint(table, stmt);
 	else if (table->kind == CZ_TABLE_REFERENCE)

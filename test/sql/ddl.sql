@@ -231,6 +231,11 @@ CREATE EVENT TRIGGER nosy ON sql_drop WHEN TAG IN ('DROP SCHEMA') EXECUTE FUNCTI
 DROP SCHEMA gone CASCADE;
 DROP EVENT TRIGGER nosy;
 SELECT count(*) FROM t;
+-- a name that is taken is taken in the table, not in a shard
+CREATE TABLE named (k int, v int, CONSTRAINT a CHECK (v > 0), CONSTRAINT b CHECK (v < 9)); SELECT create_distributed_table('named', 'k');
+ALTER TABLE named RENAME v TO k;
+ALTER TABLE named RENAME CONSTRAINT a TO b;
+DROP TABLE named;
 SET ROLE cz_ddl_owner; CREATE TABLE owned (k int PRIMARY KEY); SELECT create_distributed_table('owned', 'k'); INSERT INTO owned VALUES (1); RESET ROLE;
 DROP OWNED BY cz_ddl_owner;
 DROP TABLE t, t_like, empty, typed;

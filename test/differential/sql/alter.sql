@@ -833,3 +833,36 @@ EXECUTE p(3);
 DEALLOCATE p;
 SELECT object, expected, found FROM cz_check_shards('s');
 DROP TABLE s;
+-- names that a statement gives to another object than had them before
+CREATE TABLE r (k int NOT NULL, id int, v int, w text, CONSTRAINT c1 CHECK (v > 0));
+CREATE UNIQUE INDEX r_ki ON r (k, id);
+CREATE INDEX r_v ON r (v);
+SELECT create_distributed_table('r', 'k');
+INSERT INTO r SELECT i, i, i, i FROM generate_series(1, 12) i;
+BEGIN;
+ALTER TABLE r ADD CONSTRAINT zz UNIQUE USING INDEX r_ki, ADD CONSTRAINT r_ki UNIQUE (k, v);
+SELECT * FROM look('r') ORDER BY 1;
+SELECT object, expected, found FROM cz_check_shards('r');
+ROLLBACK;
+BEGIN;
+ALTER TABLE r ADD CONSTRAINT zz UNIQUE USING INDEX r_ki, ADD CONSTRAINT r_ki UNIQUE (k, v), ALTER id TYPE bigint;
+SELECT * FROM look('r') ORDER BY 1;
+SELECT object, expected, found FROM cz_check_shards('r');
+ROLLBACK;
+BEGIN;
+ALTER TABLE r ADD CONSTRAINT r_ki UNIQUE USING INDEX r_ki, ALTER id TYPE bigint;
+SELECT * FROM look('r') ORDER BY 1;
+SELECT object, expected, found FROM cz_check_shards('r');
+ROLLBACK;
+BEGIN;
+ALTER TABLE r DROP COLUMN v, ADD CONSTRAINT c1 CHECK (id > 0), ADD CONSTRAINT r_v UNIQUE (k, w), ALTER w TYPE varchar(20);
+SELECT * FROM look('r') ORDER BY 1;
+SELECT object, expected, found FROM cz_check_shards('r');
+-- error
+INSERT INTO r VALUES (100, -1);
+ROLLBACK;
+-- a new column's options
+ALTER TABLE r ADD COLUMN x int, ALTER x SET (n_distinct = 5), ALTER x SET STATISTICS 7;
+SELECT * FROM look('r') ORDER BY 1;
+SELECT object, expected, found FROM cz_check_shards('r');
+DROP TABLE r;
