@@ -109,7 +109,7 @@ structure_of(CzConn *conn, const CzShard *shard)
 static char *
 bucket_expr(void)
 {
-	return psprintf("pg_catalog.hashtextextended(t::pg_catalog.text, 0) OPERATOR(pg_catalog.&) %d",
+	return psprintf("pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0) OPERATOR(pg_catalog.&) %d",
 					NBUCKETS - 1);
 }
 
@@ -122,7 +122,7 @@ read_sums(CzConn *conn, const CzShard *shard, Sums *sums)
 	memset(sums, 0, sizeof(Sums));
 	res = CzConnQuery(conn,
 					  psprintf("SELECT h OPERATOR(pg_catalog.&) %d, pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(h)) "
-							   "FROM (SELECT pg_catalog.hashtextextended(t::pg_catalog.text, 0) AS h FROM ONLY %s AS t) x GROUP BY 1",
+							   "FROM (SELECT pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0) AS h FROM ONLY %s AS t) x GROUP BY 1",
 							   NBUCKETS - 1, shard->remote_qualified), 0, -1, 2);
 	for (i = 0; i < PQntuples(res); i++)
 	{

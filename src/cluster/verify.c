@@ -34,7 +34,7 @@ PG_FUNCTION_INFO_V1(cz_verify_placements);
 static char *
 sum_sql(const char *qualified)
 {
-	return psprintf("SELECT pg_catalog.count(*)::pg_catalog.text, coalesce(pg_catalog.sum(pg_catalog.hashtextextended(t::pg_catalog.text, 0)), 0)::pg_catalog.text FROM ONLY %s AS t",
+	return psprintf("SELECT pg_catalog.count(*)::pg_catalog.text, coalesce(pg_catalog.sum(pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0)), 0)::pg_catalog.text FROM ONLY %s AS t",
 					qualified);
 }
 

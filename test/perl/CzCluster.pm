@@ -331,7 +331,7 @@ sub differing_placements
 			"SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'cz_shards' AND relkind = 'r' AND relname <> 'cz_object'");
 		next unless @tables;
 		my $query = join ' UNION ALL ',
-		  map { qq{SELECT '$_', count(*), sum(hashtextextended(s::text, 0)::numeric) FROM cz_shards."$_" s} } @tables;
+		  map { qq{SELECT '$_', count(*), sum(hashtextextended((s.*)::text, 0)::numeric) FROM cz_shards."$_" s} } @tables;
 		foreach my $line (split /\n/, $self->worker_sql($i, $query))
 		{
 			my ($table, $sum) = split /\|/, $line, 2;

@@ -12,7 +12,7 @@ my $cluster = CzCluster->new(
 	proxied => [3],
 	conf => "cz.shard_count = 8\ncz.worker_timeout = '1s'\ncz.connect_timeout = '1s'\ncz.recovery_interval = -1\n");
 $cluster->sql(q{
-	CREATE TABLE t (k int PRIMARY KEY, v int, pad text);
+	CREATE TABLE t (k int PRIMARY KEY, v int, t text);
 	CREATE TABLE u (k int, v int);
 	CREATE TABLE one (k int PRIMARY KEY, v int);
 	CREATE TABLE r (k int PRIMARY KEY, v int);
@@ -191,6 +191,11 @@ note 'placements that are found to differ';
 	is($cluster->sql('SELECT count(*) FROM cz_verify_placements() WHERE NOT ok AND placements > 1'), '1', 'cz_verify_placements finds it');
 	isnt($cluster->sql($states), '1,1', 'the other placement is inactive at once');
 	is_whole('cz_verify_placements finds it');
+
+	# a column has the name by which the rows are compared
+	$cluster->worker_sql(2, "UPDATE cz_shards.t_$shard SET v = v + 100 WHERE k = $k");
+	is($cluster->sql('SELECT count(*) FROM cz_verify_placements() WHERE NOT ok AND placements > 1'), '1', 'a value that differs is found');
+	is_whole('a value that differs');
 
 	my ($copy) = $cluster->worker_sql(2, "SELECT relname FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relname ~ '^r_[0-9]+\$'");
 	$cluster->worker_sql(2, "DELETE FROM cz_shards.$copy WHERE k = 3");
