@@ -43,4 +43,10 @@ extern CzNode *CzNodeGetOwn(FunctionCallInfo fcinfo);
  */
 extern List *CzShardsOnServer(Oid server_oid);
 
+/*
+ * A distributed or reference table.  (scripts.c)
+ * Errors: 42P01 no such relation, 55000 not distributed.
+ */
+extern const CzTable *CzCheckDistributed(Oid relid);
+
 #endif							/* CZ_CLUSTER_INT_H */

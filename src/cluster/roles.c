@@ -247,6 +247,8 @@ cz_propagate_role(PG_FUNCTION_ARGS)
  * cz_propagate_privileges(table_name regclass)
  *		Grant on the shards of a table, or of all, what roles with user mappings of their
  *		own may do to it: after a mapping was made by hand.
+ *
+ * Errors: 42501 for who is no superuser; 42P01, 55000 if there is no such distributed table.
  */
 Datum
 cz_propagate_privileges(PG_FUNCTION_ARGS)
@@ -255,6 +257,8 @@ cz_propagate_privileges(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be superuser to grant privileges on the workers")));
+	if (!PG_ARGISNULL(0))
+		(void) CzCheckDistributed(PG_GETARG_OID(0));
 	CzPropagatePrivileges(PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0), InvalidOid);
 	PG_RETURN_VOID();
 }

@@ -28,6 +28,7 @@
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
+#include "cluster_int.h"
 #include "distribute_int.h"
 
 PG_FUNCTION_INFO_V1(cz_distributed_table);
@@ -53,8 +54,12 @@ nothing_to_do(const char *function, const char *why)
 			 errdetail("%s", why)));
 }
 
-static const CzTable *
-get_distributed(Oid relid)
+/*
+ * CzCheckDistributed
+ *		See cluster_int.h.
+ */
+const CzTable *
+CzCheckDistributed(Oid relid)
 {
 	const CzTable *table;
 
@@ -77,7 +82,7 @@ get_distributed(Oid relid)
 Datum
 cz_distributed_table(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_OID(get_distributed(PG_GETARG_OID(0))->relid);
+	PG_RETURN_OID(CzCheckDistributed(PG_GETARG_OID(0))->relid);
 }
 
 /*
@@ -87,8 +92,8 @@ cz_distributed_table(PG_FUNCTION_ARGS)
 Datum
 cz_colocated_table(PG_FUNCTION_ARGS)
 {
-	const CzTable *table = get_distributed(PG_GETARG_OID(0));
-	const CzTable *other = get_distributed(PG_GETARG_OID(1));
+	const CzTable *table = CzCheckDistributed(PG_GETARG_OID(0));
+	const CzTable *other = CzCheckDistributed(PG_GETARG_OID(1));
 
 	if (table->kind != other->kind || table->colocation_id != other->colocation_id)
 		ereport(ERROR,
@@ -236,7 +241,7 @@ create_distributed_function(PG_FUNCTION_ARGS)
 Datum
 truncate_local_data_after_distributing_table(PG_FUNCTION_ARGS)
 {
-	const CzTable *table = get_distributed(PG_GETARG_OID(0));
+	const CzTable *table = CzCheckDistributed(PG_GETARG_OID(0));
 
 	nothing_to_do("truncate_local_data_after_distributing_table()",
 				  table->kind == CZ_TABLE_REFERENCE ?
@@ -251,7 +256,7 @@ truncate_local_data_after_distributing_table(PG_FUNCTION_ARGS)
 Datum
 fix_partition_shard_index_names(PG_FUNCTION_ARGS)
 {
-	(void) get_distributed(PG_GETARG_OID(0));
+	(void) CzCheckDistributed(PG_GETARG_OID(0));
 	nothing_to_do("fix_partition_shard_index_names()", "Names of indexes of shards do not meet.");
 	PG_RETURN_VOID();
 }

@@ -256,6 +256,19 @@ run_explain(const CzUtility *utility)
 	PG_END_TRY();
 }
 
+/* The table that EXPLAIN ANALYZE has made, in the schema of a tenant. */
+static void
+after_explain(ExplainStmt *stmt)
+{
+	Query	   *query = castNode(Query, stmt->query);
+
+	if (query->utilityStmt == NULL || !IsA(query->utilityStmt, CreateTableAsStmt) ||
+		cz_internal_ddl_depth > 0 || creating_extension || !OidIsValid(CzFdwOid()))
+		return;
+	cz_tenant_hooks.after(query->utilityStmt, InvalidOid);
+	CzDropFlush();
+}
+
 static void
 czProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				 ProcessUtilityContext context, ParamListInfo params,
@@ -279,6 +292,7 @@ czProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	if (IsA(pstmt->utilityStmt, ExplainStmt))
 	{
 		run_explain(&utility);
+		after_explain((ExplainStmt *) pstmt->utilityStmt);
 		return;
 	}
 	if (cz_internal_ddl_depth > 0 || is_plain_statement(pstmt->utilityStmt) ||

@@ -23,6 +23,9 @@
  *							  (extensions.c), immutable or reading settings that
  *							  workers follow, and PUBLIC may execute it
  *
+ * A SECURITY DEFINER function that not everybody may execute stays here in any case:
+ * privileges of functions are not sent to workers.
+ *
  * "Built in" is what initdb gave an OID of pg_proc.dat.  PUBLIC, because it is not
  * known who will write to the table.  A mapping for PUBLIC counts even for a user
  * who has one too: others would run the user's code through it.  A member of an
@@ -168,6 +171,9 @@ why_not(Oid function, const FormData_pg_proc *proc, const CzSender *sender)
 		return CzExtensionIsShared(getExtensionOfObject(ProcedureRelationId, function)) ?
 			why_extensions_is_not(function, proc, sender) :
 			"It is neither built in nor of an extension that all workers have.";
+	/* privileges are not sent: what its owner gives some only, everybody would have there */
+	if (proc->prosecdef && !is_extensions && !public_may_execute(function))
+		return "It is SECURITY DEFINER, and not everybody may execute it here, as everybody could there.";
 	if (!sender->is_shared)
 		return proc->prosecdef && !is_extensions && proc->proowner != sender->user_oid ?
 			"It is SECURITY DEFINER, and it would run there as another role than here." : NULL;

@@ -117,6 +117,12 @@ CREATE FUNCTION twice(a int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a * 2
 SELECT create_distributed_function('twice(int)', 'a', colocate_with => 't');
 SELECT success, result, count(*) FROM run_command_on_workers('SELECT public.twice(4)') GROUP BY 1, 2;
 SELECT create_distributed_function('twice(int)', 'b');
+CREATE FUNCTION few_may() RETURNS int LANGUAGE sql IMMUTABLE SECURITY DEFINER AS 'SELECT 1';
+REVOKE EXECUTE ON FUNCTION few_may() FROM PUBLIC;
+SELECT create_distributed_function('few_may()');
+SELECT count(*) FROM run_command_on_workers($$SELECT 'few_may()'::regprocedure$$) WHERE success;
+SELECT cz_propagate_privileges('pg_class');
+SELECT cz_propagate_privileges(1);
 
 -- another group, where the shards are at the same places
 CREATE TABLE w (k int, v int);

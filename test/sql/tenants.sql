@@ -90,6 +90,7 @@ CREATE TEMPORARY TABLE made (x int);
 CREATE TABLE here (x int);
 PREPARE p AS SELECT 1 AS one;
 CREATE TABLE executed AS EXECUTE p;
+DO 'BEGIN EXECUTE ''EXPLAIN CREATE TABLE explained AS SELECT 1 AS x''; EXECUTE ''EXPLAIN ANALYZE CREATE TABLE explained AS SELECT 1 AS x''; END';
 CREATE MATERIALIZED VIEW mv AS SELECT count(*) FROM lines;
 CREATE SEQUENCE seq;
 SELECT table_name, citus_table_type, distribution_column FROM citus_tables;
