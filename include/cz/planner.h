@@ -46,4 +46,10 @@ extern CzFragmentPlan *CzPlanRelScan(PlannerInfo *root, RelOptInfo *rel, Oid rel
 extern char *CzPartialAggregateName(Oid aggfnoid);
 extern Oid	CzPartialAggregateOf(Oid aggfnoid);
 
+/*
+ * cz_is_shippable_stable
+ *		Is it a built-in stable function that a worker computes as the coordinator does?
+ */
+extern bool cz_is_shippable_stable(Oid funcid);
+
 #endif							/* CZ_PLANNER_H */

@@ -30,11 +30,13 @@
 #include "rewrite/rewriteHandler.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
+#include "cz/planner.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
@@ -215,6 +217,57 @@ needs_walker(Node *node, void *context)
 	return expression_tree_walker(node, needs_walker, context);
 }
 
+/* Would a worker, another than this node, have another value of a function? */
+static bool
+is_of_this_node(Oid funcid, void *context)
+{
+	if (func_volatile(funcid) != PROVOLATILE_STABLE || cz_is_shippable_stable(funcid))
+		return false;
+	switch (funcid)
+	{
+			/* what they read is set there as here */
+		case F_ANYTEXTCAT:
+		case F_TEXTANYCAT:
+		case F_ARRAY_TO_STRING_ANYARRAY_TEXT:
+		case F_ARRAY_TO_STRING_ANYARRAY_TEXT_TEXT:
+		case F_CONCAT:
+		case F_CONCAT_WS:
+		case F_FORMAT_TEXT:
+		case F_FORMAT_TEXT_ANY:
+		case F_TO_DATE:
+		case F_TO_TIMESTAMP_TEXT_TEXT:
+			return false;
+		default:
+			*(Oid *) context = funcid;
+			return true;
+	}
+}
+
+/* An expression with such a function, which is stored in *context, or with a name of an object. */
+static bool
+of_this_node_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, CoerceViaIO))
+	{
+		CoerceViaIO *coerce = (CoerceViaIO *) node;
+		bool		is_varlena;
+		Oid			param;
+
+		if (CzIsRegType(coerce->resulttype))
+			getTypeInputInfo(coerce->resulttype, (Oid *) context, &param);
+		else if (CzIsRegType(exprType((Node *) coerce->arg)))
+			getTypeOutputInfo(exprType((Node *) coerce->arg), (Oid *) context, &is_varlena);
+		/* other text forms follow settings, which are the same there */
+		if (OidIsValid(*(Oid *) context))
+			return true;
+	}
+	else if (check_functions_in_node(node, is_of_this_node, context))
+		return true;
+	return expression_tree_walker(node, of_this_node_walker, context);
+}
+
 /* How USING reads on a shard. */
 static void
 read_using(CzAlterHints *hints, const AlterTableCmd *cmd, Relation rel, const CzTable *table,
@@ -247,6 +300,13 @@ read_using(CzAlterHints *hints, const AlterTableCmd *cmd, Relation rel, const Cz
 				 errmsg("USING of column \"%s\" is volatile, and table \"%s\" has rows",
 						cmd->name, RelationGetRelationName(rel)),
 				 errdetail("Each placement of a row would get another value."),
+				 errhint("Add a new column, fill it by UPDATE, then drop the old one.")));
+	function = InvalidOid;
+	if (of_this_node_walker(expr, &function) && has_rows(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("function %s cannot be run on the workers", format_procedure(function)),
+				 errdetail("It is stable only: another node may have another value."),
 				 errhint("Add a new column, fill it by UPDATE, then drop the old one.")));
 	function = CzUntrustedFunction(expr, &sender, &reason);
 	if (OidIsValid(function))

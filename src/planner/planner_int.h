@@ -19,6 +19,7 @@
 #include "cz/errors.h"
 #include "cz/fragment.h"
 #include "cz/metadata.h"
+#include "cz/planner.h"
 
 /* Rows of a table whose number is unknown. */
 #define CZ_DEFAULT_ROWS 1000.0
@@ -217,7 +218,6 @@ extern bool cz_sorts_unsurely(Query *query);
 extern bool cz_collation_decides(Node *node, bool is_outermost);
 
 /* stable.c */
-extern bool cz_is_shippable_stable(Oid funcid);
 extern bool cz_reads_search_config(Oid funcid);
 
 /* shippable.c */

@@ -866,3 +866,29 @@ ALTER TABLE r ADD COLUMN x int, ALTER x SET (n_distinct = 5), ALTER x SET STATIS
 SELECT * FROM look('r') ORDER BY 1;
 SELECT object, expected, found FROM cz_check_shards('r');
 DROP TABLE r;
+-- USING with what each worker would see otherwise
+CREATE TABLE u (k int NOT NULL, w text, d text, ts timestamptz);
+SELECT create_distributed_table('u', 'k');
+CREATE FUNCTION how_many(text) RETURNS text LANGUAGE plpgsql STABLE AS 'BEGIN RETURN $1 || (SELECT count(*) FROM pg_class); END';
+ALTER TABLE u ALTER w TYPE text USING how_many(w);
+INSERT INTO u SELECT i, i, '0' || i || '.02.2026', '2026-01-01 12:00+00'::timestamptz + i * interval '1 day' FROM generate_series(1, 3) i;
+BEGIN;
+-- differs: stable
+ALTER TABLE u ALTER w TYPE text USING how_many(w);
+ROLLBACK;
+BEGIN;
+-- differs: stable
+ALTER TABLE u ALTER w TYPE text USING w || (to_regclass('u' || left(w, 0)) IS NULL);
+ROLLBACK;
+BEGIN;
+-- differs: stable
+ALTER TABLE u ALTER w TYPE text USING ('pg_class' || left(w, 0))::regclass;
+ROLLBACK;
+BEGIN;
+-- differs: stable
+ALTER TABLE u ALTER w TYPE text USING current_setting('cz_alter.' || w, true);
+ROLLBACK;
+ALTER TABLE u ALTER w TYPE text USING concat(w, ts, current_setting('DateStyle')), ALTER d TYPE date USING to_date(d, 'DD.MM.YYYY'), ALTER ts TYPE text USING to_char(ts, 'YYYY TZ') || ts;
+SELECT * FROM u ORDER BY k;
+SELECT object, expected, found FROM cz_check_shards('u');
+DROP TABLE u;
