@@ -42,8 +42,9 @@ SELECT k, p, l FROM q WHERE k IN (4, 22) ORDER BY 1;
 ALTER TYPE pair DROP ATTRIBUTE w, ADD ATTRIBUTE w int;
 UPDATE q SET p = ROW(8, 9.5, 10) WHERE k = 4;
 SELECT k, p FROM q WHERE (p).w = 10;
--- columns use it
+-- columns use it: which of them is named is their order in pg_depend
 -- error
+-- other words
 ALTER TYPE pair ALTER ATTRIBUTE x TYPE bigint;
 ALTER TYPE pair RENAME TO couple;
 SELECT k, (p).x FROM q WHERE p = ROW(8, 9.5, 10)::couple;
