@@ -54,8 +54,12 @@ typedef struct TableState
 	double		reltuples;
 } TableState;
 
-static void
-analyze_by_spi(const char *sql)
+/*
+ * CzRunSql
+ *		See distribute_int.h.
+ */
+void
+CzRunSql(const char *sql)
 {
 	int			result;
 
@@ -75,7 +79,7 @@ void
 CzAnalyzeLoaded(Oid relid)
 {
 	if (cz_auto_analyze)
-		analyze_by_spi(psprintf("ANALYZE %s", CzRelationName(relid)));
+		CzRunSql(psprintf("ANALYZE %s", CzRelationName(relid)));
 }
 
 /* ---- the background worker ----------------------------------------------- */
@@ -193,7 +197,7 @@ see_to_table(Oid relid)
 		char	   *sql = psprintf("ANALYZE (SKIP_LOCKED) %s", CzRelationName(relid));
 
 		pgstat_report_activity(STATE_RUNNING, sql);
-		analyze_by_spi(sql);
+		CzRunSql(sql);
 		write_state(relid, changes);
 	}
 	PopActiveSnapshot();

@@ -82,7 +82,8 @@ extern void CzMakeShard(Relation rel, const CzTable *table, int index, Oid serve
 extern uint64 CzMoveRows(Relation rel, const CzDistribution *dist, CzShard *shards,
 						 Oid owner);
 
-/* auto_analyze.c */
+/* auto_analyze.c: the second runs a statement by SPI, whose rows nobody wants */
 extern void CzAnalyzeLoaded(Oid relid);
+extern void CzRunSql(const char *sql);
 
 #endif							/* CZ_DISTRIBUTE_INT_H */

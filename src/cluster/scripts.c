@@ -315,19 +315,6 @@ citus_stat_tenants_reset(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-static void
-execute(const char *sql)
-{
-	int			result;
-
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	result = SPI_execute(sql, false, 0);
-	if (result < 0)
-		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(result));
-	SPI_finish();
-}
-
 /*
  * alter_table_set_access_method(table_name regclass, access_method text)
  */
@@ -344,7 +331,7 @@ alter_table_set_access_method(PG_FUNCTION_ARGS)
 	if (table != NULL && table->key_attno > 0 && strcmp(method, "heap") == 0)
 		nothing_to_do("alter_table_set_access_method()", "The shards are of access method heap.");
 	else
-		execute(psprintf("ALTER TABLE %s SET ACCESS METHOD %s", CzRelationName(relid),
+		CzRunSql(psprintf("ALTER TABLE %s SET ACCESS METHOD %s", CzRelationName(relid),
 						 quote_identifier(method)));
 	PG_RETURN_VOID();
 }
@@ -410,6 +397,6 @@ citus_stat_statements_reset(PG_FUNCTION_ARGS)
 	if (schema == NULL)
 		no_statements();
 	else
-		execute(psprintf("SELECT %s.pg_stat_statements_reset(0, %u, 0)", schema, MyDatabaseId));
+		CzRunSql(psprintf("SELECT %s.pg_stat_statements_reset(0, %u, 0)", schema, MyDatabaseId));
 	PG_RETURN_VOID();
 }

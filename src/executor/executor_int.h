@@ -393,6 +393,25 @@ extern void CzReplicaRowsAdd(CzStream *stream, CzReplicaRows **rows_p, CzConn *c
 							 const struct pg_result *res);
 extern void CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows);
 
+/* stream_replica_sql.c: a shard and those of its columns that CzReplicaRows has; the command
+ * for one row, whose parameters these are; the one for many rows, whose parameters are arrays
+ * (NULL: there are none of a column); may the rows be changed in any order? */
+typedef struct CzReplicaColumn
+{
+	Oid			type_oid;
+	bool		is_text;		/* there are no arrays of it: texts, which are cast */
+	char		delimiter;
+} CzReplicaColumn;
+
+extern char *CzReplicaShardAndColumns(const CzFragmentPlan *plan, const CzTable *table,
+									  const CzShard *shard);
+extern char *CzReplicaSql(const CzFragmentPlan *plan, const CzTable *table,
+						  const CzShard *shard);
+extern char *CzReplicaMultiSql(const CzFragmentPlan *plan, const CzTable *table,
+							   const CzShard *shard, bool is_binary,
+							   CzReplicaColumn **columns);
+extern bool CzReplicaOrderIsFree(const CzFragmentPlan *plan);
+
 /* stream_unique.c */
 extern List *CzStatementConstraints(Oid relid, List *attnos);
 extern char *CzShardConstraintsSql(const CzShard *shard, List *names);

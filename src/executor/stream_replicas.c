@@ -13,7 +13,8 @@
  * as the transaction that made it so is between its two COMMIT PREPAREDs.  Then the
  * command finds nothing and is sent again, with a new snapshot.
  *
- * Many rows of an INSERT go by COPY (stream_copies.c).
+ * Many rows of an INSERT go by COPY (stream_copies.c); the texts of the commands are in
+ * stream_replica_sql.c.
  *
  * Source: own work.
  *
@@ -21,8 +22,6 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "libpq-fe.h"
 #include "libpq/pqformat.h"
@@ -32,7 +31,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 
 #include "cz/errors.h"
 #include "cz/settings.h"
@@ -62,14 +60,6 @@ struct CzReplicaRows
 	CzReplicaCopy *copy;		/* has the rows in place of values; NULL: they are few */
 };
 
-/* A column of many rows. */
-typedef struct MultiColumn
-{
-	Oid			type_oid;
-	bool		is_text;		/* there are no arrays of it: texts, which are cast */
-	char		delimiter;
-} MultiColumn;
-
 /* One placement's share. */
 typedef struct Task
 {
@@ -78,7 +68,7 @@ typedef struct Task
 	const CzReplicaRows *rows;
 	const char *sql;			/* for one row */
 	const char *multi_sql;		/* for many rows, or NULL */
-	const MultiColumn *columns; /* of them, as arrays */
+	const CzReplicaColumn *columns; /* of them, as arrays */
 	const char *constraints;	/* SET CONSTRAINTS of those that wait for the last row; NULL */
 	bool		is_deferred;	/* they do */
 	bool		is_delete;
@@ -240,193 +230,6 @@ CzReplicaRowsAreEqual(const CzReplicaRows *a, const CzReplicaRows *b)
 	return true;
 }
 
-/* A shard and those of its columns that CzReplicaRows has. */
-static char *
-shard_and_columns(const CzFragmentPlan *plan, const CzTable *table, const CzShard *shard)
-{
-	List	   *attnos = list_concat_copy(plan->replica_keys, plan->replica_sets);
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	appendStringInfo(&buf, "%s (", shard->remote_qualified);
-	foreach(lc, attnos)
-		appendStringInfo(&buf, "%s%s", foreach_current_index(lc) > 0 ? ", " : "",
-						 quote_identifier(table->column_names[lfirst_int(lc) - 1]));
-	appendStringInfoChar(&buf, ')');
-	list_free(attnos);
-	return buf.data;
-}
-
-/* The same for what INSERT has left on the first placement. */
-static char *
-insert_sql(const CzFragmentPlan *plan, const CzTable *table, const CzShard *shard)
-{
-	List	   *attnos = list_concat_copy(plan->replica_keys, plan->replica_sets);
-	StringInfoData buf;
-	ListCell   *lc;
-	int			i;
-
-	initStringInfo(&buf);
-	appendStringInfo(&buf, "INSERT INTO %s", shard_and_columns(plan, table, shard));
-	for (i = 1; i <= list_length(attnos); i++)
-		appendStringInfo(&buf, "%s$%d", i > 1 ? ", " : " VALUES (", i);
-	appendStringInfoChar(&buf, ')');
-	if (plan->replica_upserts)
-	{
-		foreach(lc, plan->replica_keys)
-			appendStringInfo(&buf, "%s%s", foreach_current_index(lc) > 0 ? ", " :
-							 " ON CONFLICT (",
-							 quote_identifier(table->column_names[lfirst_int(lc) - 1]));
-		foreach(lc, attnos)
-		{
-			const char *name = quote_identifier(table->column_names[lfirst_int(lc) - 1]);
-
-			appendStringInfo(&buf, "%s%s = excluded.%s", foreach_current_index(lc) > 0 ?
-							 ", " : ") DO UPDATE SET ", name, name);
-		}
-	}
-	list_free(attnos);
-	return buf.data;
-}
-
-/* The command for one row of a shard; parameters are the columns of CzReplicaRows. */
-static char *
-replica_sql(const CzFragmentPlan *plan, const CzTable *table, const CzShard *shard)
-{
-	StringInfoData buf;
-	int			nkeys = list_length(plan->replica_keys);
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	if (plan->command == CMD_INSERT)
-		return insert_sql(plan, table, shard);
-	if (plan->command == CMD_DELETE)
-		appendStringInfo(&buf, "DELETE FROM %s", shard->remote_qualified);
-	else
-		appendStringInfo(&buf, "UPDATE %s SET", shard->remote_qualified);
-	foreach(lc, plan->replica_sets)
-		appendStringInfo(&buf, "%s %s = $%d", foreach_current_index(lc) > 0 ? "," : "",
-						 quote_identifier(table->column_names[lfirst_int(lc) - 1]),
-						 nkeys + foreach_current_index(lc) + 1);
-	foreach(lc, plan->replica_keys)
-		appendStringInfo(&buf, "%s %s OPERATOR(pg_catalog.=) $%d",
-						 foreach_current_index(lc) > 0 ? " AND" : " WHERE",
-						 quote_identifier(table->column_names[lfirst_int(lc) - 1]),
-						 foreach_current_index(lc) + 1);
-	return buf.data;
-}
-
-/* A column of rows as an element of arrays. */
-static MultiColumn
-multi_column(const CzFragmentPlan *plan, AttrNumber attno)
-{
-	MultiColumn column;
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
-	Oid			ioparam;
-	Oid			function;
-
-	column.type_oid = getBaseType(get_atttype(plan->anchor_relid, attno));
-	get_type_io_data(column.type_oid, IOFunc_output, &typlen, &typbyval, &typalign,
-					 &column.delimiter, &ioparam, &function);
-	column.is_text = CzShipmentColumnIsText(column.type_oid);
-	if (column.is_text)
-		column.delimiter = ',';
-	return column;
-}
-
-/*
- * The same for many rows, whose columns are arrays; NULL if a column can't be one.
- *
- * An UPDATE that does not find all of them may have changed some; since it gives them
- * their new values, that does no harm when each is sent by itself afterwards.  A DELETE
- * would not find those again: it says which it has found.
- */
-static char *
-multi_sql(const CzFragmentPlan *plan, const CzTable *table, const CzShard *shard,
-		  bool is_binary, MultiColumn **columns)
-{
-	StringInfoData buf;
-	List	   *attnos = list_concat_copy(plan->replica_keys, plan->replica_sets);
-	int			nkeys = list_length(plan->replica_keys);
-	bool		is_delete = plan->command == CMD_DELETE;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	*columns = palloc(sizeof(MultiColumn) * list_length(attnos));
-	appendStringInfo(&buf, is_delete ? "DELETE FROM %s AS t USING (SELECT " :
-					 "UPDATE %s AS t SET", shard->remote_qualified);
-	foreach(lc, plan->replica_sets)
-		appendStringInfo(&buf, "%s %s = u.c%d", foreach_current_index(lc) > 0 ? "," : "",
-						 quote_identifier(table->column_names[lfirst_int(lc) - 1]),
-						 nkeys + foreach_current_index(lc) + 1);
-	if (!is_delete)
-		appendStringInfoString(&buf, " FROM (SELECT ");
-	foreach(lc, attnos)
-	{
-		int			n = foreach_current_index(lc) + 1;
-		MultiColumn *column = &(*columns)[n - 1];
-		char	   *type;
-
-		*column = multi_column(plan, lfirst_int(lc));
-		if (column->is_text && is_binary)
-			return NULL;
-		type = format_type_extended(column->type_oid, -1,
-									FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
-		if (n == 1 && is_delete)
-			appendStringInfo(&buf, "pg_catalog.generate_subscripts($1::%s[], 1) AS n, ",
-							 column->is_text ? "pg_catalog.text" : type);
-		appendStringInfo(&buf, "%spg_catalog.unnest($%d::%s[])%s%s AS c%d",
-						 n > 1 ? ", " : "", n, column->is_text ? "pg_catalog.text" : type,
-						 column->is_text ? "::" : "", column->is_text ? type : "", n);
-	}
-	appendStringInfoString(&buf, ") AS u");
-	foreach(lc, plan->replica_keys)
-		appendStringInfo(&buf, "%s t.%s OPERATOR(pg_catalog.=) u.c%d",
-						 foreach_current_index(lc) > 0 ? " AND" : " WHERE",
-						 quote_identifier(table->column_names[lfirst_int(lc) - 1]),
-						 foreach_current_index(lc) + 1);
-	if (is_delete)
-		appendStringInfoString(&buf, " RETURNING u.n");
-	list_free(attnos);
-	return buf.data;
-}
-
-/*
- * May several rows be changed in any order?  Not if a unique index or an exclusion
- * constraint that does not wait for the last of them has a column that is assigned: the
- * order of the first placement was good.
- */
-static bool
-order_is_free(const CzFragmentPlan *plan)
-{
-	Relation	rel = table_open(plan->anchor_relid, NoLock);
-	List	   *indexes = RelationGetIndexList(rel);
-	bool		is_free = true;
-	ListCell   *lc;
-
-	foreach(lc, indexes)
-	{
-		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		int			i;
-
-		for (i = 0; i < index->rd_index->indnkeyatts; i++)
-		{
-			AttrNumber	attno = index->rd_index->indkey.values[i];
-
-			if ((index->rd_index->indisunique || index->rd_index->indisexclusion) &&
-				index->rd_index->indimmediate &&
-				(attno == 0 || list_member_int(plan->replica_sets, attno)))
-				is_free = false;
-		}
-		index_close(index, AccessShareLock);
-	}
-	table_close(rel, NoLock);
-	return is_free;
-}
-
 /*
  * The connection is lost: an error, unless the transaction can do without these
  * placements.
@@ -462,7 +265,7 @@ static StringInfoData
 make_array(const Task *task, int column, int nrows)
 {
 	const CzReplicaRows *rows = task->rows;
-	const MultiColumn *type = &task->columns[column];
+	const CzReplicaColumn *type = &task->columns[column];
 	StringInfoData buf;
 	bool		has_nulls = false;
 	uint32		word;
@@ -945,17 +748,17 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 		const CzShard *shard;
 		char	   *sql;
 		char	   *multi = NULL;
-		MultiColumn *columns = NULL;
+		CzReplicaColumn *columns = NULL;
 
 		if (rows[i] == NULL || rows[i]->nrows == 0 || fragment->nplacements < 2)
 			continue;
 		shard = &table->shards[fragment->shard_index];
-		sql = rows[i]->copy ? shard_and_columns(stream->plan, table, shard) :
-			replica_sql(stream->plan, table, shard);
+		sql = rows[i]->copy ? CzReplicaShardAndColumns(stream->plan, table, shard) :
+			CzReplicaSql(stream->plan, table, shard);
 		if (rows[i]->nrows >= MIN_MULTI_ROWS &&
 			(stream->plan->command == CMD_DELETE ||
-			 (stream->plan->command == CMD_UPDATE && order_is_free(stream->plan))))
-			multi = multi_sql(stream->plan, table, shard, rows[i]->is_binary, &columns);
+			 (stream->plan->command == CMD_UPDATE && CzReplicaOrderIsFree(stream->plan))))
+			multi = CzReplicaMultiSql(stream->plan, table, shard, rows[i]->is_binary, &columns);
 		for (j = 1; j < fragment->nplacements; j++)
 		{
 			Target	   *target;

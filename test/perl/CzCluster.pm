@@ -210,27 +210,35 @@ sub go_on
 sub _pids
 {
 	my ($self, $i) = @_;
-	my $file = $self->worker($i)->data_dir . '/postmaster.pid';
+	return _node_pids($self->worker($i));
+}
+
+sub _node_pids
+{
+	my ($node) = @_;
+	my $file = $node->data_dir . '/postmaster.pid';
 	open my $fh, '<', $file or return ();
 	my $pid = <$fh>;
 	chomp $pid;
 	return ($pid, split ' ', `pgrep -P $pid`);
 }
 
-# SIGKILL to all processes of a worker, as a power cut
-sub kill_worker
+# SIGKILL to all processes of a server, as a power cut
+sub _kill_node
 {
-	my ($self, $i) = @_;
-	kill 'KILL', $self->_pids($i);
-	my $worker = $self->worker($i);
+	my ($node) = @_;
+	kill 'KILL', _node_pids($node);
 	# PostgreSQL::Test::Cluster must not think that it still runs
-	$worker->{_pid} = undef;
+	$node->{_pid} = undef;
 	sleep 0.3;
 	# a process that nobody has waited for yet still counts as running for pg_ctl
-	unlink $worker->data_dir . '/postmaster.pid',
-	  glob($worker->host . '/.s.PGSQL.' . $worker->port . '*');
+	unlink $node->data_dir . '/postmaster.pid', glob($node->host . '/.s.PGSQL.' . $node->port . '*');
 	return;
 }
+
+sub kill_worker { my ($self, $i) = @_; return _kill_node($self->worker($i)); }
+
+sub kill_coordinator { my ($self) = @_; return _kill_node($self->coordinator); }
 
 # A new network for the old data
 sub restart_worker

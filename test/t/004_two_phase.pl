@@ -19,20 +19,6 @@ $cluster->sql('CREATE TABLE t (k int PRIMARY KEY, v text)');
 $cluster->sql("SELECT create_distributed_table('t', 'k')");
 $cluster->sql('CREATE TABLE local (k int)');
 
-sub kill_coordinator
-{
-	my $file = $cluster->coordinator->data_dir . '/postmaster.pid';
-	open my $fh, '<', $file or die "$file: $!";
-	chomp(my $pid = <$fh>);
-	kill 'KILL', $pid, split ' ', `pgrep -P $pid`;
-	$cluster->coordinator->{_pid} = undef;
-	sleep 0.5;
-	# as CzCluster::kill_worker
-	my $node = $cluster->coordinator;
-	unlink $file, glob($node->host . '/.s.PGSQL.' . $node->port . '*');
-	return;
-}
-
 # Rows of the transaction on all placements together
 sub copies
 {
@@ -66,7 +52,7 @@ foreach my $point ('before_prepare', 'after_prepare', 'after_local_commit', 'dur
 			  . "INSERT INTO local SELECT generate_series($from, $to); "
 			  . "INSERT INTO t SELECT i, 'v' FROM generate_series($from, $to) i; COMMIT; SELECT 'done'");
 		if ($event eq 'worker') { $cluster->kill_worker(2); }
-		elsif ($event eq 'coordinator') { kill_coordinator(); }
+		elsif ($event eq 'coordinator') { $cluster->kill_coordinator; }
 		elsif ($event eq 'reset') { $cluster->reset_worker(2); }
 		else
 		{
@@ -97,7 +83,7 @@ note 'recovery without being asked';
 {
 	my $handle = $cluster->start_at('after_local_commit',
 		"INSERT INTO t SELECT i, 'v' FROM generate_series(10000, 10099) i");
-	kill_coordinator();
+	$cluster->kill_coordinator;
 	$cluster->finish_sql($handle, 60);
 	$cluster->coordinator->start;
 	ok($cluster->worker(1)->poll_query_until('postgres', 'SELECT count(*) = 0 FROM pg_prepared_xacts'),
@@ -116,7 +102,7 @@ foreach my $who ('worker', 'coordinator')
 	my $handle = $cluster->start_at('after_local_commit',
 		"INSERT INTO single SELECT i + $before FROM generate_series(1, 100) i");
 	if ($who eq 'worker') { $cluster->kill_worker(2); $cluster->go; }
-	else { kill_coordinator(); }
+	else { $cluster->kill_coordinator; }
 	$cluster->finish_sql($handle, 60);
 	if ($who eq 'worker') { $cluster->restart_worker(2); }
 	else { $cluster->coordinator->start; }

@@ -72,19 +72,6 @@ sub wait_for_coordinator
 	die 'the coordinator does not come back';
 }
 
-sub kill_coordinator
-{
-	my $file = $cluster->coordinator->data_dir . '/postmaster.pid';
-	open my $fh, '<', $file or die "$file: $!";
-	chomp(my $pid = <$fh>);
-	kill 'KILL', $pid, split ' ', `pgrep -P $pid`;
-	$cluster->coordinator->{_pid} = undef;
-	sleep 0.3;
-	my $node = $cluster->coordinator;
-	unlink $file, glob($node->host . '/.s.PGSQL.' . $node->port . '*');
-	return;
-}
-
 sub victims
 {
 	my ($call) = @_;
@@ -95,7 +82,7 @@ sub victims
 # Failures: how they begin, how they end, does the backend go on
 my @events = (
 	[ 'S killed', sub { $cluster->kill_worker(3) }, sub { $cluster->restart_worker(3) }, 1 ],
-	[ 'coordinator crash', \&kill_coordinator, sub { $cluster->coordinator->start }, 0 ],
+	[ 'coordinator crash', sub { $cluster->kill_coordinator }, sub { $cluster->coordinator->start }, 0 ],
 	[ 'P killed', sub { $cluster->kill_worker(2) }, sub { $cluster->restart_worker(2) }, 1 ],
 	[ 'cancel', sub { victims('pg_cancel_backend') }, sub { }, 1 ],
 	[ 'P stopped', sub { $cluster->freeze_worker(2) }, sub { $cluster->thaw_worker(2) }, 1 ],
@@ -251,7 +238,7 @@ warm_up();
 $cluster->coordinator->restart;
 is($cluster->sql('SELECT count(*) FROM pg_dist_placement WHERE shardstate <> 1'), '0', 'all placements are active after it');
 warm_up();
-kill_coordinator();
+$cluster->kill_coordinator;
 $cluster->coordinator->start;
 is($cluster->sql('SELECT count(*) > 0 FROM pg_dist_placement WHERE shardstate <> 1'), 't', 'but a crash');
 $cluster->sql("ALTER SYSTEM SET cz.recovery_interval = '1s'");

@@ -26,19 +26,6 @@ my %key = map { $_ => $cluster->sql("SELECT min(k) FROM t JOIN cz.placement_list
 	  . 'AND p.position = 0 JOIN pg_foreign_server s ON s.oid = p.server_oid '
 	  . "WHERE 'port=" . $cluster->port($_) . "' = ANY (s.srvoptions)") } 1 .. 3;
 
-sub kill_coordinator
-{
-	my $file = $cluster->coordinator->data_dir . '/postmaster.pid';
-	open my $fh, '<', $file or die "$file: $!";
-	chomp(my $pid = <$fh>);
-	kill 'KILL', $pid, split ' ', `pgrep -P $pid`;
-	$cluster->coordinator->{_pid} = undef;
-	sleep 0.3;
-	my $node = $cluster->coordinator;
-	unlink $file, glob($node->host . '/.s.PGSQL.' . $node->port . '*');
-	return;
-}
-
 # On how many workers something is prepared
 sub prepared
 {
@@ -71,7 +58,7 @@ note 'failures';
 my %events = (
 	'worker 1 killed' => [ sub { $cluster->kill_worker(1) }, sub { $cluster->restart_worker(1) } ],
 	'worker 3 killed' => [ sub { $cluster->kill_worker(3) }, sub { $cluster->restart_worker(3) } ],
-	'coordinator crash' => [ \&kill_coordinator, sub { $cluster->coordinator->start } ]);
+	'coordinator crash' => [ sub { $cluster->kill_coordinator }, sub { $cluster->coordinator->start } ]);
 my @cases = (
 	[ 'two shards', 'before_prepare', 'worker 3 killed' ],
 	[ 'two shards', 'after_prepare', 'coordinator crash' ],

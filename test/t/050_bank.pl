@@ -73,20 +73,6 @@ sub pause
 	return;
 }
 
-sub kill_coordinator
-{
-	my $node = $cluster->coordinator;
-	open my $fh, '<', $node->data_dir . '/postmaster.pid' or die "postmaster.pid: $!";
-	chomp(my $pid = <$fh>);
-	close $fh;
-	kill 'KILL', $pid, split ' ', `pgrep -P $pid`;
-	$node->{_pid} = undef;
-	sleep 0.3;
-	unlink $node->data_dir . '/postmaster.pid', glob($node->host . '/.s.PGSQL.' . $node->port . '*');
-	$node->start;
-	return;
-}
-
 sub acknowledged
 {
 	return split /\n/, -e "$directory/journal" ? PostgreSQL::Test::Utils::slurp_file("$directory/journal") : '';
@@ -170,7 +156,8 @@ while (time < $end)
 	else
 	{
 		$events{'coordinator killed'}++;
-		kill_coordinator();
+		$cluster->kill_coordinator;
+		$cluster->coordinator->start;
 	}
 	pause(0.5, 1.5);
 }
