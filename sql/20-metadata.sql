@@ -34,6 +34,7 @@ CREATE TABLE cz.tables (
     shard_id bigint,
     reloptions text[],
     remote_name text,
+    map_relid regclass UNIQUE,
     CHECK ((kind = 'n') = (shard_id IS NOT NULL))
 );
 CREATE INDEX tables_colocation_id_idx ON cz.tables (colocation_id);
@@ -47,6 +48,26 @@ COMMENT ON COLUMN cz.tables.remote_name IS
     'reference tables that were renamed: name of their copies';
 COMMENT ON COLUMN cz.tables.reloptions IS
     'distributed tables: storage parameters of the shards (a partitioned table cannot have them)';
+
+COMMENT ON COLUMN cz.tables.map_relid IS
+    'tables that are partitioned by their user: the table in cz_shards, partitioned by the distribution column, whose partitions are the shards';
+
+CREATE TABLE cz.partitions (
+    relid regclass PRIMARY KEY,
+    root regclass NOT NULL,
+    name text NOT NULL,
+    is_partitioned boolean NOT NULL,
+    shard_ids bigint[] NOT NULL,
+    reloptions text[]
+);
+CREATE INDEX partitions_root_idx ON cz.partitions (root);
+COMMENT ON TABLE cz.partitions IS
+    'partitions of distributed partitioned tables; on the workers they are partitions of the root''s shards';
+COMMENT ON COLUMN cz.partitions.root IS 'the distributed table at the top, in cz.tables';
+COMMENT ON COLUMN cz.partitions.name IS 'its shards are cz_shards.<name>_<shard_ids[i]> on the workers';
+COMMENT ON COLUMN cz.partitions.is_partitioned IS 'it is partitioned by its user, too';
+COMMENT ON COLUMN cz.partitions.shard_ids IS 'in the order of the root''s shards';
+COMMENT ON COLUMN cz.partitions.reloptions IS 'storage parameters of its shards';
 
 CREATE TABLE cz.shard_statistics (
     shard_id bigint PRIMARY KEY,
@@ -104,11 +125,12 @@ COMMENT ON TABLE cz.objects IS 'types, functions, collations, schemas and extens
 COMMENT ON COLUMN cz.objects.classid IS 'catalog of the object';
 COMMENT ON COLUMN cz.objects.userid IS 'role in whose name: workers'' ledgers, cz_shards.cz_object, are of the roles that it has there';
 
-GRANT SELECT ON cz.colocation, cz.tables, cz.placement_state, cz.dirty_shards TO PUBLIC;
+GRANT SELECT ON cz.colocation, cz.tables, cz.partitions, cz.placement_state, cz.dirty_shards TO PUBLIC;
 
 -- A dump of the coordinator carries the topology; statistics can be had anew.
 SELECT pg_extension_config_dump('cz.colocation', '');
 SELECT pg_extension_config_dump('cz.tables', '');
+SELECT pg_extension_config_dump('cz.partitions', '');
 SELECT pg_extension_config_dump('cz.placement_state', '');
 SELECT pg_extension_config_dump('cz.dirty_shards', '');
 SELECT pg_extension_config_dump('cz.shard_id_seq', '');
@@ -123,6 +145,9 @@ REVOKE ALL ON FUNCTION cz.tables_changed() FROM PUBLIC;
 CREATE TRIGGER tables_changed AFTER INSERT OR UPDATE OR DELETE ON cz.tables
     FOR EACH ROW EXECUTE FUNCTION cz.tables_changed();
 COMMENT ON TRIGGER tables_changed ON cz.tables IS 'invalidates what backends have cached of a table';
+CREATE TRIGGER partitions_changed AFTER INSERT OR UPDATE OR DELETE ON cz.partitions
+    FOR EACH ROW EXECUTE FUNCTION cz.tables_changed();
+COMMENT ON TRIGGER partitions_changed ON cz.partitions IS 'invalidates what backends have cached of a partition';
 
 CREATE FUNCTION cz.placement_state_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'cz_placement_state_changed';

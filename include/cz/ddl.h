@@ -39,6 +39,7 @@ typedef struct CzIndexDef
 typedef struct CzTableDef
 {
 	char	   *columns;		/* column and CHECK list, without parentheses */
+	char	   *partition_by;	/* " PARTITION BY ..." or "" */
 	char	   *with;			/* " WITH (...)" or "" */
 	List	   *alters;			/* char *: what follows "ALTER TABLE name " */
 	List	   *indexes;		/* CzIndexDef * */
@@ -64,6 +65,9 @@ extern void CzShardIndexSql(StringInfo sql, const CzIndexDef *index,
 
 /* One column as CREATE TABLE and ADD COLUMN write it, without default. */
 extern char *CzColumnSql(Relation rel, AttrNumber attno);
+
+/* The bound of a partition, "FOR VALUES ..." or "DEFAULT" (src/cluster). */
+extern char *CzPartitionBoundSql(Oid relid);
 
 /* Name of a shard as remote_qualified has it. */
 extern char *CzQualifiedName(const char *schema, const char *name);
@@ -174,6 +178,9 @@ extern void CzForgetPartitionKey(Oid relid);
  */
 extern Oid	CzLeafCreate(Oid parent_relid, const CzShard *shard, PartitionBoundSpec *bound);
 extern void CzLeavesAttach(Oid parent_relid, List *leaves);
+
+/* Nobody but the owner may touch a shard's relation, whatever default privileges say. */
+extern void CzRemovePrivileges(Oid relid, Oid owner);
 
 /* A partitioned table whose partitions are shards, also one that is not (yet) in
  * cz.tables. */

@@ -59,6 +59,8 @@ typedef struct CzShard
 	char	   *remote_schema;	/* names on every worker, unquoted */
 	char	   *remote_name;
 	char	   *remote_qualified;	/* both, quoted, with a dot */
+	int64		name_id;		/* the number in the names of it and its indexes: shard_id,
+								 * but for a partition one of its own */
 	Oid			table_relid;	/* for CzTableGet: the parent, the reference table, the
 								 * foreign table; InvalidOid while it is being made */
 	bool		is_copy;		/* of a reference table: its placements are copies */
@@ -89,6 +91,11 @@ typedef struct CzTable
 								 * means the same key range in every table of
 								 * the colocation group */
 	CzShard    *shards;
+	Oid			root_relid;		/* a partition: the distributed table at the top, whose
+								 * shards it has by other names; else InvalidOid */
+	Oid			map_relid;		/* of a root and its partitions: the parent of the shards'
+								 * foreign tables; else InvalidOid */
+	bool		is_partitioned; /* by its user: on the workers the shards are, too */
 	char	  **column_names;	/* [natts] names on the worker by attnum-1 of the
 								 * parent; NULL: dropped */
 	int			natts;
@@ -133,6 +140,28 @@ extern List *cz_moment_relids;
 
 /* Error 55000 if the relation is one of them. */
 extern void CzCheckMoment(Oid relid);
+
+/*
+ * CzRootPartitions
+ *		Partitions of a distributed root, at all levels: list of OIDs, oldest first.
+ * CzRootOfMap
+ *		The root whose shards are below a map; InvalidOid: it is no map.
+ */
+extern List *CzRootPartitions(Oid root_relid);
+extern Oid	CzRootOfMap(Oid map_relid);
+
+/* A partition in cz.partitions. */
+typedef struct CzPartitionRow
+{
+	Oid			root;
+	char	   *name;
+	bool		is_partitioned;
+	int			nshards;
+	int64	   *shard_ids;
+} CzPartitionRow;
+
+/* False if the relation is no partition of a distributed table. */
+extern bool CzCatalogReadPartition(Oid relid, CzPartitionRow *row);
 
 /* OIDs of all reference tables, of all distributed and reference tables. */
 extern List *CzReferenceTableList(void);

@@ -160,7 +160,7 @@ check_placement(ReturnSetInfo *rsinfo, const CzTable *table, const CzShard *shar
 	{
 		const Part *part = lfirst(lc);
 		const char *name = strcmp(part->kind, "index") == 0 ?
-			CzShardIndexName(part->name, shard->shard_id) : part->name;
+			CzShardIndexName(part->name, shard->name_id) : part->name;
 		Part	   *match = NULL;
 
 		foreach(lc2, found)

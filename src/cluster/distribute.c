@@ -143,9 +143,12 @@ run_for_shards(const CzShard *shards, int nshards, Oid owner, Relation rel,
 	MemoryContextDelete(context);
 }
 
-/* Create the relations of all shards of a hash table. */
-static void
-create_relations(Oid relid, CzShard *shards, const CzDistribution *dist)
+/*
+ * CzCreateLeaves
+ *		Create the relations of all shards below a parent.
+ */
+void
+CzCreateLeaves(Oid relid, CzShard *shards, const CzDistribution *dist)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz shard",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -172,12 +175,23 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 {
 	Oid			relid = RelationGetRelid(rel);
 	Oid			owner = rel->rd_rel->relowner;
-	CzShard    *shards = CzPlanHashShards(rel, dist, colocated);
-	CzShard    *active = CzActivePlacements(shards, dist->shard_count);
-	List	   *servers = CzPlannedServers(active, dist->shard_count);
-	CzTableDef *def = CzTableDefGet(rel);
-	Datum		options = CzTableOptions(relid);
+	CzShard    *shards;
+	CzShard    *active;
+	List	   *servers;
+	CzTableDef *def;
+	Datum		options;
 	uint64		nrows;
+
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+	{
+		CzDistributeRoot(rel, dist, colocated);
+		return;
+	}
+	shards = CzPlanHashShards(rel, dist, colocated);
+	active = CzActivePlacements(shards, dist->shard_count);
+	servers = CzPlannedServers(active, dist->shard_count);
+	def = CzTableDefGet(rel);
+	options = CzTableOptions(relid);
 
 	/* 1. the workers */
 	CzEnsureShardSchema(servers, owner);
@@ -193,7 +207,7 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	table_close(rel, NoLock);
 	CzConvertToPartitioned(relid, dist, (double) nrows);
 	CzWarnIfPublished(relid);
-	create_relations(relid, shards, dist);
+	CzCreateLeaves(relid, shards, dist);
 	CzRegisterTable(relid, dist->method == PARTITION_STRATEGY_HASH ? CZ_TABLE_HASH :
 					CZ_TABLE_SINGLE, dist->colocation_id, 0);
 	CommandCounterIncrement();
@@ -212,6 +226,12 @@ distribute_range(Relation rel, CzDistribution *dist)
 	Oid			relid = RelationGetRelid(rel);
 	Datum		options;
 
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot distribute table \"%s\" by range: it is partitioned",
+						RelationGetRelationName(rel)),
+				 errhint("Distribute it by hash.")));
 	if (RelationGetNumberOfBlocks(rel) > 0)
 	{
 		TupleTableSlot *slot = table_slot_create(rel, NULL);

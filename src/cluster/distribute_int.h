@@ -32,6 +32,7 @@ typedef struct CzDistribution
 /* eligibility.c */
 extern void CzCheckTableOwner(Oid relid);
 extern void CzCheckDistributable(Relation rel, CzTableKind kind);
+extern void CzCheckPartition(Relation rel, CzTableKind kind);
 extern void CzCheckUniqueKeys(Relation rel, const CzDistribution *dist);
 extern void CzFindKey(Relation rel, const char *column_name, char method,
 					  CzDistribution *dist);
@@ -59,7 +60,18 @@ extern char *CzHashCheckSql(Relation rel, const CzDistribution *dist, int index)
 extern char *CzRangeCheckSql(Relation rel, const CzDistribution *dist,
 							 const char *min, const char *max);
 
+/* distribute_partitions.c */
+extern void CzDistributeRoot(Relation rel, CzDistribution *dist, List *colocated);
+extern void CzTableDistribution(const CzTable *table, CzDistribution *dist);
+extern Oid	CzMapCreate(Oid root_relid, const CzDistribution *dist);
+extern void CzRegisterRoot(Oid relid, char kind, int colocation_id, Oid map_relid);
+extern void CzRegisterPartition(Oid relid, Oid root_relid, const char *name,
+								bool is_partitioned, const int64 *shard_ids, int nshards,
+								Datum options);
+extern void CzAdoptPartition(Oid relid);
+
 /* distribute.c */
+extern void CzCreateLeaves(Oid relid, CzShard *shards, const CzDistribution *dist);
 extern void CzDistributeToGroup(Oid relid, int colocation_id);
 
 /* undistribute.c */

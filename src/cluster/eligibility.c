@@ -170,15 +170,22 @@ CzCheckTableOwner(Oid relid)
 					   get_rel_name(relid));
 }
 
-/*
- * CzCheckDistributable
- *		Raise the reason why a table can be neither distributed nor made a
- *		reference table, if there is one.  rel is locked exclusively.
- *
- * kind: what it is to be; CZ_TABLE_HASH stands for range, too.
- */
-void
-CzCheckDistributable(Relation rel, CzTableKind kind)
+/* What relations of a partitioned table can't have, but others can. */
+static void
+check_in_tree(Relation rel)
+{
+	if (rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it is a foreign table",
+					 "Detach the partition first.");
+	if (CzForeignKeys(RelationGetRelid(rel), true) != NIL)
+		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
+					 "foreign keys of partitioned tables are not supported",
+					 "Drop the foreign keys first.");
+}
+
+/* in_tree: it is partitioned, or a partition of a table that is distributed */
+static void
+check_table(Relation rel, CzTableKind kind, bool in_tree)
 {
 	bool		is_reference = kind == CZ_TABLE_REFERENCE;
 	const CzTable *table;
@@ -199,15 +206,23 @@ CzCheckDistributable(Relation rel, CzTableKind kind)
 		get_namespace_oid(CZ_SHARD_SCHEMA, true) == RelationGetNamespace(rel) ||
 		get_namespace_oid("cz", true) == RelationGetNamespace(rel))
 		refuse_table(rel, ERRCODE_INSUFFICIENT_PRIVILEGE, "it is a catalog table", NULL);
-	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
-		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it is partitioned", NULL);
-	if (rel->rd_rel->relkind != RELKIND_RELATION)
+	if (rel->rd_rel->relispartition && !in_tree)
+		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
+					 psprintf("it is a partition of table \"%s\"",
+							  get_rel_name(get_partition_parent(RelationGetRelid(rel), true))),
+					 is_reference ? NULL : "Distribute the partitioned table.");
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && is_reference)
+		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
+					 "a partitioned table cannot be a reference table",
+					 "Use create_distributed_table().");
+	in_tree |= rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	if (in_tree)
+		check_in_tree(rel);
+	if (rel->rd_rel->relkind != RELKIND_RELATION && !in_tree)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not an ordinary table", RelationGetRelationName(rel)),
 				 errdetail_relkind_not_supported(rel->rd_rel->relkind)));
-	if (rel->rd_rel->relispartition)
-		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it is a partition", NULL);
 	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it is temporary", NULL);
 	if (rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED)
@@ -215,12 +230,12 @@ CzCheckDistributable(Relation rel, CzTableKind kind)
 					 "Run ALTER TABLE ... SET LOGGED first.");
 	if (OidIsValid(rel->rd_rel->reloftype))
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it is a typed table", NULL);
-	if (has_superclass(RelationGetRelid(rel)))
+	if (has_superclass(RelationGetRelid(rel)) && !in_tree)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it inherits from another table", NULL);
-	if (has_subclass(RelationGetRelid(rel)) &&
+	if (!in_tree && has_subclass(RelationGetRelid(rel)) &&
 		find_inheritance_children(RelationGetRelid(rel), NoLock) != NIL)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "other tables inherit from it", NULL);
-	if (rel->rd_rel->relam != HEAP_TABLE_AM_OID)
+	if (rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rel->relam != HEAP_TABLE_AM_OID)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
 					 "its access method is not heap", NULL);
 	if (OidIsValid(rel->rd_rel->reltablespace))
@@ -248,6 +263,29 @@ CzCheckDistributable(Relation rel, CzTableKind kind)
 						 psprintf("index \"%s\" is not valid", get_rel_name(lfirst_oid(lc))),
 						 "Drop or rebuild the index first.");
 	}
+}
+
+/*
+ * CzCheckDistributable
+ *		Raise the reason why a table can be neither distributed nor made a
+ *		reference table, if there is one.  rel is locked exclusively.
+ *
+ * kind: what it is to be; CZ_TABLE_HASH stands for range, too.
+ */
+void
+CzCheckDistributable(Relation rel, CzTableKind kind)
+{
+	check_table(rel, kind, false);
+}
+
+/*
+ * CzCheckPartition
+ *		The same for a partition of a table that is distributed.
+ */
+void
+CzCheckPartition(Relation rel, CzTableKind kind)
+{
+	check_table(rel, kind, true);
 }
 
 /* Does a type's hash depend on anything but the value?  The reason, or NULL. */

@@ -359,7 +359,7 @@ by_groups(List *nodes)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute("SELECT f.ftserver, pg_catalog.count(DISTINCT t.colocation_id)"
 					" FROM cz.tables t"
-					" JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) t.relid::pg_catalog.oid"
+					" JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) coalesce(t.map_relid, t.relid)::pg_catalog.oid"
 					" JOIN pg_catalog.pg_foreign_table f ON f.ftrelid OPERATOR(pg_catalog.=) i.inhrelid"
 					" WHERE t.kind OPERATOR(pg_catalog.=) 's' GROUP BY 1", false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read cz.tables");

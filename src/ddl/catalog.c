@@ -74,14 +74,11 @@ CzCatalogExec(const char *sql, int nargs, Oid *argtypes, Datum *values, const ch
 	return processed;
 }
 
-/*
- * CzCatalogOptions
- *		See ddl_int.h.
- */
-Datum
-CzCatalogOptions(Oid relid)
+/* Storage parameters as one of our catalog tables has them; *found: it has a row. */
+static Datum
+read_options(const char *catalog_name, const char *index_name, Oid relid, bool *found)
 {
-	Oid			catalog_oid = CzCatalogRelid("tables");
+	Oid			catalog_oid = CzCatalogRelid(catalog_name);
 	Relation	catalog;
 	ScanKeyData key;
 	SysScanDesc scan;
@@ -89,15 +86,17 @@ CzCatalogOptions(Oid relid)
 	Datum		result = (Datum) 0;
 	AttrNumber	attno;
 
+	*found = false;
 	if (!OidIsValid(catalog_oid))
 		return result;
 	catalog = table_open(catalog_oid, AccessShareLock);
 	attno = get_attnum(catalog_oid, "reloptions");
 	ScanKeyInit(&key, get_attnum(catalog_oid, "relid"), BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(relid));
-	scan = systable_beginscan(catalog, CzCatalogRelid("tables_pkey"), true, NULL, 1, &key);
+	scan = systable_beginscan(catalog, CzCatalogRelid(index_name), true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple) && attno != InvalidAttrNumber)
+	*found = HeapTupleIsValid(tuple);
+	if (*found && attno != InvalidAttrNumber)
 	{
 		bool		isnull;
 		Datum		datum = heap_getattr(tuple, attno, RelationGetDescr(catalog), &isnull);
@@ -108,6 +107,19 @@ CzCatalogOptions(Oid relid)
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
 	return result;
+}
+
+/*
+ * CzCatalogOptions
+ *		See ddl_int.h.
+ */
+Datum
+CzCatalogOptions(Oid relid)
+{
+	bool		found;
+	Datum		result = read_options("tables", "tables_pkey", relid, &found);
+
+	return found ? result : read_options("partitions", "partitions_pkey", relid, &found);
 }
 
 /*
@@ -130,6 +142,8 @@ CzCatalogSetOptions(Oid relid, Datum options)
 	if (options == (Datum) 0)
 		nulls[1] = 'n';
 	(void) CzCatalogExec("UPDATE cz.tables SET reloptions = $2 WHERE relid OPERATOR(pg_catalog.=) $1",
+						 2, argtypes, values, nulls);
+	(void) CzCatalogExec("UPDATE cz.partitions SET reloptions = $2 WHERE relid OPERATOR(pg_catalog.=) $1",
 						 2, argtypes, values, nulls);
 	CommandCounterIncrement();
 }

@@ -594,13 +594,13 @@ CzOpsTable(char *text)
 static char *
 index_name(const CzShard *shard, const char *name)
 {
-	return (char *) quote_identifier(CzShardIndexName(name, shard->shard_id));
+	return (char *) quote_identifier(CzShardIndexName(name, shard->name_id));
 }
 
 static char *
 qualified_index(const CzShard *shard, const char *name)
 {
-	return CzQualifiedName(shard->remote_schema, CzShardIndexName(name, shard->shard_id));
+	return CzQualifiedName(shard->remote_schema, CzShardIndexName(name, shard->name_id));
 }
 
 /* A command within the ALTER TABLE, or NULL. */

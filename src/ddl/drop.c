@@ -508,6 +508,10 @@ delete_rows(const char *catalog_name, AttrNumber attno, RegProcedure equals, Dat
 #define TABLES_COLOCATION_ID 3
 #define TABLES_SHARD_ID 4
 
+/* columns of cz.partitions */
+#define PARTITIONS_RELID 1
+#define PARTITIONS_ROOT 2
+
 /* columns of cz.tenant_schemas */
 #define TENANTS_SCHEMA 1
 #define TENANTS_COLOCATION_ID 2
@@ -599,10 +603,74 @@ drop_shard(Oid relid)
 	CzDirtyDelete(shard_id, CZ_DIRTY_ALL);
 }
 
-/* On every placement of a table of ours; command is made per shard. */
+/* The map of a root's shards goes, with all rows: what is left of the root is local. */
+static void
+drop_map(Oid relid)
+{
+	Oid			root_relid = CzRootOfMap(relid);
+
+	if (!OidIsValid(root_relid))
+		return;
+	(void) delete_rows("partitions", PARTITIONS_ROOT, F_OIDEQ, ObjectIdGetDatum(root_relid), 0,
+					   0, NULL, false);
+	CzForgetTable(root_relid);
+	CzInvalidateTable(root_relid);
+}
+
+/* A partition goes; if the shards of the root go too, they take it with them. */
+static void
+drop_partition(Oid relid)
+{
+	CzPartitionRow partition;
+	const CzTable *root;
+	Oid			owner = CzRelationOwner(relid);
+	ListCell   *lc;
+	int			i;
+
+	if (!CzCatalogReadPartition(relid, &partition))
+		return;
+	root = CzTableGet(partition.root);
+	for (i = 0; root != NULL && root->nshards == partition.nshards && i < root->nshards; i++)
+	{
+		char	   *qualified = CzQualifiedName(CZ_SHARD_SCHEMA,
+												CzShardName(partition.name,
+															partition.shard_ids[i]));
+
+		/* also on workers that are disabled now */
+		foreach(lc, CzShardServers(root->shards[i].relid))
+			add_table(lfirst_oid(lc), owner, qualified);
+	}
+	(void) delete_rows("partitions", PARTITIONS_RELID, F_OIDEQ, ObjectIdGetDatum(relid), 0, 0,
+					   NULL, false);
+	CommandCounterIncrement();
+}
+
+/* Does an object of a partition go, or stay, with one of its parent? */
+static bool
+is_inherited(const CzTable *table, Oid index_oid, Oid constraint_oid)
+{
+	HeapTuple	tuple;
+	bool		result;
+
+	if (!OidIsValid(table->root_relid))
+		return false;
+	/* columns are the parent's */
+	if (!OidIsValid(index_oid) && !OidIsValid(constraint_oid))
+		return true;
+	if (OidIsValid(index_oid))
+		return get_rel_relispartition(index_oid);
+	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint_oid));
+	result = HeapTupleIsValid(tuple) && ((Form_pg_constraint) GETSTRUCT(tuple))->coninhcount > 0;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return result;
+}
+
+/* On every placement of a table of ours; command is made per shard.  The index or
+ * constraint that goes, else it is a column. */
 static void
 for_placements(Oid relid, char *(*make) (const CzShard *shard, const char *name),
-			   const char *name)
+			   const char *name, Oid index_oid, Oid constraint_oid)
 {
 	const CzTable *table = CzTableGet(relid);
 	Oid			owner;
@@ -610,8 +678,9 @@ for_placements(Oid relid, char *(*make) (const CzShard *shard, const char *name)
 
 	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
 		return;
+
 	/* whoever alters the table tells the shards all that has become of it */
-	if (relid == cz_altered_relid)
+	if (relid == cz_altered_relid || is_inherited(table, index_oid, constraint_oid))
 		return;
 	owner = CzRelationOwner(relid);
 	for (i = 0; i < table->nshards; i++)
@@ -638,7 +707,7 @@ drop_index_sql(const CzShard *shard, const char *name)
 {
 	return psprintf("DROP INDEX IF EXISTS %s CASCADE",
 					CzQualifiedName(shard->remote_schema,
-									CzShardIndexName(name, shard->shard_id)));
+									CzShardIndexName(name, shard->name_id)));
 }
 
 static char *
@@ -651,7 +720,7 @@ drop_constraint_sql(const CzShard *shard, const char *name)
 static char *
 drop_key_sql(const CzShard *shard, const char *name)
 {
-	return drop_constraint_sql(shard, CzShardIndexName(name, shard->shard_id));
+	return drop_constraint_sql(shard, CzShardIndexName(name, shard->name_id));
 }
 
 static void
@@ -663,7 +732,8 @@ relation_dropped(Oid relid, int subid)
 	{
 		/* a shard's column goes with the parent's */
 		if (relkind == RELKIND_PARTITIONED_TABLE || relkind == RELKIND_RELATION)
-			for_placements(relid, drop_column_sql, get_attname(relid, subid, false));
+			for_placements(relid, drop_column_sql, get_attname(relid, subid, false), InvalidOid,
+						   InvalidOid);
 		attribute_dropped(relid, subid);
 		return;
 	}
@@ -677,6 +747,8 @@ relation_dropped(Oid relid, int subid)
 			CzForgetTable(relid);
 			break;
 		case RELKIND_PARTITIONED_TABLE:
+			drop_map(relid);
+			drop_partition(relid);
 			CzForgetTable(relid);
 			break;
 		case RELKIND_PARTITIONED_INDEX:
@@ -684,7 +756,7 @@ relation_dropped(Oid relid, int subid)
 			/* a constraint's index goes with the constraint */
 			if (!OidIsValid(get_index_constraint(relid)))
 				for_placements(IndexGetRelation(relid, true), drop_index_sql,
-							   get_rel_name(relid));
+							   get_rel_name(relid), relid, InvalidOid);
 			break;
 	}
 }
@@ -699,10 +771,10 @@ constraint_dropped(Oid oid)
 		return;
 	con = (Form_pg_constraint) GETSTRUCT(tuple);
 	if (OidIsValid(con->conrelid) && con->contype == CONSTRAINT_CHECK)
-		for_placements(con->conrelid, drop_constraint_sql, NameStr(con->conname));
+		for_placements(con->conrelid, drop_constraint_sql, NameStr(con->conname), InvalidOid, oid);
 	else if (OidIsValid(con->conrelid) && con->contype == CONSTRAINT_FOREIGN &&
 			 get_rel_relkind(con->conrelid) == RELKIND_PARTITIONED_TABLE)
-		for_placements(con->conrelid, drop_key_sql, NameStr(con->conname));
+		for_placements(con->conrelid, drop_key_sql, NameStr(con->conname), InvalidOid, oid);
 	else if (OidIsValid(con->contypid))
 	{
 		CzObject   *domain = CzObjectGet(TypeRelationId, con->contypid);

@@ -290,7 +290,7 @@ append_key(StringInfo sql, Oid constraint_oid, bool drops)
 	if (from == NULL || to == NULL || from->nshards != 1 || to->nshards != 1)
 		elog(ERROR, "foreign key \"%s\" is not one of single-shard tables",
 			 NameStr(con->conname));
-	name = quote_identifier(CzShardIndexName(NameStr(con->conname), from->shards[0].shard_id));
+	name = quote_identifier(CzShardIndexName(NameStr(con->conname), from->shards[0].name_id));
 	if (drops)
 		appendStringInfo(sql, "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s;\n",
 						 from->shards[0].remote_qualified, name);

@@ -58,9 +58,12 @@
 #include "cz/compat.h"
 #include "ddl_int.h"
 
-/* Nobody but the owner may touch a shard, whatever default privileges say. */
-static void
-remove_privileges(Oid relid, Oid owner)
+/*
+ * CzRemovePrivileges
+ *		See ddl.h.
+ */
+void
+CzRemovePrivileges(Oid relid, Oid owner)
 {
 	Relation	catalog = table_open(RelationRelationId, RowExclusiveLock);
 	HeapTuple	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
@@ -241,7 +244,7 @@ CzLeafCreate(Oid parent_relid, const CzShard *shard, PartitionBoundSpec *bound)
 		ObjectAddressSet(referenced, ForeignServerRelationId, shard->server_oids[i]);
 		recordDependencyOn(&address, &referenced, DEPENDENCY_NORMAL);
 	}
-	remove_privileges(address.objectId, owner);
+	CzRemovePrivileges(address.objectId, owner);
 	CommandCounterIncrement();
 	return address.objectId;
 }

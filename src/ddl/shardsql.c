@@ -59,6 +59,7 @@ CzQualifiedName(const char *schema, const char *name)
 void
 CzShardSetNames(CzShard *shard, const char *name)
 {
+	shard->name_id = shard->shard_id;
 	shard->remote_schema = pstrdup(CZ_SHARD_SCHEMA);
 	shard->remote_name = CzShardName(name, shard->shard_id);
 	shard->remote_qualified = CzQualifiedName(shard->remote_schema, shard->remote_name);
@@ -334,6 +335,21 @@ CzIndexDefGet(Oid index_oid)
 	return def;
 }
 
+/* " PARTITION BY ..." of a table that its user has partitioned, or "". */
+static char *
+partition_by_sql(Relation rel)
+{
+	Oid			relid = RelationGetRelid(rel);
+	const CzTable *table = CzTableGet(relid);
+
+	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE ||
+		(table ? !table->is_partitioned : CzIsParent(relid)))
+		return "";
+	return psprintf(" PARTITION BY %s",
+					TextDatumGetCString(OidFunctionCall1(F_PG_GET_PARTKEYDEF,
+														 ObjectIdGetDatum(relid))));
+}
+
 /*
  * CzTableDefGet
  *		See ddl.h.
@@ -358,6 +374,7 @@ CzTableDefGet(Relation rel)
 	}
 	checks_sql(&buf, rel);
 	def->columns = buf.data;
+	def->partition_by = partition_by_sql(rel);
 	def->with = reloptions_sql(RelationGetRelid(rel));
 	def->alters = column_alters(rel, NIL);
 
@@ -378,9 +395,9 @@ CzShardCreateSql(StringInfo sql, const CzTableDef *def, const CzShard *shard,
 {
 	ListCell   *lc;
 
-	appendStringInfo(sql, "CREATE TABLE %s (%s%s%s)%s;\n", shard->remote_qualified,
+	appendStringInfo(sql, "CREATE TABLE %s (%s%s%s)%s%s;\n", shard->remote_qualified,
 					 def->columns, check && def->columns[0] ? ", " : "", check ? check : "",
-					 def->with);
+					 def->partition_by, def->with);
 	foreach(lc, def->alters)
 		appendStringInfo(sql, "ALTER TABLE %s %s;\n", shard->remote_qualified,
 						 (char *) lfirst(lc));
@@ -393,7 +410,7 @@ CzShardCreateSql(StringInfo sql, const CzTableDef *def, const CzShard *shard,
 void
 CzShardIndexSql(StringInfo sql, const CzIndexDef *index, const CzShard *shard)
 {
-	char	   *name = CzShardIndexName(index->name, shard->shard_id);
+	char	   *name = CzShardIndexName(index->name, shard->name_id);
 	ListCell   *lc;
 
 	if (index->is_constraint)

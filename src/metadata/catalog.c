@@ -38,7 +38,8 @@ enum
 	ANUM_TABLES_COLOCATION_ID,
 	ANUM_TABLES_SHARD_ID,
 	ANUM_TABLES_RELOPTIONS,
-	ANUM_TABLES_REMOTE_NAME
+	ANUM_TABLES_REMOTE_NAME,
+	ANUM_TABLES_MAP_RELID
 };
 
 static Oid	fdw_oid = InvalidOid;
@@ -111,6 +112,8 @@ read_tables_tuple(TupleDesc desc, HeapTuple tuple, CzTableRow *row)
 	row->shard_id = isnull ? 0 : DatumGetInt64(value);
 	value = heap_getattr(tuple, ANUM_TABLES_REMOTE_NAME, desc, &isnull);
 	row->remote_name = isnull ? NULL : TextDatumGetCString(value);
+	value = heap_getattr(tuple, ANUM_TABLES_MAP_RELID, desc, &isnull);
+	row->map_relid = isnull ? InvalidOid : DatumGetObjectId(value);
 }
 
 /*
@@ -236,22 +239,28 @@ void
 CzInvalidateTable(Oid relid)
 {
 	CzTableRow	row;
+	CzPartitionRow partition;
 	ListCell   *lc;
 
 	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
 		CacheInvalidateRelcacheByRelid(relid);
+	if (CzCatalogReadPartition(relid, &partition))
+		relid = partition.root;
 	if (!CzCatalogReadTable(relid, &row) || row.colocation_id == 0)
 		return;
 	foreach(lc, CzGroupTables(row.colocation_id))
 	{
-		if (lfirst_oid(lc) != relid)
-			CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+		ListCell   *lp;
+
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+		foreach(lp, CzRootPartitions(lfirst_oid(lc)))
+			CacheInvalidateRelcacheByRelid(lfirst_oid(lp));
 	}
 }
 
 /*
  * cz_tables_changed
- *		Row trigger of cz.tables.
+ *		Row trigger of cz.tables and cz.partitions, whose first column is the table.
  */
 Datum
 cz_tables_changed(PG_FUNCTION_ARGS)

@@ -39,6 +39,7 @@ typedef struct CzTableRow
 	int			colocation_id;
 	int64		shard_id;		/* 0 if NULL */
 	char	   *remote_name;	/* palloc'd; NULL: by the table's name */
+	Oid			map_relid;		/* InvalidOid if NULL */
 } CzTableRow;
 
 /* catalog.c */

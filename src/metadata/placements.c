@@ -114,6 +114,11 @@ CzShardSetPlacements(Oid shard_relid, List *server_oids)
 
 	CacheInvalidateRelcacheByRelid(shard_relid);
 	if (get_rel_relispartition(shard_relid))
-		CzInvalidateTable(get_partition_parent(shard_relid, true));
+	{
+		Oid			parent_relid = get_partition_parent(shard_relid, true);
+		Oid			root_relid = CzRootOfMap(parent_relid);
+
+		CzInvalidateTable(OidIsValid(root_relid) ? root_relid : parent_relid);
+	}
 	CommandCounterIncrement();
 }

@@ -53,7 +53,8 @@ typedef struct TableSlot
 	CzTableEntry *entry;		/* never NULL */
 } TableSlot;
 
-/* shard's relid -> its table, so that a change of the shard is noticed */
+/* shard's relid -> its table, so that a change of the shard is noticed; a root and its
+ * map, too -> the root, for its partitions have the same shards */
 typedef struct ShardSlot
 {
 	Oid			shard_relid;	/* hash key */
@@ -85,7 +86,8 @@ retire(CzTableEntry *entry)
 {
 	int			i;
 
-	if (entry->is_ours)
+	/* partitions that are cached may need a root's */
+	if (entry->is_ours && !OidIsValid(entry->table.map_relid))
 	{
 		for (i = 0; i < entry->table.nshards; i++)
 			if (entry->table.shards[i].relid != entry->table.relid)
@@ -104,6 +106,20 @@ retire_relid(Oid relid)
 
 	if (slot != NULL)
 		retire(slot->entry);
+}
+
+static void
+retire_partitions(Oid root_relid)
+{
+	HASH_SEQ_STATUS status;
+	TableSlot  *slot;
+
+	hash_seq_init(&status, table_cache);
+	while ((slot = hash_seq_search(&status)) != NULL)
+	{
+		if (slot->entry->is_ours && slot->entry->table.root_relid == root_relid)
+			retire(slot->entry);
+	}
 }
 
 static void
@@ -134,7 +150,13 @@ relation_changed(Datum arg, Oid relid)
 	}
 	shard = hash_search(shard_owner, &relid, HASH_FIND, NULL);
 	if (shard != NULL)
-		retire_relid(shard->relid);
+	{
+		Oid			owner = shard->relid;
+
+		retire_relid(owner);
+		if (hash_search(shard_owner, &owner, HASH_FIND, NULL) != NULL)
+			retire_partitions(owner);
+	}
 	retire_relid(relid);
 }
 
@@ -320,6 +342,7 @@ read_foreign_table(Oid relid, Oid table_relid, List *nodes, List *inactive, CzSh
 	shard->remote_name = value ? pstrdup(value) : get_rel_name(relid);
 	shard->remote_qualified = quote_qualified_identifier(shard->remote_schema,
 														 shard->remote_name);
+	shard->name_id = shard->shard_id;
 	set_placements(shard, shard_servers(foreign), nodes, inactive);
 	return true;
 }
@@ -419,6 +442,60 @@ read_parent(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *node
 	}
 }
 
+/* The user's partitions: a root, whose shards are its map's. */
+static void
+read_root(CzTableEntry *entry, Oid root_relid, const CzTableRow *row, List *nodes,
+		  List *inactive)
+{
+	Relation	map = try_relation_open(row->map_relid, AccessShareLock);
+
+	if (map == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the map of shards of distributed table \"%s\" is missing",
+						get_rel_name(root_relid))));
+	entry->table.map_relid = row->map_relid;
+	entry->table.is_partitioned = true;
+	read_parent(entry, map, row, nodes, inactive);
+	relation_close(map, AccessShareLock);
+}
+
+/* A partition: the root's shards by the names that it has for them. */
+static bool
+read_partition(CzTableEntry *entry, List *nodes, List *inactive)
+{
+	CzTable    *table = &entry->table;
+	CzPartitionRow partition;
+	CzTableRow	row;
+	int			i;
+
+	if (!CzCatalogReadPartition(table->relid, &partition) ||
+		!CzCatalogReadTable(partition.root, &row) || !OidIsValid(row.map_relid))
+		return false;
+	read_root(entry, partition.root, &row, nodes, inactive);
+	table->root_relid = partition.root;
+	table->is_partitioned = partition.is_partitioned;
+	if (table->key_attno > 0)
+		table->key_attno = get_attnum(table->relid, get_attname(partition.root,
+																table->key_attno, false));
+	if (partition.nshards != table->nshards)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("partition \"%s\" does not have the shards of table \"%s\"",
+						get_rel_name(table->relid), get_rel_name(partition.root))));
+	for (i = 0; i < table->nshards; i++)
+	{
+		CzShard    *shard = &table->shards[i];
+
+		shard->name_id = partition.shard_ids[i];
+		shard->remote_schema = pstrdup(CZ_SHARD_SCHEMA);
+		shard->remote_name = CzShardName(partition.name, shard->name_id);
+		shard->remote_qualified = quote_qualified_identifier(shard->remote_schema,
+															 shard->remote_name);
+	}
+	return true;
+}
+
 /* A reference table: one shard, a copy on every worker that has been checked. */
 static void
 read_reference(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *nodes,
@@ -432,7 +509,7 @@ read_reference(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *n
 	table->kind = CZ_TABLE_REFERENCE;
 	table->nshards = 1;
 	table->shards = shard;
-	shard->shard_id = row->shard_id;
+	shard->shard_id = shard->name_id = row->shard_id;
 	shard->relid = shard->table_relid = table->relid;
 	shard->is_copy = true;
 	shard->remote_schema = pstrdup(CZ_SHARD_SCHEMA);
@@ -479,11 +556,20 @@ fill_entry(CzTableEntry *entry, Relation rel)
 	}
 	else if (relkind == RELKIND_PARTITIONED_TABLE || relkind == RELKIND_RELATION)
 	{
-		if (!CzCatalogReadTable(entry->table.relid, &row))
+		bool		found = CzCatalogReadTable(entry->table.relid, &row);
+
+		if (!found && (relkind != RELKIND_PARTITIONED_TABLE || !rel->rd_rel->relispartition))
 			return;
 		nodes = CzServerList();
 		inactive = CzInactiveList();
-		if (relkind == RELKIND_PARTITIONED_TABLE && row.kind != CZ_TABLE_REFERENCE)
+		if (!found)
+		{
+			if (!read_partition(entry, nodes, inactive))
+				return;
+		}
+		else if (OidIsValid(row.map_relid))
+			read_root(entry, entry->table.relid, &row, nodes, inactive);
+		else if (relkind == RELKIND_PARTITIONED_TABLE && row.kind != CZ_TABLE_REFERENCE)
 			read_parent(entry, rel, &row, nodes, inactive);
 		else if (relkind == RELKIND_RELATION && row.kind == CZ_TABLE_REFERENCE)
 			read_reference(entry, rel, &row, nodes, inactive);
@@ -586,7 +672,16 @@ build_entry(Oid relid)
 				continue;
 			shard = hash_search(shard_owner, &entry->table.shards[i].relid,
 								HASH_ENTER, NULL);
-			shard->relid = relid;
+			shard->relid = OidIsValid(entry->table.root_relid) ? entry->table.root_relid : relid;
+		}
+		if (entry->is_ours && OidIsValid(entry->table.map_relid))
+		{
+			Oid			root = OidIsValid(entry->table.root_relid) ? entry->table.root_relid : relid;
+			ShardSlot  *shard = hash_search(shard_owner, &root, HASH_ENTER, NULL);
+
+			shard->relid = root;
+			shard = hash_search(shard_owner, &entry->table.map_relid, HASH_ENTER, NULL);
+			shard->relid = root;
 		}
 		slot = hash_search(table_cache, &relid, HASH_ENTER, NULL);
 		slot->entry = entry;
@@ -676,6 +771,11 @@ CzIsShard(Oid relid, Oid *parent_relid)
 		return false;
 	parent_oid = get_partition_parent(relid, true);
 	parent = CzTableGet(parent_oid);
+	if (parent == NULL && OidIsValid(CzRootOfMap(parent_oid)))
+	{
+		parent_oid = CzRootOfMap(parent_oid);
+		parent = CzTableGet(parent_oid);
+	}
 	if (parent == NULL)
 		return false;
 	if (parent_relid)
