@@ -35,6 +35,9 @@ extern void CzReferenceCopyToNode(Oid server_oid);
 /* Install what makes tables of a tenant's schema single-shard tables. */
 extern void CzTenantsInit(void);
 
+/* Install what carries partitions of distributed tables to the workers. */
+extern void CzPartitionsInit(void);
+
 /* Register the background worker's task that analyzes tables. */
 extern void CzAutoAnalyzeInit(void);
 

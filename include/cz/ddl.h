@@ -30,6 +30,7 @@ typedef struct CzIndexDef
 	char	   *name;			/* on the coordinator, unquoted */
 	bool		is_constraint;	/* PRIMARY KEY or UNIQUE constraint */
 	bool		is_unique;
+	bool		is_only;		/* without those of partitions, for not all have it */
 	char	   *text;			/* constraint: its definition; else what follows
 								 * "CREATE INDEX name ON table " */
 	List	   *alters;			/* char *: what follows "ALTER INDEX name " */
@@ -65,9 +66,6 @@ extern void CzShardIndexSql(StringInfo sql, const CzIndexDef *index,
 
 /* One column as CREATE TABLE and ADD COLUMN write it, without default. */
 extern char *CzColumnSql(Relation rel, AttrNumber attno);
-
-/* The bound of a partition, "FOR VALUES ..." or "DEFAULT" (src/cluster). */
-extern char *CzPartitionBoundSql(Oid relid);
 
 /* Name of a shard as remote_qualified has it. */
 extern char *CzQualifiedName(const char *schema, const char *name);
@@ -146,6 +144,20 @@ typedef struct CzTenantHooks
 } CzTenantHooks;
 
 extern CzTenantHooks cz_tenant_hooks;
+
+/*
+ * Partitions of distributed tables (src/cluster sets these).
+ *
+ * adopt: a local table has become a partition; release: a partition has been detached
+ * from that parent, and becomes a distributed table of its own.
+ */
+typedef struct CzPartitionHooks
+{
+	void		(*adopt) (Oid relid);
+	void		(*release) (Oid relid, Oid parent_relid);
+} CzPartitionHooks;
+
+extern CzPartitionHooks cz_partition_hooks;
 
 /* Run SQL as the bootstrap superuser through SPI (own catalogs only). */
 extern uint64 CzCatalogExec(const char *sql, int nargs, Oid *argtypes, Datum *values,

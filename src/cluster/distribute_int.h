@@ -68,7 +68,6 @@ extern void CzRegisterRoot(Oid relid, char kind, int colocation_id, Oid map_reli
 extern void CzRegisterPartition(Oid relid, Oid root_relid, const char *name,
 								bool is_partitioned, const int64 *shard_ids, int nshards,
 								Datum options);
-extern void CzAdoptPartition(Oid relid);
 
 /* distribute.c */
 extern void CzCreateLeaves(Oid relid, CzShard *shards, const CzDistribution *dist);

@@ -50,6 +50,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "cz/cluster.h"
 #include "cz/compat.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
@@ -136,12 +137,9 @@ scripts_add(Scripts *scripts, const CzShard *shard, const char *sql)
 		scripts_send(scripts);
 }
 
-/*
- * CzPartitionBoundSql
- *		The bound of a partition as CREATE TABLE and ATTACH PARTITION write it.
- */
-char *
-CzPartitionBoundSql(Oid relid)
+/* The bound of a partition as CREATE TABLE and ATTACH PARTITION write it. */
+static char *
+bound_sql(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
@@ -240,7 +238,7 @@ collect_parts(Oid relid, Oid root_relid, const CzDistribution *dist, const CzSha
 	part->parents = parents;
 	if (relid != root_relid)
 	{
-		part->bound = CzPartitionBoundSql(relid);
+		part->bound = bound_sql(relid);
 		part->options = CzTableOptions(relid);
 		part->shards = named_shards(shards, dist->shard_count, RelationGetRelationName(rel),
 									NULL);
@@ -572,12 +570,12 @@ CzDistributeRoot(Relation rel, CzDistribution *dist, List *colocated)
 }
 
 /*
- * CzAdoptPartition
+ * adopt_partition
  *		A local table, with its rows and what is below it, has become a partition of a
  *		distributed one: it is made on the workers and attached there.
  */
-void
-CzAdoptPartition(Oid relid)
+static void
+adopt_partition(Oid relid)
 {
 	Oid			parent_relid = get_partition_parent(relid, false);
 	const CzTable *parent = CzTableGet(parent_relid);
@@ -619,4 +617,122 @@ CzAdoptPartition(Oid relid)
 	CzInvalidateTable(root_relid);
 	foreach(lc, parts)
 		CzPropagatePrivileges(((Part *) lfirst(lc))->relid, InvalidOid);
+}
+
+/* The shards of a partition that is detached: by its own ids now, and where the root's are. */
+static CzShard *
+own_shards(const CzTable *partition)
+{
+	CzShard    *shards = palloc0(sizeof(CzShard) * partition->nshards);
+	List	   *inactive = CzInactiveList();
+	int			i;
+
+	for (i = 0; i < partition->nshards; i++)
+	{
+		const CzShard *from = &partition->shards[i];
+		CzShard    *shard = &shards[i];
+		List	   *servers = CzShardServers(from->relid);
+		ListCell   *lc;
+
+		shard->shard_id = shard->name_id = from->name_id;
+		shard->remote_schema = pstrdup(from->remote_schema);
+		shard->remote_name = pstrdup(from->remote_name);
+		shard->remote_qualified = pstrdup(from->remote_qualified);
+		shard->nplacements = list_length(servers);
+		shard->server_oids = palloc(sizeof(Oid) * shard->nplacements);
+		foreach(lc, servers)
+			shard->server_oids[foreach_current_index(lc)] = lfirst_oid(lc);
+		foreach(lc, CzInactiveServers(inactive, from->shard_id) == NIL ? NIL :
+				CzStaleServers(partition, i))
+			(void) CzInactiveInsert(shard->shard_id, lfirst_oid(lc),
+									"a placement of the table it was detached from has missed writes");
+	}
+	return shards;
+}
+
+typedef struct DetachArg
+{
+	const CzTable *parent;
+	const CzTable *child;
+} DetachArg;
+
+static void
+detach_sql(StringInfo sql, const CzShard *shard, void *arg)
+{
+	const DetachArg *detach = arg;
+
+	appendStringInfo(sql, "ALTER TABLE %s DETACH PARTITION %s;\n", shard->remote_qualified,
+					 detach->child->shards[shard - detach->parent->shards].remote_qualified);
+}
+
+/*
+ * release_partition
+ *		A partition has been detached from a distributed table: it becomes one of its own,
+ *		in the same group, with the shards that it has.
+ */
+static void
+release_partition(Oid relid, Oid parent_relid)
+{
+	DetachArg	detach;
+	CzPartitionRow row;
+	CzDistribution dist;
+	CzShard    *shards;
+	Datum		options = CzTableOptions(relid);
+	Oid			argtypes[2] = {OIDOID, OIDOID};
+	Datum		values[2];
+	Oid			root_relid;
+	char		kind;
+	List	   *below;
+
+	if (!CzCatalogReadPartition(relid, &row))
+		elog(ERROR, "relation %u is no partition of a distributed table", relid);
+	root_relid = row.root;
+	detach.parent = CzTableGet(parent_relid);
+	detach.child = CzTableGet(relid);
+	kind = detach.parent->kind;
+	CzRunOnPlacements(detach.parent, detach_sql, &detach);
+	shards = own_shards(detach.child);
+	CzTableDistribution(CzTableGet(root_relid), &dist);
+	part_distribution(&dist, root_relid, relid, &dist);
+
+	values[0] = ObjectIdGetDatum(relid);
+	(void) CzCatalogExec("DELETE FROM cz.partitions WHERE relid OPERATOR(pg_catalog.=) $1",
+						 1, argtypes, values, NULL);
+	if (row.is_partitioned)
+	{
+		Oid			map_relid = CzMapCreate(relid, &dist);
+		ListCell   *lc;
+
+		CzCreateLeaves(map_relid, shards, &dist);
+		CzRegisterRoot(relid, kind, dist.colocation_id, map_relid);
+		below = list_delete_oid(find_all_inheritors(relid, AccessExclusiveLock, NULL), relid);
+		foreach(lc, below)
+		{
+			values[0] = ObjectIdGetDatum(lfirst_oid(lc));
+			values[1] = ObjectIdGetDatum(relid);
+			(void) CzCatalogExec("UPDATE cz.partitions SET root = $2"
+								 " WHERE relid OPERATOR(pg_catalog.=) $1", 2, argtypes, values,
+								 NULL);
+		}
+	}
+	else
+	{
+		CzCreateLeaves(relid, shards, &dist);
+		CzRegisterTable(relid, kind, dist.colocation_id, 0);
+	}
+	CommandCounterIncrement();
+	CzCatalogSetOptions(relid, options);
+	CzInvalidateTable(root_relid);
+	CzInvalidateTable(relid);
+}
+
+/*
+ * CzPartitionsInit
+ *		See cz/cluster.h.
+ */
+void
+CzPartitionsInit(void)
+{
+	cz_partition_hooks.adopt = adopt_partition;
+	cz_partition_hooks.release = release_partition;
 }

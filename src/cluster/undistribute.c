@@ -36,6 +36,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -200,20 +201,14 @@ read_shard(Target *target, const CzShard *shard, Oid owner)
 	PQclear(CzConnExec(conn, "CLOSE cz_undistribute"));
 }
 
-static void
-undistribute_shards(Oid relid, const CzTable *table)
+/* A table's shards, which outlive the cache's entry. */
+static CzShard *
+copy_shards(const CzTable *table)
 {
-	Oid			owner = CzRelationOwner(relid);
 	int			nshards = table->nshards;
 	CzShard    *shards = palloc(sizeof(CzShard) * Max(nshards, 1));
-	Relation	rel;
-	Target		target;
-	Datum		options = CzTableOptions(relid);
-	ReindexParams params = {0};
-	int			nestlevel;
 	int			i;
 
-	/* the cache's entry does not outlive the conversion */
 	for (i = 0; i < nshards; i++)
 	{
 		const CzShard *from = &table->shards[i];
@@ -223,20 +218,19 @@ undistribute_shards(Oid relid, const CzTable *table)
 		shards[i].server_oids = palloc(sizeof(Oid) * Max(from->nplacements, 1));
 		memcpy(shards[i].server_oids, from->server_oids, sizeof(Oid) * from->nplacements);
 	}
+	return shards;
+}
 
-	/* 1. the partitions go; the workers are told at the end */
-	for (i = 0; i < nshards; i++)
-	{
-		ObjectAddress address;
+/* A parent without leaves gets storage again, and the rows of its shards. */
+static void
+make_heap(Oid relid, const CzShard *shards, int nshards, Datum options, Oid owner)
+{
+	Relation	rel;
+	Target		target;
+	ReindexParams params = {0};
+	int			nestlevel;
+	int			i;
 
-		LockRelationOid(shards[i].relid, AccessExclusiveLock);
-		ObjectAddressSet(address, RelationRelationId, shards[i].relid);
-		performDeletion(&address, DROP_RESTRICT, 0);
-		CommandCounterIncrement();
-	}
-	CzForgetTable(relid);
-
-	/* 2. the table gets storage again, and its rows */
 	CzConvertToHeap(relid, options);
 	rel = table_open(relid, AccessExclusiveLock);
 	target_open(&target, rel);
@@ -251,9 +245,66 @@ undistribute_shards(Oid relid, const CzTable *table)
 	CommandCounterIncrement();
 	(void) reindex_relation_compat(relid, 0, &params);
 	CommandCounterIncrement();
+}
+
+static void
+undistribute_shards(Oid relid, const CzTable *table)
+{
+	Oid			owner = CzRelationOwner(relid);
+	int			nshards = table->nshards;
+	CzShard    *shards = copy_shards(table);
+	Datum		options = CzTableOptions(relid);
+	int			i;
+
+	/* 1. the partitions go; the workers are told at the end */
+	for (i = 0; i < nshards; i++)
+	{
+		ObjectAddress address;
+
+		LockRelationOid(shards[i].relid, AccessExclusiveLock);
+		ObjectAddressSet(address, RelationRelationId, shards[i].relid);
+		performDeletion(&address, DROP_RESTRICT, 0);
+		CommandCounterIncrement();
+	}
+	CzForgetTable(relid);
+
+	/* 2. the table gets storage again, and its rows */
+	make_heap(relid, shards, nshards, options, owner);
 
 	/* 3. the shards */
 	CzDropFlush();
+}
+
+/* A root and its partitions: those that the user has not partitioned have the rows. */
+static void
+undistribute_root(Oid relid)
+{
+	Oid			owner = CzRelationOwner(relid);
+	List	   *partitions = CzRootPartitions(relid);
+	ObjectAddress map;
+	ListCell   *lc;
+
+	ObjectAddressSet(map, RelationRelationId, CzTableGet(relid)->map_relid);
+	foreach(lc, partitions)
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+	foreach(lc, partitions)
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+		Relation	rel = relation_open(lfirst_oid(lc), NoLock);
+
+		CheckTableNotInUse(rel, "undistribute_table");
+		relation_close(rel, NoLock);
+		if (table == NULL || table->is_partitioned)
+			continue;
+		make_heap(lfirst_oid(lc), copy_shards(table), table->nshards,
+				  CzTableOptions(lfirst_oid(lc)), owner);
+	}
+	/* with the shards, and our catalogs' rows */
+	performDeletion(&map, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	CommandCounterIncrement();
+	CzDropFlush();
+	foreach(lc, partitions)
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
 }
 
 /* Drop the internal triggers of a reference table. */
@@ -323,6 +374,12 @@ CzUndistribute(Oid relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is not distributed", RelationGetRelationName(rel))));
+	if (OidIsValid(table->root_relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot make table \"%s\" an ordinary one: it is a partition of table \"%s\"",
+						RelationGetRelationName(rel), get_rel_name(table->root_relid)),
+				 errhint("Use undistribute_table() on the partitioned table, or detach the partition first.")));
 	CheckTableNotInUse(rel, "undistribute_table");
 	relation_close(rel, NoLock);
 	if (table->kind == CZ_TABLE_SINGLE)
@@ -340,6 +397,8 @@ CzUndistribute(Oid relid)
 		CzForgetTable(relid);
 		CzDropFlush();
 	}
+	else if (OidIsValid(table->map_relid))
+		undistribute_root(relid);
 	else
 		undistribute_shards(relid, table);
 	CzInvalidateTable(relid);

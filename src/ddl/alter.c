@@ -331,9 +331,12 @@ alters_key(const CzTable *table, const AlterTableStmt *stmt)
 	return false;
 }
 
-/* What has come is for the shards to hold each alone: refuse what they cannot. */
-static void
-check_new(const CzTable *table, const CzImage *before, const CzImage *after)
+/*
+ * CzCheckNew
+ *		What has come is for the shards to hold each alone: refuse what they cannot.
+ */
+void
+CzCheckNew(const CzTable *table, const CzImage *before, const CzImage *after)
 {
 	ListCell   *lc;
 	ListCell   *lc2;
@@ -422,12 +425,17 @@ void
 CzChangeOwner(const CzTable *table, Oid old_owner)
 {
 	Oid			owner = CzRelationOwner(table->relid);
+	Oid			parent = OidIsValid(table->map_relid) ? table->map_relid : table->relid;
 	ListCell   *lc;
 	int			i;
 	int			j;
 
-	foreach(lc, table->kind == CZ_TABLE_REFERENCE ? NIL :
-			find_inheritance_children(table->relid, AccessExclusiveLock))
+	/* a partition has no leaves: they are its root's */
+	if (OidIsValid(table->map_relid) && !OidIsValid(table->root_relid) &&
+		CzRelationOwner(parent) != owner)
+		ATExecChangeOwner(parent, owner, true, AccessExclusiveLock);
+	foreach(lc, table->kind == CZ_TABLE_REFERENCE || OidIsValid(table->root_relid) ? NIL :
+			find_inheritance_children(parent, AccessExclusiveLock))
 	{
 		if (CzRelationOwner(lfirst_oid(lc)) != owner)
 			ATExecChangeOwner(lfirst_oid(lc), owner, true, AccessExclusiveLock);
@@ -544,7 +552,7 @@ alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way)
 	CzInvalidateTable(relid);
 	table = CzTableGet(relid);
 	after = CzTableImage(relid);
-	check_new(table, before, after);
+	CzCheckNew(table, before, after);
 	if (way == WAY_DIRECT)
 		remove_leaf_defaults(table);
 	rel = relation_open(relid, NoLock);
@@ -554,6 +562,71 @@ alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way)
 	if (CzRelationOwner(relid) != owner)
 		CzChangeOwner(table, owner);
 	CzInvalidateTable(relid);
+}
+
+/* The statement on a table with the user's partitions, as core runs it. */
+static void
+alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
+{
+	const CzTable *table = CzTableGet(relid);
+	Oid			owner = CzRelationOwner(relid);
+	CzTree	   *tree = CzTreeBegin(relid);
+	CzImage    *before = CzTableImage(relid);
+	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
+	Oid			save_altered = cz_altered_relid;
+	Relation	rel;
+
+	if (alters_row_type(stmt))
+	{
+		rel = relation_open(relid, NoLock);
+		find_composite_type_dependencies(rel->rd_rel->reltype, rel, NULL);
+		relation_close(rel, NoLock);
+	}
+	PG_TRY();
+	{
+		cz_altered_relid = relid;
+		CzUtilityRun(utility, (Node *) stmt);
+	}
+	PG_FINALLY();
+	{
+		cz_altered_relid = save_altered;
+	}
+	PG_END_TRY();
+	CommandCounterIncrement();
+	CzDropFlush();
+	CzInvalidateTable(relid);
+	table = CzTableGet(relid);
+	rel = relation_open(relid, NoLock);
+	CzAlterHintsValues(hints, before, rel, table);
+	relation_close(rel, NoLock);
+	CzTreeFinish(tree, hints, owner);
+	if (CzRelationOwner(relid) != owner)
+		CzChangeOwner(CzTableGet(relid), owner);
+	CzInvalidateTable(relid);
+}
+
+/* Foreign keys would be on every partition, too. */
+static void
+refuse_tree_keys(const CzTable *table, const AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+		List	   *constraints = NIL;
+
+		if (cmd->subtype == AT_AddConstraint)
+			constraints = list_make1(cmd->def);
+		else if (cmd->subtype == AT_AddColumn)
+			constraints = castNode(ColumnDef, cmd->def)->constraints;
+		foreach(lc2, constraints)
+		{
+			if (lfirst_node(Constraint, lc2)->contype == CONSTR_FOREIGN)
+				CzRefuseDdl(table, "a foreign key of a partitioned table", NULL);
+		}
+	}
 }
 
 /*
@@ -671,6 +744,14 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	relid = table_of(relid);
 
 	table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
+	if (table != NULL && OidIsValid(table->map_relid))
+	{
+		if (CzPartitionCommand(utility, stmt, relid, is_index))
+			return true;
+		refuse_tree_keys(table, stmt);
+		if (!CzTxnIsCoordinator() && table->is_partitioned)
+			return false;
+	}
 	if (OidIsValid(relid) && !is_index &&
 		CzAlterForeignKeys(utility, stmt, relid, table == NULL ?
 						   cz_tenant_hooks.group(get_rel_namespace(relid)) :
@@ -700,6 +781,15 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 								 command_name(cmd->subtype)), refusal_hint(cmd));
 		way = Max(way, this_way);
 	}
+	if (table->is_partitioned)
+	{
+		check_key(table, stmt);
+		stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
+		if (!is_index)
+			drop_no_inherit(stmt);
+		alter_tree(utility, stmt, relid);
+		return true;
+	}
 	/* core's recursion does not see what an earlier command of the statement has made */
 	if (way == WAY_DIRECT && list_length(stmt->cmds) > 1)
 		way = WAY_MOMENT;
@@ -707,7 +797,9 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		LockRelationOid(relid, AccessExclusiveLock);
 	if (!is_reference)
 	{
-		check_key(table, stmt);
+		/* core says that a partition's columns are its parent's */
+		if (!OidIsValid(table->root_relid))
+			check_key(table, stmt);
 		check_foreign_keys(table, stmt);
 	}
 

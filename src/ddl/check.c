@@ -46,6 +46,12 @@ refuse_shard(const RangeVar *name)
 				 errmsg("\"%s\" is a shard of table \"%s\"", get_rel_name(relid),
 						get_rel_name(parent_relid)),
 				 errhint("Run the statement on the table.")));
+	if (OidIsValid(relid) && !cz_enable_shard_ddl && OidIsValid(CzRootOfMap(relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is the map of the shards of table \"%s\"", get_rel_name(relid),
+						get_rel_name(CzRootOfMap(relid))),
+				 errhint("Run the statement on the table.")));
 }
 
 /* Table of ours to which a name of a table, index or its column belongs. */
@@ -263,7 +269,7 @@ CzCheckForeignKeys(Node *element, bool may_be_single)
 }
 
 static void
-check_create(CreateStmt *stmt)
+check_create(CreateStmt *stmt, bool is_foreign)
 {
 	ListCell   *lc;
 
@@ -275,6 +281,12 @@ check_create(CreateStmt *stmt)
 	{
 		const CzTable *table = CzTableOfName((RangeVar *) lfirst(lc));
 
+		if (table && stmt->partbound && OidIsValid(table->map_relid))
+		{
+			if (is_foreign)
+				CzRefuseDdl(table, "a foreign table as a partition", NULL);
+			continue;
+		}
 		if (table && stmt->partbound)
 			CzRefuseDdl(table, "creating a partition",
 						table->kind == CZ_TABLE_RANGE ? "Use cz_create_range_shard()." : NULL);
@@ -347,10 +359,10 @@ CzCheckStatement(Node *stmt)
 			check_alter_server((AlterForeignServerStmt *) stmt);
 			break;
 		case T_CreateStmt:
-			check_create((CreateStmt *) stmt);
+			check_create((CreateStmt *) stmt, false);
 			break;
 		case T_CreateForeignTableStmt:
-			check_create(&((CreateForeignTableStmt *) stmt)->base);
+			check_create(&((CreateForeignTableStmt *) stmt)->base, true);
 			break;
 		case T_CreateTrigStmt:
 			check_trigger((CreateTrigStmt *) stmt);

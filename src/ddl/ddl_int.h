@@ -128,6 +128,27 @@ extern CzOps *CzOpsRenameIndex(bool is_key, char *old_name, char *new_name);
 extern CzOps *CzOpsTable(char *text);
 extern void CzOpsScript(StringInfo sql, const CzShard *shard, void *ops);
 
+/* A part of it: what goes and what is a table's, or what comes or changes of indexes. */
+typedef enum CzOpsPart
+{
+	CZ_OPS_TABLE,
+	CZ_OPS_INDEXES
+} CzOpsPart;
+
+extern void CzOpsScriptPart(StringInfo sql, const CzShard *shard, const CzOps *ops,
+							CzOpsPart part);
+
+/* A table that its user has partitioned, with its partitions; tree.c. */
+typedef struct CzTree CzTree;
+
+extern CzTree *CzTreeBegin(Oid relid);
+extern void CzTreeFinish(CzTree *tree, const CzAlterHints *hints, Oid owner);
+
+/* partitions.c */
+extern bool CzCreatePartition(const CzUtility *utility, CreateStmt *stmt);
+extern bool CzPartitionCommand(const CzUtility *utility, AlterTableStmt *stmt, Oid relid,
+							   bool is_index);
+
 /* A parent that is an ordinary table for a moment; moment.c. */
 typedef struct CzMoment
 {
@@ -145,6 +166,9 @@ extern CzMoment *CzMomentBegin(Oid relid, bool key_type_changes);
 extern void CzMomentEnd(CzMoment *moment);
 extern void CzMomentRun(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid);
 extern void CzLeavesFollow(Oid parent_relid, const CzImage *before, List *leaves);
+
+/* The same for a root's map and the leaves below it, which have the columns alone. */
+extern void CzMapFollow(Oid root_relid, const CzImage *before, Oid map_relid, List *leaves);
 
 /* catalog.c: the storage parameters of a parent, which its pg_class row may not have
  * (a dump could not restore it): text[], 0: none */
@@ -196,6 +220,7 @@ extern void CzCheckIndexKey(const CzTable *table, Oid index_oid);
 extern void CzAlterShards(const CzTable *table, const CzImage *before, const CzImage *after,
 						  const CzAlterHints *hints, Oid owner);
 
+extern void CzCheckNew(const CzTable *table, const CzImage *before, const CzImage *after);
 extern void CzChangeOwner(const CzTable *table, Oid old_owner);
 
 /* rename.c */

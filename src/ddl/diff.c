@@ -618,14 +618,10 @@ subcommand(const Op *op, const CzShard *shard)
 	}
 }
 
-/*
- * CzOpsScript
- *		The commands for one shard, each with its semicolon.
- */
-void
-CzOpsScript(StringInfo sql, const CzShard *shard, void *arg)
+/* What goes, what can be in one ALTER TABLE, what needs one of its own. */
+static void
+table_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
 {
-	const CzOps *ops = arg;
 	const char *separator = "";
 	ListCell   *lc;
 
@@ -654,11 +650,23 @@ CzOpsScript(StringInfo sql, const CzShard *shard, void *arg)
 	{
 		const Op   *op = lfirst(lc);
 
+		if (op->kind == OP_TABLE)
+			appendStringInfo(sql, "ALTER TABLE %s %s;\n", shard->remote_qualified, op->text);
+	}
+}
+
+/* What comes or changes of indexes. */
+static void
+index_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
+{
+	ListCell   *lc;
+
+	foreach(lc, ops->list)
+	{
+		const Op   *op = lfirst(lc);
+
 		switch (op->kind)
 		{
-			case OP_TABLE:
-				appendStringInfo(sql, "ALTER TABLE %s %s;\n", shard->remote_qualified, op->text);
-				break;
 			case OP_USING_INDEX:
 				appendStringInfo(sql, "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s%s;\n",
 								 shard->remote_qualified, index_name(shard, op->name),
@@ -692,4 +700,24 @@ CzOpsScript(StringInfo sql, const CzShard *shard, void *arg)
 				break;
 		}
 	}
+}
+
+/*
+ * CzOpsScript, CzOpsScriptPart
+ *		The commands for one shard, each with its semicolon.
+ */
+void
+CzOpsScript(StringInfo sql, const CzShard *shard, void *ops)
+{
+	table_script(sql, shard, ops);
+	index_script(sql, shard, ops);
+}
+
+void
+CzOpsScriptPart(StringInfo sql, const CzShard *shard, const CzOps *ops, CzOpsPart part)
+{
+	if (part == CZ_OPS_TABLE)
+		table_script(sql, shard, ops);
+	else
+		index_script(sql, shard, ops);
 }

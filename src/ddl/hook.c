@@ -95,6 +95,10 @@ run_statement(const CzUtility *utility)
 			if (CzAlterTable(utility, castNode(AlterTableStmt, stmt)))
 				return;
 			break;
+		case T_CreateStmt:
+			if (CzCreatePartition(utility, castNode(CreateStmt, stmt)))
+				return;
+			break;
 		case T_IndexStmt:
 			if (CzCreateIndex(utility, castNode(IndexStmt, stmt)))
 				return;

@@ -25,6 +25,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/inval.h"
@@ -199,6 +200,17 @@ CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 
 	if (table->kind != CZ_TABLE_REFERENCE)
 		check_unique(table, stmt);
+	if (table->is_partitioned)
+	{
+		CzTree	   *tree;
+
+		(void) find_all_inheritors(relid, ShareLock, NULL);
+		tree = CzTreeBegin(relid);
+		CzUtilityRun(utility, CzQualifyRelation((Node *) stmt));
+		CommandCounterIncrement();
+		CzTreeFinish(tree, NULL, CzRelationOwner(relid));
+		return true;
+	}
 
 	rel = relation_open(relid, NoLock);
 	before = list_copy(RelationGetIndexList(rel));

@@ -272,6 +272,7 @@ typedef struct Changes
 	List	   *changed;		/* AttrNumber of the parent */
 	List	   *expressions;	/* the same, of those whose expression is another one */
 	List	   *added;
+	bool		is_map;			/* columns only: not what they are generated from */
 	bool		checks;			/* the leaves' CHECKs are to be made again */
 } Changes;
 
@@ -451,7 +452,7 @@ remove_expression(Oid leaf, AttrNumber attno)
 
 /* The row of a leaf's column gets what the parent's has. */
 static void
-change_column(Relation catalog, Oid leaf, Form_pg_attribute from)
+change_column(Relation catalog, Oid leaf, Form_pg_attribute from, bool is_map)
 {
 	HeapTuple	tuple = SearchSysCacheCopyAttName(leaf, NameStr(from->attname));
 	Form_pg_attribute to;
@@ -461,7 +462,7 @@ change_column(Relation catalog, Oid leaf, Form_pg_attribute from)
 		elog(ERROR, "shard %u has no column \"%s\"", leaf, NameStr(from->attname));
 	to = (Form_pg_attribute) GETSTRUCT(tuple);
 	is_other_type = to->atttypid != from->atttypid || to->attcollation != from->attcollation;
-	if (to->atthasdef && !from->attgenerated)
+	if (!is_map && to->atthasdef && !from->attgenerated)
 	{
 		/* that writes the row */
 		remove_expression(leaf, to->attnum);
@@ -479,7 +480,7 @@ change_column(Relation catalog, Oid leaf, Form_pg_attribute from)
 	to->attcollation = from->attcollation;
 	to->attndims = from->attndims;
 	to->attnotnull = from->attnotnull;
-	to->attgenerated = from->attgenerated;
+	to->attgenerated = is_map ? '\0' : from->attgenerated;
 	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
 	if (is_other_type)
 	{
@@ -492,7 +493,7 @@ change_column(Relation catalog, Oid leaf, Form_pg_attribute from)
 
 /* Columns that the parent has got. */
 static void
-add_columns(Relation catalog, Relation parent, Oid leaf, List *attnos)
+add_columns(Relation catalog, Relation parent, Oid leaf, List *attnos, bool is_map)
 {
 	Relation	classes = table_open(RelationRelationId, RowExclusiveLock);
 	HeapTuple	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(leaf));
@@ -515,8 +516,10 @@ add_columns(Relation catalog, Relation parent, Oid leaf, List *attnos)
 		att->atthasdef = false;
 		att->atthasmissing = false;
 		att->attidentity = '\0';
-		att->attislocal = false;
-		att->attinhcount = 1;
+		att->attislocal = is_map && get_rel_relkind(leaf) == RELKIND_PARTITIONED_TABLE;
+		att->attinhcount = att->attislocal ? 0 : 1;
+		if (is_map)
+			att->attgenerated = '\0';
 		/* filled in with the expression, or a generated column without one */
 		add_type_dependencies(leaf, att);
 	}
@@ -638,15 +641,18 @@ follow(Relation parent, Oid leaf_relid, const Changes *changes)
 	catalog = table_open(AttributeRelationId, RowExclusiveLock);
 	foreach(lc, changes->changed)
 		change_column(catalog, leaf_relid,
-					  TupleDescAttr(RelationGetDescr(parent), lfirst_int(lc) - 1));
+					  TupleDescAttr(RelationGetDescr(parent), lfirst_int(lc) - 1),
+					  changes->is_map);
 	if (changes->added != NIL)
-		add_columns(catalog, parent, leaf_relid, changes->added);
+		add_columns(catalog, parent, leaf_relid, changes->added, changes->is_map);
 	CacheInvalidateRelcacheByRelid(leaf_relid);
 	CommandCounterIncrement();
 	follow_versions(catalog, RelationGetRelid(parent), leaf_relid);
 	table_close(catalog, RowExclusiveLock);
 	CommandCounterIncrement();
 
+	if (changes->is_map)
+		return;
 	set_expressions(parent, leaf_relid, changes->expressions);
 	set_expressions(parent, leaf_relid, changes->added);
 	if (changes->checks)
@@ -683,4 +689,30 @@ CzLeavesFollow(Oid parent_relid, const CzImage *before, List *leaves)
 		follow(parent, lfirst_oid(lc), &changes);
 	}
 	table_close(parent, NoLock);
+}
+
+/*
+ * CzMapFollow
+ *		See ddl_int.h.
+ */
+void
+CzMapFollow(Oid root_relid, const CzImage *before, Oid map_relid, List *leaves)
+{
+	Changes		changes;
+	Relation	root;
+	ListCell   *lc;
+
+	if (!find_changes(before, CzColumnsImage(root_relid), &changes))
+		return;
+	changes.is_map = true;
+	changes.checks = false;
+	changes.expressions = NIL;
+	root = table_open(root_relid, NoLock);
+	follow(root, map_relid, &changes);
+	foreach(lc, leaves)
+	{
+		CHECK_FOR_INTERRUPTS();
+		follow(root, lfirst_oid(lc), &changes);
+	}
+	table_close(root, NoLock);
 }

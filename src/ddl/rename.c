@@ -16,11 +16,13 @@
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -100,6 +102,24 @@ keep_remote_name(const CzTable *table)
 	CommandCounterIncrement();
 }
 
+/* A column of a root is called the same in the map of its shards, which is in a schema
+ * that need not be open to the root's owner. */
+static void
+rename_in_map(const RenameStmt *stmt, Oid map_relid)
+{
+	RenameStmt *copy = copyObject((RenameStmt *) stmt);
+	Oid			save_user;
+	int			save_context;
+
+	copy->relation = makeRangeVar(CZ_SHARD_SCHEMA, get_rel_name(map_relid), -1);
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
+						   save_context | SECURITY_LOCAL_USERID_CHANGE);
+	(void) renameatt(copy);
+	SetUserIdAndSecContext(save_user, save_context);
+	CommandCounterIncrement();
+}
+
 /*
  * CzRename
  *		RENAME of a table of ours, or of a column, constraint or index of one.
@@ -113,6 +133,7 @@ CzRename(const CzUtility *utility, RenameStmt *stmt)
 	CzOps	   *ops = NULL;
 	Oid			relid;
 	Oid			named_relid;
+	Oid			map_relid;
 	char		relkind;
 
 	switch (stmt->renameType)
@@ -155,11 +176,16 @@ CzRename(const CzUtility *utility, RenameStmt *stmt)
 	else if (table->kind == CZ_TABLE_REFERENCE)
 		keep_remote_name(table);
 
-	/* ONLY is the whole table */
+	/* ONLY is the whole table, unless its user has partitioned it */
 	stmt = copyObject(stmt);
-	stmt->relation->inh = true;
+	if (!table->is_partitioned)
+		stmt->relation->inh = true;
+	map_relid = !OidIsValid(table->root_relid) && stmt->renameType == OBJECT_COLUMN ?
+		table->map_relid : InvalidOid;
 	CzUtilityRun(utility, (Node *) stmt);
 	CommandCounterIncrement();
+	if (OidIsValid(map_relid))
+		rename_in_map(stmt, map_relid);
 	CzInvalidateTable(relid);
 	if (ops)
 		CzRunOnPlacements(CzTableGet(relid), CzOpsScript, ops);

@@ -279,6 +279,15 @@ index_options(Relation index)
 	return result;
 }
 
+/* Has a distributed table partitions of its user's? */
+static bool
+is_tree(Oid relid)
+{
+	const CzTable *table = CzTableGet(relid);
+
+	return table != NULL && table->is_partitioned;
+}
+
 /*
  * CzIndexDefGet
  *		The definition of an index, to be repeated on every shard.
@@ -294,6 +303,7 @@ CzIndexDefGet(Oid index_oid)
 
 	def->name = pstrdup(RelationGetRelationName(index));
 	def->is_unique = index->rd_index->indisunique;
+	def->is_only = !index->rd_index->indisvalid && is_tree(index->rd_index->indrelid);
 	if (OidIsValid(constraint_oid))
 	{
 		def->is_constraint = true;
@@ -414,12 +424,13 @@ CzShardIndexSql(StringInfo sql, const CzIndexDef *index, const CzShard *shard)
 	ListCell   *lc;
 
 	if (index->is_constraint)
-		appendStringInfo(sql, "ALTER TABLE %s ADD CONSTRAINT %s %s;\n",
-						 shard->remote_qualified, quote_identifier(name), index->text);
+		appendStringInfo(sql, "ALTER TABLE %s%s ADD CONSTRAINT %s %s;\n",
+						 index->is_only ? "ONLY " : "", shard->remote_qualified,
+						 quote_identifier(name), index->text);
 	else
-		appendStringInfo(sql, "CREATE %sINDEX %s ON %s %s;\n",
+		appendStringInfo(sql, "CREATE %sINDEX %s ON %s%s %s;\n",
 						 index->is_unique ? "UNIQUE " : "", quote_identifier(name),
-						 shard->remote_qualified, index->text);
+						 index->is_only ? "ONLY " : "", shard->remote_qualified, index->text);
 	foreach(lc, index->alters)
 		appendStringInfo(sql, "ALTER INDEX %s %s;\n",
 						 CzQualifiedName(shard->remote_schema, name), (char *) lfirst(lc));

@@ -172,7 +172,9 @@ CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt)
 
 	if (table != NULL)
 		CzCheckKeyTrigger(table, stmt);
+	/* core says what partitioned tables and partitions cannot have */
 	if (table == NULL || table->kind == CZ_TABLE_REFERENCE || !stmt->row ||
+		OidIsValid(table->map_relid) ||
 		(stmt->transitionRels == NIL && !stmt->isconstraint))
 		return false;
 	copy = copyObject(stmt);

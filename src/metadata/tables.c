@@ -558,7 +558,7 @@ fill_entry(CzTableEntry *entry, Relation rel)
 	{
 		bool		found = CzCatalogReadTable(entry->table.relid, &row);
 
-		if (!found && (relkind != RELKIND_PARTITIONED_TABLE || !rel->rd_rel->relispartition))
+		if (!found && relkind != RELKIND_PARTITIONED_TABLE)
 			return;
 		nodes = CzServerList();
 		inactive = CzInactiveList();

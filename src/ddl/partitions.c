@@ -1,0 +1,195 @@
+/*-------------------------------------------------------------------------
+ *
+ * partitions.c
+ *	  Partitions of distributed tables: CREATE TABLE ... PARTITION OF, ATTACH and DETACH
+ *	  PARTITION, of tables and of indexes.
+ *
+ * Core runs the statement here, with all of its checks and all that a partition gets from
+ * its parent; what it has made of the table is then carried to the workers.  A default
+ * partition has nothing here that core could look through: the worker does it when it
+ * attaches a partition to the shard.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "commands/tablecmds.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "cz/compat.h"
+#include "cz/transaction.h"
+#include "ddl_int.h"
+
+CzPartitionHooks cz_partition_hooks = {NULL, NULL};
+
+/* A relation by a statement's name; NULL: no partition nor root of ours. */
+static const CzTable *
+tree_of_name(const RangeVar *name)
+{
+	const CzTable *table = CzTableOfName(name);
+
+	return table != NULL && OidIsValid(table->map_relid) ? table : NULL;
+}
+
+/*
+ * CzCreatePartition
+ *		CREATE TABLE ... PARTITION OF a distributed table; false: it is another statement.
+ */
+bool
+CzCreatePartition(const CzUtility *utility, CreateStmt *stmt)
+{
+	const CzTable *parent;
+	Oid			namespace_oid;
+	Oid			before;
+	Oid			relid;
+
+	if (stmt->partbound == NULL || list_length(stmt->inhRelations) != 1)
+		return false;
+	parent = tree_of_name(linitial_node(RangeVar, stmt->inhRelations));
+	if (parent == NULL || !CzTxnIsCoordinator())
+		return false;
+	if (!parent->is_partitioned)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not partitioned", get_rel_name(parent->relid))));
+	namespace_oid = RangeVarGetCreationNamespace(stmt->relation);
+	before = get_relname_relid(stmt->relation->relname, namespace_oid);
+	CzUtilityRun(utility, (Node *) stmt);
+	CommandCounterIncrement();
+	relid = get_relname_relid(stmt->relation->relname, namespace_oid);
+	if (OidIsValid(relid) && relid != before)
+		cz_partition_hooks.adopt(relid);
+	return true;
+}
+
+static void
+attach(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *parent)
+{
+	RangeVar   *name = castNode(PartitionCmd, linitial_node(AlterTableCmd, stmt->cmds)->def)->name;
+	Oid			relid;
+	const CzTable *child;
+
+	if (!parent->is_partitioned)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("table \"%s\" is not partitioned", get_rel_name(parent->relid))));
+	relid = RangeVarGetRelidExtended(name, AccessExclusiveLock, 0, RangeVarCallbackOwnsRelation,
+									 NULL);
+	child = CzTableGet(relid);
+	if (child != NULL && child->kind != CZ_TABLE_FOREIGN && !OidIsValid(child->root_relid))
+		CzRefuseDdl(child, "ATTACH PARTITION",
+					"Use undistribute_table() first: the rows are distributed again when it is attached.");
+	CzUtilityRun(utility, (Node *) stmt);
+	CommandCounterIncrement();
+	cz_partition_hooks.adopt(relid);
+}
+
+static void
+detach(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *parent)
+{
+	PartitionCmd *cmd = castNode(PartitionCmd, linitial_node(AlterTableCmd, stmt->cmds)->def);
+	Oid			parent_relid = parent->relid;
+	Oid			relid;
+
+	if (cmd->concurrent)
+		CzRefuseDdl(parent, "DETACH PARTITION CONCURRENTLY",
+					"Use DETACH PARTITION, which does the same in one transaction.");
+	relid = RangeVarGetRelid(cmd->name, AccessExclusiveLock, false);
+	CzUtilityRun(utility, (Node *) stmt);
+	CommandCounterIncrement();
+	cz_partition_hooks.release(relid, parent_relid);
+}
+
+/* What an index of a shard of a table is called. */
+static char *
+shard_index(const CzShard *shard, const char *name)
+{
+	return CzQualifiedName(shard->remote_schema, CzShardIndexName(name, shard->name_id));
+}
+
+typedef struct IndexPair
+{
+	const CzTable *parent;
+	const CzTable *child;
+	char	   *parent_name;
+	char	   *child_name;
+} IndexPair;
+
+static void
+attach_index_sql(StringInfo sql, const CzShard *shard, void *arg)
+{
+	IndexPair  *pair = arg;
+
+	appendStringInfo(sql, "ALTER INDEX %s ATTACH PARTITION %s;\n",
+					 shard_index(shard, pair->parent_name),
+					 shard_index(&pair->child->shards[shard - pair->parent->shards],
+								 pair->child_name));
+}
+
+/* ALTER INDEX ... ATTACH PARTITION */
+static void
+attach_index(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
+{
+	RangeVar   *name = castNode(PartitionCmd, linitial_node(AlterTableCmd, stmt->cmds)->def)->name;
+	Oid			parent_index = RangeVarGetRelid(stmt->relation, NoLock, false);
+	Oid			child_index = RangeVarGetRelid(name, NoLock, true);
+	bool		was_attached = OidIsValid(child_index) && get_rel_relispartition(child_index);
+	Oid			child_relid;
+	IndexPair	pair;
+
+	CzUtilityRun(utility, (Node *) stmt);
+	CommandCounterIncrement();
+	if (was_attached || !get_rel_relispartition(child_index))
+		return;
+	child_relid = IndexGetRelation(child_index, false);
+	pair.parent = CzTableGet(relid);
+	pair.child = CzTableGet(child_relid);
+	if (pair.child == NULL || pair.child->nshards != pair.parent->nshards)
+		elog(ERROR, "index \"%s\" is not of a partition", name->relname);
+	pair.parent_name = get_rel_name(parent_index);
+	pair.child_name = get_rel_name(child_index);
+	CzRunOnPlacements(pair.parent, attach_index_sql, &pair);
+}
+
+/*
+ * CzPartitionCommand
+ *		ATTACH or DETACH PARTITION of a distributed table, or of an index of one; false: the
+ *		statement is another one, or stays here.
+ *
+ * relid: the table.
+ */
+bool
+CzPartitionCommand(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, bool is_index)
+{
+	AlterTableCmd *cmd = linitial_node(AlterTableCmd, stmt->cmds);
+	const CzTable *table = CzTableGet(relid);
+
+	if (table == NULL || !OidIsValid(table->map_relid) || !CzTxnIsCoordinator())
+		return false;
+	switch (cmd->subtype)
+	{
+		case AT_AttachPartition:
+			if (is_index)
+				attach_index(utility, stmt, relid);
+			else
+				attach(utility, stmt, table);
+			return true;
+		case AT_DetachPartition:
+			detach(utility, stmt, table);
+			return true;
+		case AT_DetachPartitionFinalize:
+			CzRefuseDdl(table, "DETACH PARTITION FINALIZE", NULL);
+			return true;
+		default:
+			return false;
+	}
+}
