@@ -167,6 +167,9 @@ extern bool CzCatalogReadPartition(Oid relid, CzPartitionRow *row);
 extern List *CzReferenceTableList(void);
 extern List *CzTableList(void);
 
+/* The second list with the partitions of roots behind these, which have their shards. */
+extern List *CzTableListAll(void);
+
 /* Tables of a colocation group, list of OIDs. */
 extern List *CzGroupTables(int colocation_id);
 

@@ -195,7 +195,6 @@ storage_sql(CzConn *from, const char *qualified)
 static char *
 check_sql(Relation rel, const CzTable *table, int index)
 {
-	PartitionKey key = RelationGetPartitionKey(rel);
 	CzDistribution dist;
 	char	   *lower;
 	char	   *upper;
@@ -204,14 +203,7 @@ check_sql(Relation rel, const CzTable *table, int index)
 
 	if (table->key_attno == 0)
 		return NULL;
-	memset(&dist, 0, sizeof(dist));
-	dist.method = key->strategy;
-	dist.key_attno = table->key_attno;
-	dist.key_type = table->key_type;
-	dist.key_base_type = key->partopcintype[0];
-	dist.key_collation = table->key_collation;
-	dist.key_opfamily = key->partopfamily[0];
-	dist.shard_count = table->nshards;
+	CzTableDistribution(table, &dist);
 	if (table->kind == CZ_TABLE_HASH)
 		return CzHashCheckSql(rel, &dist, index);
 
@@ -276,12 +268,17 @@ CzMakeShard(Relation rel, const CzTable *table, int index, Oid server_oid)
 	grants = CzGrantsSql(RelationGetRelid(rel), server_oid, shard->remote_qualified);
 	if (grants)
 		CzTxnExec(server_oid, owner, grants);
+	if (table->is_partitioned)
+		CzMakePartitions(table, index, server_oid);
 	if (columns)
 		CzCopyShardRows(from, CzTxnConn(server_oid, owner, true),
-				   psprintf("COPY %s (%s) TO STDOUT", shard->remote_qualified, columns),
+				   psprintf("COPY (SELECT %s FROM %s) TO STDOUT", columns,
+							shard->remote_qualified),
 				   psprintf("COPY %s (%s) FROM STDIN", shard->remote_qualified, columns));
 	resetStringInfo(&sql);
 	CzShardIndexesSql(&sql, def, shard);
+	if (table->is_partitioned)
+		CzAttachIndexesSql(&sql, table, index);
 	if (sql.len > 0)
 		CzTxnExec(server_oid, owner, sql.data);
 }
@@ -297,10 +294,13 @@ make_shards(Oid relid, Oid server_oid)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz shard",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
+	ListCell   *lc;
 	int			i;
 
 	CzEnsureShardSchema(servers, owner);
 	CzPropagateObjects(relid, servers, owner);
+	foreach(lc, table->is_partitioned ? CzRootPartitions(relid) : NIL)
+		CzPropagateObjects(lfirst_oid(lc), servers, owner);
 	for (i = 0; i < table->nshards; i++)
 	{
 		CHECK_FOR_INTERRUPTS();

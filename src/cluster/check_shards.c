@@ -99,7 +99,8 @@ own_parts(const CzTable *table)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute(psprintf(LOOK_SQL, relation,
 							 table->kind == CZ_TABLE_REFERENCE ? OPTIONS_SQL :
-							 "(SELECT z.reloptions FROM cz.tables z WHERE z.relid = c.oid)"),
+							 "coalesce((SELECT z.reloptions FROM cz.tables z WHERE z.relid = c.oid),"
+							 " (SELECT z.reloptions FROM cz.partitions z WHERE z.relid = c.oid))"),
 					false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look at relation %u", table->relid);
 	for (i = 0; i < SPI_processed; i++)
@@ -126,7 +127,7 @@ tell(ReturnSetInfo *rsinfo, const CzTable *table, const CzShard *shard, Oid serv
 	bool		nulls[6] = {0};
 
 	values[0] = ObjectIdGetDatum(table->relid);
-	values[1] = Int64GetDatum(shard->shard_id);
+	values[1] = Int64GetDatum(shard->name_id);
 	values[2] = CStringGetTextDatum(CzNodeGet(server_oid)->name);
 	values[3] = CStringGetTextDatum(part->name[0] ?
 									psprintf("%s %s", part->kind, quote_identifier(part->name)) :
@@ -212,7 +213,7 @@ cz_check_shards(PG_FUNCTION_ARGS)
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(only_relid));
 	InitMaterializedSRF(fcinfo, 0);
 	context = AllocSetContextCreate(CurrentMemoryContext, "cz check", ALLOCSET_DEFAULT_SIZES);
-	foreach(lc, OidIsValid(only_relid) ? list_make1_oid(only_relid) : CzTableList())
+	foreach(lc, OidIsValid(only_relid) ? list_make1_oid(only_relid) : CzTableListAll())
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
 		List	   *expected;

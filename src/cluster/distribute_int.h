@@ -69,6 +69,11 @@ extern void CzRegisterPartition(Oid relid, Oid root_relid, const char *name,
 								bool is_partitioned, const int64 *shard_ids, int nshards,
 								Datum options);
 
+/* the partitions of a root's shard on a worker, which is there itself; what is attached of
+ * their indexes to those of parents that not all partitions have */
+extern void CzMakePartitions(const CzTable *root, int index, Oid server_oid);
+extern void CzAttachIndexesSql(StringInfo sql, const CzTable *root, int index);
+
 /* distribute.c */
 extern void CzCreateLeaves(Oid relid, CzShard *shards, const CzDistribution *dist);
 extern void CzDistributeToGroup(Oid relid, int colocation_id);

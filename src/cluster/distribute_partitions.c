@@ -24,6 +24,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
+#include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_authid.h"
@@ -617,6 +618,96 @@ adopt_partition(Oid relid)
 	CzInvalidateTable(root_relid);
 	foreach(lc, parts)
 		CzPropagatePrivileges(((Part *) lfirst(lc))->relid, InvalidOid);
+}
+
+/*
+ * CzMakePartitions
+ *		See distribute_int.h.
+ */
+void
+CzMakePartitions(const CzTable *root, int index, Oid server_oid)
+{
+	Oid			owner = CzRelationOwner(root->relid);
+	List	   *relids = list_delete_oid(find_all_inheritors(root->relid, AccessShareLock, NULL),
+										 root->relid);
+	CzDistribution dist;
+	StringInfoData sql;
+	ListCell   *lc;
+	int			n;
+
+	CzTableDistribution(root, &dist);
+	initStringInfo(&sql);
+	foreach(lc, relids)
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+		Relation	rel = relation_open(lfirst_oid(lc), NoLock);
+		CzDistribution own;
+		char	   *grants;
+
+		part_distribution(&dist, root->relid, lfirst_oid(lc), &own);
+		CzShardCreateSql(&sql, CzTableDefGet(rel), &table->shards[index],
+						 own.method == PARTITION_STRATEGY_HASH ?
+						 CzHashCheckSql(rel, &own, index) : NULL);
+		grants = CzGrantsSql(lfirst_oid(lc), server_oid, table->shards[index].remote_qualified);
+		if (grants)
+			appendStringInfoString(&sql, grants);
+		relation_close(rel, NoLock);
+	}
+	/* children before their parents, and default partitions last */
+	for (n = list_length(relids) - 1; n >= 0; n--)
+	{
+		Oid			relid = list_nth_oid(relids, n);
+		const CzTable *table = CzTableGet(relid);
+		const CzTable *parent = CzTableGet(get_partition_parent(relid, false));
+		Relation	rel = relation_open(relid, NoLock);
+
+		CzShardIndexesSql(&sql, CzTableDefGet(rel), &table->shards[index]);
+		relation_close(rel, NoLock);
+		appendStringInfo(&sql, "ALTER TABLE %s ATTACH PARTITION %s %s;\n",
+						 parent->shards[index].remote_qualified,
+						 table->shards[index].remote_qualified, bound_sql(relid));
+	}
+	if (sql.len > 0)
+		CzTxnExec(server_oid, owner, sql.data);
+}
+
+/*
+ * CzAttachIndexesSql
+ *		See distribute_int.h.
+ */
+void
+CzAttachIndexesSql(StringInfo sql, const CzTable *root, int index)
+{
+	ListCell   *lc;
+	ListCell   *li;
+
+	foreach(lc, find_all_inheritors(root->relid, AccessShareLock, NULL))
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+		Relation	rel;
+
+		if (lfirst_oid(lc) == root->relid)
+			continue;
+		rel = relation_open(lfirst_oid(lc), NoLock);
+		foreach(li, RelationGetIndexList(rel))
+		{
+			Oid			parent_index = get_rel_relispartition(lfirst_oid(li)) ?
+				get_partition_parent(lfirst_oid(li), false) : InvalidOid;
+			const CzShard *parent;
+
+			if (!OidIsValid(parent_index) || get_index_isvalid(parent_index))
+				continue;
+			parent = &CzTableGet(IndexGetRelation(parent_index, false))->shards[index];
+			appendStringInfo(sql, "ALTER INDEX %s ATTACH PARTITION %s;\n",
+							 CzQualifiedName(parent->remote_schema,
+											 CzShardIndexName(get_rel_name(parent_index),
+															  parent->name_id)),
+							 CzQualifiedName(table->shards[index].remote_schema,
+											 CzShardIndexName(get_rel_name(lfirst_oid(li)),
+															  table->shards[index].name_id)));
+		}
+		relation_close(rel, NoLock);
+	}
 }
 
 /* The shards of a partition that is detached: by its own ids now, and where the root's are. */

@@ -26,6 +26,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "commands/extension.h"
+#include "catalog/pg_class.h"
 #include "fmgr.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
@@ -75,15 +76,18 @@ typedef struct Sums
 	char	   *sums[NBUCKETS];
 } Sums;
 
-/* What placements in order have in common, as one text a line. */
+/* What placements in order have in common, as one text a line; with their partitions. */
 #define STRUCTURE_SQL \
+	"WITH RECURSIVE t(o) AS (SELECT %1$s UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN t ON i.inhparent OPERATOR(pg_catalog.=) t.o) " \
 	"SELECT pg_catalog.string_agg(d, E'\\n' ORDER BY d COLLATE \"C\") FROM (" \
-	"SELECT 'column ' OPERATOR(pg_catalog.||) pg_catalog.concat_ws(' ', pg_catalog.row_number() OVER (ORDER BY attnum), attname, " \
+	"SELECT 'column ' OPERATOR(pg_catalog.||) pg_catalog.concat_ws(' ', attrelid::pg_catalog.regclass, pg_catalog.row_number() OVER (PARTITION BY attrelid ORDER BY attnum), attname, " \
 	"pg_catalog.format_type(atttypid, atttypmod), attnotnull, attgenerated, attcollation::pg_catalog.regcollation) AS d " \
-	"FROM pg_catalog.pg_attribute WHERE attrelid OPERATOR(pg_catalog.=) %1$s AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped " \
-	"UNION ALL SELECT pg_catalog.pg_get_indexdef(indexrelid) FROM pg_catalog.pg_index WHERE indrelid OPERATOR(pg_catalog.=) %1$s " \
-	"UNION ALL SELECT pg_catalog.concat_ws(' ', conname, pg_catalog.pg_get_constraintdef(oid)) FROM pg_catalog.pg_constraint " \
-	"WHERE conrelid OPERATOR(pg_catalog.=) %1$s AND contype OPERATOR(pg_catalog.<>) 'n' AND contype OPERATOR(pg_catalog.<>) 'f') x"
+	"FROM t JOIN pg_catalog.pg_attribute ON attrelid OPERATOR(pg_catalog.=) t.o WHERE attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped " \
+	"UNION ALL SELECT pg_catalog.pg_get_indexdef(indexrelid) FROM t JOIN pg_catalog.pg_index ON indrelid OPERATOR(pg_catalog.=) t.o " \
+	"UNION ALL SELECT pg_catalog.concat_ws(' ', conrelid::pg_catalog.regclass, conname, pg_catalog.pg_get_constraintdef(oid)) FROM t JOIN pg_catalog.pg_constraint " \
+	"ON conrelid OPERATOR(pg_catalog.=) t.o WHERE contype OPERATOR(pg_catalog.<>) 'n' AND contype OPERATOR(pg_catalog.<>) 'f' " \
+	"UNION ALL SELECT pg_catalog.concat_ws(' ', oid::pg_catalog.regclass, pg_catalog.pg_get_expr(relpartbound, oid)) FROM t JOIN pg_catalog.pg_class " \
+	"ON oid OPERATOR(pg_catalog.=) t.o WHERE relispartition) x"
 
 /* The definition of a shard on a worker; NULL if it is not there. */
 static char *
@@ -106,6 +110,14 @@ structure_of(CzConn *conn, const CzShard *shard)
 	return result;
 }
 
+/* A shard is named without what may inherit from it, but not without its partitions. */
+static const char *
+only_sql(Relation rel)
+{
+	return rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE &&
+		CzTableGet(RelationGetRelid(rel))->is_partitioned ? "" : "ONLY ";
+}
+
 static char *
 bucket_expr(void)
 {
@@ -114,7 +126,7 @@ bucket_expr(void)
 }
 
 static void
-read_sums(CzConn *conn, const CzShard *shard, Sums *sums)
+read_sums(CzConn *conn, const CzShard *shard, const char *only, Sums *sums)
 {
 	PGresult   *res;
 	int			i;
@@ -122,8 +134,8 @@ read_sums(CzConn *conn, const CzShard *shard, Sums *sums)
 	memset(sums, 0, sizeof(Sums));
 	res = CzConnQuery(conn,
 					  psprintf("SELECT h OPERATOR(pg_catalog.&) %d, pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(h)) "
-							   "FROM (SELECT pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0) AS h FROM ONLY %s AS t) x GROUP BY 1",
-							   NBUCKETS - 1, shard->remote_qualified), 0, -1, 2);
+							   "FROM (SELECT pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0) AS h FROM %s%s AS t) x GROUP BY 1",
+							   NBUCKETS - 1, only, shard->remote_qualified), 0, -1, 2);
 	for (i = 0; i < PQntuples(res); i++)
 	{
 		int			bucket = atoi(PQgetvalue(res, i, 0));
@@ -145,6 +157,7 @@ static int
 equalize(Relation rel, const CzShard *shard, CzConn *from, Oid server_oid)
 {
 	Oid			owner = rel->rd_rel->relowner;
+	const char *only = only_sql(rel);
 	char	   *columns = CzColumnList(RelationGetRelid(rel));
 	CzConn	   *to = CzTxnConn(server_oid, owner, true);
 	Sums		there;
@@ -153,8 +166,8 @@ equalize(Relation rel, const CzShard *shard, CzConn *from, Oid server_oid)
 	int			ndiffer = 0;
 	int			i;
 
-	read_sums(from, shard, &there);
-	read_sums(to, shard, &here);
+	read_sums(from, shard, only, &there);
+	read_sums(to, shard, only, &here);
 	initStringInfo(&where);
 	appendStringInfo(&where, "WHERE %s OPERATOR(pg_catalog.=) ANY ('{", bucket_expr());
 	for (i = 0; i < NBUCKETS; i++)
@@ -170,11 +183,11 @@ equalize(Relation rel, const CzShard *shard, CzConn *from, Oid server_oid)
 	if (ndiffer > MAX_BUCKETS)
 		resetStringInfo(&where);
 	CzTxnExec(server_oid, owner,
-			  ndiffer > MAX_BUCKETS ? psprintf("TRUNCATE ONLY %s", shard->remote_qualified) :
-			  psprintf("DELETE FROM ONLY %s AS t %s", shard->remote_qualified, where.data));
+			  ndiffer > MAX_BUCKETS ? psprintf("TRUNCATE %s%s", only, shard->remote_qualified) :
+			  psprintf("DELETE FROM %s%s AS t %s", only, shard->remote_qualified, where.data));
 	if (columns != NULL)
 		CzCopyShardRows(from, CzTxnConn(server_oid, owner, true),
-				   psprintf("COPY (SELECT %s FROM ONLY %s AS t %s) TO STDOUT", columns,
+				   psprintf("COPY (SELECT %s FROM %s%s AS t %s) TO STDOUT", columns, only,
 							shard->remote_qualified, where.data),
 				   psprintf("COPY %s (%s) FROM STDIN", shard->remote_qualified, columns));
 	return ndiffer;
@@ -283,6 +296,8 @@ make_active(const CzTable *table, int index, Oid server_oid)
 	CacheInvalidateRelcacheByRelid(shard->relid);
 	if (shard->table_relid != shard->relid)
 		CacheInvalidateRelcacheByRelid(shard->table_relid);
+	foreach(lc, table->is_partitioned ? CzRootPartitions(table->relid) : NIL)
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
 }
 
 /* DDL that writers do not wait for (VALIDATE CONSTRAINT) may have come meanwhile. */

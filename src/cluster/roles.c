@@ -159,7 +159,7 @@ take_over(Oid role_oid, const char *role)
 	CzCatalogExec("INSERT INTO cz.objects SELECT o.classid, o.objid, $2 FROM cz.objects o"
 				  " WHERE o.userid OPERATOR(pg_catalog.=) $1 ON CONFLICT DO NOTHING",
 				  2, argtypes, values, NULL);
-	foreach(lc, CzTableList())
+	foreach(lc, CzTableListAll())
 	{
 		const CzTable *table = CzTableGet(lfirst_oid(lc));
 		int			i;

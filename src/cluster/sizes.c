@@ -147,8 +147,8 @@ worker_size(const CzTable *table, Oid server_oid, const char *function, bool mus
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql,
-					 "SELECT coalesce(sum(pg_catalog.%s(pg_catalog.to_regclass(n))), 0)::bigint FROM unnest(ARRAY[",
-					 function);
+					 "SELECT coalesce(sum(pg_catalog.%s(n%s)), 0)::bigint FROM unnest(ARRAY[",
+					 function, table->is_partitioned ? ".relid" : "");
 	for (i = 0; i < table->nshards; i++)
 	{
 		for (j = 0; j < table->shards[i].nplacements; j++)
@@ -162,7 +162,10 @@ worker_size(const CzTable *table, Oid server_oid, const char *function, bool mus
 	}
 	if (!found)
 		return true;
-	appendStringInfoString(&sql, "]) n");
+	/* with its partitions, if the shard has some */
+	appendStringInfoString(&sql, table->is_partitioned ?
+						   "]) s, pg_catalog.pg_partition_tree(pg_catalog.to_regclass(s)) n" :
+						   "]) s, pg_catalog.to_regclass(s) n");
 	res = ask_worker(server_oid, sql.data, 1, must_work);
 	if (res == NULL)
 		return false;

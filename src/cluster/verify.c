@@ -32,10 +32,10 @@ PG_FUNCTION_INFO_V1(cz_verify_placements);
 
 /* Number of rows, and a sum of them that does not depend on their order. */
 static char *
-sum_sql(const char *qualified)
+sum_sql(const char *qualified, const char *only)
 {
-	return psprintf("SELECT pg_catalog.count(*)::pg_catalog.text, coalesce(pg_catalog.sum(pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0)), 0)::pg_catalog.text FROM ONLY %s AS t",
-					qualified);
+	return psprintf("SELECT pg_catalog.count(*)::pg_catalog.text, coalesce(pg_catalog.sum(pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0)), 0)::pg_catalog.text FROM %s%s AS t",
+					only, qualified);
 }
 
 /* A connection with a snapshot, or NULL and a warning. */
@@ -69,7 +69,7 @@ sum_own_rows(Oid relid, char **rows, char **sum)
 	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 
 	SPI_connect();
-	if (SPI_execute(sum_sql(CzRelationName(relid)), false, 1) != SPI_OK_SELECT ||
+	if (SPI_execute(sum_sql(CzRelationName(relid), "ONLY "), false, 1) != SPI_OK_SELECT ||
 		SPI_processed != 1)
 		elog(ERROR, "could not sum the rows of relation %u", relid);
 	*rows = MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0],
@@ -85,6 +85,7 @@ static void
 verify_shard(ReturnSetInfo *rsinfo, const CzShard *shard, Oid relid)
 {
 	Oid			owner = CzRelationOwner(relid);
+	const char *only = CzTableGet(relid)->is_partitioned ? "" : "ONLY ";
 	CzConn	  **conns;
 	char	   *rows = NULL;
 	char	   *sum = NULL;
@@ -115,7 +116,7 @@ verify_shard(ReturnSetInfo *rsinfo, const CzShard *shard, Oid relid)
 			is_ok = false;
 			continue;
 		}
-		res = CzConnQuery(conns[i], sum_sql(shard->remote_qualified), 1, 1, 2);
+		res = CzConnQuery(conns[i], sum_sql(shard->remote_qualified, only), 1, 1, 2);
 		nseen++;
 		if (rows == NULL)
 		{

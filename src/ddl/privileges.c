@@ -217,7 +217,7 @@ CzPropagatePrivileges(Oid relid, Oid sender)
 		propagate(relid, roles, sender);
 		return;
 	}
-	foreach(lc, roles != NIL ? CzTableList() : NIL)
+	foreach(lc, roles != NIL ? CzTableListAll() : NIL)
 		propagate(lfirst_oid(lc), roles, sender);
 }
 
@@ -255,7 +255,7 @@ CzAfterGrant(Node *stmt)
 	}
 	else if (grant->targtype == ACL_TARGET_ALL_IN_SCHEMA)
 	{
-		foreach(lc, CzTableList())
+		foreach(lc, CzTableListAll())
 		{
 			char	   *schema = get_namespace_name(get_rel_namespace(lfirst_oid(lc)));
 
@@ -331,7 +331,7 @@ CzReassignOwned(const CzUtility *utility, ReassignOwnedStmt *stmt)
 	ListCell   *lc;
 	ListCell   *lc2;
 
-	foreach(lc, CzTableList())
+	foreach(lc, CzTableListAll())
 	{
 		foreach(lc2, stmt->roles)
 		{
@@ -387,6 +387,6 @@ CzDropOwned(const CzUtility *utility, DropOwnedStmt *stmt)
 		return;
 	CommandCounterIncrement();
 	CzDropFlush();
-	foreach(lc, CzTableList())
+	foreach(lc, CzTableListAll())
 		propagate(lfirst_oid(lc), roles, InvalidOid);
 }

@@ -45,6 +45,9 @@ typedef struct CzTableRow
 /* catalog.c */
 extern bool CzCatalogReadTable(Oid relid, CzTableRow *row);
 
+/* partitions.c */
+extern Oid	CzPartitionOfShard(int64 id);
+
 /* tables.c */
 extern void CzTableCacheInit(void);
 

@@ -135,3 +135,56 @@ CzRootOfMap(Oid map_relid)
 
 	return roots == NIL ? InvalidOid : linitial_oid(roots);
 }
+
+/*
+ * CzPartitionOfShard
+ *		The partition of which a shard has this number in its name; InvalidOid: none.
+ */
+Oid
+CzPartitionOfShard(int64 id)
+{
+	Oid			catalog_oid = CzCatalogRelid("partitions");
+	Relation	rel = OidIsValid(catalog_oid) ? try_table_open(catalog_oid, AccessShareLock) : NULL;
+	Oid			result = InvalidOid;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (rel == NULL)
+		return InvalidOid;
+	scan = systable_beginscan(rel, CzCatalogRelid("partitions_pkey"), true, NULL, 0, NULL);
+	while (!OidIsValid(result) && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		CzPartitionRow row;
+		bool		isnull;
+		int			i;
+
+		read_tuple(RelationGetDescr(rel), tuple, &row);
+		for (i = 0; i < row.nshards; i++)
+		{
+			if (row.shard_ids[i] == id)
+				result = DatumGetObjectId(heap_getattr(tuple, ANUM_PARTITIONS_RELID,
+													   RelationGetDescr(rel), &isnull));
+		}
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/*
+ * CzTableListAll
+ *		See metadata.h.
+ */
+List *
+CzTableListAll(void)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, CzTableList())
+	{
+		result = lappend_oid(result, lfirst_oid(lc));
+		result = list_concat(result, CzRootPartitions(lfirst_oid(lc)));
+	}
+	return result;
+}

@@ -80,7 +80,13 @@ table_of_shard(const char *name, int64 shard_id)
 		return InvalidOid;
 	relid = get_relname_relid(name, namespace_oid);
 	if (OidIsValid(relid))
-		return get_rel_relispartition(relid) ? get_partition_parent(relid, true) : InvalidOid;
+	{
+		Oid			parent_relid = get_rel_relispartition(relid) ?
+			get_partition_parent(relid, true) : InvalidOid;
+		Oid			root_relid = OidIsValid(parent_relid) ? CzRootOfMap(parent_relid) : InvalidOid;
+
+		return OidIsValid(root_relid) ? root_relid : parent_relid;
+	}
 
 	/* copies of a reference table have no relation of their own here */
 	foreach(lc, CzReferenceTableList())
@@ -91,7 +97,8 @@ table_of_shard(const char *name, int64 shard_id)
 			strcmp(table->shards[0].remote_name, name) == 0)
 			return table->relid;
 	}
-	return InvalidOid;
+	/* nor have those of partitions */
+	return CzPartitionOfShard(shard_id);
 }
 
 /*
@@ -159,13 +166,13 @@ index_of_shard(const char *remote, int64 shard_id, CzUserNames *names)
 	ListCell   *lc;
 	int			i;
 
-	foreach(lc, CzTableList())
+	foreach(lc, CzTableListAll())
 	{
 		const CzTable *table = CzTableGet(lfirst_oid(lc));
 
 		for (i = 0; table != NULL && i < table->nshards; i++)
 		{
-			if (table->shards[i].shard_id != shard_id)
+			if (table->shards[i].name_id != shard_id)
 				continue;
 			memset(names, 0, sizeof(CzUserNames));
 			names->table = index_of_name(table->relid, remote, shard_id);

@@ -89,7 +89,7 @@ cz_table_list(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, CzTableList())
+	foreach(cell, CzTableListAll())
 	{
 		const CzTable *table = CzTableGet(lfirst_oid(cell));
 		Datum		values[7];
@@ -154,7 +154,7 @@ cz_shard_list(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, CzTableList())
+	foreach(cell, CzTableListAll())
 	{
 		const CzTable *table = CzTableGet(lfirst_oid(cell));
 		int			i;
@@ -169,7 +169,7 @@ cz_shard_list(PG_FUNCTION_ARGS)
 
 			CzShardBounds(table, i, &lower, &upper);
 			values[0] = ObjectIdGetDatum(table->relid);
-			values[1] = Int64GetDatum(shard->shard_id);
+			values[1] = Int64GetDatum(shard->name_id);
 			values[2] = Int32GetDatum(i);
 			values[3] = ObjectIdGetDatum(shard->relid);
 			values[4] = CStringGetTextDatum(shard->remote_qualified);
@@ -212,7 +212,7 @@ cz_placement_list(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, CzTableList())
+	foreach(cell, CzTableListAll())
 	{
 		const CzTable *table = CzTableGet(lfirst_oid(cell));
 		int			i;
@@ -234,8 +234,8 @@ cz_placement_list(PG_FUNCTION_ARGS)
 				Datum		values[5];
 				bool		nulls[5] = {0};
 
-				values[0] = Int64GetDatum(shard->shard_id * PLACEMENTS_PER_SHARD + position);
-				values[1] = Int64GetDatum(shard->shard_id);
+				values[0] = Int64GetDatum(shard->name_id * PLACEMENTS_PER_SHARD + position);
+				values[1] = Int64GetDatum(shard->name_id);
 				values[2] = Int32GetDatum(position);
 				values[3] = ObjectIdGetDatum(node->server_oid);
 				values[4] = Int32GetDatum(node->is_active &&
@@ -288,7 +288,7 @@ get_shard_id_for_distribution_column(PG_FUNCTION_ARGS)
 	{
 		if (table->nshards == 0)
 			PG_RETURN_NULL();
-		PG_RETURN_INT64(table->shards[0].shard_id);
+		PG_RETURN_INT64(table->shards[0].name_id);
 	}
 
 	if (!PG_ARGISNULL(1))
@@ -318,7 +318,7 @@ get_shard_id_for_distribution_column(PG_FUNCTION_ARGS)
 	index = CzShardIndexForValue(table, value, PG_ARGISNULL(1));
 	if (index < 0)
 		PG_RETURN_NULL();
-	PG_RETURN_INT64(table->shards[index].shard_id);
+	PG_RETURN_INT64(table->shards[index].name_id);
 }
 
 /*
