@@ -22,6 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
+#include "utils/rls.h"
 
 #include "cz/compat.h"
 #include "cz/metadata.h"
@@ -237,12 +238,13 @@ cursor_value(PG_FUNCTION_ARGS)
 /* ---- rows without a key --------------------------------------------------- */
 
 /*
- * Is the row as the cursor has read it?  It is locked then.
+ * Is the row as the cursor has read it?
  *
  * xmin: 0: do not compare it, the cursor has locked the row.
+ * lock: lock it; then policies for UPDATE may hide it.
  */
 static bool
-is_unchanged(Oid relid, Datum id, TransactionId xmin)
+is_there(Oid relid, Datum id, TransactionId xmin, bool lock)
 {
 	Oid			types[2] = {TIDOID, XIDOID};
 	Datum		values[2] = {id, TransactionIdGetDatum(xmin)};
@@ -250,16 +252,29 @@ is_unchanged(Oid relid, Datum id, TransactionId xmin)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args(psprintf("SELECT 1 FROM %s WHERE ctid OPERATOR(pg_catalog.=) $1%s FOR UPDATE",
+	if (SPI_execute_with_args(psprintf("SELECT 1 FROM %s WHERE ctid OPERATOR(pg_catalog.=) $1%s%s",
 									   CzRelationName(relid),
 									   !TransactionIdIsValid(xmin) ? "" :
-									   " AND xmin OPERATOR(pg_catalog.=) $2"),
+									   " AND xmin OPERATOR(pg_catalog.=) $2",
+									   lock ? " FOR UPDATE" : ""),
 							  TransactionIdIsValid(xmin) ? 2 : 1, types, values, NULL, false,
 							  1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for the row of a cursor");
 	result = SPI_processed > 0;
 	SPI_finish();
 	return result;
+}
+
+/*
+ * Is the row as the cursor has read it?  It is locked then, unless this user may read it
+ * and not change it: the command finds no row of his.
+ */
+static bool
+is_unchanged(Oid relid, Datum id, TransactionId xmin)
+{
+	return is_there(relid, id, xmin, true) ||
+		(check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED &&
+		 is_there(relid, id, xmin, false));
 }
 
 /*

@@ -808,8 +808,12 @@ ship_walker(Node *node, ShipContext *context)
 			context->reason = "parts of a column are assigned";
 			return true;
 		case T_SubscriptingRef:
-			/* elsewhere there is no way to write that */
-			if (((SubscriptingRef *) node)->refassgnexpr != NULL && !context->is_update)
+			/*
+			 * Elsewhere there is no way to write that; nor where several elements are
+			 * assigned, also below a domain: ruleutils.c writes the outermost only.
+			 */
+			if (((SubscriptingRef *) node)->refassgnexpr != NULL &&
+				(!context->is_update || !IsA(((SubscriptingRef *) node)->refexpr, Var)))
 			{
 				context->reason = "parts of a column are assigned";
 				return true;

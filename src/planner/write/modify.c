@@ -286,11 +286,6 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 			if (IsA(tle->expr, Param) &&
 				((Param *) tle->expr)->paramkind == PARAM_MULTIEXPR)
 				return "it assigns several columns from one sub-query";
-			if (IsA(tle->expr, FieldStore) ||
-				(IsA(tle->expr, SubscriptingRef) &&
-				 ((SubscriptingRef *) tle->expr)->refassgnexpr != NULL &&
-				 !IsA(((SubscriptingRef *) tle->expr)->refexpr, Var)))
-				return "it assigns parts of a column";
 			if (tle->resno == table->key_attno &&
 				!cz_keeps_value(query, (Node *) tle->expr, table->key_attno, state))
 				return "it changes the distribution column";
