@@ -342,8 +342,6 @@ check_truncate(TruncateStmt *stmt)
 void
 CzCheckStatement(Node *stmt)
 {
-	const CzTable *table;
-
 	switch (nodeTag(stmt))
 	{
 		case T_RenameStmt:
@@ -374,15 +372,10 @@ CzCheckStatement(Node *stmt)
 			refuse_shard(((AlterObjectSchemaStmt *) stmt)->relation);
 			break;
 		case T_ClusterStmt:
-			table = CzTableOfName(((ClusterStmt *) stmt)->relation);
-			if (table)
-				CzRefuseDdl(table, "CLUSTER", NULL);
+			refuse_shard(((ClusterStmt *) stmt)->relation);
 			break;
 		case T_ReindexStmt:
 			refuse_shard(((ReindexStmt *) stmt)->relation);
-			table = table_or_index_of(((ReindexStmt *) stmt)->relation);
-			if (table)
-				CzRefuseDdl(table, "REINDEX", NULL);
 			break;
 		case T_IndexStmt:
 			refuse_shard(((IndexStmt *) stmt)->relation);

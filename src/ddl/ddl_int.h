@@ -179,9 +179,11 @@ extern int	cz_drop_is_local;	/* > 0: drops are not told to the workers */
 extern Oid	cz_altered_relid;	/* nor are those of parts of this table */
 extern void CzDropInit(void);
 
-/* alter.c, copy.c, index.c, maintain.c, trigger.c: true if they have run the statement */
+/* alter.c, copy.c, index.c, maintain.c, reindex.c, trigger.c: true if they have run the statement */
 extern bool CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt);
 extern bool CzCreateIndex(const CzUtility *utility, IndexStmt *stmt);
+extern bool CzReindex(const CzUtility *utility, ReindexStmt *stmt);
+extern bool CzCluster(const CzUtility *utility, ClusterStmt *stmt);
 extern bool CzVacuum(const CzUtility *utility, VacuumStmt *stmt);
 extern bool CzCopyTo(const CzUtility *utility, CopyStmt *stmt);
 extern bool CzCopyFrom(const CzUtility *utility, CopyStmt *stmt);

@@ -103,6 +103,14 @@ run_statement(const CzUtility *utility)
 			if (CzCreateIndex(utility, castNode(IndexStmt, stmt)))
 				return;
 			break;
+		case T_ReindexStmt:
+			if (CzReindex(utility, castNode(ReindexStmt, stmt)))
+				return;
+			break;
+		case T_ClusterStmt:
+			if (CzCluster(utility, castNode(ClusterStmt, stmt)))
+				return;
+			break;
 		case T_VacuumStmt:
 			if (CzVacuum(utility, castNode(VacuumStmt, stmt)))
 				return;

@@ -95,3 +95,49 @@ SELECT k, (r).t FROM row_user;
 CREATE TABLE rng (d int, v int);
 -- differs: plain PostgreSQL does nothing here
 SELECT create_distributed_table('rng', 'nosuch_column');
+CREATE TABLE again (k int PRIMARY KEY, v text, n int);
+CREATE INDEX again_v ON again (v);
+CREATE INDEX again_part ON again (v) WHERE n > 3;
+CREATE INDEX again_hash ON again USING hash (v);
+SELECT create_distributed_table('again', 'k');
+INSERT INTO again SELECT i, 'v' || i % 7, i % 5 FROM generate_series(1, 60) i;
+REINDEX TABLE again;
+REINDEX INDEX again_v;
+REINDEX INDEX again_pkey;
+-- error
+REINDEX INDEX again;
+-- error
+REINDEX TABLE again_v;
+-- error
+REINDEX (nosuch) TABLE again;
+-- error
+REINDEX TABLE nosuch;
+-- error
+CLUSTER again;
+CLUSTER again USING again_v;
+CLUSTER again;
+CLUSTER again USING again_pkey;
+-- error
+CLUSTER again USING again_part;
+-- error
+CLUSTER again USING again_hash;
+-- error
+CLUSTER again USING nosuch;
+SELECT indexrelid::regclass, indisclustered, indisvalid FROM pg_index WHERE indrelid = 'again'::regclass ORDER BY 1;
+BEGIN;
+INSERT INTO again VALUES (100, 'v100', 4);
+REINDEX TABLE again;
+CLUSTER again USING again_v;
+SELECT count(*) FROM again WHERE v > 'v0';
+ROLLBACK;
+SELECT indexrelid::regclass, indisclustered FROM pg_index WHERE indrelid = 'again'::regclass ORDER BY 1;
+SELECT count(*), sum(k) FROM again WHERE v LIKE 'v%';
+CREATE TABLE again_ref (k int PRIMARY KEY, v text);
+CREATE INDEX again_ref_v ON again_ref (v);
+SELECT create_reference_table('again_ref');
+INSERT INTO again_ref SELECT i, 'v' || i % 7 FROM generate_series(1, 20) i;
+REINDEX TABLE again_ref;
+REINDEX INDEX again_ref_v;
+CLUSTER again_ref USING again_ref_v;
+SELECT count(*) FROM again JOIN again_ref USING (v);
+DROP TABLE again, again_ref;
