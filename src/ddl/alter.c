@@ -69,6 +69,8 @@ command_name(AlterTableType type)
 		case AT_AddConstraint:
 		case AT_AddIndexConstraint:
 			return "ADD CONSTRAINT";
+		case AT_AddColumn:
+			return "ADD COLUMN ... REFERENCES";
 		case AT_DropConstraint:
 			return "DROP CONSTRAINT";
 		case AT_AttachPartition:
@@ -238,6 +240,8 @@ refusal_hint(const AlterTableCmd *cmd)
 {
 	switch (cmd->subtype)
 	{
+		case AT_AddColumn:
+			return "Add the column without REFERENCES; a table without distribution column can get the foreign key by ADD FOREIGN KEY then.";
 		case AT_SetUnLogged:
 			return "A worker's crash would empty one placement of a shard and leave the others.";
 		case AT_SetTableSpace:
