@@ -32,6 +32,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_partitioned_table.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_range.h"
 #include "catalog/pg_type.h"
@@ -254,6 +255,49 @@ walk_index(Walk *walk, Oid index_oid)
 	check_expression(walk, (Node *) RelationGetIndexPredicate(index), what);
 	index_close(index, NoLock);
 	walk_dependencies(walk, RelationRelationId, index_oid);
+}
+
+/* Functions that a partition key calls are sent as those of an index are. */
+static bool
+walk_called(Oid function, void *arg)
+{
+	walk_object((Walk *) arg, ProcedureRelationId, function);
+	return false;
+}
+
+static bool
+called_walker(Node *node, Walk *walk)
+{
+	if (node == NULL)
+		return false;
+	(void) check_functions_in_node(node, walk_called, walk);
+	return expression_tree_walker(node, called_walker, (void *) walk);
+}
+
+/*
+ * The expressions of a partition key: workers' partitioned tables have them, too.  What a
+ * table depends on includes its parent, which is no object of theirs, so that functions
+ * are looked for in the expressions, as the catalog has them: the relation's entry has
+ * inlined SQL functions, which workers call by name.
+ */
+static void
+walk_partition_key(Walk *walk, Relation rel)
+{
+	HeapTuple	tuple = SearchSysCache1(PARTRELID, ObjectIdGetDatum(RelationGetRelid(rel)));
+	Datum		key_text;
+	bool		isnull;
+	Node	   *exprs;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	key_text = SysCacheGetAttr(PARTRELID, tuple, Anum_pg_partitioned_table_partexprs, &isnull);
+	exprs = isnull ? NULL : stringToNode(TextDatumGetCString(key_text));
+	ReleaseSysCache(tuple);
+	if (exprs == NULL)
+		return;
+	check_expression(walk, exprs,
+					 psprintf("partition key of table \"%s\"", RelationGetRelationName(rel)));
+	(void) called_walker(exprs, walk);
 }
 
 /* Domains' CHECKs depend on functions through their own pg_constraint entries. */
@@ -550,6 +594,7 @@ CzPropagateObjects(Oid relid, List *server_oids, Oid user_oid)
 	}
 	walk_constraints_of(&walk, Anum_pg_constraint_conrelid, ConstraintRelidTypidNameIndexId,
 						relid, true);
+	walk_partition_key(&walk, rel);
 	indexes = RelationGetIndexList(rel);
 	foreach(lc, indexes)
 		walk_index(&walk, lfirst_oid(lc));
