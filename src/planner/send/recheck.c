@@ -439,7 +439,8 @@ local_text(const CzFragmentPlan *plan)
 		table = CzTableGet(list_nth_oid(plan->relids, intVal(piece)));
 		if (table == NULL || table->kind == CZ_TABLE_FOREIGN || table->nshards == 0)
 			return NULL;
-		shard = table->shards[0].relid;
+		/* a partition has no shards here: its own columns stand for theirs */
+		shard = OidIsValid(table->root_relid) ? table->relid : table->shards[0].relid;
 		appendStringInfoString(&buf,
 							   quote_qualified_identifier(get_namespace_name(get_rel_namespace(shard)),
 														  get_rel_name(shard)));
