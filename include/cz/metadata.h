@@ -173,6 +173,13 @@ extern List *CzTableListAll(void);
 /* Tables of a colocation group, list of OIDs. */
 extern List *CzGroupTables(int colocation_id);
 
+/*
+ * CzCascadeTables
+ *		The other tables whose rows foreign keys change when rows of this one change, also
+ *		at second hand: list of OIDs, palloc'd.
+ */
+extern List *CzCascadeTables(Oid relid);
+
 /* True if relid is a foreign table of cz_fdw that is a shard of a distributed table. */
 extern bool CzIsShard(Oid relid, Oid *parent_relid);
 

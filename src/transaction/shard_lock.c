@@ -230,12 +230,38 @@ until_commit(const CzShard *shard)
 }
 
 /*
- * CzTxnLockShardPrefix
- *		See transaction.h.
+ * shards_written_with
+ *		The shards that a worker writes when a shard is written: those of the tables that
+ *		refer to its own with keys that act.  Their placements are the same.
  */
-void
-CzTxnLockShardPrefix(const CzShard *shard, Oid user_oid, CzShardLock mode,
-					 StringInfo prefix)
+static List *
+shards_written_with(const CzShard *shard)
+{
+	List	   *relids = !shard->is_copy && OidIsValid(shard->table_relid) ?
+		CzCascadeTables(shard->table_relid) : NIL;
+	const CzTable *table = relids != NIL ? CzTableGet(shard->table_relid) : NULL;
+	List	   *shards = NIL;
+	ListCell   *lc;
+	int			index = 0;
+
+	if (table == NULL)
+		return NIL;
+	while (index < table->nshards && table->shards[index].shard_id != shard->shard_id)
+		index++;
+	foreach(lc, relids)
+	{
+		const CzTable *other = CzTableGet(lfirst_oid(lc));
+
+		if (other != NULL && other->colocation_id == table->colocation_id &&
+			table->colocation_id != 0 && index < other->nshards)
+			shards = lappend(shards, (void *) &other->shards[index]);
+	}
+	return shards;
+}
+
+/* CzTxnLockShardPrefix for the shard alone. */
+static void
+lock_one_prefix(const CzShard *shard, CzShardLock mode, StringInfo prefix)
 {
 	MemoryContext old;
 	CzHeldLock *lock;
@@ -258,6 +284,23 @@ CzTxnLockShardPrefix(const CzShard *shard, Oid user_oid, CzShardLock mode,
 	lock->level = CzTxnLevel();
 	held_locks = lappend(held_locks, lock);
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * CzTxnLockShardPrefix
+ *		See transaction.h.
+ */
+void
+CzTxnLockShardPrefix(const CzShard *shard, Oid user_oid, CzShardLock mode,
+					 StringInfo prefix)
+{
+	ListCell   *lc;
+
+	if (!CzShardIsReplicated(shard))
+		return;
+	lock_one_prefix(shard, mode, prefix);
+	foreach(lc, shards_written_with(shard))
+		lock_one_prefix(lfirst(lc), mode, prefix);
 }
 
 /*
@@ -314,14 +357,30 @@ void
 CzTxnLockShardsLocally(const CzShard *const *shards, int nshards, CzShardLock mode,
 					   bool may_wait)
 {
-	const CzShard **sorted = palloc(sizeof(CzShard *) * Max(nshards, 1));
+	List	   *others = NIL;
+	const CzShard **sorted;
+	ListCell   *lc;
+	int			n = 0;
 	int			i;
 
-	memcpy(sorted, shards, sizeof(CzShard *) * nshards);
-	qsort(sorted, nshards, sizeof(CzShard *), compare_shards);
 	for (i = 0; i < nshards; i++)
 	{
-		if (CzShardIsReplicated(sorted[i]) && !is_held(sorted[i]->shard_id, mode))
+		if (CzShardIsReplicated(shards[i]))
+			others = list_concat(others, shards_written_with(shards[i]));
+	}
+	sorted = palloc(sizeof(CzShard *) * Max(nshards + list_length(others), 1));
+	for (i = 0; i < nshards; i++)
+	{
+		if (CzShardIsReplicated(shards[i]))
+			sorted[n++] = shards[i];
+	}
+	foreach(lc, others)
+		sorted[n++] = lfirst(lc);
+	qsort(sorted, n, sizeof(CzShard *), compare_shards);
+	for (i = 0; i < n; i++)
+	{
+		if ((i == 0 || sorted[i]->shard_id != sorted[i - 1]->shard_id) &&
+			!is_held(sorted[i]->shard_id, mode))
 			(void) acquire_local(sorted[i]->shard_id, mode, may_wait);
 	}
 	pfree(sorted);

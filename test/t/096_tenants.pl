@@ -46,6 +46,24 @@ $cluster->sql(q{SELECT citus_schema_distribute('"Tenant 1"')});
 is($cluster->sql('SELECT count(*), count(DISTINCT nodeport) FROM citus_shards WHERE citus_table_type = \'schema\''), '6|2', 'three tables on two workers');
 is($cluster->sql('SELECT bool_and(ok) FROM cz_verify_placements()'), 't', 'placements are equal');
 
+note 'what a worker does by a key counts as written';
+$cluster->sql(<<'SQL');
+CREATE SCHEMA acts;
+CREATE TABLE acts.p (id int PRIMARY KEY);
+CREATE TABLE acts.c (id int PRIMARY KEY, up int REFERENCES acts.p ON DELETE CASCADE);
+CREATE TABLE acts.g (id int PRIMARY KEY, up int REFERENCES acts.c ON DELETE SET NULL);
+CREATE TABLE acts.n (id int PRIMARY KEY, up int REFERENCES acts.g);
+INSERT INTO acts.p VALUES (1), (2);
+INSERT INTO acts.c VALUES (1, 1), (2, 2);
+INSERT INTO acts.g VALUES (1, 1), (2, 2);
+INSERT INTO acts.n VALUES (1, 1);
+SELECT citus_schema_distribute('acts');
+DELETE FROM acts.p WHERE id = 1;
+SQL
+is($cluster->sql(q{SELECT string_agg(DISTINCT table_name::text, ' ' ORDER BY table_name::text) FROM citus_shards
+	WHERE shardid IN (SELECT shard_id FROM cz.dirty_shards) AND table_name::text LIKE 'acts.%'}), 'acts.c acts.g acts.p', 'shards of all tables that keys change may differ after a crash');
+$cluster->sql('DROP SCHEMA acts CASCADE');
+
 note 'with one placement';
 my ($first, $second) = map { my $port = $_; (grep { $cluster->port($_) == $port } 1 .. 3)[0] }
   split /\n/, $cluster->sql(q{SELECT w.nodeport FROM pg_dist_shard_placement w WHERE shardid = get_shard_id_for_distribution_column('"Tenant 1".a') ORDER BY placementid});
