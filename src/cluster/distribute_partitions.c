@@ -255,9 +255,8 @@ collect_parts(Oid relid, Oid root_relid, const CzDistribution *dist, const CzSha
 
 /* The parts' tables on the workers, not attached yet. */
 static void
-create_tables(Scripts *scripts, List *parts, Oid root_relid)
+create_tables(Scripts *scripts, List *parts)
 {
-	Relation	root = relation_open(root_relid, NoLock);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz shards",
 												  ALLOCSET_DEFAULT_SIZES);
 	ListCell   *lc;
@@ -285,7 +284,6 @@ create_tables(Scripts *scripts, List *parts, Oid root_relid)
 		relation_close(rel, NoLock);
 	}
 	MemoryContextDelete(context);
-	relation_close(root, NoLock);
 }
 
 /* Their indexes, and each is attached to its parent: the lowest first. */
@@ -334,7 +332,7 @@ make_on_workers(List *parts, Oid root_relid, Oid owner)
 	CzEnsureShardSchema(servers, owner);
 	foreach(lc, parts)
 		CzPropagateObjects(((Part *) lfirst(lc))->relid, servers, owner);
-	create_tables(&scripts, parts, root_relid);
+	create_tables(&scripts, parts);
 	scripts_send(&scripts);
 	CzDebugPoint("distribute-created");
 	foreach(lc, parts)
@@ -699,12 +697,9 @@ CzAttachIndexesSql(StringInfo sql, const CzTable *root, int index)
 				continue;
 			parent = &CzTableGet(IndexGetRelation(parent_index, false))->shards[index];
 			appendStringInfo(sql, "ALTER INDEX %s ATTACH PARTITION %s;\n",
-							 CzQualifiedName(parent->remote_schema,
-											 CzShardIndexName(get_rel_name(parent_index),
-															  parent->name_id)),
-							 CzQualifiedName(table->shards[index].remote_schema,
-											 CzShardIndexName(get_rel_name(lfirst_oid(li)),
-															  table->shards[index].name_id)));
+							 CzQualifiedIndex(parent, get_rel_name(parent_index)),
+							 CzQualifiedIndex(&table->shards[index],
+											  get_rel_name(lfirst_oid(li))));
 		}
 		relation_close(rel, NoLock);
 	}

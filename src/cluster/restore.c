@@ -47,8 +47,7 @@ shards_have_index(const CzTable *table, const char *name)
 	{
 		const CzShard *shard = &table->shards[i];
 		CzConn	   *conn = CzTxnConn(shard->server_oids[0], owner, false);
-		char	   *qualified = CzQualifiedName(shard->remote_schema,
-												CzShardIndexName(name, shard->name_id));
+		char	   *qualified = CzQualifiedIndex(shard, name);
 		struct pg_result *res;
 		bool		is_there;
 

@@ -516,30 +516,28 @@ alters_row_type(const AlterTableStmt *stmt)
 	return false;
 }
 
-/* The statement here, then on the shards. */
+/*
+ * Core's part of the statement, in the table's moment or on the table as it is; what is
+ * known of the table is new afterwards.
+ */
 static void
-alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way)
+run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, bool in_moment)
 {
-	const CzTable *table = CzTableGet(relid);
-	bool		is_reference = table->kind == CZ_TABLE_REFERENCE;
-	Oid			owner = CzRelationOwner(relid);
-	CzImage    *before = CzTableImage(relid);
-	CzImage    *after;
-	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
+	Oid			relid = table->relid;
 	Oid			save_altered = cz_altered_relid;
-	Relation	rel;
 
 	if (alters_row_type(stmt))
 	{
 		/* a column of the table's row type: the workers' copy of the type would stay behind */
-		rel = relation_open(relid, NoLock);
+		Relation	rel = relation_open(relid, NoLock);
+
 		find_composite_type_dependencies(rel->rd_rel->reltype, rel, NULL);
 		relation_close(rel, NoLock);
 	}
 	PG_TRY();
 	{
 		cz_altered_relid = relid;
-		if (way == WAY_MOMENT && !is_reference)
+		if (in_moment)
 			CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid),
 						alters_key(table, stmt) ? relid : InvalidOid);
 		else
@@ -552,8 +550,21 @@ alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way)
 	PG_END_TRY();
 	CommandCounterIncrement();
 	CzDropFlush();
-
 	CzInvalidateTable(relid);
+}
+
+/* The statement here, then on the shards. */
+static void
+alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way)
+{
+	const CzTable *table = CzTableGet(relid);
+	Oid			owner = CzRelationOwner(relid);
+	CzImage    *before = CzTableImage(relid);
+	CzImage    *after;
+	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
+	Relation	rel;
+
+	run_core(utility, stmt, table, way == WAY_MOMENT && table->kind != CZ_TABLE_REFERENCE);
 	table = CzTableGet(relid);
 	after = CzTableImage(relid);
 	CzCheckNew(table, before, after);
@@ -577,31 +588,11 @@ alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 	CzTree	   *tree = CzTreeBegin(relid);
 	CzImage    *before = CzTableImage(relid);
 	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
-	Oid			save_altered = cz_altered_relid;
 	Relation	rel;
 
-	if (alters_row_type(stmt))
-	{
-		rel = relation_open(relid, NoLock);
-		find_composite_type_dependencies(rel->rd_rel->reltype, rel, NULL);
-		relation_close(rel, NoLock);
-	}
-	PG_TRY();
-	{
-		cz_altered_relid = relid;
-		CzUtilityRun(utility, (Node *) stmt);
-	}
-	PG_FINALLY();
-	{
-		cz_altered_relid = save_altered;
-	}
-	PG_END_TRY();
-	CommandCounterIncrement();
-	CzDropFlush();
-	CzInvalidateTable(relid);
-	table = CzTableGet(relid);
+	run_core(utility, stmt, table, false);
 	rel = relation_open(relid, NoLock);
-	CzAlterHintsValues(hints, before, rel, table);
+	CzAlterHintsValues(hints, before, rel, CzTableGet(relid));
 	relation_close(rel, NoLock);
 	CzTreeFinish(tree, hints, owner);
 	if (CzRelationOwner(relid) != owner)

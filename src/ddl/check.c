@@ -46,11 +46,12 @@ refuse_shard(const RangeVar *name)
 				 errmsg("\"%s\" is a shard of table \"%s\"", get_rel_name(relid),
 						get_rel_name(parent_relid)),
 				 errhint("Run the statement on the table.")));
-	if (OidIsValid(relid) && !cz_enable_shard_ddl && OidIsValid(CzRootOfMap(relid)))
+	parent_relid = OidIsValid(relid) && !cz_enable_shard_ddl ? CzRootOfMap(relid) : InvalidOid;
+	if (OidIsValid(parent_relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is the map of the shards of table \"%s\"", get_rel_name(relid),
-						get_rel_name(CzRootOfMap(relid))),
+						get_rel_name(parent_relid)),
 				 errhint("Run the statement on the table.")));
 }
 

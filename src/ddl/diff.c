@@ -597,12 +597,6 @@ index_name(const CzShard *shard, const char *name)
 	return (char *) quote_identifier(CzShardIndexName(name, shard->name_id));
 }
 
-static char *
-qualified_index(const CzShard *shard, const char *name)
-{
-	return CzQualifiedName(shard->remote_schema, CzShardIndexName(name, shard->name_id));
-}
-
 /* A command within the ALTER TABLE, or NULL. */
 static char *
 subcommand(const Op *op, const CzShard *shard)
@@ -631,7 +625,7 @@ table_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
 
 		if (op->kind == OP_DROP_INDEX)
 			appendStringInfo(sql, "DROP INDEX IF EXISTS %s CASCADE;\n",
-							 qualified_index(shard, op->name));
+							 CzQualifiedIndex(shard, op->name));
 	}
 	foreach(lc, ops->list)
 	{
@@ -682,14 +676,14 @@ index_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
 				break;
 			case OP_RENAME_INDEX:
 				appendStringInfo(sql, "ALTER INDEX %s RENAME TO %s;\n",
-								 qualified_index(shard, op->name),
+								 CzQualifiedIndex(shard, op->name),
 								 index_name(shard, op->name2));
 				break;
 			case OP_CREATE_INDEX:
 				CzShardIndexSql(sql, op->index->index, shard);
 				break;
 			case OP_INDEX:
-				appendStringInfo(sql, "ALTER INDEX %s %s;\n", qualified_index(shard, op->name),
+				appendStringInfo(sql, "ALTER INDEX %s %s;\n", CzQualifiedIndex(shard, op->name),
 								 op->text);
 				break;
 			case OP_OF_INDEX:

@@ -706,8 +706,7 @@ static char *
 drop_index_sql(const CzShard *shard, const char *name)
 {
 	return psprintf("DROP INDEX IF EXISTS %s CASCADE",
-					CzQualifiedName(shard->remote_schema,
-									CzShardIndexName(name, shard->name_id)));
+					CzQualifiedIndex(shard, name));
 }
 
 static char *

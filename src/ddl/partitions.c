@@ -109,13 +109,6 @@ detach(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *parent)
 	cz_partition_hooks.release(relid, parent_relid);
 }
 
-/* What an index of a shard of a table is called. */
-static char *
-shard_index(const CzShard *shard, const char *name)
-{
-	return CzQualifiedName(shard->remote_schema, CzShardIndexName(name, shard->name_id));
-}
-
 typedef struct IndexPair
 {
 	const CzTable *parent;
@@ -130,9 +123,9 @@ attach_index_sql(StringInfo sql, const CzShard *shard, void *arg)
 	IndexPair  *pair = arg;
 
 	appendStringInfo(sql, "ALTER INDEX %s ATTACH PARTITION %s;\n",
-					 shard_index(shard, pair->parent_name),
-					 shard_index(&pair->child->shards[shard - pair->parent->shards],
-								 pair->child_name));
+					 CzQualifiedIndex(shard, pair->parent_name),
+					 CzQualifiedIndex(&pair->child->shards[shard - pair->parent->shards],
+									  pair->child_name));
 }
 
 /* ALTER INDEX ... ATTACH PARTITION */

@@ -47,8 +47,7 @@ static void
 reindex_index_sql(StringInfo sql, const CzShard *shard, void *arg)
 {
 	appendStringInfo(sql, "REINDEX INDEX %s;\n",
-					 CzQualifiedName(shard->remote_schema,
-									 CzShardIndexName((const char *) arg, shard->name_id)));
+					 CzQualifiedIndex(shard, (const char *) arg));
 }
 
 static void

@@ -53,6 +53,16 @@ CzQualifiedName(const char *schema, const char *name)
 }
 
 /*
+ * CzQualifiedIndex
+ *		See ddl.h.
+ */
+char *
+CzQualifiedIndex(const CzShard *shard, const char *name)
+{
+	return CzQualifiedName(shard->remote_schema, CzShardIndexName(name, shard->name_id));
+}
+
+/*
  * CzShardSetNames
  *		See ddl.h.
  */

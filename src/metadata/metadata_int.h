@@ -45,8 +45,10 @@ typedef struct CzTableRow
 /* catalog.c */
 extern bool CzCatalogReadTable(Oid relid, CzTableRow *row);
 
-/* partitions.c */
+/* partitions.c: the partition of a shard by its number; the table whose shard a foreign
+ * table is, the root of a map's */
 extern Oid	CzPartitionOfShard(int64 id);
+extern Oid	CzTableOfLeaf(Oid leaf_relid);
 
 /* tables.c */
 extern void CzTableCacheInit(void);

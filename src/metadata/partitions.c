@@ -16,6 +16,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -134,6 +135,19 @@ CzRootOfMap(Oid map_relid)
 	List	   *roots = find_relids("tables", "tables_map_relid_key", TABLES_MAP_RELID, map_relid);
 
 	return roots == NIL ? InvalidOid : linitial_oid(roots);
+}
+
+/*
+ * CzTableOfLeaf
+ *		See metadata_int.h.
+ */
+Oid
+CzTableOfLeaf(Oid leaf_relid)
+{
+	Oid			parent_relid = get_partition_parent(leaf_relid, true);
+	Oid			root_relid = CzRootOfMap(parent_relid);
+
+	return OidIsValid(root_relid) ? root_relid : parent_relid;
 }
 
 /*

@@ -19,7 +19,6 @@
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
-#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
@@ -114,11 +113,6 @@ CzShardSetPlacements(Oid shard_relid, List *server_oids)
 
 	CacheInvalidateRelcacheByRelid(shard_relid);
 	if (get_rel_relispartition(shard_relid))
-	{
-		Oid			parent_relid = get_partition_parent(shard_relid, true);
-		Oid			root_relid = CzRootOfMap(parent_relid);
-
-		CzInvalidateTable(OidIsValid(root_relid) ? root_relid : parent_relid);
-	}
+		CzInvalidateTable(CzTableOfLeaf(shard_relid));
 	CommandCounterIncrement();
 }

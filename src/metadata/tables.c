@@ -771,10 +771,10 @@ CzIsShard(Oid relid, Oid *parent_relid)
 		return false;
 	parent_oid = get_partition_parent(relid, true);
 	parent = CzTableGet(parent_oid);
-	if (parent == NULL && OidIsValid(CzRootOfMap(parent_oid)))
+	if (parent == NULL)
 	{
 		parent_oid = CzRootOfMap(parent_oid);
-		parent = CzTableGet(parent_oid);
+		parent = OidIsValid(parent_oid) ? CzTableGet(parent_oid) : NULL;
 	}
 	if (parent == NULL)
 		return false;

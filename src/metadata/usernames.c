@@ -20,7 +20,6 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "catalog/partition.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "utils/acl.h"
@@ -80,13 +79,7 @@ table_of_shard(const char *name, int64 shard_id)
 		return InvalidOid;
 	relid = get_relname_relid(name, namespace_oid);
 	if (OidIsValid(relid))
-	{
-		Oid			parent_relid = get_rel_relispartition(relid) ?
-			get_partition_parent(relid, true) : InvalidOid;
-		Oid			root_relid = OidIsValid(parent_relid) ? CzRootOfMap(parent_relid) : InvalidOid;
-
-		return OidIsValid(root_relid) ? root_relid : parent_relid;
-	}
+		return get_rel_relispartition(relid) ? CzTableOfLeaf(relid) : InvalidOid;
 
 	/* copies of a reference table have no relation of their own here */
 	foreach(lc, CzReferenceTableList())
