@@ -210,16 +210,14 @@ check_table(Relation rel, CzTableKind kind, bool in_tree)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
 					 psprintf("it is a partition of table \"%s\"",
 							  get_rel_name(get_partition_parent(RelationGetRelid(rel), true))),
-					 NULL);
-
-	/*
-	 * The parts that make, alter and drop such tables on the workers are there; what runs
-	 * statements on them does not yet know ONLY, TRUNCATE, row triggers and that ctid alone
-	 * tells no row of them, and would do silently something else than core.
-	 */
-	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && !in_tree)
-		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it is partitioned",
-					 "Distribute an ordinary table, or keep the partitioned one on the coordinator.");
+					 is_reference ? NULL : "Distribute the partitioned table.");
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && is_reference)
+		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
+					 "a partitioned table cannot be a reference table",
+					 "Use create_distributed_table().");
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && kind == CZ_TABLE_SINGLE)
+		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
+					 "a partitioned table needs a distribution column", NULL);
 	in_tree |= rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 	if (in_tree)
 		check_in_tree(rel);

@@ -213,7 +213,7 @@ SELECT refused(format('SELECT create_distributed_table(%s)', a)) FROM (VALUES
   ($$'filled', 'k', shard_count => 3$$), ($$'filled', 'k', shard_count => 0$$), ($$'filled', 'k', 'range'$$), ($$'filled', 'k', 'range', shard_count => 4$$),
   ($$'filled', 'k', colocate_with => 'missing'$$), ($$'filled', 'k', colocate_with => 'trans'$$), ($$'filled', 'k', colocate_with => 'c5'$$),
   ($$'filled', 'k', colocate_with => 'c1', shard_count => 8$$), ($$'filled', 'k', colocate_with => 'r1'$$),
-  ($$'pg_class', 'oid'$$), ($$'cz.tables', 'relid'$$), ($$'tmp', 'k'$$), ($$'unl', 'k'$$), ($$'par', 'k'$$), ($$'par0', 'k'$$), ($$'inh', 'k'$$), ($$'inh_child', 'k'$$),
+  ($$'pg_class', 'oid'$$), ($$'cz.tables', 'relid'$$), ($$'tmp', 'k'$$), ($$'unl', 'k'$$), ($$'par0', 'k'$$), ($$'inh', 'k'$$), ($$'inh_child', 'k'$$),
   ($$'typed', 'a'$$), ($$'vw', 'k'$$), ($$'target', 'k'$$), ($$'refers', 'k'$$), ($$'excl', 'k'$$), ($$'noinh', 'k'$$), ($$'notvalid', 'k'$$)) AS args(a);
 \a
 \t off

@@ -43,9 +43,9 @@ CREATE EXTENSION hstore;
 CREATE FUNCTION run_sql(q text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN EXECUTE q; RETURN true; END';
 -- declared wrongly, as many are
 CREATE FUNCTION run_imm(q text) RETURNS bool IMMUTABLE PARALLEL SAFE LANGUAGE plpgsql AS
-	'BEGIN PERFORM run_sql(q); RETURN true; END';
+	'BEGIN PERFORM public.run_sql(q); RETURN true; END';
 CREATE FUNCTION run_step(s bool, q text) RETURNS bool IMMUTABLE PARALLEL SAFE LANGUAGE plpgsql AS
-	'BEGIN PERFORM run_sql(q); RETURN true; END';
+	'BEGIN PERFORM public.run_sql(q); RETURN true; END';
 SQL
 
 note 'constraints, generated columns, indexes';
@@ -87,6 +87,39 @@ attack('index predicate', '0A000', q{
 	CREATE TABLE sa.t10 (id int, c text);
 	CREATE INDEX ON sa.t10 (id) WHERE run_imm(c);
 	SELECT create_distributed_table('sa.t10', 'id')});
+
+note 'partition keys';
+# a superuser's table has brought the function to the workers
+$cluster->sql(q{CREATE TABLE trusted (k int, c text, CHECK (run_imm(c)), CHECK (run_sql(c)));
+	SELECT create_distributed_table('trusted', 'k')});
+attack('partition key', '0A000', qq{
+	CREATE TABLE sa.p (k int, c text) PARTITION BY LIST (run_imm(c));
+	CREATE TABLE sa.p1 PARTITION OF sa.p FOR VALUES IN (true);
+	SELECT create_distributed_table('sa.p', 'k');
+	INSERT INTO sa.p VALUES (1, '$evil')});
+attack('partition key of a partition', '0A000', qq{
+	CREATE TABLE sa.q (k int, c text) PARTITION BY LIST (k);
+	CREATE TABLE sa.q1 PARTITION OF sa.q FOR VALUES IN (1) PARTITION BY LIST (run_imm(c));
+	CREATE TABLE sa.q11 PARTITION OF sa.q1 FOR VALUES IN (true);
+	SELECT create_distributed_table('sa.q', 'k');
+	INSERT INTO sa.q VALUES (1, '$evil')});
+as('alice', "CREATE TABLE sa.w (k int, c text) PARTITION BY LIST (k); SELECT create_distributed_table('sa.w', 'k')");
+attack('partition key of a new partition', '0A000', qq{
+	CREATE TABLE sa.w1 PARTITION OF sa.w FOR VALUES IN (1) PARTITION BY LIST (run_imm(c));
+	CREATE TABLE sa.w11 PARTITION OF sa.w1 FOR VALUES IN (true);
+	INSERT INTO sa.w VALUES (1, '$evil')});
+attack('partition key of an attached table', '0A000', qq{
+	CREATE TABLE sa.w2 (k int, c text) PARTITION BY LIST (run_imm(c));
+	CREATE TABLE sa.w21 PARTITION OF sa.w2 FOR VALUES IN (true);
+	ALTER TABLE sa.w ATTACH PARTITION sa.w2 FOR VALUES IN (2);
+	INSERT INTO sa.w VALUES (2, '$evil')});
+is($cluster->sql(q{
+	CREATE FUNCTION half(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 / 2';
+	CREATE TABLE halves (k int, v int) PARTITION BY LIST (half(v));
+	CREATE TABLE halves1 PARTITION OF halves FOR VALUES IN (1);
+	SELECT create_distributed_table('halves', 'k');
+	INSERT INTO halves VALUES (1, 2), (2, 3);
+	SELECT count(*) FROM halves}), "\n2", "a superuser's function in one is sent");
 
 note 'types, operators, casts';
 attack('domain', '0A000', qq{
@@ -224,7 +257,7 @@ note 'an extension of her own';
 $cluster->sql('GRANT CREATE ON DATABASE postgres TO alice');
 attack('a function that she adds to it', '0A000', qq{
 	CREATE EXTENSION pgcrypto SCHEMA sa;
-	CREATE FUNCTION sa.mine(q text) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM run_sql(q); RETURN true; END';
+	CREATE FUNCTION sa.mine(q text) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM public.run_sql(q); RETURN true; END';
 	ALTER EXTENSION pgcrypto ADD FUNCTION sa.mine(text);
 	CREATE TABLE sa.e (id int, c text CHECK (sa.mine(c)));
 	SELECT create_distributed_table('sa.e', 'id')});

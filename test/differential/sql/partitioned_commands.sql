@@ -1,0 +1,127 @@
+-- Partitioned tables: commands
+CREATE TABLE ev (k int NOT NULL, t int NOT NULL, v text DEFAULT 'root', n numeric, UNIQUE (k, t)) PARTITION BY RANGE (t);
+CREATE TABLE ev1 PARTITION OF ev FOR VALUES FROM (0) TO (10);
+CREATE TABLE ev2 (junk int, n numeric, v text DEFAULT 'two', junk2 int, t int NOT NULL, k int NOT NULL);
+ALTER TABLE ev2 DROP COLUMN junk, DROP COLUMN junk2;
+ALTER TABLE ev ATTACH PARTITION ev2 FOR VALUES FROM (10) TO (20);
+CREATE TABLE ev3 PARTITION OF ev FOR VALUES FROM (20) TO (40) PARTITION BY RANGE (t);
+CREATE TABLE ev3a PARTITION OF ev3 FOR VALUES FROM (20) TO (30);
+CREATE TABLE ev3d PARTITION OF ev3 DEFAULT;
+SELECT create_distributed_table('ev', 'k');
+CREATE TABLE loc (k int, w text);
+INSERT INTO loc SELECT i, 'l' || i FROM generate_series(5, 9) i;
+COPY ev FROM STDIN;
+1	1	a	1
+2	11	a	1
+3	21	a	1
+4	22	\N	1
+\.
+COPY ev2 FROM STDIN;
+1	a	12	5
+1	b	13	6
+\.
+COPY ev2 (k, t) FROM STDIN;
+7	12
+8	13
+\.
+COPY ev3 (k, t, v) FROM STDIN;
+7	22	a
+8	23	q
+\.
+COPY ev3a (k, t, v) FROM STDIN;
+9	22	a
+10	23	q
+\.
+-- error
+COPY ev2 (k, t) FROM STDIN;
+10	22
+\.
+-- error
+COPY ev (k, t) FROM STDIN;
+10	99
+\.
+-- error
+COPY ev (k, t) FROM STDIN;
+1	1
+\.
+-- error
+COPY ev (k, t) FROM STDIN;
+11	1
+12	\N
+\.
+COPY ev (k, t) FROM STDIN WHERE t > 10;
+21	1
+22	11
+\.
+-- unordered
+COPY ev2 TO STDOUT;
+COPY (SELECT * FROM ev ORDER BY k, t) TO STDOUT;
+COPY (SELECT * FROM ev2 ORDER BY k, t) TO STDOUT;
+COPY (DELETE FROM ev1 WHERE k = 1 RETURNING *) TO STDOUT;
+-- unordered
+COPY ev2 (k, t) TO STDOUT;
+-- unordered
+COPY ev3a TO STDOUT;
+SELECT * FROM ev ORDER BY k, t;
+ANALYZE ev;
+ANALYZE ev2;
+ANALYZE ev3 (k);
+ANALYZE;
+VACUUM ev;
+VACUUM (ANALYZE) ev2;
+VACUUM FULL ev2;
+VACUUM;
+SELECT count(*) FROM ev;
+-- views
+CREATE VIEW vw AS SELECT * FROM ev WHERE t < 20;
+CREATE VIEW vw2 AS SELECT k, n, t FROM ev2 WHERE n IS NULL WITH CHECK OPTION;
+SELECT * FROM vw ORDER BY k, t;
+SELECT * FROM vw2 ORDER BY k, t;
+INSERT INTO vw (k, t) VALUES (31, 11), (32, 25);
+INSERT INTO vw2 (k, t) VALUES (33, 11) RETURNING *;
+-- error
+INSERT INTO vw2 (k, t, n) VALUES (34, 11, 5) RETURNING *;
+UPDATE vw SET n = 4 WHERE k = 31 RETURNING *;
+UPDATE vw2 SET t = 14 WHERE k = 33 RETURNING *;
+DELETE FROM vw WHERE k = 31 RETURNING *;
+DELETE FROM vw2 RETURNING *;
+CREATE MATERIALIZED VIEW mv AS SELECT k, t FROM ev2;
+SELECT * FROM mv ORDER BY 1, 2;
+REFRESH MATERIALIZED VIEW mv;
+CREATE TABLE cta AS SELECT * FROM ev;
+SELECT count(*) FROM cta;
+SELECT k, t, v INTO cti FROM ev3;
+SELECT count(*) FROM cti;
+-- functions
+CREATE FUNCTION f(int) RETURNS SETOF ev2 LANGUAGE sql AS 'SELECT * FROM ev2 WHERE k = $1';
+SELECT * FROM f(2);
+CREATE FUNCTION g(int) RETURNS SETOF ev LANGUAGE plpgsql AS 'BEGIN RETURN QUERY SELECT * FROM ev WHERE k = $1; END';
+SELECT * FROM g(2);
+CREATE FUNCTION h(ev) RETURNS int LANGUAGE sql AS 'SELECT $1.k + $1.t';
+SELECT h(ev) FROM ev ORDER BY 1;
+SELECT ev.h FROM ev ORDER BY 1;
+CREATE FUNCTION h2(ev2) RETURNS int LANGUAGE sql AS 'SELECT $1.k + $1.t';
+SELECT h2(ev2) FROM ev2 ORDER BY 1;
+DO $$ DECLARE x record; s int := 0; BEGIN FOR x IN SELECT * FROM ev LOOP s := s + x.k; END LOOP; FOR x IN SELECT * FROM ev2 LOOP s := s + x.k; END LOOP; RAISE NOTICE '%', s; END $$;
+-- generated, identity, domains, checks
+ALTER TABLE ev ADD COLUMN g int GENERATED ALWAYS AS (k * 2) STORED;
+SELECT * FROM ev ORDER BY k, t;
+INSERT INTO ev2 (k, t) VALUES (50, 11) RETURNING *;
+ALTER TABLE ev ADD CONSTRAINT pos CHECK (n IS NULL OR n >= 0);
+-- error
+INSERT INTO ev2 (k, t, n) VALUES (51, 11, -1) RETURNING *;
+-- error
+UPDATE ev SET n = -1 WHERE k = 2 AND t = 11;
+ALTER TABLE ev2 ADD CONSTRAINT pos2 CHECK (n IS NULL OR n < 100);
+-- error
+INSERT INTO ev (k, t, n) VALUES (51, 11, 100) RETURNING *;
+INSERT INTO ev (k, t, n) VALUES (51, 1, 100) RETURNING *;
+-- error
+UPDATE ev SET t = 11 WHERE k = 51;
+ALTER TABLE ev2 ALTER v SET DEFAULT 'zwei';
+INSERT INTO ev2 (k, t) VALUES (52, 11) RETURNING *;
+INSERT INTO ev (k, t) VALUES (53, 11) RETURNING *;
+UPDATE ev2 SET v = DEFAULT WHERE k = 50 RETURNING *;
+UPDATE ev SET v = DEFAULT WHERE k = 50 RETURNING *;
+INSERT INTO ev2 (k, t, v) VALUES (54, 11, DEFAULT), (55, 12, 'x') RETURNING *;
+-- explain runs
