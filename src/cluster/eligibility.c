@@ -36,6 +36,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/reltrigger.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
@@ -174,9 +175,21 @@ CzCheckTableOwner(Oid relid)
 static void
 check_in_tree(Relation rel)
 {
+	int			i;
+
 	if (rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it is a foreign table",
 					 "Detach the partition first.");
+	/* a row's partition is known to the worker only, and it is its triggers that fire */
+	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		if (TRIGGER_FOR_ROW(rel->trigdesc->triggers[i].tgtype) &&
+			!rel->trigdesc->triggers[i].tgisinternal)
+			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
+						 psprintf("row trigger \"%s\" of a partitioned table or a partition is not supported",
+								  rel->trigdesc->triggers[i].tgname),
+						 "Drop the trigger first, or make it one FOR EACH STATEMENT with a transition table.");
+	}
 	if (CzForeignKeys(RelationGetRelid(rel), true) != NIL)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
 					 "foreign keys of partitioned tables are not supported",

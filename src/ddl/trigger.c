@@ -172,9 +172,11 @@ CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt)
 
 	if (table != NULL)
 		CzCheckKeyTrigger(table, stmt);
-	/* core says what partitioned tables and partitions cannot have */
+	/* the triggers of a row are its partition's, which the worker finds */
+	if (table != NULL && OidIsValid(table->map_relid) && stmt->row)
+		CzRefuseDdl(table, "CREATE TRIGGER ... FOR EACH ROW on a partitioned table or a partition",
+					"Use a trigger FOR EACH STATEMENT with a transition table.");
 	if (table == NULL || table->kind == CZ_TABLE_REFERENCE || !stmt->row ||
-		OidIsValid(table->map_relid) ||
 		(stmt->transitionRels == NIL && !stmt->isconstraint))
 		return false;
 	copy = copyObject(stmt);
