@@ -33,6 +33,12 @@ CREATE FUNCTION cz.cursor_value(cursor refcursor, relid oid, attno int, changes_
 COMMENT ON FUNCTION cz.cursor_value(refcursor, oid, int, boolean, anyelement) IS
     'internal: a column of the row of a distributed table that a cursor stands on';
 
+CREATE FUNCTION cz.row_partition(root oid, marker oid, attnos int[], VARIADIC "any") RETURNS oid
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'row_partition';
+COMMENT ON FUNCTION cz.row_partition(oid, oid, int[], "any") IS
+    'internal: tableoid of a row of a distributed partitioned table, by these columns; NULL if marker is';
+
 CREATE FUNCTION cz.defer_trigger() RETURNS trigger
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'defer_trigger';

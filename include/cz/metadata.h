@@ -15,6 +15,7 @@
 
 #include "access/attnum.h"
 #include "cz/endpoint.h"
+#include "executor/tuptable.h"
 #include "fmgr.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
@@ -149,6 +150,23 @@ extern void CzCheckMoment(Oid relid);
  */
 extern List *CzRootPartitions(Oid root_relid);
 extern Oid	CzRootOfMap(Oid map_relid);
+
+/*
+ * CzPartitionColumns
+ *		The columns of a partitioned root (or partition) by which its rows, or those of
+ *		partitions of it, are partitioned: int list of attribute numbers, ascending.
+ * CzPartitionFinderMake
+ *		Prepare to find the partitions of rows; in the current context.
+ * CzPartitionFind
+ *		The lowest partition that takes a row, of which these columns are read;
+ *		InvalidOid: none.  Partitioned relations on the way stay locked (AccessShareLock).
+ *
+ * Errors:  those of a partition key's expressions.
+ */
+typedef struct CzPartitionFinder CzPartitionFinder;
+extern List *CzPartitionColumns(Oid root_relid);
+extern CzPartitionFinder *CzPartitionFinderMake(Oid root_relid);
+extern Oid	CzPartitionFind(CzPartitionFinder *finder, TupleTableSlot *slot);
 
 /* A partition in cz.partitions. */
 typedef struct CzPartitionRow

@@ -116,45 +116,6 @@ check_moments_walker(Node *node, void *context)
 }
 
 /*
- * The shards of a partitioned table hold the rows of its partitions: ONLY names none
- * of these, and must not reach them.  The target of an INSERT never says ONLY.
- */
-static bool
-refuse_only_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Query))
-	{
-		Query	   *query = (Query *) node;
-		int			rti = 0;
-		ListCell   *lc;
-
-		foreach(lc, query->rtable)
-		{
-			RangeTblEntry *rte = lfirst(lc);
-			const CzTable *table;
-
-			rti++;
-			if (rte->rtekind != RTE_RELATION || rte->inh ||
-				rte->relkind != RELKIND_PARTITIONED_TABLE ||
-				(query->commandType == CMD_INSERT && rti == query->resultRelation))
-				continue;
-			table = CzTableGet(rte->relid);
-			if (table != NULL && table->is_partitioned)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("ONLY is not supported for distributed partitioned table \"%s\"",
-								get_rel_name(rte->relid)),
-						 errdetail("The table has no rows of its own: all are in its partitions."),
-						 errhint("Leave out ONLY, or name a partition.")));
-		}
-		return query_tree_walker(query, refuse_only_walker, context, 0);
-	}
-	return expression_tree_walker(node, refuse_only_walker, context);
-}
-
-/*
  * cz_plan_anew
  *		Plan a statement in a database that has the extension.
  */
@@ -173,9 +134,9 @@ cz_plan_anew(Query *query, const char *query_string, int cursor_options,
 	if (!cz_query_uses_workers(query))
 		return cz_call_planner(query, query_string, cursor_options, bound_params);
 
-	(void) refuse_only_walker((Node *) query, NULL);
 	if (query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE)
 		cz_inline_calls(query, glob);
+	cz_prepare_roots(query);
 	/* the conditions of a MERGE are not those of all its rows */
 	if (query->commandType != CMD_MERGE)
 		cz_reduce_full_joins(query);

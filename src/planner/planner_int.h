@@ -270,6 +270,17 @@ extern bool cz_prints_as_number(Node *expr);
 /* kept_here.c */
 extern List *cz_find_kept_here(Query *query, const CzPlanState *state);
 
+/*
+ * roots.c
+ *
+ * cz_prepare_roots
+ *		Refuse ONLY with distributed partitioned tables, and make their tableoid a function
+ *		of columns; in place.
+ *
+ * Errors:  0A000.
+ */
+extern void cz_prepare_roots(Query *query);
+
 /* inline.c */
 extern void cz_inline_functions(Query *query, ParamListInfo bound_params,
 								PlannerGlobal *glob);
