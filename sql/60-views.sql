@@ -22,7 +22,7 @@ COMMENT ON FUNCTION cz.shard_list() IS 'shards, in the order of their bounds';
 CREATE FUNCTION cz.placement_list(OUT placement_id bigint, OUT shard_id bigint,
                                   OUT "position" int, OUT server_oid oid, OUT shard_state int)
     RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'cz_placement_list';
-COMMENT ON FUNCTION cz.placement_list() IS 'placements of shards; state 1 active, 3 not in use: its worker is disabled, or it has missed writes';
+COMMENT ON FUNCTION cz.placement_list() IS 'placements of shards; state 1 active, 3 not in use: its worker is disabled, it has missed writes, or it is to be compared after a crash';
 
 CREATE FUNCTION pg_catalog.get_shard_id_for_distribution_column(
         table_name regclass, distribution_value "any" DEFAULT NULL)

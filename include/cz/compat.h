@@ -49,6 +49,17 @@
 	CreateWaitEventSet(TopMemoryContext, (nevents))
 #endif
 
+/* 18: ExecutorRun has no execute_once any more */
+#if CZ_PG_GE(18)
+#define EXECUTOR_RUN_PARAMS_COMPAT \
+	QueryDesc *query_desc, ScanDirection direction, uint64 count
+#define EXECUTOR_RUN_ARGS_COMPAT query_desc, direction, count
+#else
+#define EXECUTOR_RUN_PARAMS_COMPAT \
+	QueryDesc *query_desc, ScanDirection direction, uint64 count, bool execute_once
+#define EXECUTOR_RUN_ARGS_COMPAT query_desc, direction, count, execute_once
+#endif
+
 /* 17: SendProcSignal takes the number of the PGPROC, not the backend's id */
 #if CZ_PG_GE(17)
 #define SendProcSignal_compat(pid, reason, proc) \

@@ -198,6 +198,18 @@ extern List *CzGroupTables(int colocation_id);
  */
 extern List *CzCascadeTables(Oid relid);
 
+/*
+ * CzTableKeys
+ *		Foreign keys of a table (CZ_KEYS_FROM), to it (CZ_KEYS_TO), or both: list of the
+ *		OIDs of constraints, palloc'd.
+ * CzRefersToItself
+ *		Has a table a foreign key to itself?
+ */
+#define CZ_KEYS_FROM 1
+#define CZ_KEYS_TO 2
+extern List *CzTableKeys(Oid relid, int ends);
+extern bool CzRefersToItself(Oid relid);
+
 /* True if relid is a foreign table of cz_fdw that is a shard of a distributed table. */
 extern bool CzIsShard(Oid relid, Oid *parent_relid);
 

@@ -283,6 +283,40 @@ extern void CzTxnSingleEnd(const char *node_name);
 extern void CzTxnNoteSequences(bool had_xid, XLogRecPtr wal_before);
 
 /*
+ * CzStatementBegin, CzStatementEnd
+ *		Around each statement, also those that run within another one.
+ *
+ * CzBracketOpen
+ *		The statement that runs writes a table by several commands on a worker: from here on
+ *		the foreign keys of the table, those to it, and those of tables that they change, are
+ *		checked when the statement ends.  Does nothing for a table without keys, nor outside
+ *		of a statement.
+ * CzBracketClose
+ *		Before the end of a statement: if it is the one that has opened the bracket, what
+ *		waits is sent, and keys are checked.  Errors: those of the keys (23503).
+ * CzBracketIsOpen
+ *		Is one open, of this statement or one around it?
+ */
+extern void CzStatementBegin(void);
+extern void CzStatementEnd(void);
+extern void CzBracketOpen(Oid relid);
+extern void CzBracketClose(void);
+extern bool CzBracketIsOpen(void);
+
+/*
+ * CzConstraintSet
+ *		SET CONSTRAINTS has been done here, for one constraint or (InvalidOid) all.
+ * CzConstraintIsDeferred
+ *		As SET CONSTRAINTS has it, is a constraint that can be deferred?
+ * CzTxnTellConstraints
+ *		Workers that the transaction has written on are told which constraints are deferred
+ *		now; those that are not any more they check.  Errors: the constraints'.
+ */
+extern void CzConstraintSet(Oid constraint_oid, bool deferred);
+extern bool CzConstraintIsDeferred(Oid constraint_oid, bool is_initially_deferred);
+extern void CzTxnTellConstraints(void);
+
+/*
  * CzTxnCheckWritesHere
  *		A statement begins: if it changes tables of this server, can the workers that the
  *		transaction has written on agree with that at the commit?

@@ -571,7 +571,7 @@ alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way)
 	if (way == WAY_DIRECT)
 		remove_leaf_defaults(table);
 	rel = relation_open(relid, NoLock);
-	CzAlterHintsValues(hints, before, rel, table);
+	CzAlterHintsValues(hints, before, rel, table, stmt, utility->query_string);
 	relation_close(rel, NoLock);
 	CzAlterShards(table, before, after, hints, owner);
 	if (CzRelationOwner(relid) != owner)
@@ -592,7 +592,7 @@ alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 
 	run_core(utility, stmt, table, false);
 	rel = relation_open(relid, NoLock);
-	CzAlterHintsValues(hints, before, rel, CzTableGet(relid));
+	CzAlterHintsValues(hints, before, rel, CzTableGet(relid), stmt, utility->query_string);
 	relation_close(rel, NoLock);
 	CzTreeFinish(tree, hints, owner);
 	if (CzRelationOwner(relid) != owner)

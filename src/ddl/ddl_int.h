@@ -109,7 +109,8 @@ typedef struct CzAlterHints
 extern CzAlterHints *CzAlterHintsGet(const AlterTableStmt *stmt, const CzTable *table,
 									 const char *query_string);
 extern void CzAlterHintsValues(CzAlterHints *hints, const CzImage *before, Relation rel,
-							   const CzTable *table);
+							   const CzTable *table, const AlterTableStmt *stmt,
+							   const char *query_string);
 extern const char *CzUsingOf(const CzAlterHints *hints, const char *column);
 extern const char *CzNewValueOf(const CzAlterHints *hints, const char *column);
 extern bool CzIsDroppedByName(const CzAlterHints *hints, const char *constraint);

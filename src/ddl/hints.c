@@ -17,13 +17,16 @@
 #include "access/table.h"
 #include "access/transam.h"
 #include "catalog/dependency.h"
+#include "catalog/heap.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "libpq-fe.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
 #include "parser/parse_collate.h"
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
@@ -107,19 +110,110 @@ has_rows(const CzTable *table)
 	return false;
 }
 
+/* What an ADD COLUMN says of a column's values. */
+typedef struct Added
+{
+	Node	   *raw_default;	/* DEFAULT, or NULL */
+	bool		is_numbered;	/* serial, or an identity column */
+} Added;
+
+/* Is it one of the types that CREATE TABLE makes a sequence for? */
+static bool
+is_serial(const TypeName *type)
+{
+	static const char *const names[] = {"smallserial", "serial2", "serial", "serial4",
+	"bigserial", "serial8"};
+	int			i;
+
+	for (i = 0; list_length(type->names) == 1 && !type->pct_type && i < lengthof(names); i++)
+	{
+		if (strcmp(strVal(linitial(type->names)), names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The command that has added a column: the first one, another may have found it there
+ * (IF NOT EXISTS).
+ */
+static Added
+find_added(const AlterTableStmt *stmt, const char *name)
+{
+	Added		added = {NULL, false};
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+		ColumnDef  *def = (ColumnDef *) cmd->def;
+
+		if (cmd->subtype != AT_AddColumn || strcmp(def->colname, name) != 0)
+			continue;
+		added.is_numbered = is_serial(def->typeName);
+		foreach(lc2, def->constraints)
+		{
+			Constraint *constraint = lfirst_node(Constraint, lc2);
+
+			if (constraint->contype == CONSTR_DEFAULT)
+				added.raw_default = constraint->raw_expr;
+			added.is_numbered |= constraint->contype == CONSTR_IDENTITY;
+		}
+		break;
+	}
+	return added;
+}
+
+/*
+ * What rows that are there get in a new column.  That is what ADD COLUMN says, whatever
+ * the same statement has made of the column's default since; NULL: nothing.
+ */
+static Node *
+added_default(Relation rel, Form_pg_attribute att, const AlterTableStmt *stmt,
+			  const char *query_string)
+{
+	Added		added = find_added(stmt, NameStr(att->attname));
+	ParseState *pstate;
+	Node	   *expr;
+
+	if (added.raw_default == NULL)
+	{
+		if (added.is_numbered)
+			return (Node *) makeFuncExpr(F_NEXTVAL, INT8OID,
+										 list_make1(makeNullConst(REGCLASSOID, -1, InvalidOid)),
+										 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+		/* the type's, without those that the statement has given the column */
+		expr = get_typdefault(att->atttypid);
+		return expr == NULL ? NULL :
+			coerce_to_target_type(NULL, expr, exprType(expr), att->atttypid, att->atttypmod,
+								  COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	}
+	pstate = make_parsestate(NULL);
+	pstate->p_sourcetext = query_string;
+	expr = cookDefault(pstate, copyObject(added.raw_default), att->atttypid, att->atttypmod,
+					   NameStr(att->attname), '\0');
+	free_parsestate(pstate);
+	return expr;
+}
+
 /* The value of a new column's default as SQL, or NULL if it has none. */
 static char *
-default_sql(Relation rel, AttrNumber attno, const CzTable *table)
+default_sql(Relation rel, AttrNumber attno, const CzTable *table, const AlterTableStmt *stmt,
+			const char *query_string)
 {
 	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
-	Node	   *expr = build_column_default(rel, attno);
+	Node	   *expr;
 	EState	   *estate;
 	ExprState  *state;
 	Datum		value;
 	bool		isnull;
 	char	   *result = NULL;
 
-	if (expr == NULL || att->attgenerated)
+	if (att->attgenerated)
+		return NULL;
+	expr = added_default(rel, att, stmt, query_string);
+	if (expr == NULL)
 		return NULL;
 	if (contain_volatile_functions(expr))
 	{
@@ -154,13 +248,14 @@ default_sql(Relation rel, AttrNumber attno, const CzTable *table)
 
 /*
  * CzAlterHintsValues
- *		Add what rows that are there get in the columns that core has just added.
+ *		Add what rows that are there get in the columns that core has just added, by stmt.
  *
  * Errors: 0A000 for a volatile default if there are rows.
  */
 void
 CzAlterHintsValues(CzAlterHints *hints, const CzImage *before, Relation rel,
-				   const CzTable *table)
+				   const CzTable *table, const AlterTableStmt *stmt,
+				   const char *query_string)
 {
 	int			i;
 
@@ -171,7 +266,7 @@ CzAlterHintsValues(CzAlterHints *hints, const CzImage *before, Relation rel,
 
 		if (att->attisdropped)
 			continue;
-		value = default_sql(rel, i + 1, table);
+		value = default_sql(rel, i + 1, table, stmt, query_string);
 		if (value)
 			hints->values = lappend(hints->values,
 									list_make2(pstrdup(NameStr(att->attname)), value));

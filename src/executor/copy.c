@@ -27,6 +27,8 @@
 #include "utils/rel.h"
 
 #include "cz/compat.h"
+#include "cz/metadata.h"
+#include "cz/transaction.h"
 #include "cz/writer.h"
 
 #include "executor_int.h"
@@ -142,6 +144,7 @@ end_target(CopyTarget *target)
 
 	if (target->writer != NULL)
 		CzWriterEnd(target->writer);
+	CzBracketClose();
 	CzTriggersAfterStatement(target->triggers);
 	AfterTriggerEndQuery(estate);
 	ExecResetTupleTable(estate->es_tupleTable, false);
@@ -150,12 +153,9 @@ end_target(CopyTarget *target)
 	FreeExecutorState(estate);
 }
 
-/*
- * CzCopyRows
- *		See cz/executor.h.
- */
-uint64
-CzCopyRows(struct CopyFromStateData *cstate, const CopyStmt *stmt)
+/* CzCopyRows within its statement. */
+static uint64
+copy_rows(CopyFromState cstate, const CopyStmt *stmt)
 {
 	CopyTarget	target = {0};
 	int64		processed = 0;
@@ -169,6 +169,8 @@ CzCopyRows(struct CopyFromStateData *cstate, const CopyStmt *stmt)
 
 	AfterTriggerBeginQuery();
 	begin_target(&target, cstate);
+	if (CzRefersToItself(RelationGetRelid(cstate->rel)))
+		CzBracketOpen(RelationGetRelid(cstate->rel));
 	CzTriggersBeforeStatement(target.triggers);
 
 	target.errors.callback = CopyFromErrorCallback;
@@ -195,5 +197,27 @@ CzCopyRows(struct CopyFromStateData *cstate, const CopyStmt *stmt)
 		processed = CzCopyLines(cstate, stmt, target.estate, target.table, processed);
 	}
 	end_target(&target);
+	return processed;
+}
+
+/*
+ * CzCopyRows
+ *		See cz/executor.h.
+ */
+uint64
+CzCopyRows(struct CopyFromStateData *cstate, const CopyStmt *stmt)
+{
+	volatile uint64 processed = 0;
+
+	CzStatementBegin();
+	PG_TRY();
+	{
+		processed = copy_rows(cstate, stmt);
+	}
+	PG_FINALLY();
+	{
+		CzStatementEnd();
+	}
+	PG_END_TRY();
 	return processed;
 }

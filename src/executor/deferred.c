@@ -10,8 +10,8 @@
  * fire (WHEN, UPDATE OF) and in which order is core's to say; and it is core that
  * calls them in the end, in a query of its own for each event.
  *
- * SET CONSTRAINTS is core's too; what it says is noted here besides (CzDeferredSet), for
- * core's state is its own.
+ * SET CONSTRAINTS is core's too; what it says is noted besides (CzDeferredSet), for core's
+ * state is its own, and workers have to know of it (transaction/constraints.c).
  *
  * At commit these triggers fire before workers are told to commit, which the transaction's
  * own callback does: callbacks are called last registered first, and ours is
@@ -45,6 +45,7 @@
 #include "cz/compat.h"
 #include "cz/executor.h"
 #include "cz/metadata.h"
+#include "cz/transaction.h"
 #include "triggers.h"
 
 PG_FUNCTION_INFO_V1(defer_trigger);
@@ -64,17 +65,8 @@ typedef struct DeferredEvent
 	SubTransactionId fired_subid;	/* in which it has fired; invalid: it has not */
 } DeferredEvent;
 
-/* What SET CONSTRAINTS has said; later ones count. */
-typedef struct Setting
-{
-	Oid			constraint_oid; /* InvalidOid: all */
-	bool		is_deferred;
-	SubTransactionId subid;
-} Setting;
-
 /* Of the transaction, in TopTransactionContext. */
 static List *events = NIL;
-static List *settings = NIL;
 
 static void fire_events(bool all);
 
@@ -115,7 +107,7 @@ deferred_xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			events = settings = NIL;
+			events = NIL;
 			break;
 		default:
 			break;
@@ -147,17 +139,6 @@ deferred_subxact_callback(SubXactEvent event, SubTransactionId id, SubTransactio
 		if (deferred->subid == id)
 			deferred->subid = parent;
 	}
-	foreach(lc, settings)
-	{
-		Setting    *setting = lfirst(lc);
-
-		if (setting->subid != id)
-			continue;
-		if (event == SUBXACT_EVENT_ABORT_SUB)
-			settings = foreach_delete_current(settings, lc);
-		else
-			setting->subid = parent;
-	}
 }
 
 static void
@@ -170,22 +151,6 @@ watch_transaction(void)
 	RegisterXactCallback(deferred_xact_callback, NULL);
 	RegisterSubXactCallback(deferred_subxact_callback, NULL);
 	is_watching = true;
-}
-
-static bool
-is_deferred(Oid constraint_oid, bool is_initially_deferred)
-{
-	bool		result = is_initially_deferred;
-	ListCell   *lc;
-
-	foreach(lc, settings)
-	{
-		Setting    *setting = lfirst(lc);
-
-		if (!OidIsValid(setting->constraint_oid) || setting->constraint_oid == constraint_oid)
-			result = setting->is_deferred;
-	}
-	return result;
 }
 
 /* ---- firing --------------------------------------------------------------- */
@@ -275,7 +240,8 @@ fire_events(bool all)
 			DeferredEvent *event = list_nth(events, i);
 
 			if (event->fired_subid != InvalidSubTransactionId ||
-				(!all && is_deferred(event->constraint_oid, event->is_initially_deferred)))
+				(!all && CzConstraintIsDeferred(event->constraint_oid,
+										event->is_initially_deferred)))
 				continue;
 			event->fired_subid = GetCurrentSubTransactionId();
 			has_fired = true;
@@ -336,7 +302,8 @@ defer_trigger(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"cz.defer_trigger\" must stand for that of a constraint trigger")));
-	if (!is_deferred(data->tg_trigger->tgconstraint, data->tg_trigger->tginitdeferred))
+	if (!CzConstraintIsDeferred(data->tg_trigger->tgconstraint,
+								data->tg_trigger->tginitdeferred))
 		PG_RETURN_DATUM(call_trigger(data));
 
 	watch_transaction();
@@ -430,19 +397,6 @@ CzDeferTriggers(TriggerDesc *desc)
 
 /* ---- SET CONSTRAINTS ------------------------------------------------------ */
 
-static void
-add_setting(Oid constraint_oid, bool deferred)
-{
-	MemoryContext old_context = MemoryContextSwitchTo(TopTransactionContext);
-	Setting    *setting = palloc(sizeof(Setting));
-
-	setting->constraint_oid = constraint_oid;
-	setting->is_deferred = deferred;
-	setting->subid = GetCurrentSubTransactionId();
-	settings = lappend(settings, setting);
-	MemoryContextSwitchTo(old_context);
-}
-
 /* Note the constraints of one name in a schema; false: there is none. */
 static bool
 set_in_schema(Oid namespace_oid, const char *name, bool deferred)
@@ -460,7 +414,7 @@ set_in_schema(Oid namespace_oid, const char *name, bool deferred)
 	scan = systable_beginscan(catalog, ConstraintNameNspIndexId, true, NULL, 2, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		add_setting(((Form_pg_constraint) GETSTRUCT(tuple))->oid, deferred);
+		CzConstraintSet(((Form_pg_constraint) GETSTRUCT(tuple))->oid, deferred);
 		found = true;
 	}
 	systable_endscan(scan);
@@ -477,9 +431,11 @@ CzDeferredSet(ConstraintsSetStmt *stmt)
 {
 	ListCell   *lc;
 
+	/* what waits was written before */
+	CzTxnFlushPending();
 	watch_transaction();
 	if (stmt->constraints == NIL)
-		add_setting(InvalidOid, stmt->deferred);
+		CzConstraintSet(InvalidOid, stmt->deferred);
 	foreach(lc, stmt->constraints)
 	{
 		RangeVar   *name = lfirst(lc);
@@ -497,6 +453,8 @@ CzDeferredSet(ConstraintsSetStmt *stmt)
 				break;
 		}
 	}
+	if (!stmt->deferred)
+		CzTxnTellConstraints();
 	if (!stmt->deferred && has_pending())
 	{
 		PushActiveSnapshot(GetTransactionSnapshot());

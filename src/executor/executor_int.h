@@ -354,6 +354,9 @@ extern void CzMomentLeave(CzScanMoment *scan);
 extern void CzMomentCheck(const CzScanMoment *scan);
 extern void CzMomentInit(void);
 
+/* bracket.c */
+extern void CzBracketInit(void);
+
 /* lock_scan.c */
 typedef struct CzLockScan CzLockScan;
 extern CzLockScan *CzLockScanBegin(const CzFragmentPlan *plan, List *exprs,

@@ -391,6 +391,18 @@ recount(CzRowChangeSet *set)
 		set->counts[change.action]++;
 }
 
+/* Are the changes of a set several commands on a worker? */
+static bool
+is_several_commands(const CzRowChangeSet *set)
+{
+	int64		ndeletes = set->counts[CZ_ROW_DELETE] + set->counts[CZ_ROW_MOVE];
+	int64		ninserts = set->counts[CZ_ROW_INSERT] + set->counts[CZ_ROW_MOVE];
+	int64		nupdates = set->counts[CZ_ROW_UPDATE];
+
+	return ninserts > 1 || (ndeletes > 0) + (ninserts > 0) + (nupdates > 0) > 1 ||
+		(ndeletes + nupdates > 1 && is_replicated(set->table));
+}
+
 /*
  * CzRowChangeSetApply
  *		Apply a set, and queue the AFTER triggers of what it did.
@@ -405,6 +417,8 @@ CzRowChangeSetApply(CzRowChangeSet *set)
 
 	if (set->limit >= 0)
 		recount(set);
+	if (is_several_commands(set))
+		CzBracketOpen(RelationGetRelid(set->rel));
 	PushActiveSnapshot(estate->es_snapshot);
 	apply_in_place(set, CMD_DELETE);
 	apply_in_place(set, CMD_UPDATE);

@@ -89,6 +89,7 @@ CzExecutorInit(void)
 	RegisterCustomScanMethods(&cz_insert_source_methods);
 	RegisterCustomScanMethods(&cz_modify_methods);
 	CzMomentInit();
+	CzBracketInit();
 }
 
 static Node *

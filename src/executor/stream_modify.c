@@ -73,6 +73,23 @@ typedef struct ModifyWorker
 /* Statements of a prefix that travel with the first command; more go ahead of it. */
 #define MAX_PREFIX_STATEMENTS 8
 
+/* Cut the next statement of a prefix off; a name in it may have a semicolon. */
+static char *
+next_statement(char **rest)
+{
+	char	   *statement = *rest;
+	bool		is_quoted = false;
+	char	   *p;
+
+	if (statement == NULL)
+		return NULL;
+	for (p = statement; *p != '\0' && (is_quoted || *p != ';'); p++)
+		is_quoted ^= *p == '"';
+	*rest = *p == ';' ? p + 1 : NULL;
+	*p = '\0';
+	return statement;
+}
+
 static int
 count_statements(const char *prefix)
 {
@@ -100,7 +117,7 @@ CzSendPrefix(CzConn *conn, StringInfo prefix)
 	if (prefix->len == 0)
 		return 0;
 	CzConnLogCommand(conn, prefix->data);
-	while ((statement = strsep(&rest, ";")) != NULL)
+	while ((statement = next_statement(&rest)) != NULL)
 	{
 		const char *name = NULL;
 

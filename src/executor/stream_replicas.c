@@ -722,6 +722,25 @@ get_target(List **targets, Oid server_oid)
 }
 
 /*
+ * Rows that refer to each other, or are referred to, are checked when all have come: the
+ * first placement has had them with one command.
+ */
+static void
+open_bracket(const CzStream *stream, CzReplicaRows **rows)
+{
+	Oid			relid = stream->plan->anchor_relid;
+	int			nrows = 0;
+	int			i;
+
+	for (i = 0; i < stream->nfragments; i++)
+		nrows = Max(nrows, rows[i] ? rows[i]->nrows : 0);
+	if (nrows > 1 &&
+		(stream->plan->command == CMD_INSERT && !stream->plan->replica_upserts ?
+		 CzRefersToItself(relid) : CzTableKeys(relid, CZ_KEYS_TO) != NIL))
+		CzBracketOpen(relid);
+}
+
+/*
  * CzReplicaRowsApply
  *		Do to the other placements what was done to the first ones.
  *
@@ -742,6 +761,7 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 	int			j;
 	int			k;
 
+	open_bracket(stream, rows);
 	for (i = 0; i < stream->nfragments; i++)
 	{
 		const Fragment *fragment = &stream->fragments[i];

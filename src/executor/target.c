@@ -191,6 +191,9 @@ exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 									   target->table->column_names, target->user_oid);
 		MemoryContextSwitchTo(old_context);
 	}
+	/* several rows are several commands */
+	if (target->row_number == 1 && CzRefersToItself(RelationGetRelid(target->rel)))
+		CzBracketOpen(RelationGetRelid(target->rel));
 	CzWriterPut(target->writer, shard, slot, ++target->row_number);
 	if (target->capture != NULL)
 		capture_row(target, estate, slot);

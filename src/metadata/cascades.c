@@ -1,11 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * cascades.c
- *	  Which tables do workers write that the coordinator has not named?
+ *	  The foreign keys of a table, and to it, and what workers do because of them.
  *
  * A foreign key between shards is the worker's: when rows of the referenced shard go, or
  * change, it deletes or changes rows of the referencing one by itself.  That table is
  * written all the same.
+ *
+ * All is read from the triggers that core makes for a key, which the relcache has: nothing
+ * is looked up for a table without keys.
  *
  * Source: own work.
  *
@@ -65,4 +68,50 @@ CzCascadeTables(Oid relid)
 		RelationClose(rel);
 	}
 	return list_delete_first(relids);
+}
+
+/*
+ * CzTableKeys
+ *		See cz/metadata.h.
+ */
+List *
+CzTableKeys(Oid relid, int ends)
+{
+	Relation	rel = RelationIdGetRelation(relid);
+	List	   *keys = NIL;
+	int			i;
+
+	if (!RelationIsValid(rel))
+		return NIL;
+	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+		int			kind = RI_FKey_trigger_type(trigger->tgfoid);
+
+		if ((kind == RI_TRIGGER_FK && (ends & CZ_KEYS_FROM)) ||
+			(kind == RI_TRIGGER_PK && (ends & CZ_KEYS_TO)))
+			keys = list_append_unique_oid(keys, trigger->tgconstraint);
+	}
+	RelationClose(rel);
+	return keys;
+}
+
+/*
+ * CzRefersToItself
+ *		See cz/metadata.h.
+ */
+bool
+CzRefersToItself(Oid relid)
+{
+	Relation	rel = RelationIdGetRelation(relid);
+	bool		result = false;
+	int			i;
+
+	if (!RelationIsValid(rel))
+		return false;
+	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers && !result; i++)
+		result = rel->trigdesc->triggers[i].tgconstrrelid == relid &&
+			RI_FKey_trigger_type(rel->trigdesc->triggers[i].tgfoid) == RI_TRIGGER_FK;
+	RelationClose(rel);
+	return result;
 }

@@ -200,15 +200,28 @@ reference_servers(void)
 	return server_oids;
 }
 
+/* Do statements use a shard's placement on a server? */
+static bool
+is_used(const CzShard *shard, Oid server_oid)
+{
+	int			i;
+
+	for (i = 0; i < shard->nplacements; i++)
+		if (shard->server_oids[i] == server_oid)
+			return true;
+	return false;
+}
+
 /*
  * cz_placement_list
- *		One row a placement, also of those that are not in use.
+ *		One row a placement, also of those that are not in use: nodes that are disabled,
+ *		placements that have missed writes, and all but the first of a shard that has to be
+ *		compared, because it was being written when the server crashed.
  */
 Datum
 cz_placement_list(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	List	   *inactive = CzInactiveList();
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -220,8 +233,6 @@ cz_placement_list(PG_FUNCTION_ARGS)
 		for (i = 0; table != NULL && i < table->nshards; i++)
 		{
 			const CzShard *shard = &table->shards[i];
-			List	   *stale = CzInactiveServers(inactive, shard->shard_id) == NIL ? NIL :
-				CzStaleServers(table, i);
 			List	   *server_oids;
 			ListCell   *server;
 
@@ -238,8 +249,7 @@ cz_placement_list(PG_FUNCTION_ARGS)
 				values[1] = Int64GetDatum(shard->name_id);
 				values[2] = Int32GetDatum(position);
 				values[3] = ObjectIdGetDatum(node->server_oid);
-				values[4] = Int32GetDatum(node->is_active &&
-										  !list_member_oid(stale, node->server_oid) ?
+				values[4] = Int32GetDatum(node->is_active && is_used(shard, node->server_oid) ?
 										  SHARDSTATE_ACTIVE : SHARDSTATE_INACTIVE);
 				tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 			}

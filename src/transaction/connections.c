@@ -382,7 +382,10 @@ use_entry(CzTxnEntry *entry, UseKind kind, StringInfo prefix)
 		conn->txn_has_written = true;
 	}
 	if (kind >= USE_REPLICA)
+	{
+		CzConstraintsPrefix(entry, prefix);
 		note_commands(entry);
+	}
 	if (kind == USE_UTILITY)
 		entry->has_utility = true;
 	return conn;
@@ -942,6 +945,69 @@ CzTxnExecLocks(List *commands, Oid user_oid)
 }
 
 /*
+ * CzTxnTellConstraints
+ *		See transaction.h.
+ */
+void
+CzTxnTellConstraints(void)
+{
+	List	   *entries = list_copy(cz_txn_entries);
+	CzTxnCall  *calls = palloc0(sizeof(CzTxnCall) * Max(list_length(entries), 1));
+	int			ncalls = 0;
+	int			i;
+	ListCell   *lc;
+
+	foreach(lc, entries)
+	{
+		CzTxnEntry *entry = lfirst(lc);
+		StringInfoData sql;
+
+		if (!entry->has_begun || entry->written_level == 0)
+			continue;
+		initStringInfo(&sql);
+		CzConstraintsPrefix(entry, &sql);
+		if (sql.len == 0)
+			continue;
+		/* one that is lost is missed only if nothing else has what it has */
+		if (!is_connected(entry) && CzTxnDetach(entry))
+			continue;
+		calls[ncalls].conn = entry->conn;
+		calls[ncalls].context = sql.data;
+		ncalls++;
+	}
+	for (i = 0; i < ncalls; i++)
+	{
+		StringInfoData sql;
+		ListCell   *le;
+
+		initStringInfo(&sql);
+		foreach(le, cz_txn_entries)
+		{
+			if (((CzTxnEntry *) lfirst(le))->conn == calls[i].conn)
+				(void) use_entry(lfirst(le), USE_READ, &sql);
+		}
+		appendStringInfoString(&sql, calls[i].context);
+		calls[i].sql = sql.data;
+		calls[i].is_logged = true;
+	}
+	CzTxnRunCalls(calls, ncalls, CZ_CALL_INTERRUPTIBLE, -1);
+	for (i = 0; i < ncalls;)
+	{
+		if (calls[i].result != NULL && !CzConnResultIsLoss(calls[i].conn, calls[i].result))
+		{
+			i++;
+			continue;
+		}
+		PQclear(calls[i].result);
+		CzTxnMustLoseConn(calls[i].conn);
+		calls[i] = calls[--ncalls];
+	}
+	check_calls(calls, ncalls);
+	pfree(calls);
+	list_free(entries);
+}
+
+/*
  * CzTxnForgetAll
  *		The transaction is over; its memory goes with TopTransactionContext.
  */
@@ -957,4 +1023,5 @@ CzTxnForgetAll(void)
 	CzTxnForgetSnapshots();
 	CzTxnForgetLost();
 	CzTxnFollowersForget();
+	CzConstraintsForget();
 }

@@ -110,7 +110,11 @@ sub_abort(int level)
 		/* BEGIN was in a prefix that an error kept from being sent. */
 		if (entry->nsavepoints == 0 && !entry->is_failed && !entry->conn->is_broken &&
 			PQtransactionStatus(entry->conn->pg) == PQTRANS_IDLE)
+		{
 			entry->has_begun = false;
+			entry->constraints = NIL;
+			entry->constraints_version = 0;
+		}
 		if (entry->nsavepoints == 0)
 			continue;
 		top = &entry->savepoints[entry->nsavepoints - 1];
@@ -137,6 +141,8 @@ sub_abort(int level)
 		{
 			entry->has_begun = false;
 			entry->nsavepoints = 0;
+			entry->constraints = NIL;
+			entry->constraints_version = 0;
 			continue;
 		}
 		initStringInfo(&sql);
@@ -172,12 +178,14 @@ CzTxnSubXactCallback(int event, int level)
 		case SUBXACT_EVENT_COMMIT_SUB:
 			sub_commit(level);
 			CzTxnShardLockSubEnd(level, true);
+			CzConstraintsSubEnd(level, true);
 			break;
 		case SUBXACT_EVENT_ABORT_SUB:
 			CzTxnDropFlushes(level);
 			(void) CzAnchorGive();
 			sub_abort(level);
 			CzTxnShardLockSubEnd(level, false);
+			CzConstraintsSubEnd(level, false);
 			break;
 		case SUBXACT_EVENT_START_SUB:
 			break;
@@ -217,6 +225,8 @@ CzTxnGiveBack(CzConn *conn)
 		Assert(entry->nsavepoints == 0);
 		entry->has_begun = false;
 		entry->written_level = entry->first_level = entry->alone_level = 0;
+		entry->constraints = NIL;
+		entry->constraints_version = 0;
 		CzTxnForgetCommands(entry);
 	}
 }

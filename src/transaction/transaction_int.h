@@ -54,6 +54,8 @@ typedef struct CzTxnEntry
 	int			max_savepoints;
 	CzTxnSavepoint *savepoints;
 	StringInfoData pending;		/* RELEASEs that go before the next command */
+	List	   *constraints;	/* what it was told of them, see constraints.c */
+	uint64		constraints_version;	/* of what it was told; 0: nothing */
 	bool		prepare_sent;	/* may be prepared on the worker */
 	bool		is_finished;	/* nothing left to do on the worker */
 	char		gid[CZ_GID_LEN];
@@ -130,6 +132,11 @@ extern void CzTxnCheckCanPrepare(const CzTxnEntry *new_entry, bool is_first);
  * "commit".
  */
 extern void CzTxnReportCannotPrepare(const CzConn *conn, const char *what) pg_attribute_noreturn();
+
+/* constraints.c */
+extern void CzConstraintsPrefix(CzTxnEntry *entry, StringInfo prefix);
+extern void CzConstraintsSubEnd(int level, bool is_commit);
+extern void CzConstraintsForget(void);
 
 /* flush.c */
 extern int	CzTxnLevel(void);

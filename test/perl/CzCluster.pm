@@ -328,11 +328,16 @@ sub key_on
 }
 
 # The shards (also the copies of reference tables) whose placements differ; each worker's ledger of
-# objects is its own
+# objects is its own.  used => 1: only of placements that statements use.
 sub differing_placements
 {
-	my ($self) = @_;
-	my (%seen, %differs);
+	my ($self, %args) = @_;
+	my (%seen, %differs, %used);
+	%used = map { $_ => 1 } split /\n/, $self->sql(q{SELECT DISTINCT nodeport || ' ' || shard_name
+			FROM cz.placement_list() p JOIN cz.shard_list() USING (shard_id) JOIN cz.worker_list() USING (server_oid)
+			WHERE shard_state = 1})
+	  if $args{used};
+	die 'no placement is used' if $args{used} && !%used;
 	foreach my $i (1 .. $self->worker_count)
 	{
 		my @tables = split /\n/, $self->worker_sql($i,
@@ -343,6 +348,7 @@ sub differing_placements
 		foreach my $line (split /\n/, $self->worker_sql($i, $query))
 		{
 			my ($table, $sum) = split /\|/, $line, 2;
+			next if $args{used} && !$used{ $self->port($i) . ' ' . $table };
 			$differs{$table} = 1 if defined $seen{$table} && $seen{$table} ne $sum;
 			$seen{$table} = $sum;
 		}

@@ -62,6 +62,13 @@ DELETE FROM acts.p WHERE id = 1;
 SQL
 is($cluster->sql(q{SELECT string_agg(DISTINCT table_name::text, ' ' ORDER BY table_name::text) FROM citus_shards
 	WHERE shardid IN (SELECT shard_id FROM cz.dirty_shards) AND table_name::text LIKE 'acts.%'}), 'acts.c acts.g acts.p', 'shards of all tables that keys change may differ after a crash');
+$cluster->kill_coordinator;
+$node->start;
+my $states = q{SELECT string_agg(shardstate::text, '' ORDER BY placementid) FROM pg_dist_shard_placement
+	WHERE shardid = get_shard_id_for_distribution_column('acts.p')};
+is($cluster->sql($states), '13', 'and after one only the first placement is used');
+ok($cluster->repair, 'until they are compared');
+is($cluster->sql($states), '11', 'then both are');
 $cluster->sql('DROP SCHEMA acts CASCADE');
 
 note 'with one placement';
