@@ -86,11 +86,13 @@ typedef struct CzShipment
  */
 typedef struct CzLocks
 {
-	struct CzFragmentPlan *candidates;	/* its columns: sort keys, then ids */
+	struct CzFragmentPlan *candidates;	/* its columns: sort keys, ids, tables */
 	int			limit_param;	/* parameter of candidates: the most rows of each
 								 * shard; -1: none */
 	List	   *id_params;		/* ints: parameters of the plan; one is tid[], several
 								 * are tid each */
+	List	   *table_params;	/* ints by id: parameters of the plan, oid: the worker's
+								 * tableoid of the row; -1: the table has no partitions */
 	bool		may_wait;		/* a lock may be waited for */
 	bool		may_skip;		/* SKIP LOCKED */
 	bool		is_single;		/* ids may give several rows: they are locked one by

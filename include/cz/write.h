@@ -39,6 +39,8 @@ typedef struct CzRowWrite
 	List	   *new_columns;	/* the same for the value that it is assigned; 0: none */
 	List	   *extra_columns;	/* ints: columns of the source that the node gives out
 								 * behind the columns of the row */
+	int			table_column;	/* of the source, oid: the partition on the worker that has
+								 * the row; 0: shards are not partitioned */
 	List	   *key;			/* ints, attribute numbers: finds a row on the other
 								 * placements of its shard; NIL: there is no such key */
 	bool		may_move;		/* while the plan is made: rows may change their shard */

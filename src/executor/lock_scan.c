@@ -31,6 +31,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/tuplesort.h"
+#include "utils/typcache.h"
 
 #include "cz/compat.h"
 #include "executor_int.h"
@@ -50,6 +51,7 @@
 typedef struct CandidateKey
 {
 	int32		shard_index;
+	Oid			tables[MAX_IDS];	/* InvalidOid: NULL, or no partitions */
 	ItemPointerData ids[MAX_IDS];	/* invalid: NULL */
 } CandidateKey;
 
@@ -65,6 +67,7 @@ struct CzLockScan
 	TupleDesc	sort_desc;		/* the candidates' columns and the shard's index */
 	int			nkeys;
 	int			nids;
+	int			ntables;		/* columns behind the ids that are tableoids */
 	Tuplestorestate *rows;		/* locked; NULL: not yet */
 	TupleTableSlot *row_slot;
 	MemoryContext context;		/* one gathering */
@@ -125,12 +128,15 @@ CzLockScanBegin(const CzFragmentPlan *plan, List *exprs, PlanState *parent,
 	int			ncandidate = locks->candidates->nparams +
 		(locks->candidates->prune_param >= 0);
 	List	   *rest = list_copy_tail(exprs, nplan);
+	ListCell   *lc;
 
 	scan->plan = plan;
 	scan->locks = locks;
 	scan->parent = parent;
 	scan->nkeys = list_length(locks->sort_operators);
 	scan->nids = list_length(locks->id_params);
+	foreach(lc, locks->table_params)
+		scan->ntables += lfirst_int(lc) >= 0;
 	if (scan->nids > MAX_IDS)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -177,7 +183,7 @@ static Tuplesortstate *
 begin_sort(CzLockScan *scan)
 {
 	const CzLocks *locks = scan->locks;
-	int			n = scan->nkeys + 1 + scan->nids;
+	int			n = scan->nkeys + 1 + scan->nids + scan->ntables;
 	AttrNumber *columns = palloc(sizeof(AttrNumber) * n);
 	Oid		   *operators = palloc(sizeof(Oid) * n);
 	Oid		   *collations = palloc0(sizeof(Oid) * n);
@@ -195,8 +201,9 @@ begin_sort(CzLockScan *scan)
 	operators[i++] = Int4LessOperator;
 	for (; i < n; i++)
 	{
-		columns[i] = i;			/* ids stand before the shard */
-		operators[i] = TIDLessOperator;
+		columns[i] = i;			/* ids and tables stand before the shard */
+		operators[i] = i <= scan->nkeys + scan->nids ? TIDLessOperator :
+			lookup_type_cache(OIDOID, TYPECACHE_LT_OPR)->lt_opr;
 	}
 	return tuplesort_begin_heap(scan->sort_desc, n, columns, operators, collations,
 								nulls_first, work_mem, NULL, TUPLESORT_NONE);
@@ -254,6 +261,7 @@ static bool
 next_candidate(CzLockScan *scan, Candidates *candidates, CandidateKey *key)
 {
 	TupleTableSlot *slot = candidates->slot;
+	int			ntables = 0;
 	int			i;
 
 	if (!tuplesort_gettupleslot(candidates->sort, true, false, slot, NULL))
@@ -268,6 +276,13 @@ next_candidate(CzLockScan *scan, Candidates *candidates, CandidateKey *key)
 		if (!slot->tts_isnull[scan->nkeys + i])
 			ItemPointerCopy((ItemPointer) DatumGetPointer(slot->tts_values[scan->nkeys + i]),
 							&key->ids[i]);
+		if (list_nth_int(scan->locks->table_params, i) >= 0)
+		{
+			int			column = scan->nkeys + scan->nids + ntables++;
+
+			if (!slot->tts_isnull[column])
+				key->tables[i] = DatumGetObjectId(slot->tts_values[column]);
+		}
 	}
 	return true;
 }
@@ -281,7 +296,8 @@ id_text(ItemPointer id)
 }
 
 /*
- * Lock some candidates of one shard; returns the number of rows that this gave.
+ * Lock some candidates of one shard, and of one partition of it; returns the number of
+ * rows that this gave.
  *
  * tuples: by candidate: the rows; NULL: they go to the result at once.
  */
@@ -310,16 +326,24 @@ lock_rows(CzLockScan *scan, CandidateKey *keys, int n, MinimalTuple *tuples)
 							 ItemPointerIsValid(&keys[0].ids[i]) ?
 							 id_text(&keys[0].ids[i]) : NULL);
 	}
+	for (i = 0; i < scan->nids; i++)
+	{
+		int			param = list_nth_int(scan->locks->table_params, i);
+
+		if (param >= 0)
+			CzStreamFixParam(stream, param, OidIsValid(keys[0].tables[i]) ?
+							 psprintf("%u", keys[0].tables[i]) : NULL);
+	}
 	stream->only_shard = keys[0].shard_index;
 	CzStreamRestart(stream);
 	while (CzStreamNext(stream, scan->lock_slot))
 	{
 		for (i = 0; i < n && tuples != NULL; i++)
 		{
-			/* the id is the last column */
+			/* the id is the last column but the table */
 			if (tuples[i] == NULL &&
 				ItemPointerEquals(&keys[i].ids[0], (ItemPointer)
-								  DatumGetPointer(scan->lock_slot->tts_values[stream->tupdesc->natts - 1])))
+								  DatumGetPointer(scan->lock_slot->tts_values[stream->tupdesc->natts - 1 - scan->ntables])))
 			{
 				tuples[i] = ExecCopySlotMinimalTuple(scan->lock_slot);
 				break;
@@ -332,6 +356,13 @@ lock_rows(CzLockScan *scan, CandidateKey *keys, int n, MinimalTuple *tuples)
 							 scan->lock_slot->tts_isnull);
 	}
 	return nrows;
+}
+
+/* Can candidates be locked by one command? */
+static bool
+are_together(const CandidateKey *a, const CandidateKey *b)
+{
+	return a->shard_index == b->shard_index && a->tables[0] == b->tables[0];
 }
 
 /*
@@ -358,7 +389,7 @@ lock_by_shard(CzLockScan *scan, CandidateKey *keys, int n)
 			continue;
 		for (j = i; j < n; j++)
 		{
-			if (keys[j].shard_index != keys[i].shard_index)
+			if (!are_together(&keys[j], &keys[i]))
 				continue;
 			is_done[j] = true;
 			places[nmine] = j;
@@ -435,7 +466,7 @@ walk_candidates(CzLockScan *scan, Candidates *candidates, Gathering *gathering)
 		bool		found;
 
 		CHECK_FOR_INTERRUPTS();
-		if (n > 0 && !by_shard && keys[0].shard_index != shard_index &&
+		if (n > 0 && !by_shard && !are_together(&keys[0], &key) &&
 			!lock_collected(scan, gathering, keys, &n))
 			return;
 		if (gathering->nrows >= gathering->nwanted)

@@ -60,6 +60,7 @@ typedef struct KeyColumn
 struct CzRowChanges
 {
 	const CzShard *shard;
+	bool		is_partitioned; /* the shard is: ctids are not unique in it */
 	TupleDesc	tupdesc;
 	FmgrInfo   *outs;			/* by attnum - 1 */
 	List	   *key;			/* KeyColumns; NIL: rows are found by their texts */
@@ -188,6 +189,7 @@ CzRowChangesBegin(Relation rel, const CzShard *shard)
 	changes->row_context = AllocSetContextCreate(CurrentMemoryContext, "cz_fdw row change",
 												 ALLOCSET_DEFAULT_SIZES);
 	changes->shard = shard;
+	changes->is_partitioned = CzTableGet(RelationGetRelid(rel))->is_partitioned;
 	changes->tupdesc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
 	changes->outs = palloc0(sizeof(FmgrInfo) * Max(changes->tupdesc->natts, 1));
 	for (i = 0; i < changes->tupdesc->natts; i++)
@@ -325,13 +327,17 @@ append_element(StringInfo buf, const char *text)
 	appendStringInfoChar(buf, '"');
 }
 
-/* The rows of the copy and their texts: "SELECT ctid AS id, ... AS k FROM copy". */
+/*
+ * The rows of the copy and their texts: "SELECT ctid AS id, ... AS k FROM copy", with
+ * "tableoid AS tab" if it is partitioned.
+ */
 static void
 append_texts_of_copy(CzRowChanges *changes, StringInfo buf)
 {
 	int			i;
 
-	appendStringInfoString(buf, "SELECT s.ctid AS id, ROW(");
+	appendStringInfo(buf, "SELECT s.ctid AS id, %sROW(",
+					 changes->is_partitioned ? "s.tableoid AS tab, " : "");
 	for (i = 0; i < changes->text_desc->natts; i++)
 		appendStringInfo(buf, "%ss.%s", i > 0 ? ", " : "",
 						 column_name(changes, changes->text_attnos[i]));
@@ -352,12 +358,16 @@ close_list(CzRowChanges *changes)
 	if (!changes->is_update)
 	{
 		appendStringInfo(buf, "WITH v AS MATERIALIZED (SELECT k COLLATE \"C\" AS k, count(*) AS n"
-						 " FROM unnest(E'{%s}'::text[]) AS k GROUP BY 1) DELETE FROM %s"
-						 " WHERE ctid = ANY (ARRAY(SELECT id FROM (SELECT x.id, v.n,"
+						 " FROM unnest(E'{%s}'::text[]) AS k GROUP BY 1) DELETE FROM %s AS t %s"
+						 " (SELECT x.*, v.n,"
 						 " row_number() OVER (PARTITION BY v.k) AS r FROM (",
-						 changes->list.data, changes->shard->remote_qualified);
+						 changes->list.data, changes->shard->remote_qualified,
+						 changes->is_partitioned ? "USING" :
+						 "WHERE ctid = ANY (ARRAY(SELECT id FROM");
 		append_texts_of_copy(changes, buf);
-		appendStringInfoString(buf, ") AS x JOIN v ON x.k = v.k) AS y WHERE r <= n)); ");
+		appendStringInfo(buf, ") AS x JOIN v ON x.k = v.k) AS y WHERE y.r <= y.n%s; ",
+						 changes->is_partitioned ?
+						 " AND t.ctid = y.id AND t.tableoid = y.tab" : "))");
 	}
 	else
 	{
@@ -367,7 +377,7 @@ close_list(CzRowChanges *changes)
 		appendStringInfoString(buf, ") AS w (k");
 		while ((attno = bms_next_member(changes->assigned, attno)) >= 0)
 			appendStringInfo(buf, ", c%d", ++n);
-		appendStringInfoString(buf, ")), x AS MATERIALIZED (SELECT id, k, row_number() OVER"
+		appendStringInfoString(buf, ")), x AS MATERIALIZED (SELECT *, row_number() OVER"
 							   " (PARTITION BY k) AS r FROM (");
 		append_texts_of_copy(changes, buf);
 		appendStringInfo(buf, ") AS y WHERE k IN (SELECT k FROM v)) UPDATE %s AS t SET ",
@@ -380,8 +390,8 @@ close_list(CzRowChanges *changes)
 							 n + 1);
 			n++;
 		}
-		appendStringInfoString(buf,
-							   " FROM x, v WHERE t.ctid = x.id AND x.k = v.k AND x.r = v.r; ");
+		appendStringInfo(buf, " FROM x, v WHERE t.ctid = x.id%s AND x.k = v.k AND x.r = v.r; ",
+						 changes->is_partitioned ? " AND t.tableoid = x.tab" : "");
 	}
 	changes->ncommands++;
 	changes->nrows += changes->nlist;

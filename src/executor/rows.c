@@ -436,6 +436,10 @@ compute_row(ModifyState *state)
 		return compute_insert(state);
 	memset(&change, 0, sizeof(change));
 	change.name.shard = DatumGetInt32(slot_getattr(state->row_slot, 1, &isnull));
+	if (state->write->table_column > 0)
+		change.name.table =
+			DatumGetObjectId(slot_getattr(state->row_slot, 1 + state->write->table_column,
+										  &isnull));
 	ItemPointerCopy((ItemPointer) DatumGetPointer(slot_getattr(state->row_slot,
 															   1 + CZ_SOURCE_ID, &isnull)),
 					&change.name.id);

@@ -40,6 +40,8 @@ typedef enum CzRowAction
 typedef struct CzRowName
 {
 	int32		shard;			/* index */
+	Oid			table;			/* the worker's tableoid; InvalidOid: shards are not
+								 * partitioned */
 	ItemPointerData id;			/* the worker's ctid */
 } CzRowName;
 

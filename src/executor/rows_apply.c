@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * rows_apply.c
- *	  Changes of rows are applied: on the first placement of each shard by ctid, on the
- *	  others by the key (stream_replicas.c).
+ *	  Changes of rows are applied: on the first placement of each shard by ctid (and
+ *	  tableoid, if it is partitioned), on the others by the key (stream_replicas.c).
  *
  * Rows that go are deleted first, then those that stay are changed, then those that come
  * are inserted; so a row may take the unique value of one that leaves.  The rows are
@@ -46,7 +46,7 @@ is_of_command(CzRowAction action, CmdType command)
 		action == CZ_ROW_DELETE || action == CZ_ROW_MOVE;
 }
 
-/* The next row for the workers: id, old key, new values, shard. */
+/* The next row for the workers: id, table, old key, new values, shard. */
 static bool
 next_change(void *arg, TupleTableSlot *slot, int64 *nbytes)
 {
@@ -64,6 +64,11 @@ next_change(void *arg, TupleTableSlot *slot, int64 *nbytes)
 	} while (!is_of_command(change.action, rows->command));
 	slot->tts_values[n] = PointerGetDatum(&change.name.id);
 	slot->tts_isnull[n++] = false;
+	if (set->table->is_partitioned)
+	{
+		slot->tts_values[n] = ObjectIdGetDatum(change.name.table);
+		slot->tts_isnull[n++] = false;
+	}
 	foreach(lc, set->key)
 	{
 		slot->tts_values[n] = CzRowChangeOld(set, lfirst_int(lc), &slot->tts_isnull[n]);
@@ -123,7 +128,7 @@ return_for_replicas(CzRowChangeSet *set, CmdType command, CzFragmentPlan *plan)
 {
 	StringInfoData buf;
 	ListCell   *lc;
-	int			n = 1;
+	int			n = set->table->is_partitioned ? 2 : 1;
 
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, strVal(llast(plan->pieces)));
@@ -265,7 +270,9 @@ apply_in_place(CzRowChangeSet *set, CmdType command)
 	List	   *assigned = is_update ? set->assigned : NIL;
 	int64		nwanted = is_update ? set->counts[CZ_ROW_UPDATE] :
 		set->counts[CZ_ROW_DELETE] + set->counts[CZ_ROW_MOVE];
-	TupleDesc	desc = CreateTemplateTupleDesc(list_length(set->key) + list_length(assigned) + 2);
+	bool		has_table = set->table->is_partitioned;
+	TupleDesc	desc = CreateTemplateTupleDesc(list_length(set->key) + list_length(assigned) +
+											   (has_table ? 3 : 2));
 	Bitmapset  *shards = is_update ? set->shards[CZ_ROW_UPDATE] :
 		bms_union(set->shards[CZ_ROW_DELETE], set->shards[CZ_ROW_MOVE]);
 	StringInfoData middle;
@@ -279,6 +286,8 @@ apply_in_place(CzRowChangeSet *set, CmdType command)
 		return;
 	check_placements(set, shards);
 	TupleDescInitEntry(desc, n, NULL, TIDOID, -1, 0);
+	if (has_table)
+		TupleDescInitEntry(desc, ++n, NULL, OIDOID, -1, 0);
 	foreach(lc, set->key)
 		add_column(desc, ++n, set->rel, lfirst_int(lc));
 	initStringInfo(&middle);
@@ -294,8 +303,10 @@ apply_in_place(CzRowChangeSet *set, CmdType command)
 	TupleDescInitEntry(desc, ++n, NULL, INT4OID, -1, 0);
 
 	plan = CzRowStatement(set->table, command, is_update ? "UPDATE " : "DELETE FROM ",
-						  middle.data, " AS v WHERE t.ctid OPERATOR(pg_catalog.=) v.c1", desc,
-						  shards);
+						  middle.data,
+						  has_table ?
+						  " AS v WHERE t.ctid OPERATOR(pg_catalog.=) v.c1 AND t.tableoid OPERATOR(pg_catalog.=) v.c2" :
+						  " AS v WHERE t.ctid OPERATOR(pg_catalog.=) v.c1", desc, shards);
 	plan->check_as_user = set->user_oid;
 	if (set->key != NIL && is_replicated(set->table))
 		return_for_replicas(set, command, plan);

@@ -3,7 +3,7 @@
  * rows_changes.c
  *	  What becomes of the rows of a statement, kept until it is applied.
  *
- * A change is stored as a tuple: action, shard, id, the new row's shard; behind these the
+ * A change is stored as a tuple: action, shard, table, id, the new row's shard; behind these the
  * columns of the new row (of the old one in a DELETE), and those of the old row that
  * are wanted when it is applied: a key, or with AFTER triggers all.
  *
@@ -27,6 +27,7 @@ enum
 {
 	CHANGE_ACTION,				/* int4 */
 	CHANGE_SHARD,				/* int4, -1: none */
+	CHANGE_TABLE,				/* oid */
 	CHANGE_ID,					/* tid */
 	CHANGE_NEW_SHARD,			/* int4, -1: none */
 	CHANGE_FIRST
@@ -155,6 +156,7 @@ CzRowChangeSetBegin(PlanState *parent, Relation rel, Oid user_oid, List *key, Li
 	set->desc = CreateTemplateTupleDesc(CHANGE_FIRST + 2 * natts);
 	TupleDescInitEntry(set->desc, CHANGE_ACTION + 1, "action", INT4OID, -1, 0);
 	TupleDescInitEntry(set->desc, CHANGE_SHARD + 1, "shard", INT4OID, -1, 0);
+	TupleDescInitEntry(set->desc, CHANGE_TABLE + 1, "table", OIDOID, -1, 0);
 	TupleDescInitEntry(set->desc, CHANGE_ID + 1, "id", TIDOID, -1, 0);
 	TupleDescInitEntry(set->desc, CHANGE_NEW_SHARD + 1, "new_shard", INT4OID, -1, 0);
 	for (i = 1; i <= natts; i++)
@@ -244,6 +246,7 @@ CzRowChangeSetPut(CzRowChangeSet *set, const CzRowChange *change, TupleTableSlot
 	memset(nulls, true, sizeof(bool) * set->desc->natts);
 	values[CHANGE_ACTION] = Int32GetDatum(change->action);
 	values[CHANGE_SHARD] = Int32GetDatum(name.shard);
+	values[CHANGE_TABLE] = ObjectIdGetDatum(name.table);
 	values[CHANGE_ID] = PointerGetDatum(&name.id);
 	values[CHANGE_NEW_SHARD] = Int32GetDatum(change->new_shard);
 	memset(nulls, false, sizeof(bool) * CHANGE_FIRST);
@@ -310,6 +313,7 @@ CzRowChangeSetNext(CzRowChangeSet *set, CzRowChange *change)
 	memset(change, 0, sizeof(CzRowChange));
 	change->action = DatumGetInt32(slot->tts_values[CHANGE_ACTION]);
 	change->name.shard = DatumGetInt32(slot->tts_values[CHANGE_SHARD]);
+	change->name.table = DatumGetObjectId(slot->tts_values[CHANGE_TABLE]);
 	if (!slot->tts_isnull[CHANGE_ID])
 		ItemPointerCopy((ItemPointer) DatumGetPointer(slot->tts_values[CHANGE_ID]),
 						&change->name.id);

@@ -181,11 +181,13 @@ typedef struct LockFeed
 	TupleTableSlot *slot;		/* a row of it */
 } LockFeed;
 
-/* ctid and xmin of the next row of a source, and its shard. */
+/* ctid and xmin of the next row of a source, its partition if there are any, its shard. */
 static bool
 next_lock(void *arg, TupleTableSlot *slot, int64 *nbytes)
 {
 	LockFeed   *lock = arg;
+	int			table_column = lock->source->write->table_column;
+	int			n = 0;
 	bool		isnull;
 
 	ExecClearTuple(slot);
@@ -194,10 +196,16 @@ next_lock(void *arg, TupleTableSlot *slot, int64 *nbytes)
 		if (!tuplestore_gettupleslot(lock->source->rows, true, false, lock->slot))
 			return false;
 	} while (DatumGetInt32(slot_getattr(lock->slot, 1, &isnull)) < 0);
-	slot->tts_values[0] = slot_getattr(lock->slot, 1 + CZ_SOURCE_ID, &slot->tts_isnull[0]);
-	slot->tts_values[1] = slot_getattr(lock->slot, 1 + CZ_SOURCE_XMIN, &slot->tts_isnull[1]);
-	slot->tts_values[2] = slot_getattr(lock->slot, 1, &isnull);
-	slot->tts_isnull[2] = isnull;
+	slot->tts_values[n] = slot_getattr(lock->slot, 1 + CZ_SOURCE_ID, &slot->tts_isnull[n]);
+	n++;
+	slot->tts_values[n] = slot_getattr(lock->slot, 1 + CZ_SOURCE_XMIN, &slot->tts_isnull[n]);
+	n++;
+	if (table_column > 0)
+	{
+		slot->tts_values[n] = slot_getattr(lock->slot, 1 + table_column, &slot->tts_isnull[n]);
+		n++;
+	}
+	slot->tts_values[n] = slot_getattr(lock->slot, 1, &slot->tts_isnull[n]);
 	ExecStoreVirtualTuple(slot);
 	*nbytes += sizeof(CzRowName) + sizeof(TransactionId);
 	return true;
@@ -237,7 +245,8 @@ lock_replicas(const CzRowSource *source)
 bool
 CzRowsLock(CzRowSource *source)
 {
-	TupleDesc	desc = CreateTemplateTupleDesc(3);
+	bool		has_table = source->write->table_column > 0;
+	TupleDesc	desc = CreateTemplateTupleDesc(has_table ? 4 : 3);
 	CzFragmentPlan *plan;
 	LockFeed	lock;
 	int64		nlocked;
@@ -248,9 +257,12 @@ CzRowsLock(CzRowSource *source)
 		lock_replicas(source);
 	TupleDescInitEntry(desc, 1, "id", TIDOID, -1, 0);
 	TupleDescInitEntry(desc, 2, "xmin", XIDOID, -1, 0);
-	TupleDescInitEntry(desc, 3, "shard", INT4OID, -1, 0);
+	if (has_table)
+		TupleDescInitEntry(desc, 3, "table", OIDOID, -1, 0);
+	TupleDescInitEntry(desc, desc->natts, "shard", INT4OID, -1, 0);
 	plan = CzRowStatement(source->table, CMD_SELECT, "SELECT 1 FROM ", " AS t, ",
-						  psprintf(" AS v WHERE t.ctid OPERATOR(pg_catalog.=) v.c1 AND t.xmin OPERATOR(pg_catalog.=) v.c2 FOR %s OF t",
+						  psprintf(" AS v WHERE t.ctid OPERATOR(pg_catalog.=) v.c1 AND t.xmin OPERATOR(pg_catalog.=) v.c2%s FOR %s OF t",
+								   has_table ? " AND t.tableoid OPERATOR(pg_catalog.=) v.c3" : "",
 								   source->write->locks_key ? "UPDATE" : "NO KEY UPDATE"),
 						  desc, source->shards);
 	plan->column_types = list_make1_oid(INT4OID);

@@ -28,6 +28,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplesort.h"
+#include "utils/typcache.h"
 
 #include "cz/compat.h"
 #include "cz/rowid.h"
@@ -94,26 +95,30 @@ make_seen(void)
 	return seen;
 }
 
-/* Sort by the shard and the row's id there, the first two columns. */
+/* Sort by the shard, the row's id there and its partition, if there are any. */
 static void
-begin_sort(SeenRows *seen, TupleDesc desc)
+begin_sort(SeenRows *seen, TupleDesc desc, int table_column)
 {
 	MemoryContext oldcontext = MemoryContextSwitchTo(seen->context);
-	AttrNumber	columns[] = {1, 1 + CZ_SOURCE_ID};
-	Oid			operators[] = {Int4LessOperator, TIDLessOperator};
-	Oid			collations[] = {InvalidOid, InvalidOid};
-	bool		nulls_first[] = {false, false};
+	AttrNumber	columns[] = {1, 1 + CZ_SOURCE_ID, 1 + table_column};
+	Oid			operators[] = {Int4LessOperator, TIDLessOperator,
+		lookup_type_cache(OIDOID, TYPECACHE_LT_OPR)->lt_opr};
+	Oid			collations[] = {InvalidOid, InvalidOid, InvalidOid};
+	bool		nulls_first[] = {false, false, false};
 
-	seen->sort = tuplesort_begin_heap(desc, lengthof(columns), columns, operators, collations,
-									  nulls_first, work_mem, NULL, TUPLESORT_NONE);
+	seen->sort = tuplesort_begin_heap(desc, lengthof(columns) - (table_column == 0), columns,
+									  operators, collations, nulls_first, work_mem, NULL,
+									  TUPLESORT_NONE);
 	seen->slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	MemoryContextSwitchTo(oldcontext);
 }
 
 /* Is the row to be left out, or put off to the end? */
 static bool
-is_put_aside(SeenRows *seen, TupleDesc desc, const CzRowName *name, Datum *values, bool *nulls)
+is_put_aside(SeenRows *seen, CzRowSource *source, const CzRowName *name, Datum *values,
+			 bool *nulls)
 {
+	TupleDesc	desc = source->desc;
 	bool		found;
 
 	(void) hash_search(seen->names, name,
@@ -124,7 +129,7 @@ is_put_aside(SeenRows *seen, TupleDesc desc, const CzRowName *name, Datum *value
 	if (hash_get_num_entries(seen->names) < seen->max_names)
 		return false;
 	if (seen->sort == NULL)
-		begin_sort(seen, desc);
+		begin_sort(seen, desc, source->write->table_column);
 	ExecClearTuple(seen->slot);
 	memcpy(seen->slot->tts_values, values, sizeof(Datum) * desc->natts);
 	memcpy(seen->slot->tts_isnull, nulls, sizeof(bool) * desc->natts);
@@ -164,6 +169,8 @@ add_sorted(CzRowSource *source, SeenRows *seen)
 		slot_getallattrs(slot);
 		name.shard = DatumGetInt32(slot->tts_values[0]);
 		name.id = *(ItemPointer) DatumGetPointer(slot->tts_values[CZ_SOURCE_ID]);
+		if (source->write->table_column > 0)
+			name.table = DatumGetObjectId(slot->tts_values[source->write->table_column]);
 		if (name.shard >= 0 && memcmp(&name, &last, sizeof(name)) == 0)
 			continue;
 		last = name;
@@ -244,6 +251,8 @@ read_rows(CzRowSource *source, PlanState *plan)
 		if (name.shard >= 0)
 			note_placement(source, name.shard,
 						   (ItemPointer) DatumGetPointer(slot->tts_values[CZ_SOURCE_ID - 1]));
+		if (name.shard >= 0 && source->write->table_column > 0)
+			name.table = DatumGetObjectId(slot->tts_values[source->write->table_column - 1]);
 		/* a row that a MERGE is to insert has none yet */
 		if (name.shard < 0 && !(source->write->command == CMD_MERGE &&
 								slot->tts_isnull[CZ_SOURCE_ID - 1]))
@@ -254,7 +263,7 @@ read_rows(CzRowSource *source, PlanState *plan)
 		memcpy(&values[1], slot->tts_values, sizeof(Datum) * (natts - 1));
 		memcpy(&nulls[1], slot->tts_isnull, sizeof(bool) * (natts - 1));
 		values[CZ_SOURCE_ID] = PointerGetDatum(&name.id);
-		if (seen == NULL || !is_put_aside(seen, source->desc, &name, values, nulls))
+		if (seen == NULL || !is_put_aside(seen, source, &name, values, nulls))
 			add_row(source, &name, values, nulls);
 	}
 	estate->es_direction = direction;

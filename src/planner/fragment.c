@@ -147,6 +147,7 @@ locks_to_list(const CzLocks *locks)
 	list = lappend(list, locks->sort_collations);
 	list = lappend(list, locks->sort_nulls_first);
 	list = lappend(list, makeInteger(locks->is_single));
+	list = lappend(list, locks->table_params);
 	return list;
 }
 
@@ -168,6 +169,7 @@ locks_from_list(List *list)
 	locks->sort_collations = list_nth(list, 7);
 	locks->sort_nulls_first = list_nth(list, 8);
 	locks->is_single = intVal(list_nth(list, 9));
+	locks->table_params = list_nth(list, 10);
 	return locks;
 }
 

@@ -106,6 +106,8 @@ typedef struct CzLockLeaf
 	Query	   *candidates;		/* sort keys and ids of the rows that might be next */
 	Node	   *limit;			/* rows wanted; int8 */
 	int			nids;			/* tables in FROM */
+	List	   *in_parts;		/* ints by table, 1: its shards are partitioned, and a row
+								 * is named by tableoid, too */
 	bool		may_wait;		/* of any of the locks */
 	bool		may_skip;
 	bool		is_single;		/* a row of the tables may be several of the result */
@@ -206,6 +208,7 @@ extern CzPlanState *cz_plan_state;
 /* Parameters that no statement has; where there are several, the others follow downwards. */
 #define CZ_PARAM_LIMIT 65535	/* lock_scan.c fills these in */
 #define CZ_PARAM_IDS 65534
+#define CZ_PARAM_TABLES 65300
 #define CZ_PARAM_VALUES 65000	/* values.c */
 #define CZ_PARAM_ROW_ID 63000	/* ctids.c */
 

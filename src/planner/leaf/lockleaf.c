@@ -12,7 +12,8 @@
  * itself without LIMIT, for the rows with given ctids of one shard.  Because it is
  * the statement itself, the worker checks its conditions again after the lock.
  *
- * A row is named by the ctids of all tables in FROM, which must therefore be tables; a
+ * A row is named by the ctids of all tables in FROM (and the worker's tableoid of those
+ * whose shards are partitioned), which must therefore be tables; a
  * plain sub-query or view over such is looked through.  Functions and VALUES may stand
  * beside them (also what values.c has made of local tables): a row of the tables may
  * then be several of the result, which come together.
@@ -35,6 +36,7 @@
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "cz/compat.h"
 
@@ -170,7 +172,45 @@ special_param(int number, Oid type)
 	return param;
 }
 
-/* Add the ctids of the tables in FROM to a target list, and say what they must be. */
+/* A column that is a parameter, or, where it may be NULL, not distinct from it. */
+static Expr *
+equals_param(Var *var, Oid opno, bool nullable, int number)
+{
+	Expr	   *qual = make_opclause(opno, BOOLOID, false, (Expr *) copyObject(var),
+									 (Expr *) special_param(number, var->vartype), InvalidOid,
+									 InvalidOid);
+
+	set_opfuncid((OpExpr *) qual);
+	if (nullable)
+	{
+		NodeSetTag(qual, T_DistinctExpr);
+		qual = (Expr *) makeBoolExpr(NOT_EXPR, list_make1(qual), -1);
+	}
+	return qual;
+}
+
+static void
+add_id_column(Query *query, Var *var, const char *prefix, int n)
+{
+	query->targetList = lappend(query->targetList,
+								makeTargetEntry((Expr *) var,
+												list_length(query->targetList) + 1,
+												psprintf("%s%d", prefix, n), false));
+}
+
+/* Is an item of FROM a table whose shards are partitioned? */
+static bool
+is_in_parts(Query *query, Index rti)
+{
+	const CzTable *table = CzTableGet(rt_fetch(rti, query->rtable)->relid);
+
+	return table != NULL && table->is_partitioned;
+}
+
+/*
+ * Add the ctids of the tables in FROM, then the tableoids of those with partitions, to a
+ * target list, and say what they must be.
+ */
 static void
 add_ids(Query *query, FromContext *from, bool restrict_rows)
 {
@@ -185,10 +225,7 @@ add_ids(Query *query, FromContext *from, bool restrict_rows)
 								   -1, InvalidOid, 0);
 		Expr	   *qual;
 
-		query->targetList = lappend(query->targetList,
-									makeTargetEntry((Expr *) ctid,
-													list_length(query->targetList) + 1,
-													psprintf("id%d", n), false));
+		add_id_column(query, ctid, "id", n);
 		if (list_length(from->rtis) == 1)
 		{
 			ScalarArrayOpExpr *any = makeNode(ScalarArrayOpExpr);
@@ -201,19 +238,23 @@ add_ids(Query *query, FromContext *from, bool restrict_rows)
 			qual = (Expr *) any;
 		}
 		else
-		{
-			qual = make_opclause(TIDEqualOperator, BOOLOID, false,
-								 (Expr *) copyObject(ctid),
-								 (Expr *) special_param(CZ_PARAM_IDS - n, TIDOID),
-								 InvalidOid, InvalidOid);
-			set_opfuncid((OpExpr *) qual);
-			if (lfirst_int(ln))
-			{
-				NodeSetTag(qual, T_DistinctExpr);
-				qual = (Expr *) makeBoolExpr(NOT_EXPR, list_make1(qual), -1);
-			}
-		}
+			qual = equals_param(ctid, TIDEqualOperator, lfirst_int(ln), CZ_PARAM_IDS - n);
 		quals = lappend(quals, qual);
+		n++;
+	}
+	n = 0;
+	forboth(lr, from->rtis, ln, from->nullable)
+	{
+		if (is_in_parts(query, lfirst_int(lr)))
+		{
+			Var		   *table = makeVar(lfirst_int(lr), TableOidAttributeNumber, OIDOID, -1,
+										InvalidOid, 0);
+
+			add_id_column(query, table, "table", n);
+			quals = lappend(quals, equals_param(table,
+												lookup_type_cache(OIDOID, TYPECACHE_EQ_OPR)->eq_opr,
+												lfirst_int(ln), CZ_PARAM_TABLES - n));
+		}
 		n++;
 	}
 	if (restrict_rows)
@@ -349,6 +390,8 @@ cz_try_lock_split(Query *query, CzLocus *locus, CzPlanState *state, Node *limit,
 	n = list_length(locking->targetList);
 	add_ids(locking, &from, true);
 	lock->nids = list_length(from.rtis);
+	foreach(lc, from.rtis)
+		lock->in_parts = lappend_int(lock->in_parts, is_in_parts(query, lfirst_int(lc)));
 	lock->is_single = from.others != NULL;
 	if (lock->is_sorted)
 	{
@@ -427,11 +470,11 @@ take_param(List *params, int number)
 	return -1;
 }
 
-/* The executor wants the last columns as the worker has them. */
+/* The executor wants the last columns, ids and tables, as the worker has them. */
 static void
-drop_ids(CzFragmentPlan *plan, int nids)
+drop_ids(CzFragmentPlan *plan, int nlast)
 {
-	int			ncolumns = list_length(plan->column_types) - nids;
+	int			ncolumns = list_length(plan->column_types) - nlast;
 	ListCell   *lc;
 
 	foreach(lc, plan->row_id_columns)
@@ -454,12 +497,15 @@ cz_plan_lock_leaf(CzFragmentPlan *plan, CzLeaf *leaf, List **params)
 	CzFragmentPlan *candidates;
 	CzLocks    *locks = palloc0(sizeof(CzLocks));
 	List	   *more;
+	int			ncolumns = lock->nids;
 	int			i;
 
+	for (i = 0; i < lock->nids; i++)
+		ncolumns += list_nth_int(lock->in_parts, i);
 	candidates = cz_deparse(copyObject(lock->candidates), cz_plan_state, InvalidOid, &more);
 	candidates->lazy_pieces = NIL;
-	drop_ids(plan, lock->nids);
-	drop_ids(candidates, lock->nids);
+	drop_ids(plan, ncolumns);
+	drop_ids(candidates, ncolumns);
 	candidates->strategy = plan->strategy;
 	candidates->anchor_relid = plan->anchor_relid;
 	candidates->prune_param = -1;
@@ -477,7 +523,11 @@ cz_plan_lock_leaf(CzFragmentPlan *plan, CzLeaf *leaf, List **params)
 	locks->candidates = candidates;
 	locks->limit_param = take_param(more, CZ_PARAM_LIMIT);
 	for (i = 0; i < lock->nids; i++)
+	{
 		locks->id_params = lappend_int(locks->id_params, take_param(*params, CZ_PARAM_IDS - i));
+		locks->table_params = lappend_int(locks->table_params,
+										  take_param(*params, CZ_PARAM_TABLES - i));
+	}
 	locks->may_wait = lock->may_wait;
 	locks->may_skip = lock->may_skip;
 	locks->is_single = lock->is_single;

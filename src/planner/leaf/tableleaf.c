@@ -43,6 +43,7 @@ typedef struct SpecialContext
 {
 	Index		rti;
 	int			depth;
+	bool		is_partitioned; /* the shards are: tableoid is the worker's own */
 	Bitmapset  *system;			/* -attno of system columns used */
 	bool		whole_row;
 	bool		table_oid;
@@ -71,7 +72,7 @@ special_walker(Node *node, SpecialContext *context)
 		{
 			if (var->varattno == 0)
 				var->varattno = context->whole_row_attno;
-			else if (var->varattno == TableOidAttributeNumber)
+			else if (var->varattno == TableOidAttributeNumber && !context->is_partitioned)
 				var->varattno = context->table_oid_attno;
 			else
 			{
@@ -89,7 +90,7 @@ special_walker(Node *node, SpecialContext *context)
 		}
 		else if (var->varattno == 0)
 			context->whole_row = true;
-		else if (var->varattno == TableOidAttributeNumber)
+		else if (var->varattno == TableOidAttributeNumber && !context->is_partitioned)
 			context->table_oid = true;
 		else
 			context->system = bms_add_member(context->system, -var->varattno);
@@ -256,6 +257,7 @@ cz_replace_table(Query *query, Index rti, CzPlanState *state, const char *reason
 
 	memset(&special, 0, sizeof(special));
 	special.rti = rti;
+	special.is_partitioned = CzTableGet(relid)->is_partitioned;
 	query_tree_walker(query, special_walker, (void *) &special, 0);
 
 	cz_note_relation(rte, query, state);
@@ -298,7 +300,8 @@ cz_replace_table(Query *query, Index rti, CzPlanState *state, const char *reason
 			continue;
 		special.columns = lappend_int(special.columns, -i);
 		names = lappend(names, makeString(psprintf("system%d", i)));
-		types = lappend_oid(types, i == 1 ? TIDOID : i == 3 || i == 5 ? CIDOID : XIDOID);
+		types = lappend_oid(types, i == 1 ? TIDOID : i == 3 || i == 5 ? CIDOID :
+							i == 6 ? OIDOID : XIDOID);
 		typmods = lappend_int(typmods, -1);
 		collations = lappend_oid(collations, InvalidOid);
 	}

@@ -14,7 +14,7 @@
  *	   the shard was made does no harm.  The token is cut out of the text after
  *	   deparsing and gives way to each shard's name.
  *	3. Vars lose their syntactic referents; system columns are addressed by name;
- *	   tableoid becomes the parent's OID.
+ *	   tableoid becomes the parent's OID (but see fix_relation_var).
  *	4. Parameters and stable expressions without columns become parameters of
  *	   the fragment, each printed with an explicit cast.  They are computed here,
  *	   early; where that fails a second template is used, in which the workers
@@ -82,7 +82,7 @@
 #include "../planner_int.h"
 
 /* System columns that a stand-in offers behind its own columns, by -attno - 1. */
-static const char *const system_names[] = {"ctid", "xmin", "cmin", "xmax", "cmax"};
+static const char *const system_names[] = {"ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"};
 
 #define N_SYSTEM_NAMES lengthof(system_names)
 
@@ -456,7 +456,9 @@ fix_relation_var(Var *var, RangeTblEntry *rte, int n, DeparseContext *context)
 	int			natts = list_length(rte->eref->colnames) - N_SYSTEM_NAMES;
 	int			i;
 
-	if (var->varattno == TableOidAttributeNumber)
+	/* of a table with partitions it is the worker's own: nobody but we ask for it */
+	if (var->varattno == TableOidAttributeNumber &&
+		!CzTableGet(list_nth_oid(context->relids, n))->is_partitioned)
 	{
 		Node	   *oid = cz_oid_const(list_nth_oid(context->relids, n));
 

@@ -118,7 +118,7 @@ column_name(Var *var, List *rtable)
 	if (rte->rtekind == RTE_RELATION)
 		return get_attname(rte->relid, var->varattno, false);
 	/* a table's stand-in ends in system columns */
-	if (rte->rtekind == RTE_CTE && strcmp(strVal(llast(rte->eref->colnames)), "cmax") == 0)
+	if (rte->rtekind == RTE_CTE && strcmp(strVal(llast(rte->eref->colnames)), "tableoid") == 0)
 		return strVal(list_nth(rte->eref->colnames, var->varattno - 1));
 	return psprintf("%d", var->varattno);
 }

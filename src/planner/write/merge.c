@@ -401,7 +401,7 @@ new_value(Form_pg_attribute att, Node *number, MergeContext *context)
 
 /* The target's part of the joined rows. */
 static List *
-target_columns(Index rti, TupleDesc desc)
+target_columns(Index rti, TupleDesc desc, bool is_partitioned)
 {
 	List	   *columns = NIL;
 	Node	   *expr;
@@ -422,6 +422,13 @@ target_columns(Index rti, TupleDesc desc)
 									att->attcollation, 0);
 		columns = lappend(columns, makeTargetEntry((Expr *) expr, TARGET_COLUMN(i + 1),
 												   psprintf("c%d", TARGET_COLUMN(i + 1)),
+												   false));
+	}
+	if (is_partitioned)
+	{
+		expr = (Node *) makeVar(rti, TableOidAttributeNumber, OIDOID, -1, InvalidOid, 0);
+		columns = lappend(columns, makeTargetEntry((Expr *) expr,
+												   TARGET_COLUMN(desc->natts + 1), "table",
 												   false));
 	}
 	return columns;
@@ -533,7 +540,8 @@ make_source(MergeContext *context, TupleDesc desc, CzRowWrite *write)
 									 ((MergeAction *) lfirst(lc))->commandType);
 
 	/* expressions first: they say which columns of the other side are needed */
-	context->joined = target_columns(context->query->resultRelation, desc);
+	context->joined = target_columns(context->query->resultRelation, desc,
+									 CzTableGet(context->relid)->is_partitioned);
 	action = choose_action(context);
 	number = makeVar(1, 0, INT4OID, -1, InvalidOid, 0);
 	for (i = 0; i < desc->natts; i++)
@@ -563,6 +571,10 @@ make_source(MergeContext *context, TupleDesc desc, CzRowWrite *write)
 			lappend_int(write->old_columns, TupleDescAttr(desc, i)->attisdropped ? 0 :
 						add_column(source, (Node *) column_of(context->joined,
 															  TARGET_COLUMN(i + 1))));
+	if (CzTableGet(context->relid)->is_partitioned)
+		write->table_column =
+			add_column(source, (Node *) column_of(context->joined,
+												  TARGET_COLUMN(desc->natts + 1)));
 	foreach(lc, values)
 	{
 		Node	   *value = lfirst(lc);

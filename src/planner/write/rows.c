@@ -15,6 +15,9 @@
  * they are after the write (DELETE: before it).  RETURNING is computed above it, and so
  * are WITH CHECK conditions, by a function that raises an error.
  *
+ * Two partitions have rows with the same ctid: where the shards are partitioned a row is
+ * named by tableoid as well, the worker's own.
+ *
  * Source: own work.
  *
  *-------------------------------------------------------------------------
@@ -300,6 +303,10 @@ make_source(Query *query, TupleDesc desc, const ReturnContext *returned, CzRowWr
 										InvalidOid, 0));
 	add_output(source, (Expr *) makeVar(rti, MinTransactionIdAttributeNumber, XIDOID, -1,
 										InvalidOid, 0));
+	if (CzTableGet(write->relid)->is_partitioned)
+		write->table_column =
+			add_output(source, (Expr *) makeVar(rti, TableOidAttributeNumber, OIDOID, -1,
+												InvalidOid, 0));
 	for (i = 0; i < desc->natts; i++)
 	{
 		bool		is_needed = !TupleDescAttr(desc, i)->attisdropped &&
@@ -620,6 +627,7 @@ enum
 	POS_OLD_COLUMNS,
 	POS_NEW_COLUMNS,
 	POS_EXTRA_COLUMNS,
+	POS_TABLE_COLUMN,
 	POS_KEY,
 	POS_LOCKS_KEY,
 	POS_SOURCE_LOCKS,
@@ -649,6 +657,7 @@ CzRowWriteToList(const CzRowWrite *write)
 	list = lappend(list, write->old_columns);
 	list = lappend(list, write->new_columns);
 	list = lappend(list, write->extra_columns);
+	list = lappend(list, makeInteger(write->table_column));
 	list = lappend(list, write->key);
 	list = lappend(list, makeInteger(write->locks_key));
 	list = lappend(list, makeInteger(write->source_locks));
@@ -680,6 +689,7 @@ CzRowWriteFromList(List *list)
 	write->old_columns = list_nth(list, POS_OLD_COLUMNS);
 	write->new_columns = list_nth(list, POS_NEW_COLUMNS);
 	write->extra_columns = list_nth(list, POS_EXTRA_COLUMNS);
+	write->table_column = intVal(list_nth(list, POS_TABLE_COLUMN));
 	write->key = list_nth(list, POS_KEY);
 	write->locks_key = intVal(list_nth(list, POS_LOCKS_KEY));
 	write->source_locks = intVal(list_nth(list, POS_SOURCE_LOCKS));
