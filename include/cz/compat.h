@@ -107,6 +107,15 @@
 #define LockHeldByMe_compat(tag, mode) LockHeldByMe((tag), (mode))
 #endif
 
+/* 16: TRUNCATE of a subscription may run as the tables' owners */
+#if CZ_PG_GE(16)
+#define truncate_guts_compat(rels, relids, logged, behavior, restart) \
+	ExecuteTruncateGuts((rels), (relids), (logged), (behavior), (restart), false)
+#else
+#define truncate_guts_compat(rels, relids, logged, behavior, restart) \
+	ExecuteTruncateGuts((rels), (relids), (logged), (behavior), (restart))
+#endif
+
 /* 16: flatten_join_alias_vars takes the root, which may be NULL */
 #if CZ_PG_GE(16)
 #define flatten_join_alias_vars_compat(query, node) \

@@ -47,6 +47,13 @@ extern void CzAnalyzeShardsForget(void);
  */
 extern bool CzShardChanges(const CzTable *table, double *changes, double *rows);
 
+/*
+ * CzFdwTruncateParts
+ *		The shards' foreign tables that are truncated from now on stand for these roots or
+ *		partitions (OIDs, not copied); NIL: for what they are.
+ */
+extern void CzFdwTruncateParts(List *relids);
+
 /* Core's ANALYZE of this parent follows a VACUUM: the workers know their rows. */
 extern void CzAnalyzeRowsAreKnown(bool are_known);
 

@@ -191,6 +191,10 @@ extern bool CzCopyFrom(const CzUtility *utility, CopyStmt *stmt);
 extern bool CzAlterForeignKeys(const CzUtility *utility, AlterTableStmt *stmt, Oid relid,
 							   int colocation_id);
 extern bool CzTruncate(const CzUtility *utility, TruncateStmt *stmt);
+
+/* truncate.c */
+extern bool CzTruncateParts(TruncateStmt *stmt);
+
 extern void CzCheckKeyTrigger(const CzTable *table, const CreateTrigStmt *stmt);
 extern bool CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt);
 

@@ -125,7 +125,8 @@ run_statement(const CzUtility *utility)
 				return;
 			break;
 		case T_TruncateStmt:
-			if (CzTruncate(utility, castNode(TruncateStmt, stmt)))
+			if (CzTruncate(utility, castNode(TruncateStmt, stmt)) ||
+				CzTruncateParts(castNode(TruncateStmt, stmt)))
 				return;
 			break;
 		case T_CreateTrigStmt:

@@ -547,6 +547,7 @@ CzTruncate(const CzUtility *utility, TruncateStmt *stmt)
 		}
 		relids = list_concat(relids, more);
 	}
-	CzUtilityRun(utility, (Node *) stmt);
+	if (!CzTruncateParts(stmt))
+		CzUtilityRun(utility, (Node *) stmt);
 	return true;
 }

@@ -55,6 +55,7 @@ struct CzConflict
 	List	   *assigned;		/* what an update sends, the key apart */
 	CzArbiter  *arbiter;		/* NULL: DO NOTHING on any conflict */
 	bool		updates;		/* DO UPDATE */
+	CzPartitionFinder *finder;	/* NULL: the table is not partitioned */
 	PlannedStmt *insert;		/* parameters: the row, by attribute numbers */
 	List	   *plans;			/* ConflictPlans, made when they are needed */
 	MemoryContext row_context;	/* reset for each row */
@@ -342,6 +343,8 @@ CzConflictBegin(ModifyTableState *mtstate, ResultRelInfo *rri, Relation rel, Oid
 	conflict->user_oid = user_oid;
 	conflict->key_attno = CzTableGet(RelationGetRelid(rel))->key_attno;
 	conflict->updates = plan->onConflictAction == ONCONFLICT_UPDATE;
+	if (conflict->updates && CzTableGet(RelationGetRelid(rel))->is_partitioned)
+		conflict->finder = CzPartitionFinderMake(RelationGetRelid(rel));
 	for (i = 1; i <= desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i - 1);
@@ -414,6 +417,30 @@ queue_update(CzConflict *conflict, EState *estate, HeapTuple old_tuple,
 	rri->ri_FdwRoutine = routine;
 }
 
+/* A row may not go to another partition, as core has it. */
+static void
+check_partition(CzConflict *conflict, EState *estate, TupleTableSlot *old_row,
+				TupleTableSlot *new_row)
+{
+	bool		stays = true;
+
+	if (conflict->finder != NULL)
+		stays = CzPartitionFind(conflict->finder, old_row) ==
+			CzPartitionFind(conflict->finder, new_row);
+	else if (OidIsValid(CzTableGet(RelationGetRelid(conflict->rel))->root_relid))
+	{
+		ResultRelInfo *rri = makeNode(ResultRelInfo);
+
+		InitResultRelInfo(rri, conflict->rel, 0, NULL, 0);
+		stays = ExecPartitionCheck(rri, new_row, estate, false);
+	}
+	if (!stays)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("invalid ON UPDATE specification"),
+				 errdetail("The result tuple would appear in a different partition than the original tuple.")));
+}
+
 /* DO UPDATE of a row that is locked. */
 static CzConflictResult
 update_row(CzConflict *conflict, TupleTableSlot *excluded, TupleTableSlot **row)
@@ -453,6 +480,7 @@ update_row(CzConflict *conflict, TupleTableSlot *excluded, TupleTableSlot **row)
 		ExecComputeStoredGenerated(rri, estate, new_row, CMD_UPDATE);
 	if (rri->ri_WithCheckOptions != NIL)
 		ExecWithCheckOptions(WCO_RLS_UPDATE_CHECK, rri, new_row, estate);
+	check_partition(conflict, estate, existing, new_row);
 	store_update(conflict, existing, new_row);
 	CzArbiterNote(conflict->arbiter, new_row);
 	queue_update(conflict, estate, old_tuple, new_row);

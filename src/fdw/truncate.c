@@ -19,10 +19,14 @@
 #include "utils/rel.h"
 
 #include "cz/compat.h"
+#include "cz/fdw.h"
 #include "cz/metadata.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "fdw_int.h"
+
+/* See CzFdwTruncateParts. */
+static List *truncated_parts = NIL;
 
 /* The tables of one worker. */
 typedef struct CzTruncateTarget
@@ -68,6 +72,44 @@ run_targets(List *targets, Oid user_oid, const char *suffix)
 }
 
 /*
+ * CzFdwTruncateParts
+ *		See fdw.h.
+ */
+void
+CzFdwTruncateParts(List *relids)
+{
+	truncated_parts = relids;
+}
+
+/* What is to be truncated of a shard at a placement. */
+static void
+add_shard(List **targets, Oid server_oid, const CzShard *shard)
+{
+	Oid			parent_relid;
+	const CzTable *parent;
+	int			index = 0;
+	ListCell   *lc;
+
+	(void) CzIsShard(shard->relid, &parent_relid);
+	parent = CzTableGet(parent_relid);
+	if (truncated_parts == NIL || !OidIsValid(parent->map_relid) ||
+		list_member_oid(truncated_parts, parent_relid))
+	{
+		add_target(targets, server_oid, shard->remote_qualified);
+		return;
+	}
+	while (parent->shards[index].relid != shard->relid)
+		index++;
+	foreach(lc, truncated_parts)
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		if (table->root_relid == parent_relid)
+			add_target(targets, server_oid, table->shards[index].remote_qualified);
+	}
+}
+
+/*
  * A shard is truncated with its table, which the command has locked for that;
  * that lock tells the two apart.
  */
@@ -76,6 +118,8 @@ check_shard_truncate(Relation rel, Oid parent_relid)
 {
 	LOCKTAG		tag;
 
+	if (truncated_parts != NIL)
+		return;
 	SET_LOCKTAG_RELATION(tag, MyDatabaseId, parent_relid);
 	if (!cz_enable_shard_ddl && !LockHeldByMe_compat(&tag, AccessExclusiveLock))
 		ereport(ERROR,
@@ -129,7 +173,7 @@ czExecForeignTruncate(List *rels, DropBehavior behavior, bool restart_seqs)
 		shards[i] = CzShardFresh(shards[i]);
 		nplacements = CzTxnWritePlacements(shards[i], user_oid, true, &server_oids);
 		for (j = 0; j < nplacements; j++)
-			add_target(&shard_targets, server_oids[j], shards[i]->remote_qualified);
+			add_shard(&shard_targets, server_oids[j], shards[i]);
 	}
 	if (nshards > 0)
 		CzTxnLockShards(shards, nshards, user_oid, CZ_LOCK_EXCLUSIVE);

@@ -132,6 +132,15 @@ INSERT INTO ev AS e (k, t) SELECT k, 15 FROM loc ON CONFLICT (k, t) DO UPDATE SE
 -- error
 INSERT INTO ev (k, t) VALUES (5, 15) ON CONFLICT (k, t) DO UPDATE SET t = 35;
 INSERT INTO ev (k, t) VALUES (5, 15) ON CONFLICT (k, t) DO UPDATE SET k = 6, t = 19 RETURNING *;
+-- error
+INSERT INTO ev (k, t) VALUES (6, 15) ON CONFLICT (k, t) DO UPDATE SET k = 6, t = 5;
+-- error
+INSERT INTO ev (k, t) VALUES (6, 15) ON CONFLICT (k, t) DO UPDATE SET t = ev.t + 10 + (random() * 0)::int;
+-- error
+INSERT INTO ev2 (k, t) VALUES (6, 15) ON CONFLICT (k, t) DO UPDATE SET t = ev2.t + 10 + (random() * 0)::int;
+-- error
+INSERT INTO ev3 (k, t) SELECT k, 25 FROM loc ON CONFLICT (k, t) DO UPDATE SET t = ev3.t + 10 + (random() * 0)::int;
+INSERT INTO ev3 (k, t) SELECT k, 25 FROM loc ON CONFLICT (k, t) DO UPDATE SET t = ev3.t + 1 + (random() * 0)::int RETURNING *;
 SELECT * FROM ev ORDER BY k, t;
 -- generated columns
 CREATE TABLE g (k int, t int, a int, b int GENERATED ALWAYS AS (a * 2) STORED) PARTITION BY RANGE (t);
