@@ -198,9 +198,27 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 	return cz_plan_anew(query, query_string, cursor_options, bound_params);
 }
 
+/*
+ * To core a distributed partitioned table, and a partition of one, is a partitioned table
+ * without partitions, which has no rows: it must never come to plan one.
+ */
+static void
+check_is_leaf(RangeTblEntry *rte)
+{
+	const CzTable *table;
+
+	if (rte->rtekind != RTE_RELATION || rte->relkind != RELKIND_PARTITIONED_TABLE)
+		return;
+	table = CzTableGet(rte->relid);
+	if (table != NULL && OidIsValid(table->map_relid))
+		elog(ERROR, "distributed partitioned table \"%s\" was left to the standard planner",
+			 get_rel_name(rte->relid));
+}
+
 static void
 cz_pathlist_hook(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
+	check_is_leaf(rte);
 	if (prev_set_rel_pathlist_hook)
 		prev_set_rel_pathlist_hook(root, rel, rti, rte);
 	cz_set_rel_pathlist(root, rel, rti, rte);
