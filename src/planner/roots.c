@@ -45,7 +45,39 @@ partitioned_table(RangeTblEntry *rte)
 	return table != NULL && table->is_partitioned ? table : NULL;
 }
 
-/* Refuse ONLY.  has_roots: is there such a table?  The target of an INSERT never says ONLY. */
+/* Is an entry in a join tree? */
+static bool
+is_joined(Node *node, Index rti)
+{
+	List	   *items = NIL;
+	ListCell   *lc;
+
+	if (IsA(node, RangeTblRef))
+		return ((RangeTblRef *) node)->rtindex == rti;
+	if (IsA(node, FromExpr))
+		items = ((FromExpr *) node)->fromlist;
+	else if (IsA(node, JoinExpr))
+		items = list_make2(((JoinExpr *) node)->larg, ((JoinExpr *) node)->rarg);
+	foreach(lc, items)
+	{
+		if (is_joined(lfirst(lc), rti))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Are rows of an entry read, or changed?  The target of an INSERT never says ONLY, and what
+ * rules call OLD and NEW always does.
+ */
+static bool
+is_read(Query *query, Index rti)
+{
+	return (rti == query->resultRelation && query->commandType != CMD_INSERT) ||
+		is_joined((Node *) query->jointree, rti);
+}
+
+/* Refuse ONLY.  has_roots: is there such a table? */
 static bool
 roots_walker(Node *node, bool *has_roots)
 {
@@ -65,7 +97,7 @@ roots_walker(Node *node, bool *has_roots)
 			if (partitioned_table(rte) == NULL)
 				continue;
 			*has_roots = true;
-			if (rte->inh || (query->commandType == CMD_INSERT && rti == query->resultRelation))
+			if (rte->inh || !is_read(query, rti))
 				continue;
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
