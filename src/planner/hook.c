@@ -115,22 +115,16 @@ check_moments_walker(Node *node, void *context)
 	return expression_tree_walker(node, check_moments_walker, context);
 }
 
-/*
- * cz_plan_anew
- *		Plan a statement in a database that has the extension.
- */
-PlannedStmt *
-cz_plan_anew(Query *query, const char *query_string, int cursor_options,
-			 ParamListInfo bound_params)
+/* Plan a statement whose functions have been inlined. */
+static PlannedStmt *
+plan_inlined(Query *query, const char *query_string, int cursor_options,
+			 ParamListInfo bound_params, PlannerGlobal *glob)
 {
 	CzPlanState state;
 	CzPlanState *save = cz_plan_state;
 	PlannedStmt *stmt = NULL;
-	PlannerGlobal *glob;
 	int			ncursor_rows;
 
-	glob = makeNode(PlannerGlobal);
-	cz_inline_functions(query, bound_params, glob);
 	if (!cz_query_uses_workers(query))
 		return cz_call_planner(query, query_string, cursor_options, bound_params);
 
@@ -177,6 +171,34 @@ cz_plan_anew(Query *query, const char *query_string, int cursor_options,
 	PG_FINALLY();
 	{
 		cz_plan_state = save;
+	}
+	PG_END_TRY();
+	return stmt;
+}
+
+/*
+ * cz_plan_anew
+ *		Plan a statement in a database that has the extension.
+ */
+PlannedStmt *
+cz_plan_anew(Query *query, const char *query_string, int cursor_options,
+			 ParamListInfo bound_params)
+{
+	PlannerGlobal *glob = makeNode(PlannerGlobal);
+	List	   *kept = cz_inline_functions(query, bound_params, glob);
+	List	   *before = cz_keep_functions(kept);
+	PlannedStmt *stmt = NULL;
+
+	/* planning may run functions, whose statements are planned as others are */
+	if (kept == NIL && before == NIL)
+		return plan_inlined(query, query_string, cursor_options, bound_params, glob);
+	PG_TRY();
+	{
+		stmt = plan_inlined(query, query_string, cursor_options, bound_params, glob);
+	}
+	PG_FINALLY();
+	{
+		(void) cz_keep_functions(before);
 	}
 	PG_END_TRY();
 	return stmt;
@@ -236,5 +258,6 @@ CzPlannerInit(void)
 	prev_set_rel_pathlist_hook = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = cz_pathlist_hook;
 	cz_estimate_init();
+	cz_inline_init();
 	cz_shape_init();
 }

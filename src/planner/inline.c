@@ -8,6 +8,10 @@
  * SQL function, STABLE or IMMUTABLE, ...).  Functions that read no distributed table
  * are left to core.
  *
+ * One of which a whole row is used stays a function.  If it reads a table that its users
+ * have partitioned, core must not inline it either: it would find a table without
+ * partitions (needs_fmgr_hook says that somebody wants to see the function called).
+ *
  * In UPDATE and DELETE, which are best sent whole, calls in expressions give way, too.
  *
  * Source: own work; what is done to the entry is what preprocess_function_rtes() of
@@ -19,6 +23,7 @@
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "nodes/nodeFuncs.h"
@@ -30,6 +35,62 @@
 #include "cz/compat.h"
 
 #include "planner_int.h"
+
+/* Functions that core may not inline while it plans. */
+static List *kept_functions = NIL;
+
+static needs_fmgr_hook_type prev_needs_fmgr_hook = NULL;
+
+static bool
+is_kept(Oid funcid)
+{
+	return list_member_oid(kept_functions, funcid) ||
+		(prev_needs_fmgr_hook != NULL && prev_needs_fmgr_hook(funcid));
+}
+
+/*
+ * cz_inline_init
+ *		Install the hook.
+ */
+void
+cz_inline_init(void)
+{
+	prev_needs_fmgr_hook = needs_fmgr_hook;
+	needs_fmgr_hook = is_kept;
+}
+
+/*
+ * cz_keep_functions
+ *		Set the functions that core may not inline from now on; returns those of before.
+ */
+List *
+cz_keep_functions(List *funcids)
+{
+	List	   *before = kept_functions;
+
+	kept_functions = funcids;
+	return before;
+}
+
+/* Does a query read a table that its users have partitioned, or a partition of one? */
+static bool
+reads_parts_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+		const CzTable *table = rte->rtekind == RTE_RELATION &&
+			rte->relkind == RELKIND_PARTITIONED_TABLE ? CzTableGet(rte->relid) : NULL;
+
+		return table != NULL && OidIsValid(table->map_relid);
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, reads_parts_walker, context,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, reads_parts_walker, context);
+}
 
 typedef struct WholeRowContext
 {
@@ -88,8 +149,14 @@ cz_is_inlinable(RangeTblEntry *rte)
 	return is_sql_function(((FuncExpr *) expr)->funcid);
 }
 
+typedef struct InlineContext
+{
+	PlannerInfo *root;
+	List	   *kept;			/* OIDs: of cz_inline_functions */
+} InlineContext;
+
 static bool
-inline_walker(Node *node, PlannerInfo *root)
+inline_walker(Node *node, InlineContext *inlining)
 {
 	if (node == NULL)
 		return false;
@@ -103,18 +170,27 @@ inline_walker(Node *node, PlannerInfo *root)
 		{
 			RangeTblEntry *rte = lfirst(lc);
 			RangeTblEntry *copy;
+			FuncExpr   *call;
 			Query	   *body;
 
 			context.rti++;
-			if (rte->rtekind != RTE_FUNCTION || !cz_is_inlinable(rte) ||
-				query_tree_walker(query, whole_row_walker, (void *) &context, 0))
+			if (rte->rtekind != RTE_FUNCTION || !cz_is_inlinable(rte))
 				continue;
 			copy = copyObject(rte);
-			copy->functions = (List *) eval_const_expressions(root, (Node *) copy->functions);
-			body = inline_set_returning_function(root, copy);
+			copy->functions = (List *) eval_const_expressions(inlining->root,
+															  (Node *) copy->functions);
+			body = inline_set_returning_function(inlining->root, copy);
 			if (body == NULL)
 				continue;
-			inline_walker((Node *) body, root);
+			if (query_tree_walker(query, whole_row_walker, (void *) &context, 0))
+			{
+				call = (FuncExpr *) ((RangeTblFunction *) linitial(rte->functions))->funcexpr;
+				inline_walker((Node *) body, inlining);
+				if (reads_parts_walker((Node *) body, NULL))
+					inlining->kept = list_append_unique_oid(inlining->kept, call->funcid);
+				continue;
+			}
+			inline_walker((Node *) body, inlining);
 			if (!cz_query_uses_workers(body))
 				continue;
 			rte->rtekind = RTE_SUBQUERY;
@@ -123,9 +199,9 @@ inline_walker(Node *node, PlannerInfo *root)
 			rte->functions = NIL;
 			rte->funcordinality = false;
 		}
-		return query_tree_walker(query, inline_walker, (void *) root, 0);
+		return query_tree_walker(query, inline_walker, (void *) inlining, 0);
 	}
-	return expression_tree_walker(node, inline_walker, (void *) root);
+	return expression_tree_walker(node, inline_walker, (void *) inlining);
 }
 
 static bool
@@ -203,19 +279,23 @@ finds_function_walker(Node *node, void *context)
  *		Replace SQL functions in FROM that read distributed tables by their queries.
  *
  * glob: out: what the plan then depends on, invalItems and dependsOnRole.
+ * Returns: OIDs of functions that core may not inline (cz_keep_functions).
  */
-void
+List *
 cz_inline_functions(Query *query, ParamListInfo bound_params, PlannerGlobal *glob)
 {
+	InlineContext inlining = {NULL, NIL};
 	PlannerInfo *root;
 
 	if (!query_tree_walker(query, finds_function_walker, NULL, QTW_EXAMINE_RTES_BEFORE))
-		return;
+		return NIL;
 	glob->boundParams = bound_params;
 	root = makeNode(PlannerInfo);
 	root->parse = query;
 	root->glob = glob;
 	root->query_level = 1;
 	root->planner_cxt = CurrentMemoryContext;
-	inline_walker((Node *) query, root);
+	inlining.root = root;
+	inline_walker((Node *) query, &inlining);
+	return inlining.kept;
 }

@@ -285,8 +285,10 @@ extern List *cz_find_kept_here(Query *query, const CzPlanState *state);
 extern void cz_prepare_roots(Query *query);
 
 /* inline.c */
-extern void cz_inline_functions(Query *query, ParamListInfo bound_params,
-								PlannerGlobal *glob);
+extern List *cz_inline_functions(Query *query, ParamListInfo bound_params,
+								 PlannerGlobal *glob);
+extern List *cz_keep_functions(List *funcids);
+extern void cz_inline_init(void);
 extern void cz_inline_calls(Query *query, PlannerGlobal *glob);
 extern bool cz_is_inlinable(RangeTblEntry *rte);
 

@@ -50,6 +50,15 @@ SELECT f_exec(x) FROM unnest(ARRAY['ev', 'ev1', 'ev2', 'ev3', 'ev3a', 'ev3d']) x
 SELECT * FROM f_rows(3) ORDER BY t;
 SELECT * FROM f_rows2(12) ORDER BY k;
 SELECT k, f_stable(k) FROM d ORDER BY k;
+SELECT f, f.k FROM f_rows(3) f ORDER BY t;
+SELECT row_to_json(f), d.x FROM d, f_rows(4) f WHERE f.k = d.k ORDER BY f.t;
+SELECT d.k, f FROM d LEFT JOIN f_rows(5) f USING (k) WHERE d.k < 7 ORDER BY d.k, f.t;
+SELECT f FROM loc, LATERAL f_rows(loc.k) f ORDER BY f.k, f.t;
+SELECT count(f) FROM generate_series(1, 3) g, f_rows2(g) f;
+UPDATE loc SET w = f::text FROM f_rows(6) f WHERE f.k = loc.k AND f.t < 10 RETURNING *;
+PREPARE pf (int) AS SELECT f FROM f_rows($1) f ORDER BY t;
+EXECUTE pf (3);
+EXECUTE pf (13);
 SELECT (SELECT sum(t) FROM f_rows(d.k)) FROM d ORDER BY k;
 SELECT count(*) FROM ev WHERE f_sql(k) > 10;
 SELECT f_write();
