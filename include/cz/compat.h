@@ -667,4 +667,23 @@ merge_is_known_compat(Query *query)
 #define live_tuples_compat n_live_tuples
 #endif
 
+/* The rows of a relation without storage; 18: frozen pages, too */
+#if CZ_PG_GE(18)
+#define vac_update_relstats_compat(rel, rows) \
+	vac_update_relstats((rel), -1, (rows), 0, 0, (rel)->rd_rel->relhasindex, \
+						InvalidTransactionId, InvalidMultiXactId, NULL, NULL, true)
+#else
+#define vac_update_relstats_compat(rel, rows) \
+	vac_update_relstats((rel), -1, (rows), 0, (rel)->rd_rel->relhasindex, \
+						InvalidTransactionId, InvalidMultiXactId, NULL, NULL, true)
+#endif
+
+/* 18: told when it began */
+#if CZ_PG_GE(18)
+#define pgstat_report_analyze_compat(rel) \
+	pgstat_report_analyze((rel), 0, 0, true, GetCurrentTimestamp())
+#else
+#define pgstat_report_analyze_compat(rel) pgstat_report_analyze((rel), 0, 0, true)
+#endif
+
 #endif							/* CZ_COMPAT_H */

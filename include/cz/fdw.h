@@ -54,6 +54,21 @@ extern bool CzShardChanges(const CzTable *table, double *changes, double *rows);
  */
 extern void CzFdwTruncateParts(List *relids);
 
+/*
+ * CzAnalyzeMapFor
+ *		Core's ANALYZE that follows is of the map of a root's shards, and draws the rows of
+ *		this table, the root or a partition of it.  CzAnalyzeShardsForget ends it.
+ */
+extern void CzAnalyzeMapFor(Oid relid);
+
+/*
+ * CzTableRows
+ *		How many rows a table has by the sizes of its shards, about.
+ *
+ * Errors: 08001 if a shard can't be reached.
+ */
+extern double CzTableRows(const CzTable *table);
+
 /* Core's ANALYZE of this parent follows a VACUUM: the workers know their rows. */
 extern void CzAnalyzeRowsAreKnown(bool are_known);
 

@@ -186,6 +186,21 @@ extern bool CzCreateIndex(const CzUtility *utility, IndexStmt *stmt);
 extern bool CzReindex(const CzUtility *utility, ReindexStmt *stmt);
 extern bool CzCluster(const CzUtility *utility, ClusterStmt *stmt);
 extern bool CzVacuum(const CzUtility *utility, VacuumStmt *stmt);
+
+/*
+ * analyze_tree.c
+ *
+ * CzAnalyzeTree
+ *		ANALYZE of a distributed table that its user has partitioned, with the rows of its
+ *		partitions, or of a partition.
+ *
+ * stmt: the user's; command, columns_sql: for the shards, as CzMaintainShards takes them.
+ * rows_are_known: a VACUUM went before.
+ * Errors: 42703, 42701 column list; 08001.
+ */
+extern void CzAnalyzeTree(const CzUtility *utility, const VacuumStmt *stmt, Oid relid,
+						  List *columns, const char *command, const char *columns_sql,
+						  bool rows_are_known);
 extern bool CzCopyTo(const CzUtility *utility, CopyStmt *stmt);
 extern bool CzCopyFrom(const CzUtility *utility, CopyStmt *stmt);
 extern bool CzAlterForeignKeys(const CzUtility *utility, AlterTableStmt *stmt, Oid relid,

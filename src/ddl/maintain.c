@@ -24,6 +24,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/pgstat_internal.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
@@ -156,13 +157,32 @@ analyze_parents(const CzUtility *utility, VacuumStmt *stmt, List *relations)
 		report_rows(lfirst_node(VacuumRelation, lc)->oid);
 }
 
+/* ANALYZE of a root or a partition. */
+static void
+analyze_tree(const CzUtility *utility, const VacuumStmt *stmt, Oid relid, VacuumRelation *relation)
+{
+	bool		is_pushed = !ActiveSnapshotSet();
+
+	if (is_pushed)
+		PushActiveSnapshot(GetTransactionSnapshot());
+	CzAnalyzeTree(utility, stmt, relid, relation ? relation->va_cols : NIL,
+				  psprintf("ANALYZE %s", options_sql(stmt, true)),
+				  relation ? columns_sql(relation) : "", stmt->is_vacuumcmd);
+	report_rows(relid);
+	if (is_pushed)
+		PopActiveSnapshot();
+}
+
 /*
  * VACUUM or ANALYZE of the whole database: all shards of the tables that the user may
  * name; the parents, and what is not ours, are core's.
+ *
+ * Returns: roots, of which core finds no rows.
  */
-static void
+static List *
 maintain_database(const CzUtility *utility, VacuumStmt *stmt, bool with_analyze)
 {
+	List	   *roots = NIL;
 	ListCell   *lc;
 
 	/* before anything is done */
@@ -180,7 +200,10 @@ maintain_database(const CzUtility *utility, VacuumStmt *stmt, bool with_analyze)
 		if (with_analyze)
 			CzMaintainShards(table, psprintf("ANALYZE %s", options_sql(stmt, true)), "", false,
 							 true);
+		if (with_analyze && OidIsValid(table->map_relid))
+			roots = lappend_oid(roots, table->relid);
 	}
+	return roots;
 }
 
 /*
@@ -195,6 +218,8 @@ CzVacuum(const CzUtility *utility, VacuumStmt *stmt)
 {
 	List	   *others = NIL;
 	List	   *analyze = NIL;
+	List	   *trees = NIL;
+	List	   *roots;
 	bool		is_ours = false;
 	bool		with_analyze = !stmt->is_vacuumcmd;
 	MemoryContext caller = CurrentMemoryContext;
@@ -209,7 +234,20 @@ CzVacuum(const CzUtility *utility, VacuumStmt *stmt)
 	}
 
 	if (stmt->rels == NIL && OidIsValid(CzFdwOid()))
-		maintain_database(utility, stmt, with_analyze);
+	{
+		roots = maintain_database(utility, stmt, with_analyze);
+		if (roots == NIL)
+			return false;
+		CzUtilityRun(utility, (Node *) stmt);
+		/* that was several transactions */
+		MemoryContextSwitchTo(caller);
+		foreach(lc, roots)
+		{
+			if (CzTableGet(lfirst_oid(lc)) != NULL)
+				analyze_tree(utility, stmt, lfirst_oid(lc), NULL);
+		}
+		return true;
+	}
 	foreach(lc, stmt->rels)
 	{
 		VacuumRelation *relation = lfirst_node(VacuumRelation, lc);
@@ -251,10 +289,20 @@ CzVacuum(const CzUtility *utility, VacuumStmt *stmt)
 								 columns_sql(relation), false, false);
 			others = lappend(others, relation);
 		}
+		else if (with_analyze && OidIsValid(table->map_relid))
+			trees = lappend(trees, relation);
 		else if (with_analyze)
 			analyze = lappend(analyze, relation);
 	}
 
+	foreach(lc, trees)
+	{
+		VacuumRelation *relation = lfirst_node(VacuumRelation, lc);
+		const CzTable *table = CzTableOfName(relation->relation);
+
+		if (table != NULL)
+			analyze_tree(utility, stmt, table->relid, relation);
+	}
 	if (analyze != NIL)
 		analyze_parents(utility, stmt, analyze);
 	if (others != NIL)

@@ -305,6 +305,9 @@ static CzShardJob *later_job = NULL;
 static Oid	later_relid = InvalidOid;
 static bool rows_are_known = false;
 
+/* The root or partition for which the map of its shards is analyzed; or InvalidOid. */
+static Oid	analyzed_relid = InvalidOid;
+
 static CzShardJob *
 job_create(const CzTable *table, const char *command, const char *columns, bool is_vacuum,
 		   bool missing_ok)
@@ -425,12 +428,19 @@ CzAnalyzeShardsForget(void)
 	later_job = NULL;
 	later_relid = InvalidOid;
 	rows_are_known = false;
+	analyzed_relid = InvalidOid;
 }
 
 void
 CzAnalyzeRowsAreKnown(bool are_known)
 {
 	rows_are_known = are_known;
+}
+
+void
+CzAnalyzeMapFor(Oid relid)
+{
+	analyzed_relid = relid;
 }
 
 typedef struct ChangeCount
@@ -508,7 +518,10 @@ CzShardChanges(const CzTable *table, double *changes, double *rows)
 					 " + pg_catalog.pg_stat_get_tuples_updated(c)"
 					 " + pg_catalog.pg_stat_get_tuples_deleted(c)),"
 					 " sum(pg_catalog.pg_stat_get_live_tuples(c))"
-					 " FROM unnest(ARRAY[%s]::pg_catalog.regclass[]) c", names[j].data);
+					 " FROM unnest(ARRAY[%s]::pg_catalog.regclass[])%s c(c)", names[j].data,
+					 table->is_partitioned ?
+					 " s, LATERAL (SELECT t.relid FROM pg_catalog.pg_partition_tree(s) t WHERE t.isleaf)"
+					 : "");
 	if (is_complete)
 	{
 		round_send(round);
@@ -608,6 +621,23 @@ take_sizes(PGresult *res, void *arg)
 	return true;
 }
 
+/* Sizes of shards: number, rows and pages when they were counted, pages now. */
+#define PLAIN_SIZES \
+	"SELECT v.i, c.reltuples, c.relpages," \
+	" pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8" \
+	" FROM (VALUES %s) v (i, name) JOIN pg_catalog.pg_class c" \
+	" ON c.oid = v.name::pg_catalog.regclass"
+
+/* That of a partitioned one is the sum of its partitions; rows are not known if one's are not. */
+#define PARTITIONED_SIZES \
+	"SELECT v.i, CASE WHEN bool_or(c.reltuples < 0 AND c.size > 0) THEN -1" \
+	" ELSE coalesce(sum(greatest(c.reltuples, 0)), 0) END," \
+	" coalesce(sum(c.relpages), 0), coalesce(sum(c.size), 0)" \
+	" FROM (VALUES %s) v (i, name) LEFT JOIN LATERAL (SELECT c.reltuples, c.relpages," \
+	" pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8" \
+	" AS size FROM pg_catalog.pg_partition_tree(v.name::pg_catalog.regclass) t" \
+	" JOIN pg_catalog.pg_class c ON c.oid = t.relid WHERE t.isleaf) c ON true GROUP BY v.i"
+
 /*
  * Choose a placement of each shard and ask for the sizes.
  */
@@ -665,10 +695,7 @@ sample_create(Oid parent_relid)
 	{
 		if (names[j].len > 0)
 			sample->round->calls[j].sql =
-				psprintf("SELECT v.i, c.reltuples, c.relpages,"
-						 " pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8"
-						 " FROM (VALUES %s) v (i, name) JOIN pg_catalog.pg_class c"
-						 " ON c.oid = v.name::pg_catalog.regclass", names[j].data);
+				psprintf(table->is_partitioned ? PARTITIONED_SIZES : PLAIN_SIZES, names[j].data);
 	}
 	round_send(sample->round);
 	round_wait(sample->round, take_sizes, sample);
@@ -876,8 +903,11 @@ CzFdwSampleSize(Relation relation, double *size)
 	Oid			parent_relid;
 	int			index;
 
-	if (!CzIsShard(RelationGetRelid(relation), &parent_relid) ||
-		!CheckRelationOidLockedByMe(parent_relid, ShareUpdateExclusiveLock, false) ||
+	if (!CzIsShard(RelationGetRelid(relation), &parent_relid))
+		return false;
+	if (OidIsValid(analyzed_relid))
+		parent_relid = analyzed_relid;
+	if (!CheckRelationOidLockedByMe(parent_relid, ShareUpdateExclusiveLock, false) ||
 		CheckRelationLockedByMe(relation, ShareUpdateExclusiveLock, false))
 		return false;
 	if (parent_sample == NULL || parent_sample->table->relid != parent_relid ||
@@ -920,4 +950,21 @@ CzFdwSampleRows(Relation relation, int elevel, HeapTuple *rows, int targrows,
 			(errmsg("\"%s\": table contains %.0f rows, %d rows in sample",
 					RelationGetRelationName(relation), *totalrows, nrows)));
 	return nrows;
+}
+
+/*
+ * CzTableRows
+ *		See cz/fdw.h.
+ */
+double
+CzTableRows(const CzTable *table)
+{
+	CzParentSample *sample = sample_create(table->relid);
+	double		rows = 0;
+	int			i;
+
+	round_end(sample->round);
+	for (i = 0; i < sample->table->nshards; i++)
+		rows += sample->shards[i].weight;
+	return rows;
 }

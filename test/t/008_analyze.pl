@@ -107,7 +107,23 @@ $cluster->sql('ANALYZE');
 is($cluster->worker_sql(3, 'SELECT count(*) > 0 AND bool_and(last_vacuum IS NOT NULL AND last_analyze IS NOT NULL)
 	FROM pg_stat_user_tables'), 't', 'VACUUM and ANALYZE of the database');
 
-# 7. off is off
+# 7. a partitioned table: workers count what is written to its partitions
+$cluster->sql(q{
+CREATE TABLE ev (k int, t int) PARTITION BY RANGE (t);
+CREATE TABLE ev1 PARTITION OF ev FOR VALUES FROM (0) TO (10);
+CREATE TABLE ev2 PARTITION OF ev FOR VALUES FROM (10) TO (20);
+SELECT create_distributed_table('ev', 'k');
+INSERT INTO ev SELECT i, i % 20 FROM generate_series(1, 10000) i;
+});
+wait_for(q{SELECT reltuples BETWEEN 9000 AND 11000 FROM pg_class WHERE oid = 'ev'::regclass}, 'a partitioned table is analyzed');
+is($cluster->sql(q{SELECT n_distinct FROM pg_stats WHERE tablename = 'ev' AND attname = 't' AND inherited}), 20,
+	'with statistics of its columns');
+is($cluster->sql(q{SELECT reltuples BETWEEN 4000 AND 6000 FROM pg_class WHERE oid = 'ev2'::regclass}), 't',
+	'and rows of its partitions');
+$cluster->sql('INSERT INTO ev2 SELECT i, i % 10 + 10 FROM generate_series(1, 10000) i');
+wait_for(q{SELECT reltuples BETWEEN 18000 AND 22000 FROM pg_class WHERE oid = 'ev'::regclass}, 'and again when one has changed');
+
+# 8. off is off
 $cluster->sql('ALTER SYSTEM SET cz.auto_analyze = off');
 $cluster->sql('SELECT pg_reload_conf()');
 sleep 1;
