@@ -60,6 +60,12 @@ CzCopyTo(const CzUtility *utility, CopyStmt *stmt)
 	if (table == NULL || table->kind == CZ_TABLE_REFERENCE)
 		return false;
 
+	/* as core says it; policies make a query of it there, too */
+	if (table->is_partitioned && check_enable_rls(table->relid, InvalidOid, false) != RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot copy from partitioned table \"%s\"", get_rel_name(table->relid)),
+				 errhint("Try the COPY (SELECT ...) TO variant.")));
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
 	if (stmt->attlist != NIL)

@@ -8,6 +8,9 @@
  * notes the index, then on the shards.  A reference table is core's here, and its copies
  * follow.
  *
+ * Of a table that its user has partitioned it is the partitions' that are made anew, in
+ * one transaction, where core takes one for each.
+ *
  * Source: own work.
  *
  *-------------------------------------------------------------------------
@@ -21,6 +24,8 @@
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "commands/cluster.h"
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "commands/tablespace.h"
@@ -57,12 +62,91 @@ cluster_sql(StringInfo sql, const CzShard *shard, void *arg)
 					 quote_identifier(CzShardIndexName((const char *) arg, shard->name_id)));
 }
 
-/* Partitions have shards within those of their root, which are no ordinary tables. */
-static void
-refuse_partitions(const CzTable *table, const char *what)
+/*
+ * REINDEX and CLUSTER of a table that its user has partitioned, or of an index of one:
+ * of all partitions.  Core does each in a transaction of its own, so none may be open.
+ *
+ * index_oid: or InvalidOid: the table's.
+ * Returns: the partitions (or the index' own ones) that have rows, list of OIDs; locked.
+ */
+static List *
+partitions_with_rows(const CzUtility *utility, const CzTable *table, Oid index_oid,
+					 LOCKMODE lockmode, const char *command)
 {
-	if (table->is_partitioned || OidIsValid(table->root_relid))
-		CzRefuseDdl(table, psprintf("%s of a partitioned table or a partition", what), NULL);
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	PreventInTransactionBlock(utility->context == PROCESS_UTILITY_TOPLEVEL, command);
+	foreach(lc, find_all_inheritors(OidIsValid(index_oid) ? index_oid : table->relid, lockmode,
+									NULL))
+	{
+		Oid			oid = lfirst_oid(lc);
+		const CzTable *part;
+
+		if (OidIsValid(index_oid))
+			LockRelationOid(IndexGetRelation(oid, false), lockmode);
+		part = CzTableGet(OidIsValid(index_oid) ? IndexGetRelation(oid, false) : oid);
+		if (part != NULL && !part->is_partitioned)
+			result = lappend_oid(result, oid);
+	}
+	return result;
+}
+
+static void
+reindex_partitions(const CzUtility *utility, const CzTable *table, Oid index_oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, partitions_with_rows(utility, table, index_oid, ShareLock,
+									 OidIsValid(index_oid) ? "REINDEX INDEX" : "REINDEX TABLE"))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (OidIsValid(index_oid))
+			CzRunOnPlacements(CzTableGet(IndexGetRelation(lfirst_oid(lc), false)),
+							  reindex_index_sql, get_rel_name(lfirst_oid(lc)));
+		else
+			CzRunOnPlacements(CzTableGet(lfirst_oid(lc)), reindex_table_sql, NULL);
+	}
+}
+
+/* Core marks no index for it, and wants one to be named or marked by hand. */
+static void
+cluster_partitions(const CzUtility *utility, const CzTable *table, const ClusterStmt *stmt)
+{
+	Relation	rel = relation_open(table->relid, NoLock);
+	Oid			index_oid = InvalidOid;
+	ListCell   *lc;
+
+	if (stmt->indexname == NULL)
+	{
+		foreach(lc, RelationGetIndexList(rel))
+		{
+			if (get_index_isclustered(lfirst_oid(lc)))
+				index_oid = lfirst_oid(lc);
+		}
+		if (!OidIsValid(index_oid))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("there is no previously clustered index for table \"%s\"",
+							stmt->relation->relname)));
+	}
+	else
+	{
+		index_oid = get_relname_relid(stmt->indexname, RelationGetNamespace(rel));
+		if (!OidIsValid(index_oid))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("index \"%s\" for table \"%s\" does not exist",
+							stmt->indexname, stmt->relation->relname)));
+	}
+	check_index_is_clusterable(rel, index_oid, AccessShareLock);
+	relation_close(rel, NoLock);
+	foreach(lc, partitions_with_rows(utility, table, index_oid, AccessExclusiveLock, "CLUSTER"))
+	{
+		CHECK_FOR_INTERRUPTS();
+		CzRunOnPlacements(CzTableGet(IndexGetRelation(lfirst_oid(lc), false)), cluster_sql,
+						  get_rel_name(lfirst_oid(lc)));
+	}
 }
 
 /* Is it a table whose shards this statement must reach? */
@@ -150,7 +234,11 @@ CzReindex(const CzUtility *utility, ReindexStmt *stmt)
 			return false;
 		CzRefuseDdl(table, "REINDEX", "This database is not the coordinator.");
 	}
-	refuse_partitions(table, "REINDEX");
+	if (table->is_partitioned)
+	{
+		reindex_partitions(utility, table, is_index ? named : InvalidOid);
+		return true;
+	}
 	if (table->kind == CZ_TABLE_REFERENCE)
 		CzUtilityRun(utility, (Node *) stmt);
 	else
@@ -232,7 +320,11 @@ CzCluster(const CzUtility *utility, ClusterStmt *stmt)
 			return false;
 		CzRefuseDdl(table, "CLUSTER", "This database is not the coordinator.");
 	}
-	refuse_partitions(table, "CLUSTER");
+	if (table->is_partitioned)
+	{
+		cluster_partitions(utility, table, stmt);
+		return true;
+	}
 
 	stmt = copyObject(stmt);
 	stmt->relation->schemaname = get_namespace_name(get_rel_namespace(relid));

@@ -106,6 +106,13 @@ row_qual(Query *query, Oid relid, Node *cursor)
 	table_close(rel, NoLock);
 	if (quals != NIL)
 		return (Node *) make_ands_explicit(quals);
+	/* a ctid is one of each partition there */
+	if (CzTableGet(relid)->is_partitioned)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("WHERE CURRENT OF is not supported for distributed partitioned table \"%s\", which has no key",
+						get_rel_name(relid)),
+				 errhint("Add a primary key to the table, or name the partition in the cursor's query and in the statement.")));
 	return (Node *)
 		make_opclause(TIDEqualOperator, BOOLOID, false,
 					  (Expr *) makeVar(query->resultRelation, SelfItemPointerAttributeNumber,
