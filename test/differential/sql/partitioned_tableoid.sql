@@ -85,6 +85,13 @@ UPDATE ev SET v = 'a' WHERE t BETWEEN 20 AND 39 RETURNING tableoid::regclass, k,
 UPDATE ev SET n = d.x FROM d WHERE d.k = ev.k AND d.k = 8 RETURNING ev.tableoid::regclass, d.tableoid::regclass, ev.*;
 DELETE FROM ev WHERE k = 9 RETURNING tableoid::regclass, *;
 DELETE FROM ev WHERE t = 12 RETURNING tableoid::regclass, ev;
+WITH x AS (DELETE FROM ev WHERE k = 10 RETURNING tableoid AS o, *) SELECT o::regclass, n FROM x ORDER BY 2;
+UPDATE ev SET n = n + 1 WHERE k = 7 AND random() >= 0 RETURNING tableoid::regclass, *;
+UPDATE ev SET t = t + 10 WHERE k = 7 AND random() >= 0 AND t BETWEEN 0 AND 9 RETURNING tableoid::regclass, *;
+DELETE FROM ev WHERE tableoid = 'evd'::regclass AND k < 5 RETURNING tableoid::regclass, k;
+UPDATE ev SET n = -1 WHERE tableoid IN ('ev2'::regclass, 'ev3n'::regclass) AND k < 5 RETURNING tableoid::regclass, k, t;
+MERGE INTO ev USING d ON d.k = ev.k AND ev.tableoid = 'ev1'::regclass WHEN MATCHED AND d.k < 3 THEN DELETE WHEN MATCHED THEN UPDATE SET n = d.x;
+UPDATE ev SET n = 5 FROM loc WHERE loc.k = ev.k AND ev.tableoid = 'ev2'::regclass RETURNING ev.tableoid::regclass, ev.k, w;
 WITH x AS (INSERT INTO ev VALUES (500, 22, 'b', 1), (501, 99, 'b', 1) RETURNING tableoid AS o, *) SELECT o::regclass, n, k FROM x ORDER BY k;
 SELECT tableoid::regclass, count(*), sum(n) FROM ev GROUP BY 1 ORDER BY 1;
 -- partitions come and go

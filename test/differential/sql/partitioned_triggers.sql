@@ -41,8 +41,17 @@ INSERT INTO ev2 (k, t, v) VALUES (5, 15, 'e');
 INSERT INTO ev2 (k, t, v) SELECT i, 16, 'x' FROM generate_series(6, 9) i;
 INSERT INTO ev3 VALUES (5, 25, 'e');
 INSERT INTO ev3a VALUES (6, 26, 'e');
+UPDATE ev SET v = v || '!' WHERE k = 1;
+UPDATE ev SET v = v || '!';
+UPDATE ev2 SET v = 'two' WHERE t = 15;
+UPDATE ev3 SET v = 'three' WHERE k = 5;
+UPDATE ev SET v = v WHERE k = 1000;
+DELETE FROM ev WHERE k = 4;
+DELETE FROM ev2 WHERE k > 8;
+DELETE FROM ev3 WHERE k = 1000;
 INSERT INTO ev VALUES (1, 1, 'again') ON CONFLICT (k, t) DO UPDATE SET v = 'up';
 INSERT INTO ev VALUES (1, 1, 'again') ON CONFLICT DO NOTHING;
+WITH x AS (DELETE FROM ev3a WHERE k = 6 RETURNING *) INSERT INTO ev2 (k, t, v) SELECT k, 17, v FROM x;
 COPY ev FROM STDIN;
 20	1	x
 21	11	x
@@ -101,4 +110,5 @@ SELECT create_distributed_table('w', 'k');
 -- a partition that was detached is a table like others
 ALTER TABLE ev DETACH PARTITION ev2;
 CREATE TRIGGER r AFTER UPDATE ON ev2 FOR EACH ROW EXECUTE FUNCTION note('row');
+UPDATE ev2 SET v = 'row' WHERE k = 5;
 SELECT line FROM audit ORDER BY id;
