@@ -186,7 +186,8 @@ begin_modify(CustomScanState *node, EState *estate, int eflags)
 			state->generated_new = CzTargetInit(estate, state->rel, NULL, 0);
 	}
 	state->inactive_commands = cz_inactive_commands;
-	state->source = CzRowSourceBegin(&node->ss.ps, state->table, state->write);
+	state->source = CzRowSourceBegin(&node->ss.ps, state->rel, state->table,
+									  state->write);
 	state->changes = CzRowChangeSetBegin(&node->ss.ps, state->rel, state->user_oid,
 										 state->write->key, sent_columns(state),
 										 state->triggers);
@@ -497,6 +498,7 @@ run_modify(ModifyState *state)
 	if (may_move(state))
 		CzTxnLockMoves(state->write->relid, true);
 	read_and_lock(state);
+	state->changes->parts_qual = CzRowPartsQual(state->source->parts);
 	row_context = AllocSetContextCreate(estate->es_query_cxt, "cz_fdw modified row",
 										ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(row_context);

@@ -64,6 +64,7 @@ typedef struct CzRowChangeSet
 	TupleTableSlot *slot;		/* for reading a change */
 	HTAB	   *names;			/* CzRowName: the rows that are changed; NULL: no other
 								 * set could have the same */
+	const char *parts_qual;		/* of CzRowPartsQual for the old rows */
 	int64		limit;			/* only the first changes are applied; -1: all */
 	int64		nread;			/* changes since CzRowChangeSetRewind */
 	int64		counts[CZ_ROW_ACTIONS];
@@ -102,6 +103,8 @@ extern void CzRaiseOwnChange(CmdType command) pg_attribute_noreturn();
 #define CZ_READ_NOWHERE (-1)
 #define CZ_READ_APART (-2)		/* at several placements */
 
+typedef struct CzRowParts CzRowParts;
+
 typedef struct CzRowSource
 {
 	PlanState  *parent;
@@ -111,15 +114,22 @@ typedef struct CzRowSource
 								 * source's columns, the id being the worker's */
 	Tuplestorestate *rows;
 	Bitmapset  *shards;			/* that have rows */
+	CzRowParts *parts;			/* that have rows; NULL: not known, or no partitions */
 	int		   *read_at;		/* by shard: the placement, as CzRowIdPlacement has it */
 	int64		nrows;			/* that have a shard */
 	uint64		digest;			/* of the names and versions of all rows */
 } CzRowSource;
 
-extern CzRowSource *CzRowSourceBegin(PlanState *parent, const CzTable *table,
+extern CzRowSource *CzRowSourceBegin(PlanState *parent, Relation rel, const CzTable *table,
 									 const CzRowWrite *write);
 extern void CzRowSourceRead(CzRowSource *source);
 extern void CzRowSourceReadAgain(CzRowSource *source);
+
+/* rows_parts.c */
+extern CzRowParts *CzRowPartsBegin(Relation rel, const CzRowWrite *write);
+extern void CzRowPartsForget(CzRowParts *parts);
+extern void CzRowPartsNote(CzRowParts *parts, const Datum *values, const bool *nulls);
+extern char *CzRowPartsQual(CzRowParts *parts);
 
 /* rows_send.c */
 typedef struct CzRowFeed CzRowFeed;

@@ -305,7 +305,8 @@ apply_in_place(CzRowChangeSet *set, CmdType command)
 	plan = CzRowStatement(set->table, command, is_update ? "UPDATE " : "DELETE FROM ",
 						  middle.data,
 						  has_table ?
-						  " AS v WHERE t.ctid OPERATOR(pg_catalog.=) v.c1 AND t.tableoid OPERATOR(pg_catalog.=) v.c2" :
+						  psprintf(" AS v WHERE t.ctid OPERATOR(pg_catalog.=) v.c1 AND t.tableoid OPERATOR(pg_catalog.=) v.c2%s",
+								   set->parts_qual) :
 						  " AS v WHERE t.ctid OPERATOR(pg_catalog.=) v.c1", desc, shards);
 	plan->check_as_user = set->user_oid;
 	if (set->key != NIL && is_replicated(set->table))

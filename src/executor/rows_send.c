@@ -261,8 +261,9 @@ CzRowsLock(CzRowSource *source)
 		TupleDescInitEntry(desc, 3, "table", OIDOID, -1, 0);
 	TupleDescInitEntry(desc, desc->natts, "shard", INT4OID, -1, 0);
 	plan = CzRowStatement(source->table, CMD_SELECT, "SELECT 1 FROM ", " AS t, ",
-						  psprintf(" AS v WHERE t.ctid OPERATOR(pg_catalog.=) v.c1 AND t.xmin OPERATOR(pg_catalog.=) v.c2%s FOR %s OF t",
+						  psprintf(" AS v WHERE t.ctid OPERATOR(pg_catalog.=) v.c1 AND t.xmin OPERATOR(pg_catalog.=) v.c2%s%s FOR %s OF t",
 								   has_table ? " AND t.tableoid OPERATOR(pg_catalog.=) v.c3" : "",
+								   CzRowPartsQual(source->parts),
 								   source->write->locks_key ? "UPDATE" : "NO KEY UPDATE"),
 						  desc, source->shards);
 	plan->column_types = list_make1_oid(INT4OID);

@@ -40,7 +40,8 @@
  *		A source that has not been read yet.
  */
 CzRowSource *
-CzRowSourceBegin(PlanState *parent, const CzTable *table, const CzRowWrite *write)
+CzRowSourceBegin(PlanState *parent, Relation rel, const CzTable *table,
+				 const CzRowWrite *write)
 {
 	CzRowSource *source = palloc0(sizeof(CzRowSource));
 	PlanState  *plan = list_nth(parent->state->es_subplanstates, write->plan_id - 1);
@@ -50,6 +51,8 @@ CzRowSourceBegin(PlanState *parent, const CzTable *table, const CzRowWrite *writ
 	source->parent = parent;
 	source->table = table;
 	source->write = write;
+	if (write->table_column > 0)
+		source->parts = CzRowPartsBegin(rel, write);
 	source->read_at = palloc(sizeof(int) * Max(table->nshards, 1));
 	source->desc = CreateTemplateTupleDesc(desc->natts + 1);
 	TupleDescInitEntry(source->desc, 1, "shard", INT4OID, -1, 0);
@@ -228,6 +231,8 @@ read_rows(CzRowSource *source, PlanState *plan)
 		seen = make_seen();
 	source->nrows = 0;
 	source->digest = 0;
+	if (source->parts != NULL)
+		CzRowPartsForget(source->parts);
 	for (i = 0; i < source->table->nshards; i++)
 		source->read_at[i] = CZ_READ_NOWHERE;
 	values = palloc(sizeof(Datum) * natts);
@@ -253,6 +258,8 @@ read_rows(CzRowSource *source, PlanState *plan)
 						   (ItemPointer) DatumGetPointer(slot->tts_values[CZ_SOURCE_ID - 1]));
 		if (name.shard >= 0 && source->write->table_column > 0)
 			name.table = DatumGetObjectId(slot->tts_values[source->write->table_column - 1]);
+		if (name.shard >= 0 && source->parts != NULL)
+			CzRowPartsNote(source->parts, slot->tts_values, slot->tts_isnull);
 		/* a row that a MERGE is to insert has none yet */
 		if (name.shard < 0 && !(source->write->command == CMD_MERGE &&
 								slot->tts_isnull[CZ_SOURCE_ID - 1]))

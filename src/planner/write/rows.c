@@ -283,6 +283,7 @@ make_source(Query *query, TupleDesc desc, const ReturnContext *returned, CzRowWr
 	Query	   *source = copyObject(query);
 	Index		rti = query->resultRelation;
 	List	   *junk = NIL;
+	List	   *parts = NIL;
 	ListCell   *lc;
 	int		   *new_columns = palloc0(sizeof(int) * Max(desc->natts, 1));
 	int			i;
@@ -304,13 +305,16 @@ make_source(Query *query, TupleDesc desc, const ReturnContext *returned, CzRowWr
 	add_output(source, (Expr *) makeVar(rti, MinTransactionIdAttributeNumber, XIDOID, -1,
 										InvalidOid, 0));
 	if (CzTableGet(write->relid)->is_partitioned)
+	{
 		write->table_column =
 			add_output(source, (Expr *) makeVar(rti, TableOidAttributeNumber, OIDOID, -1,
 												InvalidOid, 0));
+		parts = CzPartitionColumns(write->relid);
+	}
 	for (i = 0; i < desc->natts; i++)
 	{
 		bool		is_needed = !TupleDescAttr(desc, i)->attisdropped &&
-			(write->needs_row || returned->whole_row ||
+			(write->needs_row || returned->whole_row || list_member_int(parts, i + 1) ||
 			 bms_is_member(i + 1, returned->used) || list_member_int(write->key, i + 1));
 
 		write->old_columns = lappend_int(write->old_columns, !is_needed ? 0 :
