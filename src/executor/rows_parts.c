@@ -29,7 +29,7 @@
 #include "rows.h"
 
 /* More partitions, or a longer text, are not told. */
-#define MAX_PARTITIONS 16
+#define MAX_PARTITIONS 48
 #define MAX_QUAL_BYTES 4000
 
 struct CzRowParts

@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import analytic     # noqa: E402
 import instructions     # noqa: E402
 import oltp         # noqa: E402
+import partitions   # noqa: E402
 import planning     # noqa: E402
 import tpch         # noqa: E402
 from common import FACTOR, ROWS, SHARDS, TPCH_COPIES, Cluster, note     # noqa: E402
@@ -24,6 +25,7 @@ PARTS = {
     'pgbench': [oltp.oltp],
     'sessions': [oltp.sessions],
     'planning': [planning.planning],
+    'partitions': [partitions.partitions],
     'instructions': [instructions.instructions],
     'tpch': [tpch.tpch],
 }

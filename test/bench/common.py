@@ -18,6 +18,7 @@ ROUNDS = int(os.environ.get('BENCH_ROUNDS', 1))
 RUNS = int(os.environ.get('BENCH_RUNS', 5))
 FDW = os.environ.get('BENCH_FDW', '1') != '0'
 PLANNING_SHARDS = [int(n) for n in os.environ.get('BENCH_PLANNING_SHARDS', '32,256,1024').split(',')]
+PARTITIONS = int(os.environ.get('BENCH_PARTITIONS', 500))
 TPCH_COPIES = int(os.environ.get('BENCH_TPCH_COPIES', 10))
 TIMEOUT_S = int(os.environ.get('BENCH_TIMEOUT', 20))
 
