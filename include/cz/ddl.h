@@ -152,12 +152,14 @@ extern CzTenantHooks cz_tenant_hooks;
  * Partitions of distributed tables (src/cluster sets these).
  *
  * adopt: a local table has become a partition; release: a partition has been detached
- * from that parent, and becomes a distributed table of its own.
+ * from that parent, and becomes a distributed table of its own; localize: a distributed
+ * table becomes a local one, with its rows.
  */
 typedef struct CzPartitionHooks
 {
 	void		(*adopt) (Oid relid);
 	void		(*release) (Oid relid, Oid parent_relid);
+	void		(*localize) (Oid relid);
 } CzPartitionHooks;
 
 extern CzPartitionHooks cz_partition_hooks;

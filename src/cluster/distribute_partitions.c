@@ -821,4 +821,5 @@ CzPartitionsInit(void)
 {
 	cz_partition_hooks.adopt = adopt_partition;
 	cz_partition_hooks.release = release_partition;
+	cz_partition_hooks.localize = CzUndistribute;
 }

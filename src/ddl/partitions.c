@@ -29,7 +29,7 @@
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
-CzPartitionHooks cz_partition_hooks = {NULL, NULL};
+CzPartitionHooks cz_partition_hooks = {NULL, NULL, NULL};
 
 /* A relation by a statement's name; NULL: no partition nor root of ours. */
 static const CzTable *
@@ -85,9 +85,17 @@ attach(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *parent)
 	relid = RangeVarGetRelidExtended(name, AccessExclusiveLock, 0, RangeVarCallbackOwnsRelation,
 									 NULL);
 	child = CzTableGet(relid);
-	if (child != NULL && child->kind != CZ_TABLE_FOREIGN && !OidIsValid(child->root_relid))
+	if (child != NULL && child->kind == CZ_TABLE_REFERENCE)
 		CzRefuseDdl(child, "ATTACH PARTITION",
-					"Use undistribute_table() first: the rows are distributed again when it is attached.");
+					"Use undistribute_table() first: the rows are distributed when it is attached.");
+
+	/* core's part of the statement then looks through its rows, too */
+	if (child != NULL && CzTableIsDistributed(child) && !OidIsValid(child->root_relid) &&
+		relid != parent->relid)
+	{
+		cz_partition_hooks.localize(relid);
+		CommandCounterIncrement();
+	}
 	CzUtilityRun(utility, (Node *) stmt);
 	CommandCounterIncrement();
 	cz_partition_hooks.adopt(relid);

@@ -149,3 +149,63 @@ SELECT count(*) FROM cz_verify_placements('ident') WHERE NOT ok;
 SELECT count(*) FROM cz_verify_placements('ts') WHERE NOT ok;
 SELECT count(*) FROM cz_verify_placements('fl') WHERE NOT ok;
 SELECT count(*) FROM cz_verify_placements('ex') WHERE NOT ok;
+-- distributed tables become partitions
+CREATE TABLE at (k int NOT NULL, t int NOT NULL, v text, UNIQUE (k, t)) PARTITION BY RANGE (t);
+CREATE TABLE at1 PARTITION OF at FOR VALUES FROM (0) TO (10);
+CREATE TABLE atd PARTITION OF at DEFAULT;
+SELECT create_distributed_table('at', 'k');
+CREATE INDEX at_v ON at (v);
+INSERT INTO at SELECT i, i, 'v' || i FROM generate_series(0, 29) i;
+CREATE TABLE alone (v text, t int NOT NULL, k int NOT NULL);
+SELECT create_distributed_table('alone', 'k');
+INSERT INTO alone SELECT 'a' || i, i, i FROM generate_series(40, 49) i;
+CREATE VIEW alone_v AS SELECT count(*) FROM alone;
+ALTER TABLE at ATTACH PARTITION alone FOR VALUES FROM (40) TO (50);
+SELECT tableoid::regclass, count(*), min(v) FROM at GROUP BY 1 ORDER BY 1;
+SELECT * FROM alone_v;
+INSERT INTO alone VALUES ('x', 41, 41) ON CONFLICT (k, t) DO UPDATE SET v = excluded.v RETURNING *;
+ALTER TABLE at DETACH PARTITION at1;
+INSERT INTO at1 VALUES (5, 55, 'far');
+-- error
+ALTER TABLE at ATTACH PARTITION at1 FOR VALUES FROM (0) TO (10);
+DELETE FROM at1 WHERE t = 55;
+INSERT INTO at VALUES (77, 7, 'default');
+-- error
+ALTER TABLE at ATTACH PARTITION at1 FOR VALUES FROM (0) TO (10);
+DELETE FROM atd WHERE t = 7;
+BEGIN;
+ALTER TABLE at ATTACH PARTITION at1 FOR VALUES FROM (0) TO (10);
+SELECT tableoid::regclass, count(*), min(v) FROM at GROUP BY 1 ORDER BY 1;
+ROLLBACK;
+SELECT count(*), min(v) FROM at1;
+ALTER TABLE at ATTACH PARTITION at1 FOR VALUES FROM (0) TO (10);
+SELECT tableoid::regclass, count(*), min(v) FROM at GROUP BY 1 ORDER BY 1;
+-- error
+ALTER TABLE at ATTACH PARTITION at1 FOR VALUES FROM (60) TO (70);
+CREATE TABLE sub (k int NOT NULL, t int NOT NULL, v text) PARTITION BY LIST (t);
+CREATE TABLE sub1 PARTITION OF sub FOR VALUES IN (80, 81);
+CREATE TABLE sub2 PARTITION OF sub FOR VALUES IN (82, 83);
+SELECT create_distributed_table('sub', 'k');
+INSERT INTO sub SELECT i, i, 's' || i FROM generate_series(80, 83) i;
+-- error
+ALTER TABLE sub ATTACH PARTITION sub1 FOR VALUES IN (99);
+-- error
+ALTER TABLE sub ATTACH PARTITION sub FOR VALUES IN (99);
+ALTER TABLE at ATTACH PARTITION sub FOR VALUES FROM (80) TO (90);
+SELECT tableoid::regclass, count(*), min(v) FROM at GROUP BY 1 ORDER BY 1;
+UPDATE at SET t = t + 1 WHERE t IN (80, 82);
+UPDATE at SET v = v || (random() * 0)::int WHERE t > 40 RETURNING *, tableoid::regclass;
+CREATE TABLE lone (k int NOT NULL, t int NOT NULL, v text);
+INSERT INTO lone VALUES (1, 91, 'lone');
+SELECT create_distributed_table('lone', NULL);
+ALTER TABLE at ATTACH PARTITION lone FOR VALUES FROM (91) TO (92);
+SELECT * FROM at WHERE t = 91;
+CREATE TABLE other (k int NOT NULL, t int NOT NULL, v text);
+SELECT create_distributed_table('other', 't', colocate_with => 'none', shard_count => 2);
+INSERT INTO other VALUES (1, 92, 'other'), (2, 92, 'other');
+ALTER TABLE at ATTACH PARTITION other FOR VALUES FROM (92) TO (93);
+SELECT * FROM at WHERE t = 92 ORDER BY k;
+SELECT object, expected, found FROM cz_check_shards('at');
+SELECT count(*) FROM cz_verify_placements('at') WHERE NOT ok;
+DROP VIEW alone_v;
+DROP TABLE at;
