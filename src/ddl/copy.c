@@ -60,8 +60,8 @@ CzCopyTo(const CzUtility *utility, CopyStmt *stmt)
 	if (table == NULL || table->kind == CZ_TABLE_REFERENCE)
 		return false;
 
-	/* as core says it; policies make a query of it there, too */
-	if (table->is_partitioned && check_enable_rls(table->relid, InvalidOid, false) != RLS_ENABLED)
+	/* as core says it; with policies it copies ONLY the table there: nothing */
+	if (table->is_partitioned)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("cannot copy from partitioned table \"%s\"", get_rel_name(table->relid)),
