@@ -49,6 +49,15 @@ COMMENT ON FUNCTION cz_take_over(boolean)
     IS 'makes this copy of the coordinator, whose original is stopped for good, the coordinator; returns the epoch';
 REVOKE ALL ON FUNCTION cz_take_over(boolean) FROM PUBLIC;
 
+-- A parallel restore may fill cz.tables before cz.cluster, and go on with DDL between them.
+CREATE FUNCTION cz.tables_restored() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'cz_tables_restored';
+COMMENT ON FUNCTION cz.tables_restored() IS 'a database whose tables come from a dump is not the coordinator of their shards';
+REVOKE ALL ON FUNCTION cz.tables_restored() FROM PUBLIC;
+CREATE TRIGGER tables_restored AFTER INSERT ON cz.tables
+    FOR EACH STATEMENT EXECUTE FUNCTION cz.tables_restored();
+COMMENT ON TRIGGER tables_restored ON cz.tables IS 'a database whose tables come from a dump is not the coordinator of their shards';
+
 INSERT INTO cz.cluster VALUES (gen_random_uuid(), 1);
 SELECT cz_take_over();
 

@@ -18,6 +18,7 @@
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
@@ -33,6 +34,8 @@
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
+
+PG_FUNCTION_INFO_V1(cz_tables_restored);
 
 /*
  * CzCatalogExec
@@ -72,6 +75,25 @@ CzCatalogExec(const char *sql, int nargs, Oid *argtypes, Datum *values, const ch
 	CzUnpinTextSettings(nestlevel);
 	SetUserIdAndSecContext(save_user, save_context);
 	return processed;
+}
+
+/*
+ * cz_tables_restored
+ *		Statement trigger of cz.tables: rows that none of our functions has entered come
+ *		from a dump.  Until cz_take_over() this database is not the coordinator of their
+ *		shards, also before the dump's row of cz.cluster is there, which says so too.
+ */
+Datum
+cz_tables_restored(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"cz.tables_restored")));
+	if (cz_internal_ddl_depth == 0)
+		(void) CzCatalogExec("DELETE FROM cz.cluster_owner", 0, NULL, NULL, NULL);
+	return PointerGetDatum(NULL);
 }
 
 /* Storage parameters as one of our catalog tables has them; *found: it has a row. */

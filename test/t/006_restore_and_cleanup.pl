@@ -23,6 +23,22 @@ CREATE TABLE r (d date, v int);
 SELECT create_distributed_table('r', 'd', 'range');
 SELECT cz_create_range_shard('r', '2020-01-01', '2021-01-01');
 INSERT INTO r VALUES ('2020-06-01', 1);
+CREATE TABLE ev (junk int, k int NOT NULL, t int NOT NULL, v text DEFAULT 'root', n numeric, CONSTRAINT ev_pk PRIMARY KEY (k, t)) PARTITION BY RANGE (t);
+ALTER TABLE ev DROP COLUMN junk;
+CREATE TABLE ev1 PARTITION OF ev FOR VALUES FROM (0) TO (10);
+CREATE TABLE ev2 (n numeric, v text, t int NOT NULL, k int NOT NULL);
+ALTER TABLE ev ATTACH PARTITION ev2 FOR VALUES FROM (10) TO (20);
+CREATE TABLE ev3 PARTITION OF ev FOR VALUES FROM (20) TO (40) PARTITION BY RANGE (t);
+CREATE TABLE ev3a PARTITION OF ev3 DEFAULT;
+CREATE INDEX ev_v ON ev (v);
+SELECT create_distributed_table('ev', 'k');
+ALTER TABLE ev1 SET (fillfactor = 60);
+CREATE INDEX ev2_n ON ev2 (n) WHERE n > 5;
+ALTER TABLE ev2 ALTER v SET DEFAULT 'two', ADD CONSTRAINT ck CHECK (k >= 0);
+CREATE STATISTICS ev_s ON t, v FROM ev;
+ALTER TABLE ev ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON ev USING (true);
+INSERT INTO ev SELECT i, i % 40, 'v' || i, i FROM generate_series(1, 100) i;
 SQL
 
 note 'dump and restore';
@@ -32,9 +48,12 @@ unlike(PostgreSQL::Test::Utils::slurp_file($dump), qr/!cz_/, 'internal triggers 
 $node->safe_psql('postgres', 'CREATE DATABASE copy');
 $node->command_ok([ 'psql', '-X', '-v', 'ON_ERROR_STOP=1', '-h', $node->host, '-p', $node->port, '-f', $dump, 'copy' ],
 	'the script runs without an error');
-is($node->safe_psql('copy', 'SELECT cz_finish_restore()'), '3', 'cz_finish_restore');
+is($node->safe_psql('copy', 'SELECT cz_finish_restore()'), '4', 'cz_finish_restore');
 is($node->safe_psql('copy', 'SELECT count(*), sum(n) FROM t'), '100|5050', 'the rows are served');
 is($node->safe_psql('copy', 'SELECT count(*), sum(n) FROM by_key'), '100|5050', 'through the view');
+is($node->safe_psql('copy', 'SELECT count(*), sum(n), count(DISTINCT tableoid) FROM ev'), '100|5050|3', 'and those of a partitioned table');
+is($node->safe_psql('copy', 'SELECT count(*), sum(n) FROM ev2'), '30|1635', 'and of a partition');
+is($node->safe_psql('copy', "SELECT count(*) FROM pg_index WHERE NOT indisvalid"), '0', 'all indexes are valid');
 is($node->safe_psql('copy', 'SELECT * FROM r'), '2020-06-01|1', 'range table');
 is($node->safe_psql('copy', "SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = 't'::regclass"), 't', 'keys are valid');
 is($node->safe_psql('copy', "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'ref'::regclass AND tgname LIKE '!cz_%'"),
@@ -54,6 +73,18 @@ $node->safe_psql('copy', "INSERT INTO t (k, n) VALUES ('key 1', 1000); INSERT IN
 is($cluster->sql('SELECT max(n) FROM t'), '1000', 'both coordinators see the shards');
 $node->safe_psql('copy', 'CREATE INDEX t_m ON t (m); ALTER TABLE t ADD COLUMN extra int DEFAULT 1');
 is($node->safe_psql('copy', 'SELECT sum(extra) FROM t'), '101', 'DDL reaches the shards');
+
+note 'parallel restore: tables may be there before it is known whose they are';
+$node->command_ok([ 'pg_dump', '-Fc', '-h', $node->host, '-p', $node->port, '-f', "$dump.c", 'postgres' ], 'pg_dump -Fc');
+$node->safe_psql('postgres', 'CREATE DATABASE parallel');
+$node->command_ok([ 'pg_restore', '-j', '4', '-h', $node->host, '-p', $node->port, '-d', 'parallel', "$dump.c" ], 'pg_restore -j');
+is($node->safe_psql('parallel', 'SELECT count(*), sum(n), count(DISTINCT tableoid) FROM ev'), '100|5050|3', 'the rows are served');
+$node->safe_psql('postgres', 'CREATE DATABASE early');
+$node->safe_psql('early', 'CREATE EXTENSION cz_fdw');
+is($node->safe_psql('early', 'SELECT count(*) FROM cz.cluster_owner'), '1', 'a new database is its own coordinator');
+$node->safe_psql('early', "COPY cz.tables (relid, kind) FROM STDIN DELIMITER ',';\npg_class,h\n\\.\n");
+is($node->safe_psql('early', 'SELECT count(*) FROM cz.cluster_owner'), '0', 'but not with tables of a dump');
+is($node->safe_psql('early', 'SELECT cz_take_over()'), '2', 'until it takes over');
 
 note 'clean-up list';
 $cluster->sql("CREATE TABLE gone (k int); SELECT create_distributed_table('gone', 'k')");
