@@ -228,9 +228,6 @@ check_table(Relation rel, CzTableKind kind, bool in_tree)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
 					 "a partitioned table cannot be a reference table",
 					 "Use create_distributed_table().");
-	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && kind == CZ_TABLE_SINGLE)
-		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
-					 "a partitioned table needs a distribution column", NULL);
 	in_tree |= rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 	if (in_tree)
 		check_in_tree(rel);

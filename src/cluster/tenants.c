@@ -36,7 +36,9 @@
 #include "commands/tablecmds.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
+#include "parser/parse_type.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -133,7 +135,10 @@ is_single_parent(Relation rel)
 		return false;
 	key = RelationGetPartitionKey(rel);
 	return key->strategy == PARTITION_STRATEGY_LIST && key->partnatts == 1 &&
-		key->partattrs[0] == 0;
+		key->partattrs[0] == 0 && IsA(linitial(key->partexprs), CoerceToDomain) &&
+		((CoerceToDomain *) linitial(key->partexprs))->resulttype ==
+		typenameTypeId(NULL, makeTypeNameFromNameList(list_make2(makeString("cz"),
+																 makeString("single"))));
 }
 
 /* Distribute a relation of a tenant's schema if it is a table that is not. */
@@ -148,11 +153,11 @@ distribute_table(Oid relid, int colocation_id)
 	switch (rel->rd_rel->relkind)
 	{
 		case RELKIND_RELATION:
-			break;
 		case RELKIND_PARTITIONED_TABLE:
-			if (!is_done)
-				refuse_table(rel, "partitioned tables are not supported there",
-							 "Create an ordinary table.");
+			/* a partition goes with the table at the top */
+			is_done |= rel->rd_rel->relispartition &&
+				CzTenantGroup(get_rel_namespace(llast_oid(get_partition_ancestors(relid)))) ==
+				colocation_id;
 			break;
 		case RELKIND_FOREIGN_TABLE:
 			refuse_table(rel, "foreign tables are not supported there",
@@ -168,7 +173,7 @@ distribute_table(Oid relid, int colocation_id)
 		return;
 	}
 	if (rel->rd_rel->relispartition)
-		refuse_table(rel, "it is a partition", NULL);
+		refuse_table(rel, "it is a partition of a table that is not there", NULL);
 	if (rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED)
 		refuse_table(rel, "it is unlogged", "Create an ordinary table.");
 	if (table != NULL)
@@ -291,7 +296,8 @@ undistribute_tables(List *relids)
 		{
 			const CzTable *table = CzTableGet(lfirst_oid(lc));
 
-			if (table == NULL || table->kind != CZ_TABLE_SINGLE)
+			if (table == NULL || table->kind != CZ_TABLE_SINGLE ||
+				list_member_oid(relids, table->root_relid))
 				continue;
 			CzCheckTableOwner(lfirst_oid(lc));
 			CzUndistribute(lfirst_oid(lc));
@@ -403,7 +409,16 @@ before_set_schema(AlterObjectSchemaStmt *stmt)
 	if (table != NULL && table->kind == CZ_TABLE_SINGLE &&
 		CzTenantGroup(get_rel_namespace(relid)) != 0 &&
 		get_namespace_oid(stmt->newschema, false) != get_rel_namespace(relid))
+	{
+		if (OidIsValid(table->map_relid))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot move table \"%s\" out of distributed schema \"%s\": it is partitioned, or a partition",
+							get_rel_name(relid),
+							get_namespace_name(get_rel_namespace(relid))),
+					 errhint("Use citus_schema_undistribute().")));
 		CzUndistribute(relid);
+	}
 	return relid;
 }
 

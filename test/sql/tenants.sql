@@ -96,7 +96,6 @@ CREATE SEQUENCE seq;
 SELECT table_name, citus_table_type, distribution_column FROM citus_tables;
 SELECT relname, relkind FROM pg_class WHERE relnamespace = '"Tenant''s 1"'::regnamespace AND relkind NOT IN ('i', 'I', 'p') ORDER BY 1;
 -- refused there, nothing is left
-CREATE TABLE parts (x int) PARTITION BY RANGE (x);
 CREATE UNLOGGED TABLE fast (x int);
 CREATE FOREIGN TABLE far (x int) SERVER node_1;
 CREATE TABLE child () INHERITS (lines);
@@ -106,6 +105,23 @@ SELECT undistribute_table('lines');
 CREATE TABLE public.outside (x int);
 SELECT create_distributed_table('public.outside', NULL, colocate_with => 'lines');
 SELECT relname FROM pg_class WHERE relname IN ('parts', 'fast', 'far', 'child');
+-- partitioned tables
+CREATE TABLE parts (x int, y int, PRIMARY KEY (x)) PARTITION BY RANGE (x);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10);
+CREATE TABLE parts_2 (y int, x int NOT NULL);
+INSERT INTO parts_2 SELECT i, i FROM generate_series(10, 14) i;
+ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM (10) TO (20);
+INSERT INTO parts VALUES (1, 1), (15, 15);
+SELECT tableoid::regclass, count(*), sum(y) FROM parts GROUP BY 1 ORDER BY 1;
+SELECT table_name, citus_table_type FROM citus_tables WHERE table_name::text LIKE 'parts%';
+ALTER TABLE parts SET SCHEMA public;
+ALTER TABLE parts_1 SET SCHEMA public;
+CREATE TABLE public.outer_parts (x int) PARTITION BY RANGE (x);
+CREATE TABLE inner_part PARTITION OF public.outer_parts DEFAULT;
+DROP TABLE public.outer_parts;
+ALTER TABLE parts DETACH PARTITION parts_2;
+SELECT table_name, citus_table_type FROM citus_tables WHERE table_name::text LIKE 'parts%';
+ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM (10) TO (20);
 -- in and out
 INSERT INTO public.outside VALUES (1), (2);
 ALTER TABLE public.outside SET SCHEMA "Tenant's 1";
@@ -143,6 +159,7 @@ SELECT citus_schema_undistribute('one');
 SELECT count(*) FROM citus_tables;
 SELECT count(*) FROM cz.colocation;
 SELECT v FROM one."Big ""t""" ORDER BY id;
+SELECT tableoid::regclass, count(*), sum(y) FROM one.parts GROUP BY 1 ORDER BY 1;
 INSERT INTO one."Big ""t""" (v) VALUES ('6') RETURNING id;
 
 -- a schema with something that can't be: nothing is distributed
