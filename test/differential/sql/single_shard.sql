@@ -135,3 +135,9 @@ SELECT count(*), sum(stock) FROM item;
 -- error
 INSERT INTO item (sku, stock) VALUES ('sku4', 1);
 SELECT count(*) FROM item JOIN log ON what LIKE '%' || sku;
+-- a function that has an expression for a body
+CREATE TABLE returned (x int);
+SELECT create_distributed_table('returned', NULL);
+INSERT INTO returned VALUES (1), (2);
+CREATE FUNCTION returned_sum(a int) RETURNS bigint LANGUAGE sql RETURN (SELECT sum(x) + a FROM returned);
+SELECT returned_sum(10);
