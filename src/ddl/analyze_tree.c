@@ -25,12 +25,15 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "commands/vacuum.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "pgstat.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -86,6 +89,38 @@ have_same_columns(Oid relid, Oid map_relid)
 	return result;
 }
 
+/* Of a column's options those that are, or are not, its version (see leaves.c). */
+static void
+add_options(ArrayBuildState **state, Datum options, bool isnull, bool are_versions)
+{
+	Datum	   *elems;
+	int			nelems;
+	int			i;
+
+	if (isnull)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(options), TEXTOID, -1, false, TYPALIGN_INT, &elems,
+					  NULL, &nelems);
+	for (i = 0; i < nelems; i++)
+	{
+		if (are_versions == (strncmp(TextDatumGetCString(elems[i]), CZ_VERSION_OPTION,
+									 strlen(CZ_VERSION_OPTION)) == 0))
+			*state = accumArrayResult(*state, elems[i], false, TEXTOID, CurrentMemoryContext);
+	}
+}
+
+/* The options of one column with the version of another. */
+static Datum
+options_of(Datum from, bool from_is_null, Datum to, bool to_is_null, bool *isnull)
+{
+	ArrayBuildState *state = NULL;
+
+	add_options(&state, from, from_is_null, false);
+	add_options(&state, to, to_is_null, true);
+	*isnull = state == NULL;
+	return state == NULL ? (Datum) 0 : makeArrayResult(state, CurrentMemoryContext);
+}
+
 /* The map's columns get the statistics targets and options of a table's. */
 static void
 copy_targets(Oid relid, Oid map_relid)
@@ -121,6 +156,9 @@ copy_targets(Oid relid, Oid map_relid)
 			Datum		old = SysCacheGetAttr(ATTNUM, to, columns[j], &isnull);
 
 			values[column] = SysCacheGetAttr(ATTNUM, from, columns[j], &nulls[column]);
+			if (columns[j] == Anum_pg_attribute_attoptions)
+				values[column] = options_of(values[column], nulls[column], old, isnull,
+											&nulls[column]);
 			replaces[column] = true;
 			differs |= isnull != nulls[column] ||
 				(!isnull && columns[j] == Anum_pg_attribute_attoptions) ||

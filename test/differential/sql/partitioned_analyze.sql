@@ -70,3 +70,22 @@ VACUUM (FREEZE, ANALYZE) ev3;
 ANALYZE;
 SELECT relname, reltuples FROM pg_class WHERE relname IN ('ev', 'ev1', 'ev2', 'ev3a', 'ev3d', 'ev3', 'w', 'w1') AND relnamespace = current_schema::regnamespace ORDER BY 1;
 SELECT attname, n_distinct FROM pg_stats WHERE tablename = 'w' AND schemaname = current_schema ORDER BY 1;
+-- the map's columns keep their versions
+CREATE TABLE versions (id int, gone int, k int, x int, gone2 int) PARTITION BY RANGE (x);
+CREATE TABLE versions_1 PARTITION OF versions DEFAULT;
+SELECT create_distributed_table('versions', 'k');
+ALTER TABLE versions DROP COLUMN gone;
+INSERT INTO versions SELECT i, i, i FROM generate_series(1, 100) i;
+ALTER TABLE versions ALTER x SET (n_distinct = 50);
+ANALYZE versions;
+ALTER TABLE versions ADD COLUMN d date;
+ALTER TABLE versions DROP COLUMN gone2;
+ANALYZE versions;
+SELECT stadistinct FROM pg_statistic WHERE starelid = 'versions'::regclass AND staattnum = 4 AND stainherit;
+ALTER TABLE versions ALTER x RESET (n_distinct);
+ANALYZE versions_1;
+ANALYZE versions;
+-- notices
+SELECT count(*), sum(x) FROM versions;
+-- notices
+UPDATE versions SET x = x + 1 WHERE k < 10;
