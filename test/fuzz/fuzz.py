@@ -361,6 +361,7 @@ def main():
     parser.add_argument('--plan-cache-mode', default='force_generic_plan')
     parser.add_argument('--timeout-ms', type=int, default=20000)
     parser.add_argument('--set', action='append', default=[])
+    parser.add_argument('--tables', choices=['key', 'parts'], default='key', help='see differential/run')
     parser.add_argument('--shrink-seconds', type=int, default=20)
     parser.add_argument('--only', help='statements of one kind: moment, write, select, ...')
     parser.add_argument('--max-failures', type=int, default=20)
