@@ -209,3 +209,71 @@ SELECT object, expected, found FROM cz_check_shards('at');
 SELECT count(*) FROM cz_verify_placements('at') WHERE NOT ok;
 DROP VIEW alone_v;
 DROP TABLE at;
+-- COPY FROM, of the table and of a partition with its own order of columns
+CREATE TABLE cp (k int NOT NULL, t int NOT NULL, v text DEFAULT 'root', n numeric, PRIMARY KEY (k, t)) PARTITION BY RANGE (t);
+CREATE TABLE cp1 PARTITION OF cp FOR VALUES FROM (0) TO (10);
+CREATE TABLE cp2 (junk int, n numeric, v text DEFAULT 'two', junk2 int, t int NOT NULL, k int NOT NULL);
+ALTER TABLE cp2 DROP COLUMN junk, DROP COLUMN junk2;
+ALTER TABLE cp ATTACH PARTITION cp2 FOR VALUES FROM (10) TO (20);
+CREATE TABLE cp3 PARTITION OF cp FOR VALUES FROM (20) TO (30) PARTITION BY LIST (t);
+CREATE TABLE cp3a PARTITION OF cp3 FOR VALUES IN (20, 21);
+CREATE TABLE cp3d PARTITION OF cp3 DEFAULT;
+SELECT create_distributed_table('cp', 'k');
+COPY cp FROM STDIN;
+1	1	a	1.5
+2	12	b	\N
+3	25	c	3
+4	20	d	4
+\.
+COPY cp2 FROM STDIN;
+7.5	p	13	31
+\N	q	14	32
+\.
+COPY cp2 (k, t) FROM STDIN (FORMAT csv);
+33,15
+34,16
+\.
+COPY cp3 (t, k, n) FROM STDIN (FORMAT csv, HEADER);
+t,k,n
+21,41,1
+29,42,2
+\.
+SELECT tableoid::regclass, * FROM cp ORDER BY k;
+-- error
+COPY cp FROM STDIN;
+5	5	a	1
+6	35	b	1
+\.
+-- error
+COPY cp2 FROM STDIN;
+1	p	13	51
+1	p	23	52
+\.
+-- error
+COPY cp3a FROM STDIN (FORMAT csv);
+61,20,x,1
+62,22,x,1
+\.
+-- error
+COPY cp FROM STDIN;
+71	5	a	1
+1	1	b	1
+\.
+-- error
+COPY cp FROM STDIN;
+81	\N	a	1
+\.
+COPY cp FROM STDIN WHERE t > 5;
+91	5	a	1
+92	6	b	1
+93	16	b	1
+\.
+COPY cp2 (n, k, t, v) FROM STDIN WHERE k = 95;
+1	94	15	a
+1	95	16	a
+\.
+SELECT tableoid::regclass, * FROM cp ORDER BY k;
+COPY cp2 TO STDOUT (FORMAT csv, HEADER);
+INSERT INTO cp SELECT i, i % 30, 'many', i FROM generate_series(1000, 3999) i;
+SELECT tableoid::regclass, count(*), sum(n) FROM cp GROUP BY 1 ORDER BY 1;
+SELECT count(*) FROM cz_verify_placements('cp') WHERE NOT ok;
