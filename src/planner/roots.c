@@ -5,7 +5,7 @@
  *	  users have partitioned.
  *
  * The shards of such a table hold the rows of its partitions.  ONLY names none of these
- * and must not reach them.  tableoid is the partition's on plain PostgreSQL; workers know
+ * and must not reach them: an empty sub-query stands for it.  tableoid is the partition's on plain PostgreSQL; workers know
  * that by an OID of theirs, so it is found here, by the columns that decide it.  That is
  * a function over columns like any other that stays here: all that is planned behind this
  * needs to know nothing of it.
@@ -20,14 +20,19 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parse_func.h"
 #include "parser/parsetree.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "cz/compat.h"
 
 #include "planner_int.h"
 
@@ -77,7 +82,110 @@ is_read(Query *query, Index rti)
 		is_joined((Node *) query->jointree, rti);
 }
 
-/* Refuse ONLY.  has_roots: is there such a table? */
+typedef struct SpecialVarContext
+{
+	Index		rti;
+	int			depth;
+} SpecialVarContext;
+
+/* Is a whole row, or a system column, of an entry used? */
+static bool
+special_var_walker(Node *node, SpecialVarContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varno == context->rti && ((Var *) node)->varattno <= 0 &&
+			(int) ((Var *) node)->varlevelsup == context->depth;
+	if (IsA(node, Query))
+	{
+		bool		result;
+
+		context->depth++;
+		result = query_tree_walker((Query *) node, special_var_walker, (void *) context, 0);
+		context->depth--;
+		return result;
+	}
+	return expression_tree_walker(node, special_var_walker, (void *) context);
+}
+
+static void
+refuse_only(Oid relid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("ONLY is not supported for distributed partitioned table \"%s\" here",
+					get_rel_name(relid)),
+			 errdetail("The table has no rows of its own: all are in its partitions."),
+			 errhint("Leave out ONLY, or name a partition.")));
+}
+
+/* SELECT columns of a table, of no row. */
+static Query *
+select_nothing(Oid relid)
+{
+	Relation	rel = table_open(relid, NoLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	Query	   *query = makeNode(Query);
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Const	   *value = att->attisdropped ? makeNullConst(INT4OID, -1, InvalidOid) :
+			makeNullConst(att->atttypid, att->atttypmod, att->attcollation);
+
+		query->targetList = lappend(query->targetList,
+									makeTargetEntry((Expr *) value, i + 1,
+													pstrdup(NameStr(att->attname)), false));
+	}
+	table_close(rel, NoLock);
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->jointree = makeFromExpr(NIL, makeBoolConst(false, false));
+	return query;
+}
+
+/*
+ * ONLY of an entry: the table without its partitions has no rows.  An entry that nobody
+ * reads keeps its privileges and locks.
+ */
+static void
+leave_only(Query *query, Index rti)
+{
+	RangeTblEntry *rte = rt_fetch(rti, query->rtable);
+	SpecialVarContext context = {rti, 0};
+	RangeTblEntry *unread;
+
+	if (rti == query->resultRelation)
+	{
+		if (query->commandType != CMD_UPDATE && query->commandType != CMD_DELETE)
+			refuse_only(rte->relid);
+		rte->inh = true;
+		query->jointree->quals =
+			(Node *) make_and_qual(query->jointree->quals, makeBoolConst(false, false));
+		return;
+	}
+	if (query->rowMarks != NIL ||
+		query_tree_walker(query, special_var_walker, (void *) &context, 0))
+		refuse_only(rte->relid);
+	unread = copyObject(rte);
+	unread->inFromCl = false;
+	unread->securityQuals = NIL;
+	unread->tablesample = NULL;
+	query->rtable = lappend(query->rtable, unread);
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = select_nothing(rte->relid);
+	rte->relid = InvalidOid;
+	rte->relkind = 0;
+	rte->rellockmode = 0;
+	rte->tablesample = NULL;
+	rte->securityQuals = NIL;
+	rte_clear_permissions_compat(rte);
+}
+
+/* Leave out what ONLY names.  has_roots: is there such a table? */
 static bool
 roots_walker(Node *node, bool *has_roots)
 {
@@ -86,25 +194,18 @@ roots_walker(Node *node, bool *has_roots)
 	if (IsA(node, Query))
 	{
 		Query	   *query = (Query *) node;
-		int			rti = 0;
-		ListCell   *lc;
+		int			nentries = list_length(query->rtable);
+		int			rti;
 
-		foreach(lc, query->rtable)
+		for (rti = 1; rti <= nentries; rti++)
 		{
-			RangeTblEntry *rte = lfirst(lc);
+			RangeTblEntry *rte = rt_fetch(rti, query->rtable);
 
-			rti++;
 			if (partitioned_table(rte) == NULL)
 				continue;
 			*has_roots = true;
-			if (rte->inh || !is_read(query, rti))
-				continue;
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("ONLY is not supported for distributed partitioned table \"%s\"",
-							get_rel_name(rte->relid)),
-					 errdetail("The table has no rows of its own: all are in its partitions."),
-					 errhint("Leave out ONLY, or name a partition.")));
+			if (!rte->inh && is_read(query, rti))
+				leave_only(query, rti);
 		}
 		return query_tree_walker(query, roots_walker, (void *) has_roots, 0);
 	}

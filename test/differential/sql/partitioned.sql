@@ -35,14 +35,10 @@ SELECT * FROM ev2 ORDER BY k, t;
 SELECT * FROM ev3 ORDER BY k, t;
 SELECT * FROM ev3a ORDER BY k, t;
 SELECT * FROM ev3d ORDER BY k, t;
--- differs: ONLY is refused
 SELECT * FROM ONLY ev;
--- differs: ONLY is refused
 SELECT * FROM ONLY ev3;
 SELECT count(*) FROM ONLY ev1;
--- differs: ONLY is refused
 SELECT count(*) FROM ONLY ev, ONLY ev1;
--- differs: ONLY is refused
 SELECT count(*) FROM ONLY ev WHERE k = 3;
 SELECT count(*) FROM ONLY ev2 JOIN d USING (k);
 SELECT * FROM ev WHERE k = 3 ORDER BY t;

@@ -277,3 +277,30 @@ COPY cp2 TO STDOUT (FORMAT csv, HEADER);
 INSERT INTO cp SELECT i, i % 30, 'many', i FROM generate_series(1000, 3999) i;
 SELECT tableoid::regclass, count(*), sum(n) FROM cp GROUP BY 1 ORDER BY 1;
 SELECT count(*) FROM cz_verify_placements('cp') WHERE NOT ok;
+-- ONLY names none of the partitions
+SELECT * FROM ONLY cp;
+SELECT count(*), max(k), count(DISTINCT v) FROM ONLY cp;
+SELECT c.k, o.v, o.n FROM cp c LEFT JOIN ONLY cp o USING (k) WHERE c.k < 5 ORDER BY 1;
+SELECT c.k, o.v FROM ONLY cp o RIGHT JOIN cp2 c ON o.k = c.k WHERE c.k < 50 ORDER BY 1;
+SELECT k FROM cp WHERE k < 5 AND NOT EXISTS (SELECT 1 FROM ONLY cp o WHERE o.k = cp.k) ORDER BY 1;
+SELECT k FROM cp WHERE k IN (SELECT k FROM ONLY cp);
+SELECT count(*) FROM ONLY cp3, ONLY cp3a;
+SELECT count(*) FROM ONLY cp2 WHERE k < 50;
+SELECT k FROM ONLY cp UNION SELECT k FROM cp1 WHERE k < 5 ORDER BY 1;
+WITH w AS (SELECT * FROM ONLY cp) SELECT count(*) FROM w;
+INSERT INTO cp1 (k, t) SELECT k, t FROM ONLY cp;
+UPDATE ONLY cp SET n = 0;
+UPDATE ONLY cp SET n = random() WHERE k = 1 RETURNING *;
+DELETE FROM ONLY cp3 WHERE k = 4 RETURNING *;
+DELETE FROM cp2 USING ONLY cp o WHERE o.k = cp2.k;
+UPDATE cp1 SET n = 1 FROM ONLY cp o WHERE o.k <> cp1.k;
+SELECT (SELECT count(*) FROM ONLY cp), count(*) FROM cp;
+-- differs: refused
+SELECT o FROM ONLY cp o;
+-- differs: refused
+SELECT k FROM ONLY cp FOR UPDATE;
+-- differs: refused
+MERGE INTO ONLY cp USING (SELECT 1 AS k) s ON s.k = cp.k WHEN MATCHED THEN DELETE;
+PREPARE only_cp (int) AS SELECT * FROM ONLY cp WHERE k = $1;
+EXECUTE only_cp (1);
+SELECT count(*) FROM cp;

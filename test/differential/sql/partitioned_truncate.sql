@@ -136,6 +136,10 @@ SET ROLE regress_parts_truncate;
 TRUNCATE ev1;
 -- error
 TRUNCATE ev;
+-- error
+SELECT count(*) FROM ONLY ev;
+-- error
+UPDATE ONLY ev SET v = '';
 RESET ROLE;
 DROP TRIGGER a ON ev;
 DROP TRIGGER b ON ev;

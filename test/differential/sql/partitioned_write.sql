@@ -111,7 +111,6 @@ UPDATE ev1 SET n = e.n FROM ev e WHERE e.k = ev1.k AND e.t = 19 RETURNING ev1.*;
 UPDATE ev SET n = (SELECT max(t) FROM ev2) WHERE k = 4 RETURNING *;
 UPDATE ev SET n = (SELECT count(*) FROM ev2 WHERE ev2.k = ev.k) RETURNING *;
 UPDATE ev2 SET (n, v) = (SELECT x, 'sub' FROM d WHERE d.k = ev2.k) WHERE k < 20 RETURNING *;
--- differs: ONLY is refused
 UPDATE ONLY ev SET n = 0;
 UPDATE ONLY ev1 SET n = 0 WHERE k = 1 RETURNING *;
 UPDATE d SET x = (SELECT count(*) FROM ev2 WHERE ev2.k = d.k);
@@ -128,9 +127,7 @@ DELETE FROM ev2 WHERE t = 11 RETURNING *, ev2;
 DELETE FROM ev3a RETURNING *;
 DELETE FROM ev USING d WHERE d.k = ev.k AND d.x > 20 RETURNING *;
 DELETE FROM ev2 USING loc WHERE loc.k = ev2.k RETURNING *;
--- differs: ONLY is refused
 DELETE FROM ONLY ev;
--- differs: ONLY is refused
 DELETE FROM ONLY ev3;
 DELETE FROM ONLY ev1 WHERE k = 1;
 WITH x AS (DELETE FROM ev2 WHERE k > 400 RETURNING *) SELECT count(*), sum(t) FROM x;
