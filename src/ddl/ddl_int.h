@@ -219,6 +219,10 @@ extern bool CzGeneratedUsesSystemColumn(Oid relid, AttrNumber attno);
  * each alone */
 extern void CzCheckIndexKey(const CzTable *table, Oid index_oid);
 
+/* Expressions and predicate of an index as they stand in the catalog (a list of lists),
+ * without running anything of them: their functions are the table owner's to run. */
+extern List *CzIndexClauses(Relation index);
+
 /* alter.c */
 extern void CzAlterShards(const CzTable *table, const CzImage *before, const CzImage *after,
 						  const CzAlterHints *hints, Oid owner);

@@ -170,8 +170,7 @@ index_columns(Relation index)
 	for (i = 0; i < index->rd_index->indnatts; i++)
 		columns = bms_add_member(columns, index->rd_index->indkey.values[i] -
 								 FirstLowInvalidHeapAttributeNumber);
-	pull_varattnos((Node *) RelationGetIndexExpressions(index), 1, &columns);
-	pull_varattnos((Node *) RelationGetIndexPredicate(index), 1, &columns);
+	pull_varattnos((Node *) CzIndexClauses(index), 1, &columns);
 	return columns;
 }
 

@@ -27,7 +27,9 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "miscadmin.h"
+#include "nodes/nodes.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -60,6 +62,29 @@ CzMarkIndexValid(Oid index_oid)
 	heap_freetuple(tuple);
 	table_close(catalog, RowExclusiveLock);
 	CommandCounterIncrement();
+}
+
+/*
+ * CzIndexClauses
+ *		See ddl_int.h.  The relcache's getters would evaluate calls of immutable functions
+ *		as the current user, whoever owns the table.
+ */
+List *
+CzIndexClauses(Relation index)
+{
+	static const AttrNumber columns[] = {Anum_pg_index_indexprs, Anum_pg_index_indpred};
+	List	   *clauses = NIL;
+	int			i;
+
+	for (i = 0; i < lengthof(columns); i++)
+	{
+		bool		isnull;
+		Datum		string = SysCacheGetAttr(INDEXRELID, index->rd_indextuple, columns[i], &isnull);
+
+		if (!isnull)
+			clauses = lappend(clauses, stringToNode(TextDatumGetCString(string)));
+	}
+	return clauses;
 }
 
 static void

@@ -251,8 +251,7 @@ walk_index(Walk *walk, Oid index_oid)
 	Relation	index = index_open(index_oid, AccessShareLock);
 	char	   *what = psprintf("index \"%s\"", RelationGetRelationName(index));
 
-	check_expression(walk, (Node *) RelationGetIndexExpressions(index), what);
-	check_expression(walk, (Node *) RelationGetIndexPredicate(index), what);
+	check_expression(walk, (Node *) CzIndexClauses(index), what);
 	index_close(index, NoLock);
 	walk_dependencies(walk, RelationRelationId, index_oid);
 }

@@ -247,6 +247,12 @@ CREATE TABLE named (k int, v int, CONSTRAINT a CHECK (v > 0), CONSTRAINT b CHECK
 ALTER TABLE named RENAME v TO k;
 ALTER TABLE named RENAME CONSTRAINT a TO b;
 DROP TABLE named;
+-- functions of an index are its table's owner's to run, not those of who happens to make it
+CREATE FUNCTION who(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN IF current_user <> 'cz_ddl_owner' THEN RAISE EXCEPTION 'run by another role'; END IF; RETURN $1; END $$;
+CREATE TABLE theirs (k int PRIMARY KEY, v int); ALTER TABLE theirs OWNER TO cz_ddl_owner; SELECT create_distributed_table('theirs', 'k');
+CREATE INDEX ON theirs ((who(v) + who(0)));
+CREATE INDEX ON theirs (v) WHERE who(1) = 1;
+DROP TABLE theirs; DROP FUNCTION who;
 SET ROLE cz_ddl_owner; CREATE TABLE owned (k int PRIMARY KEY); SELECT create_distributed_table('owned', 'k'); INSERT INTO owned VALUES (1); RESET ROLE;
 DROP OWNED BY cz_ddl_owner;
 DROP TABLE t, t_like, empty, typed;
