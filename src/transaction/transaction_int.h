@@ -121,6 +121,7 @@ extern void CzTxnForgetCommands(CzTxnEntry *entry);
 extern void CzTxnExecLocks(List *commands, Oid user_oid);
 extern bool CzTxnDetach(CzTxnEntry *entry);
 extern bool CzTxnIsConnected(CzTxnEntry *entry);
+extern void CzTxnCheckDeferred(void);
 
 extern List *cz_txn_detached;	/* those that were lost and are not needed */
 
@@ -135,6 +136,7 @@ extern void CzTxnReportCannotPrepare(const CzConn *conn, const char *what) pg_at
 
 /* constraints.c */
 extern void CzConstraintsPrefix(CzTxnEntry *entry, StringInfo prefix);
+extern bool CzConstraintsMayWait(void);
 extern void CzConstraintsSubEnd(int level, bool is_commit);
 extern void CzConstraintsForget(void);
 
