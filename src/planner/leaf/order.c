@@ -115,6 +115,21 @@ leaf_column(Expr *expr, Index rti)
 }
 
 /*
+ * Does a query lock rows, at any depth?  Its fragments are sent one after the other, while
+ * a merge wants rows of all of them.
+ */
+static bool
+locks_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return ((Query *) node)->rowMarks != NIL ||
+			query_tree_walker((Query *) node, locks_walker, context, 0);
+	return expression_tree_walker(node, locks_walker, context);
+}
+
+/*
  * cz_leaf_order
  *		How the fragments of a leaf have to sort for the order that the query
  *		around it wants: CzOrderKey pointers, NIL if they can't.
@@ -127,7 +142,8 @@ cz_leaf_order(PlannerInfo *root, RelOptInfo *rel, CzLeaf *leaf)
 
 	if (root->query_pathkeys == NIL || OidIsValid(leaf->target_shard) ||
 		leaf->row_mark != NULL ||
-		(leaf->source->rtekind == RTE_SUBQUERY && leaf->source->subquery->rowMarks != NIL))
+		(leaf->source->rtekind == RTE_SUBQUERY &&
+		 locks_walker((Node *) leaf->source->subquery, NULL)))
 		return NIL;
 	foreach(lc, root->query_pathkeys)
 	{

@@ -2,6 +2,8 @@
 -- setup: shapes
 SELECT event_id FROM events WHERE tenant_id = 4 ORDER BY event_id FOR UPDATE;
 SELECT event_id FROM events ORDER BY event_id LIMIT 3 FOR UPDATE;
+SELECT * FROM (SELECT event_id, kind FROM events FOR UPDATE) q ORDER BY event_id LIMIT 3;
+SELECT event_id, (SELECT max(e.event_id) FROM events e WHERE e.tenant_id = q.tenant_id) FROM (SELECT * FROM events WHERE event_id < 60 FOR SHARE) q ORDER BY event_id LIMIT 3;
 SELECT event_id FROM events WHERE tenant_id = 4 ORDER BY event_id FOR SHARE;
 SELECT event_id FROM events WHERE kind = 'buy' AND event_id < 60 ORDER BY event_id FOR NO KEY UPDATE;
 SELECT e.event_id FROM events e JOIN accounts a USING (tenant_id) WHERE e.event_id < 20 ORDER BY 1 FOR UPDATE OF e;
