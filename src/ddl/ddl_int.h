@@ -285,10 +285,12 @@ extern void CzLedgerMake(List *objects, List *server_oids, Oid user_oid);
 
 /*
  * CzLedgerUsers: as which local roles an object has been sent, list of OIDs; NIL: never.
+ * CzLedgerFunctions: functions that have been sent as any role: list of OIDs.
  * CzLedgerForget: it has been dropped here.
  * CzLedgerServers: workers that may have it: list of OIDs.
  */
 extern List *CzLedgerUsers(Oid classid, Oid objid);
+extern List *CzLedgerFunctions(void);
 extern void CzLedgerForget(Oid classid, Oid objid);
 extern List *CzLedgerServers(void);
 
@@ -325,8 +327,15 @@ extern List *CzDependencies(Oid classid, Oid objid);
  *
  * CzShardsChangeOwner: a table has another owner here; on the workers, too, where that is
  *		another role.  42704 if the new owner has no user mapping for one.
+ * CzGrantExecute: workers have made functions (OIDs) as a role: who may execute them here,
+ *		and nobody else, may it there.
+ * CzFunctionPrivilegesChanged: who may execute a function, or its owner, has changed here.
+ *		0A000 if it is SECURITY DEFINER and workers that have it may not run it any more.
  */
+extern void CzGrantExecute(List *functions, List *server_oids, Oid user_oid);
+extern void CzFunctionPrivilegesChanged(Oid function);
 extern void CzAfterGrant(Node *stmt);
+extern void CzAfterKey(Node *stmt);
 extern void CzShardsChangeOwner(Oid relid, Oid old_owner);
 extern void CzReassignOwned(const CzUtility *utility, ReassignOwnedStmt *stmt);
 extern void CzDropOwned(const CzUtility *utility, DropOwnedStmt *stmt);

@@ -93,7 +93,10 @@ run_statement(const CzUtility *utility)
 			if (CzAlterObject(utility, stmt))
 				return;
 			if (CzAlterTable(utility, castNode(AlterTableStmt, stmt)))
+			{
+				CzAfterKey(stmt);
 				return;
+			}
 			break;
 		case T_CreateStmt:
 			if (CzCreatePartition(utility, castNode(CreateStmt, stmt)))
@@ -101,7 +104,10 @@ run_statement(const CzUtility *utility)
 			break;
 		case T_IndexStmt:
 			if (CzCreateIndex(utility, castNode(IndexStmt, stmt)))
+			{
+				CzAfterKey(stmt);
 				return;
+			}
 			break;
 		case T_ReindexStmt:
 			if (CzReindex(utility, castNode(ReindexStmt, stmt)))
@@ -137,6 +143,7 @@ run_statement(const CzUtility *utility)
 		case T_CreateFunctionStmt:
 		case T_AlterFunctionStmt:
 		case T_AlterObjectSchemaStmt:
+		case T_AlterOwnerStmt:
 			if (CzAlterObject(utility, stmt))
 				return;
 			break;
