@@ -149,6 +149,15 @@ typedef struct CzTenantHooks
 extern CzTenantHooks cz_tenant_hooks;
 
 /*
+ * A statement that gives the distribution column values of another hash: the table is an
+ * ordinary one while run(arg) runs it, and is distributed anew afterwards, in the same
+ * number of shards (src/cluster/redistribute.c, which sets it).
+ */
+typedef void (*CzRedistributeHook) (Oid relid, void (*run) (void *arg), void *arg);
+
+extern CzRedistributeHook cz_redistribute_hook;
+
+/*
  * Partitions of distributed tables (src/cluster sets these).
  *
  * adopt: a local table has become a partition; release: a partition has been detached

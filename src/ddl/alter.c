@@ -287,11 +287,16 @@ check_foreign_keys(const CzTable *table, const AlterTableStmt *stmt)
 	}
 }
 
-/* What core would do to the distribution column, and must not. */
-static void
+/*
+ * What core would do to the distribution column, and must not.
+ *
+ * Returns: does the statement give it values that belong to other shards?
+ */
+static bool
 check_key(const CzTable *table, const AlterTableStmt *stmt)
 {
 	const char *key = table->key_attno > 0 ? table->column_names[table->key_attno - 1] : NULL;
+	bool		moves = false;
 	ListCell   *lc;
 
 	foreach(lc, key ? stmt->cmds : NIL)
@@ -313,9 +318,12 @@ check_key(const CzTable *table, const AlterTableStmt *stmt)
 		if (def->raw_default != NULL ||
 			!keeps_hash(table->key_type, table->key_typmod, type, typmod) ||
 			GetColumnDefCollation(NULL, def, type) != table->key_collation)
-			CzRefuseDdl(table, "ALTER TABLE ... ALTER COLUMN TYPE of the distribution column",
-						"Use undistribute_table(), alter the column, and distribute the table again.");
+			moves = true;
 	}
+	if (moves && (table->kind != CZ_TABLE_HASH || OidIsValid(table->map_relid)))
+		CzRefuseDdl(table, "ALTER TABLE ... ALTER COLUMN TYPE of the distribution column",
+					"Use undistribute_table(), alter the column, and distribute the table again.");
+	return moves;
 }
 
 /* Is the distribution column about to get another type (modifier)? */
@@ -579,6 +587,37 @@ alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way)
 	CzInvalidateTable(relid);
 }
 
+/* A statement as core runs it, while its table is an ordinary one. */
+typedef struct PlainRun
+{
+	const CzUtility *utility;
+	AlterTableStmt *stmt;
+} PlainRun;
+
+static void
+run_plain(void *arg)
+{
+	PlainRun   *run = arg;
+
+	CzUtilityRun(run->utility, (Node *) run->stmt);
+}
+
+/*
+ * The statement gives the distribution column other values: all rows come here, core
+ * alters the table, and it is distributed again.
+ */
+static void
+alter_redistributed(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table)
+{
+	PlainRun	run = {utility, stmt};
+	Oid			relid = table->relid;
+
+	if (CzForeignKeys(relid, true) != NIL)
+		CzRefuseDdl(table, "ALTER TABLE ... ALTER COLUMN TYPE of the distribution column of a table with foreign keys",
+					"Drop the foreign keys, alter the columns, and add them again.");
+	cz_redistribute_hook(relid, run_plain, &run);
+}
+
 /* The statement on a table with the user's partitions, as core runs it. */
 static void
 alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
@@ -778,7 +817,7 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	}
 	if (table->is_partitioned)
 	{
-		check_key(table, stmt);
+		(void) check_key(table, stmt);
 		stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
 		if (!is_index)
 			drop_no_inherit(stmt);
@@ -793,8 +832,12 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	if (!is_reference)
 	{
 		/* core says that a partition's columns are its parent's */
-		if (!OidIsValid(table->root_relid))
-			check_key(table, stmt);
+		if (!OidIsValid(table->root_relid) && check_key(table, stmt))
+		{
+			alter_redistributed(utility, (AlterTableStmt *) CzQualifyRelation((Node *) stmt),
+								table);
+			return true;
+		}
 		check_foreign_keys(table, stmt);
 	}
 

@@ -26,6 +26,7 @@
 
 int			cz_internal_ddl_depth = 0;
 CzTenantHooks cz_tenant_hooks = {NULL, NULL, NULL};
+CzRedistributeHook cz_redistribute_hook = NULL;
 
 /* RENAME SERVER: the options of shards, and cz.placement_state, name their placements. */
 static void

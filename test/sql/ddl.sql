@@ -124,7 +124,9 @@ SELECT relname AS shard FROM pg_class WHERE relnamespace = 'cz_shards'::regnames
 ALTER TABLE t SET UNLOGGED;
 ALTER TABLE t SET TABLESPACE pg_global;
 ALTER TABLE t INHERIT plain;
-ALTER TABLE t ALTER COLUMN k TYPE bigint;
+CREATE TABLE ranged (k int); SELECT create_distributed_table('ranged', 'k', 'range');
+ALTER TABLE ranged ALTER COLUMN k TYPE bigint;
+DROP TABLE ranged;
 ALTER TABLE t ADD UNIQUE (n);
 ALTER TABLE t ADD EXCLUDE USING btree (n WITH =);
 ALTER TABLE t ADD CHECK (tableoid > 0::oid);
