@@ -11,6 +11,8 @@
 #ifndef CZ_DDL_H
 #define CZ_DDL_H
 
+#include "access/htup.h"
+#include "access/tupdesc.h"
 #include "cz/metadata.h"
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
@@ -214,6 +216,25 @@ extern bool CzIsParent(Oid relid);
  * cz.tables. */
 extern Datum CzTableOptions(Oid relid);
 extern void CzCatalogSetOptions(Oid relid, Datum options);
+
+/*
+ * CzShardRowsBegin, CzShardRowsNext, CzShardRowsEnd
+ *		All rows of shards, for who is about to take them away from there (shardrows.c).
+ *		The shards stay locked (ACCESS EXCLUSIVE) where they are read.
+ *
+ * desc: shape of the rows; columns go by name, dropped ones are NULL.
+ * shards, server_oids: the placement of each that is read; borrowed until the end.
+ * index: out: the shard that the row is of; they come in the order of the array.
+ * Returns: of Next: NULL at the end, else valid until the next call; domains are unchecked.
+ * Errors: 0A000 if the transaction's own snapshot might not show all rows; 55P03, 55000 if
+ *		a worker does not let us have them.
+ */
+typedef struct CzShardRows CzShardRows;
+
+extern CzShardRows *CzShardRowsBegin(TupleDesc desc, const CzShard *shards,
+									 const Oid *server_oids, int nshards, Oid owner);
+extern HeapTuple CzShardRowsNext(CzShardRows *rows, int *index);
+extern void CzShardRowsEnd(CzShardRows *rows);
 
 /* Take a table out of cz.tables. */
 extern void CzForgetTable(Oid relid);

@@ -4,9 +4,7 @@
  *	  undistribute_table: a distributed or reference table becomes an ordinary
  *	  one again, with its rows and its OID.
  *
- * The rows are read from the shards directly (as the owner, past row-level
- * security, which is the coordinator's) through a cursor on each worker, and
- * are put into the new storage as they come.
+ * The rows are put into the new storage as they come (ddl/shardrows.c).
  *
  * Source: own work.
  *
@@ -29,8 +27,6 @@
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "fmgr.h"
-#include "funcapi.h"
-#include "libpq-fe.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -47,28 +43,10 @@
 #include "cz/transaction.h"
 #include "distribute_int.h"
 
-#define FETCH_ROWS 1000			/* rows in memory at a time */
-
 PG_FUNCTION_INFO_V1(undistribute_table);
 
-/* Where rows go. */
-typedef struct Target
-{
-	Relation	rel;
-	AttInMetadata *meta;
-	char	  **values;			/* [natts], NULL for dropped columns */
-	int		   *attnos;			/* attribute index of each fetched column */
-	int			ncolumns;
-	char	   *columns;		/* select list */
-	TupleTableSlot *slot;
-	BulkInsertState bulk;
-	CommandId	cid;
-	MemoryContext row_context;
-	uint64		nrows;
-} Target;
-
 /* A placement that answers; prefers one that the transaction is connected to. */
-static CzConn *
+static Oid
 readable_placement(const CzShard *shard, Oid owner)
 {
 	char	   *message = NULL;
@@ -78,127 +56,20 @@ readable_placement(const CzShard *shard, Oid owner)
 	{
 		CzConn	   *probe;
 
-		if (CzTxnConnIfAny(shard->server_oids[i], owner) != NULL)
-			return CzTxnConn(shard->server_oids[i], owner, false);
+		if (CzTxnHasConn(shard->server_oids[i], owner))
+			return shard->server_oids[i];
 		probe = CzConnTryAcquire(CzEndpointGet(shard->server_oids[i], owner), &message);
 		if (probe)
 		{
 			CzConnRelease(probe);
-			return CzTxnConn(shard->server_oids[i], owner, false);
+			return shard->server_oids[i];
 		}
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 			 errmsg("could not reach any placement of shard " INT64_FORMAT, shard->shard_id),
 			 message ? errdetail_internal("%s", message) : 0));
-	return NULL;
-}
-
-/* The rows' types without their domains: the workers have checked these. */
-static TupleDesc
-without_domains(TupleDesc desc)
-{
-	TupleDesc	result = CreateTupleDescCopy(desc);
-	int			i;
-
-	for (i = 0; i < result->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(result, i);
-
-		if (!att->attisdropped)
-			att->atttypid = getBaseTypeAndTypmod(att->atttypid, &att->atttypmod);
-	}
-	return result;
-}
-
-static void
-target_open(Target *target, Relation rel)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-	StringInfoData columns;
-	int			i;
-
-	memset(target, 0, sizeof(*target));
-	target->rel = rel;
-	target->meta = TupleDescGetAttInMetadata(without_domains(desc));
-	target->values = palloc0(sizeof(char *) * Max(desc->natts, 1));
-	target->attnos = palloc0(sizeof(int) * Max(desc->natts, 1));
-	initStringInfo(&columns);
-	for (i = 0; i < desc->natts; i++)
-	{
-		if (TupleDescAttr(desc, i)->attisdropped)
-			continue;
-		appendStringInfo(&columns, "%s%s", target->ncolumns > 0 ? ", " : "",
-						 quote_identifier(NameStr(TupleDescAttr(desc, i)->attname)));
-		target->attnos[target->ncolumns++] = i;
-	}
-	target->columns = columns.data;
-	target->slot = table_slot_create(rel, NULL);
-	target->bulk = GetBulkInsertState();
-	target->cid = GetCurrentCommandId(true);
-	target->row_context = AllocSetContextCreate(CurrentMemoryContext, "undistribute row",
-												ALLOCSET_DEFAULT_SIZES);
-}
-
-static void
-target_put(Target *target, struct pg_result *res, int row)
-{
-	MemoryContext old = MemoryContextSwitchTo(target->row_context);
-	HeapTuple	tuple;
-	int			i;
-
-	for (i = 0; i < target->ncolumns; i++)
-		target->values[target->attnos[i]] =
-			CzResultText(res, row, i);
-	tuple = BuildTupleFromCStrings(target->meta, target->values);
-	ExecForceStoreHeapTuple(tuple, target->slot, false);
-	table_tuple_insert(target->rel, target->slot, target->cid, 0, target->bulk);
-	ExecClearTuple(target->slot);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(target->row_context);
-	target->nrows++;
-}
-
-static void
-put_rows(Target *target, struct pg_result *res)
-{
-	int			nrows = PQntuples(res);
-	int			i;
-
-	for (i = 0; i < nrows; i++)
-		target_put(target, res, i);
-}
-
-/* Take one result in, and free it; returns its number of rows. */
-static int
-put_result(Target *target, struct pg_result *res)
-{
-	int			nrows = PQntuples(res);
-
-	PG_TRY();
-	{
-		put_rows(target, res);
-	}
-	PG_FINALLY();
-	{
-		PQclear(res);
-	}
-	PG_END_TRY();
-	return nrows;
-}
-
-/* All rows of one shard. */
-static void
-read_shard(Target *target, const CzShard *shard, Oid owner)
-{
-	CzConn	   *conn = readable_placement(shard, owner);
-	char	   *fetch = psprintf("FETCH %d FROM cz_undistribute", FETCH_ROWS);
-
-	PQclear(CzConnExec(conn, psprintf("DECLARE cz_undistribute NO SCROLL CURSOR FOR SELECT %s FROM %s",
-									  target->columns, shard->remote_qualified)));
-	while (put_result(target, CzConnQuery(conn, fetch, 0, FETCH_ROWS, target->ncolumns)) == FETCH_ROWS)
-		CHECK_FOR_INTERRUPTS();
-	PQclear(CzConnExec(conn, "CLOSE cz_undistribute"));
+	return InvalidOid;
 }
 
 /* A table's shards, which outlive the cache's entry. */
@@ -225,21 +96,32 @@ copy_shards(const CzTable *table)
 static void
 make_heap(Oid relid, const CzShard *shards, int nshards, Datum options, Oid owner)
 {
+	Oid		   *server_oids = palloc(sizeof(Oid) * Max(nshards, 1));
 	Relation	rel;
-	Target		target;
+	CzShardRows *rows;
+	TupleTableSlot *slot;
+	HeapTuple	tuple;
+	BulkInsertState bulk = GetBulkInsertState();
+	CommandId	cid;
 	ReindexParams params = {0};
-	int			nestlevel;
 	int			i;
 
+	for (i = 0; i < nshards; i++)
+		server_oids[i] = readable_placement(&shards[i], owner);
 	CzConvertToHeap(relid, options);
 	rel = table_open(relid, AccessExclusiveLock);
-	target_open(&target, rel);
-	nestlevel = CzPinTextSettings(CZ_PIN_TEXT | CZ_PIN_MONEY);
-	for (i = 0; i < nshards; i++)
-		read_shard(&target, &shards[i], owner);
-	CzUnpinTextSettings(nestlevel);
-	ExecDropSingleTupleTableSlot(target.slot);
-	FreeBulkInsertState(target.bulk);
+	slot = table_slot_create(rel, NULL);
+	cid = GetCurrentCommandId(true);
+	rows = CzShardRowsBegin(RelationGetDescr(rel), shards, server_oids, nshards, owner);
+	while ((tuple = CzShardRowsNext(rows, &i)) != NULL)
+	{
+		ExecForceStoreHeapTuple(tuple, slot, false);
+		table_tuple_insert(rel, slot, cid, 0, bulk);
+		ExecClearTuple(slot);
+	}
+	CzShardRowsEnd(rows);
+	ExecDropSingleTupleTableSlot(slot);
+	FreeBulkInsertState(bulk);
 	table_finish_bulk_insert(rel, 0);
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
