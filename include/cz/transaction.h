@@ -376,6 +376,24 @@ typedef struct CzOutsideCommand
 extern void CzOutsideRun(List *commands, Oid user_oid, bool is_users, bool is_parallel);
 
 /*
+ * CzOutsideRunScripts
+ *		Run a list of CzOutsideScript on connections of this session: each command is a
+ *		transaction of its own, as CREATE INDEX CONCURRENTLY must be; the commands of a
+ *		script one after the other, several scripts at a time on each worker.
+ *
+ * per_worker: how many, if there are connections for them.
+ * Errors: the first one of a worker, 08001, 08006, 57014; what runs elsewhere then is
+ *		cancelled, also if the session is ended, and what has not begun is left.
+ */
+typedef struct CzOutsideScript
+{
+	Oid			server_oid;
+	List	   *commands;		/* char *, one command each */
+} CzOutsideScript;
+
+extern void CzOutsideRunScripts(List *scripts, Oid user_oid, int per_worker);
+
+/*
  * CzTxnRegisterFlush
  *		Have a function called before the transaction reads, opens a
  *		subtransaction's savepoint or commits: who buffers writes sends them then.

@@ -183,6 +183,7 @@ extern void CzDropInit(void);
 /* alter.c, copy.c, index.c, maintain.c, reindex.c, trigger.c: true if they have run the statement */
 extern bool CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt);
 extern bool CzCreateIndex(const CzUtility *utility, IndexStmt *stmt);
+extern bool CzDropIndexConcurrently(const CzUtility *utility, DropStmt *stmt);
 extern bool CzReindex(const CzUtility *utility, ReindexStmt *stmt);
 extern bool CzCluster(const CzUtility *utility, ClusterStmt *stmt);
 extern bool CzVacuum(const CzUtility *utility, VacuumStmt *stmt);
@@ -214,6 +215,15 @@ extern char *CzConstraintSql(Oid constraint_oid);
 /* A CHECK, a generated column: does it use a system column or a whole row? */
 extern bool CzConstraintUsesSystemColumn(Oid constraint_oid);
 extern bool CzGeneratedUsesSystemColumn(Oid relid, AttrNumber attno);
+
+/*
+ * concurrently.c: of a table that is locked as core does; 25001 in a transaction block.
+ * What a failure leaves is an invalid index here, which REINDEX INDEX and DROP INDEX mend.
+ */
+extern void CzCreateIndexConcurrently(const CzUtility *utility, IndexStmt *stmt, Oid relid);
+
+/* index.c: pg_index.indisvalid: every shard has the index, or not all may have it */
+extern void CzSetIndexValid(Oid index_oid, bool is_valid);
 
 /* index.c: 0A000 unless the shards can hold a unique index or an exclusion constraint,
  * each alone */

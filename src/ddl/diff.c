@@ -312,6 +312,13 @@ has_lost_column(const CzObjectImage *a, const CzImage *before, const CzImage *af
 	return false;
 }
 
+/* An invalid index that core has built again: not all shards may have had it. */
+static bool
+is_mended(const CzObjectImage *a, const CzObjectImage *b)
+{
+	return a != NULL && b != NULL && !a->is_valid && b->is_valid && !b->index->is_constraint;
+}
+
 /* Is what has this name now another object than before? */
 static bool
 is_replaced(const CzObjectImage *a, const CzObjectImage *b, const CzImage *before,
@@ -422,6 +429,11 @@ diff_indexes(CzOps *ops, const CzImage *before, const CzImage *after, bool types
 		const CzObjectImage *a = lfirst(lc);
 		const CzObjectImage *b = find_object(after->indexes, a->name);
 
+		if (is_mended(a, b))
+		{
+			drop_index(ops, a);
+			continue;
+		}
 		if (oid_is_in(after->indexes, a->oid))
 			continue;
 		if (b == NULL || is_replaced(a, b, before, after, types, hints))
@@ -446,7 +458,7 @@ diff_indexes(CzOps *ops, const CzImage *before, const CzImage *after, bool types
 
 		if (find_former(before, after, b) != NULL)
 			continue;
-		if (a != NULL && !is_replaced(a, b, before, after, types, hints))
+		if (a != NULL && !is_mended(a, b) && !is_replaced(a, b, before, after, types, hints))
 		{
 			if (a->oid == b->oid)
 				diff_index_parts(ops, a, b);
@@ -675,7 +687,8 @@ index_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
 								 index_name(shard, op->name2));
 				break;
 			case OP_RENAME_INDEX:
-				appendStringInfo(sql, "ALTER INDEX %s RENAME TO %s;\n",
+				/* one that is invalid not all have */
+				appendStringInfo(sql, "ALTER INDEX IF EXISTS %s RENAME TO %s;\n",
 								 CzQualifiedIndex(shard, op->name),
 								 index_name(shard, op->name2));
 				break;
@@ -683,7 +696,8 @@ index_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
 				CzShardIndexSql(sql, op->index->index, shard);
 				break;
 			case OP_INDEX:
-				appendStringInfo(sql, "ALTER INDEX %s %s;\n", CzQualifiedIndex(shard, op->name),
+				appendStringInfo(sql, "ALTER INDEX IF EXISTS %s %s;\n",
+								 CzQualifiedIndex(shard, op->name),
 								 op->text);
 				break;
 			case OP_OF_INDEX:

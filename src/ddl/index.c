@@ -40,11 +40,11 @@
 #include "ddl_int.h"
 
 /*
- * CzMarkIndexValid
- *		Set pg_index.indisvalid: every shard has the index.
+ * CzSetIndexValid
+ *		See ddl_int.h.
  */
 void
-CzMarkIndexValid(Oid index_oid)
+CzSetIndexValid(Oid index_oid, bool is_valid)
 {
 	Relation	catalog = table_open(IndexRelationId, RowExclusiveLock);
 	HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(index_oid));
@@ -53,9 +53,12 @@ CzMarkIndexValid(Oid index_oid)
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for index %u", index_oid);
 	form = (Form_pg_index) GETSTRUCT(tuple);
-	if (!form->indisvalid)
+	if (form->indisvalid != is_valid || (is_valid && !form->indislive))
 	{
-		form->indisvalid = true;
+		form->indisvalid = is_valid;
+		/* DROP INDEX CONCURRENTLY that has failed has left it so */
+		if (is_valid)
+			form->indisready = form->indislive = true;
 		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
 		CacheInvalidateRelcacheByRelid(form->indrelid);
 	}
@@ -85,6 +88,16 @@ CzIndexClauses(Relation index)
 			clauses = lappend(clauses, stringToNode(TextDatumGetCString(string)));
 	}
 	return clauses;
+}
+
+/*
+ * CzMarkIndexValid
+ *		See ddl.h.
+ */
+void
+CzMarkIndexValid(Oid index_oid)
+{
+	CzSetIndexValid(index_oid, true);
 }
 
 static void
@@ -217,14 +230,17 @@ CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 		CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid), InvalidOid);
 		return true;
 	}
-	if (stmt->concurrent)
-		CzRefuseDdl(table, "CREATE INDEX CONCURRENTLY",
-					"Use CREATE INDEX: all shards change in one transaction.");
 	if (stmt->tableSpace)
 		CzRefuseDdl(table, "CREATE INDEX ... TABLESPACE", NULL);
 
 	if (table->kind != CZ_TABLE_REFERENCE)
 		check_unique(table, stmt);
+	/* of one that its user has partitioned core says that it can't */
+	if (stmt->concurrent && !table->is_partitioned)
+	{
+		CzCreateIndexConcurrently(utility, stmt, relid);
+		return true;
+	}
 	if (table->is_partitioned)
 	{
 		CzTree	   *tree;

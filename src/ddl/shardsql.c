@@ -400,7 +400,12 @@ CzTableDefGet(Relation rel)
 
 	indexes = RelationGetIndexList(rel);
 	foreach(lc, indexes)
+	{
+		/* that not all shards may have, and maybe cannot have (concurrently.c) */
+		if (!get_index_isvalid(lfirst_oid(lc)) && !is_tree(RelationGetRelid(rel)))
+			continue;
 		def->indexes = lappend(def->indexes, CzIndexDefGet(lfirst_oid(lc)));
+	}
 	CzUnpinTextSettings(nestlevel);
 	return def;
 }

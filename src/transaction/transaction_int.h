@@ -186,6 +186,7 @@ extern void CzTxnSubXactCallback(int event, int level);
 /* calls.c */
 extern void CzTxnRunCalls(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms);
 extern bool CzTxnRunCallsFor(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms);
+extern void CzTxnRunCallsUntilOne(CzTxnCall *calls, int ncalls);
 extern void CzTxnCancelMany(CzConn **conns, int nconns);
 extern bool CzTxnQuietIdle(CzConn *conn, bool may_cancel, TimestampTz deadline);
 extern bool CzTxnCallIsOk(const CzTxnCall *call);
