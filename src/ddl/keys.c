@@ -133,48 +133,6 @@ missed_trigger(Oid relid)
 	return name;
 }
 
-/* Does what is done to a table by foreign keys come to another one, at last? */
-static bool
-reaches(Oid relid, Oid other, List *seen)
-{
-	ListCell   *lc;
-
-	check_stack_depth();
-	if (relid == other)
-		return true;
-	if (list_member_oid(seen, relid))
-		return false;
-	seen = lappend_oid(list_copy(seen), relid);
-	foreach(lc, CzForeignKeys(relid, true))
-	{
-		HeapTuple	tuple = constraint_tuple(lfirst_oid(lc));
-		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
-		bool		is_next = con->confrelid == relid && has_action(con);
-		Oid			next = con->conrelid;
-
-		ReleaseSysCache(tuple);
-		if (is_next && reaches(next, other, seen))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Other placements get the changes of rows one by one: one that changes rows of the same
- * table would be in the way of the next.
- */
-static bool
-is_ambiguous(Form_pg_constraint con)
-{
-	const CzTable *table = CzTableGet(con->conrelid);
-
-	return table != NULL && table->nshards == 1 && CzShardIsReplicated(&table->shards[0]) &&
-		(con->confdeltype == FKCONSTR_ACTION_CASCADE ||
-		 con->confupdtype == FKCONSTR_ACTION_CASCADE ||
-		 con->confupdtype == FKCONSTR_ACTION_SETNULL) &&
-		reaches(con->conrelid, con->confrelid, NIL);
-}
-
 /*
  * CzCheckForeignKey
  *		Raise why a foreign key can't be kept by the shard of a single-shard table, if so.
@@ -194,13 +152,6 @@ CzCheckForeignKey(Oid constraint_oid)
 				 errmsg("foreign key \"%s\" of table \"%s\" cannot be distributed",
 						NameStr(con->conname), get_rel_name(con->conrelid)),
 				 errdetail("SET DEFAULT would be done by the worker, where columns have no defaults.")));
-	if (is_ambiguous(con))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("foreign key \"%s\" of table \"%s\" cannot be distributed",
-						NameStr(con->conname), get_rel_name(con->conrelid)),
-				 errdetail("It leads back to its own table, which has several placements."),
-				 errhint("Use NO ACTION, RESTRICT or ON DELETE SET NULL, or one placement (cz.shard_replication_factor = 1).")));
 	if (trigger != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
