@@ -41,6 +41,7 @@ typedef struct CzIndexDef
 /* What the shards of a table look like; names and bounds are added per shard. */
 typedef struct CzTableDef
 {
+	bool		is_unlogged;
 	char	   *columns;		/* column and CHECK list, without parentheses */
 	char	   *partition_by;	/* " PARTITION BY ..." or "" */
 	char	   *with;			/* " WITH (...)" or "" */

@@ -433,6 +433,13 @@ cz_create_range_shard(PG_FUNCTION_ARGS)
 
 	/* core checks the bounds: do that before the workers hear of it */
 	def = CzTableDefGet(rel);
+	if (def->is_unlogged && shard.nplacements > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot create a shard with %d placements of unlogged table \"%s\"",
+						shard.nplacements, RelationGetRelationName(rel)),
+				 errdetail("A worker's crash would empty one placement of a shard and leave the others."),
+				 errhint("Set cz.shard_replication_factor to 1, or run ALTER TABLE ... SET LOGGED first.")));
 	initStringInfo(&sql);
 	CzShardCreateSql(&sql, def, &shard, CzRangeCheckSql(rel, &dist, min, max));
 	CzShardIndexesSql(&sql, def, &shard);

@@ -83,8 +83,22 @@ command_name(AlterTableType type)
 		case AT_SetTableSpace:
 			return "SET TABLESPACE";
 		case AT_SetLogged:
+			return "SET LOGGED";
 		case AT_SetUnLogged:
-			return "SET LOGGED or UNLOGGED";
+			return "SET UNLOGGED";
+		case AT_AddInherit:
+		case AT_DropInherit:
+			return "INHERIT";
+		case AT_AddOf:
+		case AT_DropOf:
+			return "OF";
+		case AT_SetAccessMethod:
+			return "SET ACCESS METHOD";
+		case AT_EnableTrig:
+		case AT_EnableAlwaysTrig:
+		case AT_EnableReplicaTrig:
+		case AT_DisableTrig:
+			return "ENABLE or DISABLE TRIGGER of an internal trigger";
 		case AT_ReplicaIdentity:
 			return "REPLICA IDENTITY";
 		case AT_SetStatistics:
@@ -202,6 +216,7 @@ way_of(const AlterTableCmd *cmd, bool is_index)
 		case AT_ClusterOn:
 		case AT_DropCluster:
 		case AT_SetLogged:
+		case AT_SetUnLogged:
 		case AT_AlterConstraint:
 		case AT_DropInherit:
 		case AT_DropOf:
@@ -223,8 +238,7 @@ reference_way(const AlterTableCmd *cmd)
 
 	switch (cmd->subtype)
 	{
-		case AT_DisableTrigAll:
-			/* would stop the replication of the table */
+		case AT_SetUnLogged:
 			return WAY_REFUSED;
 		case AT_AddConstraint:
 			/* foreign keys of reference tables hold here, where the writes are */
@@ -244,11 +258,55 @@ refusal_hint(const AlterTableCmd *cmd)
 			return "Add the column without REFERENCES; a table without distribution column can get the foreign key by ADD FOREIGN KEY then.";
 		case AT_SetUnLogged:
 			return "A worker's crash would empty one placement of a shard and leave the others.";
+		case AT_AddInherit:
+			return "A query over the parent would not ask the workers.";
+		case AT_AddOf:
+			return "Changes of the type would not reach the shards.";
 		case AT_SetTableSpace:
 			return "Use ALTER TABLE ... SET TABLESPACE on the workers, for the tables of schema cz_shards.";
 		default:
 			return NULL;
 	}
+}
+
+/* Has a shard of the table more than one placement? */
+static bool
+is_replicated(const CzTable *table)
+{
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		if (table->shards[i].nplacements > 1)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * ENABLE and DISABLE TRIGGER ALL of a reference table are for triggers of the user's and
+ * core's.  The internal ones that keep the copies equal are left out where core's are not
+ * there, whose change takes a superuser; else they are set again afterwards.
+ */
+static bool
+spare_triggers(AlterTableStmt *stmt, Oid relid)
+{
+	bool		has_others = CzReferenceHasOtherTriggers(relid);
+	bool		is_all = false;
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (cmd->subtype != AT_EnableTrigAll && cmd->subtype != AT_DisableTrigAll)
+			continue;
+		is_all = true;
+		if (!has_others)
+			cmd->subtype = cmd->subtype == AT_EnableTrigAll ? AT_EnableTrigUser :
+				AT_DisableTrigUser;
+	}
+	return is_all && has_others;
 }
 
 /* May the distribution column get this type?  Its values must keep their shards. */
@@ -750,6 +808,7 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	const CzTable *table;
 	bool		is_reference;
 	bool		is_index;
+	bool		has_to_set;
 	Oid			relid;
 	ListCell   *lc;
 
@@ -809,7 +868,8 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		AlterWay	this_way = is_reference && !is_index ? reference_way(cmd) :
 			way_of(cmd, is_index);
 
-		if (this_way == WAY_REFUSED)
+		if (this_way == WAY_REFUSED ||
+			(cmd->subtype == AT_SetUnLogged && is_replicated(table)))
 			CzRefuseDdl(table,
 						psprintf("%s ... %s", is_index ? "ALTER INDEX" : "ALTER TABLE",
 								 command_name(cmd->subtype)), refusal_hint(cmd));
@@ -850,6 +910,9 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 			stmt->relation->inh = way != WAY_PARENT;
 		drop_no_inherit(stmt);
 	}
+	has_to_set = is_reference && !is_index && spare_triggers(stmt, relid);
 	alter(utility, stmt, relid, way);
+	if (has_to_set)
+		CzReferenceSetTriggers(relid);
 	return true;
 }

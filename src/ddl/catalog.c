@@ -18,6 +18,7 @@
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
@@ -318,6 +319,13 @@ CzRunOnPlacementsAs(const CzTable *table, Oid owner, bool as_user, CzMakeSql mak
 		CzTxnExecList(commands, owner);
 }
 
+/* Is a trigger one of those that keep the copies of a reference table equal? */
+static bool
+is_replicating(const Trigger *trigger)
+{
+	return trigger->tgisinternal && strncmp(trigger->tgname, "!cz_", 4) == 0;
+}
+
 /*
  * CzReferenceHasTriggers
  *		See ddl.h.
@@ -330,11 +338,54 @@ CzReferenceHasTriggers(Oid relid)
 	int			i;
 
 	for (i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
-	{
-		if (rel->trigdesc->triggers[i].tgisinternal &&
-			strncmp(rel->trigdesc->triggers[i].tgname, "!cz_replicate", 13) == 0)
-			result = true;
-	}
+		result |= is_replicating(&rel->trigdesc->triggers[i]);
 	relation_close(rel, AccessShareLock);
 	return result;
+}
+
+/*
+ * CzReferenceHasOtherTriggers
+ *		See ddl_int.h.
+ */
+bool
+CzReferenceHasOtherTriggers(Oid relid)
+{
+	Relation	rel = relation_open(relid, AccessShareLock);
+	bool		result = false;
+	int			i;
+
+	for (i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+		result |= rel->trigdesc->triggers[i].tgisinternal &&
+			!is_replicating(&rel->trigdesc->triggers[i]);
+	relation_close(rel, AccessShareLock);
+	return result;
+}
+
+/*
+ * CzReferenceSetTriggers
+ *		See ddl_int.h.
+ */
+void
+CzReferenceSetTriggers(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+	List	   *names = NIL;
+	ListCell   *lc;
+	Oid			save_user;
+	int			save_context;
+	int			i;
+
+	for (i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		if (is_replicating(&rel->trigdesc->triggers[i]))
+			names = lappend(names, pstrdup(rel->trigdesc->triggers[i].tgname));
+	}
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
+						   save_context | SECURITY_LOCAL_USERID_CHANGE);
+	foreach(lc, names)
+		EnableDisableTrigger(rel, lfirst(lc), TRIGGER_FIRES_ALWAYS, false, NoLock);
+	SetUserIdAndSecContext(save_user, save_context);
+	relation_close(rel, NoLock);
+	CommandCounterIncrement();
 }

@@ -240,6 +240,15 @@ extern void CzAlterShards(const CzTable *table, const CzImage *before, const CzI
 extern void CzCheckNew(const CzTable *table, const CzImage *before, const CzImage *after);
 extern void CzChangeOwner(const CzTable *table, Oid old_owner);
 
+/*
+ * catalog.c
+ *
+ * CzReferenceHasOtherTriggers: has a reference table internal triggers that are core's?
+ * CzReferenceSetTriggers: those that keep its copies equal fire always again.
+ */
+extern bool CzReferenceHasOtherTriggers(Oid relid);
+extern void CzReferenceSetTriggers(Oid relid);
+
 /* rename.c */
 extern bool CzRename(const CzUtility *utility, RenameStmt *stmt);
 

@@ -554,6 +554,9 @@ CzDiff(const CzImage *before, const CzImage *after, const CzAlterHints *hints)
 		add_op(ops, OP_SUBCOMMAND, NULL, set);
 	if (reset)
 		add_op(ops, OP_SUBCOMMAND, NULL, reset);
+	if (before->persistence != after->persistence)
+		add_op(ops, OP_SUBCOMMAND, NULL,
+			   after->persistence == RELPERSISTENCE_UNLOGGED ? "SET UNLOGGED" : "SET LOGGED");
 	diff_roles(ops, before, after);
 	CzUnpinTextSettings(nestlevel);
 	ops->has_types = types;

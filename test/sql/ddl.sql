@@ -122,6 +122,7 @@ SELECT count(*) FROM t;
 CREATE TABLE plain (k int);
 SELECT relname AS shard FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relname LIKE 't\_%' ORDER BY relname LIMIT 1 \gset
 ALTER TABLE t SET UNLOGGED;
+ALTER TABLE t OF pg_class;
 ALTER TABLE t SET TABLESPACE pg_global;
 ALTER TABLE t INHERIT plain;
 CREATE TABLE ranged (k int); SELECT create_distributed_table('ranged', 'k', 'range');
