@@ -206,6 +206,9 @@ extern bool CzRefersToItself(Oid relid);
 extern bool CzRefersBy(Oid relid, List *attnos);
 extern bool CzKeysMeet(Oid relid);
 
+/* Tables with foreign keys to this one, perhaps itself: list of OIDs, palloc'd. */
+extern List *CzReferencingTables(Oid relid);
+
 /* True if relid is a foreign table of cz_fdw that is a shard of a distributed table. */
 extern bool CzIsShard(Oid relid, Oid *parent_relid);
 

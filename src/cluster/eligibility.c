@@ -71,27 +71,8 @@ check_generated_columns(Relation rel)
 }
 
 /*
- * Is the other end of a foreign key of a table that becomes a single-shard table the
- * table itself, or distributed with it or before?
- */
-static bool
-is_kept_key(Form_pg_constraint con, Relation rel)
-{
-	Oid			other = con->conrelid == RelationGetRelid(rel) ? con->confrelid : con->conrelid;
-	const CzTable *table;
-
-	if (con->conrelid != RelationGetRelid(rel) && con->confrelid != RelationGetRelid(rel))
-		return false;
-	if (other == RelationGetRelid(rel) || list_member_oid(cz_distributed_together, other))
-		return true;
-	table = con->conrelid == RelationGetRelid(rel) ? CzTableGet(other) : NULL;
-	return table != NULL && table->kind == CZ_TABLE_SINGLE &&
-		table->colocation_id == CzTenantGroup(RelationGetNamespace(rel));
-}
-
-/*
- * Foreign keys both ways, CHECKs that shards can't have; exclusion constraints if the
- * rows are spread by a key.
+ * CHECKs that shards can't have; exclusion constraints if the rows are spread by a key.
+ * Foreign keys are looked at when the colocation group is known (CzCheckKeysOf).
  */
 static void
 check_constraints(Relation rel, bool has_key)
@@ -101,27 +82,14 @@ check_constraints(Relation rel, bool has_key)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	/* by conrelid there is an index; by confrelid there is none */
-	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, &key);
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationGetRelid(rel)));
+	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 		char	   *name = pstrdup(NameStr(con->conname));
 
-		if (con->contype == CONSTRAINT_FOREIGN && !has_key && is_kept_key(con, rel))
-			continue;
-		if (con->contype == CONSTRAINT_FOREIGN && con->confrelid == RelationGetRelid(rel) &&
-			con->conrelid != RelationGetRelid(rel))
-			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
-						 psprintf("foreign key \"%s\" of table \"%s\" refers to it", name,
-								  get_rel_name(con->conrelid)),
-						 "Drop the foreign key first.");
-		if (con->conrelid != RelationGetRelid(rel))
-			continue;
-		if (con->contype == CONSTRAINT_FOREIGN)
-			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
-						 psprintf("it has foreign key \"%s\"", name),
-						 "Drop the foreign key first.");
 		if (con->contype == CONSTRAINT_EXCLUSION && has_key)
 			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
 						 psprintf("exclusion constraint \"%s\" would not hold across shards", name),

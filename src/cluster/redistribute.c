@@ -151,6 +151,7 @@ key_name(const CzTable *table)
 static void
 redistribute(Oid relid, List *others, const Change *change)
 {
+	List	   *save = cz_distributed_together;
 	List	   *keys = NIL;
 	ListCell   *lc;
 	ListCell   *lc2;
@@ -158,15 +159,24 @@ redistribute(Oid relid, List *others, const Change *change)
 
 	foreach(lc, others)
 		keys = lappend(keys, key_name(open_own_table(lfirst_oid(lc), "alter_distributed_table()")));
-	undistribute(relid);
-	foreach(lc, others)
-		undistribute(lfirst_oid(lc));
+	PG_TRY();
+	{
+		cz_distributed_together = lcons_oid(relid, list_copy(others));
+		undistribute(relid);
+		foreach(lc, others)
+			undistribute(lfirst_oid(lc));
 
-	nest_level = set_replication_factor(change->replication_factor);
-	distribute(relid, change->column, change->colocate_with, change->shard_count);
-	forboth(lc, others, lc2, keys)
-		distribute(lfirst_oid(lc), lfirst(lc2), CzRelationName(relid), change->shard_count);
-	AtEOXact_GUC(true, nest_level);
+		nest_level = set_replication_factor(change->replication_factor);
+		distribute(relid, change->column, change->colocate_with, change->shard_count);
+		forboth(lc, others, lc2, keys)
+			distribute(lfirst_oid(lc), lfirst(lc2), CzRelationName(relid), change->shard_count);
+		AtEOXact_GUC(true, nest_level);
+	}
+	PG_FINALLY();
+	{
+		cz_distributed_together = save;
+	}
+	PG_END_TRY();
 }
 
 /*

@@ -21,7 +21,6 @@
 #include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
 #include "commands/tablecmds.h"
 #include "commands/trigger.h"
@@ -214,29 +213,31 @@ drop_reference_triggers(Oid relid)
 	CommandCounterIncrement();
 }
 
-/* Foreign keys hold between ordinary tables or distributed ones. */
+/*
+ * Core can't check a key between an ordinary table and a distributed one; it can check one
+ * of an ordinary table to a reference table.
+ */
 static void
 check_keys(Oid relid)
 {
 	ListCell   *lc;
 
-	foreach(lc, CzForeignKeys(relid, true))
+	foreach(lc, CzKeysOnShards(relid, true))
 	{
-		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_constraint con;
-		Oid			other;
+		const CzKey *key = lfirst(lc);
+		Oid			other = key->from_relid == relid ? key->to_relid : key->from_relid;
+		bool		is_to_reference = key->from_relid == relid &&
+			CzTableGet(other)->kind == CZ_TABLE_REFERENCE;
 
-		if (!HeapTupleIsValid(tuple))
-			elog(ERROR, "cache lookup failed for constraint %u", lfirst_oid(lc));
-		con = (Form_pg_constraint) GETSTRUCT(tuple);
-		other = con->conrelid == relid ? con->confrelid : con->conrelid;
-		if (other != relid && !list_member_oid(cz_distributed_together, other))
+		if (other != relid && !is_to_reference &&
+			!list_member_oid(cz_distributed_together, other))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot make table \"%s\" an ordinary one: foreign key \"%s\" is between it and distributed table \"%s\"",
-							get_rel_name(relid), NameStr(con->conname), get_rel_name(other)),
-					 errhint("Drop the foreign key first.")));
-		ReleaseSysCache(tuple);
+							get_rel_name(relid), key->name, get_rel_name(other)),
+					 CzTenantGroup(get_rel_namespace(relid)) != 0 ?
+					 errhint("Drop the foreign key first.") :
+					 errhint("Use undistribute_table() with cascade_via_foreign_keys => true, or drop the foreign key first.")));
 	}
 }
 
@@ -264,8 +265,7 @@ CzUndistribute(Oid relid)
 				 errhint("Use undistribute_table() on the partitioned table, or detach the partition first.")));
 	CheckTableNotInUse(rel, "undistribute_table");
 	relation_close(rel, NoLock);
-	if (table->kind == CZ_TABLE_SINGLE)
-		check_keys(relid);
+	check_keys(relid);
 
 	if (table->kind == CZ_TABLE_REFERENCE)
 	{
@@ -286,6 +286,64 @@ CzUndistribute(Oid relid)
 	CzInvalidateTable(relid);
 }
 
+/* Distributed and reference tables that foreign keys join with one, and itself. */
+static List *
+joined_tables(Oid relid)
+{
+	List	   *relids = list_make1_oid(relid);
+	ListCell   *lc;
+	int			next;
+
+	for (next = 0; next < list_length(relids); next++)
+	{
+		foreach(lc, CzForeignKeys(list_nth_oid(relids, next), true))
+		{
+			const CzKey *key = CzKeyGet(lfirst_oid(lc));
+			Oid			ends[2] = {key->from_relid, key->to_relid};
+			int			i;
+
+			for (i = 0; i < 2; i++)
+			{
+				const CzTable *table = CzTableGet(ends[i]);
+
+				if (table != NULL && table->kind != CZ_TABLE_FOREIGN)
+					relids = list_append_unique_oid(relids, ends[i]);
+			}
+		}
+	}
+	list_sort(relids, list_oid_cmp);
+	return relids;
+}
+
+/* The caller owns them all, or it is an error. */
+static void
+undistribute_joined(List *relids)
+{
+	List	   *save = cz_distributed_together;
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		Relation	rel;
+
+		CzCheckTableOwner(lfirst_oid(lc));
+		rel = relation_open(lfirst_oid(lc), AccessExclusiveLock);
+		CzRefuseTenant(rel, "undistribute_table");
+		relation_close(rel, NoLock);
+	}
+	PG_TRY();
+	{
+		cz_distributed_together = relids;
+		foreach(lc, relids)
+			CzUndistribute(lfirst_oid(lc));
+	}
+	PG_FINALLY();
+	{
+		cz_distributed_together = save;
+	}
+	PG_END_TRY();
+}
+
 /*
  * undistribute_table(table_name regclass, cascade_via_foreign_keys boolean)
  */
@@ -293,6 +351,7 @@ Datum
 undistribute_table(PG_FUNCTION_ARGS)
 {
 	Oid			relid = PG_GETARG_OID(0);
+	bool		is_cascaded = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	Relation	rel;
 
 	CzCheckTableOwner(relid);
@@ -300,6 +359,9 @@ undistribute_table(PG_FUNCTION_ARGS)
 	rel = relation_open(relid, AccessExclusiveLock);
 	CzRefuseTenant(rel, "undistribute_table");
 	relation_close(rel, NoLock);
-	CzUndistribute(relid);
+	if (is_cascaded && CzTableGet(relid) != NULL)
+		undistribute_joined(joined_tables(relid));
+	else
+		CzUndistribute(relid);
 	PG_RETURN_VOID();
 }

@@ -69,8 +69,6 @@ command_name(AlterTableType type)
 		case AT_AddConstraint:
 		case AT_AddIndexConstraint:
 			return "ADD CONSTRAINT";
-		case AT_AddColumn:
-			return "ADD COLUMN ... REFERENCES";
 		case AT_DropConstraint:
 			return "DROP CONSTRAINT";
 		case AT_AttachPartition:
@@ -126,7 +124,6 @@ constraint_way(const Constraint *constraint)
 	switch (constraint->contype)
 	{
 		case CONSTR_FOREIGN:
-			return WAY_REFUSED;
 		case CONSTR_PRIMARY:
 		case CONSTR_UNIQUE:
 		case CONSTR_EXCLUSION:
@@ -197,6 +194,7 @@ way_of(const AlterTableCmd *cmd, bool is_index)
 		case AT_DropExpression:
 		case AT_DropConstraint:
 		case AT_ValidateConstraint:
+		case AT_AlterConstraint:
 		case AT_SetOptions:
 		case AT_ResetOptions:
 		case AT_SetStorage:
@@ -217,7 +215,6 @@ way_of(const AlterTableCmd *cmd, bool is_index)
 		case AT_DropCluster:
 		case AT_SetLogged:
 		case AT_SetUnLogged:
-		case AT_AlterConstraint:
 		case AT_DropInherit:
 		case AT_DropOf:
 			return WAY_MOMENT;
@@ -245,7 +242,7 @@ reference_way(const AlterTableCmd *cmd)
 			return WAY_PARENT;
 		default:
 			way = way_of(cmd, false);
-			return way == WAY_REFUSED && cmd->subtype != AT_AddColumn ? way : WAY_PARENT;
+			return way == WAY_REFUSED ? way : WAY_PARENT;
 	}
 }
 
@@ -254,8 +251,6 @@ refusal_hint(const AlterTableCmd *cmd)
 {
 	switch (cmd->subtype)
 	{
-		case AT_AddColumn:
-			return "Add the column without REFERENCES; a table without distribution column can get the foreign key by ADD FOREIGN KEY then.";
 		case AT_SetUnLogged:
 			return "A worker's crash would empty one placement of a shard and leave the others.";
 		case AT_AddInherit:
@@ -327,21 +322,6 @@ keeps_hash(Oid old_type, int32 old_typmod, Oid new_type, int32 new_typmod)
 				 ((new_typmod ^ old_typmod) & 0xffff) == 0);
 		default:
 			return old_typmod == new_typmod;
-	}
-}
-
-/* Core would make a foreign key of the column again, with tables that are no heaps. */
-static void
-check_foreign_keys(const CzTable *table, const AlterTableStmt *stmt)
-{
-	List	   *keys = CzForeignKeys(table->relid, true);
-	ListCell   *lc;
-
-	foreach(lc, keys == NIL ? NIL : stmt->cmds)
-	{
-		if (lfirst_node(AlterTableCmd, lc)->subtype == AT_AlterColumnType)
-			CzRefuseDdl(table, "ALTER TABLE ... ALTER COLUMN TYPE of a table with foreign keys",
-						"Drop the foreign keys, alter the column, and add them again.");
 	}
 }
 
@@ -583,14 +563,15 @@ alters_row_type(const AlterTableStmt *stmt)
 }
 
 /*
- * Core's part of the statement, in the table's moment or on the table as it is; what is
- * known of the table is new afterwards.
+ * Core's part of the statement, in the moment of some parents or on the table as it is;
+ * what is known of the tables is new afterwards.
  */
 static void
-run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, bool in_moment)
+run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, List *moments)
 {
 	Oid			relid = table->relid;
 	Oid			save_altered = cz_altered_relid;
+	ListCell   *lc;
 
 	if (alters_row_type(stmt))
 	{
@@ -603,8 +584,8 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, b
 	PG_TRY();
 	{
 		cz_altered_relid = relid;
-		if (in_moment)
-			CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid),
+		if (moments != NIL)
+			CzMomentRun(utility, (Node *) stmt, moments,
 						alters_key(table, stmt) ? relid : InvalidOid);
 		else
 			CzUtilityRun(utility, (Node *) stmt);
@@ -617,29 +598,50 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, b
 	CommandCounterIncrement();
 	CzDropFlush();
 	CzInvalidateTable(relid);
+	foreach(lc, moments)
+		CzInvalidateTable(lfirst_oid(lc));
 }
 
-/* The statement here, then on the shards. */
+/* Can the shards have the foreign keys that have come? */
 static void
-alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way)
+check_new_keys(List *keys)
+{
+	ListCell   *lc;
+
+	foreach(lc, keys)
+		CzCheckForeignKey(lfirst_oid(lc));
+}
+
+/*
+ * The statement here, then on the shards.
+ *
+ * moments: the parents, in order of OID and locked, in whose moment core runs it.
+ */
+static void
+alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way, List *moments)
 {
 	const CzTable *table = CzTableGet(relid);
 	Oid			owner = CzRelationOwner(relid);
 	CzImage    *before = CzTableImage(relid);
 	CzImage    *after;
 	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
+	List	   *new_keys;
 	Relation	rel;
 
-	run_core(utility, stmt, table, way == WAY_MOMENT && table->kind != CZ_TABLE_REFERENCE);
+	run_core(utility, stmt, table, moments);
 	table = CzTableGet(relid);
 	after = CzTableImage(relid);
 	CzCheckNew(table, before, after);
+	new_keys = CzNewForeignKeys(before, after, hints);
+	check_new_keys(new_keys);
 	if (way == WAY_DIRECT)
 		remove_leaf_defaults(table);
 	rel = relation_open(relid, NoLock);
 	CzAlterHintsValues(hints, before, rel, table, stmt, utility->query_string);
 	relation_close(rel, NoLock);
 	CzAlterShards(table, before, after, hints, owner);
+	if (table->kind != CZ_TABLE_REFERENCE)
+		CzForeignKeysToShards(relid, new_keys);
 	if (CzRelationOwner(relid) != owner)
 		CzChangeOwner(table, owner);
 	CzInvalidateTable(relid);
@@ -687,7 +689,7 @@ alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
 	Relation	rel;
 
-	run_core(utility, stmt, table, false);
+	run_core(utility, stmt, table, NIL);
 	rel = relation_open(relid, NoLock);
 	CzAlterHintsValues(hints, before, rel, CzTableGet(relid), stmt, utility->query_string);
 	relation_close(rel, NoLock);
@@ -721,6 +723,37 @@ refuse_tree_keys(const CzTable *table, const AlterTableStmt *stmt)
 	}
 }
 
+/* Other tables that core changes with this one, locked. */
+static List *
+lock_partners(const AlterTableStmt *stmt, Oid relid)
+{
+	List	   *partners = CzKeyPartners(stmt, relid);
+	ListCell   *lc;
+
+	foreach(lc, partners)
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+	return partners;
+}
+
+/* Foreign keys of reference tables are core's. */
+static void
+check_reference_keys(const AlterTableStmt *stmt, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzKeyTargets(stmt, relid))
+		CzRefuseKeyTo(relid, lfirst_oid(lc));
+}
+
+/* A list of OIDs with one more, in order. */
+static List *
+with_table(List *relids, Oid relid)
+{
+	relids = lappend_oid(relids, relid);
+	list_sort(relids, list_oid_cmp);
+	return relids;
+}
+
 /*
  * A parent of a restore, or of a database that is not the coordinator: nothing of it
  * reaches the workers, which have it already, or have another's.
@@ -729,6 +762,7 @@ static bool
 alter_here(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 {
 	AlterWay	way = WAY_PARENT;
+	List	   *moments;
 	ListCell   *lc;
 
 	foreach(lc, stmt->cmds)
@@ -744,8 +778,10 @@ alter_here(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 		return false;
 	stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
 	drop_no_inherit(stmt);
+	CzLeaveKeysToShards(stmt);
 	LockRelationOid(relid, AccessExclusiveLock);
-	CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid), InvalidOid);
+	moments = lock_partners(stmt, relid);
+	CzMomentRun(utility, (Node *) stmt, with_table(moments, relid), InvalidOid);
 	return true;
 }
 
@@ -770,8 +806,6 @@ check_references(const AlterTableStmt *stmt)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
 
-		if (cmd->def)
-			CzCheckForeignKeys(cmd->def, false);
 		if (cmd->subtype == AT_AddInherit && CzTableOfName((RangeVar *) cmd->def))
 			CzRefuseDdl(CzTableOfName((RangeVar *) cmd->def), "inheritance", NULL);
 		if (cmd->subtype == AT_AttachPartition &&
@@ -806,6 +840,7 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	LOCKMODE	lockmode = AlterTableGetLockLevel(stmt->cmds);
 	AlterWay	way = WAY_PARENT;
 	const CzTable *table;
+	List	   *moments;
 	bool		is_reference;
 	bool		is_index;
 	bool		has_to_set;
@@ -845,10 +880,8 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		if (!CzTxnIsCoordinator() && table->is_partitioned)
 			return false;
 	}
-	if (OidIsValid(relid) && !is_index &&
-		CzAlterForeignKeys(utility, stmt, relid, table == NULL ?
-						   cz_tenant_hooks.group(get_rel_namespace(relid)) :
-						   table->colocation_id))
+	if (table == NULL && !is_index && !CzIsParent(relid) &&
+		CzAlterLocalKeys(utility, stmt, relid))
 		return true;
 	check_references(stmt);
 	if (table == NULL ? CzIsParent(relid) :
@@ -889,17 +922,17 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		way = WAY_MOMENT;
 	if (way == WAY_MOMENT && !is_reference)
 		LockRelationOid(relid, AccessExclusiveLock);
-	if (!is_reference)
+	/* core says that a partition's columns are its parent's */
+	if (!is_reference && !OidIsValid(table->root_relid) && check_key(table, stmt))
 	{
-		/* core says that a partition's columns are its parent's */
-		if (!OidIsValid(table->root_relid) && check_key(table, stmt))
-		{
-			alter_redistributed(utility, (AlterTableStmt *) CzQualifyRelation((Node *) stmt),
-								table);
-			return true;
-		}
-		check_foreign_keys(table, stmt);
+		alter_redistributed(utility, (AlterTableStmt *) CzQualifyRelation((Node *) stmt), table);
+		return true;
 	}
+	if (is_reference)
+		check_reference_keys(stmt, relid);
+	moments = is_index ? NIL : lock_partners(stmt, relid);
+	if (way == WAY_MOMENT && !is_reference)
+		moments = with_table(moments, relid);
 
 	/* the name must not come to mean another table on the way */
 	stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
@@ -909,9 +942,10 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		if (!is_index)
 			stmt->relation->inh = way != WAY_PARENT;
 		drop_no_inherit(stmt);
+		CzLeaveKeysToShards(stmt);
 	}
 	has_to_set = is_reference && !is_index && spare_triggers(stmt, relid);
-	alter(utility, stmt, relid, way);
+	alter(utility, stmt, relid, way, moments);
 	if (has_to_set)
 		CzReferenceSetTriggers(relid);
 	return true;

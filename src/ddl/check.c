@@ -230,42 +230,36 @@ check_drop(DropStmt *stmt)
 	}
 }
 
-/* A foreign key to a distributed table can't be checked from elsewhere. */
+/* A new table's foreign key to a distributed one can't be checked.  Those to single-shard
+ * tables are looked at later, by the ALTER TABLE that CREATE TABLE makes of them. */
 static void
-check_foreign_key(Constraint *constraint, bool may_be_single)
+check_foreign_key(Constraint *constraint)
 {
 	const CzTable *table;
 
 	if (constraint->contype != CONSTR_FOREIGN)
 		return;
 	table = CzTableOfName(constraint->pktable);
-	if (table && table->kind != CZ_TABLE_REFERENCE &&
-		!(may_be_single && table->kind == CZ_TABLE_SINGLE))
+	if (table && table->kind != CZ_TABLE_REFERENCE && table->kind != CZ_TABLE_SINGLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot create a foreign key that refers to distributed table \"%s\"",
 						get_rel_name(table->relid)),
-				 errdetail("Its rows are on the workers, where this table's are not.")));
+				 errdetail("Its rows are on the workers, where this table's are not."),
+				 errhint("Create the table without it, distribute it, then add the foreign key with ALTER TABLE.")));
 }
 
-/*
- * CzCheckForeignKeys
- *		Refuse foreign keys to distributed tables in a column's constraints.
- *
- * may_be_single: those to single-shard tables are looked at later, by the ALTER TABLE that
- *		CREATE TABLE makes of them.
- */
-void
-CzCheckForeignKeys(Node *element, bool may_be_single)
+static void
+check_foreign_keys(Node *element)
 {
 	ListCell   *lc;
 
 	if (IsA(element, Constraint))
-		check_foreign_key((Constraint *) element, may_be_single);
+		check_foreign_key((Constraint *) element);
 	else if (IsA(element, ColumnDef))
 	{
 		foreach(lc, ((ColumnDef *) element)->constraints)
-			check_foreign_key(lfirst_node(Constraint, lc), may_be_single);
+			check_foreign_key(lfirst_node(Constraint, lc));
 	}
 }
 
@@ -275,9 +269,9 @@ check_create(CreateStmt *stmt, bool is_foreign)
 	ListCell   *lc;
 
 	foreach(lc, stmt->tableElts)
-		CzCheckForeignKeys((Node *) lfirst(lc), true);
+		check_foreign_keys((Node *) lfirst(lc));
 	foreach(lc, stmt->constraints)
-		CzCheckForeignKeys((Node *) lfirst(lc), true);
+		check_foreign_keys((Node *) lfirst(lc));
 	foreach(lc, stmt->inhRelations)
 	{
 		const CzTable *table = CzTableOfName((RangeVar *) lfirst(lc));

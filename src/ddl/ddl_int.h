@@ -67,7 +67,6 @@ typedef struct CzObjectImage
 	bool		is_primary;
 	bool		is_deferrable;
 	bool		is_deferred;	/* initially */
-	Oid			referenced;		/* by a foreign key */
 	Datum		options;		/* of an index: text[], 0: none */
 	Bitmapset  *columns;		/* of a CHECK or index, as pull_varattnos() numbers them */
 	CzIndexDef *index;
@@ -124,6 +123,10 @@ typedef struct CzOps
 } CzOps;
 
 extern CzOps *CzDiff(const CzImage *before, const CzImage *after, const CzAlterHints *hints);
+
+/* Foreign keys that a statement has added, or put in the place of others: OIDs. */
+extern List *CzNewForeignKeys(const CzImage *before, const CzImage *after,
+							  const CzAlterHints *hints);
 extern CzOps *CzOpsRename(const char *what, const char *old_name, const char *new_name);
 extern CzOps *CzOpsRenameIndex(bool is_key, char *old_name, char *new_name);
 extern CzOps *CzOpsTable(char *text);
@@ -189,11 +192,16 @@ extern bool CzCluster(const CzUtility *utility, ClusterStmt *stmt);
 extern bool CzVacuum(const CzUtility *utility, VacuumStmt *stmt);
 extern bool CzCopyTo(const CzUtility *utility, CopyStmt *stmt);
 extern bool CzCopyFrom(const CzUtility *utility, CopyStmt *stmt);
-extern bool CzAlterForeignKeys(const CzUtility *utility, AlterTableStmt *stmt, Oid relid,
-							   int colocation_id);
+extern bool CzAlterLocalKeys(const CzUtility *utility, AlterTableStmt *stmt, Oid relid);
 extern bool CzTruncate(const CzUtility *utility, TruncateStmt *stmt);
 extern void CzCheckKeyTrigger(const CzTable *table, const CreateTrigStmt *stmt);
 extern bool CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt);
+
+/* keys_alter.c */
+extern void CzLeaveKeysToShards(AlterTableStmt *stmt);
+extern List *CzKeyTargets(const AlterTableStmt *stmt, Oid relid);
+extern List *CzKeyPartners(const AlterTableStmt *stmt, Oid relid);
+extern void CzRefuseKeyTo(Oid relid, Oid target) pg_attribute_noreturn();
 
 /*
  * extensions.c
@@ -208,7 +216,6 @@ extern bool CzExtensionStatement(const CzUtility *utility, Node *stmt);
 
 /* check.c: raise what may not be done */
 extern void CzCheckStatement(Node *stmt);
-extern void CzCheckForeignKeys(Node *element, bool may_be_single);
 
 extern char *CzConstraintSql(Oid constraint_oid);
 

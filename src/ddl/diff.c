@@ -37,6 +37,8 @@ typedef enum OpKind
 	OP_DROP_INDEX,				/* name */
 	OP_SUBCOMMAND,				/* text, within the ALTER TABLE */
 	OP_DROP_KEY,				/* name; within it */
+	OP_VALIDATE_KEY,			/* name: a foreign key */
+	OP_ALTER_KEY,				/* name, text: ALTER CONSTRAINT */
 	OP_RENAME_KEY,				/* name, name2 */
 	OP_RENAME_INDEX,			/* name, name2 */
 	OP_USING_INDEX,				/* index: a constraint now, of what was index name2 */
@@ -470,19 +472,56 @@ diff_indexes(CzOps *ops, const CzImage *before, const CzImage *after, bool types
 	}
 }
 
-/* Foreign keys that have gone; what adds them tells the shards itself (keys.c). */
+/* Foreign keys that have gone or are otherwise; new ones come afterwards (keys_shards.c). */
 static void
-diff_foreign_keys(CzOps *ops, const CzImage *before, const CzImage *after)
+diff_foreign_keys(CzOps *ops, const CzImage *before, const CzImage *after, bool types,
+				  const CzAlterHints *hints)
 {
 	ListCell   *lc;
 
 	foreach(lc, before->foreign_keys)
 	{
 		const CzObjectImage *a = lfirst(lc);
+		const CzObjectImage *b = find_object(after->foreign_keys, a->name);
 
-		if (!oid_is_in(after->foreign_keys, a->oid))
+		if (b == NULL || is_replaced(a, b, before, after, types, hints))
+		{
 			add_op(ops, OP_DROP_KEY, a->name, NULL);
+			continue;
+		}
+		if (a->is_deferred != b->is_deferred)
+			add_op(ops, OP_ALTER_KEY, b->name,
+				   b->is_deferred ? "DEFERRABLE INITIALLY DEFERRED" :
+				   "DEFERRABLE INITIALLY IMMEDIATE");
+		if (!a->is_valid && b->is_valid)
+			add_op(ops, OP_VALIDATE_KEY, b->name, NULL);
 	}
+}
+
+/*
+ * CzNewForeignKeys
+ *		See ddl_int.h.
+ */
+List *
+CzNewForeignKeys(const CzImage *before, const CzImage *after, const CzAlterHints *hints)
+{
+	List	   *result = NIL;
+	bool		types = false;
+	ListCell   *lc;
+	int			i;
+
+	for (i = 0; i < before->ncolumns; i++)
+		types |= !before->columns[i].is_dropped && !after->columns[i].is_dropped &&
+			has_type_changed(&before->columns[i], &after->columns[i]);
+	foreach(lc, after->foreign_keys)
+	{
+		const CzObjectImage *b = lfirst(lc);
+		const CzObjectImage *a = find_object(before->foreign_keys, b->name);
+
+		if (a == NULL || is_replaced(a, b, before, after, types, hints))
+			result = lappend_oid(result, b->oid);
+	}
+	return result;
 }
 
 /* CLUSTER ON and REPLICA IDENTITY */
@@ -547,7 +586,9 @@ CzDiff(const CzImage *before, const CzImage *after, const CzAlterHints *hints)
 
 	types = diff_columns(ops, before, after, hints);
 	diff_checks(ops, before, after, types, hints);
-	diff_foreign_keys(ops, before, after);
+	/* those of a reference table are the coordinator's */
+	if (get_rel_relkind(after->relid) == RELKIND_PARTITIONED_TABLE)
+		diff_foreign_keys(ops, before, after, types, hints);
 	diff_indexes(ops, before, after, types, hints);
 	diff_options(before->options, after->options, &set, &reset);
 	if (set)
@@ -706,6 +747,14 @@ index_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
 			case OP_OF_INDEX:
 				appendStringInfo(sql, "ALTER TABLE %s %s %s;\n", shard->remote_qualified,
 								 op->text, index_name(shard, op->name));
+				break;
+			case OP_ALTER_KEY:
+				appendStringInfo(sql, "ALTER TABLE %s ALTER CONSTRAINT %s %s;\n",
+								 shard->remote_qualified, index_name(shard, op->name), op->text);
+				break;
+			case OP_VALIDATE_KEY:
+				appendStringInfo(sql, "ALTER TABLE %s VALIDATE CONSTRAINT %s;\n",
+								 shard->remote_qualified, index_name(shard, op->name));
 				break;
 			default:
 				break;

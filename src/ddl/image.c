@@ -199,7 +199,8 @@ read_constraints(Relation rel, char contype)
 		object->name = pstrdup(NameStr(form->conname));
 		object->text = CzConstraintSql(form->oid);
 		object->is_valid = form->convalidated;
-		object->referenced = form->confrelid;
+		object->is_deferrable = form->condeferrable;
+		object->is_deferred = form->condeferred;
 		if (contype == CONSTRAINT_CHECK)
 			object->columns = check_columns(catalog, tuple);
 		result = lappend(result, object);

@@ -209,3 +209,27 @@ CzRefersBy(Oid relid, List *attnos)
 	}
 	return result;
 }
+
+/*
+ * CzReferencingTables
+ *		See cz/metadata.h.
+ */
+List *
+CzReferencingTables(Oid relid)
+{
+	Relation	rel = RelationIdGetRelation(relid);
+	List	   *relids = NIL;
+	int			i;
+
+	if (!RelationIsValid(rel))
+		return NIL;
+	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+
+		if (RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_PK)
+			relids = list_append_unique_oid(relids, trigger->tgconstrrelid);
+	}
+	RelationClose(rel);
+	return relids;
+}
