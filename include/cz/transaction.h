@@ -16,6 +16,7 @@
 #define CZ_TRANSACTION_H
 
 #include "access/xlogdefs.h"
+#include "cz/compat.h"
 #include "cz/metadata.h"
 #include "cz/remote.h"
 #include "lib/stringinfo.h"
@@ -113,7 +114,7 @@ extern void CzTxnLosePlacement(const CzShard *shard, Oid server_oid, const char 
 extern bool CzTxnMayLose(const CzShard *shard, Oid server_oid);
 
 /* 40001: the placements that the transaction would go on with are inactive now. */
-extern void CzTxnReportChange(const CzShard *shard) pg_attribute_noreturn();
+pg_noreturn extern void CzTxnReportChange(const CzShard *shard);
 
 /*
  * CzTxnPlacementsDiffer, CzTxnPlacementsEqual

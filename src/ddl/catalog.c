@@ -31,6 +31,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "cz/compat.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
@@ -384,7 +385,7 @@ CzReferenceSetTriggers(Oid relid)
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
 						   save_context | SECURITY_LOCAL_USERID_CHANGE);
 	foreach(lc, names)
-		EnableDisableTrigger(rel, lfirst(lc), TRIGGER_FIRES_ALWAYS, false, NoLock);
+		enable_trigger_compat(rel, lfirst(lc), TRIGGER_FIRES_ALWAYS);
 	SetUserIdAndSecContext(save_user, save_context);
 	relation_close(rel, NoLock);
 	CommandCounterIncrement();

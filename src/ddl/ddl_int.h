@@ -10,6 +10,7 @@
 #ifndef CZ_DDL_INT_H
 #define CZ_DDL_INT_H
 
+#include "cz/compat.h"
 #include "cz/ddl.h"
 #include "cz/trust.h"
 #include "nodes/parsenodes.h"
@@ -387,8 +388,7 @@ extern const CzTable *CzLockTableOfName(const RangeVar *name, LOCKMODE lockmode,
 
 /* A copy of an ALTER TABLE or CREATE INDEX that names its relation with the schema. */
 extern Node *CzQualifyRelation(Node *stmt);
-extern void CzRefuseDdl(const CzTable *table, const char *what, const char *hint)
-			pg_attribute_noreturn();
+pg_noreturn extern void CzRefuseDdl(const CzTable *table, const char *what, const char *hint);
 
 /*
  * CzCheckPublication

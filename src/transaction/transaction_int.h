@@ -10,6 +10,7 @@
 #ifndef CZ_TRANSACTION_INT_H
 #define CZ_TRANSACTION_INT_H
 
+#include "cz/compat.h"
 #include "cz/transaction.h"
 #include "utils/timestamp.h"
 
@@ -132,7 +133,7 @@ extern void CzTxnCheckCanPrepare(const CzTxnEntry *new_entry, bool is_first);
  * 55000: the connection's worker can't prepare transactions.  what: the verb, "write" or
  * "commit".
  */
-extern void CzTxnReportCannotPrepare(const CzConn *conn, const char *what) pg_attribute_noreturn();
+pg_noreturn extern void CzTxnReportCannotPrepare(const CzConn *conn, const char *what);
 
 /* constraints.c */
 extern void CzConstraintsPrefix(CzTxnEntry *entry, StringInfo prefix);
