@@ -55,23 +55,6 @@ refuse_shard(const RangeVar *name)
 				 errhint("Run the statement on the table.")));
 }
 
-/* Table of ours to which a name of a table, index or its column belongs. */
-static const CzTable *
-table_or_index_of(const RangeVar *name)
-{
-	Oid			relid = name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
-	const CzTable *table;
-	char		relkind;
-
-	if (!OidIsValid(relid))
-		return NULL;
-	relkind = get_rel_relkind(relid);
-	if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX)
-		relid = IndexGetRelation(relid, true);
-	table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
-	return table && table->kind != CZ_TABLE_FOREIGN ? table : NULL;
-}
-
 /* Options of a server that the extension sets. */
 static bool
 is_internal_option(const char *name)
@@ -197,17 +180,6 @@ check_drop(DropStmt *stmt)
 				break;
 			case OBJECT_FOREIGN_SERVER:
 				forget_worker(strVal(lfirst(lc)));
-				break;
-			case OBJECT_INDEX:
-				if (stmt->concurrent)
-				{
-					const CzTable *table =
-					table_or_index_of(makeRangeVarFromNameList((List *) lfirst(lc)));
-
-					if (table)
-						CzRefuseDdl(table, "DROP INDEX CONCURRENTLY",
-									"Use DROP INDEX: all shards change in one transaction.");
-				}
 				break;
 			case OBJECT_TRIGGER:
 				{

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * concurrently.c
- *	  CREATE INDEX, DROP INDEX and REINDEX CONCURRENTLY of distributed and reference
- *	  tables.
+ *	  What the CONCURRENTLY forms of CREATE INDEX, DROP INDEX and REINDEX share.
  *
  * The statement is several transactions, as in core.  The parent's index is made, and
  * committed, as an invalid one; then each worker builds those of its shards by the same
@@ -14,78 +13,32 @@
  * DDL out over all transactions.  An index of a partitioned table needs ShareLock to be
  * made: it is asked for in short turns, so that no writer waits long behind us.
  *
- * Source: own work; the order of steps after DefineIndex and index_drop, PostgreSQL 15,
- * PostgreSQL License.
+ * Source: own work.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/amapi.h"
-#include "access/genam.h"
-#include "access/htup_details.h"
 #include "access/relation.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/dependency.h"
-#include "catalog/index.h"
-#include "catalog/indexing.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_depend.h"
-#include "catalog/pg_index.h"
-#include "commands/defrem.h"
-#include "commands/event_trigger.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "storage/proc.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "cz/compat.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
-#include "ddl_int.h"
+#include "concurrently_int.h"
 
 /* The first turn of waiting for a lock that writers wait behind, and the longest, ms */
 #define FIRST_TURN_MS 100
 #define LONGEST_TURN_MS 1000
-
-/* What is kept over the transactions of a statement. */
-typedef struct Work
-{
-	Oid			relid;
-	LockRelId	lock_id;
-	LOCKTAG		tag;
-	MemoryContext context;		/* goes with the portal */
-} Work;
-
-/* An index that a placement has. */
-typedef struct RemoteIndex
-{
-	char	   *name;
-	bool		is_valid;
-} RemoteIndex;
-
-/* A placement of a shard. */
-typedef struct Placement
-{
-	const CzShard *shard;
-	Oid			server_oid;
-	List	   *indexes;		/* RemoteIndex * */
-} Placement;
 
 /* What one worker is asked. */
 typedef struct Question
@@ -95,19 +48,19 @@ typedef struct Question
 	StringInfoData values;
 } Question;
 
-/* Commands that one placement gets, list of char *; NIL: none. */
-typedef List *(*MakeCommands) (const Placement *placement, void *arg);
-
-/* The lock that the transaction has becomes one of the session, too. */
-static Work *
-begin_work(Oid relid)
+/*
+ * CzWorkBegin, CzWorkEnd, CzNextTransaction, CzSetIndexValidLate
+ *		See concurrently_int.h.
+ */
+CzWork *
+CzWorkBegin(Oid relid)
 {
-	Work	   *work;
+	CzWork	   *work;
 	Relation	rel;
 	MemoryContext context = AllocSetContextCreate(PortalContext, "cz concurrently",
 												  ALLOCSET_SMALL_SIZES);
 
-	work = MemoryContextAllocZero(context, sizeof(Work));
+	work = MemoryContextAllocZero(context, sizeof(CzWork));
 	work->context = context;
 	work->relid = relid;
 	rel = relation_open(relid, NoLock);
@@ -118,16 +71,15 @@ begin_work(Oid relid)
 	return work;
 }
 
-/* An error before it gives the lock back, too. */
-static void
-end_work(Work *work)
+void
+CzWorkEnd(CzWork *work)
 {
 	UnlockRelationIdForSession(&work->lock_id, ShareUpdateExclusiveLock);
 	MemoryContextDelete(work->context);
 }
 
-static void
-next_transaction(void)
+void
+CzNextTransaction(void)
 {
 	while (ActiveSnapshotSet())
 		PopActiveSnapshot();
@@ -135,9 +87,8 @@ next_transaction(void)
 	StartTransactionCommand();
 }
 
-/* CzSetIndexValid in a transaction that has no snapshot. */
-static void
-set_valid(Oid index_oid, bool is_valid)
+void
+CzSetIndexValidLate(Oid index_oid, bool is_valid)
 {
 	PushActiveSnapshot(GetTransactionSnapshot());
 	CzSetIndexValid(index_oid, is_valid);
@@ -184,14 +135,11 @@ try_lock(Oid relid, LOCKMODE mode, int timeout_ms, bool is_last)
 }
 
 /*
- * lock_in_turns
- *		Take a lock on the table, but let nobody wait behind us for longer than a turn.
- *		Between two turns those are waited for who have it from before.
- *
- * Errors: 55P03 after the user's lock_timeout.
+ * CzLockInTurns
+ *		See concurrently_int.h.
  */
-static void
-lock_in_turns(const Work *work, LOCKMODE mode)
+void
+CzLockInTurns(const CzWork *work, LOCKMODE mode)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	int			turn_ms = FIRST_TURN_MS;
@@ -227,13 +175,13 @@ take_indexes(CzOutsideCommand *command, PGresult *res)
 	for (i = 0; PQnfields(res) == 3 && i < PQntuples(res); i++)
 	{
 		int			n = atoi(PQgetvalue(res, i, 0));
-		RemoteIndex *index;
-		Placement  *placement;
+		CzRemoteIndex *index;
+		CzPlacement  *placement;
 
 		if (n < 0 || n >= list_length(placements))
 			continue;
 		placement = list_nth(placements, n);
-		index = palloc(sizeof(RemoteIndex));
+		index = palloc(sizeof(CzRemoteIndex));
 		index->name = pstrdup(PQgetvalue(res, i, 1));
 		index->is_valid = strcmp(PQgetvalue(res, i, 2), "t") == 0;
 		placement->indexes = lappend(placement->indexes, index);
@@ -260,14 +208,11 @@ question_to(List **questions, Oid server_oid)
 }
 
 /*
- * look_at_placements
- *		Which indexes have the active placements of a table?
- *
- * Returns: list of Placement *.
- * Errors: 08001 if a worker cannot be asked.
+ * CzLookAtPlacements
+ *		See concurrently_int.h.
  */
-static List *
-look_at_placements(const CzTable *table)
+List *
+CzLookAtPlacements(const CzTable *table)
 {
 	List	   *questions = NIL;
 	List	   *commands = NIL;
@@ -284,7 +229,7 @@ look_at_placements(const CzTable *table)
 		for (j = 0; j < shard->nplacements; j++)
 		{
 			Question   *question = question_to(&questions, shard->server_oids[j]);
-			Placement  *placement = palloc0(sizeof(Placement));
+			CzPlacement  *placement = palloc0(sizeof(CzPlacement));
 
 			placement->shard = shard;
 			placement->server_oid = shard->server_oids[j];
@@ -325,14 +270,14 @@ look_at_placements(const CzTable *table)
 	return result;
 }
 
-static const RemoteIndex *
-find_index(const Placement *placement, const char *name)
+const CzRemoteIndex *
+CzRemoteIndexOf(const CzPlacement *placement, const char *name)
 {
 	ListCell   *lc;
 
 	foreach(lc, placement->indexes)
 	{
-		const RemoteIndex *index = lfirst(lc);
+		const CzRemoteIndex *index = lfirst(lc);
 
 		if (strcmp(index->name, name) == 0)
 			return index;
@@ -340,21 +285,23 @@ find_index(const Placement *placement, const char *name)
 	return NULL;
 }
 
-static char *
-drop_sql(const Placement *placement, const char *name)
+char *
+CzDropConcurrentlySql(const CzPlacement *placement, const char *name)
 {
 	return psprintf("DROP INDEX CONCURRENTLY IF EXISTS %s",
 					CzQualifiedName(placement->shard->remote_schema, name));
 }
 
-/* What makes an index on a placement that has none, or only the remains of one.  keeps: a
- * valid one of that name is the index, too. */
-static List *
-mend_commands(const Placement *placement, const CzIndexDef *def, bool keeps)
+/*
+ * CzMendCommands
+ *		See concurrently_int.h.
+ */
+List *
+CzMendCommands(const CzPlacement *placement, const CzIndexDef *def, bool keeps)
 {
 	char	   *name = CzShardIndexName(def->name, placement->shard->name_id);
 	char	   *qualified = CzQualifiedName(placement->shard->remote_schema, name);
-	const RemoteIndex *index = find_index(placement, name);
+	const CzRemoteIndex *index = CzRemoteIndexOf(placement, name);
 	List	   *commands = NIL;
 	ListCell   *lc;
 
@@ -363,7 +310,7 @@ mend_commands(const Placement *placement, const CzIndexDef *def, bool keeps)
 	if (def->is_constraint)
 		return list_make1(psprintf("REINDEX INDEX CONCURRENTLY %s", qualified));
 	if (index != NULL)
-		commands = lappend(commands, drop_sql(placement, name));
+		commands = lappend(commands, CzDropConcurrentlySql(placement, name));
 	commands = lappend(commands,
 					   psprintf("CREATE %sINDEX CONCURRENTLY %s ON %s %s",
 								def->is_unique ? "UNIQUE " : "", quote_identifier(name),
@@ -375,18 +322,18 @@ mend_commands(const Placement *placement, const CzIndexDef *def, bool keeps)
 }
 
 /*
- * run_on_placements
- *		Each placement's commands, each a transaction of its own there.
+ * CzRunConcurrently
+ *		See concurrently_int.h.
  */
-static void
-run_on_placements(Oid relid, MakeCommands make, void *arg)
+void
+CzRunConcurrently(Oid relid, CzMakeCommands make, void *arg, bool one_by_one)
 {
 	List	   *scripts = NIL;
 	ListCell   *lc;
 
-	foreach(lc, look_at_placements(CzTableGet(relid)))
+	foreach(lc, CzLookAtPlacements(CzTableGet(relid)))
 	{
-		const Placement *placement = lfirst(lc);
+		const CzPlacement *placement = lfirst(lc);
 		CzOutsideScript *script = palloc(sizeof(CzOutsideScript));
 
 		script->server_oid = placement->server_oid;
@@ -395,254 +342,32 @@ run_on_placements(Oid relid, MakeCommands make, void *arg)
 	}
 	/* nobody shall wait for a snapshot of ours */
 	InvalidateCatalogSnapshot();
-	CzOutsideRunScripts(scripts, CzRelationOwner(relid), cz_max_parallel_index_builds);
-}
-
-static List *
-create_commands(const Placement *placement, void *arg)
-{
-	return mend_commands(placement, (CzIndexDef *) arg, false);
-}
-
-/* The indexes of a table, in a context. */
-static List *
-index_list(Oid relid, MemoryContext context)
-{
-	Relation	rel = relation_open(relid, NoLock);
-	List	   *indexes = RelationGetIndexList(rel);
-	MemoryContext old = MemoryContextSwitchTo(context);
-
-	indexes = list_copy(indexes);
-	MemoryContextSwitchTo(old);
-	relation_close(rel, NoLock);
-	return indexes;
-}
-
-/* The one that is not in a list; InvalidOid: there is none. */
-static Oid
-new_index(Oid relid, List *before)
-{
-	List	   *fresh = list_difference_oid(index_list(relid, CurrentMemoryContext), before);
-
-	return fresh != NIL ? linitial_oid(fresh) : InvalidOid;
-}
-
-/* Functions and the like that an index needs on the workers. */
-static void
-propagate(Oid relid, Oid index_oid)
-{
-	ObjectAddress *address = palloc(sizeof(ObjectAddress));
-
-	ObjectAddressSet(*address, RelationRelationId, index_oid);
-	CzPropagateAddresses(list_make1(address), CzTableServers(CzTableGet(relid)),
-						 CzRelationOwner(relid));
+	CzOutsideRunScripts(scripts, CzRelationOwner(relid),
+						one_by_one ? 1 : cz_max_parallel_index_builds);
 }
 
 /*
- * drop_here
- *		Drop an index that is invalid, and that no transaction uses any more, here alone.
- *
- * stmt: for event triggers; NULL: none are called.
+ * CzLeftoverCommands
+ *		See concurrently_int.h.  The names are core's; those of shards' indexes end in the
+ *		shard's number.
  */
-static void
-drop_here(const Work *work, Oid index_oid, Node *stmt)
+List *
+CzLeftoverCommands(const CzPlacement *placement)
 {
-	ObjectAddress address;
-	bool		needs_cleanup;
+	List	   *commands = NIL;
+	ListCell   *lc;
 
-	index_concurrently_set_dead(work->relid, index_oid);
-	next_transaction();
-	WaitForLockers(work->tag, AccessExclusiveLock, false);
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	needs_cleanup = stmt != NULL && EventTriggerBeginCompleteQuery();
-	cz_drop_is_local++;
-	PG_TRY();
+	foreach(lc, placement->indexes)
 	{
-		ObjectAddressSet(address, RelationRelationId, index_oid);
-		performDeletion(&address, DROP_RESTRICT,
-						PERFORM_DELETION_CONCURRENT_LOCK |
-						(stmt == NULL ? PERFORM_DELETION_INTERNAL : 0));
-		if (stmt != NULL)
-		{
-			EventTriggerSQLDrop(stmt);
-			EventTriggerDDLCommandEnd(stmt);
-		}
+		const CzRemoteIndex *index = lfirst(lc);
+		int			len = strlen(index->name);
+
+		while (len > 0 && index->name[len - 1] >= '0' && index->name[len - 1] <= '9')
+			len--;
+		if (!index->is_valid && len > 6 &&
+			(strncmp(index->name + len - 6, "_ccnew", 6) == 0 ||
+			 strncmp(index->name + len - 6, "_ccold", 6) == 0))
+			commands = lappend(commands, CzDropConcurrentlySql(placement, index->name));
 	}
-	PG_FINALLY();
-	{
-		cz_drop_is_local--;
-		if (needs_cleanup)
-			EventTriggerEndCompleteQuery();
-	}
-	PG_END_TRY();
-	PopActiveSnapshot();
-}
-
-/*
- * create_reference
- *		Core builds the index of a reference table here, then its copies follow.
- *
- * Returns: the index, invalid; InvalidOid: it was there.
- */
-static Oid
-create_reference(const CzUtility *utility, IndexStmt *stmt, const Work *work)
-{
-	List	   *before = index_list(work->relid, work->context);
-	MemoryContext context;
-	ResourceOwner owner;
-	Oid			index_oid;
-	ErrorData  *volatile error = NULL;
-
-	CzUtilityRun(utility, (Node *) stmt);
-	index_oid = new_index(work->relid, before);
-	if (!OidIsValid(index_oid))
-		return InvalidOid;
-	set_valid(index_oid, false);
-	next_transaction();
-
-	/* what is refused leaves nothing */
-	PushActiveSnapshot(GetTransactionSnapshot());
-	context = CurrentMemoryContext;
-	owner = CurrentResourceOwner;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		propagate(work->relid, index_oid);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(work->context);
-		error = CopyErrorData();
-		if (error->sqlerrcode != ERRCODE_FEATURE_NOT_SUPPORTED)
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	PopActiveSnapshot();
-	if (error != NULL)
-	{
-		drop_here(work, index_oid, NULL);
-		next_transaction();
-		ReThrowError(error);
-	}
-	return index_oid;
-}
-
-/* Core asks that only of unique ones. */
-static void
-check_can_be_unique(const IndexStmt *stmt)
-{
-	HeapTuple	tuple = SearchSysCache1(AMNAME, PointerGetDatum(stmt->accessMethod));
-	bool		can_be_unique = true;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		can_be_unique = GetIndexAmRoutine(((Form_pg_am) GETSTRUCT(tuple))->amhandler)->amcanunique;
-		ReleaseSysCache(tuple);
-	}
-	if (!can_be_unique)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("access method \"%s\" does not support unique indexes",
-						stmt->accessMethod)));
-}
-
-/* An index that core would not make as a unique one becomes that. */
-static void
-make_unique(Oid index_oid, const IndexStmt *stmt)
-{
-	Relation	catalog = table_open(IndexRelationId, RowExclusiveLock);
-	HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(index_oid));
-	Form_pg_index form;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for index %u", index_oid);
-	form = (Form_pg_index) GETSTRUCT(tuple);
-	form->indisunique = true;
-	form->indnullsnotdistinct = stmt->nulls_not_distinct;
-	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
-	heap_freetuple(tuple);
-	table_close(catalog, RowExclusiveLock);
-	CacheInvalidateRelcacheByRelid(index_oid);
-	CommandCounterIncrement();
-}
-
-/*
- * create_parent
- *		The parent's index, invalid; InvalidOid: it was there.
- */
-static Oid
-create_parent(const CzUtility *utility, IndexStmt *stmt, const Work *work)
-{
-	const CzTable *table = CzTableGet(work->relid);
-	List	   *before = index_list(work->relid, CurrentMemoryContext);
-	bool		makes_unique = stmt->unique && table->kind == CZ_TABLE_SINGLE;
-	IndexStmt  *copy = castNode(IndexStmt, CzQualifyRelation((Node *) stmt));
-	Oid			index_oid;
-
-	/* nobody need wait to hear that */
-	if (stmt->if_not_exists && stmt->idxname != NULL &&
-		OidIsValid(get_relname_relid(stmt->idxname, get_rel_namespace(work->relid))))
-	{
-		ereport(NOTICE,
-				(errcode(ERRCODE_DUPLICATE_TABLE),
-				 errmsg("relation \"%s\" already exists, skipping", stmt->idxname)));
-		return InvalidOid;
-	}
-	copy->concurrent = false;
-	copy->relation->inh = false;
-	if (makes_unique)
-	{
-		/* the partition key of such a table is an expression */
-		check_can_be_unique(stmt);
-		copy->unique = copy->nulls_not_distinct = false;
-	}
-	lock_in_turns(work, ShareLock);
-	CzUtilityRun(utility, (Node *) copy);
-	CommandCounterIncrement();
-	index_oid = new_index(work->relid, before);
-	if (!OidIsValid(index_oid))
-		return InvalidOid;
-	if (makes_unique)
-		make_unique(index_oid, stmt);
-	CzSetIndexValid(index_oid, false);
-	CzCheckIndexKey(CzTableGet(work->relid), index_oid);
-	propagate(work->relid, index_oid);
-	return index_oid;
-}
-
-/*
- * CzCreateIndexConcurrently
- *		See ddl_int.h.
- */
-void
-CzCreateIndexConcurrently(const CzUtility *utility, IndexStmt *stmt, Oid relid)
-{
-	Work	   *work;
-	Oid			index_oid;
-
-	PreventInTransactionBlock(utility->context == PROCESS_UTILITY_TOPLEVEL,
-							  "CREATE INDEX CONCURRENTLY");
-	/* before anything is done: are they all there? */
-	(void) look_at_placements(CzTableGet(relid));
-	work = begin_work(relid);
-	if (CzTableGet(relid)->kind == CZ_TABLE_REFERENCE)
-		index_oid = create_reference(utility, stmt, work);
-	else
-		index_oid = create_parent(utility, stmt, work);
-	if (OidIsValid(index_oid))
-	{
-		next_transaction();
-		CzDebugPoint("index_created");
-		run_on_placements(relid, create_commands, CzIndexDefGet(index_oid));
-		CzDebugPoint("index_built");
-		set_valid(index_oid, true);
-	}
-	end_work(work);
+	return commands;
 }

@@ -225,10 +225,15 @@ extern bool CzConstraintUsesSystemColumn(Oid constraint_oid);
 extern bool CzGeneratedUsesSystemColumn(Oid relid, AttrNumber attno);
 
 /*
- * concurrently.c: of a table that is locked as core does; 25001 in a transaction block.
+ * concurrently.c, index_concurrently.c, reindex_concurrently.c: of a table that is locked as core does; 25001 in a transaction block.
  * What a failure leaves is an invalid index here, which REINDEX INDEX and DROP INDEX mend.
  */
 extern void CzCreateIndexConcurrently(const CzUtility *utility, IndexStmt *stmt, Oid relid);
+
+/* index_oid: InvalidOid: all of the table; stmt: NULL: a reference table's are built here
+ * already. */
+extern void CzReindexConcurrently(const CzUtility *utility, ReindexStmt *stmt, Oid relid,
+								  Oid index_oid);
 
 /* index.c: pg_index.indisvalid: every shard has the index, or not all may have it */
 extern void CzSetIndexValid(Oid index_oid, bool is_valid);

@@ -110,6 +110,10 @@ run_statement(const CzUtility *utility)
 				return;
 			}
 			break;
+		case T_DropStmt:
+			if (CzDropIndexConcurrently(utility, castNode(DropStmt, stmt)))
+				return;
+			break;
 		case T_ReindexStmt:
 			if (CzReindex(utility, castNode(ReindexStmt, stmt)))
 				return;

@@ -59,7 +59,7 @@ CREATE UNIQUE INDEX t_dup ON t (k, v) WHERE k = 7;
 CREATE INDEX CONCURRENTLY t_c ON t (n);
 INSERT INTO t (id, k, n) VALUES (2000, 1, 1);
 DROP INDEX CONCURRENTLY t_n;
-DROP INDEX t_n, t_u, t_c;
+DROP INDEX t_u, t_c;
 DROP INDEX t_pkey;
 INSERT INTO t (id, k, n) VALUES (2000, 1, 1);
 \d t

@@ -1,4 +1,4 @@
--- CREATE INDEX CONCURRENTLY: what plain PostgreSQL says, what the catalogs show, and that all
+-- CREATE INDEX, DROP INDEX and REINDEX CONCURRENTLY: what plain PostgreSQL says, what the catalogs show, and that all
 -- placements follow; what a failure leaves.
 CREATE TABLE t (k int NOT NULL, v text, n int, a int[]);
 CREATE TABLE r (k int PRIMARY KEY, v text, n int);
@@ -114,10 +114,143 @@ CREATE UNIQUE INDEX CONCURRENTLY s_dup ON s (k, (1)) WHERE v = nosuch;
 CREATE UNIQUE INDEX CONCURRENTLY s_hash ON s USING hash (k);
 SELECT * FROM look('s') ORDER BY 1;
 SELECT object, expected, found FROM cz_check_shards('s');
+-- DROP INDEX
+DROP INDEX CONCURRENTLY t_n_idx;
+-- error
+DROP INDEX CONCURRENTLY t_n_idx;
+-- notices
+DROP INDEX CONCURRENTLY IF EXISTS t_n_idx;
+-- error
+DROP INDEX CONCURRENTLY uni, nnd;
+-- error
+DROP INDEX CONCURRENTLY uni CASCADE;
+-- error
+DROP INDEX CONCURRENTLY t;
+-- error
+DROP INDEX CONCURRENTLY r_pkey;
+BEGIN;
+-- error
+DROP INDEX CONCURRENTLY uni;
+ROLLBACK;
+-- error
+DO $$ BEGIN DROP INDEX CONCURRENTLY uni; END $$;
+DROP INDEX CONCURRENTLY uni;
+INSERT INTO t (k, n) VALUES (1, 2);
+DROP INDEX CONCURRENTLY r_u;
+DROP INDEX CONCURRENTLY s_kn;
+SELECT 't', * FROM look('t') UNION ALL SELECT 'r', * FROM look('r') UNION ALL SELECT 's', * FROM look('s') ORDER BY 1, 2;
+SELECT object, expected, found FROM cz_check_shards('t') UNION ALL SELECT object, expected, found FROM cz_check_shards('r') UNION ALL SELECT object, expected, found FROM cz_check_shards('s');
+-- REINDEX
+REINDEX TABLE CONCURRENTLY t;
+REINDEX (CONCURRENTLY, VERBOSE off) TABLE r;
+REINDEX TABLE CONCURRENTLY s;
+REINDEX INDEX CONCURRENTLY part;
+REINDEX INDEX CONCURRENTLY r_pkey;
+REINDEX INDEX CONCURRENTLY s_v_idx;
+-- error
+REINDEX INDEX CONCURRENTLY nosuch;
+-- error
+REINDEX INDEX CONCURRENTLY t;
+-- error
+REINDEX (CONCURRENTLY, nosuch) TABLE t;
+BEGIN;
+-- error
+REINDEX TABLE CONCURRENTLY t;
+ROLLBACK;
+BEGIN;
+-- error
+REINDEX INDEX CONCURRENTLY r_pkey;
+ROLLBACK;
+INSERT INTO t (k, v) VALUES (1, 'x'), (100, 'x');
+INSERT INTO r VALUES (200, 'x'), (201, 'x');
+INSERT INTO s VALUES (1, 'x'), (1, 'y');
+-- error
+CREATE UNIQUE INDEX CONCURRENTLY t_dup ON t (k);
+-- error
+CREATE UNIQUE INDEX CONCURRENTLY r_dup ON r (v) WHERE k >= 200;
+-- error
+CREATE UNIQUE INDEX CONCURRENTLY s_dup ON s (k);
+-- notices
+REINDEX TABLE CONCURRENTLY t;
+-- notices
+REINDEX TABLE CONCURRENTLY r;
+-- error
+REINDEX INDEX t_dup;
+-- error
+REINDEX TABLE t;
+-- error
+REINDEX TABLE r;
+SELECT name, def FROM look('t') WHERE name LIKE '%dup' UNION ALL SELECT * FROM look('r') WHERE name LIKE '%dup' UNION ALL SELECT * FROM look('s') WHERE name LIKE '%dup' ORDER BY 1;
+DELETE FROM t WHERE (k = 1 AND v IS DISTINCT FROM 'x') OR (k = 100 AND v = 'x') OR (k = 7 AND n = 71);
+SELECT k, count(*) FROM t GROUP BY k HAVING count(*) > 1;
+DELETE FROM r WHERE k = 201;
+DELETE FROM s WHERE v = 'y' OR (k = 1 AND v = 'v1');
+REINDEX INDEX CONCURRENTLY t_dup;
+REINDEX INDEX CONCURRENTLY r_dup;
+REINDEX INDEX s_dup;
+SELECT name, def FROM look('t') WHERE name LIKE '%dup' UNION ALL SELECT * FROM look('r') WHERE name LIKE '%dup' UNION ALL SELECT * FROM look('s') WHERE name LIKE '%dup' ORDER BY 1;
+SELECT object, expected, found FROM cz_check_shards('t') UNION ALL SELECT object, expected, found FROM cz_check_shards('r') UNION ALL SELECT object, expected, found FROM cz_check_shards('s');
+-- error
+INSERT INTO t (k) VALUES (7);
+-- error
+INSERT INTO r VALUES (202, 'x');
+-- one that is invalid and is in the way of nothing
+DROP INDEX t_dup, s_dup;
+INSERT INTO t (k, v) VALUES (2, 'z');
+-- error
+CREATE UNIQUE INDEX CONCURRENTLY t_dup ON t (k);
+DROP INDEX CONCURRENTLY t_dup;
+-- error
+CREATE UNIQUE INDEX CONCURRENTLY t_dup ON t (k);
+CREATE INDEX t_k ON t (k);
+DELETE FROM t WHERE v = 'z';
+CLUSTER t USING t_k;
+SELECT name, def FROM look('t') WHERE name LIKE 't_%' ORDER BY 1;
+SELECT object, expected, found FROM cz_check_shards('t') WHERE object <> 'index t_dup';
+-- error
+CREATE INDEX CONCURRENTLY t_div ON t ((1 / (k - 8)));
+UPDATE t SET k = 2000 WHERE k = 8;
+CLUSTER t;
+SELECT name, def FROM look('t') WHERE name LIKE 't_%' ORDER BY 1;
+SELECT object, expected, found FROM cz_check_shards('t') WHERE object <> 'index t_dup';
+INSERT INTO s VALUES (1, 'x');
+-- error
+CREATE UNIQUE INDEX CONCURRENTLY s_dup ON s (k);
+-- error
+REINDEX SCHEMA nosuch;
+BEGIN;
+-- error
+REINDEX SCHEMA pg_temp;
+ROLLBACK;
+-- error
+REINDEX DATABASE nosuch;
+-- error
+REINDEX SYSTEM nosuch;
+DELETE FROM s WHERE k = 1 AND v = 'x';
+CREATE SCHEMA concurrently_other;
+CREATE TABLE concurrently_other.o (k int PRIMARY KEY, v text);
+SELECT create_distributed_table('concurrently_other.o', 'k');
+INSERT INTO concurrently_other.o SELECT i, i % 3 FROM generate_series(1, 20) i;
+-- error
+CREATE UNIQUE INDEX CONCURRENTLY o_dup ON concurrently_other.o (k, (k / 0));
+REINDEX SCHEMA CONCURRENTLY concurrently_other;
+-- error
+REINDEX SCHEMA concurrently_other;
+DELETE FROM concurrently_other.o;
+REINDEX SCHEMA concurrently_other;
+SELECT * FROM look('concurrently_other.o') ORDER BY 1;
+SELECT object, expected, found FROM cz_check_shards('concurrently_other.o');
+DROP SCHEMA concurrently_other CASCADE;
 -- somebody else's table
 CREATE ROLE concurrently_nobody;
 SET ROLE concurrently_nobody;
 -- error
 CREATE INDEX CONCURRENTLY ON t (n);
+-- error
+DROP INDEX CONCURRENTLY part;
+-- error
+REINDEX INDEX CONCURRENTLY part;
+-- error
+REINDEX TABLE CONCURRENTLY r;
 RESET ROLE;
 DROP ROLE concurrently_nobody;
