@@ -563,9 +563,12 @@ static char *
 deparse_text(Query *query)
 {
 	int			level = CzPinTextSettings(CZ_PIN_ALL);
-	char	   *text = pg_get_querydef(query, false);
+	char	   *text;
 	size_t		len;
 
+	/* the body of an SQL function may be "RETURN expression", which is no statement */
+	query->isReturn = false;
+	text = pg_get_querydef(query, false);
 	CzUnpinTextSettings(level);
 	/* the statement alone: no leading blank, trailing semicolon or newline */
 	while (*text == ' ' || *text == '\n')
