@@ -286,7 +286,7 @@ is_replicated(const CzTable *table)
 static bool
 spare_triggers(AlterTableStmt *stmt, Oid relid)
 {
-	bool		has_others = CzReferenceHasOtherTriggers(relid);
+	bool		has_others = CzHasCoresTriggers(relid);
 	bool		is_all = false;
 	ListCell   *lc;
 
@@ -302,6 +302,34 @@ spare_triggers(AlterTableStmt *stmt, Oid relid)
 				AT_DisableTrigUser;
 	}
 	return is_all && has_others;
+}
+
+static void
+make_trigger_sql(StringInfo sql, const CzShard *shard, void *arg)
+{
+	appendStringInfo(sql, "ALTER TABLE %s %s TRIGGER ALL;\n", shard->remote_qualified,
+					 (const char *) arg);
+}
+
+/*
+ * ENABLE and DISABLE TRIGGER ALL: what core checks by triggers, workers check by those of
+ * the shards.  Which takes a superuser there, as it does here.
+ */
+static void
+alter_shard_triggers(const AlterTableStmt *stmt, Oid relid)
+{
+	ListCell   *lc;
+
+	if (!CzHasCoresTriggers(relid))
+		return;
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableType subtype = lfirst_node(AlterTableCmd, lc)->subtype;
+
+		if (subtype == AT_EnableTrigAll || subtype == AT_DisableTrigAll)
+			CzRunOnPlacements(CzTableGet(relid), make_trigger_sql,
+							  subtype == AT_EnableTrigAll ? "ENABLE" : "DISABLE");
+	}
 }
 
 /* May the distribution column get this type?  Its values must keep their shards. */
@@ -948,5 +976,7 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	alter(utility, stmt, relid, way, moments);
 	if (has_to_set)
 		CzReferenceSetTriggers(relid);
+	if (!is_index)
+		alter_shard_triggers(stmt, relid);
 	return true;
 }

@@ -345,11 +345,11 @@ CzReferenceHasTriggers(Oid relid)
 }
 
 /*
- * CzReferenceHasOtherTriggers
+ * CzHasCoresTriggers
  *		See ddl_int.h.
  */
 bool
-CzReferenceHasOtherTriggers(Oid relid)
+CzHasCoresTriggers(Oid relid)
 {
 	Relation	rel = relation_open(relid, AccessShareLock);
 	bool		result = false;

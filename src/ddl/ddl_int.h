@@ -256,10 +256,10 @@ extern void CzChangeOwner(const CzTable *table, Oid old_owner);
 /*
  * catalog.c
  *
- * CzReferenceHasOtherTriggers: has a reference table internal triggers that are core's?
+ * CzHasCoresTriggers: has a table internal triggers of constraints?
  * CzReferenceSetTriggers: those that keep its copies equal fire always again.
  */
-extern bool CzReferenceHasOtherTriggers(Oid relid);
+extern bool CzHasCoresTriggers(Oid relid);
 extern void CzReferenceSetTriggers(Oid relid);
 
 /* rename.c */
