@@ -323,6 +323,15 @@ extern void CzKeyShardSql(StringInfo sql, const CzKey *key, int index, bool drop
 extern void CzForeignKeysToShards(Oid relid, List *constraint_oids);
 extern void CzKeysSettle(Oid relid);
 
+/*
+ * CzShardsCanCheck
+ *		Can shards check a unique index or an exclusion constraint each alone: does it
+ *		contain the distribution column, compared as its operator family does?  true for
+ *		other indexes.
+ */
+extern bool CzShardsCanCheck(Relation index, AttrNumber key_attno, Oid key_opfamily,
+							 bool is_range);
+
 /* Every shard has this index of a parent. */
 extern void CzMarkIndexValid(Oid index_oid);
 

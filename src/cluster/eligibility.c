@@ -71,11 +71,11 @@ check_generated_columns(Relation rel)
 }
 
 /*
- * CHECKs that shards can't have; exclusion constraints if the rows are spread by a key.
- * Foreign keys are looked at when the colocation group is known (CzCheckKeysOf).
+ * CHECKs that shards can't have.  Foreign keys are looked at when the colocation group is
+ * known (CzCheckKeysOf).
  */
 static void
-check_constraints(Relation rel, bool has_key)
+check_constraints(Relation rel)
 {
 	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -90,10 +90,6 @@ check_constraints(Relation rel, bool has_key)
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 		char	   *name = pstrdup(NameStr(con->conname));
 
-		if (con->contype == CONSTRAINT_EXCLUSION && has_key)
-			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
-						 psprintf("exclusion constraint \"%s\" would not hold across shards", name),
-						 "Drop the constraint first.");
 		if (con->contype == CONSTRAINT_CHECK && con->connoinherit)
 			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
 						 psprintf("CHECK constraint \"%s\" is marked NO INHERIT", name),
@@ -224,7 +220,7 @@ check_table(Relation rel, CzTableKind kind, bool in_tree)
 	CheckTableNotInUse(rel, is_reference ? "create_reference_table" : "create_distributed_table");
 	if (!is_reference)
 	{
-		check_constraints(rel, kind != CZ_TABLE_SINGLE);
+		check_constraints(rel);
 		check_generated_columns(rel);
 	}
 
@@ -372,6 +368,7 @@ CzFindKey(Relation rel, const char *column_name, char method, CzDistribution *di
 void
 CzCheckUniqueKeys(Relation rel, const CzDistribution *dist)
 {
+	const char *key = get_attname(RelationGetRelid(rel), dist->key_attno, false);
 	List	   *indexes = RelationGetIndexList(rel);
 	ListCell   *lc;
 
@@ -379,15 +376,18 @@ CzCheckUniqueKeys(Relation rel, const CzDistribution *dist)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 		Form_pg_index form = index->rd_index;
-		bool		has_key = false;
-		int			i;
+		bool		can_check = CzShardsCanCheck(index, dist->key_attno, dist->key_opfamily,
+												 dist->method == PARTITION_STRATEGY_RANGE);
 
-		for (i = 0; form->indisunique && i < form->indnkeyatts; i++)
-		{
-			if (form->indkey.values[i] == dist->key_attno)
-				has_key = true;
-		}
-		if (form->indisunique && !has_key)
+		if (!can_check && form->indisexclusion)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot distribute table \"%s\": exclusion constraint \"%s\" would not hold across shards",
+							RelationGetRelationName(rel), RelationGetRelationName(index)),
+					 errdetail("Each shard checks its own rows only, so the constraint must compare column \"%s\" for equality.",
+							   key),
+					 errhint("Drop the constraint first.")));
+		if (!can_check)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot distribute table \"%s\": %s \"%s\" does not contain the distribution column",
@@ -397,7 +397,7 @@ CzCheckUniqueKeys(Relation rel, const CzDistribution *dist)
 							"unique constraint" : "unique index",
 							RelationGetRelationName(index)),
 					 errdetail("Each shard checks its own rows only, so uniqueness must include column \"%s\".",
-							   get_attname(RelationGetRelid(rel), dist->key_attno, false)),
+							   key),
 					 errhint("Add the column to it, or distribute by one of its columns.")));
 		index_close(index, AccessShareLock);
 	}

@@ -119,18 +119,42 @@ refuse_without_key(const CzTable *table, const char *what, const char *must)
 
 /* Are rows that this part of an index calls equal always on the same shard? */
 static bool
-is_key_part(const CzTable *table, Relation index, int part, Oid exclusion_opr)
+is_key_part(Relation index, int part, Oid exclusion_opr, Oid key_opfamily, bool is_range)
 {
 	Oid			collation = index->rd_indcollation[part];
 	Oid			opr = OidIsValid(exclusion_opr) ? exclusion_opr :
 		get_opfamily_member(index->rd_opfamily[part], index->rd_opcintype[part],
 							index->rd_opcintype[part], BTEqualStrategyNumber);
-	int			equality = table->kind == CZ_TABLE_RANGE ? BTEqualStrategyNumber :
-		HTEqualStrategyNumber;
+	int			equality = is_range ? BTEqualStrategyNumber : HTEqualStrategyNumber;
 
 	return (!OidIsValid(collation) || get_collation_isdeterministic(collation)) &&
-		OidIsValid(opr) &&
-		get_op_opfamily_strategy(opr, table->key_opfamily) == equality;
+		OidIsValid(opr) && get_op_opfamily_strategy(opr, key_opfamily) == equality;
+}
+
+/*
+ * CzShardsCanCheck
+ *		See cz/ddl.h.
+ */
+bool
+CzShardsCanCheck(Relation index, AttrNumber key_attno, Oid key_opfamily, bool is_range)
+{
+	Form_pg_index form = index->rd_index;
+	Oid		   *oprs = NULL;
+	Oid		   *procs;
+	uint16	   *strategies;
+	int			i;
+
+	if (!form->indisunique && !form->indisexclusion)
+		return true;
+	if (form->indisexclusion)
+		RelationGetExclusionInfo(index, &oprs, &procs, &strategies);
+	for (i = 0; i < form->indnkeyatts; i++)
+	{
+		if (form->indkey.values[i] == key_attno &&
+			is_key_part(index, i, oprs ? oprs[i] : InvalidOid, key_opfamily, is_range))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -141,31 +165,18 @@ void
 CzCheckIndexKey(const CzTable *table, Oid index_oid)
 {
 	Relation	index;
-	Form_pg_index form;
-	Oid		   *oprs = NULL;
-	Oid		   *procs;
-	uint16	   *strategies;
-	bool		has_key;
-	int			i;
 
 	if (table->key_attno <= 0)
 		return;
 	index = index_open(index_oid, AccessShareLock);
-	form = index->rd_index;
-	has_key = !form->indisunique && !form->indisexclusion;
-	if (form->indisexclusion)
-		RelationGetExclusionInfo(index, &oprs, &procs, &strategies);
-	for (i = 0; i < form->indnkeyatts; i++)
+	if (!CzShardsCanCheck(index, table->key_attno, table->key_opfamily,
+						  table->kind == CZ_TABLE_RANGE))
 	{
-		if (form->indkey.values[i] == table->key_attno &&
-			is_key_part(table, index, i, oprs ? oprs[i] : InvalidOid))
-			has_key = true;
-	}
-	if (!has_key && form->indisexclusion)
-		refuse_without_key(table, "an exclusion constraint",
-						   "the constraint must compare for equality");
-	if (!has_key)
+		if (index->rd_index->indisexclusion)
+			refuse_without_key(table, "an exclusion constraint",
+							   "the constraint must compare for equality");
 		refuse_without_key(table, "a unique index", "uniqueness must include");
+	}
 	index_close(index, AccessShareLock);
 }
 
