@@ -18,6 +18,7 @@
 #include "access/xact.h"
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
+#include "executor/nodeSubplan.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -476,6 +477,61 @@ become_lazy(CzStream *stream)
 	MemoryContextSwitchTo(oldcontext);
 }
 
+typedef struct PlansContext
+{
+	Bitmapset  *params;			/* ids of the executor's parameters that are read */
+	int			depth;			/* expressions around that may leave out their arguments */
+} PlansContext;
+
+/*
+ * Find the sub-plans that an expression runs.  True: one that is run for each value, or
+ * maybe not at all.
+ */
+static bool
+plans_walker(Node *node, PlansContext *context)
+{
+	bool		is_conditional;
+	bool		result;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubPlan) || IsA(node, AlternativeSubPlan))
+		return true;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
+	{
+		context->params = bms_add_member(context->params, ((Param *) node)->paramid);
+		return context->depth > 0;
+	}
+	is_conditional = IsA(node, CaseExpr) || IsA(node, CoalesceExpr) || IsA(node, BoolExpr);
+	context->depth += is_conditional;
+	result = expression_tree_walker(node, plans_walker, (void *) context);
+	context->depth -= is_conditional;
+	return result;
+}
+
+/*
+ * Sub-plans are the statement's, and go on after a subtransaction in which they were begun:
+ * run those that the parameters read before it.  False: that cannot be said of all.
+ */
+static bool
+run_plans(CzStream *stream)
+{
+	PlansContext context = {NULL, 0};
+	int			nexprs = stream->plan->nparams + (stream->plan->prune_param >= 0);
+	int			i;
+
+	for (i = 0; i < nexprs; i++)
+	{
+		ExprState  *state = list_nth(stream->param_exprs, i);
+
+		if (plans_walker((Node *) state->expr, &context))
+			return false;
+	}
+	if (context.params != NULL)
+		ExecSetParamPlanMulti(context.params, stream->parent->ps_ExprContext);
+	return true;
+}
+
 /*
  * Evaluate the parameters of a run, before any row is known to need them.  If one
  * fails that the workers can compute, they do: the error is theirs then, if a row
@@ -488,8 +544,9 @@ evaluate_params(CzStream *stream, Datum *prune_value, bool *prune_isnull)
 	ResourceOwner oldowner = CurrentResourceOwner;
 	volatile bool failed = false;
 
-	if (stream->plan->lazy_pieces != NIL && IsInParallelMode())
-		become_lazy(stream);	/* there are no subtransactions */
+	/* there are no subtransactions in a parallel plan */
+	if (stream->plan->lazy_pieces != NIL && (IsInParallelMode() || !run_plans(stream)))
+		become_lazy(stream);
 	if (stream->plan->lazy_pieces == NIL)
 	{
 		stream->param_values = CzWireParams(stream, prune_value, prune_isnull);

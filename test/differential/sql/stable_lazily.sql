@@ -83,3 +83,17 @@ SELECT x, b FROM a ORDER BY x;
 UPDATE a SET b = NULL WHERE x <= rows_of_a() AND (ts - date_trunc('day', now())) IS NOT NULL;
 COMMIT;
 SELECT x, b FROM a ORDER BY x;
+-- beside what the statement computes first
+CREATE TABLE beside (k int, x int, y numeric);
+SELECT create_distributed_table('beside', 'k');
+CREATE TABLE there (k int, s text);
+INSERT INTO beside SELECT i, i, i FROM generate_series(1, 20) i;
+INSERT INTO there SELECT i, i::text FROM generate_series(1, 3) i;
+UPDATE beside SET x = extract(hour FROM timestamptz '2026-03-29 00:00+00') FROM (SELECT t.k FROM there t) q RETURNING *;
+UPDATE beside SET x = extract(hour FROM timestamptz '2026-03-29 05:00+00') FROM (SELECT t.k FROM there t WHERE EXISTS (SELECT 1 FROM there)) q WHERE q.k = beside.k RETURNING *;
+UPDATE beside SET x = extract(hour FROM timestamptz '2026-03-29 05:00+00'), y = (SELECT max(k) FROM there) WHERE k IN (SELECT k FROM there) RETURNING *;
+SELECT k, extract(hour FROM timestamptz '2026-03-29 05:00+00') + (SELECT count(*) FROM there) FROM beside WHERE k IN (SELECT k FROM there) ORDER BY k;
+SELECT k, CASE WHEN x > 3 THEN (SELECT max(s) FROM there) || to_char(date '2026-03-29', 'Day') END FROM beside ORDER BY k;
+SELECT k, coalesce(nullif(x, 5), (SELECT max(k) FROM there)) + extract(hour FROM timestamptz '2026-03-29 05:00+00') FROM beside ORDER BY k;
+DELETE FROM beside WHERE x < extract(hour FROM timestamptz '2026-03-29 05:00+00') AND k IN (SELECT k + 3 FROM there) RETURNING *;
+SELECT * FROM beside ORDER BY k;
