@@ -182,6 +182,16 @@ CREATE FUNCTION pg_catalog.citus_nodeport_for_nodeid(nodeid int) RETURNS int
     END;
 COMMENT ON FUNCTION pg_catalog.citus_nodeport_for_nodeid(int) IS 'port of a worker';
 
+-- No overloads of pg_cancel_backend(): with these a call with an untyped parameter is ambiguous.
+CREATE FUNCTION pg_catalog.cz_cancel_backend(global_pid bigint) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cz_cancel_backend';
+COMMENT ON FUNCTION pg_catalog.cz_cancel_backend(bigint)
+    IS 'pg_cancel_backend() of a process of any node, by its global process id';
+CREATE FUNCTION pg_catalog.cz_terminate_backend(global_pid bigint, timeout bigint DEFAULT 0) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cz_terminate_backend';
+COMMENT ON FUNCTION pg_catalog.cz_terminate_backend(bigint, bigint)
+    IS 'pg_terminate_backend() of a process of any node, by its global process id';
+
 CREATE FUNCTION cz.worker_sessions(OUT node_id int, OUT session_pid int, OUT datid oid, OUT datname name,
         OUT pid int, OUT leader_pid int, OUT usesysid oid, OUT usename name,
         OUT application_name text, OUT client_addr inet, OUT client_hostname text, OUT client_port int,
@@ -387,6 +397,12 @@ CREATE FUNCTION pg_catalog.alter_table_set_access_method(table_name regclass, ac
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'alter_table_set_access_method';
 COMMENT ON FUNCTION pg_catalog.alter_table_set_access_method(regclass, text)
     IS 'ALTER TABLE ... SET ACCESS METHOD';
+
+CREATE FUNCTION pg_catalog.isolate_tenant_to_new_shard(table_name regclass, tenant_id "any",
+        cascade_option text DEFAULT '', shard_transfer_mode text DEFAULT 'auto') RETURNS bigint
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'isolate_tenant_to_new_shard';
+COMMENT ON FUNCTION pg_catalog.isolate_tenant_to_new_shard(regclass, "any", text, text)
+    IS 'an error that says why, and what else keeps a tenant apart';
 
 CREATE FUNCTION pg_catalog.fix_partition_shard_index_names(table_name regclass) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'fix_partition_shard_index_names';

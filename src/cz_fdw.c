@@ -92,6 +92,7 @@ _PG_init(void)
 	CzPlannerInit();
 	CzExecutorInit();
 	CzTenantsInit();
+	CzRedistributeInit();
 	CzPartitionsInit();
 	CzDdlInit();
 	CzAutoAnalyzeInit();

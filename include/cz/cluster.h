@@ -35,6 +35,9 @@ extern void CzReferenceCopyToNode(Oid server_oid);
 /* Install what makes tables of a tenant's schema single-shard tables. */
 extern void CzTenantsInit(void);
 
+/* Install what lets ALTER TABLE give the distribution column another type. */
+extern void CzRedistributeInit(void);
+
 /* Install what carries partitions of distributed tables to the workers. */
 extern void CzPartitionsInit(void);
 

@@ -35,6 +35,11 @@
 #include "commands/explain_state.h"
 #endif
 
+/* 18: before the declaration; pg_attribute_noreturn() behind it is no more */
+#ifndef pg_noreturn
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* 17: CreateWaitEventSet takes a resource owner, not a memory context; it closes the
  * set's descriptor after an error */
 #if CZ_PG_GE(17)
@@ -412,7 +417,7 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #define var_returning_compat(var) 0
 #endif
 
-/* 17, 18: periods, constraints that are not enforced */
+/* 18: periods, constraints that are not enforced */
 #define create_trigger_constraint_compat(name, namespace_oid, deferrable, deferred, relid) \
 	CreateConstraintEntry((name), (namespace_oid), CONSTRAINT_TRIGGER, (deferrable), \
 						  (deferred), CZ_IS_ENFORCED true, InvalidOid, (relid), NULL, 0, 0, \
@@ -421,13 +426,19 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 						  CZ_HAS_PERIOD false)
 #if CZ_PG_GE(18)
 #define CZ_IS_ENFORCED true,
-#else
-#define CZ_IS_ENFORCED
-#endif
-#if CZ_PG_GE(17)
 #define CZ_HAS_PERIOD false,
 #else
+#define CZ_IS_ENFORCED
 #define CZ_HAS_PERIOD
+#endif
+
+/* 16: the trigger's parent, and whether partitions follow */
+#if CZ_PG_GE(16)
+#define enable_trigger_compat(rel, name, fires_when) \
+	EnableDisableTrigger((rel), (name), InvalidOid, (fires_when), false, false, NoLock)
+#else
+#define enable_trigger_compat(rel, name, fires_when) \
+	EnableDisableTrigger((rel), (name), (fires_when), false, NoLock)
 #endif
 
 /* 16: one function for the ACLs of all kinds of objects */

@@ -11,6 +11,8 @@
 #ifndef CZ_DDL_H
 #define CZ_DDL_H
 
+#include "access/htup.h"
+#include "access/tupdesc.h"
 #include "cz/metadata.h"
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
@@ -39,6 +41,7 @@ typedef struct CzIndexDef
 /* What the shards of a table look like; names and bounds are added per shard. */
 typedef struct CzTableDef
 {
+	bool		is_unlogged;
 	char	   *columns;		/* column and CHECK list, without parentheses */
 	char	   *partition_by;	/* " PARTITION BY ..." or "" */
 	char	   *with;			/* " WITH (...)" or "" */
@@ -149,6 +152,15 @@ typedef struct CzTenantHooks
 extern CzTenantHooks cz_tenant_hooks;
 
 /*
+ * A statement that gives the distribution column values of another hash: the table is an
+ * ordinary one while run(arg) runs it, and is distributed anew afterwards, in the same
+ * number of shards (src/cluster/redistribute.c, which sets it).
+ */
+typedef void (*CzRedistributeHook) (Oid relid, void (*run) (void *arg), void *arg);
+
+extern CzRedistributeHook cz_redistribute_hook;
+
+/*
  * Partitions of distributed tables (src/cluster sets these).
  *
  * adopt: a local table has become a partition; release: a partition has been detached
@@ -208,6 +220,25 @@ extern bool CzIsParent(Oid relid);
 extern Datum CzTableOptions(Oid relid);
 extern void CzCatalogSetOptions(Oid relid, Datum options);
 
+/*
+ * CzShardRowsBegin, CzShardRowsNext, CzShardRowsEnd
+ *		All rows of shards, for who is about to take them away from there (shardrows.c).
+ *		The shards stay locked (ACCESS EXCLUSIVE) where they are read.
+ *
+ * desc: shape of the rows; columns go by name, dropped ones are NULL.
+ * shards, server_oids: the placement of each that is read; borrowed until the end.
+ * index: out: the shard that the row is of; they come in the order of the array.
+ * Returns: of Next: NULL at the end, else valid until the next call; domains are unchecked.
+ * Errors: 0A000 if the transaction's own snapshot might not show all rows; 55P03, 55000 if
+ *		a worker does not let us have them.
+ */
+typedef struct CzShardRows CzShardRows;
+
+extern CzShardRows *CzShardRowsBegin(TupleDesc desc, const CzShard *shards,
+									 const Oid *server_oids, int nshards, Oid owner);
+extern HeapTuple CzShardRowsNext(CzShardRows *rows, int *index);
+extern void CzShardRowsEnd(CzShardRows *rows);
+
 /* Take a table out of cz.tables. */
 extern void CzForgetTable(Oid relid);
 
@@ -218,22 +249,90 @@ extern void CzForgetTenant(const char *schema);
 extern void CzRemoveShardDefaults(Oid shard_relid);
 
 /*
- * Foreign keys of single-shard tables (keys.c).
+ * Foreign keys (keys.c).
  *
  * cz_distributed_together: tables that a statement distributes, or makes ordinary ones,
- *		together: keys among them stay.
+ *		together: keys among them stay, and are looked at with the last one.
  * CzForeignKeys: OIDs of those of a table; both_ends: and of those to it.
- * CzForeignKeyTable: the table that has one.
- * CzCheckForeignKey: raises why the shard can't keep it.
- * CzForeignKeysToShards: a table's shard gets some of its keys.
- * CzForeignKeysSql: SQL that adds or drops those of some tables on their shards; or NULL.
  */
 extern List *cz_distributed_together;
 extern List *CzForeignKeys(Oid relid, bool both_ends);
-extern Oid	CzForeignKeyTable(Oid constraint_oid);
+
+/* A foreign key as pg_constraint has it. */
+typedef struct CzKey
+{
+	Oid			oid;
+	char	   *name;
+	Oid			from_relid;		/* the referencing table */
+	Oid			to_relid;		/* the referenced one */
+	char		match;
+	char		on_update;
+	char		on_delete;
+	bool		is_deferred;	/* initially */
+	bool		is_valid;
+	int			ncolumns;
+	AttrNumber *from_attnos;	/* [ncolumns] */
+	AttrNumber *to_attnos;		/* [ncolumns] */
+	int			nset;			/* 0: ON DELETE SET sets them all */
+	AttrNumber *set_attnos;		/* [nset] */
+} CzKey;
+
+/* Palloc'd. */
+extern CzKey *CzKeyGet(Oid constraint_oid);
+
+/* One end of a key: how a table is distributed, or is about to be. */
+typedef struct CzKeyEnd
+{
+	Oid			relid;
+	bool		is_ours;		/* false: an ordinary table, and nothing else is set */
+	CzTableKind kind;
+	int			colocation_id;
+	AttrNumber	key_attno;		/* 0: none */
+} CzKeyEnd;
+
+/*
+ * CzCheckForeignKey, CzCheckKeysOf
+ *		Raise why a foreign key can't be kept by shards, or one of a table that is to be
+ *		distributed so, of both ends.
+ *
+ * Errors: 0A000, with the way out.
+ */
 extern void CzCheckForeignKey(Oid constraint_oid);
-extern void CzForeignKeysToShards(Oid relid, List *keys);
-extern char *CzForeignKeysSql(List *relids, bool drops);
+extern void CzCheckKeysOf(const CzKeyEnd *planned);
+
+/*
+ * CzKeyColocation
+ *		A hash-distributed table with which a new one must be colocated because a foreign
+ *		key joins them by their distribution columns; NULL: there is none.
+ */
+extern const CzTable *CzKeyColocation(const CzKeyEnd *planned, Oid key_type, Oid key_collation);
+
+/*
+ * Keys of shards (keys_shards.c).
+ *
+ * CzKeysOnShards: those of a table, both_ends: and to it, that workers have: CzKey *.
+ * CzKeyShardName, CzKeyShardText: name and definition of a key of shard number index, the
+ *		latter as the worker's pg_get_constraintdef() writes it.
+ * CzKeyShardSql: the command that adds it, or drops it if it is there.
+ * CzForeignKeysToShards: all placements of a table get some of its keys (OIDs).
+ * CzKeysSettle: a table has been distributed: keys that have both ends now, of it and to
+ *		it, come to the shards.  23503 if a row is in their way.
+ */
+extern List *CzKeysOnShards(Oid relid, bool both_ends);
+extern char *CzKeyShardName(const CzKey *key, const CzShard *shard);
+extern char *CzKeyShardText(const CzKey *key, int index);
+extern void CzKeyShardSql(StringInfo sql, const CzKey *key, int index, bool drops);
+extern void CzForeignKeysToShards(Oid relid, List *constraint_oids);
+extern void CzKeysSettle(Oid relid);
+
+/*
+ * CzShardsCanCheck
+ *		Can shards check a unique index or an exclusion constraint each alone: does it
+ *		contain the distribution column, compared as its operator family does?  true for
+ *		other indexes.
+ */
+extern bool CzShardsCanCheck(Relation index, AttrNumber key_attno, Oid key_opfamily,
+							 bool is_range);
 
 /* Every shard has this index of a parent. */
 extern void CzMarkIndexValid(Oid index_oid);

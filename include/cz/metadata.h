@@ -199,16 +199,33 @@ extern List *CzGroupTables(int colocation_id);
 extern List *CzCascadeTables(Oid relid);
 
 /*
+ * CzReferringTables
+ *		The other tables that refer to a table, also by way of others: list of OIDs, palloc'd.
+ */
+extern List *CzReferringTables(Oid relid);
+
+/*
  * CzTableKeys
  *		Foreign keys of a table (CZ_KEYS_FROM), to it (CZ_KEYS_TO), or both: list of the
  *		OIDs of constraints, palloc'd.
  * CzRefersToItself
  *		Has a table a foreign key to itself?
+ * CzRefersBy
+ *		Has it one with a column of a list (of ints)?
+ * CzKeysMeet
+ *		When rows of a table go or change, may what keys do about one of them (CASCADE, ...),
+ *		or forbid (RESTRICT), concern another one of the same statement?  Then the rows have
+ *		to go to a worker by one command.
  */
 #define CZ_KEYS_FROM 1
 #define CZ_KEYS_TO 2
 extern List *CzTableKeys(Oid relid, int ends);
 extern bool CzRefersToItself(Oid relid);
+extern bool CzRefersBy(Oid relid, List *attnos);
+extern bool CzKeysMeet(Oid relid);
+
+/* Tables with foreign keys to this one, perhaps itself: list of OIDs, palloc'd. */
+extern List *CzReferencingTables(Oid relid);
 
 /* True if relid is a foreign table of cz_fdw that is a shard of a distributed table. */
 extern bool CzIsShard(Oid relid, Oid *parent_relid);

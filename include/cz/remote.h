@@ -18,6 +18,7 @@
 #ifndef CZ_REMOTE_H
 #define CZ_REMOTE_H
 
+#include "cz/compat.h"
 #include "cz/endpoint.h"
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
@@ -269,12 +270,12 @@ extern bool CzResultIsCopy(const struct pg_result *res);
  *		Raise a result that is none of those awaited: the worker's error, or 08P01,
  *		and then is_broken.  Consumes res; sql may be NULL.
  */
-extern void CzConnUnexpected(CzConn *conn, struct pg_result *res,
-							 const char *sql) pg_attribute_noreturn();
+pg_noreturn extern void CzConnUnexpected(CzConn *conn, struct pg_result *res,
+							 const char *sql);
 
 /* Raise 08P01: the worker breaks the protocol.  Consumes res, which may be NULL. */
-extern void CzConnViolated(CzConn *conn, struct pg_result *res,
-						   const char *detail) pg_attribute_noreturn();
+pg_noreturn extern void CzConnViolated(CzConn *conn, struct pg_result *res,
+						   const char *detail);
 
 /*
  * CzConnCheckRows

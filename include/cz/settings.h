@@ -63,6 +63,7 @@ extern bool cz_log_remote_commands; /* every remote command goes to the log */
 extern int	cz_connect_timeout_ms;	/* bound of one connection attempt */
 extern int	cz_max_connections_per_worker;	/* read connections of one backend */
 extern int	cz_max_array_shipment_kb;	/* beyond: a temporary table */
+extern int	cz_max_parallel_index_builds;	/* on one worker, of one CONCURRENTLY command */
 extern int	cz_max_shared_connections;	/* of all backends to a worker; 0: by what it
 											 * has, -1: any number */
 extern int	cz_max_shipment_kb; /* beyond: an error */

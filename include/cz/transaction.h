@@ -16,6 +16,7 @@
 #define CZ_TRANSACTION_H
 
 #include "access/xlogdefs.h"
+#include "cz/compat.h"
 #include "cz/metadata.h"
 #include "cz/remote.h"
 #include "lib/stringinfo.h"
@@ -113,7 +114,7 @@ extern void CzTxnLosePlacement(const CzShard *shard, Oid server_oid, const char 
 extern bool CzTxnMayLose(const CzShard *shard, Oid server_oid);
 
 /* 40001: the placements that the transaction would go on with are inactive now. */
-extern void CzTxnReportChange(const CzShard *shard) pg_attribute_noreturn();
+pg_noreturn extern void CzTxnReportChange(const CzShard *shard);
 
 /*
  * CzTxnPlacementsDiffer, CzTxnPlacementsEqual
@@ -374,6 +375,24 @@ typedef struct CzOutsideCommand
 } CzOutsideCommand;
 
 extern void CzOutsideRun(List *commands, Oid user_oid, bool is_users, bool is_parallel);
+
+/*
+ * CzOutsideRunScripts
+ *		Run a list of CzOutsideScript on connections of this session: each command is a
+ *		transaction of its own, as CREATE INDEX CONCURRENTLY must be; the commands of a
+ *		script one after the other, several scripts at a time on each worker.
+ *
+ * per_worker: how many, if there are connections for them.
+ * Errors: the first one of a worker, 08001, 08006, 57014; what runs elsewhere then is
+ *		cancelled, also if the session is ended, and what has not begun is left.
+ */
+typedef struct CzOutsideScript
+{
+	Oid			server_oid;
+	List	   *commands;		/* char *, one command each */
+} CzOutsideScript;
+
+extern void CzOutsideRunScripts(List *scripts, Oid user_oid, int per_worker);
 
 /*
  * CzTxnRegisterFlush

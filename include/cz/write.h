@@ -19,6 +19,7 @@
 #ifndef CZ_WRITE_H
 #define CZ_WRITE_H
 
+#include "cz/compat.h"
 #include "nodes/nodes.h"
 #include "nodes/pg_list.h"
 
@@ -80,7 +81,7 @@ extern const struct CustomScanMethods cz_modify_methods;
  *
  * kind: a WCOKind; policy: "" if it is not known.
  */
-extern void CzRaiseCheck(int kind, const char *relation,
-						 const char *policy) pg_attribute_noreturn();
+pg_noreturn extern void CzRaiseCheck(int kind, const char *relation,
+						 const char *policy);
 
 #endif							/* CZ_WRITE_H */

@@ -313,18 +313,30 @@ make_shards(Oid relid, Oid server_oid)
 	table_close(rel, NoLock);
 }
 
-/* The foreign keys of a single-shard table, that went with what they refer to. */
+/* The foreign keys of a table's shards, that went with what they refer to. */
 static void
 make_keys(Oid relid, Oid server_oid)
 {
-	char	   *sql = CzTableGet(relid)->kind == CZ_TABLE_SINGLE ?
-		CzForeignKeysSql(list_make1_oid(relid), true) : NULL;
+	const CzTable *table = CzTableGet(relid);
+	List	   *keys = CzKeysOnShards(relid, false);
+	StringInfoData sql;
+	ListCell   *lc;
+	int			i;
 
-	if (sql == NULL)
-		return;
-	CzTxnExec(server_oid, CzRelationOwner(relid), sql);
-	CzTxnExec(server_oid, CzRelationOwner(relid),
-			  CzForeignKeysSql(list_make1_oid(relid), false));
+	initStringInfo(&sql);
+	for (i = 0; keys != NIL && i < table->nshards; i++)
+	{
+		if (!list_member_oid(CzShardServers(table->shards[i].relid), server_oid))
+			continue;
+		foreach(lc, keys)
+		{
+			CzKeyShardSql(&sql, lfirst(lc), i, true);
+			CzKeyShardSql(&sql, lfirst(lc), i, false);
+		}
+	}
+	if (sql.len > 0)
+		CzTxnExec(server_oid, CzRelationOwner(relid), sql.data);
+	pfree(sql.data);
 }
 
 /* Tables that the shards (list of OIDs) are of. */
@@ -432,10 +444,11 @@ citus_activate_node(PG_FUNCTION_ARGS)
 	/* the old ones are all gone, so types that have changed are in nobody's way */
 	foreach(cell, parents)
 		make_shards(lfirst_oid(cell), node->server_oid);
-	foreach(cell, parents)
-		make_keys(lfirst_oid(cell), node->server_oid);
 	(void) CzInactiveDelete(0, node->server_oid);
 	CzNodeSetOption(node->server_oid, "state", NULL);
 	CzNodeCheck(node->server_oid);
+	/* when the copies are there, to which they refer */
+	foreach(cell, parents)
+		make_keys(lfirst_oid(cell), node->server_oid);
 	PG_RETURN_INT32(node->node_id);
 }

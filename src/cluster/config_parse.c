@@ -30,6 +30,7 @@
 
 #include "cluster_int.h"
 #include "config_int.h"
+#include "cz/compat.h"
 #include "cz/settings.h"
 
 /* A file larger or deeper than any real cluster needs is an attack or a mistake. */
@@ -50,7 +51,7 @@ static const char *const table_keys[] = {"name", "type", "column", "colocate_wit
 "shard_count", "replication_factor", "ranges", NULL};
 static const char *const range_keys[] = {"from", "to", NULL};
 
-static void refuse(const CzJson *json, const char *message) pg_attribute_noreturn();
+pg_noreturn static void refuse(const CzJson *json, const char *message);
 
 static void
 refuse(const CzJson *json, const char *message)

@@ -169,6 +169,22 @@ CzCreateLeaves(Oid relid, CzShard *shards, const CzDistribution *dist)
 	CzLeavesAttach(relid, leaves);
 }
 
+/* What its foreign keys must know of a table that is to be distributed. */
+static void
+check_keys(Relation rel, const CzDistribution *dist)
+{
+	CzKeyEnd	planned;
+
+	memset(&planned, 0, sizeof(planned));
+	planned.relid = RelationGetRelid(rel);
+	planned.is_ours = true;
+	planned.kind = dist->method == PARTITION_STRATEGY_HASH ? CZ_TABLE_HASH :
+		dist->method == PARTITION_STRATEGY_RANGE ? CZ_TABLE_RANGE : CZ_TABLE_SINGLE;
+	planned.colocation_id = dist->colocation_id;
+	planned.key_attno = dist->key_attno;
+	CzCheckKeysOf(&planned);
+}
+
 /* All of create_distributed_table for a hash or single-shard table after the checks. */
 static void
 distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
@@ -182,6 +198,7 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	Datum		options;
 	uint64		nrows;
 
+	check_keys(rel, dist);
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 	{
 		CzDistributeRoot(rel, dist, colocated);
@@ -214,6 +231,7 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	CzCatalogSetOptions(relid, options);
 	CzInvalidateTable(relid);
 	CzPropagatePrivileges(relid, InvalidOid);
+	CzKeysSettle(relid);
 	if (nrows > 0)
 		CzAnalyzeLoaded(relid);
 	CzDebugPoint("distribute-converted");
@@ -232,6 +250,7 @@ distribute_range(Relation rel, CzDistribution *dist)
 				 errmsg("cannot distribute table \"%s\" by range: it is partitioned",
 						RelationGetRelationName(rel)),
 				 errhint("Distribute it by hash.")));
+	check_keys(rel, dist);
 	if (RelationGetNumberOfBlocks(rel) > 0)
 	{
 		TupleTableSlot *slot = table_slot_create(rel, NULL);
@@ -267,7 +286,6 @@ distribute_single(Relation rel, int colocation_id, const char *colocate_with)
 {
 	CzDistribution dist;
 	List	   *colocated;
-	Oid			relid = RelationGetRelid(rel);
 
 	memset(&dist, 0, sizeof(dist));
 	dist.method = PARTITION_STRATEGY_LIST;
@@ -276,8 +294,6 @@ distribute_single(Relation rel, int colocation_id, const char *colocate_with)
 	CzCheckDistributable(rel, CZ_TABLE_SINGLE);
 	colocated = CzChooseColocation(rel, &dist, colocate_with, false);
 	distribute_hash(rel, &dist, colocated);
-	if (cz_distributed_together == NIL)
-		CzForeignKeysToShards(relid, CzForeignKeys(relid, false));
 }
 
 /*
@@ -376,6 +392,25 @@ create_distributed_table(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* A new shard of a table gets its foreign keys. */
+static void
+send_keys(Oid relid, int64 shard_id)
+{
+	const CzTable *table = CzTableGet(relid);
+	List	   *keys = CzKeysOnShards(relid, false);
+	StringInfoData sql;
+	ListCell   *lc;
+	int			index = 0;
+
+	while (index < table->nshards && table->shards[index].shard_id != shard_id)
+		index++;
+	initStringInfo(&sql);
+	foreach(lc, index < table->nshards ? keys : NIL)
+		CzKeyShardSql(&sql, lfirst(lc), index, false);
+	if (sql.len > 0)
+		CzTxnExecOnShard(&table->shards[index], CzRelationOwner(relid), sql.data);
+}
+
 /*
  * cz_create_range_shard(table_name regclass, min text, max text)
  *		Add a shard for [min, max) to a range-distributed table; returns its id.
@@ -433,6 +468,13 @@ cz_create_range_shard(PG_FUNCTION_ARGS)
 
 	/* core checks the bounds: do that before the workers hear of it */
 	def = CzTableDefGet(rel);
+	if (def->is_unlogged && shard.nplacements > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot create a shard with %d placements of unlogged table \"%s\"",
+						shard.nplacements, RelationGetRelationName(rel)),
+				 errdetail("A worker's crash would empty one placement of a shard and leave the others."),
+				 errhint("Set cz.shard_replication_factor to 1, or run ALTER TABLE ... SET LOGGED first.")));
 	initStringInfo(&sql);
 	CzShardCreateSql(&sql, def, &shard, CzRangeCheckSql(rel, &dist, min, max));
 	CzShardIndexesSql(&sql, def, &shard);
@@ -444,6 +486,7 @@ cz_create_range_shard(PG_FUNCTION_ARGS)
 	CzPropagateObjects(relid, CzPlannedServers(&shard, 1), CzRelationOwner(relid));
 	CzTxnExecOnShard(&shard, CzRelationOwner(relid), sql.data);
 	CzInvalidateTable(relid);
+	send_keys(relid, shard.shard_id);
 	CzPropagatePrivileges(relid, InvalidOid);
 	PG_RETURN_INT64(shard.shard_id);
 }

@@ -72,61 +72,25 @@ check_generated_columns(Relation rel)
 }
 
 /*
- * Is the other end of a foreign key of a table that becomes a single-shard table the
- * table itself, or distributed with it or before?
- */
-static bool
-is_kept_key(Form_pg_constraint con, Relation rel)
-{
-	Oid			other = con->conrelid == RelationGetRelid(rel) ? con->confrelid : con->conrelid;
-	const CzTable *table;
-
-	if (con->conrelid != RelationGetRelid(rel) && con->confrelid != RelationGetRelid(rel))
-		return false;
-	if (other == RelationGetRelid(rel) || list_member_oid(cz_distributed_together, other))
-		return true;
-	table = con->conrelid == RelationGetRelid(rel) ? CzTableGet(other) : NULL;
-	return table != NULL && table->kind == CZ_TABLE_SINGLE &&
-		table->colocation_id == CzTenantGroup(RelationGetNamespace(rel));
-}
-
-/*
- * Foreign keys both ways, CHECKs that shards can't have; exclusion constraints if the
- * rows are spread by a key.
+ * CHECKs that shards can't have.  Foreign keys are looked at when the colocation group is
+ * known (CzCheckKeysOf).
  */
 static void
-check_constraints(Relation rel, bool has_key)
+check_constraints(Relation rel)
 {
 	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	/* by conrelid there is an index; by confrelid there is none */
-	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, &key);
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationGetRelid(rel)));
+	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 		char	   *name = pstrdup(NameStr(con->conname));
 
-		if (con->contype == CONSTRAINT_FOREIGN && !has_key && is_kept_key(con, rel))
-			continue;
-		if (con->contype == CONSTRAINT_FOREIGN && con->confrelid == RelationGetRelid(rel) &&
-			con->conrelid != RelationGetRelid(rel))
-			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
-						 psprintf("foreign key \"%s\" of table \"%s\" refers to it", name,
-								  get_rel_name(con->conrelid)),
-						 "Drop the foreign key first.");
-		if (con->conrelid != RelationGetRelid(rel))
-			continue;
-		if (con->contype == CONSTRAINT_FOREIGN)
-			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
-						 psprintf("it has foreign key \"%s\"", name),
-						 "Drop the foreign key first.");
-		if (con->contype == CONSTRAINT_EXCLUSION && has_key)
-			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
-						 psprintf("exclusion constraint \"%s\" would not hold across shards", name),
-						 "Drop the constraint first.");
 		if (con->contype == CONSTRAINT_CHECK && con->connoinherit)
 			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
 						 psprintf("CHECK constraint \"%s\" is marked NO INHERIT", name),
@@ -264,7 +228,7 @@ check_table(Relation rel, CzTableKind kind, bool in_tree)
 	CheckTableNotInUse(rel, is_reference ? "create_reference_table" : "create_distributed_table");
 	if (!is_reference)
 	{
-		check_constraints(rel, kind != CZ_TABLE_SINGLE);
+		check_constraints(rel);
 		check_generated_columns(rel);
 	}
 
@@ -412,6 +376,7 @@ CzFindKey(Relation rel, const char *column_name, char method, CzDistribution *di
 void
 CzCheckUniqueKeys(Relation rel, const CzDistribution *dist)
 {
+	const char *key = get_attname(RelationGetRelid(rel), dist->key_attno, false);
 	List	   *indexes = RelationGetIndexList(rel);
 	ListCell   *lc;
 
@@ -419,15 +384,18 @@ CzCheckUniqueKeys(Relation rel, const CzDistribution *dist)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 		Form_pg_index form = index->rd_index;
-		bool		has_key = false;
-		int			i;
+		bool		can_check = CzShardsCanCheck(index, dist->key_attno, dist->key_opfamily,
+												 dist->method == PARTITION_STRATEGY_RANGE);
 
-		for (i = 0; form->indisunique && i < form->indnkeyatts; i++)
-		{
-			if (form->indkey.values[i] == dist->key_attno)
-				has_key = true;
-		}
-		if (form->indisunique && !has_key)
+		if (!can_check && form->indisexclusion)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot distribute table \"%s\": exclusion constraint \"%s\" would not hold across shards",
+							RelationGetRelationName(rel), RelationGetRelationName(index)),
+					 errdetail("Each shard checks its own rows only, so the constraint must compare column \"%s\" for equality.",
+							   key),
+					 errhint("Drop the constraint first.")));
+		if (!can_check)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot distribute table \"%s\": %s \"%s\" does not contain the distribution column",
@@ -437,7 +405,7 @@ CzCheckUniqueKeys(Relation rel, const CzDistribution *dist)
 							"unique constraint" : "unique index",
 							RelationGetRelationName(index)),
 					 errdetail("Each shard checks its own rows only, so uniqueness must include column \"%s\".",
-							   get_attname(RelationGetRelid(rel), dist->key_attno, false)),
+							   key),
 					 errhint("Add the column to it, or distribute by one of its columns.")));
 		index_close(index, AccessShareLock);
 	}

@@ -33,6 +33,7 @@
 
 #include "cz/compat.h"
 #include "cz/cluster.h"
+#include "cz/ddl.h"
 #include "cz/settings.h"
 #include "distribute_int.h"
 
@@ -267,6 +268,22 @@ CzCreateSingleGroup(void)
 	return create_group(&dist, false);
 }
 
+/* The table that a new one must be colocated with for a foreign key, or NULL. */
+static const CzTable *
+joined_table(Relation rel, const CzDistribution *dist)
+{
+	CzKeyEnd	planned;
+
+	if (dist->method != PARTITION_STRATEGY_HASH)
+		return NULL;
+	memset(&planned, 0, sizeof(planned));
+	planned.relid = RelationGetRelid(rel);
+	planned.is_ours = true;
+	planned.kind = CZ_TABLE_HASH;
+	planned.key_attno = dist->key_attno;
+	return CzKeyColocation(&planned, dist->key_type, dist->key_collation);
+}
+
 /*
  * CzChooseColocation
  *		Set colocation_id (unless it is the group to join), shard_count and replication_factor of dist; a new
@@ -306,11 +323,22 @@ CzChooseColocation(Relation rel, CzDistribution *dist, const char *colocate_with
 							dist->shard_count, other->nshards, get_rel_name(other->relid))));
 		dist->shard_count = other->nshards;
 		dist->colocation_id = other->colocation_id;
+		dist->replication_factor = group_replication_factor(other->colocation_id);
 		return group_tables(dist->colocation_id, RelationGetRelid(rel));
 	}
 
 	if (is_default && dist->method != PARTITION_STRATEGY_RANGE)
 	{
+		const CzTable *other = joined_table(rel, dist);
+
+		/* what keys join must lie together, and has no choice */
+		if (other != NULL && (!has_shard_count || dist->shard_count == other->nshards))
+		{
+			dist->shard_count = other->nshards;
+			dist->colocation_id = other->colocation_id;
+			dist->replication_factor = group_replication_factor(other->colocation_id);
+			return group_tables(dist->colocation_id, RelationGetRelid(rel));
+		}
 		dist->colocation_id = find_default_group(dist);
 		if (dist->colocation_id != 0)
 			return group_tables(dist->colocation_id, RelationGetRelid(rel));

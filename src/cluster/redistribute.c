@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * redistribute.c
- *	  Tables that are distributed already, otherwise: alter_distributed_table and
- *	  update_distributed_table_colocation.
+ *	  Tables that are distributed already, otherwise: alter_distributed_table,
+ *	  update_distributed_table_colocation and another type of the distribution column.
  *
  * alter_distributed_table makes the table an ordinary one and distributes that, in one
  * transaction: the table keeps its OID, and with it all that hangs on it, and what can be
@@ -29,6 +29,7 @@
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 
+#include "cz/cluster.h"
 #include "cz/compat.h"
 #include "cz/settings.h"
 #include "distribute_int.h"
@@ -150,6 +151,7 @@ key_name(const CzTable *table)
 static void
 redistribute(Oid relid, List *others, const Change *change)
 {
+	List	   *save = cz_distributed_together;
 	List	   *keys = NIL;
 	ListCell   *lc;
 	ListCell   *lc2;
@@ -157,15 +159,54 @@ redistribute(Oid relid, List *others, const Change *change)
 
 	foreach(lc, others)
 		keys = lappend(keys, key_name(open_own_table(lfirst_oid(lc), "alter_distributed_table()")));
-	undistribute(relid);
-	foreach(lc, others)
-		undistribute(lfirst_oid(lc));
+	PG_TRY();
+	{
+		cz_distributed_together = lcons_oid(relid, list_copy(others));
+		undistribute(relid);
+		foreach(lc, others)
+			undistribute(lfirst_oid(lc));
 
-	nest_level = set_replication_factor(change->replication_factor);
-	distribute(relid, change->column, change->colocate_with, change->shard_count);
-	forboth(lc, others, lc2, keys)
-		distribute(lfirst_oid(lc), lfirst(lc2), CzRelationName(relid), change->shard_count);
+		nest_level = set_replication_factor(change->replication_factor);
+		distribute(relid, change->column, change->colocate_with, change->shard_count);
+		forboth(lc, others, lc2, keys)
+			distribute(lfirst_oid(lc), lfirst(lc2), CzRelationName(relid), change->shard_count);
+		AtEOXact_GUC(true, nest_level);
+	}
+	PG_FINALLY();
+	{
+		cz_distributed_together = save;
+	}
+	PG_END_TRY();
+}
+
+/*
+ * What the hook for statements that move the rows to other shards does: a table of the
+ * default group is in the one of its column's new type afterwards, another in one of its own.
+ */
+static void
+redistribute_around(Oid relid, void (*run) (void *arg), void *arg)
+{
+	const CzTable *table = open_own_table(relid, "ALTER TABLE");
+	AttrNumber	attno = table->key_attno;
+	int			shard_count = table->nshards;
+	const char *colocate_with = group_is_default(table->colocation_id) ? "default" : "none";
+	int			nest_level = set_replication_factor(replication_factor_of(table));
+
+	undistribute(relid);
+	run(arg);
+	CommandCounterIncrement();
+	distribute(relid, get_attname(relid, attno, false), colocate_with, shard_count);
 	AtEOXact_GUC(true, nest_level);
+}
+
+/*
+ * CzRedistributeInit
+ *		See cz/cluster.h.
+ */
+void
+CzRedistributeInit(void)
+{
+	cz_redistribute_hook = redistribute_around;
 }
 
 static void

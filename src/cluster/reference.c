@@ -126,6 +126,7 @@ create_reference_table(PG_FUNCTION_ARGS)
 {
 	Oid			relid;
 	Relation	rel;
+	CzKeyEnd	planned;
 	CzShard		shard;
 	List	   *nodes;
 	ListCell   *lc;
@@ -140,6 +141,11 @@ create_reference_table(PG_FUNCTION_ARGS)
 	rel = relation_open(relid, AccessExclusiveLock);
 	CzRefuseTenant(rel, "create_reference_table");
 	CzCheckDistributable(rel, CZ_TABLE_REFERENCE);
+	memset(&planned, 0, sizeof(planned));
+	planned.relid = relid;
+	planned.is_ours = true;
+	planned.kind = CZ_TABLE_REFERENCE;
+	CzCheckKeysOf(&planned);
 
 	nodes = CzNodeList(true);
 	if (nodes == NIL)
@@ -168,6 +174,7 @@ create_reference_table(PG_FUNCTION_ARGS)
 	CzRegisterTable(relid, CZ_TABLE_REFERENCE, 0, shard.shard_id);
 	CommandCounterIncrement();
 	CzInvalidateTable(relid);
+	CzKeysSettle(relid);
 	CzAnalyzeLoaded(relid);
 	PG_RETURN_VOID();
 }
@@ -186,6 +193,74 @@ CzReferenceCopyToNode(Oid server_oid)
 		(void) CzReferenceCopyTable(lfirst_oid(lc), server_oid);
 }
 
+/* Has the worker an active placement of a shard? */
+static bool
+is_active_on(const CzShard *shard, Oid server_oid)
+{
+	int			i;
+
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		if (shard->server_oids[i] == server_oid)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Foreign keys (CzKey *) by which shards of a worker refer to a reference table, these
+ * shards locked: who writes one needs the copy, when the copy's maker needs the shard.
+ */
+static List *
+lock_referencing(Oid relid, Oid server_oid)
+{
+	List	   *keys = NIL;
+	ListCell   *lc;
+
+	foreach(lc, CzKeysOnShards(relid, true))
+	{
+		CzKey	   *key = lfirst(lc);
+		const CzTable *table = CzTableGet(key->from_relid);
+		const CzShard **shards = palloc(sizeof(CzShard *) * Max(table->nshards, 1));
+		int			n = 0;
+		int			i;
+
+		for (i = 0; i < table->nshards; i++)
+		{
+			if (is_active_on(&table->shards[i], server_oid))
+				shards[n++] = &table->shards[i];
+		}
+		if (n > 0)
+			CzTxnLockShardsLocally(shards, n, CZ_LOCK_EXCLUSIVE, true);
+		keys = lappend(keys, key);
+	}
+	return keys;
+}
+
+/* Those of active placements; others get theirs with their repair. */
+static void
+add_keys(List *keys, Oid server_oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, keys)
+	{
+		const CzKey *key = lfirst(lc);
+		const CzTable *table = CzTableGet(key->from_relid);
+		StringInfoData sql;
+		int			i;
+
+		initStringInfo(&sql);
+		for (i = 0; i < table->nshards; i++)
+		{
+			if (is_active_on(&table->shards[i], server_oid))
+				CzKeyShardSql(&sql, key, i, false);
+		}
+		if (sql.len > 0)
+			CzTxnExec(server_oid, CzRelationOwner(key->from_relid), sql.data);
+	}
+}
+
 /*
  * CzReferenceCopyTable
  *		Make the copy of one reference table on a worker anew, while nobody writes to the
@@ -197,6 +272,7 @@ CzReferenceCopyTable(Oid relid, Oid server_oid)
 	Relation	rel = try_relation_open(relid, ShareRowExclusiveLock);
 	const CzTable *table;
 	CzShard		shard;
+	List	   *keys;
 	bool		is_reference;
 
 	if (rel == NULL)
@@ -211,10 +287,12 @@ CzReferenceCopyTable(Oid relid, Oid server_oid)
 		shard.nall = 0;
 		shard.nplacements = 1;
 		shard.server_oids = &server_oid;
+		keys = lock_referencing(relid, server_oid);
 		/* one that the worker kept when it left the cluster is out of date */
 		CzTxnExec(server_oid, rel->rd_rel->relowner,
-				  psprintf("DROP TABLE IF EXISTS %s", shard.remote_qualified));
+				  psprintf("DROP TABLE IF EXISTS %s CASCADE", shard.remote_qualified));
 		make_copy(rel, &shard);
+		add_keys(keys, server_oid);
 	}
 	relation_close(rel, NoLock);
 	return is_reference;

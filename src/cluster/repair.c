@@ -84,6 +84,7 @@ typedef struct Sums
 	"pg_catalog.format_type(atttypid, atttypmod), attnotnull, attgenerated, attcollation::pg_catalog.regcollation) AS d " \
 	"FROM t JOIN pg_catalog.pg_attribute ON attrelid OPERATOR(pg_catalog.=) t.o WHERE attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped " \
 	"UNION ALL SELECT pg_catalog.pg_get_indexdef(indexrelid) FROM t JOIN pg_catalog.pg_index ON indrelid OPERATOR(pg_catalog.=) t.o " \
+	"JOIN pg_catalog.pg_class i ON i.oid OPERATOR(pg_catalog.=) indexrelid WHERE indisvalid OR i.relkind OPERATOR(pg_catalog.<>) 'i' " \
 	"UNION ALL SELECT pg_catalog.concat_ws(' ', conrelid::pg_catalog.regclass, conname, pg_catalog.pg_get_constraintdef(oid)) FROM t JOIN pg_catalog.pg_constraint " \
 	"ON conrelid OPERATOR(pg_catalog.=) t.o WHERE contype OPERATOR(pg_catalog.<>) 'n' AND contype OPERATOR(pg_catalog.<>) 'f' " \
 	"UNION ALL SELECT pg_catalog.concat_ws(' ', oid::pg_catalog.regclass, pg_catalog.pg_get_expr(relpartbound, oid)) FROM t JOIN pg_catalog.pg_class " \
@@ -146,6 +147,20 @@ read_sums(CzConn *conn, const CzShard *shard, const char *only, Sums *sums)
 	PQclear(res);
 }
 
+/* Does a table refer to reference tables? */
+static bool
+has_reference_keys(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzKeysOnShards(relid, false))
+	{
+		if (CzTableGet(((CzKey *) lfirst(lc))->to_relid)->kind == CZ_TABLE_REFERENCE)
+			return true;
+	}
+	return false;
+}
+
 /*
  * equalize
  *		Make the placement on a worker what the shard is in the snapshot of another one.
@@ -160,6 +175,7 @@ equalize(Relation rel, const CzShard *shard, CzConn *from, Oid server_oid)
 	const char *only = only_sql(rel);
 	char	   *columns = CzColumnList(RelationGetRelid(rel));
 	CzConn	   *to = CzTxnConn(server_oid, owner, true);
+	bool		is_checked = has_reference_keys(RelationGetRelid(rel));
 	Sums		there;
 	Sums		here;
 	StringInfoData where;
@@ -182,8 +198,10 @@ equalize(Relation rel, const CzShard *shard, CzConn *from, Oid server_oid)
 		return 0;
 	if (ndiffer > MAX_BUCKETS)
 		resetStringInfo(&where);
+	/* no TRUNCATE of what rows have come to that are still to be checked */
 	CzTxnExec(server_oid, owner,
-			  ndiffer > MAX_BUCKETS ? psprintf("TRUNCATE %s%s", only, shard->remote_qualified) :
+			  ndiffer > MAX_BUCKETS && !is_checked ?
+			  psprintf("TRUNCATE %s%s", only, shard->remote_qualified) :
 			  psprintf("DELETE FROM %s%s AS t %s", only, shard->remote_qualified, where.data));
 	if (columns != NULL)
 		CzCopyShardRows(from, CzTxnConn(server_oid, owner, true),
@@ -317,59 +335,126 @@ check_structure(Relation rel, const CzShard *shard, Oid server_oid)
 						RelationGetRelationName(rel))));
 }
 
+/* The shards of a group with the number of the one that is made whole, locked. */
+static void
+lock_group(const Todo *todo)
+{
+	List	   *group = CzGroupTables(todo->colocation_id);
+	const CzShard **shards = palloc(sizeof(CzShard *) * Max(list_length(group), 1));
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, group)
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		if (table != NULL && todo->index < table->nshards)
+			shards[n++] = &table->shards[todo->index];
+	}
+	CzTxnLockShardsLocally(shards, n, CZ_LOCK_EXCLUSIVE, true);
+}
+
+static void
+run_on_key(const CzKey *key, const Todo *todo, bool drops)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	CzKeyShardSql(&sql, key, todo->index, drops);
+	CzTxnExec(todo->server_oid, CzRelationOwner(key->from_relid), sql.data);
+}
+
 /*
  * Rows come in any order, and rows that go must not take others with them: the foreign
- * keys of these single-shard tables, and to them, are away meanwhile.  Other tables of the
- * group are changed with that, so nobody may write to them.
+ * keys among the group's tables, of these and to them, are away meanwhile.  Others of
+ * them are changed with that, so nobody may write to them.  Keys to reference tables stay,
+ * for who reads the copies would wait: they are checked at the end.
  *
- * Returns: tables (OIDs) whose keys are to be made again.
+ * Returns: keys (CzKey *) that are to be made again.
  */
 static List *
 drop_keys(List *rels, const Todo *todo)
 {
-	List	   *relids = NIL;
+	List	   *oids = NIL;
+	List	   *keys = NIL;
 	ListCell   *lc;
 	ListCell   *lk;
 
 	foreach(lc, rels)
 	{
-		Oid			relid = RelationGetRelid((Relation) lfirst(lc));
-
-		if (CzTableGet(relid)->kind != CZ_TABLE_SINGLE)
-			continue;
-		foreach(lk, CzForeignKeys(relid, true))
-			relids = list_append_unique_oid(relids, CzForeignKeyTable(lfirst_oid(lk)));
-	}
-	if (relids != NIL)
-	{
-		List	   *group = CzGroupTables(todo->colocation_id);
-		const CzShard **shards = palloc(sizeof(CzShard *) * list_length(group));
-		int			n = 0;
-
-		foreach(lc, group)
+		foreach(lk, CzKeysOnShards(RelationGetRelid((Relation) lfirst(lc)), true))
 		{
-			const CzTable *table = CzTableGet(lfirst_oid(lc));
+			CzKey	   *key = lfirst(lk);
 
-			if (table != NULL && table->nshards == 1)
-				shards[n++] = &table->shards[0];
+			if (CzTableGet(key->to_relid)->kind == CZ_TABLE_REFERENCE ||
+				list_member_oid(oids, key->oid))
+				continue;
+			oids = lappend_oid(oids, key->oid);
+			keys = lappend(keys, key);
 		}
-		CzTxnLockShardsLocally(shards, n, CZ_LOCK_EXCLUSIVE, true);
 	}
-	foreach(lc, relids)
-		CzTxnExec(todo->server_oid, CzRelationOwner(lfirst_oid(lc)),
-				  CzForeignKeysSql(list_make1_oid(lfirst_oid(lc)), true));
-	return relids;
+	if (keys != NIL)
+		lock_group(todo);
+	foreach(lk, keys)
+		run_on_key(lfirst(lk), todo, true);
+	return keys;
+}
+
+/* All keys of the worker's connections are checked later, or now. */
+static void
+set_constraints(List *rels, const Todo *todo, const char *when)
+{
+	List	   *owners = NIL;
+	ListCell   *lc;
+
+	foreach(lc, rels)
+	{
+		if (has_reference_keys(RelationGetRelid((Relation) lfirst(lc))))
+			owners = list_append_unique_oid(owners, ((Relation) lfirst(lc))->rd_rel->relowner);
+	}
+	foreach(lc, owners)
+		CzTxnExec(todo->server_oid, lfirst_oid(lc), psprintf("SET CONSTRAINTS ALL %s", when));
+}
+
+/* Keys to reference tables that a placement lacks: it, or a copy, has been made anew. */
+static void
+add_missing_keys(Relation rel, const CzTable *table, const Todo *todo)
+{
+	const CzShard *shard = &table->shards[todo->index];
+	List	   *names = NIL;
+	ListCell   *lc;
+	PGresult   *res;
+	int			i;
+
+	if (!has_reference_keys(RelationGetRelid(rel)))
+		return;
+	res = CzConnQuery(CzTxnConn(todo->server_oid, rel->rd_rel->relowner, true),
+					  psprintf("SELECT conname FROM pg_catalog.pg_constraint WHERE contype OPERATOR(pg_catalog.=) 'f' "
+							   "AND conrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass",
+							   quote_literal_cstr(shard->remote_qualified)), 0, -1, 1);
+	for (i = 0; i < PQntuples(res); i++)
+		names = lappend(names, pstrdup(PQgetvalue(res, i, 0)));
+	PQclear(res);
+	foreach(lc, CzKeysOnShards(RelationGetRelid(rel), false))
+	{
+		const CzKey *key = lfirst(lc);
+
+		if (CzTableGet(key->to_relid)->kind == CZ_TABLE_REFERENCE &&
+			!CzListHasString(names, CzKeyShardName(key, shard)))
+			run_on_key(key, todo, false);
+	}
 }
 
 static void
 repair_group(const Todo *todo)
 {
 	List	   *rels = open_tables(todo);
-	List	   *with_keys = drop_keys(rels, todo);
+	List	   *keys = drop_keys(rels, todo);
 	const CzShard **shards = palloc(sizeof(CzShard *) * Max(list_length(rels), 1));
 	ListCell   *lc;
 	int			i;
 
+	set_constraints(rels, todo, "DEFERRED");
 	foreach(lc, rels)
 	{
 		const CzTable *table = CzTableGet(RelationGetRelid((Relation) lfirst(lc)));
@@ -401,11 +486,15 @@ repair_group(const Todo *todo)
 		(void) equalize_now(lfirst(lc), shards[i], todo->server_oid);
 		make_active(CzTableGet(RelationGetRelid((Relation) lfirst(lc))), todo->index,
 					todo->server_oid);
+	}
+	set_constraints(rels, todo, "IMMEDIATE");
+	foreach(lc, rels)
+	{
+		add_missing_keys(lfirst(lc), CzTableGet(RelationGetRelid((Relation) lfirst(lc))), todo);
 		table_close(lfirst(lc), NoLock);
 	}
-	foreach(lc, with_keys)
-		CzTxnExec(todo->server_oid, CzRelationOwner(lfirst_oid(lc)),
-				  CzForeignKeysSql(list_make1_oid(lfirst_oid(lc)), false));
+	foreach(lc, keys)
+		run_on_key(lfirst(lc), todo, false);
 }
 
 /*

@@ -27,6 +27,7 @@
 #include "storage/procarray.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 
 #include "cluster_int.h"
 #include "cz/compat.h"
@@ -37,6 +38,11 @@ PG_FUNCTION_INFO_V1(cz_worker_sessions);
 PG_FUNCTION_INFO_V1(cz_worker_locks);
 PG_FUNCTION_INFO_V1(cz_worker_waits);
 PG_FUNCTION_INFO_V1(cz_shard_activity);
+PG_FUNCTION_INFO_V1(cz_cancel_backend);
+PG_FUNCTION_INFO_V1(cz_terminate_backend);
+
+/* A global process id is the node's times this, and the process */
+#define GPID_OF_NODE INT64CONST(10000000000)
 
 /* The first column is the process, of which the second one here is made, the session that
  * it works for; then come the columns of the SQL functions. */
@@ -224,4 +230,92 @@ Datum
 cz_shard_activity(PG_FUNCTION_ARGS)
 {
 	return relay_rows(fcinfo, ACTIVITY_SQL, false);
+}
+
+/* The worker of a global process id. */
+static const CzNode *
+node_of_gpid(int64 gpid)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzNodeList(false))
+	{
+		CzNode	   *node = lfirst(lc);
+
+		if (node->node_id == gpid / GPID_OF_NODE)
+			return node;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("global process id " INT64_FORMAT " is of no node", gpid)));
+	return NULL;
+}
+
+/* Run a function on the worker of a process, which it gets as %d. */
+static bool
+signal_there(int64 gpid, const char *sql)
+{
+	const CzNode *node = node_of_gpid(gpid);
+	char	   *message = NULL;
+	CzConn	   *conn;
+	PGresult   *res;
+	bool		result;
+
+	/* there it would be the user mapping's role that asks, whoever is behind the session */
+	if (!superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be superuser to signal processes of other nodes"),
+				 errhint("Signal the session of this server that the process works for.")));
+	conn = CzConnTryAcquire(CzEndpointGet(node->server_oid, GetUserId()), &message);
+	if (conn == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("could not connect to node \"%s\"", node->name),
+				 message ? errdetail_internal("%s", message) : 0));
+	res = CzConnQuery(conn, sql, 1, 1, 1);
+	result = PQgetvalue(res, 0, 0)[0] == 't';
+	PQclear(res);
+	CzConnRelease(conn);
+	return result;
+}
+
+static int64
+check_gpid(int64 gpid)
+{
+	if (gpid <= 0 || gpid % GPID_OF_NODE > PG_INT32_MAX || gpid / GPID_OF_NODE > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid global process id " INT64_FORMAT, gpid)));
+	return gpid;
+}
+
+/*
+ * cz_cancel_backend(global_pid bigint), cz_terminate_backend(global_pid bigint, timeout bigint)
+ *		SQL functions: core's, of a process of any node.  Core says who may end which session
+ *		here; on workers only superusers may.  timeout: as core's, milliseconds.
+ */
+Datum
+cz_cancel_backend(PG_FUNCTION_ARGS)
+{
+	int64		gpid = check_gpid(PG_GETARG_INT64(0));
+
+	if (gpid < GPID_OF_NODE)
+		return DirectFunctionCall1(pg_cancel_backend, Int32GetDatum((int32) gpid));
+	PG_RETURN_BOOL(signal_there(gpid, psprintf("SELECT pg_catalog.pg_cancel_backend(%d)",
+											   (int) (gpid % GPID_OF_NODE))));
+}
+
+Datum
+cz_terminate_backend(PG_FUNCTION_ARGS)
+{
+	int64		gpid = check_gpid(PG_GETARG_INT64(0));
+	int64		timeout_ms = PG_GETARG_INT64(1);
+
+	if (gpid < GPID_OF_NODE)
+		return DirectFunctionCall2(pg_terminate_backend, Int32GetDatum((int32) gpid),
+								   Int64GetDatum(timeout_ms));
+	PG_RETURN_BOOL(signal_there(gpid,
+								psprintf("SELECT pg_catalog.pg_terminate_backend(%d, " INT64_FORMAT ")",
+										 (int) (gpid % GPID_OF_NODE), timeout_ms)));
 }

@@ -259,7 +259,7 @@ schema_tables(Oid namespace_oid)
 	return result;
 }
 
-/* The keys among them too, when all of them are there. */
+/* The keys among them too, each when both ends are there. */
 static void
 distribute_tables(List *relids, int colocation_id)
 {
@@ -280,8 +280,6 @@ distribute_tables(List *relids, int colocation_id)
 		cz_distributed_together = NIL;
 	}
 	PG_END_TRY();
-	foreach(lc, relids)
-		CzForeignKeysToShards(lfirst_oid(lc), CzForeignKeys(lfirst_oid(lc), false));
 }
 
 static void

@@ -4,9 +4,7 @@
  *	  undistribute_table: a distributed or reference table becomes an ordinary
  *	  one again, with its rows and its OID.
  *
- * The rows are read from the shards directly (as the owner, past row-level
- * security, which is the coordinator's) through a cursor on each worker, and
- * are put into the new storage as they come.
+ * The rows are put into the new storage as they come (ddl/shardrows.c).
  *
  * Source: own work.
  *
@@ -23,14 +21,11 @@
 #include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
 #include "commands/tablecmds.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "fmgr.h"
-#include "funcapi.h"
-#include "libpq-fe.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -47,28 +42,10 @@
 #include "cz/transaction.h"
 #include "distribute_int.h"
 
-#define FETCH_ROWS 1000			/* rows in memory at a time */
-
 PG_FUNCTION_INFO_V1(undistribute_table);
 
-/* Where rows go. */
-typedef struct Target
-{
-	Relation	rel;
-	AttInMetadata *meta;
-	char	  **values;			/* [natts], NULL for dropped columns */
-	int		   *attnos;			/* attribute index of each fetched column */
-	int			ncolumns;
-	char	   *columns;		/* select list */
-	TupleTableSlot *slot;
-	BulkInsertState bulk;
-	CommandId	cid;
-	MemoryContext row_context;
-	uint64		nrows;
-} Target;
-
 /* A placement that answers; prefers one that the transaction is connected to. */
-static CzConn *
+static Oid
 readable_placement(const CzShard *shard, Oid owner)
 {
 	char	   *message = NULL;
@@ -78,127 +55,20 @@ readable_placement(const CzShard *shard, Oid owner)
 	{
 		CzConn	   *probe;
 
-		if (CzTxnConnIfAny(shard->server_oids[i], owner) != NULL)
-			return CzTxnConn(shard->server_oids[i], owner, false);
+		if (CzTxnHasConn(shard->server_oids[i], owner))
+			return shard->server_oids[i];
 		probe = CzConnTryAcquire(CzEndpointGet(shard->server_oids[i], owner), &message);
 		if (probe)
 		{
 			CzConnRelease(probe);
-			return CzTxnConn(shard->server_oids[i], owner, false);
+			return shard->server_oids[i];
 		}
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 			 errmsg("could not reach any placement of shard " INT64_FORMAT, shard->shard_id),
 			 message ? errdetail_internal("%s", message) : 0));
-	return NULL;
-}
-
-/* The rows' types without their domains: the workers have checked these. */
-static TupleDesc
-without_domains(TupleDesc desc)
-{
-	TupleDesc	result = CreateTupleDescCopy(desc);
-	int			i;
-
-	for (i = 0; i < result->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(result, i);
-
-		if (!att->attisdropped)
-			att->atttypid = getBaseTypeAndTypmod(att->atttypid, &att->atttypmod);
-	}
-	return result;
-}
-
-static void
-target_open(Target *target, Relation rel)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-	StringInfoData columns;
-	int			i;
-
-	memset(target, 0, sizeof(*target));
-	target->rel = rel;
-	target->meta = TupleDescGetAttInMetadata(without_domains(desc));
-	target->values = palloc0(sizeof(char *) * Max(desc->natts, 1));
-	target->attnos = palloc0(sizeof(int) * Max(desc->natts, 1));
-	initStringInfo(&columns);
-	for (i = 0; i < desc->natts; i++)
-	{
-		if (TupleDescAttr(desc, i)->attisdropped)
-			continue;
-		appendStringInfo(&columns, "%s%s", target->ncolumns > 0 ? ", " : "",
-						 quote_identifier(NameStr(TupleDescAttr(desc, i)->attname)));
-		target->attnos[target->ncolumns++] = i;
-	}
-	target->columns = columns.data;
-	target->slot = table_slot_create(rel, NULL);
-	target->bulk = GetBulkInsertState();
-	target->cid = GetCurrentCommandId(true);
-	target->row_context = AllocSetContextCreate(CurrentMemoryContext, "undistribute row",
-												ALLOCSET_DEFAULT_SIZES);
-}
-
-static void
-target_put(Target *target, struct pg_result *res, int row)
-{
-	MemoryContext old = MemoryContextSwitchTo(target->row_context);
-	HeapTuple	tuple;
-	int			i;
-
-	for (i = 0; i < target->ncolumns; i++)
-		target->values[target->attnos[i]] =
-			CzResultText(res, row, i);
-	tuple = BuildTupleFromCStrings(target->meta, target->values);
-	ExecForceStoreHeapTuple(tuple, target->slot, false);
-	table_tuple_insert(target->rel, target->slot, target->cid, 0, target->bulk);
-	ExecClearTuple(target->slot);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(target->row_context);
-	target->nrows++;
-}
-
-static void
-put_rows(Target *target, struct pg_result *res)
-{
-	int			nrows = PQntuples(res);
-	int			i;
-
-	for (i = 0; i < nrows; i++)
-		target_put(target, res, i);
-}
-
-/* Take one result in, and free it; returns its number of rows. */
-static int
-put_result(Target *target, struct pg_result *res)
-{
-	int			nrows = PQntuples(res);
-
-	PG_TRY();
-	{
-		put_rows(target, res);
-	}
-	PG_FINALLY();
-	{
-		PQclear(res);
-	}
-	PG_END_TRY();
-	return nrows;
-}
-
-/* All rows of one shard. */
-static void
-read_shard(Target *target, const CzShard *shard, Oid owner)
-{
-	CzConn	   *conn = readable_placement(shard, owner);
-	char	   *fetch = psprintf("FETCH %d FROM cz_undistribute", FETCH_ROWS);
-
-	PQclear(CzConnExec(conn, psprintf("DECLARE cz_undistribute NO SCROLL CURSOR FOR SELECT %s FROM %s",
-									  target->columns, shard->remote_qualified)));
-	while (put_result(target, CzConnQuery(conn, fetch, 0, FETCH_ROWS, target->ncolumns)) == FETCH_ROWS)
-		CHECK_FOR_INTERRUPTS();
-	PQclear(CzConnExec(conn, "CLOSE cz_undistribute"));
+	return InvalidOid;
 }
 
 /* A table's shards, which outlive the cache's entry. */
@@ -225,21 +95,32 @@ copy_shards(const CzTable *table)
 static void
 make_heap(Oid relid, const CzShard *shards, int nshards, Datum options, Oid owner)
 {
+	Oid		   *server_oids = palloc(sizeof(Oid) * Max(nshards, 1));
 	Relation	rel;
-	Target		target;
+	CzShardRows *rows;
+	TupleTableSlot *slot;
+	HeapTuple	tuple;
+	BulkInsertState bulk = GetBulkInsertState();
+	CommandId	cid;
 	ReindexParams params = {0};
-	int			nestlevel;
 	int			i;
 
+	for (i = 0; i < nshards; i++)
+		server_oids[i] = readable_placement(&shards[i], owner);
 	CzConvertToHeap(relid, options);
 	rel = table_open(relid, AccessExclusiveLock);
-	target_open(&target, rel);
-	nestlevel = CzPinTextSettings(CZ_PIN_TEXT | CZ_PIN_MONEY);
-	for (i = 0; i < nshards; i++)
-		read_shard(&target, &shards[i], owner);
-	CzUnpinTextSettings(nestlevel);
-	ExecDropSingleTupleTableSlot(target.slot);
-	FreeBulkInsertState(target.bulk);
+	slot = table_slot_create(rel, NULL);
+	cid = GetCurrentCommandId(true);
+	rows = CzShardRowsBegin(RelationGetDescr(rel), shards, server_oids, nshards, owner);
+	while ((tuple = CzShardRowsNext(rows, &i)) != NULL)
+	{
+		ExecForceStoreHeapTuple(tuple, slot, false);
+		table_tuple_insert(rel, slot, cid, 0, bulk);
+		ExecClearTuple(slot);
+	}
+	CzShardRowsEnd(rows);
+	ExecDropSingleTupleTableSlot(slot);
+	FreeBulkInsertState(bulk);
 	table_finish_bulk_insert(rel, 0);
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
@@ -332,29 +213,31 @@ drop_reference_triggers(Oid relid)
 	CommandCounterIncrement();
 }
 
-/* Foreign keys hold between ordinary tables or distributed ones. */
+/*
+ * Core can't check a key between an ordinary table and a distributed one; it can check one
+ * of an ordinary table to a reference table.
+ */
 static void
 check_keys(Oid relid)
 {
 	ListCell   *lc;
 
-	foreach(lc, CzForeignKeys(relid, true))
+	foreach(lc, CzKeysOnShards(relid, true))
 	{
-		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_constraint con;
-		Oid			other;
+		const CzKey *key = lfirst(lc);
+		Oid			other = key->from_relid == relid ? key->to_relid : key->from_relid;
+		bool		is_to_reference = key->from_relid == relid &&
+			CzTableGet(other)->kind == CZ_TABLE_REFERENCE;
 
-		if (!HeapTupleIsValid(tuple))
-			elog(ERROR, "cache lookup failed for constraint %u", lfirst_oid(lc));
-		con = (Form_pg_constraint) GETSTRUCT(tuple);
-		other = con->conrelid == relid ? con->confrelid : con->conrelid;
-		if (other != relid && !list_member_oid(cz_distributed_together, other))
+		if (other != relid && !is_to_reference &&
+			!list_member_oid(cz_distributed_together, other))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot make table \"%s\" an ordinary one: foreign key \"%s\" is between it and distributed table \"%s\"",
-							get_rel_name(relid), NameStr(con->conname), get_rel_name(other)),
-					 errhint("Drop the foreign key first.")));
-		ReleaseSysCache(tuple);
+							get_rel_name(relid), key->name, get_rel_name(other)),
+					 CzTenantGroup(get_rel_namespace(relid)) != 0 ?
+					 errhint("Drop the foreign key first.") :
+					 errhint("Use undistribute_table() with cascade_via_foreign_keys => true, or drop the foreign key first.")));
 	}
 }
 
@@ -382,8 +265,7 @@ CzUndistribute(Oid relid)
 				 errhint("Use undistribute_table() on the partitioned table, or detach the partition first.")));
 	CheckTableNotInUse(rel, "undistribute_table");
 	relation_close(rel, NoLock);
-	if (table->kind == CZ_TABLE_SINGLE)
-		check_keys(relid);
+	check_keys(relid);
 
 	if (table->kind == CZ_TABLE_REFERENCE)
 	{
@@ -404,6 +286,64 @@ CzUndistribute(Oid relid)
 	CzInvalidateTable(relid);
 }
 
+/* Distributed and reference tables that foreign keys join with one, and itself. */
+static List *
+joined_tables(Oid relid)
+{
+	List	   *relids = list_make1_oid(relid);
+	ListCell   *lc;
+	int			next;
+
+	for (next = 0; next < list_length(relids); next++)
+	{
+		foreach(lc, CzForeignKeys(list_nth_oid(relids, next), true))
+		{
+			const CzKey *key = CzKeyGet(lfirst_oid(lc));
+			Oid			ends[2] = {key->from_relid, key->to_relid};
+			int			i;
+
+			for (i = 0; i < 2; i++)
+			{
+				const CzTable *table = CzTableGet(ends[i]);
+
+				if (table != NULL && table->kind != CZ_TABLE_FOREIGN)
+					relids = list_append_unique_oid(relids, ends[i]);
+			}
+		}
+	}
+	list_sort(relids, list_oid_cmp);
+	return relids;
+}
+
+/* The caller owns them all, or it is an error. */
+static void
+undistribute_joined(List *relids)
+{
+	List	   *save = cz_distributed_together;
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		Relation	rel;
+
+		CzCheckTableOwner(lfirst_oid(lc));
+		rel = relation_open(lfirst_oid(lc), AccessExclusiveLock);
+		CzRefuseTenant(rel, "undistribute_table");
+		relation_close(rel, NoLock);
+	}
+	PG_TRY();
+	{
+		cz_distributed_together = relids;
+		foreach(lc, relids)
+			CzUndistribute(lfirst_oid(lc));
+	}
+	PG_FINALLY();
+	{
+		cz_distributed_together = save;
+	}
+	PG_END_TRY();
+}
+
 /*
  * undistribute_table(table_name regclass, cascade_via_foreign_keys boolean)
  */
@@ -411,6 +351,7 @@ Datum
 undistribute_table(PG_FUNCTION_ARGS)
 {
 	Oid			relid = PG_GETARG_OID(0);
+	bool		is_cascaded = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	Relation	rel;
 
 	CzCheckTableOwner(relid);
@@ -418,6 +359,9 @@ undistribute_table(PG_FUNCTION_ARGS)
 	rel = relation_open(relid, AccessExclusiveLock);
 	CzRefuseTenant(rel, "undistribute_table");
 	relation_close(rel, NoLock);
-	CzUndistribute(relid);
+	if (is_cascaded && CzTableGet(relid) != NULL)
+		undistribute_joined(joined_tables(relid));
+	else
+		CzUndistribute(relid);
 	PG_RETURN_VOID();
 }

@@ -38,17 +38,55 @@ sum_sql(const char *qualified, const char *only)
 					only, qualified);
 }
 
-/* A connection with a snapshot, or NULL and a warning. */
+/* Nodes that could not be reached, and as which owners of tables. */
+typedef struct LostNodes
+{
+	MemoryContext context;
+	List	   *server_oids;
+	List	   *owners;			/* in the same order */
+} LostNodes;
+
+static bool
+is_lost(const LostNodes *lost, Oid server_oid, Oid owner)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	forboth(lc, lost->server_oids, lc2, lost->owners)
+	{
+		if (lfirst_oid(lc) == server_oid && lfirst_oid(lc2) == owner)
+			return true;
+	}
+	return false;
+}
+
+static void
+note_lost(LostNodes *lost, Oid server_oid, Oid owner)
+{
+	MemoryContext old = MemoryContextSwitchTo(lost->context);
+
+	lost->server_oids = lappend_oid(lost->server_oids, server_oid);
+	lost->owners = lappend_oid(lost->owners, owner);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * A connection with a snapshot, or NULL, and a warning for the first shard of a node that
+ * cannot be reached; it is asked no more then, for that may take a timeout each time.
+ */
 static CzConn *
-take_snapshot(Oid server_oid, Oid owner)
+take_snapshot(Oid server_oid, Oid owner, LostNodes *lost)
 {
 	char	   *message = NULL;
 	CzConn	   *conn = NULL;
 
+	if (is_lost(lost, server_oid, owner))
+		return NULL;
 	if (CzTxnWorkerIsClear(server_oid, owner))
 		conn = CzConnTryAcquire(CzEndpointGet(server_oid, owner), &message);
 	if (conn == NULL)
 	{
+		note_lost(lost, server_oid, owner);
 		ereport(WARNING,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg("placements on node \"%s\" could not be looked at",
@@ -82,7 +120,7 @@ sum_own_rows(Oid relid, char **rows, char **sum)
 
 /* One shard: a row of the result. */
 static void
-verify_shard(ReturnSetInfo *rsinfo, const CzShard *shard, Oid relid)
+verify_shard(ReturnSetInfo *rsinfo, const CzShard *shard, Oid relid, LostNodes *lost)
 {
 	Oid			owner = CzRelationOwner(relid);
 	const char *only = CzTableGet(relid)->is_partitioned ? "" : "ONLY ";
@@ -99,7 +137,7 @@ verify_shard(ReturnSetInfo *rsinfo, const CzShard *shard, Oid relid)
 	shard = CzShardFresh(shard);
 	conns = palloc0(sizeof(CzConn *) * Max(shard->nplacements, 1));
 	for (i = 0; i < shard->nplacements; i++)
-		conns[i] = take_snapshot(shard->server_oids[i], owner);
+		conns[i] = take_snapshot(shard->server_oids[i], owner, lost);
 	if (shard->is_copy)
 		sum_own_rows(relid, &rows, &sum);
 	CzTxnLockMoment(shard, false);
@@ -160,6 +198,7 @@ cz_verify_placements(PG_FUNCTION_ARGS)
 	Oid			only_relid = PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0);
 	const CzTable *table = OidIsValid(only_relid) ? CzTableGet(only_relid) : NULL;
 	MemoryContext context;
+	LostNodes	lost = {CurrentMemoryContext, NIL, NIL};
 	ListCell   *lc;
 	int			i;
 
@@ -180,7 +219,7 @@ cz_verify_placements(PG_FUNCTION_ARGS)
 			MemoryContext old = MemoryContextSwitchTo(context);
 
 			CHECK_FOR_INTERRUPTS();
-			verify_shard(rsinfo, &table->shards[i], relid);
+			verify_shard(rsinfo, &table->shards[i], relid, &lost);
 			MemoryContextSwitchTo(old);
 			MemoryContextReset(context);
 		}

@@ -69,8 +69,6 @@ command_name(AlterTableType type)
 		case AT_AddConstraint:
 		case AT_AddIndexConstraint:
 			return "ADD CONSTRAINT";
-		case AT_AddColumn:
-			return "ADD COLUMN ... REFERENCES";
 		case AT_DropConstraint:
 			return "DROP CONSTRAINT";
 		case AT_AttachPartition:
@@ -83,8 +81,22 @@ command_name(AlterTableType type)
 		case AT_SetTableSpace:
 			return "SET TABLESPACE";
 		case AT_SetLogged:
+			return "SET LOGGED";
 		case AT_SetUnLogged:
-			return "SET LOGGED or UNLOGGED";
+			return "SET UNLOGGED";
+		case AT_AddInherit:
+		case AT_DropInherit:
+			return "INHERIT";
+		case AT_AddOf:
+		case AT_DropOf:
+			return "OF";
+		case AT_SetAccessMethod:
+			return "SET ACCESS METHOD";
+		case AT_EnableTrig:
+		case AT_EnableAlwaysTrig:
+		case AT_EnableReplicaTrig:
+		case AT_DisableTrig:
+			return "ENABLE or DISABLE TRIGGER of an internal trigger";
 		case AT_ReplicaIdentity:
 			return "REPLICA IDENTITY";
 		case AT_SetStatistics:
@@ -112,7 +124,6 @@ constraint_way(const Constraint *constraint)
 	switch (constraint->contype)
 	{
 		case CONSTR_FOREIGN:
-			return WAY_REFUSED;
 		case CONSTR_PRIMARY:
 		case CONSTR_UNIQUE:
 		case CONSTR_EXCLUSION:
@@ -183,6 +194,7 @@ way_of(const AlterTableCmd *cmd, bool is_index)
 		case AT_DropExpression:
 		case AT_DropConstraint:
 		case AT_ValidateConstraint:
+		case AT_AlterConstraint:
 		case AT_SetOptions:
 		case AT_ResetOptions:
 		case AT_SetStorage:
@@ -202,7 +214,7 @@ way_of(const AlterTableCmd *cmd, bool is_index)
 		case AT_ClusterOn:
 		case AT_DropCluster:
 		case AT_SetLogged:
-		case AT_AlterConstraint:
+		case AT_SetUnLogged:
 		case AT_DropInherit:
 		case AT_DropOf:
 			return WAY_MOMENT;
@@ -223,15 +235,14 @@ reference_way(const AlterTableCmd *cmd)
 
 	switch (cmd->subtype)
 	{
-		case AT_DisableTrigAll:
-			/* would stop the replication of the table */
+		case AT_SetUnLogged:
 			return WAY_REFUSED;
 		case AT_AddConstraint:
 			/* foreign keys of reference tables hold here, where the writes are */
 			return WAY_PARENT;
 		default:
 			way = way_of(cmd, false);
-			return way == WAY_REFUSED && cmd->subtype != AT_AddColumn ? way : WAY_PARENT;
+			return way == WAY_REFUSED ? way : WAY_PARENT;
 	}
 }
 
@@ -240,14 +251,84 @@ refusal_hint(const AlterTableCmd *cmd)
 {
 	switch (cmd->subtype)
 	{
-		case AT_AddColumn:
-			return "Add the column without REFERENCES; a table without distribution column can get the foreign key by ADD FOREIGN KEY then.";
 		case AT_SetUnLogged:
 			return "A worker's crash would empty one placement of a shard and leave the others.";
+		case AT_AddInherit:
+			return "A query over the parent would not ask the workers.";
+		case AT_AddOf:
+			return "Changes of the type would not reach the shards.";
 		case AT_SetTableSpace:
 			return "Use ALTER TABLE ... SET TABLESPACE on the workers, for the tables of schema cz_shards.";
 		default:
 			return NULL;
+	}
+}
+
+/* Has a shard of the table more than one placement? */
+static bool
+is_replicated(const CzTable *table)
+{
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		if (table->shards[i].nplacements > 1)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * ENABLE and DISABLE TRIGGER ALL of a reference table are for triggers of the user's and
+ * core's.  The internal ones that keep the copies equal are left out where core's are not
+ * there, whose change takes a superuser; else they are set again afterwards.
+ */
+static bool
+spare_triggers(AlterTableStmt *stmt, Oid relid)
+{
+	bool		has_others = CzHasCoresTriggers(relid);
+	bool		is_all = false;
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (cmd->subtype != AT_EnableTrigAll && cmd->subtype != AT_DisableTrigAll)
+			continue;
+		is_all = true;
+		if (!has_others)
+			cmd->subtype = cmd->subtype == AT_EnableTrigAll ? AT_EnableTrigUser :
+				AT_DisableTrigUser;
+	}
+	return is_all && has_others;
+}
+
+static void
+make_trigger_sql(StringInfo sql, const CzShard *shard, void *arg)
+{
+	appendStringInfo(sql, "ALTER TABLE %s %s TRIGGER ALL;\n", shard->remote_qualified,
+					 (const char *) arg);
+}
+
+/*
+ * ENABLE and DISABLE TRIGGER ALL: what core checks by triggers, workers check by those of
+ * the shards.  Which takes a superuser there, as it does here.
+ */
+static void
+alter_shard_triggers(const AlterTableStmt *stmt, Oid relid)
+{
+	ListCell   *lc;
+
+	if (!CzHasCoresTriggers(relid))
+		return;
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableType subtype = lfirst_node(AlterTableCmd, lc)->subtype;
+
+		if (subtype == AT_EnableTrigAll || subtype == AT_DisableTrigAll)
+			CzRunOnPlacements(CzTableGet(relid), make_trigger_sql,
+							  subtype == AT_EnableTrigAll ? "ENABLE" : "DISABLE");
 	}
 }
 
@@ -272,26 +353,16 @@ keeps_hash(Oid old_type, int32 old_typmod, Oid new_type, int32 new_typmod)
 	}
 }
 
-/* Core would make a foreign key of the column again, with tables that are no heaps. */
-static void
-check_foreign_keys(const CzTable *table, const AlterTableStmt *stmt)
-{
-	List	   *keys = CzForeignKeys(table->relid, true);
-	ListCell   *lc;
-
-	foreach(lc, keys == NIL ? NIL : stmt->cmds)
-	{
-		if (lfirst_node(AlterTableCmd, lc)->subtype == AT_AlterColumnType)
-			CzRefuseDdl(table, "ALTER TABLE ... ALTER COLUMN TYPE of a table with foreign keys",
-						"Drop the foreign keys, alter the column, and add them again.");
-	}
-}
-
-/* What core would do to the distribution column, and must not. */
-static void
+/*
+ * What core would do to the distribution column, and must not.
+ *
+ * Returns: does the statement give it values that belong to other shards?
+ */
+static bool
 check_key(const CzTable *table, const AlterTableStmt *stmt)
 {
 	const char *key = table->key_attno > 0 ? table->column_names[table->key_attno - 1] : NULL;
+	bool		moves = false;
 	ListCell   *lc;
 
 	foreach(lc, key ? stmt->cmds : NIL)
@@ -313,9 +384,12 @@ check_key(const CzTable *table, const AlterTableStmt *stmt)
 		if (def->raw_default != NULL ||
 			!keeps_hash(table->key_type, table->key_typmod, type, typmod) ||
 			GetColumnDefCollation(NULL, def, type) != table->key_collation)
-			CzRefuseDdl(table, "ALTER TABLE ... ALTER COLUMN TYPE of the distribution column",
-						"Use undistribute_table(), alter the column, and distribute the table again.");
+			moves = true;
 	}
+	if (moves && (table->kind != CZ_TABLE_HASH || OidIsValid(table->map_relid)))
+		CzRefuseDdl(table, "ALTER TABLE ... ALTER COLUMN TYPE of the distribution column",
+					"Use undistribute_table(), alter the column, and distribute the table again.");
+	return moves;
 }
 
 /* Is the distribution column about to get another type (modifier)? */
@@ -517,14 +591,15 @@ alters_row_type(const AlterTableStmt *stmt)
 }
 
 /*
- * Core's part of the statement, in the table's moment or on the table as it is; what is
- * known of the table is new afterwards.
+ * Core's part of the statement, in the moment of some parents or on the table as it is;
+ * what is known of the tables is new afterwards.
  */
 static void
-run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, bool in_moment)
+run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, List *moments)
 {
 	Oid			relid = table->relid;
 	Oid			save_altered = cz_altered_relid;
+	ListCell   *lc;
 
 	if (alters_row_type(stmt))
 	{
@@ -537,8 +612,8 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, b
 	PG_TRY();
 	{
 		cz_altered_relid = relid;
-		if (in_moment)
-			CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid),
+		if (moments != NIL)
+			CzMomentRun(utility, (Node *) stmt, moments,
 						alters_key(table, stmt) ? relid : InvalidOid);
 		else
 			CzUtilityRun(utility, (Node *) stmt);
@@ -551,32 +626,84 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, b
 	CommandCounterIncrement();
 	CzDropFlush();
 	CzInvalidateTable(relid);
+	foreach(lc, moments)
+		CzInvalidateTable(lfirst_oid(lc));
 }
 
-/* The statement here, then on the shards. */
+/* Can the shards have the foreign keys that have come? */
 static void
-alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way)
+check_new_keys(List *keys)
+{
+	ListCell   *lc;
+
+	foreach(lc, keys)
+		CzCheckForeignKey(lfirst_oid(lc));
+}
+
+/*
+ * The statement here, then on the shards.
+ *
+ * moments: the parents, in order of OID and locked, in whose moment core runs it.
+ */
+static void
+alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way, List *moments)
 {
 	const CzTable *table = CzTableGet(relid);
 	Oid			owner = CzRelationOwner(relid);
 	CzImage    *before = CzTableImage(relid);
 	CzImage    *after;
 	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
+	List	   *new_keys;
 	Relation	rel;
 
-	run_core(utility, stmt, table, way == WAY_MOMENT && table->kind != CZ_TABLE_REFERENCE);
+	run_core(utility, stmt, table, moments);
 	table = CzTableGet(relid);
 	after = CzTableImage(relid);
 	CzCheckNew(table, before, after);
+	new_keys = CzNewForeignKeys(before, after, hints);
+	check_new_keys(new_keys);
 	if (way == WAY_DIRECT)
 		remove_leaf_defaults(table);
 	rel = relation_open(relid, NoLock);
 	CzAlterHintsValues(hints, before, rel, table, stmt, utility->query_string);
 	relation_close(rel, NoLock);
 	CzAlterShards(table, before, after, hints, owner);
+	if (table->kind != CZ_TABLE_REFERENCE)
+		CzForeignKeysToShards(relid, new_keys);
 	if (CzRelationOwner(relid) != owner)
 		CzChangeOwner(table, owner);
 	CzInvalidateTable(relid);
+}
+
+/* A statement as core runs it, while its table is an ordinary one. */
+typedef struct PlainRun
+{
+	const CzUtility *utility;
+	AlterTableStmt *stmt;
+} PlainRun;
+
+static void
+run_plain(void *arg)
+{
+	PlainRun   *run = arg;
+
+	CzUtilityRun(run->utility, (Node *) run->stmt);
+}
+
+/*
+ * The statement gives the distribution column other values: all rows come here, core
+ * alters the table, and it is distributed again.
+ */
+static void
+alter_redistributed(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table)
+{
+	PlainRun	run = {utility, stmt};
+	Oid			relid = table->relid;
+
+	if (CzForeignKeys(relid, true) != NIL)
+		CzRefuseDdl(table, "ALTER TABLE ... ALTER COLUMN TYPE of the distribution column of a table with foreign keys",
+					"Drop the foreign keys, alter the columns, and add them again.");
+	cz_redistribute_hook(relid, run_plain, &run);
 }
 
 /* The statement on a table with the user's partitions, as core runs it. */
@@ -590,7 +717,7 @@ alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
 	Relation	rel;
 
-	run_core(utility, stmt, table, false);
+	run_core(utility, stmt, table, NIL);
 	rel = relation_open(relid, NoLock);
 	CzAlterHintsValues(hints, before, rel, CzTableGet(relid), stmt, utility->query_string);
 	relation_close(rel, NoLock);
@@ -624,6 +751,37 @@ refuse_tree_keys(const CzTable *table, const AlterTableStmt *stmt)
 	}
 }
 
+/* Other tables that core changes with this one, locked. */
+static List *
+lock_partners(const AlterTableStmt *stmt, Oid relid)
+{
+	List	   *partners = CzKeyPartners(stmt, relid);
+	ListCell   *lc;
+
+	foreach(lc, partners)
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+	return partners;
+}
+
+/* Foreign keys of reference tables are core's. */
+static void
+check_reference_keys(const AlterTableStmt *stmt, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzKeyTargets(stmt, relid))
+		CzRefuseKeyTo(relid, lfirst_oid(lc));
+}
+
+/* A list of OIDs with one more, in order. */
+static List *
+with_table(List *relids, Oid relid)
+{
+	relids = lappend_oid(relids, relid);
+	list_sort(relids, list_oid_cmp);
+	return relids;
+}
+
 /*
  * A parent of a restore, or of a database that is not the coordinator: nothing of it
  * reaches the workers, which have it already, or have another's.
@@ -632,6 +790,7 @@ static bool
 alter_here(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 {
 	AlterWay	way = WAY_PARENT;
+	List	   *moments;
 	ListCell   *lc;
 
 	foreach(lc, stmt->cmds)
@@ -647,8 +806,10 @@ alter_here(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 		return false;
 	stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
 	drop_no_inherit(stmt);
+	CzLeaveKeysToShards(stmt);
 	LockRelationOid(relid, AccessExclusiveLock);
-	CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid), InvalidOid);
+	moments = lock_partners(stmt, relid);
+	CzMomentRun(utility, (Node *) stmt, with_table(moments, relid), InvalidOid);
 	return true;
 }
 
@@ -673,8 +834,6 @@ check_references(const AlterTableStmt *stmt)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
 
-		if (cmd->def)
-			CzCheckForeignKeys(cmd->def, false);
 		if (cmd->subtype == AT_AddInherit && CzTableOfName((RangeVar *) cmd->def))
 			CzRefuseDdl(CzTableOfName((RangeVar *) cmd->def), "inheritance", NULL);
 		if (cmd->subtype == AT_AttachPartition &&
@@ -709,8 +868,10 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	LOCKMODE	lockmode = AlterTableGetLockLevel(stmt->cmds);
 	AlterWay	way = WAY_PARENT;
 	const CzTable *table;
+	List	   *moments;
 	bool		is_reference;
 	bool		is_index;
+	bool		has_to_set;
 	Oid			relid;
 	ListCell   *lc;
 
@@ -747,10 +908,8 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		if (!CzTxnIsCoordinator() && table->is_partitioned)
 			return false;
 	}
-	if (OidIsValid(relid) && !is_index &&
-		CzAlterForeignKeys(utility, stmt, relid, table == NULL ?
-						   cz_tenant_hooks.group(get_rel_namespace(relid)) :
-						   table->colocation_id))
+	if (table == NULL && !is_index && !CzIsParent(relid) &&
+		CzAlterLocalKeys(utility, stmt, relid))
 		return true;
 	check_references(stmt);
 	if (table == NULL ? CzIsParent(relid) :
@@ -770,7 +929,8 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		AlterWay	this_way = is_reference && !is_index ? reference_way(cmd) :
 			way_of(cmd, is_index);
 
-		if (this_way == WAY_REFUSED)
+		if (this_way == WAY_REFUSED ||
+			(cmd->subtype == AT_SetUnLogged && is_replicated(table)))
 			CzRefuseDdl(table,
 						psprintf("%s ... %s", is_index ? "ALTER INDEX" : "ALTER TABLE",
 								 command_name(cmd->subtype)), refusal_hint(cmd));
@@ -778,7 +938,7 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	}
 	if (table->is_partitioned)
 	{
-		check_key(table, stmt);
+		(void) check_key(table, stmt);
 		stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
 		if (!is_index)
 			drop_no_inherit(stmt);
@@ -790,13 +950,17 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		way = WAY_MOMENT;
 	if (way == WAY_MOMENT && !is_reference)
 		LockRelationOid(relid, AccessExclusiveLock);
-	if (!is_reference)
+	/* core says that a partition's columns are its parent's */
+	if (!is_reference && !OidIsValid(table->root_relid) && check_key(table, stmt))
 	{
-		/* core says that a partition's columns are its parent's */
-		if (!OidIsValid(table->root_relid))
-			check_key(table, stmt);
-		check_foreign_keys(table, stmt);
+		alter_redistributed(utility, (AlterTableStmt *) CzQualifyRelation((Node *) stmt), table);
+		return true;
 	}
+	if (is_reference)
+		check_reference_keys(stmt, relid);
+	moments = is_index ? NIL : lock_partners(stmt, relid);
+	if (way == WAY_MOMENT && !is_reference)
+		moments = with_table(moments, relid);
 
 	/* the name must not come to mean another table on the way */
 	stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
@@ -806,7 +970,13 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		if (!is_index)
 			stmt->relation->inh = way != WAY_PARENT;
 		drop_no_inherit(stmt);
+		CzLeaveKeysToShards(stmt);
 	}
-	alter(utility, stmt, relid, way);
+	has_to_set = is_reference && !is_index && spare_triggers(stmt, relid);
+	alter(utility, stmt, relid, way, moments);
+	if (has_to_set)
+		CzReferenceSetTriggers(relid);
+	if (!is_index)
+		alter_shard_triggers(stmt, relid);
 	return true;
 }

@@ -31,6 +31,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "cz/compat.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
@@ -340,6 +341,13 @@ CzRunOnPlacementsAs(const CzTable *table, Oid owner, bool as_user, CzMakeSql mak
 		CzTxnExecList(commands, owner);
 }
 
+/* Is a trigger one of those that keep the copies of a reference table equal? */
+static bool
+is_replicating(const Trigger *trigger)
+{
+	return trigger->tgisinternal && strncmp(trigger->tgname, "!cz_", 4) == 0;
+}
+
 /*
  * CzReferenceHasTriggers
  *		See ddl.h.
@@ -352,11 +360,54 @@ CzReferenceHasTriggers(Oid relid)
 	int			i;
 
 	for (i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
-	{
-		if (rel->trigdesc->triggers[i].tgisinternal &&
-			strncmp(rel->trigdesc->triggers[i].tgname, "!cz_replicate", 13) == 0)
-			result = true;
-	}
+		result |= is_replicating(&rel->trigdesc->triggers[i]);
 	relation_close(rel, AccessShareLock);
 	return result;
+}
+
+/*
+ * CzHasCoresTriggers
+ *		See ddl_int.h.
+ */
+bool
+CzHasCoresTriggers(Oid relid)
+{
+	Relation	rel = relation_open(relid, AccessShareLock);
+	bool		result = false;
+	int			i;
+
+	for (i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+		result |= rel->trigdesc->triggers[i].tgisinternal &&
+			!is_replicating(&rel->trigdesc->triggers[i]);
+	relation_close(rel, AccessShareLock);
+	return result;
+}
+
+/*
+ * CzReferenceSetTriggers
+ *		See ddl_int.h.
+ */
+void
+CzReferenceSetTriggers(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+	List	   *names = NIL;
+	ListCell   *lc;
+	Oid			save_user;
+	int			save_context;
+	int			i;
+
+	for (i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		if (is_replicating(&rel->trigdesc->triggers[i]))
+			names = lappend(names, pstrdup(rel->trigdesc->triggers[i].tgname));
+	}
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
+						   save_context | SECURITY_LOCAL_USERID_CHANGE);
+	foreach(lc, names)
+		enable_trigger_compat(rel, lfirst(lc), TRIGGER_FIRES_ALWAYS);
+	SetUserIdAndSecContext(save_user, save_context);
+	relation_close(rel, NoLock);
+	CommandCounterIncrement();
 }

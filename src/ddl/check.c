@@ -55,23 +55,6 @@ refuse_shard(const RangeVar *name)
 				 errhint("Run the statement on the table.")));
 }
 
-/* Table of ours to which a name of a table, index or its column belongs. */
-static const CzTable *
-table_or_index_of(const RangeVar *name)
-{
-	Oid			relid = name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
-	const CzTable *table;
-	char		relkind;
-
-	if (!OidIsValid(relid))
-		return NULL;
-	relkind = get_rel_relkind(relid);
-	if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX)
-		relid = IndexGetRelation(relid, true);
-	table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
-	return table && table->kind != CZ_TABLE_FOREIGN ? table : NULL;
-}
-
 /* Options of a server that the extension sets. */
 static bool
 is_internal_option(const char *name)
@@ -198,17 +181,6 @@ check_drop(DropStmt *stmt)
 			case OBJECT_FOREIGN_SERVER:
 				forget_worker(strVal(lfirst(lc)));
 				break;
-			case OBJECT_INDEX:
-				if (stmt->concurrent)
-				{
-					const CzTable *table =
-					table_or_index_of(makeRangeVarFromNameList((List *) lfirst(lc)));
-
-					if (table)
-						CzRefuseDdl(table, "DROP INDEX CONCURRENTLY",
-									"Use DROP INDEX: all shards change in one transaction.");
-				}
-				break;
 			case OBJECT_TRIGGER:
 				{
 					List	   *names = list_copy((List *) lfirst(lc));
@@ -230,42 +202,36 @@ check_drop(DropStmt *stmt)
 	}
 }
 
-/* A foreign key to a distributed table can't be checked from elsewhere. */
+/* A new table's foreign key to a distributed one can't be checked.  Those to single-shard
+ * tables are looked at later, by the ALTER TABLE that CREATE TABLE makes of them. */
 static void
-check_foreign_key(Constraint *constraint, bool may_be_single)
+check_foreign_key(Constraint *constraint)
 {
 	const CzTable *table;
 
 	if (constraint->contype != CONSTR_FOREIGN)
 		return;
 	table = CzTableOfName(constraint->pktable);
-	if (table && table->kind != CZ_TABLE_REFERENCE &&
-		!(may_be_single && table->kind == CZ_TABLE_SINGLE))
+	if (table && table->kind != CZ_TABLE_REFERENCE && table->kind != CZ_TABLE_SINGLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot create a foreign key that refers to distributed table \"%s\"",
 						get_rel_name(table->relid)),
-				 errdetail("Its rows are on the workers, where this table's are not.")));
+				 errdetail("Its rows are on the workers, where this table's are not."),
+				 errhint("Create the table without it, distribute it, then add the foreign key with ALTER TABLE.")));
 }
 
-/*
- * CzCheckForeignKeys
- *		Refuse foreign keys to distributed tables in a column's constraints.
- *
- * may_be_single: those to single-shard tables are looked at later, by the ALTER TABLE that
- *		CREATE TABLE makes of them.
- */
-void
-CzCheckForeignKeys(Node *element, bool may_be_single)
+static void
+check_foreign_keys(Node *element)
 {
 	ListCell   *lc;
 
 	if (IsA(element, Constraint))
-		check_foreign_key((Constraint *) element, may_be_single);
+		check_foreign_key((Constraint *) element);
 	else if (IsA(element, ColumnDef))
 	{
 		foreach(lc, ((ColumnDef *) element)->constraints)
-			check_foreign_key(lfirst_node(Constraint, lc), may_be_single);
+			check_foreign_key(lfirst_node(Constraint, lc));
 	}
 }
 
@@ -275,9 +241,9 @@ check_create(CreateStmt *stmt, bool is_foreign)
 	ListCell   *lc;
 
 	foreach(lc, stmt->tableElts)
-		CzCheckForeignKeys((Node *) lfirst(lc), true);
+		check_foreign_keys((Node *) lfirst(lc));
 	foreach(lc, stmt->constraints)
-		CzCheckForeignKeys((Node *) lfirst(lc), true);
+		check_foreign_keys((Node *) lfirst(lc));
 	foreach(lc, stmt->inhRelations)
 	{
 		const CzTable *table = CzTableOfName((RangeVar *) lfirst(lc));

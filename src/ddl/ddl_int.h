@@ -10,6 +10,7 @@
 #ifndef CZ_DDL_INT_H
 #define CZ_DDL_INT_H
 
+#include "cz/compat.h"
 #include "cz/ddl.h"
 #include "cz/trust.h"
 #include "nodes/parsenodes.h"
@@ -67,7 +68,6 @@ typedef struct CzObjectImage
 	bool		is_primary;
 	bool		is_deferrable;
 	bool		is_deferred;	/* initially */
-	Oid			referenced;		/* by a foreign key */
 	Datum		options;		/* of an index: text[], 0: none */
 	Bitmapset  *columns;		/* of a CHECK or index, as pull_varattnos() numbers them */
 	CzIndexDef *index;
@@ -124,6 +124,10 @@ typedef struct CzOps
 } CzOps;
 
 extern CzOps *CzDiff(const CzImage *before, const CzImage *after, const CzAlterHints *hints);
+
+/* Foreign keys that a statement has added, or put in the place of others: OIDs. */
+extern List *CzNewForeignKeys(const CzImage *before, const CzImage *after,
+							  const CzAlterHints *hints);
 extern CzOps *CzOpsRename(const char *what, const char *old_name, const char *new_name);
 extern CzOps *CzOpsRenameIndex(bool is_key, char *old_name, char *new_name);
 extern CzOps *CzOpsTable(char *text);
@@ -183,6 +187,7 @@ extern void CzDropInit(void);
 /* alter.c, copy.c, index.c, maintain.c, reindex.c, trigger.c: true if they have run the statement */
 extern bool CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt);
 extern bool CzCreateIndex(const CzUtility *utility, IndexStmt *stmt);
+extern bool CzDropIndexConcurrently(const CzUtility *utility, DropStmt *stmt);
 extern bool CzReindex(const CzUtility *utility, ReindexStmt *stmt);
 extern bool CzCluster(const CzUtility *utility, ClusterStmt *stmt);
 extern bool CzVacuum(const CzUtility *utility, VacuumStmt *stmt);
@@ -203,8 +208,7 @@ extern void CzAnalyzeTree(const CzUtility *utility, const VacuumStmt *stmt, Oid 
 						  bool rows_are_known);
 extern bool CzCopyTo(const CzUtility *utility, CopyStmt *stmt);
 extern bool CzCopyFrom(const CzUtility *utility, CopyStmt *stmt);
-extern bool CzAlterForeignKeys(const CzUtility *utility, AlterTableStmt *stmt, Oid relid,
-							   int colocation_id);
+extern bool CzAlterLocalKeys(const CzUtility *utility, AlterTableStmt *stmt, Oid relid);
 extern bool CzTruncate(const CzUtility *utility, TruncateStmt *stmt);
 
 /* truncate.c */
@@ -212,6 +216,12 @@ extern bool CzTruncateParts(TruncateStmt *stmt);
 
 extern void CzCheckKeyTrigger(const CzTable *table, const CreateTrigStmt *stmt);
 extern bool CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt);
+
+/* keys_alter.c */
+extern void CzLeaveKeysToShards(AlterTableStmt *stmt);
+extern List *CzKeyTargets(const AlterTableStmt *stmt, Oid relid);
+extern List *CzKeyPartners(const AlterTableStmt *stmt, Oid relid);
+extern void CzRefuseKeyTo(Oid relid, Oid target) pg_attribute_noreturn();
 
 /*
  * extensions.c
@@ -226,7 +236,6 @@ extern bool CzExtensionStatement(const CzUtility *utility, Node *stmt);
 
 /* check.c: raise what may not be done */
 extern void CzCheckStatement(Node *stmt);
-extern void CzCheckForeignKeys(Node *element, bool may_be_single);
 
 extern char *CzConstraintSql(Oid constraint_oid);
 
@@ -234,9 +243,27 @@ extern char *CzConstraintSql(Oid constraint_oid);
 extern bool CzConstraintUsesSystemColumn(Oid constraint_oid);
 extern bool CzGeneratedUsesSystemColumn(Oid relid, AttrNumber attno);
 
+/*
+ * concurrently.c, index_concurrently.c, reindex_concurrently.c: of a table that is locked as core does; 25001 in a transaction block.
+ * What a failure leaves is an invalid index here, which REINDEX INDEX and DROP INDEX mend.
+ */
+extern void CzCreateIndexConcurrently(const CzUtility *utility, IndexStmt *stmt, Oid relid);
+
+/* index_oid: InvalidOid: all of the table; stmt: NULL: a reference table's are built here
+ * already. */
+extern void CzReindexConcurrently(const CzUtility *utility, ReindexStmt *stmt, Oid relid,
+								  Oid index_oid);
+
+/* index.c: pg_index.indisvalid: every shard has the index, or not all may have it */
+extern void CzSetIndexValid(Oid index_oid, bool is_valid);
+
 /* index.c: 0A000 unless the shards can hold a unique index or an exclusion constraint,
  * each alone */
 extern void CzCheckIndexKey(const CzTable *table, Oid index_oid);
+
+/* Expressions and predicate of an index as they stand in the catalog (a list of lists),
+ * without running anything of them: their functions are the table owner's to run. */
+extern List *CzIndexClauses(Relation index);
 
 /* alter.c */
 extern void CzAlterShards(const CzTable *table, const CzImage *before, const CzImage *after,
@@ -244,6 +271,15 @@ extern void CzAlterShards(const CzTable *table, const CzImage *before, const CzI
 
 extern void CzCheckNew(const CzTable *table, const CzImage *before, const CzImage *after);
 extern void CzChangeOwner(const CzTable *table, Oid old_owner);
+
+/*
+ * catalog.c
+ *
+ * CzHasCoresTriggers: has a table internal triggers of constraints?
+ * CzReferenceSetTriggers: those that keep its copies equal fire always again.
+ */
+extern bool CzHasCoresTriggers(Oid relid);
+extern void CzReferenceSetTriggers(Oid relid);
 
 /* rename.c */
 extern bool CzRename(const CzUtility *utility, RenameStmt *stmt);
@@ -300,10 +336,12 @@ extern void CzLedgerMake(List *objects, List *server_oids, Oid user_oid);
 
 /*
  * CzLedgerUsers: as which local roles an object has been sent, list of OIDs; NIL: never.
+ * CzLedgerFunctions: functions that have been sent as any role: list of OIDs.
  * CzLedgerForget: it has been dropped here.
  * CzLedgerServers: workers that may have it: list of OIDs.
  */
 extern List *CzLedgerUsers(Oid classid, Oid objid);
+extern List *CzLedgerFunctions(void);
 extern void CzLedgerForget(Oid classid, Oid objid);
 extern List *CzLedgerServers(void);
 
@@ -340,8 +378,15 @@ extern List *CzDependencies(Oid classid, Oid objid);
  *
  * CzShardsChangeOwner: a table has another owner here; on the workers, too, where that is
  *		another role.  42704 if the new owner has no user mapping for one.
+ * CzGrantExecute: workers have made functions (OIDs) as a role: who may execute them here,
+ *		and nobody else, may it there.
+ * CzFunctionPrivilegesChanged: who may execute a function, or its owner, has changed here.
+ *		0A000 if it is SECURITY DEFINER and workers that have it may not run it any more.
  */
+extern void CzGrantExecute(List *functions, List *server_oids, Oid user_oid);
+extern void CzFunctionPrivilegesChanged(Oid function);
 extern void CzAfterGrant(Node *stmt);
+extern void CzAfterKey(Node *stmt);
 extern void CzShardsChangeOwner(Oid relid, Oid old_owner);
 extern void CzReassignOwned(const CzUtility *utility, ReassignOwnedStmt *stmt);
 extern void CzDropOwned(const CzUtility *utility, DropOwnedStmt *stmt);
@@ -367,8 +412,7 @@ extern const CzTable *CzLockTableOfName(const RangeVar *name, LOCKMODE lockmode,
 
 /* A copy of an ALTER TABLE or CREATE INDEX that names its relation with the schema. */
 extern Node *CzQualifyRelation(Node *stmt);
-extern void CzRefuseDdl(const CzTable *table, const char *what, const char *hint)
-			pg_attribute_noreturn();
+pg_noreturn extern void CzRefuseDdl(const CzTable *table, const char *what, const char *hint);
 
 /*
  * CzCheckPublication

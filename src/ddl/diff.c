@@ -37,6 +37,8 @@ typedef enum OpKind
 	OP_DROP_INDEX,				/* name */
 	OP_SUBCOMMAND,				/* text, within the ALTER TABLE */
 	OP_DROP_KEY,				/* name; within it */
+	OP_VALIDATE_KEY,			/* name: a foreign key */
+	OP_ALTER_KEY,				/* name, text: ALTER CONSTRAINT */
 	OP_RENAME_KEY,				/* name, name2 */
 	OP_RENAME_INDEX,			/* name, name2 */
 	OP_USING_INDEX,				/* index: a constraint now, of what was index name2 */
@@ -312,6 +314,13 @@ has_lost_column(const CzObjectImage *a, const CzImage *before, const CzImage *af
 	return false;
 }
 
+/* An invalid index that core has built again: not all shards may have had it. */
+static bool
+is_mended(const CzObjectImage *a, const CzObjectImage *b)
+{
+	return a != NULL && b != NULL && !a->is_valid && b->is_valid && !b->index->is_constraint;
+}
+
 /* Is what has this name now another object than before? */
 static bool
 is_replaced(const CzObjectImage *a, const CzObjectImage *b, const CzImage *before,
@@ -422,6 +431,11 @@ diff_indexes(CzOps *ops, const CzImage *before, const CzImage *after, bool types
 		const CzObjectImage *a = lfirst(lc);
 		const CzObjectImage *b = find_object(after->indexes, a->name);
 
+		if (is_mended(a, b))
+		{
+			drop_index(ops, a);
+			continue;
+		}
 		if (oid_is_in(after->indexes, a->oid))
 			continue;
 		if (b == NULL || is_replaced(a, b, before, after, types, hints))
@@ -446,7 +460,7 @@ diff_indexes(CzOps *ops, const CzImage *before, const CzImage *after, bool types
 
 		if (find_former(before, after, b) != NULL)
 			continue;
-		if (a != NULL && !is_replaced(a, b, before, after, types, hints))
+		if (a != NULL && !is_mended(a, b) && !is_replaced(a, b, before, after, types, hints))
 		{
 			if (a->oid == b->oid)
 				diff_index_parts(ops, a, b);
@@ -458,19 +472,56 @@ diff_indexes(CzOps *ops, const CzImage *before, const CzImage *after, bool types
 	}
 }
 
-/* Foreign keys that have gone; what adds them tells the shards itself (keys.c). */
+/* Foreign keys that have gone or are otherwise; new ones come afterwards (keys_shards.c). */
 static void
-diff_foreign_keys(CzOps *ops, const CzImage *before, const CzImage *after)
+diff_foreign_keys(CzOps *ops, const CzImage *before, const CzImage *after, bool types,
+				  const CzAlterHints *hints)
 {
 	ListCell   *lc;
 
 	foreach(lc, before->foreign_keys)
 	{
 		const CzObjectImage *a = lfirst(lc);
+		const CzObjectImage *b = find_object(after->foreign_keys, a->name);
 
-		if (!oid_is_in(after->foreign_keys, a->oid))
+		if (b == NULL || is_replaced(a, b, before, after, types, hints))
+		{
 			add_op(ops, OP_DROP_KEY, a->name, NULL);
+			continue;
+		}
+		if (a->is_deferred != b->is_deferred)
+			add_op(ops, OP_ALTER_KEY, b->name,
+				   b->is_deferred ? "DEFERRABLE INITIALLY DEFERRED" :
+				   "DEFERRABLE INITIALLY IMMEDIATE");
+		if (!a->is_valid && b->is_valid)
+			add_op(ops, OP_VALIDATE_KEY, b->name, NULL);
 	}
+}
+
+/*
+ * CzNewForeignKeys
+ *		See ddl_int.h.
+ */
+List *
+CzNewForeignKeys(const CzImage *before, const CzImage *after, const CzAlterHints *hints)
+{
+	List	   *result = NIL;
+	bool		types = false;
+	ListCell   *lc;
+	int			i;
+
+	for (i = 0; i < before->ncolumns; i++)
+		types |= !before->columns[i].is_dropped && !after->columns[i].is_dropped &&
+			has_type_changed(&before->columns[i], &after->columns[i]);
+	foreach(lc, after->foreign_keys)
+	{
+		const CzObjectImage *b = lfirst(lc);
+		const CzObjectImage *a = find_object(before->foreign_keys, b->name);
+
+		if (a == NULL || is_replaced(a, b, before, after, types, hints))
+			result = lappend_oid(result, b->oid);
+	}
+	return result;
 }
 
 /* CLUSTER ON and REPLICA IDENTITY */
@@ -535,13 +586,18 @@ CzDiff(const CzImage *before, const CzImage *after, const CzAlterHints *hints)
 
 	types = diff_columns(ops, before, after, hints);
 	diff_checks(ops, before, after, types, hints);
-	diff_foreign_keys(ops, before, after);
+	/* those of a reference table are the coordinator's */
+	if (get_rel_relkind(after->relid) == RELKIND_PARTITIONED_TABLE)
+		diff_foreign_keys(ops, before, after, types, hints);
 	diff_indexes(ops, before, after, types, hints);
 	diff_options(before->options, after->options, &set, &reset);
 	if (set)
 		add_op(ops, OP_SUBCOMMAND, NULL, set);
 	if (reset)
 		add_op(ops, OP_SUBCOMMAND, NULL, reset);
+	if (before->persistence != after->persistence)
+		add_op(ops, OP_SUBCOMMAND, NULL,
+			   after->persistence == RELPERSISTENCE_UNLOGGED ? "SET UNLOGGED" : "SET LOGGED");
 	diff_roles(ops, before, after);
 	CzUnpinTextSettings(nestlevel);
 	ops->has_types = types;
@@ -675,7 +731,8 @@ index_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
 								 index_name(shard, op->name2));
 				break;
 			case OP_RENAME_INDEX:
-				appendStringInfo(sql, "ALTER INDEX %s RENAME TO %s;\n",
+				/* one that is invalid not all have */
+				appendStringInfo(sql, "ALTER INDEX IF EXISTS %s RENAME TO %s;\n",
 								 CzQualifiedIndex(shard, op->name),
 								 index_name(shard, op->name2));
 				break;
@@ -683,12 +740,21 @@ index_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
 				CzShardIndexSql(sql, op->index->index, shard);
 				break;
 			case OP_INDEX:
-				appendStringInfo(sql, "ALTER INDEX %s %s;\n", CzQualifiedIndex(shard, op->name),
+				appendStringInfo(sql, "ALTER INDEX IF EXISTS %s %s;\n",
+								 CzQualifiedIndex(shard, op->name),
 								 op->text);
 				break;
 			case OP_OF_INDEX:
 				appendStringInfo(sql, "ALTER TABLE %s %s %s;\n", shard->remote_qualified,
 								 op->text, index_name(shard, op->name));
+				break;
+			case OP_ALTER_KEY:
+				appendStringInfo(sql, "ALTER TABLE %s ALTER CONSTRAINT %s %s;\n",
+								 shard->remote_qualified, index_name(shard, op->name), op->text);
+				break;
+			case OP_VALIDATE_KEY:
+				appendStringInfo(sql, "ALTER TABLE %s VALIDATE CONSTRAINT %s;\n",
+								 shard->remote_qualified, index_name(shard, op->name));
 				break;
 			default:
 				break;

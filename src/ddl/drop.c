@@ -771,6 +771,11 @@ constraint_dropped(Oid oid)
 	con = (Form_pg_constraint) GETSTRUCT(tuple);
 	if (OidIsValid(con->conrelid) && con->contype == CONSTRAINT_CHECK)
 		for_placements(con->conrelid, drop_constraint_sql, NameStr(con->conname), InvalidOid, oid);
+	else if (con->contype == CONSTRAINT_FOREIGN && OidIsValid(con->confrelid) &&
+			 con->confrelid == cz_altered_relid)
+	{
+		/* it goes, or is made again, with what it refers to, and so it does on the workers */
+	}
 	else if (OidIsValid(con->conrelid) && con->contype == CONSTRAINT_FOREIGN &&
 			 get_rel_relkind(con->conrelid) == RELKIND_PARTITIONED_TABLE)
 		for_placements(con->conrelid, drop_key_sql, NameStr(con->conname), InvalidOid, oid);

@@ -26,6 +26,7 @@
 
 int			cz_internal_ddl_depth = 0;
 CzTenantHooks cz_tenant_hooks = {NULL, NULL, NULL};
+CzRedistributeHook cz_redistribute_hook = NULL;
 
 /* RENAME SERVER: the options of shards, and cz.placement_state, name their placements. */
 static void
@@ -93,7 +94,10 @@ run_statement(const CzUtility *utility)
 			if (CzAlterObject(utility, stmt))
 				return;
 			if (CzAlterTable(utility, castNode(AlterTableStmt, stmt)))
+			{
+				CzAfterKey(stmt);
 				return;
+			}
 			break;
 		case T_CreateStmt:
 			if (CzCreatePartition(utility, castNode(CreateStmt, stmt)))
@@ -101,6 +105,13 @@ run_statement(const CzUtility *utility)
 			break;
 		case T_IndexStmt:
 			if (CzCreateIndex(utility, castNode(IndexStmt, stmt)))
+			{
+				CzAfterKey(stmt);
+				return;
+			}
+			break;
+		case T_DropStmt:
+			if (CzDropIndexConcurrently(utility, castNode(DropStmt, stmt)))
 				return;
 			break;
 		case T_ReindexStmt:
@@ -138,6 +149,7 @@ run_statement(const CzUtility *utility)
 		case T_CreateFunctionStmt:
 		case T_AlterFunctionStmt:
 		case T_AlterObjectSchemaStmt:
+		case T_AlterOwnerStmt:
 			if (CzAlterObject(utility, stmt))
 				return;
 			break;

@@ -170,8 +170,7 @@ index_columns(Relation index)
 	for (i = 0; i < index->rd_index->indnatts; i++)
 		columns = bms_add_member(columns, index->rd_index->indkey.values[i] -
 								 FirstLowInvalidHeapAttributeNumber);
-	pull_varattnos((Node *) RelationGetIndexExpressions(index), 1, &columns);
-	pull_varattnos((Node *) RelationGetIndexPredicate(index), 1, &columns);
+	pull_varattnos((Node *) CzIndexClauses(index), 1, &columns);
 	return columns;
 }
 
@@ -200,7 +199,8 @@ read_constraints(Relation rel, char contype)
 		object->name = pstrdup(NameStr(form->conname));
 		object->text = CzConstraintSql(form->oid);
 		object->is_valid = form->convalidated;
-		object->referenced = form->confrelid;
+		object->is_deferrable = form->condeferrable;
+		object->is_deferred = form->condeferred;
 		if (contype == CONSTRAINT_CHECK)
 			object->columns = check_columns(catalog, tuple);
 		result = lappend(result, object);

@@ -27,7 +27,9 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "miscadmin.h"
+#include "nodes/nodes.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -38,11 +40,11 @@
 #include "ddl_int.h"
 
 /*
- * CzMarkIndexValid
- *		Set pg_index.indisvalid: every shard has the index.
+ * CzSetIndexValid
+ *		See ddl_int.h.
  */
 void
-CzMarkIndexValid(Oid index_oid)
+CzSetIndexValid(Oid index_oid, bool is_valid)
 {
 	Relation	catalog = table_open(IndexRelationId, RowExclusiveLock);
 	HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(index_oid));
@@ -51,15 +53,51 @@ CzMarkIndexValid(Oid index_oid)
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for index %u", index_oid);
 	form = (Form_pg_index) GETSTRUCT(tuple);
-	if (!form->indisvalid)
+	if (form->indisvalid != is_valid || (is_valid && !form->indislive))
 	{
-		form->indisvalid = true;
+		form->indisvalid = is_valid;
+		/* DROP INDEX CONCURRENTLY that has failed has left it so */
+		if (is_valid)
+			form->indisready = form->indislive = true;
 		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
 		CacheInvalidateRelcacheByRelid(form->indrelid);
 	}
 	heap_freetuple(tuple);
 	table_close(catalog, RowExclusiveLock);
 	CommandCounterIncrement();
+}
+
+/*
+ * CzIndexClauses
+ *		See ddl_int.h.  The relcache's getters would evaluate calls of immutable functions
+ *		as the current user, whoever owns the table.
+ */
+List *
+CzIndexClauses(Relation index)
+{
+	static const AttrNumber columns[] = {Anum_pg_index_indexprs, Anum_pg_index_indpred};
+	List	   *clauses = NIL;
+	int			i;
+
+	for (i = 0; i < lengthof(columns); i++)
+	{
+		bool		isnull;
+		Datum		string = SysCacheGetAttr(INDEXRELID, index->rd_indextuple, columns[i], &isnull);
+
+		if (!isnull)
+			clauses = lappend(clauses, stringToNode(TextDatumGetCString(string)));
+	}
+	return clauses;
+}
+
+/*
+ * CzMarkIndexValid
+ *		See ddl.h.
+ */
+void
+CzMarkIndexValid(Oid index_oid)
+{
+	CzSetIndexValid(index_oid, true);
 }
 
 static void
@@ -81,18 +119,42 @@ refuse_without_key(const CzTable *table, const char *what, const char *must)
 
 /* Are rows that this part of an index calls equal always on the same shard? */
 static bool
-is_key_part(const CzTable *table, Relation index, int part, Oid exclusion_opr)
+is_key_part(Relation index, int part, Oid exclusion_opr, Oid key_opfamily, bool is_range)
 {
 	Oid			collation = index->rd_indcollation[part];
 	Oid			opr = OidIsValid(exclusion_opr) ? exclusion_opr :
 		get_opfamily_member(index->rd_opfamily[part], index->rd_opcintype[part],
 							index->rd_opcintype[part], BTEqualStrategyNumber);
-	int			equality = table->kind == CZ_TABLE_RANGE ? BTEqualStrategyNumber :
-		HTEqualStrategyNumber;
+	int			equality = is_range ? BTEqualStrategyNumber : HTEqualStrategyNumber;
 
 	return (!OidIsValid(collation) || get_collation_isdeterministic(collation)) &&
-		OidIsValid(opr) &&
-		get_op_opfamily_strategy(opr, table->key_opfamily) == equality;
+		OidIsValid(opr) && get_op_opfamily_strategy(opr, key_opfamily) == equality;
+}
+
+/*
+ * CzShardsCanCheck
+ *		See cz/ddl.h.
+ */
+bool
+CzShardsCanCheck(Relation index, AttrNumber key_attno, Oid key_opfamily, bool is_range)
+{
+	Form_pg_index form = index->rd_index;
+	Oid		   *oprs = NULL;
+	Oid		   *procs;
+	uint16	   *strategies;
+	int			i;
+
+	if (!form->indisunique && !form->indisexclusion)
+		return true;
+	if (form->indisexclusion)
+		RelationGetExclusionInfo(index, &oprs, &procs, &strategies);
+	for (i = 0; i < form->indnkeyatts; i++)
+	{
+		if (form->indkey.values[i] == key_attno &&
+			is_key_part(index, i, oprs ? oprs[i] : InvalidOid, key_opfamily, is_range))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -103,31 +165,18 @@ void
 CzCheckIndexKey(const CzTable *table, Oid index_oid)
 {
 	Relation	index;
-	Form_pg_index form;
-	Oid		   *oprs = NULL;
-	Oid		   *procs;
-	uint16	   *strategies;
-	bool		has_key;
-	int			i;
 
 	if (table->key_attno <= 0)
 		return;
 	index = index_open(index_oid, AccessShareLock);
-	form = index->rd_index;
-	has_key = !form->indisunique && !form->indisexclusion;
-	if (form->indisexclusion)
-		RelationGetExclusionInfo(index, &oprs, &procs, &strategies);
-	for (i = 0; i < form->indnkeyatts; i++)
+	if (!CzShardsCanCheck(index, table->key_attno, table->key_opfamily,
+						  table->kind == CZ_TABLE_RANGE))
 	{
-		if (form->indkey.values[i] == table->key_attno &&
-			is_key_part(table, index, i, oprs ? oprs[i] : InvalidOid))
-			has_key = true;
-	}
-	if (!has_key && form->indisexclusion)
-		refuse_without_key(table, "an exclusion constraint",
-						   "the constraint must compare for equality");
-	if (!has_key)
+		if (index->rd_index->indisexclusion)
+			refuse_without_key(table, "an exclusion constraint",
+							   "the constraint must compare for equality");
 		refuse_without_key(table, "a unique index", "uniqueness must include");
+	}
 	index_close(index, AccessShareLock);
 }
 
@@ -192,14 +241,17 @@ CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 		CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid), InvalidOid);
 		return true;
 	}
-	if (stmt->concurrent)
-		CzRefuseDdl(table, "CREATE INDEX CONCURRENTLY",
-					"Use CREATE INDEX: all shards change in one transaction.");
 	if (stmt->tableSpace)
 		CzRefuseDdl(table, "CREATE INDEX ... TABLESPACE", NULL);
 
 	if (table->kind != CZ_TABLE_REFERENCE)
 		check_unique(table, stmt);
+	/* of one that its user has partitioned core says that it can't */
+	if (stmt->concurrent && !table->is_partitioned)
+	{
+		CzCreateIndexConcurrently(utility, stmt, relid);
+		return true;
+	}
 	if (table->is_partitioned)
 	{
 		CzTree	   *tree;

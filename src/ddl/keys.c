@@ -1,16 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * keys.c
- *	  Foreign keys between single-shard tables of one colocation group.
+ *	  Foreign keys of distributed tables: which there are, and which can be.
  *
  * Core makes the constraint's rows and triggers here, as it would on ordinary tables
  * (both ends are that for a moment, moment.c), so that \d, pg_dump and introspection
- * show it.  Each shard has the same constraint, DEFERRABLE, which its worker checks and
- * whose actions it does; core's triggers on our tables never fire (executor/deferred.c
- * leaves them out).
+ * show it.  Each shard has the same constraint, DEFERRABLE, which its worker checks
+ * (keys_shards.c).  Between distributed tables the worker acts, too, and core's triggers
+ * on our tables never fire (executor/deferred.c leaves them out); so both rows of a key
+ * must be in shards that lie together.  Shards refer to the copy of a reference table on
+ * their worker, which checks; what a key does when the reference table's rows change is
+ * done here, by core's triggers on that table, which is an ordinary one.
  *
- * A table that is made or moved here with keys to ordinary tables cannot be distributed,
- * unless these are distributed in the same statement (cz_distributed_together).
+ * Keys between ordinary and reference tables are core's alone.
  *
  * Source: own work.
  *
@@ -21,18 +23,11 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/xact.h"
-#include "catalog/heap.h"
-#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
-#include "commands/tablecmds.h"
-#include "commands/trigger.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
-#include "storage/lmgr.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -41,7 +36,6 @@
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
-#include "cz/transaction.h"
 #include "ddl_int.h"
 
 List	   *cz_distributed_together = NIL;
@@ -50,7 +44,7 @@ List	   *cz_distributed_together = NIL;
 
 /*
  * CzForeignKeys
- *		Foreign keys of a table, and, if both_ends, to it from others: list of OIDs.
+ *		See ddl.h.
  */
 List *
 CzForeignKeys(Oid relid, bool both_ends)
@@ -79,38 +73,98 @@ CzForeignKeys(Oid relid, bool both_ends)
 	return result;
 }
 
-static HeapTuple
-constraint_tuple(Oid constraint_oid)
+/* A column of type int2[] of a constraint; palloc'd, NULL: it is null. */
+static AttrNumber *
+read_attnos(HeapTuple tuple, AttrNumber column, int *nattnos)
 {
-	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint_oid));
+	bool		isnull;
+	Datum		datum = SysCacheGetAttr(CONSTROID, tuple, column, &isnull);
+	Datum	   *values;
+	AttrNumber *result;
+	int			i;
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for constraint %u", constraint_oid);
-	return tuple;
+	*nattnos = 0;
+	if (isnull)
+		return NULL;
+	deconstruct_array(DatumGetArrayTypeP(datum), INT2OID, sizeof(int16), true, TYPALIGN_SHORT,
+					  &values, NULL, nattnos);
+	result = palloc(sizeof(AttrNumber) * Max(*nattnos, 1));
+	for (i = 0; i < *nattnos; i++)
+		result[i] = DatumGetInt16(values[i]);
+	return result;
 }
 
 /*
- * CzForeignKeyTable
- *		The table that has a foreign key.
+ * CzKeyGet
+ *		See ddl.h.
  */
-Oid
-CzForeignKeyTable(Oid constraint_oid)
+CzKey *
+CzKeyGet(Oid constraint_oid)
 {
-	HeapTuple	tuple = constraint_tuple(constraint_oid);
-	Oid			relid = ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid;
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint_oid));
+	CzKey	   *key = palloc0(sizeof(CzKey));
+	Form_pg_constraint con;
+	int			n;
 
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint_oid);
+	con = (Form_pg_constraint) GETSTRUCT(tuple);
+	key->oid = constraint_oid;
+	key->name = pstrdup(NameStr(con->conname));
+	key->from_relid = con->conrelid;
+	key->to_relid = con->confrelid;
+	key->match = con->confmatchtype;
+	key->on_update = con->confupdtype;
+	key->on_delete = con->confdeltype;
+	key->is_deferred = con->condeferred;
+	key->is_valid = con->convalidated;
+	key->from_attnos = read_attnos(tuple, Anum_pg_constraint_conkey, &key->ncolumns);
+	key->to_attnos = read_attnos(tuple, Anum_pg_constraint_confkey, &n);
+	key->set_attnos = read_attnos(tuple, Anum_pg_constraint_confdelsetcols, &key->nset);
 	ReleaseSysCache(tuple);
-	return relid;
+	return key;
 }
 
-/* Does a worker change rows of the referencing table when referenced ones change? */
 static bool
-has_action(Form_pg_constraint con)
+changes_rows(char action)
 {
-	return (con->confdeltype != FKCONSTR_ACTION_NOACTION &&
-			con->confdeltype != FKCONSTR_ACTION_RESTRICT) ||
-		(con->confupdtype != FKCONSTR_ACTION_NOACTION &&
-		 con->confupdtype != FKCONSTR_ACTION_RESTRICT);
+	return action != FKCONSTR_ACTION_NOACTION && action != FKCONSTR_ACTION_RESTRICT;
+}
+
+/* Are rows of the referencing table changed when referenced ones are? */
+static bool
+has_action(const CzKey *key)
+{
+	return changes_rows(key->on_delete) || changes_rows(key->on_update);
+}
+
+/* ---- which can be ---------------------------------------------------------- */
+
+/* How a table is distributed, or will be. */
+static CzKeyEnd
+end_of(Oid relid, const CzKeyEnd *planned)
+{
+	const CzTable *table;
+	CzKeyEnd	end;
+
+	if (planned != NULL && planned->relid == relid)
+		return *planned;
+	table = CzTableGet(relid);
+	memset(&end, 0, sizeof(end));
+	end.relid = relid;
+	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
+		return end;
+	end.is_ours = true;
+	end.kind = table->kind;
+	end.colocation_id = table->colocation_id;
+	end.key_attno = table->key_attno;
+	return end;
+}
+
+static bool
+is_distributed(const CzKeyEnd *end)
+{
+	return end->is_ours && end->kind != CZ_TABLE_REFERENCE;
 }
 
 /* A trigger of the user's that would have to be fired by what a worker does. */
@@ -133,82 +187,201 @@ missed_trigger(Oid relid)
 	return name;
 }
 
-/* Does what is done to a table by foreign keys come to another one, at last? */
-static bool
-reaches(Oid relid, Oid other, List *seen)
+static void refuse(const CzKey *key, char *detail, char *hint) pg_attribute_noreturn();
+
+static void
+refuse(const CzKey *key, char *detail, char *hint)
 {
-	ListCell   *lc;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("foreign key \"%s\" of table \"%s\" cannot be distributed", key->name,
+					get_rel_name(key->from_relid)),
+			 errdetail_internal("%s", detail),
+			 hint ? errhint("%s", hint) : 0));
+}
 
-	check_stack_depth();
-	if (relid == other)
-		return true;
-	if (list_member_oid(seen, relid))
-		return false;
-	seen = lappend_oid(list_copy(seen), relid);
-	foreach(lc, CzForeignKeys(relid, true))
+/* Are the distribution columns at the same place of both column lists? */
+static bool
+has_distribution_columns(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
+{
+	int			i;
+
+	for (i = 0; i < key->ncolumns; i++)
 	{
-		HeapTuple	tuple = constraint_tuple(lfirst_oid(lc));
-		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
-		bool		is_next = con->confrelid == relid && has_action(con);
-		Oid			next = con->conrelid;
-
-		ReleaseSysCache(tuple);
-		if (is_next && reaches(next, other, seen))
+		if (key->from_attnos[i] == from->key_attno && key->to_attnos[i] == to->key_attno)
 			return true;
 	}
 	return false;
 }
 
-/*
- * Other placements get the changes of rows one by one: one that changes rows of the same
- * table would be in the way of the next.
- */
+/* Does ON DELETE SET NULL change the distribution column? */
 static bool
-is_ambiguous(Form_pg_constraint con)
+sets_key(const CzKey *key, AttrNumber key_attno)
 {
-	const CzTable *table = CzTableGet(con->conrelid);
+	int			i;
 
-	return table != NULL && table->nshards == 1 && CzShardIsReplicated(&table->shards[0]) &&
-		(con->confdeltype == FKCONSTR_ACTION_CASCADE ||
-		 con->confupdtype == FKCONSTR_ACTION_CASCADE ||
-		 con->confupdtype == FKCONSTR_ACTION_SETNULL) &&
-		reaches(con->conrelid, con->confrelid, NIL);
+	for (i = 0; i < key->nset; i++)
+	{
+		if (key->set_attnos[i] == key_attno)
+			return true;
+	}
+	return key->nset == 0;
+}
+
+/* What the worker would do for a key between shards, and cannot, or not rightly. */
+static void
+check_actions(const CzKey *key, const CzKeyEnd *from)
+{
+	const char *trigger;
+
+	if (key->on_delete == FKCONSTR_ACTION_SETDEFAULT ||
+		key->on_update == FKCONSTR_ACTION_SETDEFAULT)
+		refuse(key, _("SET DEFAULT would be done by the worker, where columns have no defaults."),
+			   NULL);
+	if (from->key_attno > 0 && key->on_update == FKCONSTR_ACTION_SETNULL)
+		refuse(key, _("ON UPDATE SET NULL would change the distribution column."), NULL);
+	if (from->key_attno > 0 && key->on_delete == FKCONSTR_ACTION_SETNULL &&
+		sets_key(key, from->key_attno))
+		refuse(key, _("ON DELETE SET NULL would change the distribution column."),
+			   _("Name the other columns: ON DELETE SET NULL (column, ...)."));
+	trigger = has_action(key) ? missed_trigger(key->from_relid) : NULL;
+	if (trigger != NULL)
+		refuse(key,
+			   psprintf(_("What it does is done by the worker, and trigger \"%s\" would not fire."),
+						trigger), NULL);
 }
 
 /*
- * CzCheckForeignKey
- *		Raise why a foreign key can't be kept by the shard of a single-shard table, if so.
- *		Its referenced table is looked at by the caller.
+ * What is right on the workers, but for which the executor's part is missing.
+ *
+ * A copy of a reference table gets a statement's rows in commands of their own, before core's
+ * triggers here have changed the rows that refer to them; and a row whose distribution
+ * column changes is deleted in one shard, which would act there.
+ */
+static void
+check_not_yet(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
+{
+	if (to->kind == CZ_TABLE_REFERENCE && has_action(key))
+		refuse(key, _("Only NO ACTION and RESTRICT are supported for keys from distributed to reference tables."),
+			   _("Use NO ACTION, and change the referencing rows first."));
+	if (to->kind == CZ_TABLE_HASH && has_action(key))
+		refuse(key, _("Only NO ACTION and RESTRICT are supported for keys between tables with distribution columns."),
+			   _("Use NO ACTION, and change the referencing rows first."));
+}
+
+/* A key of a distributed table. */
+static void
+check_key(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
+{
+	const char *to_name = get_rel_name(to->relid);
+
+	if (!to->is_ours)
+		refuse(key, psprintf(_("It refers to table \"%s\", which is not distributed."), to_name),
+			   psprintf(_("Distribute table \"%s\" first, or make it a reference table with create_reference_table()."),
+						to_name));
+	if (to->kind != CZ_TABLE_REFERENCE)
+	{
+		if (from->kind != to->kind || from->colocation_id != to->colocation_id ||
+			from->kind == CZ_TABLE_RANGE)
+			refuse(key, psprintf(_("Table \"%s\" is not colocated with table \"%s\"."),
+								 get_rel_name(from->relid), to_name),
+				   from->kind == to->kind && from->kind != CZ_TABLE_RANGE ?
+				   psprintf(_("Distribute the tables with colocate_with, or make \"%s\" a reference table."),
+							to_name) :
+				   psprintf(_("Make \"%s\" a reference table."), to_name));
+		if (from->kind == CZ_TABLE_HASH && !has_distribution_columns(key, from, to))
+			refuse(key,
+				   psprintf(_("The distribution columns \"%s\" and \"%s\" do not refer to each other in it, so its rows can be in other shards."),
+							get_attname(from->relid, from->key_attno, false),
+							get_attname(to->relid, to->key_attno, false)),
+				   psprintf(_("Add them to the foreign key, or make \"%s\" a reference table."),
+							to_name));
+		check_actions(key, from);
+	}
+	check_not_yet(key, from, to);
+}
+
+/*
+ * check_ends
+ *		Raise why a foreign key can't be, if so.
+ *
+ * A local table may refer to a distributed one from when that is distributed until it is
+ * itself (planner/write/modify.c has an eye on the referenced rows): planned is the
+ * referenced table then.
+ */
+static void
+check_ends(const CzKey *key, const CzKeyEnd *planned)
+{
+	CzKeyEnd	from = end_of(key->from_relid, planned);
+	CzKeyEnd	to = end_of(key->to_relid, planned);
+	Oid			other = planned == NULL ? InvalidOid :
+		from.relid == planned->relid ? to.relid : from.relid;
+
+	if (other != InvalidOid && list_member_oid(cz_distributed_together, other) &&
+		!(from.is_ours && to.is_ours))
+		return;
+	if (is_distributed(&from))
+		check_key(key, &from, &to);
+	else if (is_distributed(&to) && from.is_ours)
+		refuse(key, psprintf(_("Reference table \"%s\" is on this node, the rows of distributed table \"%s\" are not."),
+							 get_rel_name(from.relid), get_rel_name(to.relid)),
+			   psprintf(_("Make \"%s\" a reference table, or drop the foreign key first."),
+						get_rel_name(to.relid)));
+	else if (is_distributed(&to) &&
+			 (get_rel_relkind(from.relid) != RELKIND_RELATION ||
+			  get_rel_relispartition(from.relid) ||
+			  cz_tenant_hooks.group(get_rel_namespace(to.relid)) != 0))
+		refuse(key, psprintf(_("Table \"%s\" cannot be distributed with \"%s\"."),
+							 get_rel_name(from.relid), get_rel_name(to.relid)),
+			   _("Drop the foreign key first."));
+}
+
+/*
+ * CzCheckForeignKey, CzCheckKeysOf
+ *		See ddl.h.
  */
 void
 CzCheckForeignKey(Oid constraint_oid)
 {
-	HeapTuple	tuple = constraint_tuple(constraint_oid);
-	Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
-	const char *trigger = has_action(con) ? missed_trigger(con->conrelid) : NULL;
+	check_ends(CzKeyGet(constraint_oid), NULL);
+}
 
-	if (con->confdeltype == FKCONSTR_ACTION_SETDEFAULT ||
-		con->confupdtype == FKCONSTR_ACTION_SETDEFAULT)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("foreign key \"%s\" of table \"%s\" cannot be distributed",
-						NameStr(con->conname), get_rel_name(con->conrelid)),
-				 errdetail("SET DEFAULT would be done by the worker, where columns have no defaults.")));
-	if (is_ambiguous(con))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("foreign key \"%s\" of table \"%s\" cannot be distributed",
-						NameStr(con->conname), get_rel_name(con->conrelid)),
-				 errdetail("It leads back to its own table, which has several placements."),
-				 errhint("Use NO ACTION, RESTRICT or ON DELETE SET NULL, or one placement (cz.shard_replication_factor = 1).")));
-	if (trigger != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("foreign key \"%s\" of table \"%s\" cannot be distributed",
-						NameStr(con->conname), get_rel_name(con->conrelid)),
-				 errdetail("What it does is done by the worker, and trigger \"%s\" would not fire.",
-						   trigger)));
-	ReleaseSysCache(tuple);
+void
+CzCheckKeysOf(const CzKeyEnd *planned)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzForeignKeys(planned->relid, true))
+		check_ends(CzKeyGet(lfirst_oid(lc)), planned);
+}
+
+/*
+ * CzKeyColocation
+ *		See ddl.h.
+ */
+const CzTable *
+CzKeyColocation(const CzKeyEnd *planned, Oid key_type, Oid key_collation)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzForeignKeys(planned->relid, true))
+	{
+		const CzKey *key = CzKeyGet(lfirst_oid(lc));
+		Oid			other_relid = key->from_relid == planned->relid ? key->to_relid :
+			key->from_relid;
+		const CzTable *other = other_relid != planned->relid ? CzTableGet(other_relid) : NULL;
+		CzKeyEnd	from;
+		CzKeyEnd	to;
+
+		if (other == NULL || other->kind != CZ_TABLE_HASH || other->key_type != key_type ||
+			other->key_collation != key_collation)
+			continue;
+		from = end_of(key->from_relid, planned);
+		to = end_of(key->to_relid, planned);
+		if (has_distribution_columns(key, &from, &to))
+			return other;
+	}
+	return NULL;
 }
 
 /*
@@ -220,334 +393,20 @@ CzCheckKeyTrigger(const CzTable *table, const CreateTrigStmt *stmt)
 {
 	ListCell   *lc;
 
-	if (table->kind != CZ_TABLE_SINGLE ||
+	if (!CzTableIsDistributed(table) ||
 		!((stmt->events & (TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)) != 0))
 		return;
 	foreach(lc, CzForeignKeys(table->relid, false))
 	{
-		HeapTuple	tuple = constraint_tuple(lfirst_oid(lc));
-		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+		const CzKey *key = CzKeyGet(lfirst_oid(lc));
+		CzKeyEnd	to = end_of(key->to_relid, NULL);
 
-		if (has_action(con))
+		if (has_action(key) && is_distributed(&to))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("trigger \"%s\" is not supported on distributed table \"%s\"",
 							stmt->trigname, get_rel_name(table->relid)),
 					 errdetail("What foreign key \"%s\" does is done by the worker, and the trigger would not fire.",
-							   NameStr(con->conname))));
-		ReleaseSysCache(tuple);
+							   key->name)));
 	}
-}
-
-/* ---- on shards -------------------------------------------------------------- */
-
-static void
-append_columns(StringInfo sql, HeapTuple tuple, AttrNumber attno, Oid relid)
-{
-	bool		isnull;
-	Datum		datum = SysCacheGetAttr(CONSTROID, tuple, attno, &isnull);
-	Datum	   *columns;
-	int			ncolumns;
-	int			i;
-
-	if (isnull)
-		return;
-	deconstruct_array(DatumGetArrayTypeP(datum), INT2OID, sizeof(int16), true, TYPALIGN_SHORT,
-					  &columns, NULL, &ncolumns);
-	for (i = 0; i < ncolumns; i++)
-		appendStringInfo(sql, "%s%s", i > 0 ? ", " : "(",
-						 quote_identifier(get_attname(relid, DatumGetInt16(columns[i]), false)));
-	if (ncolumns > 0)
-		appendStringInfoChar(sql, ')');
-}
-
-static const char *
-action_words(char action)
-{
-	switch (action)
-	{
-		case FKCONSTR_ACTION_RESTRICT:
-			return "RESTRICT";
-		case FKCONSTR_ACTION_CASCADE:
-			return "CASCADE";
-		case FKCONSTR_ACTION_SETNULL:
-			return "SET NULL";
-		default:
-			return "NO ACTION";
-	}
-}
-
-/* ALTER TABLE shard ADD a foreign key of its table, or DROP it. */
-static void
-append_key(StringInfo sql, Oid constraint_oid, bool drops)
-{
-	HeapTuple	tuple = constraint_tuple(constraint_oid);
-	Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
-	const CzTable *from = CzTableGet(con->conrelid);
-	const CzTable *to = CzTableGet(con->confrelid);
-	const char *name;
-
-	if (from == NULL || to == NULL || from->nshards != 1 || to->nshards != 1)
-		elog(ERROR, "foreign key \"%s\" is not one of single-shard tables",
-			 NameStr(con->conname));
-	name = quote_identifier(CzShardIndexName(NameStr(con->conname), from->shards[0].name_id));
-	if (drops)
-		appendStringInfo(sql, "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s;\n",
-						 from->shards[0].remote_qualified, name);
-	else
-	{
-		appendStringInfo(sql, "ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY ",
-						 from->shards[0].remote_qualified, name);
-		append_columns(sql, tuple, Anum_pg_constraint_conkey, con->conrelid);
-		appendStringInfo(sql, " REFERENCES %s ", to->shards[0].remote_qualified);
-		append_columns(sql, tuple, Anum_pg_constraint_confkey, con->confrelid);
-		if (con->confmatchtype == FKCONSTR_MATCH_FULL)
-			appendStringInfoString(sql, " MATCH FULL");
-		appendStringInfo(sql, " ON UPDATE %s ON DELETE %s ", action_words(con->confupdtype),
-						 action_words(con->confdeltype));
-		append_columns(sql, tuple, Anum_pg_constraint_confdelsetcols, con->conrelid);
-		appendStringInfo(sql, " DEFERRABLE INITIALLY %s%s;\n",
-						 con->condeferred ? "DEFERRED" : "IMMEDIATE",
-						 con->convalidated ? "" : " NOT VALID");
-	}
-	ReleaseSysCache(tuple);
-}
-
-/*
- * CzForeignKeysSql
- *		The foreign keys of some single-shard tables (list of OIDs), as a worker gets them,
- *		or what takes them away from it; NULL: none.
- */
-char *
-CzForeignKeysSql(List *relids, bool drops)
-{
-	StringInfoData sql;
-	ListCell   *lc;
-	ListCell   *lk;
-
-	initStringInfo(&sql);
-	foreach(lc, relids)
-	{
-		foreach(lk, CzForeignKeys(lfirst_oid(lc), false))
-			append_key(&sql, lfirst_oid(lk), drops);
-	}
-	return sql.len > 0 ? sql.data : NULL;
-}
-
-static void
-make_keys(StringInfo sql, const CzShard *shard, void *arg)
-{
-	ListCell   *lc;
-
-	foreach(lc, (List *) arg)
-		append_key(sql, lfirst_oid(lc), false);
-}
-
-/*
- * CzForeignKeysToShards
- *		The shard of a single-shard table gets foreign keys of it: all, or (list of OIDs)
- *		some.
- */
-void
-CzForeignKeysToShards(Oid relid, List *keys)
-{
-	ListCell   *lc;
-
-	foreach(lc, keys)
-		CzCheckForeignKey(lfirst_oid(lc));
-	if (keys != NIL)
-		CzRunOnPlacements(CzTableGet(relid), make_keys, keys);
-}
-
-/* ---- statements -------------------------------------------------------------- */
-
-/* The single-shard table that a constraint refers to; errors if it is another one's. */
-static Oid
-target_of(const Constraint *constraint, int colocation_id, Oid relid)
-{
-	Oid			target = RangeVarGetRelid(constraint->pktable, NoLock, false);
-	const CzTable *table = CzTableGet(target);
-
-	if (target == relid)
-		return InvalidOid;
-	if (table != NULL && table->kind == CZ_TABLE_SINGLE &&
-		table->colocation_id == colocation_id && colocation_id != 0)
-	{
-		/* before it is locked */
-		if (pg_class_aclcheck(target, GetUserId(), ACL_REFERENCES) != ACLCHECK_OK &&
-			pg_attribute_aclcheck_all(target, GetUserId(), ACL_REFERENCES,
-									  ACLMASK_ANY) != ACLCHECK_OK)
-			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(target));
-		return target;
-	}
-	if (table != NULL || colocation_id != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot create a foreign key from table \"%s\" to table \"%s\"",
-						get_rel_name(relid), get_rel_name(target)),
-				 errdetail("Only tables of one group of single-shard tables can refer to each other.")));
-	return InvalidOid;
-}
-
-/* VALIDATE and ALTER CONSTRAINT of a key, on its shard. */
-static void
-change_on_shard(StringInfo sql, const CzShard *shard, void *arg)
-{
-	Oid			constraint_oid = *(Oid *) arg;
-	HeapTuple	tuple = constraint_tuple(constraint_oid);
-	Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
-	const char *name = quote_identifier(CzShardIndexName(NameStr(con->conname),
-														 shard->shard_id));
-
-	appendStringInfo(sql, "ALTER TABLE %s ALTER CONSTRAINT %s DEFERRABLE INITIALLY %s;\n",
-					 shard->remote_qualified, name, con->condeferred ? "DEFERRED" : "IMMEDIATE");
-	if (con->convalidated)
-		appendStringInfo(sql, "ALTER TABLE %s VALIDATE CONSTRAINT %s;\n",
-						 shard->remote_qualified, name);
-	ReleaseSysCache(tuple);
-}
-
-/* Is it VALIDATE or ALTER CONSTRAINT of a foreign key?  Then it is done. */
-static bool
-change_key(const CzUtility *utility, AlterTableStmt *stmt, AlterTableCmd *cmd,
-		   const CzTable *table)
-{
-	Oid			relid = table->relid;
-	const char *name = cmd->subtype == AT_ValidateConstraint ? cmd->name :
-		cmd->subtype == AT_AlterConstraint ? castNode(Constraint, cmd->def)->conname : NULL;
-	Oid			constraint_oid = name ? get_relation_constraint_oid(relid, name, true) :
-		InvalidOid;
-
-	if (!OidIsValid(constraint_oid) ||
-		!list_member_oid(CzForeignKeys(relid, false), constraint_oid))
-		return false;
-	if (list_length(stmt->cmds) != 1)
-		CzRefuseDdl(table, "VALIDATE or ALTER CONSTRAINT of a foreign key with other changes",
-					"Use one statement for each.");
-	CzUtilityRun(utility, (Node *) stmt);
-	CommandCounterIncrement();
-	CzInvalidateTable(relid);
-	if (CzTxnIsCoordinator())
-		CzRunOnPlacements(CzTableGet(relid), change_on_shard, &constraint_oid);
-	return true;
-}
-
-/*
- * CzAlterForeignKeys
- *		Run an ALTER TABLE that adds foreign keys to a single-shard table, or to one that
- *		becomes that at the end of its CREATE TABLE, or drops them; false: it is another
- *		statement.
- *
- * colocation_id: the group that the table is in or will be in, 0: none.
- */
-bool
-CzAlterForeignKeys(const CzUtility *utility, AlterTableStmt *stmt, Oid relid,
-				   int colocation_id)
-{
-	const CzTable *table = CzTableGet(relid);
-	bool		is_ours = table != NULL && table->kind == CZ_TABLE_SINGLE;
-	bool		adds = false;
-	List	   *relids = is_ours ? list_make1_oid(relid) : NIL;
-	List	   *before;
-	ListCell   *lc;
-
-	if (colocation_id == 0 || (table != NULL && !is_ours))
-		return false;
-	foreach(lc, stmt->cmds)
-	{
-		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
-
-		if (is_ours && change_key(utility, stmt, cmd, table))
-			return true;
-		if (cmd->subtype == AT_DropConstraint && is_ours && list_length(stmt->cmds) == 1)
-		{
-			Oid			constraint_oid = get_relation_constraint_oid(relid, cmd->name, true);
-
-			return OidIsValid(constraint_oid) &&
-				list_member_oid(CzForeignKeys(relid, false), constraint_oid) ?
-				(CzUtilityRun(utility, (Node *) stmt), true) : false;
-		}
-		if (cmd->subtype == AT_AddConstraint &&
-			castNode(Constraint, cmd->def)->contype == CONSTR_FOREIGN)
-		{
-			Oid			target = target_of(castNode(Constraint, cmd->def), colocation_id, relid);
-
-			if (OidIsValid(target))
-				relids = list_append_unique_oid(relids, target);
-			adds = true;
-		}
-		else
-			return false;
-	}
-	if (!adds)
-		return false;
-
-	/* the name must not come to mean another table on the way */
-	stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
-	stmt->relation->inh = true;
-	/* the worker looks at the rows */
-	foreach(lc, stmt->cmds)
-		castNode(Constraint, lfirst_node(AlterTableCmd, lc)->def)->skip_validation = true;
-	list_sort(relids, list_oid_cmp);
-	foreach(lc, relids)
-		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
-	before = CzForeignKeys(relid, false);
-	CzMomentRun(utility, (Node *) stmt, relids, InvalidOid);
-	CommandCounterIncrement();
-	foreach(lc, relids)
-		CzInvalidateTable(lfirst_oid(lc));
-	if (is_ours && CzTxnIsCoordinator())
-		CzForeignKeysToShards(relid, list_difference_oid(CzForeignKeys(relid, false), before));
-	return true;
-}
-
-/*
- * CzTruncate
- *		TRUNCATE ... CASCADE of single-shard tables: core would forget the shards of tables
- *		that it adds, so they are named; false: core runs the statement as it is.
- */
-bool
-CzTruncate(const CzUtility *utility, TruncateStmt *stmt)
-{
-	List	   *relids = NIL;
-	List	   *more;
-	bool		is_ours = false;
-	ListCell   *lc;
-
-	if (stmt->behavior != DROP_CASCADE)
-		return false;
-	foreach(lc, stmt->relations)
-	{
-		Oid			relid = RangeVarGetRelid((RangeVar *) lfirst(lc), NoLock, true);
-		const CzTable *table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
-
-		/* core says it, and does not lock the table for who may not truncate it */
-		if (!OidIsValid(relid) ||
-			pg_class_aclcheck(relid, GetUserId(), ACL_TRUNCATE) != ACLCHECK_OK)
-			return false;
-		relids = list_append_unique_oid(relids, relid);
-		is_ours |= table != NULL && table->kind == CZ_TABLE_SINGLE;
-	}
-	if (!is_ours)
-		return false;
-	foreach(lc, relids)
-		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
-	stmt = copyObject(stmt);
-	while ((more = heap_truncate_find_FKs(relids)) != NIL)
-	{
-		foreach(lc, more)
-		{
-			ereport(NOTICE,
-					(errmsg("truncate cascades to table \"%s\"",
-							get_rel_name(lfirst_oid(lc)))));
-			stmt->relations =
-				lappend(stmt->relations,
-						makeRangeVar(get_namespace_name(get_rel_namespace(lfirst_oid(lc))),
-									 get_rel_name(lfirst_oid(lc)), -1));
-		}
-		relids = list_concat(relids, more);
-	}
-	if (!CzTruncateParts(stmt))
-		CzUtilityRun(utility, (Node *) stmt);
-	return true;
 }

@@ -319,6 +319,41 @@ CzLedgerUsers(Oid classid, Oid objid)
 }
 
 /*
+ * CzLedgerFunctions
+ *		See ddl_int.h.
+ */
+List *
+CzLedgerFunctions(void)
+{
+	Oid			catalog_oid = CzCatalogRelid("objects");
+	Relation	catalog;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *result = NIL;
+
+	if (!OidIsValid(catalog_oid))
+		return NIL;
+	catalog = table_open(catalog_oid, AccessShareLock);
+	ScanKeyInit(&key, OBJECTS_CLASSID, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(ProcedureRelationId));
+	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Oid			function = DatumGetObjectId(heap_getattr(tuple, OBJECTS_OBJID,
+															 RelationGetDescr(catalog), &isnull));
+
+		/* one that has just been dropped is forgotten at the end of the statement */
+		if (SearchSysCacheExists1(PROCOID, ObjectIdGetDatum(function)))
+			result = list_append_unique_oid(result, function);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
+
+/*
  * CzLedgerForget
  *		See ddl_int.h.
  */

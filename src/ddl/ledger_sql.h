@@ -99,21 +99,33 @@
 /*
  * The ledger of the role that runs this: a table of its own, because nobody else's would
  * be safe to write to.  Its name is no shard's: those end in "_" and digits.  Another
- * session may make it at the same time.
+ * session may make it at the same time; one that this transaction does not see yet is
+ * not made twice.  Or somebody else has taken the name, for everybody may create tables
+ * there: then it gets digits that nobody can know before.
  */
 #define FIND_LEDGER_SQL \
 	"SELECT 'cz_shards.' || quote_ident(c.relname) INTO ledger FROM pg_class c " \
-	"WHERE c.relnamespace = to_regnamespace('cz_shards') AND c.relkind = 'r' AND c.relname ~ '^cz_object(@[0-9]+)?$' " \
+	"WHERE c.relnamespace = to_regnamespace('cz_shards') AND c.relkind = 'r' AND c.relname ~ '^cz_object(@[0-9]+)*$' " \
 	"AND c.relowner = (SELECT a.oid FROM pg_roles a WHERE a.rolname = current_user);\n"
 
 #define MAKE_LEDGER_SQL \
-	"IF ledger IS NULL THEN BEGIN\n" \
-	"ledger := CASE WHEN to_regclass('cz_shards.cz_object') IS NULL THEN 'cz_shards.cz_object' " \
-	"ELSE (SELECT format('cz_shards.%I', 'cz_object@' || a.oid) FROM pg_roles a WHERE a.rolname = current_user) END;\n" \
+	"FOR i IN 1..3 LOOP EXIT WHEN ledger IS NOT NULL;\n" \
+	"taken := CASE WHEN to_regclass('cz_shards.cz_object') IS NULL THEN 'cz_object' " \
+	"ELSE 'cz_object@' || (SELECT a.oid FROM pg_roles a WHERE a.rolname = current_user) || " \
+	"CASE WHEN i = 1 THEN '' ELSE '@' || (random() * 1000000000)::int END END;\n" \
+	"BEGIN\n" \
+	"ledger := format('cz_shards.%I', taken);\n" \
 	"EXECUTE 'CREATE TABLE ' || ledger || ' (kind text, schema text, name text, args text, fingerprint text NOT NULL, " \
 	"owner_object oid NOT NULL, PRIMARY KEY (kind, schema, name, args))';\n" \
 	"EXECUTE format('COMMENT ON TABLE %s IS %L', ledger, 'what the coordinator has made in this database besides shards');\n" \
-	"EXCEPTION WHEN unique_violation OR duplicate_table THEN\n" FIND_LEDGER_SQL "END; END IF;\n"
+	"EXCEPTION WHEN unique_violation OR duplicate_table OR duplicate_object THEN\n" FIND_LEDGER_SQL \
+	"IF ledger IS NULL AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = to_regnamespace('cz_shards') AND c.relname = taken) " \
+	"AND NOT EXISTS (SELECT FROM pg_type t WHERE t.typnamespace = to_regnamespace('cz_shards') AND t.typname = taken) THEN " \
+	"RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = format('table %I.%I has been created by another transaction', 'cz_shards', taken); END IF;\n" \
+	"END; END LOOP;\n" \
+	"IF ledger IS NULL THEN RAISE EXCEPTION USING ERRCODE = 'duplicate_table', " \
+	"MESSAGE = 'could not create a table for what is made in this database besides shards', " \
+	"DETAIL = format('Other roles have relations or types of its name in schema %I.', 'cz_shards'), HINT = 'Drop them there.'; END IF;\n"
 
 /* Is r in the ledger? */
 #define IS_MINE_SQL(r) \
@@ -143,7 +155,7 @@
  * depends on one (send/collation.c).
  */
 #define MAKE_HEAD_SQL \
-	"DECLARE r record; u record; id oid; ledger text; is_mine boolean; types text; used text;\nBEGIN\n" \
+	"DECLARE r record; u record; id oid; ledger text; taken text; is_mine boolean; types text; used text;\nBEGIN\n" \
 	CZ_SHARD_SCHEMA_SQL FIND_LEDGER_SQL MAKE_LEDGER_SQL \
 	"FOR r IN SELECT * FROM (VALUES\n"
 
@@ -247,7 +259,7 @@
 	"WHEN 'collation' THEN (SELECT c.collowner FROM pg_collation c WHERE c.oid = id) " \
 	"WHEN 'schema' THEN (SELECT n.nspowner FROM pg_namespace n WHERE n.oid = id) ELSE (SELECT e.extowner FROM pg_extension e WHERE e.oid = id) END;\n" \
 	"CONTINUE WHEN owner <> (SELECT a.oid FROM pg_roles a WHERE a.rolname = current_user) AND EXISTS (SELECT FROM pg_class c " \
-	"WHERE c.relnamespace = to_regnamespace('cz_shards') AND c.relkind = 'r' AND c.relname ~ '^cz_object(@[0-9]+)?$' AND c.relowner = owner);\n" \
+	"WHERE c.relnamespace = to_regnamespace('cz_shards') AND c.relkind = 'r' AND c.relname ~ '^cz_object(@[0-9]+)*$' AND c.relowner = owner);\n" \
 	"RAISE EXCEPTION USING ERRCODE = 'duplicate_object', " \
 	"MESSAGE = format('%s %s exists with another definition', r.kind, substr(" NAMED_SQL("r") ", 1 + position(' ' in " NAMED_SQL("r") "))), " \
 	"DETAIL = 'The coordinator has not made it.', HINT = 'Change it there first.';\n" \

@@ -47,6 +47,7 @@
 #include "catalog/pg_partitioned_table.h"
 #include "catalog/pg_type.h"
 #include "catalog/storage.h"
+#include "catalog/storage_xlog.h"
 #include "catalog/toasting.h"
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
@@ -55,6 +56,7 @@
 #include "nodes/makefuncs.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "storage/smgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -284,6 +286,7 @@ create_storage(Oid relid, char relkind, Datum options)
 	Relation	catalog;
 	HeapTuple	tuple = class_tuple(&catalog, relid);
 	Form_pg_class form;
+	SMgrRelation storage;
 	Relation	rel;
 
 	if (relkind == RELKIND_RELATION)
@@ -306,7 +309,14 @@ create_storage(Oid relid, char relkind, Datum options)
 	CommandCounterIncrement();
 
 	rel = relation_open(relid, AccessExclusiveLock);
-	RelationCreateStorage(rd_locator_compat(rel), rel->rd_rel->relpersistence, true);
+	storage = RelationCreateStorage(rd_locator_compat(rel), rel->rd_rel->relpersistence, true);
+	/* as core does for a heap; an index gets its own when it is built */
+	if (relkind == RELKIND_RELATION && rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED)
+	{
+		smgrcreate(storage, INIT_FORKNUM, false);
+		log_smgrcreate(&rd_locator_compat(rel), INIT_FORKNUM);
+		smgrimmedsync(storage, INIT_FORKNUM);
+	}
 	relation_close(rel, NoLock);
 }
 

@@ -7,7 +7,8 @@
  * Core goes first, so that what it refuses no worker hears of.  Then the workers get the
  * same change, in texts made from the catalogs, in the transaction; what a person has
  * made there is not touched, and an error if it is not the same already (ledger.c).
- * Owners, privileges and defaults of domains are the coordinator's alone.
+ * Owners, privileges (but EXECUTE: privileges.c) and defaults of domains are the
+ * coordinator's alone.
  *
  * Source: own work.
  *
@@ -362,6 +363,24 @@ replace_function(const CzUtility *utility, Node *stmt)
 	return true;
 }
 
+/* ALTER FUNCTION ... OWNER TO.  Whose it is on the workers stays as it is. */
+static bool
+change_function_owner(const CzUtility *utility, AlterOwnerStmt *stmt)
+{
+	Oid			function;
+
+	if (stmt->objectType != OBJECT_FUNCTION && stmt->objectType != OBJECT_PROCEDURE &&
+		stmt->objectType != OBJECT_ROUTINE)
+		return false;
+	function = LookupFuncWithArgs(stmt->objectType, (ObjectWithArgs *) stmt->object, true);
+	if (lock_users(ProcedureRelationId, function) == NIL)
+		return false;
+	CzUtilityRun(utility, (Node *) stmt);
+	CommandCounterIncrement();
+	CzFunctionPrivilegesChanged(function);
+	return true;
+}
+
 /* What RENAME or SET SCHEMA names, if workers may have it; false: something else. */
 static bool
 find_object(ObjectType type, Node *object, RangeVar *relation, const char *subname,
@@ -584,6 +603,8 @@ CzAlterObject(const CzUtility *utility, Node *stmt)
 			return replace_function(utility, stmt);
 		case T_RenameStmt:
 			return rename_object(utility, castNode(RenameStmt, stmt));
+		case T_AlterOwnerStmt:
+			return change_function_owner(utility, castNode(AlterOwnerStmt, stmt));
 		case T_AlterObjectSchemaStmt:
 			return set_schema(utility, castNode(AlterObjectSchemaStmt, stmt));
 		default:

@@ -251,8 +251,7 @@ walk_index(Walk *walk, Oid index_oid)
 	Relation	index = index_open(index_oid, AccessShareLock);
 	char	   *what = psprintf("index \"%s\"", RelationGetRelationName(index));
 
-	check_expression(walk, (Node *) RelationGetIndexExpressions(index), what);
-	check_expression(walk, (Node *) RelationGetIndexPredicate(index), what);
+	check_expression(walk, (Node *) CzIndexClauses(index), what);
 	index_close(index, NoLock);
 	walk_dependencies(walk, RelationRelationId, index_oid);
 }
@@ -552,9 +551,18 @@ walk_begin(Walk *walk, List *server_oids, Oid user_oid)
 static void
 walk_send(Walk *walk, List *server_oids, Oid user_oid)
 {
+	List	   *functions = NIL;
 	ListCell   *lc;
 
 	CzLedgerMake(walk->objects, server_oids, user_oid);
+	foreach(lc, walk->objects)
+	{
+		CzObject   *object = lfirst(lc);
+
+		if (object->classid == ProcedureRelationId)
+			functions = lappend_oid(functions, object->objid);
+	}
+	CzGrantExecute(functions, server_oids, user_oid);
 	foreach(lc, walk->extensions != NIL ? server_oids : NIL)
 		CzExtensionsNote(lfirst_oid(lc), user_oid, walk->extensions, false);
 }

@@ -4,7 +4,9 @@
  *	  REINDEX and CLUSTER of distributed and reference tables.
  *
  * A parent's indexes have no storage: REINDEX is done on the shards alone, in the
- * transaction.  CLUSTER runs here in the parent's moment, which finds core's errors and
+ * transaction (CONCURRENTLY: reindex_concurrently.c), and of a schema or the database a
+ * table at a time, as core does.  It also makes what a CONCURRENTLY form that has failed
+ * has left unfinished.  CLUSTER runs here in the parent's moment, which finds core's errors and
  * notes the index, then on the shards.  A reference table is core's here, and its copies
  * follow.
  *
@@ -35,31 +37,106 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "cz/compat.h"
 #include "cz/transaction.h"
-#include "ddl_int.h"
+#include "concurrently_int.h"
+
+/* What the shards get. */
+typedef struct Reindex
+{
+	List	   *defs;			/* CzIndexDef *: those of the table, or the one that is named */
+	bool		is_index;
+} Reindex;
+
+/* Drop the remains of a REINDEX CONCURRENTLY. */
+static void
+leftovers_sql(StringInfo sql, const CzShard *shard)
+{
+	appendStringInfo(sql, "FOR r IN SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+					 "WHERE i.indrelid = %s::regclass AND NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$' LOOP "
+					 "EXECUTE format('DROP INDEX %%I.%%I', %s, r.relname); END LOOP;\n",
+					 quote_literal_cstr(shard->remote_qualified),
+					 quote_literal_cstr(shard->remote_schema));
+}
+
+/* Make an index that is not there, or invalid.  is_index: build it again if it is good. */
+static void
+mend_sql(StringInfo sql, const CzShard *shard, const CzIndexDef *def, bool is_index)
+{
+	char	   *qualified = CzQualifiedIndex(shard, def->name);
+	StringInfoData create;
+
+	if (def->is_constraint)
+	{
+		if (is_index)
+			appendStringInfo(sql, "REINDEX INDEX %s;\n", qualified);
+		return;
+	}
+	initStringInfo(&create);
+	CzShardIndexSql(&create, def, shard);
+	appendStringInfo(sql, "IF NOT EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = to_regclass(%s) AND i.indisvalid) THEN "
+					 "DROP INDEX IF EXISTS %s;\n%s%s%s END IF;\n",
+					 quote_literal_cstr(qualified), qualified, create.data,
+					 is_index ? "ELSE REINDEX INDEX " : "",
+					 is_index ? psprintf("%s;", qualified) : "");
+}
 
 static void
-reindex_table_sql(StringInfo sql, const CzShard *shard, void *arg)
+reindex_sql(StringInfo sql, const CzShard *shard, void *arg)
 {
-	appendStringInfo(sql, "REINDEX TABLE %s;\n", shard->remote_qualified);
+	const Reindex *reindex = arg;
+	StringInfoData body;
+	ListCell   *lc;
+
+	initStringInfo(&body);
+	appendStringInfoString(&body, "DECLARE r record; BEGIN\n");
+	leftovers_sql(&body, shard);
+	if (!reindex->is_index)
+		appendStringInfo(&body, "REINDEX TABLE %s;\n", shard->remote_qualified);
+	foreach(lc, reindex->defs)
+		mend_sql(&body, shard, lfirst(lc), reindex->is_index);
+	appendStringInfoString(&body, "END");
+	appendStringInfo(sql, "DO LANGUAGE plpgsql %s;\n", quote_literal_cstr(body.data));
 }
 
 /* arg: the index' name here */
-static void
-reindex_index_sql(StringInfo sql, const CzShard *shard, void *arg)
-{
-	appendStringInfo(sql, "REINDEX INDEX %s;\n",
-					 CzQualifiedIndex(shard, (const char *) arg));
-}
-
 static void
 cluster_sql(StringInfo sql, const CzShard *shard, void *arg)
 {
 	appendStringInfo(sql, "CLUSTER %s USING %s;\n", shard->remote_qualified,
 					 quote_identifier(CzShardIndexName((const char *) arg, shard->name_id)));
+}
+
+/*
+ * reindex_shards
+ *		Build the indexes of a locked table's shards again, or one of them, in the
+ *		transaction; what is invalid here is not any more.
+ *
+ * utility, stmt: NULL: a reference table's are built here already.
+ */
+static void
+reindex_shards(const CzUtility *utility, ReindexStmt *stmt, const CzTable *table, Oid index_oid)
+{
+	Reindex		reindex;
+	Relation	rel = relation_open(table->relid, NoLock);
+	List	   *indexes = OidIsValid(index_oid) ? list_make1_oid(index_oid) :
+		list_copy(RelationGetIndexList(rel));
+	ListCell   *lc;
+
+	relation_close(rel, NoLock);
+	reindex.is_index = OidIsValid(index_oid);
+	reindex.defs = NIL;
+	foreach(lc, indexes)
+		reindex.defs = lappend(reindex.defs, CzIndexDefGet(lfirst_oid(lc)));
+	if (table->kind == CZ_TABLE_REFERENCE && stmt != NULL)
+		CzUtilityRun(utility, (Node *) stmt);
+	CzRunOnPlacements(table, reindex_sql, &reindex);
+	foreach(lc, table->kind == CZ_TABLE_REFERENCE ? NIL : indexes)
+		CzMarkIndexValid(lfirst_oid(lc));
 }
 
 /*
@@ -102,10 +179,10 @@ reindex_partitions(const CzUtility *utility, const CzTable *table, Oid index_oid
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (OidIsValid(index_oid))
-			CzRunOnPlacements(CzTableGet(IndexGetRelation(lfirst_oid(lc), false)),
-							  reindex_index_sql, get_rel_name(lfirst_oid(lc)));
+			reindex_shards(NULL, NULL, CzTableGet(IndexGetRelation(lfirst_oid(lc), false)),
+						   lfirst_oid(lc));
 		else
-			CzRunOnPlacements(CzTableGet(lfirst_oid(lc)), reindex_table_sql, NULL);
+			reindex_shards(NULL, NULL, CzTableGet(lfirst_oid(lc)), InvalidOid);
 	}
 }
 
@@ -157,22 +234,19 @@ has_shards(const CzTable *table)
 		(table->kind != CZ_TABLE_REFERENCE || CzReferenceHasTriggers(table->relid));
 }
 
-/* What REINDEX may say; false: core complains about it. */
+/* What REINDEX may say; false: core complains about it.  *concurrently: said so. */
 static bool
-check_reindex_options(const CzTable *table, const ReindexStmt *stmt)
+check_reindex_options(const CzTable *table, const ReindexStmt *stmt, bool *concurrently)
 {
 	ListCell   *lc;
 
+	*concurrently = false;
 	foreach(lc, stmt->params)
 	{
 		DefElem    *def = lfirst_node(DefElem, lc);
 
 		if (strcmp(def->defname, "concurrently") == 0)
-		{
-			if (defGetBoolean(def))
-				CzRefuseDdl(table, "REINDEX CONCURRENTLY",
-							"Use REINDEX: all shards change in one transaction.");
-		}
+			*concurrently = defGetBoolean(def);
 		else if (strcmp(def->defname, "tablespace") == 0)
 		{
 			Oid			oid = get_tablespace_oid(defGetString(def), true);
@@ -188,6 +262,136 @@ check_reindex_options(const CzTable *table, const ReindexStmt *stmt)
 	return true;
 }
 
+/* What the statement names, or InvalidOid: none of ours, or of the wrong kind. */
+static Oid
+reindexed_object(const ReindexStmt *stmt, Oid *relid)
+{
+	Oid			named = RangeVarGetRelid(stmt->relation, NoLock, true);
+	bool		is_index = stmt->kind == REINDEX_OBJECT_INDEX;
+	char		relkind = OidIsValid(named) ? get_rel_relkind(named) : '\0';
+	const CzTable *table;
+
+	if (is_index ? relkind != RELKIND_INDEX && relkind != RELKIND_PARTITIONED_INDEX :
+		relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
+		return InvalidOid;
+	*relid = is_index ? IndexGetRelation(named, true) : named;
+	table = OidIsValid(*relid) ? CzTableGet(*relid) : NULL;
+	return table != NULL && table->kind != CZ_TABLE_FOREIGN ? named : InvalidOid;
+}
+
+/* Of a table or an index. */
+static bool
+reindex_one(const CzUtility *utility, ReindexStmt *stmt)
+{
+	bool		is_index = stmt->kind == REINDEX_OBJECT_INDEX;
+	bool		concurrently;
+	const CzTable *table;
+	Oid			relid;
+	Oid			named = reindexed_object(stmt, &relid);
+
+	if (!OidIsValid(named) ||
+		!check_reindex_options(CzTableGet(relid), stmt, &concurrently))
+		return false;
+	if (concurrently)
+		PreventInTransactionBlock(utility->context == PROCESS_UTILITY_TOPLEVEL,
+								  "REINDEX CONCURRENTLY");
+	/* check ownership before locking, so that other users cannot block the table */
+	if (!class_ownercheck_compat(named, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, is_index ? OBJECT_INDEX : OBJECT_TABLE,
+					   get_rel_name(named));
+	LockRelationOid(relid, concurrently ? ShareUpdateExclusiveLock : ShareLock);
+	/* it may have become another one meanwhile */
+	if (reindexed_object(stmt, &relid) != named)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("relation \"%s\" has been changed by another session",
+						stmt->relation->relname),
+				 errhint("Repeat the statement.")));
+	table = CzTableGet(relid);
+	if (!has_shards(table))
+	{
+		if (table->kind == CZ_TABLE_REFERENCE)
+			return false;
+		CzRefuseDdl(table, "REINDEX", "This database is not the coordinator.");
+	}
+	if (concurrently && (table->is_partitioned || OidIsValid(table->root_relid)))
+		CzRefuseDdl(table, "REINDEX CONCURRENTLY of a partitioned table or a partition", NULL);
+	if (table->is_partitioned)
+	{
+		reindex_partitions(utility, table, is_index ? named : InvalidOid);
+		return true;
+	}
+	if (concurrently)
+	{
+		CzReindexConcurrently(utility, stmt, relid, is_index ? named : InvalidOid);
+		return true;
+	}
+	if (table->kind != CZ_TABLE_REFERENCE)
+	{
+		Relation	rel = relation_open(relid, NoLock);
+
+		CheckTableNotInUse(rel, is_index ? "REINDEX INDEX" : "REINDEX TABLE");
+		relation_close(rel, NoLock);
+	}
+	reindex_shards(utility, stmt, table, is_index ? named : InvalidOid);
+	return true;
+}
+
+/* A table of several, in a transaction of its own; it may be gone. */
+static void
+reindex_next(Oid relid, bool concurrently)
+{
+	const CzTable *table;
+
+	CzNextTransaction();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	LockRelationOid(relid, concurrently ? ShareUpdateExclusiveLock : ShareLock);
+	table = get_rel_relkind(relid) != '\0' ? CzTableGet(relid) : NULL;
+	if (table == NULL || table->kind == CZ_TABLE_FOREIGN || !has_shards(table))
+		return;
+	if (concurrently)
+		CzReindexConcurrently(NULL, NULL, relid, InvalidOid);
+	else
+		reindex_shards(NULL, NULL, table, InvalidOid);
+	while (ActiveSnapshotSet())
+		PopActiveSnapshot();
+}
+
+/* Of a schema or the database: what is not ours is core's, which also says who may. */
+static bool
+reindex_several(const CzUtility *utility, ReindexStmt *stmt)
+{
+	Oid			schema_oid = stmt->kind == REINDEX_OBJECT_SCHEMA ?
+		get_namespace_oid(stmt->name, true) : InvalidOid;
+	List	   *relids = NIL;
+	bool		concurrently = false;
+	MemoryContext old;
+	ListCell   *lc;
+
+	if ((stmt->kind == REINDEX_OBJECT_SCHEMA && !OidIsValid(schema_oid)) ||
+		!CzTxnIsCoordinator())
+		return false;
+	foreach(lc, CzTableList())
+	{
+		Oid			relid = lfirst_oid(lc);
+		const CzTable *table = CzTableGet(relid);
+
+		if (table == NULL || table->kind == CZ_TABLE_FOREIGN || !has_shards(table) ||
+			table->is_partitioned || OidIsValid(table->root_relid) ||
+			(OidIsValid(schema_oid) && get_rel_namespace(relid) != schema_oid))
+			continue;
+		if (!check_reindex_options(table, stmt, &concurrently))
+			return false;
+		old = MemoryContextSwitchTo(PortalContext);
+		relids = lappend_oid(relids, relid);
+		MemoryContextSwitchTo(old);
+	}
+	CzUtilityRun(utility, (Node *) stmt);
+	foreach(lc, relids)
+		reindex_next(lfirst_oid(lc), concurrently);
+	return true;
+}
+
 /*
  * CzReindex
  *		See ddl_int.h.
@@ -195,64 +399,51 @@ check_reindex_options(const CzTable *table, const ReindexStmt *stmt)
 bool
 CzReindex(const CzUtility *utility, ReindexStmt *stmt)
 {
-	bool		is_index = stmt->kind == REINDEX_OBJECT_INDEX;
-	const CzTable *table;
-	Oid			relid;
-	Oid			named;
-	char		relkind;
-
-	if (!is_index && stmt->kind != REINDEX_OBJECT_TABLE)
-		return false;
-	named = RangeVarGetRelid(stmt->relation, NoLock, true);
-	relkind = OidIsValid(named) ? get_rel_relkind(named) : '\0';
-	/* a name of the wrong kind of object, or of none: core says so */
-	if (is_index ? relkind != RELKIND_INDEX && relkind != RELKIND_PARTITIONED_INDEX :
-		relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
-		return false;
-	relid = is_index ? IndexGetRelation(named, true) : named;
-	table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
-	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
-		return false;
-	/* check ownership before locking, so that other users cannot block the table */
-	if (!class_ownercheck_compat(named, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, is_index ? OBJECT_INDEX : OBJECT_TABLE,
-					   get_rel_name(named));
-	if (!check_reindex_options(table, stmt))
-		return false;
-	LockRelationOid(relid, ShareLock);
-	/* it may have become another one meanwhile */
-	if (RangeVarGetRelid(stmt->relation, NoLock, true) != named ||
-		(table = CzTableGet(relid)) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("relation \"%s\" has been changed by another session",
-						stmt->relation->relname),
-				 errhint("Repeat the statement.")));
-	if (!has_shards(table))
+	switch (stmt->kind)
 	{
-		if (table->kind == CZ_TABLE_REFERENCE)
+		case REINDEX_OBJECT_INDEX:
+		case REINDEX_OBJECT_TABLE:
+			return reindex_one(utility, stmt);
+		case REINDEX_OBJECT_SCHEMA:
+		case REINDEX_OBJECT_DATABASE:
+			return reindex_several(utility, stmt);
+		default:
+			/* only of catalogs */
 			return false;
-		CzRefuseDdl(table, "REINDEX", "This database is not the coordinator.");
 	}
-	if (table->is_partitioned)
-	{
-		reindex_partitions(utility, table, is_index ? named : InvalidOid);
-		return true;
-	}
-	if (table->kind == CZ_TABLE_REFERENCE)
-		CzUtilityRun(utility, (Node *) stmt);
-	else
-	{
-		Relation	rel = relation_open(relid, NoLock);
+}
 
-		CheckTableNotInUse(rel, is_index ? "REINDEX INDEX" : "REINDEX TABLE");
-		relation_close(rel, NoLock);
+static List *
+invalid_indexes(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		if (!get_index_isvalid(lfirst_oid(lc)))
+			result = lappend_oid(result, lfirst_oid(lc));
 	}
-	if (is_index)
-		CzRunOnPlacements(table, reindex_index_sql, get_rel_name(named));
-	else
-		CzRunOnPlacements(table, reindex_table_sql, NULL);
-	return true;
+	relation_close(rel, NoLock);
+	return result;
+}
+
+/* Those that were invalid and are not any more: core has built them again. */
+static void
+mend_indexes(Oid relid, List *were_invalid)
+{
+	Reindex		reindex = {0};
+	ListCell   *lc;
+
+	reindex.is_index = true;
+	foreach(lc, were_invalid)
+	{
+		if (get_index_isvalid(lfirst_oid(lc)))
+			reindex.defs = lappend(reindex.defs, CzIndexDefGet(lfirst_oid(lc)));
+	}
+	if (reindex.defs != NIL)
+		CzRunOnPlacements(CzTableGet(relid), reindex_sql, &reindex);
 }
 
 /* The index that a table is clustered by, as its name. */
@@ -302,6 +493,7 @@ CzCluster(const CzUtility *utility, ClusterStmt *stmt)
 	const CzTable *table;
 	char	   *index;
 	Oid			relid;
+	List	   *were_invalid;
 
 	if (stmt->relation == NULL)
 	{
@@ -325,6 +517,7 @@ CzCluster(const CzUtility *utility, ClusterStmt *stmt)
 		cluster_partitions(utility, table, stmt);
 		return true;
 	}
+	were_invalid = invalid_indexes(relid);
 
 	stmt = copyObject(stmt);
 	stmt->relation->schemaname = get_namespace_name(get_rel_namespace(relid));
@@ -337,5 +530,6 @@ CzCluster(const CzUtility *utility, ClusterStmt *stmt)
 	index = clustered_index(relid);
 	if (index != NULL)
 		CzRunOnPlacements(CzTableGet(relid), cluster_sql, index);
+	mend_indexes(relid, were_invalid);
 	return true;
 }

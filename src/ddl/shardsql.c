@@ -395,12 +395,18 @@ CzTableDefGet(Relation rel)
 	checks_sql(&buf, rel);
 	def->columns = buf.data;
 	def->partition_by = partition_by_sql(rel);
+	def->is_unlogged = rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED;
 	def->with = reloptions_sql(RelationGetRelid(rel));
 	def->alters = column_alters(rel, NIL);
 
 	indexes = RelationGetIndexList(rel);
 	foreach(lc, indexes)
+	{
+		/* that not all shards may have, and maybe cannot have (concurrently.c) */
+		if (!get_index_isvalid(lfirst_oid(lc)) && !is_tree(RelationGetRelid(rel)))
+			continue;
 		def->indexes = lappend(def->indexes, CzIndexDefGet(lfirst_oid(lc)));
+	}
 	CzUnpinTextSettings(nestlevel);
 	return def;
 }
@@ -415,7 +421,8 @@ CzShardCreateSql(StringInfo sql, const CzTableDef *def, const CzShard *shard,
 {
 	ListCell   *lc;
 
-	appendStringInfo(sql, "CREATE TABLE %s (%s%s%s)%s%s;\n", shard->remote_qualified,
+	appendStringInfo(sql, "CREATE %sTABLE %s (%s%s%s)%s%s;\n",
+					 def->is_unlogged ? "UNLOGGED " : "", shard->remote_qualified,
 					 def->columns, check && def->columns[0] ? ", " : "", check ? check : "",
 					 def->partition_by, def->with);
 	foreach(lc, def->alters)

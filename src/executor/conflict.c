@@ -19,7 +19,9 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/xact.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
@@ -32,6 +34,7 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "cz/compat.h"
@@ -53,7 +56,8 @@ struct CzConflict
 	AttrNumber	key_attno;
 	List	   *columns;		/* ints: attribute numbers of what is inserted */
 	List	   *assigned;		/* what an update sends, the key apart */
-	CzArbiter  *arbiter;		/* NULL: DO NOTHING on any conflict */
+	CzArbiter  *arbiter;		/* NULL: DO NOTHING on any conflict, or one with this: */
+	Oid			exclusion;		/* exclusion constraint, or InvalidOid */
 	bool		updates;		/* DO UPDATE */
 	CzPartitionFinder *finder;	/* NULL: the table is not partitioned */
 	PlannedStmt *insert;		/* parameters: the row, by attribute numbers */
@@ -111,6 +115,8 @@ plan_statement(CzConflict *conflict, const char *sql, Node *quals)
 		query->jointree->quals = quals;
 	if (query->commandType == CMD_INSERT && conflict->arbiter != NULL)
 		CzArbiterTarget(conflict->arbiter, query->onConflict);
+	if (query->commandType == CMD_INSERT)
+		query->onConflict->constraint = conflict->exclusion;
 	foreach(lc, query->rtable)
 	{
 		RangeTblEntry *rte = lfirst(lc);
@@ -322,6 +328,29 @@ run_statement(CzConflict *conflict, PlannedStmt *plan, ParamListInfo params,
 
 /* ---- begin ---------------------------------------------------------------- */
 
+/* What rows are in the way of; core asks of a deferrable constraint for each row. */
+static void
+begin_arbiter(CzConflict *conflict, List *index_oids)
+{
+	ListCell   *lc;
+
+	foreach(lc, index_oids)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (!index->rd_index->indimmediate)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters"),
+					 errtableconstraint(conflict->rel, RelationGetRelationName(index))));
+		if (index->rd_index->indisexclusion)
+			conflict->exclusion = get_index_constraint(RelationGetRelid(index));
+		index_close(index, AccessShareLock);
+	}
+	if (index_oids != NIL && !OidIsValid(conflict->exclusion))
+		conflict->arbiter = CzArbiterBegin(conflict->mtstate, conflict->rel, index_oids);
+}
+
 /*
  * CzConflictBegin
  *		See conflict.h.
@@ -357,8 +386,7 @@ CzConflictBegin(ModifyTableState *mtstate, ResultRelInfo *rri, Relation rel, Oid
 	}
 	conflict->row_context = AllocSetContextCreate(estate->es_query_cxt, "cz_fdw conflict row",
 												  ALLOCSET_DEFAULT_SIZES);
-	if (plan->arbiterIndexes != NIL)
-		conflict->arbiter = CzArbiterBegin(mtstate, rel, plan->arbiterIndexes);
+	begin_arbiter(conflict, plan->arbiterIndexes);
 	conflict->insert = plan_insert(conflict);
 	MemoryContextSwitchTo(old_context);
 	return conflict;

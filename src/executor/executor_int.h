@@ -37,6 +37,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "cz/compat.h"
 #include "cz/executor.h"
 #include "cz/metadata.h"
 #include "cz/remote.h"
@@ -368,7 +369,7 @@ extern void CzLockScanExplain(CzLockScan *scan, const CzFragmentPlan *plan,
 							  PlanState *node, List *ancestors, ExplainState *es);
 
 /* stream_modify.c */
-extern void CzCheckViolated(List *check) pg_attribute_noreturn();
+pg_noreturn extern void CzCheckViolated(List *check);
 extern int	CzSendPrefix(CzConn *conn, StringInfo prefix);
 extern const CzShard *CzShardOfFragment(Oid relid, const Fragment *fragment);
 extern const CzShard *CzShardOf(const CzTable *table, const Fragment *fragment);
@@ -383,8 +384,8 @@ extern uint64 CzStreamRunSingle(CzStream *stream);
 /* insert.c */
 extern void CzInsertResolve(CzStream *stream);
 extern bool CzInsertNext(CzStream *stream, TupleTableSlot *slot);
-extern void CzInsertNoShard(const CzTable *table, Datum value,
-							bool isnull) pg_attribute_noreturn();
+pg_noreturn extern void CzInsertNoShard(const CzTable *table, Datum value,
+							bool isnull);
 extern void CzInsertSkipEmpty(CzStream *stream);
 extern void CzInsertCheckRow(CzStream *stream, TupleTableSlot *slot, int first);
 

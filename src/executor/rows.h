@@ -20,6 +20,7 @@
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
+#include "cz/compat.h"
 #include "cz/fragment.h"
 #include "cz/metadata.h"
 #include "cz/write.h"
@@ -97,7 +98,7 @@ extern void CzRowChangeSetRows(CzRowChangeSet *set, TupleTableSlot *new_slot,
 
 /* rows_apply.c */
 extern void CzRowChangeSetApply(CzRowChangeSet *set);
-extern void CzRaiseOwnChange(CmdType command) pg_attribute_noreturn();
+pg_noreturn extern void CzRaiseOwnChange(CmdType command);
 
 /* rows_source.c */
 #define CZ_READ_NOWHERE (-1)

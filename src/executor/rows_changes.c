@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "cz/metadata.h"
 #include "cz/transaction.h"
 #include "executor_int.h"
 #include "rows.h"
@@ -40,6 +41,37 @@ typedef struct ApplyState
 	List	   *sets;			/* CzRowChangeSet */
 } ApplyState;
 
+/*
+ * The set to be applied next.  What foreign keys do about rows of one table must not meet
+ * rows of another one that the statement changes itself: so tables that refer to others
+ * come first.
+ */
+static CzRowChangeSet *
+next_set(List *sets)
+{
+	ListCell   *lc;
+	ListCell   *lo;
+
+	foreach(lc, sets)
+	{
+		CzRowChangeSet *set = lfirst(lc);
+		List	   *children;
+		bool		has_child = false;
+
+		if (list_length(sets) == 1)
+			return set;
+		children = CzReferringTables(RelationGetRelid(set->rel));
+		foreach(lo, sets)
+			has_child |= list_member_oid(children,
+										 RelationGetRelid(((CzRowChangeSet *) lfirst(lo))->rel));
+		list_free(children);
+		if (!has_child)
+			return set;
+	}
+	/* they refer to each other */
+	return linitial(sets);
+}
+
 /* Run by ExecPostprocessPlan. */
 static TupleTableSlot *
 apply_sets(PlanState *state)
@@ -48,9 +80,9 @@ apply_sets(PlanState *state)
 
 	while (apply->sets != NIL)
 	{
-		CzRowChangeSet *set = linitial(apply->sets);
+		CzRowChangeSet *set = next_set(apply->sets);
 
-		apply->sets = list_delete_first(apply->sets);
+		apply->sets = list_delete_ptr(apply->sets, set);
 		CzRowChangeSetApply(set);
 	}
 	return NULL;

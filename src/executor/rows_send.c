@@ -27,6 +27,8 @@
 /* Rows, and bytes of rows, of one batch at most (but one row whatever its size). */
 #define MAX_BATCH_ROWS 10000
 #define MAX_BATCH_BYTES (8 * 1024 * 1024)
+/* ... where all rows have to go with one statement */
+#define MAX_WHOLE_BYTES (256 * 1024 * 1024)
 
 /* ---- rows that are sent -------------------------------------------------- */
 
@@ -40,6 +42,8 @@ struct CzRowFeed
 	bool		has_row;		/* the slot has the first row of the batch */
 	int64		nrows;			/* of the batch so far */
 	int64		nbytes;
+	int64		max_rows;		/* of a batch */
+	int64		max_bytes;
 };
 
 static TupleTableSlot *
@@ -48,7 +52,7 @@ feed_next(PlanState *state)
 	CzRowFeed  *feed = (CzRowFeed *) state;
 
 	if (!feed->has_row &&
-		(feed->nrows >= MAX_BATCH_ROWS || feed->nbytes >= MAX_BATCH_BYTES ||
+		(feed->nrows >= feed->max_rows || feed->nbytes >= feed->max_bytes ||
 		 !feed->next(feed->arg, feed->slot, &feed->nbytes)))
 		return NULL;
 	feed->has_row = false;
@@ -67,6 +71,8 @@ make_feed(EState *estate, TupleDesc desc, CzRowFeedNext next, void *arg)
 	feed->slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	feed->next = next;
 	feed->arg = arg;
+	feed->max_rows = MAX_BATCH_ROWS;
+	feed->max_bytes = MAX_BATCH_BYTES;
 	return feed;
 }
 
@@ -140,6 +146,12 @@ CzRowsSend(PlanState *parent, const CzFragmentPlan *plan, TupleDesc desc, CzRowF
 	int64		nrows = 0;
 	int			n = 0;
 
+	/* what foreign keys do about one row must not come before another row's change */
+	if (plan->command != CMD_SELECT && CzKeysMeet(plan->anchor_relid))
+	{
+		feed->max_rows = PG_INT32_MAX;
+		feed->max_bytes = MAX_WHOLE_BYTES;
+	}
 	forboth(lt, plan->column_types, lm, plan->column_typmods)
 		TupleDescInitEntry(outdesc, ++n, NULL, lfirst_oid(lt), lfirst_int(lm), 0);
 	slot = MakeSingleTupleTableSlot(outdesc, &TTSOpsVirtual);

@@ -43,6 +43,8 @@
 #define MIN_MULTI_ROWS 8
 #define MAX_MULTI_ROWS 2048
 #define MAX_MULTI_BYTES (1024 * 1024)
+/* ... where all of them have to be in it */
+#define MAX_WHOLE_BYTES (256 * 1024 * 1024)
 /* Rows of an INSERT that are sent one by one; more go by COPY */
 #define MAX_INSERTED_ROWS 32
 /* Milliseconds between two tries to find rows that are not there yet */
@@ -69,6 +71,7 @@ typedef struct Task
 	const char *sql;			/* for one row */
 	const char *multi_sql;		/* for many rows, or NULL */
 	const CzReplicaColumn *columns; /* of them, as arrays */
+	bool		is_whole;		/* all rows go with one command, if there are some */
 	const char *constraints;	/* SET CONSTRAINTS of those that wait for the last row; NULL */
 	bool		is_deferred;	/* they do */
 	bool		is_delete;
@@ -414,7 +417,8 @@ static int
 count_multi(const Task *task)
 {
 	const CzReplicaRows *rows = task->rows;
-	int			limit = Min(task->ntodo, MAX_MULTI_ROWS);
+	int			limit = task->is_whole ? task->ntodo : Min(task->ntodo, MAX_MULTI_ROWS);
+	Size		max_bytes = task->is_whole ? MAX_WHOLE_BYTES : MAX_MULTI_BYTES;
 	Size		nbytes = 0;
 	int			n;
 	int			i;
@@ -428,7 +432,7 @@ count_multi(const Task *task)
 			if (rows->values[at] != NULL)
 				nbytes += rows->lengths[at];
 		}
-		if (nbytes > MAX_MULTI_BYTES)
+		if (nbytes > max_bytes)
 			break;
 	}
 	return n;
@@ -446,7 +450,7 @@ send_rows(Target *target)
 	for (i = 0; i < task->rows->ncolumns; i++)
 		formats[i] = task->rows->is_binary ? 1 : 0;
 	target->nsent = task->multi_sql && task->missing_since == 0 ? count_multi(task) : 0;
-	target->is_multi = target->nsent >= MIN_MULTI_ROWS;
+	target->is_multi = target->nsent >= (task->is_whole ? 2 : MIN_MULTI_ROWS);
 	if (!target->is_multi)
 		target->nsent = Min(task->ntodo, MAX_BATCH_ROWS);
 	if (target->is_found != NULL)
@@ -753,6 +757,13 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 	const CzTable *table = CzTableGet(stream->plan->anchor_relid);
 	List	   *constraints = stream->plan->command == CMD_UPDATE || stream->plan->replica_upserts ?
 		CzStatementConstraints(stream->plan->anchor_relid, stream->plan->replica_sets) : NIL;
+	CmdType		command = stream->plan->command;
+	bool		keys_meet = command != CMD_INSERT && CzKeysMeet(stream->plan->anchor_relid);
+	bool		may_be_multi = command == CMD_DELETE ||
+		(command == CMD_UPDATE &&
+		 (CzReplicaOrderIsFree(stream->plan) ||
+	/* what keys do must not come before what the statement does itself */
+		  (keys_meet && CzRefersBy(stream->plan->anchor_relid, stream->plan->replica_sets))));
 	List	   *targets = NIL;
 	List	   *copies = NIL;
 	CzWaitSlot *slots;
@@ -775,9 +786,7 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 		shard = &table->shards[fragment->shard_index];
 		sql = rows[i]->copy ? CzReplicaShardAndColumns(stream->plan, table, shard) :
 			CzReplicaSql(stream->plan, table, shard);
-		if (rows[i]->nrows >= MIN_MULTI_ROWS &&
-			(stream->plan->command == CMD_DELETE ||
-			 (stream->plan->command == CMD_UPDATE && CzReplicaOrderIsFree(stream->plan))))
+		if (rows[i]->nrows >= (keys_meet ? 2 : MIN_MULTI_ROWS) && may_be_multi)
 			multi = CzReplicaMultiSql(stream->plan, table, shard, rows[i]->is_binary, &columns);
 		for (j = 1; j < fragment->nplacements; j++)
 		{
@@ -806,6 +815,7 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 			task->sql = sql;
 			task->multi_sql = multi;
 			task->columns = columns;
+			task->is_whole = keys_meet;
 			if (constraints != NIL && rows[i]->nrows > 1)
 				task->constraints = CzShardConstraintsSql(shard, constraints);
 			task->is_delete = stream->plan->command == CMD_DELETE;

@@ -26,6 +26,7 @@
 #include "utils/syscache.h"
 
 #include "cz/metadata.h"
+#include "cz/transaction.h"
 #include "executor_int.h"
 
 /* Has an index one of these columns, or an expression? */
@@ -43,7 +44,8 @@ index_has_column(const FormData_pg_index *index, List *attnos)
 	return false;
 }
 
-/* The name of an index's constraint if it is checked after each statement, else NULL. */
+/* The name of an index's constraint if it can be deferred and is checked after each
+ * statement now, else NULL. */
 static char *
 constraint_of_statement(Oid index_oid)
 {
@@ -55,7 +57,7 @@ constraint_of_statement(Oid index_oid)
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
 	con = (Form_pg_constraint) GETSTRUCT(tuple);
-	if (con->condeferrable && !con->condeferred)
+	if (con->condeferrable && !CzConstraintIsDeferred(con->oid, con->condeferred))
 		name = pstrdup(NameStr(con->conname));
 	ReleaseSysCache(tuple);
 	return name;

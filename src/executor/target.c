@@ -173,6 +173,9 @@ exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 			(void) CzTxnBeforeWrite();
 			CzRowChangesApplyKnown(estate);
 		}
+		/* with ON CONFLICT each row is a command */
+		if (target->conflict != NULL)
+			CzBracketOpen(RelationGetRelid(target->rel));
 	}
 	if (target->conflict != NULL)
 	{

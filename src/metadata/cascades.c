@@ -16,10 +16,13 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_constraint.h"
 #include "commands/trigger.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/syscache.h"
 
 #include "cz/metadata.h"
 
@@ -71,6 +74,68 @@ CzCascadeTables(Oid relid)
 }
 
 /*
+ * CzReferringTables
+ *		See cz/metadata.h.
+ */
+List *
+CzReferringTables(Oid relid)
+{
+	List	   *relids = list_make1_oid(relid);
+	int			next;
+	int			i;
+
+	for (next = 0; next < list_length(relids); next++)
+	{
+		Relation	rel = RelationIdGetRelation(list_nth_oid(relids, next));
+
+		if (!RelationIsValid(rel))
+			continue;
+		for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+		{
+			const Trigger *trigger = &rel->trigdesc->triggers[i];
+
+			if (RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_PK)
+				relids = list_append_unique_oid(relids, trigger->tgconstrrelid);
+		}
+		RelationClose(rel);
+	}
+	return list_delete_first(relids);
+}
+
+/*
+ * CzKeysMeet
+ *		See cz/metadata.h.
+ */
+bool
+CzKeysMeet(Oid relid)
+{
+	List	   *relids = lcons_oid(relid, CzCascadeTables(relid));
+	bool		result = false;
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
+		int			i;
+
+		if (!RelationIsValid(rel))
+			continue;
+		for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers && !result; i++)
+		{
+			const Trigger *trigger = &rel->trigdesc->triggers[i];
+
+			result = (changes_rows(trigger->tgfoid) && trigger->tgconstrrelid == relid) ||
+				((trigger->tgfoid == F_RI_FKEY_RESTRICT_DEL ||
+				  trigger->tgfoid == F_RI_FKEY_RESTRICT_UPD) &&
+				 list_member_oid(relids, trigger->tgconstrrelid));
+		}
+		RelationClose(rel);
+	}
+	list_free(relids);
+	return result;
+}
+
+/*
  * CzTableKeys
  *		See cz/metadata.h.
  */
@@ -114,4 +179,57 @@ CzRefersToItself(Oid relid)
 			RI_FKey_trigger_type(rel->trigdesc->triggers[i].tgfoid) == RI_TRIGGER_FK;
 	RelationClose(rel);
 	return result;
+}
+
+/*
+ * CzRefersBy
+ *		See cz/metadata.h.
+ */
+bool
+CzRefersBy(Oid relid, List *attnos)
+{
+	bool		result = false;
+	ListCell   *lc;
+
+	foreach(lc, CzTableKeys(relid, CZ_KEYS_FROM))
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
+		int			ncolumns;
+		AttrNumber	columns[INDEX_MAX_KEYS];
+		AttrNumber	others[INDEX_MAX_KEYS];
+		int			i;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		DeconstructFkConstraintRow(tuple, &ncolumns, columns, others, NULL, NULL, NULL, NULL,
+								   NULL);
+		for (i = 0; i < ncolumns; i++)
+			result |= list_member_int(attnos, columns[i]);
+		ReleaseSysCache(tuple);
+	}
+	return result;
+}
+
+/*
+ * CzReferencingTables
+ *		See cz/metadata.h.
+ */
+List *
+CzReferencingTables(Oid relid)
+{
+	Relation	rel = RelationIdGetRelation(relid);
+	List	   *relids = NIL;
+	int			i;
+
+	if (!RelationIsValid(rel))
+		return NIL;
+	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+
+		if (RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_PK)
+			relids = list_append_unique_oid(relids, trigger->tgconstrrelid);
+	}
+	RelationClose(rel);
+	return relids;
 }

@@ -23,8 +23,9 @@
  *							  (extensions.c), immutable or reading settings that
  *							  workers follow, and PUBLIC may execute it
  *
- * A SECURITY DEFINER function that not everybody may execute stays here in any case:
- * privileges of functions are not sent to workers.
+ * With a mapping for PUBLIC a SECURITY DEFINER function that not everybody may execute
+ * stays here in any case: there, all are one role.  Otherwise who may execute a function
+ * here, and nobody else, may it on workers (ddl/privileges.c).
  *
  * "Built in" is what initdb gave an OID of pg_proc.dat.  PUBLIC, because it is not
  * known who will write to the table.  A mapping for PUBLIC counts even for a user
@@ -34,7 +35,8 @@
  *
  * The rule is asked when an object is sent: CHECKs, generated columns, indexes,
  * domains, aggregates (ddl/objects.c), and again when a function is replaced
- * (ddl/objectddl.c).  A mapping for PUBLIC that is made later opens what was sent
+ * (ddl/objectddl.c), or is SECURITY DEFINER and gets another owner or loses EXECUTE
+ * (ddl/privileges.c).  A mapping for PUBLIC that is made later opens what was sent
  * before; docs/operations.md says so.
  *
  * On this server, too, nothing that a user can choose runs as a superuser: what is done
@@ -171,12 +173,12 @@ why_not(Oid function, const FormData_pg_proc *proc, const CzSender *sender)
 		return CzExtensionIsShared(getExtensionOfObject(ProcedureRelationId, function)) ?
 			why_extensions_is_not(function, proc, sender) :
 			"It is neither built in nor of an extension that all workers have.";
-	/* privileges are not sent: what its owner gives some only, everybody would have there */
-	if (proc->prosecdef && !is_extensions && !public_may_execute(function))
-		return "It is SECURITY DEFINER, and not everybody may execute it here, as everybody could there.";
 	if (!sender->is_shared)
 		return proc->prosecdef && !is_extensions && proc->proowner != sender->user_oid ?
 			"It is SECURITY DEFINER, and it would run there as another role than here." : NULL;
+	/* whoever executes it, its owner gives some only: there, all are one role */
+	if (proc->prosecdef && !is_extensions && !public_may_execute(function))
+		return "It is SECURITY DEFINER, and not everybody may execute it here, as everybody could there.";
 	if (superuser_arg(sender->user_oid))
 		return is_extensions || superuser_arg(proc->proowner) ? NULL :
 			"Its owner is no superuser." AS_PUBLIC;

@@ -16,6 +16,7 @@
 #include "utils/relcache.h"
 #include "utils/selfuncs.h"
 
+#include "cz/compat.h"
 #include "cz/errors.h"
 #include "cz/fragment.h"
 #include "cz/metadata.h"
@@ -500,7 +501,7 @@ extern List *cz_take_returning(Query **query);
 #define CZ_ROW_ID_REASON "xmin and its kin name transactions of one worker only"
 extern bool cz_mentions_row_ids(Query *query);
 extern bool cz_compares_row_ids(Query *query);
-extern void cz_refuse_row_ids(void) pg_attribute_noreturn();
+pg_noreturn extern void cz_refuse_row_ids(void);
 extern const char *cz_row_ids_of_write(Query *query, bool is_single, bool is_replicated,
 									   bool by_key);
 
@@ -545,8 +546,8 @@ extern int	cz_take_cursor_rows(Query *query, int cursor_options);
 extern Query *cz_hide_cursor_rows(Query *query, int n);
 
 /* modify.c */
-extern void cz_refuse_write(Query *query, Oid relid,
-							const char *reason) pg_attribute_noreturn();
+pg_noreturn extern void cz_refuse_write(Query *query, Oid relid,
+							const char *reason);
 extern bool cz_has_triggers(Relation rel, CmdType command);
 extern void cz_add_checks(Query *query);
 extern void cz_drop_empty_checks(Query *query);

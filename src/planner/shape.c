@@ -649,7 +649,8 @@ finds_one_row(const Shape *shape, Oid relid)
 		if (!HeapTupleIsValid(tuple))
 			continue;
 		index = (Form_pg_index) GETSTRUCT(tuple);
-		found = index->indisunique && heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
+		found = index->indisunique && index->indisvalid &&
+			heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
 		for (i = 0; found && i < index->indnkeyatts; i++)
 			found = is_fixed(shape, index->indkey.values[i]);
 		ReleaseSysCache(tuple);

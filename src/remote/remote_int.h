@@ -14,6 +14,7 @@
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
 
+#include "cz/compat.h"
 #include "cz/remote.h"
 
 typedef enum ConnPhase
@@ -138,7 +139,7 @@ typedef enum ConnWait
  * interrupts; a worker that is silent for cz.worker_timeout is probed.
  */
 extern ConnWait CzConnAwait(CzConn *conn, int events);
-extern void CzConnSilent(const CzConn *conn) pg_attribute_noreturn();
+pg_noreturn extern void CzConnSilent(const CzConn *conn);
 extern void CzPreparedForget(ConnEntry *entry);
 extern void CzPreparedFlush(ConnEntry *entry);
 

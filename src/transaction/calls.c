@@ -248,11 +248,11 @@ advance_call(CzTxnCall *call, bool is_readable)
 /*
  * run_calls
  *		The loop of CzTxnRunCalls and, until is_limited's time is up, of CzTxnRunCallsFor:
- *		false then.
+ *		false then.  for_one: it also ends when one more of them is done.
  */
 static bool
 run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
-		  int timeout_ms, bool is_limited)
+		  int timeout_ms, bool is_limited, bool for_one)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	/* when a cancel wins; 0: in a while */
@@ -269,6 +269,7 @@ run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
 	for (;;)
 	{
 		bool		is_all_done = true;
+		bool		is_one_done = false;
 		TimestampTz now = GetCurrentTimestamp();
 		long		wait_ms;
 
@@ -282,11 +283,14 @@ run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
 			/* Reading without being told costs a system call and is harmless */
 			slots[i].events = advance_call(&calls[i], slots[i].is_ready);
 			if (calls[i].is_done)
+			{
+				is_one_done = true;
 				continue;
+			}
 			slots[i].socket = PQsocket(calls[i].conn->pg);
 			is_all_done = false;
 		}
-		if (is_all_done)
+		if (is_all_done || (for_one && is_one_done))
 			return true;
 
 		/* Quiet: one deadline for all.  Otherwise: probe who was silent too long. */
@@ -359,13 +363,13 @@ run_calls(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
 /* run_calls that frees the results when an error is thrown. */
 static bool
 run_calls_safely(CzTxnCall *calls, int ncalls, CzWaitSlot *slots, CzCallMode mode,
-				 int timeout_ms, bool is_limited)
+				 int timeout_ms, bool is_limited, bool for_one)
 {
 	volatile bool is_done = false;
 
 	PG_TRY();
 	{
-		is_done = run_calls(calls, ncalls, slots, mode, timeout_ms, is_limited);
+		is_done = run_calls(calls, ncalls, slots, mode, timeout_ms, is_limited, for_one);
 	}
 	PG_CATCH();
 	{
@@ -401,9 +405,9 @@ CzTxnRunCalls(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms)
 		int			n = Min(ncalls, CZ_MAX_POLL);
 
 		if (mode == CZ_CALL_QUIET)
-			(void) run_calls(calls, n, slots, mode, timeout_ms, false);
+			(void) run_calls(calls, n, slots, mode, timeout_ms, false, false);
 		else
-			(void) run_calls_safely(calls, n, slots, mode, -1, false);
+			(void) run_calls_safely(calls, n, slots, mode, -1, false, false);
 		calls += n;
 		ncalls -= n;
 	}
@@ -427,13 +431,29 @@ CzTxnRunCallsFor(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms)
 		int			n = Min(ncalls, CZ_MAX_POLL);
 
 		if (mode == CZ_CALL_QUIET)
-			is_done &= run_calls(calls, n, slots, mode, timeout_ms, true);
+			is_done &= run_calls(calls, n, slots, mode, timeout_ms, true, false);
 		else
-			is_done &= run_calls_safely(calls, n, slots, mode, timeout_ms, true);
+			is_done &= run_calls_safely(calls, n, slots, mode, timeout_ms, true, false);
 		calls += n;
 		ncalls -= n;
 	}
 	return is_done;
+}
+
+/*
+ * CzTxnRunCallsUntilOne
+ *		CzTxnRunCalls, interruptible, that returns when one call is done that was not
+ *		before; the others go on when the same calls are given again.
+ *
+ * ncalls: at most CZ_MAX_QUIET_SOCKETS.
+ */
+void
+CzTxnRunCallsUntilOne(CzTxnCall *calls, int ncalls)
+{
+	CzWaitSlot	slots[CZ_MAX_POLL];
+
+	Assert(ncalls <= CZ_MAX_POLL);
+	(void) run_calls_safely(calls, ncalls, slots, CZ_CALL_INTERRUPTIBLE, -1, false, true);
 }
 
 /* Did the worker carry it out? */

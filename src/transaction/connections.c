@@ -944,14 +944,10 @@ CzTxnExecLocks(List *commands, Oid user_oid)
 	exec_list(commands, user_oid, USE_LOCKS);
 }
 
-/*
- * CzTxnTellConstraints
- *		See transaction.h.
- */
-void
-CzTxnTellConstraints(void)
+/* Run a command of its own on each of some connections that were written through. */
+static void
+run_on_entries(List *entries, List *commands)
 {
-	List	   *entries = list_copy(cz_txn_entries);
 	CzTxnCall  *calls = palloc0(sizeof(CzTxnCall) * Max(list_length(entries), 1));
 	int			ncalls = 0;
 	int			i;
@@ -962,33 +958,15 @@ CzTxnTellConstraints(void)
 		CzTxnEntry *entry = lfirst(lc);
 		StringInfoData sql;
 
-		if (!entry->has_begun || entry->written_level == 0)
-			continue;
-		initStringInfo(&sql);
-		CzConstraintsPrefix(entry, &sql);
-		if (sql.len == 0)
-			continue;
 		/* one that is lost is missed only if nothing else has what it has */
 		if (!is_connected(entry) && CzTxnDetach(entry))
 			continue;
-		calls[ncalls].conn = entry->conn;
-		calls[ncalls].context = sql.data;
-		ncalls++;
-	}
-	for (i = 0; i < ncalls; i++)
-	{
-		StringInfoData sql;
-		ListCell   *le;
-
 		initStringInfo(&sql);
-		foreach(le, cz_txn_entries)
-		{
-			if (((CzTxnEntry *) lfirst(le))->conn == calls[i].conn)
-				(void) use_entry(lfirst(le), USE_READ, &sql);
-		}
-		appendStringInfoString(&sql, calls[i].context);
-		calls[i].sql = sql.data;
-		calls[i].is_logged = true;
+		calls[ncalls].conn = use_entry(entry, USE_READ, &sql);
+		appendStringInfoString(&sql, list_nth(commands, foreach_current_index(lc)));
+		calls[ncalls].sql = sql.data;
+		calls[ncalls].is_logged = true;
+		ncalls++;
 	}
 	CzTxnRunCalls(calls, ncalls, CZ_CALL_INTERRUPTIBLE, -1);
 	for (i = 0; i < ncalls;)
@@ -1004,7 +982,64 @@ CzTxnTellConstraints(void)
 	}
 	check_calls(calls, ncalls);
 	pfree(calls);
+}
+
+/*
+ * CzTxnTellConstraints
+ *		See transaction.h.
+ */
+void
+CzTxnTellConstraints(void)
+{
+	List	   *entries = NIL;
+	List	   *commands = NIL;
+	ListCell   *lc;
+
+	foreach(lc, cz_txn_entries)
+	{
+		CzTxnEntry *entry = lfirst(lc);
+		StringInfoData sql;
+
+		if (!entry->has_begun || entry->written_level == 0)
+			continue;
+		initStringInfo(&sql);
+		CzConstraintsPrefix(entry, &sql);
+		if (sql.len == 0)
+			continue;
+		entries = lappend(entries, entry);
+		commands = lappend(commands, sql.data);
+	}
+	run_on_entries(entries, commands);
 	list_free(entries);
+	list_free_deep(commands);
+}
+
+/*
+ * CzTxnCheckDeferred
+ *		Before a commit on several workers: nothing that a worker checks may be left to be
+ *		checked, for it could refuse when it has been decided elsewhere.
+ *
+ * Errors: those of the constraints (23503, 23505, 23P01).
+ */
+void
+CzTxnCheckDeferred(void)
+{
+	List	   *entries = NIL;
+	List	   *commands = NIL;
+	ListCell   *lc;
+
+	foreach(lc, cz_txn_entries)
+	{
+		if (((CzTxnEntry *) lfirst(lc))->written_level > 0)
+		{
+			entries = lappend(entries, lfirst(lc));
+			commands = lappend(commands, "SET CONSTRAINTS ALL IMMEDIATE");
+		}
+	}
+	if (list_length(entries) > 1 && CzConstraintsMayWait())
+		run_on_entries(entries, commands);
+	list_free(entries);
+	list_free(commands);
 }
 
 /*

@@ -341,6 +341,58 @@ CzConstraintSet(Oid constraint_oid, bool deferred)
 	version++;
 }
 
+/* ---- the commit --------------------------------------------------------------- */
+
+/* Is a constraint of shards INITIALLY DEFERRED?  Looked for when the catalog has changed. */
+static bool has_initially_deferred = false;
+static bool is_known = false;
+
+static void
+constraints_changed(Datum arg, int cache_id, uint32 hash_value)
+{
+	is_known = false;
+}
+
+/*
+ * CzConstraintsMayWait
+ *		May a constraint of shards be deferred until the commit?
+ */
+bool
+CzConstraintsMayWait(void)
+{
+	static bool is_watching = false;
+	Relation	catalog;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	ListCell   *lc;
+
+	foreach(lc, settings)
+	{
+		if (((Setting *) lfirst(lc))->is_deferred)
+			return true;
+	}
+	if (!is_watching)
+		CacheRegisterSyscacheCallback(CONSTROID, constraints_changed, (Datum) 0);
+	is_watching = true;
+	if (is_known)
+		return has_initially_deferred;
+
+	/* what changes meanwhile is looked at again */
+	is_known = true;
+	has_initially_deferred = false;
+	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	while (!has_initially_deferred && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		has_initially_deferred = con->condeferred && is_on_shards(con);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return has_initially_deferred;
+}
+
 /* ---- the end ------------------------------------------------------------------ */
 
 /*

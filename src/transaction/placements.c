@@ -144,6 +144,35 @@ index_of_shard(const CzTable *table, int64 shard_id)
 }
 
 /*
+ * A copy of a reference table will lack rows that shards of the same worker refer to, and
+ * these would not be accepted there: the shards are lost, too, if they have others.
+ */
+static void
+lose_referencing(Oid relid, Oid server_oid)
+{
+	ListCell   *lc;
+	int			i;
+	int			j;
+
+	foreach(lc, CzReferencingTables(relid))
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		for (i = 0; table != NULL && CzTableIsDistributed(table) && i < table->nshards; i++)
+		{
+			const CzShard *shard = &table->shards[i];
+
+			for (j = 0; j < shard->nplacements; j++)
+			{
+				if (shard->server_oids[j] == server_oid && CzTxnMayLose(shard, server_oid))
+					CzTxnLosePlacement(shard, server_oid,
+									   "a reference table that it refers to has missed writes there");
+			}
+		}
+	}
+}
+
+/*
  * CzTxnLosePlacement
  *		See transaction.h.
  */
@@ -175,6 +204,8 @@ CzTxnLosePlacement(const CzShard *shard, Oid server_oid, const char *reason)
 	table = CzTableGet(table_relid);
 	index = table ? index_of_shard(table, shard->shard_id) : -1;
 	add_lost(shard, table_relid, server_oid, reason);
+	if (shard->is_copy)
+		lose_referencing(table_relid, server_oid);
 	if (index < 0 || table->colocation_id == 0)
 		return;
 	foreach(lc, CzTableList())

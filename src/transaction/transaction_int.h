@@ -10,6 +10,7 @@
 #ifndef CZ_TRANSACTION_INT_H
 #define CZ_TRANSACTION_INT_H
 
+#include "cz/compat.h"
 #include "cz/transaction.h"
 #include "utils/timestamp.h"
 
@@ -121,6 +122,7 @@ extern void CzTxnForgetCommands(CzTxnEntry *entry);
 extern void CzTxnExecLocks(List *commands, Oid user_oid);
 extern bool CzTxnDetach(CzTxnEntry *entry);
 extern bool CzTxnIsConnected(CzTxnEntry *entry);
+extern void CzTxnCheckDeferred(void);
 
 extern List *cz_txn_detached;	/* those that were lost and are not needed */
 
@@ -131,10 +133,11 @@ extern void CzTxnCheckCanPrepare(const CzTxnEntry *new_entry, bool is_first);
  * 55000: the connection's worker can't prepare transactions.  what: the verb, "write" or
  * "commit".
  */
-extern void CzTxnReportCannotPrepare(const CzConn *conn, const char *what) pg_attribute_noreturn();
+pg_noreturn extern void CzTxnReportCannotPrepare(const CzConn *conn, const char *what);
 
 /* constraints.c */
 extern void CzConstraintsPrefix(CzTxnEntry *entry, StringInfo prefix);
+extern bool CzConstraintsMayWait(void);
 extern void CzConstraintsSubEnd(int level, bool is_commit);
 extern void CzConstraintsForget(void);
 
@@ -184,6 +187,7 @@ extern void CzTxnSubXactCallback(int event, int level);
 /* calls.c */
 extern void CzTxnRunCalls(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms);
 extern bool CzTxnRunCallsFor(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms);
+extern void CzTxnRunCallsUntilOne(CzTxnCall *calls, int ncalls);
 extern void CzTxnCancelMany(CzConn **conns, int nconns);
 extern bool CzTxnQuietIdle(CzConn *conn, bool may_cancel, TimestampTz deadline);
 extern bool CzTxnCallIsOk(const CzTxnCall *call);

@@ -496,6 +496,7 @@ pre_commit(void)
 	CzTxnFlushPending();
 	if (cz_txn_entries == NIL && !CzTxnHasLost())
 		return;
+	CzTxnCheckDeferred();
 
 	all = list_copy(cz_txn_entries);
 	foreach(lc, all)

@@ -324,6 +324,24 @@ drop_copy_context(char *context, const char *remote_table)
 }
 
 /*
+ * A role of its own on the worker may not do there what a statement takes: core names the
+ * relation at the end, without quotes.
+ */
+static void
+name_denied(RemoteError *error)
+{
+	char	   *word = strrchr(error->message, ' ');
+	CzUserNames names;
+
+	if (word == NULL || !cz_user_names_hook(word + 1, NULL, &names))
+		return;
+	error->message = psprintf("%.*s %s", (int) (word - error->message), error->message,
+							  names.table);
+	if (error->hint == NULL)
+		error->hint = pstrdup(_("On the node the statement takes privileges on more columns than the user has."));
+}
+
+/*
  * use_user_names
  *		Replace names of shards, their indexes and constraints by the user's.
  *
@@ -363,6 +381,8 @@ use_user_names(RemoteError *error)
 	}
 	else if (is_shard && category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION && !superuser())
 		error->detail = NULL;
+	else if (error->sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE)
+		name_denied(error);
 	else
 		name_type(error);
 

@@ -51,6 +51,7 @@ bool		cz_log_remote_commands = false;
 bool		cz_one_phase_commit = false;
 int			cz_max_array_shipment_kb = 1024;
 int			cz_max_connections_per_worker = 4;
+int			cz_max_parallel_index_builds = 2;
 int			cz_max_shared_connections = 0;
 int			cz_max_shipment_kb = 1024 * 1024;
 int			cz_merge_fragments = CZ_MERGE_SETTING_AUTO;
@@ -285,6 +286,10 @@ CzSettingsInit(void)
 	DefineCustomIntVariable("cz.max_connections_per_worker",
 							"Limits the connections of one session that read from one worker.",
 							NULL, &cz_max_connections_per_worker, 4, 1, CZ_MAX_CONNECTIONS,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.max_parallel_index_builds",
+							"Limits the shards of one worker whose indexes a CONCURRENTLY command builds or drops at a time.",
+							NULL, &cz_max_parallel_index_builds, 2, 1, CZ_MAX_CONNECTIONS,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.max_shared_connections",
 							"Limits the connections of all sessions together to one worker.",

@@ -59,7 +59,7 @@ CREATE UNIQUE INDEX t_dup ON t (k, v) WHERE k = 7;
 CREATE INDEX CONCURRENTLY t_c ON t (n);
 INSERT INTO t (id, k, n) VALUES (2000, 1, 1);
 DROP INDEX CONCURRENTLY t_n;
-DROP INDEX t_n, t_u;
+DROP INDEX t_u, t_c;
 DROP INDEX t_pkey;
 INSERT INTO t (id, k, n) VALUES (2000, 1, 1);
 \d t
@@ -122,9 +122,12 @@ SELECT count(*) FROM t;
 CREATE TABLE plain (k int);
 SELECT relname AS shard FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relname LIKE 't\_%' ORDER BY relname LIMIT 1 \gset
 ALTER TABLE t SET UNLOGGED;
+ALTER TABLE t OF pg_class;
 ALTER TABLE t SET TABLESPACE pg_global;
 ALTER TABLE t INHERIT plain;
-ALTER TABLE t ALTER COLUMN k TYPE bigint;
+CREATE TABLE ranged (k int); SELECT create_distributed_table('ranged', 'k', 'range');
+ALTER TABLE ranged ALTER COLUMN k TYPE bigint;
+DROP TABLE ranged;
 ALTER TABLE t ADD UNIQUE (n);
 ALTER TABLE t ADD EXCLUDE USING btree (n WITH =);
 ALTER TABLE t ADD CHECK (tableoid > 0::oid);
@@ -262,6 +265,12 @@ CREATE TABLE named (k int, v int, CONSTRAINT a CHECK (v > 0), CONSTRAINT b CHECK
 ALTER TABLE named RENAME v TO k;
 ALTER TABLE named RENAME CONSTRAINT a TO b;
 DROP TABLE named;
+-- functions of an index are its table's owner's to run, not those of who happens to make it
+CREATE FUNCTION who(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN IF current_user <> 'cz_ddl_owner' THEN RAISE EXCEPTION 'run by another role'; END IF; RETURN $1; END $$;
+CREATE TABLE theirs (k int PRIMARY KEY, v int); ALTER TABLE theirs OWNER TO cz_ddl_owner; SELECT create_distributed_table('theirs', 'k');
+CREATE INDEX ON theirs ((who(v) + who(0)));
+CREATE INDEX ON theirs (v) WHERE who(1) = 1;
+DROP TABLE theirs; DROP FUNCTION who;
 SET ROLE cz_ddl_owner; CREATE TABLE owned (k int PRIMARY KEY); SELECT create_distributed_table('owned', 'k'); INSERT INTO owned VALUES (1); RESET ROLE;
 DROP OWNED BY cz_ddl_owner;
 DROP TABLE t, t_like, empty, typed;

@@ -76,6 +76,7 @@ ALTER TABLE nation ADD COLUMN r double precision DEFAULT random();
 ALTER TABLE nation RENAME TO nations; INSERT INTO nations (name) VALUES ('renamed'); ALTER TABLE nations RENAME TO nation;
 ALTER TABLE nation ALTER COLUMN area TYPE bigint;
 ALTER TABLE nation DISABLE TRIGGER ALL;
+ALTER TABLE nation ENABLE TRIGGER ALL;
 ALTER TABLE nation ALTER COLUMN area SET DEFAULT 8;
 DROP INDEX nation_area;
 VACUUM ANALYZE nation;

@@ -160,6 +160,7 @@ SELECT table_name, shard_count, distribution_column FROM citus_tables ORDER BY t
 SELECT t.colocation_id = u.colocation_id AS colocated FROM citus_tables t, citus_tables u WHERE t.table_name = 't'::regclass AND u.table_name = 'u'::regclass;
 SELECT count(*), sum(t.v + u.v) FROM u JOIN t USING (k);
 SELECT ok, count(*) FROM cz_verify_placements() GROUP BY 1;
+SELECT isolate_tenant_to_new_shard('w', 1);
 BEGIN;
 SELECT alter_distributed_table('w', 'v', 4);
 INSERT INTO w VALUES (1, 1);

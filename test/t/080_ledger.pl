@@ -156,13 +156,32 @@ CREATE TABLE tb (k int, v shared, w bobs);
 SELECT create_distributed_table('tb', 'k');
 RESET ROLE;
 SQL
-is($cluster->worker_sql(1, q{SELECT string_agg(relowner::regrole::text, ' ' ORDER BY relname) FROM pg_class WHERE relname ~ '^cz_object(@[0-9]+)?$'}), 'postgres alice bob', 'each has a ledger');
-is($cluster->worker_sql(1, q{SELECT bool_or(has_table_privilege('alice', oid, 'SELECT') AND relowner <> 'alice'::regrole) FROM pg_class WHERE relname ~ '^cz_object(@[0-9]+)?$'}), 'f', 'that no other role reads');
+is($cluster->worker_sql(1, q{SELECT string_agg(relowner::regrole::text, ' ' ORDER BY relname) FROM pg_class WHERE relname ~ '^cz_object(@[0-9]+)*$'}), 'postgres alice bob', 'each has a ledger');
+is($cluster->worker_sql(1, q{SELECT bool_or(has_table_privilege('alice', oid, 'SELECT') AND relowner <> 'alice'::regrole) FROM pg_class WHERE relname ~ '^cz_object(@[0-9]+)*$'}), 'f', 'that no other role reads');
 $cluster->sql("SET ROLE alice; ALTER TYPE shared ADD VALUE 'c'; ALTER TYPE shared RENAME TO common");
 $cluster->sql("SET ROLE bob; ALTER TYPE bobs RENAME VALUE 'b' TO 'z'; INSERT INTO tb VALUES (1, 'c', 'z'), (2, 'b', 'a')");
 is($cluster->sql("SELECT count(*) FROM tb WHERE v = 'c'::common"), '1', 'what one has made, the other uses');
 $cluster->sql('DROP TABLE ta, tb; DROP TYPE common, bobs');
 is(kinds('common') . kinds('bobs'), '- - -- - -', 'a superuser drops both');
+
+note 'a ledger whose name is taken';
+foreach my $i (1 .. 3)
+{
+	$cluster->worker_sql($i, 'CREATE ROLE carol LOGIN; GRANT CREATE ON DATABASE postgres TO carol; GRANT ALL ON SCHEMA public TO carol');
+	my $oid = $cluster->worker_sql($i, "SELECT 'carol'::regrole::oid");
+	$cluster->worker_sql($i, 'SET ROLE bob; ' . ($i == 1 ? qq{CREATE DOMAIN cz_shards."cz_object\@$oid" AS int} : qq{CREATE VIEW cz_shards."cz_object\@$oid" AS SELECT 1}));
+}
+$cluster->sql('CREATE ROLE carol LOGIN; GRANT CREATE ON DATABASE postgres TO carol; GRANT ALL ON SCHEMA public TO carol');
+foreach my $i (1 .. 3)
+{
+	my $server = $cluster->server_name($i);
+	$cluster->sql("CREATE USER MAPPING FOR carol SERVER $server OPTIONS (user 'carol', password_required 'false')");
+}
+($status, $out, $err) = $cluster->try_sql(q{SET ROLE carol; CREATE TYPE carols AS ENUM ('a'); CREATE TABLE tc (k int, v carols); SELECT create_distributed_table('tc', 'k'); ALTER TYPE carols ADD VALUE 'b'; INSERT INTO tc VALUES (1, 'b')});
+is($status, 0, 'gets another one') or diag($err);
+is(join(' ', map { $cluster->worker_sql($_, q{SELECT count(*) FROM pg_class WHERE relname ~ '^cz_object(@[0-9]+){2}$' AND relowner = 'carol'::regrole AND relkind = 'r'}) } 1 .. 3), '1 1 1', 'with digits, once');
+$cluster->sql('DROP TABLE tc; DROP TYPE carols');
+is(kinds('carols'), '- - -', 'that is found again');
 
 note 'extensions';
 ($status, $out, $err) = $cluster->try_sql('SET ROLE alice; CREATE EXTENSION hstore; CREATE TABLE h (k int, h hstore); SELECT create_distributed_table($$h$$, $$k$$)');

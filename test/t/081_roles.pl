@@ -38,6 +38,13 @@ sub rights
 	return join(' ', map { $cluster->worker_sql($_, "SELECT coalesce(string_agg(DISTINCT privilege_type, ',' ORDER BY privilege_type), '-') FROM pg_class c, aclexplode(relacl) a WHERE relname ~ '^${table}_[0-9]+\$' AND relkind = 'r' AND grantee = '$role'::regrole") } 1 .. 2);
 }
 
+# And to single columns of them
+sub columns
+{
+	my ($table, $role) = @_;
+	return join(' ', map { $cluster->worker_sql($_, "SELECT coalesce(string_agg(DISTINCT privilege_type || '(' || attname || ')', ',' ORDER BY privilege_type || '(' || attname || ')'), '-') FROM pg_class c JOIN pg_attribute t ON attrelid = c.oid, aclexplode(attacl) a WHERE relname ~ '^${table}_[0-9]+\$' AND relkind = 'r' AND grantee = '$role'::regrole AND attnum > 0") } 1 .. 2);
+}
+
 $cluster->sql(<<'SQL');
 CREATE ROLE alice LOGIN PASSWORD 'her own';
 CREATE ROLE bob LOGIN;
@@ -106,13 +113,103 @@ like($out, qr/1\nbob/, 'holds') or diag($err);
 ($status, $out, $err) = as('bob', 'DELETE FROM t WHERE k = 100');
 like($err, qr/42501: permission denied for table t\b/, 'and not more');
 $cluster->sql('REVOKE ALL ON t FROM bob; GRANT UPDATE (v) ON t TO clerks; GRANT SELECT ON ALL TABLES IN SCHEMA public TO clerks');
-is(rights('t', 'bob'), 'SELECT,UPDATE SELECT,UPDATE', 'by a role that it is a member of, on a column');
+is(rights('t', 'bob'), 'SELECT SELECT', 'by a role that it is a member of');
+is(columns('t', 'bob'), 'UPDATE(v) UPDATE(v)', 'on a column');
 ($status, $out, $err) = as('bob', "UPDATE t SET v = 'new' WHERE k = 7; UPDATE t SET v = v || clock_timestamp() WHERE k = 8; SELECT v FROM t WHERE k = 7");
 like($out, qr/new/, 'holds') or diag($err);
 ($status, $out, $err) = as('bob', 'UPDATE t SET id = 1 WHERE k = 7');
 like($err, qr/42501/, 'on that column');
 $cluster->sql('REVOKE clerks FROM bob');
-is(rights('t', 'bob'), '- -', 'REVOKE of the role');
+is(rights('t', 'bob') . columns('t', 'bob'), '- -- -', 'REVOKE of the role');
+
+note 'privileges on columns';
+$cluster->sql('GRANT SELECT (k, v), INSERT (k, id) ON t TO bob');
+is(columns('t', 'bob'), 'INSERT(id),INSERT(k),SELECT(k),SELECT(v) INSERT(id),INSERT(k),SELECT(k),SELECT(v)', 'are such on the shards');
+is($cluster->worker_sql(1, "SELECT bool_or(has_column_privilege('bob', c.oid, 'id', 'SELECT')) FROM pg_class c WHERE relname ~ '^t_[0-9]+\$' AND relkind = 'r'"), 'f', 'another column is not read there');
+($status, $out, $err) = as('bob', "SELECT v FROM t WHERE k = 7; SELECT count(*) FROM t; SELECT max(t.v) FROM t JOIN r USING (k); SELECT k, count(v) FROM t GROUP BY k ORDER BY k LIMIT 1; INSERT INTO t (k, id) VALUES (50, 1) RETURNING k; COPY t (k, v) TO STDOUT");
+is($status, 0, 'reads and writes with them') or diag($err);
+like($out, qr/^new\n21\nv1\n1\|1\n50\n/m, 'hold');
+foreach my $sql ('SELECT * FROM t', 'SELECT id FROM t WHERE k = 1', 'SELECT t FROM t', "INSERT INTO t VALUES (51, 1, '')", 'UPDATE t SET v = k::text', 'DELETE FROM t WHERE k = 1')
+{
+	($status, $out, $err) = as('bob', $sql);
+	like($err, qr/42501: permission denied for table t\b/, "and not more: $sql");
+}
+$cluster->sql('REVOKE ALL ON t FROM bob; GRANT SELECT (k), UPDATE (v) ON t TO bob; ALTER TABLE t RENAME v TO w');
+is(columns('t', 'bob'), join(' ', ('SELECT(id),SELECT(k),SELECT(w),UPDATE(w)') x 2), 'who changes rows names them by their keys');
+($status, $out, $err) = as('bob', "UPDATE t SET w = 'w' WHERE k = 9; UPDATE t SET w = clock_timestamp() WHERE k = 10; UPDATE t SET w = 'v' || k WHERE k IN (9, 10); UPDATE t SET w = 'x' || r.v FROM r WHERE r.k = t.k");
+is($status, 0, 'UPDATE of a column') or diag($err);
+$cluster->sql('ALTER TABLE t RENAME w TO v; REVOKE ALL ON t FROM bob; GRANT DELETE, SELECT (k) ON t TO bob');
+($status, $out, $err) = as('bob', 'DELETE FROM t WHERE k = 50; DELETE FROM t USING r WHERE r.k = t.k AND random() > 2; DELETE FROM t WHERE k > 1000 + random()');
+is($status, 0, 'DELETE') or diag($err);
+is(columns('t', 'bob'), join(' ', ('SELECT(id),SELECT(k),UPDATE(k)') x 2), 'locks rows, which takes UPDATE of a column');
+$cluster->sql('REVOKE ALL ON t FROM bob');
+($status, $out, $err) = as('alice', "CREATE TABLE n (k int NOT NULL, v text NOT NULL, w text, x text); SELECT create_distributed_table('n', 'k'); INSERT INTO n SELECT i, 'v' || i, 'w', 'x' FROM generate_series(1, 20) i; GRANT UPDATE (w), DELETE ON n TO bob; CREATE UNIQUE INDEX ON n (k, v)");
+is($status, 0, 'a table without a key gets one') or diag($err);
+is(columns('n', 'bob'), join(' ', ('SELECT(k),SELECT(v),SELECT(w),UPDATE(k),UPDATE(w)') x 2), 'whose columns are read');
+($status, $out, $err) = as('bob', "UPDATE n SET w = 'new'; UPDATE n SET w = clock_timestamp(); DELETE FROM n");
+is($status, 0, 'without any privilege to read here') or diag($err);
+
+note 'two roles that are one there';
+$cluster->sql('CREATE ROLE carol LOGIN; GRANT USAGE ON SCHEMA public TO carol');
+$cluster->sql("CREATE USER MAPPING FOR carol SERVER $_ OPTIONS (user 'bob', password 'theirs')") foreach map { $cluster->server_name($_) } 1 .. 2;
+$cluster->sql('GRANT SELECT ON t TO bob; GRANT INSERT ON t TO carol');
+is(rights('t', 'bob'), 'INSERT,SELECT INSERT,SELECT', 'may what either may');
+$cluster->sql('REVOKE ALL ON t FROM bob, carol; DROP OWNED BY carol; DROP ROLE carol');
+is(rights('t', 'bob'), '- -', 'nothing is left');
+
+note 'who may execute functions';
+# Who may execute a function, on each worker
+sub executors
+{
+	my ($name) = @_;
+	return join(' ', map { $cluster->worker_sql($_, "SELECT coalesce(string_agg(coalesce(nullif(grantee, 0)::regrole::text, 'PUBLIC'), ',' ORDER BY grantee = 0, grantee::regrole::text), '-') FROM pg_proc p, aclexplode(coalesce(proacl, acldefault('f', proowner))) a WHERE proname = '$name' AND grantee <> 'postgres'::regrole") } 1 .. 2);
+}
+# while everybody is one role there
+$cluster->sql('CREATE FUNCTION shut(int) RETURNS bool LANGUAGE sql IMMUTABLE SECURITY DEFINER AS $$SELECT $1 > 0$$; CREATE TABLE s (k int CHECK (shut(k)))');
+$cluster->sql("SELECT create_distributed_table('s', 'k')");
+($status, $out, $err) = $cluster->try_sql('REVOKE EXECUTE ON FUNCTION shut FROM PUBLIC');
+like($err, qr/0A000: function shut\(integer\) cannot be run on the workers.*not everybody may execute it here, as everybody could there/s, 'with a mapping for PUBLIC a SECURITY DEFINER function is everybody\'s');
+$cluster->sql('ALTER FUNCTION shut SECURITY INVOKER; REVOKE EXECUTE ON FUNCTION shut FROM PUBLIC');
+is(executors('shut'), '- -', 'one that is none of the kind is shut for others, too');
+$cluster->sql('DROP TABLE s; DROP FUNCTION shut');
+foreach my $server (map { $cluster->server_name($_) } 1 .. 2)
+{
+	$cluster->sql("CREATE USER MAPPING FOR postgres SERVER $server OPTIONS (user 'postgres'); DROP USER MAPPING FOR PUBLIC SERVER $server");
+}
+$cluster->worker_sql($_, 'GRANT ALL ON SCHEMA public TO alice, bob') foreach 1 .. 2;
+($status, $out, $err) = as('alice', <<'SQL');
+CREATE FUNCTION fine(int) RETURNS bool LANGUAGE sql IMMUTABLE SECURITY DEFINER AS 'SELECT $1 > 0';
+CREATE FUNCTION kept(int) RETURNS bool LANGUAGE sql IMMUTABLE SECURITY DEFINER AS 'SELECT $1 > 0';
+REVOKE EXECUTE ON FUNCTION kept(int) FROM PUBLIC;
+CREATE TABLE f (k int, v int CHECK (fine(v)), w int CHECK (kept(w)));
+GRANT SELECT, INSERT ON f TO bob;
+SELECT create_distributed_table('f', 'k');
+SQL
+is($status, 0, 'SECURITY DEFINER functions of the owner') or diag($err);
+is(executors('fine'), 'alice,PUBLIC alice,PUBLIC', 'everybody');
+is(executors('kept'), 'alice alice', 'nobody else, from the first moment');
+($status, $out, $err) = as('bob', 'INSERT INTO f VALUES (1, 1, 1)');
+like($err, qr/42501: permission denied for function kept/, 'as here');
+$cluster->sql('GRANT EXECUTE ON FUNCTION kept(int) TO clerks; GRANT clerks TO bob');
+is(executors('kept'), 'alice,bob alice,bob', 'GRANT to a role and of it');
+($status, $out, $err) = as('bob', 'INSERT INTO f VALUES (1, 1, 1)');
+is($status, 0, 'holds') or diag($err);
+$cluster->sql('REVOKE EXECUTE ON FUNCTION fine FROM PUBLIC; REVOKE clerks FROM bob');
+is(executors('fine') . executors('kept'), 'alice alicealice alice', 'REVOKE');
+($status, $out, $err) = as('bob', 'INSERT INTO f VALUES (2, 1)');
+like($err, qr/42501: permission denied for function (fine|kept)/, 'holds');
+$cluster->sql('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO bob');
+is(executors('fine'), 'alice,bob alice,bob', 'ALL FUNCTIONS IN SCHEMA');
+$cluster->sql('BEGIN; REVOKE ALL ON ROUTINE fine FROM bob; ROLLBACK');
+is(executors('fine'), 'alice,bob alice,bob', 'ROLLBACK');
+($status, $out, $err) = $cluster->try_sql('ALTER FUNCTION fine OWNER TO bob');
+like($err, qr/0A000: function fine\(integer\) cannot be run on the workers.*SECURITY DEFINER, and it would run there as another role/s, 'another owner');
+is($cluster->sql("SELECT proowner::regrole FROM pg_proc WHERE proname = 'fine'"), 'alice', 'nothing has happened here');
+($status, $out, $err) = $cluster->try_sql('REASSIGN OWNED BY alice TO bob');
+like($err, qr/0A000: function .* cannot be run on the workers/, 'REASSIGN OWNED');
+$cluster->sql('ALTER FUNCTION fine SECURITY INVOKER; ALTER FUNCTION fine OWNER TO bob');
+is(executors('fine'), 'bob bob', 'of one that is no SECURITY DEFINER');
+$cluster->sql('DROP TABLE f; DROP FUNCTION fine, kept');
 $cluster->sql('ALTER DEFAULT PRIVILEGES FOR ROLE alice GRANT SELECT ON TABLES TO bob');
 ($status, $out, $err) = as('alice', "CREATE TABLE d (k int); SELECT create_distributed_table('d', 'k'); INSERT INTO d VALUES (1)");
 is(rights('d', 'bob'), 'SELECT SELECT', 'default privileges');
@@ -125,7 +222,12 @@ $cluster->sql("SELECT citus_disable_node('127.0.0.1', $port); SELECT citus_activ
 is(rights('d', 'bob') . ', ' . rights('r', 'bob'), 'SELECT SELECT, SELECT SELECT', 'shards that were made anew are granted, too');
 
 note 'owners';
+$cluster->sql('CREATE FUNCTION public.odd(int) RETURNS bool LANGUAGE sql IMMUTABLE AS $$SELECT $1 % 2 = 1$$; ALTER FUNCTION odd OWNER TO alice; REVOKE ALL ON FUNCTION odd FROM PUBLIC; GRANT EXECUTE ON FUNCTION odd TO bob; ALTER TABLE d ADD CHECK (odd(k))');
+is(executors('odd'), 'alice,bob alice,bob', 'a function that is no SECURITY DEFINER');
+$cluster->sql("SELECT citus_disable_node('127.0.0.1', $port); SELECT citus_activate_node('127.0.0.1', $port)");
+is(executors('odd'), 'alice,bob alice,bob', 'after activation');
 $cluster->sql('DROP OWNED BY bob');
+is(executors('odd'), 'alice alice', 'DROP OWNED takes EXECUTE');
 is(rights('d', 'bob') . $cluster->sql("SELECT coalesce(array_to_string(relacl, ','), '') FROM pg_class WHERE oid = 'd'::regclass") =~ s/.*bob.*/bob/r, '- -alice=arwdDxt/alice', 'DROP OWNED takes privileges');
 # and its user mappings
 $cluster->sql("SELECT cz_propagate_role('bob', 'theirs'); REASSIGN OWNED BY alice TO bob");

@@ -68,6 +68,22 @@ $cluster->go_on($first);
 is(($cluster->finish_sql($_))[0], 0, 'all of them end') foreach $first, $second, $third;
 is($cluster->sql(sprintf($waits, 0)), 't', 'and nobody waits any more');
 
+# any node's process by its global id
+$first = $cluster->start_sql("SET application_name = 'here'; SELECT pg_sleep(100)");
+ok(wait_for("SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'here' AND query LIKE '%pg_sleep(100)'", 'start'), 'a session here');
+is($cluster->sql("SELECT cz_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'here'"), 't', 'is cancelled');
+like(($cluster->finish_sql($first))[2], qr/57014/, 'as by pg_cancel_backend()');
+my $theirs = $cluster->worker(2)->background_psql('postgres');
+my $gpid = $cluster->sql("SELECT citus_calculate_gpid(node_id, " . $theirs->query_safe('SELECT pg_backend_pid()') . ") FROM cz.worker_list() WHERE nodeport = " . $cluster->port(2));
+is($cluster->sql("SELECT cz_terminate_backend($gpid, 5000)"), 't', 'a session of a worker is ended');
+is($cluster->worker_sql(2, "SELECT count(*) FROM pg_stat_activity WHERE pid = $gpid % 10000000000"), '0', 'and gone');
+eval { $theirs->quit };
+$cluster->sql('CREATE ROLE plain LOGIN');
+like(($cluster->try_sql("SET ROLE plain; SELECT cz_cancel_backend($gpid)"))[2], qr/42501: must be superuser/, 'not by everybody');
+like(($cluster->try_sql('SELECT cz_cancel_backend(-1)'))[2], qr/22023/, 'no process id');
+like(($cluster->try_sql('SELECT cz_cancel_backend(9999990000000001)'))[2], qr/42704/, 'no node');
+like(($cluster->try_sql("SELECT pg_cancel_backend('1')"))[2], qr/WARNING/, "core's functions are not ambiguous");
+
 # a worker that stands still
 $cluster->freeze_worker(2);
 my $answers = q{SELECT success, count(*), bool_and(result IS NOT NULL) FROM run_command_on_workers('SELECT 1') GROUP BY 1 ORDER BY 1};
@@ -78,12 +94,15 @@ like(($cluster->try_sql('SELECT placements FROM cz_table_activity'))[1], qr/^[1-
 $cluster->thaw_worker(2);
 
 # a dead one
+$cluster->sql("SET cz.shard_count = 16; CREATE TABLE many (k int); SELECT create_distributed_table('many', 'k')");
 $cluster->kill_worker(3);
+($status, $out, $err) = $cluster->try_sql("SELECT count(*) FROM cz_verify_placements('many')");
+is(scalar(() = $err =~ /WARNING/g), 1, 'cz_verify_placements() says once that a node could not be looked at') or diag($err);
 is($cluster->sql($answers), "f|1|t\nt|2|t", 'a dead worker is a row');
 is($cluster->sql(q{SELECT count(*), count(*) FILTER (WHERE success) BETWEEN 1 AND 3 FROM run_command_on_shards('t', 'SELECT 1 FROM %s LIMIT 1')}),
 	'4|t', 'shards there are rows without success');
 is($cluster->sql(q{SELECT count(*) FROM run_command_on_all_nodes('SELECT 1', false) WHERE success}), '3', 'one after the other, too');
-like($cluster->sql('SELECT placements FROM cz_table_activity'), qr/^[1-3]$/, 'and the activity of tables says how many were asked');
+like($cluster->sql(q{SELECT placements FROM cz_table_activity WHERE relid = 't'::regclass}), qr/^[1-3]$/, 'and the activity of tables says how many were asked');
 $cluster->restart_worker(3);
 ok(wait_for(q{SELECT bool_and(success) FROM run_command_on_workers('SELECT 1')}), 'all are back');
 done_testing();

@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/relation.h"
 #include "access/sysattr.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
@@ -228,7 +229,54 @@ shipped_rows(Query *query, Query *source, Relation rel, List *attnos, const CzTa
 
 /* ---- the conflict --------------------------------------------------------- */
 
-/* ON CONSTRAINT: shards call it otherwise, so say its columns. */
+/* Is an index the only one of its table whose conflicts there can be? */
+static bool
+is_only_arbiter(Relation index)
+{
+	Relation	rel = relation_open(index->rd_index->indrelid, NoLock);
+	List	   *indexes = RelationGetIndexList(rel);
+	bool		is_only = true;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		Relation	other = index_open(lfirst_oid(lc), AccessShareLock);
+
+		is_only &= RelationGetRelid(other) == RelationGetRelid(index) ||
+			(!other->rd_index->indisunique && !other->rd_index->indisexclusion);
+		index_close(other, AccessShareLock);
+	}
+	list_free(indexes);
+	relation_close(rel, NoLock);
+	return is_only;
+}
+
+/* ON CONSTRAINT with an exclusion constraint: no columns stand for it. */
+static void
+check_exclusion(const OnConflictExpr *conflict, Relation index)
+{
+	if (conflict->action == ONCONFLICT_UPDATE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("ON CONFLICT DO UPDATE not supported with exclusion constraints")));
+	if (!index->rd_index->indimmediate)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters")));
+	if (!is_only_arbiter(index))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("ON CONFLICT ON CONSTRAINT with exclusion constraint \"%s\" is not supported on distributed table \"%s\"",
+						RelationGetRelationName(index),
+						get_rel_name(index->rd_index->indrelid)),
+				 errdetail("The table has other unique or exclusion constraints."),
+				 errhint("ON CONFLICT DO NOTHING without a constraint heeds all of them.")));
+}
+
+/*
+ * ON CONSTRAINT: shards call it otherwise, so say its columns; nothing where it is the only
+ * one there is.
+ */
 static void
 name_columns(OnConflictExpr *conflict)
 {
@@ -239,7 +287,9 @@ name_columns(OnConflictExpr *conflict)
 	if (!OidIsValid(index_oid))
 		return;
 	index = index_open(index_oid, AccessShareLock);
-	for (i = 0; i < index->rd_index->indnkeyatts; i++)
+	if (index->rd_index->indisexclusion)
+		check_exclusion(conflict, index);
+	for (i = 0; !index->rd_index->indisexclusion && i < index->rd_index->indnkeyatts; i++)
 	{
 		InferenceElem *elem = makeNode(InferenceElem);
 		AttrNumber	attno = index->rd_index->indkey.values[i];

@@ -76,7 +76,7 @@ columns_that_find(Relation rel, Relation index)
 	int			i;
 
 	if (!index->rd_index->indisunique || !index->rd_index->indimmediate ||
-		RelationGetIndexPredicate(index) != NIL)
+		!index->rd_index->indisvalid || RelationGetIndexPredicate(index) != NIL)
 		return NIL;
 	for (i = 0; i < index->rd_index->indnkeyatts; i++)
 	{
@@ -524,7 +524,7 @@ relation_is_unique(Oid relid, Bitmapset *fixed)
 		int			i;
 
 		if (index->rd_index->indisunique && index->rd_index->indimmediate &&
-			RelationGetIndexPredicate(index) == NIL)
+			index->rd_index->indisvalid && RelationGetIndexPredicate(index) == NIL)
 		{
 			found = true;
 			for (i = 0; i < index->rd_index->indnkeyatts; i++)

@@ -212,3 +212,42 @@ SELECT * FROM ruled ORDER BY k;
 WITH aa AS (SELECT 1 a, 2 b) INSERT INTO w VALUES (1, 'insert') ON CONFLICT (k) DO UPDATE SET v = (SELECT b || ' update' FROM aa WHERE a = 1 LIMIT 1) RETURNING *;
 WITH aa AS (SELECT 1 a, 2 b) INSERT INTO w VALUES (1, 'insert') ON CONFLICT (k) DO UPDATE SET v = 'update' WHERE w.k = (SELECT a FROM aa) RETURNING *;
 WITH aa AS (SELECT 1 a, 2 b) INSERT INTO w VALUES (1, (SELECT b || ' insert' FROM aa WHERE a = 1)) ON CONFLICT (k) DO UPDATE SET v = (SELECT b || ' update' FROM aa WHERE a = w.k LIMIT 1) RETURNING *;
+-- exclusion constraints, with the key and of a table in one shard
+CREATE TABLE booked (k int, room int, v text, CONSTRAINT booked_excl EXCLUDE (k WITH =, room WITH =));
+SELECT create_distributed_table('booked', 'k');
+INSERT INTO booked VALUES (1, 1, 'a'), (2, 1, 'b');
+INSERT INTO booked VALUES (1, 1, 'c'), (3, 1, 'd') ON CONFLICT ON CONSTRAINT booked_excl DO NOTHING RETURNING *;
+INSERT INTO booked SELECT i, 1, 'e' FROM generate_series(1, 6) i ON CONFLICT ON CONSTRAINT booked_excl DO NOTHING;
+-- error
+INSERT INTO booked VALUES (1, 1, 'f') ON CONFLICT ON CONSTRAINT booked_excl DO UPDATE SET v = 'f';
+-- error
+INSERT INTO booked VALUES (1, 1, 'f');
+SELECT * FROM booked ORDER BY k;
+CREATE FUNCTION louder() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.v := upper(NEW.v); RETURN NEW; END $$;
+CREATE TRIGGER louder BEFORE INSERT ON booked FOR EACH ROW EXECUTE FUNCTION louder();
+INSERT INTO booked VALUES (1, 1, 'g'), (7, 1, 'h') ON CONFLICT ON CONSTRAINT booked_excl DO NOTHING RETURNING *;
+ALTER TABLE booked ADD UNIQUE (k, v);
+-- differs: which of several constraints, the shards cannot be told
+INSERT INTO booked VALUES (1, 1, 'c') ON CONFLICT ON CONSTRAINT booked_excl DO NOTHING;
+DROP TABLE booked;
+CREATE TABLE circles (c1 circle, c2 text, CONSTRAINT circles_excl EXCLUDE USING gist (c1 WITH &&, (c2::circle) WITH &&));
+SELECT create_distributed_table('circles', NULL);
+INSERT INTO circles VALUES ('<(10,10), 10>', '<(0,0), 5>');
+INSERT INTO circles VALUES ('<(20,20), 10>', '<(0,0), 4>') ON CONFLICT ON CONSTRAINT circles_excl DO NOTHING;
+INSERT INTO circles VALUES ('<(20,20), 10>', '<(0,0), 4>') ON CONFLICT DO NOTHING;
+-- error
+INSERT INTO circles VALUES ('<(20,20), 10>', '<(0,0), 4>') ON CONFLICT ON CONSTRAINT circles_excl DO UPDATE SET c2 = EXCLUDED.c2;
+SELECT * FROM circles;
+DROP TABLE circles;
+CREATE TABLE later (k int, CONSTRAINT later_excl EXCLUDE (k WITH =) INITIALLY DEFERRED);
+SELECT create_distributed_table('later', 'k');
+INSERT INTO later VALUES (1);
+-- error
+INSERT INTO later VALUES (1) ON CONFLICT ON CONSTRAINT later_excl DO NOTHING;
+-- error
+INSERT INTO later VALUES (1) ON CONFLICT DO NOTHING;
+DROP TABLE later;
+CREATE TABLE apart (k int, v text, EXCLUDE (v WITH =));
+-- differs: a shard would check its own rows only
+SELECT create_distributed_table('apart', 'k');
+DROP TABLE apart;

@@ -1,0 +1,95 @@
+/*-------------------------------------------------------------------------
+ *
+ * concurrently_int.h
+ *	  Shared by the files of the CONCURRENTLY forms: concurrently.c,
+ *	  index_concurrently.c, reindex_concurrently.c.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_CONCURRENTLY_INT_H
+#define CZ_CONCURRENTLY_INT_H
+
+#include "ddl_int.h"
+#include "storage/lock.h"
+#include "storage/lmgr.h"
+
+/* What is kept over the transactions of a statement. */
+typedef struct CzWork
+{
+	Oid			relid;
+	LockRelId	lock_id;
+	LOCKTAG		tag;
+	MemoryContext context;		/* goes with the portal */
+} CzWork;
+
+/* An index that a placement has. */
+typedef struct CzRemoteIndex
+{
+	char	   *name;
+	bool		is_valid;
+} CzRemoteIndex;
+
+/* A placement of a shard. */
+typedef struct CzPlacement
+{
+	const CzShard *shard;
+	Oid			server_oid;
+	List	   *indexes;		/* CzRemoteIndex * */
+} CzPlacement;
+
+/* Commands that one placement gets, list of char *; NIL: none. */
+typedef List *(*CzMakeCommands) (const CzPlacement *placement, void *arg);
+
+/*
+ * CzWorkBegin, CzWorkEnd
+ *		ShareUpdateExclusiveLock on a table for the session, which the transaction has.  An
+ *		error before the end gives it back, too.
+ * CzNextTransaction
+ *		Commit, and begin another one, which has no snapshot.
+ * CzSetIndexValidLate
+ *		CzSetIndexValid in a transaction that has none.
+ */
+extern CzWork *CzWorkBegin(Oid relid);
+extern void CzWorkEnd(CzWork *work);
+extern void CzNextTransaction(void);
+extern void CzSetIndexValidLate(Oid index_oid, bool is_valid);
+
+/*
+ * CzLockInTurns
+ *		Take a lock on the table, but let nobody wait behind us for longer than a turn.
+ *		Between two turns those are waited for who have it from before.
+ *
+ * Errors: 55P03 after the user's lock_timeout.
+ */
+extern void CzLockInTurns(const CzWork *work, LOCKMODE mode);
+
+/*
+ * CzLookAtPlacements
+ *		Which indexes have the active placements of a table?
+ *
+ * Returns: list of CzPlacement *.
+ * Errors: 08001 if a worker cannot be asked.
+ */
+extern List *CzLookAtPlacements(const CzTable *table);
+extern const CzRemoteIndex *CzRemoteIndexOf(const CzPlacement *placement, const char *name);
+
+/*
+ * CzMendCommands
+ *		What makes an index on a placement that has none, or only the remains of one.
+ *
+ * keeps: a valid one of that name is the index, too.
+ * Returns: list of char *.
+ */
+extern List *CzMendCommands(const CzPlacement *placement, const CzIndexDef *def, bool keeps);
+extern char *CzDropConcurrentlySql(const CzPlacement *placement, const char *name);
+
+/* What drops the remains of a REINDEX CONCURRENTLY that has failed; list of char *. */
+extern List *CzLeftoverCommands(const CzPlacement *placement);
+
+/* Each placement's commands, each a transaction of its own there; workers in parallel, and
+ * unless one_by_one several placements of each. */
+extern void CzRunConcurrently(Oid relid, CzMakeCommands make, void *arg, bool one_by_one);
+
+#endif							/* CZ_CONCURRENTLY_INT_H */

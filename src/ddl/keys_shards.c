@@ -1,0 +1,218 @@
+/*-------------------------------------------------------------------------
+ *
+ * keys_shards.c
+ *	  Foreign keys of shards: their text, and how the workers get them.
+ *
+ * A shard's key has the name of the table's with the shard's number, for SET CONSTRAINTS
+ * means all of a schema that have a name.  It is DEFERRABLE even if the table's is not:
+ * only so can a statement of several commands be checked as one.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "cz/transaction.h"
+#include "ddl_int.h"
+
+static void
+append_columns(StringInfo sql, Oid relid, const AttrNumber *attnos, int n)
+{
+	int			i;
+
+	appendStringInfoChar(sql, '(');
+	for (i = 0; i < n; i++)
+		appendStringInfo(sql, "%s%s", i > 0 ? ", " : "",
+						 quote_identifier(get_attname(relid, attnos[i], false)));
+	appendStringInfoChar(sql, ')');
+}
+
+/* As pg_get_constraintdef() writes it; NULL: it leaves that out. */
+static const char *
+action_words(char action)
+{
+	switch (action)
+	{
+		case FKCONSTR_ACTION_RESTRICT:
+			return "RESTRICT";
+		case FKCONSTR_ACTION_CASCADE:
+			return "CASCADE";
+		case FKCONSTR_ACTION_SETNULL:
+			return "SET NULL";
+		case FKCONSTR_ACTION_SETDEFAULT:
+			return "SET DEFAULT";
+		default:
+			return NULL;
+	}
+}
+
+/* The shard, or the copy, that shard number index of a table refers to by a key. */
+static const CzShard *
+referenced_shard(const CzKey *key, int index)
+{
+	const CzTable *to = CzTableGet(key->to_relid);
+
+	if (to == NULL || (to->kind != CZ_TABLE_REFERENCE && index >= to->nshards))
+		elog(ERROR, "foreign key \"%s\" refers to no shard", key->name);
+	return &to->shards[to->kind == CZ_TABLE_REFERENCE ? 0 : index];
+}
+
+/*
+ * CzKeyShardName, CzKeyShardText
+ *		See ddl.h.
+ */
+char *
+CzKeyShardName(const CzKey *key, const CzShard *shard)
+{
+	return CzShardIndexName(key->name, shard->name_id);
+}
+
+char *
+CzKeyShardText(const CzKey *key, int index)
+{
+	const CzShard *to = referenced_shard(key, index);
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "FOREIGN KEY ");
+	append_columns(&sql, key->from_relid, key->from_attnos, key->ncolumns);
+	appendStringInfo(&sql, " REFERENCES %s", to->remote_qualified);
+	append_columns(&sql, key->to_relid, key->to_attnos, key->ncolumns);
+	if (key->match == FKCONSTR_MATCH_FULL)
+		appendStringInfoString(&sql, " MATCH FULL");
+	/* what is done for the rows of a reference table is done here */
+	if (!to->is_copy && action_words(key->on_update) != NULL)
+		appendStringInfo(&sql, " ON UPDATE %s", action_words(key->on_update));
+	if (!to->is_copy && action_words(key->on_delete) != NULL)
+	{
+		appendStringInfo(&sql, " ON DELETE %s", action_words(key->on_delete));
+		if (key->nset > 0)
+		{
+			appendStringInfoChar(&sql, ' ');
+			append_columns(&sql, key->from_relid, key->set_attnos, key->nset);
+		}
+	}
+	appendStringInfo(&sql, " DEFERRABLE%s%s", key->is_deferred ? " INITIALLY DEFERRED" : "",
+					 key->is_valid ? "" : " NOT VALID");
+	return sql.data;
+}
+
+/* Is it a key whose worker checks it: are both ends there? */
+static bool
+is_on_shards(const CzKey *key)
+{
+	const CzTable *from = CzTableGet(key->from_relid);
+	const CzTable *to = CzTableGet(key->to_relid);
+
+	return from != NULL && CzTableIsDistributed(from) && to != NULL &&
+		to->kind != CZ_TABLE_FOREIGN;
+}
+
+/*
+ * CzKeysOnShards
+ *		See ddl.h.
+ */
+List *
+CzKeysOnShards(Oid relid, bool both_ends)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, CzForeignKeys(relid, both_ends))
+	{
+		CzKey	   *key = CzKeyGet(lfirst_oid(lc));
+
+		if (is_on_shards(key))
+			result = lappend(result, key);
+	}
+	return result;
+}
+
+/*
+ * CzKeyShardSql
+ *		See ddl.h.
+ */
+void
+CzKeyShardSql(StringInfo sql, const CzKey *key, int index, bool drops)
+{
+	const CzShard *shard = &CzTableGet(key->from_relid)->shards[index];
+	const char *name = quote_identifier(CzKeyShardName(key, shard));
+
+	if (drops)
+		appendStringInfo(sql, "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s;\n",
+						 shard->remote_qualified, name);
+	else
+		appendStringInfo(sql, "ALTER TABLE %s ADD CONSTRAINT %s %s;\n", shard->remote_qualified,
+						 name, CzKeyShardText(key, index));
+}
+
+/* What a script for shards is made of. */
+typedef struct ShardKeys
+{
+	const CzTable *table;
+	List	   *keys;			/* CzKey * */
+} ShardKeys;
+
+static void
+make_keys(StringInfo sql, const CzShard *shard, void *arg)
+{
+	const ShardKeys *what = arg;
+	ListCell   *lc;
+
+	foreach(lc, what->keys)
+		CzKeyShardSql(sql, lfirst(lc), shard - what->table->shards, false);
+}
+
+/*
+ * CzForeignKeysToShards
+ *		See ddl.h.
+ */
+void
+CzForeignKeysToShards(Oid relid, List *constraint_oids)
+{
+	ShardKeys	what;
+	ListCell   *lc;
+
+	what.table = CzTableGet(relid);
+	what.keys = NIL;
+	foreach(lc, constraint_oids)
+	{
+		CzCheckForeignKey(lfirst_oid(lc));
+		what.keys = lappend(what.keys, CzKeyGet(lfirst_oid(lc)));
+	}
+	if (what.keys != NIL)
+		CzRunOnPlacements(what.table, make_keys, &what);
+}
+
+/*
+ * CzKeysSettle
+ *		See ddl.h.
+ */
+void
+CzKeysSettle(Oid relid)
+{
+	List	   *relids = list_make1_oid(relid);
+	List	   *keys = CzKeysOnShards(relid, true);
+	ListCell   *lc;
+	ListCell   *lk;
+
+	foreach(lk, keys)
+		relids = list_append_unique_oid(relids, ((CzKey *) lfirst(lk))->from_relid);
+	foreach(lc, relids)
+	{
+		List	   *own = NIL;
+
+		foreach(lk, keys)
+		{
+			if (((CzKey *) lfirst(lk))->from_relid == lfirst_oid(lc))
+				own = lappend_oid(own, ((CzKey *) lfirst(lk))->oid);
+		}
+		CzForeignKeysToShards(lfirst_oid(lc), own);
+	}
+}

@@ -1,0 +1,142 @@
+-- Foreign keys of distributed tables: what is refused and how it is said, in which order tables can be distributed,
+-- what shards have, what becomes of keys when tables are ordinary ones again.  What keys do is in test/differential.
+\set dbname cz_keys
+\i sql/include/worker_database.inc
+\i sql/include/workers.inc
+SET client_min_messages = warning;
+\set SHOW_CONTEXT never
+SET cz.shard_count = 4;
+SET cz.shard_replication_factor = 2;
+CREATE VIEW keys AS SELECT conrelid::regclass AS of, conname, pg_get_constraintdef(oid) AS def FROM pg_constraint
+  WHERE contype = 'f' AND connamespace = 'public'::regnamespace;
+-- keys of the shards on a worker
+CREATE FUNCTION shard_keys() RETURNS SETOF text LANGUAGE sql AS $$
+  SELECT result FROM run_command_on_workers($q$SELECT string_agg(k, E'\n' ORDER BY k) FROM (SELECT DISTINCT
+    regexp_replace(concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)), '_1\d+', '_N', 'g') AS k
+    FROM pg_constraint WHERE contype = 'f') x$q$) ORDER BY nodeport LIMIT 1 $$;
+CREATE TABLE parent (k int, id int, v text, PRIMARY KEY (k, id));
+CREATE TABLE child (k int, pid int, self int, PRIMARY KEY (k, pid), FOREIGN KEY (k, pid) REFERENCES parent, FOREIGN KEY (k, self) REFERENCES child);
+CREATE TABLE ref (id int PRIMARY KEY, v text);
+INSERT INTO parent SELECT i, i FROM generate_series(1, 20) i;
+INSERT INTO child SELECT i, i, i FROM generate_series(1, 20) i;
+
+-- the referenced table comes first
+SELECT create_distributed_table('child', 'k');
+SELECT create_distributed_table('parent', 'k');
+SELECT create_reference_table('child');
+-- meanwhile its rows stay as they are, but others may come
+INSERT INTO parent VALUES (21, 21);
+INSERT INTO child VALUES (21, 22);
+INSERT INTO child VALUES (21, 21);
+DELETE FROM parent WHERE k = 1;
+UPDATE parent SET v = '' WHERE k = 1;
+INSERT INTO parent VALUES (1, 1) ON CONFLICT (k, id) DO NOTHING;
+INSERT INTO parent VALUES (1, 1) ON CONFLICT (k, id) DO UPDATE SET v = 'x';
+WITH d AS (DELETE FROM parent WHERE k = 1 RETURNING *) SELECT * FROM d;
+MERGE INTO parent USING (SELECT 1 AS k) s ON parent.k = s.k WHEN MATCHED THEN DELETE;
+ALTER TABLE parent ALTER id TYPE bigint;
+ALTER TABLE child ALTER pid TYPE bigint;
+-- not by another column, nor elsewhere
+SELECT create_distributed_table('child', 'pid');
+SELECT create_distributed_table('child', 'k', colocate_with => 'none');
+SELECT create_distributed_table('child', 'k', shard_count => 8);
+SET cz.shard_count = 8;
+SELECT create_distributed_table('child', 'k');
+RESET cz.shard_count;
+SELECT count(DISTINCT colocation_id) FROM cz.tables;
+SELECT * FROM keys ORDER BY 1, 2;
+SELECT shard_keys();
+DELETE FROM parent WHERE k = 21;
+
+-- a reference table can't refer to it
+CREATE TABLE rparent (k int PRIMARY KEY); CREATE TABLE rchild (k int REFERENCES rparent);
+SELECT create_reference_table('rchild');
+SELECT create_distributed_table('rparent', 'k');
+DROP TABLE rchild, rparent;
+
+-- keys that shards can't have
+CREATE TABLE a (k int, id int, v int DEFAULT 1, w int, PRIMARY KEY (k, id));
+CREATE TABLE other (k bigint PRIMARY KEY);
+CREATE TABLE local (id int PRIMARY KEY);
+CREATE TABLE ranged (k int PRIMARY KEY);
+SELECT create_distributed_table('a', 'k', colocate_with => 'parent');
+SELECT create_distributed_table('other', 'k');
+SELECT create_distributed_table('ranged', 'k', 'range');
+SELECT create_reference_table('ref');
+ALTER TABLE a ADD FOREIGN KEY (v) REFERENCES local;
+ALTER TABLE a ADD FOREIGN KEY (k) REFERENCES other;
+ALTER TABLE a ADD FOREIGN KEY (k) REFERENCES ranged;
+ALTER TABLE ranged ADD FOREIGN KEY (k) REFERENCES other;
+ALTER TABLE a ADD FOREIGN KEY (v, w) REFERENCES parent;
+ALTER TABLE a ADD FOREIGN KEY (id, k) REFERENCES parent (k, id);
+ALTER TABLE local ADD FOREIGN KEY (id) REFERENCES other;
+ALTER TABLE ref ADD FOREIGN KEY (id) REFERENCES other;
+ALTER TABLE ref ADD COLUMN o bigint REFERENCES other;
+CREATE TABLE late (k bigint REFERENCES other);
+CREATE TABLE late (k bigint, CONSTRAINT f FOREIGN KEY (k) REFERENCES other);
+ALTER TABLE a ADD COLUMN p int REFERENCES local;
+ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES parent ON DELETE SET DEFAULT;
+ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES parent ON DELETE SET NULL;
+ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES parent ON DELETE SET NULL (k, v);
+ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES parent ON UPDATE SET NULL;
+ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES a ON DELETE CASCADE;
+-- not yet
+ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES parent ON DELETE CASCADE;
+ALTER TABLE a ADD FOREIGN KEY (v) REFERENCES ref ON DELETE SET NULL;
+-- as on any table
+ALTER TABLE a ADD FOREIGN KEY (k, nothing) REFERENCES parent;
+ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES nowhere;
+ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES parent (k, v);
+SELECT count(*) FROM keys WHERE of IN ('a'::regclass, 'local'::regclass, 'ref'::regclass, 'ranged'::regclass);
+-- privileges
+CREATE ROLE cz_keys_other;
+GRANT CREATE ON SCHEMA public TO cz_keys_other;
+SET ROLE cz_keys_other;
+CREATE TABLE mine (k int);
+ALTER TABLE mine ADD FOREIGN KEY (k) REFERENCES ranged;
+RESET ROLE;
+DROP OWNED BY cz_keys_other;
+DROP ROLE cz_keys_other;
+
+-- shards that come later have them
+CREATE TABLE ranged_child (k int, r int REFERENCES ref);
+SELECT create_distributed_table('ranged_child', 'k', 'range');
+SELECT cz_create_range_shard('ranged_child', '0', '100') > 0;
+INSERT INTO ranged_child VALUES (1, 1);
+DROP TABLE ranged_child;
+
+-- ordinary tables again
+SELECT undistribute_table('parent');
+SELECT undistribute_table('child');
+ALTER TABLE child ADD COLUMN r int REFERENCES ref;
+SELECT undistribute_table('ref');
+SELECT undistribute_table('child', cascade_via_foreign_keys => true);
+SELECT relid FROM cz.tables ORDER BY 1;
+INSERT INTO child VALUES (1, 2);
+DELETE FROM parent WHERE k = 2;
+INSERT INTO child VALUES (30, 30, NULL, 7);
+-- in one transaction, and with tables of the group
+SELECT create_reference_table('ref');
+SELECT create_distributed_table('parent', 'k');
+SELECT create_distributed_table('child', 'k');
+SELECT alter_distributed_table('parent', shard_count => 2);
+SELECT alter_distributed_table('parent', shard_count => 2, cascade_to_colocated => false);
+SELECT alter_distributed_table('parent', shard_count => 2, cascade_to_colocated => true);
+SELECT update_distributed_table_colocation('parent', 'none');
+INSERT INTO child VALUES (1, 2);
+INSERT INTO child VALUES (3, 3, 4, 7) ON CONFLICT (k, pid) DO UPDATE SET self = 4;
+INSERT INTO child VALUES (3, 3, 3, 7) ON CONFLICT (k, pid) DO UPDATE SET r = 7;
+SELECT shard_keys();
+-- one that is undistributed alone, because core can check its keys
+CREATE TABLE alone (k int, r int REFERENCES ref);
+SELECT create_distributed_table('alone', 'k');
+INSERT INTO alone VALUES (1, 1);
+SELECT undistribute_table('alone');
+INSERT INTO alone VALUES (1, 1);
+INSERT INTO ref VALUES (1);
+INSERT INTO alone VALUES (1, 1);
+DELETE FROM ref;
+SELECT count(*) FROM cz_check_shards();
+DROP TABLE parent, child, ref, alone, a, other, local, ranged;
+SELECT count(*) FROM cz.tables;
+SELECT shard_keys();
