@@ -269,12 +269,25 @@ check_not_yet(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
 			   _("Use NO ACTION, and change the referencing rows first."));
 }
 
+/* Is a table partitioned by its user, or a partition of such a one? */
+static bool
+is_in_parts(Oid relid)
+{
+	const CzTable *table = CzTableGet(relid);
+
+	return table != NULL && OidIsValid(table->map_relid);
+}
+
 /* A key of a distributed table. */
 static void
 check_key(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
 {
 	const char *to_name = get_rel_name(to->relid);
 
+	if (is_in_parts(from->relid) || is_in_parts(to->relid))
+		refuse(key, psprintf(_("Table \"%s\" is partitioned, or a partition."),
+							 is_in_parts(to->relid) ? to_name : get_rel_name(from->relid)),
+			   NULL);
 	if (!to->is_ours)
 		refuse(key, psprintf(_("It refers to table \"%s\", which is not distributed."), to_name),
 			   psprintf(_("Distribute table \"%s\" first, or make it a reference table with create_reference_table()."),
