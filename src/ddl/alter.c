@@ -940,8 +940,6 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	{
 		(void) check_key(table, stmt);
 		stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
-		if (!is_index)
-			drop_no_inherit(stmt);
 		alter_tree(utility, stmt, relid);
 		return true;
 	}

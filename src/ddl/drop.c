@@ -10,7 +10,8 @@
  * statement ends (CzDropFlush), or earlier when they have become many.
  *
  * A worker that can't be reached doesn't hold up a DROP TABLE: the shard is
- * entered in cz.cleanup.
+ * entered in cz.cleanup.  Not so the shard of a partition, whose rows would be back with
+ * the worker.
  *
  * Source: own work.
  *
@@ -378,19 +379,28 @@ CzDropRemoteTables(Oid server_oid, Oid user_oid, List *qualified_names)
 		add_table(server_oid, user_oid, (char *) lfirst(lc));
 }
 
+/* A worker must be reached unless this table goes, too; false: it can't be. */
+static bool
+must_reach(Oid server_oid, Oid user_oid, Oid relid)
+{
+	PendingDrops *entry = pending_for(server_oid, user_oid);
+	MemoryContext old;
+
+	if (entry->conn != NULL)
+		return true;
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	entry->missed_relids = list_append_unique_oid(entry->missed_relids, relid);
+	MemoryContextSwitchTo(old);
+	return false;
+}
+
 static void
 add_command(Oid server_oid, Oid user_oid, Oid relid, const char *command)
 {
 	PendingDrops *entry = pending_for(server_oid, user_oid);
 
-	if (entry->conn == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-
-		entry->missed_relids = list_append_unique_oid(entry->missed_relids, relid);
-		MemoryContextSwitchTo(old);
+	if (!must_reach(server_oid, user_oid, relid))
 		return;
-	}
 	appendStringInfo(&entry->commands, "%s;\n", command);
 	if (entry->commands.len > MAX_PENDING_BYTES)
 		send_tables(entry);
@@ -626,6 +636,7 @@ drop_partition(Oid relid)
 	Oid			owner = CzRelationOwner(relid);
 	ListCell   *lc;
 	int			i;
+	int			j;
 
 	if (!CzCatalogReadPartition(relid, &partition))
 		return;
@@ -639,6 +650,9 @@ drop_partition(Oid relid)
 		/* also on workers that are disabled now */
 		foreach(lc, CzShardServers(root->shards[i].relid))
 			add_table(lfirst_oid(lc), owner, qualified);
+		/* where it can't be dropped, its rows would be the root's still */
+		for (j = 0; j < root->shards[i].nplacements; j++)
+			must_reach(root->shards[i].server_oids[j], owner, partition.root);
 	}
 	(void) delete_rows("partitions", PARTITIONS_RELID, F_OIDEQ, ObjectIdGetDatum(relid), 0, 0,
 					   NULL, false);

@@ -60,6 +60,8 @@ SELECT attrelid::regclass, attstattarget, attstorage, attcompression FROM pg_att
 ALTER TABLE ev ADD CONSTRAINT ck CHECK (n IS NULL OR n >= 0);
 -- error
 ALTER TABLE ev ADD CONSTRAINT ck2 CHECK (t <> 3);
+-- error
+ALTER TABLE ev ADD CONSTRAINT ck4 CHECK (k > 0) NO INHERIT;
 ALTER TABLE ev ADD CONSTRAINT ck3 CHECK (t <> 3) NOT VALID;
 -- error
 ALTER TABLE ev VALIDATE CONSTRAINT ck3;

@@ -1,0 +1,162 @@
+# Partitions are attached, made, detached, dropped, and a worker is dead before it, dies in the
+# middle or before the commit: all or nothing, here and on every placement.
+use strict;
+use warnings;
+use CzCluster;
+use Test::More;
+
+my $cluster = CzCluster->new(workers => 2, conf => qq{
+cz.shard_count = 4
+cz.worker_timeout = 5s
+cz.connect_timeout = 5s
+cz.recovery_interval = -1
+});
+$cluster->sql(q{
+CREATE TABLE ev (k int, t int NOT NULL, v text DEFAULT 'x', PRIMARY KEY (k, t)) PARTITION BY RANGE (t);
+CREATE TABLE ev1 PARTITION OF ev FOR VALUES FROM (0) TO (10);
+CREATE TABLE ev2 (v text, t int NOT NULL, k int NOT NULL);
+ALTER TABLE ev ATTACH PARTITION ev2 FOR VALUES FROM (10) TO (20);
+CREATE TABLE ev3 PARTITION OF ev FOR VALUES FROM (20) TO (40) PARTITION BY RANGE (t);
+CREATE TABLE ev3a PARTITION OF ev3 FOR VALUES FROM (20) TO (30);
+CREATE INDEX ev_v ON ev (v);
+CREATE TABLE filled (k int NOT NULL, t int NOT NULL, v text DEFAULT 'y');
+INSERT INTO filled SELECT i, 40 + i % 10 FROM generate_series(1, 40) i;
+SET cz.shard_replication_factor = 2;
+SELECT create_distributed_table('ev', 'k');
+INSERT INTO ev SELECT i, i % 30 FROM generate_series(1, 60) i;
+});
+
+# What the tables look like, and their rows
+sub look
+{
+	return $cluster->sql(q{
+		SELECT relid::regclass, parentrelid::regclass, isleaf, pg_get_expr(relpartbound, oid), relkind FROM pg_partition_tree('ev') JOIN pg_class ON oid = relid ORDER BY 1;
+		SELECT attrelid::regclass, attname, atttypid::regtype, attnotnull FROM pg_attribute WHERE attrelid IN ('ev'::regclass, 'ev2'::regclass, 'filled'::regclass) AND attnum > 0 ORDER BY 1, attnum;
+		SELECT relid, root, cardinality(shard_ids) FROM cz.partitions ORDER BY 1;
+		SELECT relid, kind FROM cz.tables ORDER BY 1;
+		SELECT indexrelid::regclass, indisvalid FROM pg_index WHERE indrelid IN (SELECT relid FROM pg_partition_tree('ev')) ORDER BY 1;
+		SELECT relkind FROM pg_class WHERE relname = 'filled';
+		SELECT count(*), sum(k) FROM filled;
+		SELECT tableoid::regclass, count(*), sum(hashtextextended(t::text, 0)::numeric) FROM ev GROUP BY 1 ORDER BY 1});
+}
+
+# Tables on the workers are those of the catalogs, placements are equal
+sub check
+{
+	my ($name) = @_;
+	ok($cluster->wait_for_recovery, "$name: nothing is left prepared");
+	ok($cluster->repair, "$name: all placements are active");
+	is($cluster->differing_placements, '', "$name: and equal");
+	is($cluster->sql("SELECT * FROM cz_check_shards('ev')"), '', "$name: the table looks the same everywhere");
+	my $names = $cluster->worker_sql(1, q{SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relkind IN ('r', 'p') AND relname ~ '^(ev|filled|made)'});
+	is($cluster->worker_sql(2, q{SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relkind IN ('r', 'p') AND relname ~ '^(ev|filled|made)'}),
+		$names, "$name: workers have the same shards");
+	return;
+}
+
+my %forms = (
+	'attach' => 'ALTER TABLE ev ATTACH PARTITION filled FOR VALUES FROM (40) TO (50)',
+	'create' => 'CREATE TABLE made PARTITION OF ev FOR VALUES FROM (50) TO (60)',
+	'detach' => 'ALTER TABLE ev DETACH PARTITION ev2',
+	'detach sub' => 'ALTER TABLE ev DETACH PARTITION ev3',
+	'drop' => 'DROP TABLE ev1',
+	'alter' => 'ALTER TABLE ev ADD COLUMN n int DEFAULT 7');
+my $before = look();
+
+sub refused
+{
+	my ($name, $err) = @_;
+	like($err, qr/ERROR:  (08|57)/, "$name: an error");
+	is(look(), $before, "$name: nothing has changed");
+	return;
+}
+
+note 'dead before';
+my %errors;
+$cluster->kill_worker(2);
+foreach my $form (sort keys %forms)
+{
+	my ($status, undef, $err) = $cluster->try_sql($forms{$form});
+	isnt($status, 0, "$form: not done");
+	$errors{$form} = $err;
+}
+$cluster->restart_worker(2);
+refused($_, $errors{$_}) foreach sort keys %forms;
+check('dead before');
+
+note 'dead in the middle: it waits for a shard of the second worker';
+foreach my $form (sort keys %forms)
+{
+	my $shard = $cluster->worker_sql(2, q{SELECT relname FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relkind = 'p' AND relname ~ '^ev_\d+$' ORDER BY 1 LIMIT 1});
+	my $locker = $cluster->worker(2)->background_psql('postgres', extra_params => [ '-U', 'postgres' ]);
+	$locker->query_safe("BEGIN; LOCK TABLE cz_shards.\"$shard\"");
+	my $running = $cluster->start_sql($forms{$form});
+	$cluster->worker(2)->poll_query_until('postgres', 'SELECT count(*) > 0 FROM pg_locks WHERE NOT granted')
+	  or die 'nobody waits for the shard';
+	$cluster->kill_worker(2);
+	my ($status, undef, $err) = $cluster->finish_sql($running, 60);
+	$cluster->restart_worker(2);
+	eval { $locker->quit };
+	isnt($status, 0, "$form: not done");
+	refused("$form, in the middle", $err);
+}
+check('dead in the middle');
+
+note 'dead when all is said but the commit';
+foreach my $form (sort keys %forms)
+{
+	my $running = $cluster->start_halting("BEGIN; $forms{$form};", 'COMMIT;');
+	$cluster->kill_worker(2);
+	$cluster->go_on($running);
+	my ($status, undef, $err) = $cluster->finish_sql($running, 60);
+	$cluster->restart_worker(2);
+	isnt($status, 0, "$form: not done");
+	refused("$form, before the commit", $err);
+}
+check('dead before the commit');
+
+note 'rolled back';
+$cluster->sql('BEGIN; ' . join('; ', map { $forms{$_} } 'attach', 'create', 'detach', 'detach sub', 'drop', 'alter') . '; ROLLBACK');
+is(look(), $before, 'nothing has changed');
+check('rolled back');
+
+note 'TRUNCATE and other writes go on beside a dead worker, which is made whole';
+$cluster->kill_worker(2);
+$cluster->sql('TRUNCATE ev2; UPDATE ev SET v = k::text WHERE t < 5; INSERT INTO ev SELECT i, 25 FROM generate_series(100, 110) i');
+my $written = look();
+$cluster->restart_worker(2);
+is(look(), $written, 'the same rows when it is back');
+check('written');
+is(look(), $written, 'and when it is whole');
+$cluster->kill_worker(1);
+is(look(), $written, 'and when it is alone');
+$cluster->restart_worker(1);
+
+note 'a placement that has missed writes does not hold up DROP, and is made without the partition';
+$cluster->kill_worker(2);
+$cluster->sql("UPDATE ev SET v = 'z'");
+my ($drop_status, undef, $drop_err) = $cluster->try_sql($forms{drop});
+is($drop_status, 0, 'DROP') or diag($drop_err);
+$written = look();
+$cluster->restart_worker(2);
+check('missed');
+is(look(), $written, 'no row of the partition is back');
+$cluster->sql('SELECT 1; CALL citus_cleanup_orphaned_resources()');
+is($cluster->worker_sql(2, "SELECT count(*) FROM pg_class WHERE relname ~ '^ev1_' AND relnamespace = 'cz_shards'::regnamespace"), '0', 'nor its shard');
+
+note 'and when all is well, it is done';
+foreach my $form ('attach', 'create', 'alter', 'detach', 'detach sub')
+{
+	my ($status, undef, $err) = $cluster->try_sql($forms{$form});
+	is($status, 0, "$form: done") or diag($err);
+}
+is($cluster->sql('SELECT tableoid::regclass, count(*), sum(n) FROM ev GROUP BY 1 ORDER BY 1'), 'filled|40|280', 'rows of those that are left');
+is($cluster->sql('SELECT count(*) FROM ev2'), '0', 'the one that was emptied and detached');
+is($cluster->sql('SELECT count(*), sum(n) FROM ev3'), '31|217', 'the one that was detached with what is below it');
+check('done');
+is($cluster->sql("SELECT * FROM cz_check_shards('$_')"), '', "$_ looks the same everywhere") foreach 'ev2', 'ev3';
+
+$cluster->sql('DROP TABLE ev, ev2, ev3');
+is($cluster->shard_tables($_), 0, "nothing is left on worker $_") foreach 1, 2;
+$cluster->stop;
+done_testing();
