@@ -180,6 +180,9 @@ extern List *CzGroupTables(int colocation_id);
  */
 extern List *CzCascadeTables(Oid relid);
 
+/* Does an action of a key (confdeltype, confupdtype) change rows that refer? */
+extern bool CzKeyActionChangesRows(char action);
+
 /*
  * CzReferringTables
  *		The other tables that refer to a table, also by way of others: list of OIDs, palloc'd.
