@@ -425,6 +425,14 @@ extern void CzInvalidateTable(Oid relid);
  */
 extern char *CzShardName(const char *table_name, int64 shard_id);
 
+/*
+ * CzShardSetNames, CzShardSetRemote
+ *		Fill name_id and remote_* of a shard of a table of that name; or remote_* alone.
+ *		Strings are palloc'd in CurrentMemoryContext.
+ */
+extern void CzShardSetNames(CzShard *shard, const char *table_name, int64 name_id);
+extern void CzShardSetRemote(CzShard *shard, const char *schema, const char *name);
+
 /* The same for an index of a shard; one that must be cut gets a hash of the whole,
  * so that two indexes of a table never meet. */
 extern char *CzShardIndexName(const char *name, int64 shard_id);

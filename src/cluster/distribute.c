@@ -458,7 +458,7 @@ cz_create_range_shard(PG_FUNCTION_ARGS)
 	nodes = CzUsableNodes();
 	memset(&shard, 0, sizeof(shard));
 	shard.shard_id = CzNextShardId();
-	CzShardSetNames(&shard, RelationGetRelationName(rel));
+	CzShardSetNames(&shard, RelationGetRelationName(rel), shard.shard_id);
 	shard.nplacements = CzReplicationFactor() > 0 ? CzReplicationFactor() : 2;
 	shard.nplacements = Min(shard.nplacements, list_length(nodes));
 	shard.server_oids = palloc(sizeof(Oid) * shard.nplacements);
