@@ -144,15 +144,15 @@ check_in_tree(Relation rel)
 	if (rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it is a foreign table",
 					 "Detach the partition first.");
-	/* a row's partition is known to the worker only, and it is its triggers that fire */
+	/* a row's partition is looked for only if the table at the top has row triggers */
 	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
 	{
-		if (TRIGGER_FOR_ROW(rel->trigdesc->triggers[i].tgtype) &&
-			!rel->trigdesc->triggers[i].tgisinternal)
+		if (rel->rd_rel->relispartition && TRIGGER_FOR_ROW(rel->trigdesc->triggers[i].tgtype) &&
+			!rel->trigdesc->triggers[i].tgisinternal && !rel->trigdesc->triggers[i].tgisclone)
 			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
-						 psprintf("row trigger \"%s\" of a partitioned table or a partition is not supported",
+						 psprintf("row trigger \"%s\" of a partition alone is not supported",
 								  rel->trigdesc->triggers[i].tgname),
-						 "Drop the trigger first, or make it one FOR EACH STATEMENT with a transition table.");
+						 "Drop the trigger first, or make it on the partitioned table.");
 	}
 	if (CzForeignKeys(RelationGetRelid(rel), true) != NIL)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
