@@ -689,6 +689,13 @@ merge_is_known_compat(Query *query)
 						InvalidTransactionId, InvalidMultiXactId, NULL, NULL, true)
 #endif
 
+/* 16: made by core when it is needed */
+#if CZ_PG_GE(16)
+#define rri_set_root_map_compat(rri, map) ((void) (map))
+#else
+#define rri_set_root_map_compat(rri, map) ((rri)->ri_RootToPartitionMap = (map))
+#endif
+
 /* 18: told when it began */
 #if CZ_PG_GE(18)
 #define pgstat_report_analyze_compat(rel) \

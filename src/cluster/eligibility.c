@@ -35,6 +35,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
 #include "utils/syscache.h"
@@ -135,6 +136,46 @@ CzCheckTableOwner(Oid relid)
 					   get_rel_name(relid));
 }
 
+/* Does a type's hash depend on anything but the value?  The reason, or NULL. */
+static const char *
+unstable_hash_reason(Oid type)
+{
+	Oid			base = getBaseType(type);
+	Oid			element;
+
+	if (type_is_enum(base))
+		return "the hash of an enum depends on OIDs, which differ after a restore";
+	if (type_is_rowtype(base))
+		return "the hash of a composite type is not stable";
+	element = get_element_type(base);
+	if (OidIsValid(element))
+		return unstable_hash_reason(element);
+	if (type_is_range(base))
+		return unstable_hash_reason(get_range_subtype(base));
+	if (type_is_multirange(base))
+		return unstable_hash_reason(get_range_subtype(get_multirange_range(base)));
+	return CzIsRegType(base) ? "its values are OIDs of this server" : NULL;
+}
+
+/* Workers must find the partition of a row that this server finds. */
+static void
+check_partition_key(Relation rel)
+{
+	PartitionKey key = RelationGetPartitionKey(rel);
+	int			i;
+
+	for (i = 0; key->strategy == PARTITION_STRATEGY_HASH && i < key->partnatts; i++)
+	{
+		if (unstable_hash_reason(key->parttypid[i]) != NULL ||
+			(OidIsValid(key->partcollation[i]) &&
+			 !get_collation_isdeterministic(key->partcollation[i])))
+			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
+						 psprintf("it is partitioned by the hash of type %s, which workers may compute otherwise",
+								  format_type_be(key->parttypid[i])),
+						 "Partition it by list or by range.");
+	}
+}
+
 /* What relations of a partitioned table can't have, but others can. */
 static void
 check_in_tree(Relation rel)
@@ -144,15 +185,17 @@ check_in_tree(Relation rel)
 	if (rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it is a foreign table",
 					 "Detach the partition first.");
-	/* a row's partition is known to the worker only, and it is its triggers that fire */
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		check_partition_key(rel);
+	/* a row's partition is looked for only if the table at the top has row triggers */
 	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
 	{
-		if (TRIGGER_FOR_ROW(rel->trigdesc->triggers[i].tgtype) &&
-			!rel->trigdesc->triggers[i].tgisinternal)
+		if (rel->rd_rel->relispartition && TRIGGER_FOR_ROW(rel->trigdesc->triggers[i].tgtype) &&
+			!rel->trigdesc->triggers[i].tgisinternal && !rel->trigdesc->triggers[i].tgisclone)
 			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
-						 psprintf("row trigger \"%s\" of a partitioned table or a partition is not supported",
+						 psprintf("row trigger \"%s\" of a partition alone is not supported",
 								  rel->trigdesc->triggers[i].tgname),
-						 "Drop the trigger first, or make it one FOR EACH STATEMENT with a transition table.");
+						 "Drop the trigger first, or make it on the partitioned table.");
 	}
 	if (CzForeignKeys(RelationGetRelid(rel), true) != NIL)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -264,27 +307,6 @@ void
 CzCheckPartition(Relation rel, CzTableKind kind)
 {
 	check_table(rel, kind, true);
-}
-
-/* Does a type's hash depend on anything but the value?  The reason, or NULL. */
-static const char *
-unstable_hash_reason(Oid type)
-{
-	Oid			base = getBaseType(type);
-	Oid			element;
-
-	if (type_is_enum(base))
-		return "the hash of an enum depends on OIDs, which differ after a restore";
-	if (type_is_rowtype(base))
-		return "the hash of a composite type is not stable";
-	element = get_element_type(base);
-	if (OidIsValid(element))
-		return unstable_hash_reason(element);
-	if (type_is_range(base))
-		return unstable_hash_reason(get_range_subtype(base));
-	if (type_is_multirange(base))
-		return unstable_hash_reason(get_range_subtype(get_multirange_range(base)));
-	return CzIsRegType(base) ? "its values are OIDs of this server" : NULL;
 }
 
 /* A column name as given, else folded to lower case as an identifier is. */

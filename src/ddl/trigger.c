@@ -172,11 +172,13 @@ CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt)
 
 	if (table != NULL)
 		CzCheckKeyTrigger(table, stmt);
-	/* the triggers of a row are its partition's, which the worker finds */
-	if (table != NULL && OidIsValid(table->map_relid) && stmt->row)
-		CzRefuseDdl(table, "CREATE TRIGGER ... FOR EACH ROW on a partitioned table or a partition",
-					"Use a trigger FOR EACH STATEMENT with a transition table.");
+	/* a row's partition is looked for only if the table at the top has row triggers */
+	if (table != NULL && OidIsValid(table->root_relid) && stmt->row)
+		CzRefuseDdl(table, "CREATE TRIGGER ... FOR EACH ROW on a partition",
+					"Make the trigger on the partitioned table; its function can look at TG_TABLE_NAME.");
+	/* core says what partitioned tables cannot have, and makes copies for partitions */
 	if (table == NULL || table->kind == CZ_TABLE_REFERENCE || !stmt->row ||
+		OidIsValid(table->map_relid) ||
 		(stmt->transitionRels == NIL && !stmt->isconstraint))
 		return false;
 	copy = copyObject(stmt);

@@ -60,6 +60,7 @@ struct CzConflict
 	Oid			exclusion;		/* exclusion constraint, or InvalidOid */
 	bool		updates;		/* DO UPDATE */
 	CzPartitionFinder *finder;	/* NULL: the table is not partitioned */
+	CzRoutes   *routes;			/* NULL: it has no row triggers that are its partitions' */
 	PlannedStmt *insert;		/* parameters: the row, by attribute numbers */
 	List	   *plans;			/* ConflictPlans, made when they are needed */
 	MemoryContext row_context;	/* reset for each row */
@@ -439,6 +440,12 @@ queue_update(CzConflict *conflict, EState *estate, HeapTuple old_tuple,
 	ResultRelInfo *rri = conflict->rri;
 	struct FdwRoutine *routine = rri->ri_FdwRoutine;
 
+	if (conflict->routes != NULL)
+	{
+		CzRoutesAfterRow(conflict->routes, CMD_UPDATE, old_tuple, new_row,
+						 conflict->mtstate->mt_oc_transition_capture);
+		return;
+	}
 	rri->ri_FdwRoutine = NULL;
 	ExecARUpdateTriggers(estate, rri, NULL, NULL, NULL, old_tuple, new_row, NIL,
 						 conflict->mtstate->mt_oc_transition_capture, false);
@@ -497,7 +504,12 @@ update_row(CzConflict *conflict, TupleTableSlot *excluded, TupleTableSlot **row)
 
 	old_tuple = ExecCopySlotHeapTuple(existing);
 	old_tuple->t_tableOid = RelationGetRelid(conflict->rel);
-	if (rri->ri_TrigDesc != NULL && rri->ri_TrigDesc->trig_update_before_row)
+	if (conflict->routes != NULL)
+	{
+		if (!CzRoutesBeforeRow(conflict->routes, CMD_UPDATE, old_tuple, new_row))
+			return CZ_CONFLICT_NOTHING;
+	}
+	else if (rri->ri_TrigDesc != NULL && rri->ri_TrigDesc->trig_update_before_row)
 	{
 		if (!exec_br_update_triggers_compat(estate, rri, old_tuple, new_row, &failure))
 			return CZ_CONFLICT_NOTHING;
@@ -514,6 +526,16 @@ update_row(CzConflict *conflict, TupleTableSlot *excluded, TupleTableSlot **row)
 	queue_update(conflict, estate, old_tuple, new_row);
 	*row = new_row;
 	return CZ_CONFLICT_UPDATED;
+}
+
+/*
+ * CzConflictSetRoutes
+ *		See conflict.h.
+ */
+void
+CzConflictSetRoutes(CzConflict *conflict, CzRoutes *routes)
+{
+	conflict->routes = routes;
 }
 
 /*

@@ -13,6 +13,8 @@
 #include "nodes/execnodes.h"
 #include "utils/rel.h"
 
+#include "triggers.h"
+
 typedef struct CzConflict CzConflict;
 
 /*
@@ -24,6 +26,9 @@ typedef struct CzConflict CzConflict;
  */
 extern CzConflict *CzConflictBegin(ModifyTableState *mtstate, ResultRelInfo *rri,
 								   Relation rel, Oid user_oid);
+
+/* Row triggers of DO UPDATE are those of partitions. */
+extern void CzConflictSetRoutes(CzConflict *conflict, CzRoutes *routes);
 
 /* What became of a row. */
 typedef enum CzConflictResult

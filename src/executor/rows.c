@@ -615,6 +615,7 @@ end_modify(CustomScanState *node)
 	if (state->source != NULL && state->source->rows != NULL)
 		tuplestore_end(state->source->rows);
 	state->source = NULL;
+	CzTriggersEnd(state->triggers);
 	if (state->rel != NULL)
 		table_close(state->rel, NoLock);
 	state->rel = NULL;

@@ -27,6 +27,7 @@
 #include "commands/trigger.h"
 #include "executor/execPartition.h"
 #include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
 #include "foreign/fdwapi.h"
 #include "miscadmin.h"
 #include "utils/rel.h"
@@ -56,6 +57,8 @@ typedef struct InsertTarget
 	bool		has_after_row;	/* valid with capture or conflict: taken from the
 								 * trigger descriptor */
 	CzConflict *conflict;		/* NULL: no ON CONFLICT */
+	CzRoutes   *routes;			/* NULL: row triggers are the table's own, and core fires
+								 * them but for has_after_row */
 } InsertTarget;
 
 typedef struct InsertSourceState
@@ -131,7 +134,17 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *rri, List *fdw_private,
 	target->user_oid = ResultRelUser_compat(rri, mtstate->ps.state);
 	if (castNode(ModifyTable, mtstate->ps.plan)->onConflictAction != ONCONFLICT_NONE)
 		target->conflict = CzConflictBegin(mtstate, rri, target->rel, target->user_oid);
-	if (rri->ri_TrigDesc != NULL &&
+	target->routes = CzRoutesBegin(mtstate->ps.state, target->rel, rri);
+	if (target->routes != NULL)
+	{
+		if (target->conflict != NULL)
+			CzConflictSetRoutes(target->conflict, target->routes);
+		target->capture = mtstate->mt_transition_capture;
+		mtstate->mt_transition_capture = NULL;
+		rri->ri_TrigDesc->trig_insert_before_row = false;
+		rri->ri_TrigDesc->trig_insert_after_row = false;
+	}
+	else if (rri->ri_TrigDesc != NULL &&
 		(mtstate->mt_transition_capture != NULL || target->conflict != NULL))
 	{
 		target->capture = mtstate->mt_transition_capture;
@@ -139,6 +152,28 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *rri, List *fdw_private,
 		mtstate->mt_transition_capture = NULL;
 		rri->ri_TrigDesc->trig_insert_after_row = false;
 	}
+}
+
+/* BEFORE ROW triggers of the row's partition: they come before generated columns. */
+static bool
+fire_before_row(InsertTarget *target, EState *estate, TupleTableSlot *slot)
+{
+	ResultRelInfo *rri = target->rri;
+	TupleDesc	desc = RelationGetDescr(target->rel);
+	int			i;
+
+	slot_getallattrs(slot);
+	ExecMaterializeSlot(slot);
+	for (i = 0; i < desc->natts; i++)
+	{
+		if (TupleDescAttr(desc, i)->attgenerated)
+			slot->tts_isnull[i] = true;
+	}
+	if (!CzRoutesBeforeRow(target->routes, CMD_INSERT, NULL, slot))
+		return false;
+	if (desc->constr != NULL && desc->constr->has_generated_stored)
+		ExecComputeStoredGenerated(rri, estate, slot, CMD_INSERT);
+	return true;
 }
 
 /* Transition tables and AFTER ROW triggers of a statement that has the former. */
@@ -162,6 +197,8 @@ exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 	InsertTarget *target = rri->ri_FdwState;
 	const CzShard *shard;
 
+	if (target->routes != NULL && !fire_before_row(target, estate, slot))
+		return NULL;
 	if (rri->ri_WithCheckOptions != NIL)
 		ExecWithCheckOptions(WCO_RLS_INSERT_CHECK, rri, slot, estate);
 	if (!target->has_begun)
@@ -181,7 +218,9 @@ exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 	{
 		CzConflictResult result = CzConflictRow(target->conflict, &slot);
 
-		if (result == CZ_CONFLICT_INSERTED && rri->ri_TrigDesc != NULL)
+		if (result == CZ_CONFLICT_INSERTED && target->routes != NULL)
+			CzRoutesAfterRow(target->routes, CMD_INSERT, NULL, slot, target->capture);
+		else if (result == CZ_CONFLICT_INSERTED && rri->ri_TrigDesc != NULL)
 			capture_row(target, estate, slot);
 		return result == CZ_CONFLICT_NOTHING ? NULL : slot;
 	}
@@ -198,7 +237,9 @@ exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 	if (target->row_number == 1 && CzRefersToItself(RelationGetRelid(target->rel)))
 		CzBracketOpen(RelationGetRelid(target->rel));
 	CzWriterPut(target->writer, shard, slot, ++target->row_number);
-	if (target->capture != NULL)
+	if (target->routes != NULL)
+		CzRoutesAfterRow(target->routes, CMD_INSERT, NULL, slot, target->capture);
+	else if (target->capture != NULL)
 		capture_row(target, estate, slot);
 	return slot;
 }
@@ -217,7 +258,7 @@ finish_rows(InsertTarget *target)
 	/* An error of a row comes before what AFTER triggers do */
 	if (target->writer != NULL && desc != NULL &&
 		(desc->trig_insert_after_statement || desc->trig_insert_after_row ||
-		 target->has_after_row))
+		 target->has_after_row || target->routes != NULL))
 		CzWriterFlush(target->writer);
 }
 
@@ -229,6 +270,7 @@ end_modify(EState *estate, ResultRelInfo *rri)
 	if (target->writer != NULL)
 		CzWriterEnd(target->writer);
 	target->writer = NULL;
+	CzRoutesEnd(target->routes);
 }
 
 static int

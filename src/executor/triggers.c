@@ -40,6 +40,7 @@ struct CzTriggers
 	ResultRelInfo *rri;
 	int			actions;		/* CZ_ACTION: what the statement may do */
 	TransitionCaptureState *capture;	/* NULL: no transition tables */
+	CzRoutes   *routes;			/* NULL: row triggers are those of the table itself */
 };
 
 /*
@@ -119,6 +120,9 @@ CzTriggersExist(Relation rel, int actions)
 	TriggerDesc *desc = rel->trigdesc;
 	int			i;
 
+	/* an UPDATE may be an INSERT and a DELETE */
+	if (desc != NULL && !cz_triggers_are_suspended && CzHasRowTriggers(rel))
+		return true;
 	for (i = 0; desc != NULL && !cz_triggers_are_suspended && i < desc->numtriggers; i++)
 	{
 		if (desc->triggers[i].tgenabled != TRIGGER_DISABLED &&
@@ -156,8 +160,20 @@ CzTriggersBegin(EState *estate, Relation parent, CmdType command, int actions,
 		lappend(estate->es_opened_result_relations, triggers->rri);
 	triggers->capture = MakeTransitionCaptureState(triggers->rri->ri_TrigDesc,
 												   RelationGetRelid(parent), command);
+	triggers->routes = CzRoutesBegin(estate, parent, triggers->rri);
 	MemoryContextSwitchTo(old_context);
 	return triggers;
+}
+
+/*
+ * CzTriggersEnd
+ *		See triggers.h.
+ */
+void
+CzTriggersEnd(CzTriggers *triggers)
+{
+	if (triggers != NULL)
+		CzRoutesEnd(triggers->routes);
 }
 
 /*
@@ -187,6 +203,9 @@ CzTriggersHasBeforeRow(CzTriggers *triggers, CmdType command)
 {
 	TriggerDesc *desc = triggers ? triggers->rri->ri_TrigDesc : NULL;
 
+	if (desc != NULL && triggers->routes != NULL && command == CMD_UPDATE)
+		return desc->trig_insert_before_row || desc->trig_update_before_row ||
+			desc->trig_delete_before_row;
 	return desc != NULL && (command == CMD_INSERT ? desc->trig_insert_before_row :
 							command == CMD_UPDATE ? desc->trig_update_before_row :
 							desc->trig_delete_before_row);
@@ -209,6 +228,9 @@ CzTriggersHasAfterRow(CzTriggers *triggers, CmdType command)
 	if (command == CMD_INSERT)
 		return desc->trig_insert_after_row ||
 			(capture != NULL && capture->tcs_insert_new_table);
+	if (command == CMD_UPDATE && triggers->routes != NULL &&
+		(desc->trig_insert_after_row || desc->trig_delete_after_row))
+		return true;
 	if (command == CMD_UPDATE)
 		return desc->trig_update_after_row ||
 			(capture != NULL &&
@@ -230,6 +252,8 @@ CzTriggersBeforeRow(CzTriggers *triggers, CmdType command, HeapTuple old_tuple,
 
 	if (!CzTriggersHasBeforeRow(triggers, command))
 		return true;
+	if (triggers->routes != NULL)
+		return CzRoutesBeforeRow(triggers->routes, command, old_tuple, new_slot);
 	ResetPerTupleExprContext(triggers->estate);
 	if (command == CMD_INSERT)
 		result = ExecBRInsertTriggers(triggers->estate, triggers->rri, new_slot);
@@ -255,6 +279,11 @@ CzTriggersAfterRow(CzTriggers *triggers, CmdType command, HeapTuple old_tuple,
 {
 	if (!CzTriggersHasAfterRow(triggers, command))
 		return;
+	if (triggers->routes != NULL)
+	{
+		CzRoutesAfterRow(triggers->routes, command, old_tuple, new_slot, triggers->capture);
+		return;
+	}
 	ResetPerTupleExprContext(triggers->estate);
 	if (command == CMD_INSERT)
 		ExecARInsertTriggers(triggers->estate, triggers->rri, new_slot, NIL,

@@ -98,4 +98,37 @@ extern void CzTriggersAfterRow(CzTriggers *triggers, CmdType command,
 /* Queue AFTER STATEMENT; after the last row. */
 extern void CzTriggersAfterStatement(CzTriggers *triggers);
 
+/* Close what rows have opened; at the executor's end. */
+extern void CzTriggersEnd(CzTriggers *triggers);
+
+/* ---- routes.c: row triggers of tables that their users have partitioned ---- */
+
+typedef struct CzRoutes CzRoutes;
+
+/* Has a table row triggers that fire as those of its partitions? */
+extern bool CzHasRowTriggers(Relation rel);
+
+/*
+ * CzRoutesBegin
+ *		Prepare to fire them.
+ *
+ * root: as it is; root_rri: by CzTargetInit or ModifyTable's, with the columns that the
+ *		statement assigns.
+ * Returns: palloc'd in es_query_cxt; NULL: the table has none.
+ */
+extern CzRoutes *CzRoutesBegin(EState *estate, Relation root, ResultRelInfo *root_rri);
+extern void CzRoutesEnd(CzRoutes *routes);
+
+/*
+ * CzRoutesBeforeRow
+ * CzRoutesAfterRow
+ *		As CzTriggersBeforeRow and CzTriggersAfterRow; rows are the root's.
+ *
+ * capture: transition tables of the root's statement triggers; or NULL.
+ */
+extern bool CzRoutesBeforeRow(CzRoutes *routes, CmdType command, HeapTuple old_tuple,
+							  TupleTableSlot *new_slot);
+extern void CzRoutesAfterRow(CzRoutes *routes, CmdType command, HeapTuple old_tuple,
+							 TupleTableSlot *new_slot, struct TransitionCaptureState *capture);
+
 #endif							/* CZ_TRIGGERS_H */

@@ -138,14 +138,20 @@ bool
 cz_has_triggers(Relation rel, CmdType command)
 {
 	TriggerDesc *desc = rel->trigdesc;
+	const CzTable *table;
 	int			i;
 
 	if (desc == NULL || cz_triggers_are_suspended)
 		return false;
+	table = CzTableGet(RelationGetRelid(rel));
 	for (i = 0; i < desc->numtriggers; i++)
 	{
 		Trigger    *trigger = &desc->triggers[i];
 
+		/* partitions have copies of their own; an UPDATE may be an INSERT and a DELETE */
+		if (table != NULL && table->is_partitioned && TRIGGER_FOR_ROW(trigger->tgtype) &&
+			RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_NONE)
+			return true;
 		/* those of foreign keys are the workers' business */
 		if (trigger->tgenabled == TRIGGER_DISABLED ||
 			RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE)

@@ -1,0 +1,355 @@
+/*-------------------------------------------------------------------------
+ *
+ * routes.c
+ *	  Row triggers of a distributed table that its user has partitioned.
+ *
+ * Core gives a copy of such a trigger to each partition, and it is a row's partition
+ * whose triggers fire, under its name and with rows of its columns.  The workers route
+ * rows by themselves; so the partition is found here first (CzPartitionFind).
+ *
+ * An UPDATE that gives a row to another partition is a DELETE there and an INSERT here
+ * for triggers, but one of both for transition tables, as core has it.
+ *
+ * Source: own work; what fires when a row changes its partition is as in
+ * ExecCrossPartitionUpdate() of PostgreSQL 15's nodeModifyTable.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/tupconvert.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "cz/compat.h"
+#include "cz/metadata.h"
+
+#include "triggers.h"
+
+/* A partition that rows have come to. */
+typedef struct Part
+{
+	Oid			relid;
+	Relation	rel;
+	ResultRelInfo *rri;			/* as core's functions of triggers want it */
+	TupleConversionMap *to_part;	/* NULL: the columns have the same numbers */
+	TupleConversionMap *to_root;
+	TupleTableSlot *slot;		/* a new row */
+} Part;
+
+struct CzRoutes
+{
+	EState	   *estate;
+	Relation	root;
+	ResultRelInfo *root_rri;
+	CzPartitionFinder *finder;
+	TupleTableSlot *old_slot;	/* an old row of the root */
+	List	   *parts;			/* Part * */
+};
+
+/*
+ * CzHasRowTriggers
+ *		See triggers.h.  A copy in a partition may be enabled where the root's is not.
+ */
+bool
+CzHasRowTriggers(Relation rel)
+{
+	TriggerDesc *desc = rel->trigdesc;
+	const CzTable *table = desc ? CzTableGet(RelationGetRelid(rel)) : NULL;
+	int			i;
+
+	if (table == NULL || !table->is_partitioned)
+		return false;
+	for (i = 0; i < desc->numtriggers; i++)
+	{
+		if (TRIGGER_FOR_ROW(desc->triggers[i].tgtype) &&
+			RI_FKey_trigger_type(desc->triggers[i].tgfoid) == RI_TRIGGER_NONE)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * CzRoutesBegin
+ *		See triggers.h.
+ */
+CzRoutes *
+CzRoutesBegin(EState *estate, Relation root, ResultRelInfo *root_rri)
+{
+	MemoryContext old_context;
+	CzRoutes   *routes;
+
+	if (!CzHasRowTriggers(root))
+		return NULL;
+	old_context = MemoryContextSwitchTo(estate->es_query_cxt);
+	routes = palloc0(sizeof(CzRoutes));
+	routes->estate = estate;
+	routes->root = root;
+	routes->root_rri = root_rri;
+	routes->finder = CzPartitionFinderMake(RelationGetRelid(root));
+	routes->old_slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(root), &TTSOpsVirtual);
+	MemoryContextSwitchTo(old_context);
+	return routes;
+}
+
+/*
+ * CzRoutesEnd
+ *		See triggers.h.
+ */
+void
+CzRoutesEnd(CzRoutes *routes)
+{
+	ListCell   *lc;
+
+	foreach(lc, routes ? routes->parts : NIL)
+		table_close(((Part *) lfirst(lc))->rel, NoLock);
+	if (routes != NULL)
+		routes->parts = NIL;
+}
+
+static Part *
+make_part(CzRoutes *routes, Oid relid)
+{
+	EState	   *estate = routes->estate;
+	MemoryContext old_context = MemoryContextSwitchTo(estate->es_query_cxt);
+	Part	   *part = palloc0(sizeof(Part));
+	ResultRelInfo *fired;
+
+	part->relid = relid;
+	part->rel = table_open(relid, RowExclusiveLock);
+	part->rri = makeNode(ResultRelInfo);
+	InitResultRelInfo(part->rri, part->rel, 0, routes->root_rri, estate->es_instrument);
+	part->rri->ri_RelationDesc = CzForeignCopy(part->rel);
+	CzDeferTriggers(part->rri->ri_TrigDesc);
+	part->to_part = convert_tuples_by_name(RelationGetDescr(routes->root),
+										   RelationGetDescr(part->rel));
+	part->to_root = convert_tuples_by_name(RelationGetDescr(part->rel),
+										   RelationGetDescr(routes->root));
+	rri_set_root_map_compat(part->rri, part->to_part);
+	part->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(part->rel), &TTSOpsVirtual);
+	/* there AFTER triggers look for it when they fire, as for one without a root */
+	fired = makeNode(ResultRelInfo);
+	*fired = *part->rri;
+	fired->ri_RootResultRelInfo = NULL;
+	estate->es_opened_result_relations = lappend(estate->es_opened_result_relations, fired);
+	routes->parts = lappend(routes->parts, part);
+	MemoryContextSwitchTo(old_context);
+	return part;
+}
+
+/* The partition of a row of the root; NULL: none takes it, which the worker says. */
+static Part *
+part_of(CzRoutes *routes, TupleTableSlot *slot)
+{
+	Oid			relid = CzPartitionFind(routes->finder, slot);
+	ListCell   *lc;
+
+	if (!OidIsValid(relid))
+		return NULL;
+	foreach(lc, routes->parts)
+	{
+		if (((Part *) lfirst(lc))->relid == relid)
+			return lfirst(lc);
+	}
+	return make_part(routes, relid);
+}
+
+static Part *
+part_of_old(CzRoutes *routes, HeapTuple old_tuple)
+{
+	ExecForceStoreHeapTuple(old_tuple, routes->old_slot, false);
+	return part_of(routes, routes->old_slot);
+}
+
+/* A row of the root as the partition's, in its slot. */
+static TupleTableSlot *
+new_of_part(Part *part, TupleTableSlot *slot)
+{
+	if (part->to_part != NULL)
+		(void) execute_attr_map_slot(part->to_part->attrMap, slot, part->slot);
+	else
+		(void) ExecCopySlot(part->slot, slot);
+	/* the root's slot gets it back */
+	ExecMaterializeSlot(part->slot);
+	part->slot->tts_tableOid = part->relid;
+	return part->slot;
+}
+
+static void
+give_back(Part *part, TupleTableSlot *slot)
+{
+	Oid			table_oid = slot->tts_tableOid;
+
+	/* what a trigger has returned is in a context that the next row resets */
+	ExecMaterializeSlot(part->slot);
+	if (part->to_root != NULL)
+		(void) execute_attr_map_slot(part->to_root->attrMap, part->slot, slot);
+	else
+		(void) ExecCopySlot(slot, part->slot);
+	ExecMaterializeSlot(slot);
+	slot->tts_tableOid = table_oid;
+}
+
+static HeapTuple
+old_of_part(Part *part, HeapTuple old_tuple)
+{
+	HeapTuple	result = part->to_part != NULL ?
+		execute_attr_map_tuple(old_tuple, part->to_part) : heap_copytuple(old_tuple);
+
+	result->t_tableOid = part->relid;
+	return result;
+}
+
+static bool
+before_insert(CzRoutes *routes, TupleTableSlot *slot)
+{
+	Part	   *part = part_of(routes, slot);
+
+	if (part == NULL || part->rri->ri_TrigDesc == NULL ||
+		!part->rri->ri_TrigDesc->trig_insert_before_row)
+		return true;
+	(void) new_of_part(part, slot);
+	ResetPerTupleExprContext(routes->estate);
+	if (!ExecBRInsertTriggers(routes->estate, part->rri, part->slot))
+		return false;
+	give_back(part, slot);
+	return true;
+}
+
+static bool
+before_delete(CzRoutes *routes, Part *part, HeapTuple old_tuple)
+{
+	HeapTuple	tuple;
+	bool		result;
+
+	if (part == NULL || part->rri->ri_TrigDesc == NULL ||
+		!part->rri->ri_TrigDesc->trig_delete_before_row)
+		return true;
+	tuple = old_of_part(part, old_tuple);
+	ResetPerTupleExprContext(routes->estate);
+	result = exec_br_delete_triggers_compat(routes->estate, part->rri, tuple);
+	heap_freetuple(tuple);
+	return result;
+}
+
+static bool
+before_update(CzRoutes *routes, HeapTuple old_tuple, TupleTableSlot *slot)
+{
+	Part	   *part = part_of_old(routes, old_tuple);
+	Part	   *new_part;
+
+	if (part != NULL && part->rri->ri_TrigDesc != NULL &&
+		part->rri->ri_TrigDesc->trig_update_before_row)
+	{
+		HeapTuple	tuple = old_of_part(part, old_tuple);
+		TM_FailureData failure;
+		bool		result;
+
+		(void) new_of_part(part, slot);
+		ResetPerTupleExprContext(routes->estate);
+		result = exec_br_update_triggers_compat(routes->estate, part->rri, tuple, part->slot,
+												&failure);
+		heap_freetuple(tuple);
+		if (!result)
+			return false;
+		give_back(part, slot);
+	}
+	new_part = part_of(routes, slot);
+	if (new_part == NULL || new_part == part)
+		return true;
+	if (!before_delete(routes, part, old_tuple))
+		return false;
+	/* triggers of the INSERT see what the UPDATE has made */
+	if (RelationGetDescr(routes->root)->constr != NULL &&
+		RelationGetDescr(routes->root)->constr->has_generated_stored)
+		ExecComputeStoredGenerated(routes->root_rri, routes->estate, slot, CMD_INSERT);
+	if (!before_insert(routes, slot))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a BEFORE INSERT trigger cannot leave out a row that UPDATE moves to another partition"),
+				 errdetail("The row is to go from partition \"%s\" to \"%s\" of distributed table \"%s\".",
+						   get_rel_name(part->relid), get_rel_name(new_part->relid),
+						   RelationGetRelationName(routes->root))));
+	return true;
+}
+
+/*
+ * CzRoutesBeforeRow
+ *		See triggers.h.
+ */
+bool
+CzRoutesBeforeRow(CzRoutes *routes, CmdType command, HeapTuple old_tuple,
+				  TupleTableSlot *new_slot)
+{
+	if (command == CMD_INSERT)
+		return before_insert(routes, new_slot);
+	if (command == CMD_UPDATE)
+		return before_update(routes, old_tuple, new_slot);
+	return before_delete(routes, part_of_old(routes, old_tuple), old_tuple);
+}
+
+/* AFTER triggers of an UPDATE that has given a row to another partition. */
+static void
+after_move(CzRoutes *routes, Part *old_part, HeapTuple old_tuple, Part *new_part,
+		   TupleTableSlot *slot, TransitionCaptureState *capture)
+{
+	EState	   *estate = routes->estate;
+
+	if (capture != NULL && capture->tcs_update_old_table)
+		ExecARUpdateTriggers(estate, old_part->rri, NULL, NULL, NULL, old_tuple, NULL, NIL,
+							 capture, false);
+	ExecARDeleteTriggers(estate, old_part->rri, NULL, old_tuple, NULL, false);
+	if (capture != NULL && capture->tcs_update_new_table)
+		ExecARUpdateTriggers(estate, new_part->rri, NULL, NULL, NULL, NULL, slot, NIL, capture,
+							 false);
+	ExecARInsertTriggers(estate, new_part->rri, slot, NIL, NULL);
+}
+
+/*
+ * CzRoutesAfterRow
+ *		See triggers.h.
+ */
+void
+CzRoutesAfterRow(CzRoutes *routes, CmdType command, HeapTuple old_tuple,
+				 TupleTableSlot *new_slot, TransitionCaptureState *capture)
+{
+	EState	   *estate = routes->estate;
+	Part	   *old_part = NULL;
+	Part	   *new_part = NULL;
+	HeapTuple	tuple = NULL;
+	TupleTableSlot *slot = NULL;
+
+	if (command != CMD_INSERT)
+		old_part = part_of_old(routes, old_tuple);
+	if (command != CMD_DELETE)
+		new_part = part_of(routes, new_slot);
+	/* the worker's error is still to come */
+	if (command == CMD_INSERT && new_part == NULL)
+		return;
+	if ((command != CMD_INSERT && old_part == NULL) || (command != CMD_DELETE && new_part == NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("partition of a row of table \"%s\" was detached or dropped",
+						RelationGetRelationName(routes->root))));
+	if (old_part != NULL)
+		tuple = old_of_part(old_part, old_tuple);
+	if (new_part != NULL)
+		slot = new_of_part(new_part, new_slot);
+	ResetPerTupleExprContext(estate);
+	if (command == CMD_INSERT)
+		ExecARInsertTriggers(estate, new_part->rri, slot, NIL, capture);
+	else if (command == CMD_DELETE)
+		ExecARDeleteTriggers(estate, old_part->rri, NULL, tuple, capture, false);
+	else if (old_part == new_part)
+		ExecARUpdateTriggers(estate, new_part->rri, NULL, NULL, NULL, tuple, slot, NIL, capture,
+							 false);
+	else
+		after_move(routes, old_part, tuple, new_part, slot, capture);
+	if (tuple != NULL)
+		heap_freetuple(tuple);
+}
