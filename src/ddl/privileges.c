@@ -224,6 +224,9 @@ privileges_of(Oid relid, List *role_oids)
 		appendStringInfoString(&buf, ", DELETE");
 	if (may(relid, role_oids, ACL_TRUNCATE))
 		appendStringInfoString(&buf, ", TRUNCATE");
+	/* foreign keys of a role's shards refer to these */
+	on_table = false;
+	(void) add_privilege(&buf, rel, role_oids, ACL_REFERENCES, "REFERENCES", NULL, &on_table);
 	relation_close(rel, NoLock);
 	return buf.len > 0 ? buf.data + 2 : NULL;
 }
