@@ -159,22 +159,6 @@ $cluster->sql("SELECT citus_activate_node('127.0.0.1', " . $cluster->port(2) . '
 check('activated');
 is((eval join '+', split / /, shard_keys()), 3 * 8, 'keys are on each placement');
 
-note 'two owners, who are themselves on the workers';
-$cluster->sql("CREATE ROLE alice LOGIN; CREATE ROLE bob LOGIN; GRANT ALL ON SCHEMA public TO alice, bob; SELECT cz_propagate_role('alice'), cz_propagate_role('bob')");
-$cluster->sql(q{SET SESSION AUTHORIZATION alice;
-	CREATE TABLE hers (id int PRIMARY KEY); INSERT INTO hers VALUES (1); CREATE TABLE her_k (k int PRIMARY KEY); INSERT INTO her_k VALUES (1), (2);
-	SELECT create_reference_table('hers'), create_distributed_table('her_k', 'k'); GRANT REFERENCES ON hers TO bob; GRANT REFERENCES (k) ON her_k TO bob});
-($status, $out, $err) = $cluster->try_sql(q{SET SESSION AUTHORIZATION bob; CREATE TABLE his (k int, h int REFERENCES hers);
-	SELECT create_distributed_table('his', 'k'); ALTER TABLE his ADD FOREIGN KEY (k) REFERENCES her_k; INSERT INTO his VALUES (1, 1)});
-is($status, 0, 'keys to tables of another') or diag($err);
-($status, $out, $err) = $cluster->try_sql('SET SESSION AUTHORIZATION bob; INSERT INTO his VALUES (1, 2)');
-like($err, qr/ERROR:  23503.*"his_h_fkey"/, 'to a reference table');
-($status, $out, $err) = $cluster->try_sql('SET SESSION AUTHORIZATION bob; INSERT INTO his VALUES (3, 1)');
-like($err, qr/ERROR:  23503.*"his_k_fkey"/, 'to a distributed one');
-($status, $out, $err) = $cluster->try_sql("SET statement_timeout = '20s'; DROP TABLE hers CASCADE; DROP TABLE her_k CASCADE; INSERT INTO his VALUES (3, 2); SELECT count(*) FROM cz_check_shards('his')");
-is("$out$err" =~ s/NOTICE.*\n//r, '0', 'they go with those') or diag($err);
-$cluster->sql('DROP OWNED BY bob; DROP TABLE IF EXISTS his');
-
 note 'dump and restore';
 my $dump = $node->basedir . '/keys.sql';
 $node->command_ok([ 'pg_dump', '-h', $node->host, '-p', $node->port, '-f', $dump, 'postgres' ], 'pg_dump');
