@@ -19,6 +19,7 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/relation.h"
 #include "access/xact.h"
 #include "libpq-fe.h"
@@ -49,7 +50,7 @@ typedef struct Question
 } Question;
 
 /*
- * CzWorkBegin, CzWorkEnd, CzNextTransaction, CzSetIndexValidLate
+ * CzWorkBegin, CzWorkLockIndex, CzWorkEnd, CzNextTransaction, CzSetIndexValidLate
  *		See concurrently_int.h.
  */
 CzWork *
@@ -72,8 +73,20 @@ CzWorkBegin(Oid relid)
 }
 
 void
+CzWorkLockIndex(CzWork *work, Oid index_oid)
+{
+	Relation	index = index_open(index_oid, ShareUpdateExclusiveLock);
+
+	work->index_lock_id = index->rd_lockInfo.lockRelId;
+	index_close(index, NoLock);
+	LockRelationIdForSession(&work->index_lock_id, ShareUpdateExclusiveLock);
+}
+
+void
 CzWorkEnd(CzWork *work)
 {
+	if (OidIsValid(work->index_lock_id.relId))
+		UnlockRelationIdForSession(&work->index_lock_id, ShareUpdateExclusiveLock);
 	UnlockRelationIdForSession(&work->lock_id, ShareUpdateExclusiveLock);
 	MemoryContextDelete(work->context);
 }

@@ -20,6 +20,7 @@ typedef struct CzWork
 {
 	Oid			relid;
 	LockRelId	lock_id;
+	LockRelId	index_lock_id;	/* relId InvalidOid: none is locked */
 	LOCKTAG		tag;
 	MemoryContext context;		/* goes with the portal */
 } CzWork;
@@ -46,6 +47,8 @@ typedef List *(*CzMakeCommands) (const CzPlacement *placement, void *arg);
  * CzWorkBegin, CzWorkEnd
  *		ShareUpdateExclusiveLock on a table for the session, which the transaction has.  An
  *		error before the end gives it back, too.
+ * CzWorkLockIndex
+ *		The same of an index, which is not to be renamed meanwhile.
  * CzNextTransaction
  *		Commit, and begin another one, which has no snapshot.
  * CzSetIndexValidLate
@@ -53,6 +56,7 @@ typedef List *(*CzMakeCommands) (const CzPlacement *placement, void *arg);
  */
 extern CzWork *CzWorkBegin(Oid relid);
 extern void CzWorkEnd(CzWork *work);
+extern void CzWorkLockIndex(CzWork *work, Oid index_oid);
 extern void CzNextTransaction(void);
 extern void CzSetIndexValidLate(Oid index_oid, bool is_valid);
 

@@ -65,11 +65,20 @@ typedef struct PendingDrops
 	CzConn	   *conn;			/* of the transaction; NULL: cannot be reached */
 	StringInfoData tables;		/* names, comma separated, of one DROP TABLE */
 	StringInfoData commands;	/* other commands */
+	List	   *keys;			/* PendingKey * */
 	List	   *changes;		/* CzObjectChange *: of types, functions .., after the tables */
 	List	   *names;			/* char *: tables for cz.cleanup */
 	List	   *missed_relids;	/* tables that commands could not be sent for:
 								 * an error if they are not dropped too */
 } PendingDrops;
+
+/* A foreign key that goes, unless a table goes that it is of or refers to. */
+typedef struct PendingKey
+{
+	Oid			from_relid;
+	Oid			to_relid;
+	char	   *command;
+} PendingKey;
 
 /* Through which connections this transaction has dropped tables on a worker. */
 typedef struct Dropper
@@ -277,6 +286,28 @@ send_changes(PendingDrops *entry)
 }
 
 /*
+ * The foreign keys whose tables stay.  Others go on the worker with the table, which
+ * may be another role's: through two connections each would wait for the other.
+ */
+static void
+add_keys(PendingDrops *entry)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	ListCell   *lc;
+
+	foreach(lc, entry->keys)
+	{
+		const PendingKey *key = lfirst(lc);
+
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(key->from_relid)) &&
+			SearchSysCacheExists1(RELOID, ObjectIdGetDatum(key->to_relid)))
+			appendStringInfo(&entry->commands, "%s;\n", key->command);
+	}
+	entry->keys = NIL;
+	MemoryContextSwitchTo(old);
+}
+
+/*
  * CzDropFlush
  *		Send what OAT_DROP has collected at this nest level.  What a statement
  *		around it has collected would come back with this level's savepoint.
@@ -286,7 +317,13 @@ CzDropFlush(void)
 {
 	int			level = GetCurrentTransactionNestLevel();
 	bool		is_done;
+	ListCell   *cell;
 
+	foreach(cell, pending)
+	{
+		if (((PendingDrops *) lfirst(cell))->level >= level)
+			add_keys(lfirst(cell));
+	}
 	/* sending may change the list: each time from its beginning */
 	do
 	{
@@ -730,10 +767,46 @@ drop_constraint_sql(const CzShard *shard, const char *name)
 					shard->remote_qualified, quote_identifier(name));
 }
 
-static char *
-drop_key_sql(const CzShard *shard, const char *name)
+static void
+add_key(Oid server_oid, Oid user_oid, const PendingKey *key)
 {
-	return drop_constraint_sql(shard, CzShardIndexName(name, shard->name_id));
+	PendingDrops *entry = pending_for(server_oid, user_oid);
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	PendingKey *copy = palloc(sizeof(PendingKey));
+
+	*copy = *key;
+	copy->command = pstrdup(key->command);
+	if (entry->conn == NULL)
+		entry->missed_relids = list_append_unique_oid(entry->missed_relids, key->from_relid);
+	else
+		entry->keys = lappend(entry->keys, copy);
+	MemoryContextSwitchTo(old);
+}
+
+/* A foreign key of a distributed table. */
+static void
+key_dropped(Form_pg_constraint con)
+{
+	const CzTable *table = CzTableGet(con->conrelid);
+	PendingKey	key;
+	int			i;
+	int			j;
+
+	/* whoever alters the table tells the shards all that has become of it */
+	if (table == NULL || table->kind == CZ_TABLE_FOREIGN || con->conrelid == cz_altered_relid)
+		return;
+	key.from_relid = con->conrelid;
+	key.to_relid = con->confrelid;
+	for (i = 0; i < table->nshards; i++)
+	{
+		const CzShard *shard = &table->shards[i];
+
+		key.command = drop_constraint_sql(shard, CzShardIndexName(NameStr(con->conname),
+																  shard->name_id));
+		for (j = 0; j < shard->nplacements; j++)
+			add_key(shard->server_oids[j], CzRelationOwner(con->conrelid), &key);
+		pfree(key.command);
+	}
 }
 
 static void
@@ -792,7 +865,7 @@ constraint_dropped(Oid oid)
 	}
 	else if (OidIsValid(con->conrelid) && con->contype == CONSTRAINT_FOREIGN &&
 			 get_rel_relkind(con->conrelid) == RELKIND_PARTITIONED_TABLE)
-		for_placements(con->conrelid, drop_key_sql, NameStr(con->conname), InvalidOid, oid);
+		key_dropped(con);
 	else if (OidIsValid(con->contypid))
 	{
 		CzObject   *domain = CzObjectGet(TypeRelationId, con->contypid);

@@ -285,6 +285,7 @@ CzCreateIndexConcurrently(const CzUtility *utility, IndexStmt *stmt, Oid relid)
 	{
 		CzIndexDef *def;
 
+		CzWorkLockIndex(work, index_oid);
 		CzNextTransaction();
 		CzDebugPoint("index_created");
 		PushActiveSnapshot(GetTransactionSnapshot());
@@ -396,6 +397,7 @@ CzDropIndexConcurrently(const CzUtility *utility, DropStmt *stmt)
 	(void) CzLookAtPlacements(CzTableGet(relid));
 	EventTriggerDDLCommandStart((Node *) stmt);
 	work = CzWorkBegin(relid);
+	CzWorkLockIndex(work, index_oid);
 	name = MemoryContextStrdup(work->context, get_rel_name(index_oid));
 	index_set_state_flags(index_oid, INDEX_DROP_CLEAR_VALID);
 	CacheInvalidateRelcacheByRelid(relid);

@@ -224,6 +224,9 @@ privileges_of(Oid relid, List *role_oids)
 		appendStringInfoString(&buf, ", DELETE");
 	if (may(relid, role_oids, ACL_TRUNCATE))
 		appendStringInfoString(&buf, ", TRUNCATE");
+	/* foreign keys of a role's shards refer to these */
+	on_table = false;
+	(void) add_privilege(&buf, rel, role_oids, ACL_REFERENCES, "REFERENCES", NULL, &on_table);
 	relation_close(rel, NoLock);
 	return buf.len > 0 ? buf.data + 2 : NULL;
 }
@@ -293,7 +296,8 @@ propagate(Oid relid, List *roles, Oid sender)
 	List	   *commands = NIL;
 	ListCell   *lc;
 
-	if (table == NULL || table->kind == CZ_TABLE_FOREIGN || roles == NIL)
+	if (table == NULL || table->kind == CZ_TABLE_FOREIGN || roles == NIL ||
+		!CzTxnIsCoordinator())
 		return;
 	foreach(lc, roles)
 	{
@@ -400,7 +404,7 @@ CzGrantExecute(List *functions, List *server_oids, Oid user_oid)
 		bool		is_default = heap_attisnull(tuple, Anum_pg_proc_proacl, NULL);
 
 		ReleaseSysCache(tuple);
-		if (is_default)
+		if (is_default || !CzTxnIsCoordinator())
 			continue;
 		if (roles == NIL)
 			roles = mapped_roles(InvalidOid);
@@ -422,6 +426,8 @@ CzFunctionPrivilegesChanged(Oid function)
 	ListCell   *lc;
 
 	ReleaseSysCache(tuple);
+	if (!CzTxnIsCoordinator())
+		return;
 	/* who has workers make it now waits, or has it in cz.objects */
 	LockDatabaseObject(ProcedureRelationId, function, 0, ShareUpdateExclusiveLock);
 	foreach(lc, CzLedgerUsers(ProcedureRelationId, function))
@@ -612,7 +618,8 @@ CzShardsChangeOwner(Oid relid, Oid old_owner)
 
 	CzInvalidateTable(relid);
 	table = CzTableGet(relid);
-	if (table == NULL || table->kind == CZ_TABLE_FOREIGN || old_owner == new_owner)
+	if (table == NULL || table->kind == CZ_TABLE_FOREIGN || old_owner == new_owner ||
+		!CzTxnIsCoordinator())
 		return;
 	for (i = 0; i < table->nshards; i++)
 	{

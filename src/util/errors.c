@@ -338,7 +338,7 @@ name_denied(RemoteError *error)
 	error->message = psprintf("%.*s %s", (int) (word - error->message), error->message,
 							  names.table);
 	if (error->hint == NULL)
-		error->hint = pstrdup(_("On the node the statement takes privileges on more columns than the user has."));
+		error->hint = pstrdup(_("A statement may take privileges on more columns on the node than here. If the user mapping was made by hand, call cz_propagate_privileges()."));
 }
 
 /*

@@ -41,6 +41,15 @@ CREATE POLICY p ON ev USING (true);
 INSERT INTO ev SELECT i, i % 40, 'v' || i, i FROM generate_series(1, 100) i;
 SQL
 
+# a role with mappings of its own, and a function that is not everybody's
+$cluster->sql('CREATE ROLE clerk LOGIN; CREATE FUNCTION odd(int) RETURNS bool IMMUTABLE LANGUAGE sql AS $$SELECT $1 > -1$$; ALTER TABLE t ADD CHECK (odd(n))');
+foreach my $i (1 .. 3)
+{
+	$cluster->worker_sql($i, 'CREATE ROLE clerk LOGIN');
+	$cluster->sql('CREATE USER MAPPING FOR clerk SERVER ' . $cluster->server_name($i) . " OPTIONS (user 'clerk', password_required 'false')");
+}
+$cluster->sql('GRANT SELECT (k), DELETE ON t TO clerk; GRANT SELECT ON ref TO clerk; REVOKE ALL ON FUNCTION odd FROM PUBLIC; GRANT EXECUTE ON FUNCTION odd TO clerk');
+
 note 'dump and restore';
 my $dump = $node->basedir . '/dump.sql';
 $node->command_ok([ 'pg_dump', '-h', $node->host, '-p', $node->port, '-f', $dump, 'postgres' ], 'pg_dump');
@@ -58,6 +67,10 @@ is($node->safe_psql('copy', 'SELECT * FROM r'), '2020-06-01|1', 'range table');
 is($node->safe_psql('copy', "SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = 't'::regclass"), 't', 'keys are valid');
 is($node->safe_psql('copy', "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'ref'::regclass AND tgname LIKE '!cz_%'"),
 	'2', 'the reference table has its triggers');
+my $rights = "SELECT string_agg(DISTINCT coalesce(relacl::text, '-'), ' ') || (SELECT proacl::text FROM pg_proc WHERE proname = 'odd') FROM pg_class WHERE relname ~ '^t_[0-9]+\$' AND relkind = 'r'";
+my $before = $cluster->worker_sql(1, $rights);
+$node->safe_psql('copy', 'CREATE ROLE other; REVOKE ALL ON t, ref FROM clerk; GRANT EXECUTE ON FUNCTION odd TO PUBLIC; ALTER FUNCTION odd OWNER TO clerk; ALTER TABLE t OWNER TO clerk; REASSIGN OWNED BY clerk TO other; REASSIGN OWNED BY other TO postgres');
+is($cluster->worker_sql(1, $rights), $before, 'privileges and owners of a database that is not the coordinator stay there');
 my ($status, $out, $err) = $node->psql('copy', 'DROP SERVER ' . $cluster->server_name(2));
 like($err, qr/other objects depend on it/, 'servers of secondary placements stay');
 ($status, $out, $err) = $node->psql('copy', "INSERT INTO ref VALUES (2, 'two')");

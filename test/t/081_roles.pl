@@ -216,6 +216,27 @@ is(rights('d', 'bob'), 'SELECT SELECT', 'default privileges');
 ($status, $out, $err) = as('bob', 'SELECT k FROM d');
 is($out, '1', 'hold');
 
+note 'foreign keys between tables of two owners';
+($status, $out, $err) = as('alice', <<'SQL');
+CREATE TABLE hers (id int PRIMARY KEY);
+CREATE TABLE her_k (k int PRIMARY KEY);
+SELECT create_reference_table('hers'), create_distributed_table('her_k', 'k');
+INSERT INTO hers VALUES (1);
+INSERT INTO her_k VALUES (1), (2);
+GRANT REFERENCES ON hers TO bob;
+GRANT REFERENCES (k) ON her_k TO bob;
+SQL
+is($status, 0, 'tables') or diag($err);
+($status, $out, $err) = as('bob', q{CREATE TABLE his (k int, h int REFERENCES hers); SELECT create_distributed_table('his', 'k', colocate_with => 'her_k');
+	ALTER TABLE his ADD FOREIGN KEY (k) REFERENCES her_k; INSERT INTO his VALUES (1, 1)});
+is($status, 0, 'keys to those of another') or diag($err);
+($status, $out, $err) = as('bob', 'INSERT INTO his VALUES (1, 2)');
+like($err, qr/ERROR:  23503.*"his_h_fkey"/, 'to a reference table');
+($status, $out, $err) = as('bob', 'INSERT INTO his VALUES (3, 1)');
+like($err, qr/ERROR:  23503.*"his_k_fkey"/, 'to a distributed one');
+($status, $out, $err) = $cluster->try_sql("SET statement_timeout = '20s'; DROP TABLE hers CASCADE; DROP TABLE her_k CASCADE; INSERT INTO his VALUES (3, 2); SELECT count(*) FROM cz_check_shards('his'); DROP TABLE his");
+is($out, '0', 'they go with those') or diag($err);
+
 note 'a worker comes back';
 my $port = $cluster->port(2);
 $cluster->sql("SELECT citus_disable_node('127.0.0.1', $port); SELECT citus_activate_node('127.0.0.1', $port)");

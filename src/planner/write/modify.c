@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_aggregate.h"
@@ -228,6 +229,44 @@ cz_check_list(List *options)
 }
 
 /*
+ * Does an UPDATE assign what a unique or exclusion constraint may compare, under a policy
+ * that checks new rows?  Core asks the policy first, and who may not write a row must not
+ * learn whether another one has its key; on a worker the policy comes last.
+ */
+static bool
+keys_need_policy(Query *query, Relation rel)
+{
+	bool		has_policy = false;
+	bool		found = false;
+	List	   *indexes;
+	ListCell   *lc;
+	ListCell   *lc2;
+	int			i;
+
+	foreach(lc, query->withCheckOptions)
+		has_policy |= lfirst_node(WithCheckOption, lc)->kind == WCO_RLS_UPDATE_CHECK;
+	indexes = has_policy ? RelationGetIndexList(rel) : NIL;
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		Form_pg_index form = index->rd_index;
+
+		for (i = 0; (form->indisunique || form->indisexclusion) && i < form->indnkeyatts; i++)
+		{
+			foreach(lc2, query->targetList)
+				found |= form->indkey.values[i] == 0 ||
+					form->indkey.values[i] == lfirst_node(TargetEntry, lc2)->resno;
+		}
+		/* rows may come under the predicate of a partial one */
+		found |= (form->indisunique || form->indisexclusion) &&
+			!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
+		index_close(index, AccessShareLock);
+	}
+	list_free(indexes);
+	return found;
+}
+
+/*
  * NULL if the write can be pushed, with *locus set; else the reason.  The Query is
  * changed in both cases.
  *
@@ -243,6 +282,7 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 	bool		triggers;
 	bool		updatable;
 	bool		is_partition;
+	bool		keys_first;
 	const char *reason = NULL;
 	List	   *policies;
 	List	   *quals;
@@ -259,6 +299,8 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 		(GetFdwRoutineForRelation(rel, false)->IsForeignRelUpdatable(rel) &
 		 (1 << query->commandType)) != 0;
 	is_partition = table->kind == CZ_TABLE_FOREIGN && rel->rd_rel->relispartition;
+	keys_first = query->commandType == CMD_UPDATE && is_distributed(table) &&
+		keys_need_policy(query, rel);
 	table_close(rel, NoLock);
 	if (is_partition && query->commandType == CMD_UPDATE)
 		return "the bounds of the partition are checked here";
@@ -266,6 +308,8 @@ why_not_pushed(Query *query, const CzTable *table, CzPlanState *state, CzLocus *
 		return "the foreign table has the option updatable 'false'";
 	if (triggers)
 		return "the table has triggers";
+	if (keys_first)
+		return "a policy is checked before unique keys";
 	if (table->kind == CZ_TABLE_FOREIGN)
 	{
 		for (i = 0; i < table->natts; i++)
