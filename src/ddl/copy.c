@@ -60,6 +60,14 @@ CzCopyTo(const CzUtility *utility, CopyStmt *stmt)
 	if (table == NULL || table->kind == CZ_TABLE_REFERENCE)
 		return false;
 
+	if (stmt->attlist != NIL)
+	{
+		Relation	rel = relation_open(table->relid, AccessShareLock);
+
+		/* what COPY says of its column list */
+		(void) CopyGetAttnums(RelationGetDescr(rel), rel, stmt->attlist);
+		relation_close(rel, AccessShareLock);
+	}
 	/* as core says it; with policies it copies ONLY the table there: nothing */
 	if (table->is_partitioned)
 		ereport(ERROR,
@@ -70,11 +78,6 @@ CzCopyTo(const CzUtility *utility, CopyStmt *stmt)
 	appendStringInfoString(&sql, "SELECT ");
 	if (stmt->attlist != NIL)
 	{
-		Relation	rel = relation_open(table->relid, AccessShareLock);
-
-		/* what COPY says of its column list */
-		(void) CopyGetAttnums(RelationGetDescr(rel), rel, stmt->attlist);
-		relation_close(rel, AccessShareLock);
 		foreach(lc, stmt->attlist)
 			appendStringInfo(&sql, "%s%s", lc == list_head(stmt->attlist) ? "" : ", ",
 							 quote_identifier(strVal(lfirst(lc))));
