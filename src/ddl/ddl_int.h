@@ -221,7 +221,7 @@ extern bool CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt);
 extern void CzLeaveKeysToShards(AlterTableStmt *stmt);
 extern List *CzKeyTargets(const AlterTableStmt *stmt, Oid relid);
 extern List *CzKeyPartners(const AlterTableStmt *stmt, Oid relid);
-extern void CzRefuseKeyTo(Oid relid, Oid target) pg_attribute_noreturn();
+pg_noreturn extern void CzRefuseKeyTo(Oid relid, Oid target);
 
 /*
  * extensions.c

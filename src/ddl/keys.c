@@ -131,6 +131,21 @@ changes_rows(char action)
 	return action != FKCONSTR_ACTION_NOACTION && action != FKCONSTR_ACTION_RESTRICT;
 }
 
+/* What the worker does to rows of the referencing table: events of triggers. */
+static int16
+events_of(const CzKey *key)
+{
+	int16		events = 0;
+
+	if (key->on_delete == FKCONSTR_ACTION_CASCADE)
+		events |= TRIGGER_TYPE_DELETE;
+	else if (changes_rows(key->on_delete))
+		events |= TRIGGER_TYPE_UPDATE;
+	if (changes_rows(key->on_update))
+		events |= TRIGGER_TYPE_UPDATE;
+	return events;
+}
+
 /* Are rows of the referencing table changed when referenced ones are? */
 static bool
 has_action(const CzKey *key)
@@ -169,7 +184,7 @@ is_distributed(const CzKeyEnd *end)
 
 /* A trigger of the user's that would have to be fired by what a worker does. */
 static const char *
-missed_trigger(Oid relid)
+missed_trigger(Oid relid, int16 events)
 {
 	Relation	rel = table_open(relid, NoLock);
 	const char *name = NULL;
@@ -179,15 +194,14 @@ missed_trigger(Oid relid)
 	{
 		Trigger    *trigger = &rel->trigdesc->triggers[i];
 
-		if (!trigger->tgisinternal &&
-			(TRIGGER_FOR_UPDATE(trigger->tgtype) || TRIGGER_FOR_DELETE(trigger->tgtype)))
+		if (!trigger->tgisinternal && (trigger->tgtype & events) != 0)
 			name = pstrdup(trigger->tgname);
 	}
 	table_close(rel, NoLock);
 	return name;
 }
 
-static void refuse(const CzKey *key, char *detail, char *hint) pg_attribute_noreturn();
+pg_noreturn static void refuse(const CzKey *key, char *detail, char *hint);
 
 static void
 refuse(const CzKey *key, char *detail, char *hint)
@@ -244,7 +258,7 @@ check_actions(const CzKey *key, const CzKeyEnd *from)
 		sets_key(key, from->key_attno))
 		refuse(key, _("ON DELETE SET NULL would change the distribution column."),
 			   _("Name the other columns: ON DELETE SET NULL (column, ...)."));
-	trigger = has_action(key) ? missed_trigger(key->from_relid) : NULL;
+	trigger = has_action(key) ? missed_trigger(key->from_relid, events_of(key)) : NULL;
 	if (trigger != NULL)
 		refuse(key,
 			   psprintf(_("What it does is done by the worker, and trigger \"%s\" would not fire."),
@@ -402,15 +416,14 @@ CzCheckKeyTrigger(const CzTable *table, const CreateTrigStmt *stmt)
 {
 	ListCell   *lc;
 
-	if (!CzTableIsDistributed(table) ||
-		!((stmt->events & (TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)) != 0))
+	if (!CzTableIsDistributed(table))
 		return;
 	foreach(lc, CzForeignKeys(table->relid, false))
 	{
 		const CzKey *key = CzKeyGet(lfirst_oid(lc));
 		CzKeyEnd	to = end_of(key->to_relid, NULL);
 
-		if (has_action(key) && is_distributed(&to))
+		if ((stmt->events & events_of(key)) != 0 && is_distributed(&to))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("trigger \"%s\" is not supported on distributed table \"%s\"",
