@@ -29,6 +29,7 @@ ALTER TABLE ev ALTER c2 SET NOT NULL;
 ALTER TABLE ev2 ALTER c2 DROP NOT NULL;
 -- error
 ALTER TABLE ev2 ALTER n SET NOT NULL;
+-- error
 -- may differ: which of several partitions complains first
 ALTER TABLE ev ALTER c1 SET NOT NULL;
 ALTER TABLE ev ALTER c2 DROP NOT NULL;
