@@ -266,6 +266,17 @@ CzBracketOpen(Oid relid)
 	version++;
 }
 
+/*
+ * CzFlushReferenced
+ *		See transaction.h.
+ */
+void
+CzFlushReferenced(Oid relid)
+{
+	if (CzTableKeys(relid, CZ_KEYS_FROM) != NIL)
+		CzTxnFlushPending();
+}
+
 static void
 forget_bracket(void)
 {
