@@ -76,9 +76,6 @@ extern char *CzQualifiedName(const char *schema, const char *name);
 /* The same of a shard's index, by the name that it has here; palloc'd. */
 extern char *CzQualifiedIndex(const CzShard *shard, const char *name);
 
-/* Fill remote_* of a shard of a table named name. */
-extern void CzShardSetNames(CzShard *shard, const char *name);
-
 /*
  * CzPropagateObjects
  *		Create on the workers what a relation's columns, CHECKs, generated

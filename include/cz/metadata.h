@@ -198,6 +198,9 @@ extern List *CzGroupTables(int colocation_id);
  */
 extern List *CzCascadeTables(Oid relid);
 
+/* Does an action of a key (confdeltype, confupdtype) change rows that refer? */
+extern bool CzKeyActionChangesRows(char action);
+
 /*
  * CzReferringTables
  *		The other tables that refer to a table, also by way of others: list of OIDs, palloc'd.
@@ -439,6 +442,14 @@ extern void CzInvalidateTable(Oid relid);
  *		fits a name; palloc'd.
  */
 extern char *CzShardName(const char *table_name, int64 shard_id);
+
+/*
+ * CzShardSetNames, CzShardSetRemote
+ *		Fill name_id and remote_* of a shard of a table of that name; or remote_* alone.
+ *		Strings are palloc'd in CurrentMemoryContext.
+ */
+extern void CzShardSetNames(CzShard *shard, const char *table_name, int64 name_id);
+extern void CzShardSetRemote(CzShard *shard, const char *schema, const char *name);
 
 /* The same for an index of a shard; one that must be cut gets a hash of the whole,
  * so that two indexes of a table never meet. */

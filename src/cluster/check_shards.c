@@ -3,8 +3,8 @@
  * check_shards.c
  *	  Do shards look like their table?  cz_check_shards().
  *
- * Columns, CHECKs, indexes with their constraints and storage parameters, of every
- * active placement, by the transaction's own connections; one query, here and there.
+ * Columns, CHECKs, foreign keys, indexes with their constraints and storage parameters, of
+ * every active placement, by the transaction's own connections; one query, here and there.
  *
  * Source: own work.
  *
@@ -60,6 +60,11 @@ PG_FUNCTION_INFO_V1(cz_check_shards);
 	"UNION ALL SELECT 'table', '', concat_ws(' ', 'identity ' || c.relreplident::text, " \
 	" (SELECT string_agg(o, ',' ORDER BY o) FROM unnest(%2$s) o)) " \
 	"FROM pg_class c LEFT JOIN pg_class t ON t.oid = c.reltoastrelid WHERE c.oid = %1$s::regclass"
+
+/* Foreign keys; those of a table are compared by what its shards are told. */
+#define KEYS_SQL \
+	" UNION ALL SELECT 'foreign key', o.conname::text, pg_get_constraintdef(o.oid) " \
+	"FROM pg_constraint o WHERE o.conrelid = %1$s::regclass AND o.contype = 'f'"
 
 /* An ordinary table's parameters, and those of its TOAST table. */
 #define OPTIONS_SQL \
@@ -139,6 +144,22 @@ tell(ReturnSetInfo *rsinfo, const CzTable *table, const CzShard *shard, Oid serv
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
+/* A list of parts with the foreign keys of shard number index. */
+static List *
+with_keys(List *parts, const CzTable *table, int index)
+{
+	ListCell   *lc;
+
+	parts = list_copy(parts);
+	foreach(lc, CzKeysOnShards(table->relid, false))
+	{
+		const CzKey *key = lfirst(lc);
+
+		parts = lappend(parts, make_part("foreign key", key->name, CzKeyShardText(key, index)));
+	}
+	return parts;
+}
+
 /* The parts of a placement, compared with those that the table has. */
 static void
 check_placement(ReturnSetInfo *rsinfo, const CzTable *table, const CzShard *shard,
@@ -151,7 +172,8 @@ check_placement(ReturnSetInfo *rsinfo, const CzTable *table, const CzShard *shar
 	ListCell   *lc2;
 	int			i;
 
-	res = CzConnExec(conn, psprintf(LOOK_SQL, quote_literal_cstr(shard->remote_qualified),
+	expected = with_keys(expected, table, shard - table->shards);
+	res = CzConnExec(conn, psprintf(LOOK_SQL KEYS_SQL, quote_literal_cstr(shard->remote_qualified),
 									OPTIONS_SQL));
 	for (i = 0; i < PQntuples(res); i++)
 		found = lappend(found, make_part(PQgetvalue(res, i, 0), PQgetvalue(res, i, 1),
@@ -160,7 +182,8 @@ check_placement(ReturnSetInfo *rsinfo, const CzTable *table, const CzShard *shar
 	foreach(lc, expected)
 	{
 		const Part *part = lfirst(lc);
-		const char *name = strcmp(part->kind, "index") == 0 ?
+		const char *name = strcmp(part->kind, "index") == 0 ||
+			strcmp(part->kind, "foreign key") == 0 ?
 			CzShardIndexName(part->name, shard->name_id) : part->name;
 		Part	   *match = NULL;
 

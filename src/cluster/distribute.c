@@ -186,6 +186,26 @@ check_keys(Relation rel, const CzDistribution *dist)
 }
 
 /* All of create_distributed_table for a hash or single-shard table after the checks. */
+/* A worker's crash would empty one placement of a shard and leave the others. */
+static void
+check_unlogged(Relation rel, const CzShard *shards, int nshards)
+{
+	int			i;
+
+	if (rel->rd_rel->relpersistence != RELPERSISTENCE_UNLOGGED)
+		return;
+	for (i = 0; i < nshards; i++)
+	{
+		if (shards[i].nplacements > 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot distribute unlogged table \"%s\" with %d placements of a shard",
+							RelationGetRelationName(rel), shards[i].nplacements),
+					 errdetail("A worker's crash would empty one placement of a shard and leave the others."),
+					 errhint("Set cz.shard_replication_factor to 1, or run ALTER TABLE ... SET LOGGED first.")));
+	}
+}
+
 static void
 distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 {
@@ -205,6 +225,7 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 		return;
 	}
 	shards = CzPlanHashShards(rel, dist, colocated);
+	check_unlogged(rel, shards, dist->shard_count);
 	active = CzActivePlacements(shards, dist->shard_count);
 	servers = CzPlannedServers(active, dist->shard_count);
 	def = CzTableDefGet(rel);
@@ -458,7 +479,7 @@ cz_create_range_shard(PG_FUNCTION_ARGS)
 	nodes = CzUsableNodes();
 	memset(&shard, 0, sizeof(shard));
 	shard.shard_id = CzNextShardId();
-	CzShardSetNames(&shard, RelationGetRelationName(rel));
+	CzShardSetNames(&shard, RelationGetRelationName(rel), shard.shard_id);
 	shard.nplacements = CzReplicationFactor() > 0 ? CzReplicationFactor() : 2;
 	shard.nplacements = Min(shard.nplacements, list_length(nodes));
 	shard.server_oids = palloc(sizeof(Oid) * shard.nplacements);

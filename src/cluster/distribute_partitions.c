@@ -194,10 +194,7 @@ named_shards(const CzShard *shards, int nshards, const char *name, const int64 *
 		*shard = shards[i];
 		/* nobody knows it by its table yet */
 		shard->table_relid = InvalidOid;
-		shard->name_id = id;
-		shard->remote_schema = pstrdup(CZ_SHARD_SCHEMA);
-		shard->remote_name = CzShardName(name, id);
-		shard->remote_qualified = CzQualifiedName(shard->remote_schema, shard->remote_name);
+		CzShardSetNames(shard, name, id);
 	}
 	return result;
 }

@@ -245,7 +245,8 @@ check_table(Relation rel, CzTableKind kind, bool in_tree)
 				 errdetail_relkind_not_supported(rel->rd_rel->relkind)));
 	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it is temporary", NULL);
-	if (rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED)
+	/* one with a placement for each shard may be, which is not known yet */
+	if (rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED && (is_reference || in_tree))
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it is unlogged",
 					 "Run ALTER TABLE ... SET LOGGED first.");
 	if (OidIsValid(rel->rd_rel->reloftype))

@@ -455,7 +455,7 @@ CzPlanHashShards(Relation rel, CzDistribution *dist, List *colocated)
 		shard->shard_id = CzNextShardId();
 		shard->relid = (Oid) (i + 1);	/* the writer tells shards apart by it; the
 										 * real one comes with the conversion */
-		CzShardSetNames(shard, RelationGetRelationName(rel));
+		CzShardSetNames(shard, RelationGetRelationName(rel), shard->shard_id);
 		if (other)
 		{
 			/* also those on workers that are disabled: they get them later */

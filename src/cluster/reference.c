@@ -161,7 +161,7 @@ create_reference_table(PG_FUNCTION_ARGS)
 	memset(&shard, 0, sizeof(shard));
 	shard.shard_id = CzNextShardId();
 	shard.relid = relid;
-	CzShardSetNames(&shard, RelationGetRelationName(rel));
+	CzShardSetNames(&shard, RelationGetRelationName(rel), shard.shard_id);
 	shard.server_oids = palloc(sizeof(Oid) * list_length(nodes));
 	foreach(lc, nodes)
 		shard.server_oids[shard.nplacements++] = ((CzNode *) lfirst(lc))->server_oid;

@@ -929,6 +929,13 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		AlterWay	this_way = is_reference && !is_index ? reference_way(cmd) :
 			way_of(cmd, is_index);
 
+		/* the leaves are no partitions of the user's: in core's words */
+		if (!is_index && !table->is_partitioned &&
+			(cmd->subtype == AT_AttachPartition || cmd->subtype == AT_DetachPartition ||
+			 cmd->subtype == AT_DetachPartitionFinalize))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+					 errmsg("table \"%s\" is not partitioned", get_rel_name(relid))));
 		if (this_way == WAY_REFUSED ||
 			(cmd->subtype == AT_SetUnLogged && is_replicated(table)))
 			CzRefuseDdl(table,

@@ -255,17 +255,13 @@ check_actions(const CzKey *key, const CzKeyEnd *from)
  * What is right on the workers, but for which the executor's part is missing.
  *
  * A copy of a reference table gets a statement's rows in commands of their own, before core's
- * triggers here have changed the rows that refer to them; and a row whose distribution
- * column changes is deleted in one shard, which would act there.
+ * triggers here have changed the rows that refer to them.
  */
 static void
 check_not_yet(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
 {
 	if (to->kind == CZ_TABLE_REFERENCE && has_action(key))
 		refuse(key, _("Only NO ACTION and RESTRICT are supported for keys from distributed to reference tables."),
-			   _("Use NO ACTION, and change the referencing rows first."));
-	if (to->kind == CZ_TABLE_HASH && has_action(key))
-		refuse(key, _("Only NO ACTION and RESTRICT are supported for keys between tables with distribution columns."),
 			   _("Use NO ACTION, and change the referencing rows first."));
 }
 

@@ -54,6 +54,7 @@
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/smgr.h"
@@ -107,6 +108,8 @@ drop_storage(Oid relid)
 	Relation	rel = relation_open(relid, AccessExclusiveLock);
 
 	RelationDropStorage(rel);
+	/* core counts nothing of partitioned indexes, and forgets that it has counted here */
+	pgstat_unlink_relation(rel);
 	relation_close(rel, NoLock);
 }
 

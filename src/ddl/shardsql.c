@@ -63,19 +63,6 @@ CzQualifiedIndex(const CzShard *shard, const char *name)
 }
 
 /*
- * CzShardSetNames
- *		See ddl.h.
- */
-void
-CzShardSetNames(CzShard *shard, const char *name)
-{
-	shard->name_id = shard->shard_id;
-	shard->remote_schema = pstrdup(CZ_SHARD_SCHEMA);
-	shard->remote_name = CzShardName(name, shard->shard_id);
-	shard->remote_qualified = CzQualifiedName(shard->remote_schema, shard->remote_name);
-}
-
-/*
  * CzCollationSql
  *		A collation's qualified name.
  */

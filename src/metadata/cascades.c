@@ -19,6 +19,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_constraint.h"
 #include "commands/trigger.h"
+#include "nodes/parsenodes.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -42,6 +43,16 @@ changes_rows(Oid function)
 		default:
 			return false;
 	}
+}
+
+/*
+ * CzKeyActionChangesRows
+ *		See cz/metadata.h.
+ */
+bool
+CzKeyActionChangesRows(char action)
+{
+	return action != FKCONSTR_ACTION_NOACTION && action != FKCONSTR_ACTION_RESTRICT;
 }
 
 /*

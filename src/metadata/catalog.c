@@ -340,3 +340,22 @@ CzMetadataInit(void)
 	CzTableCacheInit();
 	CzUserNamesInit();
 }
+
+/*
+ * CzShardSetRemote, CzShardSetNames
+ *		See metadata.h.
+ */
+void
+CzShardSetRemote(CzShard *shard, const char *schema, const char *name)
+{
+	shard->remote_schema = pstrdup(schema);
+	shard->remote_name = pstrdup(name);
+	shard->remote_qualified = quote_qualified_identifier(schema, name);
+}
+
+void
+CzShardSetNames(CzShard *shard, const char *table_name, int64 name_id)
+{
+	shard->name_id = name_id;
+	CzShardSetRemote(shard, CZ_SHARD_SCHEMA, CzShardName(table_name, name_id));
+}

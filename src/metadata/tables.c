@@ -327,6 +327,8 @@ read_foreign_table(Oid relid, Oid table_relid, List *nodes, List *inactive, CzSh
 {
 	ForeignTable *foreign = GetForeignTable(relid);
 	const char *value;
+	const char *schema;
+	const char *name;
 
 	if (find_node(nodes, foreign->serverid) == NULL)
 		return false;
@@ -335,14 +337,11 @@ read_foreign_table(Oid relid, Oid table_relid, List *nodes, List *inactive, CzSh
 	shard->table_relid = table_relid;
 	value = CzFindOption(foreign->options, "shard_id");
 	shard->shard_id = value ? pg_strtoint64(value) : 0;
-	value = CzFindOption(foreign->options, "schema_name");
-	shard->remote_schema = value ? pstrdup(value)
-		: get_namespace_name(get_rel_namespace(relid));
-	value = CzFindOption(foreign->options, "table_name");
-	shard->remote_name = value ? pstrdup(value) : get_rel_name(relid);
-	shard->remote_qualified = quote_qualified_identifier(shard->remote_schema,
-														 shard->remote_name);
 	shard->name_id = shard->shard_id;
+	schema = CzFindOption(foreign->options, "schema_name");
+	name = CzFindOption(foreign->options, "table_name");
+	CzShardSetRemote(shard, schema ? schema : get_namespace_name(get_rel_namespace(relid)),
+					 name ? name : get_rel_name(relid));
 	set_placements(shard, shard_servers(foreign), nodes, inactive);
 	return true;
 }
@@ -484,15 +483,7 @@ read_partition(CzTableEntry *entry, List *nodes, List *inactive)
 				 errmsg("partition \"%s\" does not have the shards of table \"%s\"",
 						get_rel_name(table->relid), get_rel_name(partition.root))));
 	for (i = 0; i < table->nshards; i++)
-	{
-		CzShard    *shard = &table->shards[i];
-
-		shard->name_id = partition.shard_ids[i];
-		shard->remote_schema = pstrdup(CZ_SHARD_SCHEMA);
-		shard->remote_name = CzShardName(partition.name, shard->name_id);
-		shard->remote_qualified = quote_qualified_identifier(shard->remote_schema,
-															 shard->remote_name);
-	}
+		CzShardSetNames(&table->shards[i], partition.name, partition.shard_ids[i]);
 	return true;
 }
 
@@ -512,11 +503,10 @@ read_reference(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *n
 	shard->shard_id = shard->name_id = row->shard_id;
 	shard->relid = shard->table_relid = table->relid;
 	shard->is_copy = true;
-	shard->remote_schema = pstrdup(CZ_SHARD_SCHEMA);
-	shard->remote_name = row->remote_name ? row->remote_name :
-		CzShardName(RelationGetRelationName(rel), row->shard_id);
-	shard->remote_qualified = quote_qualified_identifier(shard->remote_schema,
-														 shard->remote_name);
+	if (row->remote_name)
+		CzShardSetRemote(shard, CZ_SHARD_SCHEMA, row->remote_name);
+	else
+		CzShardSetNames(shard, RelationGetRelationName(rel), row->shard_id);
 	shard->server_oids = palloc(sizeof(Oid) * Max(list_length(nodes), 1));
 	foreach(cell, nodes)
 	{

@@ -229,16 +229,22 @@ until_commit(const CzShard *shard)
 	return copy;
 }
 
+/* Tables that refer to a shard's own with keys that act: list of OIDs. */
+static List *
+tables_written_with(const CzShard *shard)
+{
+	return !shard->is_copy && OidIsValid(shard->table_relid) ?
+		CzCascadeTables(shard->table_relid) : NIL;
+}
+
 /*
  * shards_written_with
- *		The shards that a worker writes when a shard is written: those of the tables that
- *		refer to its own with keys that act.  Their placements are the same.
+ *		The shards that a worker writes when a shard is written: those of relids, which are
+ *		its tables_written_with.  Their placements are the same.
  */
 static List *
-shards_written_with(const CzShard *shard)
+shards_written_with(const CzShard *shard, List *relids)
 {
-	List	   *relids = !shard->is_copy && OidIsValid(shard->table_relid) ?
-		CzCascadeTables(shard->table_relid) : NIL;
 	const CzTable *table = relids != NIL ? CzTableGet(shard->table_relid) : NULL;
 	List	   *shards = NIL;
 	ListCell   *lc;
@@ -299,7 +305,7 @@ CzTxnLockShardPrefix(const CzShard *shard, Oid user_oid, CzShardLock mode,
 	if (!CzShardIsReplicated(shard))
 		return;
 	lock_one_prefix(shard, mode, prefix);
-	foreach(lc, shards_written_with(shard))
+	foreach(lc, shards_written_with(shard, tables_written_with(shard)))
 		lock_one_prefix(lfirst(lc), mode, prefix);
 }
 
@@ -358,6 +364,9 @@ CzTxnLockShardsLocally(const CzShard *const *shards, int nshards, CzShardLock mo
 					   bool may_wait)
 {
 	List	   *others = NIL;
+	List	   *relids = NIL;
+	Oid			table_relid = InvalidOid;
+	bool		has_relids = false;
 	const CzShard **sorted;
 	ListCell   *lc;
 	int			n = 0;
@@ -365,8 +374,13 @@ CzTxnLockShardsLocally(const CzShard *const *shards, int nshards, CzShardLock mo
 
 	for (i = 0; i < nshards; i++)
 	{
-		if (CzShardIsReplicated(shards[i]))
-			others = list_concat(others, shards_written_with(shards[i]));
+		if (!CzShardIsReplicated(shards[i]))
+			continue;
+		if (!has_relids || shards[i]->table_relid != table_relid)
+			relids = tables_written_with(shards[i]);
+		has_relids = true;
+		table_relid = shards[i]->table_relid;
+		others = list_concat(others, shards_written_with(shards[i], relids));
 	}
 	sorted = palloc(sizeof(CzShard *) * Max(nshards + list_length(others), 1));
 	for (i = 0; i < nshards; i++)
