@@ -98,6 +98,9 @@ is_on_shards(Form_pg_constraint con)
 {
 	const CzTable *table;
 
+	/* a partition's key is its parent's */
+	if (con->contype == CONSTRAINT_FOREIGN && OidIsValid(con->conparentid))
+		return false;
 	if (con->contype != CONSTRAINT_FOREIGN &&
 		!(con->condeferrable && (con->contype == CONSTRAINT_UNIQUE ||
 								 con->contype == CONSTRAINT_PRIMARY ||
