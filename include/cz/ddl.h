@@ -277,6 +277,10 @@ typedef struct CzKey
 /* Palloc'd. */
 extern CzKey *CzKeyGet(Oid constraint_oid);
 
+/* The command that renames a key of a shard; names are those on the worker. */
+extern void CzRenameKeySql(StringInfo sql, const CzShard *shard, const char *name,
+						   const char *new_name);
+
 /* One end of a key: how a table is distributed, or is about to be. */
 typedef struct CzKeyEnd
 {

@@ -297,12 +297,16 @@ extern void CzTxnNoteSequences(bool had_xid, XLogRecPtr wal_before);
  *		waits is sent, and keys are checked.  Errors: those of the keys (23503).
  * CzBracketIsOpen
  *		Is one open, of this statement or one around it?
+ * CzFlushReferenced
+ *		Before rows of a table are gathered for the workers: what waits to be sent goes
+ *		first if the table has keys, for they may refer to it.
  */
 extern void CzStatementBegin(void);
 extern void CzStatementEnd(void);
 extern void CzBracketOpen(Oid relid);
 extern void CzBracketClose(void);
 extern bool CzBracketIsOpen(void);
+extern void CzFlushReferenced(Oid relid);
 
 /*
  * CzConstraintSet

@@ -61,10 +61,13 @@ PG_FUNCTION_INFO_V1(cz_check_shards);
 	" (SELECT string_agg(o, ',' ORDER BY o) FROM unnest(%2$s) o)) " \
 	"FROM pg_class c LEFT JOIN pg_class t ON t.oid = c.reltoastrelid WHERE c.oid = %1$s::regclass"
 
-/* Foreign keys; those of a table are compared by what its shards are told. */
+/*
+ * Foreign keys; those of a table are compared by what its shards are told.  A partition's
+ * are its parent's.
+ */
 #define KEYS_SQL \
 	" UNION ALL SELECT 'foreign key', o.conname::text, pg_get_constraintdef(o.oid) " \
-	"FROM pg_constraint o WHERE o.conrelid = %1$s::regclass AND o.contype = 'f'"
+	"FROM pg_constraint o WHERE o.conrelid = %1$s::regclass AND o.contype = 'f' AND o.conparentid = 0"
 
 /* An ordinary table's parameters, and those of its TOAST table. */
 #define OPTIONS_SQL \

@@ -222,6 +222,7 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 	{
 		CzDistributeRoot(rel, dist, colocated);
+		CzKeysSettle(relid);
 		return;
 	}
 	shards = CzPlanHashShards(rel, dist, colocated);

@@ -749,6 +749,76 @@ detach_sql(StringInfo sql, const CzShard *shard, void *arg)
 }
 
 /*
+ * On the workers the keys of a partition have the names of those of the table at the top:
+ * that is the detached one now, for it and what is below it.
+ */
+typedef struct RenameArg
+{
+	const CzTable *root;		/* the old one */
+	const CzTable *top;			/* the detached one, as a partition of it */
+	List	   *relids;			/* it and what is below */
+	List	   *names;			/* its keys, char * */
+	List	   *root_names;		/* the same keys of the old one */
+} RenameArg;
+
+static void
+rename_keys_sql(StringInfo sql, const CzShard *shard, void *arg)
+{
+	const RenameArg *rename = arg;
+	int			index = shard - rename->root->shards;
+	ListCell   *lc;
+	ListCell   *name;
+	ListCell   *root_name;
+
+	foreach(lc, rename->relids)
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		forboth(name, rename->names, root_name, rename->root_names)
+			CzRenameKeySql(sql, &table->shards[index],
+						   CzShardIndexName(lfirst(root_name), shard->name_id),
+						   CzShardIndexName(lfirst(name), rename->top->shards[index].name_id));
+	}
+}
+
+static char *
+key_text(Oid constraint_oid)
+{
+	return TextDatumGetCString(DirectFunctionCall1(pg_get_constraintdef,
+												   ObjectIdGetDatum(constraint_oid)));
+}
+
+/* The keys of a table that has been detached from a root get names of their own. */
+static void
+rename_keys(const CzTable *root, const CzTable *top)
+{
+	RenameArg	rename = {root, top, NIL, NIL, NIL};
+	List	   *of_root = CzForeignKeys(root->relid, false);
+	ListCell   *lc;
+	ListCell   *lr;
+
+	foreach(lc, CzForeignKeys(top->relid, false))
+	{
+		char	   *text = key_text(lfirst_oid(lc));
+
+		foreach(lr, of_root)
+		{
+			if (strcmp(key_text(lfirst_oid(lr)), text) == 0)
+				break;
+		}
+		if (lr == NULL)
+			elog(ERROR, "foreign key %u is none of relation %u", lfirst_oid(lc), root->relid);
+		rename.names = lappend(rename.names, CzKeyGet(lfirst_oid(lc))->name);
+		rename.root_names = lappend(rename.root_names, CzKeyGet(lfirst_oid(lr))->name);
+		of_root = list_delete_cell(of_root, lr);
+	}
+	if (rename.names == NIL)
+		return;
+	rename.relids = find_all_inheritors(top->relid, AccessExclusiveLock, NULL);
+	CzRunOnPlacements(root, rename_keys_sql, &rename);
+}
+
+/*
  * release_partition
  *		A partition has been detached from a distributed table: it becomes one of its own,
  *		in the same group, with the shards that it has.
@@ -774,6 +844,7 @@ release_partition(Oid relid, Oid parent_relid)
 	detach.child = CzTableGet(relid);
 	kind = detach.parent->kind;
 	CzRunOnPlacements(detach.parent, detach_sql, &detach);
+	rename_keys(CzTableGet(root_relid), detach.child);
 	shards = own_shards(detach.child);
 	CzTableDistribution(CzTableGet(root_relid), &dist);
 	part_distribution(&dist, root_relid, relid, &dist);

@@ -197,10 +197,10 @@ check_in_tree(Relation rel)
 								  rel->trigdesc->triggers[i].tgname),
 						 "Drop the trigger first, or make it on the partitioned table.");
 	}
-	if (CzForeignKeys(RelationGetRelid(rel), true) != NIL)
+	if (rel->rd_rel->relispartition && CzForeignKeys(RelationGetRelid(rel), true) != NIL)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
-					 "foreign keys of partitioned tables are not supported",
-					 "Drop the foreign keys first.");
+					 "foreign keys from or to a partition are not supported",
+					 "Drop the foreign keys first, or have them on the partitioned table.");
 }
 
 /* in_tree: it is partitioned, or a partition of a table that is distributed */

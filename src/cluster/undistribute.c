@@ -21,6 +21,7 @@
 #include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
 #include "commands/tablecmds.h"
 #include "commands/trigger.h"
@@ -35,6 +36,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
@@ -241,6 +243,55 @@ check_keys(Oid relid)
 	}
 }
 
+/* Has core no trigger on a relation that checks a foreign key of it? */
+static bool
+lacks_trigger(Oid relid, Oid constraint_oid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+	bool		result = rel->rd_rel->relkind == RELKIND_RELATION;
+	int			i;
+
+	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+
+		if (trigger->tgconstraint == constraint_oid &&
+			RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_FK)
+			result = false;
+	}
+	relation_close(rel, NoLock);
+	return result;
+}
+
+/*
+ * Core makes the triggers that check a key on ordinary tables only: a partition of a
+ * distributed table was none when its key was made.  Such a key is made again.
+ */
+static void
+remake_keys(Oid relid)
+{
+	bool		is_partitioned = get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE;
+	ListCell   *lc;
+
+	foreach(lc, CzForeignKeys(relid, false))
+	{
+		ObjectAddress key;
+		char	   *sql;
+		int			nest_level;
+
+		if (!is_partitioned && !lacks_trigger(relid, lfirst_oid(lc)))
+			continue;
+		nest_level = CzPinTextSettings(CZ_PIN_ALL);
+		sql = pg_get_constraintdef_command(lfirst_oid(lc));
+		CzUnpinTextSettings(nest_level);
+		ObjectAddressSet(key, ConstraintRelationId, lfirst_oid(lc));
+		performDeletion(&key, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+		CommandCounterIncrement();
+		(void) CzCatalogExec(sql, 0, NULL, NULL, NULL);
+		CommandCounterIncrement();
+	}
+}
+
 /*
  * CzUndistribute
  *		Make a distributed or reference table, whose owner the user is, an ordinary one.
@@ -252,11 +303,13 @@ CzUndistribute(Oid relid)
 {
 	Relation	rel = relation_open(relid, AccessExclusiveLock);
 	const CzTable *table = CzTableGet(relid);
+	bool		is_distributed;
 
 	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is not distributed", RelationGetRelationName(rel))));
+	is_distributed = CzTableIsDistributed(table);
 	if (OidIsValid(table->root_relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -284,6 +337,11 @@ CzUndistribute(Oid relid)
 	else
 		undistribute_shards(relid, table);
 	CzInvalidateTable(relid);
+	if (is_distributed)
+	{
+		CommandCounterIncrement();
+		remake_keys(relid);
+	}
 }
 
 /* Distributed and reference tables that foreign keys join with one, and itself. */

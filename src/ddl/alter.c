@@ -715,22 +715,31 @@ alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 	CzTree	   *tree = CzTreeBegin(relid);
 	CzImage    *before = CzTableImage(relid);
 	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
+	List	   *new_keys;
 	Relation	rel;
 
+	CzLeaveKeysToShards(stmt);
 	run_core(utility, stmt, table, NIL);
+	new_keys = CzNewForeignKeys(before, CzTableImage(relid), hints);
+	check_new_keys(new_keys);
 	rel = relation_open(relid, NoLock);
 	CzAlterHintsValues(hints, before, rel, CzTableGet(relid), stmt, utility->query_string);
 	relation_close(rel, NoLock);
 	CzTreeFinish(tree, hints, owner);
+	CzForeignKeysToShards(relid, new_keys);
 	if (CzRelationOwner(relid) != owner)
 		CzChangeOwner(CzTableGet(relid), owner);
 	CzInvalidateTable(relid);
 }
 
-/* Foreign keys would be on every partition, too. */
+/*
+ * Foreign keys of partitions of their own; of a partitioned table those that do not come by
+ * ADD CONSTRAINT, or that lead to shards (keys.c has the rest).
+ */
 static void
 refuse_tree_keys(const CzTable *table, const AlterTableStmt *stmt)
 {
+	bool		is_root = !OidIsValid(table->root_relid);
 	ListCell   *lc;
 	ListCell   *lc2;
 
@@ -745,8 +754,20 @@ refuse_tree_keys(const CzTable *table, const AlterTableStmt *stmt)
 			constraints = castNode(ColumnDef, cmd->def)->constraints;
 		foreach(lc2, constraints)
 		{
-			if (lfirst_node(Constraint, lc2)->contype == CONSTR_FOREIGN)
-				CzRefuseDdl(table, "a foreign key of a partitioned table", NULL);
+			Constraint *constraint = lfirst_node(Constraint, lc2);
+			const CzTable *target;
+
+			if (constraint->contype != CONSTR_FOREIGN)
+				continue;
+			if (!is_root)
+				CzRefuseDdl(table, "a foreign key of a partition", "Add it to the partitioned table.");
+			if (cmd->subtype == AT_AddColumn)
+				CzRefuseDdl(table, "ADD COLUMN ... REFERENCES of a partitioned table",
+							"Add the column, then the foreign key.");
+			target = CzTableGet(RangeVarGetRelid(constraint->pktable, NoLock, false));
+			if (target && target->kind != CZ_TABLE_REFERENCE)
+				CzRefuseDdl(table, "a foreign key of a partitioned table to a distributed one",
+							"Only reference tables can be referred to.");
 		}
 	}
 }

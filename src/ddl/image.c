@@ -192,7 +192,8 @@ read_constraints(Relation rel, char contype)
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 		CzObjectImage *object;
 
-		if (form->contype != contype)
+		if (form->contype != contype ||
+			(contype == CONSTRAINT_FOREIGN && OidIsValid(form->conparentid)))
 			continue;
 		object = palloc0(sizeof(CzObjectImage));
 		object->oid = form->oid;

@@ -64,7 +64,8 @@ CzForeignKeys(Oid relid, bool both_ends)
 	{
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 
-		if (con->contype == CONSTRAINT_FOREIGN &&
+		/* a partition's is its parent's */
+		if (con->contype == CONSTRAINT_FOREIGN && !OidIsValid(con->conparentid) &&
 			(con->conrelid == relid || (both_ends && con->confrelid == relid)))
 			result = lappend_oid(result, con->oid);
 	}
@@ -285,7 +286,8 @@ is_in_parts(Oid relid)
 {
 	const CzTable *table = CzTableGet(relid);
 
-	return table != NULL && OidIsValid(table->map_relid);
+	return table == NULL ? get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE :
+		OidIsValid(table->map_relid);
 }
 
 /* A key of a distributed table. */
@@ -294,10 +296,13 @@ check_key(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
 {
 	const char *to_name = get_rel_name(to->relid);
 
-	if (is_in_parts(from->relid) || is_in_parts(to->relid))
+	if (is_in_parts(to->relid))
+		refuse(key, psprintf(_("Table \"%s\" is partitioned, or a partition."), to_name), NULL);
+	if (is_in_parts(from->relid) && ((to->is_ours && to->kind != CZ_TABLE_REFERENCE) ||
+									 get_rel_relispartition(from->relid)))
 		refuse(key, psprintf(_("Table \"%s\" is partitioned, or a partition."),
-							 is_in_parts(to->relid) ? to_name : get_rel_name(from->relid)),
-			   NULL);
+							 get_rel_name(from->relid)),
+			   _("Only partitioned tables as a whole can have foreign keys, to reference tables."));
 	if (!to->is_ours)
 		refuse(key, psprintf(_("It refers to table \"%s\", which is not distributed."), to_name),
 			   psprintf(_("Distribute table \"%s\" first, or make it a reference table with create_reference_table()."),

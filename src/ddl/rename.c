@@ -19,6 +19,7 @@
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "miscadmin.h"
@@ -56,6 +57,7 @@ rename_constraint(const CzTable *table, const RenameStmt *stmt)
 	Oid			oid = get_relation_constraint_oid(table->relid, stmt->subname, true);
 	HeapTuple	tuple;
 	char		contype;
+	bool		is_inherited;
 
 	if (!OidIsValid(oid))
 		return NULL;
@@ -63,6 +65,7 @@ rename_constraint(const CzTable *table, const RenameStmt *stmt)
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for constraint %u", oid);
 	contype = ((Form_pg_constraint) GETSTRUCT(tuple))->contype;
+	is_inherited = OidIsValid(((Form_pg_constraint) GETSTRUCT(tuple))->conparentid);
 	ReleaseSysCache(tuple);
 	switch (contype)
 	{
@@ -79,13 +82,58 @@ rename_constraint(const CzTable *table, const RenameStmt *stmt)
 		case CONSTRAINT_EXCLUSION:
 			return CzOpsRenameIndex(true, stmt->subname, stmt->newname);
 		case CONSTRAINT_FOREIGN:
-			if (table->kind != CZ_TABLE_REFERENCE)
+			/* a partition's is called there as the one of the table at the top */
+			if (table->kind != CZ_TABLE_REFERENCE && !is_inherited)
 				return CzOpsRenameIndex(true, stmt->subname, stmt->newname);
 			return NULL;
 		default:
 			/* constraint triggers: the coordinator's */
 			return NULL;
 	}
+}
+
+/* A foreign key of a partitioned table has a new name. */
+typedef struct BelowArg
+{
+	const CzTable *root;
+	List	   *relids;			/* its partitions */
+	const RenameStmt *stmt;
+} BelowArg;
+
+static void
+rename_below_sql(StringInfo sql, const CzShard *shard, void *arg)
+{
+	const BelowArg *below = arg;
+	ListCell   *lc;
+
+	foreach(lc, below->relids)
+		CzRenameKeySql(sql, &CzTableGet(lfirst_oid(lc))->shards[shard - below->root->shards],
+					   CzShardIndexName(below->stmt->subname, shard->name_id),
+					   CzShardIndexName(below->stmt->newname, shard->name_id));
+}
+
+static void
+rename_below(Oid relid, const RenameStmt *stmt)
+{
+	BelowArg	below = {CzTableGet(relid), NIL, stmt};
+	Oid			oid = get_relation_constraint_oid(relid, stmt->newname, false);
+
+	if (!list_member_oid(CzForeignKeys(relid, false), oid))
+		return;
+	below.relids = list_delete_oid(find_all_inheritors(relid, AccessExclusiveLock, NULL), relid);
+	CzRunOnPlacements(below.root, rename_below_sql, &below);
+}
+
+/*
+ * CzRenameKeySql
+ *		See cz/ddl.h.
+ */
+void
+CzRenameKeySql(StringInfo sql, const CzShard *shard, const char *name, const char *new_name)
+{
+	appendStringInfo(sql, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s;\n",
+					 shard->remote_qualified, quote_identifier(name),
+					 quote_identifier(new_name));
 }
 
 /* The copies of a reference table keep the name that they have. */
@@ -189,5 +237,8 @@ CzRename(const CzUtility *utility, RenameStmt *stmt)
 	CzInvalidateTable(relid);
 	if (ops)
 		CzRunOnPlacements(CzTableGet(relid), CzOpsScript, ops);
+	if (stmt->renameType == OBJECT_TABCONSTRAINT && ops != NULL &&
+		OidIsValid(CzTableGet(relid)->map_relid) && !OidIsValid(CzTableGet(relid)->root_relid))
+		rename_below(relid, stmt);
 	return true;
 }

@@ -170,6 +170,7 @@ copy_rows(CopyFromState cstate, const CopyStmt *stmt)
 
 	AfterTriggerBeginQuery();
 	begin_target(&target, cstate);
+	CzFlushReferenced(RelationGetRelid(cstate->rel));
 	if (CzRefersToItself(RelationGetRelid(cstate->rel)))
 		CzBracketOpen(RelationGetRelid(cstate->rel));
 	CzTriggersBeforeStatement(target.triggers);

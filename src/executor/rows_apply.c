@@ -335,6 +335,7 @@ apply_inserts(CzRowChangeSet *set)
 	if (set->counts[CZ_ROW_MOVE] + set->counts[CZ_ROW_INSERT] == 0)
 		return;
 	(void) CzTxnBeforeWrite();
+	CzFlushReferenced(RelationGetRelid(set->rel));
 	slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	writer = CzWriterBegin(CreateTupleDescCopyConstr(desc), set->table->column_names,
 						   OidIsValid(set->user_oid) ? set->user_oid : GetUserId());

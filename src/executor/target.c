@@ -227,8 +227,10 @@ exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 	shard = CzShardForRow(estate, target->rel, target->table, slot);
 	if (target->writer == NULL)
 	{
-		MemoryContext old_context = MemoryContextSwitchTo(estate->es_query_cxt);
+		MemoryContext old_context;
 
+		CzFlushReferenced(RelationGetRelid(target->rel));
+		old_context = MemoryContextSwitchTo(estate->es_query_cxt);
 		target->writer = CzWriterBegin(RelationGetDescr(target->rel),
 									   target->table->column_names, target->user_oid);
 		MemoryContextSwitchTo(old_context);

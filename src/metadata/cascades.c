@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "commands/trigger.h"
 #include "nodes/parsenodes.h"
@@ -146,6 +147,25 @@ CzKeysMeet(Oid relid)
 	return result;
 }
 
+/* The foreign key of a partitioned table that one of a partition belongs to. */
+static Oid
+key_at_top(Oid constraint_oid)
+{
+	for (;;)
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint_oid));
+		Oid			parent_oid;
+
+		if (!HeapTupleIsValid(tuple))
+			return constraint_oid;
+		parent_oid = ((Form_pg_constraint) GETSTRUCT(tuple))->conparentid;
+		ReleaseSysCache(tuple);
+		if (!OidIsValid(parent_oid))
+			return constraint_oid;
+		constraint_oid = parent_oid;
+	}
+}
+
 /*
  * CzTableKeys
  *		See cz/metadata.h.
@@ -166,7 +186,19 @@ CzTableKeys(Oid relid, int ends)
 
 		if ((kind == RI_TRIGGER_FK && (ends & CZ_KEYS_FROM)) ||
 			(kind == RI_TRIGGER_PK && (ends & CZ_KEYS_TO)))
-			keys = list_append_unique_oid(keys, trigger->tgconstraint);
+			keys = list_append_unique_oid(keys, key_at_top(trigger->tgconstraint));
+	}
+	/* of a partitioned table core makes triggers on partitions only */
+	if ((ends & CZ_KEYS_FROM) && rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+	{
+		ListCell   *lc;
+
+		foreach(lc, RelationGetFKeyList(rel))
+		{
+			ForeignKeyCacheInfo *info = lfirst_node(ForeignKeyCacheInfo, lc);
+
+			keys = list_append_unique_oid(keys, key_at_top(info->conoid));
+		}
 	}
 	RelationClose(rel);
 	return keys;

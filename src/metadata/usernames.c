@@ -124,6 +124,23 @@ index_of_name(Oid relid, const char *remote, int64 shard_id)
 	return result;
 }
 
+/* The number of the shard of the partitioned table whose foreign keys a partition's shard has. */
+static int64
+id_at_top(Oid relid, int64 shard_id)
+{
+	const CzTable *table = CzTableGet(relid);
+	const CzTable *root = table != NULL && OidIsValid(table->root_relid) ?
+		CzTableGet(table->root_relid) : NULL;
+	int			i;
+
+	for (i = 0; root != NULL && i < table->nshards; i++)
+	{
+		if (table->shards[i].name_id == shard_id)
+			return root->shards[i].name_id;
+	}
+	return 0;
+}
+
 /*
  * constraint_of_name
  *		The same for a constraint or for an index that is being made: its entry
@@ -138,8 +155,12 @@ constraint_of_name(Oid relid, const char *remote, int64 shard_id)
 	if (OidIsValid(get_relation_constraint_oid(relid, remote, true)))
 		return pstrdup(remote);
 	result = index_of_name(relid, remote, shard_id);
-	if (result != NULL || id_of_name(remote) != shard_id)
+	if (result != NULL)
 		return result;
+	if (id_of_name(remote) != shard_id)
+		shard_id = id_at_top(relid, shard_id);
+	if (id_of_name(remote) != shard_id)
+		return NULL;
 	result = pstrdup(remote);
 	suffix = strrchr(result, '_');
 	*suffix = '\0';

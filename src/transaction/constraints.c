@@ -98,6 +98,9 @@ is_on_shards(Form_pg_constraint con)
 {
 	const CzTable *table;
 
+	/* a partition's key is its parent's */
+	if (con->contype == CONSTRAINT_FOREIGN && OidIsValid(con->conparentid))
+		return false;
 	if (con->contype != CONSTRAINT_FOREIGN &&
 		!(con->condeferrable && (con->contype == CONSTRAINT_UNIQUE ||
 								 con->contype == CONSTRAINT_PRIMARY ||
@@ -264,6 +267,17 @@ CzBracketOpen(Oid relid)
 	MemoryContextSwitchTo(old);
 	list_free(relids);
 	version++;
+}
+
+/*
+ * CzFlushReferenced
+ *		See transaction.h.
+ */
+void
+CzFlushReferenced(Oid relid)
+{
+	if (CzTableKeys(relid, CZ_KEYS_FROM) != NIL)
+		CzTxnFlushPending();
 }
 
 static void

@@ -146,7 +146,7 @@ DROP TABLE parent, child, ref, alone, a, other, local, ranged;
 SELECT count(*) FROM cz.tables;
 SELECT shard_keys();
 
--- partitioned tables have none yet
+-- of partitioned tables: those to reference tables, of the table as a whole
 CREATE TABLE keys_parts (k int, t int, r int, UNIQUE (k, t)) PARTITION BY RANGE (t);
 CREATE TABLE keys_parts_1 PARTITION OF keys_parts FOR VALUES FROM (0) TO (10);
 SELECT create_distributed_table('keys_parts', 'k');
@@ -154,12 +154,21 @@ CREATE TABLE keys_to_parts (k int, t int);
 SELECT create_distributed_table('keys_to_parts', 'k', colocate_with => 'keys_parts');
 CREATE TABLE keys_of_parts (id int PRIMARY KEY);
 SELECT create_reference_table('keys_of_parts');
+CREATE TABLE keys_alone (k int PRIMARY KEY);
+SELECT create_distributed_table('keys_alone', 'k', colocate_with => 'keys_parts');
+CREATE TABLE keys_local (k int PRIMARY KEY);
 ALTER TABLE keys_to_parts ADD FOREIGN KEY (k, t) REFERENCES keys_parts (k, t);
 ALTER TABLE keys_to_parts ADD FOREIGN KEY (k, t) REFERENCES keys_parts_1 (k, t);
+ALTER TABLE keys_parts ADD COLUMN r2 int REFERENCES keys_of_parts;
+ALTER TABLE keys_parts ADD FOREIGN KEY (r) REFERENCES keys_of_parts ON DELETE CASCADE;
+ALTER TABLE keys_parts ADD FOREIGN KEY (k) REFERENCES keys_alone;
+ALTER TABLE keys_parts ADD FOREIGN KEY (k) REFERENCES keys_local;
 ALTER TABLE keys_parts ADD FOREIGN KEY (r) REFERENCES keys_of_parts;
 ALTER TABLE keys_parts_1 ADD FOREIGN KEY (r) REFERENCES keys_of_parts;
 CREATE TABLE keys_parts_2 PARTITION OF keys_parts (FOREIGN KEY (r) REFERENCES keys_of_parts) FOR VALUES FROM (10) TO (20);
 CREATE TABLE keys_parts_2 (k int NOT NULL, t int NOT NULL, r int REFERENCES keys_of_parts);
 ALTER TABLE keys_parts ATTACH PARTITION keys_parts_2 FOR VALUES FROM (10) TO (20);
 SELECT conrelid::regclass, conname FROM pg_constraint WHERE contype = 'f' AND conrelid::regclass::text LIKE 'keys%parts%' ORDER BY 1;
-DROP TABLE keys_to_parts, keys_parts, keys_parts_2, keys_of_parts;
+SELECT shard_keys();
+INSERT INTO keys_parts VALUES (1, 1, 1);
+DROP TABLE keys_to_parts, keys_parts, keys_parts_2, keys_of_parts, keys_alone, keys_local;

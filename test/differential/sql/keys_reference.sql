@@ -108,3 +108,20 @@ UPDATE city SET id = 500 WHERE id = 5;
 DROP TABLE city CASCADE;
 INSERT INTO person VALUES (400, 400, 'A', 400);
 SELECT count(*) FROM person;
+-- rows of a reference table that wait to be sent go before those that refer to them
+CREATE TABLE waits_ref (id int PRIMARY KEY);
+SELECT create_reference_table('waits_ref');
+CREATE TABLE waits (k int, r int REFERENCES waits_ref);
+SELECT create_distributed_table('waits', 'k');
+BEGIN;
+INSERT INTO waits_ref VALUES (1), (2);
+INSERT INTO waits VALUES (1, 1), (2, 2);
+INSERT INTO waits_ref VALUES (3);
+COPY waits FROM STDIN;
+3	3
+4	1
+\.
+INSERT INTO waits_ref VALUES (4);
+UPDATE waits SET k = k + 10, r = 4 + (random() * 0)::int;
+COMMIT;
+SELECT * FROM waits ORDER BY k;
