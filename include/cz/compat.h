@@ -22,7 +22,9 @@
 #endif
 
 #if CZ_PG_GE(16)
-#include "catalog/pg_class.h"	/* RelationRelationId */
+#include "catalog/pg_class.h"	/* the OIDs of catalogs that object_aclcheck() takes */
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "varatt.h"				/* split off postgres.h in 16 */
 #endif
 

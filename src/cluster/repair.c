@@ -364,6 +364,53 @@ run_on_key(const CzKey *key, const Todo *todo, bool drops)
 	CzTxnExec(todo->server_oid, CzRelationOwner(key->from_relid), sql.data);
 }
 
+/* Is it a key to a reference table as the placement's shard should have it? */
+static bool
+is_reference_key(Relation rel, const CzShard *shard, int index, const char *name,
+				 const char *text)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzKeysOnShards(RelationGetRelid(rel), false))
+	{
+		const CzKey *key = lfirst(lc);
+
+		if (CzTableGet(key->to_relid)->kind == CZ_TABLE_REFERENCE &&
+			strcmp(CzKeyShardName(key, shard), name) == 0 &&
+			strcmp(CzKeyShardText(key, index), text) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Foreign keys of a placement but those: also what has gone or changed while it was out of
+ * use, and would change rows of it, or refuse them. */
+static void
+drop_other_keys(Relation rel, const Todo *todo)
+{
+	const CzShard *shard = &CzTableGet(RelationGetRelid(rel))->shards[todo->index];
+	Oid			owner = rel->rd_rel->relowner;
+	PGresult   *res;
+	StringInfoData sql;
+	int			i;
+
+	res = CzConnQuery(CzTxnConn(todo->server_oid, owner, true),
+					  psprintf("SELECT conname, pg_catalog.pg_get_constraintdef(oid) FROM pg_catalog.pg_constraint "
+							   "WHERE contype OPERATOR(pg_catalog.=) 'f' AND conrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s)",
+							   quote_literal_cstr(shard->remote_qualified)), 0, -1, 2);
+	initStringInfo(&sql);
+	for (i = 0; i < PQntuples(res); i++)
+	{
+		if (!is_reference_key(rel, shard, todo->index, PQgetvalue(res, i, 0),
+							  PQgetvalue(res, i, 1)))
+			appendStringInfo(&sql, "ALTER TABLE %s DROP CONSTRAINT %s;\n",
+							 shard->remote_qualified, quote_identifier(PQgetvalue(res, i, 0)));
+	}
+	PQclear(res);
+	if (sql.len > 0)
+		CzTxnExec(todo->server_oid, owner, sql.data);
+}
+
 /*
  * Rows come in any order, and rows that go must not take others with them: the foreign
  * keys among the group's tables, of these and to them, are away meanwhile.  Others of
@@ -395,6 +442,8 @@ drop_keys(List *rels, const Todo *todo)
 	}
 	if (keys != NIL)
 		lock_group(todo);
+	foreach(lc, rels)
+		drop_other_keys(lfirst(lc), todo);
 	foreach(lk, keys)
 		run_on_key(lfirst(lk), todo, true);
 	return keys;

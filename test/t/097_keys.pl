@@ -135,6 +135,23 @@ check('missed by tables that keys join');
 like($err, qr/ERROR:  23503/, 'keys hold afterwards');
 $cluster->sql('INSERT INTO solo SELECT 100 + k, 101 FROM solo');
 
+note 'keys that change while a placement is out of use';
+$cluster->kill_worker(2);
+$cluster->sql(q{UPDATE child SET late = 9; UPDATE parent SET v = v; UPDATE ref SET v = v || '?' WHERE id < 5});
+$cluster->restart_worker(2);
+$cluster->sql(<<'SQL');
+ALTER TABLE child DROP CONSTRAINT child_k_pid_fkey, DROP CONSTRAINT child_late_fkey, ALTER CONSTRAINT child_r_fkey DEFERRABLE INITIALLY DEFERRED;
+DELETE FROM parent WHERE k = 6;
+UPDATE child SET late = 12345 WHERE k = 7;
+SQL
+check('keys have gone');
+$cluster->sql(<<'SQL');
+UPDATE child SET late = 1;
+DELETE FROM child WHERE k = 6;
+ALTER TABLE child ADD FOREIGN KEY (k, pid) REFERENCES parent, ADD FOREIGN KEY (late) REFERENCES ref, ALTER CONSTRAINT child_r_fkey NOT DEFERRABLE;
+SQL
+check('and come again');
+
 note 'so much that a shard is copied';
 $cluster->kill_worker(2);
 $cluster->sql(q{INSERT INTO ref SELECT i, '' FROM generate_series(1000, 3000) i;
