@@ -152,13 +152,15 @@ end_sql(const CzShardRows *rows, Oid server_oid, const char *columns)
 	return sql.data;
 }
 
-/* A command for each worker that is read from, all at once. */
+/*
+ * A command for each worker that is read from.  None of them writes: whoever computes
+ * something of the rows may look at other tables there.
+ */
 static void
 tell_workers(const CzShardRows *rows, const char *columns,
 			 char *(*make) (const CzShardRows *, Oid, const char *))
 {
 	List	   *servers = NIL;
-	List	   *commands = NIL;
 	ListCell   *lc;
 	int			i;
 
@@ -166,13 +168,10 @@ tell_workers(const CzShardRows *rows, const char *columns,
 		servers = list_append_unique_oid(servers, rows->server_oids[i]);
 	foreach(lc, servers)
 	{
-		CzTxnCommand *command = palloc(sizeof(CzTxnCommand));
+		CzConn	   *conn = CzTxnLockConn(lfirst_oid(lc), rows->owner);
 
-		command->server_oid = lfirst_oid(lc);
-		command->sql = make(rows, lfirst_oid(lc), columns);
-		commands = lappend(commands, command);
+		PQclear(CzConnExec(conn, make(rows, lfirst_oid(lc), columns)));
 	}
-	CzTxnExecList(commands, rows->owner);
 }
 
 /*
