@@ -390,7 +390,8 @@ only_here_walker(Node *node, void *context)
 	if (node == NULL)
 		return false;
 	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid >= FirstNormalObjectId &&
-		((FuncExpr *) node)->funcformat != COERCE_EXPLICIT_CALL)
+		((FuncExpr *) node)->funcformat != COERCE_EXPLICIT_CALL &&
+		!OidIsValid(getExtensionOfObject(ProcedureRelationId, ((FuncExpr *) node)->funcid)))
 		return true;
 	if (IsA(node, CoerceViaIO) &&
 		TypeCategory(((CoerceViaIO *) node)->resulttype) != TYPCATEGORY_STRING &&
@@ -499,8 +500,13 @@ read_type(CzAlterHints *hints, const AlterTableCmd *cmd, Relation rel, const CzT
 	check_numbers(cmd, TupleDescAttr(RelationGetDescr(rel), attno - 1)->atttypid, whole);
 	reason = reason_against(fold(whole), table);
 	if (reason != NULL)
+	{
 		compute_here(hints, table, cmd->name, reason);
-	if (reason != NULL || def->raw_default == NULL)
+		if (table->is_partitioned)
+			hints->usings = lappend(hints->usings, list_make2(cmd->name, "NULL"));
+		return;
+	}
+	if (def->raw_default == NULL)
 		return;
 	expr = fold(expr);
 	(void) needs_walker(expr, hints);

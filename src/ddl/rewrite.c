@@ -277,7 +277,10 @@ copy_shards(CzRewrite *rewrite, const CzTable *table)
 	}
 }
 
-/* Foreign keys in whose way the rows are, or which are in theirs.  Their tables are locked. */
+/*
+ * Foreign keys in whose way the rows are, or which are in theirs.  One that is deferred
+ * would leave events behind, with which shards cannot be altered.  Their tables are locked.
+ */
 static List *
 find_keys(Oid relid)
 {
@@ -288,9 +291,11 @@ find_keys(Oid relid)
 	{
 		CzKey	   *key = lfirst(lc);
 
-		if (key->is_valid && key->to_relid != relid)
+		if (key->is_valid && key->to_relid != relid &&
+			!CzConstraintIsDeferred(key->oid, key->is_deferred))
 			continue;
 		LockRelationOid(key->from_relid, AccessExclusiveLock);
+		LockRelationOid(key->to_relid, AccessExclusiveLock);
 		result = lappend(result, key);
 	}
 	return result;

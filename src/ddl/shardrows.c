@@ -166,6 +166,8 @@ tell_workers(const CzShardRows *rows, const char *columns,
 
 	for (i = 0; i < rows->nshards; i++)
 		servers = list_append_unique_oid(servers, rows->server_oids[i]);
+	foreach(lc, make == begin_sql ? servers : NIL)
+		check_snapshot(lfirst_oid(lc), rows->owner);
 	foreach(lc, servers)
 	{
 		CzConn	   *conn = CzTxnLockConn(lfirst_oid(lc), rows->owner);
@@ -184,7 +186,6 @@ CzShardRowsBegin(TupleDesc desc, const CzShard *shards, const Oid *server_oids, 
 {
 	CzShardRows *rows = palloc0(sizeof(CzShardRows));
 	char	   *columns;
-	int			i;
 
 	rows->shards = shards;
 	rows->server_oids = server_oids;
@@ -199,10 +200,7 @@ CzShardRowsBegin(TupleDesc desc, const CzShard *shards, const Oid *server_oids, 
 	columns = select_list(rows, desc);
 	rows->is_last = true;
 	rows->index = -1;
-	for (i = 0; i < nshards; i++)
-		check_snapshot(server_oids[i], owner);
-	if (nshards > 0)
-		tell_workers(rows, columns, begin_sql);
+	tell_workers(rows, columns, begin_sql);
 	return rows;
 }
 
@@ -278,8 +276,7 @@ CzShardRowsNext(CzShardRows *rows, int *index)
 void
 CzShardRowsEnd(CzShardRows *rows)
 {
-	if (rows->nshards > 0)
-		tell_workers(rows, NULL, end_sql);
+	tell_workers(rows, NULL, end_sql);
 	MemoryContextDelete(rows->batch_context);
 	pfree(rows->tuples);
 	pfree(rows->attnos);

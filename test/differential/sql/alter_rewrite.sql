@@ -565,6 +565,26 @@ SELECT * FROM look('child') ORDER BY 1;
 SELECT object, expected, found FROM cz_check_shards('parent');
 SELECT object, expected, found FROM cz_check_shards('child');
 SELECT object, expected, found FROM cz_check_shards('ref');
+-- deferred ones
+DELETE FROM child WHERE ref = 10;
+ALTER TABLE child DROP CONSTRAINT child_ref, ADD CONSTRAINT child_ref FOREIGN KEY (ref) REFERENCES ref DEFERRABLE INITIALLY DEFERRED, ADD CONSTRAINT child_once UNIQUE (k, id) DEFERRABLE INITIALLY DEFERRED;
+BEGIN;
+ALTER TABLE child ADD d1 int DEFAULT seven();
+ALTER TABLE child ADD d2 int DEFAULT seven(), ADD UNIQUE (k, id, d2);
+INSERT INTO child (k, id, ref) VALUES (1, 7, 99);
+-- error
+COMMIT;
+BEGIN;
+INSERT INTO child (k, id, ref) VALUES (1, 7, 99);
+-- error
+ALTER TABLE child ADD d1 int DEFAULT seven();
+ROLLBACK;
+BEGIN;
+ALTER TABLE child ADD d1 int DEFAULT seven();
+ALTER TABLE child ADD d2 int DEFAULT seven(), ADD UNIQUE (k, id, d2);
+COMMIT;
+SELECT count(*), sum(d1), sum(d2) FROM child;
+SELECT object, expected, found FROM cz_check_shards('child');
 DROP TABLE parent, child, ref;
 -- names of objects are other numbers on each node
 CREATE TABLE names (k int PRIMARY KEY, r regclass, o oid, f regproc);
