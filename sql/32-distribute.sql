@@ -85,3 +85,11 @@ CREATE PROCEDURE citus_cleanup_orphaned_resources()
 COMMENT ON PROCEDURE citus_cleanup_orphaned_resources()
     IS 'drop on the workers what could not be dropped when its table went';
 REVOKE ALL ON PROCEDURE citus_cleanup_orphaned_resources() FROM PUBLIC;
+
+-- What ALTER TABLE reads and writes when rows of a distributed table are computed here.
+CREATE FUNCTION cz.rewrite_handler(internal) RETURNS table_am_handler
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cz_rewrite_handler';
+COMMENT ON FUNCTION cz.rewrite_handler(internal) IS 'handler of access method cz_rewrite';
+REVOKE ALL ON FUNCTION cz.rewrite_handler(internal) FROM PUBLIC;
+CREATE ACCESS METHOD cz_rewrite TYPE TABLE HANDLER cz.rewrite_handler;
+COMMENT ON ACCESS METHOD cz_rewrite IS 'rows of distributed tables while ALTER TABLE computes them; not for tables of users';

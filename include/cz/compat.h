@@ -507,6 +507,8 @@ find_setting_compat(const char *name)
 #define GetNewRelFileNumber_compat(tablespace, persistence) \
 	GetNewRelFileNumber((tablespace), NULL, (persistence))
 #define rd_locator_compat(rel) ((rel)->rd_locator)
+#define RelFileLocator_compat RelFileLocator
+#define relation_set_new_filenode_compat relation_set_new_filelocator
 #define RelFileNumber_compat RelFileNumber
 #define binary_upgrade_next_index_relfile_compat \
 	binary_upgrade_next_index_pg_class_relfilenumber
@@ -515,6 +517,8 @@ find_setting_compat(const char *name)
 #define GetNewRelFileNumber_compat(tablespace, persistence) \
 	GetNewRelFileNode((tablespace), NULL, (persistence))
 #define rd_locator_compat(rel) ((rel)->rd_node)
+#define RelFileLocator_compat RelFileNode
+#define relation_set_new_filenode_compat relation_set_new_filenode
 #define RelFileNumber_compat Oid
 #define binary_upgrade_next_index_relfile_compat \
 	binary_upgrade_next_index_pg_class_relfilenode

@@ -538,6 +538,26 @@ CzChangeOwner(const CzTable *table, Oid old_owner)
 }
 
 /*
+ * CzAlterShardsOps
+ *		See ddl_int.h.
+ */
+CzOps *
+CzAlterShardsOps(const CzTable *table, const CzImage *before, const CzImage *after,
+				 const CzAlterHints *hints, Oid owner)
+{
+	List	   *servers = CzTableServers(table);
+	CzOps	   *ops = CzDiff(before, after, hints);
+
+	if (ops == NULL)
+		return NULL;
+	if (hints && hints->functions != NIL && !hints->is_rewritten)
+		CzPropagateAddresses(hints->functions, servers, owner);
+	if (ops->has_new)
+		CzPropagateObjects(table->relid, servers, owner);
+	return ops;
+}
+
+/*
  * CzAlterShards
  *		Tell the shards of a table what a statement has made of it.
  *
@@ -547,16 +567,10 @@ void
 CzAlterShards(const CzTable *table, const CzImage *before, const CzImage *after,
 			  const CzAlterHints *hints, Oid owner)
 {
-	List	   *servers = CzTableServers(table);
-	CzOps	   *ops = CzDiff(before, after, hints);
+	CzOps	   *ops = CzAlterShardsOps(table, before, after, hints, owner);
 
-	if (ops == NULL)
-		return;
-	if (hints && hints->functions != NIL)
-		CzPropagateAddresses(hints->functions, servers, owner);
-	if (ops->has_new)
-		CzPropagateObjects(table->relid, servers, owner);
-	CzRunOnPlacementsAs(table, owner, ops->has_types, CzOpsScript, ops);
+	if (ops != NULL)
+		CzRunOnPlacementsAs(table, owner, ops->has_types, CzOpsScript, ops);
 }
 
 /* Leaves have no defaults; core's recursion has given them some. */
@@ -595,7 +609,8 @@ alters_row_type(const AlterTableStmt *stmt)
  * what is known of the tables is new afterwards.
  */
 static void
-run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, List *moments)
+run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, List *moments,
+		 CzRewrite *rewrite)
 {
 	Oid			relid = table->relid;
 	Oid			save_altered = cz_altered_relid;
@@ -612,6 +627,7 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, L
 	PG_TRY();
 	{
 		cz_altered_relid = relid;
+		CzRewriteEnter(rewrite);
 		if (moments != NIL)
 			CzMomentRun(utility, (Node *) stmt, moments,
 						alters_key(table, stmt) ? relid : InvalidOid);
@@ -620,6 +636,7 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, L
 	}
 	PG_FINALLY();
 	{
+		CzRewriteLeave(rewrite);
 		cz_altered_relid = save_altered;
 	}
 	PG_END_TRY();
@@ -628,6 +645,28 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, L
 	CzInvalidateTable(relid);
 	foreach(lc, moments)
 		CzInvalidateTable(lfirst_oid(lc));
+}
+
+/* A list of OIDs with one more, in order. */
+static List *
+with_table(List *relids, Oid relid)
+{
+	relids = lappend_oid(relids, relid);
+	list_sort(relids, list_oid_cmp);
+	return relids;
+}
+
+/* SET ACCESS METHOD heap says what the table has, but for its moment. */
+static void
+drop_access_method(AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		if (lfirst_node(AlterTableCmd, lc)->subtype == AT_SetAccessMethod)
+			stmt->cmds = foreach_delete_current(stmt->cmds, lc);
+	}
 }
 
 /* Can the shards have the foreign keys that have come? */
@@ -653,10 +692,18 @@ alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way, L
 	CzImage    *before = CzTableImage(relid);
 	CzImage    *after;
 	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
+	CzRewrite  *rewrite = hints->needs_rewrite ? CzRewriteMake(table) : NULL;
 	List	   *new_keys;
 	Relation	rel;
 
-	run_core(utility, stmt, table, moments);
+	if (rewrite != NULL)
+	{
+		way = WAY_MOMENT;
+		if (table->kind != CZ_TABLE_REFERENCE && !list_member_oid(moments, relid))
+			moments = with_table(moments, relid);
+		drop_access_method(stmt);
+	}
+	run_core(utility, stmt, table, moments, rewrite);
 	table = CzTableGet(relid);
 	after = CzTableImage(relid);
 	CzCheckNew(table, before, after);
@@ -664,10 +711,15 @@ alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way, L
 	check_new_keys(new_keys);
 	if (way == WAY_DIRECT)
 		remove_leaf_defaults(table);
-	rel = relation_open(relid, NoLock);
-	CzAlterHintsValues(hints, before, rel, table, stmt, utility->query_string);
-	relation_close(rel, NoLock);
-	CzAlterShards(table, before, after, hints, owner);
+	if (CzRewriteIsDone(rewrite))
+		CzRewriteShards(rewrite, table, before, after, hints, new_keys);
+	else
+	{
+		rel = relation_open(relid, NoLock);
+		CzAlterHintsValues(hints, before, rel, stmt);
+		relation_close(rel, NoLock);
+		CzAlterShards(table, before, after, hints, owner);
+	}
 	if (table->kind != CZ_TABLE_REFERENCE)
 		CzForeignKeysToShards(relid, new_keys);
 	if (CzRelationOwner(relid) != owner)
@@ -719,11 +771,11 @@ alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 	Relation	rel;
 
 	CzLeaveKeysToShards(stmt);
-	run_core(utility, stmt, table, NIL);
+	run_core(utility, stmt, table, NIL, NULL);
 	new_keys = CzNewForeignKeys(before, CzTableImage(relid), hints);
 	check_new_keys(new_keys);
 	rel = relation_open(relid, NoLock);
-	CzAlterHintsValues(hints, before, rel, CzTableGet(relid), stmt, utility->query_string);
+	CzAlterHintsValues(hints, before, rel, stmt);
 	relation_close(rel, NoLock);
 	CzTreeFinish(tree, hints, owner);
 	CzForeignKeysToShards(relid, new_keys);
@@ -792,15 +844,6 @@ check_reference_keys(const AlterTableStmt *stmt, Oid relid)
 
 	foreach(lc, CzKeyTargets(stmt, relid))
 		CzRefuseKeyTo(relid, lfirst_oid(lc));
-}
-
-/* A list of OIDs with one more, in order. */
-static List *
-with_table(List *relids, Oid relid)
-{
-	relids = lappend_oid(relids, relid);
-	list_sort(relids, list_oid_cmp);
-	return relids;
 }
 
 /*

@@ -328,8 +328,11 @@ CzRunOnPlacementsAs(const CzTable *table, Oid owner, bool as_user, CzMakeSql mak
 
 	forboth(lc, servers, lc2, scripts)
 	{
-		CzTxnCommand *command = palloc(sizeof(CzTxnCommand));
+		CzTxnCommand *command;
 
+		if (((StringInfo) lfirst(lc2))->len == 0)
+			continue;
+		command = palloc(sizeof(CzTxnCommand));
 		command->server_oid = lfirst_oid(lc);
 		command->sql = ((StringInfo) lfirst(lc2))->data;
 		if (as_user && has_own_settings())

@@ -104,16 +104,38 @@ typedef struct CzAlterHints
 	List	   *usings;			/* pairs of char *: column, expression of USING */
 	List	   *values;			/* the same: values of new columns for rows that are there */
 	List	   *functions;		/* ObjectAddress *: what workers need to run USING */
+	bool		needs_rewrite;	/* workers cannot compute values, or would not alike */
+	bool		is_rewritten;	/* the shards are empty: nothing is to be computed there */
 } CzAlterHints;
 
 extern CzAlterHints *CzAlterHintsGet(const AlterTableStmt *stmt, const CzTable *table,
 									 const char *query_string);
 extern void CzAlterHintsValues(CzAlterHints *hints, const CzImage *before, Relation rel,
-							   const CzTable *table, const AlterTableStmt *stmt,
-							   const char *query_string);
+							   const AlterTableStmt *stmt);
 extern const char *CzUsingOf(const CzAlterHints *hints, const char *column);
 extern const char *CzNewValueOf(const CzAlterHints *hints, const char *column);
 extern bool CzIsDroppedByName(const CzAlterHints *hints, const char *constraint);
+
+/*
+ * A table's rows are computed anew here; rewrite.c.
+ *
+ * CzRewriteMake: core is about to run a statement that may do so.  table: locked (ACCESS
+ *		EXCLUSIVE).  Returns: palloc'd.  55000 if a shard has no active placement.
+ * CzRewriteEnter, CzRewriteLeave: around core's part, the latter after an error, too.
+ * CzRewriteMethod: the access method of a table in its moment.
+ * CzRewriteIsDone: has core done so?  Not for NULL.
+ * CzRewriteShards: carry that to the shards.  table: as it is now, with its images from
+ *		before and after the statement; new_keys: OIDs of foreign keys that have come.
+ */
+typedef struct CzRewrite CzRewrite;
+
+extern CzRewrite *CzRewriteMake(const CzTable *table);
+extern void CzRewriteEnter(CzRewrite *rewrite);
+extern void CzRewriteLeave(CzRewrite *rewrite);
+extern Oid	CzRewriteMethod(Oid relid);
+extern bool CzRewriteIsDone(const CzRewrite *rewrite);
+extern void CzRewriteShards(CzRewrite *rewrite, const CzTable *table, const CzImage *before,
+							const CzImage *after, CzAlterHints *hints, List *new_keys);
 
 /* Commands that all shards get; diff.c. */
 typedef struct CzOps
@@ -268,6 +290,10 @@ extern List *CzIndexClauses(Relation index);
 /* alter.c */
 extern void CzAlterShards(const CzTable *table, const CzImage *before, const CzImage *after,
 						  const CzAlterHints *hints, Oid owner);
+
+/* The commands for that, NULL: none; what they need is on the workers then. */
+extern CzOps *CzAlterShardsOps(const CzTable *table, const CzImage *before,
+							   const CzImage *after, const CzAlterHints *hints, Oid owner);
 
 extern void CzCheckNew(const CzTable *table, const CzImage *before, const CzImage *after);
 extern void CzChangeOwner(const CzTable *table, Oid old_owner);

@@ -6,7 +6,8 @@
  *	  constraints go by name although others have their names then.
  *
  * Expressions that are not the same everywhere are computed here: a new column's
- * default once, and in USING whatever does not depend on the row.
+ * default once, and in USING whatever does not depend on the row.  Where that is not
+ * enough all rows are (rewrite.c).
  *
  * Source: own work.
  *
@@ -18,6 +19,7 @@
 #include "access/transam.h"
 #include "catalog/dependency.h"
 #include "catalog/heap.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -30,6 +32,7 @@
 #include "parser/parse_collate.h"
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
+#include "parser/parse_type.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
@@ -38,6 +41,7 @@
 #include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
+#include "utils/syscache.h"
 
 #include "cz/planner.h"
 #include "cz/settings.h"
@@ -115,6 +119,7 @@ typedef struct Added
 {
 	Node	   *raw_default;	/* DEFAULT, or NULL */
 	bool		is_numbered;	/* serial, or an identity column */
+	bool		is_generated;
 } Added;
 
 /* Is it one of the types that CREATE TABLE makes a sequence for? */
@@ -140,7 +145,7 @@ is_serial(const TypeName *type)
 static Added
 find_added(const AlterTableStmt *stmt, const char *name)
 {
-	Added		added = {NULL, false};
+	Added		added = {NULL, false, false};
 	ListCell   *lc;
 	ListCell   *lc2;
 
@@ -159,6 +164,7 @@ find_added(const AlterTableStmt *stmt, const char *name)
 			if (constraint->contype == CONSTR_DEFAULT)
 				added.raw_default = constraint->raw_expr;
 			added.is_numbered |= constraint->contype == CONSTR_IDENTITY;
+			added.is_generated |= constraint->contype == CONSTR_GENERATED;
 		}
 		break;
 	}
@@ -167,42 +173,35 @@ find_added(const AlterTableStmt *stmt, const char *name)
 
 /*
  * What rows that are there get in a new column.  That is what ADD COLUMN says, whatever
- * the same statement has made of the column's default since; NULL: nothing.
+ * the same statement makes of the column's default; NULL: nothing.
  */
 static Node *
-added_default(Relation rel, Form_pg_attribute att, const AlterTableStmt *stmt,
-			  const char *query_string)
+added_default(const Added *added, const char *name, Oid type, int32 typmod)
 {
-	Added		added = find_added(stmt, NameStr(att->attname));
 	ParseState *pstate;
 	Node	   *expr;
 
-	if (added.raw_default == NULL)
+	if (added->raw_default == NULL)
 	{
-		if (added.is_numbered)
-			return (Node *) makeFuncExpr(F_NEXTVAL, INT8OID,
-										 list_make1(makeNullConst(REGCLASSOID, -1, InvalidOid)),
-										 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
-		/* the type's, without those that the statement has given the column */
-		expr = get_typdefault(att->atttypid);
+		/* the type's, without those that the statement gives the column */
+		expr = get_typdefault(type);
 		return expr == NULL ? NULL :
-			coerce_to_target_type(NULL, expr, exprType(expr), att->atttypid, att->atttypmod,
+			coerce_to_target_type(NULL, expr, exprType(expr), type, typmod,
 								  COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
 	}
+	/* core does not say where it is wrong, either */
 	pstate = make_parsestate(NULL);
-	pstate->p_sourcetext = query_string;
-	expr = cookDefault(pstate, copyObject(added.raw_default), att->atttypid, att->atttypmod,
-					   NameStr(att->attname), '\0');
+	expr = cookDefault(pstate, copyObject(added->raw_default), type, typmod, name, '\0');
 	free_parsestate(pstate);
 	return expr;
 }
 
 /* The value of a new column's default as SQL, or NULL if it has none. */
 static char *
-default_sql(Relation rel, AttrNumber attno, const CzTable *table, const AlterTableStmt *stmt,
-			const char *query_string)
+default_sql(Relation rel, AttrNumber attno, const AlterTableStmt *stmt)
 {
 	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+	Added		added = find_added(stmt, NameStr(att->attname));
 	Node	   *expr;
 	EState	   *estate;
 	ExprState  *state;
@@ -210,22 +209,12 @@ default_sql(Relation rel, AttrNumber attno, const CzTable *table, const AlterTab
 	bool		isnull;
 	char	   *result = NULL;
 
-	if (att->attgenerated)
+	if (att->attgenerated || added.is_numbered)
 		return NULL;
-	expr = added_default(rel, att, stmt, query_string);
-	if (expr == NULL)
+	expr = added_default(&added, NameStr(att->attname), att->atttypid, att->atttypmod);
+	/* a volatile one is for a table without rows; else it is computed here, or refused */
+	if (expr == NULL || contain_volatile_functions(expr))
 		return NULL;
-	if (contain_volatile_functions(expr))
-	{
-		if (has_rows(table))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot add column \"%s\" with a volatile default to table \"%s\", which has rows",
-							NameStr(att->attname), RelationGetRelationName(rel)),
-					 errdetail("Each placement of a row would get another value."),
-					 errhint("Add the column without default, set the default with ALTER COLUMN, then update the rows.")));
-		return NULL;
-	}
 	estate = CreateExecutorState();
 	state = ExecPrepareExpr((Expr *) expr, estate);
 	value = ExecEvalExprSwitchContext(state, GetPerTupleExprContext(estate), &isnull);
@@ -249,13 +238,10 @@ default_sql(Relation rel, AttrNumber attno, const CzTable *table, const AlterTab
 /*
  * CzAlterHintsValues
  *		Add what rows that are there get in the columns that core has just added, by stmt.
- *
- * Errors: 0A000 for a volatile default if there are rows.
  */
 void
 CzAlterHintsValues(CzAlterHints *hints, const CzImage *before, Relation rel,
-				   const CzTable *table, const AlterTableStmt *stmt,
-				   const char *query_string)
+				   const AlterTableStmt *stmt)
 {
 	int			i;
 
@@ -266,7 +252,7 @@ CzAlterHintsValues(CzAlterHints *hints, const CzImage *before, Relation rel,
 
 		if (att->attisdropped)
 			continue;
-		value = default_sql(rel, i + 1, table, stmt, query_string);
+		value = default_sql(rel, i + 1, stmt);
 		if (value)
 			hints->values = lappend(hints->values,
 									list_make2(pstrdup(NameStr(att->attname)), value));
@@ -363,53 +349,166 @@ of_this_node_walker(Node *node, void *context)
 	return expression_tree_walker(node, of_this_node_walker, context);
 }
 
-/* How USING reads on a shard. */
+/*
+ * Values must be computed here, for this reason (a sentence): the workers cannot, or would
+ * not all have the same.  Not for a table with partitions of the user's, if it has rows.
+ */
 static void
-read_using(CzAlterHints *hints, const AlterTableCmd *cmd, Relation rel, const CzTable *table,
-		   const char *query_string)
+compute_here(CzAlterHints *hints, const CzTable *table, const char *column, const char *reason)
 {
+	if (table->is_partitioned && has_rows(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot compute column \"%s\" of table \"%s\", which is partitioned and has rows",
+						column, get_rel_name(table->relid)),
+				 errdetail_internal("%s", _(reason)),
+				 errhint("Add a column without default, and fill it by UPDATE.")));
+	hints->needs_rewrite = true;
+}
+
+/* A function that workers cannot be sent, or a cast, which they are not. */
+static bool
+is_only_here(Oid function, void *context)
+{
+	Oid			language;
+	HeapTuple	tuple;
+
+	if (function < FirstNormalObjectId ||
+		OidIsValid(getExtensionOfObject(ProcedureRelationId, function)))
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
+	ReleaseSysCache(tuple);
+	return language == ClanguageId || language == INTERNALlanguageId;
+}
+
+static bool
+only_here_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid >= FirstNormalObjectId &&
+		((FuncExpr *) node)->funcformat != COERCE_EXPLICIT_CALL &&
+		!OidIsValid(getExtensionOfObject(ProcedureRelationId, ((FuncExpr *) node)->funcid)))
+		return true;
+	if (IsA(node, CoerceViaIO) &&
+		TypeCategory(((CoerceViaIO *) node)->resulttype) != TYPCATEGORY_STRING &&
+		TypeCategory(exprType((Node *) ((CoerceViaIO *) node)->arg)) != TYPCATEGORY_STRING)
+		return true;
+	if (check_functions_in_node(node, is_only_here, context))
+		return true;
+	return expression_tree_walker(node, only_here_walker, context);
+}
+
+/* Why workers must not compute an expression (a sentence), or NULL. */
+static const char *
+reason_against(Node *expr, const CzTable *table)
+{
+	CzSender	sender = CzSenderOf(CzRelationOwner(table->relid), CzTableServers(table));
+	Oid			function = InvalidOid;
+	const char *reason;
+
+	if (contain_volatile_functions(expr))
+		return gettext_noop("Each placement of a row would get another value.");
+	if (of_this_node_walker(expr, &function))
+		return gettext_noop("Another node may have another value.");
+	if (only_here_walker(expr, NULL))
+		return gettext_noop("The workers do not have all that it needs.");
+	if (OidIsValid(CzUntrustedFunction(expr, &sender, &reason)))
+		return reason;
+	return NULL;
+}
+
+/* A value of the column becomes one of its new type as core has it. */
+static Node *
+as_new_type(ParseState *pstate, Node *expr, const ColumnDef *def)
+{
+	Oid			type;
+	int32		typmod;
+
+	typenameTypeIdAndMod(pstate, def->typeName, &type, &typmod);
+	return coerce_to_target_type(pstate, expr, exprType(expr), type, typmod,
+								 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+}
+
+/* What depends on no row has one value: that of here and now. */
+static Node *
+fold(Node *expr)
+{
+	PlannerInfo *root = makeNode(PlannerInfo);
+
+	root->glob = makeNode(PlannerGlobal);
+	return estimate_expression_value(root, expr);
+}
+
+/* Names of objects are other numbers elsewhere, and core would leave the numbers as they are. */
+static void
+check_numbers(const AlterTableCmd *cmd, Oid old_type, Node *expr)
+{
+	if (CzIsRegType(getBaseType(old_type)) == CzIsRegType(getBaseType(exprType(expr))) ||
+		!(IsA(expr, RelabelType) && IsA(((RelabelType *) expr)->arg, Var)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot alter type of column \"%s\" from %s to %s", cmd->name,
+					format_type_be(old_type), format_type_be(exprType(expr))),
+			 errdetail("Nodes have other OIDs for the same names."),
+			 errhint("Add a new column, fill it by UPDATE, then drop the old one.")));
+}
+
+/* ALTER COLUMN TYPE: how USING reads on a shard, and whether a worker may run it. */
+static void
+read_type(CzAlterHints *hints, const AlterTableCmd *cmd, Relation rel, const CzTable *table,
+		  const char *query_string)
+{
+	ColumnDef  *def = castNode(ColumnDef, cmd->def);
+	AttrNumber	attno = get_attnum(table->relid, cmd->name);
 	ParseState *pstate = make_parsestate(NULL);
 	ParseNamespaceItem *item;
-	PlannerInfo *root;
-	CzSender	sender = CzSenderOf(CzRelationOwner(table->relid), CzTableServers(table));
-	const char *reason;
-	Oid			function;
 	Node	   *expr;
+	Node	   *whole;
+	const char *reason;
 	int			nestlevel;
 
+	/* core says what is wrong with it */
+	if (attno <= 0)
+		return;
 	pstate->p_sourcetext = query_string;
 	item = addRangeTableEntryForRelation(pstate, rel, AccessShareLock, NULL, false, true);
 	addNSItemToQuery(pstate, item, false, true, true);
-	expr = transformExpr(pstate, copyObject(castNode(ColumnDef, cmd->def)->raw_default),
-						 EXPR_KIND_ALTER_COL_TRANSFORM);
+	if (def->raw_default != NULL)
+		expr = transformExpr(pstate, copyObject(def->raw_default),
+							 EXPR_KIND_ALTER_COL_TRANSFORM);
+	else
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+
+		expr = (Node *) makeVar(1, attno, att->atttypid, att->atttypmod, att->attcollation, 0);
+	}
+	whole = as_new_type(pstate, copyObject(expr), def);
+	if (whole == NULL)
+	{
+		free_parsestate(pstate);
+		return;
+	}
 	assign_expr_collations(pstate, expr);
+	assign_expr_collations(pstate, whole);
 	free_parsestate(pstate);
 
-	/* what depends on no row has one value: that of here and now */
-	root = makeNode(PlannerInfo);
-	root->glob = makeNode(PlannerGlobal);
-	expr = estimate_expression_value(root, expr);
-	if (contain_volatile_functions(expr) && has_rows(table))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("USING of column \"%s\" is volatile, and table \"%s\" has rows",
-						cmd->name, RelationGetRelationName(rel)),
-				 errdetail("Each placement of a row would get another value."),
-				 errhint("Add a new column, fill it by UPDATE, then drop the old one.")));
-	function = InvalidOid;
-	if (of_this_node_walker(expr, &function) && has_rows(table))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("function %s cannot be run on the workers", format_procedure(function)),
-				 errdetail("It is stable only: another node may have another value."),
-				 errhint("Add a new column, fill it by UPDATE, then drop the old one.")));
-	function = CzUntrustedFunction(expr, &sender, &reason);
-	if (OidIsValid(function))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("function %s cannot be run on the workers", format_procedure(function)),
-				 errdetail_internal("%s", _(reason)),
-				 errhint("Add a new column, fill it by UPDATE, then drop the old one.")));
+	check_numbers(cmd, TupleDescAttr(RelationGetDescr(rel), attno - 1)->atttypid, whole);
+	reason = reason_against(fold(whole), table);
+	if (reason != NULL)
+	{
+		compute_here(hints, table, cmd->name, reason);
+		if (table->is_partitioned)
+			hints->usings = lappend(hints->usings, list_make2(cmd->name, "NULL"));
+		return;
+	}
+	if (def->raw_default == NULL)
+		return;
+	expr = fold(expr);
 	(void) needs_walker(expr, hints);
 	nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 	hints->usings = lappend(hints->usings,
@@ -421,9 +520,57 @@ read_using(CzAlterHints *hints, const AlterTableCmd *cmd, Relation rel, const Cz
 	CzUnpinTextSettings(nestlevel);
 }
 
+/* Is a column there when core comes to add columns? */
+static bool
+stays(Relation rel, const AlterTableStmt *stmt, const char *name)
+{
+	ListCell   *lc;
+
+	if (get_attnum(RelationGetRelid(rel), name) == InvalidAttrNumber)
+		return false;
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (cmd->subtype == AT_DropColumn && strcmp(cmd->name, name) == 0)
+			return false;
+	}
+	return true;
+}
+
+/* ADD COLUMN: would rows that are there get another value each? */
+static void
+read_added(CzAlterHints *hints, const AlterTableStmt *stmt, const AlterTableCmd *cmd,
+		   Relation rel, const CzTable *table, const char *query_string)
+{
+	ColumnDef  *def = castNode(ColumnDef, cmd->def);
+	Added		added = find_added(stmt, def->colname);
+	bool		is_volatile = added.is_numbered;
+
+	if (stays(rel, stmt, def->colname) || added.is_generated)
+		return;
+	if (!is_volatile)
+	{
+		ParseState *pstate = make_parsestate(NULL);
+		Oid			type;
+		int32		typmod;
+
+		pstate->p_sourcetext = query_string;
+		typenameTypeIdAndMod(pstate, def->typeName, &type, &typmod);
+		free_parsestate(pstate);
+		is_volatile = contain_volatile_functions(added_default(&added, def->colname, type,
+															   typmod));
+	}
+	if (is_volatile)
+		compute_here(hints, table, def->colname,
+					 gettext_noop("Each placement of a row would get another value."));
+}
+
 /*
  * CzAlterHintsGet
  *		Before core runs the statement.
+ *
+ * Errors: 0A000 for values that cannot be computed there nor here; those of expressions.
  */
 CzAlterHints *
 CzAlterHintsGet(const AlterTableStmt *stmt, const CzTable *table, const char *query_string)
@@ -442,9 +589,10 @@ CzAlterHintsGet(const AlterTableStmt *stmt, const CzTable *table, const char *qu
 		if (cmd->subtype == AT_AddConstraint && castNode(Constraint, cmd->def)->indexname)
 			hints->dropped = lappend(hints->dropped,
 									 castNode(Constraint, cmd->def)->indexname);
-		if (cmd->subtype == AT_AlterColumnType &&
-			castNode(ColumnDef, cmd->def)->raw_default != NULL)
-			read_using(hints, cmd, rel, table, query_string);
+		if (cmd->subtype == AT_AlterColumnType)
+			read_type(hints, cmd, rel, table, query_string);
+		if (cmd->subtype == AT_AddColumn)
+			read_added(hints, stmt, cmd, rel, table, query_string);
 	}
 	table_close(rel, NoLock);
 	return hints;

@@ -301,7 +301,7 @@ create_storage(Oid relid, char relkind, Datum options)
 	form->reltuples = -1;
 	if (relkind == RELKIND_RELATION)
 	{
-		form->relam = HEAP_TABLE_AM_OID;
+		form->relam = CzRewriteMethod(relid);
 		form->relhassubclass = false;
 		form->relfrozenxid = RecentXmin;
 		form->relminmxid = GetOldestMultiXactId();

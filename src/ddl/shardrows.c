@@ -152,27 +152,28 @@ end_sql(const CzShardRows *rows, Oid server_oid, const char *columns)
 	return sql.data;
 }
 
-/* A command for each worker that is read from, all at once. */
+/*
+ * A command for each worker that is read from.  None of them writes: whoever computes
+ * something of the rows may look at other tables there.
+ */
 static void
 tell_workers(const CzShardRows *rows, const char *columns,
 			 char *(*make) (const CzShardRows *, Oid, const char *))
 {
 	List	   *servers = NIL;
-	List	   *commands = NIL;
 	ListCell   *lc;
 	int			i;
 
 	for (i = 0; i < rows->nshards; i++)
 		servers = list_append_unique_oid(servers, rows->server_oids[i]);
+	foreach(lc, make == begin_sql ? servers : NIL)
+		check_snapshot(lfirst_oid(lc), rows->owner);
 	foreach(lc, servers)
 	{
-		CzTxnCommand *command = palloc(sizeof(CzTxnCommand));
+		CzConn	   *conn = CzTxnLockConn(lfirst_oid(lc), rows->owner);
 
-		command->server_oid = lfirst_oid(lc);
-		command->sql = make(rows, lfirst_oid(lc), columns);
-		commands = lappend(commands, command);
+		PQclear(CzConnExec(conn, make(rows, lfirst_oid(lc), columns)));
 	}
-	CzTxnExecList(commands, rows->owner);
 }
 
 /*
@@ -185,7 +186,6 @@ CzShardRowsBegin(TupleDesc desc, const CzShard *shards, const Oid *server_oids, 
 {
 	CzShardRows *rows = palloc0(sizeof(CzShardRows));
 	char	   *columns;
-	int			i;
 
 	rows->shards = shards;
 	rows->server_oids = server_oids;
@@ -200,10 +200,7 @@ CzShardRowsBegin(TupleDesc desc, const CzShard *shards, const Oid *server_oids, 
 	columns = select_list(rows, desc);
 	rows->is_last = true;
 	rows->index = -1;
-	for (i = 0; i < nshards; i++)
-		check_snapshot(server_oids[i], owner);
-	if (nshards > 0)
-		tell_workers(rows, columns, begin_sql);
+	tell_workers(rows, columns, begin_sql);
 	return rows;
 }
 
@@ -279,8 +276,7 @@ CzShardRowsNext(CzShardRows *rows, int *index)
 void
 CzShardRowsEnd(CzShardRows *rows)
 {
-	if (rows->nshards > 0)
-		tell_workers(rows, NULL, end_sql);
+	tell_workers(rows, NULL, end_sql);
 	MemoryContextDelete(rows->batch_context);
 	pfree(rows->tuples);
 	pfree(rows->attnos);

@@ -10,6 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import analytic     # noqa: E402
+import ddl          # noqa: E402
 import instructions     # noqa: E402
 import oltp         # noqa: E402
 import partitions   # noqa: E402
@@ -28,6 +29,7 @@ PARTS = {
     'partitions': [partitions.partitions],
     'instructions': [instructions.instructions],
     'tpch': [tpch.tpch],
+    'ddl': [ddl.ddl],
 }
 
 
@@ -46,7 +48,7 @@ def main():
     cluster.prepare()
     done = []
     for part in args.parts or ['planning', 'queries', 'writes', 'tpch', 'pgbench', 'sessions', 'streaming',
-                              'instructions']:
+                              'instructions', 'ddl']:
         note('\n%s: %d rows, %d shards, factor %d, TPC-H at .%02d; load of the machine before: %.1f'
              % (part, ROWS, SHARDS, FACTOR, TPCH_COPIES, os.getloadavg()[0]))
         note('%-44s %10s %17s %17s  %-4s %s' % ('', 'plain', 'postgres_fdw', 'cz_fdw', '', 'bar'))

@@ -23,13 +23,15 @@ ALTER TABLE t ADD COLUMN g int GENERATED ALWAYS AS (n * 2) STORED, ADD d int CON
 SELECT a, c, count(*), count(DISTINCT b), sum(g) FROM t GROUP BY a, c;
 INSERT INTO t (id, k, n, d) VALUES (1000, 1, 1, 1) RETURNING id, k, v, n, a, c, g, d;
 INSERT INTO t (id, k, n, d, b) VALUES (1001, 1, 1, -1, '2024-01-01');
-ALTER TABLE t ADD COLUMN r double precision DEFAULT random();
+ALTER TABLE t ADD COLUMN r double precision DEFAULT random(), ADD COLUMN s serial, ADD COLUMN u int GENERATED ALWAYS AS IDENTITY;
+SELECT count(DISTINCT r) = count(*) AS r, count(DISTINCT s) = count(*) AS s, count(DISTINCT u) = count(*) AS u, count(*) > 0 AS rows FROM t;
+ALTER TABLE t DROP COLUMN r, DROP COLUMN s, DROP COLUMN u;
+CREATE TABLE mine (a int) USING cz_rewrite;
+CREATE TABLE mine (a int); ALTER TABLE mine SET ACCESS METHOD cz_rewrite; DROP TABLE mine;
 ALTER TABLE t ADD COLUMN r int NOT NULL;
-ALTER TABLE t ADD COLUMN s serial;
 ALTER TABLE t ADD COLUMN u int UNIQUE;
 ALTER TABLE t ADD COLUMN u int REFERENCES t;
 CREATE TABLE target (id int PRIMARY KEY); ALTER TABLE t ADD COLUMN u int REFERENCES target; DROP TABLE target;
-ALTER TABLE t ADD COLUMN u int GENERATED ALWAYS AS IDENTITY;
 CREATE TABLE empty (k int); SELECT create_distributed_table('empty', 'k');
 ALTER TABLE empty ADD COLUMN r double precision DEFAULT random(), ADD COLUMN s serial, ADD COLUMN z int NOT NULL;
 INSERT INTO empty (k, z) VALUES (1, 1), (2, 2);

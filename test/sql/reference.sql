@@ -73,6 +73,8 @@ CREATE INDEX nation_area ON nation (area);
 INSERT INTO nation (name, area) VALUES ('wide', 100);
 SELECT * FROM compare('nation', :'copy');
 ALTER TABLE nation ADD COLUMN r double precision DEFAULT random();
+SELECT * FROM compare('nation', :'copy');
+ALTER TABLE nation DROP COLUMN r;
 ALTER TABLE nation RENAME TO nations; INSERT INTO nations (name) VALUES ('renamed'); ALTER TABLE nations RENAME TO nation;
 ALTER TABLE nation ALTER COLUMN area TYPE bigint;
 ALTER TABLE nation DISABLE TRIGGER ALL;
