@@ -97,10 +97,19 @@ typedef struct CzTable
 	Oid			map_relid;		/* of a root and its partitions: the parent of the shards'
 								 * foreign tables; else InvalidOid */
 	bool		is_partitioned; /* by its user: on the workers the shards are, too */
+	int			row_triggers;	/* is_partitioned: CZ_ROW_TRIGGER of all that it and its
+								 * partitions have, enabled or not */
 	char	  **column_names;	/* [natts] names on the worker by attnum-1 of the
 								 * parent; NULL: dropped */
 	int			natts;
 } CzTable;
+
+/* A row trigger of a command, in CzTable.row_triggers. */
+#define CZ_ROW_TRIGGER(command, is_before) (1 << ((int) (command) * 2 + (is_before)))
+
+#define CZ_ROW_TRIGGERS_BEFORE \
+	(CZ_ROW_TRIGGER(CMD_INSERT, true) | CZ_ROW_TRIGGER(CMD_UPDATE, true) | \
+	 CZ_ROW_TRIGGER(CMD_DELETE, true))
 
 /* A worker. */
 typedef struct CzNode

@@ -180,23 +180,11 @@ check_partition_key(Relation rel)
 static void
 check_in_tree(Relation rel)
 {
-	int			i;
-
 	if (rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it is a foreign table",
 					 "Detach the partition first.");
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		check_partition_key(rel);
-	/* a row's partition is looked for only if the table at the top has row triggers */
-	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
-	{
-		if (rel->rd_rel->relispartition && TRIGGER_FOR_ROW(rel->trigdesc->triggers[i].tgtype) &&
-			!rel->trigdesc->triggers[i].tgisinternal && !rel->trigdesc->triggers[i].tgisclone)
-			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
-						 psprintf("row trigger \"%s\" of a partition alone is not supported",
-								  rel->trigdesc->triggers[i].tgname),
-						 "Drop the trigger first, or make it on the partitioned table.");
-	}
 	if (rel->rd_rel->relispartition && CzForeignKeys(RelationGetRelid(rel), true) != NIL)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
 					 "foreign keys from or to a partition are not supported",

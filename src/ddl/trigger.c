@@ -24,6 +24,7 @@
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
@@ -172,10 +173,17 @@ CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt)
 
 	if (table != NULL)
 		CzCheckKeyTrigger(table, stmt);
-	/* a row's partition is looked for only if the table at the top has row triggers */
+	/* tables above a partition must know that it has row triggers */
 	if (table != NULL && OidIsValid(table->root_relid) && stmt->row)
-		CzRefuseDdl(table, "CREATE TRIGGER ... FOR EACH ROW on a partition",
-					"Make the trigger on the partitioned table; its function can look at TG_TABLE_NAME.");
+	{
+		List	   *ancestors = get_partition_ancestors(table->relid);
+		ListCell   *lc;
+
+		CzUtilityRun(utility, (Node *) stmt);
+		foreach(lc, ancestors)
+			CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+		return true;
+	}
 	/* core says what partitioned tables cannot have, and makes copies for partitions */
 	if (table == NULL || table->kind == CZ_TABLE_REFERENCE || !stmt->row ||
 		OidIsValid(table->map_relid) ||

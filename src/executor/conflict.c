@@ -364,7 +364,8 @@ CzConflictBegin(ModifyTableState *mtstate, ResultRelInfo *rri, Relation rel, Oid
 	ModifyTable *plan = castNode(ModifyTable, mtstate->ps.plan);
 	CzConflict *conflict = palloc0(sizeof(CzConflict));
 	TupleDesc	desc = RelationGetDescr(rel);
-	bool		all = rri->ri_TrigDesc != NULL && rri->ri_TrigDesc->trig_update_before_row;
+	bool		all = (rri->ri_TrigDesc != NULL && rri->ri_TrigDesc->trig_update_before_row) ||
+		(CzRowTriggers(rel) & CZ_ROW_TRIGGER(CMD_UPDATE, true)) != 0;
 	int			i;
 
 	conflict->mtstate = mtstate;

@@ -3,8 +3,8 @@
  * routes.c
  *	  Row triggers of a distributed table that its user has partitioned.
  *
- * Core gives a copy of such a trigger to each partition, and it is a row's partition
- * whose triggers fire, under its name and with rows of its columns.  The workers route
+ * Core gives a copy of such a trigger to each partition, which may have some of its own.
+ * It is a row's partition whose triggers fire, under its name and with rows of its columns.  The workers route
  * rows by themselves; so the partition is found here first (CzPartitionFind).
  *
  * An UPDATE that gives a row to another partition is a DELETE there and an INSERT here
@@ -19,7 +19,7 @@
 
 #include "access/table.h"
 #include "access/tupconvert.h"
-#include "catalog/pg_trigger.h"
+#include "catalog/pg_class.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
@@ -47,31 +47,37 @@ struct CzRoutes
 	EState	   *estate;
 	Relation	root;
 	ResultRelInfo *root_rri;
+	int			triggers;		/* CzTable.row_triggers */
 	CzPartitionFinder *finder;
 	TupleTableSlot *old_slot;	/* an old row of the root */
 	List	   *parts;			/* Part * */
 };
 
 /*
- * CzHasRowTriggers
- *		See triggers.h.  A copy in a partition may be enabled where the root's is not.
+ * CzRowTriggers
+ *		See triggers.h.
+ */
+int
+CzRowTriggers(Relation rel)
+{
+	const CzTable *table = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ?
+		CzTableGet(RelationGetRelid(rel)) : NULL;
+
+	return table != NULL ? table->row_triggers : 0;
+}
+
+/*
+ * CzRoutesHave
+ *		See triggers.h.  An UPDATE may be a DELETE and an INSERT.
  */
 bool
-CzHasRowTriggers(Relation rel)
+CzRoutesHave(CzRoutes *routes, CmdType command, bool is_before)
 {
-	TriggerDesc *desc = rel->trigdesc;
-	const CzTable *table = desc ? CzTableGet(RelationGetRelid(rel)) : NULL;
-	int			i;
+	int			bits = CZ_ROW_TRIGGER(command, is_before);
 
-	if (table == NULL || !table->is_partitioned)
-		return false;
-	for (i = 0; i < desc->numtriggers; i++)
-	{
-		if (TRIGGER_FOR_ROW(desc->triggers[i].tgtype) &&
-			RI_FKey_trigger_type(desc->triggers[i].tgfoid) == RI_TRIGGER_NONE)
-			return true;
-	}
-	return false;
+	if (command == CMD_UPDATE)
+		bits |= CZ_ROW_TRIGGER(CMD_INSERT, is_before) | CZ_ROW_TRIGGER(CMD_DELETE, is_before);
+	return (routes->triggers & bits) != 0;
 }
 
 /*
@@ -84,13 +90,14 @@ CzRoutesBegin(EState *estate, Relation root, ResultRelInfo *root_rri)
 	MemoryContext old_context;
 	CzRoutes   *routes;
 
-	if (!CzHasRowTriggers(root))
+	if (CzRowTriggers(root) == 0)
 		return NULL;
 	old_context = MemoryContextSwitchTo(estate->es_query_cxt);
 	routes = palloc0(sizeof(CzRoutes));
 	routes->estate = estate;
 	routes->root = root;
 	routes->root_rri = root_rri;
+	routes->triggers = CzRowTriggers(root);
 	routes->finder = CzPartitionFinderMake(RelationGetRelid(root));
 	routes->old_slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(root), &TTSOpsVirtual);
 	MemoryContextSwitchTo(old_context);

@@ -141,8 +141,9 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *rri, List *fdw_private,
 			CzConflictSetRoutes(target->conflict, target->routes);
 		target->capture = mtstate->mt_transition_capture;
 		mtstate->mt_transition_capture = NULL;
-		rri->ri_TrigDesc->trig_insert_before_row = false;
-		rri->ri_TrigDesc->trig_insert_after_row = false;
+		if (rri->ri_TrigDesc != NULL)
+			rri->ri_TrigDesc->trig_insert_before_row =
+				rri->ri_TrigDesc->trig_insert_after_row = false;
 	}
 	else if (rri->ri_TrigDesc != NULL &&
 		(mtstate->mt_transition_capture != NULL || target->conflict != NULL))
@@ -258,9 +259,10 @@ finish_rows(InsertTarget *target)
 		target->mtstate->mt_transition_capture = target->capture;
 
 	/* An error of a row comes before what AFTER triggers do */
-	if (target->writer != NULL && desc != NULL &&
-		(desc->trig_insert_after_statement || desc->trig_insert_after_row ||
-		 target->has_after_row || target->routes != NULL))
+	if (target->writer != NULL &&
+		(target->routes != NULL ||
+		 (desc != NULL && (desc->trig_insert_after_statement || desc->trig_insert_after_row ||
+						   target->has_after_row))))
 		CzWriterFlush(target->writer);
 }
 

@@ -121,7 +121,7 @@ CzTriggersExist(Relation rel, int actions)
 	int			i;
 
 	/* an UPDATE may be an INSERT and a DELETE */
-	if (desc != NULL && !cz_triggers_are_suspended && CzHasRowTriggers(rel))
+	if (!cz_triggers_are_suspended && CzRowTriggers(rel) != 0)
 		return true;
 	for (i = 0; desc != NULL && !cz_triggers_are_suspended && i < desc->numtriggers; i++)
 	{
@@ -203,9 +203,8 @@ CzTriggersHasBeforeRow(CzTriggers *triggers, CmdType command)
 {
 	TriggerDesc *desc = triggers ? triggers->rri->ri_TrigDesc : NULL;
 
-	if (desc != NULL && triggers->routes != NULL && command == CMD_UPDATE)
-		return desc->trig_insert_before_row || desc->trig_update_before_row ||
-			desc->trig_delete_before_row;
+	if (triggers != NULL && triggers->routes != NULL)
+		return CzRoutesHave(triggers->routes, command, true);
 	return desc != NULL && (command == CMD_INSERT ? desc->trig_insert_before_row :
 							command == CMD_UPDATE ? desc->trig_update_before_row :
 							desc->trig_delete_before_row);
@@ -225,12 +224,13 @@ CzTriggersHasAfterRow(CzTriggers *triggers, CmdType command)
 		return false;
 	desc = triggers->rri->ri_TrigDesc;
 	capture = triggers->capture;
+	if (triggers->routes != NULL && CzRoutesHave(triggers->routes, command, false))
+		return true;
+	if (desc == NULL)
+		return false;
 	if (command == CMD_INSERT)
 		return desc->trig_insert_after_row ||
 			(capture != NULL && capture->tcs_insert_new_table);
-	if (command == CMD_UPDATE && triggers->routes != NULL &&
-		(desc->trig_insert_after_row || desc->trig_delete_after_row))
-		return true;
 	if (command == CMD_UPDATE)
 		return desc->trig_update_after_row ||
 			(capture != NULL &&

@@ -105,8 +105,11 @@ extern void CzTriggersEnd(CzTriggers *triggers);
 
 typedef struct CzRoutes CzRoutes;
 
-/* Has a table row triggers that fire as those of its partitions? */
-extern bool CzHasRowTriggers(Relation rel);
+/* CzTable.row_triggers of a table that its user has partitioned, else 0. */
+extern int	CzRowTriggers(Relation rel);
+
+/* May rows of a command fire some of them?  CMD_UPDATE: also what moves rows. */
+extern bool CzRoutesHave(CzRoutes *routes, CmdType command, bool is_before);
 
 /*
  * CzRoutesBegin

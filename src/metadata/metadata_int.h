@@ -50,6 +50,9 @@ extern bool CzCatalogReadTable(Oid relid, CzTableRow *row);
 extern Oid	CzPartitionOfShard(int64 id);
 extern Oid	CzTableOfLeaf(Oid leaf_relid);
 
+/* CzTable.row_triggers of a table that its user has partitioned. */
+extern int	CzTreeRowTriggers(Oid relid);
+
 /* tables.c */
 extern void CzTableCacheInit(void);
 

@@ -17,7 +17,11 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -148,6 +152,55 @@ CzTableOfLeaf(Oid leaf_relid)
 	Oid			root_relid = CzRootOfMap(parent_relid);
 
 	return OidIsValid(root_relid) ? root_relid : parent_relid;
+}
+
+/*
+ * CzTreeRowTriggers
+ *		See metadata_int.h.
+ */
+int
+CzTreeRowTriggers(Oid relid)
+{
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	int			result = 0;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	{
+		HeapTuple	class = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(lc)));
+		bool		has_triggers;
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		if (!HeapTupleIsValid(class))
+			continue;
+		has_triggers = ((Form_pg_class) GETSTRUCT(class))->relhastriggers;
+		ReleaseSysCache(class);
+		if (!has_triggers)
+			continue;
+		ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(lfirst_oid(lc)));
+		scan = systable_beginscan(catalog, TriggerRelidNameIndexId, true, NULL, 1, &key);
+		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		{
+			Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+			bool		is_before = TRIGGER_FOR_BEFORE(form->tgtype);
+
+			if (!TRIGGER_FOR_ROW(form->tgtype) ||
+				RI_FKey_trigger_type(form->tgfoid) != RI_TRIGGER_NONE)
+				continue;
+			if (TRIGGER_FOR_INSERT(form->tgtype))
+				result |= CZ_ROW_TRIGGER(CMD_INSERT, is_before);
+			if (TRIGGER_FOR_UPDATE(form->tgtype))
+				result |= CZ_ROW_TRIGGER(CMD_UPDATE, is_before);
+			if (TRIGGER_FOR_DELETE(form->tgtype))
+				result |= CZ_ROW_TRIGGER(CMD_DELETE, is_before);
+		}
+		systable_endscan(scan);
+	}
+	table_close(catalog, AccessShareLock);
+	return result;
 }
 
 /*

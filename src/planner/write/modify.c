@@ -142,17 +142,24 @@ cz_has_triggers(Relation rel, CmdType command)
 	const CzTable *table;
 	int			i;
 
-	if (desc == NULL || cz_triggers_are_suspended)
+	if (cz_triggers_are_suspended)
 		return false;
-	table = CzTableGet(RelationGetRelid(rel));
+	/* partitions have triggers of their own; an UPDATE may be an INSERT and a DELETE */
+	table = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ?
+		CzTableGet(RelationGetRelid(rel)) : NULL;
+	if (table != NULL && (command == CMD_UPDATE ? table->row_triggers != 0 :
+						  (table->row_triggers & (CZ_ROW_TRIGGER(command, false) |
+												  CZ_ROW_TRIGGER(command, true))) != 0))
+		return true;
+	if (desc == NULL)
+		return false;
 	for (i = 0; i < desc->numtriggers; i++)
 	{
 		Trigger    *trigger = &desc->triggers[i];
 
-		/* partitions have copies of their own; an UPDATE may be an INSERT and a DELETE */
-		if (table != NULL && table->is_partitioned && TRIGGER_FOR_ROW(trigger->tgtype) &&
-			RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_NONE)
-			return true;
+		/* of which the table at the top has but the pattern */
+		if (table != NULL && table->is_partitioned && TRIGGER_FOR_ROW(trigger->tgtype))
+			continue;
 		/* those of foreign keys are the workers' business */
 		if (trigger->tgenabled == TRIGGER_DISABLED ||
 			RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE)

@@ -406,6 +406,7 @@ describe_target(Query *query, Relation rel, CzRowWrite *write)
 	write->may_move = query->commandType == CMD_UPDATE &&
 		CzTableGet(write->relid)->key_attno != 0 &&
 		(list_member_int(assigned, CzTableGet(write->relid)->key_attno) ||
+		 (CzTableGet(write->relid)->row_triggers & CZ_ROW_TRIGGERS_BEFORE) != 0 ||
 		 (rel->trigdesc != NULL && rel->trigdesc->trig_update_before_row));
 	write->may_repeat = list_length(query->jointree->fromlist) != 1 ||
 		!IsA(linitial(query->jointree->fromlist), RangeTblRef);
@@ -458,6 +459,7 @@ needs_row(Relation rel, const CzRowWrite *write)
 	for (i = 0; i < table->nshards; i++)
 		is_replicated |= table->shards[i].nplacements > 1;
 	return (write->key == NIL && is_replicated) || rel->trigdesc != NULL ||
+		table->row_triggers != 0 ||
 		(write->command == CMD_UPDATE &&
 		 ((constr != NULL && constr->has_generated_stored) ||
 		  list_member_int(write->assigned, table->key_attno)));
