@@ -224,6 +224,12 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 			(rte)->perminfoindex = 1; \
 		} \
 	} while (0)
+#define rte_required_perms_compat(stmt, rte) \
+	((rte)->perminfoindex == 0 ? 0 : \
+	 getRTEPermissionInfo((stmt)->permInfos, (rte))->requiredPerms)
+#define rte_updated_cols_compat(stmt, rte) \
+	((rte)->perminfoindex == 0 ? NULL : \
+	 getRTEPermissionInfo((stmt)->permInfos, (rte))->updatedCols)
 #define rte_clear_permissions_compat(rte) ((rte)->perminfoindex = 0)
 #define query_clear_permissions_compat(query) ((query)->rteperminfos = NIL)
 #define query_copy_permissions_compat(to, from) \
@@ -237,6 +243,8 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 	((rte)->requiredPerms = 0, (rte)->checkAsUser = InvalidOid, \
 	 (rte)->selectedCols = NULL, (rte)->insertedCols = NULL, \
 	 (rte)->updatedCols = NULL)
+#define rte_required_perms_compat(stmt, rte) ((rte)->requiredPerms)
+#define rte_updated_cols_compat(stmt, rte) ((rte)->updatedCols)
 #define query_clear_permissions_compat(query) ((void) 0)
 #define query_copy_permissions_compat(to, from) ((void) 0)
 #endif

@@ -236,6 +236,18 @@ extern bool CzRefersToItself(Oid relid);
 extern bool CzRefersBy(Oid relid, List *attnos);
 extern bool CzKeysMeet(Oid relid);
 
+/*
+ * CzReferenceParents
+ *		The reference tables that shards of a table refer to: list of OIDs, palloc'd.
+ * CzShardsReferTo
+ *		Do shards of any table refer to a (reference) table?
+ *
+ * columns: only by keys with a column of the table among these (numbers less
+ *		FirstLowInvalidHeapAttributeNumber); NULL: by any key.
+ */
+extern List *CzReferenceParents(Oid relid, const Bitmapset *columns);
+extern bool CzShardsReferTo(Oid relid, const Bitmapset *columns);
+
 /* Tables with foreign keys to this one, perhaps itself: list of OIDs, palloc'd. */
 extern List *CzReferencingTables(Oid relid);
 

@@ -637,6 +637,17 @@ extern ResourceOwner CzTxnLockMoves(Oid relid, bool moves);
 extern void CzTxnLetMoves(Oid relid, ResourceOwner owner);
 
 /*
+ * CzTxnLockReferred
+ *		Rows of a reference table go, or change what shards may refer to; or (refers) rows
+ *		come to shards that refer to it.  One kind keeps out the other until the transaction
+ *		ends, and not its like: else, with a copy on each worker, the two could wait for each
+ *		other on two workers, where nobody sees it.  To be taken before shards' locks.
+ *
+ * Errors: core's (40P01, 55P03).
+ */
+extern void CzTxnLockReferred(Oid relid, bool refers);
+
+/*
  * CzTxnLockMoment
  *		Keep writers of the shard out from here on (begin), or let them in again: for the
  *		moment in which snapshots of all its placements are taken.

@@ -266,20 +266,6 @@ check_actions(const CzKey *key, const CzKeyEnd *from)
 						trigger), NULL);
 }
 
-/*
- * What is right on the workers, but for which the executor's part is missing.
- *
- * A copy of a reference table gets a statement's rows in commands of their own, before core's
- * triggers here have changed the rows that refer to them.
- */
-static void
-check_not_yet(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
-{
-	if (to->kind == CZ_TABLE_REFERENCE && has_action(key))
-		refuse(key, _("Only NO ACTION and RESTRICT are supported for keys from distributed to reference tables."),
-			   _("Use NO ACTION, and change the referencing rows first."));
-}
-
 /* Is a table partitioned by its user, or a partition of such a one? */
 static bool
 is_in_parts(Oid relid)
@@ -326,7 +312,10 @@ check_key(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
 							to_name));
 		check_actions(key, from);
 	}
-	check_not_yet(key, from, to);
+	else if (has_action(key) && missed_trigger(key->from_relid, events_of(key)) != NULL)
+		refuse(key,
+			   psprintf(_("What it does is done when a statement on the reference table has ended, and trigger \"%s\" would not fire."),
+						missed_trigger(key->from_relid, events_of(key))), NULL);
 }
 
 /*
@@ -428,12 +417,15 @@ CzCheckKeyTrigger(const CzTable *table, const CreateTrigStmt *stmt)
 		const CzKey *key = CzKeyGet(lfirst_oid(lc));
 		CzKeyEnd	to = end_of(key->to_relid, NULL);
 
-		if ((stmt->events & events_of(key)) != 0 && is_distributed(&to))
+		if ((stmt->events & events_of(key)) != 0 && to.is_ours)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("trigger \"%s\" is not supported on distributed table \"%s\"",
 							stmt->trigname, get_rel_name(table->relid)),
+					 is_distributed(&to) ?
 					 errdetail("What foreign key \"%s\" does is done by the worker, and the trigger would not fire.",
+							   key->name) :
+					 errdetail("What foreign key \"%s\" does is done when a statement on the reference table has ended, and the trigger would not fire.",
 							   key->name)));
 	}
 }

@@ -18,8 +18,10 @@
 
 #include "executor/executor.h"
 #include "storage/lockdefs.h"
+#include "utils/acl.h"
 
 #include "cz/compat.h"
+#include "cz/metadata.h"
 #include "cz/transaction.h"
 #include "executor_int.h"
 
@@ -58,6 +60,60 @@ open_for_parts(const PlannedStmt *stmt)
 	}
 }
 
+/*
+ * CzBracketLock
+ *		Before rows of a table are written: see CzTxnLockReferred.
+ *
+ * perms: what is done, as ACL_INSERT, ACL_UPDATE, ACL_DELETE.
+ * columns: what an UPDATE assigns.
+ */
+void
+CzBracketLock(Oid relid, AclMode perms, const Bitmapset *columns)
+{
+	bool		all = (perms & (ACL_INSERT | ACL_DELETE)) != 0 || columns == NULL;
+	const CzTable *table = CzTableGet(relid);
+	List	   *parents = NIL;
+	ListCell   *lc;
+
+	if (table == NULL)
+		return;
+	if (table->kind == CZ_TABLE_REFERENCE)
+	{
+		if (perms != ACL_INSERT && CzShardsReferTo(relid, perms & ACL_DELETE ? NULL : columns))
+			CzTxnLockReferred(relid, false);
+		return;
+	}
+	if (perms & (ACL_INSERT | ACL_UPDATE))
+		parents = CzReferenceParents(relid, all ? NULL : columns);
+	/* and what workers change for keys to it */
+	foreach(lc, perms != ACL_INSERT ? CzCascadeTables(relid) : NIL)
+		parents = list_concat_unique_oid(parents, CzReferenceParents(lfirst_oid(lc), NULL));
+	list_sort(parents, list_oid_cmp);
+	foreach(lc, parents)
+		CzTxnLockReferred(lfirst_oid(lc), true);
+}
+
+static void
+lock_referred(const PlannedStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->rtable)
+	{
+		const RangeTblEntry *rte = lfirst(lc);
+
+		if (rte->rtekind == RTE_RELATION && rte->rellockmode >= RowExclusiveLock)
+		{
+			AclMode		perms = rte_required_perms_compat(stmt, rte) &
+				(ACL_INSERT | ACL_UPDATE | ACL_DELETE);
+
+			CzBracketLock(rte->relid, perms != 0 ? perms :
+						  ACL_INSERT | ACL_UPDATE | ACL_DELETE,
+						  rte_updated_cols_compat(stmt, rte));
+		}
+	}
+}
+
 static void
 run_executor(EXECUTOR_RUN_PARAMS_COMPAT)
 {
@@ -67,6 +123,9 @@ run_executor(EXECUTOR_RUN_PARAMS_COMPAT)
 		CzStatementBegin();
 	PG_TRY();
 	{
+		if (query_desc->plannedstmt->commandType != CMD_SELECT ||
+			query_desc->plannedstmt->hasModifyingCTE)
+			lock_referred(query_desc->plannedstmt);
 		if (writes_in_parts(query_desc->plannedstmt))
 			open_for_parts(query_desc->plannedstmt);
 		if (prev_executor_run)

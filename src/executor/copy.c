@@ -168,6 +168,7 @@ copy_rows(CopyFromState cstate, const CopyStmt *stmt)
 				 errmsg("cannot perform COPY FREEZE on a distributed table"),
 				 errdetail("Rows are frozen by the command that stores them, in a table that its transaction has made; the shards were there before.")));
 
+	CzBracketLock(RelationGetRelid(cstate->rel), ACL_INSERT, NULL);
 	AfterTriggerBeginQuery();
 	begin_target(&target, cstate);
 	CzFlushReferenced(RelationGetRelid(cstate->rel));

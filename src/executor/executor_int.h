@@ -357,6 +357,7 @@ extern void CzMomentInit(void);
 
 /* bracket.c */
 extern void CzBracketInit(void);
+extern void CzBracketLock(Oid relid, AclMode perms, const Bitmapset *columns);
 
 /* lock_scan.c */
 typedef struct CzLockScan CzLockScan;

@@ -346,6 +346,10 @@ cz_replicate_row(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(NULL);
 
 	(void) CzTxnBeforeWrite();
+	/* what core's triggers do about rows that refer to this one comes when it is gone there */
+	if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
+		CzShardsReferTo(RelationGetRelid(rel), NULL))
+		CzBracketOpen(RelationGetRelid(rel));
 	replica = get_replica(rel, table);
 	CzTxnFlushGoesOn(replica);
 	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))

@@ -25,6 +25,7 @@
 #include "utils/memutils.h"
 
 #include "cz/errors.h"
+#include "cz/metadata.h"
 #include "cz/transaction.h"
 #include "writer_state.h"
 
@@ -268,6 +269,10 @@ CzWriterBatch(CzWriter *writer, const CzShard *shard)
 			CzTxnFlushGoesOn(writer);
 		else
 		{
+			/* rows of a reference table that wait may be what these refer to */
+			if (OidIsValid(shard->table_relid) && !shard->is_copy &&
+				CzReferenceParents(shard->table_relid, NULL) != NIL)
+				CzTxnFlushPending();
 			writer->level = GetCurrentTransactionNestLevel();
 			CzTxnRegisterFlush(flush_at_level, writer);
 		}

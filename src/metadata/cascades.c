@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "commands/trigger.h"
@@ -275,4 +276,80 @@ CzReferencingTables(Oid relid)
 	}
 	RelationClose(rel);
 	return relids;
+}
+
+/* Is a column of a key (the referring or the referenced side) among some?  NULL: all. */
+static bool
+has_column_of(HeapTuple key, bool is_referenced, const Bitmapset *columns)
+{
+	AttrNumber	sides[2][INDEX_MAX_KEYS];
+	int			ncolumns;
+	int			i;
+
+	if (columns == NULL)
+		return true;
+	DeconstructFkConstraintRow(key, &ncolumns, sides[0], sides[1], NULL, NULL, NULL, NULL,
+							   NULL);
+	for (i = 0; i < ncolumns; i++)
+	{
+		if (bms_is_member(sides[is_referenced ? 1 : 0][i] - FirstLowInvalidHeapAttributeNumber,
+						  columns))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * CzReferenceParents
+ *		See cz/metadata.h.
+ */
+List *
+CzReferenceParents(Oid relid, const Bitmapset *columns)
+{
+	List	   *keys = CzTableKeys(relid, CZ_KEYS_FROM);
+	List	   *relids = NIL;
+	ListCell   *lc;
+
+	foreach(lc, keys)
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
+		const CzTable *table;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		table = CzTableGet(((Form_pg_constraint) GETSTRUCT(tuple))->confrelid);
+		if (table != NULL && table->kind == CZ_TABLE_REFERENCE &&
+			has_column_of(tuple, false, columns))
+			relids = list_append_unique_oid(relids, table->relid);
+		ReleaseSysCache(tuple);
+	}
+	list_free(keys);
+	return relids;
+}
+
+/*
+ * CzShardsReferTo
+ *		See cz/metadata.h.
+ */
+bool
+CzShardsReferTo(Oid relid, const Bitmapset *columns)
+{
+	List	   *keys = CzTableKeys(relid, CZ_KEYS_TO);
+	bool		result = false;
+	ListCell   *lc;
+
+	foreach(lc, keys)
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
+		const CzTable *table;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		table = CzTableGet(((Form_pg_constraint) GETSTRUCT(tuple))->conrelid);
+		result |= table != NULL && CzTableIsDistributed(table) &&
+			has_column_of(tuple, true, columns);
+		ReleaseSysCache(tuple);
+	}
+	list_free(keys);
+	return result;
 }

@@ -417,7 +417,7 @@ ask_workers(uint32 waits)
 static bool
 holds_anything(void)
 {
-	return cz_txn_entries != NIL || CzTxnIsSingle() ||
+	return cz_txn_entries != NIL || CzTxnIsSingle() || cz_runs_scripts ||
 		TransactionIdIsValid(GetTopTransactionIdIfAny());
 }
 

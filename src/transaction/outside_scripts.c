@@ -36,6 +36,8 @@ typedef struct Runners
 	int			n;
 } Runners;
 
+bool		cz_runs_scripts = false;
+
 /* Stop what still runs. */
 static void
 abandon(int code, Datum arg)
@@ -52,6 +54,7 @@ abandon(int code, Datum arg)
 		if (runners->list[i].script != NULL && call->was_sent && !call->is_done)
 			conns[nconns++] = call->conn;
 	}
+	cz_runs_scripts = false;
 	CzTxnCancelMany(conns, nconns);
 	for (i = 0; i < runners->n; i++)
 	{
@@ -215,6 +218,7 @@ CzOutsideRunScripts(List *scripts, Oid user_oid, int per_worker)
 
 	PG_ENSURE_ERROR_CLEANUP(abandon, PointerGetDatum(&runners));
 	{
+		cz_runs_scripts = true;
 		for (i = 0; i < runners.n; i++)
 			advance(&runners, i, &scripts);
 		while (is_running(&runners))
@@ -223,6 +227,7 @@ CzOutsideRunScripts(List *scripts, Oid user_oid, int per_worker)
 			CzTxnRunCallsUntilOne(runners.calls, runners.n);
 			take_all(&runners, &scripts);
 		}
+		cz_runs_scripts = false;
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(abandon, PointerGetDatum(&runners));
 }

@@ -40,6 +40,8 @@
 #define CZ_KEY_SEVERAL (INT64CONST(1) << 62)
 /* The same beside a table's OID, for CzTxnLockMoves */
 #define CZ_KEY_MOVES (INT64CONST(1) << 61)
+/* The same for CzTxnLockReferred */
+#define CZ_KEY_REFERRED (INT64CONST(1) << 60)
 
 /* A shard lock that the transaction holds. */
 typedef struct CzHeldLock
@@ -150,6 +152,21 @@ CzTxnLetMoves(Oid relid, ResourceOwner owner)
 	CurrentResourceOwner = owner;
 	(void) LockRelease(&tag, ShareLock, false);
 	CurrentResourceOwner = saved;
+}
+
+/*
+ * CzTxnLockReferred
+ *		See transaction.h.
+ */
+void
+CzTxnLockReferred(Oid relid, bool refers)
+{
+	int64		key = CZ_KEY_REFERRED | relid;
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key,
+						 CZ_LOCKTAG_KIND);
+	(void) acquire_tag(&tag, refers ? ShareLock : RowExclusiveLock, true);
 }
 
 void

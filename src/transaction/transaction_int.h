@@ -187,6 +187,9 @@ extern void CzTxnSubXactCallback(int event, int level);
 /* calls.c */
 extern void CzTxnRunCalls(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms);
 extern bool CzTxnRunCallsFor(CzTxnCall *calls, int ncalls, CzCallMode mode, int timeout_ms);
+/* outside_scripts.c: commands are run by a session that may have locks of its own */
+extern bool cz_runs_scripts;
+
 extern void CzTxnRunCallsUntilOne(CzTxnCall *calls, int ncalls);
 extern void CzTxnCancelMany(CzConn **conns, int nconns);
 extern bool CzTxnQuietIdle(CzConn *conn, bool may_cancel, TimestampTz deadline);

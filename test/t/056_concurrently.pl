@@ -175,6 +175,18 @@ foreach my $point ('index_invalid', 'index_dropped')
 	is_whole($point, 'two', 1);
 }
 
+note 'who waits for each other, here and on a worker';
+$cluster->sql('DROP INDEX two_i');
+my $reader = $cluster->start_halting('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM two;', 'ALTER TABLE two ADD COLUMN x int; COMMIT;');
+my $building = $cluster->start_sql(sprintf $forms{create}, 'two');
+wait_for_waiter(2);
+$cluster->go_on($reader);
+my @ends = ([ $cluster->finish_sql($building, 60) ], [ $cluster->finish_sql($reader, 60) ]);
+is(scalar(grep { $_->[0] != 0 && $_->[2] =~ /ERROR:  40P01/ } @ends), 1, 'one of them is a victim of the deadlock')
+  or diag(map { $_->[2] } @ends);
+$cluster->sql('REINDEX INDEX two_i');
+is_whole('deadlock', 'two', 1);
+
 is($cluster->differing_placements, '', 'placements are equal');
 $cluster->stop;
 done_testing();

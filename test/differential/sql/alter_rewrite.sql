@@ -607,3 +607,28 @@ ALTER TABLE names ALTER o TYPE regclass USING o::regclass::text::regclass;
 SELECT * FROM names ORDER BY k;
 ROLLBACK;
 DROP TABLE names;
+-- a table with partitions: only while it has no rows
+CREATE TABLE ev (k int, at date, v int, w text) PARTITION BY RANGE (at);
+CREATE TABLE ev_1 PARTITION OF ev FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+SELECT create_distributed_table('ev', 'k');
+BEGIN;
+ALTER TABLE ev ADD n int DEFAULT seven(), ADD s serial, ALTER v TYPE text USING twice(v), ALTER w TYPE varchar(9) USING word(v);
+INSERT INTO ev (k, at, v) VALUES (1, '2026-02-01', 'x');
+SELECT * FROM ev;
+ROLLBACK;
+INSERT INTO ev SELECT i, '2026-02-01', i FROM generate_series(1, 9) i;
+BEGIN;
+-- differs: partitioned, and has rows
+ALTER TABLE ev ADD n int DEFAULT seven();
+ROLLBACK;
+BEGIN;
+-- differs: partitioned, and has rows
+ALTER TABLE ev ADD s serial;
+ROLLBACK;
+BEGIN;
+-- differs: partitioned, and has rows
+ALTER TABLE ev ALTER v TYPE text USING twice(v);
+ROLLBACK;
+ALTER TABLE ev ADD n int DEFAULT 1, ALTER n SET DEFAULT 2, ALTER v TYPE text USING v || 'x';
+SELECT * FROM ev ORDER BY k;
+DROP TABLE ev;
