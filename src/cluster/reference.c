@@ -319,7 +319,10 @@ cz_replicate_truncate(PG_FUNCTION_ARGS)
 		Oid			owner = data->tg_relation->rd_rel->relowner;
 
 		CzTxnLockShard(shard, owner, CZ_LOCK_EXCLUSIVE);
-		CzTxnExecOnShard(shard, owner, psprintf("TRUNCATE %s", shard->remote_qualified));
+		/* a worker would refuse TRUNCATE, though shards that refer to it have no rows any more */
+		CzTxnExecOnShard(shard, owner,
+						 psprintf("%s %s", CzShardsReferTo(table->relid, NULL) ? "DELETE FROM" :
+								  "TRUNCATE", shard->remote_qualified));
 	}
 	return PointerGetDatum(NULL);
 }

@@ -238,17 +238,33 @@ CzAlterLocalKeys(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 	return true;
 }
 
+/* Is one of these tables ours? */
+static bool
+has_our_table(List *relids)
+{
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		if (table != NULL && table->kind != CZ_TABLE_FOREIGN)
+			return true;
+	}
+	return false;
+}
+
 /*
  * CzTruncate
- *		TRUNCATE ... CASCADE of distributed tables: core would forget the shards of tables
- *		that it adds, so they are named; false: core runs the statement as it is.
+ *		TRUNCATE ... CASCADE that comes to distributed tables: core would forget the shards of
+ *		tables that it adds, so they are named; false: core runs the statement as it is.
  */
 bool
 CzTruncate(const CzUtility *utility, TruncateStmt *stmt)
 {
 	List	   *relids = NIL;
+	List	   *all;
 	List	   *more;
-	bool		is_ours = false;
 	ListCell   *lc;
 
 	if (stmt->behavior != DROP_CASCADE)
@@ -256,16 +272,18 @@ CzTruncate(const CzUtility *utility, TruncateStmt *stmt)
 	foreach(lc, stmt->relations)
 	{
 		Oid			relid = RangeVarGetRelid((RangeVar *) lfirst(lc), NoLock, true);
-		const CzTable *table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
 
 		/* core says it, and does not lock the table for who may not truncate it */
 		if (!OidIsValid(relid) ||
 			pg_class_aclcheck(relid, GetUserId(), ACL_TRUNCATE) != ACLCHECK_OK)
 			return false;
 		relids = list_append_unique_oid(relids, relid);
-		is_ours |= table != NULL && CzTableIsDistributed(table);
 	}
-	if (!is_ours)
+	/* an ordinary table may be referred to by a reference table, and that by others */
+	all = list_copy(relids);
+	while ((more = heap_truncate_find_FKs(all)) != NIL)
+		all = list_concat(all, more);
+	if (!has_our_table(all))
 		return false;
 	foreach(lc, relids)
 		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);

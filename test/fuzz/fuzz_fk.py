@@ -1,0 +1,283 @@
+#!/usr/bin/env python3
+"""Random statements on tables with foreign keys: plain PostgreSQL is the oracle.
+
+A round makes tables whose keys have random actions, distributed by a column, in one shard, or
+references, and runs transactions of random statements on both sides: several rows, WITH, MERGE,
+COPY, ON CONFLICT, row by row, SET CONSTRAINTS, savepoints.  Tags, errors and, after each
+transaction, all rows must agree; after the round all placements are equal.  A statement that the
+cluster may refuse (0A000, 27000; docs/limits.md) ends its transaction on both sides.
+--seed N --rounds 1 makes a round again.
+"""
+import argparse
+import importlib.machinery
+import importlib.util
+import os
+import random
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DIFFERENTIAL = os.path.join(HERE, '..', 'differential')
+sys.path[:0] = [HERE, DIFFERENTIAL]
+
+loader = importlib.machinery.SourceFileLoader('differential_run', os.path.join(DIFFERENTIAL, 'run'))
+spec = importlib.util.spec_from_loader('differential_run', loader)
+differential = importlib.util.module_from_spec(spec)
+loader.exec_module(differential)
+
+TABLES = ('r', 'p', 'c', 'g', 's', 'q')
+COLUMNS = {'r': ('id', 'code'), 'p': ('k', 'id', 'code'), 'c': ('k', 'id', 'p_id', 'code'), 'g': ('k', 'id', 'c_id', 'p_id'),
+           's': ('k', 'id', 'up'), 'q': ('k', 'id', 'r_id', 'code')}
+KEYS, IDS = 4, 6
+
+
+class Round:
+    def __init__(self, seed, sides):
+        self.random = random.Random(seed)
+        self.seed = seed
+        self.oracle, self.cluster = sides.oracle('diff_main'), sides.cluster('diff_main')
+        self.refused = self.statements = self.failed = 0
+        self.log = []
+
+    def pick(self, *what):
+        return self.random.choice(what)
+
+    def both(self, sql, copy_data=None):
+        self.log.append(sql)
+        self.statements += 1
+        return self.oracle.run(sql, copy_data=copy_data), self.cluster.run(sql, copy_data=copy_data)
+
+    # ---- tables
+
+    def deferrable(self):
+        return self.pick('', '', ' DEFERRABLE', ' DEFERRABLE INITIALLY DEFERRED')
+
+    def actions(self, delete, update):
+        return ' ON DELETE %s ON UPDATE %s%s' % (self.pick(*delete), self.pick(*update), self.deferrable())
+
+    def make(self):
+        single = self.random.random() < 0.3
+        plain = ('NO ACTION', 'RESTRICT', 'CASCADE')
+        null = 'SET NULL' if single else 'SET NULL (%s)'
+        for side in (self.oracle, self.cluster):
+            side.run('ROLLBACK')
+            side.run('SET client_min_messages = error')
+            side.run('DROP TABLE IF EXISTS g, c, s, q, p, r CASCADE')
+        def key(table, columns, to, own):
+            delete = plain + (null % own if '%' in null else null,)
+            update = plain + (('SET NULL',) if single else ())
+            return 'ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY (%s) REFERENCES %s%s' % (
+                table, '%s_%s' % (table, own), columns, to, self.actions(delete, update))
+        statements = [
+            'CREATE TABLE r (id int PRIMARY KEY, code int UNIQUE)',
+            'CREATE TABLE p (k int, id int, code int, PRIMARY KEY (k, id), UNIQUE (k, code))',
+            'CREATE TABLE c (k int, id int, p_id int, code int, PRIMARY KEY (k, id))',
+            'CREATE TABLE g (k int, id int, c_id int, p_id int, PRIMARY KEY (k, id))',
+            'CREATE TABLE s (k int, id int, up int, PRIMARY KEY (k, id))',
+            'CREATE TABLE q (k int, id int, r_id int DEFAULT 1, code int%s)' % self.pick('', ', PRIMARY KEY (k, id)'),
+            "SELECT create_reference_table('r')"]
+        statements += ["SELECT create_distributed_table('%s', %s)" % (table, 'NULL' if single else "'k'") for table in TABLES[1:]]
+        statements += [key('c', 'k, p_id', 'p', 'p_id'), key('g', 'k, c_id', 'c', 'c_id'), key('s', 'k, up', 's', 'up')]
+        if self.random.random() < 0.5:
+            statements.append(key('c', 'k, code', 'p (k, code)', 'code'))
+        if self.random.random() < 0.5:
+            statements.append(key('g', 'k, p_id', 'p', 'p_id'))
+        wide = plain + ('SET NULL', 'SET DEFAULT')
+        statements.append('ALTER TABLE q ADD CONSTRAINT q_r_id FOREIGN KEY (r_id) REFERENCES r' + self.actions(wide, wide))
+        if self.random.random() < 0.5:
+            statements.append('ALTER TABLE q ADD CONSTRAINT q_code FOREIGN KEY (code) REFERENCES r (code)' + self.actions(wide, wide))
+        for sql in statements:
+            expected, got = self.both(sql)
+            if expected.sqlstate or got.sqlstate:
+                return '%s: plain %s, cluster %s %s' % (sql, expected.sqlstate, got.sqlstate, got.message)
+        return None
+
+    def fill(self):
+        """Rows that refer to each other, beside what is there."""
+        ids, keys = 'generate_series(1, %d) i' % IDS, 'generate_series(1, %d) k' % KEYS
+        for sql in ('INSERT INTO r SELECT i, i FROM %s ON CONFLICT DO NOTHING' % ids,
+                    'INSERT INTO p SELECT k, i, i FROM %s, %s ON CONFLICT DO NOTHING' % (keys, ids),
+                    'INSERT INTO c SELECT k, id, id, code FROM p WHERE code IS NULL OR id = code ON CONFLICT DO NOTHING',
+                    'INSERT INTO g SELECT k, id, id, p_id FROM c ON CONFLICT DO NOTHING',
+                    'INSERT INTO s SELECT k, i, NULLIF(i / 2, 0) FROM %s, %s ON CONFLICT DO NOTHING' % (keys, ids),
+                    'INSERT INTO q SELECT 1 + id %% %d, id, id, code FROM r ON CONFLICT DO NOTHING' % KEYS):
+            self.both(sql)
+        return self.compare_contents()
+
+    # ---- statements
+
+    def value(self, column):
+        if column == 'k':
+            return str(self.random.randint(1, KEYS))
+        if column != 'id' and self.random.random() < 0.25:
+            return 'NULL'
+        return str(self.random.randint(1, IDS))
+
+    def row(self, table):
+        return '(%s)' % ', '.join(self.value(column) for column in COLUMNS[table])
+
+    def where(self, table):
+        columns = COLUMNS[table]
+        terms = ['%s = %s' % (column, self.value(column)) for column in self.random.sample(columns, self.random.randint(1, 2))]
+        text = self.pick(' AND ', ' OR ').join(terms).replace('= NULL', 'IS NULL')
+        return self.pick('', ' WHERE ' + text, ' WHERE ' + text, ' WHERE ' + text, ' WHERE (%s) AND random() < 2' % text)
+
+    def assign(self, table):
+        columns = [column for column in COLUMNS[table] if column != 'k' or self.random.random() < 0.2]
+        parts = []
+        for column in self.random.sample(columns, self.random.randint(1, min(2, len(columns)))):
+            parts.append('%s = %s' % (column, self.pick(self.value(column), '%s + 1' % column, '%s + 10' % column, self.value(column))))
+        return ', '.join(parts)
+
+    def insert(self, table):
+        conflict = self.pick('', '', ' ON CONFLICT DO NOTHING')
+        if self.random.random() < 0.7:
+            rows = [self.row(table) for _ in range(self.pick(1, 1, 2, 3, 12))]
+            return 'INSERT INTO %s VALUES %s%s' % (table, ', '.join(rows), conflict)
+        return 'INSERT INTO %s SELECT %s FROM %s%s%s' % (table, ', '.join(
+            'k' if column == 'k' else 'id + %d' % self.random.randint(0, 9) if column == 'id' else self.value(column) + '::int'
+            for column in COLUMNS[table]), self.pick(*(t for t in TABLES if t != 'r')), self.where('s').replace('up', 'id'), conflict)
+
+    def write(self, table):
+        kind = self.random.random()
+        if kind < 0.4:
+            return self.insert(table)
+        if kind < 0.65:
+            return 'DELETE FROM %s%s' % (table, self.where(table))
+        if kind < 0.95:
+            return 'UPDATE %s SET %s%s' % (table, self.assign(table), self.where(table))
+        columns = COLUMNS[table]
+        on = ' AND '.join('t.%s = v.%s' % (c, c) for c in ('k', 'id') if c in columns)
+        rows = ', '.join('(%d, %d)' % (k, i) for k, i in {(self.random.randint(1, KEYS), self.random.randint(1, IDS) if 'k' in columns else n) for n in range(1, 4)})
+        return 'MERGE INTO %s t USING (VALUES %s) v (k, id) ON %s WHEN MATCHED THEN %s WHEN NOT MATCHED THEN INSERT (%s) VALUES (%s)' % (
+            table, rows, on, self.pick('DELETE', 'UPDATE SET %s = %s' % (columns[-1], self.value(columns[-1]))),
+            ', '.join(c for c in columns if c in ('k', 'id')), ', '.join('v.' + c for c in columns if c in ('k', 'id')))
+
+    def statement(self):
+        kind = self.random.random()
+        table = self.pick(*TABLES)
+        if kind < 0.06:
+            return self.pick('SET CONSTRAINTS ALL DEFERRED', 'SET CONSTRAINTS ALL IMMEDIATE'), None
+        if kind < 0.10:
+            rows = [self.row(table).strip('()').replace('NULL', '\\N').replace(', ', '\t') for _ in range(self.random.randint(1, 9))]
+            return 'COPY %s FROM STDIN' % table, ('\n'.join(rows) + '\n').encode()
+        if kind < 0.25:
+            parts = [self.write(self.pick(*TABLES)) for _ in range(2)]
+            if not any(part.startswith('MERGE') for part in parts):
+                return 'WITH a AS (%s) %s' % tuple(parts), None
+        return self.write(table), None
+
+    # ---- comparing
+
+    def contents(self, side):
+        found = []
+        for table in TABLES:
+            got = side.run('SELECT * FROM %s' % table)
+            if got.sqlstate:
+                return '%s: %s' % (table, got.sqlstate)
+            found.append((table, sorted(got.rows, key=repr)))
+        return found
+
+    def compare_contents(self):
+        a, b = self.contents(self.oracle), self.contents(self.cluster)
+        if a == b:
+            return None
+        if isinstance(a, str) or isinstance(b, str):
+            return 'plain %r, cluster %r' % (a if isinstance(a, str) else '', b if isinstance(b, str) else '')
+        return '; '.join('%s: plain has %s, cluster has %s' % (x[0], sorted(set(x[1]) - set(y[1]), key=repr), sorted(set(y[1]) - set(x[1]), key=repr))
+                         for x, y in zip(a, b) if x != y)
+
+    def transaction(self):
+        self.both('BEGIN')
+        savepoint = False
+        for _ in range(self.random.randint(1, 5)):
+            if self.random.random() < 0.15:
+                self.both('SAVEPOINT a')
+                savepoint = True
+            sql, data = self.statement()
+            expected, got = self.both(sql, data)
+            if got.lost:
+                return 'connection lost'
+            if expected.sqlstate and got.sqlstate:
+                self.failed += 1
+                if (expected.sqlstate[:2] == '23') != (got.sqlstate[:2] == '23') and got.sqlstate not in ('0A000', '27000'):
+                    return 'plain %s %s, cluster %s %s' % (expected.sqlstate, expected.message, got.sqlstate, got.message)
+            elif got.sqlstate in ('0A000', '27000') or (sql.startswith('WITH') and '23503' in (expected.sqlstate, got.sqlstate)):
+                # keys do what they do before rows of another part are checked, or another part's rows are changed
+                self.refused += 1
+                self.both('ROLLBACK')
+                return None
+            elif expected.sqlstate or got.sqlstate:
+                return 'plain %s %s, cluster %s %s' % (expected.sqlstate, expected.message, got.sqlstate, got.message)
+            elif expected.tag != got.tag:
+                return 'plain %s, cluster %s' % (expected.tag, got.tag)
+            if got.status == 'E':
+                if not savepoint:
+                    break
+                self.both('ROLLBACK TO a')
+            elif self.random.random() < 0.2:
+                problem = self.compare_contents()
+                if problem:
+                    return problem
+        expected, got = self.both(self.pick('COMMIT', 'COMMIT', 'COMMIT', 'ROLLBACK'))
+        if (expected.sqlstate or '')[:2] != (got.sqlstate or '')[:2]:
+            return 'plain %s %s, cluster %s %s' % (expected.sqlstate, expected.message, got.sqlstate, got.message)
+        return self.compare_contents()
+
+    def run(self, ntransactions):
+        problem = self.make()
+        for n in range(ntransactions):
+            if problem:
+                break
+            start = len(self.log)
+            problem = (self.fill() if n % 6 == 0 else None) or self.transaction()
+            if problem:
+                problem += '\n      ' + '\n      '.join(self.log[start:])
+        if not problem:
+            for table in TABLES:
+                got = self.cluster.run("SELECT * FROM cz_verify_placements('%s') WHERE NOT ok" % table)
+                if got.sqlstate or got.rows:
+                    problem = 'placements of %s differ: %s %s' % (table, got.message, got.rows)
+        if problem:
+            keys = self.cluster.run("SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint "
+                                    "WHERE contype = 'f' AND connamespace = 'public'::regnamespace")
+            problem += '\n    keys:\n      ' + '\n      '.join(row[0] for row in keys.rows)
+        self.oracle.close()
+        self.cluster.close()
+        return problem
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--oracle', required=True)
+    parser.add_argument('--coordinator', required=True)
+    parser.add_argument('--workers', required=True)
+    parser.add_argument('--shards', type=int, default=8)
+    parser.add_argument('--factor', type=int, default=2)
+    parser.add_argument('--seed', type=int, default=int(time.time()))
+    parser.add_argument('--rounds', type=int, default=10)
+    parser.add_argument('--transactions', type=int, default=40)
+    parser.add_argument('--seconds', type=int, default=0, help='as many rounds as there is time for')
+    args = parser.parse_args()
+    args.oracle_only, args.plan_cache_mode, args.timeout_ms, args.set = False, 'auto', 60000, []
+    sides = differential.Sides(args)
+    sides.prepare('main')
+    begin = time.time()
+    bad = n = 0
+    while n < args.rounds or time.time() < begin + args.seconds:
+        seed = args.seed + n
+        n += 1
+        one = Round(seed, sides)
+        problem = one.run(args.transactions)
+        print('%s round %d (%d statements, %d plain errors, %d refused)' % (
+            'not ok' if problem else 'ok', seed, one.statements, one.failed, one.refused))
+        if problem:
+            bad += 1
+            print('    ' + problem)
+        sys.stdout.flush()
+    print('# %d rounds, %d bad' % (n, bad))
+    return 1 if bad else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
