@@ -158,7 +158,6 @@ CREATE TABLE keys_local (k int PRIMARY KEY);
 ALTER TABLE keys_to_parts ADD FOREIGN KEY (k, t) REFERENCES keys_parts (k, t);
 ALTER TABLE keys_to_parts ADD FOREIGN KEY (k, t) REFERENCES keys_parts_1 (k, t);
 ALTER TABLE keys_parts ADD COLUMN r2 int REFERENCES keys_of_parts;
-ALTER TABLE keys_parts ADD FOREIGN KEY (r) REFERENCES keys_of_parts ON DELETE CASCADE;
 ALTER TABLE keys_parts ADD FOREIGN KEY (k) REFERENCES keys_alone;
 ALTER TABLE keys_parts ADD FOREIGN KEY (k) REFERENCES keys_local;
 ALTER TABLE keys_parts ADD FOREIGN KEY (r) REFERENCES keys_of_parts;
