@@ -159,7 +159,7 @@ constraint_of_name(Oid relid, const char *remote, int64 shard_id)
 		return result;
 	if (id_of_name(remote) != shard_id)
 		shard_id = id_at_top(relid, shard_id);
-	if (id_of_name(remote) != shard_id)
+	if (shard_id == 0 || id_of_name(remote) != shard_id)
 		return NULL;
 	result = pstrdup(remote);
 	suffix = strrchr(result, '_');
