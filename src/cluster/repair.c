@@ -27,6 +27,7 @@
 #include "access/xact.h"
 #include "commands/extension.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "fmgr.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
@@ -84,15 +85,53 @@ typedef struct Sums
 	"pg_catalog.format_type(atttypid, atttypmod), attnotnull, attgenerated, attcollation::pg_catalog.regcollation) AS d " \
 	"FROM t JOIN pg_catalog.pg_attribute ON attrelid OPERATOR(pg_catalog.=) t.o WHERE attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped " \
 	"UNION ALL SELECT pg_catalog.pg_get_indexdef(indexrelid) FROM t JOIN pg_catalog.pg_index ON indrelid OPERATOR(pg_catalog.=) t.o " \
-	"JOIN pg_catalog.pg_class i ON i.oid OPERATOR(pg_catalog.=) indexrelid WHERE indisvalid OR i.relkind OPERATOR(pg_catalog.<>) 'i' " \
+	"JOIN pg_catalog.pg_class i ON i.oid OPERATOR(pg_catalog.=) indexrelid " \
+	"WHERE (indisvalid OR i.relkind OPERATOR(pg_catalog.<>) 'i') AND i.relname OPERATOR(pg_catalog.<>) ALL (%2$s::pg_catalog.name[]) " \
 	"UNION ALL SELECT pg_catalog.concat_ws(' ', conrelid::pg_catalog.regclass, conname, pg_catalog.pg_get_constraintdef(oid)) FROM t JOIN pg_catalog.pg_constraint " \
 	"ON conrelid OPERATOR(pg_catalog.=) t.o WHERE contype OPERATOR(pg_catalog.<>) 'n' AND contype OPERATOR(pg_catalog.<>) 'f' " \
 	"UNION ALL SELECT pg_catalog.concat_ws(' ', oid::pg_catalog.regclass, pg_catalog.pg_get_expr(relpartbound, oid)) FROM t JOIN pg_catalog.pg_class " \
 	"ON oid OPERATOR(pg_catalog.=) t.o WHERE relispartition) x"
 
-/* The definition of a shard on a worker; NULL if it is not there. */
+/*
+ * The names, on a shard and its partitions, of indexes that are invalid here, as an array:
+ * some placements have them and some have not (ddl/concurrently.c).
+ */
 static char *
-structure_of(CzConn *conn, const CzShard *shard)
+invalid_indexes_sql(Oid relid, int index)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+	ListCell   *li;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "ARRAY[");
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+		Relation	rel;
+
+		if (table == NULL || table->kind == CZ_TABLE_FOREIGN || table->is_partitioned ||
+			index >= table->nshards)
+			continue;
+		rel = table_open(lfirst_oid(lc), AccessShareLock);
+		foreach(li, RelationGetIndexList(rel))
+		{
+			if (get_index_isvalid(lfirst_oid(li)))
+				continue;
+			appendStringInfo(&buf, "%s%s", buf.data[buf.len - 1] == '[' ? "" : ", ",
+							 quote_literal_cstr(CzShardIndexName(get_rel_name(lfirst_oid(li)),
+																 table->shards[index].name_id)));
+		}
+		table_close(rel, AccessShareLock);
+	}
+	appendStringInfoChar(&buf, ']');
+	return buf.data;
+}
+
+/* The definition of a shard on a worker; NULL if it is not there.  without: an array of
+ * names of indexes. */
+static char *
+structure_of(CzConn *conn, const CzShard *shard, const char *without)
 {
 	char	   *name = quote_literal_cstr(shard->remote_qualified);
 	PGresult   *res = CzConnQuery(conn, psprintf("SELECT pg_catalog.to_regclass(%s)::pg_catalog.oid",
@@ -105,7 +144,7 @@ structure_of(CzConn *conn, const CzShard *shard)
 		return NULL;
 	/* it is a number, but who knows */
 	relid = psprintf("%s::pg_catalog.oid", quote_literal_cstr(relid));
-	res = CzConnQuery(conn, psprintf(STRUCTURE_SQL, relid), 1, 1, 1);
+	res = CzConnQuery(conn, psprintf(STRUCTURE_SQL, relid, without), 1, 1, 1);
 	result = pstrdup(PQgetisnull(res, 0, 0) ? "" : PQgetvalue(res, 0, 0));
 	PQclear(res);
 	return result;
@@ -238,8 +277,9 @@ prepare_shard(Relation rel, const CzTable *table, int index, Oid server_oid)
 	const CzShard *shard = &table->shards[index];
 	Oid			owner = rel->rd_rel->relowner;
 	CzConn	   *from = CzConnAcquire(CzEndpointGet(shard->server_oids[0], owner));
-	char	   *there = structure_of(from, shard);
-	char	   *here = structure_of(CzTxnConn(server_oid, owner, false), shard);
+	char	   *without = invalid_indexes_sql(RelationGetRelid(rel), index);
+	char	   *there = structure_of(from, shard, without);
+	char	   *here = structure_of(CzTxnConn(server_oid, owner, false), shard, without);
 	int			i;
 
 	CzConnRelease(from);
@@ -320,12 +360,14 @@ make_active(const CzTable *table, int index, Oid server_oid)
 
 /* DDL that writers do not wait for (VALIDATE CONSTRAINT) may have come meanwhile. */
 static void
-check_structure(Relation rel, const CzShard *shard, Oid server_oid)
+check_structure(Relation rel, const CzShard *shard, const Todo *todo)
 {
+	Oid			server_oid = todo->server_oid;
 	Oid			owner = rel->rd_rel->relowner;
 	CzConn	   *from = CzConnAcquire(CzEndpointGet(shard->server_oids[0], owner));
-	char	   *there = structure_of(from, shard);
-	char	   *here = structure_of(CzTxnConn(server_oid, owner, false), shard);
+	char	   *without = invalid_indexes_sql(RelationGetRelid(rel), todo->index);
+	char	   *there = structure_of(from, shard, without);
+	char	   *here = structure_of(CzTxnConn(server_oid, owner, false), shard, without);
 
 	CzConnRelease(from);
 	if (here == NULL || there == NULL || strcmp(here, there) != 0)
@@ -522,7 +564,7 @@ repair_group(const Todo *todo)
 	foreach(lc, rels)
 	{
 		LockRelationOid(RelationGetRelid((Relation) lfirst(lc)), ShareUpdateExclusiveLock);
-		check_structure(lfirst(lc), shards[foreach_current_index(lc)], todo->server_oid);
+		check_structure(lfirst(lc), shards[foreach_current_index(lc)], todo);
 	}
 	CzTxnLockShardsLocally(shards, list_length(rels), CZ_LOCK_EXCLUSIVE, true);
 	CzDebugPoint("repair_locked");

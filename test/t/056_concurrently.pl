@@ -187,6 +187,20 @@ is(scalar(grep { $_->[0] != 0 && $_->[2] =~ /ERROR:  40P01/ } @ends), 1, 'one of
 $cluster->sql('REINDEX INDEX two_i');
 is_whole('deadlock', 'two', 1);
 
+note 'placements are made whole though some have the index that is invalid, and some have not';
+$cluster->sql('DROP INDEX two_i');
+$cluster->try_sql("SET cz.debug_point = 'index_built'; " . sprintf $forms{create}, 'two');
+foreach my $shard (split /\n/, $cluster->worker_sql(2, "SELECT relname FROM pg_class WHERE relname LIKE 'two_i_%'"))
+{
+	$cluster->worker_sql(2, "DROP INDEX cz_shards.$shard");
+}
+$cluster->kill_worker(2);
+$cluster->sql("UPDATE two SET w = 'z' WHERE k = $_") foreach 1 .. 20;
+$cluster->restart_worker(2);
+ok($cluster->repair, 'all placements are active');
+$cluster->sql('REINDEX INDEX two_i');
+is_whole('made whole', 'two', 1);
+
 is($cluster->differing_placements, '', 'placements are equal');
 $cluster->stop;
 done_testing();
