@@ -133,6 +133,10 @@ extern void CzRowPartsNote(CzRowParts *parts, const Datum *values, const bool *n
 extern char *CzRowPartsQual(CzRowParts *parts);
 
 /* rows_send.c */
+
+/* Rows that go with one statement, at most */
+#define CZ_MAX_SENT_ROWS 10000
+
 typedef struct CzRowFeed CzRowFeed;
 typedef bool (*CzRowFeedNext) (void *arg, TupleTableSlot *slot, int64 *nbytes);
 

@@ -202,6 +202,7 @@ apply_by_contents(CzRowChangeSet *set, CmdType command)
 	CzRowChange change;
 	int			i;
 
+	CzBracketOpen(RelationGetRelid(set->rel));
 	CzRowChangeSetRewind(set);
 	while (CzRowChangeSetNext(set, &change))
 	{
@@ -404,7 +405,10 @@ recount(CzRowChangeSet *set)
 		set->counts[change.action]++;
 }
 
-/* Are the changes of a set several commands on a worker? */
+/*
+ * Are the changes of a set several commands on a first placement?  What goes to others is
+ * looked at when it does.
+ */
 static bool
 is_several_commands(const CzRowChangeSet *set)
 {
@@ -413,7 +417,7 @@ is_several_commands(const CzRowChangeSet *set)
 	int64		nupdates = set->counts[CZ_ROW_UPDATE];
 
 	return ninserts > 1 || (ndeletes > 0) + (ninserts > 0) + (nupdates > 0) > 1 ||
-		(ndeletes + nupdates > 1 && is_replicated(set->table));
+		Max(ndeletes, nupdates) > CZ_MAX_SENT_ROWS;
 }
 
 /*

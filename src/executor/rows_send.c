@@ -25,7 +25,7 @@
 #include "rows.h"
 
 /* Rows, and bytes of rows, of one batch at most (but one row whatever its size). */
-#define MAX_BATCH_ROWS 10000
+#define MAX_BATCH_ROWS CZ_MAX_SENT_ROWS
 #define MAX_BATCH_BYTES (8 * 1024 * 1024)
 /* ... where all rows have to go with one statement */
 #define MAX_WHOLE_BYTES (256 * 1024 * 1024)

@@ -114,3 +114,21 @@ SELECT count(*) FROM cz_verify_placements('g') WHERE NOT ok;
 SELECT count(*) FROM cz_verify_placements('s') WHERE NOT ok;
 SELECT count(*) FROM cz_verify_placements('m') WHERE NOT ok;
 SELECT count(*) FROM cz_verify_placements('mc') WHERE NOT ok;
+-- which of two keys to the same row comes first
+CREATE TABLE t1 (k int, id int, code int, PRIMARY KEY (k, id), UNIQUE (k, code));
+CREATE TABLE t2 (k int, id int, a int, b int, PRIMARY KEY (k, id));
+SELECT create_distributed_table('t1', 'k');
+SELECT create_distributed_table('t2', 'k', colocate_with => 't1');
+ALTER TABLE t2 ADD CONSTRAINT t2_a FOREIGN KEY (k, a) REFERENCES t1;
+ALTER TABLE t2 ADD CONSTRAINT t2_b FOREIGN KEY (k, b) REFERENCES t1 (k, code) ON DELETE CASCADE;
+INSERT INTO t1 SELECT k, i, i FROM generate_series(1, 5) k, generate_series(1, 5) i;
+INSERT INTO t2 SELECT k, id, id, code FROM t1;
+-- error
+DELETE FROM t1 WHERE k = 1;
+-- error
+DELETE FROM t1 WHERE k = 1 AND random() < 2;
+-- error
+DELETE FROM t1;
+UPDATE t2 SET a = NULL;
+DELETE FROM t1 WHERE k = 1 AND random() < 2;
+SELECT count(*) FROM t2;

@@ -1,0 +1,22 @@
+-- Parts of one statement do not see what others write: INSERT ... SELECT ... ON CONFLICT in WITH.
+CREATE TABLE za (k int, id int, PRIMARY KEY (k, id));
+CREATE TABLE zb (k int, id int, PRIMARY KEY (k, id));
+CREATE TABLE zc (k int, id int, PRIMARY KEY (k, id));
+SELECT create_distributed_table('za', 'k');
+SELECT create_distributed_table('zb', 'k');
+SELECT create_distributed_table('zc', 'k');
+INSERT INTO zc SELECT k, i FROM generate_series(1, 3) k, generate_series(1, 3) i;
+WITH a AS (INSERT INTO za SELECT k, id + 4 FROM zb ON CONFLICT DO NOTHING) INSERT INTO zb SELECT k, id + 10 FROM zc;
+SELECT (SELECT count(*) FROM za), (SELECT count(*) FROM zb);
+WITH a AS (INSERT INTO za SELECT k, id + 40 FROM zb ON CONFLICT (k, id) DO UPDATE SET id = excluded.id + 1000) INSERT INTO zb VALUES (1, 1), (2, 1);
+SELECT (SELECT count(*) FROM za), (SELECT count(*) FROM zb);
+WITH a AS (INSERT INTO za SELECT k, id + 80 FROM zb ON CONFLICT DO NOTHING) INSERT INTO zb VALUES (3, 1);
+SELECT (SELECT count(*) FROM za), (SELECT count(*) FROM zb);
+WITH a AS (INSERT INTO zb SELECT k, id + 200 FROM zc ON CONFLICT DO NOTHING RETURNING k), b AS (INSERT INTO za SELECT k, id + 300 FROM zb ON CONFLICT DO NOTHING RETURNING k) SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b);
+WITH a AS (INSERT INTO zb SELECT k, id + 400 FROM zc ON CONFLICT DO NOTHING) INSERT INTO za SELECT k, id + 500 FROM zb ON CONFLICT DO NOTHING;
+WITH a AS (INSERT INTO zb SELECT k, id + 600 FROM zc ON CONFLICT DO NOTHING RETURNING k, id) INSERT INTO za SELECT k, id + 700 FROM zb WHERE (SELECT count(*) FROM a) > 0 ON CONFLICT DO NOTHING;
+WITH a AS (DELETE FROM zb WHERE id < 300), b AS (INSERT INTO za SELECT k, id + 1000 FROM zb ON CONFLICT DO NOTHING) INSERT INTO zc SELECT k, id + 2000 FROM zb ON CONFLICT DO NOTHING;
+SELECT k, id FROM za ORDER BY 1, 2;
+SELECT k, id FROM zb ORDER BY 1, 2;
+SELECT k, id FROM zc ORDER BY 1, 2;
+SELECT count(*) FROM cz_verify_placements('za') WHERE NOT ok;
