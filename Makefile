@@ -64,7 +64,7 @@ help:
 	@echo '                     transactions of several sessions, placements compared;'
 	@echo '                     SEED=n COUNT=n ROUNDS=n for certain ones; then the same while'
 	@echo '                     servers and backends are killed, STORM_SECONDS=n'
-	@echo 'make soak            the bank test for five minutes; SECONDS=n SEED=n'
+	@echo 'make soak            the bank test for five minutes, cancelled DDL; SECONDS=n SEED=n'
 	@echo 'make matrix          each failure at each step of a commit, for each kind of write'
 	@echo 'make pgregress       scripts of PostgreSQL, tables distributed; TESTS="name ...",'
 	@echo '                     PGSRC=dir: its source (fetched from Debian otherwise)'
@@ -95,7 +95,7 @@ fuzz: deps
 	@SEED=$(SEED) COUNT=$(COUNT) ROUNDS=$(ROUNDS) test/bin/run_tests fuzz
 
 soak: deps
-	@SOAK_SECONDS=$(or $(SECONDS),300) SOAK_SEED=$(SEED) test/bin/run_tests tap 050_bank
+	@SOAK_SECONDS=$(or $(SECONDS),300) SOAK_SEED=$(SEED) test/bin/run_tests tap 050_bank 059_cancelled_ddl
 
 matrix: deps
 	@MATRIX=all test/bin/run_tests tap 041_commit_matrix

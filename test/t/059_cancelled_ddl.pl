@@ -1,9 +1,11 @@
 # DDL of every kind, cancelled at some moment of it: all placements look like their table
-# afterwards, and have all rows.
+# afterwards, and have all rows.  Run by make soak.
 use strict;
 use warnings;
 use CzCluster;
 use Test::More;
+
+plan skip_all => 'run by make soak' unless $ENV{SOAK_SECONDS};
 
 my $cluster = CzCluster->new(workers => 2, conf => qq{
 cz.shard_count = 4
