@@ -280,6 +280,9 @@ extern void CzShardBounds(const CzTable *table, int index, char **lower, char **
 #define CzShardIsReplicated(shard) \
 	((shard)->is_copy || (shard)->nall > 1 || (shard)->nplacements > 1)
 
+/* The same of any shard of a table. */
+extern bool CzTableIsReplicated(const CzTable *table);
+
 /* A placement that has missed writes (a row of cz.placement_state). */
 typedef struct CzInactive
 {

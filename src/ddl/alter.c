@@ -18,7 +18,6 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
@@ -31,7 +30,6 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
-#include "commands/tablespace.h"
 #include "miscadmin.h"
 #include "parser/parse_type.h"
 #include "storage/lmgr.h"
@@ -45,238 +43,6 @@
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
-
-/* How core runs a command. */
-typedef enum AlterWay
-{
-	WAY_PARENT,					/* on the parent alone: leaves have nothing of it */
-	WAY_DIRECT,					/* on the parent, and by recursion on the leaves */
-	WAY_MOMENT,					/* in the parent's moment */
-	WAY_REFUSED
-} AlterWay;
-
-static const char *
-command_name(AlterTableType type)
-{
-	switch (type)
-	{
-		case AT_AlterColumnType:
-			return "ALTER COLUMN TYPE";
-		case AT_SetNotNull:
-			return "SET NOT NULL";
-		case AT_DropNotNull:
-			return "DROP NOT NULL";
-		case AT_AddConstraint:
-		case AT_AddIndexConstraint:
-			return "ADD CONSTRAINT";
-		case AT_DropConstraint:
-			return "DROP CONSTRAINT";
-		case AT_AttachPartition:
-			return "ATTACH PARTITION";
-		case AT_DetachPartition:
-		case AT_DetachPartitionFinalize:
-			return "DETACH PARTITION";
-		case AT_ChangeOwner:
-			return "OWNER TO";
-		case AT_SetTableSpace:
-			return "SET TABLESPACE";
-		case AT_SetLogged:
-			return "SET LOGGED";
-		case AT_SetUnLogged:
-			return "SET UNLOGGED";
-		case AT_AddInherit:
-		case AT_DropInherit:
-			return "INHERIT";
-		case AT_AddOf:
-		case AT_DropOf:
-			return "OF";
-		case AT_SetAccessMethod:
-			return "SET ACCESS METHOD";
-		case AT_EnableTrig:
-		case AT_EnableAlwaysTrig:
-		case AT_EnableReplicaTrig:
-		case AT_DisableTrig:
-			return "ENABLE or DISABLE TRIGGER of an internal trigger";
-		case AT_ReplicaIdentity:
-			return "REPLICA IDENTITY";
-		case AT_SetStatistics:
-			return "ALTER COLUMN SET STATISTICS";
-		case AT_SetStorage:
-		case AT_SetCompression:
-			return "ALTER COLUMN SET STORAGE or COMPRESSION";
-		case AT_SetOptions:
-		case AT_ResetOptions:
-			return "ALTER COLUMN SET or RESET";
-		case AT_ValidateConstraint:
-		case AT_AlterConstraint:
-			return "VALIDATE or ALTER CONSTRAINT";
-		case AT_SetRelOptions:
-		case AT_ResetRelOptions:
-			return "SET or RESET of storage parameters";
-		default:
-			return "SET, RESET or other change";
-	}
-}
-
-static AlterWay
-constraint_way(const Constraint *constraint)
-{
-	switch (constraint->contype)
-	{
-		case CONSTR_FOREIGN:
-		case CONSTR_PRIMARY:
-		case CONSTR_UNIQUE:
-		case CONSTR_EXCLUSION:
-		case CONSTR_IDENTITY:
-			return WAY_MOMENT;
-		default:
-			return WAY_DIRECT;
-	}
-}
-
-static AlterWay
-column_way(const ColumnDef *column)
-{
-	AlterWay	way = WAY_DIRECT;
-	ListCell   *lc;
-
-	foreach(lc, column->constraints)
-		way = Max(way, constraint_way(lfirst_node(Constraint, lc)));
-	return way;
-}
-
-/* The tablespace that a table is in without saying so, or one that core will miss. */
-static bool
-is_default_tablespace(const char *name)
-{
-	Oid			oid = get_tablespace_oid(name, true);
-
-	return !OidIsValid(oid) || oid == MyDatabaseTableSpace;
-}
-
-/* How core runs a command on a distributed table or its index. */
-static AlterWay
-way_of(const AlterTableCmd *cmd, bool is_index)
-{
-	switch (cmd->subtype)
-	{
-		case AT_EnableRowSecurity:
-		case AT_DisableRowSecurity:
-		case AT_ForceRowSecurity:
-		case AT_NoForceRowSecurity:
-		case AT_EnableRule:
-		case AT_EnableAlwaysRule:
-		case AT_EnableReplicaRule:
-		case AT_DisableRule:
-		case AT_ColumnDefault:
-		case AT_AddIdentity:
-		case AT_SetIdentity:
-		case AT_DropIdentity:
-		case AT_ReplicaIdentity:
-		case AT_ChangeOwner:
-		case AT_DropOids:
-		case AT_GenericOptions:
-		case AT_AlterColumnGenericOptions:
-			return WAY_PARENT;
-		case AT_EnableTrig:
-		case AT_EnableAlwaysTrig:
-		case AT_EnableReplicaTrig:
-		case AT_DisableTrig:
-			if (cmd->name && strncmp(cmd->name, "!cz_", 4) == 0)
-				return WAY_REFUSED;
-			return WAY_DIRECT;
-		case AT_EnableTrigUser:
-		case AT_DisableTrigUser:
-		case AT_EnableTrigAll:
-		case AT_DisableTrigAll:
-		case AT_SetNotNull:
-		case AT_DropNotNull:
-		case AT_DropExpression:
-		case AT_DropConstraint:
-		case AT_ValidateConstraint:
-		case AT_AlterConstraint:
-		case AT_SetOptions:
-		case AT_ResetOptions:
-		case AT_SetStorage:
-		case AT_SetCompression:
-			return WAY_DIRECT;
-		case AT_SetStatistics:
-			return is_index ? WAY_PARENT : WAY_DIRECT;
-		case AT_AddColumn:
-			return column_way(castNode(ColumnDef, cmd->def));
-		case AT_AddConstraint:
-			return constraint_way(castNode(Constraint, cmd->def));
-		case AT_DropColumn:
-		case AT_AlterColumnType:
-		case AT_AddIndexConstraint:
-		case AT_SetRelOptions:
-		case AT_ResetRelOptions:
-		case AT_ClusterOn:
-		case AT_DropCluster:
-		case AT_SetLogged:
-		case AT_SetUnLogged:
-		case AT_DropInherit:
-		case AT_DropOf:
-			return WAY_MOMENT;
-		case AT_SetAccessMethod:
-			return strcmp(cmd->name, "heap") == 0 ? WAY_MOMENT : WAY_REFUSED;
-		case AT_SetTableSpace:
-			return is_default_tablespace(cmd->name) ? WAY_MOMENT : WAY_REFUSED;
-		default:
-			return WAY_REFUSED;
-	}
-}
-
-/* The same for a reference table, which core alters as the ordinary table that it is. */
-static AlterWay
-reference_way(const AlterTableCmd *cmd)
-{
-	AlterWay	way;
-
-	switch (cmd->subtype)
-	{
-		case AT_SetUnLogged:
-			return WAY_REFUSED;
-		case AT_AddConstraint:
-			/* foreign keys of reference tables hold here, where the writes are */
-			return WAY_PARENT;
-		default:
-			way = way_of(cmd, false);
-			return way == WAY_REFUSED ? way : WAY_PARENT;
-	}
-}
-
-static const char *
-refusal_hint(const AlterTableCmd *cmd)
-{
-	switch (cmd->subtype)
-	{
-		case AT_SetUnLogged:
-			return "A worker's crash would empty one placement of a shard and leave the others.";
-		case AT_AddInherit:
-			return "A query over the parent would not ask the workers.";
-		case AT_AddOf:
-			return "Changes of the type would not reach the shards.";
-		case AT_SetTableSpace:
-			return "Use ALTER TABLE ... SET TABLESPACE on the workers, for the tables of schema cz_shards.";
-		default:
-			return NULL;
-	}
-}
-
-/* Has a shard of the table more than one placement? */
-static bool
-is_replicated(const CzTable *table)
-{
-	int			i;
-
-	for (i = 0; i < table->nshards; i++)
-	{
-		if (table->shards[i].nplacements > 1)
-			return true;
-	}
-	return false;
-}
 
 /*
  * ENABLE and DISABLE TRIGGER ALL of a reference table are for triggers of the user's and
@@ -685,7 +451,7 @@ check_new_keys(List *keys)
  * moments: the parents, in order of OID and locked, in whose moment core runs it.
  */
 static void
-alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way, List *moments)
+alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, CzAlterWay way, List *moments)
 {
 	const CzTable *table = CzTableGet(relid);
 	Oid			owner = CzRelationOwner(relid);
@@ -698,7 +464,7 @@ alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way, L
 
 	if (rewrite != NULL)
 	{
-		way = WAY_MOMENT;
+		way = CZ_WAY_MOMENT;
 		if (table->kind != CZ_TABLE_REFERENCE && !list_member_oid(moments, relid))
 			moments = with_table(moments, relid);
 		drop_access_method(stmt);
@@ -709,7 +475,7 @@ alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, AlterWay way, L
 	CzCheckNew(table, before, after);
 	new_keys = CzNewForeignKeys(before, after, hints);
 	check_new_keys(new_keys);
-	if (way == WAY_DIRECT)
+	if (way == CZ_WAY_DIRECT)
 		remove_leaf_defaults(table);
 	if (CzRewriteIsDone(rewrite))
 		CzRewriteShards(rewrite, table, before, after, hints, new_keys);
@@ -853,7 +619,7 @@ check_reference_keys(const AlterTableStmt *stmt, Oid relid)
 static bool
 alter_here(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 {
-	AlterWay	way = WAY_PARENT;
+	CzAlterWay	way = CZ_WAY_PARENT;
 	List	   *moments;
 	ListCell   *lc;
 
@@ -864,9 +630,9 @@ alter_here(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 		if (cmd->subtype == AT_AttachPartition || cmd->subtype == AT_DetachPartition ||
 			cmd->subtype == AT_DetachPartitionFinalize)
 			return false;
-		way = Max(way, way_of(cmd, stmt->objtype == OBJECT_INDEX));
+		way = Max(way, CzAlterWayOf(cmd, stmt->objtype == OBJECT_INDEX));
 	}
-	if (way < WAY_MOMENT)
+	if (way < CZ_WAY_MOMENT)
 		return false;
 	stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
 	drop_no_inherit(stmt);
@@ -930,7 +696,7 @@ bool
 CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 {
 	LOCKMODE	lockmode = AlterTableGetLockLevel(stmt->cmds);
-	AlterWay	way = WAY_PARENT;
+	CzAlterWay	way = CZ_WAY_PARENT;
 	const CzTable *table;
 	List	   *moments;
 	bool		is_reference;
@@ -948,11 +714,11 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	{
 		foreach(lc, stmt->cmds)
 		{
-			way = way_of(lfirst_node(AlterTableCmd, lc), stmt->objtype == OBJECT_INDEX);
-			if (way == WAY_MOMENT || (way == WAY_DIRECT && list_length(stmt->cmds) > 1))
+			way = CzAlterWayOf(lfirst_node(AlterTableCmd, lc), stmt->objtype == OBJECT_INDEX);
+			if (way == CZ_WAY_MOMENT || (way == CZ_WAY_DIRECT && list_length(stmt->cmds) > 1))
 				lockmode = AccessExclusiveLock;
 		}
-		way = WAY_PARENT;
+		way = CZ_WAY_PARENT;
 		if (lockmode == AccessExclusiveLock && stmt->objtype == OBJECT_INDEX &&
 			class_ownercheck_compat(relid, GetUserId()))
 			LockRelationOid(relid, AccessExclusiveLock);
@@ -990,8 +756,8 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	foreach(lc, stmt->cmds)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
-		AlterWay	this_way = is_reference && !is_index ? reference_way(cmd) :
-			way_of(cmd, is_index);
+		CzAlterWay	this_way = is_reference && !is_index ? CzAlterWayOfReference(cmd) :
+			CzAlterWayOf(cmd, is_index);
 
 		/* the leaves are no partitions of the user's: in core's words */
 		if (!is_index && !table->is_partitioned &&
@@ -1000,11 +766,11 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 					 errmsg("table \"%s\" is not partitioned", get_rel_name(relid))));
-		if (this_way == WAY_REFUSED ||
-			(cmd->subtype == AT_SetUnLogged && is_replicated(table)))
+		if (this_way == CZ_WAY_REFUSED ||
+			(cmd->subtype == AT_SetUnLogged && CzTableIsReplicated(table)))
 			CzRefuseDdl(table,
 						psprintf("%s ... %s", is_index ? "ALTER INDEX" : "ALTER TABLE",
-								 command_name(cmd->subtype)), refusal_hint(cmd));
+								 CzAlterCommandName(cmd->subtype)), CzAlterRefusalHint(cmd));
 		way = Max(way, this_way);
 	}
 	if (table->is_partitioned)
@@ -1015,9 +781,9 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		return true;
 	}
 	/* core's recursion does not see what an earlier command of the statement has made */
-	if (way == WAY_DIRECT && list_length(stmt->cmds) > 1)
-		way = WAY_MOMENT;
-	if (way == WAY_MOMENT && !is_reference)
+	if (way == CZ_WAY_DIRECT && list_length(stmt->cmds) > 1)
+		way = CZ_WAY_MOMENT;
+	if (way == CZ_WAY_MOMENT && !is_reference)
 		LockRelationOid(relid, AccessExclusiveLock);
 	/* core says that a partition's columns are its parent's */
 	if (!is_reference && !OidIsValid(table->root_relid) && check_key(table, stmt))
@@ -1028,7 +794,7 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	if (is_reference)
 		check_reference_keys(stmt, relid);
 	moments = is_index ? NIL : lock_partners(stmt, relid);
-	if (way == WAY_MOMENT && !is_reference)
+	if (way == CZ_WAY_MOMENT && !is_reference)
 		moments = with_table(moments, relid);
 
 	/* the name must not come to mean another table on the way */
@@ -1037,7 +803,7 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	{
 		/* the whole table, and no leaf where it would only have to be undone */
 		if (!is_index)
-			stmt->relation->inh = way != WAY_PARENT;
+			stmt->relation->inh = way != CZ_WAY_PARENT;
 		drop_no_inherit(stmt);
 		CzLeaveKeysToShards(stmt);
 	}

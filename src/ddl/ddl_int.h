@@ -287,6 +287,32 @@ extern void CzCheckIndexKey(const CzTable *table, Oid index_oid);
  * without running anything of them: their functions are the table owner's to run. */
 extern List *CzIndexClauses(Relation index);
 
+/* alter_ways.c */
+
+/* How core runs a command. */
+typedef enum CzAlterWay
+{
+	CZ_WAY_PARENT,					/* on the parent alone: leaves have nothing of it */
+	CZ_WAY_DIRECT,					/* on the parent, and by recursion on the leaves */
+	CZ_WAY_MOMENT,					/* in the parent's moment */
+	CZ_WAY_REFUSED
+} CzAlterWay;
+
+/*
+ * CzAlterCommandName
+ *		What a command is called in errors.
+ * CzAlterWayOf
+ *		How core runs a command on a distributed table or its index.
+ * CzAlterWayOfReference
+ *		The same for a reference table, which core alters as the ordinary table that it is.
+ * CzAlterRefusalHint
+ *		Why a command is refused, or what to do instead; NULL: nothing to say.
+ */
+extern const char *CzAlterCommandName(AlterTableType type);
+extern CzAlterWay CzAlterWayOf(const AlterTableCmd *cmd, bool is_index);
+extern CzAlterWay CzAlterWayOfReference(const AlterTableCmd *cmd);
+extern const char *CzAlterRefusalHint(const AlterTableCmd *cmd);
+
 /* alter.c */
 extern void CzAlterShards(const CzTable *table, const CzImage *before, const CzImage *after,
 						  const CzAlterHints *hints, Oid owner);

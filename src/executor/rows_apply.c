@@ -95,19 +95,6 @@ add_column(TupleDesc desc, AttrNumber n, Relation rel, AttrNumber attno)
 	TupleDescInitEntryCollation(desc, n, att->attcollation);
 }
 
-static bool
-is_replicated(const CzTable *table)
-{
-	int			i;
-
-	for (i = 0; i < table->nshards; i++)
-	{
-		if (CzShardIsReplicated(&table->shards[i]))
-			return true;
-	}
-	return false;
-}
-
 static void
 return_column(CzFragmentPlan *plan, StringInfo buf, Relation rel, AttrNumber attno,
 			  const char *text)
@@ -310,14 +297,14 @@ apply_in_place(CzRowChangeSet *set, CmdType command)
 								   set->parts_qual) :
 						  " AS v WHERE t.ctid OPERATOR(pg_catalog.=) v.c1", desc, shards);
 	plan->check_as_user = set->user_oid;
-	if (set->key != NIL && is_replicated(set->table))
+	if (set->key != NIL && CzTableIsReplicated(set->table))
 		return_for_replicas(set, command, plan);
 	CzRowChangeSetRewind(set);
 	nchanged = CzRowsSend(set->parent, plan, desc, next_change, &rows);
 	check_placements(set, shards);
 	if (nchanged != nwanted)
 		CzRaiseOwnChange(command);
-	if (set->key == NIL && is_replicated(set->table))
+	if (set->key == NIL && CzTableIsReplicated(set->table))
 		apply_by_contents(set, command);
 }
 

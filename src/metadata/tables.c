@@ -310,6 +310,23 @@ shard_servers(ForeignTable *foreign)
 }
 
 /*
+ * CzTableIsReplicated
+ *		See metadata.h.
+ */
+bool
+CzTableIsReplicated(const CzTable *table)
+{
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		if (CzShardIsReplicated(&table->shards[i]))
+			return true;
+	}
+	return false;
+}
+
+/*
  * CzShardServers
  *		See metadata.h.
  */

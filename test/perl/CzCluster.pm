@@ -373,6 +373,28 @@ sub repair
 	return 0;
 }
 
+# After a failure: what was open is decided, placements are whole and equal (three tests)
+sub is_settled
+{
+	my ($self, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok($self->wait_for_recovery, "$name: nothing is left prepared");
+	ok($self->repair, "$name: all placements are active");
+	is($self->differing_placements, '', "$name: and equal");
+	return;
+}
+
+# What a user sees of a table: columns, constraints, indexes, storage, rows
+sub table_look
+{
+	my ($self, $table) = @_;
+	return $self->sql(qq{
+		SELECT attname, atttypid::regtype, attnotnull, attisdropped FROM pg_attribute WHERE attrelid = '$table'::regclass AND attnum > 0 ORDER BY attnum;
+		SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = '$table'::regclass ORDER BY 1;
+		SELECT relname, relkind, relam, relfilenode <> 0 FROM pg_class WHERE oid = '$table'::regclass OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = '$table'::regclass) ORDER BY 1;
+		SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM $table t});
+}
+
 # How many tables of schema cz_shards a worker has
 sub shard_tables
 {

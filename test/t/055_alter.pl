@@ -24,23 +24,10 @@ SELECT create_distributed_table('two', 'k'), create_reference_table('ref');
 });
 $cluster->sql("INSERT INTO $_ SELECT i, i FROM generate_series(1, 40) i") foreach @tables;
 
-# What a table looks like, and its rows
-sub look
-{
-	my ($table) = @_;
-	return $cluster->sql(qq{
-		SELECT attname, atttypid::regtype, attnotnull, attisdropped FROM pg_attribute WHERE attrelid = '$table'::regclass AND attnum > 0 ORDER BY attnum;
-		SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = '$table'::regclass ORDER BY 1;
-		SELECT relname, relkind, relfilenode <> 0 FROM pg_class WHERE oid = '$table'::regclass OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = '$table'::regclass) ORDER BY 1;
-		SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM $table t});
-}
-
 sub check
 {
 	my ($name) = @_;
-	ok($cluster->wait_for_recovery, "$name: nothing is left prepared");
-	ok($cluster->repair, "$name: all placements are active");
-	is($cluster->differing_placements, '', "$name: and equal");
+	$cluster->is_settled($name);
 	is($cluster->sql("SELECT * FROM cz_check_shards('$_')"), '', "$name: $_ looks the same everywhere") foreach @tables;
 	return;
 }
@@ -55,14 +42,14 @@ sub refused
 {
 	my ($name, $table, $before, $err) = @_;
 	like($err, qr/ERROR:  (08|57)/, "$name: an error");
-	is(look($table), $before, "$name: nothing has changed");
+	is($cluster->table_look($table), $before, "$name: nothing has changed");
 	return;
 }
 
 note 'dead before';
 foreach my $table (@tables)
 {
-	my $before = look($table);
+	my $before = $cluster->table_look($table);
 	my %errors;
 	$cluster->kill_worker(2);
 	foreach my $form (sort keys %forms)
@@ -89,7 +76,7 @@ sub lock_shard
 note 'dead in the middle: it waits for a shard of the second worker';
 foreach my $table (@tables)
 {
-	my $before = look($table);
+	my $before = $cluster->table_look($table);
 	my $sql = sprintf $forms{'in the moment'}, $table;
 	my ($locker, $shard) = lock_shard($table);
 	my $altering = $cluster->start_sql($sql);
@@ -107,7 +94,7 @@ foreach my $table (@tables)
 note 'dead when all is said but the commit';
 foreach my $table (@tables)
 {
-	my $before = look($table);
+	my $before = $cluster->table_look($table);
 	my $sql = sprintf $forms{'in the moment'}, $table;
 	my $altering = $cluster->start_halting("BEGIN; $sql;", 'COMMIT;');
 	$cluster->kill_worker(2);
@@ -122,7 +109,7 @@ foreach my $table (@tables)
 note 'lock_timeout, of a reader here and of a shard there';
 foreach my $table (@tables)
 {
-	my $before = look($table);
+	my $before = $cluster->table_look($table);
 	my $reader = $cluster->hold("SELECT count(*) FROM $table");
 	my ($status, undef, $err) = $cluster->try_sql("SET lock_timeout = '200ms'; " . sprintf $forms{'in the moment'}, $table);
 	like($err, qr/ERROR:  55P03/, "$table: a reader here");
@@ -131,9 +118,17 @@ foreach my $table (@tables)
 	(undef, undef, $err) = $cluster->try_sql("SET lock_timeout = '200ms'; " . sprintf $forms{'in the moment'}, $table);
 	like($err, qr/ERROR:  55P03/, "$table: a shard there");
 	$locker->quit;
-	is(look($table), $before, "$table: nothing has changed");
+	is($cluster->table_look($table), $before, "$table: nothing has changed");
 }
 check('lock_timeout');
+
+note 'a placement that has missed writes is still one';
+$cluster->kill_worker(2);
+$cluster->sql('UPDATE two SET v = v');
+my (undef, undef, $unlogged) = $cluster->try_sql('ALTER TABLE two SET UNLOGGED');
+$cluster->restart_worker(2);
+like($unlogged, qr/ERROR:  0A000: ALTER TABLE ... SET UNLOGGED is not supported/, 'SET UNLOGGED while it is away');
+check('SET UNLOGGED');
 
 note 'and when all is well, it is done';
 foreach my $table (@tables)

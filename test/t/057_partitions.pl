@@ -44,9 +44,7 @@ sub look
 sub check
 {
 	my ($name) = @_;
-	ok($cluster->wait_for_recovery, "$name: nothing is left prepared");
-	ok($cluster->repair, "$name: all placements are active");
-	is($cluster->differing_placements, '', "$name: and equal");
+	$cluster->is_settled($name);
 	is($cluster->sql("SELECT * FROM cz_check_shards('ev')"), '', "$name: the table looks the same everywhere");
 	my $names = $cluster->worker_sql(1, q{SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relkind IN ('r', 'p') AND relname ~ '^(ev|filled|made)'});
 	is($cluster->worker_sql(2, q{SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relkind IN ('r', 'p') AND relname ~ '^(ev|filled|made)'}),

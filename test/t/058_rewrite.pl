@@ -26,22 +26,10 @@ SELECT create_distributed_table('two', 'k'), create_reference_table('ref');
 $cluster->sql("INSERT INTO $_ SELECT i, i FROM generate_series(1, 40) i") foreach @tables;
 my $form = 'ALTER TABLE %s ADD n int DEFAULT seven(), ADD s serial, ALTER v TYPE bigint USING v + seven(), ADD UNIQUE (k, v), DROP COLUMN w';
 
-sub look
-{
-	my ($table) = @_;
-	return $cluster->sql(qq{
-		SELECT attname, atttypid::regtype, attnotnull, attisdropped FROM pg_attribute WHERE attrelid = '$table'::regclass AND attnum > 0 ORDER BY attnum;
-		SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = '$table'::regclass ORDER BY 1;
-		SELECT relname, relkind, relam, relfilenode <> 0 FROM pg_class WHERE oid = '$table'::regclass OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = '$table'::regclass) ORDER BY 1;
-		SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM $table t});
-}
-
 sub check
 {
 	my ($name) = @_;
-	ok($cluster->wait_for_recovery, "$name: nothing is left prepared");
-	ok($cluster->repair, "$name: all placements are active");
-	is($cluster->differing_placements, '', "$name: and equal");
+	$cluster->is_settled($name);
 	is($cluster->sql("SELECT * FROM cz_check_shards('$_')"), '', "$name: $_ looks the same everywhere") foreach @tables;
 	is($cluster->sql("SELECT count(*) FROM pg_class WHERE relname LIKE 'pg_temp_%'"), '0', "$name: no heap is left");
 	return;
@@ -56,7 +44,7 @@ sub points
 
 foreach my $table (@tables)
 {
-	my $before = look($table);
+	my $before = $cluster->table_look($table);
 	my $sql = sprintf $form, $table;
 	foreach my $point (points($table))
 	{
@@ -68,19 +56,19 @@ foreach my $table (@tables)
 		$cluster->restart_worker(2);
 		isnt($status, 0, "$table, $point: not done");
 		like($err, qr/ERROR:  (08|57)/, "$table, $point: an error");
-		is(look($table), $before, "$table, $point: nothing has changed");
+		is($cluster->table_look($table), $before, "$table, $point: nothing has changed");
 
 		note "$table, $point: a cancel";
 		$altering = $cluster->start_at($point, $sql);
 		$cluster->sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'ALTER TABLE $table%' AND pid <> pg_backend_pid()");
 		(undef, undef, $err) = $cluster->finish_sql($altering, 60);
 		like($err, qr/ERROR:  57014/, "$table, $point: cancelled");
-		is(look($table), $before, "$table, $point: nothing has changed");
+		is($cluster->table_look($table), $before, "$table, $point: nothing has changed");
 
 		note "$table, $point: in a transaction that goes on";
 		($altering, undef, $err) = $cluster->try_sql("\\set ON_ERROR_STOP off\nBEGIN; INSERT INTO $table VALUES (100, 100); SAVEPOINT a; SET LOCAL cz.debug_point = '$point=error'; $sql; ROLLBACK TO a; DELETE FROM $table WHERE k = 100; COMMIT;");
 		like($err, qr/ERROR:  XX000/, "$table, $point: an error");
-		is(look($table), $before, "$table, $point: nothing has changed");
+		is($cluster->table_look($table), $before, "$table, $point: nothing has changed");
 	}
 	check($table);
 }
@@ -88,23 +76,23 @@ foreach my $table (@tables)
 note 'the coordinator crashes';
 foreach my $table (@tables)
 {
-	my $before = look($table);
+	my $before = $cluster->table_look($table);
 	foreach my $point (points($table))
 	{
 		$cluster->start_at($point, sprintf $form, $table);
 		$cluster->kill_coordinator;
 		$cluster->coordinator->start;
-		is(look($table), $before, "$table, $point: nothing has changed");
+		is($cluster->table_look($table), $before, "$table, $point: nothing has changed");
 	}
 }
 check('crashed');
 
 note 'rows that memory does not hold';
 $cluster->sql("INSERT INTO two (k, v, w) SELECT i, i, repeat(md5(i::text), 4) FROM generate_series(1000, 30999) i");
-my $before = look('two');
+my $before = $cluster->table_look('two');
 my (undef, undef, $err) = $cluster->try_sql("SET work_mem = '64kB'; SET temp_file_limit = '1MB'; ALTER TABLE two ADD n int DEFAULT seven()");
 like($err, qr/ERROR:  53400/, 'there is no room for them: an error');
-is(look('two'), $before, 'nothing has changed');
+is($cluster->table_look('two'), $before, 'nothing has changed');
 is($cluster->sql("SET work_mem = '64kB'; ALTER TABLE two ADD big text DEFAULT repeat('x', seven()); SELECT count(*), count(big), sum(k) FROM two"), '30040|30040|479985820', 'there is: all rows follow');
 $cluster->sql("DELETE FROM two WHERE k >= 1000; ALTER TABLE two DROP COLUMN big");
 check('large');

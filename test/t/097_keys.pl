@@ -41,9 +41,7 @@ sub shard_keys
 sub check
 {
 	my ($name) = @_;
-	ok($cluster->wait_for_recovery, "$name: nothing is left prepared");
-	ok($cluster->repair, "$name: all placements are active");
-	is($cluster->differing_placements, '', "$name: and equal");
+	$cluster->is_settled($name);
 	is($cluster->sql('SELECT bool_and(ok) FROM cz_verify_placements()'), 't', "$name: compared here, too");
 	is($cluster->sql('SELECT * FROM cz_check_shards()'), '', "$name: shards look as their tables do");
 	return;
