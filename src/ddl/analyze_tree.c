@@ -185,26 +185,36 @@ copy_targets(Oid relid, Oid map_relid)
 	}
 }
 
+/* Copies of the rows of a catalog that are about a relation, as an index has them. */
+static List *
+rows_about(Relation catalog, Oid index_oid, AttrNumber attno, Oid relid)
+{
+	List	   *tuples = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, attno, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, index_oid, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		tuples = lappend(tuples, heap_copytuple(tuple));
+	systable_endscan(scan);
+	return tuples;
+}
+
 /* Extended statistics of a table become the map's, or the reverse. */
 static void
 move_extended_statistics(Oid from, Oid to)
 {
 	Relation	catalog = table_open(StatisticExtRelationId, RowExclusiveLock);
-	List	   *tuples = NIL;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	List	   *tuples = rows_about(catalog, StatisticExtRelidIndexId,
+									Anum_pg_statistic_ext_stxrelid, from);
 	ListCell   *lc;
 
-	ScanKeyInit(&key, Anum_pg_statistic_ext_stxrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(from));
-	scan = systable_beginscan(catalog, StatisticExtRelidIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		tuples = lappend(tuples, heap_copytuple(tuple));
-	systable_endscan(scan);
 	foreach(lc, tuples)
 	{
-		tuple = lfirst(lc);
+		HeapTuple	tuple = lfirst(lc);
+
 		((Form_pg_statistic_ext) GETSTRUCT(tuple))->stxrelid = to;
 		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
 	}
@@ -222,25 +232,17 @@ static void
 move_statistics(Oid map_relid, Oid relid)
 {
 	Relation	catalog = table_open(StatisticRelationId, RowExclusiveLock);
-	List	   *tuples = NIL;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	List	   *tuples = rows_about(catalog, StatisticRelidAttnumInhIndexId,
+									Anum_pg_statistic_starelid, map_relid);
 	ListCell   *lc;
 
-	ScanKeyInit(&key, Anum_pg_statistic_starelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(map_relid));
-	scan = systable_beginscan(catalog, StatisticRelidAttnumInhIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		tuples = lappend(tuples, heap_copytuple(tuple));
-	systable_endscan(scan);
 	foreach(lc, tuples)
 	{
-		Form_pg_statistic form = (Form_pg_statistic) GETSTRUCT((HeapTuple) lfirst(lc));
-		ItemPointerData tid = ((HeapTuple) lfirst(lc))->t_self;
+		HeapTuple	tuple = lfirst(lc);
+		Form_pg_statistic form = (Form_pg_statistic) GETSTRUCT(tuple);
+		ItemPointerData tid = tuple->t_self;
 		HeapTuple	old;
 
-		tuple = lfirst(lc);
 		form->staattnum = get_attnum(relid, get_attname(map_relid, form->staattnum, false));
 		form->starelid = relid;
 		old = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(relid),

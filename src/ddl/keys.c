@@ -126,12 +126,6 @@ CzKeyGet(Oid constraint_oid)
 	return key;
 }
 
-static bool
-changes_rows(char action)
-{
-	return action != FKCONSTR_ACTION_NOACTION && action != FKCONSTR_ACTION_RESTRICT;
-}
-
 /* What the worker does to rows of the referencing table: events of triggers. */
 static int16
 events_of(const CzKey *key)
@@ -140,9 +134,9 @@ events_of(const CzKey *key)
 
 	if (key->on_delete == FKCONSTR_ACTION_CASCADE)
 		events |= TRIGGER_TYPE_DELETE;
-	else if (changes_rows(key->on_delete))
+	else if (CzKeyActionChangesRows(key->on_delete))
 		events |= TRIGGER_TYPE_UPDATE;
-	if (changes_rows(key->on_update))
+	if (CzKeyActionChangesRows(key->on_update))
 		events |= TRIGGER_TYPE_UPDATE;
 	return events;
 }
@@ -151,7 +145,7 @@ events_of(const CzKey *key)
 static bool
 has_action(const CzKey *key)
 {
-	return changes_rows(key->on_delete) || changes_rows(key->on_update);
+	return CzKeyActionChangesRows(key->on_delete) || CzKeyActionChangesRows(key->on_update);
 }
 
 /* ---- which can be ---------------------------------------------------------- */

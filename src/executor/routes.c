@@ -4,8 +4,9 @@
  *	  Row triggers of a distributed table that its user has partitioned.
  *
  * Core gives a copy of such a trigger to each partition, which may have some of its own.
- * It is a row's partition whose triggers fire, under its name and with rows of its columns.  The workers route
- * rows by themselves; so the partition is found here first (CzPartitionFind).
+ * It is a row's partition whose triggers fire, under its name and with rows of its
+ * columns.  The workers route rows by themselves; so the partition is found here first
+ * (CzPartitionFind).
  *
  * An UPDATE that gives a row to another partition is a DELETE there and an INSERT here
  * for triggers, but one of both for transition tables, as core has it.

@@ -57,6 +57,45 @@ CzKeyActionChangesRows(char action)
 	return action != FKCONSTR_ACTION_NOACTION && action != FKCONSTR_ACTION_RESTRICT;
 }
 
+/* Does core call a function when rows change that others refer to? */
+static bool
+is_of_referenced(Oid function)
+{
+	return RI_FKey_trigger_type(function) == RI_TRIGGER_PK;
+}
+
+/* Add to a list the tables with keys to one, those that have triggers with such functions. */
+static List *
+add_referring(List *relids, Oid relid, bool (*is_wanted) (Oid function))
+{
+	Relation	rel = RelationIdGetRelation(relid);
+	int			i;
+
+	if (!RelationIsValid(rel))
+		return relids;
+	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+
+		if (is_wanted(trigger->tgfoid))
+			relids = list_append_unique_oid(relids, trigger->tgconstrrelid);
+	}
+	RelationClose(rel);
+	return relids;
+}
+
+/* The same also by way of others; without the table itself. */
+static List *
+all_referring(Oid relid, bool (*is_wanted) (Oid function))
+{
+	List	   *relids = list_make1_oid(relid);
+	int			next;
+
+	for (next = 0; next < list_length(relids); next++)
+		relids = add_referring(relids, list_nth_oid(relids, next), is_wanted);
+	return list_delete_first(relids);
+}
+
 /*
  * CzCascadeTables
  *		See cz/metadata.h.
@@ -64,26 +103,7 @@ CzKeyActionChangesRows(char action)
 List *
 CzCascadeTables(Oid relid)
 {
-	List	   *relids = list_make1_oid(relid);
-	int			next;
-	int			i;
-
-	for (next = 0; next < list_length(relids); next++)
-	{
-		Relation	rel = RelationIdGetRelation(list_nth_oid(relids, next));
-
-		if (!RelationIsValid(rel))
-			continue;
-		for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
-		{
-			const Trigger *trigger = &rel->trigdesc->triggers[i];
-
-			if (changes_rows(trigger->tgfoid))
-				relids = list_append_unique_oid(relids, trigger->tgconstrrelid);
-		}
-		RelationClose(rel);
-	}
-	return list_delete_first(relids);
+	return all_referring(relid, changes_rows);
 }
 
 /*
@@ -93,26 +113,7 @@ CzCascadeTables(Oid relid)
 List *
 CzReferringTables(Oid relid)
 {
-	List	   *relids = list_make1_oid(relid);
-	int			next;
-	int			i;
-
-	for (next = 0; next < list_length(relids); next++)
-	{
-		Relation	rel = RelationIdGetRelation(list_nth_oid(relids, next));
-
-		if (!RelationIsValid(rel))
-			continue;
-		for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
-		{
-			const Trigger *trigger = &rel->trigdesc->triggers[i];
-
-			if (RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_PK)
-				relids = list_append_unique_oid(relids, trigger->tgconstrrelid);
-		}
-		RelationClose(rel);
-	}
-	return list_delete_first(relids);
+	return all_referring(relid, is_of_referenced);
 }
 
 /*
@@ -261,21 +262,7 @@ CzRefersBy(Oid relid, List *attnos)
 List *
 CzReferencingTables(Oid relid)
 {
-	Relation	rel = RelationIdGetRelation(relid);
-	List	   *relids = NIL;
-	int			i;
-
-	if (!RelationIsValid(rel))
-		return NIL;
-	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
-	{
-		const Trigger *trigger = &rel->trigdesc->triggers[i];
-
-		if (RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_PK)
-			relids = list_append_unique_oid(relids, trigger->tgconstrrelid);
-	}
-	RelationClose(rel);
-	return relids;
+	return add_referring(NIL, relid, is_of_referenced);
 }
 
 /* Is a column of a key (the referring or the referenced side) among some?  NULL: all. */

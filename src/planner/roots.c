@@ -5,10 +5,10 @@
  *	  users have partitioned.
  *
  * The shards of such a table hold the rows of its partitions.  ONLY names none of these
- * and must not reach them: an empty sub-query stands for it.  tableoid is the partition's on plain PostgreSQL; workers know
- * that by an OID of theirs, so it is found here, by the columns that decide it.  That is
- * a function over columns like any other that stays here: all that is planned behind this
- * needs to know nothing of it.
+ * and must not reach them: an empty sub-query stands for it.  tableoid is the partition's
+ * on plain PostgreSQL; workers know that by an OID of theirs, so it is found here, by the
+ * columns that decide it.  That is a function over columns like any other that stays
+ * here: all that is planned behind this needs to know nothing of it.
  *
  * The tableoid that is an argument of that function only tells whether there is a row:
  * an outer join makes one of NULLs.
