@@ -58,7 +58,7 @@ struct CzArbiter
 	int			nindexes;
 	ArbiterIndex *indexes;
 	bool		nulls_matter;
-	TupleHashTable seen;		/* rows of the statement */
+	TupleHashTable seen[CZ_ARBITER_ROWS];	/* rows of the statement */
 	TupleTableSlot *slot;		/* what is looked for in it: elements, predicates */
 };
 
@@ -149,13 +149,15 @@ begin_seen(CzArbiter *arbiter, ModifyTableState *mtstate)
 	}
 	execTuplesHashPrepare(n, operators, &functions, &hash_functions);
 	arbiter->slot = ExecInitExtraTupleSlot(mtstate->ps.state, desc, &TTSOpsVirtual);
-	arbiter->seen = BuildTupleHashTable_compat(&mtstate->ps, desc, n, attnos, functions,
-											   hash_functions, collations, 256, 0,
-											   CurrentMemoryContext,
-											   AllocSetContextCreate(CurrentMemoryContext,
-																	 "cz_fdw conflict hash",
-																	 ALLOCSET_SMALL_SIZES),
-											   false);
+	for (i = 0; i < CZ_ARBITER_ROWS; i++)
+		arbiter->seen[i] =
+			BuildTupleHashTable_compat(&mtstate->ps, desc, n, attnos, functions,
+									   hash_functions, collations, 256, 0,
+									   CurrentMemoryContext,
+									   AllocSetContextCreate(CurrentMemoryContext,
+															 "cz_fdw conflict hash",
+															 ALLOCSET_SMALL_SIZES),
+									   false);
 }
 
 /*
@@ -368,13 +370,18 @@ CzArbiterQuals(CzArbiter *arbiter, Bitmapset *nulls)
 
 /* ---- rows of the statement ------------------------------------------------ */
 
-/* What tells a row from all others that live: elements, and which predicates it has. */
-static void
+/*
+ * What tells a row from all others that live: elements, and which predicates it has.
+ * Returns false if nothing does: no index is unique for such a row.
+ */
+static bool
 form_entry(CzArbiter *arbiter, TupleTableSlot *row)
 {
 	TupleTableSlot *slot = arbiter->slot;
 	ExprContext *econtext = arbiter->econtext;
 	MemoryContext old_context;
+	bool		has_nulls = false;
+	bool		is_unique = false;
 	int			i;
 
 	ResetExprContext(econtext);
@@ -386,6 +393,7 @@ form_entry(CzArbiter *arbiter, TupleTableSlot *row)
 		Element    *element = &arbiter->elements[i];
 
 		slot->tts_values[i] = ExecEvalExpr(element->state, econtext, &slot->tts_isnull[i]);
+		has_nulls |= slot->tts_isnull[i];
 		if (element->is_text && !slot->tts_isnull[i])
 		{
 			Oid			output;
@@ -404,9 +412,12 @@ form_entry(CzArbiter *arbiter, TupleTableSlot *row)
 		slot->tts_isnull[n] = false;
 		slot->tts_values[n] = BoolGetDatum(index->state == NULL ||
 										   ExecQual(index->state, econtext));
+		is_unique |= DatumGetBool(slot->tts_values[n]) &&
+			(!has_nulls || index->nulls_not_distinct);
 	}
 	ExecStoreVirtualTuple(slot);
 	MemoryContextSwitchTo(old_context);
+	return is_unique;
 }
 
 /*
@@ -414,12 +425,12 @@ form_entry(CzArbiter *arbiter, TupleTableSlot *row)
  *		See arbiter.h.
  */
 void
-CzArbiterNote(CzArbiter *arbiter, TupleTableSlot *row)
+CzArbiterNote(CzArbiter *arbiter, CzArbiterRows which, TupleTableSlot *row)
 {
 	bool		is_new;
 
-	form_entry(arbiter, row);
-	(void) LookupTupleHashEntry(arbiter->seen, arbiter->slot, &is_new, NULL);
+	if (form_entry(arbiter, row))
+		(void) LookupTupleHashEntry(arbiter->seen[which], arbiter->slot, &is_new, NULL);
 }
 
 /*
@@ -427,8 +438,8 @@ CzArbiterNote(CzArbiter *arbiter, TupleTableSlot *row)
  *		See arbiter.h.
  */
 bool
-CzArbiterWasNoted(CzArbiter *arbiter, TupleTableSlot *row)
+CzArbiterWasNoted(CzArbiter *arbiter, CzArbiterRows which, TupleTableSlot *row)
 {
-	form_entry(arbiter, row);
-	return LookupTupleHashEntry(arbiter->seen, arbiter->slot, NULL, NULL) != NULL;
+	return form_entry(arbiter, row) &&
+		LookupTupleHashEntry(arbiter->seen[which], arbiter->slot, NULL, NULL) != NULL;
 }

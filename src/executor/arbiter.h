@@ -48,16 +48,25 @@ extern Bitmapset *CzArbiterNulls(CzArbiter *arbiter, TupleTableSlot *row);
  */
 extern Node *CzArbiterQuals(CzArbiter *arbiter, Bitmapset *nulls);
 
+/* Rows of a statement: as it has found them, as it has left them. */
+typedef enum CzArbiterRows
+{
+	CZ_ARBITER_OLD,
+	CZ_ARBITER_NEW
+} CzArbiterRows;
+
+#define CZ_ARBITER_ROWS (CZ_ARBITER_NEW + 1)
+
 /*
  * CzArbiterNote
  *		Note a row that the statement has written.
  */
-extern void CzArbiterNote(CzArbiter *arbiter, TupleTableSlot *row);
+extern void CzArbiterNote(CzArbiter *arbiter, CzArbiterRows which, TupleTableSlot *row);
 
 /*
  * CzArbiterWasNoted
  *		Was it, or one that is in its way?
  */
-extern bool CzArbiterWasNoted(CzArbiter *arbiter, TupleTableSlot *row);
+extern bool CzArbiterWasNoted(CzArbiter *arbiter, CzArbiterRows which, TupleTableSlot *row);
 
 #endif							/* CZ_ARBITER_H */

@@ -42,6 +42,7 @@
 #include "arbiter.h"
 #include "conflict.h"
 #include "executor_int.h"
+#include "own_rows.h"
 #include "triggers.h"
 
 /* Rows that vanish one after another, after which somebody is in the way all the time. */
@@ -59,6 +60,7 @@ struct CzConflict
 	CzArbiter  *arbiter;		/* NULL: DO NOTHING on any conflict, or one with this: */
 	Oid			exclusion;		/* exclusion constraint, or InvalidOid */
 	bool		updates;		/* DO UPDATE */
+	CzOwnRows  *own;			/* after the first row; NULL: no part of the statement asks */
 	CzPartitionFinder *finder;	/* NULL: the table is not partitioned */
 	CzRoutes   *routes;			/* NULL: it has no row triggers that are its partitions' */
 	PlannedStmt *insert;		/* parameters: the row, by attribute numbers */
@@ -350,6 +352,9 @@ begin_arbiter(CzConflict *conflict, List *index_oids)
 	}
 	if (index_oids != NIL && !OidIsValid(conflict->exclusion))
 		conflict->arbiter = CzArbiterBegin(conflict->mtstate, conflict->rel, index_oids);
+	if (conflict->updates && conflict->arbiter != NULL)
+		CzOwnRowsRegister(conflict->mtstate->ps.state, RelationGetRelid(conflict->rel),
+						  conflict->arbiter);
 }
 
 /*
@@ -522,8 +527,12 @@ update_row(CzConflict *conflict, TupleTableSlot *excluded, TupleTableSlot **row)
 	if (rri->ri_WithCheckOptions != NIL)
 		ExecWithCheckOptions(WCO_RLS_UPDATE_CHECK, rri, new_row, estate);
 	check_partition(conflict, estate, existing, new_row);
+	/* what SET reads may be a part of the statement that has changed the row */
+	CzRowChangesApplyKnown(estate);
+	if (CzOwnRowsHas(conflict->own, existing))
+		return CZ_CONFLICT_NOTHING;
 	store_update(conflict, existing, new_row);
-	CzArbiterNote(conflict->arbiter, new_row);
+	CzOwnRowsNote(conflict->own, existing, new_row);
 	queue_update(conflict, estate, old_tuple, new_row);
 	*row = new_row;
 	return CZ_CONFLICT_UPDATED;
@@ -552,6 +561,8 @@ CzConflictRow(CzConflict *conflict, TupleTableSlot **row)
 	int			attempt;
 
 	MemoryContextReset(conflict->row_context);
+	conflict->own = CzOwnRowsFind(conflict->mtstate->ps.state, RelationGetRelid(conflict->rel));
+	CzRowChangesApplyKnown(conflict->mtstate->ps.state);
 	old_context = MemoryContextSwitchTo(conflict->row_context);
 	for (attempt = 0;; attempt++)
 	{
@@ -559,8 +570,7 @@ CzConflictRow(CzConflict *conflict, TupleTableSlot **row)
 		if (run_statement(conflict, conflict->insert, row_params(conflict, new_row, NULL),
 						  NULL) > 0)
 		{
-			if (conflict->updates)
-				CzArbiterNote(conflict->arbiter, new_row);
+			CzOwnRowsNote(conflict->own, NULL, new_row);
 			result = CZ_CONFLICT_INSERTED;
 			break;
 		}
@@ -570,7 +580,7 @@ CzConflictRow(CzConflict *conflict, TupleTableSlot **row)
 						  row_params(conflict, new_row, NULL),
 						  conflict->rri->ri_onConflict->oc_Existing) > 0)
 		{
-			if (CzArbiterWasNoted(conflict->arbiter,
+			if (CzArbiterWasNoted(conflict->arbiter, CZ_ARBITER_NEW,
 								  conflict->rri->ri_onConflict->oc_Existing))
 				ereport(ERROR,
 						(errcode(ERRCODE_CARDINALITY_VIOLATION),

@@ -21,6 +21,7 @@
 #include "cz/metadata.h"
 #include "cz/transaction.h"
 #include "executor_int.h"
+#include "own_rows.h"
 #include "rows.h"
 
 /* Columns before the new row. */
@@ -258,6 +259,7 @@ CzRowChangeSetPut(CzRowChangeSet *set, const CzRowChange *change, TupleTableSlot
 {
 	int			natts = RelationGetDescr(set->rel)->natts;
 	MemoryContext oldcontext;
+	CzOwnRows  *own = CzOwnRowsFind(set->parent->state, RelationGetRelid(set->rel));
 	CzRowName	name = change->name;
 	Datum	   *values;
 	bool	   *nulls;
@@ -310,6 +312,7 @@ CzRowChangeSetPut(CzRowChangeSet *set, const CzRowChange *change, TupleTableSlot
 		}
 	}
 	tuplestore_putvalues(set->store, set->desc, values, nulls);
+	CzOwnRowsNote(own, old_slot, change->action == CZ_ROW_DELETE ? NULL : new_slot);
 	MemoryContextSwitchTo(set->context);
 	set->counts[change->action]++;
 	set->shards[change->action] =

@@ -33,6 +33,7 @@
 #include "cz/compat.h"
 #include "cz/rowid.h"
 #include "executor_int.h"
+#include "own_rows.h"
 #include "rows.h"
 
 /*
@@ -49,6 +50,8 @@ CzRowSourceBegin(PlanState *parent, Relation rel, const CzTable *table,
 	int			i;
 
 	source->parent = parent;
+	source->own_slot = ExecInitExtraTupleSlot(parent->state, RelationGetDescr(rel),
+											  &TTSOpsVirtual);
 	source->table = table;
 	source->write = write;
 	if (write->table_column > 0)
@@ -194,6 +197,35 @@ end_seen(CzRowSource *source, SeenRows *seen)
 	MemoryContextDelete(seen->context);
 }
 
+/*
+ * Is it a row that another part of the statement has changed?  Such a row, in whose way
+ * ON CONFLICT DO UPDATE was, cannot be locked as it was read any more.
+ */
+static bool
+is_own_row(CzRowSource *source, CzOwnRows *own, const Datum *values, const bool *nulls)
+{
+	TupleTableSlot *slot = source->own_slot;
+	ListCell   *lc;
+
+	ExecClearTuple(slot);
+	foreach(lc, source->write->old_columns)
+	{
+		int			i = foreach_current_index(lc);
+
+		slot->tts_isnull[i] = lfirst_int(lc) == 0 || nulls[lfirst_int(lc)];
+		slot->tts_values[i] = slot->tts_isnull[i] ? (Datum) 0 : values[lfirst_int(lc)];
+	}
+	ExecStoreVirtualTuple(slot);
+	if (!CzOwnRowsHas(own, slot))
+		return false;
+	if (source->write->command == CMD_MERGE)
+		ereport(ERROR,
+				(errcode(ERRCODE_CARDINALITY_VIOLATION),
+				 errmsg("%s command cannot affect row a second time", "MERGE"),
+				 errhint("Ensure that not more than one source row matches any one target row.")));
+	return true;
+}
+
 /* Note at which placement a row was read. */
 static void
 note_placement(CzRowSource *source, int shard, const ItemPointerData *id)
@@ -214,6 +246,7 @@ read_rows(CzRowSource *source, PlanState *plan)
 	ScanDirection direction = estate->es_direction;
 	MemoryContext oldcontext;
 	SeenRows   *seen = NULL;
+	CzOwnRows  *own = CzOwnRowsFind(source->parent->state, source->table->relid);
 	int			natts = source->desc->natts;
 	Datum	   *values;
 	bool	   *nulls;
@@ -270,6 +303,8 @@ read_rows(CzRowSource *source, PlanState *plan)
 		memcpy(&values[1], slot->tts_values, sizeof(Datum) * (natts - 1));
 		memcpy(&nulls[1], slot->tts_isnull, sizeof(bool) * (natts - 1));
 		values[CZ_SOURCE_ID] = PointerGetDatum(&name.id);
+		if (own != NULL && name.shard >= 0 && is_own_row(source, own, values, nulls))
+			continue;
 		if (seen == NULL || !is_put_aside(seen, source, &name, values, nulls))
 			add_row(source, &name, values, nulls);
 	}

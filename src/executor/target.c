@@ -40,6 +40,7 @@
 
 #include "conflict.h"
 #include "executor_int.h"
+#include "own_rows.h"
 #include "triggers.h"
 
 /* The target of one ModifyTable. */
@@ -57,6 +58,7 @@ typedef struct InsertTarget
 	bool		has_after_row;	/* valid with capture or conflict: taken from the
 								 * trigger descriptor */
 	CzConflict *conflict;		/* NULL: no ON CONFLICT */
+	CzOwnRows  *own;			/* valid with has_begun */
 	CzRoutes   *routes;			/* NULL: row triggers are the table's own, and core fires
 								 * them but for has_after_row */
 } InsertTarget;
@@ -205,6 +207,7 @@ exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 	if (!target->has_begun)
 	{
 		target->has_begun = true;
+		target->own = CzOwnRowsFind(estate, RelationGetRelid(target->rel));
 		/* WITH d AS (DELETE ... RETURNING *) INSERT ... SELECT ... FROM d */
 		if (estate->es_auxmodifytables != NIL)
 		{
@@ -240,6 +243,7 @@ exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 	if (target->row_number == 1 && CzRefersToItself(RelationGetRelid(target->rel)))
 		CzBracketOpen(RelationGetRelid(target->rel));
 	CzWriterPut(target->writer, shard, slot, ++target->row_number);
+	CzOwnRowsNote(target->own, NULL, slot);
 	if (target->routes != NULL)
 		CzRoutesAfterRow(target->routes, CMD_INSERT, NULL, slot, target->capture);
 	else if (target->capture != NULL)

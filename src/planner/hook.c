@@ -201,6 +201,7 @@ plan_inlined(Query *query, const char *query_string, int cursor_options,
 	state.is_read_only = state.is_select &&
 		!contain_volatile_functions((Node *) query);
 	state.kept_here = cz_find_kept_here(query, &state);
+	state.upserted_again = cz_find_upserted_again(query);
 	state.outer = save;
 	cz_plan_state = &state;
 	PG_TRY();

@@ -191,6 +191,8 @@ typedef struct CzPlanState
 	bool		takes_exec_params;	/* values of other parts of the plan may now
 									 * become parameters of a fragment */
 	List	   *kept_here;		/* OIDs of reference tables that are local ones to it */
+	List	   *upserted_again;	/* OIDs of tables of ON CONFLICT DO UPDATE that another part
+								 * of the statement writes, too */
 	struct CzPlanState *outer;
 } CzPlanState;
 
@@ -506,6 +508,7 @@ extern const char *cz_row_ids_of_write(Query *query, bool is_single, bool is_rep
 									   bool by_key);
 
 /* insert.c */
+extern List *cz_find_upserted_again(Query *query);
 extern bool cz_insert_as_leaf(Query *query, CzPlanState *state);
 extern bool cz_is_conflict(Query *query);
 

@@ -416,6 +416,48 @@ cz_is_conflict(Query *query)
 }
 
 /*
+ * cz_find_upserted_again
+ *		The tables of INSERT ... ON CONFLICT DO UPDATE that another part of the statement
+ *		writes, too: there each row must be asked for by itself (executor/own_rows.c).
+ */
+List *
+cz_find_upserted_again(Query *query)
+{
+	List	   *parts = NIL;
+	List	   *upserted = NIL;
+	List	   *written = NIL;
+	List	   *again = NIL;
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (!query->hasModifyingCTE)
+		return NIL;
+	foreach(lc, query->cteList)
+		parts = lappend(parts, lfirst_node(CommonTableExpr, lc)->ctequery);
+	parts = lappend(parts, query);
+	foreach(lc, parts)
+	{
+		Query	   *part = lfirst_node(Query, lc);
+		Oid			relid;
+
+		if (part->commandType == CMD_SELECT)
+			continue;
+		relid = rt_fetch(part->resultRelation, part->rtable)->relid;
+		if (list_member_oid(written, relid))
+			again = list_append_unique_oid(again, relid);
+		written = list_append_unique_oid(written, relid);
+		if (part->onConflict != NULL && part->onConflict->action == ONCONFLICT_UPDATE)
+			upserted = list_append_unique_oid(upserted, relid);
+	}
+	foreach(lc, again)
+	{
+		if (list_member_oid(upserted, lfirst_oid(lc)))
+			result = lappend_oid(result, lfirst_oid(lc));
+	}
+	return result;
+}
+
+/*
  * cz_insert_as_leaf
  *		Turn an INSERT into a distributed table into a SELECT over the leaf that does
  *		it, if there is such a leaf.
@@ -438,6 +480,8 @@ cz_insert_as_leaf(Query *query, CzPlanState *state)
 			 (query->onConflict != NULL && cz_has_triggers(rel, CMD_UPDATE) &&
 			  query->onConflict->action == ONCONFLICT_UPDATE))
 		reason = "the table has triggers";
+	else if (list_member_oid(state->upserted_again, table->relid))
+		reason = "another part of the statement writes the table";
 	else if (query->onConflict != NULL)
 	{
 		reason = cz_conflict_as_leaf(query, state, table, rel);

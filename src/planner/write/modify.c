@@ -607,7 +607,8 @@ cz_plan_modify(Query *query, const char *query_string, int cursor_options,
 		if (query->withCheckOptions != NIL || cz_query_has_barriers(query))
 			candidate = cz_fence_query(query);
 
-		(void) push_write(candidate, query_string, cursor_options, state, table, &stmt);
+		if (!list_member_oid(state->upserted_again, table->relid))
+			(void) push_write(candidate, query_string, cursor_options, state, table, &stmt);
 		if (stmt != NULL)
 			return stmt;
 		if (is_distributed(table))
@@ -618,7 +619,8 @@ cz_plan_modify(Query *query, const char *query_string, int cursor_options,
 		Query	   *copy = copyObject(query);
 		CzLocus		locus;
 
-		if (cz_merge_is_sent(copy, table, state, &locus))
+		if (!list_member_oid(state->upserted_again, table->relid) &&
+			cz_merge_is_sent(copy, table, state, &locus))
 			return plan_pushed(copy, query_string, cursor_options, state, table, &locus, NULL,
 							   NIL, NIL);
 		return plan_by_rows(query, query_string, cursor_options, state);

@@ -525,7 +525,8 @@ cz_write_by_rows(Query *query, CzPlanState *state)
 	int			width;
 
 	describe_target(query, rel, write);
-	write->needs_row = needs_row(rel, write);
+	write->needs_row = needs_row(rel, write) ||
+		list_member_oid(state->upserted_again, target->relid);
 	table_close(rel, NoLock);
 	cz_drop_unread_ctes(query);
 	returning = (List *) returned_mutator((Node *) query->returningList, &context);

@@ -1,0 +1,78 @@
+-- Rows that a statement of several parts has written itself, in the way of ON CONFLICT DO UPDATE.
+CREATE TABLE zw (k int primary key, v text);
+SELECT create_distributed_table('zw','k');
+INSERT INTO zw VALUES (1,'a'),(2,'b');
+WITH simpletup AS (
+  SELECT 2 k, 'Green' v),
+upsert_cte AS (
+  INSERT INTO zw VALUES(2, 'Blue') ON CONFLICT (k) DO
+    UPDATE SET (k, v) = (SELECT k, v FROM simpletup WHERE simpletup.k = zw.k)
+    RETURNING k, v)
+INSERT INTO zw VALUES(2, 'Red') ON CONFLICT (k) DO
+UPDATE SET (k, v) = (SELECT k, v FROM upsert_cte WHERE upsert_cte.k = zw.k)
+RETURNING k, v;
+SELECT * FROM zw ORDER BY 1;
+WITH u AS (UPDATE zw SET v='u' WHERE k=1 RETURNING *) INSERT INTO zw VALUES (1,'i') ON CONFLICT (k) DO UPDATE SET v=zw.v||excluded.v RETURNING *;
+SELECT * FROM zw ORDER BY 1;
+-- error
+WITH u AS (INSERT INTO zw VALUES (1,'x') ON CONFLICT (k) DO UPDATE SET v=zw.v||excluded.v RETURNING *) INSERT INTO zw VALUES (1,'i') ON CONFLICT (k) DO UPDATE SET v=zw.v||excluded.v RETURNING *;
+SELECT * FROM zw ORDER BY 1;
+-- error
+WITH u AS (INSERT INTO zw VALUES (1,'y') ON CONFLICT (k) DO UPDATE SET v=zw.v||excluded.v RETURNING *) INSERT INTO zw SELECT k, v||'i' FROM u ON CONFLICT (k) DO UPDATE SET v=zw.v||excluded.v RETURNING *;
+SELECT * FROM zw ORDER BY 1;
+-- error
+WITH u AS (INSERT INTO zw VALUES (3,'y') RETURNING *) INSERT INTO zw VALUES (3,'i') ON CONFLICT (k) DO UPDATE SET v=zw.v||excluded.v RETURNING *;
+SELECT * FROM zw ORDER BY 1;
+-- error
+WITH u AS (INSERT INTO zw VALUES (4,'y') RETURNING *) INSERT INTO zw SELECT k, v||'i' FROM u ON CONFLICT (k) DO UPDATE SET v=zw.v||excluded.v RETURNING *;
+SELECT * FROM zw ORDER BY 1;
+WITH u AS (INSERT INTO zw VALUES (5,'y') RETURNING *) INSERT INTO zw SELECT k, v||'i' FROM u ON CONFLICT (k) DO NOTHING RETURNING *;
+WITH u AS (DELETE FROM zw WHERE k=1 RETURNING *) INSERT INTO zw VALUES (1,'i') ON CONFLICT (k) DO UPDATE SET v=zw.v||excluded.v RETURNING *;
+SELECT * FROM zw ORDER BY 1;
+WITH u AS (DELETE FROM zw WHERE k=2 RETURNING *) INSERT INTO zw SELECT k, v||'i' FROM u ON CONFLICT (k) DO UPDATE SET v=zw.v||excluded.v RETURNING *;
+SELECT * FROM zw ORDER BY 1;
+WITH u AS (DELETE FROM zw WHERE k=2 RETURNING *) INSERT INTO zw SELECT k, v||'i' FROM u ON CONFLICT (k) DO NOTHING RETURNING *;
+SELECT * FROM zw ORDER BY 1;
+WITH u AS (UPDATE zw SET v='u1' WHERE k=3 RETURNING *) UPDATE zw SET v='u2' FROM u WHERE zw.k=u.k RETURNING *;
+WITH u AS (UPDATE zw SET v='u1' WHERE k=3 RETURNING *) DELETE FROM zw USING u WHERE zw.k=u.k RETURNING *;
+WITH u AS (UPDATE zw SET v='u1' WHERE k=3 RETURNING *) MERGE INTO zw USING u ON zw.k=u.k WHEN MATCHED THEN UPDATE SET v='m' WHEN NOT MATCHED THEN DO NOTHING;
+SELECT * FROM zw ORDER BY 1;
+WITH u AS (INSERT INTO zw VALUES (3,'ins') ON CONFLICT (k) DO UPDATE SET v=excluded.v RETURNING *) UPDATE zw SET v='u2' FROM u WHERE zw.k=u.k RETURNING *;
+SELECT * FROM zw ORDER BY 1;
+CREATE TABLE zt (k int, id int, v text, primary key (k, id));
+SELECT create_distributed_table('zt','k');
+CREATE TABLE zo (k int, id int, v text);
+SELECT create_distributed_table('zo','k');
+INSERT INTO zo SELECT i%3, i, 'o'||i FROM generate_series(1,12) i;
+INSERT INTO zt SELECT i%3, i, 't'||i FROM generate_series(1,9) i;
+WITH u AS (UPDATE zt SET v = v||'u' WHERE id < 5) INSERT INTO zt SELECT * FROM zo WHERE id > 3 ON CONFLICT (k, id) DO UPDATE SET v = zt.v||excluded.v RETURNING k, id, v;
+SELECT * FROM zt ORDER BY 1,2;
+-- error
+WITH u AS (UPDATE zt SET v = v||'w' WHERE id < 5 RETURNING *) INSERT INTO zt SELECT zo.* FROM zo, (SELECT count(*) c FROM u) x WHERE id > 3 + c*0 ON CONFLICT (k, id) DO UPDATE SET v = zt.v||excluded.v RETURNING k, id, v;
+WITH u AS (UPDATE zt SET v = v||'w' WHERE id < 5 RETURNING *) INSERT INTO zt SELECT zo.* FROM zo, (SELECT count(*) c FROM u) x WHERE id > 4 + c*0 ON CONFLICT (k, id) DO UPDATE SET v = zt.v||excluded.v RETURNING k, id, v;
+SELECT * FROM zt ORDER BY 1,2;
+WITH d AS (DELETE FROM zt WHERE id < 5 RETURNING *) INSERT INTO zt SELECT k, id, v||'d' FROM d ON CONFLICT (k, id) DO UPDATE SET v = zt.v||excluded.v RETURNING k, id, v;
+WITH d AS (DELETE FROM zt WHERE id < 5 RETURNING *) INSERT INTO zt VALUES (1,1,'x'),(2,2,'y'),(2,20,'z') ON CONFLICT (k, id) DO UPDATE SET v = zt.v||excluded.v RETURNING k, id, v;
+SELECT * FROM zt ORDER BY 1,2;
+INSERT INTO zt VALUES (0,3,'a'),(1,4,'b') ON CONFLICT DO NOTHING;
+WITH d AS (DELETE FROM zt WHERE id = 1 RETURNING *) INSERT INTO zt VALUES (1,1,'q') ON CONFLICT (k,id) DO UPDATE SET v = (SELECT count(*)::text FROM d) RETURNING *;
+SELECT * FROM zt ORDER BY 1,2;
+INSERT INTO zt VALUES (1,1,'again') ON CONFLICT DO NOTHING;
+-- error
+WITH d AS (UPDATE zt SET v = v||'!' WHERE id IN (1, 2) RETURNING *) INSERT INTO zt VALUES (1,1,'q'), (2,2,'q'), (1,4,'r') ON CONFLICT (k,id) DO UPDATE SET v = (SELECT count(*)::text FROM d) RETURNING *;
+SELECT * FROM zt ORDER BY 1,2;
+WITH d AS (UPDATE zt SET v = v||'!' WHERE id IN (1) RETURNING *) INSERT INTO zt VALUES (1,1,'q') ON CONFLICT (k,id) DO UPDATE SET v = 'W' WHERE (SELECT count(*) FROM d) > 0 RETURNING *;
+WITH d AS (UPDATE zt SET v = v||'!' WHERE id IN (1) RETURNING *) INSERT INTO zt VALUES (1,1,'q') ON CONFLICT (k,id) DO UPDATE SET v = 'W' WHERE (SELECT count(*) FROM d) > 1 RETURNING *;
+SELECT * FROM zt ORDER BY 1,2;
+WITH a AS (INSERT INTO zt VALUES (1,1,'k') ON CONFLICT (k,id) DO UPDATE SET id = 100 RETURNING *), b AS (INSERT INTO zt SELECT 1,1,'new' FROM a ON CONFLICT (k,id) DO UPDATE SET v = 'no' RETURNING *) SELECT * FROM b;
+SELECT * FROM zt ORDER BY 1,2;
+WITH a AS (INSERT INTO zt VALUES (1,1,'k') ON CONFLICT (k,id) DO UPDATE SET id = 101 RETURNING *) UPDATE zt SET v = 'u' WHERE (SELECT count(*) FROM a) = 1 AND k = 1 RETURNING *;
+WITH a AS (INSERT INTO zt VALUES (1,4,'k') ON CONFLICT (k,id) DO UPDATE SET id = 102 RETURNING *) DELETE FROM zt WHERE (SELECT count(*) FROM a) = 1 AND k = 1 RETURNING *;
+SELECT * FROM zt ORDER BY 1,2;
+-- error
+WITH a AS (INSERT INTO zt VALUES (2,2,'k') ON CONFLICT (k,id) DO UPDATE SET v = 'A' RETURNING *) MERGE INTO zt USING zo ON zt.k = zo.k AND zt.id = zo.id WHEN MATCHED AND (SELECT count(*) FROM a) > 0 THEN UPDATE SET v = 'm' WHEN NOT MATCHED THEN INSERT VALUES (zo.k, zo.id, 'ins');
+WITH a AS (INSERT INTO zt VALUES (2,200,'k') ON CONFLICT (k,id) DO UPDATE SET v = 'A' RETURNING *) MERGE INTO zt USING zo ON zt.k = zo.k AND zt.id = zo.id WHEN MATCHED AND (SELECT count(*) FROM a) > 0 THEN UPDATE SET v = 'm' WHEN NOT MATCHED THEN INSERT VALUES (zo.k, zo.id, 'ins');
+SELECT * FROM zt ORDER BY 1,2;
+WITH a AS (INSERT INTO zt VALUES (2,2,'k'),(2,5,'k') ON CONFLICT (k,id) DO UPDATE SET v = 'A' RETURNING *), b AS (INSERT INTO zt VALUES (2,2,'k'),(2,77,'') ON CONFLICT (k,id) DO NOTHING RETURNING *), c AS (UPDATE zt SET v = 'c' WHERE k = 2 RETURNING *) SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b), (SELECT string_agg(id::text, ',' ORDER BY id) FROM c);
+SELECT * FROM zt ORDER BY 1,2;
+SELECT count(*) FROM cz_verify_placements('zt') WHERE NOT ok;
