@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sizes.c
- *	  How large shards are, asked of the workers: one query a worker.
+ *	  How large shards are, asked of the workers: one query a worker, all at once.
  *
  * Source: own work.
  *
@@ -23,6 +23,7 @@
 #include "cz/remote.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
+#include "rebalance_int.h"
 
 PG_FUNCTION_INFO_V1(cz_shard_sizes);
 PG_FUNCTION_INFO_V1(citus_table_size);
@@ -33,6 +34,20 @@ PG_FUNCTION_INFO_V1(citus_total_relation_size);
 	"SELECT c.relname, pg_catalog.pg_total_relation_size(c.oid) " \
 	"FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace " \
 	"WHERE n.nspname = '" CZ_SHARD_SCHEMA "' AND c.relkind = 'r'"
+
+/*
+ * The same as their pages were counted last, which asks no file; but for tables that have
+ * not been counted since they were made.
+ */
+#define PAGES_SQL \
+	"SELECT c.relname, CASE WHEN c.relpages OPERATOR(pg_catalog.=) 0 THEN pg_catalog.pg_total_relation_size(c.oid) " \
+	"ELSE (c.relpages::pg_catalog.int8 OPERATOR(pg_catalog.+) coalesce(t.relpages, 0) OPERATOR(pg_catalog.+) coalesce(x.pages, 0)) " \
+	"OPERATOR(pg_catalog.*) pg_catalog.current_setting('block_size')::pg_catalog.int8 END " \
+	"FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace " \
+	"LEFT JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) c.reltoastrelid " \
+	"LEFT JOIN (SELECT i.indrelid, pg_catalog.sum(ic.relpages) AS pages FROM pg_catalog.pg_index i " \
+	"JOIN pg_catalog.pg_class ic ON ic.oid OPERATOR(pg_catalog.=) i.indexrelid GROUP BY 1) x ON x.indrelid OPERATOR(pg_catalog.=) c.oid " \
+	"WHERE n.nspname OPERATOR(pg_catalog.=) '" CZ_SHARD_SCHEMA "' AND c.relkind OPERATOR(pg_catalog.=) 'r'"
 
 /*
  * Run a query on a worker; NULL if it can't be reached or fails, unless
@@ -73,40 +88,82 @@ ask_worker(Oid server_oid, const char *sql, int ncolumns, bool must_work)
 	return res;
 }
 
-/* Not inlined, nor is its caller: gcc would warn of setjmp near a loop. */
-static pg_noinline void
-put_rows(ReturnSetInfo *rsinfo, Oid server_oid, PGresult *res)
+/* The same by the transaction's own connection. */
+static void
+take_from_transaction(CzOutsideCommand *command)
 {
+	CzConn	   *conn = CzTxnConnIfAny(command->server_oid, GetUserId());
+	PGresult   *volatile res = CzConnQuery(conn, command->sql, 0, -1, 2);
+
+	PG_TRY();
+	{
+		command->take(command, res);
+	}
+	PG_FINALLY();
+	{
+		PQclear(res);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Run a query on some servers (NIL: all active ones), all at once; take is called with
+ * the rows of each.  Those that cannot be asked, or take long to find that out, are
+ * left out.
+ */
+static void
+ask_all(List *server_oids, const char *sql,
+		void (*take) (CzOutsideCommand *command, PGresult *res), void *arg)
+{
+	List	   *commands = NIL;
+	ListCell   *lc;
+
+	if (server_oids == NIL)
+	{
+		foreach(lc, CzNodeList(true))
+			server_oids = lappend_oid(server_oids, ((CzNode *) lfirst(lc))->server_oid);
+	}
+	foreach(lc, server_oids)
+	{
+		Oid			server_oid = lfirst_oid(lc);
+		CzOutsideCommand *command = palloc0(sizeof(CzOutsideCommand));
+
+		if (CzHealthIsSuspect(server_oid) &&
+			!CzHealthRecheck(CzEndpointGet(server_oid, GetUserId())))
+			continue;
+		command->server_oid = server_oid;
+		command->sql = sql;
+		command->take = take;
+		command->arg = arg;
+		/* shards that this transaction has made are seen through its connection */
+		if (CzTxnConnIfAny(server_oid, GetUserId()) != NULL)
+			take_from_transaction(command);
+		else
+			commands = lappend(commands, command);
+	}
+	CzOutsideRun(commands, GetUserId(), false, true);
+}
+
+static void
+put_sizes(CzOutsideCommand *command, PGresult *res)
+{
+	ReturnSetInfo *rsinfo = command->arg;
 	int			i;
 
-	for (i = 0; i < PQntuples(res); i++)
+	for (i = 0; PQnfields(res) == 2 && i < PQntuples(res); i++)
 	{
+		char	   *name = CzResultText(res, i, 0);
+		double		bytes;
 		Datum		values[3];
 		bool		nulls[3] = {0};
 
-		values[0] = CStringGetTextDatum(quote_qualified_identifier(CZ_SHARD_SCHEMA,
-																   PQgetvalue(res, i, 0)));
-		values[1] = ObjectIdGetDatum(server_oid);
-		values[2] = Int64GetDatum(pg_strtoint64(PQgetvalue(res, i, 1)));
+		if (name == NULL || !CzResultFigure(res, i, 1, &bytes))
+			continue;
+		values[0] = CStringGetTextDatum(quote_qualified_identifier(CZ_SHARD_SCHEMA, name));
+		values[1] = ObjectIdGetDatum(command->server_oid);
+		values[2] = Int64GetDatum((int64) bytes);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
-}
-
-/* Rows of one worker; consumes res. */
-static pg_noinline void
-add_sizes(ReturnSetInfo *rsinfo, Oid server_oid, PGresult *res)
-{
-	PG_TRY();
-	{
-		put_rows(rsinfo, server_oid, res);
-	}
-	PG_CATCH();
-	{
-		PQclear(res);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	PQclear(res);
 }
 
 /*
@@ -117,20 +174,67 @@ add_sizes(ReturnSetInfo *rsinfo, Oid server_oid, PGresult *res)
 Datum
 cz_shard_sizes(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	ListCell   *cell;
-
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, CzNodeList(true))
-	{
-		CzNode	   *node = (CzNode *) lfirst(cell);
-		PGresult   *res = ask_worker(node->server_oid, SIZES_SQL, 2, false);
-
-		if (res == NULL)
-			continue;
-		add_sizes(rsinfo, node->server_oid, res);
-	}
+	ask_all(NIL, SIZES_SQL, put_sizes, fcinfo->resultinfo);
 	return (Datum) 0;
+}
+
+static void
+remember_sizes(CzOutsideCommand *command, PGresult *res)
+{
+	HTAB	   *sizes = command->arg;
+	int			i;
+
+	for (i = 0; PQnfields(res) == 2 && i < PQntuples(res); i++)
+	{
+		CzShardSizeKey key;
+		CzShardSize *size;
+		double		bytes;
+
+		if (PQgetisnull(res, i, 0) || !CzResultFigure(res, i, 1, &bytes))
+			continue;
+		memset(&key, 0, sizeof(key));
+		key.server_oid = command->server_oid;
+		strlcpy(key.name, PQgetvalue(res, i, 0), NAMEDATALEN);
+		size = hash_search(sizes, &key, HASH_ENTER, NULL);
+		size->bytes = (int64) bytes;
+	}
+}
+
+/*
+ * CzShardSizesByName
+ *		See rebalance_int.h.
+ */
+HTAB *
+CzShardSizesByName(List *server_oids)
+{
+	HASHCTL		ctl;
+	HTAB	   *sizes;
+
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = sizeof(CzShardSizeKey);
+	ctl.entrysize = sizeof(CzShardSize);
+	ctl.hcxt = CurrentMemoryContext;
+	sizes = hash_create("cz_fdw shard sizes", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	ask_all(server_oids, PAGES_SQL, remember_sizes, sizes);
+	return sizes;
+}
+
+/*
+ * CzShardSizeOf
+ *		Bytes of a shard on a server; -1: not known.
+ */
+int64
+CzShardSizeOf(HTAB *sizes, const CzShard *shard, Oid server_oid)
+{
+	CzShardSizeKey key;
+	CzShardSize *size;
+
+	memset(&key, 0, sizeof(key));
+	key.server_oid = server_oid;
+	strlcpy(key.name, shard->remote_name, NAMEDATALEN);
+	size = hash_search(sizes, &key, HASH_FIND, NULL);
+	return size == NULL ? -1 : size->bytes;
 }
 
 /* Sum of a size function over the placements that a worker has of a table. */
