@@ -203,6 +203,23 @@ extern void CzForgetPartitionKey(Oid relid);
  * Errors: core's of a bound that is wrong or overlaps.
  */
 extern Oid	CzLeafCreate(Oid parent_relid, const CzShard *shard, PartitionBoundSpec *bound);
+
+/*
+ * CzLeavesTie
+ *		Columns and CHECKs of leaves that use something of a user (a type, a collation, a
+ *		function) are parts of the parent's, so that nobody is told of them when that is
+ *		dropped.  A leaf without one of them, and one that is tied already, is passed over.
+ * CzLeavesUntie
+ *		The opposite, for the time of an ALTER TABLE of the parent.
+ * CzLeafSetOwner
+ *		A leaf's owner is its parent's; the role is not told of it.
+ * CzLeavesSetOwner
+ *		The same for a root's map and for all leaves of a table that has another owner now.
+ */
+extern void CzLeavesTie(Oid parent_relid, List *leaves);
+extern void CzLeavesUntie(Oid parent_relid);
+extern void CzLeafSetOwner(Oid leaf, Oid owner);
+extern void CzLeavesSetOwner(const CzTable *table);
 extern void CzLeavesAttach(Oid parent_relid, List *leaves);
 
 /* Nobody but the owner may touch a shard's relation, whatever default privileges say. */

@@ -475,6 +475,8 @@ CzMapCreate(Oid root_relid, const CzDistribution *dist)
 	recordDependencyOn(&address, &referenced, DEPENDENCY_AUTO);
 	CzRemovePrivileges(address.objectId, CzRelationOwner(root_relid));
 	CommandCounterIncrement();
+	CzLeafSetOwner(address.objectId, CzRelationOwner(root_relid));
+	CzLeavesTie(root_relid, list_make1_oid(address.objectId));
 	CzConvertToPartitioned(address.objectId, dist, 0);
 	return address.objectId;
 }

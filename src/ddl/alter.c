@@ -269,22 +269,10 @@ void
 CzChangeOwner(const CzTable *table, Oid old_owner)
 {
 	Oid			owner = CzRelationOwner(table->relid);
-	Oid			parent = OidIsValid(table->map_relid) ? table->map_relid : table->relid;
-	ListCell   *lc;
 	int			i;
 	int			j;
 
-	/* a partition has no leaves: they are its root's */
-	if (OidIsValid(table->map_relid) && !OidIsValid(table->root_relid) &&
-		CzRelationOwner(parent) != owner)
-		ATExecChangeOwner(parent, owner, true, AccessExclusiveLock);
-	foreach(lc, table->kind == CZ_TABLE_REFERENCE || OidIsValid(table->root_relid) ? NIL :
-			find_inheritance_children(parent, AccessExclusiveLock))
-	{
-		if (CzRelationOwner(lfirst_oid(lc)) != owner)
-			ATExecChangeOwner(lfirst_oid(lc), owner, true, AccessExclusiveLock);
-	}
-	CommandCounterIncrement();
+	CzLeavesSetOwner(table);
 	for (i = 0; i < table->nshards; i++)
 	{
 		const CzShard *shard = &table->shards[i];
@@ -370,6 +358,27 @@ alters_row_type(const AlterTableStmt *stmt)
 	return false;
 }
 
+/* The leaves of a table, or the map of a root, are parts of it (again). */
+static void
+tie_leaves(const CzTable *table)
+{
+	List	   *leaves = NIL;
+	int			i;
+
+	if (OidIsValid(table->map_relid))
+		leaves = list_make1_oid(table->map_relid);
+	for (i = 0; !OidIsValid(table->map_relid) && i < table->nshards; i++)
+		leaves = lappend_oid(leaves, table->shards[i].relid);
+	CzLeavesTie(table->relid, leaves);
+}
+
+/* Does a table have leaves, or a map, of its own? */
+static bool
+has_leaves(const CzTable *table)
+{
+	return table->kind != CZ_TABLE_REFERENCE && !OidIsValid(table->root_relid);
+}
+
 /*
  * Core's part of the statement, in the moment of some parents or on the table as it is;
  * what is known of the tables is new afterwards.
@@ -380,8 +389,11 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, L
 {
 	Oid			relid = table->relid;
 	Oid			save_altered = cz_altered_relid;
+	List	   *parents = list_copy(moments);
 	ListCell   *lc;
 
+	if (has_leaves(table))
+		parents = list_append_unique_oid(parents, relid);
 	if (alters_row_type(stmt))
 	{
 		/* a column of the table's row type: the workers' copy of the type would stay behind */
@@ -390,6 +402,8 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, L
 		find_composite_type_dependencies(rel->rd_rel->reltype, rel, NULL);
 		relation_close(rel, NoLock);
 	}
+	foreach(lc, parents)
+		CzLeavesUntie(lfirst_oid(lc));
 	PG_TRY();
 	{
 		cz_altered_relid = relid;
@@ -411,6 +425,8 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, L
 	CzInvalidateTable(relid);
 	foreach(lc, moments)
 		CzInvalidateTable(lfirst_oid(lc));
+	foreach(lc, parents)
+		tie_leaves(CzTableGet(lfirst_oid(lc)));
 }
 
 /* A list of OIDs with one more, in order. */

@@ -246,6 +246,8 @@ CzLeafCreate(Oid parent_relid, const CzShard *shard, PartitionBoundSpec *bound)
 	}
 	CzRemovePrivileges(address.objectId, owner);
 	CommandCounterIncrement();
+	CzLeafSetOwner(address.objectId, owner);
+	CzLeavesTie(parent_relid, list_make1_oid(address.objectId));
 	return address.objectId;
 }
 
@@ -715,4 +717,6 @@ CzMapFollow(Oid root_relid, const CzImage *before, Oid map_relid, List *leaves)
 		follow(root, lfirst_oid(lc), &changes);
 	}
 	table_close(root, NoLock);
+	CzLeavesTie(root_relid, list_make1_oid(map_relid));
+	CzLeavesTie(map_relid, leaves);
 }

@@ -698,6 +698,8 @@ CzReassignOwned(const CzUtility *utility, ReassignOwnedStmt *stmt)
 	{
 		OldOwner   *entry = lfirst(lc);
 
+		CzInvalidateTable(entry->relid);
+		CzLeavesSetOwner(CzTableGet(entry->relid));
 		CzShardsChangeOwner(entry->relid, entry->owner);
 	}
 	foreach(lc, functions)
