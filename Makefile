@@ -46,7 +46,7 @@ TEST_PARTS = lint regress isolation tap differential
 # used by the scripts
 .PHONY: print-pgxs
 
-.PHONY: differential fuzz matrix soak pgregress sqlsmith ecosystem help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
+.PHONY: differential fuzz test-all matrix soak pgregress sqlsmith ecosystem help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
 
 print-pgxs:
 	@echo $(PGXS)
@@ -57,6 +57,8 @@ help:
 	@echo 'make test            all tests below on servers of its own'
 	@echo 'make test-PART       one of: $(TEST_PARTS);'
 	@echo '                     TESTS="name ..." runs only these'
+	@echo 'make test-all        make test with each failure of each kind in the TAP tests, and each'
+	@echo '                     script with 32 shards of three placements (for the night)'
 	@echo 'make lint            same as test-lint'
 	@echo 'make differential    the differential test with all statements, in more shapes;'
 	@echo '                     TESTS="class_cte ..." runs only these'
@@ -96,6 +98,9 @@ fuzz: deps
 
 soak: deps
 	@SOAK_SECONDS=$(or $(SECONDS),300) SOAK_SEED=$(SEED) test/bin/run_tests tap 050_bank 059_cancelled_ddl
+
+test-all: deps
+	@TEST_ALL=1 MATRIX=all test/bin/run_tests $(TEST_PARTS)
 
 matrix: deps
 	@MATRIX=all test/bin/run_tests tap 041_commit_matrix

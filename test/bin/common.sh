@@ -128,3 +128,22 @@ make_server_dir()
 		chown "$(server_user)" "$1"
 	fi
 }
+
+# WORK: a directory of this run of tests, in memory if there is plenty of it (the tests make and drop
+# hundreds of thousands of files); what a run that was killed has left goes away
+make_work()
+{
+	local base=/dev/shm/$(basename "$CZ_SCRATCH") old available
+	for old in "$base"/test.* "$CZ_SCRATCH"/test.*; do
+		kill -0 "${old##*.}" 2>/dev/null || rm -rf "$old"
+	done
+	available=$(df -k --output=avail /dev/shm 2>/dev/null | tail -1)
+	if [ "${available:-0}" -lt 6000000 ] ||
+		[ "$(awk '/^MemAvailable/ { print $2 }' /proc/meminfo 2>/dev/null || echo 0)" -lt 9000000 ]; then
+		base=$CZ_SCRATCH
+	fi
+	WORK=$base/test.$$
+	mkdir -p "$WORK"
+	[ -O "$base" ] || die "$base belongs to somebody else"
+	chmod 755 "$base"
+}

@@ -27,7 +27,7 @@ sub new
 
 	$self->{coordinator} = PostgreSQL::Test::Cluster->new('coordinator',
 		install_path => dirname($ENV{CZ_PREFIX_BIN}));
-	$self->_init_node($self->{coordinator});
+	$self->_init_node($self->{coordinator}, 0);
 	$self->{coordinator}->append_conf('postgresql.conf',
 		"shared_preload_libraries = 'cz_fdw'\ncz.auto_analyze = off\n" . ($args{conf} // ''));
 	$self->{coordinator}->start;
@@ -35,7 +35,7 @@ sub new
 	{
 		my $worker = PostgreSQL::Test::Cluster->new("worker$i",
 			install_path => dirname($ENV{CZ_BINDIR}));
-		$self->_init_node($worker);
+		$self->_init_node($worker, $i);
 		$worker->start;
 		push @{ $self->{workers} }, $worker;
 	}
@@ -56,8 +56,18 @@ sub new
 
 sub _init_node
 {
-	my ($self, $node) = @_;
-	$node->init(extra => [ '-U', 'postgres', '--locale=C', '-E', 'UTF8' ]);
+	my ($self, $node, $i) = @_;
+	my $template = ($ENV{CZ_TEMPLATES} // '') . '/' . ($i // 'none');
+	my $run = \&PostgreSQL::Test::Utils::system_or_bail;
+	{
+		# each has a template of its own, so that their system identifiers differ
+		no warnings 'redefine';
+		local *PostgreSQL::Test::Utils::system_or_bail = sub {
+			return $run->(@_) if $_[0] ne 'initdb' || !-d $template;
+			return $run->('cp', '-RPp', $template, $node->data_dir);
+		};
+		$node->init(extra => [ '-U', 'postgres', '--locale=C', '-E', 'UTF8' ]);
+	}
 	$node->append_conf('postgresql.conf', q{
 listen_addresses = '127.0.0.1'
 max_prepared_transactions = 50
