@@ -220,16 +220,16 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 		if ((rte)->perminfoindex != 0) \
 		{ \
 			(to)->rteperminfos = \
-				list_make1(copyObject(getRTEPermissionInfo((from)->rteperminfos, (rte)))); \
+				list_make1(copyObject(getRTEPermissionInfo((from)->rteperminfos, (RangeTblEntry *) (rte)))); \
 			(rte)->perminfoindex = 1; \
 		} \
 	} while (0)
 #define rte_required_perms_compat(stmt, rte) \
 	((rte)->perminfoindex == 0 ? 0 : \
-	 getRTEPermissionInfo((stmt)->permInfos, (rte))->requiredPerms)
+	 getRTEPermissionInfo((stmt)->permInfos, (RangeTblEntry *) (rte))->requiredPerms)
 #define rte_updated_cols_compat(stmt, rte) \
 	((rte)->perminfoindex == 0 ? NULL : \
-	 getRTEPermissionInfo((stmt)->permInfos, (rte))->updatedCols)
+	 getRTEPermissionInfo((stmt)->permInfos, (RangeTblEntry *) (rte))->updatedCols)
 #define rte_clear_permissions_compat(rte) ((rte)->perminfoindex = 0)
 #define query_clear_permissions_compat(query) ((query)->rteperminfos = NIL)
 #define query_copy_permissions_compat(to, from) \

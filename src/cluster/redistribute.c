@@ -152,15 +152,16 @@ static void
 redistribute(Oid relid, List *others, const Change *change)
 {
 	List	   *save = cz_distributed_together;
-	List	   *keys = NIL;
-	ListCell   *lc;
-	ListCell   *lc2;
-	int			nest_level;
 
-	foreach(lc, others)
-		keys = lappend(keys, key_name(open_own_table(lfirst_oid(lc), "alter_distributed_table()")));
 	PG_TRY();
 	{
+		List	   *keys = NIL;
+		ListCell   *lc;
+		ListCell   *lc2;
+		int			nest_level;
+
+		foreach(lc, others)
+			keys = lappend(keys, key_name(open_own_table(lfirst_oid(lc), "alter_distributed_table()")));
 		cz_distributed_together = lcons_oid(relid, list_copy(others));
 		undistribute(relid);
 		foreach(lc, others)

@@ -551,11 +551,12 @@ void
 CzMomentRun(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid)
 {
 	List	   *save = cz_moment_relids;
-	List	   *moments = NIL;
-	ListCell   *lc;
 
 	PG_TRY();
 	{
+		List	   *moments = NIL;
+		ListCell   *lc;
+
 		cz_moment_relids = list_copy(save);
 		foreach(lc, relids)
 			moments = lappend(moments,

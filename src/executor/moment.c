@@ -31,6 +31,9 @@
 
 static dlist_head scans = DLIST_STATIC_INIT(scans);
 
+/* Whether scans are being read: what they run may come to read_earlier_scans() again. */
+static bool is_reading = false;
+
 /*
  * CzMomentOf
  *		The command id below which a statement sees its transaction's writes.
@@ -84,14 +87,35 @@ read_scan(CzScanMoment *scan)
 	scan->is_lost = false;
 }
 
+static void
+read_scans(List *all)
+{
+	is_reading = true;
+	PG_TRY();
+	{
+		ListCell   *lc;
+
+		foreach(lc, all)
+		{
+			CzScanMoment *scan = lfirst(lc);
+
+			if (scan->is_begun(scan->arg) || !lacks_params(scan))
+				read_scan(scan);
+		}
+	}
+	PG_FINALLY();
+	{
+		is_reading = false;
+	}
+	PG_END_TRY();
+}
+
 /* Before a command of the transaction writes; see CzTxnBeforeWrite. */
 static void
 read_earlier_scans(bool is_utility)
 {
-	static bool is_reading = false;
 	List	   *all = NIL;
 	dlist_iter	iter;
-	ListCell   *lc;
 
 	if (is_reading || dlist_is_empty(&scans))
 		return;
@@ -106,22 +130,7 @@ read_earlier_scans(bool is_utility)
 			CzTxnHasWrittenBefore(CzMomentOf(scan->parent->state)))
 			all = lappend(all, scan);
 	}
-	is_reading = true;
-	PG_TRY();
-	{
-		foreach(lc, all)
-		{
-			CzScanMoment *scan = lfirst(lc);
-
-			if (scan->is_begun(scan->arg) || !lacks_params(scan))
-				read_scan(scan);
-		}
-	}
-	PG_FINALLY();
-	{
-		is_reading = false;
-	}
-	PG_END_TRY();
+	read_scans(all);
 	list_free(all);
 }
 
