@@ -113,6 +113,15 @@ extern void CzTxnMustLoseConn(CzConn *conn);
 extern void CzTxnLosePlacement(const CzShard *shard, Oid server_oid, const char *reason);
 extern bool CzTxnMayLose(const CzShard *shard, Oid server_oid);
 
+/*
+ * CzTxnAwaitCopy
+ *		Before a table is written that refers to a reference table: where a worker's copy of
+ *		that is not used, its shards could not be checked.  Wait a while for the copy to be
+ *		made whole, else do without placements beside which there is none if the shard has
+ *		others.
+ */
+extern void CzTxnAwaitCopy(Oid relid, Oid reference_relid);
+
 /* 40001: the placements that the transaction would go on with are inactive now. */
 pg_noreturn extern void CzTxnReportChange(const CzShard *shard);
 

@@ -246,6 +246,7 @@ CzLookAtPlacements(const CzTable *table)
 
 			placement->shard = shard;
 			placement->server_oid = shard->server_oids[j];
+			placement->is_first = j == 0;
 			appendStringInfo(&question->values, "%s(%d, %s)", question->values.len > 0 ? ", " : "",
 							 list_length(question->placements),
 							 quote_literal_cstr(shard->remote_qualified));
@@ -339,24 +340,33 @@ CzMendCommands(const CzPlacement *placement, const CzIndexDef *def, bool keeps)
  *		See concurrently_int.h.
  */
 void
-CzRunConcurrently(Oid relid, CzMakeCommands make, void *arg, bool one_by_one)
+CzRunConcurrently(Oid relid, CzMakeCommands make, void *arg, CzPlacementOrder order,
+				  bool one_by_one)
 {
-	List	   *scripts = NIL;
+	List	   *waves[2] = {NIL, NIL};
+	Oid			owner_oid = CzRelationOwner(relid);
 	ListCell   *lc;
+	int			i;
 
 	foreach(lc, CzLookAtPlacements(CzTableGet(relid)))
 	{
 		const CzPlacement *placement = lfirst(lc);
 		CzOutsideScript *script = palloc(sizeof(CzOutsideScript));
+		bool		is_late = order == CZ_ORDER_FIRST_FIRST ? !placement->is_first :
+			order == CZ_ORDER_FIRST_LAST && placement->is_first;
 
 		script->server_oid = placement->server_oid;
 		script->commands = make(placement, arg);
-		scripts = lappend(scripts, script);
+		waves[is_late] = lappend(waves[is_late], script);
 	}
-	/* nobody shall wait for a snapshot of ours */
-	InvalidateCatalogSnapshot();
-	CzOutsideRunScripts(scripts, CzRelationOwner(relid),
-						one_by_one ? 1 : cz_max_parallel_index_builds);
+	for (i = 0; i < lengthof(waves); i++)
+	{
+		/* nobody shall wait for a snapshot of ours */
+		InvalidateCatalogSnapshot();
+		if (waves[i] != NIL)
+			CzOutsideRunScripts(waves[i], owner_oid,
+								one_by_one ? 1 : cz_max_parallel_index_builds);
+	}
 }
 
 /*

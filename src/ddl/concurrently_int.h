@@ -37,8 +37,21 @@ typedef struct CzPlacement
 {
 	const CzShard *shard;
 	Oid			server_oid;
+	bool		is_first;		/* of its shard: what it takes, the others must take */
 	List	   *indexes;		/* CzRemoteIndex * */
 } CzPlacement;
+
+/*
+ * In which order placements of a shard get their commands.  While one is built, a unique
+ * index must not be where rows are only copied to, but where they are judged: so it comes to
+ * the first placement first, and goes from there last.
+ */
+typedef enum CzPlacementOrder
+{
+	CZ_ORDER_ANY,
+	CZ_ORDER_FIRST_FIRST,
+	CZ_ORDER_FIRST_LAST
+} CzPlacementOrder;
 
 /* Commands that one placement gets, list of char *; NIL: none. */
 typedef List *(*CzMakeCommands) (const CzPlacement *placement, void *arg);
@@ -94,6 +107,7 @@ extern List *CzLeftoverCommands(const CzPlacement *placement);
 
 /* Each placement's commands, each a transaction of its own there; workers in parallel, and
  * unless one_by_one several placements of each. */
-extern void CzRunConcurrently(Oid relid, CzMakeCommands make, void *arg, bool one_by_one);
+extern void CzRunConcurrently(Oid relid, CzMakeCommands make, void *arg,
+							  CzPlacementOrder order, bool one_by_one);
 
 #endif							/* CZ_CONCURRENTLY_INT_H */

@@ -291,7 +291,8 @@ CzCreateIndexConcurrently(const CzUtility *utility, IndexStmt *stmt, Oid relid)
 		PushActiveSnapshot(GetTransactionSnapshot());
 		def = CzIndexDefGet(index_oid);
 		PopActiveSnapshot();
-		CzRunConcurrently(relid, create_commands, def, false);
+		CzRunConcurrently(relid, create_commands, def,
+						  def->is_unique ? CZ_ORDER_FIRST_FIRST : CZ_ORDER_ANY, false);
 		CzDebugPoint("index_built");
 		CzSetIndexValidLate(index_oid, true);
 	}
@@ -332,6 +333,16 @@ is_needed(Oid index_oid)
 	return result;
 }
 
+static bool
+is_unique_index(Oid index_oid)
+{
+	Relation	index = index_open(index_oid, AccessShareLock);
+	bool		is_unique = index->rd_index->indisunique;
+
+	index_close(index, AccessShareLock);
+	return is_unique;
+}
+
 /* The index of a table of ours that the statement drops, or InvalidOid: it is core's. */
 static Oid
 index_to_drop(const DropStmt *stmt, Oid *relid)
@@ -368,6 +379,7 @@ CzDropIndexConcurrently(const CzUtility *utility, DropStmt *stmt)
 	CzWork	   *work;
 	Oid			relid;
 	Oid			index_oid = index_to_drop(stmt, &relid);
+	bool		is_unique;
 	char	   *name;
 
 	if (!OidIsValid(index_oid))
@@ -399,6 +411,7 @@ CzDropIndexConcurrently(const CzUtility *utility, DropStmt *stmt)
 	work = CzWorkBegin(relid);
 	CzWorkLockIndex(work, index_oid);
 	name = MemoryContextStrdup(work->context, get_rel_name(index_oid));
+	is_unique = is_unique_index(index_oid);
 	index_set_state_flags(index_oid, INDEX_DROP_CLEAR_VALID);
 	CacheInvalidateRelcacheByRelid(relid);
 	CzNextTransaction();
@@ -406,7 +419,8 @@ CzDropIndexConcurrently(const CzUtility *utility, DropStmt *stmt)
 
 	/* who has planned with it before */
 	WaitForLockers(work->tag, AccessExclusiveLock, false);
-	CzRunConcurrently(relid, drop_commands, name, false);
+	CzRunConcurrently(relid, drop_commands, name,
+					  is_unique ? CZ_ORDER_FIRST_LAST : CZ_ORDER_ANY, false);
 	CzDebugPoint("index_dropped");
 	drop_here(work, index_oid, (Node *) stmt);
 	CzWorkEnd(work);

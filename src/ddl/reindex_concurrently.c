@@ -178,7 +178,10 @@ CzReindexConcurrently(const CzUtility *utility, ReindexStmt *stmt, Oid relid, Oi
 		table_indexes(relid, !is_reference);
 	PopActiveSnapshot();
 	CzDebugPoint("reindex_begun");
-	CzRunConcurrently(relid, reindex_commands, &reindex, has_long_name(relid, reindex.defs));
+	CzRunConcurrently(relid, reindex_commands, &reindex,
+					  reindex.is_mending && ((CzIndexDef *) linitial(reindex.defs))->is_unique ?
+					  CZ_ORDER_FIRST_FIRST : CZ_ORDER_ANY,
+					  has_long_name(relid, reindex.defs));
 	if (reindex.is_mending)
 		CzSetIndexValidLate(index_oid, true);
 	CzWorkEnd(work);

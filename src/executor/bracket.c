@@ -90,7 +90,10 @@ CzBracketLock(Oid relid, AclMode perms, const Bitmapset *columns)
 		parents = list_concat_unique_oid(parents, CzReferenceParents(lfirst_oid(lc), NULL));
 	list_sort(parents, list_oid_cmp);
 	foreach(lc, parents)
+	{
+		CzTxnAwaitCopy(relid, lfirst_oid(lc));
 		CzTxnLockReferred(lfirst_oid(lc), true);
+	}
 }
 
 static void

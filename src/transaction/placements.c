@@ -27,12 +27,24 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "cz/settings.h"
 #include "transaction_int.h"
+
+/*
+ * Waiting for a copy of a reference table, ms: how long beside cz.recovery_interval, how
+ * long at a time, and for how long it is not waited for again that was not made whole.
+ */
+#define AWAIT_COPY_MS 5000
+#define AWAIT_COPY_TURN_MS 50
+#define AWAIT_COPY_AGAIN_MS 60000
 
 /* A placement that is lost; its shard may belong to a table that was not written. */
 typedef struct LostPlacement
@@ -216,6 +228,138 @@ CzTxnLosePlacement(const CzShard *shard, Oid server_oid, const char *reason)
 			other->colocation_id == table->colocation_id && index < other->nshards)
 			add_lost(&other->shards[index], other->relid, server_oid, reason);
 	}
+}
+
+/* ---- copies of reference tables that are not used ----------------------------- */
+
+/* A copy that was waited for in vain, for some time not again; of this session. */
+static Oid	vain_relid = InvalidOid;
+static TimestampTz vain_until = 0;
+
+/* Is a shard's placement used by this transaction? */
+static bool
+is_used(const CzShard *shard, Oid server_oid)
+{
+	int			i;
+
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		if (shard->server_oids[i] == server_oid)
+			return !CzTxnIsLost(shard->shard_id, server_oid);
+	}
+	return false;
+}
+
+/*
+ * A worker that has shards of a table that may be written, but no copy of a reference
+ * table that is used; InvalidOid: there is none.
+ */
+static Oid
+server_without_copy(const CzTable *table, const CzTable *reference)
+{
+	int			i;
+	ListCell   *lc;
+
+	if (reference->shards[0].nplacements >= reference->shards[0].nall)
+		return InvalidOid;
+	foreach(lc, CzStaleServers(reference, 0))
+	{
+		for (i = 0; i < table->nshards; i++)
+		{
+			if (is_used(&table->shards[i], lfirst_oid(lc)))
+				return lfirst_oid(lc);
+		}
+	}
+	return InvalidOid;
+}
+
+/* Do without placements that have no copy beside them, where another one has. */
+static void
+lose_without_copy(const CzTable *table, const CzTable *reference)
+{
+	int			i;
+	int			j;
+	ListCell   *lc;
+
+	foreach(lc, CzStaleServers(reference, 0))
+	{
+		for (i = 0; i < table->nshards; i++)
+		{
+			const CzShard *shard = &table->shards[i];
+
+			if (!is_used(shard, lfirst_oid(lc)) || !CzTxnMayLose(shard, lfirst_oid(lc)))
+				continue;
+			for (j = 0; j < reference->shards[0].nplacements; j++)
+			{
+				if (is_used(shard, reference->shards[0].server_oids[j]))
+					break;
+			}
+			if (j < reference->shards[0].nplacements)
+				CzTxnLosePlacement(shard, lfirst_oid(lc),
+								   "a reference table that it refers to has missed writes there");
+		}
+	}
+}
+
+/* Wait for the maintenance worker to make a copy whole; false: it has not. */
+static bool
+await_copy(Oid relid, Oid reference_relid)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz deadline = TimestampTzPlusMilliseconds(now, cz_recovery_interval_ms +
+													   AWAIT_COPY_MS);
+
+	/* it would wait for what this transaction has locked */
+	if (cz_recovery_interval_ms < 0 || CzTxnHasWritten() ||
+		TransactionIdIsValid(GetTopTransactionIdIfAny()) ||
+		(vain_relid == reference_relid && now < vain_until))
+		return false;
+	CzActivityNote(CZ_TASK_RECOVER);
+	for (;;)
+	{
+		const CzTable *table;
+		const CzTable *reference;
+
+		CHECK_FOR_INTERRUPTS();
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 AWAIT_COPY_TURN_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		AcceptInvalidationMessages();
+		table = CzTableGet(relid);
+		reference = CzTableGet(reference_relid);
+		if (table == NULL || reference == NULL || reference->kind != CZ_TABLE_REFERENCE ||
+			!OidIsValid(server_without_copy(table, reference)))
+			return true;
+		if (GetCurrentTimestamp() >= deadline)
+			break;
+	}
+	vain_relid = reference_relid;
+	vain_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), AWAIT_COPY_AGAIN_MS);
+	return false;
+}
+
+/*
+ * CzTxnAwaitCopy
+ *		See transaction.h.
+ */
+void
+CzTxnAwaitCopy(Oid relid, Oid reference_relid)
+{
+	const CzTable *table = CzTableGet(relid);
+	const CzTable *reference = CzTableGet(reference_relid);
+	Oid			server_oid;
+
+	if (table == NULL || reference == NULL || reference->kind != CZ_TABLE_REFERENCE)
+		return;
+	server_oid = server_without_copy(table, reference);
+	if (!OidIsValid(server_oid) ||
+		(CzTxnCanReach(server_oid, CzRelationOwner(relid)) &&
+		 await_copy(relid, reference_relid)))
+		return;
+	table = CzTableGet(relid);
+	reference = CzTableGet(reference_relid);
+	if (table != NULL && reference != NULL)
+		lose_without_copy(table, reference);
 }
 
 /*

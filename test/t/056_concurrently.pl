@@ -191,6 +191,34 @@ is(scalar(grep { $_->[0] != 0 && $_->[2] =~ /ERROR:  40P01/ } @ends), 1, 'one of
 $cluster->sql('REINDEX INDEX two_i');
 is_whole('deadlock', 'two', 1);
 
+note 'while a unique index is built or dropped, no placement asks for it before the first one does';
+$cluster->sql(q{
+SET cz.shard_count = 1;
+SET cz.shard_replication_factor = 2;
+CREATE TABLE pair (k int, v int);
+SELECT create_distributed_table('pair', 'k');
+INSERT INTO pair VALUES (1, 1);
+});
+my $pair = $cluster->worker_sql(1, "SELECT relname FROM pg_class WHERE relname LIKE 'pair_%'");
+my $first = $cluster->key_on(1, 'pair') ne '' ? 1 : 2;
+my %writes = (
+	create => 'INSERT INTO pair VALUES (1, 1)',
+	drop => 'INSERT INTO pair VALUES (1, 1) ON CONFLICT DO NOTHING');
+foreach my $form ('create', 'drop')
+{
+	my $held = $form eq 'create' ? $first : 3 - $first;
+	my $holder = $cluster->worker($held)->background_psql('postgres', extra_params => [ '-U', 'postgres' ]);
+	$holder->query_safe("BEGIN; LOCK TABLE cz_shards.$pair IN ROW EXCLUSIVE MODE");
+	my $handle = $cluster->start_sql(sprintf $forms{$form}, 'pair');
+	wait_for_waiter($held);
+	# time for the other placement, were it its turn
+	sleep 1;
+	my ($status, undef, $err) = $cluster->try_sql("BEGIN; $writes{$form}; $writes{$form}; ROLLBACK");
+	is($status, 0, "$form: rows that the first placement takes") or diag($err);
+	$holder->quit;
+	is(($cluster->finish_sql($handle, 60))[0], 0, "$form: is done");
+}
+
 note 'placements are made whole though some have the index that is invalid, and some have not';
 $cluster->sql('DROP INDEX two_i');
 $cluster->try_sql("SET cz.debug_point = 'index_built'; " . sprintf $forms{create}, 'two');

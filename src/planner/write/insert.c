@@ -29,6 +29,8 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/plancat.h"
+#include "optimizer/prep.h"
 #include "parser/parse_coerce.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
@@ -416,6 +418,37 @@ cz_is_conflict(Query *query)
 }
 
 /*
+ * Core looks for the indexes of a conflict target when it plans, so EXPLAIN, and a statement
+ * that finds no rows, say that there are none; the workers would only say so when they have
+ * something to do.
+ *
+ * Errors: 42P10, and others of infer_arbiter_indexes().
+ */
+static void
+check_arbiters(const Query *query)
+{
+	PlannerInfo *root = makeNode(PlannerInfo);
+	OnConflictExpr *conflict = copyObject(query->onConflict);
+	Query	   *parse = makeNode(Query);
+
+	if (conflict->arbiterElems == NIL && !OidIsValid(conflict->constraint))
+		return;
+	conflict->arbiterElems = (List *)
+		eval_const_expressions(NULL, (Node *) conflict->arbiterElems);
+	if (conflict->arbiterWhere != NULL)
+		conflict->arbiterWhere = (Node *)
+			make_ands_implicit(canonicalize_qual((Expr *)
+												 eval_const_expressions(NULL, conflict->arbiterWhere),
+												 false));
+	parse->commandType = CMD_INSERT;
+	parse->rtable = query->rtable;
+	parse->resultRelation = query->resultRelation;
+	parse->onConflict = conflict;
+	root->parse = parse;
+	list_free(infer_arbiter_indexes(root));
+}
+
+/*
  * cz_find_upserted_again
  *		The tables of INSERT ... ON CONFLICT DO UPDATE that another part of the statement
  *		writes, too: there each row must be asked for by itself (executor/own_rows.c).
@@ -474,6 +507,8 @@ cz_insert_as_leaf(Query *query, CzPlanState *state)
 	bool		is_done = false;
 	bool		returns_system = system_walker((Node *) query->returningList, query);
 
+	if (query->onConflict != NULL)
+		check_arbiters(query);
 	if (table->nshards == 0)
 		reason = "the table has no shards";
 	else if (cz_has_triggers(rel, CMD_INSERT) ||

@@ -251,3 +251,22 @@ CREATE TABLE apart (k int, v text, EXCLUDE (v WITH =));
 -- differs: a shard would check its own rows only
 SELECT create_distributed_table('apart', 'k');
 DROP TABLE apart;
+-- which unique index there is, core asks when it plans
+CREATE TABLE untold (k int, id int, v text);
+SELECT create_distributed_table('untold', 'k');
+-- error
+EXPLAIN INSERT INTO untold VALUES (1, 1, '') ON CONFLICT (k) DO NOTHING;
+-- error
+EXPLAIN INSERT INTO untold SELECT k, id FROM untold ON CONFLICT (k) DO UPDATE SET v = '';
+-- error
+INSERT INTO untold SELECT k, id FROM untold WHERE false ON CONFLICT (k) DO UPDATE SET v = '';
+-- error
+WITH x AS (INSERT INTO untold SELECT k, id FROM untold ON CONFLICT (k) DO UPDATE SET v = '' RETURNING 1) SELECT * FROM x;
+CREATE UNIQUE INDEX ON untold (k, id) WHERE v > 'c';
+-- error
+EXPLAIN INSERT INTO untold VALUES (1, 1, '') ON CONFLICT (k, id) DO NOTHING;
+-- error
+INSERT INTO untold SELECT * FROM untold WHERE false ON CONFLICT (k, id) WHERE v > 'b' DO NOTHING;
+INSERT INTO untold VALUES (1, 1, 'e') ON CONFLICT (id, k) WHERE v > 'd' DO NOTHING;
+INSERT INTO untold VALUES (1, 1, 'f') ON CONFLICT (k, id) WHERE v > 'c' AND v IS NOT NULL DO UPDATE SET v = 'x';
+SELECT * FROM untold;
