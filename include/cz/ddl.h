@@ -161,13 +161,14 @@ extern CzRedistributeHook cz_redistribute_hook;
  * Partitions of distributed tables (src/cluster sets these).
  *
  * adopt: a local table has become a partition; release: a partition has been detached
- * from that parent, and becomes a distributed table of its own; localize: a distributed
+ * from that parent, with keys that were CzInheritedKeys, and becomes a distributed table
+ * of its own; localize: a distributed
  * table becomes a local one, with its rows.
  */
 typedef struct CzPartitionHooks
 {
 	void		(*adopt) (Oid relid);
-	void		(*release) (Oid relid, Oid parent_relid);
+	void		(*release) (Oid relid, Oid parent_relid, List *inherited_keys);
 	void		(*localize) (Oid relid);
 } CzPartitionHooks;
 
@@ -268,9 +269,23 @@ extern void CzRemoveShardDefaults(Oid shard_relid);
  * cz_distributed_together: tables that a statement distributes, or makes ordinary ones,
  *		together: keys among them stay, and are looked at with the last one.
  * CzForeignKeys: OIDs of those of a table; both_ends: and of those to it.
+ * CzTreeForeignKeys: and of its partitions', if its user has partitioned it.
  */
 extern List *cz_distributed_together;
 extern List *CzForeignKeys(Oid relid, bool both_ends);
+extern List *CzTreeForeignKeys(Oid relid, bool both_ends);
+
+/* A foreign key of a partition that is one of a partitioned table above. */
+typedef struct CzInheritedKey
+{
+	char	   *name;			/* the partition's */
+	char	   *top_name;		/* that of the table at the top that has it */
+	Oid			top_relid;		/* this table */
+	Oid			to_relid;		/* the referenced one */
+} CzInheritedKey;
+
+/* Those of a partition: CzInheritedKey *, palloc'd. */
+extern List *CzInheritedKeys(Oid relid);
 
 /* A foreign key as pg_constraint has it. */
 typedef struct CzKey
@@ -329,6 +344,7 @@ extern const CzTable *CzKeyColocation(const CzKeyEnd *planned, Oid key_type, Oid
  * Keys of shards (keys_shards.c).
  *
  * CzKeysOnShards: those of a table, both_ends: and to it, that workers have: CzKey *.
+ * CzTreeKeysOnShards: and of its partitions.
  * CzKeyShardName, CzKeyShardText: name and definition of a key of shard number index, the
  *		latter as the worker's pg_get_constraintdef() writes it.
  * CzKeyShardSql: the command that adds it, or drops it if it is there.
@@ -337,6 +353,7 @@ extern const CzTable *CzKeyColocation(const CzKeyEnd *planned, Oid key_type, Oid
  *		it, come to the shards.  23503 if a row is in their way.
  */
 extern List *CzKeysOnShards(Oid relid, bool both_ends);
+extern List *CzTreeKeysOnShards(Oid relid, bool both_ends);
 extern char *CzKeyShardName(const CzKey *key, const CzShard *shard);
 extern char *CzKeyShardText(const CzKey *key, int index);
 extern void CzKeyShardSql(StringInfo sql, const CzKey *key, int index, bool drops);

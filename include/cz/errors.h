@@ -31,8 +31,21 @@ typedef struct CzUserNames
 typedef bool (*CzUserNamesHook) (const char *remote_table, const char *remote_constraint,
 								 CzUserNames *names);
 
+/*
+ * CzKeyNameHook
+ *		What the user calls a foreign key that a row of a worker violates: workers choose
+ *		names themselves for what is below a key from or to a partitioned table.
+ *
+ * remote_other: the table that refers or is referred to, if the error is about its rows;
+ * else NULL.  columns: of the key there, as DETAIL has them; NULL: not known.
+ * Returns: palloc'd; NULL: it is not known.
+ */
+typedef char *(*CzKeyNameHook) (const char *remote_table, const char *remote_constraint,
+								const char *remote_other, const char *columns);
+
 /* Set by the module that knows the tables. */
 extern CzUserNamesHook cz_user_names_hook;
+extern CzKeyNameHook cz_key_name_hook;
 
 /*
  * CzReportRemoteError

@@ -99,6 +99,8 @@ typedef struct CzTable
 	bool		is_partitioned; /* by its user: on the workers the shards are, too */
 	int			row_triggers;	/* is_partitioned: CZ_ROW_TRIGGER of all that it and its
 								 * partitions have, enabled or not */
+	List	   *key_parts;		/* is_partitioned: OIDs of partitions that have foreign keys
+								 * of their own, or are referred to by themselves */
 	char	  **column_names;	/* [natts] names on the worker by attnum-1 of the
 								 * parent; NULL: dropped */
 	int			natts;
@@ -199,6 +201,9 @@ extern List *CzTableListAll(void);
 
 /* Tables of a colocation group, list of OIDs. */
 extern List *CzGroupTables(int colocation_id);
+
+/* Of a partition of a distributed table that table, else the relation itself. */
+extern Oid	CzRootOf(Oid relid);
 
 /*
  * CzCascadeTables

@@ -615,6 +615,10 @@ adopt_partition(Oid relid)
 	CzInvalidateTable(root_relid);
 	foreach(lc, parts)
 		CzPropagatePrivileges(((Part *) lfirst(lc))->relid, InvalidOid);
+	/* its triggers are ones more that keys of the whole might have to fire */
+	foreach(lc, CzTableKeys(relid, CZ_KEYS_FROM))
+		CzCheckForeignKey(lfirst_oid(lc));
+	CzKeysSettle(relid);
 }
 
 /*
@@ -752,15 +756,14 @@ detach_sql(StringInfo sql, const CzShard *shard, void *arg)
 
 /*
  * On the workers the keys of a partition have the names of those of the table at the top:
- * that is the detached one now, for it and what is below it.
+ * those of a detached one get names of its own, and so those of what is below it.
  */
 typedef struct RenameArg
 {
 	const CzTable *root;		/* the old one */
 	const CzTable *top;			/* the detached one, as a partition of it */
 	List	   *relids;			/* it and what is below */
-	List	   *names;			/* its keys, char * */
-	List	   *root_names;		/* the same keys of the old one */
+	List	   *keys;			/* CzInheritedKey * */
 } RenameArg;
 
 static void
@@ -769,55 +772,79 @@ rename_keys_sql(StringInfo sql, const CzShard *shard, void *arg)
 	const RenameArg *rename = arg;
 	int			index = shard - rename->root->shards;
 	ListCell   *lc;
-	ListCell   *name;
-	ListCell   *root_name;
+	ListCell   *lk;
 
 	foreach(lc, rename->relids)
 	{
 		const CzTable *table = CzTableGet(lfirst_oid(lc));
 
-		forboth(name, rename->names, root_name, rename->root_names)
-			CzRenameKeySql(sql, &table->shards[index],
-						   CzShardIndexName(lfirst(root_name), shard->name_id),
-						   CzShardIndexName(lfirst(name), rename->top->shards[index].name_id));
-	}
-}
-
-static char *
-key_text(Oid constraint_oid)
-{
-	return TextDatumGetCString(DirectFunctionCall1(pg_get_constraintdef,
-												   ObjectIdGetDatum(constraint_oid)));
-}
-
-/* The keys of a table that has been detached from a root get names of their own. */
-static void
-rename_keys(const CzTable *root, const CzTable *top)
-{
-	RenameArg	rename = {root, top, NIL, NIL, NIL};
-	List	   *of_root = CzForeignKeys(root->relid, false);
-	ListCell   *lc;
-	ListCell   *lr;
-
-	foreach(lc, CzForeignKeys(top->relid, false))
-	{
-		char	   *text = key_text(lfirst_oid(lc));
-
-		foreach(lr, of_root)
+		foreach(lk, rename->keys)
 		{
-			if (strcmp(key_text(lfirst_oid(lr)), text) == 0)
-				break;
+			const CzInheritedKey *key = lfirst(lk);
+			const CzShard *old = &CzTableGet(key->top_relid)->shards[index];
+
+			CzRenameKeySql(sql, &table->shards[index],
+						   CzShardIndexName(key->top_name, old->name_id),
+						   CzShardIndexName(key->name, rename->top->shards[index].name_id));
 		}
-		if (lr == NULL)
-			elog(ERROR, "foreign key %u is none of relation %u", lfirst_oid(lc), root->relid);
-		rename.names = lappend(rename.names, CzKeyGet(lfirst_oid(lc))->name);
-		rename.root_names = lappend(rename.root_names, CzKeyGet(lfirst_oid(lr))->name);
-		of_root = list_delete_cell(of_root, lr);
 	}
-	if (rename.names == NIL)
+}
+
+static void
+rename_keys(const CzTable *root, const CzTable *top, List *keys)
+{
+	RenameArg	rename = {root, top, NIL, keys};
+
+	if (keys == NIL)
 		return;
 	rename.relids = find_all_inheritors(top->relid, AccessExclusiveLock, NULL);
 	CzRunOnPlacements(root, rename_keys_sql, &rename);
+}
+
+/* Are the columns that ON DELETE SET names in the key? */
+static bool
+sets_own_columns(const CzKey *key)
+{
+	int			i;
+	int			j;
+
+	for (i = 0; i < key->nset; i++)
+	{
+		for (j = 0; j < key->ncolumns && key->set_attnos[i] != key->from_attnos[j]; j++)
+			;
+		if (j == key->ncolumns)
+			return false;
+	}
+	return true;
+}
+
+static void
+drop_key_sql(StringInfo sql, const CzShard *shard, void *arg)
+{
+	const CzKey *key = arg;
+
+	CzKeyShardSql(sql, key, shard - CzTableGet(key->from_relid)->shards, true);
+}
+
+/*
+ * What ON DELETE SET names of a partition's columns core takes from its parent by number:
+ * the numbers on the workers are others.  Where they are also other ones here core means
+ * columns that are not in the key, which nobody can say.
+ */
+static void
+remake_keys(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzKeysOnShards(relid, false))
+	{
+		CzKey	   *key = lfirst(lc);
+
+		if (key->nset == 0 || !sets_own_columns(key))
+			continue;
+		CzRunOnPlacements(CzTableGet(relid), drop_key_sql, key);
+		CzForeignKeysToShards(relid, list_make1_oid(key->oid));
+	}
 }
 
 /*
@@ -826,7 +853,7 @@ rename_keys(const CzTable *root, const CzTable *top)
  *		in the same group, with the shards that it has.
  */
 static void
-release_partition(Oid relid, Oid parent_relid)
+release_partition(Oid relid, Oid parent_relid, List *inherited_keys)
 {
 	DetachArg	detach;
 	CzPartitionRow row;
@@ -846,7 +873,7 @@ release_partition(Oid relid, Oid parent_relid)
 	detach.child = CzTableGet(relid);
 	kind = detach.parent->kind;
 	CzRunOnPlacements(detach.parent, detach_sql, &detach);
-	rename_keys(CzTableGet(root_relid), detach.child);
+	rename_keys(CzTableGet(root_relid), detach.child, inherited_keys);
 	shards = own_shards(detach.child);
 	CzTableDistribution(CzTableGet(root_relid), &dist);
 	part_distribution(&dist, root_relid, relid, &dist);
@@ -880,6 +907,7 @@ release_partition(Oid relid, Oid parent_relid)
 	CzCatalogSetOptions(relid, options);
 	CzInvalidateTable(root_relid);
 	CzInvalidateTable(relid);
+	remake_keys(relid);
 }
 
 /*

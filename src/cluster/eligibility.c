@@ -185,10 +185,6 @@ check_in_tree(Relation rel)
 					 "Detach the partition first.");
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		check_partition_key(rel);
-	if (rel->rd_rel->relispartition && CzForeignKeys(RelationGetRelid(rel), true) != NIL)
-		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
-					 "foreign keys from or to a partition are not supported",
-					 "Drop the foreign keys first, or have them on the partitioned table.");
 }
 
 /* in_tree: it is partitioned, or a partition of a table that is distributed */

@@ -224,15 +224,15 @@ check_keys(Oid relid)
 {
 	ListCell   *lc;
 
-	foreach(lc, CzKeysOnShards(relid, true))
+	foreach(lc, CzTreeKeysOnShards(relid, true))
 	{
 		const CzKey *key = lfirst(lc);
-		Oid			other = key->from_relid == relid ? key->to_relid : key->from_relid;
-		bool		is_to_reference = key->from_relid == relid &&
-			CzTableGet(other)->kind == CZ_TABLE_REFERENCE;
+		bool		is_of = CzRootOf(key->from_relid) == relid;
+		Oid			other = is_of ? key->to_relid : key->from_relid;
+		bool		is_to_reference = is_of && CzTableGet(other)->kind == CZ_TABLE_REFERENCE;
 
-		if (other != relid && !is_to_reference &&
-			!list_member_oid(cz_distributed_together, other))
+		if (CzRootOf(other) != relid && !is_to_reference &&
+			!list_member_oid(cz_distributed_together, CzRootOf(other)))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot make table \"%s\" an ordinary one: foreign key \"%s\" is between it and distributed table \"%s\"",
@@ -270,7 +270,6 @@ lacks_trigger(Oid relid, Oid constraint_oid)
 static void
 remake_keys(Oid relid)
 {
-	bool		is_partitioned = get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE;
 	ListCell   *lc;
 
 	foreach(lc, CzForeignKeys(relid, false))
@@ -279,7 +278,7 @@ remake_keys(Oid relid)
 		char	   *sql;
 		int			nest_level;
 
-		if (!is_partitioned && !lacks_trigger(relid, lfirst_oid(lc)))
+		if (!lacks_trigger(relid, lfirst_oid(lc)))
 			continue;
 		nest_level = CzPinTextSettings(CZ_PIN_ALL);
 		sql = pg_get_constraintdef_command(lfirst_oid(lc));
@@ -354,10 +353,10 @@ joined_tables(Oid relid)
 
 	for (next = 0; next < list_length(relids); next++)
 	{
-		foreach(lc, CzForeignKeys(list_nth_oid(relids, next), true))
+		foreach(lc, CzTreeForeignKeys(list_nth_oid(relids, next), true))
 		{
 			const CzKey *key = CzKeyGet(lfirst_oid(lc));
-			Oid			ends[2] = {key->from_relid, key->to_relid};
+			Oid			ends[2] = {CzRootOf(key->from_relid), CzRootOf(key->to_relid)};
 			int			i;
 
 			for (i = 0; i < 2; i++)

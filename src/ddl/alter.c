@@ -540,72 +540,6 @@ alter_redistributed(const CzUtility *utility, AlterTableStmt *stmt, const CzTabl
 	cz_redistribute_hook(relid, run_plain, &run);
 }
 
-/* The statement on a table with the user's partitions, as core runs it. */
-static void
-alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
-{
-	const CzTable *table = CzTableGet(relid);
-	Oid			owner = CzRelationOwner(relid);
-	CzTree	   *tree = CzTreeBegin(relid);
-	CzImage    *before = CzTableImage(relid);
-	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
-	List	   *new_keys;
-	Relation	rel;
-
-	CzLeaveKeysToShards(stmt);
-	run_core(utility, stmt, table, NIL, NULL);
-	new_keys = CzNewForeignKeys(before, CzTableImage(relid), hints);
-	check_new_keys(new_keys);
-	rel = relation_open(relid, NoLock);
-	CzAlterHintsValues(hints, before, rel, stmt);
-	relation_close(rel, NoLock);
-	CzTreeFinish(tree, hints, owner);
-	CzForeignKeysToShards(relid, new_keys);
-	if (CzRelationOwner(relid) != owner)
-		CzChangeOwner(CzTableGet(relid), owner);
-	CzInvalidateTable(relid);
-}
-
-/*
- * Foreign keys of partitions of their own; of a partitioned table those that do not come by
- * ADD CONSTRAINT, or that lead to shards (keys.c has the rest).
- */
-static void
-refuse_tree_keys(const CzTable *table, const AlterTableStmt *stmt)
-{
-	bool		is_root = !OidIsValid(table->root_relid);
-	ListCell   *lc;
-	ListCell   *lc2;
-
-	foreach(lc, stmt->cmds)
-	{
-		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
-		List	   *constraints = NIL;
-
-		if (cmd->subtype == AT_AddConstraint)
-			constraints = list_make1(cmd->def);
-		else if (cmd->subtype == AT_AddColumn)
-			constraints = castNode(ColumnDef, cmd->def)->constraints;
-		foreach(lc2, constraints)
-		{
-			Constraint *constraint = lfirst_node(Constraint, lc2);
-			const CzTable *target;
-
-			if (constraint->contype != CONSTR_FOREIGN)
-				continue;
-			if (!is_root)
-				CzRefuseDdl(table, "a foreign key of a partition", "Add it to the partitioned table.");
-			if (cmd->subtype == AT_AddColumn)
-				CzRefuseDdl(table, "ADD COLUMN ... REFERENCES of a partitioned table",
-							"Add the column, then the foreign key.");
-			target = CzTableGet(RangeVarGetRelid(constraint->pktable, NoLock, false));
-			if (target && target->kind != CZ_TABLE_REFERENCE)
-				CzRefuseDdl(table, "a foreign key of a partitioned table to a distributed one",
-							"Only reference tables can be referred to.");
-		}
-	}
-}
-
 /* Other tables that core changes with this one, locked. */
 static List *
 lock_partners(const AlterTableStmt *stmt, Oid relid)
@@ -616,6 +550,33 @@ lock_partners(const AlterTableStmt *stmt, Oid relid)
 	foreach(lc, partners)
 		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
 	return partners;
+}
+
+/* The statement on a table with the user's partitions, as core runs it. */
+static void
+alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
+{
+	const CzTable *table = CzTableGet(relid);
+	Oid			owner = CzRelationOwner(relid);
+	CzTree	   *tree = CzTreeBegin(relid);
+	CzImage    *before = CzTableImage(relid);
+	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
+	List	   *moments = lock_partners(stmt, relid);
+	List	   *new_keys;
+	Relation	rel;
+
+	CzLeaveKeysToShards(stmt);
+	run_core(utility, stmt, table, moments, NULL);
+	new_keys = CzNewForeignKeys(before, CzTableImage(relid), hints);
+	check_new_keys(new_keys);
+	rel = relation_open(relid, NoLock);
+	CzAlterHintsValues(hints, before, rel, stmt);
+	relation_close(rel, NoLock);
+	CzTreeFinish(tree, hints, owner);
+	CzForeignKeysToShards(relid, new_keys);
+	if (CzRelationOwner(relid) != owner)
+		CzChangeOwner(CzTableGet(relid), owner);
+	CzInvalidateTable(relid);
 }
 
 /* Foreign keys of reference tables are core's. */
@@ -750,9 +711,8 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	{
 		if (CzPartitionCommand(utility, stmt, relid, is_index))
 			return true;
-		refuse_tree_keys(table, stmt);
 		if (!CzTxnIsCoordinator() && table->is_partitioned)
-			return false;
+			return CzAlterLocalKeys(utility, stmt, relid);
 	}
 	if (table == NULL && !is_index && !CzIsParent(relid) &&
 		CzAlterLocalKeys(utility, stmt, relid))

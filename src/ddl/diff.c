@@ -524,6 +524,8 @@ CzNewForeignKeys(const CzImage *before, const CzImage *after, const CzAlterHints
 		if (a == NULL || is_replaced(a, b, before, after, types, hints))
 			result = lappend_oid(result, b->oid);
 	}
+	/* in the order in which core has made them: so they are checked */
+	list_sort(result, list_oid_cmp);
 	return result;
 }
 

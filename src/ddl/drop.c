@@ -792,8 +792,10 @@ key_dropped(Form_pg_constraint con)
 	int			i;
 	int			j;
 
-	/* whoever alters the table tells the shards all that has become of it */
-	if (table == NULL || table->kind == CZ_TABLE_FOREIGN || con->conrelid == cz_altered_relid)
+	/* whoever alters the table tells the shards all that has become of it; a partition's key
+	 * goes with its parent's, one to a partition with that */
+	if (table == NULL || table->kind == CZ_TABLE_FOREIGN || con->conrelid == cz_altered_relid ||
+		OidIsValid(con->conparentid))
 		return;
 	key.from_relid = con->conrelid;
 	key.to_relid = con->confrelid;

@@ -23,8 +23,10 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -42,12 +44,96 @@ List	   *cz_distributed_together = NIL;
 
 /* ---- which there are ------------------------------------------------------- */
 
+/* Foreign keys of some tables, and to them; a partition's that its parent has are left out. */
+static List *
+keys_of(List *relids, bool both_ends)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	bool		use_index = !both_ends && list_length(relids) == 1;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *result = NIL;
+
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(linitial_oid(relids)));
+	/* by confrelid there is no index */
+	scan = systable_beginscan(catalog, use_index ? ConstraintRelidTypidNameIndexId : InvalidOid,
+							  use_index, NULL, use_index ? 1 : 0, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		if (con->contype == CONSTRAINT_FOREIGN && !OidIsValid(con->conparentid) &&
+			(list_member_oid(relids, con->conrelid) ||
+			 (both_ends && list_member_oid(relids, con->confrelid))))
+			result = lappend_oid(result, con->oid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	/* workers check them in the order in which they were made, as plain PostgreSQL does */
+	list_sort(result, list_oid_cmp);
+	return result;
+}
+
 /*
- * CzForeignKeys
+ * CzForeignKeys, CzTreeForeignKeys
  *		See ddl.h.
  */
 List *
 CzForeignKeys(Oid relid, bool both_ends)
+{
+	return keys_of(list_make1_oid(relid), both_ends);
+}
+
+List *
+CzTreeForeignKeys(Oid relid, bool both_ends)
+{
+	const CzTable *table = CzTableGet(relid);
+
+	return keys_of(table != NULL && !table->is_partitioned ? list_make1_oid(relid) :
+				   find_all_inheritors(relid, NoLock, NULL), both_ends);
+}
+
+/* The constraint of the partitioned table above that one is a part of, or InvalidOid. */
+static Oid
+parent_of(Oid constraint_oid)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint_oid));
+	Oid			result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint_oid);
+	result = ((Form_pg_constraint) GETSTRUCT(tuple))->conparentid;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+static void
+note_inherited(CzInheritedKey *inherited, HeapTuple tuple)
+{
+	Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+	Oid			top_oid = con->oid;
+
+	inherited->name = pstrdup(NameStr(con->conname));
+	inherited->to_relid = con->confrelid;
+	while (OidIsValid(parent_of(top_oid)))
+		top_oid = parent_of(top_oid);
+	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(top_oid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", top_oid);
+	con = (Form_pg_constraint) GETSTRUCT(tuple);
+	inherited->top_name = pstrdup(NameStr(con->conname));
+	inherited->top_relid = con->conrelid;
+	ReleaseSysCache(tuple);
+}
+
+/*
+ * CzInheritedKeys
+ *		See ddl.h.
+ */
+List *
+CzInheritedKeys(Oid relid)
 {
 	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -57,17 +143,19 @@ CzForeignKeys(Oid relid, bool both_ends)
 
 	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(relid));
-	/* by confrelid there is no index */
-	scan = systable_beginscan(catalog, both_ends ? InvalidOid : ConstraintRelidTypidNameIndexId,
-							  !both_ends, NULL, both_ends ? 0 : 1, &key);
+	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+		CzInheritedKey *inherited;
 
-		/* a partition's is its parent's */
-		if (con->contype == CONSTRAINT_FOREIGN && !OidIsValid(con->conparentid) &&
-			(con->conrelid == relid || (both_ends && con->confrelid == relid)))
-			result = lappend_oid(result, con->oid);
+		if (con->contype != CONSTRAINT_FOREIGN || !OidIsValid(con->conparentid))
+			continue;
+		inherited = palloc(sizeof(CzInheritedKey));
+		note_inherited(inherited, tuple);
+		/* others are of keys to partitions */
+		if (inherited->top_relid != relid)
+			result = lappend(result, inherited);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
@@ -150,6 +238,33 @@ has_action(const CzKey *key)
 
 /* ---- which can be ---------------------------------------------------------- */
 
+/* Is a table one that is about to be distributed, or a partition of it? */
+static bool
+is_planned(Oid relid, const CzKeyEnd *planned)
+{
+	return planned != NULL &&
+		(relid == planned->relid ||
+		 (get_rel_relispartition(relid) &&
+		  list_member_oid(get_partition_ancestors(relid), planned->relid)));
+}
+
+/* Is a table one of those that a statement distributes together, or a partition of one? */
+static bool
+is_together(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, cz_distributed_together)
+	{
+		CzKeyEnd	end;
+
+		end.relid = lfirst_oid(lc);
+		if (is_planned(relid, &end))
+			return true;
+	}
+	return false;
+}
+
 /* How a table is distributed, or will be. */
 static CzKeyEnd
 end_of(Oid relid, const CzKeyEnd *planned)
@@ -157,8 +272,15 @@ end_of(Oid relid, const CzKeyEnd *planned)
 	const CzTable *table;
 	CzKeyEnd	end;
 
-	if (planned != NULL && planned->relid == relid)
-		return *planned;
+	if (is_planned(relid, planned))
+	{
+		end = *planned;
+		end.relid = relid;
+		if (planned->key_attno > 0 && relid != planned->relid)
+			end.key_attno = get_attnum(relid, get_attname(planned->relid, planned->key_attno,
+														  false));
+		return end;
+	}
 	table = CzTableGet(relid);
 	memset(&end, 0, sizeof(end));
 	end.relid = relid;
@@ -177,9 +299,9 @@ is_distributed(const CzKeyEnd *end)
 	return end->is_ours && end->kind != CZ_TABLE_REFERENCE;
 }
 
-/* A trigger of the user's that would have to be fired by what a worker does. */
+/* A trigger of the user's on a relation for one of some events; is_row: FOR EACH ROW only. */
 static const char *
-missed_trigger(Oid relid, int16 events)
+trigger_of(Oid relid, int16 events, bool is_row)
 {
 	Relation	rel = table_open(relid, NoLock);
 	const char *name = NULL;
@@ -189,10 +311,29 @@ missed_trigger(Oid relid, int16 events)
 	{
 		Trigger    *trigger = &rel->trigdesc->triggers[i];
 
-		if (!trigger->tgisinternal && (trigger->tgtype & events) != 0)
+		if (!trigger->tgisinternal && (trigger->tgtype & events) != 0 &&
+			(!is_row || TRIGGER_FOR_ROW(trigger->tgtype)))
 			name = pstrdup(trigger->tgname);
 	}
 	table_close(rel, NoLock);
+	return name;
+}
+
+/* A trigger of the user's that would have to be fired by what a worker does. */
+static const char *
+missed_trigger(Oid relid, int16 events)
+{
+	const CzTable *table = CzTableGet(relid);
+	const char *name = trigger_of(relid, events, false);
+	List	   *below = table != NULL && !table->is_partitioned ? NIL :
+		find_all_inheritors(relid, AccessShareLock, NULL);
+	ListCell   *lc;
+
+	foreach(lc, below)
+	{
+		if (name == NULL && lfirst_oid(lc) != relid)
+			name = trigger_of(lfirst_oid(lc), events, true);
+	}
 	return name;
 }
 
@@ -260,29 +401,12 @@ check_actions(const CzKey *key, const CzKeyEnd *from)
 						trigger), NULL);
 }
 
-/* Is a table partitioned by its user, or a partition of such a one? */
-static bool
-is_in_parts(Oid relid)
-{
-	const CzTable *table = CzTableGet(relid);
-
-	return table == NULL ? get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE :
-		OidIsValid(table->map_relid);
-}
-
 /* A key of a distributed table. */
 static void
 check_key(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
 {
 	const char *to_name = get_rel_name(to->relid);
 
-	if (is_in_parts(to->relid))
-		refuse(key, psprintf(_("Table \"%s\" is partitioned, or a partition."), to_name), NULL);
-	if (is_in_parts(from->relid) && ((to->is_ours && to->kind != CZ_TABLE_REFERENCE) ||
-									 get_rel_relispartition(from->relid)))
-		refuse(key, psprintf(_("Table \"%s\" is partitioned, or a partition."),
-							 get_rel_name(from->relid)),
-			   _("Only partitioned tables as a whole can have foreign keys, to reference tables."));
 	if (!to->is_ours)
 		refuse(key, psprintf(_("It refers to table \"%s\", which is not distributed."), to_name),
 			   psprintf(_("Distribute table \"%s\" first, or make it a reference table with create_reference_table()."),
@@ -326,9 +450,9 @@ check_ends(const CzKey *key, const CzKeyEnd *planned)
 	CzKeyEnd	from = end_of(key->from_relid, planned);
 	CzKeyEnd	to = end_of(key->to_relid, planned);
 	Oid			other = planned == NULL ? InvalidOid :
-		from.relid == planned->relid ? to.relid : from.relid;
+		is_planned(from.relid, planned) ? to.relid : from.relid;
 
-	if (other != InvalidOid && list_member_oid(cz_distributed_together, other) &&
+	if (other != InvalidOid && is_together(other) &&
 		!(from.is_ours && to.is_ours))
 		return;
 	if (is_distributed(&from))
@@ -362,7 +486,7 @@ CzCheckKeysOf(const CzKeyEnd *planned)
 {
 	ListCell   *lc;
 
-	foreach(lc, CzForeignKeys(planned->relid, true))
+	foreach(lc, CzTreeForeignKeys(planned->relid, true))
 		check_ends(CzKeyGet(lfirst_oid(lc)), planned);
 }
 
@@ -406,7 +530,8 @@ CzCheckKeyTrigger(const CzTable *table, const CreateTrigStmt *stmt)
 
 	if (!CzTableIsDistributed(table))
 		return;
-	foreach(lc, CzForeignKeys(table->relid, false))
+	/* also those that a partition has from its parent, and that partitions have by themselves */
+	foreach(lc, CzTableKeys(table->relid, CZ_KEYS_FROM))
 	{
 		const CzKey *key = CzKeyGet(lfirst_oid(lc));
 		CzKeyEnd	to = end_of(key->to_relid, NULL);

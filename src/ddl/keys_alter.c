@@ -73,6 +73,16 @@ is_parent(Oid relid)
 	return (table != NULL && CzTableIsDistributed(table)) || CzIsParent(relid);
 }
 
+/* Must it be an ordinary table while core makes a key of it, or to it?  What its user has
+ * partitioned has no foreign tables below it, and need not. */
+static bool
+needs_moment(Oid relid)
+{
+	const CzTable *table = CzTableGet(relid);
+
+	return table != NULL && OidIsValid(table->map_relid) ? false : is_parent(relid);
+}
+
 /* Who may not refer to a table must not lock it either. */
 static void
 check_privilege(Oid relid)
@@ -124,7 +134,7 @@ partners_of_column(List *partners, Oid relid, const char *column)
 							   key->name, get_rel_name(key->from_relid),
 							   get_rel_name(key->to_relid)),
 					 errhint("Distribute that table, or drop the foreign key first.")));
-		if (CzIsParent(other))
+		if (needs_moment(other))
 			partners = list_append_unique_oid(partners, other);
 	}
 	return partners;
@@ -132,7 +142,7 @@ partners_of_column(List *partners, Oid relid, const char *column)
 
 /*
  * CzKeyTargets
- *		Other parents that foreign keys of a statement refer to: list of OIDs.
+ *		Other distributed tables that foreign keys of a statement refer to: list of OIDs.
  */
 List *
 CzKeyTargets(const AlterTableStmt *stmt, Oid relid)
@@ -165,9 +175,14 @@ CzKeyTargets(const AlterTableStmt *stmt, Oid relid)
 List *
 CzKeyPartners(const AlterTableStmt *stmt, Oid relid)
 {
-	List	   *partners = CzKeyTargets(stmt, relid);
+	List	   *partners = NIL;
 	ListCell   *lc;
 
+	foreach(lc, CzKeyTargets(stmt, relid))
+	{
+		if (needs_moment(lfirst_oid(lc)))
+			partners = lappend_oid(partners, lfirst_oid(lc));
+	}
 	foreach(lc, stmt->cmds)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
@@ -218,12 +233,13 @@ check_tenant_partner(Oid relid, Oid partner, int colocation_id)
 bool
 CzAlterLocalKeys(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 {
+	List	   *targets = CzKeyTargets(stmt, relid);
 	List	   *partners = CzKeyPartners(stmt, relid);
 	ListCell   *lc;
 
-	if (partners == NIL)
+	if (partners == NIL && targets == NIL)
 		return false;
-	foreach(lc, CzTxnIsCoordinator() ? partners : NIL)
+	foreach(lc, CzTxnIsCoordinator() ? list_concat_unique_oid(targets, partners) : NIL)
 		check_tenant_partner(relid, lfirst_oid(lc),
 							 cz_tenant_hooks.group(get_rel_namespace(relid)));
 	/* the name must not come to mean another table on the way */

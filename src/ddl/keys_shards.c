@@ -114,17 +114,13 @@ is_on_shards(const CzKey *key)
 		to->kind != CZ_TABLE_FOREIGN;
 }
 
-/*
- * CzKeysOnShards
- *		See ddl.h.
- */
-List *
-CzKeysOnShards(Oid relid, bool both_ends)
+static List *
+keys_on_shards(List *oids)
 {
 	List	   *result = NIL;
 	ListCell   *lc;
 
-	foreach(lc, CzForeignKeys(relid, both_ends))
+	foreach(lc, oids)
 	{
 		CzKey	   *key = CzKeyGet(lfirst_oid(lc));
 
@@ -132,6 +128,22 @@ CzKeysOnShards(Oid relid, bool both_ends)
 			result = lappend(result, key);
 	}
 	return result;
+}
+
+/*
+ * CzKeysOnShards, CzTreeKeysOnShards
+ *		See ddl.h.
+ */
+List *
+CzKeysOnShards(Oid relid, bool both_ends)
+{
+	return keys_on_shards(CzForeignKeys(relid, both_ends));
+}
+
+List *
+CzTreeKeysOnShards(Oid relid, bool both_ends)
+{
+	return keys_on_shards(CzTreeForeignKeys(relid, both_ends));
 }
 
 /*
@@ -186,8 +198,15 @@ CzForeignKeysToShards(Oid relid, List *constraint_oids)
 		CzCheckForeignKey(lfirst_oid(lc));
 		what.keys = lappend(what.keys, CzKeyGet(lfirst_oid(lc)));
 	}
-	if (what.keys != NIL)
-		CzRunOnPlacements(what.table, make_keys, &what);
+	if (what.keys == NIL)
+		return;
+	CzRunOnPlacements(what.table, make_keys, &what);
+	/* a table knows which of its partitions have keys of their own */
+	foreach(lc, what.keys)
+	{
+		CzInvalidateTable(CzRootOf(((CzKey *) lfirst(lc))->from_relid));
+		CzInvalidateTable(CzRootOf(((CzKey *) lfirst(lc))->to_relid));
+	}
 }
 
 /*
@@ -197,8 +216,8 @@ CzForeignKeysToShards(Oid relid, List *constraint_oids)
 void
 CzKeysSettle(Oid relid)
 {
-	List	   *relids = list_make1_oid(relid);
-	List	   *keys = CzKeysOnShards(relid, true);
+	List	   *relids = NIL;
+	List	   *keys = CzTreeKeysOnShards(relid, true);
 	ListCell   *lc;
 	ListCell   *lk;
 

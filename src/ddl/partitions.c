@@ -22,6 +22,7 @@
 #include "catalog/pg_class.h"
 #include "commands/tablecmds.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -71,6 +72,37 @@ CzCreatePartition(const CzUtility *utility, CreateStmt *stmt)
 	return true;
 }
 
+/*
+ * A distributed table becomes a local one, to be distributed again at once: it may have keys
+ * from and to others.
+ */
+static void
+localize(Oid relid)
+{
+	List	   *save = cz_distributed_together;
+	List	   *others = NIL;
+	ListCell   *lc;
+
+	foreach(lc, CzTreeForeignKeys(relid, true))
+	{
+		const CzKey *key = CzKeyGet(lfirst_oid(lc));
+
+		others = list_append_unique_oid(others, CzRootOf(key->from_relid));
+		others = list_append_unique_oid(others, CzRootOf(key->to_relid));
+	}
+	PG_TRY();
+	{
+		cz_distributed_together = others;
+		cz_partition_hooks.localize(relid);
+	}
+	PG_FINALLY();
+	{
+		cz_distributed_together = save;
+	}
+	PG_END_TRY();
+	CommandCounterIncrement();
+}
+
 static void
 attach(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *parent)
 {
@@ -92,13 +124,33 @@ attach(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *parent)
 	/* core's part of the statement then looks through its rows, too */
 	if (child != NULL && CzTableIsDistributed(child) && !OidIsValid(child->root_relid) &&
 		relid != parent->relid)
-	{
-		cz_partition_hooks.localize(relid);
-		CommandCounterIncrement();
-	}
+		localize(relid);
 	CzUtilityRun(utility, (Node *) stmt);
 	CommandCounterIncrement();
 	cz_partition_hooks.adopt(relid);
+}
+
+/*
+ * Parents that keys of a partition refer to, locked: core makes triggers of its own for it
+ * on what is referred to, and on what is below that.
+ */
+static List *
+detach_partners(Oid relid, List *inherited)
+{
+	List	   *partners = NIL;
+	ListCell   *lc;
+
+	foreach(lc, inherited)
+	{
+		Oid			target = ((CzInheritedKey *) lfirst(lc))->to_relid;
+
+		if (CzIsParent(target))
+			partners = list_append_unique_oid(partners, target);
+	}
+	list_sort(partners, list_oid_cmp);
+	foreach(lc, partners)
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+	return partners;
 }
 
 static void
@@ -106,15 +158,25 @@ detach(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *parent)
 {
 	PartitionCmd *cmd = castNode(PartitionCmd, linitial_node(AlterTableCmd, stmt->cmds)->def);
 	Oid			parent_relid = parent->relid;
+	List	   *keys;
+	List	   *partners;
+	ListCell   *lc;
 	Oid			relid;
 
 	if (cmd->concurrent)
 		CzRefuseDdl(parent, "DETACH PARTITION CONCURRENTLY",
 					"Use DETACH PARTITION, which does the same in one transaction.");
 	relid = RangeVarGetRelid(cmd->name, AccessExclusiveLock, false);
-	CzUtilityRun(utility, (Node *) stmt);
+	keys = CzInheritedKeys(relid);
+	partners = detach_partners(relid, keys);
+	if (partners == NIL)
+		CzUtilityRun(utility, (Node *) stmt);
+	else
+		CzMomentRun(utility, CzQualifyRelation((Node *) stmt), partners, InvalidOid);
 	CommandCounterIncrement();
-	cz_partition_hooks.release(relid, parent_relid);
+	foreach(lc, partners)
+		CzInvalidateTable(lfirst_oid(lc));
+	cz_partition_hooks.release(relid, parent_relid, keys);
 }
 
 typedef struct IndexPair

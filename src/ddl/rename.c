@@ -238,7 +238,7 @@ CzRename(const CzUtility *utility, RenameStmt *stmt)
 	if (ops)
 		CzRunOnPlacements(CzTableGet(relid), CzOpsScript, ops);
 	if (stmt->renameType == OBJECT_TABCONSTRAINT && ops != NULL &&
-		OidIsValid(CzTableGet(relid)->map_relid) && !OidIsValid(CzTableGet(relid)->root_relid))
+		CzTableGet(relid)->is_partitioned)
 		rename_below(relid, stmt);
 	return true;
 }

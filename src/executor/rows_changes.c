@@ -61,10 +61,13 @@ next_set(List *sets)
 
 		if (list_length(sets) == 1)
 			return set;
-		children = CzReferringTables(RelationGetRelid(set->rel));
+		children = NIL;
+		foreach(lo, CzReferringTables(RelationGetRelid(set->rel)))
+			children = lappend_oid(children, CzRootOf(lfirst_oid(lo)));
 		foreach(lo, sets)
-			has_child |= list_member_oid(children,
-										 RelationGetRelid(((CzRowChangeSet *) lfirst(lo))->rel));
+			has_child |= lfirst(lo) != set &&
+				list_member_oid(children,
+								CzRootOf(RelationGetRelid(((CzRowChangeSet *) lfirst(lo))->rel)));
 		list_free(children);
 		if (!has_child)
 			return set;

@@ -23,6 +23,7 @@
 #include "commands/trigger.h"
 #include "nodes/parsenodes.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/syscache.h"
@@ -64,9 +65,48 @@ is_of_referenced(Oid function)
 	return RI_FKey_trigger_type(function) == RI_TRIGGER_PK;
 }
 
-/* Add to a list the tables with keys to one, those that have triggers with such functions. */
+/*
+ * CzRootOf
+ *		See cz/metadata.h.
+ */
+Oid
+CzRootOf(Oid relid)
+{
+	const CzTable *table = CzTableGet(relid);
+
+	return table != NULL && OidIsValid(table->root_relid) ? table->root_relid : relid;
+}
+
+/*
+ * A table, and those of its partitions that have keys of their own, or are referred to by
+ * themselves: all others have triggers that are like the table's.
+ */
 static List *
-add_referring(List *relids, Oid relid, bool (*is_wanted) (Oid function))
+with_key_parts(Oid relid)
+{
+	const CzTable *table = CzTableGet(relid);
+
+	return lcons_oid(relid, table != NULL ? list_copy(table->key_parts) : NIL);
+}
+
+/* Is a table in a list, or another one of the same root? */
+static bool
+has_of_root(List *relids, Oid relid)
+{
+	Oid			root = CzRootOf(relid);
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		if (CzRootOf(lfirst_oid(lc)) == root)
+			return true;
+	}
+	return false;
+}
+
+/* add_referring of one relation. */
+static List *
+add_referring_one(List *relids, Oid relid, bool (*is_wanted) (Oid function))
 {
 	Relation	rel = RelationIdGetRelation(relid);
 	int			i;
@@ -81,6 +121,19 @@ add_referring(List *relids, Oid relid, bool (*is_wanted) (Oid function))
 			relids = list_append_unique_oid(relids, trigger->tgconstrrelid);
 	}
 	RelationClose(rel);
+	return relids;
+}
+
+/* Add to a list the tables with keys to one, those that have triggers with such functions. */
+static List *
+add_referring(List *relids, Oid relid, bool (*is_wanted) (Oid function))
+{
+	List	   *parts = with_key_parts(relid);
+	ListCell   *lc;
+
+	foreach(lc, parts)
+		relids = add_referring_one(relids, lfirst_oid(lc), is_wanted);
+	list_free(parts);
 	return relids;
 }
 
@@ -124,10 +177,13 @@ bool
 CzKeysMeet(Oid relid)
 {
 	List	   *relids = lcons_oid(relid, CzCascadeTables(relid));
+	List	   *parts = NIL;
 	bool		result = false;
 	ListCell   *lc;
 
 	foreach(lc, relids)
+		parts = list_concat_unique_oid(parts, with_key_parts(lfirst_oid(lc)));
+	foreach(lc, parts)
 	{
 		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
 		int			i;
@@ -138,14 +194,16 @@ CzKeysMeet(Oid relid)
 		{
 			const Trigger *trigger = &rel->trigdesc->triggers[i];
 
-			result = (changes_rows(trigger->tgfoid) && trigger->tgconstrrelid == relid) ||
+			result = (changes_rows(trigger->tgfoid) &&
+					  CzRootOf(trigger->tgconstrrelid) == CzRootOf(relid)) ||
 				((trigger->tgfoid == F_RI_FKEY_RESTRICT_DEL ||
 				  trigger->tgfoid == F_RI_FKEY_RESTRICT_UPD) &&
-				 list_member_oid(relids, trigger->tgconstrrelid));
+				 has_of_root(relids, trigger->tgconstrrelid));
 		}
 		RelationClose(rel);
 	}
 	list_free(relids);
+	list_free(parts);
 	return result;
 }
 
@@ -168,19 +226,15 @@ key_at_top(Oid constraint_oid)
 	}
 }
 
-/*
- * CzTableKeys
- *		See cz/metadata.h.
- */
-List *
-CzTableKeys(Oid relid, int ends)
+/* CzTableKeys of one relation. */
+static List *
+add_keys(List *keys, Oid relid, int ends)
 {
 	Relation	rel = RelationIdGetRelation(relid);
-	List	   *keys = NIL;
 	int			i;
 
 	if (!RelationIsValid(rel))
-		return NIL;
+		return keys;
 	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
 	{
 		const Trigger *trigger = &rel->trigdesc->triggers[i];
@@ -190,19 +244,24 @@ CzTableKeys(Oid relid, int ends)
 			(kind == RI_TRIGGER_PK && (ends & CZ_KEYS_TO)))
 			keys = list_append_unique_oid(keys, key_at_top(trigger->tgconstraint));
 	}
-	/* of a partitioned table core makes triggers on partitions only */
-	if ((ends & CZ_KEYS_FROM) && rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
-	{
-		ListCell   *lc;
-
-		foreach(lc, RelationGetFKeyList(rel))
-		{
-			ForeignKeyCacheInfo *info = lfirst_node(ForeignKeyCacheInfo, lc);
-
-			keys = list_append_unique_oid(keys, key_at_top(info->conoid));
-		}
-	}
 	RelationClose(rel);
+	return keys;
+}
+
+/*
+ * CzTableKeys
+ *		See cz/metadata.h.
+ */
+List *
+CzTableKeys(Oid relid, int ends)
+{
+	List	   *parts = with_key_parts(relid);
+	List	   *keys = NIL;
+	ListCell   *lc;
+
+	foreach(lc, parts)
+		keys = add_keys(keys, lfirst_oid(lc), ends);
+	list_free(parts);
 	return keys;
 }
 
@@ -213,17 +272,36 @@ CzTableKeys(Oid relid, int ends)
 bool
 CzRefersToItself(Oid relid)
 {
-	Relation	rel = RelationIdGetRelation(relid);
+	List	   *parts = with_key_parts(relid);
 	bool		result = false;
+	ListCell   *lc;
 	int			i;
 
-	if (!RelationIsValid(rel))
-		return false;
-	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers && !result; i++)
-		result = rel->trigdesc->triggers[i].tgconstrrelid == relid &&
-			RI_FKey_trigger_type(rel->trigdesc->triggers[i].tgfoid) == RI_TRIGGER_FK;
-	RelationClose(rel);
+	foreach(lc, parts)
+	{
+		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
+
+		if (!RelationIsValid(rel))
+			continue;
+		for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers && !result; i++)
+			result = RI_FKey_trigger_type(rel->trigdesc->triggers[i].tgfoid) == RI_TRIGGER_FK &&
+				CzRootOf(rel->trigdesc->triggers[i].tgconstrrelid) == CzRootOf(relid);
+		RelationClose(rel);
+	}
+	list_free(parts);
 	return result;
+}
+
+/* The number that a column has in a partition, or in the partitioned table. */
+static AttrNumber
+attno_in(Oid relid, Oid from_relid, AttrNumber attno)
+{
+	char	   *name;
+
+	if (relid == from_relid)
+		return attno;
+	name = get_attname(from_relid, attno, true);
+	return name != NULL ? get_attnum(relid, name) : InvalidAttrNumber;
 }
 
 /*
@@ -249,7 +327,9 @@ CzRefersBy(Oid relid, List *attnos)
 		DeconstructFkConstraintRow(tuple, &ncolumns, columns, others, NULL, NULL, NULL, NULL,
 								   NULL);
 		for (i = 0; i < ncolumns; i++)
-			result |= list_member_int(attnos, columns[i]);
+			result |= list_member_int(attnos,
+									  attno_in(relid, ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid,
+											   columns[i]));
 		ReleaseSysCache(tuple);
 	}
 	return result;
@@ -265,10 +345,12 @@ CzReferencingTables(Oid relid)
 	return add_referring(NIL, relid, is_of_referenced);
 }
 
-/* Is a column of a key (the referring or the referenced side) among some?  NULL: all. */
+/* Is a column of a key (the referring or the referenced side) among some of a table, which
+ * is one of the tree that has that side?  NULL: all. */
 static bool
-has_column_of(HeapTuple key, bool is_referenced, const Bitmapset *columns)
+has_column_of(HeapTuple key, bool is_referenced, Oid relid, const Bitmapset *columns)
 {
+	Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(key);
 	AttrNumber	sides[2][INDEX_MAX_KEYS];
 	int			ncolumns;
 	int			i;
@@ -279,8 +361,10 @@ has_column_of(HeapTuple key, bool is_referenced, const Bitmapset *columns)
 							   NULL);
 	for (i = 0; i < ncolumns; i++)
 	{
-		if (bms_is_member(sides[is_referenced ? 1 : 0][i] - FirstLowInvalidHeapAttributeNumber,
-						  columns))
+		AttrNumber	attno = attno_in(relid, is_referenced ? con->confrelid : con->conrelid,
+									 sides[is_referenced ? 1 : 0][i]);
+
+		if (bms_is_member(attno - FirstLowInvalidHeapAttributeNumber, columns))
 			return true;
 	}
 	return false;
@@ -306,7 +390,7 @@ CzReferenceParents(Oid relid, const Bitmapset *columns)
 			continue;
 		table = CzTableGet(((Form_pg_constraint) GETSTRUCT(tuple))->confrelid);
 		if (table != NULL && table->kind == CZ_TABLE_REFERENCE &&
-			has_column_of(tuple, false, columns))
+			has_column_of(tuple, false, relid, columns))
 			relids = list_append_unique_oid(relids, table->relid);
 		ReleaseSysCache(tuple);
 	}
@@ -334,7 +418,7 @@ CzShardsReferTo(Oid relid, const Bitmapset *columns)
 			continue;
 		table = CzTableGet(((Form_pg_constraint) GETSTRUCT(tuple))->conrelid);
 		result |= table != NULL && CzTableIsDistributed(table) &&
-			has_column_of(tuple, true, columns);
+			has_column_of(tuple, true, relid, columns);
 		ReleaseSysCache(tuple);
 	}
 	list_free(keys);

@@ -50,8 +50,8 @@ extern bool CzCatalogReadTable(Oid relid, CzTableRow *row);
 extern Oid	CzPartitionOfShard(int64 id);
 extern Oid	CzTableOfLeaf(Oid leaf_relid);
 
-/* CzTable.row_triggers of a table that its user has partitioned. */
-extern int	CzTreeRowTriggers(Oid relid);
+/* CzTable.row_triggers of a table that its user has partitioned, and its key_parts. */
+extern int	CzTreeTriggers(Oid relid, List **key_parts);
 
 /* tables.c */
 extern void CzTableCacheInit(void);

@@ -155,16 +155,17 @@ CzTableOfLeaf(Oid leaf_relid)
 }
 
 /*
- * CzTreeRowTriggers
+ * CzTreeTriggers
  *		See metadata_int.h.
  */
 int
-CzTreeRowTriggers(Oid relid)
+CzTreeTriggers(Oid relid, List **key_parts)
 {
 	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
 	int			result = 0;
 	ListCell   *lc;
 
+	*key_parts = NIL;
 	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
 	{
 		HeapTuple	class = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(lc)));
@@ -187,8 +188,14 @@ CzTreeRowTriggers(Oid relid)
 			Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
 			bool		is_before = TRIGGER_FOR_BEFORE(form->tgtype);
 
-			if (!TRIGGER_FOR_ROW(form->tgtype) ||
-				RI_FKey_trigger_type(form->tgfoid) != RI_TRIGGER_NONE)
+			if (RI_FKey_trigger_type(form->tgfoid) != RI_TRIGGER_NONE)
+			{
+				/* a key's that the parent has, too, are below its triggers */
+				if (lfirst_oid(lc) != relid && !OidIsValid(form->tgparentid))
+					*key_parts = list_append_unique_oid(*key_parts, lfirst_oid(lc));
+				continue;
+			}
+			if (!TRIGGER_FOR_ROW(form->tgtype))
 				continue;
 			if (TRIGGER_FOR_INSERT(form->tgtype))
 				result |= CZ_ROW_TRIGGER(CMD_INSERT, is_before);

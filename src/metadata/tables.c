@@ -574,12 +574,14 @@ fill_entry(CzTableEntry *entry, Relation rel)
 			if (!read_partition(entry, nodes, inactive))
 				return;
 			if (entry->table.is_partitioned)
-				entry->table.row_triggers = CzTreeRowTriggers(entry->table.relid);
+				entry->table.row_triggers = CzTreeTriggers(entry->table.relid,
+																&entry->table.key_parts);
 		}
 		else if (OidIsValid(row.map_relid))
 		{
 			read_root(entry, entry->table.relid, &row, nodes, inactive);
-			entry->table.row_triggers = CzTreeRowTriggers(entry->table.relid);
+			entry->table.row_triggers = CzTreeTriggers(entry->table.relid,
+																&entry->table.key_parts);
 		}
 		else if (relkind == RELKIND_PARTITIONED_TABLE && row.kind != CZ_TABLE_REFERENCE)
 			read_parent(entry, rel, &row, nodes, inactive);

@@ -28,6 +28,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
+#include "utils/syscache.h"
 #include "miscadmin.h"
 
 #include "cz/errors.h"
@@ -169,6 +170,124 @@ constraint_of_name(Oid relid, const char *remote, int64 shard_id)
 	return result;
 }
 
+/* The key at the top of a partition's, as pg_constraint has it; the caller frees. */
+static HeapTuple
+key_at_top(HeapTuple key)
+{
+	HeapTuple	top = heap_copytuple(key);
+	Oid			parent_oid;
+
+	while (OidIsValid(parent_oid = ((Form_pg_constraint) GETSTRUCT(top))->conparentid))
+	{
+		HeapTuple	parent = SearchSysCacheCopy1(CONSTROID, ObjectIdGetDatum(parent_oid));
+
+		if (!HeapTupleIsValid(parent))
+			break;
+		heap_freetuple(top);
+		top = parent;
+	}
+	return top;
+}
+
+/* Is it the key here that a shard, number index, has under this name? */
+static bool
+is_key_of_shard(HeapTuple key, int index, const char *remote)
+{
+	HeapTuple	top = key_at_top(key);
+	Form_pg_constraint own = (Form_pg_constraint) GETSTRUCT(key);
+	Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(top);
+	const CzTable *table = CzTableGet(con->conrelid);
+	bool		result = (con->oid == own->oid || con->conrelid != own->conrelid) &&
+		table != NULL && index < table->nshards &&
+		strcmp(CzShardIndexName(NameStr(con->conname), table->shards[index].name_id), remote) == 0;
+
+	heap_freetuple(top);
+	return result;
+}
+
+/* Are these the referenced columns of a key? */
+static bool
+has_columns(HeapTuple key, const char *columns)
+{
+	AttrNumber	attnos[INDEX_MAX_KEYS];
+	AttrNumber	others[INDEX_MAX_KEYS];
+	int			n;
+	StringInfoData buf;
+	int			i;
+
+	DeconstructFkConstraintRow(key, &n, others, attnos, NULL, NULL, NULL, NULL, NULL);
+	initStringInfo(&buf);
+	for (i = 0; i < n; i++)
+	{
+		char	   *name = get_attname(((Form_pg_constraint) GETSTRUCT(key))->confrelid, attnos[i],
+									   true);
+
+		appendStringInfo(&buf, "%s%s", i > 0 ? ", " : "", name ? name : "");
+	}
+	return strcmp(buf.data, columns) == 0;
+}
+
+/*
+ * user_key_name
+ *		The other hook of errors.h.
+ *
+ * A key of a partition's shard has the name of the one at the top.  What a worker has made
+ * for a key to a partition, for the rows of that, has a name of its own: it is found by the
+ * two tables, and by the columns.
+ */
+static char *
+user_key_name(const char *remote_table, const char *remote_constraint,
+			  const char *remote_other, const char *columns)
+{
+	int64		shard_id = id_of_name(remote_table);
+	int64		other_id = remote_other ? id_of_name(remote_other) : 0;
+	Oid			relid;
+	Oid			other_relid;
+	const CzTable *table;
+	int			index = 0;
+	Relation	catalog;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	char	   *result = NULL;
+	bool		is_sure = false;
+
+	if (shard_id == 0 || !IsTransactionState() || !OidIsValid(CzFdwOid()))
+		return NULL;
+	relid = table_of_shard(remote_table, shard_id);
+	other_relid = other_id != 0 ? table_of_shard(remote_other, other_id) : InvalidOid;
+	table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
+	while (table != NULL && index < table->nshards && table->shards[index].name_id != shard_id)
+		index++;
+	if (table == NULL || index >= table->nshards)
+		return NULL;
+	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
+	while (!is_sure && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+		bool		is_below;
+
+		if (con->contype != CONSTRAINT_FOREIGN)
+			continue;
+		/* those of partitions come after the table's own, whose name they would have */
+		is_below = OidIsValid(con->conparentid) && con->confrelid == other_relid;
+		if (!is_below && is_key_of_shard(tuple, index, remote_constraint))
+			is_sure = other_relid == InvalidOid || con->confrelid == other_relid;
+		else if (is_below)
+			is_sure = columns != NULL && has_columns(tuple, columns);
+		else
+			continue;
+		if (is_sure || result == NULL)
+			result = pstrdup(NameStr(con->conname));
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
+
 /*
  * index_of_shard
  *		The names of an index that is called "remote" on a shard, told by the shard's
@@ -245,4 +364,5 @@ void
 CzUserNamesInit(void)
 {
 	cz_user_names_hook = user_names;
+	cz_key_name_hook = user_key_name;
 }

@@ -29,6 +29,7 @@
 #include "cz/errors.h"
 
 CzUserNamesHook cz_user_names_hook = NULL;
+CzKeyNameHook cz_key_name_hook = NULL;
 
 /* Longest remote SQL that is shown, bytes; more only hides the message. */
 #define MAX_SHOWN_SQL_BYTES 2000
@@ -342,6 +343,30 @@ name_denied(RemoteError *error)
 }
 
 /*
+ * key_name
+ *		The user's name of a foreign key that is violated; NULL: it is not known.
+ *
+ * Of a referenced row that goes, the message names its table first, and that of the key
+ * last.
+ */
+static char *
+key_name(const RemoteError *error)
+{
+	const char *begin = strchr(error->message, '"');
+	const char *end = begin ? strchr(begin + 1, '"') : NULL;
+	char	   *other = end ? pnstrdup(begin + 1, end - begin - 1) : NULL;
+	char	   *columns = NULL;
+
+	if (other != NULL && strcmp(other, error->table) == 0)
+		other = NULL;
+	begin = error->detail ? strchr(error->detail, '(') : NULL;
+	end = begin ? strstr(begin, ")=(") : NULL;
+	if (end != NULL)
+		columns = pnstrdup(begin + 1, end - begin - 1);
+	return cz_key_name_hook(error->table, error->constraint, other, columns);
+}
+
+/*
  * use_user_names
  *		Replace names of shards, their indexes and constraints by the user's.
  *
@@ -364,6 +389,12 @@ use_user_names(RemoteError *error)
 	{
 		char	   *remote = error->table;
 
+		if (error->sqlstate == ERRCODE_FOREIGN_KEY_VIOLATION && error->constraint)
+		{
+			char	   *key = key_name(error);
+
+			names.constraint = key ? key : names.constraint;
+		}
 		if (error->context)
 			error->context = drop_copy_context(error->context, remote);
 		if (error->constraint && names.constraint)

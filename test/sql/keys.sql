@@ -144,7 +144,7 @@ DROP TABLE parent, child, ref, alone, a, other, local, ranged;
 SELECT count(*) FROM cz.tables;
 SELECT shard_keys();
 
--- of partitioned tables: those to reference tables, of the table as a whole
+-- of and to partitioned tables and partitions
 CREATE TABLE keys_parts (k int, t int, r int, UNIQUE (k, t)) PARTITION BY RANGE (t);
 CREATE TABLE keys_parts_1 PARTITION OF keys_parts FOR VALUES FROM (0) TO (10);
 SELECT create_distributed_table('keys_parts', 'k');
@@ -168,4 +168,23 @@ ALTER TABLE keys_parts ATTACH PARTITION keys_parts_2 FOR VALUES FROM (10) TO (20
 SELECT conrelid::regclass, conname FROM pg_constraint WHERE contype = 'f' AND conrelid::regclass::text LIKE 'keys%parts%' ORDER BY 1;
 SELECT shard_keys();
 INSERT INTO keys_parts VALUES (1, 1, 1);
+SELECT * FROM cz_check_shards();
+-- what they can't
+CREATE TABLE keys_far (k int, t int);
+SELECT create_distributed_table('keys_far', 'k', colocate_with => 'none');
+ALTER TABLE keys_far ADD FOREIGN KEY (k, t) REFERENCES keys_parts (k, t);
+ALTER TABLE keys_parts ADD FOREIGN KEY (t, k) REFERENCES keys_parts (k, t);
+ALTER TABLE keys_parts_1 ADD FOREIGN KEY (r, t) REFERENCES keys_parts (k, t);
+ALTER TABLE keys_parts_1 ADD FOREIGN KEY (k, t) REFERENCES keys_parts (k, t) ON DELETE SET NULL;
+CREATE FUNCTION keys_note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER n AFTER DELETE ON keys_to_parts FOR EACH STATEMENT EXECUTE FUNCTION keys_note();
+ALTER TABLE keys_to_parts ADD FOREIGN KEY (k, t) REFERENCES keys_parts (k, t) ON DELETE CASCADE;
+DROP TRIGGER n ON keys_to_parts;
+ALTER TABLE keys_parts ADD CONSTRAINT casc FOREIGN KEY (k) REFERENCES keys_alone ON DELETE CASCADE;
+CREATE TRIGGER n AFTER DELETE ON keys_parts FOR EACH ROW EXECUTE FUNCTION keys_note();
+CREATE TRIGGER n AFTER DELETE ON keys_parts_1 FOR EACH STATEMENT EXECUTE FUNCTION keys_note();
+CREATE TABLE keys_parts_3 (k int NOT NULL, t int NOT NULL, r int, r2 int);
+CREATE TRIGGER n AFTER DELETE ON keys_parts_3 FOR EACH ROW EXECUTE FUNCTION keys_note();
+ALTER TABLE keys_parts ATTACH PARTITION keys_parts_3 FOR VALUES FROM (20) TO (30);
+DROP TABLE keys_parts_3, keys_far;
 DROP TABLE keys_to_parts, keys_parts, keys_parts_2, keys_of_parts, keys_alone, keys_local;
