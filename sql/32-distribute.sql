@@ -21,10 +21,22 @@ CREATE TABLE cz.cleanup (
     object_name text NOT NULL,
     object_args text,
     user_name name NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    move_id bigint,
+    policy text NOT NULL DEFAULT 'always' CHECK (policy IN ('always', 'on_failure', 'on_success')),
+    marker text,
+    not_before timestamptz,
+    attempts int NOT NULL DEFAULT 0,
+    last_error text
 );
-COMMENT ON TABLE cz.cleanup IS 'what is still to be dropped on workers that could not be reached';
-COMMENT ON COLUMN cz.cleanup.object_kind IS 'table, whose name is qualified, or a kind of the ledger, cz_shards.cz_object';
+CREATE INDEX cleanup_move_id_idx ON cz.cleanup (move_id);
+COMMENT ON TABLE cz.cleanup IS 'what is still to be dropped on workers that could not be reached, and what moves of shards have left';
+COMMENT ON COLUMN cz.cleanup.object_kind IS 'table, whose name is qualified; capture, what logs changes of a table; or a kind of the ledger, cz_shards.cz_object';
+COMMENT ON COLUMN cz.cleanup.move_id IS 'move that has made or left it: nothing is dropped before it has ended';
+COMMENT ON COLUMN cz.cleanup.policy IS 'always, or only when the move has failed, or has succeeded';
+COMMENT ON COLUMN cz.cleanup.marker IS 'comment that the table must have to be dropped; NULL: any';
+COMMENT ON COLUMN cz.cleanup.not_before IS 'NULL: at once';
+COMMENT ON COLUMN cz.cleanup.attempts IS 'attempts that have failed';
 
 CREATE FUNCTION create_distributed_table(table_name regclass, distribution_column text,
     distribution_type text DEFAULT 'hash', colocate_with text DEFAULT 'default',

@@ -19,6 +19,7 @@
 #include "cz/ddl.h"
 #include "cz/executor.h"
 #include "cz/metadata.h"
+#include "cz/mover.h"
 #include "cz/planner.h"
 #include "cz/remote.h"
 #include "cz/settings.h"
@@ -43,7 +44,8 @@ cz_shmem_request(void)
 	RequestAddinShmemSpace(add_size(CzLinksShmemSize(),
 									add_size(CzPoolShmemSize(),
 											 add_size(CzDeadlockShmemSize(), CzRoomShmemSize()))));
-	RequestAddinShmemSpace(add_size(CzBootShmemSize(), CzDirtyShmemSize()));
+	RequestAddinShmemSpace(add_size(CzMoversShmemSize(),
+									add_size(CzBootShmemSize(), CzDirtyShmemSize())));
 }
 
 static void
@@ -61,6 +63,7 @@ cz_shmem_startup(void)
 	CzRoomShmemInit();
 	CzBootShmemInit();
 	CzDirtyShmemInit();
+	CzMoversShmemInit();
 }
 
 /*
@@ -97,4 +100,5 @@ _PG_init(void)
 	CzDdlInit();
 	CzAutoAnalyzeInit();
 	CzRepairInit();
+	CzMoverInit();
 }

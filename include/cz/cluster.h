@@ -10,6 +10,11 @@
 #ifndef CZ_CLUSTER_H
 #define CZ_CLUSTER_H
 
+#include "cz/metadata.h"
+#include "cz/remote.h"
+#include "utils/array.h"
+#include "utils/relcache.h"
+
 /*
  * CzNodeCheck
  *		Make sure that a worker may hold shards: it can be reached, its version,
@@ -46,5 +51,44 @@ extern void CzAutoAnalyzeInit(void);
 
 /* The same of the one that makes placements whole. */
 extern void CzRepairInit(void);
+
+/*
+ * CzCleanUp
+ *		Work off entries of the clean-up list, in this transaction: what can be dropped now.
+ *
+ * move_id: a move, all of whose entries are wanted; 0: all that are due; -1: those of moves.
+ * server_name, names: of a node, of objects; NULL: all.
+ * nleft: out: entries that could not be.
+ * Returns: those that are done.
+ *
+ * CzCleanupIsLeft: how many entries of such objects of a node are left, due or not, of moves
+ *		that have ended.
+ */
+extern int	CzCleanupIsLeft(const char *server_name, ArrayType *names);
+extern int	CzCleanUp(int64 move_id, const char *server_name, ArrayType *names, int *nleft);
+
+/*
+ * What the mover makes of shards on a node that does not have them (make_shard.c,
+ * structure.c).
+ *
+ * CzShardStructureSql: the commands that make shard number index of a table on a node, as
+ *		the owner, without its indexes, but with its partitions.  from: a connection to an
+ *		active placement.
+ * CzShardFinishSql: those that make its indexes; NULL: it has none.
+ * CzShardStructure: what a placement looks like, as text; NULL: it is not there.  The same
+ *		for placements that are equal, foreign keys apart.
+ * CzColumnList: the columns that hold data, quoted, with commas; NULL: there is none.
+ * CzCopyShardRows: rows from one node to another by two COPY commands.
+ *
+ * copied: out: bytes so far, with a call of progress now and then; NULL: nobody asks.
+ */
+extern char *CzShardStructureSql(Relation rel, const CzTable *table, int index, Oid server_oid,
+								 CzConn *from);
+extern char *CzShardFinishSql(Relation rel, const CzTable *table, int index);
+extern char *CzShardStructure(CzConn *conn, const CzTable *table, int index);
+extern char *CzColumnList(Oid relid);
+typedef void (*CzCopyProgress) (int64 bytes, void *arg);
+extern void CzCopyShardRows(CzConn *from, CzConn *to, const char *out_sql, const char *in_sql,
+							CzCopyProgress progress, void *arg);
 
 #endif							/* CZ_CLUSTER_H */

@@ -64,6 +64,7 @@ typedef struct CzShard
 								 * but for a partition one of its own */
 	Oid			table_relid;	/* for CzTableGet: the parent, the reference table, the
 								 * foreign table; InvalidOid while it is being made */
+	int			number_base;	/* of the numbers that placements have in ctids; see rowid.h */
 	bool		is_copy;		/* of a reference table: its placements are copies */
 	int			nall;			/* placements, also those that are not active; 0 while
 								 * it is being made */
@@ -272,6 +273,9 @@ extern Oid	CzRelationOwner(Oid relid);
  */
 extern List *CzShardServers(Oid shard_relid);
 
+/* The same as a snapshot shows it; NIL: the shard was not there. */
+extern List *CzShardServersAsOf(Oid shard_relid, Snapshot snapshot);
+
 /*
  * CzShardBounds
  *		Bounds of a range shard as text, NULL where open, of the default partition
@@ -351,7 +355,8 @@ extern const CzShard *CzShardFresh(const CzShard *shard);
  * CzShardSetPlacements
  *		Rewrite where a shard is: the foreign table's server (the first one), the
  *		option placements (the others) and the dependencies on all of them; tells
- *		every backend.  Moves no data.
+ *		every backend.  Moves no data.  Placements whose place in the list is another one
+ *		than before get other numbers in ctids.
  */
 extern void CzShardSetPlacements(Oid shard_relid, List *server_oids);
 

@@ -10,9 +10,9 @@
  * count alike.  No worker ever sees such an id.
  *
  * The same ctid is another row on another placement of the shard.  So the upper bits of
- * the offset, which no page needs, say which one it was read at: none for the first in the
- * list of the shard's placements, whether they are active or not.  Of more than eight
- * placements some look alike.
+ * the offset, which no page needs, say which one it was read at: its place in the list of
+ * the shard's placements, whether they are active or not, and how often that has changed
+ * (number_base).  Of more than eight placements, or moves, some look alike.
  *
  * Source: own work.
  *
@@ -24,6 +24,9 @@
 #include "storage/itemptr.h"
 
 #include "cz/metadata.h"
+
+/* Placements that a ctid tells apart */
+#define CZ_ROWID_PLACEMENTS 8
 
 /*
  * CzRowIdIsKey

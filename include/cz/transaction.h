@@ -32,6 +32,8 @@ extern Size CzActivityShmemSize(void);
 extern void CzActivityShmemInit(void);
 extern Size CzDeadlockShmemSize(void);
 extern void CzDeadlockShmemInit(void);
+extern Size CzMoversShmemSize(void);
+extern void CzMoversShmemInit(void);
 extern Size CzRoomShmemSize(void);
 extern void CzRoomShmemInit(void);
 
@@ -609,6 +611,25 @@ typedef enum CzShardLock
 extern void CzTxnLockShard(const CzShard *shard, Oid user_oid, CzShardLock mode);
 extern void CzTxnLockShards(const CzShard *const *shards, int nshards, Oid user_oid,
 							CzShardLock mode);
+
+/*
+ * CzTxnEnterShard
+ *		A shard with one placement is about to be written, or rows of it to be locked: while
+ *		it changes its place, wait.  Until the transaction ends it cannot change it then.
+ *
+ * locks_rows: always, also while no shard changes its place.
+ * Returns: the shard as it is now.
+ */
+extern const CzShard *CzTxnEnterShard(const CzShard *shard, bool locks_rows);
+
+/*
+ * CzTxnHasMoved, CzTxnCheckNotMoved
+ *		Has a placement been made of a shard that was there already when the transaction
+ *		took its snapshot?  In that snapshot its rows are not complete.  The latter raises
+ *		40001 then.
+ */
+extern bool CzTxnHasMoved(const CzShard *shard, Oid server_oid);
+extern void CzTxnCheckNotMoved(const CzShard *shard, Oid server_oid);
 
 /*
  * CzTxnLockShardPrefix

@@ -71,7 +71,7 @@ extern void CzRegisterPartition(Oid relid, Oid root_relid, const char *name,
 
 /* the partitions of a root's shard on a worker, which is there itself; what is attached of
  * their indexes to those of parents that not all partitions have */
-extern void CzMakePartitions(const CzTable *root, int index, Oid server_oid);
+extern void CzPartitionsSql(StringInfo sql, const CzTable *root, int index, Oid server_oid);
 extern void CzAttachIndexesSql(StringInfo sql, const CzTable *root, int index);
 
 /* distribute.c */
@@ -89,9 +89,7 @@ extern void CzRefuseTenant(Relation rel, const char *function);
 extern void CzCreateReferenceTriggers(Oid relid);
 extern bool CzReferenceCopyTable(Oid relid, Oid server_oid);
 
-/* activate.c */
-extern char *CzColumnList(Oid relid);
-extern void CzCopyShardRows(CzConn *from, CzConn *to, const char *out_sql, const char *in_sql);
+/* make_shard.c */
 extern void CzMakeShard(Relation rel, const CzTable *table, int index, Oid server_oid);
 
 /* load.c */

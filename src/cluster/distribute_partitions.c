@@ -622,22 +622,19 @@ adopt_partition(Oid relid)
 }
 
 /*
- * CzMakePartitions
+ * CzPartitionsSql
  *		See distribute_int.h.
  */
 void
-CzMakePartitions(const CzTable *root, int index, Oid server_oid)
+CzPartitionsSql(StringInfo sql, const CzTable *root, int index, Oid server_oid)
 {
-	Oid			owner = CzRelationOwner(root->relid);
 	List	   *relids = list_delete_oid(find_all_inheritors(root->relid, AccessShareLock, NULL),
 										 root->relid);
 	CzDistribution dist;
-	StringInfoData sql;
 	ListCell   *lc;
 	int			n;
 
 	CzTableDistribution(root, &dist);
-	initStringInfo(&sql);
 	foreach(lc, relids)
 	{
 		const CzTable *table = CzTableGet(lfirst_oid(lc));
@@ -646,12 +643,12 @@ CzMakePartitions(const CzTable *root, int index, Oid server_oid)
 		char	   *grants;
 
 		part_distribution(&dist, root->relid, lfirst_oid(lc), &own);
-		CzShardCreateSql(&sql, CzTableDefGet(rel), &table->shards[index],
+		CzShardCreateSql(sql, CzTableDefGet(rel), &table->shards[index],
 						 own.method == PARTITION_STRATEGY_HASH ?
 						 CzHashCheckSql(rel, &own, index) : NULL);
 		grants = CzGrantsSql(lfirst_oid(lc), server_oid, table->shards[index].remote_qualified);
 		if (grants)
-			appendStringInfoString(&sql, grants);
+			appendStringInfo(sql, "%s;\n", grants);
 		relation_close(rel, NoLock);
 	}
 	/* children before their parents, and default partitions last */
@@ -662,14 +659,12 @@ CzMakePartitions(const CzTable *root, int index, Oid server_oid)
 		const CzTable *parent = CzTableGet(get_partition_parent(relid, false));
 		Relation	rel = relation_open(relid, NoLock);
 
-		CzShardIndexesSql(&sql, CzTableDefGet(rel), &table->shards[index]);
+		CzShardIndexesSql(sql, CzTableDefGet(rel), &table->shards[index]);
 		relation_close(rel, NoLock);
-		appendStringInfo(&sql, "ALTER TABLE %s ATTACH PARTITION %s %s;\n",
+		appendStringInfo(sql, "ALTER TABLE %s ATTACH PARTITION %s %s;\n",
 						 parent->shards[index].remote_qualified,
 						 table->shards[index].remote_qualified, bound_sql(relid));
 	}
-	if (sql.len > 0)
-		CzTxnExec(server_oid, owner, sql.data);
 }
 
 /*

@@ -77,79 +77,6 @@ typedef struct Sums
 	char	   *sums[NBUCKETS];
 } Sums;
 
-/* What placements in order have in common, as one text a line; with their partitions. */
-#define STRUCTURE_SQL \
-	"WITH RECURSIVE t(o) AS (SELECT %1$s UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN t ON i.inhparent OPERATOR(pg_catalog.=) t.o) " \
-	"SELECT pg_catalog.string_agg(d, E'\\n' ORDER BY d COLLATE \"C\") FROM (" \
-	"SELECT 'column ' OPERATOR(pg_catalog.||) pg_catalog.concat_ws(' ', attrelid::pg_catalog.regclass, pg_catalog.row_number() OVER (PARTITION BY attrelid ORDER BY attnum), attname, " \
-	"pg_catalog.format_type(atttypid, atttypmod), attnotnull, attgenerated, attcollation::pg_catalog.regcollation) AS d " \
-	"FROM t JOIN pg_catalog.pg_attribute ON attrelid OPERATOR(pg_catalog.=) t.o WHERE attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped " \
-	"UNION ALL SELECT pg_catalog.pg_get_indexdef(indexrelid) FROM t JOIN pg_catalog.pg_index ON indrelid OPERATOR(pg_catalog.=) t.o " \
-	"JOIN pg_catalog.pg_class i ON i.oid OPERATOR(pg_catalog.=) indexrelid " \
-	"WHERE (indisvalid OR i.relkind OPERATOR(pg_catalog.<>) 'i') AND i.relname OPERATOR(pg_catalog.<>) ALL (%2$s::pg_catalog.name[]) " \
-	"UNION ALL SELECT pg_catalog.concat_ws(' ', conrelid::pg_catalog.regclass, conname, pg_catalog.pg_get_constraintdef(oid)) FROM t JOIN pg_catalog.pg_constraint " \
-	"ON conrelid OPERATOR(pg_catalog.=) t.o WHERE contype OPERATOR(pg_catalog.<>) 'n' AND contype OPERATOR(pg_catalog.<>) 'f' " \
-	"UNION ALL SELECT pg_catalog.concat_ws(' ', oid::pg_catalog.regclass, pg_catalog.pg_get_expr(relpartbound, oid)) FROM t JOIN pg_catalog.pg_class " \
-	"ON oid OPERATOR(pg_catalog.=) t.o WHERE relispartition) x"
-
-/*
- * The names, on a shard and its partitions, of indexes that are invalid here, as an array:
- * some placements have them and some have not (ddl/concurrently.c).
- */
-static char *
-invalid_indexes_sql(Oid relid, int index)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-	ListCell   *li;
-
-	initStringInfo(&buf);
-	appendStringInfoString(&buf, "ARRAY[");
-	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
-	{
-		const CzTable *table = CzTableGet(lfirst_oid(lc));
-		Relation	rel;
-
-		if (table == NULL || table->kind == CZ_TABLE_FOREIGN || table->is_partitioned ||
-			index >= table->nshards)
-			continue;
-		rel = table_open(lfirst_oid(lc), AccessShareLock);
-		foreach(li, RelationGetIndexList(rel))
-		{
-			if (get_index_isvalid(lfirst_oid(li)))
-				continue;
-			appendStringInfo(&buf, "%s%s", buf.data[buf.len - 1] == '[' ? "" : ", ",
-							 quote_literal_cstr(CzShardIndexName(get_rel_name(lfirst_oid(li)),
-																 table->shards[index].name_id)));
-		}
-		table_close(rel, AccessShareLock);
-	}
-	appendStringInfoChar(&buf, ']');
-	return buf.data;
-}
-
-/* The definition of a shard on a worker; NULL if it is not there.  without: an array of
- * names of indexes. */
-static char *
-structure_of(CzConn *conn, const CzShard *shard, const char *without)
-{
-	char	   *name = quote_literal_cstr(shard->remote_qualified);
-	PGresult   *res = CzConnQuery(conn, psprintf("SELECT pg_catalog.to_regclass(%s)::pg_catalog.oid",
-												 name), 1, 1, 1);
-	char	   *relid = PQgetisnull(res, 0, 0) ? NULL : pstrdup(PQgetvalue(res, 0, 0));
-	char	   *result;
-
-	PQclear(res);
-	if (relid == NULL)
-		return NULL;
-	/* it is a number, but who knows */
-	relid = psprintf("%s::pg_catalog.oid", quote_literal_cstr(relid));
-	res = CzConnQuery(conn, psprintf(STRUCTURE_SQL, relid, without), 1, 1, 1);
-	result = pstrdup(PQgetisnull(res, 0, 0) ? "" : PQgetvalue(res, 0, 0));
-	PQclear(res);
-	return result;
-}
-
 /* A shard is named without what may inherit from it, but not without its partitions. */
 static const char *
 only_sql(Relation rel)
@@ -246,7 +173,8 @@ equalize(Relation rel, const CzShard *shard, CzConn *from, Oid server_oid)
 		CzCopyShardRows(from, CzTxnConn(server_oid, owner, true),
 				   psprintf("COPY (SELECT %s FROM %s%s AS t %s) TO STDOUT", columns, only,
 							shard->remote_qualified, where.data),
-				   psprintf("COPY %s (%s) FROM STDIN", shard->remote_qualified, columns));
+				   psprintf("COPY %s (%s) FROM STDIN", shard->remote_qualified, columns),
+				   NULL, NULL);
 	return ndiffer;
 }
 
@@ -277,9 +205,8 @@ prepare_shard(Relation rel, const CzTable *table, int index, Oid server_oid)
 	const CzShard *shard = &table->shards[index];
 	Oid			owner = rel->rd_rel->relowner;
 	CzConn	   *from = CzConnAcquire(CzEndpointGet(shard->server_oids[0], owner));
-	char	   *without = invalid_indexes_sql(RelationGetRelid(rel), index);
-	char	   *there = structure_of(from, shard, without);
-	char	   *here = structure_of(CzTxnConn(server_oid, owner, false), shard, without);
+	char	   *there = CzShardStructure(from, table, index);
+	char	   *here = CzShardStructure(CzTxnConn(server_oid, owner, false), table, index);
 	int			i;
 
 	CzConnRelease(from);
@@ -365,9 +292,9 @@ check_structure(Relation rel, const CzShard *shard, const Todo *todo)
 	Oid			server_oid = todo->server_oid;
 	Oid			owner = rel->rd_rel->relowner;
 	CzConn	   *from = CzConnAcquire(CzEndpointGet(shard->server_oids[0], owner));
-	char	   *without = invalid_indexes_sql(RelationGetRelid(rel), todo->index);
-	char	   *there = structure_of(from, shard, without);
-	char	   *here = structure_of(CzTxnConn(server_oid, owner, false), shard, without);
+	const CzTable *table = CzTableGet(RelationGetRelid(rel));
+	char	   *there = CzShardStructure(from, table, todo->index);
+	char	   *here = CzShardStructure(CzTxnConn(server_oid, owner, false), table, todo->index);
 
 	CzConnRelease(from);
 	if (here == NULL || there == NULL || strcmp(here, there) != 0)

@@ -30,6 +30,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "cz/cluster.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
 
@@ -125,77 +126,22 @@ cz_finish_restore(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(count);
 }
 
-/* One entry of the list; true if it is done with. */
-static bool
-clean_up(const char *server, const char *sql, const char *user)
-{
-	Oid			server_oid = get_foreign_server_oid(server, true);
-	Oid			user_oid = get_role_oid(user, true);
-	char	   *message = NULL;
-	CzConn	   *conn;
-
-	if (!OidIsValid(server_oid) || sql == NULL)
-		return true;			/* the worker is gone, and what it had with it */
-	if (!OidIsValid(user_oid))
-		user_oid = GetUserId();
-	conn = CzConnTryAcquire(CzEndpointGet(server_oid, user_oid), &message);
-	if (conn == NULL)
-	{
-		ereport(WARNING,
-				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-				 errmsg("could not clean up node \"%s\"", server),
-				 message ? errdetail_internal("%s", message) : 0));
-		return false;
-	}
-	PQclear(CzConnExec(conn, sql));
-	CzConnRelease(conn);
-	return true;
-}
-
 /*
  * citus_cleanup_orphaned_resources()
- *		Drop on the workers what could not be dropped when its table went.
+ *		Work off the clean-up list.
  */
 Datum
 citus_cleanup_orphaned_resources(PG_FUNCTION_ARGS)
 {
-	int			ndone = 0;
-	uint64		i;
-	uint64		nrows;
-	SPITupleTable *rows;
+	int			ndone;
+	int			nleft;
 
 	if (!superuser())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be superuser to clean up workers")));
 	CzTxnCheckCoordinator();
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute("SELECT c.cleanup_id, c.server_name, c.user_name, c.object_kind, c.object_schema, c.object_name, c.object_args FROM cz.cleanup c"
-					" ORDER BY c.cleanup_id FOR UPDATE SKIP LOCKED", false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read cz.cleanup");
-	nrows = SPI_processed;
-	rows = SPI_tuptable;
-	for (i = 0; i < nrows; i++)
-	{
-		HeapTuple	tuple = rows->vals[i];
-		Oid			argtypes[1] = {INT8OID};
-		Datum		values[1];
-		bool		isnull;
-
-		if (!clean_up(SPI_getvalue(tuple, rows->tupdesc, 2),
-					  CzCleanupSql(SPI_getvalue(tuple, rows->tupdesc, 4),
-								   SPI_getvalue(tuple, rows->tupdesc, 5),
-								   SPI_getvalue(tuple, rows->tupdesc, 6),
-								   SPI_getvalue(tuple, rows->tupdesc, 7)),
-					  SPI_getvalue(tuple, rows->tupdesc, 3)))
-			continue;
-		values[0] = SPI_getbinval(tuple, rows->tupdesc, 1, &isnull);
-		(void) SPI_execute_with_args("DELETE FROM cz.cleanup WHERE cleanup_id OPERATOR(pg_catalog.=) $1",
-									 1, argtypes, values, NULL, false, 0);
-		ndone++;
-	}
-	SPI_finish();
+	ndone = CzCleanUp(0, NULL, NULL, &nleft);
 	ereport(NOTICE, (errmsg("cleaned up %d orphaned resources", ndone)));
 	PG_RETURN_VOID();
 }

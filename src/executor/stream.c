@@ -228,14 +228,19 @@ static List *
 placements_of(const CzShard *shard)
 {
 	List	   *result = NIL;
+	Oid			moved = InvalidOid;
 	int			i;
 
 	for (i = 0; i < shard->nplacements; i++)
 	{
-		if (!CzTxnIsLost(shard->shard_id, shard->server_oids[i]) &&
-			!CzTxnWasInactive(shard->shard_id, shard->server_oids[i]))
+		if (CzTxnHasMoved(shard, shard->server_oids[i]))
+			moved = shard->server_oids[i];
+		else if (!CzTxnIsLost(shard->shard_id, shard->server_oids[i]) &&
+				 !CzTxnWasInactive(shard->shard_id, shard->server_oids[i]))
 			result = lappend_oid(result, shard->server_oids[i]);
 	}
+	if (result == NIL && OidIsValid(moved))
+		CzTxnCheckNotMoved(shard, moved);
 	return result;
 }
 
@@ -370,6 +375,17 @@ CzFragmentPlace(CzStream *stream, Fragment *fragment, bool all)
 		shard = CzShardFresh(shard);
 		fragment->nplacements = CzTxnWritePlacements(shard, stream->user_oid, all,
 													 &fragment->server_oids);
+	}
+	else
+	{
+		const CzShard *now = CzTxnEnterShard(shard, false);
+
+		if (now != shard)
+		{
+			shard = now;
+			fragment->nplacements = shard->nplacements;
+			fragment->server_oids = shard->server_oids;
+		}
 	}
 	for (i = 0; i < (all ? fragment->nplacements : 1); i++)
 		servers = lappend_oid(servers, fragment->server_oids[i]);

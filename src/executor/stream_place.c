@@ -564,10 +564,13 @@ merge_fragments(CzStream *stream)
 /*
  * Rows are locked on first placements: a writer that has a shard alone would wait for
  * them with that lock in hand, which the holder of the rows may want next.
+ *
+ * Returns: false if a shard has moved to another place meanwhile, or may have.
  */
-static void
+static bool
 share_shards(CzStream *stream)
 {
+	bool		has_moved = false;
 	List	   *relids = stream->plan->relids;
 	const CzShard **shards = palloc(sizeof(CzShard *) * Max(list_length(relids), 1) *
 									Max(stream->nfragments, 1));
@@ -582,13 +585,17 @@ share_shards(CzStream *stream)
 			const CzTable *table = CzTableGet(lfirst_oid(lc));
 			const CzShard *shard = CzShardOfFragment(lfirst_oid(lc), &stream->fragments[i]);
 
-			if (shard != NULL && CzShardIsReplicated(shard) &&
-				table->kind != CZ_TABLE_REFERENCE)
+			if (shard == NULL || table->kind == CZ_TABLE_REFERENCE)
+				continue;
+			if (CzShardIsReplicated(shard))
 				shards[nshards++] = shard;
+			else
+				has_moved |= CzTxnEnterShard(shard, true) != shard;
 		}
 	}
 	CzTxnLockShardsLocally(shards, nshards, CZ_LOCK_SHARED, stream->plan->locks_wait);
 	pfree(shards);
+	return !has_moved;
 }
 
 /* All of a statement's first connections at once: who waits for one holds no other. */
@@ -619,6 +626,7 @@ enter_pools(CzStream *stream)
 static bool
 start_run(CzStream *stream)
 {
+	bool		has_stayed = true;
 	uint64		epoch;
 	ListCell   *lc;
 	int			i;
@@ -645,7 +653,7 @@ start_run(CzStream *stream)
 	if (stream->nfragments > 0)
 		CzShipRead(stream);
 	if (stream->plan->has_row_locks)
-		share_shards(stream);
+		has_stayed = share_shards(stream);
 	if (stream->plan->locks_wait && stream->nfragments > 1 && !stream->is_first_only &&
 		OidIsValid(stream->plan->anchor_relid))
 		CzStreamLockMoves(stream);
@@ -655,7 +663,7 @@ start_run(CzStream *stream)
 			elog(ERROR, "fragment without placement");
 	}
 	stream->is_starting = false;
-	if (stream->has_awaited && CzRoomEpoch() != epoch)
+	if (!has_stayed || (stream->has_awaited && CzRoomEpoch() != epoch))
 		return false;
 	merge_fragments(stream);
 	stream->total_fragments += stream->nfragments;

@@ -459,6 +459,7 @@ place_batch(CzWriter *writer, Batch *batch)
 	}
 	else
 	{
+		batch->shard = CzTxnEnterShard(batch->shard, false);
 		batch->nplacements = batch->shard->nplacements;
 		server_oids = batch->shard->server_oids;
 	}

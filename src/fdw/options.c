@@ -82,6 +82,7 @@ static const CzOption own_options[] = {
 	{"installed_extensions", ForeignServerRelationId, NULL},
 	{"keep_connections", ForeignServerRelationId, check_bool},
 	{"node_id", ForeignServerRelationId, check_count},
+	{"number_base", ForeignTableRelationId, check_integer},
 	{"parallel_abort", ForeignServerRelationId, check_bool},
 	{"parallel_commit", ForeignServerRelationId, check_bool},
 	{"partial_aggregates", ForeignServerRelationId, check_identifier},

@@ -170,7 +170,7 @@ czExecForeignTruncate(List *rels, DropBehavior behavior, bool restart_seqs)
 		int			nplacements;
 		int			j;
 
-		shards[i] = CzShardFresh(shards[i]);
+		shards[i] = CzTxnEnterShard(CzShardFresh(shards[i]), false);
 		nplacements = CzTxnWritePlacements(shards[i], user_oid, true, &server_oids);
 		for (j = 0; j < nplacements; j++)
 			add_shard(&shard_targets, server_oids[j], shards[i]);

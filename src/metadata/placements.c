@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/reloptions.h"
 #include "access/table.h"
@@ -27,40 +28,114 @@
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 
+#include "cz/rowid.h"
 #include "metadata_int.h"
 
-/* The new ftoptions: all as before but placements. */
+/* The options with one that has this value, or (NULL) without it. */
 static Datum
-make_options(Datum old_options, List *other_server_oids)
+with_option(Datum options, const char *name, char *value)
 {
+	bool		is_there = CzFindOption(untransformRelOptions(options), name) != NULL;
 	DefElem    *change;
-	ListCell   *cell;
-	bool		had_placements = false;
 
-	foreach(cell, untransformRelOptions(old_options))
-	{
-		DefElem    *def = (DefElem *) lfirst(cell);
-
-		if (strcmp(def->defname, "placements") == 0)
-			had_placements = true;
-	}
-	if (other_server_oids == NIL && !had_placements)
-		return old_options;
-
-	change = makeDefElem("placements",
-						 other_server_oids == NIL ? NULL :
-						 (Node *) makeString(CzFormatServerNames(other_server_oids)),
-						 -1);
-	change->defaction = other_server_oids == NIL ? DEFELEM_DROP
-		: had_placements ? DEFELEM_SET : DEFELEM_ADD;
+	if (value == NULL && !is_there)
+		return options;
+	change = makeDefElem(pstrdup(name), value ? (Node *) makeString(value) : NULL, -1);
+	change->defaction = value == NULL ? DEFELEM_DROP : is_there ? DEFELEM_SET : DEFELEM_ADD;
 	/* what this writes needs no validator */
-	return transformGenericOptions(ForeignTableRelationId, old_options,
-								   list_make1(change), InvalidOid);
+	return transformGenericOptions(ForeignTableRelationId, options, list_make1(change),
+								   InvalidOid);
+}
+
+/* Are all placements of before where they were in the list? */
+static bool
+begins_with(List *server_oids, List *before)
+{
+	ListCell   *lc;
+
+	if (list_length(before) > list_length(server_oids))
+		return false;
+	foreach(lc, before)
+	{
+		/* one that nobody has is the old name of a server that has just been renamed */
+		if (OidIsValid(lfirst_oid(lc)) &&
+			lfirst_oid(lc) != list_nth_oid(server_oids, foreach_current_index(lc)))
+			return false;
+	}
+	return true;
+}
+
+/* The servers that the tuple has now; InvalidOid: a name that there is not. */
+static List *
+servers_of(HeapTuple tuple, Datum options)
+{
+	List	   *result = list_make1_oid(((Form_pg_foreign_table) GETSTRUCT(tuple))->ftserver);
+	const char *value = CzFindOption(untransformRelOptions(options), "placements");
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	if (value != NULL && SplitIdentifierString(pstrdup(value), ',', &names))
+	{
+		foreach(lc, names)
+			result = lappend_oid(result, get_foreign_server_oid(lfirst(lc), true));
+	}
+	return result;
+}
+
+/* The new ftoptions of a shard. */
+static Datum
+make_options(Datum options, List *before, List *server_oids)
+{
+	const char *base = CzFindOption(untransformRelOptions(options), "number_base");
+
+	if (!begins_with(server_oids, before))
+		options = with_option(options, "number_base",
+							  psprintf("%d", ((base ? pg_strtoint32(base) : 0) +
+											  list_length(before)) % CZ_ROWID_PLACEMENTS));
+	return with_option(options, "placements",
+					   list_length(server_oids) < 2 ? NULL :
+					   CzFormatServerNames(list_copy_tail(server_oids, 1)));
+}
+
+/*
+ * CzShardServersAsOf
+ *		See metadata.h.
+ */
+List *
+CzShardServersAsOf(Oid shard_relid, Snapshot snapshot)
+{
+	Relation	rel = table_open(ForeignTableRelationId, AccessShareLock);
+	List	   *result = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_foreign_table_ftrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(shard_relid));
+	scan = systable_beginscan(rel, ForeignTableRelidIndexId, true, snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		options = heap_getattr(tuple, Anum_pg_foreign_table_ftoptions,
+										   RelationGetDescr(rel), &isnull);
+		const char *others = isnull ? NULL :
+			CzFindOption(untransformRelOptions(options), "placements");
+
+		result = list_make1_oid(((Form_pg_foreign_table) GETSTRUCT(tuple))->ftserver);
+		if (others != NULL)
+			result = list_concat(result, CzParseServerNames(others));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
 }
 
 /*
@@ -93,7 +168,7 @@ CzShardSetPlacements(Oid shard_relid, List *server_oids)
 	values[Anum_pg_foreign_table_ftserver - 1] = ObjectIdGetDatum(linitial_oid(server_oids));
 	replaces[Anum_pg_foreign_table_ftserver - 1] = true;
 	values[Anum_pg_foreign_table_ftoptions - 1] =
-		make_options(options, list_copy_tail(server_oids, 1));
+		make_options(options, servers_of(tuple, options), server_oids);
 	replaces[Anum_pg_foreign_table_ftoptions - 1] = true;
 	new_tuple = heap_modify_tuple(tuple, RelationGetDescr(rel), values, nulls, replaces);
 	CatalogTupleUpdate(rel, &new_tuple->t_self, new_tuple);

@@ -23,7 +23,7 @@
  */
 #define OFFSET_BITS 13
 #define OFFSET_MASK ((1 << OFFSET_BITS) - 1)
-#define MAX_TOLD_APART (1 << (16 - OFFSET_BITS))
+#define MAX_TOLD_APART CZ_ROWID_PLACEMENTS
 
 /* Bits of a block number that are left for the worker's own. */
 static int
@@ -58,7 +58,7 @@ number_of_placement(const CzShard *shard, Oid server_oid)
 	for (i = 0; shard->all_oids != NULL && i < shard->nall; i++)
 	{
 		if (shard->all_oids[i] == server_oid)
-			return i % MAX_TOLD_APART;
+			return (shard->number_base + i) % MAX_TOLD_APART;
 	}
 	return 0;
 }

@@ -355,6 +355,8 @@ read_foreign_table(Oid relid, Oid table_relid, List *nodes, List *inactive, CzSh
 	value = CzFindOption(foreign->options, "shard_id");
 	shard->shard_id = value ? pg_strtoint64(value) : 0;
 	shard->name_id = shard->shard_id;
+	value = CzFindOption(foreign->options, "number_base");
+	shard->number_base = value ? pg_strtoint32(value) : 0;
 	schema = CzFindOption(foreign->options, "schema_name");
 	name = CzFindOption(foreign->options, "table_name");
 	CzShardSetRemote(shard, schema ? schema : get_namespace_name(get_rel_namespace(relid)),

@@ -32,6 +32,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "cz/move.h"
 #include "cz/settings.h"
 #include "transaction_int.h"
 
@@ -67,8 +68,12 @@ subxact_callback(SubXactEvent event, SubTransactionId id, SubTransactionId paren
 	CzTxnSubXactCallback((int) event, GetCurrentTransactionNestLevel());
 }
 
-static void
-fill_worker(BackgroundWorker *worker, Oid database_oid)
+/*
+ * CzFillWorker
+ *		A background worker of a database (0: the launcher), all but its names and task.
+ */
+void
+CzFillWorker(BackgroundWorker *worker, Oid database_oid)
 {
 	memset(worker, 0, sizeof(BackgroundWorker));
 	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -95,7 +100,7 @@ CzTransactionInit(void)
 	/* pg_upgrade wants nobody else to write. */
 	if (IsBinaryUpgrade)
 		return;
-	fill_worker(&worker, InvalidOid);
+	CzFillWorker(&worker, InvalidOid);
 	worker.bgw_restart_time = CZ_LAUNCHER_RESTART_S;
 	snprintf(worker.bgw_name, BGW_MAXLEN, "cz_fdw maintenance launcher");
 	snprintf(worker.bgw_type, BGW_MAXLEN, "cz_fdw maintenance launcher");
@@ -171,7 +176,7 @@ start_worker(List **workers, Oid database_oid, CzTask task)
 		mine->handle = NULL;
 	}
 
-	fill_worker(&worker, database_oid);
+	CzFillWorker(&worker, database_oid);
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_notify_pid = MyProcPid;
 	worker.bgw_extra[0] = (char) task;
@@ -319,6 +324,11 @@ database_main(Oid database_oid)
 		(void) cz_repair_task(relid);
 		return;
 	}
+	if (task == CZ_TASK_MOVE)
+	{
+		CzMoveMain(MyBgworkerEntry->bgw_extra + 1);
+		return;
+	}
 	CzActivityRoundBegin(task, &seen);
 	if (task == CZ_TASK_ANALYZE)
 	{
@@ -349,6 +359,9 @@ database_main(Oid database_oid)
 	/* nodes that are back get what they have missed */
 	if (is_owner && cz_repair_task != NULL && !cz_repair_task(InvalidOid))
 		is_done = false;
+	/* moves that nobody carries on, and what others have left */
+	if (is_owner && cz_move_round != NULL && !cz_move_round())
+		is_done = false;
 	CzActivityRoundEnd(task, seen, is_done);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
@@ -363,7 +376,7 @@ CzRunRepair(Oid relid)
 	BackgroundWorker worker;
 	BackgroundWorkerHandle *handle;
 
-	fill_worker(&worker, MyDatabaseId);
+	CzFillWorker(&worker, MyDatabaseId);
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_notify_pid = MyProcPid;
 	worker.bgw_extra[0] = (char) CZ_TASK_REPAIR;

@@ -400,6 +400,7 @@ CzTxnWritePlacements(const CzShard *shard, Oid user_oid, bool all, Oid **server_
 			CzTxnLosePlacement(shard, server_oid, "it cannot be reached");
 			continue;
 		}
+		CzTxnCheckNotMoved(shard, server_oid);
 		(*server_oids)[n++] = server_oid;
 	}
 	/* others have made inactive what this transaction would go on with */

@@ -31,6 +31,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "cz/move.h"
 #include "transaction_int.h"
 
 /* Fourth field of our local lock tags: core uses 1 and 2 for its own functions. */
@@ -154,6 +155,15 @@ CzTxnLetMoves(Oid relid, ResourceOwner owner)
 	CurrentResourceOwner = saved;
 }
 
+static void
+set_referred_tag(LOCKTAG *tag, Oid relid)
+{
+	int64		key = CZ_KEY_REFERRED | relid;
+
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key,
+						 CZ_LOCKTAG_KIND);
+}
+
 /*
  * CzTxnLockReferred
  *		See transaction.h.
@@ -161,12 +171,32 @@ CzTxnLetMoves(Oid relid, ResourceOwner owner)
 void
 CzTxnLockReferred(Oid relid, bool refers)
 {
-	int64		key = CZ_KEY_REFERRED | relid;
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key,
-						 CZ_LOCKTAG_KIND);
+	set_referred_tag(&tag, relid);
 	(void) acquire_tag(&tag, refers ? ShareLock : RowExclusiveLock, true);
+}
+
+/*
+ * CzTxnHoldReferred, CzTxnReleaseReferred
+ *		See move.h.
+ */
+void
+CzTxnHoldReferred(Oid relid)
+{
+	LOCKTAG		tag;
+
+	set_referred_tag(&tag, relid);
+	(void) LockAcquire(&tag, ShareLock, true, false);
+}
+
+void
+CzTxnReleaseReferred(Oid relid)
+{
+	LOCKTAG		tag;
+
+	set_referred_tag(&tag, relid);
+	(void) LockRelease(&tag, ShareLock, true);
 }
 
 void
@@ -469,6 +499,43 @@ CzTxnLockShards(const CzShard *const *shards, int nshards, Oid user_oid,
 	if (commands != NIL)
 		CzTxnExecLocks(commands, user_oid);
 	pfree(sorted);
+}
+
+/*
+ * CzTxnLockShardsForMove
+ *		See move.h.
+ */
+void
+CzTxnLockShardsForMove(const CzShard *const *shards, int nshards)
+{
+	const CzShard **sorted = palloc(sizeof(CzShard *) * Max(nshards, 1));
+	int			i;
+
+	memcpy(sorted, shards, sizeof(CzShard *) * nshards);
+	qsort(sorted, nshards, sizeof(CzShard *), compare_shards);
+	for (i = 0; i < nshards; i++)
+		(void) acquire_local(sorted[i]->shard_id, CZ_LOCK_EXCLUSIVE, true);
+	pfree(sorted);
+}
+
+/*
+ * CzTxnEnterShard
+ *		See transaction.h.
+ *
+ * Who has the shard's rows locked already, or has written it, would wait for a move that
+ * waits for him, until the move gives up.
+ */
+const CzShard *
+CzTxnEnterShard(const CzShard *shard, bool locks_rows)
+{
+	if (shard->is_copy || !OidIsValid(shard->table_relid) || CzShardIsReplicated(shard) ||
+		(!locks_rows && !CzMoveIsSwitching()))
+		return shard;
+	(void) acquire_local(shard->shard_id, CZ_LOCK_SHARED, true);
+	shard = CzShardFresh(shard);
+	if (shard->nplacements > 0)
+		CzTxnCheckNotMoved(shard, shard->server_oids[0]);
+	return shard;
 }
 
 static bool

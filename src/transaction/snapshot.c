@@ -42,6 +42,7 @@
 
 /* The room when the transaction took its snapshots; valid if has_snapshots. */
 static CzRoomLookState txn_look;
+static uint64 txn_epoch;			/* CzRoomEpoch() before they were taken */
 static bool has_snapshots = false;
 static List *inactive = NIL;	/* CzInactive, in TopTransactionContext; valid with it */
 static bool is_local_old = false;	/* this server's own snapshot does not agree */
@@ -431,6 +432,7 @@ CzTxnTakeSnapshots(Oid server_oid, Oid user_oid)
 	if (has_snapshots || !IsolationUsesXactSnapshot() ||
 		cz_distributed_snapshot == CZ_SNAPSHOT_OFF || cz_txn_entries != NIL)
 		return;
+	txn_epoch = CzRoomEpoch();
 	context = AllocSetContextCreate(CurrentMemoryContext, "cz_fdw snapshots",
 									ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
@@ -498,6 +500,37 @@ CzTxnWasInactive(int64 shard_id, Oid server_oid)
 {
 	return has_snapshots && inactive != NIL &&
 		list_member_oid(CzInactiveServers(inactive, shard_id), server_oid);
+}
+
+/*
+ * CzTxnHasMoved, CzTxnCheckNotMoved
+ *		See transaction.h.
+ */
+bool
+CzTxnHasMoved(const CzShard *shard, Oid server_oid)
+{
+	List	   *servers;
+	bool		result;
+
+	if (!IsolationUsesXactSnapshot() || !FirstSnapshotSet || shard->is_copy ||
+		!OidIsValid(shard->table_relid) || (has_snapshots && CzRoomEpoch() == txn_epoch))
+		return false;
+	servers = CzShardServersAsOf(shard->relid, GetTransactionSnapshot());
+	result = servers != NIL && !list_member_oid(servers, server_oid);
+	list_free(servers);
+	return result;
+}
+
+void
+CzTxnCheckNotMoved(const CzShard *shard, Oid server_oid)
+{
+	if (CzTxnHasMoved(shard, server_oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access because shard " INT64_FORMAT " was moved",
+						shard->shard_id),
+				 errdetail("It was on other nodes when the transaction took its snapshot."),
+				 errhint("The transaction might succeed if retried.")));
 }
 
 /* The transaction is over. */

@@ -12,6 +12,7 @@
 
 #include "cz/compat.h"
 #include "cz/transaction.h"
+#include "postmaster/bgworker.h"
 #include "utils/timestamp.h"
 
 /* cz_<cluster id>_<epoch>_<full xid>_<nonce>_<n>: 3+32+1+10+1+20+1+8+1+10 */
@@ -100,7 +101,8 @@ typedef enum CzTask
 {
 	CZ_TASK_RECOVER,
 	CZ_TASK_ANALYZE,
-	CZ_TASK_REPAIR				/* asked for by a session; else a part of RECOVER */
+	CZ_TASK_REPAIR,				/* asked for by a session; else a part of RECOVER */
+	CZ_TASK_MOVE				/* of shards; movers.c */
 } CzTask;
 
 /* Those that have their rounds */
@@ -112,6 +114,12 @@ extern void CzActivityRoundBegin(CzTask task, uint64 *seen);
 extern void CzActivityRoundEnd(CzTask task, uint64 seen, bool is_done);
 extern bool CzActivityIsQuiet(Oid database_oid, CzTask task);
 extern void CzActivityForget(List *database_oids);
+
+/* maintenance.c */
+extern void CzFillWorker(BackgroundWorker *worker, Oid database_oid);
+
+/* movers.c */
+extern void CzMoveMain(const char *extra);
 
 /* connections.c */
 extern List *cz_txn_entries;	/* of CzTxnEntry */

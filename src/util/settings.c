@@ -57,6 +57,9 @@ int			cz_max_shipment_kb = 1024 * 1024;
 int			cz_merge_fragments = CZ_MERGE_SETTING_AUTO;
 int			cz_merged_fragments_per_worker = 1;
 int			cz_read_placement = CZ_READ_FIRST;
+int			cz_cutover_attempts = 0;
+int			cz_cutover_lock_timeout_ms = 200;
+int			cz_drop_delay_ms = 10000;
 int			cz_recovery_interval_ms = 10000;
 int			cz_shard_count = 32;
 int			cz_shard_replication_factor = 0;
@@ -239,6 +242,15 @@ CzSettingsInit(void)
 							"Bounds the time of one attempt to connect to a worker.",
 							NULL, &cz_connect_timeout_ms, 5000, 10, 3600000,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.cutover_attempts",
+							"Attempts to lock a shard that is moved against writers, after which the move is given up; 0 means any number.",
+							NULL, &cz_cutover_attempts, 0, 0, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.cutover_lock_timeout",
+							"Time that one attempt to lock a shard that is moved waits for each lock.",
+							"Writers of the shard wait meanwhile.",
+							&cz_cutover_lock_timeout_ms, 200, 1, 60000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomStringVariable("cz.debug_point",
 							   "Stops or fails the backend at a named place, for tests.",
 							   NULL, &cz_debug_point, "",
@@ -249,6 +261,11 @@ CzSettingsInit(void)
 							 "When off, each worker takes its own snapshot; cluster takes commits of other coordinators into account.",
 							 &cz_distributed_snapshot, CZ_SNAPSHOT_ON,
 							 snapshot_values, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.drop_delay",
+							"Time after which the old placement of a shard that was moved is dropped.",
+							"Transactions that began before the move are waited for in any case.",
+							&cz_drop_delay_ms, 10000, 0, 86400000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cz.enable_broadcast",
 							 "Sends small sides of joins to the workers.",
 							 NULL, &cz_enable_broadcast, true,

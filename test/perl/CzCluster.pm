@@ -414,6 +414,35 @@ sub shard_tables
 		  . "WHERE nspname = 'cz_shards' AND relkind = 'r' AND relname <> 'cz_object'");
 }
 
+# What stands in schema cz_shards on workers and belongs to no placement; waits for clean-up
+sub orphans
+{
+	my ($self, $seconds) = @_;
+	my $end = time + ($seconds // 30);
+	my @left;
+	while (1)
+	{
+		# shards, and those of partitions, by the workers' ports
+		my %known = map { $_ => 1 } split /\n/, $self->sql(q{
+			SELECT w.nodeport || ' cz_shards.' || coalesce(pt.name || '_' || pt.shard_ids[s.shard_index + 1], split_part(s.shard_name, '.', 2))
+			FROM cz.placement_list() p JOIN cz.worker_list() w USING (server_oid) JOIN cz.shard_list() s USING (shard_id)
+			LEFT JOIN LATERAL (SELECT name, shard_ids FROM cz.partitions x WHERE x.root = s.relid UNION ALL SELECT NULL, NULL) pt ON true});
+		@left = ();
+		foreach my $i (1 .. $self->worker_count)
+		{
+			my $port = $self->port($i);
+			push @left, map { "node $i: $_" } grep { !$known{"$port $_"} } split /\n/, $self->worker_sql($i, q{
+				SELECT 'cz_shards.' || relname FROM pg_class WHERE relnamespace = to_regnamespace('cz_shards') AND relkind IN ('r', 'p') AND relname <> 'cz_object' AND relname <> 'cz_node'
+				UNION ALL SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = to_regnamespace('cz_shards') AND proname LIKE 'cz\_m%'
+				UNION ALL SELECT 'trigger ' || tgname FROM pg_trigger WHERE tgname LIKE '%cz\_%' AND tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = to_regnamespace('cz_shards'))
+				UNION ALL SELECT 'comment of ' || objoid::regclass FROM pg_description WHERE description LIKE 'cz_fdw %'});
+		}
+		last if !@left || time > $end;
+		sleep 0.3;
+	}
+	return join ', ', sort @left;
+}
+
 # Wait until no worker has a prepared transaction
 sub wait_for_recovery
 {

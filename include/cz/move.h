@@ -1,0 +1,114 @@
+/*-------------------------------------------------------------------------
+ *
+ * move.h
+ *	  Have shards moved or copied to other nodes: requests to the engine of src/mover.
+ *
+ * A move commits several times, so a background worker carries it out: one process for
+ * one group of shards (those of all tables of a colocation group with one number).  It
+ * writes a row of cz.move, which says how far it is, and what became of it.  What a
+ * crash leaves is resumed or cleaned up by the maintenance worker.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CZ_MOVE_H
+#define CZ_MOVE_H
+
+#include "cz/metadata.h"
+#include "postmaster/bgworker.h"
+
+typedef enum CzMoveOperation
+{
+	CZ_MOVE_MOVE,				/* the target takes the source's place */
+	CZ_MOVE_COPY				/* the target is one placement more */
+} CzMoveOperation;
+
+typedef enum CzTransferMode
+{
+	CZ_TRANSFER_AUTO,			/* writers wait for the switch only */
+	CZ_TRANSFER_LOGICAL,		/* the same */
+	CZ_TRANSFER_BLOCK_WRITES	/* writers wait for the copy */
+} CzTransferMode;
+
+typedef struct CzMoveSpec
+{
+	Oid			relid;			/* a distributed table of the group */
+	int			shard_index;	/* number of the shard */
+	Oid			source_oid;		/* the placement that leaves; CZ_MOVE_COPY: InvalidOid */
+	Oid			target_oid;
+	CzMoveOperation operation;
+	CzTransferMode mode;
+	int64		task_id;		/* of cz.task, 0: none */
+} CzMoveSpec;
+
+/*
+ * CzMoveStart
+ *		Begin to move: outside of the transaction, whatever becomes of it.
+ *
+ * handle: out: of the background worker; palloc'd.
+ * Returns: the move's number, by which its row will be found.
+ * Errors:  53000 no background worker is free.
+ */
+extern int64 CzMoveStart(const CzMoveSpec *spec, BackgroundWorkerHandle **handle);
+
+/* Is its background worker there? */
+extern bool CzMoveIsRunning(BackgroundWorkerHandle *handle);
+
+/*
+ * CzMoveResult
+ *		What became of a move whose background worker has ended.
+ *
+ * sqlstate, message: out: why it has failed; palloc'd.
+ * Returns: true if it is done.
+ */
+extern bool CzMoveResult(int64 move_id, char **sqlstate, char **message);
+
+/*
+ * CzMoveRun
+ *		CzMoveStart, wait, and raise the move's error if it has failed.  A cancel is
+ *		passed on to the move.
+ *
+ * Errors: also 25001 if this transaction has written to workers: the move would wait for it.
+ */
+extern void CzMoveRun(const CzMoveSpec *spec);
+
+/* Stop a move that runs: it is undone, unless the switch has been decided. */
+extern void CzMoveCancel(BackgroundWorkerHandle *handle);
+
+/* A value of type citus.shard_transfer_mode. */
+extern CzTransferMode CzTransferModeOf(Oid value);
+
+/*
+ * For the engine.
+ *
+ * cz_move_task: carry out a move in its background worker; spec: NULL: one that has a row
+ *		in cz.move is taken up again.
+ * cz_move_round: part of the maintenance worker's round: true if nothing is left to do.
+ * CzMoveResume: start a background worker for a move of which there is a row; false: none is
+ *		free.
+ */
+extern void (*cz_move_task) (int64 move_id, const CzMoveSpec *spec);
+extern bool (*cz_move_round) (void);
+extern bool CzMoveResume(int64 move_id);
+
+/*
+ * Shards that change their placements.  Writers look whether any does; then they wait for
+ * the one that they write.
+ *
+ * CzMoveSwitchBegin, CzMoveSwitchEnd: from here to there writers of shards look; the latter
+ *		does nothing where the former was not called.  An error of the transaction ends it,
+ *		too.
+ * CzTxnHoldReferred, CzTxnReleaseReferred: no rows go from a reference table that shards
+ *		may refer to, until they are released or the session ends.
+ * CzTxnLockShardsForMove: nobody of this server writes these shards, or locks rows of them,
+ *		until the transaction ends.
+ */
+extern void CzMoveSwitchBegin(void);
+extern void CzMoveSwitchEnd(void);
+extern bool CzMoveIsSwitching(void);
+extern void CzTxnHoldReferred(Oid relid);
+extern void CzTxnReleaseReferred(Oid relid);
+extern void CzTxnLockShardsForMove(const CzShard *const *shards, int nshards);
+
+#endif							/* CZ_MOVE_H */

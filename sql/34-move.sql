@@ -1,0 +1,86 @@
+-- Moving shards.
+
+CREATE SCHEMA citus;
+COMMENT ON SCHEMA citus IS 'types that Citus has there';
+GRANT USAGE ON SCHEMA citus TO PUBLIC;
+CREATE TYPE citus.shard_transfer_mode AS ENUM ('auto', 'force_logical', 'block_writes');
+COMMENT ON TYPE citus.shard_transfer_mode IS
+    'auto, force_logical: writers wait for the switch only; block_writes: for the copy, too';
+
+CREATE SEQUENCE cz.move_id_seq AS bigint START 1 NO CYCLE;
+COMMENT ON SEQUENCE cz.move_id_seq IS 'numbers of moves';
+
+-- State of what is on its way: not dumped.
+CREATE TABLE cz.move (
+    move_id bigint PRIMARY KEY,
+    operation text NOT NULL CHECK (operation IN ('move', 'copy')),
+    mode text NOT NULL CHECK (mode IN ('logical', 'block_writes')),
+    colocation_id int NOT NULL,
+    shard_index int NOT NULL,
+    tables oid[] NOT NULL,
+    shard_ids bigint[] NOT NULL,
+    phase text NOT NULL CHECK (phase IN ('preparing', 'copying', 'indexing', 'catching up',
+        'switching', 'switched', 'done', 'failed')),
+    source_name name,
+    target_name name NOT NULL,
+    bytes_done bigint NOT NULL DEFAULT 0,
+    bytes_total bigint,
+    rows_applied bigint NOT NULL DEFAULT 0,
+    lag_changes bigint,
+    pause_ms float8,
+    attempts int NOT NULL DEFAULT 0,
+    pid int,
+    task_id bigint,
+    started_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    sqlstate text,
+    error text,
+    switched_at timestamptz
+);
+CREATE UNIQUE INDEX move_running_idx ON cz.move (colocation_id, shard_index, (tables[1]))
+    WHERE phase NOT IN ('done', 'failed');
+COMMENT ON TABLE cz.move IS 'moves and copies of shards, those that have ended too';
+COMMENT ON COLUMN cz.move.shard_index IS 'number of the shard in each table of the colocation group';
+COMMENT ON COLUMN cz.move.tables IS 'the tables of the colocation group';
+COMMENT ON COLUMN cz.move.shard_ids IS 'their shards that are moved';
+COMMENT ON COLUMN cz.move.source_name IS 'node whose placement leaves; NULL: one more is made';
+COMMENT ON COLUMN cz.move.lag_changes IS 'changes that the last look found missing on the target';
+COMMENT ON COLUMN cz.move.pause_ms IS 'how long writers of the shards had to wait for the switch';
+COMMENT ON COLUMN cz.move.attempts IS 'attempts to lock the shards for the switch';
+COMMENT ON COLUMN cz.move.switched_at IS 'since then the new placement counts';
+COMMENT ON COLUMN cz.move.task_id IS 'task of a job that it belongs to';
+GRANT SELECT ON cz.move TO PUBLIC;
+
+CREATE FUNCTION citus_move_shard_placement(shard_id bigint, source_node_name text, source_node_port int,
+    target_node_name text, target_node_port int,
+    shard_transfer_mode citus.shard_transfer_mode DEFAULT 'auto') RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'citus_move_shard_placement';
+COMMENT ON FUNCTION citus_move_shard_placement(bigint, text, int, text, int, citus.shard_transfer_mode)
+    IS 'move a shard, and those that are colocated with it, from one node to another';
+CREATE FUNCTION citus_move_shard_placement(shard_id bigint, source_node_id int, target_node_id int,
+    transfer_mode citus.shard_transfer_mode DEFAULT 'auto') RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'citus_move_shard_placement_with_nodeid';
+COMMENT ON FUNCTION citus_move_shard_placement(bigint, int, int, citus.shard_transfer_mode)
+    IS 'move a shard, and those that are colocated with it, from one node to another';
+CREATE FUNCTION citus_copy_shard_placement(shard_id bigint, source_node_name text, source_node_port int,
+    target_node_name text, target_node_port int,
+    transfer_mode citus.shard_transfer_mode DEFAULT 'auto') RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'citus_copy_shard_placement';
+COMMENT ON FUNCTION citus_copy_shard_placement(bigint, text, int, text, int, citus.shard_transfer_mode)
+    IS 'give a shard, and those that are colocated with it, one more placement';
+CREATE FUNCTION citus_copy_shard_placement(shard_id bigint, source_node_id int, target_node_id int,
+    transfer_mode citus.shard_transfer_mode DEFAULT 'auto') RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'citus_copy_shard_placement_with_nodeid';
+COMMENT ON FUNCTION citus_copy_shard_placement(bigint, int, int, citus.shard_transfer_mode)
+    IS 'give a shard, and those that are colocated with it, one more placement';
+
+CREATE VIEW cz.cz_moves AS
+    SELECT m.move_id, m.operation, m.mode,
+           (SELECT array_agg(c.oid::regclass ORDER BY c.oid) FROM pg_class c WHERE c.oid = ANY (m.tables)) AS tables,
+           m.shard_ids, m.phase, m.source_name, m.target_name, m.bytes_done, m.bytes_total,
+           CASE WHEN m.bytes_total > 0 THEN round((100.0 * m.bytes_done / m.bytes_total)::numeric, 1) END AS percent,
+           m.rows_applied, m.lag_changes, m.pause_ms, m.attempts, m.pid, m.started_at, m.updated_at, m.error
+    FROM cz.move m;
+COMMENT ON VIEW cz.cz_moves IS 'moves and copies of shards: how far they are, and what became of them';
+GRANT SELECT ON cz.cz_moves TO PUBLIC;
+ALTER VIEW cz.cz_moves SET SCHEMA pg_catalog;

@@ -1,0 +1,368 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.c
+ *	  Rows of cz.move, and those of cz.cleanup that a move writes.
+ *
+ * What is going to be made on a worker is written down, and committed, before it is made:
+ * whoever finds the rows after a crash knows what there may be.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "executor/spi.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "mover_int.h"
+
+/*
+ * CzMoveClusterId
+ *		The identity of this cluster; palloc'd.
+ */
+char *
+CzMoveClusterId(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char	   *result;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute("SELECT cluster_id::text FROM cz.cluster", true, 1) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "cz.cluster has no row");
+	result = MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0],
+													   SPI_tuptable->tupdesc, 1));
+	SPI_finish();
+	return result;
+}
+
+/*
+ * CzMoveMarker, CzMoveDroppedMarker
+ *		Comments of tables on the target, and of an old placement.
+ */
+char *
+CzMoveMarker(const CzMove *move)
+{
+	return psprintf("cz_fdw move %s " INT64_FORMAT, move->cluster_id, move->move_id);
+}
+
+char *
+CzMoveDroppedMarker(const CzMove *move)
+{
+	return psprintf("cz_fdw dropped %s " INT64_FORMAT, move->cluster_id, move->move_id);
+}
+
+static Datum
+oid_array(List *oids)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(list_length(oids), 1));
+	ListCell   *lc;
+
+	foreach(lc, oids)
+		values[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
+	return PointerGetDatum(construct_array(values, list_length(oids), OIDOID, sizeof(Oid), true,
+										   TYPALIGN_INT));
+}
+
+static Datum
+shard_ids(const CzMove *move)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(list_length(move->tables), 1));
+	ListCell   *lc;
+
+	foreach(lc, move->tables)
+		values[foreach_current_index(lc)] =
+			Int64GetDatum(((CzMoveTable *) lfirst(lc))->shard_id);
+	return PointerGetDatum(construct_array(values, list_length(move->tables), INT8OID,
+										   sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+static Datum
+server_name(Oid server_oid)
+{
+	return CStringGetTextDatum(GetForeignServer(server_oid)->servername);
+}
+
+/*
+ * CzMoveInsert
+ *		A move begins.
+ */
+void
+CzMoveInsert(const CzMove *move)
+{
+	Oid			argtypes[11] = {INT8OID, TEXTOID, TEXTOID, INT4OID, INT4OID, OIDARRAYOID,
+	INT8ARRAYOID, TEXTOID, TEXTOID, INT4OID, INT8OID};
+	char		nulls[12] = "           ";
+	Datum		values[11];
+
+	values[0] = Int64GetDatum(move->move_id);
+	values[1] = CStringGetTextDatum(move->operation == CZ_MOVE_MOVE ? "move" : "copy");
+	values[2] = CStringGetTextDatum(move->mode == CZ_TRANSFER_BLOCK_WRITES ? "block_writes" :
+									"logical");
+	values[3] = Int32GetDatum(move->colocation_id);
+	values[4] = Int32GetDatum(move->shard_index);
+	values[5] = oid_array(CzMoveRelids(move));
+	values[6] = shard_ids(move);
+	values[7] = OidIsValid(move->source_oid) ? server_name(move->source_oid) : (Datum) 0;
+	if (!OidIsValid(move->source_oid))
+		nulls[7] = 'n';
+	values[8] = server_name(move->target_oid);
+	values[9] = Int32GetDatum(MyProcPid);
+	values[10] = Int64GetDatum(move->task_id);
+	if (move->task_id == 0)
+		nulls[10] = 'n';
+	CzCatalogExec("INSERT INTO cz.move (move_id, operation, mode, colocation_id, shard_index, tables, shard_ids, source_name, target_name, phase, pid, task_id, started_at, updated_at)"
+				  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8::pg_catalog.name, $9::pg_catalog.name, '" CZ_PHASE_PREPARING "', $10, $11, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp())",
+				  11, argtypes, values, nulls);
+}
+
+/*
+ * CzMoveInsertFailed
+ *		A move that could not begin: why.
+ */
+void
+CzMoveInsertFailed(const CzMove *move, const char *sqlstate, const char *message)
+{
+	Oid			argtypes[10] = {INT8OID, TEXTOID, TEXTOID, INT4OID, INT4OID, TEXTOID, INT8OID,
+	TEXTOID, TEXTOID, OIDOID};
+	char		nulls[11] = "          ";
+	Datum		values[10];
+	ForeignServer *target = GetForeignServerExtended(move->target_oid, FSV_MISSING_OK);
+
+	values[0] = Int64GetDatum(move->move_id);
+	values[1] = CStringGetTextDatum(move->operation == CZ_MOVE_MOVE ? "move" : "copy");
+	values[2] = CStringGetTextDatum(move->mode == CZ_TRANSFER_BLOCK_WRITES ? "block_writes" :
+									"logical");
+	values[3] = Int32GetDatum(move->colocation_id);
+	values[4] = Int32GetDatum(move->shard_index);
+	values[5] = CStringGetTextDatum(target ? target->servername : "");
+	values[6] = Int64GetDatum(move->task_id);
+	if (move->task_id == 0)
+		nulls[6] = 'n';
+	values[7] = CStringGetTextDatum(sqlstate);
+	values[8] = CStringGetTextDatum(message);
+	values[9] = ObjectIdGetDatum(move->relid);
+	CzCatalogExec("INSERT INTO cz.move (move_id, operation, mode, colocation_id, shard_index, tables, shard_ids, target_name, phase, task_id, started_at, updated_at, sqlstate, error)"
+				  " VALUES ($1, $2, $3, $4, $5, ARRAY[$10], '{}', $6::pg_catalog.name, '" CZ_PHASE_FAILED "', $7, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp(), $8, $9)",
+				  10, argtypes, values, nulls);
+}
+
+/*
+ * CzMoveCleanupIsLeft
+ *		Is there something of moves on the clean-up list, due or not?
+ */
+bool
+CzMoveCleanupIsLeft(void)
+{
+	bool		result;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute("SELECT FROM cz.cleanup WHERE move_id IS NOT NULL LIMIT 1", true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read cz.cleanup");
+	result = SPI_processed > 0;
+	SPI_finish();
+	return result;
+}
+
+static int64
+int_column(HeapTuple tuple, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+/*
+ * CzMoveRead
+ *		Fill a move of which only move_id and context are set; false if it has no row, or
+ *		one of its nodes is gone.
+ */
+bool
+CzMoveRead(CzMove *move)
+{
+	Oid			argtypes[1] = {INT8OID};
+	Datum		values[1];
+	bool		found = false;
+
+	values[0] = Int64GetDatum(move->move_id);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args("SELECT operation, mode, colocation_id::int8, shard_index::int8, tables[1]::int8, source_name, target_name, phase, task_id "
+							  "FROM cz.move WHERE move_id OPERATOR(pg_catalog.=) $1", 1, argtypes, values, NULL,
+							  true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read cz.move");
+	if (SPI_processed == 1)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		char	   *source = SPI_getvalue(tuple, desc, 6);
+
+		move->operation = strcmp(SPI_getvalue(tuple, desc, 1), "copy") == 0 ? CZ_MOVE_COPY :
+			CZ_MOVE_MOVE;
+		move->mode = strcmp(SPI_getvalue(tuple, desc, 2), "block_writes") == 0 ?
+			CZ_TRANSFER_BLOCK_WRITES : CZ_TRANSFER_LOGICAL;
+		move->colocation_id = (int) int_column(tuple, desc, 3);
+		move->shard_index = (int) int_column(tuple, desc, 4);
+		move->relid = (Oid) int_column(tuple, desc, 5);
+		move->source_oid = source ? get_foreign_server_oid(source, true) : InvalidOid;
+		move->target_oid = get_foreign_server_oid(SPI_getvalue(tuple, desc, 7), true);
+		move->phase = MemoryContextStrdup(move->context, SPI_getvalue(tuple, desc, 8));
+		move->task_id = int_column(tuple, desc, 9);
+		found = OidIsValid(move->target_oid) && (source == NULL || OidIsValid(move->source_oid));
+	}
+	SPI_finish();
+	return found;
+}
+
+/*
+ * CzMoveSetPhase
+ *		How far it is.
+ */
+void
+CzMoveSetPhase(CzMove *move, const char *phase)
+{
+	Oid			argtypes[3] = {INT8OID, TEXTOID, INT4OID};
+	Datum		values[3];
+
+	values[0] = Int64GetDatum(move->move_id);
+	values[1] = CStringGetTextDatum(phase);
+	values[2] = Int32GetDatum(MyProcPid);
+	CzCatalogExec("UPDATE cz.move SET phase = $2, pid = $3, updated_at = pg_catalog.clock_timestamp(),"
+				  " switched_at = CASE WHEN $2 OPERATOR(pg_catalog.=) '" CZ_PHASE_SWITCHED "' THEN pg_catalog.clock_timestamp() ELSE switched_at END"
+				  " WHERE move_id OPERATOR(pg_catalog.=) $1", 3, argtypes, values, NULL);
+	move->phase = MemoryContextStrdup(move->context, phase);
+}
+
+/*
+ * CzMoveNote
+ *		A number about it: one of the columns.
+ */
+void
+CzMoveNote(const CzMove *move, const char *what, double value)
+{
+	Oid			argtypes[2] = {INT8OID, FLOAT8OID};
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(move->move_id);
+	values[1] = Float8GetDatum(value);
+	CzCatalogExec(psprintf("UPDATE cz.move SET %s = $2, updated_at = pg_catalog.clock_timestamp() WHERE move_id OPERATOR(pg_catalog.=) $1",
+						   quote_identifier(what)), 2, argtypes, values, NULL);
+}
+
+/*
+ * CzMoveFail
+ *		It has failed; what it has made is to go, and what it would have left stays.
+ */
+void
+CzMoveFail(const CzMove *move, const char *sqlstate, const char *message)
+{
+	Oid			argtypes[3] = {INT8OID, TEXTOID, TEXTOID};
+	Datum		values[3];
+
+	values[0] = Int64GetDatum(move->move_id);
+	values[1] = CStringGetTextDatum(sqlstate);
+	values[2] = CStringGetTextDatum(message);
+	CzCatalogExec("UPDATE cz.move SET phase = '" CZ_PHASE_FAILED "', pid = NULL, updated_at = pg_catalog.clock_timestamp(), sqlstate = $2, error = $3"
+				  " WHERE move_id OPERATOR(pg_catalog.=) $1", 3, argtypes, values, NULL);
+	CzMoveForgetCleanup(move, "on_success");
+}
+
+/*
+ * CzMoveExpectCleanup
+ *		Something that is about to be made, or left.
+ */
+void
+CzMoveExpectCleanup(const CzMove *move, Oid server_oid, Oid owner, const char *kind,
+					const char *name, const char *args, const char *policy, const char *marker)
+{
+	Oid			argtypes[8] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+	TEXTOID};
+	char		nulls[9] = "        ";
+	Datum		values[8];
+
+	values[0] = Int64GetDatum(move->move_id);
+	values[1] = server_name(server_oid);
+	values[2] = CStringGetTextDatum(kind);
+	values[3] = CStringGetTextDatum(name);
+	values[4] = args ? CStringGetTextDatum(args) : (Datum) 0;
+	nulls[4] = args ? ' ' : 'n';
+	values[5] = CStringGetTextDatum(GetUserNameFromId(owner, false));
+	values[6] = CStringGetTextDatum(policy);
+	values[7] = marker ? CStringGetTextDatum(marker) : (Datum) 0;
+	nulls[7] = marker ? ' ' : 'n';
+	CzCatalogExec("INSERT INTO cz.cleanup (move_id, server_name, object_kind, object_name, object_args, user_name, policy, marker)"
+				  " VALUES ($1, $2::pg_catalog.name, $3, $4, $5, $6::pg_catalog.name, $7, $8)",
+				  8, argtypes, values, nulls);
+}
+
+/*
+ * CzMoveForgetCleanup
+ *		What is kept: the move has ended in the other way.
+ */
+void
+CzMoveForgetCleanup(const CzMove *move, const char *policy)
+{
+	Oid			argtypes[2] = {INT8OID, TEXTOID};
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(move->move_id);
+	values[1] = CStringGetTextDatum(policy);
+	CzCatalogExec("DELETE FROM cz.cleanup WHERE move_id OPERATOR(pg_catalog.=) $1 AND policy OPERATOR(pg_catalog.=) $2",
+				  2, argtypes, values, NULL);
+}
+
+/*
+ * CzMoveDelayCleanup
+ *		The old placement is to be dropped after this time.
+ */
+void
+CzMoveDelayCleanup(const CzMove *move, int delay_ms)
+{
+	Oid			argtypes[2] = {INT8OID, FLOAT8OID};
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(move->move_id);
+	values[1] = Float8GetDatum(delay_ms / 1000.0);
+	CzCatalogExec("UPDATE cz.cleanup SET not_before = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $2)"
+				  " WHERE move_id OPERATOR(pg_catalog.=) $1 AND policy OPERATOR(pg_catalog.=) 'on_success'",
+				  2, argtypes, values, NULL);
+}
+
+/*
+ * CzMovesNotEnded
+ *		Numbers of those, also of who waits for nothing but its clean-up; palloc'd int64s.
+ */
+List *
+CzMovesNotEnded(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *result = NIL;
+	uint64		i;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute("SELECT move_id FROM cz.move WHERE phase OPERATOR(pg_catalog.<>) '" CZ_PHASE_DONE "' AND phase OPERATOR(pg_catalog.<>) '" CZ_PHASE_FAILED "' ORDER BY 1",
+					true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read cz.move");
+	for (i = 0; i < SPI_processed; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		int64	   *id = palloc(sizeof(int64));
+
+		*id = int_column(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+		result = lappend(result, id);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	return result;
+}

@@ -1,0 +1,259 @@
+/*-------------------------------------------------------------------------
+ *
+ * group.c
+ *	  What a move moves: the shards with one number of all tables of a colocation group,
+ *	  and what they consist of on the workers.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "cz/cluster.h"
+#include "cz/transaction.h"
+#include "mover_int.h"
+
+/* Columns of an index, quoted; NIL if it cannot tell rows apart. */
+static List *
+columns_of_index(Relation rel, Oid index_oid)
+{
+	Relation	index = index_open(index_oid, AccessShareLock);
+	Form_pg_index form = index->rd_index;
+	List	   *result = NIL;
+	bool		is_key = form->indisunique && form->indimmediate && form->indisvalid &&
+		RelationGetIndexPredicate(index) == NIL && RelationGetIndexExpressions(index) == NIL;
+	int			i;
+
+	for (i = 0; is_key && i < form->indnkeyatts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel),
+											  form->indkey.values[i] - 1);
+
+		is_key = att->attnotnull;
+		result = lappend(result, pstrdup(quote_identifier(NameStr(att->attname))));
+	}
+	index_close(index, AccessShareLock);
+	return is_key ? result : NIL;
+}
+
+/* The columns of a key: of the primary one, else of the first that can tell rows apart. */
+static List *
+key_of(Relation rel)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	Oid			primary = RelationGetPrimaryKeyIndex(rel);
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (OidIsValid(primary))
+		result = columns_of_index(rel, primary);
+	foreach(lc, indexes)
+	{
+		if (result == NIL)
+			result = columns_of_index(rel, lfirst_oid(lc));
+	}
+	return result;
+}
+
+static CzMoveUnit *
+make_unit(CzMove *move, CzMoveTable *table, Oid relid, const CzShard *shard, int *number)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	CzMoveUnit *unit = palloc0(sizeof(CzMoveUnit));
+
+	unit->relid = relid;
+	unit->number = ++*number;
+	unit->owner = table->owner;
+	unit->qualified = pstrdup(shard->remote_qualified);
+	unit->columns = CzColumnList(relid);
+	unit->key = key_of(rel);
+	unit->prefix = psprintf("cz_m" INT64_FORMAT "_%d", move->move_id, unit->number);
+	table_close(rel, AccessShareLock);
+	return unit;
+}
+
+static CzMoveTable *
+make_table(CzMove *move, const CzTable *from, int *number)
+{
+	const CzShard *shard = &from->shards[move->shard_index];
+	CzMoveTable *table = palloc0(sizeof(CzMoveTable));
+	ListCell   *lc;
+
+	table->relid = from->relid;
+	table->owner = CzRelationOwner(from->relid);
+	table->is_partitioned = from->is_partitioned;
+	table->shard_id = shard->shard_id;
+	table->shard_relid = shard->relid;
+	table->qualified = pstrdup(shard->remote_qualified);
+	if (!from->is_partitioned)
+	{
+		table->relations = list_make1(table->qualified);
+		table->units = list_make1(make_unit(move, table, from->relid, shard, number));
+		return table;
+	}
+	foreach(lc, find_all_inheritors(from->relid, AccessShareLock, NULL))
+	{
+		const CzTable *part = CzTableGet(lfirst_oid(lc));
+
+		if (part == NULL || move->shard_index >= part->nshards)
+			continue;
+		table->relations = lappend(table->relations,
+								   pstrdup(part->shards[move->shard_index].remote_qualified));
+		if (get_rel_relkind(lfirst_oid(lc)) != RELKIND_PARTITIONED_TABLE || !part->is_partitioned)
+			table->units = lappend(table->units,
+								   make_unit(move, table, lfirst_oid(lc),
+											 &part->shards[move->shard_index], number));
+	}
+	return table;
+}
+
+/*
+ * CzMoveGroupRelids
+ *		See mover_int.h.
+ */
+List *
+CzMoveGroupRelids(const CzMove *move)
+{
+	List	   *result;
+
+	if (move->colocation_id == 0)
+		return list_make1_oid(move->relid);
+	result = CzGroupTables(move->colocation_id);
+	list_sort(result, list_oid_cmp);
+	return result;
+}
+
+List *
+CzMoveRelids(const CzMove *move)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, move->tables)
+		result = lappend_oid(result, ((CzMoveTable *) lfirst(lc))->relid);
+	return result;
+}
+
+List *
+CzMoveOwners(const CzMove *move)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, move->tables)
+		result = list_append_unique_oid(result, ((CzMoveTable *) lfirst(lc))->owner);
+	return result;
+}
+
+/* May this shard be moved so?  Errors if not. */
+static void
+check_shard(const CzMove *move, const CzShard *shard)
+{
+	List	   *servers = CzShardServers(shard->relid);
+
+	if (OidIsValid(move->source_oid) && !list_member_oid(servers, move->source_oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("node \"%s\" has no placement of shard " INT64_FORMAT,
+						CzNodeGet(move->source_oid)->name, shard->shard_id)));
+	if (list_member_oid(servers, move->target_oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("node \"%s\" already has a placement of shard " INT64_FORMAT,
+						CzNodeGet(move->target_oid)->name, shard->shard_id)));
+	if (shard->nplacements == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no placement of shard " INT64_FORMAT " is active", shard->shard_id)));
+}
+
+/* The first active placement whose node can be reached. */
+static Oid
+choose_from(const CzShard *shard, Oid owner)
+{
+	int			i;
+
+	for (i = 0; i < shard->nplacements - 1; i++)
+	{
+		if (CzTxnCanReach(shard->server_oids[i], owner))
+			break;
+	}
+	return shard->server_oids[i];
+}
+
+/*
+ * CzMoveReadGroup
+ *		See mover_int.h.
+ */
+void
+CzMoveReadGroup(CzMove *move)
+{
+	const CzTable *first = CzTableGet(move->relid);
+	CzNode	   *target;
+	ListCell   *lc;
+
+	if (first == NULL || !CzTableIsDistributed(first) || OidIsValid(first->root_relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the table whose shard is to be moved is not distributed")));
+	if (move->shard_index < 0 || move->shard_index >= first->nshards)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("table \"%s\" has no shard number %d", get_rel_name(move->relid),
+						move->shard_index)));
+	target = CzNodeGet(move->target_oid);
+	if (!target->is_worker || !target->is_active)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("node \"%s\" is not in use", target->name),
+				 errhint("Use citus_activate_node().")));
+	move->colocation_id = first->colocation_id;
+	check_shard(move, &first->shards[move->shard_index]);
+
+	foreach(lc, CzMoveGroupRelids(move))
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		if (table == NULL || move->shard_index >= table->nshards)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("table \"%s\" does not have the same number of shards as its colocation group",
+							get_rel_name(lfirst_oid(lc)))));
+		check_shard(move, &table->shards[move->shard_index]);
+	}
+	CzMoveReadTables(move);
+	move->from_oid = choose_from(&first->shards[move->shard_index],
+								 CzRelationOwner(first->relid));
+}
+
+/*
+ * CzMoveReadTables
+ *		See mover_int.h.
+ */
+void
+CzMoveReadTables(CzMove *move)
+{
+	MemoryContext old = MemoryContextSwitchTo(move->context);
+	int			number = 0;
+	ListCell   *lc;
+
+	move->tables = NIL;
+	foreach(lc, CzMoveGroupRelids(move))
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		if (table != NULL && move->shard_index < table->nshards)
+			move->tables = lappend(move->tables, make_table(move, table, &number));
+	}
+	MemoryContextSwitchTo(old);
+}

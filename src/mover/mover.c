@@ -1,0 +1,493 @@
+/*-------------------------------------------------------------------------
+ *
+ * mover.c
+ *	  One move of a group of shards, from its first row in cz.move to the last clean-up.
+ *
+ *	  preparing		what may be left is written down, tables are made on the target
+ *	  copying, indexing, catching_up	while others write; with block_writes in the switch
+ *	  switching		attempts to lock the shards, see switch.c
+ *	  switched		the new placement counts; keys are checked, comments go
+ *	  done, failed	what is left on workers is in cz.cleanup, and goes when it is due
+ *
+ * Each step commits.  Who has the advisory lock of a move's number carries it on: its own
+ * background worker, or after a crash the maintenance worker, which starts another one
+ * where the rows on the target can be brought up to date, and else undoes it.
+ *
+ * The tables stay locked all the time, against DDL; but who waits for such a lock stops
+ * the move: it is undone, and can be made again.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "cz/cluster.h"
+#include "cz/mover.h"
+#include "cz/settings.h"
+#include "cz/transaction.h"
+#include "mover_int.h"
+
+/* Fourth field of the lock tag of a move's number; core and shard_lock.c have others */
+#define CZ_MOVE_LOCKTAG_KIND 25467
+
+/* Between two looks whether somebody waits for the tables */
+#define GIVE_WAY_INTERVAL_MS 500
+
+/* SQLSTATE of a move whose process has died */
+#define SQLSTATE_CRASHED "57P02"
+
+static bool
+lock_move(int64 move_id)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (move_id >> 32), (uint32) move_id,
+						 CZ_MOVE_LOCKTAG_KIND);
+	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+static void
+unlock_move(int64 move_id)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (move_id >> 32), (uint32) move_id,
+						 CZ_MOVE_LOCKTAG_KIND);
+	(void) LockRelease(&tag, ExclusiveLock, true);
+}
+
+static void
+begin(void)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+commit(void)
+{
+	if (ActiveSnapshotSet())
+		PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/* The tables are neither altered nor dropped while their shards are moved. */
+static void
+lock_tables(const CzMove *move)
+{
+	ListCell   *lc;
+
+	foreach(lc, move->tables)
+	{
+		LockRelId	id;
+
+		id.dbId = MyDatabaseId;
+		id.relId = ((CzMoveTable *) lfirst(lc))->relid;
+		LockRelationIdForSession(&id, RowExclusiveLock);
+	}
+}
+
+/*
+ * CzMoveGiveWay
+ *		See mover_int.h.  Looks at all locks, so not too often.
+ */
+void
+CzMoveGiveWay(const CzMove *move)
+{
+	static TimestampTz looked_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	LockData   *locks;
+	int			i;
+
+	CHECK_FOR_INTERRUPTS();
+	if (!TimestampDifferenceExceeds(looked_at, now, GIVE_WAY_INTERVAL_MS))
+		return;
+	looked_at = now;
+	locks = GetLockStatusData();
+	for (i = 0; i < locks->nelements; i++)
+	{
+		const LockInstanceData *lock = &locks->locks[i];
+
+		/* what RowExclusiveLock is in the way of */
+		if (lock->waitLockMode < ShareLock || lock->pid == MyProcPid ||
+			lock->locktag.locktag_type != LOCKTAG_RELATION ||
+			lock->locktag.locktag_field1 != MyDatabaseId ||
+			!list_member_oid(CzMoveRelids(move), lock->locktag.locktag_field2))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another session waits to alter table \"%s\", whose shard is being moved",
+						get_rel_name(lock->locktag.locktag_field2)),
+				 errhint("The move might succeed if retried.")));
+	}
+	pfree(locks->locks);
+	pfree(locks);
+}
+
+/* Write down the move, and what it is going to make and to leave. */
+static void
+begin_move(CzMove *move)
+{
+	ListCell   *lc;
+	ListCell   *lu;
+
+	begin();
+	CzNodeCheck(move->target_oid);
+	CzMoveReadGroup(move);
+	commit();
+
+	lock_tables(move);
+	begin();
+	AcceptInvalidationMessages();
+	CzMoveReadGroup(move);
+	CzTxnRequireClear(move->from_oid, linitial_oid(CzMoveOwners(move)));
+	CzMoveInsert(move);
+	move->phase = CZ_PHASE_PREPARING;
+	foreach(lc, move->tables)
+	{
+		const CzMoveTable *table = lfirst(lc);
+
+		CzMoveExpectCleanup(move, move->target_oid, table->owner, "table", table->qualified, NULL,
+							"on_failure", CzMoveMarker(move));
+		if (OidIsValid(move->source_oid))
+			CzMoveExpectCleanup(move, move->source_oid, table->owner, "table", table->qualified,
+								NULL, "on_success", CzMoveDroppedMarker(move));
+		foreach(lu, move->mode == CZ_TRANSFER_BLOCK_WRITES ? NIL : table->units)
+		{
+			const CzMoveUnit *unit = lfirst(lu);
+
+			CzMoveExpectCleanup(move, move->from_oid, table->owner, "capture", unit->qualified,
+								unit->prefix, "always", NULL);
+		}
+	}
+	if (OidIsValid(move->source_oid))
+	{
+		foreach(lc, CzMoveOwners(move))
+			CzMoveExpectCleanup(move, move->source_oid, lfirst_oid(lc), "capture", "",
+								psprintf("cz_m" INT64_FORMAT "_o%d", move->move_id,
+										 foreach_current_index(lc)), "on_success", NULL);
+	}
+	commit();
+	CzDebugPoint("move_begun");
+}
+
+static void
+set_phase(CzMove *move, const char *phase)
+{
+	begin();
+	CzMoveSetPhase(move, phase);
+	commit();
+	pgstat_report_activity(STATE_RUNNING,
+						   psprintf("move " INT64_FORMAT ": %s", move->move_id, phase));
+}
+
+/* After the switch, also after a crash. */
+static void
+finish_move(CzMove *move)
+{
+	begin();
+	CzMoveReadTables(move);
+	CzMoveFinishTarget(move);
+	CzMoveSetPhase(move, CZ_PHASE_DONE);
+	commit();
+}
+
+static void
+run_move(CzMove *move)
+{
+	bool		is_online = move->mode != CZ_TRANSFER_BLOCK_WRITES;
+
+	if (move->phase == NULL)
+	{
+		begin_move(move);
+		CzMoveDropLeftOver(move);
+		begin();
+		CzMoveMakeTables(move);
+		commit();
+		CzDebugPoint("move_tables_made");
+		if (is_online)
+			CzMoveBringOver(move);
+	}
+	if (is_online)
+		CzMoveCatchUp(move);
+	set_phase(move, CZ_PHASE_SWITCHING);
+	CzMoveSwitch(move);
+	CzMoveDropOldKeys(move);
+	finish_move(move);
+	CzDebugPoint("move_done");
+}
+
+/* What is to be dropped at once, is. */
+static void
+clean_up(int64 move_id)
+{
+	int			nleft;
+
+	begin();
+	(void) CzCleanUp(move_id, NULL, NULL, &nleft);
+	commit();
+}
+
+/*
+ * A move has failed, with this error; or (NULL) its process has died.  After the switch it
+ * has not: the rest is done later.
+ */
+static void
+fail_move(CzMove *move, const ErrorData *error)
+{
+	const char *sqlstate = error ? unpack_sql_state(error->sqlerrcode) : SQLSTATE_CRASHED;
+	const char *message = error ? error->message : "the process that moved the shards has died";
+
+	begin();
+	if (!CzMoveRead(move) && move->phase == NULL)
+	{
+		if (error != NULL)
+			CzMoveInsertFailed(move, sqlstate, message);
+		commit();
+		return;
+	}
+	if (strcmp(move->phase, CZ_PHASE_SWITCHED) == 0 || strcmp(move->phase, CZ_PHASE_DONE) == 0)
+	{
+		commit();
+		return;
+	}
+	CzMoveFail(move, sqlstate, message);
+	commit();
+	CzDebugPoint("move_failed");
+	clean_up(move->move_id);
+}
+
+static void
+set_session(void)
+{
+	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET,
+					PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+static CzMove *
+make_move(int64 move_id)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "cz move",
+												  ALLOCSET_DEFAULT_SIZES);
+	CzMove	   *move = MemoryContextAllocZero(context, sizeof(CzMove));
+
+	move->context = context;
+	move->move_id = move_id;
+	begin();
+	MemoryContextSwitchTo(context);
+	move->cluster_id = CzMoveClusterId();
+	commit();
+	MemoryContextSwitchTo(context);
+	return move;
+}
+
+/* Run one; errors go to the log and to cz.move. */
+static void
+try_move(CzMove *move)
+{
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		run_move(move);
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(move->context);
+		error = CopyErrorData();
+		EmitErrorReport();
+		AbortOutOfAnyTransaction();
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(move->context);
+	QueryCancelPending = false;
+	if (error != NULL)
+		fail_move(move, error);
+}
+
+/* In a background worker; see cz/move.h. */
+static void
+move_task(int64 move_id, const CzMoveSpec *spec)
+{
+	CzMove	   *move;
+
+	set_session();
+	if (!lock_move(move_id))
+		return;
+	move = make_move(move_id);
+	if (spec != NULL)
+	{
+		move->operation = spec->operation;
+		/* changes are not logged yet while others write */
+		move->mode = CZ_TRANSFER_BLOCK_WRITES;
+		move->task_id = spec->task_id;
+		move->relid = spec->relid;
+		move->shard_index = spec->shard_index;
+		move->source_oid = spec->operation == CZ_MOVE_MOVE ? spec->source_oid : InvalidOid;
+		move->target_oid = spec->target_oid;
+	}
+	else
+	{
+		bool		is_there;
+
+		begin();
+		is_there = CzMoveRead(move);
+		commit();
+		if (!is_there)
+			return;
+	}
+	try_move(move);
+}
+
+/* A move that nobody carries on.  Returns: it has ended. */
+static bool
+take_up(int64 move_id)
+{
+	CzMove	   *move = make_move(move_id);
+	bool		is_whole;
+
+	begin();
+	is_whole = CzMoveRead(move);
+	commit();
+	MemoryContextSwitchTo(move->context);
+	if (is_whole && strcmp(move->phase, CZ_PHASE_SWITCHED) == 0)
+	{
+		finish_move(move);
+		return true;
+	}
+	if (is_whole && move->mode != CZ_TRANSFER_BLOCK_WRITES &&
+		(strcmp(move->phase, CZ_PHASE_CATCHING_UP) == 0 ||
+		 strcmp(move->phase, CZ_PHASE_SWITCHING) == 0))
+	{
+		unlock_move(move_id);
+		(void) CzMoveResume(move_id);
+		return false;
+	}
+	fail_move(move, NULL);
+	return true;
+}
+
+/* take_up() whose errors go to the log. */
+static bool
+try_take_up(int64 move_id)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool result = false;
+
+	PG_TRY();
+	{
+		result = take_up(move_id);
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		EmitErrorReport();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return result;
+}
+
+/* The part of a round that cleans up. */
+static bool
+clean_up_round(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool is_done = false;
+	int			nleft;
+
+	PG_TRY();
+	{
+		begin();
+		(void) CzCleanUp(-1, NULL, NULL, &nleft);
+		is_done = nleft == 0 && !CzMoveCleanupIsLeft();
+		commit();
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		EmitErrorReport();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return is_done;
+}
+
+/* Of the maintenance worker; see cz/move.h. */
+static bool
+move_round(void)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "cz moves",
+												  ALLOCSET_DEFAULT_SIZES);
+	bool		is_done = true;
+	List	   *moves;
+	ListCell   *lc;
+
+	set_session();
+	begin();
+	if (!OidIsValid(CzCatalogRelid("move")))
+	{
+		commit();
+		return true;
+	}
+	MemoryContextSwitchTo(context);
+	moves = CzMovesNotEnded();
+	commit();
+	MemoryContextSwitchTo(context);
+	foreach(lc, moves)
+	{
+		int64		move_id = *(int64 *) lfirst(lc);
+
+		if (!lock_move(move_id))
+		{
+			is_done = false;
+			continue;
+		}
+		is_done &= try_take_up(move_id);
+		unlock_move(move_id);
+	}
+	MemoryContextSwitchTo(context);
+	return clean_up_round() && is_done;
+}
+
+/*
+ * CzMoverInit
+ *		See mover.h.
+ */
+void
+CzMoverInit(void)
+{
+	cz_move_task = move_task;
+	cz_move_round = move_round;
+}

@@ -1,0 +1,492 @@
+/*-------------------------------------------------------------------------
+ *
+ * switch.c
+ *	  The moment in which a group of shards changes its place.
+ *
+ * One transaction, which commits in two phases: writers of these shards are kept out, here
+ * by the shards' locks and on the workers by table locks, which other coordinators and
+ * prepared transactions have, too; what the target lacks is brought to it, and committed
+ * there; a fence is put up where the shards leave; the catalogs say where they are.  Readers
+ * go on all the time: what they have looked up stays for them until the clean-up.
+ *
+ * Nothing is waited for longer than cz.cutover_lock_timeout: the attempt is given up then
+ * and repeated, so that writers never stand behind one who waits for a long transaction.
+ *
+ * The fence is a trigger that raises 40001, for who has looked up the old place and writes
+ * too late.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_foreign_server.h"
+#include "executor/instrument.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/wait_event.h"
+
+#include "cz/cluster.h"
+#include "cz/settings.h"
+#include "cz/transaction.h"
+#include "mover_int.h"
+
+/* Looks whether readers of the old placement let its keys be dropped, and how long each
+ * makes readers of reference tables wait at most */
+#define OLD_KEYS_ATTEMPTS 20
+#define OLD_KEYS_TIMEOUT_MS 25
+/* Pause after an attempt that has failed; doubled with each */
+#define FIRST_PAUSE_MS 50
+#define MAX_PAUSE_MS 5000
+/* Writers that have not seen that a switch begins are on their way to a worker */
+#define ARRIVAL_MS 5
+/* Holders of locks that are as old as this are not waited for */
+#define OLD_HOLDER_S 1
+
+/* The names of what a role's tables are on workers, with commas. */
+static char *
+relations_of(const CzMove *move, Oid owner)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+	ListCell   *ln;
+
+	initStringInfo(&buf);
+	foreach(lc, move->tables)
+	{
+		const CzMoveTable *table = lfirst(lc);
+
+		if (table->owner != owner)
+			continue;
+		foreach(ln, table->relations)
+			appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", (char *) lfirst(ln));
+	}
+	return buf.data;
+}
+
+/*
+ * Is it the group that was prepared, at the places where it was?  The locks keep it so:
+ * those of tables keep out who alters them or builds indexes, that of cz.colocation new
+ * tables of the group.
+ */
+static void
+lock_here(CzMove *move)
+{
+	ListCell   *lc;
+
+	LockRelationOid(CzCatalogRelid("colocation"), ShareLock);
+	LockDatabaseObject(ForeignServerRelationId, move->target_oid, 0, AccessShareLock);
+	foreach(lc, move->tables)
+		LockRelationOid(((CzMoveTable *) lfirst(lc))->relid, ShareUpdateExclusiveLock);
+	AcceptInvalidationMessages();
+	if (!equal(CzMoveGroupRelids(move), CzMoveRelids(move)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("the colocation group was changed while its shards were moved"),
+				 errhint("The move might succeed if retried.")));
+	/* as what is on the target was made by; check_structure() compares */
+	CzMoveReadGroup(move);
+}
+
+static const CzShard **
+shards_of(const CzMove *move, int *nshards)
+{
+	const CzShard **shards = palloc(sizeof(CzShard *) * list_length(move->tables));
+	ListCell   *lc;
+
+	*nshards = 0;
+	foreach(lc, move->tables)
+	{
+		const CzMoveTable *table = lfirst(lc);
+
+		shards[(*nshards)++] = &CzTableGet(table->relid)->shards[move->shard_index];
+	}
+	return shards;
+}
+
+/* Does somebody have had locks of the source's tables for long?  Then it is not tried. */
+static bool
+has_old_holder(const CzMove *move)
+{
+	bool		result = false;
+	ListCell   *lc;
+
+	foreach(lc, CzMoveOwners(move))
+	{
+		CzConn	   *conn = CzConnAcquire(CzEndpointGet(move->from_oid, lfirst_oid(lc)));
+		StringInfoData names;
+		PGresult   *res;
+		ListCell   *lt;
+
+		initStringInfo(&names);
+		foreach(lt, move->tables)
+			appendStringInfo(&names, "%s%s::pg_catalog.regclass", names.len > 0 ? ", " : "",
+							 quote_literal_cstr(((CzMoveTable *) lfirst(lt))->qualified));
+		res = CzConnQuery(conn, psprintf("SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid"
+										 " WHERE l.granted AND l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.relation OPERATOR(pg_catalog.=) ANY (ARRAY[%s]::pg_catalog.oid[])"
+										 " AND l.mode OPERATOR(pg_catalog.<>) 'AccessShareLock' AND l.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()"
+										 " AND a.xact_start OPERATOR(pg_catalog.<) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.make_interval(secs => %d)))",
+										 names.data, OLD_HOLDER_S), 1, 1, 1);
+		result |= strcmp(PQgetvalue(res, 0, 0), "t") == 0;
+		PQclear(res);
+		CzConnRelease(conn);
+	}
+	return result;
+}
+
+/* Keep out writers and who locks rows: of this server, then of all others. */
+static void
+lock_writers(CzMove *move)
+{
+	int			nshards;
+	const CzShard **shards = shards_of(move, &nshards);
+	const CzShard *first;
+	ListCell   *lc;
+	int			i;
+
+	CzMoveSwitchBegin();
+	CzTxnLockShardsForMove(shards, nshards);
+	/* what the locks have waited for may have given up a placement */
+	AcceptInvalidationMessages();
+	CzMoveReadGroup(move);
+	pg_usleep(ARRIVAL_MS * 1000L);
+	first = &CzTableGet(linitial_oid(CzMoveRelids(move)))->shards[move->shard_index];
+	foreach(lc, CzMoveOwners(move))
+	{
+		List	   *commands = NIL;
+		const char *sql = psprintf("LOCK TABLE %s IN EXCLUSIVE MODE",
+								   relations_of(move, lfirst_oid(lc)));
+
+		for (i = 0; i < first->nplacements; i++)
+		{
+			CzTxnCommand *command = palloc(sizeof(CzTxnCommand));
+
+			if (!CzTxnCanReach(first->server_oids[i], lfirst_oid(lc)))
+				ereport(ERROR,
+						(errcode(ERRCODE_CONNECTION_FAILURE),
+						 errmsg("node \"%s\", which has an active placement, cannot be reached",
+								CzNodeGet(first->server_oids[i])->name)));
+			command->server_oid = first->server_oids[i];
+			command->sql = sql;
+			commands = lappend(commands, command);
+		}
+		CzTxnExecList(commands, lfirst_oid(lc));
+	}
+	for (i = 0; i < first->nplacements; i++)
+		CzTxnRequireClear(first->server_oids[i], linitial_oid(CzMoveOwners(move)));
+}
+
+/* Where the shards leave: nobody writes there any more, and it is marked. */
+static void
+put_fence(const CzMove *move)
+{
+	const CzShard *first = &CzTableGet(linitial_oid(CzMoveRelids(move)))->shards[move->shard_index];
+	bool		is_active = false;
+	ListCell   *lc;
+	int			i;
+
+	for (i = 0; i < first->nplacements; i++)
+		is_active |= first->server_oids[i] == move->source_oid;
+	/* one that is not active has got no writes for long, and may not be reached */
+	if (!is_active)
+		return;
+	foreach(lc, CzMoveOwners(move))
+	{
+		StringInfoData sql;
+		ListCell   *lt;
+		ListCell   *ln;
+		char	   *function = psprintf("cz_shards.%s",
+										quote_identifier(psprintf("cz_m" INT64_FORMAT "_o%df", move->move_id,
+																  foreach_current_index(lc))));
+
+		initStringInfo(&sql);
+		appendStringInfo(&sql, "CREATE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS %s;\n", function,
+						 quote_literal_cstr("BEGIN RAISE EXCEPTION 'could not serialize access because the shard was moved' "
+											"USING ERRCODE = '40001', HINT = 'The transaction might succeed if retried.'; END"));
+		foreach(lt, move->tables)
+		{
+			const CzMoveTable *table = lfirst(lt);
+
+			if (table->owner != lfirst_oid(lc))
+				continue;
+			foreach(ln, table->relations)
+				appendStringInfo(&sql, "CREATE TRIGGER aa_cz_fence BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s();\n"
+								 "ALTER TABLE %s ENABLE ALWAYS TRIGGER aa_cz_fence;\n",
+								 (char *) lfirst(ln), function, (char *) lfirst(ln));
+			appendStringInfo(&sql, "COMMENT ON TABLE %s IS %s;\n", table->qualified,
+							 quote_literal_cstr(CzMoveDroppedMarker(move)));
+		}
+		CzTxnExec(move->source_oid, lfirst_oid(lc), sql.data);
+	}
+}
+
+/* The catalogs: the target in the source's place, or one more. */
+static void
+set_placements(const CzMove *move)
+{
+	ListCell   *lc;
+
+	foreach(lc, move->tables)
+	{
+		const CzMoveTable *table = lfirst(lc);
+		List	   *servers = CzShardServers(table->shard_relid);
+		ListCell   *ls;
+
+		if (OidIsValid(move->source_oid))
+		{
+			foreach(ls, servers)
+			{
+				if (lfirst_oid(ls) == move->source_oid)
+					lfirst_oid(ls) = move->target_oid;
+			}
+			(void) CzInactiveDelete(table->shard_id, move->source_oid);
+		}
+		else
+			servers = lappend_oid(servers, move->target_oid);
+		CzShardSetPlacements(table->shard_relid, servers);
+	}
+	/* who takes snapshots of several workers must see the one or the other */
+	cz_inactive_changed = true;
+}
+
+/*
+ * The old placement refers to reference tables until it is dropped, or at least its keys are
+ * (CzMoveDropOldKeys): until then no row that it refers to may go.
+ */
+static void
+hold_references(CzMove *move)
+{
+	MemoryContext old = MemoryContextSwitchTo(move->context);
+	ListCell   *lc;
+
+	foreach(lc, CzMoveRelids(move))
+		move->held = list_concat_unique_oid(move->held, CzReferenceParents(lfirst_oid(lc), NULL));
+	list_sort(move->held, list_oid_cmp);
+	MemoryContextSwitchTo(old);
+	foreach(lc, move->held)
+	{
+		CzTxnHoldReferred(lfirst_oid(lc));
+		move->nheld++;
+	}
+}
+
+static void
+release_references(CzMove *move)
+{
+	while (move->nheld > 0)
+		CzTxnReleaseReferred(list_nth_oid(move->held, --move->nheld));
+	list_free(move->held);
+	move->held = NIL;
+}
+
+/* One attempt; false: somebody has a lock. */
+static bool
+attempt(CzMove *move, double *pause_ms)
+{
+	bool		is_online = move->mode != CZ_TRANSFER_BLOCK_WRITES;
+	instr_time	begin;
+	instr_time	end;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	lock_here(move);
+	if (is_online)
+		CzMoveCheckStructure(move);
+	if (has_old_holder(move))
+	{
+		PopActiveSnapshot();
+		AbortCurrentTransaction();
+		return false;
+	}
+	if (OidIsValid(move->source_oid))
+		hold_references(move);
+	INSTR_TIME_SET_CURRENT(begin);
+	lock_writers(move);
+	CzDebugPoint("move_locked");
+	if (is_online)
+		(void) CzMoveRound(move, true);
+	else
+	{
+		CzMoveCopyRows(move, true);
+		CzMoveMakeIndexes(move);
+		CzMoveCheckStructure(move);
+	}
+	CzMoveMakeKeys(move);
+	CzDebugPoint("move_copied_all");
+	if (OidIsValid(move->source_oid))
+		put_fence(move);
+	if (is_online)
+		CzMoveCaptureOff(move);
+	set_placements(move);
+	CzMoveSetPhase(move, CZ_PHASE_SWITCHED);
+	CzMoveForgetCleanup(move, "on_failure");
+	CzMoveDelayCleanup(move, cz_drop_delay_ms);
+	CzDebugPoint("move_switching");
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	CzMoveSwitchEnd();
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, begin);
+	*pause_ms = INSTR_TIME_GET_MILLISEC(end);
+	return true;
+}
+
+/* attempt() that returns false, too, if a lock is not given in time. */
+static bool
+try_attempt(CzMove *move, double *pause_ms)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool result = false;
+
+	PG_TRY();
+	{
+		result = attempt(move, pause_ms);
+	}
+	PG_CATCH();
+	{
+		int			code = geterrcode();
+
+		CzMoveSwitchEnd();
+		release_references(move);
+		/* also a deadlock: writers hold what it wants, and want what it holds */
+		if (code != ERRCODE_LOCK_NOT_AVAILABLE && code != ERRCODE_T_R_DEADLOCK_DETECTED)
+			PG_RE_THROW();
+		HOLD_INTERRUPTS();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return result;
+}
+
+static void
+note(const CzMove *move, const char *what, double value)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	CzMoveNote(move, what, value);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/* Drop what an owner's tables of the old placement have of such keys; false: not yet. */
+static bool
+drop_old_keys(CzMove *move, Oid owner)
+{
+	StringInfoData sql;
+	char	   *message = NULL;
+	CzConn	   *conn;
+	PGresult   *res;
+	bool		result;
+	ListCell   *lc;
+	ListCell   *lk;
+
+	initStringInfo(&sql);
+	foreach(lc, move->tables)
+	{
+		const CzMoveTable *table = lfirst(lc);
+
+		foreach(lk, table->owner == owner ? CzKeysOnShards(table->relid, false) : NIL)
+		{
+			const CzKey *key = lfirst(lk);
+
+			if (CzTableGet(key->to_relid)->kind == CZ_TABLE_REFERENCE)
+				CzKeyShardSql(&sql, key, move->shard_index, true);
+		}
+	}
+	if (sql.len == 0)
+		return true;
+	conn = CzConnTryAcquire(CzEndpointGet(move->source_oid, owner), &message);
+	if (conn == NULL)
+		return true;			/* nobody changes copies there */
+	res = CzConnTryExec(conn, sql.data);
+	result = res == NULL || PQresultStatus(res) == PGRES_COMMAND_OK;
+	PQclear(res);
+	CzConnRelease(conn);
+	return result;
+}
+
+/*
+ * CzMoveDropOldKeys
+ *		See mover_int.h.  Readers of the old placement may be in the way: then the rest is
+ *		the clean-up's.
+ */
+void
+CzMoveDropOldKeys(CzMove *move)
+{
+	bool		is_done = move->nheld == 0;
+	int			i;
+
+	SetConfigOption("lock_timeout", psprintf("%dms", OLD_KEYS_TIMEOUT_MS), PGC_SUSET,
+					PGC_S_OVERRIDE);
+	for (i = 0; !is_done && i < OLD_KEYS_ATTEMPTS; i++)
+	{
+		ListCell   *lc;
+
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		is_done = true;
+		foreach(lc, CzMoveOwners(move))
+			is_done &= drop_old_keys(move, lfirst_oid(lc));
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		if (!is_done)
+			pg_usleep(OLD_KEYS_TIMEOUT_MS * 1000L);
+	}
+	release_references(move);
+	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/*
+ * CzMoveSwitch
+ *		See mover_int.h.
+ */
+void
+CzMoveSwitch(CzMove *move)
+{
+	int			wait_ms = FIRST_PAUSE_MS;
+	double		pause_ms = 0;
+	int			nattempts;
+
+	SetConfigOption("lock_timeout", psprintf("%dms", cz_cutover_lock_timeout_ms), PGC_SUSET,
+					PGC_S_OVERRIDE);
+	for (nattempts = 1; !try_attempt(move, &pause_ms); nattempts++)
+	{
+		note(move, "attempts", nattempts);
+		if (cz_cutover_attempts > 0 && nattempts >= cz_cutover_attempts)
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("could not lock the shards against writers in %d attempts",
+							nattempts),
+					 errhint("Transactions that have written to the shards must end first; see cz.cutover_attempts.")));
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms,
+						 WAIT_EVENT_BGWORKER_SHUTDOWN);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		CzMoveGiveWay(move);
+		wait_ms = Min(wait_ms * 2, MAX_PAUSE_MS);
+		if (move->mode != CZ_TRANSFER_BLOCK_WRITES)
+			CzMoveCatchUp(move);
+	}
+	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	CzDebugPoint("move_switched");
+	note(move, "attempts", nattempts);
+	note(move, "pause_ms", pause_ms);
+	ereport(LOG,
+			(errmsg("move " INT64_FORMAT ": switched in attempt %d, writers waited %.0f ms",
+					move->move_id, nattempts, pause_ms)));
+}

@@ -1,0 +1,314 @@
+/*-------------------------------------------------------------------------
+ *
+ * movers.c
+ *	  Background workers that move shards: how they are started, awaited and stopped; and
+ *	  the flag by which writers know that a shard may change its place just now.
+ *
+ * What they do is src/mover's.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "commands/sequence.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "catalog/pg_enum.h"
+
+#include "cz/move.h"
+#include "cz/settings.h"
+#include "transaction_int.h"
+
+/* Columns of cz.move; sql/34-move.sql */
+enum
+{
+	ANUM_MOVE_ID = 1,
+	ANUM_MOVE_PHASE = 8,
+	ANUM_MOVE_SQLSTATE = 21,
+	ANUM_MOVE_ERROR = 22
+};
+
+/* What a mover is told, after the task's byte in bgw_extra. */
+typedef struct MoverArgs
+{
+	int64		move_id;
+	bool		is_resumed;		/* then nothing else is set */
+	CzMoveSpec	spec;
+	char		debug_point[48];	/* of the session that asks */
+} MoverArgs;
+
+StaticAssertDecl(sizeof(MoverArgs) < BGW_EXTRALEN, "arguments of a mover are too long");
+
+void		(*cz_move_task) (int64 move_id, const CzMoveSpec *spec) = NULL;
+bool		(*cz_move_round) (void) = NULL;
+
+/* Moves that are at their switch, of all databases. */
+static pg_atomic_uint32 *nswitching = NULL;
+static bool is_switching = false;
+static bool has_exit_callback = false;
+
+Size
+CzMoversShmemSize(void)
+{
+	return MAXALIGN(sizeof(pg_atomic_uint32));
+}
+
+void
+CzMoversShmemInit(void)
+{
+	bool		found;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	nswitching = ShmemInitStruct("cz_fdw movers", CzMoversShmemSize(), &found);
+	if (!found)
+		pg_atomic_init_u32(nswitching, 0);
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/*
+ * CzMoveSwitchBegin, CzMoveSwitchEnd, CzMoveIsSwitching
+ *		See move.h.
+ */
+void
+CzMoveSwitchEnd(void)
+{
+	if (!is_switching)
+		return;
+	is_switching = false;
+	pg_atomic_fetch_sub_u32(nswitching, 1);
+}
+
+static void
+end_at_exit(int code, Datum arg)
+{
+	CzMoveSwitchEnd();
+}
+
+void
+CzMoveSwitchBegin(void)
+{
+	if (is_switching || nswitching == NULL)
+		return;
+	if (!has_exit_callback)
+		before_shmem_exit(end_at_exit, (Datum) 0);
+	has_exit_callback = true;
+	is_switching = true;
+	pg_atomic_fetch_add_u32(nswitching, 1);
+}
+
+bool
+CzMoveIsSwitching(void)
+{
+	return nswitching != NULL && pg_atomic_read_u32(nswitching) > 0;
+}
+
+static bool
+start_mover(const MoverArgs *args, BackgroundWorkerHandle **handle)
+{
+	BackgroundWorker worker;
+
+	CzFillWorker(&worker, MyDatabaseId);
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_notify_pid = MyProcPid;
+	worker.bgw_extra[0] = (char) CZ_TASK_MOVE;
+	memcpy(worker.bgw_extra + 1, args, sizeof(MoverArgs));
+	snprintf(worker.bgw_name, BGW_MAXLEN, "cz_fdw move " INT64_FORMAT, args->move_id);
+	snprintf(worker.bgw_type, BGW_MAXLEN, "cz_fdw move");
+	return RegisterDynamicBackgroundWorker(&worker, handle);
+}
+
+/*
+ * CzMoveStart
+ *		See move.h.
+ */
+int64
+CzMoveStart(const CzMoveSpec *spec, BackgroundWorkerHandle **handle)
+{
+	MoverArgs	args;
+
+	PreventCommandIfReadOnly("a move of shards");
+	CzTxnCheckCoordinator();
+	memset(&args, 0, sizeof(args));
+	args.move_id = nextval_internal(CzCatalogRelid("move_id_seq"), false);
+	args.spec = *spec;
+	if (cz_debug_point != NULL)
+		strlcpy(args.debug_point, cz_debug_point, sizeof(args.debug_point));
+	if (!start_mover(&args, handle))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("no background worker is free"),
+				 errhint("Raise max_worker_processes.")));
+	return args.move_id;
+}
+
+/*
+ * CzMoveResume
+ *		See move.h.
+ */
+bool
+CzMoveResume(int64 move_id)
+{
+	BackgroundWorkerHandle *handle;
+	MoverArgs	args;
+
+	memset(&args, 0, sizeof(args));
+	args.move_id = move_id;
+	args.is_resumed = true;
+	return start_mover(&args, &handle);
+}
+
+/*
+ * CzMoveMain
+ *		In the background worker.
+ */
+void
+CzMoveMain(const char *extra)
+{
+	MoverArgs	args;
+
+	memcpy(&args, extra, sizeof(args));
+	if (args.debug_point[0] != '\0')
+		SetConfigOption("cz.debug_point", args.debug_point, PGC_SUSET, PGC_S_OVERRIDE);
+	cz_move_task(args.move_id, args.is_resumed ? NULL : &args.spec);
+}
+
+/*
+ * CzMoveIsRunning
+ *		See move.h.
+ */
+bool
+CzMoveIsRunning(BackgroundWorkerHandle *handle)
+{
+	pid_t		pid;
+
+	return GetBackgroundWorkerPid(handle, &pid) != BGWH_STOPPED;
+}
+
+/*
+ * CzMoveCancel
+ *		See move.h.
+ */
+void
+CzMoveCancel(BackgroundWorkerHandle *handle)
+{
+	pid_t		pid;
+
+	if (GetBackgroundWorkerPid(handle, &pid) == BGWH_STARTED)
+		kill(pid, SIGINT);
+	else
+		TerminateBackgroundWorker(handle);
+}
+
+static char *
+text_of(Relation rel, HeapTuple tuple, AttrNumber attno)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, attno, RelationGetDescr(rel), &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/*
+ * CzMoveResult
+ *		See move.h.  What is committed now, whatever the transaction's snapshot.
+ */
+bool
+CzMoveResult(int64 move_id, char **sqlstate, char **message)
+{
+	Relation	rel = table_open(CzCatalogRelid("move"), AccessShareLock);
+	bool		is_done = false;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	*sqlstate = *message = NULL;
+	ScanKeyInit(&key, ANUM_MOVE_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(move_id));
+	scan = systable_beginscan(rel, CzCatalogRelid("move_pkey"), true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		char	   *phase = text_of(rel, tuple, ANUM_MOVE_PHASE);
+
+		is_done = strcmp(phase, "done") == 0 || strcmp(phase, "switched") == 0;
+		*sqlstate = text_of(rel, tuple, ANUM_MOVE_SQLSTATE);
+		*message = text_of(rel, tuple, ANUM_MOVE_ERROR);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	if (!is_done && *message == NULL)
+		*message = "its background worker has ended; the server log says why";
+	return is_done;
+}
+
+/*
+ * CzMoveRun
+ *		See move.h.
+ */
+void
+CzMoveRun(const CzMoveSpec *spec)
+{
+	BackgroundWorkerHandle *handle;
+	int64		move_id;
+	char	   *sqlstate;
+	char	   *message;
+
+	if (CzTxnHasWritten())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("cannot move shards in a transaction that has written to workers"),
+				 errdetail("The move would wait for its end.")));
+	move_id = CzMoveStart(spec, &handle);
+	PG_TRY();
+	{
+		(void) WaitForBackgroundWorkerShutdown(handle);
+	}
+	PG_CATCH();
+	{
+		CzMoveCancel(handle);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	pfree(handle);
+	AcceptInvalidationMessages();
+	if (!CzMoveResult(move_id, &sqlstate, &message))
+		ereport(ERROR,
+				(errcode(sqlstate ? MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2],
+												  sqlstate[3], sqlstate[4]) :
+						 ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not move shards: %s", message)));
+}
+
+/*
+ * CzTransferModeOf
+ *		See move.h.
+ */
+CzTransferMode
+CzTransferModeOf(Oid value)
+{
+	HeapTuple	tuple = SearchSysCache1(ENUMOID, ObjectIdGetDatum(value));
+	const char *label;
+	CzTransferMode mode;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid shard transfer mode %u", value)));
+	label = NameStr(((Form_pg_enum) GETSTRUCT(tuple))->enumlabel);
+	mode = strcmp(label, "block_writes") == 0 ? CZ_TRANSFER_BLOCK_WRITES :
+		strcmp(label, "force_logical") == 0 ? CZ_TRANSFER_LOGICAL : CZ_TRANSFER_AUTO;
+	ReleaseSysCache(tuple);
+	return mode;
+}

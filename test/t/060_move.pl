@@ -1,0 +1,185 @@
+# Shards move from one worker to another, and get more placements, while others read and
+# write: tables with and without keys, foreign keys, partitions, single-shard tables.  Rows,
+# structure and placements are right afterwards, and nothing is left on any worker.
+use strict;
+use warnings;
+use CzCluster;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $cluster = CzCluster->new(
+	workers => 3,
+	conf => "cz.recovery_interval = '500ms'\ncz.drop_delay = '200ms'\nmax_worker_processes = 20\n");
+$cluster->sql(q{
+	SET cz.shard_count = 4;
+	SET cz.shard_replication_factor = 1;
+	CREATE TABLE r (id int PRIMARY KEY, t text);
+	SELECT create_reference_table('r');
+	INSERT INTO r SELECT i, 'r' || i FROM generate_series(1, 20) i;
+	CREATE TABLE a (k int PRIMARY KEY, v int DEFAULT 0, r int REFERENCES r, u int, g int GENERATED ALWAYS AS (v * 2) STORED, UNIQUE (k, u));
+	CREATE TABLE b (k int REFERENCES a ON DELETE CASCADE, n int, t text, j json);
+	CREATE TABLE p (k int, d date, v int, PRIMARY KEY (k, d)) PARTITION BY RANGE (d);
+	CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+	CREATE TABLE p2 PARTITION OF p FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+	SELECT create_distributed_table('a', 'k');
+	SELECT create_distributed_table('b', 'k');
+	SELECT create_distributed_table('p', 'k', colocate_with => 'a');
+	CREATE INDEX b_n ON b (n) WHERE n > 0;
+	INSERT INTO a SELECT i, 0, 1 + i % 20, i FROM generate_series(1, 400) i;
+	INSERT INTO b SELECT 1 + i % 400, i, 'x' || i, '{"a": 1}' FROM generate_series(1, 1200) i;
+	INSERT INTO p SELECT 1 + i % 400, date '2026-01-01' + i % 59, i FROM generate_series(1, 1180) i;
+	CREATE TABLE s (k int PRIMARY KEY, v int);
+	SELECT create_distributed_table('s', NULL);
+	INSERT INTO s SELECT i, i FROM generate_series(1, 50) i;
+	SET cz.shard_replication_factor = 2;
+	CREATE TABLE f2 (k int PRIMARY KEY, v int);
+	SELECT create_distributed_table('f2', 'k', colocate_with => 'none');
+	INSERT INTO f2 SELECT i, 0 FROM generate_series(1, 200) i;
+});
+
+my $contents = join ';', map { "SELECT '$_', count(*), sum(hashtextextended(t::text, 0)::numeric) FROM $_ t" } qw(a b p s f2);
+my $structure = sub {
+	return $cluster->sql("SELECT * FROM cz_check_shards()");
+};
+
+# A shard of a table that is on worker $i, and its id there
+sub shard_on
+{
+	my ($i, $table) = @_;
+	my $port = $cluster->port($i);
+	return $cluster->sql("SELECT min(shardid) FROM pg_dist_shard_placement JOIN pg_dist_shard USING (shardid) WHERE nodeport = $port AND logicalrelid = '$table'::regclass");
+}
+
+sub ports_of
+{
+	my ($shard) = @_;
+	return $cluster->sql("SELECT string_agg(nodeport::text, ',' ORDER BY nodeport) FROM pg_dist_shard_placement WHERE shardid = $shard");
+}
+
+sub move
+{
+	my ($shard, $from, $to, $mode, $function) = @_;
+	$function //= 'citus_move_shard_placement';
+	return $cluster->try_sql("SELECT $function($shard, '127.0.0.1', " . $cluster->port($from)
+		  . ", '127.0.0.1', " . $cluster->port($to) . ($mode ? ", '$mode'" : '') . ')');
+}
+
+my @modes = ('block_writes');
+
+foreach my $mode (@modes)
+{
+	my $before = $cluster->sql($contents);
+	foreach my $table (qw(a s f2))
+	{
+		my ($from) = grep { shard_on($_, $table) ne '' } 1 .. 3;
+		my $shard = shard_on($from, $table);
+		my ($to) = grep { my $port = $cluster->port($_); ports_of($shard) !~ /\b$port\b/ } 1 .. 3;
+		my ($status, $out, $err) = move($shard, $from, $to, $mode);
+		is($status, 0, "$mode: a shard of $table is moved") or diag($err);
+		my ($old, $new) = map { $cluster->port($_) } $from, $to;
+		like(ports_of($shard), qr/\b$new\b/, "$mode: it is on the target");
+		unlike(ports_of($shard), qr/\b$old\b/, "$mode: and no more on the source");
+		is($cluster->sql($contents), $before, "$mode: with all rows");
+		is(&$structure, '', "$mode: and as its table is");
+		is($cluster->sql("SELECT phase FROM cz_moves ORDER BY move_id DESC LIMIT 1"), 'done', "$mode: cz_moves says so");
+		cmp_ok($cluster->sql("SELECT pause_ms FROM cz_moves ORDER BY move_id DESC LIMIT 1"), '>', 0, "$mode: and how long writers waited");
+		($status, $out, $err) = move($shard, $to, $from, $mode);
+		is($status, 0, "$mode: and back") or diag($err);
+		is($cluster->sql($contents), $before, "$mode: with all rows");
+	}
+	is($cluster->orphans, '', "$mode: nothing is left on a worker");
+}
+
+note 'foreign keys hold at the new place';
+my $shard = shard_on(1, 'a');
+is((move($shard, 1, 2, 'block_writes'))[0], 0, 'moved');
+my $k = $cluster->sql("SELECT min(k) FROM a WHERE get_shard_id_for_distribution_column('a', k) = $shard");
+like(($cluster->try_sql("INSERT INTO b VALUES (-" . "1, 1)"))[2], qr/23503/, 'a row without its parent');
+like(($cluster->try_sql("UPDATE a SET r = 999 WHERE k = $k"))[2], qr/23503/, 'a row without a reference');
+$cluster->sql("DELETE FROM a WHERE k = $k");
+is($cluster->sql("SELECT count(*) FROM b WHERE k = $k"), '0', 'ON DELETE CASCADE');
+$cluster->sql("UPDATE a SET r = 2 WHERE r = 1; DELETE FROM r WHERE id = 1");
+is($cluster->sql("SELECT count(*) FROM r"), '19', 'rows of the reference table can go');
+is($cluster->sql('SELECT count(*) FROM pg_constraint WHERE NOT convalidated'), '0', 'all keys are checked here');
+is($cluster->worker_sql(2, 'SELECT count(*) FROM pg_constraint WHERE NOT convalidated'), '0', 'and there');
+
+note 'one placement more';
+my $before = $cluster->sql($contents);
+is((move($shard, 2, 3, 'block_writes', 'citus_copy_shard_placement'))[0], 0, 'copied');
+is(ports_of($shard), join(',', sort { $a <=> $b } $cluster->port(2), $cluster->port(3)), 'it has two placements');
+$cluster->sql("UPDATE a SET v = v + 1; INSERT INTO b SELECT k, 0, 'new' FROM a; DELETE FROM p WHERE v % 5 = 0");
+is($cluster->differing_placements, '', 'both are written');
+is($cluster->sql('SELECT count(*) FROM cz_verify_placements() WHERE NOT ok'), '0', 'cz_verify_placements');
+is(&$structure, '', 'and as the table is');
+
+note 'what is refused';
+my $f2 = shard_on(1, 'f2');
+my ($there) = grep { my $port = $cluster->port($_); $_ != 1 && ports_of($f2) =~ /\b$port\b/ } 2, 3;
+like((move($f2, 1, $there, 'block_writes'))[2], qr/55000.*already has a placement/, 'a node that has it');
+my ($without) = grep { my $port = $cluster->port($_); ports_of($f2) !~ /\b$port\b/ } 1 .. 3;
+like((move($f2, $without, $there, 'block_writes'))[2], qr/55000.*has no placement/, 'from a node that has not');
+like((move($f2, $without, $there, 'block_writes', 'citus_copy_shard_placement'))[2], qr/55000.*has no placement/, 'copied from a node that has not');
+like((move(1, 1, 2, 'block_writes'))[2], qr/42704.*shard 1 does not exist/, 'no such shard');
+like(($cluster->try_sql("SELECT citus_move_shard_placement($f2, 1, 77)"))[2], qr/42704.*no worker with id 77/, 'no such worker');
+like(($cluster->try_sql("SELECT citus_move_shard_placement($f2, 'nowhere', 1, 'nowhere', 2)"))[2], qr/42704.*no worker at/, 'no such address');
+like((move($cluster->sql("SELECT min(shardid) FROM pg_dist_shard WHERE logicalrelid = 'r'::regclass"), 1, 2, 'block_writes'))[2],
+	qr/0A000.*reference table/, 'a reference table');
+like(($cluster->try_sql("BEGIN; UPDATE f2 SET v = v; SELECT citus_move_shard_placement($f2, 1, $without, 'block_writes')"))[2],
+	qr/25001/, 'in a transaction that has written');
+$cluster->sql('CREATE ROLE nobody LOGIN');
+like(($cluster->try_sql("SET ROLE nobody; SELECT citus_move_shard_placement($f2, 1, $without, 'block_writes')"))[2], qr/42501/, 'by who does not own the table');
+is($cluster->sql("SELECT count(*) FROM cz_moves WHERE phase NOT IN ('done', 'failed')"), '0', 'no move is left');
+
+note 'a writer that is there already is waited for, readers are not';
+$shard = shard_on(2, 'a');
+$k = $cluster->sql("SELECT min(k) FROM a WHERE get_shard_id_for_distribution_column('a', k) = (SELECT min(shardid) FROM pg_dist_shard_placement JOIN pg_dist_shard USING (shardid) WHERE logicalrelid = 'a'::regclass AND nodeport <> "
+	  . $cluster->port(3) . " AND shardid NOT IN (SELECT shardid FROM pg_dist_shard_placement WHERE nodeport = " . $cluster->port(3) . '))');
+$shard = $cluster->sql("SELECT get_shard_id_for_distribution_column('a', $k)");
+my ($from) = grep { my $port = $cluster->port($_); ports_of($shard) =~ /\b$port\b/ } 1, 2;
+my $writer = $cluster->hold("UPDATE a SET v = 1000 WHERE k = $k");
+my $reader = $cluster->hold("DECLARE c CURSOR FOR SELECT count(*) FROM a WHERE k = $k; SELECT v FROM a WHERE k = $k");
+my $mover = $cluster->start_sql("SELECT citus_move_shard_placement($shard, $from, 3, 'block_writes')");
+$cluster->coordinator->poll_query_until('postgres', "SELECT attempts > 0 FROM cz_moves WHERE phase = 'switching'");
+my $start = time;
+$cluster->sql("UPDATE a SET v = 7 WHERE k = (SELECT min(k) FROM a WHERE get_shard_id_for_distribution_column('a', k) = $shard AND k <> $k)");
+cmp_ok(time - $start, '<', 5, 'another writer gets through meanwhile');
+is(($cluster->release($writer))[0], 0, 'the writer commits');
+my ($status, $out, $err) = $cluster->finish_sql($mover, 60);
+is($status, 0, 'the move ends, though a reader is there') or diag($err);
+is($cluster->sql("SELECT v FROM a WHERE k = $k"), '1000', 'what was written is there');
+my $old_tables = $cluster->worker_sql($from, "SELECT count(*) FROM pg_class WHERE relname = 'a_$shard'");
+is($old_tables, '1', 'the old placement stays as long as the reader');
+like(($cluster->worker($from)->psql('postgres', "INSERT INTO cz_shards.a_$shard (k) VALUES (0)", extra_params => [ '-U', 'postgres' ]))[2],
+	qr/could not serialize access because the shard was moved/, 'a fence stands there');
+is(($cluster->release($reader))[0], 0, 'the reader ends');
+is($cluster->orphans, '', 'and then the old placement goes');
+
+note 'transactions with one snapshot';
+$from = 3;
+my $held = $cluster->start_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT v FROM a WHERE k = $k; SELECT pg_sleep(3); SELECT v FROM a WHERE k = $k; COMMIT");
+my $held2 = $cluster->start_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT v FROM a WHERE k = $k; SELECT pg_sleep(3); UPDATE a SET v = 5 WHERE k = $k; COMMIT");
+$cluster->coordinator->poll_query_until('postgres', "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+is((move($shard, 3, 1, 'block_writes'))[0], 0, 'moved');
+$cluster->sql("UPDATE a SET v = 1001 WHERE k = $k");
+like(($cluster->finish_sql($held, 60))[2], qr/40001.*was moved/, 'who has read it before cannot read it any more');
+like(($cluster->finish_sql($held2, 60))[2], qr/40001.*was moved/, 'nor write it');
+is($cluster->sql("SELECT v FROM a WHERE k = $k"), '1001', 'nothing was lost');
+
+note 'a ctid is that of a placement';
+my $ctid = $cluster->sql("SELECT ctid FROM a WHERE k = $k");
+is((move($shard, 1, 3, 'block_writes'))[0], 0, 'moved');
+like(($cluster->try_sql("UPDATE a SET v = 3 WHERE ctid = '$ctid'"))[2], qr/40001/, 'and says so after a move');
+
+note 'DDL does not wait for a move';
+my $stopped = $cluster->start_at('move_tables_made', "SELECT citus_move_shard_placement($shard, 3, 1, 'block_writes')");
+my $ddl = $cluster->start_sql('ALTER TABLE a ADD COLUMN z int');
+$cluster->coordinator->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted");
+sleep 0.6;
+$cluster->go;
+like(($cluster->finish_sql($stopped, 60))[2], qr/55006.*waits to alter table/, 'the move gives way');
+is(($cluster->finish_sql($ddl, 60))[0], 0, 'the table is altered');
+is($cluster->orphans, '', 'what the move had made is gone');
+is((move($shard, 3, 1, 'block_writes'))[0], 0, 'and it can be made again');
+is(&$structure, '', 'with the new column');
+
+done_testing();
