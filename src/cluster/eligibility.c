@@ -233,8 +233,6 @@ check_table(Relation rel, CzTableKind kind, bool in_tree)
 	if (rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED && (is_reference || in_tree))
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it is unlogged",
 					 "Run ALTER TABLE ... SET LOGGED first.");
-	if (OidIsValid(rel->rd_rel->reloftype))
-		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it is a typed table", NULL);
 	if (has_superclass(RelationGetRelid(rel)) && !in_tree)
 		refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED, "it inherits from another table", NULL);
 	if (!in_tree && has_subclass(RelationGetRelid(rel)) &&

@@ -182,7 +182,8 @@ redistribute(Oid relid, List *others, const Change *change)
 
 /*
  * What the hook for statements that move the rows to other shards does: a table of the
- * default group is in the one of its column's new type afterwards, another in one of its own.
+ * default group is in the one of its column's new type afterwards, another in one of its
+ * own.  One whose column is gone has a single shard.
  */
 static void
 redistribute_around(Oid relid, void (*run) (void *arg), void *arg)
@@ -196,7 +197,16 @@ redistribute_around(Oid relid, void (*run) (void *arg), void *arg)
 	undistribute(relid);
 	run(arg);
 	CommandCounterIncrement();
-	distribute(relid, get_attname(relid, attno, false), colocate_with, shard_count);
+	if (OidIsValid(get_atttype(relid, attno)))
+		distribute(relid, get_attname(relid, attno, false), colocate_with, shard_count);
+	else
+	{
+		CzDistributeToGroup(relid, 0);
+		ereport(NOTICE,
+				(errmsg("table \"%s\" has no distribution column any more", get_rel_name(relid)),
+				 errdetail("All its rows are in one shard now."),
+				 errhint("Use undistribute_table() and distribute the table by another column.")));
+	}
 	AtEOXact_GUC(true, nest_level);
 }
 

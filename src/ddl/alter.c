@@ -98,6 +98,60 @@ alter_shard_triggers(const AlterTableStmt *stmt, Oid relid)
 	}
 }
 
+/* A list of OIDs with one more, in order. */
+static List *
+with_table(List *relids, Oid relid)
+{
+	relids = lappend_oid(relids, relid);
+	list_sort(relids, list_oid_cmp);
+	return relids;
+}
+
+/* Is a table one that core can alter in its moment only?  (A range table may lack shards.) */
+static bool
+has_moment(Oid relid)
+{
+	const CzTable *table = CzTableGet(relid);
+
+	return table && CzTableIsDistributed(table) && !OidIsValid(table->map_relid);
+}
+
+/*
+ * Refuse a statement that the workers cannot be told.  Where plain PostgreSQL has an error
+ * of its own, that one is raised.
+ *
+ * partner: another table of ours that core needs in its moment, or InvalidOid.
+ */
+pg_noreturn static void
+refuse(const CzUtility *utility, const AlterTableStmt *stmt, Oid relid, Oid partner,
+	   const CzTable *table, const char *what, const char *hint)
+{
+	AlterTableStmt *own = (AlterTableStmt *) CzQualifyRelation((Node *) copyObject(stmt));
+	const CzTable *altered = CzTableGet(relid);
+	CzTable		refused = *table;	/* the catalogs show an ordinary one in its moment */
+	List	   *relids = NIL;
+	Oid			key_relid = InvalidOid;
+	ListCell   *lc;
+
+	if (has_moment(relid))
+		relids = with_table(relids, relid);
+	if (OidIsValid(partner) && partner != relid && has_moment(partner))
+		relids = with_table(relids, partner);
+	foreach(lc, relids)
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+	/* core drops no column of a partition key, and alters none */
+	foreach(lc, altered && altered->key_attno > 0 ? own->cmds : NIL)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if ((cmd->subtype == AT_DropColumn || cmd->subtype == AT_AlterColumnType) &&
+			strcmp(cmd->name, altered->column_names[altered->key_attno - 1]) == 0)
+			key_relid = relid;
+	}
+	CzMomentTry(utility, (Node *) own, relids, key_relid);
+	CzRefuseDdl(&refused, what, hint);
+}
+
 /* May the distribution column get this type?  Its values must keep their shards. */
 static bool
 keeps_hash(Oid old_type, int32 old_typmod, Oid new_type, int32 new_typmod)
@@ -119,16 +173,43 @@ keeps_hash(Oid old_type, int32 old_typmod, Oid new_type, int32 new_typmod)
 	}
 }
 
+/* Is a table joined by a foreign key with another one that is no reference table? */
+static bool
+has_keys_with_others(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzForeignKeys(relid, true))
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_constraint form;
+		const CzTable *other;
+		bool		is_other;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		form = (Form_pg_constraint) GETSTRUCT(tuple);
+		other = CzTableGet(form->conrelid == relid ? form->confrelid : form->conrelid);
+		is_other = form->conrelid != form->confrelid &&
+			(other == NULL || other->kind != CZ_TABLE_REFERENCE);
+		ReleaseSysCache(tuple);
+		if (is_other)
+			return true;
+	}
+	return false;
+}
+
 /*
  * What core would do to the distribution column, and must not.
  *
- * Returns: does the statement give it values that belong to other shards?
+ * Returns: does the statement give it values that belong to other shards, or drop it?
  */
 static bool
-check_key(const CzTable *table, const AlterTableStmt *stmt)
+check_key(const CzUtility *utility, const CzTable *table, const AlterTableStmt *stmt)
 {
 	const char *key = table->key_attno > 0 ? table->column_names[table->key_attno - 1] : NULL;
 	bool		moves = false;
+	bool		is_dropped = false;
 	ListCell   *lc;
 
 	foreach(lc, key ? stmt->cmds : NIL)
@@ -140,22 +221,28 @@ check_key(const CzTable *table, const AlterTableStmt *stmt)
 
 		if (cmd->name == NULL || strcmp(cmd->name, key) != 0)
 			continue;
-		if (cmd->subtype == AT_DropColumn)
-			CzRefuseDdl(table, "dropping the distribution column",
-						"Use undistribute_table() and distribute the table by another column.");
+		is_dropped |= cmd->subtype == AT_DropColumn;
 		if (cmd->subtype != AT_AlterColumnType)
 			continue;
 		def = castNode(ColumnDef, cmd->def);
 		typenameTypeIdAndMod(NULL, def->typeName, &type, &typmod);
-		if (def->raw_default != NULL ||
+		if (def->raw_default != NULL || OidIsValid(table->map_relid) ||
 			!keeps_hash(table->key_type, table->key_typmod, type, typmod) ||
 			GetColumnDefCollation(NULL, def, type) != table->key_collation)
 			moves = true;
 	}
-	if (moves && (table->kind != CZ_TABLE_HASH || OidIsValid(table->map_relid)))
-		CzRefuseDdl(table, "ALTER TABLE ... ALTER COLUMN TYPE of the distribution column",
-					"Use undistribute_table(), alter the column, and distribute the table again.");
-	return moves;
+	if (!moves && !is_dropped)
+		return false;
+	if (table->kind == CZ_TABLE_HASH && !OidIsValid(table->root_relid) &&
+		!has_keys_with_others(table->relid))
+		return true;
+	refuse(utility, stmt, table->relid, InvalidOid, table,
+		   psprintf("ALTER TABLE ... %s of the distribution column%s",
+					is_dropped ? "DROP COLUMN" : "ALTER COLUMN TYPE",
+					table->kind == CZ_TABLE_HASH ? " of a table with foreign keys" : ""),
+		   table->kind == CZ_TABLE_HASH ?
+		   "Drop the foreign keys first, and add them again afterwards." :
+		   "Use undistribute_table(), alter the table, and distribute it again.");
 }
 
 /* Is the distribution column about to get another type (modifier)? */
@@ -429,15 +516,6 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, L
 		tie_leaves(CzTableGet(lfirst_oid(lc)));
 }
 
-/* A list of OIDs with one more, in order. */
-static List *
-with_table(List *relids, Oid relid)
-{
-	relids = lappend_oid(relids, relid);
-	list_sort(relids, list_oid_cmp);
-	return relids;
-}
-
 /* SET ACCESS METHOD heap says what the table has, but for its moment. */
 static void
 drop_access_method(AlterTableStmt *stmt)
@@ -525,19 +603,15 @@ run_plain(void *arg)
 }
 
 /*
- * The statement gives the distribution column other values: all rows come here, core
- * alters the table, and it is distributed again.
+ * The statement gives the distribution column other values, or drops it: all rows come
+ * here, core alters the table, and it is distributed again.
  */
 static void
 alter_redistributed(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table)
 {
 	PlainRun	run = {utility, stmt};
-	Oid			relid = table->relid;
 
-	if (CzForeignKeys(relid, true) != NIL)
-		CzRefuseDdl(table, "ALTER TABLE ... ALTER COLUMN TYPE of the distribution column of a table with foreign keys",
-					"Drop the foreign keys, alter the columns, and add them again.");
-	cz_redistribute_hook(relid, run_plain, &run);
+	cz_redistribute_hook(table->relid, run_plain, &run);
 }
 
 /* Other tables that core changes with this one, locked. */
@@ -633,7 +707,7 @@ table_of(Oid relid)
 
 /* What no table of ours may be referred to by, whatever is altered. */
 static void
-check_references(const AlterTableStmt *stmt)
+check_references(const CzUtility *utility, const AlterTableStmt *stmt, Oid relid)
 {
 	ListCell   *lc;
 
@@ -641,12 +715,15 @@ check_references(const AlterTableStmt *stmt)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
 
-		if (cmd->subtype == AT_AddInherit && CzTableOfName((RangeVar *) cmd->def))
-			CzRefuseDdl(CzTableOfName((RangeVar *) cmd->def), "inheritance", NULL);
-		if (cmd->subtype == AT_AttachPartition &&
-			CzTableOfName(castNode(PartitionCmd, cmd->def)->name))
-			CzRefuseDdl(CzTableOfName(castNode(PartitionCmd, cmd->def)->name),
-						"ATTACH PARTITION", NULL);
+		const CzTable *table = NULL;
+
+		if (cmd->subtype == AT_AddInherit)
+			table = CzTableOfName((RangeVar *) cmd->def);
+		else if (cmd->subtype == AT_AttachPartition)
+			table = CzTableOfName(castNode(PartitionCmd, cmd->def)->name);
+		if (table)
+			refuse(utility, stmt, relid, table->relid, table,
+				   cmd->subtype == AT_AddInherit ? "inheritance" : "ATTACH PARTITION", NULL);
 	}
 }
 
@@ -717,7 +794,7 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	if (table == NULL && !is_index && !CzIsParent(relid) &&
 		CzAlterLocalKeys(utility, stmt, relid))
 		return true;
-	check_references(stmt);
+	check_references(utility, stmt, relid);
 	if (table == NULL ? CzIsParent(relid) :
 		table->kind != CZ_TABLE_FOREIGN && table->kind != CZ_TABLE_REFERENCE &&
 		!CzTxnIsCoordinator())
@@ -744,16 +821,20 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 					 errmsg("table \"%s\" is not partitioned", get_rel_name(relid))));
 		if (this_way == CZ_WAY_REFUSED ||
 			(cmd->subtype == AT_SetUnLogged && CzTableIsReplicated(table)))
-			CzRefuseDdl(table,
-						psprintf("%s ... %s", is_index ? "ALTER INDEX" : "ALTER TABLE",
-								 CzAlterCommandName(cmd->subtype)), CzAlterRefusalHint(cmd));
+			refuse(utility, stmt, relid, InvalidOid, table,
+				   psprintf("%s ... %s", is_index ? "ALTER INDEX" : "ALTER TABLE",
+							CzAlterCommandName(cmd->subtype)), CzAlterRefusalHint(cmd));
 		way = Max(way, this_way);
 	}
 	if (table->is_partitioned)
 	{
-		(void) check_key(table, stmt);
+		bool		moves = check_key(utility, table, stmt);
+
 		stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
-		alter_tree(utility, stmt, relid);
+		if (moves)
+			alter_redistributed(utility, stmt, table);
+		else
+			alter_tree(utility, stmt, relid);
 		return true;
 	}
 	/* core's recursion does not see what an earlier command of the statement has made */
@@ -762,7 +843,7 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	if (way == CZ_WAY_MOMENT && !is_reference)
 		LockRelationOid(relid, AccessExclusiveLock);
 	/* core says that a partition's columns are its parent's */
-	if (!is_reference && !OidIsValid(table->root_relid) && check_key(table, stmt))
+	if (!is_reference && !OidIsValid(table->root_relid) && check_key(utility, table, stmt))
 	{
 		alter_redistributed(utility, (AlterTableStmt *) CzQualifyRelation((Node *) stmt), table);
 		return true;

@@ -182,6 +182,7 @@ CzAlterWayOf(const AlterTableCmd *cmd, bool is_index)
 		case AT_SetLogged:
 		case AT_SetUnLogged:
 		case AT_DropInherit:
+		case AT_AddOf:
 		case AT_DropOf:
 			return CZ_WAY_MOMENT;
 		case AT_SetAccessMethod:
@@ -228,8 +229,6 @@ CzAlterRefusalHint(const AlterTableCmd *cmd)
 			return "A worker's crash would empty one placement of a shard and leave the others.";
 		case AT_AddInherit:
 			return "A query over the parent would not ask the workers.";
-		case AT_AddOf:
-			return "Changes of the type would not reach the shards.";
 		case AT_SetTableSpace:
 			return "Use ALTER TABLE ... SET TABLESPACE on the workers, for the tables of schema cz_shards.";
 		default:

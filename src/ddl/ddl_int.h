@@ -192,6 +192,12 @@ typedef struct CzMoment
 extern CzMoment *CzMomentBegin(Oid relid, bool key_type_changes);
 extern void CzMomentEnd(CzMoment *moment);
 extern void CzMomentRun(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid);
+
+/*
+ * For a statement that is refused afterwards: core's own error, if it has one, comes first.
+ * As CzMomentRun, but the parents stay ordinary tables: the caller must raise an error.
+ */
+extern void CzMomentTry(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid);
 extern void CzLeavesFollow(Oid parent_relid, const CzImage *before, List *leaves);
 
 /* The same for a root's map and the leaves below it, which have the columns alone. */
@@ -204,6 +210,7 @@ extern Datum CzCatalogOptions(Oid relid);
 /* drop.c */
 extern int	cz_drop_is_local;	/* > 0: drops are not told to the workers */
 extern Oid	cz_altered_relid;	/* nor are those of parts of this table */
+extern List *cz_typed_relids;	/* or of these, which change with their type */
 extern void CzDropInit(void);
 
 /* alter.c, copy.c, index.c, maintain.c, reindex.c, trigger.c: true if they have run the statement */
@@ -335,6 +342,19 @@ extern void CzReferenceSetTriggers(Oid relid);
 
 /* rename.c */
 extern bool CzRename(const CzUtility *utility, RenameStmt *stmt);
+
+/* Core has renamed a column of a table of ours: tell the map and the shards. */
+extern void CzColumnRenamed(Oid relid, const RenameStmt *stmt);
+
+/*
+ * typed.c
+ *
+ * CzAlterTyped
+ *		Run an ALTER TYPE ... CASCADE of the type that tables of ours have (OF).
+ *
+ * Returns: false if it is none, or core refuses it.
+ */
+extern bool CzAlterTyped(const CzUtility *utility, Node *stmt);
 
 /* CzRunOnPlacements as a role; as_user: values are written and read as the user's
  * settings say. */

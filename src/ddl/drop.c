@@ -91,6 +91,7 @@ typedef struct Dropper
 
 int			cz_drop_is_local = 0;
 Oid			cz_altered_relid = InvalidOid;
+List	   *cz_typed_relids = NIL;
 
 static List *pending = NIL;		/* PendingDrops *, in TopTransactionContext */
 static List *droppers = NIL;	/* Dropper *, the same */
@@ -696,6 +697,13 @@ drop_partition(Oid relid)
 	CommandCounterIncrement();
 }
 
+/* Is a table being altered, whose parts are no matter of ours then? */
+static bool
+is_altered(Oid relid)
+{
+	return relid == cz_altered_relid || list_member_oid(cz_typed_relids, relid);
+}
+
 /* Does an object of a partition go, or stay, with one of its parent? */
 static bool
 is_inherited(const CzTable *table, Oid index_oid, Oid constraint_oid)
@@ -731,7 +739,7 @@ for_placements(Oid relid, char *(*make) (const CzShard *shard, const char *name)
 		return;
 
 	/* whoever alters the table tells the shards all that has become of it */
-	if (relid == cz_altered_relid || is_inherited(table, index_oid, constraint_oid))
+	if (is_altered(relid) || is_inherited(table, index_oid, constraint_oid))
 		return;
 	owner = CzRelationOwner(relid);
 	for (i = 0; i < table->nshards; i++)
@@ -794,7 +802,7 @@ key_dropped(Form_pg_constraint con)
 
 	/* whoever alters the table tells the shards all that has become of it; a partition's key
 	 * goes with its parent's, one to a partition with that */
-	if (table == NULL || table->kind == CZ_TABLE_FOREIGN || con->conrelid == cz_altered_relid ||
+	if (table == NULL || table->kind == CZ_TABLE_FOREIGN || is_altered(con->conrelid) ||
 		OidIsValid(con->conparentid))
 		return;
 	key.from_relid = con->conrelid;
@@ -861,7 +869,7 @@ constraint_dropped(Oid oid)
 	if (OidIsValid(con->conrelid) && con->contype == CONSTRAINT_CHECK)
 		for_placements(con->conrelid, drop_constraint_sql, NameStr(con->conname), InvalidOid, oid);
 	else if (con->contype == CONSTRAINT_FOREIGN && OidIsValid(con->confrelid) &&
-			 con->confrelid == cz_altered_relid)
+			 is_altered(con->confrelid))
 	{
 		/* it goes, or is made again, with what it refers to, and so it does on the workers */
 	}

@@ -91,7 +91,7 @@ run_statement(const CzUtility *utility)
 	switch (nodeTag(stmt))
 	{
 		case T_AlterTableStmt:
-			if (CzAlterObject(utility, stmt))
+			if (CzAlterTyped(utility, stmt) || CzAlterObject(utility, stmt))
 				return;
 			if (CzAlterTable(utility, castNode(AlterTableStmt, stmt)))
 			{
@@ -170,7 +170,7 @@ run_statement(const CzUtility *utility)
 				rename_server(utility, castNode(RenameStmt, stmt));
 				return;
 			}
-			if (CzAlterObject(utility, stmt))
+			if (CzAlterTyped(utility, stmt) || CzAlterObject(utility, stmt))
 				return;
 			if (CzRename(utility, castNode(RenameStmt, stmt)))
 				return;

@@ -571,3 +571,29 @@ CzMomentRun(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid)
 	}
 	PG_END_TRY();
 }
+
+/*
+ * CzMomentTry
+ *		See ddl_int.h.
+ */
+void
+CzMomentTry(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid)
+{
+	List	   *save = cz_moment_relids;
+	ListCell   *lc;
+
+	PG_TRY();
+	{
+		cz_drop_is_local++;
+		cz_moment_relids = list_copy(save);
+		foreach(lc, relids)
+			(void) CzMomentBegin(lfirst_oid(lc), lfirst_oid(lc) == key_relid);
+		CzUtilityRun(utility, stmt);
+	}
+	PG_FINALLY();
+	{
+		cz_moment_relids = save;
+		cz_drop_is_local--;
+	}
+	PG_END_TRY();
+}

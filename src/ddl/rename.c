@@ -169,6 +169,22 @@ rename_in_map(const RenameStmt *stmt, Oid map_relid)
 }
 
 /*
+ * CzColumnRenamed
+ *		See ddl_int.h.
+ */
+void
+CzColumnRenamed(Oid relid, const RenameStmt *stmt)
+{
+	const CzTable *table = CzTableGet(relid);
+
+	if (OidIsValid(table->map_relid) && !OidIsValid(table->root_relid))
+		rename_in_map(stmt, table->map_relid);
+	CzInvalidateTable(relid);
+	CzRunOnPlacements(CzTableGet(relid), CzOpsScript,
+					  CzOpsRename("COLUMN", stmt->subname, stmt->newname));
+}
+
+/*
  * CzRename
  *		RENAME of a table of ours, or of a column, constraint or index of one.
  *

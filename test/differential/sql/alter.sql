@@ -382,7 +382,6 @@ BEGIN;
 alter table only t drop column v;
 ROLLBACK;
 BEGIN;
--- differs: the distribution column
 alter table t drop column k;
 ROLLBACK;
 BEGIN;

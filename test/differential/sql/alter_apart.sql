@@ -18,7 +18,6 @@ ROLLBACK;
 -- other words
 ALTER TABLE t NO INHERIT above;
 BEGIN;
--- differs: changes of the type would not reach the shards
 ALTER TABLE t OF row_type;
 ROLLBACK;
 -- error
