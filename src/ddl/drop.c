@@ -34,6 +34,7 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_opclass.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
@@ -929,7 +930,7 @@ czObjectAccess(ObjectAccessType access, Oid classId, Oid objectId, int subId, vo
 		constraint_dropped(objectId);
 	else if (classId == TypeRelationId || classId == ProcedureRelationId ||
 			 classId == CollationRelationId || classId == NamespaceRelationId ||
-			 classId == ExtensionRelationId)
+			 classId == OperatorClassRelationId || classId == ExtensionRelationId)
 		change_object(classId, objectId, NULL);
 	if (classId == NamespaceRelationId)
 		CzForgetTenant(get_namespace_name(objectId));

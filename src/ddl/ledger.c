@@ -23,8 +23,10 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_opclass.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -100,6 +102,16 @@ CzObjectGet(Oid classid, Oid objid)
 				set_names(object, ((Form_pg_collation) GETSTRUCT(tuple))->collnamespace,
 						  NameStr(((Form_pg_collation) GETSTRUCT(tuple))->collname));
 			break;
+		case OperatorClassRelationId:
+			object->kind = "operator class";
+			tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(objid));
+			if (HeapTupleIsValid(tuple))
+			{
+				set_names(object, ((Form_pg_opclass) GETSTRUCT(tuple))->opcnamespace,
+						  NameStr(((Form_pg_opclass) GETSTRUCT(tuple))->opcname));
+				object->args = get_am_name(((Form_pg_opclass) GETSTRUCT(tuple))->opcmethod);
+			}
+			break;
 		case ProcedureRelationId:
 			object->kind = "function";
 			tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(objid));
@@ -146,6 +158,9 @@ CzObjectName(const CzObject *object)
 	if (object->classid == ProcedureRelationId)
 		return psprintf("%s(%s)", quote_qualified_identifier(object->schema, object->name),
 						object->args);
+	if (object->classid == OperatorClassRelationId)
+		return psprintf("%s USING %s", quote_qualified_identifier(object->schema, object->name),
+						quote_identifier(object->args));
 	return quote_qualified_identifier(object->schema, object->name);
 }
 

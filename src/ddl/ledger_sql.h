@@ -7,8 +7,8 @@
  *	  a worker.
  *
  * An object is known by kind, schema, name and, of a function, the types of its
- * arguments.  Kinds: type (domains among them), function (procedures among them),
- * collation, schema, extension.
+ * arguments, of an operator class its access method.  Kinds: type (domains among them),
+ * function (procedures among them), collation, operator class, schema, extension.
  *
  * Source: own work.
  *
@@ -30,6 +30,8 @@
 	"WHERE n.nspname = r.schema AND p.proname = r.name AND " ARGS_OF("p") " = r.args) " \
 	"WHEN 'collation' THEN (SELECT c.oid FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace " \
 	"WHERE n.nspname = r.schema AND c.collname = r.name AND c.collencoding IN (-1, (SELECT d.encoding FROM pg_database d WHERE d.datname = current_database())) LIMIT 1) " \
+	"WHEN 'operator class' THEN (SELECT c.oid FROM pg_opclass c JOIN pg_namespace n ON n.oid = c.opcnamespace JOIN pg_am m ON m.oid = c.opcmethod " \
+	"WHERE n.nspname = r.schema AND c.opcname = r.name AND m.amname = r.args) " \
 	"WHEN 'schema' THEN (SELECT n.oid FROM pg_namespace n WHERE n.nspname = r.name) " \
 	"WHEN 'extension' THEN (SELECT e.oid FROM pg_extension e WHERE e.extname = r.name) END"
 
@@ -74,18 +76,33 @@
 #define FUNCTION_SQL(oid) \
 	"SELECT CASE WHEN p.prokind = 'a' THEN 'an aggregate' ELSE pg_get_functiondef(p.oid) END FROM pg_proc p WHERE p.oid = " oid
 
+/* The definition of an operator class, with what it has of its family for its own type */
+#define OPCLASS_SQL(oid) \
+	"SELECT 'CREATE OPERATOR CLASS ' || quote_ident(n.nspname) || '.' || quote_ident(c.opcname) || CASE WHEN c.opcdefault THEN ' DEFAULT' ELSE '' END || " \
+	"' FOR TYPE ' || format_type(c.opcintype, NULL) || ' USING ' || quote_ident(m.amname) || ' AS ' || concat_ws(', ', " \
+	"(SELECT string_agg('OPERATOR ' || o.amopstrategy || ' ' || o.amopopr::regoperator, ', ' ORDER BY o.amopstrategy) FROM pg_amop o " \
+	"WHERE o.amopfamily = c.opcfamily AND o.amoplefttype = c.opcintype AND o.amoprighttype = c.opcintype), " \
+	"(SELECT string_agg('FUNCTION ' || f.amprocnum || ' ' || f.amproc::oid::regprocedure, ', ' ORDER BY f.amprocnum) FROM pg_amproc f " \
+	"WHERE f.amprocfamily = c.opcfamily AND f.amproclefttype = c.opcintype AND f.amprocrighttype = c.opcintype), " \
+	"'STORAGE ' || format_type(nullif(c.opckeytype, 0), NULL)) " \
+	"FROM pg_opclass c JOIN pg_namespace n ON n.oid = c.opcnamespace JOIN pg_am m ON m.oid = c.opcmethod WHERE c.oid = " oid
+
 /* The definition of an object of a kind; extensions are compared by version elsewhere */
 #define DEFINITION_SQL(kind, oid) \
 	"(CASE " kind " WHEN 'type' THEN (" TYPE_SQL(oid) ") WHEN 'collation' THEN (" COLLATION_SQL(oid) ") " \
-	"WHEN 'function' THEN (" FUNCTION_SQL(oid) ") " \
+	"WHEN 'function' THEN (" FUNCTION_SQL(oid) ") WHEN 'operator class' THEN (" OPCLASS_SQL(oid) ") " \
 	"WHEN 'schema' THEN (SELECT 'CREATE SCHEMA ' || quote_ident(n.nspname) FROM pg_namespace n WHERE n.oid = " oid ") " \
 	"WHEN 'extension' THEN (SELECT e.extversion FROM pg_extension e WHERE e.oid = " oid ") END)"
 
 /* What follows DROP or ALTER for the object r */
 #define NAMED_SQL(r) \
 	"CASE " r ".kind WHEN 'schema' THEN format('SCHEMA %I', " r ".name) WHEN 'extension' THEN format('EXTENSION %I', " r ".name) " \
+	"WHEN 'operator class' THEN format('OPERATOR CLASS %I.%I USING %I', " r ".schema, " r ".name, " r ".args) " \
 	"WHEN 'collation' THEN format('COLLATION %I.%I', " r ".schema, " r ".name) WHEN 'type' THEN format('TYPE %I.%I', " r ".schema, " r ".name) " \
 	"ELSE format('ROUTINE %I.%I(%s)', " r ".schema, " r ".name, " r ".args) END"
+
+/* The same without the words before its name. */
+#define TITLE_SQL(r) "regexp_replace(" NAMED_SQL(r) ", '^(OPERATOR CLASS|[A-Z]+) ', '')"
 
 /*
  * Everybody may create shards there: users may have roles of their own on the workers;
@@ -167,7 +184,7 @@
 	IS_MINE_SQL("r") \
 	"CONTINUE WHEN NOT is_mine AND r.kind = 'collation';\n" \
 	"IF NOT is_mine THEN RAISE EXCEPTION USING ERRCODE = 'duplicate_object', " \
-	"MESSAGE = format('%s %s exists with another definition', r.kind, substr(" NAMED_SQL("r") ", 1 + position(' ' in " NAMED_SQL("r") "))), " \
+	"MESSAGE = format('%s %s exists with another definition', r.kind, " TITLE_SQL("r") "), " \
 	"DETAIL = 'The coordinator has not made it.', HINT = 'Drop it there, or make it what it is on the coordinator.'; END IF;\n" \
 	"BEGIN\n" \
 	"IF r.kind = 'function' THEN BEGIN EXECUTE r.definition; EXCEPTION WHEN invalid_function_definition THEN " \
@@ -185,7 +202,7 @@
 	"EXCEPTION WHEN dependent_objects_still_exist THEN\n" \
 	"GET STACKED DIAGNOSTICS used = PG_EXCEPTION_DETAIL;\n" \
 	"RAISE EXCEPTION USING ERRCODE = 'object_in_use', " \
-	"MESSAGE = format('%s %s exists with another definition and is in use', r.kind, substr(" NAMED_SQL("r") ", 1 + position(' ' in " NAMED_SQL("r") "))), DETAIL = used, " \
+	"MESSAGE = format('%s %s exists with another definition and is in use', r.kind, " TITLE_SQL("r") "), DETAIL = used, " \
 	"HINT = 'If these are shards of tables that were dropped, run citus_cleanup_orphaned_resources().';\n" \
 	"END;\n" \
 	"END IF;\n" \
@@ -225,7 +242,10 @@
 	"IF id IS NOT NULL THEN EXECUTE r.command; END IF;\n" \
 	"EXECUTE 'UPDATE ' || ledger || ' o SET args = o.args WHERE o.kind = $1 AND o.schema = $2 AND o.name = $3 AND o.args = $4' " \
 	"USING r.kind, r.schema, r.name, r.args;\n" \
-	"ELSE BEGIN EXECUTE format('DROP %s', regexp_replace(" NAMED_SQL("r") ", '^([A-Z]+) ', '\\1 IF EXISTS '));\n" \
+	"ELSE BEGIN EXECUTE format('DROP %s', regexp_replace(" NAMED_SQL("r") ", '^(OPERATOR CLASS|[A-Z]+) ', '\\1 IF EXISTS '));\n" \
+	"IF r.kind = 'operator class' AND NOT EXISTS (SELECT FROM pg_opclass c JOIN pg_opfamily f ON f.oid = c.opcfamily JOIN pg_namespace n ON n.oid = f.opfnamespace " \
+	"JOIN pg_am m ON m.oid = f.opfmethod WHERE n.nspname = r.schema AND f.opfname = r.name AND m.amname = r.args) THEN " \
+	"EXECUTE format('DROP OPERATOR FAMILY IF EXISTS %I.%I USING %I', r.schema, r.name, r.args); END IF;\n" \
 	FORGET_SQL("r") \
 	"EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END; END IF;\n" \
 	"END LOOP;\n" \
@@ -234,6 +254,8 @@
 	"SELECT n.nspname, t.typname, '', '' FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE u.kind = 'type' AND t.oid = u.owner_object " \
 	"UNION ALL SELECT n.nspname, p.proname, " ARGS_OF("p") ", '' FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE u.kind = 'function' AND p.oid = u.owner_object " \
 	"UNION ALL SELECT n.nspname, c.collname, '', '' FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace WHERE u.kind = 'collation' AND c.oid = u.owner_object " \
+	"UNION ALL SELECT n.nspname, c.opcname, m.amname::text, '' FROM pg_opclass c JOIN pg_namespace n ON n.oid = c.opcnamespace JOIN pg_am m ON m.oid = c.opcmethod " \
+	"WHERE u.kind = 'operator class' AND c.oid = u.owner_object " \
 	"UNION ALL SELECT '', n.nspname, '', '' FROM pg_namespace n WHERE u.kind = 'schema' AND n.oid = u.owner_object " \
 	"UNION ALL SELECT n.nspname, e.extname, '', e.extversion FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE u.kind = 'extension' AND e.oid = u.owner_object" \
 	") x(schema, name, args, version);\n" \
@@ -257,11 +279,12 @@
 	"owner := CASE r.kind WHEN 'type' THEN (SELECT t.typowner FROM pg_type t WHERE t.oid = id) " \
 	"WHEN 'function' THEN (SELECT p.proowner FROM pg_proc p WHERE p.oid = id) " \
 	"WHEN 'collation' THEN (SELECT c.collowner FROM pg_collation c WHERE c.oid = id) " \
+	"WHEN 'operator class' THEN (SELECT c.opcowner FROM pg_opclass c WHERE c.oid = id) " \
 	"WHEN 'schema' THEN (SELECT n.nspowner FROM pg_namespace n WHERE n.oid = id) ELSE (SELECT e.extowner FROM pg_extension e WHERE e.oid = id) END;\n" \
 	"CONTINUE WHEN owner <> (SELECT a.oid FROM pg_roles a WHERE a.rolname = current_user) AND EXISTS (SELECT FROM pg_class c " \
 	"WHERE c.relnamespace = to_regnamespace('cz_shards') AND c.relkind = 'r' AND c.relname ~ '^cz_object(@[0-9]+)*$' AND c.relowner = owner);\n" \
 	"RAISE EXCEPTION USING ERRCODE = 'duplicate_object', " \
-	"MESSAGE = format('%s %s exists with another definition', r.kind, substr(" NAMED_SQL("r") ", 1 + position(' ' in " NAMED_SQL("r") "))), " \
+	"MESSAGE = format('%s %s exists with another definition', r.kind, " TITLE_SQL("r") "), " \
 	"DETAIL = 'The coordinator has not made it.', HINT = 'Change it there first.';\n" \
 	"END LOOP;\nEND"
 

@@ -26,8 +26,10 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_opclass.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -412,6 +414,12 @@ find_object(ObjectType type, Node *object, RangeVar *relation, const char *subna
 			oid = get_collation_oid((List *) object, true);
 			ObjectAddressSet(*address, CollationRelationId, oid);
 			break;
+		case OBJECT_OPCLASS:
+			oid = get_am_oid(strVal(linitial((List *) object)), true);
+			if (OidIsValid(oid))
+				oid = get_opclass_oid(oid, list_copy_tail((List *) object, 1), true);
+			ObjectAddressSet(*address, OperatorClassRelationId, oid);
+			break;
 		case OBJECT_EXTENSION:
 			oid = get_extension_oid(strVal(object), true);
 			ObjectAddressSet(*address, ExtensionRelationId, oid);
@@ -436,6 +444,8 @@ alter_words(const CzObject *object)
 			return "ALTER ROUTINE";
 		case CollationRelationId:
 			return "ALTER COLLATION";
+		case OperatorClassRelationId:
+			return "ALTER OPERATOR CLASS";
 		case ExtensionRelationId:
 			return "ALTER EXTENSION";
 		default:

@@ -22,6 +22,8 @@
 #include "catalog/index.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_am_d.h"
+#include "catalog/pg_amop.h"
+#include "catalog/pg_amproc.h"
 #include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
@@ -32,6 +34,8 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_opclass.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_partitioned_table.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_range.h"
@@ -283,14 +287,21 @@ static void
 walk_partition_key(Walk *walk, Relation rel)
 {
 	HeapTuple	tuple = SearchSysCache1(PARTRELID, ObjectIdGetDatum(RelationGetRelid(rel)));
+	oidvector  *classes;
 	Datum		key_text;
 	bool		isnull;
 	Node	   *exprs;
+	int			i;
 
 	if (!HeapTupleIsValid(tuple))
 		return;
 	key_text = SysCacheGetAttr(PARTRELID, tuple, Anum_pg_partitioned_table_partexprs, &isnull);
 	exprs = isnull ? NULL : stringToNode(TextDatumGetCString(key_text));
+	classes = (oidvector *) DatumGetPointer(SysCacheGetAttr(PARTRELID, tuple,
+															Anum_pg_partitioned_table_partclass,
+															&isnull));
+	for (i = 0; i < classes->dim1; i++)
+		walk_object(walk, OperatorClassRelationId, classes->values[i]);
 	ReleaseSysCache(tuple);
 	if (exprs == NULL)
 		return;
@@ -409,6 +420,67 @@ walk_collation(Walk *walk, Oid oid)
 	ReleaseSysCache(tuple);
 }
 
+/* Members of a family that a type's operator class has, for they are made with it. */
+static void
+walk_members(Walk *walk, Oid catalog_oid, Oid index_oid, AttrNumber family_attno, Oid family,
+			 Oid type, void (*walk_member) (Walk *walk, HeapTuple member, Oid type))
+{
+	Relation	catalog = table_open(catalog_oid, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, family_attno, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(family));
+	scan = systable_beginscan(catalog, index_oid, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		walk_member(walk, tuple, type);
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
+static void
+walk_member_operator(Walk *walk, HeapTuple member, Oid type)
+{
+	Form_pg_amop form = (Form_pg_amop) GETSTRUCT(member);
+
+	if (form->amoplefttype != type || form->amoprighttype != type)
+		return;
+	if (form->amoppurpose != AMOP_SEARCH)
+		refuse(OperatorRelationId, form->amopopr, "it is for ORDER BY in an operator class");
+	walk_object(walk, OperatorRelationId, form->amopopr);
+}
+
+static void
+walk_member_function(Walk *walk, HeapTuple member, Oid type)
+{
+	Form_pg_amproc form = (Form_pg_amproc) GETSTRUCT(member);
+
+	if (form->amproclefttype == type && form->amprocrighttype == type)
+		walk_object(walk, ProcedureRelationId, form->amproc);
+}
+
+/* What an operator class needs.  Operators of users are not sent. */
+static void
+walk_opclass(Walk *walk, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(oid));
+	FormData_pg_opclass form;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for opclass %u", oid);
+	form = *(Form_pg_opclass) GETSTRUCT(tuple);
+	ReleaseSysCache(tuple);
+
+	walk_object(walk, NamespaceRelationId, form.opcnamespace);
+	walk_object(walk, TypeRelationId, form.opcintype);
+	walk_object(walk, TypeRelationId, form.opckeytype);
+	walk_members(walk, AccessMethodOperatorRelationId, AccessMethodStrategyIndexId,
+				 Anum_pg_amop_amopfamily, form.opcfamily, form.opcintype, walk_member_operator);
+	walk_members(walk, AccessMethodProcedureRelationId, AccessMethodProcedureIndexId,
+				 Anum_pg_amproc_amprocfamily, form.opcfamily, form.opcintype,
+				 walk_member_function);
+}
+
 static void
 walk_function(Walk *walk, Oid oid)
 {
@@ -518,6 +590,9 @@ walk_object(Walk *walk, Oid classid, Oid objid)
 			break;
 		case CollationRelationId:
 			create_object(walk, classid, objid, walk_collation);
+			break;
+		case OperatorClassRelationId:
+			create_object(walk, classid, objid, walk_opclass);
 			break;
 		case ProcedureRelationId:
 			create_object(walk, classid, objid, walk_function);
