@@ -197,7 +197,8 @@ CzTableServers(const CzTable *table)
 void
 CzRemoveShardDefaults(Oid shard_relid)
 {
-	Relation	rel = relation_open(shard_relid, AccessExclusiveLock);
+	/* what does not set defaults (VALIDATE) keeps no reader waiting */
+	Relation	rel = relation_open(shard_relid, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
 	List	   *attnos = NIL;
 	ListCell   *lc;
