@@ -226,6 +226,8 @@ extern List *CzReferringTables(Oid relid);
  * CzTableKeys
  *		Foreign keys of a table (CZ_KEYS_FROM), to it (CZ_KEYS_TO), or both: list of the
  *		OIDs of constraints, palloc'd.
+ * CzDeferrableKeys
+ *		Its DEFERRABLE unique, primary key and exclusion constraints: list of OIDs, palloc'd.
  * CzRefersToItself
  *		Has a table a foreign key to itself?
  * CzRefersBy
@@ -238,6 +240,7 @@ extern List *CzReferringTables(Oid relid);
 #define CZ_KEYS_FROM 1
 #define CZ_KEYS_TO 2
 extern List *CzTableKeys(Oid relid, int ends);
+extern List *CzDeferrableKeys(Oid relid);
 extern bool CzRefersToItself(Oid relid);
 extern bool CzRefersBy(Oid relid, List *attnos);
 extern bool CzKeysMeet(Oid relid);

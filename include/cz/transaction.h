@@ -301,13 +301,13 @@ extern void CzTxnNoteSequences(bool had_xid, XLogRecPtr wal_before);
  * CzBracketOpen
  *		The statement that runs writes a table by several commands on a worker: from here on
  *		the foreign keys of the table, those to it, and those of tables that they change, are
- *		checked when the statement ends.  Does nothing for a table without keys, nor outside
- *		of a statement.
+ *		checked when the statement ends, and so are its DEFERRABLE unique and exclusion
+ *		constraints.  Does nothing for a table without such, nor outside of a statement.
  * CzBracketClose
  *		Before the end of a statement: if it is the one that has opened the bracket, what
- *		waits is sent, and keys are checked.  Errors: those of the keys (23503).
- * CzBracketIsOpen
- *		Is one open, of this statement or one around it?
+ *		waits is sent, and keys are checked.  Errors: those of the keys (23503, 23505).
+ * CzBracketHas
+ *		Is a constraint one that waits for that end?
  * CzFlushReferenced
  *		Before rows of a table are gathered for the workers: what waits to be sent goes
  *		first if the table has keys, for they may refer to it.
@@ -316,7 +316,7 @@ extern void CzStatementBegin(void);
 extern void CzStatementEnd(void);
 extern void CzBracketOpen(Oid relid);
 extern void CzBracketClose(void);
-extern bool CzBracketIsOpen(void);
+extern bool CzBracketHas(Oid constraint_oid);
 extern void CzFlushReferenced(Oid relid);
 
 /*

@@ -44,6 +44,7 @@ struct CzRowFeed
 	int64		nbytes;
 	int64		max_rows;		/* of a batch */
 	int64		max_bytes;
+	Oid			written_relid;	/* InvalidOid: rows are only locked */
 };
 
 static TupleTableSlot *
@@ -52,8 +53,14 @@ feed_next(PlanState *state)
 	CzRowFeed  *feed = (CzRowFeed *) state;
 
 	if (!feed->has_row &&
-		(feed->nrows >= feed->max_rows || feed->nbytes >= feed->max_bytes ||
-		 !feed->next(feed->arg, feed->slot, &feed->nbytes)))
+		(feed->nrows >= feed->max_rows || feed->nbytes >= feed->max_bytes))
+	{
+		/* the batch is not sent before all of its rows are here: more may follow */
+		if (OidIsValid(feed->written_relid))
+			CzBracketOpen(feed->written_relid);
+		return NULL;
+	}
+	if (!feed->has_row && !feed->next(feed->arg, feed->slot, &feed->nbytes))
 		return NULL;
 	feed->has_row = false;
 	feed->nrows++;
@@ -146,6 +153,8 @@ CzRowsSend(PlanState *parent, const CzFragmentPlan *plan, TupleDesc desc, CzRowF
 	int64		nrows = 0;
 	int			n = 0;
 
+	if (plan->command != CMD_SELECT)
+		feed->written_relid = plan->anchor_relid;
 	/* what foreign keys do about one row must not come before another row's change */
 	if (plan->command != CMD_SELECT && CzKeysMeet(plan->anchor_relid))
 	{

@@ -57,7 +57,8 @@ constraint_of_statement(Oid index_oid)
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
 	con = (Form_pg_constraint) GETSTRUCT(tuple);
-	if (con->condeferrable && !CzConstraintIsDeferred(con->oid, con->condeferred))
+	if (con->condeferrable && !CzConstraintIsDeferred(con->oid, con->condeferred) &&
+		!CzBracketHas(con->oid))
 		name = pstrdup(NameStr(con->conname));
 	ReleaseSysCache(tuple);
 	return name;

@@ -19,7 +19,9 @@
 #include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "catalog/pg_class.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
 #include "commands/trigger.h"
 #include "nodes/parsenodes.h"
 #include "utils/fmgroids.h"
@@ -262,6 +264,38 @@ CzTableKeys(Oid relid, int ends)
 	foreach(lc, parts)
 		keys = add_keys(keys, lfirst_oid(lc), ends);
 	list_free(parts);
+	return keys;
+}
+
+/*
+ * CzDeferrableKeys
+ *		See cz/metadata.h.
+ */
+List *
+CzDeferrableKeys(Oid relid)
+{
+	Relation	rel = RelationIdGetRelation(relid);
+	List	   *keys = NIL;
+	List	   *indexes;
+	ListCell   *lc;
+
+	if (!RelationIsValid(rel))
+		return NIL;
+	indexes = RelationGetIndexList(rel);
+	foreach(lc, indexes)
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+		bool		is_deferrable;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		is_deferrable = !((Form_pg_index) GETSTRUCT(tuple))->indimmediate;
+		ReleaseSysCache(tuple);
+		if (is_deferrable)
+			keys = lappend_oid(keys, get_index_constraint(lfirst_oid(lc)));
+	}
+	list_free(indexes);
+	RelationClose(rel);
 	return keys;
 }
 

@@ -9,6 +9,9 @@
  * the keys concerned are deferred there, and immediate again when the statement ends.
  * That is the bracket.  It belongs to the outermost statement that has opened it.
  *
+ * The same for unique and exclusion constraints that are DEFERRABLE, which core checks at
+ * the end of the statement.
+ *
  * What the user defers himself, by SET CONSTRAINTS, is deferred on workers as well.
  *
  * Both are one thing: which constraints are to be deferred now.  Each connection knows
@@ -244,7 +247,8 @@ CzBracketOpen(Oid relid)
 	ListCell   *lc;
 
 	if (statement_depth == 0 || list_member_oid(bracket_relids, relid) ||
-		(bracket_depth == 0 && CzTableKeys(relid, CZ_KEYS_FROM | CZ_KEYS_TO) == NIL))
+		(bracket_depth == 0 && CzTableKeys(relid, CZ_KEYS_FROM | CZ_KEYS_TO) == NIL &&
+		 CzDeferrableKeys(relid) == NIL))
 		return;
 	if (bracket_depth == 0)
 	{
@@ -261,6 +265,7 @@ CzBracketOpen(Oid relid)
 			continue;
 		bracket_relids = lappend_oid(bracket_relids, lfirst_oid(lc));
 		keys = CzTableKeys(lfirst_oid(lc), CZ_KEYS_FROM | CZ_KEYS_TO);
+		keys = list_concat(keys, CzDeferrableKeys(lfirst_oid(lc)));
 		bracket_oids = list_concat_unique_oid(bracket_oids, keys);
 		list_free(keys);
 	}
@@ -303,13 +308,13 @@ CzBracketClose(void)
 }
 
 /*
- * CzBracketIsOpen
+ * CzBracketHas
  *		See transaction.h.
  */
 bool
-CzBracketIsOpen(void)
+CzBracketHas(Oid constraint_oid)
 {
-	return bracket_depth > 0;
+	return list_member_oid(bracket_oids, constraint_oid);
 }
 
 /* ---- SET CONSTRAINTS ---------------------------------------------------------- */
