@@ -138,7 +138,10 @@ refuse(const CzUtility *utility, const AlterTableStmt *stmt, Oid relid, Oid part
 	if (OidIsValid(partner) && partner != relid && has_moment(partner))
 		relids = with_table(relids, partner);
 	foreach(lc, relids)
+	{
 		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+		CzLeavesUntie(lfirst_oid(lc));
+	}
 	/* core drops no column of a partition key, and alters none */
 	foreach(lc, altered && altered->key_attno > 0 ? own->cmds : NIL)
 	{
@@ -424,30 +427,26 @@ remove_leaf_defaults(const CzTable *table)
 		CzRemoveShardDefaults(table->shards[i].relid);
 }
 
-/* Does the statement change what rows of the table's type look like? */
+/* Does the statement give a column another type? */
 static bool
-alters_row_type(const AlterTableStmt *stmt)
+alters_types(const AlterTableStmt *stmt)
 {
 	ListCell   *lc;
 
 	foreach(lc, stmt->cmds)
 	{
-		switch (lfirst_node(AlterTableCmd, lc)->subtype)
-		{
-			case AT_AddColumn:
-			case AT_DropColumn:
-			case AT_AlterColumnType:
-				return true;
-			default:
-				break;
-		}
+		if (lfirst_node(AlterTableCmd, lc)->subtype == AT_AlterColumnType)
+			return true;
 	}
 	return false;
 }
 
-/* The leaves of a table, or the map of a root, are parts of it (again). */
-static void
-tie_leaves(const CzTable *table)
+/*
+ * CzTieLeaves
+ *		See ddl_int.h.
+ */
+void
+CzTieLeaves(const CzTable *table)
 {
 	List	   *leaves = NIL;
 	int			i;
@@ -459,9 +458,12 @@ tie_leaves(const CzTable *table)
 	CzLeavesTie(table->relid, leaves);
 }
 
-/* Does a table have leaves, or a map, of its own? */
-static bool
-has_leaves(const CzTable *table)
+/*
+ * CzHasLeaves
+ *		See ddl_int.h.
+ */
+bool
+CzHasLeaves(const CzTable *table)
 {
 	return table->kind != CZ_TABLE_REFERENCE && !OidIsValid(table->root_relid);
 }
@@ -477,13 +479,15 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, L
 	Oid			relid = table->relid;
 	Oid			save_altered = cz_altered_relid;
 	List	   *parents = list_copy(moments);
+	CzRowType  *row_type = CzRowTypeBefore(relid);
 	ListCell   *lc;
 
-	if (has_leaves(table))
+	if (CzHasLeaves(table))
 		parents = list_append_unique_oid(parents, relid);
-	if (alters_row_type(stmt))
+	if (alters_types(stmt))
 	{
-		/* a column of the table's row type: the workers' copy of the type would stay behind */
+		/* core looks only where rows are computed anew; workers cannot change their copy of
+		 * the type while a column has it */
 		Relation	rel = relation_open(relid, NoLock);
 
 		find_composite_type_dependencies(rel->rd_rel->reltype, rel, NULL);
@@ -509,11 +513,12 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, L
 	PG_END_TRY();
 	CommandCounterIncrement();
 	CzDropFlush();
+	CzRowTypeAfter(row_type);
 	CzInvalidateTable(relid);
 	foreach(lc, moments)
 		CzInvalidateTable(lfirst_oid(lc));
 	foreach(lc, parents)
-		tie_leaves(CzTableGet(lfirst_oid(lc)));
+		CzTieLeaves(CzTableGet(lfirst_oid(lc)));
 }
 
 /* SET ACCESS METHOD heap says what the table has, but for its moment. */
@@ -592,14 +597,19 @@ typedef struct PlainRun
 {
 	const CzUtility *utility;
 	AlterTableStmt *stmt;
+	Oid			relid;
 } PlainRun;
 
 static void
 run_plain(void *arg)
 {
 	PlainRun   *run = arg;
+	CzRowType  *row_type = CzRowTypeBefore(run->relid);
 
 	CzUtilityRun(run->utility, (Node *) run->stmt);
+	CommandCounterIncrement();
+	CzDropFlush();
+	CzRowTypeAfter(row_type);
 }
 
 /*
@@ -609,7 +619,7 @@ run_plain(void *arg)
 static void
 alter_redistributed(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table)
 {
-	PlainRun	run = {utility, stmt};
+	PlainRun	run = {utility, stmt, table->relid};
 
 	cz_redistribute_hook(table->relid, run_plain, &run);
 }

@@ -328,6 +328,13 @@ extern void CzAlterShards(const CzTable *table, const CzImage *before, const CzI
 extern CzOps *CzAlterShardsOps(const CzTable *table, const CzImage *before,
 							   const CzImage *after, const CzAlterHints *hints, Oid owner);
 
+/*
+ * CzTieLeaves: the leaves of a table, or the map of a root, are parts of it (again).
+ * CzHasLeaves: has a table leaves, or a map, of its own?
+ */
+extern void CzTieLeaves(const CzTable *table);
+extern bool CzHasLeaves(const CzTable *table);
+
 extern void CzCheckNew(const CzTable *table, const CzImage *before, const CzImage *after);
 extern void CzChangeOwner(const CzTable *table, Oid old_owner);
 
@@ -345,6 +352,17 @@ extern bool CzRename(const CzUtility *utility, RenameStmt *stmt);
 
 /* Core has renamed a column of a table of ours: tell the map and the shards. */
 extern void CzColumnRenamed(Oid relid, const RenameStmt *stmt);
+
+/*
+ * objectddl.c: the row type of a table of ours, as columns elsewhere have it.
+ *
+ * CzRowTypeBefore: before a statement that may change it, NULL: no worker has it.
+ * CzRowTypeAfter: after it: the workers' type follows.  Takes NULL.
+ */
+typedef struct CzRowType CzRowType;
+
+extern CzRowType *CzRowTypeBefore(Oid relid);
+extern void CzRowTypeAfter(const CzRowType *before);
 
 /*
  * typed.c

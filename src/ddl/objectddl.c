@@ -40,6 +40,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "cz/settings.h"
 #include "cz/transaction.h"
@@ -309,6 +310,97 @@ alter_attributes(const CzUtility *utility, AlterTableStmt *stmt)
 	return true;
 }
 
+/* The row type of a table of ours, which workers have as a composite type. */
+struct CzRowType
+{
+	Oid			type;
+	Oid			namespace_oid;
+	CzObject   *object;
+	TupleDesc	desc;
+	List	   *users;
+};
+
+/*
+ * CzRowTypeBefore
+ *		See ddl_int.h.
+ */
+CzRowType *
+CzRowTypeBefore(Oid relid)
+{
+	CzRowType  *result;
+	Oid			type = get_rel_type_id(relid);
+	List	   *users = lock_users(TypeRelationId, type);
+
+	if (users == NIL)
+		return NULL;
+	result = palloc(sizeof(CzRowType));
+	result->type = type;
+	result->namespace_oid = get_rel_namespace(relid);
+	result->object = CzObjectGet(TypeRelationId, type);
+	result->desc = lookup_rowtype_tupdesc_copy(type, -1);
+	result->users = users;
+	return result;
+}
+
+/*
+ * CzRowTypeAfter
+ *		See ddl_int.h.  What is dropped, drop.c sends.
+ */
+void
+CzRowTypeAfter(const CzRowType *before)
+{
+	CzObject   *object = before ? CzObjectGet(TypeRelationId, before->type) : NULL;
+	List	   *needed = NIL;
+	List	   *commands = NIL;
+	TupleDesc	desc;
+	Oid			namespace_oid;
+	const char *name;
+	int			i;
+
+	if (object == NULL)
+		return;
+	name = CzObjectName(before->object);
+	desc = lookup_rowtype_tupdesc_copy(before->type, -1);
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Form_pg_attribute old = i < before->desc->natts ? TupleDescAttr(before->desc, i) : NULL;
+
+		if (att->attisdropped)
+			continue;
+		if (old == NULL)
+		{
+			needed = add_address(needed, TypeRelationId, att->atttypid);
+			needed = add_address(needed, CollationRelationId, att->attcollation);
+			commands = lappend(commands,
+							   psprintf("ALTER TYPE %s ADD ATTRIBUTE %s %s CASCADE", name,
+										quote_identifier(NameStr(att->attname)),
+										print_type(att->atttypid, att->atttypmod,
+												   att->attcollation)));
+		}
+		else if (strcmp(NameStr(old->attname), NameStr(att->attname)) != 0)
+			commands = lappend(commands,
+							   psprintf("ALTER TYPE %s RENAME ATTRIBUTE %s TO %s CASCADE", name,
+										quote_identifier(NameStr(old->attname)),
+										quote_identifier(NameStr(att->attname))));
+	}
+	if (strcmp(object->name, before->object->name) != 0)
+		commands = lappend(commands, psprintf("ALTER TYPE %s RENAME TO %s", name,
+											  quote_identifier(object->name)));
+	namespace_oid = get_rel_namespace(get_typ_typrelid(before->type));
+	if (namespace_oid != before->namespace_oid)
+	{
+		needed = add_address(needed, NamespaceRelationId, namespace_oid);
+		commands = lappend(commands, psprintf("ALTER TYPE %s SET SCHEMA %s", name,
+											  quote_identifier(object->schema)));
+	}
+	if (commands == NIL)
+		return;
+	make_needed(needed, before->users);
+	send_commands(before->object, commands, before->users);
+	forget_plans();
+}
+
 /* The function that CREATE OR REPLACE or ALTER FUNCTION names, if there is one. */
 static Oid
 function_of(Node *stmt)
@@ -575,6 +667,17 @@ set_schema(const CzUtility *utility, AlterObjectSchemaStmt *stmt)
 	List	   *users;
 	CzObject   *before;
 
+	if (stmt->objectType == OBJECT_TABLE && CzTableOfName(stmt->relation))
+	{
+		CzRowType  *row_type = CzRowTypeBefore(CzTableOfName(stmt->relation)->relid);
+
+		if (row_type == NULL)
+			return false;
+		CzUtilityRun(utility, (Node *) stmt);
+		CommandCounterIncrement();
+		CzRowTypeAfter(row_type);
+		return true;
+	}
 	if (!find_object(stmt->objectType, stmt->object, stmt->relation, NULL, &address))
 		return false;
 	users = lock_users(address.classId, address.objectId);

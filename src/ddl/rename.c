@@ -193,6 +193,7 @@ CzColumnRenamed(Oid relid, const RenameStmt *stmt)
 bool
 CzRename(const CzUtility *utility, RenameStmt *stmt)
 {
+	CzRowType  *row_type;
 	const CzTable *table;
 	CzOps	   *ops = NULL;
 	Oid			relid;
@@ -246,8 +247,10 @@ CzRename(const CzUtility *utility, RenameStmt *stmt)
 		stmt->relation->inh = true;
 	map_relid = !OidIsValid(table->root_relid) && stmt->renameType == OBJECT_COLUMN ?
 		table->map_relid : InvalidOid;
+	row_type = CzRowTypeBefore(relid);
 	CzUtilityRun(utility, (Node *) stmt);
 	CommandCounterIncrement();
+	CzRowTypeAfter(row_type);
 	if (OidIsValid(map_relid))
 		rename_in_map(stmt, map_relid);
 	CzInvalidateTable(relid);

@@ -175,6 +175,8 @@ look_at(const CzUtility *utility, Node *stmt, Oid relid)
 	if (table->is_partitioned)
 		typed->tree = CzTreeBegin(relid);
 	typed->before = CzTableImage(relid);
+	if (CzHasLeaves(table))
+		CzLeavesUntie(relid);
 	return typed;
 }
 
@@ -196,6 +198,8 @@ follow(const Typed *typed)
 		CzAlterShards(table, typed->before, after, typed->hints, typed->owner);
 	}
 	CzInvalidateTable(typed->relid);
+	if (typed->before && CzHasLeaves(CzTableGet(typed->relid)))
+		CzTieLeaves(CzTableGet(typed->relid));
 }
 
 /* Core's own error, if it has one, else ours. */
