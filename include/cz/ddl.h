@@ -309,6 +309,13 @@ typedef struct CzKey
 /* Palloc'd. */
 extern CzKey *CzKeyGet(Oid constraint_oid);
 
+/*
+ * CzKeyActs
+ *		CzKeyActsHere() of a key between distributed tables: key_attno is the distribution
+ *		column of the referencing one.
+ */
+extern bool CzKeyActs(const CzKey *key, AttrNumber key_attno, bool is_delete);
+
 /* The command that renames a key of a shard; names are those on the worker. */
 extern void CzRenameKeySql(StringInfo sql, const CzShard *shard, const char *name,
 						   const char *new_name);

@@ -217,6 +217,32 @@ extern List *CzCascadeTables(Oid relid);
 extern bool CzKeyActionChangesRows(char action);
 
 /*
+ * CzKeyActsHere
+ *		Is it the coordinator that changes the rows of a distributed table when rows of another
+ *		distributed one that they refer to go, or change?  Else the worker does: it can't
+ *		where it has not got the defaults, where rows go to other shards by it, and where
+ *		triggers of the referencing table are to be fired.
+ *
+ * action: confdeltype (is_delete) or confupdtype of the key.
+ * key_attno: distribution column of the referencing table.
+ * set_attnos, nset: columns of ON DELETE SET; none: all of the key.
+ */
+extern bool CzKeyActsHere(char action, bool is_delete, Oid from_relid, AttrNumber key_attno,
+						  int nset, const AttrNumber *set_attnos);
+
+/*
+ * CzKeyTriggerFiresHere
+ *		Is a trigger of a distributed table one of core's for a foreign key that has to fire?
+ *		What refers to it is an ordinary or a reference table, whose rows are here, or it
+ *		does what the worker can't (CzKeyActsHere).  The others are the workers' affair.
+ * CzTriggerFiresHere
+ *		Is it such a one, or any other but those of constraints?
+ */
+struct Trigger;
+extern bool CzKeyTriggerFiresHere(const struct Trigger *trigger);
+extern bool CzTriggerFiresHere(const struct Trigger *trigger);
+
+/*
  * CzReferringTables
  *		The other tables that refer to a table, also by way of others: list of OIDs, palloc'd.
  */

@@ -663,16 +663,6 @@ alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 	CzInvalidateTable(relid);
 }
 
-/* Foreign keys of reference tables are core's. */
-static void
-check_reference_keys(const AlterTableStmt *stmt, Oid relid)
-{
-	ListCell   *lc;
-
-	foreach(lc, CzKeyTargets(stmt, relid))
-		CzRefuseKeyTo(relid, lfirst_oid(lc));
-}
-
 /*
  * A parent of a restore, or of a database that is not the coordinator: nothing of it
  * reaches the workers, which have it already, or have another's.
@@ -766,6 +756,7 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	bool		is_reference;
 	bool		is_index;
 	bool		has_to_set;
+	List	   *keys_before = NIL;
 	Oid			relid;
 	ListCell   *lc;
 
@@ -858,8 +849,6 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		alter_redistributed(utility, (AlterTableStmt *) CzQualifyRelation((Node *) stmt), table);
 		return true;
 	}
-	if (is_reference)
-		check_reference_keys(stmt, relid);
 	moments = is_index ? NIL : lock_partners(stmt, relid);
 	if (way == CZ_WAY_MOMENT && !is_reference)
 		moments = with_table(moments, relid);
@@ -874,10 +863,14 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		drop_no_inherit(stmt);
 		CzLeaveKeysToShards(stmt);
 	}
+	else
+		keys_before = CzLocalKeysBegin(stmt, relid, moments);
 	has_to_set = is_reference && !is_index && spare_triggers(stmt, relid);
 	alter(utility, stmt, relid, way, moments);
 	if (has_to_set)
 		CzReferenceSetTriggers(relid);
+	if (is_reference)
+		CzLocalKeysEnd(relid, moments, keys_before);
 	if (!is_index)
 		alter_shard_triggers(stmt, relid);
 	return true;

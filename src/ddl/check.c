@@ -202,48 +202,11 @@ check_drop(DropStmt *stmt)
 	}
 }
 
-/* A new table's foreign key to a distributed one can't be checked.  Those to single-shard
- * tables are looked at later, by the ALTER TABLE that CREATE TABLE makes of them. */
-static void
-check_foreign_key(Constraint *constraint)
-{
-	const CzTable *table;
-
-	if (constraint->contype != CONSTR_FOREIGN)
-		return;
-	table = CzTableOfName(constraint->pktable);
-	if (table && table->kind != CZ_TABLE_REFERENCE && table->kind != CZ_TABLE_SINGLE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot create a foreign key that refers to distributed table \"%s\"",
-						get_rel_name(table->relid)),
-				 errdetail("Its rows are on the workers, where this table's are not."),
-				 errhint("Create the table without it, distribute it, then add the foreign key with ALTER TABLE.")));
-}
-
-static void
-check_foreign_keys(Node *element)
-{
-	ListCell   *lc;
-
-	if (IsA(element, Constraint))
-		check_foreign_key((Constraint *) element);
-	else if (IsA(element, ColumnDef))
-	{
-		foreach(lc, ((ColumnDef *) element)->constraints)
-			check_foreign_key(lfirst_node(Constraint, lc));
-	}
-}
-
 static void
 check_create(CreateStmt *stmt, bool is_foreign)
 {
 	ListCell   *lc;
 
-	foreach(lc, stmt->tableElts)
-		check_foreign_keys((Node *) lfirst(lc));
-	foreach(lc, stmt->constraints)
-		check_foreign_keys((Node *) lfirst(lc));
 	foreach(lc, stmt->inhRelations)
 	{
 		const CzTable *table = CzTableOfName((RangeVar *) lfirst(lc));

@@ -250,7 +250,20 @@ extern bool CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt);
 extern void CzLeaveKeysToShards(AlterTableStmt *stmt);
 extern List *CzKeyTargets(const AlterTableStmt *stmt, Oid relid);
 extern List *CzKeyPartners(const AlterTableStmt *stmt, Oid relid);
-pg_noreturn extern void CzRefuseKeyTo(Oid relid, Oid target);
+extern List *CzLocalKeysBegin(AlterTableStmt *stmt, Oid relid, List *partners);
+extern void CzLocalKeysEnd(Oid relid, List *partners, List *known);
+pg_noreturn extern void CzRefuseKeyTo(Oid relid, Oid target, const char *detail);
+
+/*
+ * keys_actors.c
+ *
+ * CzKeyActorsNote: triggers of a table are about to come or go: who acts for its foreign
+ *		keys now?
+ * CzKeyActorsSettle: that has happened: shards' keys with another actor are made again.
+ */
+extern void CzKeyActorsNote(Oid relid);
+extern void CzKeyActorsSettle(void);
+extern void CzKeyActorsForget(int level);
 
 /*
  * extensions.c

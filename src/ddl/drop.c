@@ -36,6 +36,7 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
@@ -368,7 +369,10 @@ xact_callback(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT ||
 		event == XACT_EVENT_PREPARE)
+	{
 		pending = droppers = NIL;
+		CzKeyActorsForget(0);
+	}
 }
 
 static void
@@ -390,6 +394,8 @@ subxact_callback(SubXactEvent event, SubTransactionId mine, SubTransactionId par
 		else
 			pending = foreach_delete_current(pending, lc);
 	}
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		CzKeyActorsForget(level);
 }
 
 static void
@@ -910,6 +916,25 @@ CzForgetTenant(const char *schema)
 	CommandCounterIncrement();
 }
 
+/* Does the coordinator act for foreign keys because of a trigger? */
+static void
+trigger_dropped(Oid trigger_oid)
+{
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(trigger_oid));
+	scan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		CzKeyActorsNote(((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid);
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
 static void
 czObjectAccess(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg)
 {
@@ -932,6 +957,8 @@ czObjectAccess(ObjectAccessType access, Oid classId, Oid objectId, int subId, vo
 			 classId == CollationRelationId || classId == NamespaceRelationId ||
 			 classId == OperatorClassRelationId || classId == ExtensionRelationId)
 		change_object(classId, objectId, NULL);
+	else if (classId == TriggerRelationId)
+		trigger_dropped(objectId);
 	if (classId == NamespaceRelationId)
 		CzForgetTenant(get_namespace_name(objectId));
 }

@@ -334,6 +334,7 @@ czProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	{
 		cz_tenant_hooks.after(pstmt->utilityStmt, tenant_object);
 		CzDropFlush();
+		CzKeyActorsSettle();
 	}
 }
 

@@ -214,6 +214,18 @@ CzKeyGet(Oid constraint_oid)
 	return key;
 }
 
+/*
+ * CzKeyActs
+ *		See ddl.h.
+ */
+bool
+CzKeyActs(const CzKey *key, AttrNumber key_attno, bool is_delete)
+{
+	return CzKeyActsHere(is_delete ? key->on_delete : key->on_update, is_delete,
+						 key->from_relid, key_attno, is_delete ? key->nset : 0,
+						 key->set_attnos);
+}
+
 /* What the worker does to rows of the referencing table: events of triggers. */
 static int16
 events_of(const CzKey *key)
@@ -378,7 +390,20 @@ sets_key(const CzKey *key, AttrNumber key_attno)
 	return key->nset == 0;
 }
 
-/* What the worker would do for a key between shards, and cannot, or not rightly. */
+/* Is a table partitioned by its user, or a partition of such a one? */
+static bool
+is_in_parts(Oid relid)
+{
+	const CzTable *table = CzTableGet(relid);
+
+	return table == NULL ? get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE :
+		OidIsValid(table->map_relid);
+}
+
+/*
+ * What the worker would do for a key between shards, and cannot, or not rightly: of partitioned
+ * tables and partitions, for which it is not done here.
+ */
 static void
 check_actions(const CzKey *key, const CzKeyEnd *from)
 {
@@ -428,9 +453,11 @@ check_key(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
 							get_attname(to->relid, to->key_attno, false)),
 				   psprintf(_("Add them to the foreign key, or make \"%s\" a reference table."),
 							to_name));
-		check_actions(key, from);
+		if (is_in_parts(from->relid) || is_in_parts(to->relid))
+			check_actions(key, from);
 	}
-	else if (has_action(key) && missed_trigger(key->from_relid, events_of(key)) != NULL)
+	else if (is_in_parts(from->relid) && has_action(key) &&
+			 missed_trigger(key->from_relid, events_of(key)) != NULL)
 		refuse(key,
 			   psprintf(_("What it does is done when a statement on the reference table has ended, and trigger \"%s\" would not fire."),
 						missed_trigger(key->from_relid, events_of(key))), NULL);
@@ -440,9 +467,8 @@ check_key(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
  * check_ends
  *		Raise why a foreign key can't be, if so.
  *
- * A local table may refer to a distributed one from when that is distributed until it is
- * itself (planner/write/modify.c has an eye on the referenced rows): planned is the
- * referenced table then.
+ * An ordinary or a reference table may refer to a distributed one; a tenant's tables only to
+ * each other.
  */
 static void
 check_ends(const CzKey *key, const CzKeyEnd *planned)
@@ -457,15 +483,13 @@ check_ends(const CzKey *key, const CzKeyEnd *planned)
 		return;
 	if (is_distributed(&from))
 		check_key(key, &from, &to);
-	else if (is_distributed(&to) && from.is_ours)
-		refuse(key, psprintf(_("Reference table \"%s\" is on this node, the rows of distributed table \"%s\" are not."),
-							 get_rel_name(from.relid), get_rel_name(to.relid)),
-			   psprintf(_("Make \"%s\" a reference table, or drop the foreign key first."),
-						get_rel_name(to.relid)));
+	/* other tables that refer to distributed ones are checked here */
 	else if (is_distributed(&to) &&
-			 (get_rel_relkind(from.relid) != RELKIND_RELATION ||
-			  get_rel_relispartition(from.relid) ||
-			  cz_tenant_hooks.group(get_rel_namespace(to.relid)) != 0))
+			 ((is_in_parts(to.relid) &&
+			   (from.is_ours || get_rel_relkind(from.relid) != RELKIND_RELATION ||
+				get_rel_relispartition(from.relid))) ||
+			  (!from.is_ours &&
+			   cz_tenant_hooks.group(get_rel_namespace(to.relid)) != 0)))
 		refuse(key, psprintf(_("Table \"%s\" cannot be distributed with \"%s\"."),
 							 get_rel_name(from.relid), get_rel_name(to.relid)),
 			   _("Drop the foreign key first."));
@@ -487,7 +511,14 @@ CzCheckKeysOf(const CzKeyEnd *planned)
 	ListCell   *lc;
 
 	foreach(lc, CzTreeForeignKeys(planned->relid, true))
-		check_ends(CzKeyGet(lfirst_oid(lc)), planned);
+	{
+		CzKey	   *key = CzKeyGet(lfirst_oid(lc));
+
+		check_ends(key, planned);
+		/* workers will check what is checked here */
+		if (key->from_relid == planned->relid)
+			CzKeyActorsNote(key->to_relid);
+	}
 }
 
 /*
@@ -530,13 +561,15 @@ CzCheckKeyTrigger(const CzTable *table, const CreateTrigStmt *stmt)
 
 	if (!CzTableIsDistributed(table))
 		return;
+	CzKeyActorsNote(table->relid);
 	/* also those that a partition has from its parent, and that partitions have by themselves */
 	foreach(lc, CzTableKeys(table->relid, CZ_KEYS_FROM))
 	{
 		const CzKey *key = CzKeyGet(lfirst_oid(lc));
 		CzKeyEnd	to = end_of(key->to_relid, NULL);
 
-		if ((stmt->events & events_of(key)) != 0 && to.is_ours)
+		if ((stmt->events & events_of(key)) != 0 && to.is_ours &&
+			(is_in_parts(table->relid) || (is_distributed(&to) && is_in_parts(to.relid))))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("trigger \"%s\" is not supported on distributed table \"%s\"",

@@ -12,17 +12,25 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/heap.h"
+#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "cz/compat.h"
 #include "cz/transaction.h"
@@ -141,6 +149,40 @@ partners_of_column(List *partners, Oid relid, const char *column)
 }
 
 /*
+ * The distributed tables to which an ordinary table refers that a partition is taken from: its
+ * keys become the partition's own, with triggers on these tables.
+ */
+static List *
+partners_of_partition(List *partners, Oid relid, const AlterTableCmd *cmd)
+{
+	Relation	rel;
+	ListCell   *lc;
+
+	if (CzTableGet(relid) != NULL || CzIsParent(relid))
+		return partners;
+	rel = table_open(relid, NoLock);
+	foreach(lc, RelationGetFKeyList(rel))
+	{
+		const ForeignKeyCacheInfo *key = lfirst_node(ForeignKeyCacheInfo, lc);
+
+		if (!is_parent(key->confrelid))
+			continue;
+		if (cmd->subtype == AT_DetachPartition && castNode(PartitionCmd, cmd->def)->concurrent)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot detach a partition of table \"%s\" concurrently",
+							RelationGetRelationName(rel)),
+					 errdetail("Foreign key \"%s\" refers to distributed table \"%s\".",
+							   get_constraint_name(key->conoid),
+							   get_rel_name(key->confrelid)),
+					 errhint("Use DETACH PARTITION without CONCURRENTLY.")));
+		partners = list_append_unique_oid(partners, key->confrelid);
+	}
+	table_close(rel, NoLock);
+	return partners;
+}
+
+/*
  * CzKeyTargets
  *		Other distributed tables that foreign keys of a statement refer to: list of OIDs.
  */
@@ -189,6 +231,9 @@ CzKeyPartners(const AlterTableStmt *stmt, Oid relid)
 
 		if (cmd->subtype == AT_AlterColumnType)
 			partners = partners_of_column(partners, relid, cmd->name);
+		else if (cmd->subtype == AT_DetachPartition ||
+				 cmd->subtype == AT_DetachPartitionFinalize)
+			partners = partners_of_partition(partners, relid, cmd);
 	}
 	list_sort(partners, list_oid_cmp);
 	return partners;
@@ -196,61 +241,188 @@ CzKeyPartners(const AlterTableStmt *stmt, Oid relid)
 
 /*
  * CzRefuseKeyTo
- *		An ordinary or reference table can't refer to a distributed one.
+ *		A table can't refer to another one.
  */
 void
-CzRefuseKeyTo(Oid relid, Oid target)
+CzRefuseKeyTo(Oid relid, Oid target, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot create a foreign key from table \"%s\" to table \"%s\"",
 					get_rel_name(relid), get_rel_name(target)),
-			 errdetail("The rows of distributed table \"%s\" are on the workers, those of \"%s\" are here.",
-					   get_rel_name(target), get_rel_name(relid)),
-			 CzTableGet(relid) == NULL &&
-			 cz_tenant_hooks.group(get_rel_namespace(target)) == 0 ?
-			 errhint("Distribute table \"%s\" first, colocated with \"%s\", then add the foreign key with ALTER TABLE.",
-					 get_rel_name(relid), get_rel_name(target)) : 0));
+			 errdetail_internal("%s", detail)));
 }
 
-/* A table that is made in a tenant's schema and will be in its group. */
+/*
+ * An ordinary table may refer to a distributed one, and is checked here; but a tenant's
+ * table goes with its tenant, and nothing outside of the schema to it.
+ */
 static void
-check_tenant_partner(Oid relid, Oid partner, int colocation_id)
+check_local_partner(Oid relid, Oid partner)
 {
+	int			group = cz_tenant_hooks.group(get_rel_namespace(relid));
 	const CzTable *table = CzTableGet(partner);
 
-	if (table != NULL && (colocation_id == 0 || table->kind != CZ_TABLE_SINGLE ||
-						  table->colocation_id != colocation_id))
-		CzRefuseKeyTo(relid, partner);
+	if (table == NULL)
+		return;
+	if (group != 0 ? table->kind != CZ_TABLE_SINGLE || table->colocation_id != group :
+		cz_tenant_hooks.group(get_rel_namespace(partner)) != 0)
+		CzRefuseKeyTo(relid, partner,
+					  _("Tables of a schema that is a tenant and others cannot refer to each other."));
+}
+
+/*
+ * A key of an ordinary table that core has made without a look at the rows: it is one that is
+ * not valid, until core has had that look.
+ */
+static void
+validate_key(Oid relid, Oid constraint_oid)
+{
+	Relation	catalog = table_open(ConstraintRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopy1(CONSTROID, ObjectIdGetDatum(constraint_oid));
+	Form_pg_constraint con;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint_oid);
+	con = (Form_pg_constraint) GETSTRUCT(tuple);
+	con->convalidated = false;
+	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+	(void) CzCatalogExec(psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s",
+								  CzRelationName(relid),
+								  quote_identifier(NameStr(con->conname))), 0, NULL, NULL, NULL);
+	heap_freetuple(tuple);
+}
+
+/* The key that a partition's comes from, and whether it is taken for valid. */
+static Oid
+top_of_key(Oid constraint_oid, bool *is_valid)
+{
+	for (;;)
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint_oid));
+		Form_pg_constraint con;
+		Oid			parent_oid;
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for constraint %u", constraint_oid);
+		con = (Form_pg_constraint) GETSTRUCT(tuple);
+		*is_valid = con->convalidated;
+		parent_oid = con->conparentid;
+		ReleaseSysCache(tuple);
+		if (!OidIsValid(parent_oid))
+			return constraint_oid;
+		constraint_oid = parent_oid;
+	}
+}
+
+/* The same of all new keys of a table, and of its partitions'; known: those that are not new. */
+static void
+validate_keys(Oid relid, List *known)
+{
+	ListCell   *lc;
+	ListCell   *lk;
+
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	{
+		Relation	rel = table_open(lfirst_oid(lc), NoLock);
+		List	   *keys = NIL;
+
+		if (rel->rd_rel->relkind == RELKIND_RELATION && RelationGetNumberOfBlocks(rel) > 0)
+		{
+			foreach(lk, RelationGetFKeyList(rel))
+				keys = lappend_oid(keys, lfirst_node(ForeignKeyCacheInfo, lk)->conoid);
+		}
+		table_close(rel, NoLock);
+		foreach(lk, keys)
+		{
+			bool		is_valid;
+
+			if (!list_member_oid(known, top_of_key(lfirst_oid(lk), &is_valid)) && is_valid)
+				validate_key(lfirst_oid(lc), lfirst_oid(lk));
+		}
+	}
+}
+
+/*
+ * CzLocalKeysBegin
+ *		An ALTER TABLE of an ordinary or a reference table is about to run while partners, to
+ *		which it adds foreign keys, are ordinary tables: as they have no rows then, core is not
+ *		to look for them.
+ *
+ * Returns: the keys that the table has, for CzLocalKeysEnd.
+ */
+List *
+CzLocalKeysBegin(AlterTableStmt *stmt, Oid relid, List *partners)
+{
+	ListCell   *lc;
+
+	/* core's triggers on partitions of a distributed table are not looked at */
+	foreach(lc, CzTxnIsCoordinator() ? CzKeyTargets(stmt, relid) : NIL)
+	{
+		if (!list_member_oid(partners, lfirst_oid(lc)))
+			CzRefuseKeyTo(relid, lfirst_oid(lc),
+						  _("Only distributed tables that are not partitioned can be referred to."));
+	}
+	if (partners == NIL)
+		return NIL;
+	CzLeaveKeysToShards(stmt);
+	foreach(lc, partners)
+	{
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+		CzKeyActorsNote(lfirst_oid(lc));
+	}
+	return CzForeignKeys(relid, false);
+}
+
+/*
+ * CzLocalKeysEnd
+ *		It has run.
+ *
+ * Errors:  0A000 if a table must not refer to another; 23503.
+ */
+void
+CzLocalKeysEnd(Oid relid, List *partners, List *known)
+{
+	ListCell   *lc;
+
+	if (partners == NIL)
+		return;
+	CommandCounterIncrement();
+	foreach(lc, partners)
+		CzInvalidateTable(lfirst_oid(lc));
+	if (!CzTxnIsCoordinator())
+		return;
+	/* core's errors first */
+	foreach(lc, partners)
+		check_local_partner(relid, lfirst_oid(lc));
+	validate_keys(relid, known);
 }
 
 /*
  * CzAlterLocalKeys
- *		Run an ALTER TABLE of an ordinary table that adds foreign keys to distributed ones:
- *		at the end of its CREATE TABLE in a tenant's schema, or in a restore.  False: it is
- *		another statement.
+ *		Run an ALTER TABLE of an ordinary table that adds foreign keys to distributed ones,
+ *		which CREATE TABLE ends with, too.  False: it is another statement.
+ *
+ * Core's triggers hold them: that of the table looks for the referenced rows by a query,
+ * and those of the distributed one, which fire here (CzTriggerFiresHere), for the referring
+ * ones.
  */
 bool
 CzAlterLocalKeys(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 {
 	List	   *targets = CzKeyTargets(stmt, relid);
 	List	   *partners = CzKeyPartners(stmt, relid);
-	ListCell   *lc;
+	List	   *known;
 
 	if (partners == NIL && targets == NIL)
 		return false;
-	foreach(lc, CzTxnIsCoordinator() ? list_concat_unique_oid(targets, partners) : NIL)
-		check_tenant_partner(relid, lfirst_oid(lc),
-							 cz_tenant_hooks.group(get_rel_namespace(relid)));
 	/* the name must not come to mean another table on the way */
 	stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
-	CzLeaveKeysToShards(stmt);
-	foreach(lc, partners)
-		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+	known = CzLocalKeysBegin(stmt, relid, partners);
 	CzMomentRun(utility, (Node *) stmt, partners, InvalidOid);
-	CommandCounterIncrement();
-	foreach(lc, partners)
-		CzInvalidateTable(lfirst_oid(lc));
+	CzLocalKeysEnd(relid, partners, known);
 	return true;
 }
 

@@ -77,6 +77,7 @@ char *
 CzKeyShardText(const CzKey *key, int index)
 {
 	const CzShard *to = referenced_shard(key, index);
+	AttrNumber	key_attno = CzTableGet(key->from_relid)->key_attno;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -87,9 +88,10 @@ CzKeyShardText(const CzKey *key, int index)
 	if (key->match == FKCONSTR_MATCH_FULL)
 		appendStringInfoString(&sql, " MATCH FULL");
 	/* what is done for the rows of a reference table is done here */
-	if (!to->is_copy && action_words(key->on_update) != NULL)
+	if (!to->is_copy && action_words(key->on_update) != NULL &&
+		!CzKeyActs(key, key_attno, false))
 		appendStringInfo(&sql, " ON UPDATE %s", action_words(key->on_update));
-	if (!to->is_copy && action_words(key->on_delete) != NULL)
+	if (!to->is_copy && action_words(key->on_delete) != NULL && !CzKeyActs(key, key_attno, true))
 	{
 		appendStringInfo(&sql, " ON DELETE %s", action_words(key->on_delete));
 		if (key->nset > 0)
@@ -234,4 +236,5 @@ CzKeysSettle(Oid relid)
 		}
 		CzForeignKeysToShards(lfirst_oid(lc), own);
 	}
+	CzKeyActorsSettle();
 }

@@ -16,14 +16,28 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "storage/lockdefs.h"
 #include "utils/acl.h"
+#include "utils/rel.h"
 
 #include "cz/compat.h"
 #include "cz/metadata.h"
 #include "cz/transaction.h"
 #include "executor_int.h"
+#include "triggers.h"
+
+/* A statement that fires its triggers, and the one around it. */
+typedef struct Finishing
+{
+	EState	   *estate;
+	List	   *rels;			/* that parts of it have triggers of */
+	struct Finishing *outer;
+} Finishing;
+
+static Finishing *finishing = NULL;
 
 static ExecutorRun_hook_type prev_executor_run = NULL;
 static ExecutorFinish_hook_type prev_executor_finish = NULL;
@@ -144,13 +158,85 @@ run_executor(EXECUTOR_RUN_PARAMS_COMPAT)
 	PG_END_TRY();
 }
 
+/*
+ * CzTriggersOfPart
+ *		A query of core's foreign keys is about to queue events of a distributed table, which
+ *		the statement around it fires: it must see what rel is to core, too (triggers.c).
+ *
+ * estate: the query's; nothing is done for another one.
+ */
+void
+CzTriggersOfPart(EState *estate, Relation rel)
+{
+	MemoryContext old_context;
+	ListCell   *lc;
+
+	if ((estate->es_top_eflags & EXEC_FLAG_SKIP_TRIGGERS) == 0)
+		return;
+	/* whoever fires them would look for the rows in a heap: no executor of a statement */
+	if (finishing == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("triggers of distributed table \"%s\" cannot be fired here",
+						RelationGetRelationName(rel))));
+	foreach(lc, finishing->estate->es_opened_result_relations)
+	{
+		const ResultRelInfo *rri = lfirst(lc);
+
+		if (RelationGetRelid(rri->ri_RelationDesc) == RelationGetRelid(rel) &&
+			rri->ri_RootResultRelInfo == NULL)
+			return;
+	}
+	old_context = MemoryContextSwitchTo(finishing->estate->es_query_cxt);
+	rel = table_open(RelationGetRelid(rel), NoLock);
+	finishing->rels = lappend(finishing->rels, rel);
+	finishing->estate->es_opened_result_relations =
+		lappend(finishing->estate->es_opened_result_relations,
+				CzTargetInit(finishing->estate, rel, NULL, 0));
+	MemoryContextSwitchTo(old_context);
+}
+
+/*
+ * CzTriggersRunQuery
+ *		See triggers.h.
+ */
+void
+CzTriggersRunQuery(void (*run) (void *arg), void *arg)
+{
+	EState	   *estate = CreateExecutorState();
+	Finishing	mine = {estate, NIL, finishing};
+	ListCell   *lc;
+
+	AfterTriggerBeginQuery();
+	finishing = &mine;
+	PG_TRY();
+	{
+		run(arg);
+		AfterTriggerEndQuery(estate);
+	}
+	PG_FINALLY();
+	{
+		finishing = mine.outer;
+	}
+	PG_END_TRY();
+	foreach(lc, mine.rels)
+		table_close(lfirst(lc), NoLock);
+	ExecCloseResultRelations(estate);
+	FreeExecutorState(estate);
+}
+
 static void
 finish_executor(QueryDesc *query_desc)
 {
 	bool		begins = !is_part(query_desc);
+	Finishing	mine = {query_desc->estate, NIL, finishing};
+	ListCell   *lc;
 
 	if (begins)
+	{
 		CzStatementBegin();
+		finishing = &mine;
+	}
 	PG_TRY();
 	{
 		if (prev_executor_finish)
@@ -163,9 +249,14 @@ finish_executor(QueryDesc *query_desc)
 	PG_FINALLY();
 	{
 		if (begins)
+		{
+			finishing = mine.outer;
 			CzStatementEnd();
+		}
 	}
 	PG_END_TRY();
+	foreach(lc, mine.rels)
+		table_close(lfirst(lc), NoLock);
 }
 
 /*

@@ -253,24 +253,48 @@ fire_events(bool all)
 
 /* ---- what core calls ------------------------------------------------------ */
 
+/* The function of a trigger for which defer_trigger() was called; can it be deferred? */
+static Oid
+function_of(const TriggerData *data, bool *is_deferrable)
+{
+	Relation	rel = table_open(RelationGetRelid(data->tg_relation), NoLock);
+	const Trigger *trigger = find_trigger(rel, data->tg_trigger->tgoid);
+	Oid			result;
+
+	if (trigger == NULL)
+		elog(ERROR, "could not find trigger %u", data->tg_trigger->tgoid);
+	result = trigger->tgfoid;
+	*is_deferrable = trigger->tgdeferrable;
+	table_close(rel, NoLock);
+	return result;
+}
+
+/*
+ * Core does not call those of foreign keys for an UPDATE that leaves what is referred to.  It
+ * does not queue them, but has counted the row that it keeps for them by then.
+ */
+static bool
+is_needless(const TriggerData *data, Oid function)
+{
+	return RI_FKey_trigger_type(function) == RI_TRIGGER_PK &&
+		!RI_FKey_pk_upd_check_required(data->tg_trigger, data->tg_relation, data->tg_trigslot,
+									   TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
+									   data->tg_newslot : NULL);
+}
+
 /* Call the function of a trigger now, in place of defer_trigger(). */
 static Datum
-call_trigger(const TriggerData *data)
+call_trigger(const TriggerData *data, Oid function_oid)
 {
 	LOCAL_FCINFO(fcinfo, 0);
 	FmgrInfo	function;
-	Relation	rel = table_open(RelationGetRelid(data->tg_relation), NoLock);
-	const Trigger *trigger = find_trigger(rel, data->tg_trigger->tgoid);
 	TriggerData own = *data;
 	Trigger		own_trigger = *data->tg_trigger;
 	PgStat_FunctionCallUsage usage;
 	Datum		result;
 
-	if (trigger == NULL)
-		elog(ERROR, "could not find trigger %u", data->tg_trigger->tgoid);
-	own_trigger.tgfoid = trigger->tgfoid;
+	own_trigger.tgfoid = function_oid;
 	own_trigger.tgdeferrable = true;
-	table_close(rel, NoLock);
 	own.tg_trigger = &own_trigger;
 	fmgr_info(own_trigger.tgfoid, &function);
 	InitFunctionCallInfoData(*fcinfo, &function, 0, InvalidOid, (Node *) &own, NULL);
@@ -296,15 +320,22 @@ defer_trigger(PG_FUNCTION_ARGS)
 	TriggerData *data = (TriggerData *) fcinfo->context;
 	MemoryContext old_context;
 	DeferredEvent *event;
+	bool		is_deferrable;
+	Oid			function;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(data->tg_event) ||
 		!TRIGGER_FIRED_AFTER(data->tg_event) || !OidIsValid(data->tg_trigger->tgconstraint))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"cz.defer_trigger\" must stand for that of a constraint trigger")));
-	if (!CzConstraintIsDeferred(data->tg_trigger->tgconstraint,
+	function = function_of(data, &is_deferrable);
+	if (is_needless(data, function))
+		PG_RETURN_POINTER(NULL);
+	/* what a key does, but a check, is never put off */
+	if (!is_deferrable ||
+		!CzConstraintIsDeferred(data->tg_trigger->tgconstraint,
 								data->tg_trigger->tginitdeferred))
-		PG_RETURN_DATUM(call_trigger(data));
+		PG_RETURN_DATUM(call_trigger(data, function));
 
 	watch_transaction();
 	old_context = MemoryContextSwitchTo(TopTransactionContext);
@@ -336,18 +367,18 @@ defer_trigger(PG_FUNCTION_ARGS)
 }
 
 /*
- * The triggers of foreign keys go from a copy of a distributed table's: workers check
- * the keys, and do their actions.
+ * The triggers of constraints go from a copy of a distributed table's, where workers check
+ * them, and do what keys do.
  */
 static void
-drop_key_triggers(TriggerDesc *desc)
+drop_others_triggers(TriggerDesc *desc)
 {
 	int			n = 0;
 	int			i;
 
 	for (i = 0; i < desc->numtriggers; i++)
 	{
-		if (RI_FKey_trigger_type(desc->triggers[i].tgfoid) == RI_TRIGGER_NONE)
+		if (CzTriggerFiresHere(&desc->triggers[i]))
 			desc->triggers[n++] = desc->triggers[i];
 	}
 	if (n == desc->numtriggers)
@@ -378,13 +409,13 @@ CzDeferTriggers(TriggerDesc *desc)
 	int			i;
 
 	if (desc != NULL)
-		drop_key_triggers(desc);
+		drop_others_triggers(desc);
 	for (i = 0; desc != NULL && i < desc->numtriggers; i++)
 	{
 		Trigger    *trigger = &desc->triggers[i];
 
-		/* those of unique constraints are not fired here */
-		if (!trigger->tgdeferrable || trigger->tgisinternal)
+		/* none of foreign keys is left to core, see is_needless() */
+		if (RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_NONE && !trigger->tgdeferrable)
 			continue;
 		if (!OidIsValid(function))
 			function = LookupFuncName(list_make2(makeString("cz"),

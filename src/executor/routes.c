@@ -147,6 +147,7 @@ make_part(CzRoutes *routes, Oid relid)
 	estate->es_opened_result_relations = lappend(estate->es_opened_result_relations, fired);
 	routes->parts = lappend(routes->parts, part);
 	MemoryContextSwitchTo(old_context);
+	CzTriggersOfPart(estate, part->rel);
 	return part;
 }
 

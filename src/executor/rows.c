@@ -58,7 +58,7 @@ typedef struct ModifyState
 	Tuplestorestate *out;		/* rows to be given out */
 	TupleTableSlot *out_slot;
 	bool		is_done;		/* the rows have been computed */
-	bool		may_leave;		/* check_may_leave() has found nothing */
+	bool		is_moving;		/* rows have been given to other shards */
 	uint64		inactive_commands;	/* cz_inactive_commands at the start */
 	/* for EXPLAIN ANALYZE */
 	int			nreads;
@@ -425,41 +425,6 @@ check_merged_once(ModifyState *state, const CzRowName *name)
 				 errhint("Ensure that not more than one source row matches any one target row.")));
 }
 
-/*
- * A row that goes to another shard is deleted there and inserted here, for the workers.
- * Where plain PostgreSQL would look for rows that refer to it they do, but where something
- * would be done to those it would be the wrong thing, or the right one in the wrong shard.
- */
-static void
-check_may_leave(ModifyState *state)
-{
-	ListCell   *lc;
-
-	if (state->may_leave)
-		return;
-	foreach(lc, CzTableKeys(RelationGetRelid(state->rel), CZ_KEYS_TO))
-	{
-		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_constraint con;
-
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		con = (Form_pg_constraint) GETSTRUCT(tuple);
-		if (CzKeyActionChangesRows(con->confdeltype) || CzKeyActionChangesRows(con->confupdtype))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot move a row of table \"%s\" to another shard",
-							RelationGetRelationName(state->rel)),
-					 errdetail("Rows that refer to it by foreign key \"%s\" of table \"%s\" would have to follow.",
-							   NameStr(con->conname), get_rel_name(con->conrelid)),
-					 errhint("Insert a row with the new value of \"%s\", change the rows that refer to the old one, and delete that.",
-							 get_attname(RelationGetRelid(state->rel), state->table->key_attno,
-										 false))));
-		ReleaseSysCache(tuple);
-	}
-	state->may_leave = true;
-}
-
 /* What becomes of the row in row_slot; false: a trigger leaves it out. */
 static bool
 compute_row(ModifyState *state)
@@ -516,8 +481,10 @@ compute_row(ModifyState *state)
 		CzShardForRow(estate, state->rel, state->table, state->new_slot) - state->table->shards;
 	if (change.new_shard != change.name.shard)
 	{
-		check_may_leave(state);
 		change.action = CZ_ROW_MOVE;
+		if (!state->is_moving)
+			state->changes->has_key_moves = CzKeyMovesNeeded(state->rel, state->table);
+		state->is_moving = true;
 	}
 	CzRowChangeSetPut(state->changes, &change, state->new_slot, state->old_slot);
 	if (state->write->gives_rows)

@@ -65,6 +65,7 @@ typedef struct CzRowChangeSet
 	TupleTableSlot *slot;		/* for reading a change */
 	HTAB	   *names;			/* CzRowName: the rows that are changed; NULL: no other
 								 * set could have the same */
+	bool		has_key_moves;	/* CzKeyMovesNeeded() for those that move */
 	const char *parts_qual;		/* of CzRowPartsQual for the old rows */
 	int64		limit;			/* only the first changes are applied; -1: all */
 	int64		nread;			/* changes since CzRowChangeSetRewind */
@@ -95,6 +96,17 @@ extern Datum CzRowChangeNew(CzRowChangeSet *set, AttrNumber attno, bool *isnull)
 extern Datum CzRowChangeOld(CzRowChangeSet *set, AttrNumber attno, bool *isnull);
 extern void CzRowChangeSetRows(CzRowChangeSet *set, TupleTableSlot *new_slot,
 							   TupleTableSlot *old_slot);
+
+/*
+ * key_moves.c
+ *
+ * CzKeyMovesNeeded: would workers do the wrong thing about rows that refer to one that goes to
+ *		another shard?  0A000 if it can't be avoided.
+ * CzKeyMovesFire: do the right one; rows of the set that move have been inserted, and will be
+ *		deleted where they were.  23503 if others refer to them.
+ */
+extern bool CzKeyMovesNeeded(Relation rel, const CzTable *table);
+extern void CzKeyMovesFire(CzRowChangeSet *set);
 
 /* rows_apply.c */
 extern void CzRowChangeSetApply(CzRowChangeSet *set);

@@ -5,7 +5,8 @@
  *	  tableoid, if it is partitioned), on the others by the key (stream_replicas.c).
  *
  * Rows that go are deleted first, then those that stay are changed, then those that come
- * are inserted; so a row may take the unique value of one that leaves.  The rows are
+ * are inserted; so a row may take the unique value of one that leaves.  (Not so where the
+ * workers would do something about rows that refer to one that leaves: key_moves.c.)  The rows are
  * locked: one that is not found any more was changed by the statement itself, by a
  * function or a trigger of it.
  *
@@ -37,14 +38,11 @@ typedef struct ApplyRows
 {
 	CzRowChangeSet *set;
 	CmdType		command;		/* CMD_UPDATE or CMD_DELETE */
+	int			actions;		/* ACTION of what is done by it */
 } ApplyRows;
 
-static bool
-is_of_command(CzRowAction action, CmdType command)
-{
-	return command == CMD_UPDATE ? action == CZ_ROW_UPDATE :
-		action == CZ_ROW_DELETE || action == CZ_ROW_MOVE;
-}
+/* Kinds of CzRowAction, to be combined. */
+#define ACTION(action) (1 << (int) (action))
 
 /* The next row for the workers: id, table, old key, new values, shard. */
 static bool
@@ -61,7 +59,7 @@ next_change(void *arg, TupleTableSlot *slot, int64 *nbytes)
 	{
 		if (!CzRowChangeSetNext(set, &change))
 			return false;
-	} while (!is_of_command(change.action, rows->command));
+	} while ((rows->actions & ACTION(change.action)) == 0);
 	slot->tts_values[n] = PointerGetDatum(&change.name.id);
 	slot->tts_isnull[n++] = false;
 	if (set->table->is_partitioned)
@@ -180,7 +178,7 @@ send_changes(CzRowChangeSet *set, int shard_index, CzRowChanges *changes)
  * is, and of equal rows any is as good as another.  The shards are locked.
  */
 static void
-apply_by_contents(CzRowChangeSet *set, CmdType command)
+apply_by_contents(CzRowChangeSet *set, CmdType command, int actions)
 {
 	TupleDesc	desc = RelationGetDescr(set->rel);
 	CzRowChanges **by_shard = palloc0(sizeof(CzRowChanges *) * set->table->nshards);
@@ -195,7 +193,7 @@ apply_by_contents(CzRowChangeSet *set, CmdType command)
 	{
 		int			index = change.name.shard;
 
-		if (!is_of_command(change.action, command) ||
+		if ((actions & ACTION(change.action)) == 0 ||
 			!CzShardIsReplicated(&set->table->shards[index]))
 			continue;
 		if (by_shard[index] == NULL)
@@ -250,26 +248,32 @@ check_placements(const CzRowChangeSet *set, Bitmapset *shards)
 	}
 }
 
-/* Change or delete rows where they are. */
+/* Change or delete rows where they are: those with one of some actions. */
 static void
-apply_in_place(CzRowChangeSet *set, CmdType command)
+apply_in_place(CzRowChangeSet *set, CmdType command, int actions)
 {
 	bool		is_update = command == CMD_UPDATE;
 	List	   *assigned = is_update ? set->assigned : NIL;
-	int64		nwanted = is_update ? set->counts[CZ_ROW_UPDATE] :
-		set->counts[CZ_ROW_DELETE] + set->counts[CZ_ROW_MOVE];
+	int64		nwanted = 0;
 	bool		has_table = set->table->is_partitioned;
 	TupleDesc	desc = CreateTemplateTupleDesc(list_length(set->key) + list_length(assigned) +
 											   (has_table ? 3 : 2));
-	Bitmapset  *shards = is_update ? set->shards[CZ_ROW_UPDATE] :
-		bms_union(set->shards[CZ_ROW_DELETE], set->shards[CZ_ROW_MOVE]);
+	Bitmapset  *shards = NULL;
 	StringInfoData middle;
 	CzFragmentPlan *plan;
-	ApplyRows	rows = {set, command};
+	ApplyRows	rows = {set, command, actions};
 	int64		nchanged;
 	ListCell   *lc;
 	int			n = 1;
+	int			action;
 
+	for (action = 0; action < CZ_ROW_ACTIONS; action++)
+	{
+		if ((actions & ACTION(action)) == 0)
+			continue;
+		nwanted += set->counts[action];
+		shards = bms_union(shards, set->shards[action]);
+	}
 	if (nwanted == 0)
 		return;
 	check_placements(set, shards);
@@ -305,7 +309,7 @@ apply_in_place(CzRowChangeSet *set, CmdType command)
 	if (nchanged != nwanted)
 		CzRaiseOwnChange(command);
 	if (set->key == NIL && CzTableIsReplicated(set->table))
-		apply_by_contents(set, command);
+		apply_by_contents(set, command, actions);
 }
 
 /* ---- all of a set -------------------------------------------------------- */
@@ -418,15 +422,23 @@ CzRowChangeSetApply(CzRowChangeSet *set)
 {
 	EState	   *estate = set->parent->state;
 	MemoryContext oldcontext = MemoryContextSwitchTo(set->context);
+	bool		fires_first;
 
 	if (set->limit >= 0)
 		recount(set);
+	fires_first = set->has_key_moves && set->counts[CZ_ROW_MOVE] > 0;
 	if (is_several_commands(set))
 		CzBracketOpen(RelationGetRelid(set->rel));
 	PushActiveSnapshot(estate->es_snapshot);
-	apply_in_place(set, CMD_DELETE);
-	apply_in_place(set, CMD_UPDATE);
+	apply_in_place(set, CMD_DELETE, ACTION(CZ_ROW_DELETE) |
+				   (fires_first ? 0 : ACTION(CZ_ROW_MOVE)));
+	apply_in_place(set, CMD_UPDATE, ACTION(CZ_ROW_UPDATE));
 	apply_inserts(set);
+	if (fires_first)
+	{
+		CzKeyMovesFire(set);
+		apply_in_place(set, CMD_DELETE, ACTION(CZ_ROW_MOVE));
+	}
 	PopActiveSnapshot();
 	fire_after_rows(set);
 	CzTriggersAfterStatement(set->triggers);

@@ -31,7 +31,8 @@
 
 #include "cz/compat.h"
 #include "cz/fragment.h"
-
+#include "cz/metadata.h"
+#include "cz/transaction.h"
 #include "triggers.h"
 
 struct CzTriggers
@@ -39,6 +40,7 @@ struct CzTriggers
 	EState	   *estate;
 	ResultRelInfo *rri;
 	int			actions;		/* CZ_ACTION: what the statement may do */
+	bool		has_keys;		/* some are of foreign keys */
 	TransitionCaptureState *capture;	/* NULL: no transition tables */
 	CzRoutes   *routes;			/* NULL: row triggers are those of the table itself */
 };
@@ -126,11 +128,23 @@ CzTriggersExist(Relation rel, int actions)
 	for (i = 0; desc != NULL && !cz_triggers_are_suspended && i < desc->numtriggers; i++)
 	{
 		if (desc->triggers[i].tgenabled != TRIGGER_DISABLED &&
-			RI_FKey_trigger_type(desc->triggers[i].tgfoid) == RI_TRIGGER_NONE &&
-			is_of_action(&desc->triggers[i], actions))
+			is_of_action(&desc->triggers[i], actions) &&
+			CzTriggerFiresHere(&desc->triggers[i]))
 			return true;
 	}
 	return false;
+}
+
+/* Are there triggers of foreign keys that fire? */
+static bool
+acts_for_keys(Relation rel)
+{
+	bool		result = false;
+	int			i;
+
+	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers && !result; i++)
+		result = CzKeyTriggerFiresHere(&rel->trigdesc->triggers[i]);
+	return result;
 }
 
 /*
@@ -158,6 +172,8 @@ CzTriggersBegin(EState *estate, Relation parent, CmdType command, int actions,
 	/* there AFTER triggers look for it */
 	estate->es_opened_result_relations =
 		lappend(estate->es_opened_result_relations, triggers->rri);
+	triggers->has_keys = acts_for_keys(parent);
+	CzTriggersOfPart(estate, parent);
 	triggers->capture = MakeTransitionCaptureState(triggers->rri->ri_TrigDesc,
 												   RelationGetRelid(parent), command);
 	triggers->routes = CzRoutesBegin(estate, parent, triggers->rri);
@@ -185,6 +201,9 @@ CzTriggersBeforeStatement(CzTriggers *triggers)
 {
 	if (triggers == NULL)
 		return;
+	/* workers do not look for rows that refer before these have been seen to */
+	if (triggers->has_keys)
+		CzBracketOpen(RelationGetRelid(triggers->rri->ri_RelationDesc));
 	/* in the order of core's fireBSTriggers() */
 	if (triggers->actions & CZ_ACTION(CMD_INSERT))
 		ExecBSInsertTriggers(triggers->estate, triggers->rri);

@@ -54,6 +54,22 @@ extern ResultRelInfo *CzTargetInit(EState *estate, Relation parent, Bitmapset *a
  */
 extern void CzDeferTriggers(TriggerDesc *desc);
 
+/*
+ * CzTriggersOfPart
+ *		Have the statement around a query of core's foreign keys fire what it queues for
+ *		a distributed table.
+ *
+ * Errors:  0A000 if there is no statement around it (logical replication).
+ */
+extern void CzTriggersOfPart(EState *estate, Relation rel);
+
+/*
+ * CzTriggersRunQuery
+ *		Call functions of core's foreign keys within a statement, and fire at once the triggers
+ *		that what they do queues.
+ */
+extern void CzTriggersRunQuery(void (*run) (void *arg), void *arg);
+
 /* Has a table triggers that some of the actions (CZ_ACTION) may fire? */
 extern bool CzTriggersExist(Relation rel, int actions);
 

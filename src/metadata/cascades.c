@@ -23,7 +23,9 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "commands/trigger.h"
+#include "catalog/pg_trigger.h"
 #include "nodes/parsenodes.h"
+#include "utils/array.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -58,6 +60,142 @@ bool
 CzKeyActionChangesRows(char action)
 {
 	return action != FKCONSTR_ACTION_NOACTION && action != FKCONSTR_ACTION_RESTRICT;
+}
+
+/* A question that is being answered, and those because of which it was asked. */
+typedef struct Question
+{
+	Oid			relid;
+	int16		events;
+	const struct Question *outer;
+} Question;
+
+static bool fires_here(const Trigger *trigger, const Question *outer);
+
+/*
+ * Has a table triggers for these events that are the coordinator's to fire?  Tables that
+ * refer to each other have none because they would have them.
+ */
+static bool
+has_triggers_here(Oid relid, int16 events, const Question *outer)
+{
+	Question	question = {relid, events, outer};
+	const CzTable *table = CzTableGet(relid);
+	Relation	rel;
+	bool		result;
+	int			i;
+
+	for (; outer != NULL; outer = outer->outer)
+	{
+		if (outer->relid == relid && outer->events == events)
+			return false;
+	}
+	rel = RelationIdGetRelation(relid);
+	if (!RelationIsValid(rel))
+		return false;
+	/* those of its partitions */
+	result = table != NULL && (table->row_triggers &
+							   (events == TRIGGER_TYPE_DELETE ?
+								CZ_ROW_TRIGGER(CMD_DELETE, true) | CZ_ROW_TRIGGER(CMD_DELETE, false) :
+								CZ_ROW_TRIGGER(CMD_UPDATE, true) | CZ_ROW_TRIGGER(CMD_UPDATE, false))) != 0;
+	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers && !result; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+
+		/* statement triggers, too: there is a statement when it is done here */
+		result = (trigger->tgtype & events) != 0 &&
+			(RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE ?
+			 fires_here(trigger, &question) : !trigger->tgisinternal);
+	}
+	RelationClose(rel);
+	return result;
+}
+
+/* CzKeyActsHere, asked because of others. */
+static bool
+acts_here(char action, bool is_delete, Oid from_relid, AttrNumber key_attno, int nset,
+		  const AttrNumber *set_attnos, const Question *outer)
+{
+	bool		sets_key = nset == 0;
+	int			i;
+
+	if (!CzKeyActionChangesRows(action))
+		return false;
+	/* columns of shards have no defaults */
+	if (action == FKCONSTR_ACTION_SETDEFAULT)
+		return true;
+	for (i = 0; i < nset; i++)
+		sets_key |= set_attnos[i] == key_attno;
+	/* its row belongs into another shard then */
+	if (action == FKCONSTR_ACTION_SETNULL && key_attno > 0 && (sets_key || !is_delete))
+		return true;
+	return has_triggers_here(from_relid, action == FKCONSTR_ACTION_CASCADE && is_delete ?
+							 TRIGGER_TYPE_DELETE : TRIGGER_TYPE_UPDATE, outer);
+}
+
+/*
+ * CzKeyActsHere
+ *		See cz/metadata.h.
+ */
+bool
+CzKeyActsHere(char action, bool is_delete, Oid from_relid, AttrNumber key_attno, int nset,
+			  const AttrNumber *set_attnos)
+{
+	return acts_here(action, is_delete, from_relid, key_attno, nset, set_attnos, NULL);
+}
+
+/* CzKeyTriggerFiresHere, asked because of others. */
+static bool
+fires_here(const Trigger *trigger, const Question *outer)
+{
+	const CzTable *from;
+	HeapTuple	tuple;
+	Form_pg_constraint con;
+	bool		is_delete = TRIGGER_FOR_DELETE(trigger->tgtype);
+	bool		result;
+	bool		isnull;
+	Datum		datum;
+	AttrNumber *set_attnos = NULL;
+	int			nset = 0;
+
+	if (RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_PK)
+		return false;
+	from = CzTableGet(trigger->tgconstrrelid);
+	if (from == NULL || !CzTableIsDistributed(from))
+		return true;
+	if (!changes_rows(trigger->tgfoid))
+		return false;
+	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(trigger->tgconstraint));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	con = (Form_pg_constraint) GETSTRUCT(tuple);
+	datum = SysCacheGetAttr(CONSTROID, tuple, Anum_pg_constraint_confdelsetcols, &isnull);
+	if (!isnull && is_delete)
+	{
+		set_attnos = (AttrNumber *) ARR_DATA_PTR(DatumGetArrayTypeP(datum));
+		nset = ARR_DIMS(DatumGetArrayTypeP(datum))[0];
+	}
+	result = acts_here(is_delete ? con->confdeltype : con->confupdtype, is_delete,
+					   con->conrelid, from->key_attno, nset, set_attnos, outer);
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * CzKeyTriggerFiresHere, CzTriggerFiresHere
+ *		See cz/metadata.h.
+ */
+bool
+CzKeyTriggerFiresHere(const Trigger *trigger)
+{
+	return fires_here(trigger, NULL);
+}
+
+bool
+CzTriggerFiresHere(const Trigger *trigger)
+{
+	return RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE ?
+		CzKeyTriggerFiresHere(trigger) : trigger->tgfoid != F_UNIQUE_KEY_RECHECK;
 }
 
 /* Does core call a function when rows change that others refer to? */

@@ -137,13 +137,15 @@ check_moments_walker(Node *node, void *context)
 }
 
 /*
- * Rows that an ordinary table refers to by a foreign key: neither core, whose triggers do
- * not fire on a distributed table, nor the workers would look for the referencing ones.
+ * Rows of a partitioned table that an ordinary table refers to by a foreign key: neither core,
+ * whose triggers do not fire on its partitions, nor the workers would look for the
+ * referencing ones.
  */
 static void
 refuse_referenced(const Query *query)
 {
 	const RangeTblEntry *target;
+	const CzTable *table;
 	ListCell   *lc;
 
 	foreach(lc, query->cteList)
@@ -156,8 +158,10 @@ refuse_referenced(const Query *query)
 		(query->onConflict == NULL || query->onConflict->action != ONCONFLICT_UPDATE))
 		return;
 	target = rt_fetch(query->resultRelation, query->rtable);
-	if (target->rtekind != RTE_RELATION || target->relkind != RELKIND_PARTITIONED_TABLE ||
-		CzTableGet(target->relid) == NULL)
+	if (target->rtekind != RTE_RELATION || target->relkind != RELKIND_PARTITIONED_TABLE)
+		return;
+	table = CzTableGet(target->relid);
+	if (table == NULL || !OidIsValid(table->map_relid))
 		return;
 	foreach(lc, CzReferencingTables(target->relid))
 	{

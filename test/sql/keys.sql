@@ -23,8 +23,7 @@ INSERT INTO child SELECT i, i, i FROM generate_series(1, 20) i;
 -- the referenced table comes first
 SELECT create_distributed_table('child', 'k');
 SELECT create_distributed_table('parent', 'k');
-SELECT create_reference_table('child');
--- meanwhile its rows stay as they are, but others may come
+-- meanwhile both are checked here
 INSERT INTO parent VALUES (21, 21);
 INSERT INTO child VALUES (21, 22);
 INSERT INTO child VALUES (21, 21);
@@ -48,13 +47,19 @@ SELECT * FROM keys ORDER BY 1, 2;
 SELECT shard_keys();
 DELETE FROM parent WHERE k = 21;
 
--- a reference table can't refer to it
-CREATE TABLE rparent (k int PRIMARY KEY); CREATE TABLE rchild (k int REFERENCES rparent);
+-- a reference table may refer to it
+CREATE TABLE rparent (k int PRIMARY KEY); CREATE TABLE rchild (k int REFERENCES rparent ON DELETE CASCADE);
+INSERT INTO rparent VALUES (1), (2);
+INSERT INTO rchild VALUES (1), (2), (2);
 SELECT create_reference_table('rchild');
 SELECT create_distributed_table('rparent', 'k');
+INSERT INTO rchild VALUES (3);
+DELETE FROM rparent WHERE k = 2;
+SELECT * FROM rchild;
+SELECT result FROM run_command_on_placements('rchild', 'SELECT count(*) FROM %s');
 DROP TABLE rchild, rparent;
 
--- keys that shards can't have
+-- keys that shards can't have, and such as are checked here
 CREATE TABLE a (k int, id int, v int DEFAULT 1, w int, PRIMARY KEY (k, id));
 CREATE TABLE other (k bigint PRIMARY KEY);
 CREATE TABLE local (id int PRIMARY KEY);
@@ -72,8 +77,12 @@ ALTER TABLE a ADD FOREIGN KEY (id, k) REFERENCES parent (k, id);
 ALTER TABLE local ADD FOREIGN KEY (id) REFERENCES other;
 ALTER TABLE ref ADD FOREIGN KEY (id) REFERENCES other;
 ALTER TABLE ref ADD COLUMN o bigint REFERENCES other;
+INSERT INTO ref VALUES (1);
+INSERT INTO ref VALUES (1, '', 1);
 CREATE TABLE late (k bigint REFERENCES other);
-CREATE TABLE late (k bigint, CONSTRAINT f FOREIGN KEY (k) REFERENCES other);
+SELECT create_distributed_table('late', 'k');
+SELECT shard_keys();
+DROP TABLE late;
 ALTER TABLE a ADD COLUMN p int REFERENCES local;
 ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES parent ON DELETE SET DEFAULT;
 ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES parent ON DELETE SET NULL;
@@ -83,7 +92,11 @@ ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES parent ON UPDATE SET NULL;
 ALTER TABLE a ADD FOREIGN KEY (k, nothing) REFERENCES parent;
 ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES nowhere;
 ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES parent (k, v);
-SELECT count(*) FROM keys WHERE of IN ('a'::regclass, 'local'::regclass, 'ref'::regclass, 'ranged'::regclass);
+SELECT * FROM keys WHERE of IN ('a'::regclass, 'local'::regclass, 'ref'::regclass, 'ranged'::regclass) ORDER BY 1, 2;
+SELECT shard_keys();
+ALTER TABLE a DROP CONSTRAINT a_k_v_fkey, DROP CONSTRAINT a_k_v_fkey1, DROP CONSTRAINT a_k_v_fkey2, DROP CONSTRAINT a_k_v_fkey3;
+ALTER TABLE local DROP CONSTRAINT local_id_fkey;
+ALTER TABLE ref DROP CONSTRAINT ref_id_fkey, DROP COLUMN o;
 -- privileges
 CREATE ROLE cz_keys_other;
 GRANT CREATE ON SCHEMA public TO cz_keys_other;

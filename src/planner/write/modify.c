@@ -160,13 +160,13 @@ cz_has_triggers(Relation rel, CmdType command)
 		/* of which the table at the top has but the pattern */
 		if (table != NULL && table->is_partitioned && TRIGGER_FOR_ROW(trigger->tgtype))
 			continue;
-		/* those of foreign keys are the workers' business */
 		if (trigger->tgenabled == TRIGGER_DISABLED ||
-			RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE)
+			!((command == CMD_INSERT && TRIGGER_FOR_INSERT(trigger->tgtype)) ||
+			  (command == CMD_UPDATE && TRIGGER_FOR_UPDATE(trigger->tgtype)) ||
+			  (command == CMD_DELETE && TRIGGER_FOR_DELETE(trigger->tgtype))))
 			continue;
-		if ((command == CMD_INSERT && TRIGGER_FOR_INSERT(trigger->tgtype)) ||
-			(command == CMD_UPDATE && TRIGGER_FOR_UPDATE(trigger->tgtype)) ||
-			(command == CMD_DELETE && TRIGGER_FOR_DELETE(trigger->tgtype)))
+		/* most of those of constraints are the workers' business */
+		if (CzTriggerFiresHere(trigger))
 			return true;
 	}
 	return false;

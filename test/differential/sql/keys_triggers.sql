@@ -1,5 +1,5 @@
--- Triggers of tables whose rows workers change by foreign keys: those for events that the key
--- causes are refused, with either coming first, and others fire.
+-- Triggers of tables whose rows foreign keys change: with those for events that the key causes
+-- the coordinator does it, whichever comes first; with others the workers.
 CREATE TABLE p (k int, id int, v int, PRIMARY KEY (k, id));
 CREATE TABLE c (k int, id int, pid int, w int, PRIMARY KEY (k, id), CONSTRAINT c_p FOREIGN KEY (k, pid) REFERENCES p ON DELETE CASCADE);
 CREATE TABLE n (k int, id int, pid int, w int, PRIMARY KEY (k, id), CONSTRAINT n_p FOREIGN KEY (k, pid) REFERENCES p ON DELETE SET NULL (pid));
@@ -15,11 +15,9 @@ INSERT INTO c SELECT i, i, i, i FROM generate_series(1, 6) i;
 INSERT INTO n SELECT i, i, i, i FROM generate_series(1, 6) i;
 CREATE TRIGGER second BEFORE DELETE ON n FOR EACH ROW EXECUTE FUNCTION tell();
 BEGIN;
--- differs: what the key does is done by the worker, and the trigger would not fire
 CREATE TRIGGER third BEFORE DELETE ON c FOR EACH ROW EXECUTE FUNCTION tell();
 ROLLBACK;
 BEGIN;
--- differs: the same
 CREATE TRIGGER fourth BEFORE UPDATE ON n FOR EACH ROW EXECUTE FUNCTION tell();
 ROLLBACK;
 UPDATE c SET pid = pid WHERE k <= 2;
@@ -31,7 +29,6 @@ SELECT what, count(*) FROM log GROUP BY 1 ORDER BY 1;
 ALTER TABLE c DROP CONSTRAINT c_p;
 CREATE TRIGGER third BEFORE DELETE ON c FOR EACH ROW EXECUTE FUNCTION tell();
 BEGIN;
--- differs: the same, the trigger being there
 ALTER TABLE c ADD CONSTRAINT c_p FOREIGN KEY (k, pid) REFERENCES p ON DELETE CASCADE;
 ROLLBACK;
 ALTER TABLE c ADD CONSTRAINT c_p FOREIGN KEY (k, pid) REFERENCES p;

@@ -188,3 +188,19 @@ EXECUTE p (2, 'p5');
 EXECUTE p (2, 'p6');
 EXECUTE p (2, 'p7');
 SELECT count(*) FROM tt WHERE id = 502;
+-- beside a deferrable unique constraint, whose trigger is the workers'
+CREATE TABLE du (k int PRIMARY KEY DEFERRABLE, u int, v text, UNIQUE (k, u) DEFERRABLE INITIALLY DEFERRED);
+SELECT create_distributed_table('du', 'k');
+CREATE TABLE du_log (what text);
+CREATE FUNCTION du_tell() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO du_log VALUES (concat_ws(' ', TG_NAME, TG_OP, OLD, NEW)); RETURN NULL; END$$;
+CREATE TRIGGER du_after AFTER INSERT OR UPDATE OR DELETE ON du FOR EACH ROW EXECUTE FUNCTION du_tell();
+INSERT INTO du VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 3, 'c');
+UPDATE du SET v = v || k, u = CASE WHEN k = 2 THEN 20 ELSE u END;
+UPDATE du SET v = 'one' WHERE k = 1;
+DELETE FROM du WHERE u = 20;
+COPY du FROM STDIN;
+4	4	d
+5	5	e
+\.
+SELECT * FROM du_log ORDER BY 1;
+SELECT * FROM du ORDER BY 1;
