@@ -528,7 +528,7 @@ update_row(CzConflict *conflict, TupleTableSlot *excluded, TupleTableSlot **row)
 		ExecWithCheckOptions(WCO_RLS_UPDATE_CHECK, rri, new_row, estate);
 	check_partition(conflict, estate, existing, new_row);
 	/* what SET reads may be a part of the statement that has changed the row */
-	CzRowChangesApplyKnown(estate);
+	CzRowChangesApplyKnown(estate, RelationGetRelid(conflict->rel));
 	if (CzOwnRowsHas(conflict->own, existing))
 		return CZ_CONFLICT_NOTHING;
 	store_update(conflict, existing, new_row);
@@ -562,7 +562,7 @@ CzConflictRow(CzConflict *conflict, TupleTableSlot **row)
 
 	MemoryContextReset(conflict->row_context);
 	conflict->own = CzOwnRowsFind(conflict->mtstate->ps.state, RelationGetRelid(conflict->rel));
-	CzRowChangesApplyKnown(conflict->mtstate->ps.state);
+	CzRowChangesApplyKnown(conflict->mtstate->ps.state, RelationGetRelid(conflict->rel));
 	old_context = MemoryContextSwitchTo(conflict->row_context);
 	for (attempt = 0;; attempt++)
 	{

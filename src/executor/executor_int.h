@@ -376,7 +376,7 @@ extern const CzShard *CzShardOfFragment(Oid relid, const Fragment *fragment);
 extern const CzShard *CzShardOf(const CzTable *table, const Fragment *fragment);
 
 /* rows_changes.c */
-extern void CzRowChangesApplyKnown(EState *estate);
+extern void CzRowChangesApplyKnown(EState *estate, Oid relid);
 
 /* stream_single.c */
 extern bool CzStreamMayBeSingle(const CzStream *stream);

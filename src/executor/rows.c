@@ -283,6 +283,7 @@ static void
 read_and_lock(ModifyState *state)
 {
 	note_placements(state);
+	state->source->claimed = state->changes->names;
 	CzRowSourceRead(state->source);
 	state->nreads = 1;
 	while (!lock_rows(state))

@@ -125,6 +125,7 @@ typedef struct CzRowSource
 	const CzRowWrite *write;
 	TupleDesc	desc;			/* of rows: the shard's index (int4, -1: none), then the
 								 * source's columns, the id being the worker's */
+	HTAB	   *claimed;		/* CzRowName, of the change set; or NULL */
 	TupleTableSlot *own_slot;	/* of the table's shape, for one row */
 	Tuplestorestate *rows;
 	Bitmapset  *shards;			/* that have rows */

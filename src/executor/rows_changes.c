@@ -92,14 +92,27 @@ apply_sets(PlanState *state)
 	return NULL;
 }
 
+/* Have two tables the same shards?  A table and its partitions have. */
+static bool
+has_same_rows(const CzTable *table, const CzTable *other)
+{
+	return table->relid == other->relid || table->relid == other->root_relid ||
+		table->root_relid == other->relid ||
+		(OidIsValid(table->root_relid) && table->root_relid == other->root_relid);
+}
+
 /*
  * CzRowChangesApplyKnown
- *		Apply what nodes of a statement that have run want to be applied: what comes now,
- *		before the statement's end, must meet rows as they have left them.
+ *		Apply what nodes of a statement that have run want to be applied to a table: what
+ *		comes into it now, before the statement's end, must meet rows as they have left them.
+ *
+ * Changes of other tables wait: what foreign keys do about them is done when the statement
+ * ends, to rows that have come meanwhile as well.
  */
 void
-CzRowChangesApplyKnown(EState *estate)
+CzRowChangesApplyKnown(EState *estate, Oid relid)
 {
+	const CzTable *table = CzTableGet(relid);
 	ListCell   *lc;
 
 	foreach(lc, estate->es_auxmodifytables)
@@ -114,7 +127,7 @@ CzRowChangesApplyKnown(EState *estate)
 			CzRowChangeSet *set = lfirst(ls);
 
 			/* one without changes may still get some */
-			if (set->store == NULL)
+			if (set->store == NULL || (table != NULL && !has_same_rows(table, set->table)))
 				continue;
 			apply->sets = foreach_delete_current(apply->sets, ls);
 			/* it stands in WITH, and runs to its end whoever asks for rows */

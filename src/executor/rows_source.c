@@ -197,16 +197,15 @@ end_seen(CzRowSource *source, SeenRows *seen)
 	MemoryContextDelete(seen->context);
 }
 
-/*
- * Is it a row that another part of the statement has changed?  Such a row, in whose way
- * ON CONFLICT DO UPDATE was, cannot be locked as it was read any more.
- */
+/* Was a row in the way of ON CONFLICT DO UPDATE in another part of the statement? */
 static bool
-is_own_row(CzRowSource *source, CzOwnRows *own, const Datum *values, const bool *nulls)
+was_in_the_way(CzRowSource *source, CzOwnRows *own, const Datum *values, const bool *nulls)
 {
 	TupleTableSlot *slot = source->own_slot;
 	ListCell   *lc;
 
+	if (own == NULL)
+		return false;
 	ExecClearTuple(slot);
 	foreach(lc, source->write->old_columns)
 	{
@@ -216,7 +215,20 @@ is_own_row(CzRowSource *source, CzOwnRows *own, const Datum *values, const bool 
 		slot->tts_values[i] = slot->tts_isnull[i] ? (Datum) 0 : values[lfirst_int(lc)];
 	}
 	ExecStoreVirtualTuple(slot);
-	if (!CzOwnRowsHas(own, slot))
+	return CzOwnRowsHas(own, slot);
+}
+
+/*
+ * Is it a row that another part of the statement has changed?  Where that was applied
+ * already, the row cannot be locked as it was read any more.
+ */
+static bool
+is_own_row(CzRowSource *source, CzOwnRows *own, const CzRowName *name, const Datum *values,
+		   const bool *nulls)
+{
+	if (!(source->claimed != NULL &&
+		  hash_search(source->claimed, name, HASH_FIND, NULL) != NULL) &&
+		!was_in_the_way(source, own, values, nulls))
 		return false;
 	if (source->write->command == CMD_MERGE)
 		ereport(ERROR,
@@ -303,7 +315,7 @@ read_rows(CzRowSource *source, PlanState *plan)
 		memcpy(&values[1], slot->tts_values, sizeof(Datum) * (natts - 1));
 		memcpy(&nulls[1], slot->tts_isnull, sizeof(bool) * (natts - 1));
 		values[CZ_SOURCE_ID] = PointerGetDatum(&name.id);
-		if (own != NULL && name.shard >= 0 && is_own_row(source, own, values, nulls))
+		if (name.shard >= 0 && is_own_row(source, own, &name, values, nulls))
 			continue;
 		if (seen == NULL || !is_put_aside(seen, source, &name, values, nulls))
 			add_row(source, &name, values, nulls);

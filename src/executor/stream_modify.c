@@ -869,7 +869,7 @@ CzStreamRunModify(CzStream *stream)
 		return 0;
 	(void) CzTxnBeforeWrite();
 	if (stream->plan->command == CMD_INSERT && stream->estate->es_auxmodifytables != NIL)
-		CzRowChangesApplyKnown(stream->estate);
+		CzRowChangesApplyKnown(stream->estate, stream->plan->anchor_relid);
 	if (!OidIsValid(stream->plan->anchor_relid))
 		elog(ERROR, "modifying fragment plan without anchor");
 	oldcontext = MemoryContextSwitchTo(stream->run_context);

@@ -212,7 +212,7 @@ exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 		if (estate->es_auxmodifytables != NIL)
 		{
 			(void) CzTxnBeforeWrite();
-			CzRowChangesApplyKnown(estate);
+			CzRowChangesApplyKnown(estate, RelationGetRelid(target->rel));
 		}
 		/* with ON CONFLICT each row is a command */
 		if (target->conflict != NULL)

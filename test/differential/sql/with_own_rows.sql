@@ -76,3 +76,18 @@ SELECT * FROM zt ORDER BY 1,2;
 WITH a AS (INSERT INTO zt VALUES (2,2,'k'),(2,5,'k') ON CONFLICT (k,id) DO UPDATE SET v = 'A' RETURNING *), b AS (INSERT INTO zt VALUES (2,2,'k'),(2,77,'') ON CONFLICT (k,id) DO NOTHING RETURNING *), c AS (UPDATE zt SET v = 'c' WHERE k = 2 RETURNING *) SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b), (SELECT string_agg(id::text, ',' ORDER BY id) FROM c);
 SELECT * FROM zt ORDER BY 1,2;
 SELECT count(*) FROM cz_verify_placements('zt') WHERE NOT ok;
+-- what one part has changed is applied before another part finds it
+CREATE TABLE za (k int, id int, v int, PRIMARY KEY (k, id));
+CREATE TABLE zb (k int, id int, v int, PRIMARY KEY (k, id));
+SELECT create_distributed_table('za', 'k');
+SELECT create_distributed_table('zb', 'k');
+INSERT INTO za SELECT i % 4, i, i FROM generate_series(1, 20) i;
+WITH a AS (UPDATE za SET v = v * 2 WHERE id > 1 AND random() < 2), b AS (UPDATE za SET v = 7 WHERE id % 2 = 1 RETURNING *) INSERT INTO zb SELECT * FROM b ON CONFLICT (k, id) DO UPDATE SET v = excluded.v + zb.v;
+SELECT * FROM za ORDER BY id;
+SELECT * FROM zb ORDER BY id;
+WITH a AS (DELETE FROM za WHERE id > 1 AND random() < 2), b AS (UPDATE za SET v = 8 WHERE id % 4 = 1 RETURNING *), c AS (INSERT INTO zb SELECT * FROM b ON CONFLICT (k, id) DO UPDATE SET v = excluded.v + zb.v RETURNING *) MERGE INTO zb USING za ON zb.k = za.k AND zb.id = za.id WHEN MATCHED AND za.id % 4 = 3 THEN DELETE;
+SELECT * FROM za ORDER BY id;
+SELECT * FROM zb ORDER BY id;
+-- error
+WITH b AS (UPDATE za SET v = 8 WHERE id % 4 = 1 RETURNING *), c AS (INSERT INTO zb SELECT * FROM b ON CONFLICT (k, id) DO UPDATE SET v = excluded.v + zb.v RETURNING *) MERGE INTO za USING c ON c.k = za.k AND c.id = za.id WHEN MATCHED THEN DELETE;
+SELECT count(*) FROM cz_verify_placements('za') WHERE NOT ok;

@@ -1,0 +1,304 @@
+#!/usr/bin/env python3
+"""Random statements of several writing parts: plain PostgreSQL is the oracle.
+
+WITH has one to three INSERTs (ON CONFLICT, too), UPDATEs and DELETEs, the statement itself is one of
+those, a MERGE or a SELECT; parts read tables and what other parts return.  A round's tables have keys
+or none, are distributed by a column, lie in one shard or are references, have row triggers that
+write a log, and foreign keys, or not.  Rows, tags, errors, contents and log must agree, and placements be equal.
+--seed N --rounds 1 makes a round again.
+"""
+import argparse
+import importlib.machinery
+import importlib.util
+import os
+import random
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DIFFERENTIAL = os.path.join(HERE, '..', 'differential')
+sys.path[:0] = [HERE, DIFFERENTIAL]
+
+loader = importlib.machinery.SourceFileLoader('differential_run', os.path.join(DIFFERENTIAL, 'run'))
+spec = importlib.util.spec_from_loader('differential_run', loader)
+differential = importlib.util.module_from_spec(spec)
+loader.exec_module(differential)
+
+KEYS, IDS = 3, 6
+KEYED = ('t', 'u')
+TABLES = KEYED + ('n', 'r')
+
+
+class Round:
+    def __init__(self, seed, sides):
+        self.random = random.Random(seed)
+        self.oracle, self.cluster = sides.oracle('diff_main'), sides.cluster('diff_main')
+        self.statements = self.failed = self.refused = 0
+        self.log = []
+        self.has_keys = self.has_triggers = False
+
+    def pick(self, *what):
+        return self.random.choice(what)
+
+    def chance(self, probability):
+        return self.random.random() < probability
+
+    def both(self, sql):
+        self.log.append(sql)
+        self.statements += 1
+        return self.oracle.run(sql), self.cluster.run(sql)
+
+    # ---- tables
+
+    def make(self):
+        for side in (self.oracle, self.cluster):
+            side.run('ROLLBACK')
+            side.run('SET client_min_messages = error')
+            side.run('DROP TABLE IF EXISTS t, u, n, r, lg CASCADE')
+            side.run('DROP FUNCTION IF EXISTS note() CASCADE')
+        key = self.pick("'k'", "'k'", "'k'", 'NULL')
+        statements = ['CREATE TABLE %s (k int, id int, v int, w int%s)' % (table, '' if table == 'n' else ', PRIMARY KEY (k, id)')
+                      for table in TABLES]
+        if self.chance(0.5):
+            statements.append('CREATE UNIQUE INDEX ON t (k, w)')
+        statements += ["SELECT create_distributed_table('%s', %s)" % (table, key) for table in TABLES[:3]]
+        statements.append("SELECT create_reference_table('r')")
+        statements.append('CREATE TABLE lg (what text, k int, id int, v int)')
+        self.has_keys = self.chance(0.3)
+        if self.has_keys:
+            statements.append('ALTER TABLE u ADD FOREIGN KEY (k, w) REFERENCES t ON DELETE %s ON UPDATE %s' % (
+                self.pick('CASCADE', 'NO ACTION', 'SET NULL (w)'), self.pick('CASCADE', 'NO ACTION')))
+        self.has_triggers = not self.has_keys and self.chance(0.4)
+        if self.has_triggers:
+            statements.append("CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_OP = 'DELETE' THEN "
+                              "INSERT INTO lg VALUES (TG_WHEN || TG_OP || TG_TABLE_NAME, OLD.k, OLD.id, OLD.v); RETURN OLD; END IF; "
+                              "INSERT INTO lg VALUES (TG_WHEN || TG_OP || TG_TABLE_NAME, NEW.k, NEW.id, NEW.v); RETURN NEW; END $$")
+            for table in TABLES:
+                if self.chance(0.6):
+                    statements.append('CREATE TRIGGER x%s %s %s ON %s FOR EACH ROW EXECUTE FUNCTION note()' % (
+                        table, self.pick('BEFORE', 'AFTER'), self.pick('INSERT', 'UPDATE', 'DELETE', 'INSERT OR UPDATE OR DELETE'), table))
+        for sql in statements:
+            expected, got = self.both(sql)
+            if expected.sqlstate or got.sqlstate:
+                return '%s: plain %s, cluster %s %s' % (sql, expected.sqlstate, got.sqlstate, got.message)
+        return None
+
+    def fill(self):
+        grid = 'generate_series(1, %d) k, generate_series(1, %d) i' % (KEYS, IDS)
+        for sql in ('DELETE FROM u', 'DELETE FROM t', 'DELETE FROM n', 'DELETE FROM r', 'TRUNCATE lg',
+                    'INSERT INTO t SELECT k, i, k * 10 + i, i FROM %s WHERE i %% 3 < 2' % grid,
+                    'INSERT INTO u SELECT k, i, k * 10 + i, %s FROM %s WHERE i %% 4 < 3' % ('NULL' if self.has_keys else 'i', grid),
+                    'INSERT INTO n SELECT k, i, k * 10 + i, i FROM %s WHERE i %% 2 = 0' % grid,
+                    'INSERT INTO r SELECT k, i, k * 10 + i, i FROM %s WHERE i %% 2 = 1' % grid,
+                    'TRUNCATE lg'):
+            self.both(sql)
+
+    # ---- parts
+
+    def int(self, most):
+        return self.random.randint(1, most)
+
+    def where(self, alias):
+        alias += '.'
+        return self.pick('', ' AND %sk = %d' % (alias, self.int(KEYS)), ' AND %sid = %d' % (alias, self.int(IDS)),
+                         ' AND %sk = %d AND %sid = %d' % (alias, self.int(KEYS), alias, self.int(IDS)),
+                         ' AND %sid %% 2 = %d' % (alias, self.int(2) - 1),
+                         ' AND %sid > %d AND random() < 2' % (alias, self.int(IDS)))
+
+    def scalar(self, parts):
+        """A value that reads something else."""
+        table = self.pick(*TABLES)
+        options = ['(SELECT count(*) FROM %s x WHERE true%s)::int' % (table, self.where('x').replace(' AND random() < 2', ''))]
+        options += ['(SELECT count(*) FROM %s)::int' % part for part in parts] * 2
+        return self.pick(*options)
+
+    def assign(self, alias, parts, excluded=False):
+        options = ['v = %s.v + 1' % alias, 'v = %s.v * 2' % alias, 'v = 7', 'v = %s.v + (random() * 0)::int' % alias,
+                   'v = %s.v + %s' % (alias, self.scalar(parts))]
+        if excluded:
+            options += ['v = excluded.v', 'v = excluded.v + %s.v' % alias, 'v = excluded.id', 'id = %s.id + 50' % alias]
+        elif self.chance(0.1):
+            options = ['id = %s.id + %d' % (alias, 100 * self.int(9))]
+        elif self.chance(0.05):
+            options = ['k = %s.k + %d' % (alias, 10 * self.int(9))]
+        return self.pick(*options)
+
+    def insert(self, parts):
+        table = self.pick(*TABLES, *KEYED)
+        columns = self.pick('(k, id, v)', '(k, id, v)', '(k, id, v, w)') if not self.has_keys or table != 'u' else '(k, id, v)'
+        w = columns.endswith('w)')
+        kind = self.random.random()
+        if kind < 0.45 or not parts and kind < 0.6:
+            rows = sorted({(self.int(KEYS), self.int(IDS)) for _ in range(self.pick(1, 1, 2, 3))})
+            value = self.pick('%d' % self.int(99), '%d' % self.int(99), self.scalar(parts))
+            source = 'VALUES %s' % ', '.join('(%d, %d, %s%s)' % (k, i, value, ', %d' % (i + 20) if w else '') for k, i in rows)
+        else:
+            other = self.pick(*(parts * 2 + list(KEYED) + ['n']))
+            source = 'SELECT DISTINCT ON (k, id) k, id%s, v%s FROM %s x WHERE true%s ORDER BY k, id, v' % (
+                self.pick('', '', ' + 10'), ', id + %d' % self.pick(0, 20) if w else '', other, self.where('x'))
+        conflict = ''
+        if table != 'n':
+            conflict = self.pick('', ' ON CONFLICT DO NOTHING', ' ON CONFLICT (k, id) DO NOTHING',
+                                 ' ON CONFLICT (k, id) DO UPDATE SET %s' % self.assign(table, parts, True),
+                                 ' ON CONFLICT (k, id) DO UPDATE SET %s WHERE %s.id %% 2 = 0' % (self.assign(table, parts, True), table),
+                                 ' ON CONFLICT (k, id) DO UPDATE SET %s' % self.assign(table, parts, True))
+        return table, 'INSERT INTO %s %s %s%s' % (table, columns, source, conflict)
+
+    def write(self, parts):
+        kind = self.random.random()
+        if kind < 0.45:
+            return self.insert(parts)
+        table = self.pick(*TABLES)
+        part = self.pick(*parts) if parts and self.chance(0.5) else None
+        join = ' AND %s.k = y.k AND %s.id = y.id' % (table, table) if part else ''
+        if kind < 0.75:
+            return table, 'UPDATE %s SET %s%s WHERE true%s%s' % (table, self.assign(table, parts), ' FROM %s y' % part if part else '', join, self.where(table))
+        return table, 'DELETE FROM %s%s WHERE true%s%s' % (table, ' USING %s y' % part if part else '', join, self.where(table))
+
+    def returning(self, table):
+        return ' RETURNING %s.k, %s.id, %s.v' % (table, table, table)
+
+    def statement(self):
+        parts, texts, has_upsert = [], [], []
+        for n in range(self.pick(1, 1, 2, 2, 3)):
+            name = 'p%d' % n
+            if self.chance(0.1):
+                texts.append('%s AS (SELECT k, id, v FROM %s x WHERE true%s)' % (name, self.pick(*TABLES), self.where('x').replace(' AND random() < 2', '')))
+                parts.append(name)
+                continue
+            table, text = self.write(parts)
+            if self.chance(0.75):
+                text += self.returning(table)
+                texts.append('%s AS (%s)' % (name, text))
+                parts.append(name)
+            else:
+                texts.append('%s AS (%s)' % (name, text))
+        kind = self.random.random()
+        if kind < 0.25:
+            main = ' UNION ALL '.join("SELECT '%s', k, id, v FROM %s" % (part, part) for part in parts) or 'SELECT 1'
+        elif kind < 0.35:
+            table = self.pick(*KEYED)
+            source = self.pick(*(parts or ['n']))
+            main = ('MERGE INTO %s USING (SELECT DISTINCT ON (k, id) k, id, v FROM %s ORDER BY k, id, v) y ON %s.k = y.k AND %s.id = y.id '
+                    'WHEN MATCHED THEN %s WHEN NOT MATCHED THEN %s' % (
+                        table, source, table, table, self.pick('DELETE', 'UPDATE SET v = %s.v + y.v' % table, 'DO NOTHING'),
+                        self.pick('DO NOTHING', 'INSERT (k, id, v) VALUES (y.k, y.id, y.v)')))
+        else:
+            table, main = self.write(parts)
+            if self.chance(0.6):
+                main += self.returning(table)
+        return 'WITH %s %s' % (', '.join(texts), main)
+
+    # ---- comparing
+
+    def contents(self, side):
+        found = []
+        for table in TABLES + ('lg',):
+            got = side.run('SELECT * FROM %s' % table)
+            if got.sqlstate:
+                return '%s: %s' % (table, got.sqlstate)
+            found.append((table, sorted(got.rows, key=repr)))
+        return found
+
+    def compare_contents(self):
+        a, b = self.contents(self.oracle), self.contents(self.cluster)
+        if a == b:
+            return None
+        if isinstance(a, str) or isinstance(b, str):
+            return 'plain %r, cluster %r' % (a if isinstance(a, str) else '', b if isinstance(b, str) else '')
+        return '; '.join('%s: plain has %s, cluster has %s' % (x[0], sorted(set(x[1]) - set(y[1]), key=repr) or x[1], sorted(set(y[1]) - set(x[1]), key=repr) or y[1])
+                         for x, y in zip(a, b) if x != y)
+
+    def one(self):
+        sql = self.statement()
+        self.both('BEGIN')
+        expected, got = self.both(sql)
+        if got.lost:
+            return 'connection lost'
+        problem = None
+        if got.sqlstate in ('0A000',) or (self.has_keys and got.sqlstate in ('27000', '23503', '23505')) or (self.has_keys and expected.sqlstate):
+            self.refused += 1
+        elif expected.sqlstate and got.sqlstate:
+            self.failed += 1
+            # which of several errors comes first
+            if expected.sqlstate != got.sqlstate and not {expected.sqlstate, got.sqlstate} <= {'23505', '21000', '27000'}:
+                problem = 'plain %s %s, cluster %s %s' % (expected.sqlstate, expected.message, got.sqlstate, got.message)
+        elif expected.sqlstate or got.sqlstate:
+            problem = 'plain %s %s, cluster %s %s' % (expected.sqlstate, expected.message, got.sqlstate, got.message)
+        elif expected.tag != got.tag:
+            problem = 'plain %s, cluster %s' % (expected.tag, got.tag)
+        elif sorted(expected.rows, key=repr) != sorted(got.rows, key=repr):
+            problem = 'plain gives %s, cluster %s' % (expected.rows, got.rows)
+        else:
+            problem = self.compare_contents()
+            if self.has_keys and problem:
+                self.refused += 1
+                problem = None
+        if problem:
+            return '%s\n      %s' % (problem, sql)
+        end = self.pick('COMMIT', 'ROLLBACK', 'ROLLBACK')
+        if self.has_keys or expected.sqlstate or got.sqlstate:
+            end = 'ROLLBACK'
+        expected, got = self.both(end)
+        if (expected.sqlstate or '')[:2] != (got.sqlstate or '')[:2]:
+            return 'plain %s %s, cluster %s %s\n      %s' % (expected.sqlstate, expected.message, got.sqlstate, got.message, sql)
+        return None
+
+    def run(self, nstatements):
+        problems = []
+        problem = self.make()
+        if problem:
+            problems.append(problem)
+        for n in range(nstatements if not problem else 0):
+            if n % 12 == 0:
+                self.fill()
+            problem = self.one()
+            if problem:
+                problems.append(problem)
+                self.both('ROLLBACK')
+                self.fill()
+        for table in TABLES:
+            got = self.cluster.run("SELECT * FROM cz_verify_placements('%s') WHERE NOT ok" % table)
+            if got.sqlstate or got.rows:
+                problems.append('placements of %s differ: %s %s' % (table, got.message, got.rows))
+        if problems:
+            problems.append('\n      '.join(sql for sql in self.log if sql.startswith(('CREATE', 'ALTER', 'SELECT create'))))
+        self.oracle.close()
+        self.cluster.close()
+        return problems
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--oracle', required=True)
+    parser.add_argument('--coordinator', required=True)
+    parser.add_argument('--workers', required=True)
+    parser.add_argument('--shards', type=int, default=8)
+    parser.add_argument('--factor', type=int, default=2)
+    parser.add_argument('--seed', type=int, default=int(time.time()))
+    parser.add_argument('--rounds', type=int, default=10)
+    parser.add_argument('--statements', type=int, default=60)
+    parser.add_argument('--seconds', type=int, default=0, help='as many rounds as there is time for')
+    args = parser.parse_args()
+    args.oracle_only, args.plan_cache_mode, args.timeout_ms, args.set = False, 'auto', 60000, []
+    sides = differential.Sides(args)
+    sides.prepare('main')
+    begin = time.time()
+    bad = n = 0
+    while n < args.rounds or time.time() < begin + args.seconds:
+        seed = args.seed + n
+        n += 1
+        one = Round(seed, sides)
+        problems = one.run(args.statements)
+        print('%s round %d (%d statements, %d plain errors, %d not compared)' % (
+            'not ok' if problems else 'ok', seed, one.statements, one.failed, one.refused))
+        if problems:
+            bad += 1
+            print('    ' + '\n    '.join(problems))
+        sys.stdout.flush()
+    print('# %d rounds, %d bad' % (n, bad))
+    return 1 if bad else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
