@@ -115,7 +115,7 @@ static void
 make_keys(Oid relid, Oid server_oid)
 {
 	const CzTable *table = CzTableGet(relid);
-	List	   *keys = CzKeysOnShards(relid, false);
+	List	   *keys = CzTreeKeysOnShards(relid, false);
 	StringInfoData sql;
 	ListCell   *lc;
 	int			i;

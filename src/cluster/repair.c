@@ -119,7 +119,7 @@ has_reference_keys(Oid relid)
 {
 	ListCell   *lc;
 
-	foreach(lc, CzKeysOnShards(relid, false))
+	foreach(lc, CzTreeKeysOnShards(relid, false))
 	{
 		if (CzTableGet(((CzKey *) lfirst(lc))->to_relid)->kind == CZ_TABLE_REFERENCE)
 			return true;
@@ -333,23 +333,41 @@ run_on_key(const CzKey *key, const Todo *todo, bool drops)
 	CzTxnExec(todo->server_oid, CzRelationOwner(key->from_relid), sql.data);
 }
 
-/* Is it a key to a reference table as the placement's shard should have it? */
+/* Is it a key to a reference table as the placement of this name should have it? */
 static bool
-is_reference_key(Relation rel, const CzShard *shard, int index, const char *name,
+is_reference_key(Relation rel, int index, const char *shard_name, const char *name,
 				 const char *text)
 {
 	ListCell   *lc;
 
-	foreach(lc, CzKeysOnShards(RelationGetRelid(rel), false))
+	foreach(lc, CzTreeKeysOnShards(RelationGetRelid(rel), false))
 	{
 		const CzKey *key = lfirst(lc);
+		const CzShard *shard = &CzTableGet(key->from_relid)->shards[index];
 
 		if (CzTableGet(key->to_relid)->kind == CZ_TABLE_REFERENCE &&
+			strcmp(shard->remote_name, shard_name) == 0 &&
 			strcmp(CzKeyShardName(key, shard), name) == 0 &&
 			strcmp(CzKeyShardText(key, index), text) == 0)
 			return true;
 	}
 	return false;
+}
+
+/* The foreign keys of a placement and its partitions: table, name, definition.  What they
+ * have of the table above them, or for partitions of what they refer to, goes with that. */
+static PGresult *
+keys_there(CzConn *conn, const CzShard *shard)
+{
+	char	   *name = psprintf("pg_catalog.to_regclass(%s)",
+								quote_literal_cstr(shard->remote_qualified));
+
+	return CzConnQuery(conn,
+					   psprintf("SELECT c.relname, o.conname, pg_catalog.pg_get_constraintdef(o.oid) FROM pg_catalog.pg_constraint o "
+								"JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) o.conrelid "
+								"WHERE o.contype OPERATOR(pg_catalog.=) 'f' AND o.conparentid OPERATOR(pg_catalog.=) 0 AND o.conrelid IN "
+								"(SELECT relid FROM pg_catalog.pg_partition_tree(%s) UNION ALL SELECT %s)",
+								name, name), 0, -1, 3);
 }
 
 /* Foreign keys of a placement but those: also what has gone or changed while it was out of
@@ -359,21 +377,18 @@ drop_other_keys(Relation rel, const Todo *todo)
 {
 	const CzShard *shard = &CzTableGet(RelationGetRelid(rel))->shards[todo->index];
 	Oid			owner = rel->rd_rel->relowner;
-	PGresult   *res;
+	PGresult   *res = keys_there(CzTxnConn(todo->server_oid, owner, true), shard);
 	StringInfoData sql;
 	int			i;
 
-	res = CzConnQuery(CzTxnConn(todo->server_oid, owner, true),
-					  psprintf("SELECT conname, pg_catalog.pg_get_constraintdef(oid) FROM pg_catalog.pg_constraint "
-							   "WHERE contype OPERATOR(pg_catalog.=) 'f' AND conrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s)",
-							   quote_literal_cstr(shard->remote_qualified)), 0, -1, 2);
 	initStringInfo(&sql);
 	for (i = 0; i < PQntuples(res); i++)
 	{
-		if (!is_reference_key(rel, shard, todo->index, PQgetvalue(res, i, 0),
-							  PQgetvalue(res, i, 1)))
+		if (!is_reference_key(rel, todo->index, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1),
+							  PQgetvalue(res, i, 2)))
 			appendStringInfo(&sql, "ALTER TABLE %s DROP CONSTRAINT %s;\n",
-							 shard->remote_qualified, quote_identifier(PQgetvalue(res, i, 0)));
+							 CzQualifiedName(shard->remote_schema, PQgetvalue(res, i, 0)),
+							 quote_identifier(PQgetvalue(res, i, 1)));
 	}
 	PQclear(res);
 	if (sql.len > 0)
@@ -398,7 +413,7 @@ drop_keys(List *rels, const Todo *todo)
 
 	foreach(lc, rels)
 	{
-		foreach(lk, CzKeysOnShards(RelationGetRelid((Relation) lfirst(lc)), true))
+		foreach(lk, CzTreeKeysOnShards(RelationGetRelid((Relation) lfirst(lc)), true))
 		{
 			CzKey	   *key = lfirst(lk);
 
@@ -446,19 +461,18 @@ add_missing_keys(Relation rel, const CzTable *table, const Todo *todo)
 
 	if (!has_reference_keys(RelationGetRelid(rel)))
 		return;
-	res = CzConnQuery(CzTxnConn(todo->server_oid, rel->rd_rel->relowner, true),
-					  psprintf("SELECT conname FROM pg_catalog.pg_constraint WHERE contype OPERATOR(pg_catalog.=) 'f' "
-							   "AND conrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass",
-							   quote_literal_cstr(shard->remote_qualified)), 0, -1, 1);
+	res = keys_there(CzTxnConn(todo->server_oid, rel->rd_rel->relowner, true), shard);
 	for (i = 0; i < PQntuples(res); i++)
-		names = lappend(names, pstrdup(PQgetvalue(res, i, 0)));
+		names = lappend(names, psprintf("%s %s", PQgetvalue(res, i, 0), PQgetvalue(res, i, 1)));
 	PQclear(res);
-	foreach(lc, CzKeysOnShards(RelationGetRelid(rel), false))
+	foreach(lc, CzTreeKeysOnShards(RelationGetRelid(rel), false))
 	{
 		const CzKey *key = lfirst(lc);
+		const CzShard *own = &CzTableGet(key->from_relid)->shards[todo->index];
 
 		if (CzTableGet(key->to_relid)->kind == CZ_TABLE_REFERENCE &&
-			!CzListHasString(names, CzKeyShardName(key, shard)))
+			!CzListHasString(names, psprintf("%s %s", own->remote_name,
+											 CzKeyShardName(key, own))))
 			run_on_key(key, todo, false);
 	}
 }

@@ -182,7 +182,7 @@ has_keys_with_others(Oid relid)
 {
 	ListCell   *lc;
 
-	foreach(lc, CzForeignKeys(relid, true))
+	foreach(lc, CzTreeForeignKeys(relid, true))
 	{
 		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
 		Form_pg_constraint form;
@@ -192,8 +192,8 @@ has_keys_with_others(Oid relid)
 		if (!HeapTupleIsValid(tuple))
 			continue;
 		form = (Form_pg_constraint) GETSTRUCT(tuple);
-		other = CzTableGet(form->conrelid == relid ? form->confrelid : form->conrelid);
-		is_other = form->conrelid != form->confrelid &&
+		other = CzTableGet(CzRootOf(form->conrelid) == relid ? form->confrelid : form->conrelid);
+		is_other = CzRootOf(form->conrelid) != CzRootOf(form->confrelid) &&
 			(other == NULL || other->kind != CZ_TABLE_REFERENCE);
 		ReleaseSysCache(tuple);
 		if (is_other)
@@ -636,6 +636,35 @@ lock_partners(const AlterTableStmt *stmt, Oid relid)
 	return partners;
 }
 
+static bool
+is_unique_key(const Constraint *constraint)
+{
+	return constraint->contype == CONSTR_UNIQUE || constraint->contype == CONSTR_PRIMARY;
+}
+
+/* Does the statement make a unique index? */
+static bool
+adds_unique_key(const AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (cmd->subtype == AT_AddConstraint && is_unique_key(castNode(Constraint, cmd->def)))
+			return true;
+		foreach(lc2, cmd->subtype == AT_AddColumn ?
+				castNode(ColumnDef, cmd->def)->constraints : NIL)
+		{
+			if (is_unique_key(lfirst_node(Constraint, lc2)))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* The statement on a table with the user's partitions, as core runs it. */
 static void
 alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
@@ -649,6 +678,11 @@ alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 	List	   *new_keys;
 	Relation	rel;
 
+	if (adds_unique_key(stmt))
+	{
+		moments = list_concat_unique_oid(moments, CzTreeMoments(table));
+		list_sort(moments, list_oid_cmp);
+	}
 	CzLeaveKeysToShards(stmt);
 	run_core(utility, stmt, table, moments, NULL);
 	new_keys = CzNewForeignKeys(before, CzTableImage(relid), hints);

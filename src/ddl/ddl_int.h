@@ -169,6 +169,13 @@ extern void CzOpsScriptPart(StringInfo sql, const CzShard *shard, const CzOps *o
 typedef struct CzTree CzTree;
 
 extern CzTree *CzTreeBegin(Oid relid);
+
+/*
+ * Partitions of a table without distribution column that must be ordinary tables while core
+ * makes a unique index of all: theirs is partitioned by an expression, which core refuses.
+ * Locked; list of OIDs, in order.
+ */
+extern List *CzTreeMoments(const CzTable *table);
 extern void CzTreeFinish(CzTree *tree, const CzAlterHints *hints, Oid owner);
 
 /* partitions.c */
@@ -192,6 +199,8 @@ typedef struct CzMoment
 extern CzMoment *CzMomentBegin(Oid relid, bool key_type_changes);
 extern void CzMomentEnd(CzMoment *moment);
 extern void CzMomentRun(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid);
+extern void CzMomentRunAsked(const CzUtility *utility, Node *stmt, List *relids,
+							 List *asked_relids);
 
 /*
  * For a statement that is refused afterwards: core's own error, if it has one, comes first.

@@ -255,10 +255,12 @@ CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 	if (table->is_partitioned)
 	{
 		CzTree	   *tree;
+		List	   *moments;
 
 		(void) find_all_inheritors(relid, ShareLock, NULL);
+		moments = stmt->unique && !stmt->concurrent ? CzTreeMoments(table) : NIL;
 		tree = CzTreeBegin(relid);
-		CzUtilityRun(utility, CzQualifyRelation((Node *) stmt));
+		CzMomentRun(utility, CzQualifyRelation((Node *) stmt), moments, InvalidOid);
 		CommandCounterIncrement();
 		CzTreeFinish(tree, NULL, CzRelationOwner(relid));
 		return true;

@@ -541,26 +541,21 @@ CzMomentEnd(CzMoment *moment)
 	CzLeavesFollow(relid, moment->before, moment->leaves);
 }
 
-/*
- * CzMomentRun
- *		Run a statement while some parents are ordinary tables.
- *
- * relids: locked, in order of OID; key_relid: the one whose key changes its type.
- */
-void
-CzMomentRun(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid)
+/* CzMomentRun; empty_relids: of these tables core may ask, and finds no rows. */
+static void
+run(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid, List *empty_relids)
 {
 	List	   *save = cz_moment_relids;
+	List	   *moments = NIL;
+	ListCell   *lc;
 
 	PG_TRY();
 	{
-		List	   *moments = NIL;
-		ListCell   *lc;
-
 		cz_moment_relids = list_copy(save);
 		foreach(lc, relids)
 			moments = lappend(moments,
 							  CzMomentBegin(lfirst_oid(lc), lfirst_oid(lc) == key_relid));
+		cz_moment_relids = list_difference_oid(cz_moment_relids, empty_relids);
 		CzUtilityRun(utility, stmt);
 		foreach(lc, moments)
 			CzMomentEnd(lfirst(lc));
@@ -570,6 +565,29 @@ CzMomentRun(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid)
 		cz_moment_relids = save;
 	}
 	PG_END_TRY();
+}
+
+/*
+ * CzMomentRun
+ *		Run a statement while some parents are ordinary tables.
+ *
+ * relids: locked, in order of OID; key_relid: the one whose key changes its type.
+ */
+void
+CzMomentRun(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid)
+{
+	run(utility, stmt, relids, key_relid, NIL);
+}
+
+/*
+ * CzMomentRunAsked
+ *		The same for a statement by which core looks for rows that refer to others, in some
+ *		of the tables (asked_relids): the caller has looked for them before.
+ */
+void
+CzMomentRunAsked(const CzUtility *utility, Node *stmt, List *relids, List *asked_relids)
+{
+	run(utility, stmt, relids, InvalidOid, asked_relids);
 }
 
 /*

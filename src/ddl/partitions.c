@@ -15,15 +15,22 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "commands/tablecmds.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
@@ -153,6 +160,62 @@ detach_partners(Oid relid, List *inherited)
 	return partners;
 }
 
+/* Core's check of one key (a row of pg_constraint) to a partition that is about to go. */
+static void
+check_rows_of_key(Form_pg_constraint con)
+{
+	Relation	from = table_open(con->conrelid, ShareLock);
+	Relation	partition = table_open(con->confrelid, NoLock);
+	Trigger		trigger;
+
+	memset(&trigger, 0, sizeof(trigger));
+	trigger.tgname = NameStr(con->conname);
+	trigger.tgenabled = TRIGGER_FIRES_ON_ORIGIN;
+	trigger.tgisinternal = true;
+	trigger.tgconstrrelid = con->confrelid;
+	trigger.tgconstrindid = con->conindid;
+	trigger.tgconstraint = con->oid;
+	RI_PartitionRemove_Check(&trigger, from, partition);
+	table_close(partition, NoLock);
+	table_close(from, NoLock);
+}
+
+/*
+ * Tables that refer to a partition by keys to a table above it, and are among those that will
+ * be in their moment, where core would find no rows of theirs: it looks for them now.
+ *
+ * Errors: 23503, as core has it.
+ */
+static List *
+check_rows(Oid relid, List *moments)
+{
+	Relation	catalog;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *result = NIL;
+
+	if (moments == NIL)
+		return NIL;
+	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_constraint_confrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		if (con->contype != CONSTRAINT_FOREIGN || !OidIsValid(con->conparentid) ||
+			!list_member_oid(moments, con->conrelid))
+			continue;
+		check_rows_of_key(con);
+		result = list_append_unique_oid(result, con->conrelid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
+
 static void
 detach(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *parent)
 {
@@ -172,7 +235,8 @@ detach(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *parent)
 	if (partners == NIL)
 		CzUtilityRun(utility, (Node *) stmt);
 	else
-		CzMomentRun(utility, CzQualifyRelation((Node *) stmt), partners, InvalidOid);
+		CzMomentRunAsked(utility, CzQualifyRelation((Node *) stmt), partners,
+						 check_rows(relid, partners));
 	CommandCounterIncrement();
 	foreach(lc, partners)
 		CzInvalidateTable(lfirst_oid(lc));

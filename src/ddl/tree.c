@@ -63,6 +63,28 @@ CzTreeBegin(Oid relid)
 	return tree;
 }
 
+/*
+ * CzTreeMoments
+ *		See ddl_int.h.
+ */
+List *
+CzTreeMoments(const CzTable *table)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, table->kind == CZ_TABLE_SINGLE ?
+			find_all_inheritors(table->relid, AccessExclusiveLock, NULL) : NIL)
+	{
+		const CzTable *part = CzTableGet(lfirst_oid(lc));
+
+		if (part != NULL && !part->is_partitioned)
+			result = lappend_oid(result, lfirst_oid(lc));
+	}
+	list_sort(result, list_oid_cmp);
+	return result;
+}
+
 /* The script of one shard with those of its partitions. */
 static void
 tree_sql(StringInfo sql, const CzShard *shard, void *arg)

@@ -400,7 +400,7 @@ drop_old_keys(CzMove *move, Oid owner)
 	{
 		const CzMoveTable *table = lfirst(lc);
 
-		foreach(lk, table->owner == owner ? CzKeysOnShards(table->relid, false) : NIL)
+		foreach(lk, table->owner == owner ? CzTreeKeysOnShards(table->relid, false) : NIL)
 		{
 			const CzKey *key = lfirst(lk);
 

@@ -154,11 +154,18 @@ CzMoveMakeIndexes(CzMove *move)
 	}
 }
 
-/* Foreign keys of a table of the group, as CzKey *. */
+/* Foreign keys of a table of the group and its partitions, as CzKey *. */
 static List *
 keys_of(const CzMoveTable *table)
 {
-	return CzKeysOnShards(table->relid, false);
+	return CzTreeKeysOnShards(table->relid, false);
+}
+
+/* Is a key added without a look at the rows?  One of a partitioned table can't be. */
+static bool
+is_checked_later(const CzKey *key)
+{
+	return key->is_valid && !CzTableGet(key->from_relid)->is_partitioned;
 }
 
 /*
@@ -185,13 +192,14 @@ CzMoveMakeKeys(CzMove *move)
 		foreach(lk, keys)
 		{
 			const CzKey *key = lfirst(lk);
-			const CzShard *shard = &CzTableGet(table->relid)->shards[move->shard_index];
+			const CzShard *shard = &CzTableGet(key->from_relid)->shards[move->shard_index];
 
 			CzKeyShardSql(&sql, key, move->shard_index, true);
-			appendStringInfo(&sql, "ALTER TABLE %s ADD CONSTRAINT %s %s%s; ", table->qualified,
+			appendStringInfo(&sql, "ALTER TABLE %s ADD CONSTRAINT %s %s%s; ",
+							 shard->remote_qualified,
 							 quote_identifier(CzKeyShardName(key, shard)),
 							 CzKeyShardText(key, move->shard_index),
-							 key->is_valid && !table->is_partitioned ? " NOT VALID" : "");
+							 is_checked_later(key) ? " NOT VALID" : "");
 		}
 		appendStringInfoString(&sql, "COMMIT");
 		conn = CzConnAcquire(CzEndpointGet(move->target_oid, table->owner));
@@ -215,13 +223,15 @@ CzMoveFinishTarget(CzMove *move)
 		const CzMoveTable *table = lfirst(lc);
 		CzConn	   *conn = CzConnAcquire(CzEndpointGet(move->target_oid, table->owner));
 
-		foreach(lk, table->is_partitioned ? NIL : keys_of(table))
+		foreach(lk, keys_of(table))
 		{
 			const CzKey *key = lfirst(lk);
+			const CzShard *shard = &CzTableGet(key->from_relid)->shards[move->shard_index];
 
-			if (key->is_valid)
-				PQclear(CzConnExec(conn, psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", table->qualified,
-												  quote_identifier(CzKeyShardName(key, &CzTableGet(table->relid)->shards[move->shard_index])))));
+			if (is_checked_later(key))
+				PQclear(CzConnExec(conn, psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s",
+												  shard->remote_qualified,
+												  quote_identifier(CzKeyShardName(key, shard)))));
 		}
 		PQclear(CzConnExec(conn, psprintf("DO LANGUAGE plpgsql %s",
 										  quote_literal_cstr(psprintf("BEGIN IF pg_catalog.obj_description(%s::pg_catalog.regclass, 'pg_class') OPERATOR(pg_catalog.=) %s THEN COMMENT ON TABLE %s IS NULL; END IF; END",

@@ -130,6 +130,48 @@ check('activated');
 is(shard_keys('='), 8, 'a key is on each placement');
 is(shard_keys('>'), 32, 'and on its partitions');
 
+note 'keys among distributed tables';
+$cluster->sql(<<'SQL');
+CREATE TABLE d (k int PRIMARY KEY, v text);
+CREATE TABLE c (k int, t int, t1 int, v text DEFAULT 'c');
+SELECT create_distributed_table('d', 'k', colocate_with => 'ev'), create_distributed_table('c', 'k', colocate_with => 'ev');
+INSERT INTO d SELECT DISTINCT k, 'd' FROM ev;
+ALTER TABLE ev ADD CONSTRAINT to_d FOREIGN KEY (k) REFERENCES d ON DELETE CASCADE;
+ALTER TABLE c ADD CONSTRAINT to_ev FOREIGN KEY (k, t) REFERENCES ev ON DELETE CASCADE ON UPDATE CASCADE;
+ALTER TABLE c ADD CONSTRAINT to_ev1 FOREIGN KEY (k, t1) REFERENCES ev1;
+SQL
+($status, $out, $err) = $cluster->try_sql('ALTER TABLE ev3 ADD CONSTRAINT of_ev3 FOREIGN KEY (k, r) REFERENCES ev');
+like($err, qr/ERROR:  23503.*violates foreign key constraint "of_ev3"/, 'a row of one partition is in the way');
+$cluster->sql('ALTER TABLE ev3 ADD CONSTRAINT of_ev3 FOREIGN KEY (k, r) REFERENCES ev NOT VALID');
+$cluster->sql('INSERT INTO c SELECT k, t, NULL FROM ev WHERE t % 3 = 0');
+check('added');
+$cluster->kill_worker(2);
+$cluster->sql(q{DELETE FROM d WHERE k IN (1, 5);
+	UPDATE ev SET t = t + 1000 WHERE k = 7 AND t BETWEEN 90 AND 110 AND t % 3 = 0;
+	INSERT INTO d VALUES (9001, 'new'); INSERT INTO ev VALUES (9001, 7, 50), (9001, 1777, NULL); INSERT INTO c VALUES (9001, 7, 7), (9001, 1777, NULL);
+	DELETE FROM c WHERE k = 9; DELETE FROM ev WHERE k = 9 AND t > 500});
+$cluster->restart_worker(2);
+($status, $out, $err) = $cluster->try_sql('INSERT INTO c VALUES (9001, 1777, 1777)');
+like($err, qr/ERROR:  23503.*violates foreign key constraint "to_ev1"/, 'a key holds before the repair');
+check('missed by both ends');
+$cluster->kill_worker(2);
+$cluster->sql('UPDATE d SET v = v || 1');
+$cluster->restart_worker(2);
+$cluster->worker(3)->safe_psql('postgres', q{DO $$ BEGIN EXECUTE (SELECT format('DROP TABLE cz_shards.%I CASCADE', relname) FROM pg_class
+	WHERE relnamespace = 'cz_shards'::regnamespace AND relkind = 'p' AND relname ~ '^ev_\d' ORDER BY relname LIMIT 1); END $$}, extra_params => [ '-U', 'postgres' ]);
+$cluster->sql('UPDATE d SET v = v || 2');
+check('a placement that others refer to is gone');
+($status, $out, $err) = $cluster->try_sql('DELETE FROM ev WHERE k = 9001 AND t = 7');
+like($err, qr/ERROR:  23503.*update or delete on table "ev1" violates foreign key constraint "to_ev1" on table "c"/, 'and a key of one partition is said by its name');
+$cluster->kill_worker(3);
+($status, $out, $err) = $cluster->try_sql('ALTER TABLE ev DETACH PARTITION ev3');
+$cluster->restart_worker(3);
+check('a partition was to be detached while a worker was dead');
+is($cluster->sql(q{DELETE FROM c WHERE t >= 1000; DELETE FROM ev3; ALTER TABLE ev DETACH PARTITION ev3; SELECT string_agg(conname, ' ' ORDER BY conname) FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 AND conrelid = 'ev3'::regclass}),
+	'ev_r_fkey of_ev3 to_d', 'detached, it keeps its keys');
+$cluster->sql('ALTER TABLE ev ATTACH PARTITION ev3 FOR VALUES FROM (1000) TO (2000)');
+check('detached and attached');
+
 note 'dump and restore';
 my $dump = $node->basedir . '/keys.sql';
 $node->command_ok([ 'pg_dump', '-h', $node->host, '-p', $node->port, '-f', $dump, 'postgres' ], 'pg_dump');
