@@ -463,7 +463,12 @@ compute_row(ModifyState *state)
 		old_tuple->t_tableOid = RelationGetRelid(state->rel);
 		if (!CzTriggersBeforeRow(state->triggers, command, old_tuple,
 								 command == CMD_UPDATE ? state->new_slot : NULL))
+		{
+			/* it is left to other parts of the statement */
+			if (!is_merge)
+				CzRowChangeSetRelease(state->changes, &change.name);
 			return false;
+		}
 	}
 	if (is_merge)
 		(void) CzRowChangeSetClaim(state->changes, &change.name);

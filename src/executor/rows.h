@@ -86,6 +86,7 @@ typedef struct CzRowChange
 extern CzRowChangeSet *CzRowChangeSetBegin(PlanState *parent, Relation rel, Oid user_oid,
 										   List *key, List *assigned, CzTriggers *triggers);
 extern bool CzRowChangeSetClaim(CzRowChangeSet *set, const CzRowName *name);
+extern void CzRowChangeSetRelease(CzRowChangeSet *set, const CzRowName *name);
 extern void CzRowChangeSetKeepNames(CzRowChangeSet *set);
 extern bool CzRowChangeSetHas(CzRowChangeSet *set, const CzRowName *name);
 extern void CzRowChangeSetPut(CzRowChangeSet *set, const CzRowChange *change,

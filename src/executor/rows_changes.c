@@ -247,6 +247,17 @@ CzRowChangeSetClaim(CzRowChangeSet *set, const CzRowName *name)
 }
 
 /*
+ * CzRowChangeSetRelease
+ *		A row that was claimed is not changed.
+ */
+void
+CzRowChangeSetRelease(CzRowChangeSet *set, const CzRowName *name)
+{
+	if (set->names != NULL)
+		(void) hash_search(set->names, name, HASH_REMOVE, NULL);
+}
+
+/*
  * CzRowChangeSetKeepNames, CzRowChangeSetHas
  *		From now on, know which rows were claimed.  Was one?
  */
