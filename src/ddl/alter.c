@@ -151,7 +151,9 @@ refuse(const CzUtility *utility, const AlterTableStmt *stmt, Oid relid, Oid part
 			strcmp(cmd->name, altered->column_names[altered->key_attno - 1]) == 0)
 			key_relid = relid;
 	}
-	CzMomentTry(utility, (Node *) own, relids, key_relid);
+	/* a partition is an ordinary table to its user, and has no moment to be one here */
+	if (altered == NULL || !OidIsValid(altered->root_relid) || altered->is_partitioned)
+		CzMomentTry(utility, (Node *) own, relids, key_relid);
 	CzRefuseDdl(&refused, what, hint);
 }
 
