@@ -19,7 +19,7 @@ CREATE TABLE cz.move (
     shard_index int NOT NULL,
     tables oid[] NOT NULL,
     shard_ids bigint[] NOT NULL,
-    phase text NOT NULL CHECK (phase IN ('preparing', 'copying', 'indexing', 'catching up',
+    phase text NOT NULL CHECK (phase IN ('preparing', 'copying', 'indexing', 'catching_up',
         'switching', 'switched', 'done', 'failed')),
     source_name name,
     target_name name NOT NULL,

@@ -120,12 +120,12 @@ drop_table(CzConn *conn, const char *name, const char *marker, char **error)
 static bool
 drop_capture(CzConn *conn, const char *name, const char *prefix, char **error)
 {
-	static const char *const triggers[] = {"i", "r", "t"};
+	static const char *const triggers[] = {"i", "u", "k", "d", "t"};
 	StringInfoData sql;
 	int			i;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SET LOCAL lock_timeout = 100;");
+	appendStringInfoString(&sql, "SET LOCAL lock_timeout = 20;");
 	for (i = 0; i < lengthof(triggers); i++)
 		appendStringInfo(&sql, "DROP FUNCTION IF EXISTS cz_shards.%s CASCADE;",
 						 quote_identifier(psprintf("%s%s", prefix, triggers[i])));

@@ -29,7 +29,7 @@
 	"FROM t JOIN pg_catalog.pg_attribute ON attrelid OPERATOR(pg_catalog.=) t.o WHERE attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped " \
 	"UNION ALL SELECT pg_catalog.pg_get_indexdef(indexrelid) FROM t JOIN pg_catalog.pg_index ON indrelid OPERATOR(pg_catalog.=) t.o " \
 	"JOIN pg_catalog.pg_class i ON i.oid OPERATOR(pg_catalog.=) indexrelid " \
-	"WHERE (indisvalid OR i.relkind OPERATOR(pg_catalog.<>) 'i') AND i.relname OPERATOR(pg_catalog.<>) ALL (%2$s::pg_catalog.name[]) " \
+	"WHERE (indisvalid OR i.relkind OPERATOR(pg_catalog.<>) 'i') AND i.relname OPERATOR(pg_catalog.<>) ALL (%2$s::pg_catalog.name[]) AND i.relname OPERATOR(pg_catalog.!~) '^cz_m[0-9]+_' " \
 	"UNION ALL SELECT pg_catalog.concat_ws(' ', conrelid::pg_catalog.regclass, conname, pg_catalog.pg_get_constraintdef(oid)) FROM t JOIN pg_catalog.pg_constraint " \
 	"ON conrelid OPERATOR(pg_catalog.=) t.o WHERE contype OPERATOR(pg_catalog.<>) 'n' AND contype OPERATOR(pg_catalog.<>) 'f' " \
 	"UNION ALL SELECT pg_catalog.concat_ws(' ', oid::pg_catalog.regclass, pg_catalog.pg_get_expr(relpartbound, oid)) FROM t JOIN pg_catalog.pg_class " \

@@ -92,6 +92,35 @@ server_name(Oid server_oid)
 }
 
 /*
+ * CzMoveCheckAlone
+ *		55006 if another move of the group's shards is on its way.
+ */
+void
+CzMoveCheckAlone(const CzMove *move)
+{
+	Oid			argtypes[3] = {INT4OID, INT4OID, OIDOID};
+	Datum		values[3];
+	bool		is_alone;
+
+	values[0] = Int32GetDatum(move->colocation_id);
+	values[1] = Int32GetDatum(move->shard_index);
+	values[2] = ObjectIdGetDatum(linitial_oid(CzMoveRelids(move)));
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args("SELECT FROM cz.move WHERE colocation_id OPERATOR(pg_catalog.=) $1 AND shard_index OPERATOR(pg_catalog.=) $2 AND tables[1] OPERATOR(pg_catalog.=) $3"
+							  " AND phase OPERATOR(pg_catalog.<>) '" CZ_PHASE_DONE "' AND phase OPERATOR(pg_catalog.<>) '" CZ_PHASE_FAILED "'",
+							  3, argtypes, values, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read cz.move");
+	is_alone = SPI_processed == 0;
+	SPI_finish();
+	if (!is_alone)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("shard %d of table \"%s\" is being moved already", move->shard_index,
+						get_rel_name(linitial_oid(CzMoveRelids(move))))));
+}
+
+/*
  * CzMoveInsert
  *		A move begins.
  */
@@ -257,6 +286,22 @@ CzMoveNote(const CzMove *move, const char *what, double value)
 	values[1] = Float8GetDatum(value);
 	CzCatalogExec(psprintf("UPDATE cz.move SET %s = $2, updated_at = pg_catalog.clock_timestamp() WHERE move_id OPERATOR(pg_catalog.=) $1",
 						   quote_identifier(what)), 2, argtypes, values, NULL);
+}
+
+/*
+ * CzMoveNoteRound
+ *		A round has brought so many changes over.
+ */
+void
+CzMoveNoteRound(const CzMove *move, int64 nchanges)
+{
+	Oid			argtypes[2] = {INT8OID, INT8OID};
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(move->move_id);
+	values[1] = Int64GetDatum(nchanges);
+	CzCatalogExec("UPDATE cz.move SET lag_changes = $2, rows_applied = rows_applied OPERATOR(pg_catalog.+) $2, updated_at = pg_catalog.clock_timestamp()"
+				  " WHERE move_id OPERATOR(pg_catalog.=) $1", 2, argtypes, values, NULL);
 }
 
 /*

@@ -11,73 +11,118 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_operator.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "cz/cluster.h"
 #include "cz/transaction.h"
 #include "mover_int.h"
 
-/* Columns of an index, quoted; NIL if it cannot tell rows apart. */
-static List *
-columns_of_index(Relation rel, Oid index_oid)
+/* The equality of a column of an index, as text; NULL: it has none. */
+static char *
+equality_of(Relation index, int column)
+{
+	Oid			operator = get_opfamily_member(index->rd_opfamily[column],
+											   index->rd_opcintype[column],
+											   index->rd_opcintype[column],
+											   BTEqualStrategyNumber);
+	HeapTuple	tuple;
+	char	   *result;
+
+	if (!OidIsValid(operator))
+		return NULL;
+	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator);
+	result = psprintf("OPERATOR(%s.%s)",
+					  quote_identifier(get_namespace_name(((Form_pg_operator) GETSTRUCT(tuple))->oprnamespace)),
+					  NameStr(((Form_pg_operator) GETSTRUCT(tuple))->oprname));
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* Take an index as the key of a unit, if it can tell rows apart. */
+static bool
+take_key(CzMoveUnit *unit, Relation rel, Oid index_oid)
 {
 	Relation	index = index_open(index_oid, AccessShareLock);
 	Form_pg_index form = index->rd_index;
-	List	   *result = NIL;
 	bool		is_key = form->indisunique && form->indimmediate && form->indisvalid &&
 		RelationGetIndexPredicate(index) == NIL && RelationGetIndexExpressions(index) == NIL;
 	int			i;
 
+	unit->key = unit->operators = NIL;
 	for (i = 0; is_key && i < form->indnkeyatts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel),
 											  form->indkey.values[i] - 1);
+		char	   *operator = equality_of(index, i);
 
-		is_key = att->attnotnull;
-		result = lappend(result, pstrdup(quote_identifier(NameStr(att->attname))));
+		is_key = att->attnotnull && !att->attgenerated && operator != NULL;
+		unit->key = lappend(unit->key, pstrdup(quote_identifier(NameStr(att->attname))));
+		unit->operators = lappend(unit->operators, operator);
 	}
 	index_close(index, AccessShareLock);
-	return is_key ? result : NIL;
+	if (!is_key)
+		unit->key = unit->operators = NIL;
+	return is_key;
 }
 
-/* The columns of a key: of the primary one, else of the first that can tell rows apart. */
-static List *
-key_of(Relation rel)
+/* The key: the primary one, else the first that can tell rows apart. */
+static void
+find_key(CzMoveUnit *unit, Relation rel)
 {
 	List	   *indexes = RelationGetIndexList(rel);
 	Oid			primary = RelationGetPrimaryKeyIndex(rel);
-	List	   *result = NIL;
 	ListCell   *lc;
 
-	if (OidIsValid(primary))
-		result = columns_of_index(rel, primary);
+	if (OidIsValid(primary) && take_key(unit, rel, primary))
+		return;
 	foreach(lc, indexes)
 	{
-		if (result == NIL)
-			result = columns_of_index(rel, lfirst_oid(lc));
+		if (take_key(unit, rel, lfirst_oid(lc)))
+			return;
 	}
-	return result;
 }
 
 static CzMoveUnit *
 make_unit(CzMove *move, CzMoveTable *table, Oid relid, const CzShard *shard, int *number)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
 	CzMoveUnit *unit = palloc0(sizeof(CzMoveUnit));
+	int			i;
 
 	unit->relid = relid;
 	unit->number = ++*number;
 	unit->owner = table->owner;
 	unit->qualified = pstrdup(shard->remote_qualified);
 	unit->columns = CzColumnList(relid);
-	unit->key = key_of(rel);
+	unit->is_partition = relid != table->relid;
 	unit->prefix = psprintf("cz_m" INT64_FORMAT "_%d", move->move_id, unit->number);
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		char	   *name;
+
+		if (att->attisdropped || att->attgenerated)
+			continue;
+		name = pstrdup(quote_identifier(NameStr(att->attname)));
+		unit->names = lappend(unit->names, name);
+		if (OidIsValid(lookup_type_cache(att->atttypid, TYPECACHE_HASH_EXTENDED_PROC)->hash_extended_proc))
+			unit->hashable = lappend(unit->hashable, name);
+	}
+	find_key(unit, rel);
 	table_close(rel, AccessShareLock);
 	return unit;
 }
@@ -171,6 +216,14 @@ check_shard(const CzMove *move, const CzShard *shard)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("node \"%s\" already has a placement of shard " INT64_FORMAT,
 						CzNodeGet(move->target_oid)->name, shard->shard_id)));
+	if (move->operation == CZ_MOVE_COPY &&
+		get_rel_persistence(shard->table_relid) == RELPERSISTENCE_UNLOGGED)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot give shards of unlogged table \"%s\" more placements",
+						get_rel_name(shard->table_relid)),
+				 errdetail("A crash of a worker would empty one of them."),
+				 errhint("Use ALTER TABLE ... SET LOGGED.")));
 	if (shard->nplacements == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -234,6 +287,11 @@ CzMoveReadGroup(CzMove *move)
 	CzMoveReadTables(move);
 	move->from_oid = choose_from(&first->shards[move->shard_index],
 								 CzRelationOwner(first->relid));
+	if (OidIsValid(move->captured_oid) && move->captured_oid != move->from_oid)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("the placement that is copied is not the first active one any more"),
+				 errhint("The move might succeed if retried.")));
 }
 
 /*

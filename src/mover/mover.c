@@ -27,6 +27,7 @@
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
@@ -86,9 +87,20 @@ commit(void)
 	CommitTransactionCommand();
 }
 
-/* The tables are neither altered nor dropped while their shards are moved. */
+/* Locks of the session end neither with it nor, if it is in no transaction, with an error. */
 static void
-lock_tables(const CzMove *move)
+release_at_exit(int code, Datum arg)
+{
+	AbortOutOfAnyTransaction();
+	LockReleaseAll(DEFAULT_LOCKMETHOD, true);
+}
+
+/*
+ * CzMoveLockTables
+ *		See mover_int.h.  An abort releases locks of the session, too: to be called again.
+ */
+void
+CzMoveLockTables(const CzMove *move)
 {
 	ListCell   *lc;
 
@@ -151,11 +163,13 @@ begin_move(CzMove *move)
 	CzMoveReadGroup(move);
 	commit();
 
-	lock_tables(move);
+	CzMoveLockTables(move);
 	begin();
 	AcceptInvalidationMessages();
 	CzMoveReadGroup(move);
 	CzTxnRequireClear(move->from_oid, linitial_oid(CzMoveOwners(move)));
+	/* of two at the same time one meets the unique index */
+	CzMoveCheckAlone(move);
 	CzMoveInsert(move);
 	move->phase = CZ_PHASE_PREPARING;
 	foreach(lc, move->tables)
@@ -175,6 +189,9 @@ begin_move(CzMove *move)
 								unit->prefix, "always", NULL);
 		}
 	}
+	foreach(lc, move->mode == CZ_TRANSFER_BLOCK_WRITES ? NIL : CzMoveOwners(move))
+		CzMoveExpectCleanup(move, move->target_oid, lfirst_oid(lc), "table",
+							CzMoveStateName(move, foreach_current_index(lc)), NULL, "always", NULL);
 	if (OidIsValid(move->source_oid))
 	{
 		foreach(lc, CzMoveOwners(move))
@@ -207,12 +224,30 @@ finish_move(CzMove *move)
 	commit();
 }
 
+/* Another process has brought it as far as the rounds. */
+static void
+resume_move(CzMove *move)
+{
+	begin();
+	CzMoveReadGroup(move);
+	commit();
+	CzMoveLockTables(move);
+	begin();
+	AcceptInvalidationMessages();
+	CzMoveReadGroup(move);
+	commit();
+	move->captured_oid = move->from_oid;
+	move->has_keys = true;
+}
+
 static void
 run_move(CzMove *move)
 {
 	bool		is_online = move->mode != CZ_TRANSFER_BLOCK_WRITES;
 
-	if (move->phase == NULL)
+	if (move->phase != NULL)
+		resume_move(move);
+	else
 	{
 		begin_move(move);
 		CzMoveDropLeftOver(move);
@@ -335,14 +370,15 @@ move_task(int64 move_id, const CzMoveSpec *spec)
 	CzMove	   *move;
 
 	set_session();
+	before_shmem_exit(release_at_exit, (Datum) 0);
 	if (!lock_move(move_id))
 		return;
 	move = make_move(move_id);
 	if (spec != NULL)
 	{
 		move->operation = spec->operation;
-		/* changes are not logged yet while others write */
-		move->mode = CZ_TRANSFER_BLOCK_WRITES;
+		move->mode = spec->mode == CZ_TRANSFER_BLOCK_WRITES ? CZ_TRANSFER_BLOCK_WRITES :
+			CZ_TRANSFER_LOGICAL;
 		move->task_id = spec->task_id;
 		move->relid = spec->relid;
 		move->shard_index = spec->shard_index;

@@ -24,6 +24,10 @@
 #define CZ_PHASE_DONE "done"
 #define CZ_PHASE_FAILED "failed"
 
+/* What is committed on the target must be there when the shards have switched, and the
+ * target has crashed. */
+#define CZ_MOVE_BEGIN "BEGIN; SET LOCAL synchronous_commit = on"
+
 /* A relation on the workers that holds rows: a shard, or a partition of one. */
 typedef struct CzMoveUnit
 {
@@ -31,9 +35,13 @@ typedef struct CzMoveUnit
 	int			number;			/* within the move */
 	Oid			owner;			/* as whom it is copied */
 	char	   *qualified;		/* name on the workers */
-	char	   *columns;		/* those that hold data, quoted; NULL: none */
+	char	   *columns;		/* those that hold data, quoted, with commas; NULL: none */
+	List	   *names;			/* char *: the same one by one */
+	List	   *hashable;		/* those of them whose types have a hash */
 	List	   *key;			/* char *: columns of a key by which rows are told apart,
 								 * quoted; NIL: it has none */
+	List	   *operators;		/* char *: OPERATOR(...), the equality of each */
+	bool		is_partition;	/* also changed by statements that name the table above */
 	char	   *prefix;			/* name of its log, and how those of its functions begin */
 } CzMoveUnit;
 
@@ -67,6 +75,9 @@ typedef struct CzMove
 	char	   *cluster_id;
 	char	   *phase;
 	List	   *tables;			/* CzMoveTable *, by OID */
+	Oid			captured_oid;	/* where changes are logged; InvalidOid: nowhere */
+	bool		has_keys;		/* the target may have foreign keys already */
+	bool		has_copied;		/* with block_writes: rows are on the target */
 	List	   *held;			/* reference tables whose rows must not go; OIDs */
 	int			nheld;			/* of them are held */
 } CzMove;
@@ -97,11 +108,13 @@ extern List *CzMoveOwners(const CzMove *move);
 /*
  * catalog.c: rows of cz.move and cz.cleanup; each in the current transaction.
  */
+extern void CzMoveCheckAlone(const CzMove *move);
 extern void CzMoveInsert(const CzMove *move);
 extern bool CzMoveRead(CzMove *move);
 extern void CzMoveInsertFailed(const CzMove *move, const char *sqlstate, const char *message);
 extern bool CzMoveCleanupIsLeft(void);
 extern void CzMoveSetPhase(CzMove *move, const char *phase);
+extern void CzMoveNoteRound(const CzMove *move, int64 nchanges);
 extern void CzMoveNote(const CzMove *move, const char *what, double value);
 extern void CzMoveFail(const CzMove *move, const char *sqlstate, const char *message);
 extern void CzMoveExpectCleanup(const CzMove *move, Oid server_oid, Oid owner, const char *kind,
@@ -128,6 +141,7 @@ extern void CzMoveDropLeftOver(const CzMove *move);
 extern void CzMoveMakeTables(CzMove *move);
 extern void CzMoveMakeIndexes(CzMove *move);
 extern void CzMoveMakeKeys(CzMove *move);
+extern void CzMoveDropKeys(CzMove *move);
 extern void CzMoveFinishTarget(CzMove *move);
 extern void CzMoveCheckStructure(CzMove *move);
 
@@ -143,6 +157,9 @@ extern List *CzMoveUnitsOf(const CzMove *move, Oid owner);
 /* mover.c: 55006 if somebody waits for what the move keeps: the tables' locks. */
 extern void CzMoveGiveWay(const CzMove *move);
 
+/* The tables are neither altered nor dropped from here on. */
+extern void CzMoveLockTables(const CzMove *move);
+
 /*
  * switch.c
  *
@@ -154,17 +171,21 @@ extern void CzMoveSwitch(CzMove *move);
 extern void CzMoveDropOldKeys(CzMove *move);
 
 /*
- * online.c: while others write.
+ * capture.c, rounds.c: while others write.
  *
  * CzMoveBringOver: log changes, copy, build indexes.
  * CzMoveCatchUp: rounds, until little is missing.
  * CzMoveRound: one; is_last: the source is locked by this transaction.  Returns changes.
  * CzMoveCaptureOff: the source stays: it logs no more, as of this transaction.
+ * CzMoveMakeBagIndexes: by which rows of tables without a key are found on the target.
  */
+extern void CzMoveCaptureBegin(CzMove *move);
 extern void CzMoveBringOver(CzMove *move);
 extern void CzMoveCatchUp(CzMove *move);
 extern int64 CzMoveRound(CzMove *move, bool is_last);
 extern void CzMoveCaptureOff(CzMove *move);
+extern void CzMoveMakeBagIndexes(CzMove *move);
+extern char *CzMoveStateName(const CzMove *move, int owner_number);
 
 /*
  * CzMoveSnapshotBegin: a transaction with one snapshot, whose text is returned.
@@ -172,6 +193,7 @@ extern void CzMoveCaptureOff(CzMove *move);
  *		source the tables of an owner are as of.
  */
 extern char *CzMoveSnapshotBegin(CzConn *conn);
-extern void CzMoveStateWrite(const CzMove *move, CzConn *conn, Oid owner, const char *snapshot);
+extern void CzMoveStateWrite(const CzMove *move, CzConn *conn, int owner_number,
+							 const char *snapshot);
 
 #endif							/* CZ_MOVER_INT_H */

@@ -65,7 +65,7 @@ CzMoveCopyRows(CzMove *move, bool is_locked)
 
 		if (!is_locked)
 			snapshot = CzMoveSnapshotBegin(from);
-		PQclear(CzConnExec(to, "BEGIN"));
+		PQclear(CzConnExec(to, CZ_MOVE_BEGIN));
 		foreach(lu, units)
 		{
 			const CzMoveUnit *unit = lfirst(lu);
@@ -82,7 +82,7 @@ CzMoveCopyRows(CzMove *move, bool is_locked)
 							copied, move);
 		}
 		if (snapshot != NULL)
-			CzMoveStateWrite(move, to, owner, snapshot);
+			CzMoveStateWrite(move, to, foreach_current_index(lc), snapshot);
 		CzDebugPoint("move_copied");
 		PQclear(CzConnExec(to, "COMMIT"));
 		CzConnRelease(to);

@@ -48,7 +48,7 @@
 #define OLD_KEYS_TIMEOUT_MS 25
 /* Pause after an attempt that has failed; doubled with each */
 #define FIRST_PAUSE_MS 50
-#define MAX_PAUSE_MS 5000
+#define MAX_PAUSE_MS 1000
 /* Writers that have not seen that a switch begins are on their way to a worker */
 #define ARRIVAL_MS 5
 /* Holders of locks that are as old as this are not waited for */
@@ -290,6 +290,32 @@ release_references(CzMove *move)
 	move->held = NIL;
 }
 
+/*
+ * Autovacuum of the source gives way to who waits for it longer than deadlock_timeout; that
+ * is not to be done with writers behind.
+ */
+static void
+end_autovacuum(CzMove *move)
+{
+	ListCell   *lc;
+
+	SetConfigOption("lock_timeout", "3s", PGC_SUSET, PGC_S_OVERRIDE);
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	foreach(lc, CzMoveOwners(move))
+	{
+		CzConn	   *conn = CzConnAcquire(CzEndpointGet(move->from_oid, lfirst_oid(lc)));
+
+		PQclear(CzConnTryExec(conn, psprintf("BEGIN; LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE; COMMIT",
+											 relations_of(move, lfirst_oid(lc)))));
+		if (PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
+			PQclear(CzConnTryExec(conn, "ROLLBACK"));
+		CzConnRelease(conn);
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
 /* One attempt; false: somebody has a lock. */
 static bool
 attempt(CzMove *move, double *pause_ms)
@@ -318,6 +344,7 @@ attempt(CzMove *move, double *pause_ms)
 		(void) CzMoveRound(move, true);
 	else
 	{
+		move->has_copied = true;
 		CzMoveCopyRows(move, true);
 		CzMoveMakeIndexes(move);
 		CzMoveCheckStructure(move);
@@ -360,7 +387,8 @@ try_attempt(CzMove *move, double *pause_ms)
 		CzMoveSwitchEnd();
 		release_references(move);
 		/* also a deadlock: writers hold what it wants, and want what it holds */
-		if (code != ERRCODE_LOCK_NOT_AVAILABLE && code != ERRCODE_T_R_DEADLOCK_DETECTED)
+		if (move->has_copied ||
+			(code != ERRCODE_LOCK_NOT_AVAILABLE && code != ERRCODE_T_R_DEADLOCK_DETECTED))
 			PG_RE_THROW();
 		HOLD_INTERRUPTS();
 		AbortOutOfAnyTransaction();
@@ -370,6 +398,8 @@ try_attempt(CzMove *move, double *pause_ms)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
+	if (!result)
+		CzMoveLockTables(move);
 	return result;
 }
 
@@ -451,6 +481,13 @@ CzMoveDropOldKeys(CzMove *move)
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
+static void
+set_lock_timeout(void)
+{
+	SetConfigOption("lock_timeout", psprintf("%dms", cz_cutover_lock_timeout_ms), PGC_SUSET,
+					PGC_S_OVERRIDE);
+}
+
 /*
  * CzMoveSwitch
  *		See mover_int.h.
@@ -462,8 +499,7 @@ CzMoveSwitch(CzMove *move)
 	double		pause_ms = 0;
 	int			nattempts;
 
-	SetConfigOption("lock_timeout", psprintf("%dms", cz_cutover_lock_timeout_ms), PGC_SUSET,
-					PGC_S_OVERRIDE);
+	set_lock_timeout();
 	for (nattempts = 1; !try_attempt(move, &pause_ms); nattempts++)
 	{
 		note(move, "attempts", nattempts);
@@ -479,8 +515,11 @@ CzMoveSwitch(CzMove *move)
 		CHECK_FOR_INTERRUPTS();
 		CzMoveGiveWay(move);
 		wait_ms = Min(wait_ms * 2, MAX_PAUSE_MS);
+		end_autovacuum(move);
+		SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 		if (move->mode != CZ_TRANSFER_BLOCK_WRITES)
 			CzMoveCatchUp(move);
+		set_lock_timeout();
 	}
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 	CzDebugPoint("move_switched");

@@ -148,7 +148,7 @@ CzMoveMakeIndexes(CzMove *move)
 
 		table_close(rel, AccessShareLock);
 		if (sql != NULL)
-			PQclear(CzConnExec(conn, psprintf("BEGIN; %s; COMMIT", sql)));
+			PQclear(CzConnExec(conn, psprintf(CZ_MOVE_BEGIN "; %s; COMMIT", sql)));
 		PQclear(CzConnExec(conn, psprintf("ANALYZE %s", table->qualified)));
 		CzConnRelease(conn);
 	}
@@ -178,6 +178,7 @@ CzMoveMakeKeys(CzMove *move)
 	ListCell   *lc;
 	ListCell   *lk;
 
+	move->has_keys = true;
 	foreach(lc, move->tables)
 	{
 		const CzMoveTable *table = lfirst(lc);
@@ -188,7 +189,7 @@ CzMoveMakeKeys(CzMove *move)
 		if (keys == NIL)
 			continue;
 		initStringInfo(&sql);
-		appendStringInfoString(&sql, "BEGIN; ");
+		appendStringInfoString(&sql, CZ_MOVE_BEGIN "; ");
 		foreach(lk, keys)
 		{
 			const CzKey *key = lfirst(lk);
@@ -206,6 +207,34 @@ CzMoveMakeKeys(CzMove *move)
 		PQclear(CzConnExec(conn, sql.data));
 		CzConnRelease(conn);
 	}
+}
+
+/*
+ * CzMoveDropKeys
+ *		See mover_int.h.  While rows are brought over they are in nobody's order.
+ */
+void
+CzMoveDropKeys(CzMove *move)
+{
+	ListCell   *lc;
+	ListCell   *lk;
+
+	foreach(lc, move->tables)
+	{
+		const CzMoveTable *table = lfirst(lc);
+		StringInfoData sql;
+		CzConn	   *conn;
+
+		initStringInfo(&sql);
+		foreach(lk, keys_of(table))
+			CzKeyShardSql(&sql, lfirst(lk), move->shard_index, true);
+		if (sql.len == 0)
+			continue;
+		conn = CzConnAcquire(CzEndpointGet(move->target_oid, table->owner));
+		PQclear(CzConnExec(conn, sql.data));
+		CzConnRelease(conn);
+	}
+	move->has_keys = false;
 }
 
 /*

@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use CzCluster;
+use File::Basename qw(dirname);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -64,7 +65,7 @@ sub move
 		  . ", '127.0.0.1', " . $cluster->port($to) . ($mode ? ", '$mode'" : '') . ')');
 }
 
-my @modes = ('block_writes');
+my @modes = ('block_writes', 'auto');
 
 foreach my $mode (@modes)
 {
@@ -113,6 +114,14 @@ is($cluster->sql('SELECT count(*) FROM cz_verify_placements() WHERE NOT ok'), '0
 is(&$structure, '', 'and as the table is');
 
 note 'what is refused';
+$cluster->sql(q{SET cz.shard_count = 2; SET cz.shard_replication_factor = 1; CREATE UNLOGGED TABLE un (k int PRIMARY KEY); SELECT create_distributed_table('un', 'k', colocate_with => 'none')});
+my $un = shard_on(1, 'un');
+like((move($un, 1, 2, 'auto', 'citus_copy_shard_placement'))[2], qr/0A000.*unlogged/, 'more placements of an unlogged table');
+is((move($un, 1, 3, 'auto'))[0], 0, 'which can move');
+my $paused = $cluster->start_at('move_tables_made', "SELECT citus_move_shard_placement($un, 3, 1)");
+like((move($un, 3, 2, 'auto'))[2], qr/55006.*is being moved already/, 'two moves of a shard at a time');
+$cluster->go;
+is(($cluster->finish_sql($paused, 60))[0], 0, 'the first one ends');
 my $f2 = shard_on(1, 'f2');
 my ($there) = grep { my $port = $cluster->port($_); $_ != 1 && ports_of($f2) =~ /\b$port\b/ } 2, 3;
 like((move($f2, 1, $there, 'block_writes'))[2], qr/55000.*already has a placement/, 'a node that has it');
@@ -181,5 +190,16 @@ is(($cluster->finish_sql($ddl, 60))[0], 0, 'the table is altered');
 is($cluster->orphans, '', 'what the move had made is gone');
 is((move($shard, 3, 1, 'block_writes'))[0], 0, 'and it can be made again');
 is(&$structure, '', 'with the new column');
+
+note 'writers of all kinds while shards move: fuzz_move, short';
+my $oracle = $cluster->worker(3);
+$oracle->safe_psql('postgres', 'CREATE DATABASE oracle', extra_params => [ '-U', 'postgres' ]);
+my $fuzz = dirname(__FILE__) . '/../fuzz/fuzz_move.py';
+my $report = `python3 $fuzz --coordinator 127.0.0.1:@{[$cluster->coordinator->port]} --oracle 127.0.0.1:@{[$oracle->port]} --oracle-database oracle --seconds 6 --writers 4 --movers 2 --rows 60 2>&1`;
+is($?, 0, 'rows are those of plain PostgreSQL, placements are equal') or diag($report);
+note $report;
+is($cluster->orphans, '', 'nothing is left on a worker');
+my ($longest) = $report =~ /longest (\d+) ms; longest transaction/;
+cmp_ok($longest // 0, '<', 1000, 'writers waited for the switch only');
 
 done_testing();

@@ -1,0 +1,327 @@
+/*-------------------------------------------------------------------------
+ *
+ * capture.c
+ *	  Changes of the source are logged while it is copied: triggers on the shards write
+ *	  into tables beside them.
+ *
+ * Of a table with a key the log has the keys of rows that were changed, each with the
+ * transaction's number: what a key's row is, the table itself says.  Of a table without,
+ * the rows that went and came.  A log is UNLOGGED, and has a row with number 0: where that
+ * is gone the server has crashed, and the log is worth nothing.
+ *
+ * Triggers of statements take the rows that INSERT and COPY bring together, triggers of
+ * rows what UPDATE and DELETE do.  A partition has the latter only, for statements may name
+ * the table above.  The functions are the owner's, and name everything with its schema,
+ * operators too, for other roles' changes run them.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+#include "utils/wait_event.h"
+
+#include "cz/settings.h"
+#include "cz/transaction.h"
+#include "mover_int.h"
+
+#define FIRST_PAUSE_MS 50
+#define MAX_PAUSE_MS 1000
+
+/* A list of columns, each after a prefix, with commas. */
+static char *
+columns(List *names, const char *prefix)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, names)
+		appendStringInfo(&buf, "%s%s%s", buf.len > 0 ? ", " : "", prefix, (char *) lfirst(lc));
+	return buf.data;
+}
+
+/* What a unit's log holds of a row. */
+static List *
+logged(const CzMoveUnit *unit)
+{
+	return unit->key != NIL ? unit->key : unit->names;
+}
+
+/* One function: prefix and a letter. */
+static void
+function_sql(StringInfo sql, const CzMoveUnit *unit, const char *letter, const char *body)
+{
+	appendStringInfo(sql, "CREATE FUNCTION cz_shards.%s%s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS %s;\n"
+					 "REVOKE ALL ON FUNCTION cz_shards.%s%s() FROM PUBLIC;\n",
+					 unit->prefix, letter,
+					 quote_literal_cstr(psprintf("BEGIN %s; RETURN NULL; END", body)),
+					 unit->prefix, letter);
+}
+
+/* A row as the log gets it.  sign: of a table without key. */
+static char *
+row_sql(const CzMoveUnit *unit, const char *sign, const char *prefix)
+{
+	return psprintf("pg_catalog.pg_current_xact_id(), %s, false%s%s", sign,
+					logged(unit) != NIL ? ", " : "", columns(logged(unit), prefix));
+}
+
+/*
+ * The log and its functions.  Columns of the log: transaction, sign (null of a table with a
+ * key), whether the table was emptied, and c1, c2, ... for what is logged.
+ */
+static void
+log_sql(StringInfo sql, const CzMoveUnit *unit)
+{
+	const char *sign = unit->key != NIL ? "NULL" : "1";
+	const char *minus = unit->key != NIL ? "NULL" : "-1";
+	ListCell   *lc;
+
+	appendStringInfo(sql, "CREATE UNLOGGED TABLE cz_shards.%s AS SELECT '0'::pg_catalog.xid8 AS cz_x, 0::pg_catalog.int2 AS cz_s, false AS cz_t",
+					 unit->prefix);
+	foreach(lc, logged(unit))
+		appendStringInfo(sql, ", %s AS c%d", (char *) lfirst(lc), foreach_current_index(lc) + 1);
+	appendStringInfo(sql, " FROM ONLY %s WITH NO DATA;\n", unit->qualified);
+	appendStringInfo(sql, "CREATE INDEX %s_x ON cz_shards.%s (cz_x);\n", unit->prefix, unit->prefix);
+	appendStringInfo(sql, "INSERT INTO cz_shards.%s (cz_x, cz_t) VALUES ('0', false);\n", unit->prefix);
+
+	if (unit->is_partition)
+		function_sql(sql, unit, "i", psprintf("INSERT INTO cz_shards.%s VALUES (%s)", unit->prefix,
+											  row_sql(unit, sign, "NEW.")));
+	else
+		function_sql(sql, unit, "i", psprintf("INSERT INTO cz_shards.%s SELECT %s FROM cz_n", unit->prefix,
+											  row_sql(unit, sign, "cz_n.")));
+	/* a key whose columns are not set stays */
+	if (unit->key != NIL)
+	{
+		function_sql(sql, unit, "u", psprintf("INSERT INTO cz_shards.%s VALUES (%s)", unit->prefix,
+											  row_sql(unit, sign, "OLD.")));
+		function_sql(sql, unit, "k", psprintf("INSERT INTO cz_shards.%s VALUES (%s)", unit->prefix,
+											  row_sql(unit, sign, "NEW.")));
+	}
+	else
+		function_sql(sql, unit, "u", psprintf("INSERT INTO cz_shards.%s VALUES (%s), (%s)", unit->prefix,
+											  row_sql(unit, minus, "OLD."),
+											  row_sql(unit, sign, "NEW.")));
+	function_sql(sql, unit, "d", psprintf("INSERT INTO cz_shards.%s VALUES (%s)", unit->prefix,
+										  row_sql(unit, minus, "OLD.")));
+	function_sql(sql, unit, "t", psprintf("INSERT INTO cz_shards.%s (cz_x, cz_t) VALUES (pg_catalog.pg_current_xact_id(), true)",
+										  unit->prefix));
+}
+
+static void
+trigger_sql(StringInfo sql, const CzMoveUnit *unit, const char *letter, const char *event,
+			const char *each)
+{
+	appendStringInfo(sql, "CREATE TRIGGER %s%s AFTER %s ON %s %s EXECUTE FUNCTION cz_shards.%s%s();\n"
+					 "ALTER TABLE %s ENABLE ALWAYS TRIGGER %s%s;\n",
+					 unit->prefix, letter, event, unit->qualified, each, unit->prefix, letter,
+					 unit->qualified, unit->prefix, letter);
+}
+
+static void
+triggers_sql(StringInfo sql, const CzMoveUnit *unit)
+{
+	trigger_sql(sql, unit, "i", "INSERT", unit->is_partition ? "FOR EACH ROW" :
+				"REFERENCING NEW TABLE AS cz_n FOR EACH STATEMENT");
+	trigger_sql(sql, unit, "u", "UPDATE", "FOR EACH ROW");
+	if (unit->key != NIL)
+		trigger_sql(sql, unit, "k", psprintf("UPDATE OF %s", columns(unit->key, "")),
+					"FOR EACH ROW");
+	trigger_sql(sql, unit, "d", "DELETE", "FOR EACH ROW");
+	trigger_sql(sql, unit, "t", "TRUNCATE", "FOR EACH STATEMENT");
+}
+
+/*
+ * CzMoveStateName
+ *		The table on the target that says of which snapshot of the source an owner's rows
+ *		are.
+ */
+char *
+CzMoveStateName(const CzMove *move, int owner_number)
+{
+	return psprintf("cz_shards.cz_m" INT64_FORMAT "_s%d", move->move_id, owner_number);
+}
+
+/*
+ * CzMoveSnapshotBegin
+ *		See mover_int.h.
+ */
+char *
+CzMoveSnapshotBegin(CzConn *conn)
+{
+	PGresult   *res;
+	char	   *result;
+
+	PQclear(CzConnExec(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+	res = CzConnQuery(conn, "SELECT pg_catalog.pg_current_snapshot()", 1, 1, 1);
+	result = pstrdup(PQgetvalue(res, 0, 0));
+	PQclear(res);
+	return result;
+}
+
+/*
+ * CzMoveStateWrite
+ *		See mover_int.h.
+ */
+void
+CzMoveStateWrite(const CzMove *move, CzConn *conn, int owner_number, const char *snapshot)
+{
+	char	   *name = CzMoveStateName(move, owner_number);
+
+	PQclear(CzConnExec(conn, psprintf("DELETE FROM %s; INSERT INTO %s VALUES (%s)", name, name,
+									  quote_literal_cstr(snapshot))));
+}
+
+/* Logs and functions of an owner's units, which nobody uses yet; and the target's state. */
+static void
+make_logs(CzMove *move, Oid owner, int owner_number)
+{
+	CzConn	   *conn = CzConnAcquire(CzEndpointGet(move->from_oid, owner));
+	StringInfoData sql;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "BEGIN;\n");
+	foreach(lc, CzMoveUnitsOf(move, owner))
+		log_sql(&sql, lfirst(lc));
+	appendStringInfoString(&sql, "COMMIT");
+	PQclear(CzConnExec(conn, sql.data));
+	CzConnRelease(conn);
+	conn = CzConnAcquire(CzEndpointGet(move->target_oid, owner));
+	PQclear(CzConnExec(conn, psprintf("CREATE TABLE %s (snapshot pg_catalog.text)",
+									  CzMoveStateName(move, owner_number))));
+	CzConnRelease(conn);
+}
+
+/*
+ * Put triggers on an owner's units; false: a writer is in the way.  The lock waits for all
+ * who have written before, whoever they are.
+ */
+static bool
+put_triggers(CzMove *move, Oid owner)
+{
+	CzConn	   *conn = CzConnAcquire(CzEndpointGet(move->from_oid, owner));
+	StringInfoData names;
+	StringInfoData sql;
+	PGresult   *res;
+	bool		is_done;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	initStringInfo(&sql);
+	foreach(lc, CzMoveUnitsOf(move, owner))
+	{
+		const CzMoveUnit *unit = lfirst(lc);
+
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", unit->qualified);
+		triggers_sql(&sql, unit);
+	}
+	res = CzConnTryExec(conn, psprintf("BEGIN; LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;\n%sCOMMIT",
+									   names.data, sql.data));
+	is_done = res != NULL && PQresultStatus(res) == PGRES_COMMAND_OK;
+	if (!is_done && (res == NULL || PQresultErrorField(res, PG_DIAG_SQLSTATE) == NULL ||
+					 strcmp(PQresultErrorField(res, PG_DIAG_SQLSTATE), "55P03") != 0))
+	{
+		if (res == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_CONNECTION_FAILURE),
+					 errmsg("connection to node \"%s\" was lost", conn->node_name)));
+		CzConnUnexpected(conn, res, sql.data);
+	}
+	PQclear(res);
+	if (!is_done)
+		PQclear(CzConnExec(conn, "ROLLBACK"));
+	CzConnRelease(conn);
+	return is_done;
+}
+
+/*
+ * CzMoveCaptureBegin
+ *		See mover_int.h.  In transactions of its own.
+ */
+void
+CzMoveCaptureBegin(CzMove *move)
+{
+	ListCell   *lc;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	foreach(lc, CzMoveOwners(move))
+		make_logs(move, lfirst_oid(lc), foreach_current_index(lc));
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	CzDebugPoint("move_logs_made");
+
+	foreach(lc, CzMoveOwners(move))
+	{
+		int			wait_ms = FIRST_PAUSE_MS;
+		bool		is_done = false;
+
+		for (;;)
+		{
+			SetConfigOption("lock_timeout", psprintf("%dms", cz_cutover_lock_timeout_ms),
+							PGC_SUSET, PGC_S_OVERRIDE);
+			StartTransactionCommand();
+			PushActiveSnapshot(GetTransactionSnapshot());
+			/* prepared transactions that nobody finishes would be in the way for ever */
+			CzTxnRequireClear(move->from_oid, lfirst_oid(lc));
+			is_done = put_triggers(move, lfirst_oid(lc));
+			PopActiveSnapshot();
+			CommitTransactionCommand();
+			SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+			if (is_done)
+				break;
+			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms,
+							 WAIT_EVENT_BGWORKER_SHUTDOWN);
+			ResetLatch(MyLatch);
+			CzMoveGiveWay(move);
+			wait_ms = Min(wait_ms * 2, MAX_PAUSE_MS);
+		}
+	}
+	move->captured_oid = move->from_oid;
+	CzDebugPoint("move_captured");
+}
+
+/*
+ * CzMoveCaptureOff
+ *		See mover_int.h.
+ */
+void
+CzMoveCaptureOff(CzMove *move)
+{
+	static const char *const letters[] = {"i", "u", "k", "d", "t"};
+	ListCell   *lc;
+	ListCell   *lu;
+	int			i;
+
+	if (move->from_oid == move->source_oid)
+		return;
+	foreach(lc, CzMoveOwners(move))
+	{
+		StringInfoData sql;
+
+		initStringInfo(&sql);
+		foreach(lu, CzMoveUnitsOf(move, lfirst_oid(lc)))
+		{
+			const CzMoveUnit *unit = lfirst(lu);
+
+			for (i = 0; i < lengthof(letters); i++)
+			{
+				if (letters[i][0] != 'k' || unit->key != NIL)
+					appendStringInfo(&sql, "ALTER TABLE %s DISABLE TRIGGER %s%s;\n", unit->qualified,
+									 unit->prefix, letters[i]);
+			}
+		}
+		CzTxnExec(move->from_oid, lfirst_oid(lc), sql.data);
+	}
+}

@@ -1,0 +1,472 @@
+/*-------------------------------------------------------------------------
+ *
+ * rounds.c
+ *	  What was changed on the source since it was copied, or since the last round, is
+ *	  brought to the target.
+ *
+ * The claim is "the target's tables are what the source's are in snapshot s", where s is in
+ * a table on the target, written in the same transaction as the rows.  A round takes the
+ * next snapshot s' of the source.  A row that differs between the two was changed by a
+ * transaction that s' shows and s does not, and that has logged it.  So, of a table with a
+ * key: keys that such transactions have logged get the rows that they have in s', or none.
+ * Without a key: for each row as a text, so many go or come as the log says.  The order of
+ * transactions does not matter, a round that is repeated changes nothing, and a crash
+ * between any two commands neither.  In the last round the source is locked: then both are
+ * equal.
+ *
+ * What a table without a key has lost must be found on the target: if it is not, the move
+ * fails, and nothing is hidden.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "libpq-fe.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "cz/cluster.h"
+#include "cz/settings.h"
+#include "cz/transaction.h"
+#include "mover_int.h"
+
+/* A round with so little to do, in so little time, is followed by the switch */
+#define FEW_CHANGES 1000
+#define SHORT_ROUND_MS 50
+/* Changes that are worth an ANALYZE of what was brought over */
+#define MANY_CHANGES 2000
+
+/* Of a log: what is new since a snapshot. */
+static char *
+is_new(const char *snapshot)
+{
+	char	   *literal = quote_literal_cstr(snapshot);
+
+	return psprintf("cz_x OPERATOR(pg_catalog.>=) pg_catalog.pg_snapshot_xmin(%s::pg_catalog.pg_snapshot)"
+					" AND NOT pg_catalog.pg_visible_in_snapshot(cz_x, %s::pg_catalog.pg_snapshot)",
+					literal, literal);
+}
+
+/* c1, c2, ..., each after a prefix. */
+static char *
+numbered(int n, const char *prefix)
+{
+	StringInfoData buf;
+	int			i;
+
+	initStringInfo(&buf);
+	for (i = 1; i <= n; i++)
+		appendStringInfo(&buf, "%s%sc%d", i > 1 ? ", " : "", prefix, i);
+	return buf.data;
+}
+
+static char *
+prefixed(List *names, const char *prefix)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, names)
+		appendStringInfo(&buf, "%s%s%s", buf.len > 0 ? ", " : "", prefix, (char *) lfirst(lc));
+	return buf.data;
+}
+
+/* Name of the table on the target's connection that takes what comes. */
+static char *
+stage_name(const CzMoveUnit *unit)
+{
+	return psprintf("pg_temp.cz_stage_%d", unit->number);
+}
+
+/* Make it, or empty it. */
+static void
+prepare_stage(CzConn *to, const CzMoveUnit *unit)
+{
+	char	   *name = stage_name(unit);
+	PGresult   *res = CzConnQuery(to, psprintf("SELECT pg_catalog.to_regclass(%s)",
+											   quote_literal_cstr(name)), 1, 1, 1);
+	bool		is_there = !PQgetisnull(res, 0, 0);
+	StringInfoData sql;
+	ListCell   *lc;
+
+	PQclear(res);
+	if (is_there)
+	{
+		PQclear(CzConnExec(to, psprintf("DELETE FROM %s", name)));
+		return;
+	}
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s AS SELECT ", strchr(name, '.') + 1);
+	if (unit->key != NIL)
+	{
+		appendStringInfoString(&sql, "false AS cz_p");
+		foreach(lc, unit->key)
+			appendStringInfo(&sql, ", %s AS c%d", (char *) lfirst(lc), foreach_current_index(lc) + 1);
+	}
+	else
+		appendStringInfoString(&sql, "0::pg_catalog.int2 AS cz_s");
+	foreach(lc, unit->names)
+		appendStringInfo(&sql, ", %s AS v%d", (char *) lfirst(lc), foreach_current_index(lc) + 1);
+	appendStringInfo(&sql, " FROM %s WITH NO DATA", unit->qualified);
+	PQclear(CzConnExec(to, sql.data));
+}
+
+/* v1, v2, ..., each after a prefix. */
+static char *
+values_of(const CzMoveUnit *unit, const char *prefix)
+{
+	StringInfoData buf;
+	int			i;
+
+	initStringInfo(&buf);
+	for (i = 1; i <= list_length(unit->names); i++)
+		appendStringInfo(&buf, "%s%sv%d", i > 1 ? ", " : "", prefix, i);
+	return buf.data;
+}
+
+/* Comparison of a key, column by column. */
+static char *
+key_equals(const CzMoveUnit *unit, const char *table, const char *stage)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, unit->key)
+		appendStringInfo(&buf, "%s%s%s %s %sc%d", buf.len > 0 ? " AND " : "", table,
+						 (char *) lfirst(lc),
+						 (char *) list_nth(unit->operators, foreach_current_index(lc)), stage,
+						 foreach_current_index(lc) + 1);
+	return buf.data;
+}
+
+/* The rows of changed keys. */
+static void
+bring_keys(CzConn *from, CzConn *to, const CzMoveUnit *unit, const char *prev, bool is_many)
+{
+	char	   *stage = stage_name(unit);
+	int			nkeys = list_length(unit->key);
+
+	prepare_stage(to, unit);
+	CzCopyShardRows(from, to,
+					psprintf("COPY (SELECT t.%s IS NOT NULL, %s, %s FROM (SELECT DISTINCT %s FROM cz_shards.%s WHERE %s AND NOT cz_t) k LEFT JOIN ONLY %s t ON %s) TO STDOUT",
+							 (char *) linitial(unit->key), numbered(nkeys, "k."),
+							 prefixed(unit->names, "t."), numbered(nkeys, ""), unit->prefix,
+							 is_new(prev), unit->qualified, key_equals(unit, "t.", "k.")),
+					psprintf("COPY %s FROM STDIN", stage), NULL, NULL);
+	if (is_many)
+		PQclear(CzConnExec(to, psprintf("ANALYZE %s", stage)));
+	PQclear(CzConnExec(to, psprintf("DELETE FROM ONLY %s t USING %s s WHERE %s", unit->qualified, stage,
+									key_equals(unit, "t.", "s."))));
+	PQclear(CzConnExec(to, psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s WHERE cz_p",
+									unit->qualified, unit->columns, values_of(unit, ""), stage)));
+}
+
+/* A table's rows as texts, by which those of a table without a key are told apart. */
+static char *
+image(const CzMoveUnit *unit, const char *prefix, bool is_stage)
+{
+	return psprintf("ROW(%s)::pg_catalog.text", is_stage ? values_of(unit, prefix) :
+					prefixed(unit->names, prefix));
+}
+
+/* The hash by which they are found; NULL: by nothing. */
+static char *
+bag_hash(const CzMoveUnit *unit, const char *prefix, bool is_stage)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	if (unit->hashable == NIL)
+		return NULL;
+	initStringInfo(&buf);
+	foreach(lc, unit->names)
+	{
+		if (!list_member_ptr(unit->hashable, lfirst(lc)))
+			continue;
+		if (is_stage)
+			appendStringInfo(&buf, "%s%sv%d", buf.len > 0 ? ", " : "", prefix,
+							 foreach_current_index(lc) + 1);
+		else
+			appendStringInfo(&buf, "%s%s%s", buf.len > 0 ? ", " : "", prefix,
+							 (char *) lfirst(lc));
+	}
+	return psprintf("pg_catalog.hash_record_extended(ROW(%s), 0)", buf.data);
+}
+
+static char *
+bag_index(const CzMoveUnit *unit)
+{
+	return psprintf("%s_h", unit->prefix);
+}
+
+/*
+ * CzMoveMakeBagIndexes
+ *		See mover_int.h.
+ */
+void
+CzMoveMakeBagIndexes(CzMove *move)
+{
+	ListCell   *lc;
+	ListCell   *lu;
+
+	foreach(lc, CzMoveOwners(move))
+	{
+		CzConn	   *to = CzConnAcquire(CzEndpointGet(move->target_oid, lfirst_oid(lc)));
+
+		foreach(lu, CzMoveUnitsOf(move, lfirst_oid(lc)))
+		{
+			const CzMoveUnit *unit = lfirst(lu);
+			char	   *hash = bag_hash(unit, "", false);
+
+			if (unit->key == NIL && hash != NULL)
+				PQclear(CzConnExec(to, psprintf("CREATE INDEX IF NOT EXISTS %s ON %s ((%s))", bag_index(unit),
+												unit->qualified, hash)));
+		}
+		CzConnRelease(to);
+	}
+}
+
+/* Rows that have come and gone. */
+static void
+bring_bag(CzConn *from, CzConn *to, const CzMoveUnit *unit, const char *prev, bool is_many)
+{
+	char	   *stage = stage_name(unit);
+	char	   *hash = bag_hash(unit, "t.", false);
+	char	   *net;
+	PGresult   *res;
+
+	prepare_stage(to, unit);
+	CzCopyShardRows(from, to,
+					psprintf("COPY (SELECT cz_s, %s FROM cz_shards.%s WHERE %s AND NOT cz_t) TO STDOUT",
+							 numbered(list_length(unit->names), ""), unit->prefix, is_new(prev)),
+					psprintf("COPY %s FROM STDIN", stage), NULL, NULL);
+	if (is_many)
+		PQclear(CzConnExec(to, psprintf("ANALYZE %s", stage)));
+	net = psprintf("net AS MATERIALIZED (SELECT %s AS img, pg_catalog.sum(cz_s) AS n, pg_catalog.min(ctid) AS c FROM %s GROUP BY 1 HAVING pg_catalog.sum(cz_s) OPERATOR(pg_catalog.<>) 0)",
+				   image(unit, "", true), stage);
+	res = CzConnQuery(to,
+					  psprintf("WITH %s, gone AS (DELETE FROM ONLY %s WHERE ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT q.c FROM "
+							   "(SELECT t.ctid AS c, net.n, pg_catalog.row_number() OVER (PARTITION BY net.img) AS rn "
+							   "FROM net JOIN %s s ON s.ctid OPERATOR(pg_catalog.=) net.c JOIN ONLY %s t ON %s%s%s%s OPERATOR(pg_catalog.=) net.img "
+							   "WHERE net.n OPERATOR(pg_catalog.<) 0) q WHERE q.rn OPERATOR(pg_catalog.<=) (OPERATOR(pg_catalog.-) q.n))) RETURNING 1) "
+							   "SELECT (SELECT pg_catalog.count(*) FROM gone) OPERATOR(pg_catalog.=) coalesce((SELECT pg_catalog.sum(OPERATOR(pg_catalog.-) n) FROM net WHERE n OPERATOR(pg_catalog.<) 0), 0)",
+							   net, unit->qualified, stage, unit->qualified,
+							   hash ? hash : "", hash ? " OPERATOR(pg_catalog.=) " : "",
+							   hash ? psprintf("%s AND ", bag_hash(unit, "s.", true)) : "",
+							   image(unit, "t.", false)), 1, 1, 1);
+	if (strcmp(PQgetvalue(res, 0, 0), "t") != 0)
+	{
+		PQclear(res);
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("rows that were deleted from %s are not on node \"%s\"", unit->qualified,
+						to->node_name)));
+	}
+	PQclear(res);
+	PQclear(CzConnExec(to, psprintf("WITH %s INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM net JOIN %s s ON s.ctid OPERATOR(pg_catalog.=) net.c,"
+									" pg_catalog.generate_series(1, net.n::pg_catalog.int8) WHERE net.n OPERATOR(pg_catalog.>) 0",
+									net, unit->qualified, unit->columns, values_of(unit, "s."), stage)));
+}
+
+/* A table was emptied: what it has now. */
+static void
+bring_all(CzConn *from, CzConn *to, const CzMoveUnit *unit)
+{
+	PQclear(CzConnExec(to, psprintf("TRUNCATE %s", unit->qualified)));
+	CzCopyShardRows(from, to,
+					psprintf("COPY (SELECT %s FROM ONLY %s) TO STDOUT", unit->columns, unit->qualified),
+					psprintf("COPY %s (%s) FROM STDIN", unit->qualified, unit->columns), NULL, NULL);
+}
+
+/* The snapshot that an owner's rows on the target are of. */
+static char *
+read_state(const CzMove *move, CzConn *to, int owner_number)
+{
+	PGresult   *res = CzConnQuery(to, psprintf("SELECT snapshot FROM %s", CzMoveStateName(move, owner_number)),
+								  1, 1, 1);
+	char	   *result = pstrdup(PQgetvalue(res, 0, 0));
+
+	PQclear(res);
+	return result;
+}
+
+/* A round of one owner's tables; returns changes. */
+static int64
+round_of_owner(CzMove *move, Oid owner, int owner_number, bool is_last)
+{
+	List	   *units = CzMoveUnitsOf(move, owner);
+	CzConn	   *to = CzConnAcquire(CzEndpointGet(move->target_oid, owner));
+	char	   *prev = read_state(move, to, owner_number);
+	char	   *snapshot = NULL;
+	int64		nchanges = 0;
+	StringInfoData sql;
+	CzConn	   *from;
+	PGresult   *res;
+	ListCell   *lc;
+
+	if (is_last)
+	{
+		from = CzTxnConn(move->from_oid, owner, true);
+		res = CzConnQuery(from, "SELECT pg_catalog.pg_current_snapshot()", 1, 1, 1);
+		snapshot = pstrdup(PQgetvalue(res, 0, 0));
+		PQclear(res);
+	}
+	else
+	{
+		from = CzConnAcquire(CzEndpointGet(move->from_oid, owner));
+		snapshot = CzMoveSnapshotBegin(from);
+	}
+
+	/* of each log: is it whole, how much is new, was the table emptied */
+	initStringInfo(&sql);
+	foreach(lc, units)
+	{
+		const CzMoveUnit *unit = lfirst(lc);
+
+		appendStringInfo(&sql, "%sSELECT EXISTS (SELECT FROM cz_shards.%s WHERE cz_x OPERATOR(pg_catalog.=) '0'::pg_catalog.xid8), pg_catalog.count(*), coalesce(pg_catalog.bool_or(cz_t), false), %d FROM cz_shards.%s WHERE %s",
+						 foreach_current_index(lc) > 0 ? " UNION ALL " : "", unit->prefix,
+						 foreach_current_index(lc), unit->prefix, is_new(prev));
+	}
+	appendStringInfoString(&sql, " ORDER BY 4");
+	res = CzConnQuery(from, sql.data, list_length(units), list_length(units), 4);
+	PQclear(CzConnExec(to, CZ_MOVE_BEGIN));
+	foreach(lc, units)
+	{
+		const CzMoveUnit *unit = lfirst(lc);
+		int			row = foreach_current_index(lc);
+		int64		n = strtoll(PQgetvalue(res, row, 1), NULL, 10);
+
+		if (strcmp(PQgetvalue(res, row, 0), "t") != 0)
+		{
+			PQclear(res);
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("node \"%s\" has lost what was logged of changes: it has crashed",
+							from->node_name),
+					 errhint("The move might succeed if retried.")));
+		}
+		nchanges += n;
+		if (unit->columns == NULL || n == 0)
+			continue;
+		if (strcmp(PQgetvalue(res, row, 2), "t") == 0)
+			bring_all(from, to, unit);
+		else if (unit->key != NIL)
+			bring_keys(from, to, unit, prev, n > MANY_CHANGES);
+		else
+			bring_bag(from, to, unit, prev, n > MANY_CHANGES);
+	}
+	PQclear(res);
+	CzMoveStateWrite(move, to, owner_number, snapshot);
+	foreach(lc, is_last ? units : NIL)
+	{
+		const CzMoveUnit *unit = lfirst(lc);
+
+		if (unit->key == NIL && unit->hashable != NIL)
+			PQclear(CzConnExec(to, psprintf("DROP INDEX IF EXISTS cz_shards.%s", bag_index(unit))));
+	}
+	PQclear(CzConnExec(to, "COMMIT"));
+	CzConnRelease(to);
+	if (!is_last)
+	{
+		PQclear(CzConnExec(from, "ROLLBACK"));
+		CzConnRelease(from);
+	}
+	return nchanges;
+}
+
+/*
+ * CzMoveRound
+ *		See mover_int.h.
+ */
+int64
+CzMoveRound(CzMove *move, bool is_last)
+{
+	int64		nchanges = 0;
+	ListCell   *lc;
+
+	foreach(lc, CzMoveOwners(move))
+		nchanges += round_of_owner(move, lfirst_oid(lc), foreach_current_index(lc), is_last);
+	return nchanges;
+}
+
+/*
+ * CzMoveCatchUp
+ *		See mover_int.h.
+ */
+void
+CzMoveCatchUp(CzMove *move)
+{
+	for (;;)
+	{
+		instr_time	begin;
+		instr_time	end;
+		int64		nchanges;
+
+		CzMoveGiveWay(move);
+		INSTR_TIME_SET_CURRENT(begin);
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		if (move->has_keys)
+			CzMoveDropKeys(move);
+		CzMoveMakeBagIndexes(move);
+		nchanges = CzMoveRound(move, false);
+		CzMoveNoteRound(move, nchanges);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		CzDebugPoint("move_round");
+		INSTR_TIME_SET_CURRENT(end);
+		INSTR_TIME_SUBTRACT(end, begin);
+		if (nchanges < FEW_CHANGES && INSTR_TIME_GET_MILLISEC(end) < SHORT_ROUND_MS)
+			return;
+		if (nchanges == 0)
+			return;
+	}
+}
+
+/*
+ * CzMoveBringOver
+ *		See mover_int.h.  In transactions of its own.
+ */
+void
+CzMoveBringOver(CzMove *move)
+{
+	CzMoveCaptureBegin(move);
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	CzMoveSetPhase(move, CZ_PHASE_COPYING);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+
+	StartTransactionCommand();
+	CzMoveCopyRows(move, false);
+	CommitTransactionCommand();
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	CzMoveSetPhase(move, CZ_PHASE_INDEXING);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	CzDebugPoint("move_rows_copied");
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	CzMoveMakeIndexes(move);
+	CzMoveMakeBagIndexes(move);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	CzMoveSetPhase(move, CZ_PHASE_CATCHING_UP);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	CzDebugPoint("move_indexed");
+}
