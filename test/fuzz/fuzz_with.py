@@ -219,39 +219,57 @@ class Round:
         return '; '.join('%s: plain has %s, cluster has %s' % (x[0], sorted(set(x[1]) - set(y[1]), key=repr) or x[1], sorted(set(y[1]) - set(x[1]), key=repr) or y[1])
                          for x, y in zip(a, b) if x != y)
 
-    def one(self):
-        sql = self.statement()
-        self.both('BEGIN')
-        expected, got = self.both(sql)
+    def compare(self, sql, expected, got):
+        """Returns a problem, or None; counts what is not compared."""
         if got.lost:
             return 'connection lost'
-        problem = None
-        if got.sqlstate in ('0A000',) or (self.has_keys and got.sqlstate in ('27000', '23503', '23505')) or (self.has_keys and expected.sqlstate):
+        keys = ('27000', '23503', '23505') if self.has_keys else ()
+        if got.sqlstate == '0A000' or got.sqlstate in keys or (self.has_keys and expected.sqlstate):
             self.refused += 1
         elif expected.sqlstate and got.sqlstate:
             self.failed += 1
             # which of several errors comes first
             if expected.sqlstate != got.sqlstate and not {expected.sqlstate, got.sqlstate} <= {'23505', '21000', '27000'}:
-                problem = 'plain %s %s, cluster %s %s' % (expected.sqlstate, expected.message, got.sqlstate, got.message)
+                return 'plain %s %s, cluster %s %s' % (expected.sqlstate, expected.message, got.sqlstate, got.message)
         elif expected.sqlstate or got.sqlstate:
-            problem = 'plain %s %s, cluster %s %s' % (expected.sqlstate, expected.message, got.sqlstate, got.message)
+            return 'plain %s %s, cluster %s %s' % (expected.sqlstate, expected.message, got.sqlstate, got.message)
         elif expected.tag != got.tag:
-            problem = 'plain %s, cluster %s' % (expected.tag, got.tag)
+            return 'plain %s, cluster %s' % (expected.tag, got.tag)
         elif sorted(expected.rows, key=repr) != sorted(got.rows, key=repr):
-            problem = 'plain gives %s, cluster %s' % (expected.rows, got.rows)
+            return 'plain gives %s, cluster %s' % (expected.rows, got.rows)
         else:
             problem = self.compare_contents()
-            if self.has_keys and problem:
-                self.refused += 1
-                problem = None
-        if problem:
-            return '%s\n      %s' % (problem, sql)
-        end = self.pick('COMMIT', 'ROLLBACK', 'ROLLBACK')
-        if self.has_keys or expected.sqlstate or got.sqlstate:
-            end = 'ROLLBACK'
+            if not self.has_keys:
+                return problem
+            self.refused += problem is not None
+        return None
+
+    def transaction(self):
+        self.both(self.pick('BEGIN', 'BEGIN', 'BEGIN ISOLATION LEVEL REPEATABLE READ'))
+        texts = []
+        ends = False
+        for _ in range(self.pick(1, 1, 2, 3)):
+            if self.chance(0.2):
+                self.both('SAVEPOINT a')
+                texts.append('SAVEPOINT a')
+            sql = self.statement()
+            texts.append(sql)
+            expected, got = self.both(sql)
+            problem = self.compare(sql, expected, got)
+            if problem:
+                return '%s\n      %s' % (problem, '\n      '.join(texts))
+            if expected.sqlstate or got.sqlstate or self.has_keys:
+                ends = True
+                if 'SAVEPOINT a' not in texts or self.has_keys:
+                    break
+                self.both('ROLLBACK TO a')
+                problem = self.compare_contents()
+                if problem:
+                    return 'after ROLLBACK TO: %s\n      %s' % (problem, '\n      '.join(texts))
+        end = 'ROLLBACK' if ends else self.pick('COMMIT', 'ROLLBACK')
         expected, got = self.both(end)
         if (expected.sqlstate or '')[:2] != (got.sqlstate or '')[:2]:
-            return 'plain %s %s, cluster %s %s\n      %s' % (expected.sqlstate, expected.message, got.sqlstate, got.message, sql)
+            return '%s: plain %s %s, cluster %s %s\n      %s' % (end, expected.sqlstate, expected.message, got.sqlstate, got.message, '\n      '.join(texts))
         return None
 
     def run(self, nstatements):
@@ -262,7 +280,7 @@ class Round:
         for n in range(nstatements if not problem else 0):
             if n % 12 == 0:
                 self.fill()
-            problem = self.one()
+            problem = self.transaction()
             if problem:
                 problems.append(problem)
                 self.both('ROLLBACK')
