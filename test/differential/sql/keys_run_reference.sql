@@ -113,7 +113,6 @@ SELECT k, r_id, code FROM a WHERE k >= 600 ORDER BY 1;
 -- triggers of the user on what is changed
 CREATE TABLE log (what text);
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (TG_OP || ' ' || TG_TABLE_NAME || ' ' || OLD.k); RETURN NULL; END $$;
--- differs: it would not fire
 CREATE TRIGGER noted AFTER UPDATE OR DELETE ON a FOR EACH ROW EXECUTE FUNCTION note();
 DROP FUNCTION note CASCADE;
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (TG_OP || ' ' || TG_TABLE_NAME || ' ' || NEW.k); RETURN NULL; END $$;
