@@ -254,6 +254,12 @@ extern CzShardRows *CzShardRowsBegin(TupleDesc desc, const CzShard *shards,
 extern HeapTuple CzShardRowsNext(CzShardRows *rows, int *index);
 extern void CzShardRowsEnd(CzShardRows *rows);
 
+/*
+ * CzNoticeLogged
+ *		An unlogged table's shards have several placements, so they are logged: a NOTICE.
+ */
+extern void CzNoticeLogged(const char *table_name);
+
 /* Take a table out of cz.tables. */
 extern void CzForgetTable(Oid relid);
 

@@ -185,27 +185,23 @@ check_keys(Relation rel, const CzDistribution *dist)
 	CzCheckKeysOf(&planned);
 }
 
-/* All of create_distributed_table for a hash or single-shard table after the checks. */
-/* A worker's crash would empty one placement of a shard and leave the others. */
+/* An unlogged table's shards are logged where they have several placements: a worker's
+ * crash would empty one of these and leave the others. */
 static void
-check_unlogged(Relation rel, const CzShard *shards, int nshards)
+log_replicated(CzTableDef *def, const char *table_name, const CzShard *shards, int nshards)
 {
 	int			i;
 
-	if (rel->rd_rel->relpersistence != RELPERSISTENCE_UNLOGGED)
-		return;
-	for (i = 0; i < nshards; i++)
+	for (i = 0; def->is_unlogged && i < nshards; i++)
 	{
-		if (shards[i].nplacements > 1)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot distribute unlogged table \"%s\" with %d placements of a shard",
-							RelationGetRelationName(rel), shards[i].nplacements),
-					 errdetail("A worker's crash would empty one placement of a shard and leave the others."),
-					 errhint("Set cz.shard_replication_factor to 1, or run ALTER TABLE ... SET LOGGED first.")));
+		if (shards[i].nplacements == 1)
+			continue;
+		def->is_unlogged = false;
+		CzNoticeLogged(table_name);
 	}
 }
 
+/* All of create_distributed_table for a hash or single-shard table after the checks. */
 static void
 distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 {
@@ -226,10 +222,10 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 		return;
 	}
 	shards = CzPlanHashShards(rel, dist, colocated);
-	check_unlogged(rel, shards, dist->shard_count);
 	active = CzActivePlacements(shards, dist->shard_count);
 	servers = CzPlannedServers(active, dist->shard_count);
 	def = CzTableDefGet(rel);
+	log_replicated(def, RelationGetRelationName(rel), shards, dist->shard_count);
 	options = CzTableOptions(relid);
 
 	/* 1. the workers */
@@ -490,13 +486,7 @@ cz_create_range_shard(PG_FUNCTION_ARGS)
 
 	/* core checks the bounds: do that before the workers hear of it */
 	def = CzTableDefGet(rel);
-	if (def->is_unlogged && shard.nplacements > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot create a shard with %d placements of unlogged table \"%s\"",
-						shard.nplacements, RelationGetRelationName(rel)),
-				 errdetail("A worker's crash would empty one placement of a shard and leave the others."),
-				 errhint("Set cz.shard_replication_factor to 1, or run ALTER TABLE ... SET LOGGED first.")));
+	log_replicated(def, RelationGetRelationName(rel), &shard, 1);
 	initStringInfo(&sql);
 	CzShardCreateSql(&sql, def, &shard, CzRangeCheckSql(rel, &dist, min, max));
 	CzShardIndexesSql(&sql, def, &shard);

@@ -486,15 +486,6 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, L
 
 	if (CzHasLeaves(table))
 		parents = list_append_unique_oid(parents, relid);
-	if (alters_types(stmt))
-	{
-		/* core looks only where rows are computed anew; workers cannot change their copy of
-		 * the type while a column has it */
-		Relation	rel = relation_open(relid, NoLock);
-
-		find_composite_type_dependencies(rel->rd_rel->reltype, rel, NULL);
-		relation_close(rel, NoLock);
-	}
 	foreach(lc, parents)
 		CzLeavesUntie(lfirst_oid(lc));
 	PG_TRY();
@@ -514,6 +505,15 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, L
 	}
 	PG_END_TRY();
 	CommandCounterIncrement();
+	if (alters_types(stmt))
+	{
+		/* core looks only where rows are computed anew; workers cannot change their copy of
+		 * the type while a column has it */
+		Relation	rel = relation_open(relid, NoLock);
+
+		find_composite_type_dependencies(rel->rd_rel->reltype, rel, NULL);
+		relation_close(rel, NoLock);
+	}
 	CzDropFlush();
 	CzRowTypeAfter(row_type);
 	CzInvalidateTable(relid);
@@ -793,6 +793,7 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	bool		is_index;
 	bool		has_to_set;
 	List	   *keys_before = NIL;
+	bool		is_unlogged_here = false;
 	Oid			relid;
 	ListCell   *lc;
 
@@ -856,8 +857,14 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 					 errmsg("table \"%s\" is not partitioned", get_rel_name(relid))));
-		if (this_way == CZ_WAY_REFUSED ||
-			(cmd->subtype == AT_SetUnLogged && CzTableIsReplicated(table)))
+		if (cmd->subtype == AT_SetUnLogged && !is_reference && CzTableIsReplicated(table))
+		{
+			if (OidIsValid(table->map_relid))
+				this_way = CZ_WAY_REFUSED;
+			else
+				is_unlogged_here = true;
+		}
+		if (this_way == CZ_WAY_REFUSED)
 			refuse(utility, stmt, relid, InvalidOid, table,
 				   psprintf("%s ... %s", is_index ? "ALTER INDEX" : "ALTER TABLE",
 							CzAlterCommandName(cmd->subtype)), CzAlterRefusalHint(cmd));
@@ -907,6 +914,8 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		CzReferenceSetTriggers(relid);
 	if (is_reference)
 		CzLocalKeysEnd(relid, moments, keys_before);
+	if (is_unlogged_here)
+		CzNoticeLogged(get_rel_name(relid));
 	if (!is_index)
 		alter_shard_triggers(stmt, relid);
 	return true;

@@ -600,7 +600,10 @@ CzDiff(const CzImage *before, const CzImage *after, const CzAlterHints *hints)
 		add_op(ops, OP_SUBCOMMAND, NULL, set);
 	if (reset)
 		add_op(ops, OP_SUBCOMMAND, NULL, reset);
-	if (before->persistence != after->persistence)
+	/* shards with several placements are logged, whatever their table is */
+	if (before->persistence != after->persistence &&
+		(after->persistence != RELPERSISTENCE_UNLOGGED ||
+		 !CzTableIsReplicated(CzTableGet(after->relid))))
 		add_op(ops, OP_SUBCOMMAND, NULL,
 			   after->persistence == RELPERSISTENCE_UNLOGGED ? "SET UNLOGGED" : "SET LOGGED");
 	diff_roles(ops, before, after);

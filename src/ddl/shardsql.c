@@ -364,6 +364,7 @@ partition_by_sql(Relation rel)
 CzTableDef *
 CzTableDefGet(Relation rel)
 {
+	const CzTable *table = CzTableGet(RelationGetRelid(rel));
 	CzTableDef *def = palloc0(sizeof(CzTableDef));
 	TupleDesc	desc = RelationGetDescr(rel);
 	StringInfoData buf;
@@ -382,7 +383,8 @@ CzTableDefGet(Relation rel)
 	checks_sql(&buf, rel);
 	def->columns = buf.data;
 	def->partition_by = partition_by_sql(rel);
-	def->is_unlogged = rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED;
+	def->is_unlogged = rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED &&
+		(table == NULL || !CzTableIsReplicated(table));
 	def->with = reloptions_sql(RelationGetRelid(rel));
 	def->alters = column_alters(rel, NIL);
 

@@ -86,6 +86,18 @@ CzTableOfName(const RangeVar *name)
 }
 
 /*
+ * CzNoticeLogged
+ *		See ddl.h.
+ */
+void
+CzNoticeLogged(const char *table_name)
+{
+	ereport(NOTICE,
+			(errmsg("shards of unlogged table \"%s\" are logged", table_name),
+			 errdetail("A worker's crash would empty one placement of a shard and leave the others.")));
+}
+
+/*
  * CzRefuseDdl
  *		Raise 0A000 for a statement that cannot be carried to the workers.
  */

@@ -193,6 +193,8 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 CREATE TEMP TABLE tmp (k int);
 CREATE UNLOGGED TABLE unl (k int);
+SELECT create_distributed_table('unl', 'k');
+DROP TABLE unl;
 CREATE TABLE par (k int) PARTITION BY HASH (k);
 CREATE TABLE par0 PARTITION OF par FOR VALUES WITH (MODULUS 1, REMAINDER 0);
 CREATE TABLE inh (k int); CREATE TABLE inh_child () INHERITS (inh);
@@ -212,7 +214,7 @@ SELECT refused(format('SELECT create_distributed_table(%s)', a)) FROM (VALUES
   ($$'filled', 'k', shard_count => 3$$), ($$'filled', 'k', shard_count => 0$$), ($$'filled', 'k', 'range'$$), ($$'filled', 'k', 'range', shard_count => 4$$),
   ($$'filled', 'k', colocate_with => 'missing'$$), ($$'filled', 'k', colocate_with => 'trans'$$), ($$'filled', 'k', colocate_with => 'c5'$$),
   ($$'filled', 'k', colocate_with => 'c1', shard_count => 8$$), ($$'filled', 'k', colocate_with => 'r1'$$),
-  ($$'pg_class', 'oid'$$), ($$'cz.tables', 'relid'$$), ($$'tmp', 'k'$$), ($$'unl', 'k'$$), ($$'par0', 'k'$$), ($$'inh', 'k'$$), ($$'inh_child', 'k'$$),
+  ($$'pg_class', 'oid'$$), ($$'cz.tables', 'relid'$$), ($$'tmp', 'k'$$), ($$'par0', 'k'$$), ($$'inh', 'k'$$), ($$'inh_child', 'k'$$),
   ($$'vw', 'k'$$), ($$'refers', 'k'$$), ($$'excl', 'k'$$), ($$'noinh', 'k'$$), ($$'notvalid', 'k'$$)) AS args(a);
 \a
 \t off

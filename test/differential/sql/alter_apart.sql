@@ -110,9 +110,11 @@ ALTER TABLE r OWNER TO CURRENT_USER;
 ALTER TABLE t OWNER TO CURRENT_USER;
 DROP OWNED BY alter_apart;
 DROP ROLE alter_apart;
--- differs: one placement would be empty after a crash, and others not
 ALTER TABLE t SET UNLOGGED;
--- differs: so would one copy
+SELECT relname, relpersistence FROM pg_class WHERE oid IN ('t'::regclass, 't_pkey'::regclass) ORDER BY 1;
+UPDATE t SET v = v;
+SELECT object, expected, found FROM cz_check_shards('t');
+-- differs: one copy would be empty after a crash, and others not
 ALTER TABLE r SET UNLOGGED;
 ALTER TABLE t SET LOGGED;
 ALTER TABLE r SET LOGGED;
@@ -213,9 +215,15 @@ CREATE UNLOGGED TABLE unlogged (k int PRIMARY KEY, w text);
 CREATE INDEX unlogged_w ON unlogged (w);
 INSERT INTO unlogged SELECT i, 'w' || i FROM generate_series(1, 10) i;
 -- cluster: SET cz.shard_replication_factor = 2
--- differs: one placement would be empty after a crash, and others not
+BEGIN;
 SELECT create_distributed_table('unlogged', 'k', colocate_with => 'none');
--- differs: so would one copy
+SELECT relname, relpersistence FROM pg_class WHERE oid IN ('unlogged'::regclass, 'unlogged_pkey'::regclass, 'unlogged_w'::regclass) ORDER BY 1;
+INSERT INTO unlogged VALUES (11, 'in');
+ALTER TABLE unlogged SET LOGGED;
+ALTER TABLE unlogged SET UNLOGGED;
+SELECT count(*) FROM unlogged;
+ROLLBACK;
+-- differs: one copy would be empty after a crash, and others not
 SELECT create_reference_table('unlogged');
 -- cluster: SET cz.shard_replication_factor = 1
 SELECT create_distributed_table('unlogged', 'k', colocate_with => 'none');

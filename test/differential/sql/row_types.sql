@@ -8,6 +8,10 @@ INSERT INTO uses VALUES (1, ROW(1, 2), ARRAY[ROW(3, 4)::point_of]), (2, NULL, NU
 ALTER TABLE point_of ADD COLUMN f2 point_of;
 -- error
 ALTER TABLE point_of ADD COLUMN f2 uses;
+-- error
+ALTER TABLE point_of ALTER d TYPE uses;
+-- error
+ALTER TABLE point_of ALTER d TYPE bigint;
 ALTER TABLE point_of RENAME f1 TO g;
 SELECT (f2).g FROM uses ORDER BY 1;
 SELECT k FROM uses WHERE (f2).g = 1;
