@@ -133,6 +133,8 @@ refuse(const CzUtility *utility, const AlterTableStmt *stmt, Oid relid, Oid part
 	Oid			key_relid = InvalidOid;
 	ListCell   *lc;
 
+	if (own->objtype == OBJECT_TABLE)
+		relids = CzKeyPartners(own, relid);
 	if (has_moment(relid))
 		relids = with_table(relids, relid);
 	if (OidIsValid(partner) && partner != relid && has_moment(partner))
@@ -178,7 +180,7 @@ keeps_hash(Oid old_type, int32 old_typmod, Oid new_type, int32 new_typmod)
 	}
 }
 
-/* Is a table joined by a foreign key with another one that is no reference table? */
+/* Is a table joined by a foreign key with another distributed one? */
 static bool
 has_keys_with_others(Oid relid)
 {
@@ -195,8 +197,8 @@ has_keys_with_others(Oid relid)
 			continue;
 		form = (Form_pg_constraint) GETSTRUCT(tuple);
 		other = CzTableGet(CzRootOf(form->conrelid) == relid ? form->confrelid : form->conrelid);
-		is_other = CzRootOf(form->conrelid) != CzRootOf(form->confrelid) &&
-			(other == NULL || other->kind != CZ_TABLE_REFERENCE);
+		is_other = CzRootOf(form->conrelid) != CzRootOf(form->confrelid) && other &&
+			CzTableIsDistributed(other);
 		ReleaseSysCache(tuple);
 		if (is_other)
 			return true;

@@ -126,3 +126,35 @@ SELECT create_distributed_table('w', 'k');
 ALTER TABLE u INHERIT base2;
 -- differs: nor would one over this
 ALTER TABLE base2 INHERIT w;
+-- foreign keys: of an ordinary table to this one
+CREATE TABLE pk (a int PRIMARY KEY, b text);
+SELECT create_distributed_table('pk', 'a');
+INSERT INTO pk SELECT i FROM generate_series(1, 20) i;
+CREATE TABLE local_fk (a int REFERENCES pk ON DELETE CASCADE);
+INSERT INTO local_fk SELECT i FROM generate_series(1, 20) i;
+ALTER TABLE pk ALTER a TYPE bigint;
+-- error
+INSERT INTO local_fk VALUES (21);
+INSERT INTO pk VALUES (10000000000);
+DELETE FROM pk WHERE a = 3;
+SELECT count(*) FROM local_fk;
+-- error
+ALTER TABLE pk DROP COLUMN a;
+BEGIN;
+ALTER TABLE pk DROP COLUMN a CASCADE;
+INSERT INTO local_fk VALUES (21);
+ROLLBACK;
+-- error
+INSERT INTO local_fk VALUES (21);
+-- and between distributed tables
+CREATE TABLE pk2 (a int PRIMARY KEY, b text);
+CREATE TABLE fk2 (a int, FOREIGN KEY (a) REFERENCES pk2);
+SELECT create_distributed_table('pk2', 'a'), create_distributed_table('fk2', 'a', colocate_with => 'pk2');
+-- error
+ALTER TABLE pk2 DROP COLUMN a;
+-- error
+ALTER TABLE pk2 ALTER a TYPE text;
+-- error
+ALTER TABLE fk2 ALTER a TYPE text;
+-- differs: the tables would not be colocated
+ALTER TABLE pk2 ALTER a TYPE bigint;
