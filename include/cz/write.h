@@ -66,10 +66,11 @@ extern CzRowWrite *CzRowWriteFromList(List *list);
 /*
  * Columns of a cursor's plan by which rows of a distributed table are found again: this, the
  * table's OID and, of a key, "_" and the attribute number; without a key nothing, for ctid,
- * and "_xmin".
+ * and "_xmin".  Besides the ctid, where nobody else can change the row.
  */
 #define CZ_CURSOR_ROW "cz_row_"	/* the cursor locks the rows */
 #define CZ_CURSOR_READ "cz_read_"	/* it does not */
+#define CZ_CURSOR_CTID "_ctid"
 
 /* CustomScan "CzModify" (executor): custom_private is CzRowWriteToList(). */
 extern const struct CustomScanMethods cz_modify_methods;

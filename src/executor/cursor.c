@@ -16,6 +16,7 @@
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -27,6 +28,7 @@
 #include "cz/compat.h"
 #include "cz/metadata.h"
 #include "cz/write.h"
+#include "executor_int.h"
 
 PG_FUNCTION_INFO_V1(cursor_row);
 PG_FUNCTION_INFO_V1(cursor_value);
@@ -276,6 +278,137 @@ is_unchanged(Oid relid, Datum id, TransactionId xmin)
 		(check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED &&
 		 is_there(relid, id, xmin, false));
 }
+
+/* ---- rows that the transaction has changed -------------------------------- */
+
+/* A column of a plan's result: the ctid of a row that it locks. */
+typedef struct LockedColumn
+{
+	AttrNumber	attno;
+	Oid			relid;
+} LockedColumn;
+
+/* A plan whose rows are looked at before they are given out. */
+typedef struct WatchedPlan
+{
+	PlanState  *state;
+	ExecProcNodeMtd next_row;	/* its own */
+	List	   *columns;		/* LockedColumn */
+	Oid			user_oid;		/* who has opened the cursor */
+	MemoryContextCallback callback;
+	struct WatchedPlan *next;
+} WatchedPlan;
+
+static WatchedPlan *watched_plans = NULL;
+
+/* The query's memory goes away. */
+static void
+forget_plan(void *arg)
+{
+	WatchedPlan **link;
+
+	for (link = &watched_plans; *link; link = &(*link)->next)
+	{
+		if (*link == (WatchedPlan *) arg)
+		{
+			*link = (*link)->next;
+			return;
+		}
+	}
+}
+
+/* Has the transaction changed one of the rows that a row of the result is made of? */
+static bool
+is_changed(const WatchedPlan *watched, TupleTableSlot *slot)
+{
+	bool		result = false;
+	Oid			save_user;
+	int			save_context;
+	ListCell   *lc;
+
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(watched->user_oid, save_context | SECURITY_LOCAL_USERID_CHANGE);
+	foreach(lc, watched->columns)
+	{
+		const LockedColumn *column = lfirst(lc);
+		bool		isnull;
+		Datum		ctid = slot_getattr(slot, column->attno, &isnull);
+
+		result |= !isnull && !is_there(column->relid, ctid, InvalidTransactionId, false);
+	}
+	SetUserIdAndSecContext(save_user, save_context);
+	return result;
+}
+
+/* The rows of a plan but those that their transaction has changed since they were read. */
+static TupleTableSlot *
+next_unchanged(PlanState *state)
+{
+	WatchedPlan *watched = watched_plans;
+
+	while (watched->state != state)
+		watched = watched->next;
+	for (;;)
+	{
+		TupleTableSlot *slot = watched->next_row(state);
+
+		if (TupIsNull(slot) || !CzMomentWasRead(state->state) || !is_changed(watched, slot))
+			return slot;
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
+ * CzCursorWatch
+ *		Rows that a cursor locks are read at the latest when its transaction writes.  Core
+ *		would read them when they are fetched, and leave out those that were changed meanwhile.
+ */
+void
+CzCursorWatch(QueryDesc *query_desc)
+{
+	PlanState  *state = query_desc->planstate;
+	MemoryContext old_context = MemoryContextSwitchTo(query_desc->estate->es_query_cxt);
+	WatchedPlan *watched;
+	List	   *columns = NIL;
+	ListCell   *lc;
+
+	foreach(lc, state->plan->targetlist)
+	{
+		TargetEntry *tle = lfirst(lc);
+		LockedColumn *column;
+		Oid			relid;
+		char	   *end;
+
+		if (!tle->resjunk || tle->resname == NULL ||
+			strncmp(tle->resname, CZ_CURSOR_ROW, strlen(CZ_CURSOR_ROW)) != 0)
+			continue;
+		relid = strtoul(tle->resname + strlen(CZ_CURSOR_ROW), &end, 10);
+		if (strcmp(end, CZ_CURSOR_CTID) != 0)
+			continue;
+		column = palloc(sizeof(LockedColumn));
+		column->attno = tle->resno;
+		column->relid = relid;
+		columns = lappend(columns, column);
+	}
+	if (columns != NIL)
+	{
+		watched = palloc0(sizeof(WatchedPlan));
+		watched->state = state;
+		watched->columns = columns;
+		watched->user_oid = GetUserId();
+		watched->next_row = state->ExecProcNodeReal;
+		watched->callback.func = forget_plan;
+		watched->callback.arg = watched;
+		MemoryContextRegisterResetCallback(query_desc->estate->es_query_cxt,
+										   &watched->callback);
+		watched->next = watched_plans;
+		watched_plans = watched;
+		ExecSetExecProcNode(state, next_unchanged);
+	}
+	MemoryContextSwitchTo(old_context);
+}
+
+/* ---- the row of a table without a key ------------------------------------- */
 
 /*
  * cursor_row

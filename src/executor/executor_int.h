@@ -207,6 +207,7 @@ typedef struct CzScanMoment
 	ResourceOwner owner;		/* of its statement */
 	bool		locks_rows;
 	bool		is_lost;		/* reading ahead has failed */
+	bool		was_read;		/* ahead, because the transaction was about to write */
 	bool		(*is_begun) (void *arg);
 	void		(*read) (void *arg);	/* begun: rows that the transaction's connections
 										 * still have to bring; else all rows */
@@ -352,6 +353,8 @@ extern void CzStreamLetMoves(CzStream *stream);
 extern CommandId CzMomentOf(const EState *estate);
 extern void CzMomentEnter(CzScanMoment *scan, PlanState *parent, List *param_exprs);
 extern void CzMomentLeave(CzScanMoment *scan);
+extern bool CzMomentWasRead(const EState *estate);
+extern void CzCursorWatch(QueryDesc *query_desc);
 extern void CzMomentCheck(const CzScanMoment *scan);
 extern void CzMomentInit(void);
 

@@ -85,6 +85,7 @@ read_scan(CzScanMoment *scan)
 	PopActiveSnapshot();
 	CurrentResourceOwner = oldowner;
 	scan->is_lost = false;
+	scan->was_read = true;
 }
 
 static void
@@ -145,7 +146,7 @@ CzMomentEnter(CzScanMoment *scan, PlanState *parent, List *param_exprs)
 	scan->parent = parent;
 	scan->param_exprs = param_exprs;
 	scan->owner = CurrentResourceOwner;
-	scan->is_lost = false;
+	scan->is_lost = scan->was_read = false;
 	dlist_push_tail(&scans, &scan->node);
 }
 
@@ -159,6 +160,25 @@ CzMomentLeave(CzScanMoment *scan)
 	if (scan->parent != NULL)
 		dlist_delete(&scan->node);
 	scan->parent = NULL;
+}
+
+/*
+ * CzMomentWasRead
+ *		Have rows that a statement locks been read before they were asked for?
+ */
+bool
+CzMomentWasRead(const EState *estate)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &scans)
+	{
+		CzScanMoment *scan = dlist_container(CzScanMoment, node, iter.cur);
+
+		if (scan->parent->state == estate && scan->locks_rows && scan->was_read)
+			return true;
+	}
+	return false;
 }
 
 /*

@@ -73,6 +73,7 @@ start_executor(QueryDesc *query_desc, int eflags)
 		CzTxnCheckWritesHere(query_desc->plannedstmt);
 		CzSnapshotBeginStatement(query_desc);
 		CzTxnNoteSnapshotUse();
+		CzCursorWatch(query_desc);
 	}
 }
 

@@ -176,9 +176,14 @@ add_column(Query *query, Node *expr, char *name)
 		((TargetEntry *) lfirst(lc))->resno++;
 }
 
-/* Returns the number of columns that were added for a table. */
+/*
+ * is_exclusive: nobody else can change the row once it is locked: where the cursor reads it
+ *		before it is fetched, it is asked for again by its ctid (executor's scan.c).
+ *
+ * Returns the number of columns that were added for a table.
+ */
 static int
-take_row(Query *query, Index rti, bool is_locked)
+take_row(Query *query, Index rti, bool is_locked, bool is_exclusive)
 {
 	RangeTblEntry *rte = rt_fetch(rti, query->rtable);
 	Relation	rel = table_open(rte->relid, NoLock);
@@ -197,13 +202,20 @@ take_row(Query *query, Index rti, bool is_locked)
 		n++;
 	}
 	table_close(rel, NoLock);
+	if (is_locked && is_exclusive)
+	{
+		add_column(query, (Node *) makeVar(rti, SelfItemPointerAttributeNumber, TIDOID, -1,
+										   InvalidOid, 0),
+				   psprintf("%s%u%s", prefix, rte->relid, CZ_CURSOR_CTID));
+		n++;
+	}
 	if (key != NIL)
 		return n;
 	add_column(query, (Node *) makeVar(rti, SelfItemPointerAttributeNumber, TIDOID, -1,
 									   InvalidOid, 0),
 			   psprintf("%s%u", prefix, rte->relid));
 	if (is_locked)
-		return 1;
+		return n + 1;
 	add_column(query, (Node *) makeVar(rti, MinTransactionIdAttributeNumber, XIDOID, -1,
 									   InvalidOid, 0),
 			   psprintf("%s%u_xmin", prefix, rte->relid));
@@ -231,7 +243,7 @@ cz_take_cursor_rows(Query *query, int cursor_options)
 		RowMarkClause *mark = lfirst(lc);
 
 		if (!mark->pushedDown && is_distributed(rt_fetch(mark->rti, query->rtable)))
-			n += take_row(query, mark->rti, true);
+			n += take_row(query, mark->rti, true, mark->strength != LCS_FORKEYSHARE);
 	}
 	if (query->rowMarks == NIL && list_length(query->jointree->fromlist) == 1 &&
 		IsA(linitial(query->jointree->fromlist), RangeTblRef) &&
@@ -242,7 +254,7 @@ cz_take_cursor_rows(Query *query, int cursor_options)
 		Index		rti = linitial_node(RangeTblRef, query->jointree->fromlist)->rtindex;
 
 		if (is_distributed(rt_fetch(rti, query->rtable)))
-			n = take_row(query, rti, false);
+			n = take_row(query, rti, false, false);
 	}
 	return n;
 }
