@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -212,11 +213,19 @@ check_placement(ReturnSetInfo *rsinfo, const CzTable *table, const CzShard *shar
 	}
 }
 
+/* A table, with its partitions if its user has partitioned it. */
+static List *
+with_partitions(const CzTable *table)
+{
+	return table->is_partitioned ? find_all_inheritors(table->relid, AccessShareLock, NULL) :
+		list_make1_oid(table->relid);
+}
+
 /*
  * cz_check_shards(table_name regclass)
  *		SQL function: a row for each thing that a placement of a shard has otherwise
- *		than its table, of one table or of all that the user owns; as the calling
- *		transaction sees it.
+ *		than its table, of one table and its partitions or of all that the user owns; as the
+ *		calling transaction sees it.
  */
 Datum
 cz_check_shards(PG_FUNCTION_ARGS)
@@ -239,7 +248,7 @@ cz_check_shards(PG_FUNCTION_ARGS)
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(only_relid));
 	InitMaterializedSRF(fcinfo, 0);
 	context = AllocSetContextCreate(CurrentMemoryContext, "cz check", ALLOCSET_DEFAULT_SIZES);
-	foreach(lc, OidIsValid(only_relid) ? list_make1_oid(only_relid) : CzTableListAll())
+	foreach(lc, OidIsValid(only_relid) ? with_partitions(table) : CzTableListAll())
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
 		List	   *expected;

@@ -130,13 +130,18 @@ refuse(const CzUtility *utility, const AlterTableStmt *stmt, Oid relid, Oid part
 	const CzTable *altered = CzTableGet(relid);
 	CzTable		refused = *table;	/* the catalogs show an ordinary one in its moment */
 	List	   *relids = NIL;
-	Oid			key_relid = InvalidOid;
+	List	   *key_relids = NIL;
 	ListCell   *lc;
 
 	if (own->objtype == OBJECT_TABLE)
 		relids = CzKeyPartners(own, relid);
 	if (has_moment(relid))
 		relids = with_table(relids, relid);
+	else if (altered && altered->is_partitioned)
+	{
+		relids = list_concat_unique_oid(relids, CzTreeHeaps(CzTreeBegin(relid)));
+		list_sort(relids, list_oid_cmp);
+	}
 	if (OidIsValid(partner) && partner != relid && has_moment(partner))
 		relids = with_table(relids, partner);
 	foreach(lc, relids)
@@ -151,11 +156,12 @@ refuse(const CzUtility *utility, const AlterTableStmt *stmt, Oid relid, Oid part
 
 		if ((cmd->subtype == AT_DropColumn || cmd->subtype == AT_AlterColumnType) &&
 			strcmp(cmd->name, altered->column_names[altered->key_attno - 1]) == 0)
-			key_relid = relid;
+			key_relids = altered->is_partitioned ? CzTreeHeaps(CzTreeBegin(relid)) :
+				list_make1_oid(relid);
 	}
 	/* a partition is an ordinary table to its user, and has no moment to be one here */
 	if (altered == NULL || !OidIsValid(altered->root_relid) || altered->is_partitioned)
-		CzMomentTry(utility, (Node *) own, relids, key_relid);
+		CzMomentTry(utility, (Node *) own, relids, key_relids);
 	CzRefuseDdl(&refused, what, hint);
 }
 
@@ -233,7 +239,7 @@ check_key(const CzUtility *utility, const CzTable *table, const AlterTableStmt *
 			continue;
 		def = castNode(ColumnDef, cmd->def);
 		typenameTypeIdAndMod(NULL, def->typeName, &type, &typmod);
-		if (def->raw_default != NULL || OidIsValid(table->map_relid) ||
+		if (def->raw_default != NULL ||
 			!keeps_hash(table->key_type, table->key_typmod, type, typmod) ||
 			GetColumnDefCollation(NULL, def, type) != table->key_collation)
 			moves = true;
@@ -252,7 +258,7 @@ check_key(const CzUtility *utility, const CzTable *table, const AlterTableStmt *
 		   "Use undistribute_table(), alter the table, and distribute it again.");
 }
 
-/* Is the distribution column about to get another type (modifier)? */
+/* Is the distribution column about to get another type modifier? */
 static bool
 alters_key(const CzTable *table, const AlterTableStmt *stmt)
 {
@@ -475,10 +481,12 @@ CzHasLeaves(const CzTable *table)
 /*
  * Core's part of the statement, in the moment of some parents or on the table as it is;
  * what is known of the tables is new afterwards.
+ *
+ * key_moments: those of the parents whose partition key changes its type.
  */
 static void
 run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, List *moments,
-		 CzRewrite *rewrite)
+		 List *key_moments, CzRewrite *rewrite)
 {
 	Oid			relid = table->relid;
 	Oid			save_altered = cz_altered_relid;
@@ -495,8 +503,7 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, L
 		cz_altered_relid = relid;
 		CzRewriteEnter(rewrite);
 		if (moments != NIL)
-			CzMomentRun(utility, (Node *) stmt, moments,
-						alters_key(table, stmt) ? relid : InvalidOid);
+			CzMomentRun(utility, (Node *) stmt, moments, key_moments);
 		else
 			CzUtilityRun(utility, (Node *) stmt);
 	}
@@ -561,7 +568,9 @@ alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, CzAlterWay way,
 	CzImage    *before = CzTableImage(relid);
 	CzImage    *after;
 	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
-	CzRewrite  *rewrite = hints->needs_rewrite ? CzRewriteMake(table) : NULL;
+	CzRewrite  *rewrite = hints->needs_rewrite ?
+		CzRewriteMake(table, list_make1_oid(relid)) : NULL;
+	List	   *old_keys = CzForeignKeys(relid, true);
 	List	   *new_keys;
 	Relation	rel;
 
@@ -572,7 +581,8 @@ alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, CzAlterWay way,
 			moments = with_table(moments, relid);
 		drop_access_method(stmt);
 	}
-	run_core(utility, stmt, table, moments, rewrite);
+	run_core(utility, stmt, table, moments,
+			 alters_key(table, stmt) ? list_make1_oid(relid) : NIL, rewrite);
 	table = CzTableGet(relid);
 	after = CzTableImage(relid);
 	CzCheckNew(table, before, after);
@@ -588,6 +598,8 @@ alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, CzAlterWay way,
 		CzAlterHintsValues(hints, before, rel, stmt);
 		relation_close(rel, NoLock);
 		CzAlterShards(table, before, after, hints, owner);
+		if (table->kind != CZ_TABLE_REFERENCE)
+			CzRenewKeysTo(relid, old_keys, before, after);
 	}
 	if (table->kind != CZ_TABLE_REFERENCE)
 		CzForeignKeysToShards(relid, new_keys);
@@ -669,7 +681,10 @@ adds_unique_key(const AlterTableStmt *stmt)
 	return false;
 }
 
-/* The statement on a table with the user's partitions, as core runs it. */
+/*
+ * The statement on a table with the user's partitions, as core runs it.  Partitions with
+ * rows have a moment where core is to compute these, or as their distribution column changes.
+ */
 static void
 alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 {
@@ -678,7 +693,11 @@ alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 	CzTree	   *tree = CzTreeBegin(relid);
 	CzImage    *before = CzTableImage(relid);
 	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
+	bool		is_key = alters_key(table, stmt);
+	CzRewrite  *rewrite = NULL;
 	List	   *moments = lock_partners(stmt, relid);
+	List	   *heaps = NIL;
+	List	   *old_keys = CzTreeForeignKeys(relid, true);
 	List	   *new_keys;
 	Relation	rel;
 
@@ -687,14 +706,28 @@ alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 		moments = list_concat_unique_oid(moments, CzTreeMoments(table));
 		list_sort(moments, list_oid_cmp);
 	}
+	hints->is_only = !stmt->relation->inh;
 	CzLeaveKeysToShards(stmt);
-	run_core(utility, stmt, table, moments, NULL);
+	if (hints->needs_rewrite || is_key)
+	{
+		heaps = CzTreeHeaps(tree);
+		moments = list_concat_unique_oid(moments, heaps);
+		list_sort(moments, list_oid_cmp);
+	}
+	if (hints->needs_rewrite)
+		rewrite = CzRewriteMake(table, heaps);
+	run_core(utility, stmt, table, moments, is_key ? heaps : NIL, rewrite);
 	new_keys = CzNewForeignKeys(before, CzTableImage(relid), hints);
 	check_new_keys(new_keys);
-	rel = relation_open(relid, NoLock);
-	CzAlterHintsValues(hints, before, rel, stmt);
-	relation_close(rel, NoLock);
-	CzTreeFinish(tree, hints, owner);
+	if (!CzRewriteIsDone(rewrite))
+	{
+		rel = relation_open(relid, NoLock);
+		CzAlterHintsValues(hints, before, rel, stmt);
+		relation_close(rel, NoLock);
+	}
+	CzTreeFinish(tree, hints, owner, rewrite, new_keys);
+	if (!CzRewriteIsDone(rewrite))
+		CzRenewKeysTo(relid, old_keys, before, CzTableImage(relid));
 	CzForeignKeysToShards(relid, new_keys);
 	if (CzRelationOwner(relid) != owner)
 		CzChangeOwner(CzTableGet(relid), owner);
@@ -728,7 +761,7 @@ alter_here(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 	CzLeaveKeysToShards(stmt);
 	LockRelationOid(relid, AccessExclusiveLock);
 	moments = lock_partners(stmt, relid);
-	CzMomentRun(utility, (Node *) stmt, with_table(moments, relid), InvalidOid);
+	CzMomentRun(utility, (Node *) stmt, with_table(moments, relid), NIL);
 	return true;
 }
 

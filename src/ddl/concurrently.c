@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * concurrently.c
- *	  What the CONCURRENTLY forms of CREATE INDEX, DROP INDEX and REINDEX share.
+ *	  What the CONCURRENTLY forms of CREATE INDEX, DROP INDEX and REINDEX share; locks for
+ *	  that of DETACH PARTITION.
  *
  * The statement is several transactions, as in core.  The parent's index is made, and
  * committed, as an invalid one; then each worker builds those of its shards by the same
@@ -50,7 +51,7 @@ typedef struct Question
 } Question;
 
 /*
- * CzWorkBegin, CzWorkLockIndex, CzWorkEnd, CzNextTransaction, CzSetIndexValidLate
+ * CzWorkBegin, CzWorkLockAlso, CzWorkEnd, CzNextTransaction, CzSetIndexValidLate
  *		See concurrently_int.h.
  */
 CzWork *
@@ -73,20 +74,20 @@ CzWorkBegin(Oid relid)
 }
 
 void
-CzWorkLockIndex(CzWork *work, Oid index_oid)
+CzWorkLockAlso(CzWork *work, Oid oid)
 {
-	Relation	index = index_open(index_oid, ShareUpdateExclusiveLock);
+	Relation	rel = relation_open(oid, ShareUpdateExclusiveLock);
 
-	work->index_lock_id = index->rd_lockInfo.lockRelId;
-	index_close(index, NoLock);
-	LockRelationIdForSession(&work->index_lock_id, ShareUpdateExclusiveLock);
+	work->other_lock_id = rel->rd_lockInfo.lockRelId;
+	relation_close(rel, NoLock);
+	LockRelationIdForSession(&work->other_lock_id, ShareUpdateExclusiveLock);
 }
 
 void
 CzWorkEnd(CzWork *work)
 {
-	if (OidIsValid(work->index_lock_id.relId))
-		UnlockRelationIdForSession(&work->index_lock_id, ShareUpdateExclusiveLock);
+	if (OidIsValid(work->other_lock_id.relId))
+		UnlockRelationIdForSession(&work->other_lock_id, ShareUpdateExclusiveLock);
 	UnlockRelationIdForSession(&work->lock_id, ShareUpdateExclusiveLock);
 	MemoryContextDelete(work->context);
 }
@@ -108,10 +109,11 @@ CzSetIndexValidLate(Oid index_oid, bool is_valid)
 	PopActiveSnapshot();
 }
 
-/* Take a lock for which others may have to wait behind us, for some time. */
+/* Take locks for which others may have to wait behind us, for some time; or none. */
 static bool
-try_lock(Oid relid, LOCKMODE mode, int timeout_ms, bool is_last)
+try_lock(List *relids, LOCKMODE mode, int timeout_ms, bool is_last)
 {
+	ListCell   *lc;
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	volatile bool is_locked = false;
@@ -124,7 +126,8 @@ try_lock(Oid relid, LOCKMODE mode, int timeout_ms, bool is_last)
 
 		(void) set_config_option("lock_timeout", psprintf("%d", timeout_ms), PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-		LockRelationOid(relid, mode);
+		foreach(lc, relids)
+			LockRelationOid(lfirst_oid(lc), mode);
 		AtEOXact_GUC(true, nestlevel);
 		ReleaseCurrentSubTransaction();
 		is_locked = true;
@@ -147,12 +150,28 @@ try_lock(Oid relid, LOCKMODE mode, int timeout_ms, bool is_last)
 	return is_locked;
 }
 
+static List *
+lock_tags(List *relids)
+{
+	List	   *tags = NIL;
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		LOCKTAG    *tag = palloc(sizeof(LOCKTAG));
+
+		SET_LOCKTAG_RELATION(*tag, MyDatabaseId, lfirst_oid(lc));
+		tags = lappend(tags, tag);
+	}
+	return tags;
+}
+
 /*
  * CzLockInTurns
  *		See concurrently_int.h.
  */
 void
-CzLockInTurns(const CzWork *work, LOCKMODE mode)
+CzLockInTurns(List *relids, LOCKMODE mode)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	int			turn_ms = FIRST_TURN_MS;
@@ -170,11 +189,11 @@ CzLockInTurns(const CzWork *work, LOCKMODE mode)
 			is_last = left_ms <= turn_ms;
 			timeout_ms = is_last ? Max(left_ms, 1) : turn_ms;
 		}
-		if (try_lock(work->relid, mode, timeout_ms, is_last))
+		if (try_lock(relids, mode, timeout_ms, is_last))
 			return;
 		turn_ms = Min(turn_ms * 2, LONGEST_TURN_MS);
 		CHECK_FOR_INTERRUPTS();
-		WaitForLockers(work->tag, mode, false);
+		WaitForLockersMultiple(lock_tags(relids), mode, false);
 	}
 }
 

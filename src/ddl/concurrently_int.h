@@ -2,7 +2,7 @@
  *
  * concurrently_int.h
  *	  Shared by the files of the CONCURRENTLY forms: concurrently.c,
- *	  index_concurrently.c, reindex_concurrently.c.
+ *	  detach_concurrently.c, index_concurrently.c, reindex_concurrently.c.
  *
  * Source: own work.
  *
@@ -20,7 +20,7 @@ typedef struct CzWork
 {
 	Oid			relid;
 	LockRelId	lock_id;
-	LockRelId	index_lock_id;	/* relId InvalidOid: none is locked */
+	LockRelId	other_lock_id;	/* relId InvalidOid: no other one is locked */
 	LOCKTAG		tag;
 	MemoryContext context;		/* goes with the portal */
 } CzWork;
@@ -60,8 +60,8 @@ typedef List *(*CzMakeCommands) (const CzPlacement *placement, void *arg);
  * CzWorkBegin, CzWorkEnd
  *		ShareUpdateExclusiveLock on a table for the session, which the transaction has.  An
  *		error before the end gives it back, too.
- * CzWorkLockIndex
- *		The same of an index, which is not to be renamed meanwhile.
+ * CzWorkLockAlso
+ *		The same of an index or a partition, which is not to be altered meanwhile.
  * CzNextTransaction
  *		Commit, and begin another one, which has no snapshot.
  * CzSetIndexValidLate
@@ -69,18 +69,18 @@ typedef List *(*CzMakeCommands) (const CzPlacement *placement, void *arg);
  */
 extern CzWork *CzWorkBegin(Oid relid);
 extern void CzWorkEnd(CzWork *work);
-extern void CzWorkLockIndex(CzWork *work, Oid index_oid);
+extern void CzWorkLockAlso(CzWork *work, Oid oid);
 extern void CzNextTransaction(void);
 extern void CzSetIndexValidLate(Oid index_oid, bool is_valid);
 
 /*
  * CzLockInTurns
- *		Take a lock on the table, but let nobody wait behind us for longer than a turn.
- *		Between two turns those are waited for who have it from before.
+ *		Take locks on tables, all or none, but let nobody wait behind us for longer than a
+ *		turn.  Between two turns those are waited for who have them from before.
  *
  * Errors: 55P03 after the user's lock_timeout.
  */
-extern void CzLockInTurns(const CzWork *work, LOCKMODE mode);
+extern void CzLockInTurns(List *relids, LOCKMODE mode);
 
 /*
  * CzLookAtPlacements

@@ -106,6 +106,7 @@ typedef struct CzAlterHints
 	List	   *functions;		/* ObjectAddress *: what workers need to run USING */
 	bool		needs_rewrite;	/* workers cannot compute values, or would not alike */
 	bool		is_rewritten;	/* the shards are empty: nothing is to be computed there */
+	bool		is_only;		/* not for partitions of the user's */
 } CzAlterHints;
 
 extern CzAlterHints *CzAlterHintsGet(const AlterTableStmt *stmt, const CzTable *table,
@@ -120,22 +121,49 @@ extern bool CzIsDroppedByName(const CzAlterHints *hints, const char *constraint)
  * A table's rows are computed anew here; rewrite.c.
  *
  * CzRewriteMake: core is about to run a statement that may do so.  table: locked (ACCESS
- *		EXCLUSIVE).  Returns: palloc'd.  55000 if a shard has no active placement.
+ *		EXCLUSIVE).  relids: the relations whose rows it would compute, itself or those of
+ *		its partitions that its user has not partitioned; they will have a moment.
+ *		Returns: palloc'd.  55000 if a shard has no active placement.
  * CzRewriteEnter, CzRewriteLeave: around core's part, the latter after an error, too.
  * CzRewriteMethod: the access method of a table in its moment.
  * CzRewriteIsDone: has core done so?  Not for NULL.
  * CzRewriteShards: carry that to the shards.  table: as it is now, with its images from
  *		before and after the statement; new_keys: OIDs of foreign keys that have come.
+ * CzRewriteRun: the same, by these scripts.
+ * CzKeysTakeOff: foreign keys (CzKey *) go from the shards, if they are there.
  */
 typedef struct CzRewrite CzRewrite;
 
-extern CzRewrite *CzRewriteMake(const CzTable *table);
+/* What the shards get while they are empty, and when the rows are there. */
+typedef struct CzRewriteSql
+{
+	CzMakeSql	table;			/* columns, CHECKs, and all that goes; NULL: nothing */
+	CzMakeSql	drop_checks;	/* those that rows need not fulfil */
+	CzMakeSql	indexes;		/* what comes of indexes */
+	CzMakeSql	add_checks;
+	void	   *arg;
+} CzRewriteSql;
+
+extern CzRewrite *CzRewriteMake(const CzTable *table, List *relids);
 extern void CzRewriteEnter(CzRewrite *rewrite);
 extern void CzRewriteLeave(CzRewrite *rewrite);
 extern Oid	CzRewriteMethod(Oid relid);
 extern bool CzRewriteIsDone(const CzRewrite *rewrite);
 extern void CzRewriteShards(CzRewrite *rewrite, const CzTable *table, const CzImage *before,
 							const CzImage *after, CzAlterHints *hints, List *new_keys);
+extern void CzKeysTakeOff(List *keys);
+extern void CzRewriteRun(CzRewrite *rewrite, const CzTable *table, const CzRewriteSql *sql,
+						 List *new_keys);
+
+/*
+ * CzUnfulfilledChecks
+ *		The CHECKs of a table that are NOT VALID: CzObjectImage *.
+ * CzDropChecksSql, CzAddChecksSql
+ *		Take them off a shard, if they are there, and put them back.
+ */
+extern List *CzUnfulfilledChecks(const CzImage *image);
+extern void CzDropChecksSql(StringInfo sql, const CzShard *shard, List *checks);
+extern void CzAddChecksSql(StringInfo sql, const CzShard *shard, List *checks);
 
 /* Commands that all shards get; diff.c. */
 typedef struct CzOps
@@ -143,9 +171,13 @@ typedef struct CzOps
 	List	   *list;
 	bool		has_new;		/* objects that the workers may need others for */
 	bool		has_types;		/* columns change their type: values are converted */
+	bool		is_only;		/* not for partitions */
 } CzOps;
 
 extern CzOps *CzDiff(const CzImage *before, const CzImage *after, const CzAlterHints *hints);
+
+/* An index of that name need not be made. */
+extern void CzOpsLeaveOutIndex(CzOps *ops, const char *name);
 
 /* Foreign keys that a statement has added, or put in the place of others: OIDs. */
 extern List *CzNewForeignKeys(const CzImage *before, const CzImage *after,
@@ -155,11 +187,12 @@ extern CzOps *CzOpsRenameIndex(bool is_key, char *old_name, char *new_name);
 extern CzOps *CzOpsTable(char *text);
 extern void CzOpsScript(StringInfo sql, const CzShard *shard, void *ops);
 
-/* A part of it: what goes and what is a table's, or what comes or changes of indexes. */
+/* A part of it. */
 typedef enum CzOpsPart
 {
-	CZ_OPS_TABLE,
-	CZ_OPS_INDEXES
+	CZ_OPS_TABLE,				/* what goes and what is a table's */
+	CZ_OPS_DROPPED_INDEXES,		/* the indexes of that alone, with their constraints */
+	CZ_OPS_INDEXES				/* what comes or changes of indexes */
 } CzOpsPart;
 
 extern void CzOpsScriptPart(StringInfo sql, const CzShard *shard, const CzOps *ops,
@@ -176,12 +209,26 @@ extern CzTree *CzTreeBegin(Oid relid);
  * Locked; list of OIDs, in order.
  */
 extern List *CzTreeMoments(const CzTable *table);
-extern void CzTreeFinish(CzTree *tree, const CzAlterHints *hints, Oid owner);
+extern void CzTreeFinish(CzTree *tree, CzAlterHints *hints, Oid owner, CzRewrite *rewrite,
+						 List *new_keys);
+
+/* Its relations that have rows, in order of OID. */
+extern List *CzTreeHeaps(const CzTree *tree);
 
 /* partitions.c */
 extern bool CzCreatePartition(const CzUtility *utility, CreateStmt *stmt);
 extern bool CzPartitionCommand(const CzUtility *utility, AlterTableStmt *stmt, Oid relid,
 							   bool is_index);
+
+/*
+ * CzDetachPartition
+ *		DETACH PARTITION of a distributed table, whose owner the user is, in the transaction.
+ * CzDetachConcurrently (detach_concurrently.c)
+ *		The same CONCURRENTLY: 25001 in a transaction block.
+ */
+extern void CzDetachPartition(const CzUtility *utility, AlterTableStmt *stmt, Oid parent_relid);
+extern void CzDetachConcurrently(const CzUtility *utility, AlterTableStmt *stmt,
+								 Oid parent_relid);
 
 /* A parent that is an ordinary table for a moment; moment.c. */
 typedef struct CzMoment
@@ -198,7 +245,7 @@ typedef struct CzMoment
 
 extern CzMoment *CzMomentBegin(Oid relid, bool key_type_changes);
 extern void CzMomentEnd(CzMoment *moment);
-extern void CzMomentRun(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid);
+extern void CzMomentRun(const CzUtility *utility, Node *stmt, List *relids, List *key_relids);
 extern void CzMomentRunAsked(const CzUtility *utility, Node *stmt, List *relids,
 							 List *asked_relids);
 
@@ -206,7 +253,7 @@ extern void CzMomentRunAsked(const CzUtility *utility, Node *stmt, List *relids,
  * For a statement that is refused afterwards: core's own error, if it has one, comes first.
  * As CzMomentRun, but the parents stay ordinary tables: the caller must raise an error.
  */
-extern void CzMomentTry(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid);
+extern void CzMomentTry(const CzUtility *utility, Node *stmt, List *relids, List *key_relids);
 extern void CzLeavesFollow(Oid parent_relid, const CzImage *before, List *leaves);
 
 /* The same for a root's map and the leaves below it, which have the columns alone. */
@@ -255,7 +302,17 @@ extern bool CzTruncateParts(TruncateStmt *stmt);
 extern void CzCheckKeyTrigger(const CzTable *table, const CreateTrigStmt *stmt);
 extern bool CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt);
 
-/* keys_alter.c */
+/*
+ * keys_alter.c
+ *
+ * CzRenewKeysTo
+ *		Keys that refer to a table, or a partition of it, from others, and that core has made
+ *		again with the index which they need.  Shards have lost them with theirs, unless they
+ *		too make indexes again for another type of a column.
+ *
+ * old: OIDs of the keys of the table and its partitions, and of those to them, from before.
+ */
+extern void CzRenewKeysTo(Oid relid, List *old, const CzImage *before, const CzImage *after);
 extern void CzLeaveKeysToShards(AlterTableStmt *stmt);
 extern List *CzKeyTargets(const AlterTableStmt *stmt, Oid relid);
 extern List *CzKeyPartners(const AlterTableStmt *stmt, Oid relid);

@@ -609,7 +609,26 @@ CzDiff(const CzImage *before, const CzImage *after, const CzAlterHints *hints)
 	diff_roles(ops, before, after);
 	CzUnpinTextSettings(nestlevel);
 	ops->has_types = types;
+	ops->is_only = hints && hints->is_only;
 	return ops->list != NIL ? ops : NULL;
+}
+
+/*
+ * CzOpsLeaveOutIndex
+ *		See ddl_int.h.
+ */
+void
+CzOpsLeaveOutIndex(CzOps *ops, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, ops->list)
+	{
+		const Op   *op = lfirst(lc);
+
+		if (op->kind == OP_CREATE_INDEX && strcmp(op->name, name) == 0)
+			ops->list = foreach_delete_current(ops->list, lc);
+	}
 }
 
 /*
@@ -676,11 +695,10 @@ subcommand(const Op *op, const CzShard *shard)
 	}
 }
 
-/* What goes, what can be in one ALTER TABLE, what needs one of its own. */
+/* Indexes that go, but for those of constraints. */
 static void
-table_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
+drop_indexes_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
 {
-	const char *separator = "";
 	ListCell   *lc;
 
 	foreach(lc, ops->list)
@@ -691,6 +709,16 @@ table_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
 			appendStringInfo(sql, "DROP INDEX IF EXISTS %s CASCADE;\n",
 							 CzQualifiedIndex(shard, op->name));
 	}
+}
+
+/* What goes, what can be in one ALTER TABLE, what needs one of its own. */
+static void
+table_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
+{
+	const char *separator = "";
+	ListCell   *lc;
+
+	drop_indexes_script(sql, shard, ops);
 	foreach(lc, ops->list)
 	{
 		char	   *text = subcommand(lfirst(lc), shard);
@@ -698,7 +726,8 @@ table_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
 		if (text == NULL)
 			continue;
 		if (separator[0] == '\0')
-			appendStringInfo(sql, "ALTER TABLE %s", shard->remote_qualified);
+			appendStringInfo(sql, "ALTER TABLE %s%s", ops->is_only ? "ONLY " : "",
+							 shard->remote_qualified);
 		appendStringInfo(sql, "%s %s", separator, text);
 		separator = ",";
 	}
@@ -784,8 +813,24 @@ CzOpsScript(StringInfo sql, const CzShard *shard, void *ops)
 void
 CzOpsScriptPart(StringInfo sql, const CzShard *shard, const CzOps *ops, CzOpsPart part)
 {
-	if (part == CZ_OPS_TABLE)
-		table_script(sql, shard, ops);
-	else
-		index_script(sql, shard, ops);
+	ListCell   *lc;
+
+	switch (part)
+	{
+		case CZ_OPS_TABLE:
+			table_script(sql, shard, ops);
+			break;
+		case CZ_OPS_DROPPED_INDEXES:
+			drop_indexes_script(sql, shard, ops);
+			foreach(lc, ops->list)
+			{
+				if (((const Op *) lfirst(lc))->kind == OP_DROP_KEY)
+					appendStringInfo(sql, "ALTER TABLE %s %s;\n", shard->remote_qualified,
+									 subcommand(lfirst(lc), shard));
+			}
+			break;
+		case CZ_OPS_INDEXES:
+			index_script(sql, shard, ops);
+			break;
+	}
 }

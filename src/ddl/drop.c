@@ -28,6 +28,7 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
@@ -704,11 +705,15 @@ drop_partition(Oid relid)
 	CommandCounterIncrement();
 }
 
-/* Is a table being altered, whose parts are no matter of ours then? */
+/* Is a table being altered, or what it is a partition of?  Its parts are no matter of ours
+ * then. */
 static bool
 is_altered(Oid relid)
 {
-	return relid == cz_altered_relid || list_member_oid(cz_typed_relids, relid);
+	if (relid == cz_altered_relid || list_member_oid(cz_typed_relids, relid))
+		return true;
+	return OidIsValid(cz_altered_relid) && get_rel_relispartition(relid) &&
+		list_member_oid(get_partition_ancestors(relid), cz_altered_relid);
 }
 
 /* Does an object of a partition go, or stay, with one of its parent? */

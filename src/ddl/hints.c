@@ -83,37 +83,6 @@ CzIsDroppedByName(const CzAlterHints *hints, const char *constraint)
 	return CzListHasString(hints->dropped, constraint);
 }
 
-/* Does the table have a row, as this transaction's connections see it? */
-static bool
-has_rows(const CzTable *table)
-{
-	int			i;
-
-	if (table->kind == CZ_TABLE_REFERENCE)
-	{
-		Relation	rel = table_open(table->relid, NoLock);
-		bool		result = RelationGetNumberOfBlocks(rel) > 0;
-
-		table_close(rel, NoLock);
-		return result;
-	}
-	for (i = 0; i < table->nshards; i++)
-	{
-		CzConn	   *conn = CzTxnConn(table->shards[i].server_oids[0],
-									 CzRelationOwner(table->relid), false);
-		struct pg_result *res;
-		bool		found;
-
-		res = CzConnExec(conn, psprintf("SELECT 1 FROM %s LIMIT 1",
-										table->shards[i].remote_qualified));
-		found = PQntuples(res) > 0;
-		PQclear(res);
-		if (found)
-			return true;
-	}
-	return false;
-}
-
 /* What an ADD COLUMN says of a column's values. */
 typedef struct Added
 {
@@ -349,23 +318,6 @@ of_this_node_walker(Node *node, void *context)
 	return expression_tree_walker(node, of_this_node_walker, context);
 }
 
-/*
- * Values must be computed here, for this reason (a sentence): the workers cannot, or would
- * not all have the same.  Not for a table with partitions of the user's, if it has rows.
- */
-static void
-compute_here(CzAlterHints *hints, const CzTable *table, const char *column, const char *reason)
-{
-	if (table->is_partitioned && has_rows(table))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot compute column \"%s\" of table \"%s\", which is partitioned and has rows",
-						column, get_rel_name(table->relid)),
-				 errdetail_internal("%s", _(reason)),
-				 errhint("Add a column without default, and fill it by UPDATE.")));
-	hints->needs_rewrite = true;
-}
-
 /* A function that workers cannot be sent, or a cast, which they are not. */
 static bool
 is_only_here(Oid function, void *context)
@@ -402,23 +354,19 @@ only_here_walker(Node *node, void *context)
 	return expression_tree_walker(node, only_here_walker, context);
 }
 
-/* Why workers must not compute an expression (a sentence), or NULL. */
-static const char *
-reason_against(Node *expr, const CzTable *table)
+/*
+ * Must values be computed here?  Workers would not all have the same, or lack what it takes,
+ * or must not run it.
+ */
+static bool
+is_for_here(Node *expr, const CzTable *table)
 {
 	CzSender	sender = CzSenderOf(CzRelationOwner(table->relid), CzTableServers(table));
 	Oid			function = InvalidOid;
-	const char *reason;
 
-	if (contain_volatile_functions(expr))
-		return gettext_noop("Each placement of a row would get another value.");
-	if (of_this_node_walker(expr, &function))
-		return gettext_noop("Another node may have another value.");
-	if (only_here_walker(expr, NULL))
-		return gettext_noop("The workers do not have all that it needs.");
-	if (OidIsValid(CzUntrustedFunction(expr, &sender, &reason)))
-		return reason;
-	return NULL;
+	return contain_volatile_functions(expr) || of_this_node_walker(expr, &function) ||
+		only_here_walker(expr, NULL) ||
+		OidIsValid(CzUntrustedFunction(expr, &sender, NULL));
 }
 
 /* A value of the column becomes one of its new type as core has it. */
@@ -469,7 +417,6 @@ read_type(CzAlterHints *hints, const AlterTableCmd *cmd, Relation rel, const CzT
 	ParseNamespaceItem *item;
 	Node	   *expr;
 	Node	   *whole;
-	const char *reason;
 	int			nestlevel;
 
 	/* core says what is wrong with it */
@@ -498,10 +445,10 @@ read_type(CzAlterHints *hints, const AlterTableCmd *cmd, Relation rel, const CzT
 	free_parsestate(pstate);
 
 	check_numbers(cmd, TupleDescAttr(RelationGetDescr(rel), attno - 1)->atttypid, whole);
-	reason = reason_against(fold(whole), table);
-	if (reason != NULL)
+	if (is_for_here(fold(whole), table))
 	{
-		compute_here(hints, table, cmd->name, reason);
+		hints->needs_rewrite = true;
+		/* should there be no partition that has rows, the worker need not know, either */
 		if (table->is_partitioned)
 			hints->usings = lappend(hints->usings, list_make2(cmd->name, "NULL"));
 		return;
@@ -561,9 +508,8 @@ read_added(CzAlterHints *hints, const AlterTableStmt *stmt, const AlterTableCmd 
 		is_volatile = contain_volatile_functions(added_default(&added, def->colname, type,
 															   typmod));
 	}
-	if (is_volatile)
-		compute_here(hints, table, def->colname,
-					 gettext_noop("Each placement of a row would get another value."));
+	/* each placement of a row would get another value */
+	hints->needs_rewrite |= is_volatile;
 }
 
 /*

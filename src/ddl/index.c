@@ -238,7 +238,7 @@ CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 		if (table->kind != CZ_TABLE_SINGLE || !stmt->unique)
 			return false;
 		stmt = (IndexStmt *) CzQualifyRelation((Node *) stmt);
-		CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid), InvalidOid);
+		CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid), NIL);
 		return true;
 	}
 	if (stmt->tableSpace)
@@ -262,7 +262,7 @@ CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 		tree = CzTreeBegin(relid);
 		CzMomentRun(utility, CzQualifyRelation((Node *) stmt), moments, InvalidOid);
 		CommandCounterIncrement();
-		CzTreeFinish(tree, NULL, CzRelationOwner(relid));
+		CzTreeFinish(tree, NULL, CzRelationOwner(relid), NULL, NIL);
 		return true;
 	}
 
@@ -276,7 +276,7 @@ CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 		stmt->relation->inh = false;
 	/* and any on a table whose partition key is an expression */
 	if (table->kind == CZ_TABLE_SINGLE && stmt->unique)
-		CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid), InvalidOid);
+		CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid), NIL);
 	else
 		CzUtilityRun(utility, (Node *) stmt);
 	CommandCounterIncrement();

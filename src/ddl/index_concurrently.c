@@ -248,7 +248,7 @@ create_parent(const CzUtility *utility, IndexStmt *stmt, const CzWork *work)
 		check_can_be_unique(stmt);
 		copy->unique = copy->nulls_not_distinct = false;
 	}
-	CzLockInTurns(work, ShareLock);
+	CzLockInTurns(list_make1_oid(work->relid), ShareLock);
 	CzUtilityRun(utility, (Node *) copy);
 	CommandCounterIncrement();
 	index_oid = new_index(work->relid, before);
@@ -285,7 +285,7 @@ CzCreateIndexConcurrently(const CzUtility *utility, IndexStmt *stmt, Oid relid)
 	{
 		CzIndexDef *def;
 
-		CzWorkLockIndex(work, index_oid);
+		CzWorkLockAlso(work, index_oid);
 		CzNextTransaction();
 		CzDebugPoint("index_created");
 		PushActiveSnapshot(GetTransactionSnapshot());
@@ -409,7 +409,7 @@ CzDropIndexConcurrently(const CzUtility *utility, DropStmt *stmt)
 	(void) CzLookAtPlacements(CzTableGet(relid));
 	EventTriggerDDLCommandStart((Node *) stmt);
 	work = CzWorkBegin(relid);
-	CzWorkLockIndex(work, index_oid);
+	CzWorkLockAlso(work, index_oid);
 	name = MemoryContextStrdup(work->context, get_rel_name(index_oid));
 	is_unique = is_unique_index(index_oid);
 	index_set_state_flags(index_oid, INDEX_DROP_CLEAR_VALID);

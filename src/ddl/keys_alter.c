@@ -421,7 +421,7 @@ CzAlterLocalKeys(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 	/* the name must not come to mean another table on the way */
 	stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
 	known = CzLocalKeysBegin(stmt, relid, partners);
-	CzMomentRun(utility, (Node *) stmt, partners, InvalidOid);
+	CzMomentRun(utility, (Node *) stmt, partners, NIL);
 	CzLocalKeysEnd(relid, partners, known);
 	return true;
 }
@@ -493,4 +493,52 @@ CzTruncate(const CzUtility *utility, TruncateStmt *stmt)
 	if (!CzTruncateParts(stmt))
 		CzUtilityRun(utility, (Node *) stmt);
 	return true;
+}
+
+/*
+ * CzRenewKeysTo
+ *		See ddl_int.h.
+ */
+void
+CzRenewKeysTo(Oid relid, List *old, const CzImage *before, const CzImage *after)
+{
+	List	   *keys = NIL;
+	List	   *relids = NIL;
+	List	   *own = find_all_inheritors(relid, NoLock, NULL);
+	ListCell   *lc;
+	ListCell   *lk;
+	int			i;
+
+	for (i = 0; i < before->ncolumns; i++)
+	{
+		const CzColumnImage *a = &before->columns[i];
+		const CzColumnImage *b = &after->columns[i];
+
+		if (!a->is_dropped && !b->is_dropped &&
+			(a->type != b->type || a->typmod != b->typmod || a->collation != b->collation))
+			return;
+	}
+	foreach(lc, CzTreeKeysOnShards(relid, true))
+	{
+		const CzKey *key = lfirst(lc);
+
+		if (list_member_oid(old, key->oid) || list_member_oid(own, key->from_relid))
+			continue;
+		keys = lappend(keys, lfirst(lc));
+		relids = list_append_unique_oid(relids, key->from_relid);
+	}
+	CzKeysTakeOff(keys);
+	foreach(lc, relids)
+	{
+		List	   *oids = NIL;
+
+		foreach(lk, keys)
+		{
+			const CzKey *key = lfirst(lk);
+
+			if (key->from_relid == lfirst_oid(lc))
+				oids = lappend_oid(oids, key->oid);
+		}
+		CzForeignKeysToShards(lfirst_oid(lc), oids);
+	}
 }

@@ -543,7 +543,7 @@ CzMomentEnd(CzMoment *moment)
 
 /* CzMomentRun; empty_relids: of these tables core may ask, and finds no rows. */
 static void
-run(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid, List *empty_relids)
+run(const CzUtility *utility, Node *stmt, List *relids, List *key_relids, List *empty_relids)
 {
 	List	   *save = cz_moment_relids;
 	List	   *moments = NIL;
@@ -554,7 +554,8 @@ run(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid, List *emp
 		cz_moment_relids = list_copy(save);
 		foreach(lc, relids)
 			moments = lappend(moments,
-							  CzMomentBegin(lfirst_oid(lc), lfirst_oid(lc) == key_relid));
+							  CzMomentBegin(lfirst_oid(lc),
+											list_member_oid(key_relids, lfirst_oid(lc))));
 		cz_moment_relids = list_difference_oid(cz_moment_relids, empty_relids);
 		CzUtilityRun(utility, stmt);
 		foreach(lc, moments)
@@ -571,12 +572,12 @@ run(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid, List *emp
  * CzMomentRun
  *		Run a statement while some parents are ordinary tables.
  *
- * relids: locked, in order of OID; key_relid: the one whose key changes its type.
+ * relids: locked, in order of OID; key_relids: those whose key changes its type.
  */
 void
-CzMomentRun(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid)
+CzMomentRun(const CzUtility *utility, Node *stmt, List *relids, List *key_relids)
 {
-	run(utility, stmt, relids, key_relid, NIL);
+	run(utility, stmt, relids, key_relids, NIL);
 }
 
 /*
@@ -587,7 +588,7 @@ CzMomentRun(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid)
 void
 CzMomentRunAsked(const CzUtility *utility, Node *stmt, List *relids, List *asked_relids)
 {
-	run(utility, stmt, relids, InvalidOid, asked_relids);
+	run(utility, stmt, relids, NIL, asked_relids);
 }
 
 /*
@@ -595,7 +596,7 @@ CzMomentRunAsked(const CzUtility *utility, Node *stmt, List *relids, List *asked
  *		See ddl_int.h.
  */
 void
-CzMomentTry(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid)
+CzMomentTry(const CzUtility *utility, Node *stmt, List *relids, List *key_relids)
 {
 	List	   *save = cz_moment_relids;
 	ListCell   *lc;
@@ -605,7 +606,7 @@ CzMomentTry(const CzUtility *utility, Node *stmt, List *relids, Oid key_relid)
 		cz_drop_is_local++;
 		cz_moment_relids = list_copy(save);
 		foreach(lc, relids)
-			(void) CzMomentBegin(lfirst_oid(lc), lfirst_oid(lc) == key_relid);
+			(void) CzMomentBegin(lfirst_oid(lc), list_member_oid(key_relids, lfirst_oid(lc)));
 		CzUtilityRun(utility, stmt);
 	}
 	PG_FINALLY();

@@ -117,10 +117,6 @@ attach(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *parent)
 	Oid			relid;
 	const CzTable *child;
 
-	if (!parent->is_partitioned)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("table \"%s\" is not partitioned", get_rel_name(parent->relid))));
 	relid = RangeVarGetRelidExtended(name, AccessExclusiveLock, 0, RangeVarCallbackOwnsRelation,
 									 NULL);
 	child = CzTableGet(relid);
@@ -216,19 +212,19 @@ check_rows(Oid relid, List *moments)
 	return result;
 }
 
-static void
-detach(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *parent)
+/*
+ * CzDetachPartition
+ *		See ddl_int.h.
+ */
+void
+CzDetachPartition(const CzUtility *utility, AlterTableStmt *stmt, Oid parent_relid)
 {
 	PartitionCmd *cmd = castNode(PartitionCmd, linitial_node(AlterTableCmd, stmt->cmds)->def);
-	Oid			parent_relid = parent->relid;
 	List	   *keys;
 	List	   *partners;
 	ListCell   *lc;
 	Oid			relid;
 
-	if (cmd->concurrent)
-		CzRefuseDdl(parent, "DETACH PARTITION CONCURRENTLY",
-					"Use DETACH PARTITION, which does the same in one transaction.");
 	relid = RangeVarGetRelid(cmd->name, AccessExclusiveLock, false);
 	keys = CzInheritedKeys(relid);
 	partners = detach_partners(relid, keys);
@@ -302,6 +298,13 @@ CzPartitionCommand(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, bo
 
 	if (table == NULL || !OidIsValid(table->map_relid) || !CzTxnIsCoordinator())
 		return false;
+	/* a partition with rows, which core would take for a partitioned one */
+	if (!table->is_partitioned && !is_index &&
+		(cmd->subtype == AT_AttachPartition || cmd->subtype == AT_DetachPartition ||
+		 cmd->subtype == AT_DetachPartitionFinalize))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("table \"%s\" is not partitioned", get_rel_name(relid))));
 	switch (cmd->subtype)
 	{
 		case AT_AttachPartition:
@@ -311,10 +314,14 @@ CzPartitionCommand(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, bo
 				attach(utility, stmt, table);
 			return true;
 		case AT_DetachPartition:
-			detach(utility, stmt, table);
+			if (castNode(PartitionCmd, cmd->def)->concurrent)
+				CzDetachConcurrently(utility, stmt, relid);
+			else
+				CzDetachPartition(utility, stmt, relid);
 			return true;
 		case AT_DetachPartitionFinalize:
-			CzRefuseDdl(table, "DETACH PARTITION FINALIZE", NULL);
+			/* what core has to say: nothing is left to be finished */
+			CzUtilityRun(utility, (Node *) stmt);
 			return true;
 		default:
 			return false;

@@ -20,10 +20,12 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/index.h"
+#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -36,10 +38,12 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "cz/compat.h"
 #include "cz/transaction.h"
@@ -186,7 +190,93 @@ reindex_partitions(const CzUtility *utility, const CzTable *table, Oid index_oid
 	}
 }
 
-/* Core marks no index for it, and wants one to be named or marked by hand. */
+/* Is it a table whose shards this statement must reach? */
+static bool
+has_shards(const CzTable *table)
+{
+	return CzTxnIsCoordinator() &&
+		(table->kind != CZ_TABLE_REFERENCE || CzReferenceHasTriggers(table->relid));
+}
+
+/*
+ * A table of several, or an index of it, in a transaction of its own; it may be gone.
+ */
+static void
+reindex_next(Oid relid, Oid index_oid, bool concurrently)
+{
+	const CzTable *table;
+
+	CzNextTransaction();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	LockRelationOid(relid, concurrently ? ShareUpdateExclusiveLock : ShareLock);
+	table = get_rel_relkind(relid) != '\0' ? CzTableGet(relid) : NULL;
+	if (table == NULL || table->kind == CZ_TABLE_FOREIGN || !has_shards(table) ||
+		(OidIsValid(index_oid) && IndexGetRelation(index_oid, true) != relid))
+		return;
+	if (concurrently)
+		CzReindexConcurrently(NULL, NULL, relid, index_oid);
+	else
+		reindex_shards(NULL, NULL, table, InvalidOid);
+	while (ActiveSnapshotSet())
+		PopActiveSnapshot();
+}
+
+/*
+ * The same CONCURRENTLY: each in transactions of its own, and if it is still there when its
+ * turn comes.  Exclusion constraints cannot be on a partitioned table.
+ */
+static void
+reindex_partitions_concurrently(const CzUtility *utility, const CzTable *table, Oid index_oid)
+{
+	List	   *oids;
+	List	   *relids = NIL;
+	MemoryContext old;
+	ListCell   *lc;
+
+	oids = partitions_with_rows(utility, table, index_oid, ShareUpdateExclusiveLock,
+								OidIsValid(index_oid) ? "REINDEX INDEX" : "REINDEX TABLE");
+	/* they outlive the transaction */
+	old = MemoryContextSwitchTo(PortalContext);
+	oids = list_copy(oids);
+	foreach(lc, oids)
+		relids = lappend_oid(relids, OidIsValid(index_oid) ?
+							 IndexGetRelation(lfirst_oid(lc), false) : lfirst_oid(lc));
+	MemoryContextSwitchTo(old);
+	foreach(lc, oids)
+		reindex_next(list_nth_oid(relids, foreach_current_index(lc)),
+					 OidIsValid(index_oid) ? lfirst_oid(lc) : InvalidOid, true);
+}
+
+/* A partition is clustered by an index; core refuses to mark one that it takes for partitioned. */
+static void
+mark_clustered(Oid index_oid)
+{
+	Relation	catalog = table_open(IndexRelationId, RowExclusiveLock);
+	Relation	rel = relation_open(IndexGetRelation(index_oid, false), NoLock);
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_index form;
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(lc));
+		form = (Form_pg_index) GETSTRUCT(tuple);
+		if (form->indisclustered != (lfirst_oid(lc) == index_oid))
+		{
+			form->indisclustered = !form->indisclustered;
+			CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+		}
+		heap_freetuple(tuple);
+	}
+	CacheInvalidateRelcache(rel);
+	relation_close(rel, NoLock);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+/* Core marks no index of the table for it, and wants one to be named or marked by hand. */
 static void
 cluster_partitions(const CzUtility *utility, const CzTable *table, const ClusterStmt *stmt)
 {
@@ -223,15 +313,8 @@ cluster_partitions(const CzUtility *utility, const CzTable *table, const Cluster
 		CHECK_FOR_INTERRUPTS();
 		CzRunOnPlacements(CzTableGet(IndexGetRelation(lfirst_oid(lc), false)), cluster_sql,
 						  get_rel_name(lfirst_oid(lc)));
+		mark_clustered(lfirst_oid(lc));
 	}
-}
-
-/* Is it a table whose shards this statement must reach? */
-static bool
-has_shards(const CzTable *table)
-{
-	return CzTxnIsCoordinator() &&
-		(table->kind != CZ_TABLE_REFERENCE || CzReferenceHasTriggers(table->relid));
 }
 
 /* What REINDEX may say; false: core complains about it.  *concurrently: said so. */
@@ -314,8 +397,11 @@ reindex_one(const CzUtility *utility, ReindexStmt *stmt)
 			return false;
 		CzRefuseDdl(table, "REINDEX", "This database is not the coordinator.");
 	}
-	if (concurrently && (table->is_partitioned || OidIsValid(table->root_relid)))
-		CzRefuseDdl(table, "REINDEX CONCURRENTLY of a partitioned table or a partition", NULL);
+	if (table->is_partitioned && concurrently)
+	{
+		reindex_partitions_concurrently(utility, table, is_index ? named : InvalidOid);
+		return true;
+	}
 	if (table->is_partitioned)
 	{
 		reindex_partitions(utility, table, is_index ? named : InvalidOid);
@@ -337,26 +423,6 @@ reindex_one(const CzUtility *utility, ReindexStmt *stmt)
 	return true;
 }
 
-/* A table of several, in a transaction of its own; it may be gone. */
-static void
-reindex_next(Oid relid, bool concurrently)
-{
-	const CzTable *table;
-
-	CzNextTransaction();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	LockRelationOid(relid, concurrently ? ShareUpdateExclusiveLock : ShareLock);
-	table = get_rel_relkind(relid) != '\0' ? CzTableGet(relid) : NULL;
-	if (table == NULL || table->kind == CZ_TABLE_FOREIGN || !has_shards(table))
-		return;
-	if (concurrently)
-		CzReindexConcurrently(NULL, NULL, relid, InvalidOid);
-	else
-		reindex_shards(NULL, NULL, table, InvalidOid);
-	while (ActiveSnapshotSet())
-		PopActiveSnapshot();
-}
-
 /* Of a schema or the database: what is not ours is core's, which also says who may. */
 static bool
 reindex_several(const CzUtility *utility, ReindexStmt *stmt)
@@ -371,13 +437,13 @@ reindex_several(const CzUtility *utility, ReindexStmt *stmt)
 	if ((stmt->kind == REINDEX_OBJECT_SCHEMA && !OidIsValid(schema_oid)) ||
 		!CzTxnIsCoordinator())
 		return false;
-	foreach(lc, CzTableList())
+	foreach(lc, CzTableListAll())
 	{
 		Oid			relid = lfirst_oid(lc);
 		const CzTable *table = CzTableGet(relid);
 
 		if (table == NULL || table->kind == CZ_TABLE_FOREIGN || !has_shards(table) ||
-			table->is_partitioned || OidIsValid(table->root_relid) ||
+			table->is_partitioned ||
 			(OidIsValid(schema_oid) && get_rel_namespace(relid) != schema_oid))
 			continue;
 		if (!check_reindex_options(table, stmt, &concurrently))
@@ -388,7 +454,7 @@ reindex_several(const CzUtility *utility, ReindexStmt *stmt)
 	}
 	CzUtilityRun(utility, (Node *) stmt);
 	foreach(lc, relids)
-		reindex_next(lfirst_oid(lc), concurrently);
+		reindex_next(lfirst_oid(lc), InvalidOid, concurrently);
 	return true;
 }
 
@@ -524,7 +590,7 @@ CzCluster(const CzUtility *utility, ClusterStmt *stmt)
 	if (table->kind == CZ_TABLE_REFERENCE)
 		CzUtilityRun(utility, (Node *) stmt);
 	else
-		CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid), InvalidOid);
+		CzMomentRun(utility, (Node *) stmt, list_make1_oid(relid), NIL);
 	CommandCounterIncrement();
 	CzInvalidateTable(relid);
 	index = clustered_index(relid);

@@ -171,7 +171,7 @@ CzReindexConcurrently(const CzUtility *utility, ReindexStmt *stmt, Oid relid, Oi
 			CzSetIndexValidLate(index_oid, false);
 	}
 	if (reindex.is_index)
-		CzWorkLockIndex(work, index_oid);
+		CzWorkLockAlso(work, index_oid);
 	CzNextTransaction();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	reindex.defs = reindex.is_index ? list_make1(CzIndexDefGet(index_oid)) :

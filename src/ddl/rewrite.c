@@ -16,6 +16,9 @@
  * shard's rows need not fulfil, CHECKs and foreign keys that are NOT VALID, is taken off
  * it meanwhile, and so are the foreign keys that refer to it.
  *
+ * A table that its user has partitioned has its rows in its partitions: each of these
+ * that is not partitioned in turn has a moment, and a store.
+ *
  * A reference table is an ordinary one here, which core has rewritten: its copies are
  * emptied and filled in the same way.
  *
@@ -30,6 +33,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_inherits.h"
 #include "commands/defrem.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
@@ -50,13 +54,15 @@
 
 #define REWRITE_METHOD "cz_rewrite"
 
+/* Memory of a partition's store, where there are many */
+#define MIN_STORE_KB 64
+
 PG_FUNCTION_INFO_V1(cz_rewrite_handler);
 
-struct CzRewrite
+/* A relation whose rows core computes: the table, or a partition of the user's. */
+typedef struct RewriteHeap
 {
-	CzRewrite  *outer;			/* of a statement that runs around this one */
 	Oid			relid;
-	Oid			owner;
 	int			nshards;
 	CzShard    *shards;
 	Oid		   *server_oids;	/* the placement of each that is read */
@@ -66,6 +72,14 @@ struct CzRewrite
 	bool		has_heap;		/* core has made the new heap */
 	Tuplestorestate *store;		/* its rows, in the order of the shards */
 	int64	   *nrows;			/* [nshards] */
+} RewriteHeap;
+
+struct CzRewrite
+{
+	CzRewrite  *outer;			/* of a statement that runs around this one */
+	Oid			relid;			/* of the table that the statement names */
+	Oid			owner;
+	List	   *heaps;			/* RewriteHeap *; NIL of a reference table */
 	MemoryContext context;
 	Oid			filenode;		/* of a reference table: storage as it was */
 	List	   *keys;			/* CzKey *: foreign keys that rows cannot come and go with */
@@ -76,17 +90,32 @@ static CzRewrite *current = NULL;
 
 /* ---- the access method --------------------------------------------------------- */
 
-static CzRewrite *
-find_rewrite(Oid relid)
+static RewriteHeap *
+find_heap(Oid relid)
 {
 	CzRewrite  *rewrite;
+	ListCell   *lc;
 
 	for (rewrite = current; rewrite != NULL; rewrite = rewrite->outer)
 	{
-		if (rewrite->relid == relid)
-			return rewrite;
+		foreach(lc, rewrite->heaps)
+		{
+			if (((RewriteHeap *) lfirst(lc))->relid == relid)
+				return lfirst(lc);
+		}
 	}
 	return NULL;
+}
+
+/* The statement that is carried out; there is one where there is a heap. */
+static CzRewrite *
+rewrite_of(const RewriteHeap *heap)
+{
+	CzRewrite  *rewrite = current;
+
+	while (!list_member_ptr(rewrite->heaps, heap))
+		rewrite = rewrite->outer;
+	return rewrite;
 }
 
 /*
@@ -96,7 +125,7 @@ find_rewrite(Oid relid)
 Oid
 CzRewriteMethod(Oid relid)
 {
-	return find_rewrite(relid) != NULL ? get_table_am_oid(REWRITE_METHOD, false) :
+	return find_heap(relid) != NULL ? get_table_am_oid(REWRITE_METHOD, false) :
 		HEAP_TABLE_AM_OID;
 }
 
@@ -112,20 +141,23 @@ rewrite_scan_begin(Relation rel, Snapshot snapshot, int nkeys, struct ScanKeyDat
 				   ParallelTableScanDesc pscan, uint32 flags)
 {
 	TableScanDesc scan = palloc0(sizeof(TableScanDescData));
-	CzRewrite  *rewrite = find_rewrite(RelationGetRelid(rel));
+	RewriteHeap *heap = find_heap(RelationGetRelid(rel));
 
 	scan->rs_rd = rel;
 	scan->rs_snapshot = snapshot;
 	scan->rs_nkeys = nkeys;
 	scan->rs_flags = flags;
 	scan->rs_parallel = pscan;
-	if (rewrite != NULL && rewrite->has_heap && rewrite->store == NULL)
+	if (heap != NULL && heap->has_heap && heap->store == NULL)
 	{
+		CzRewrite  *rewrite = rewrite_of(heap);
 		MemoryContext old = MemoryContextSwitchTo(rewrite->context);
 
-		rewrite->rows = CzShardRowsBegin(rewrite->desc, rewrite->shards, rewrite->server_oids,
-										 rewrite->nshards, rewrite->owner);
-		rewrite->store = tuplestore_begin_heap(false, false, work_mem);
+		heap->rows = CzShardRowsBegin(heap->desc, heap->shards, heap->server_oids,
+									  heap->nshards, rewrite->owner);
+		heap->store = tuplestore_begin_heap(false, false,
+											Max(work_mem / list_length(rewrite->heaps),
+												MIN_STORE_KB));
 		MemoryContextSwitchTo(old);
 		CzDebugPoint("rewrite-reading");
 	}
@@ -135,12 +167,12 @@ rewrite_scan_begin(Relation rel, Snapshot snapshot, int nkeys, struct ScanKeyDat
 static void
 rewrite_scan_end(TableScanDesc scan)
 {
-	CzRewrite  *rewrite = find_rewrite(RelationGetRelid(scan->rs_rd));
+	RewriteHeap *heap = find_heap(RelationGetRelid(scan->rs_rd));
 
-	if (rewrite != NULL && rewrite->rows != NULL)
+	if (heap != NULL && heap->rows != NULL)
 	{
-		CzShardRowsEnd(rewrite->rows);
-		rewrite->rows = NULL;
+		CzShardRowsEnd(heap->rows);
+		heap->rows = NULL;
 	}
 	if (scan->rs_flags & SO_TEMP_SNAPSHOT)
 		UnregisterSnapshot(scan->rs_snapshot);
@@ -158,12 +190,12 @@ rewrite_scan_rescan(TableScanDesc scan, struct ScanKeyData *key, bool set_params
 static bool
 rewrite_scan_getnextslot(TableScanDesc scan, ScanDirection direction, TupleTableSlot *slot)
 {
-	CzRewrite  *rewrite = find_rewrite(RelationGetRelid(scan->rs_rd));
+	RewriteHeap *heap = find_heap(RelationGetRelid(scan->rs_rd));
 	HeapTuple	tuple = NULL;
 
 	ExecClearTuple(slot);
-	if (rewrite != NULL && rewrite->rows != NULL)
-		tuple = CzShardRowsNext(rewrite->rows, &rewrite->index);
+	if (heap != NULL && heap->rows != NULL)
+		tuple = CzShardRowsNext(heap->rows, &heap->index);
 	if (tuple == NULL)
 		return false;
 	ExecForceStoreHeapTuple(tuple, slot, false);
@@ -175,13 +207,13 @@ static void
 rewrite_tuple_insert(Relation rel, TupleTableSlot *slot, CommandId cid, int options,
 					 struct BulkInsertStateData *bistate)
 {
-	CzRewrite  *rewrite = find_rewrite(rel->rd_rel->relrewrite);
+	RewriteHeap *heap = find_heap(rel->rd_rel->relrewrite);
 
-	if (rewrite == NULL || rewrite->rows == NULL)
+	if (heap == NULL || heap->rows == NULL)
 		elog(ERROR, "rows were written to \"%s\" while it was being altered",
 			 RelationGetRelationName(rel));
-	tuplestore_puttupleslot(rewrite->store, slot);
-	rewrite->nrows[rewrite->index]++;
+	tuplestore_puttupleslot(heap->store, slot);
+	heap->nrows[heap->index]++;
 }
 
 /* The new heap is made, or somebody takes the access method for a table of his. */
@@ -189,15 +221,17 @@ static void
 rewrite_set_new_filenode(Relation rel, const RelFileLocator_compat *locator, char persistence,
 						 TransactionId *freeze_xid, MultiXactId *min_multi)
 {
-	CzRewrite  *rewrite = current;
+	unsigned int relid;
+	RewriteHeap *heap = NULL;
 
-	if (rewrite == NULL ||
-		strcmp(RelationGetRelationName(rel), psprintf("pg_temp_%u", rewrite->relid)) != 0)
+	if (sscanf(RelationGetRelationName(rel), "pg_temp_%u", &relid) == 1)
+		heap = find_heap(relid);
+	if (heap == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("access method \"%s\" is not for tables of users", REWRITE_METHOD),
 				 errdetail("ALTER TABLE of distributed tables uses it.")));
-	rewrite->has_heap = true;
+	heap->has_heap = true;
 	GetHeapamTableAmRoutine()->relation_set_new_filenode_compat(rel, locator, persistence,
 																 freeze_xid, min_multi);
 }
@@ -254,27 +288,35 @@ filenode_of(Oid relid)
 	return result;
 }
 
-/* The shards as they are now; the cache's entry will not outlive core's part. */
-static void
-copy_shards(CzRewrite *rewrite, const CzTable *table)
+/* A relation with its shards as they are now; the cache's entry will not outlive core's part. */
+static RewriteHeap *
+make_heap(Oid relid)
 {
+	RewriteHeap *heap = palloc0(sizeof(RewriteHeap));
+	const CzTable *table = CzTableGet(relid);
+	Relation	rel;
 	int			i;
 
-	rewrite->nshards = table->nshards;
-	rewrite->shards = palloc0(sizeof(CzShard) * Max(table->nshards, 1));
-	rewrite->server_oids = palloc0(sizeof(Oid) * Max(table->nshards, 1));
-	rewrite->nrows = palloc0(sizeof(int64) * Max(table->nshards, 1));
+	heap->relid = relid;
+	heap->nshards = table->nshards;
+	heap->shards = palloc0(sizeof(CzShard) * Max(table->nshards, 1));
+	heap->server_oids = palloc0(sizeof(Oid) * Max(table->nshards, 1));
+	heap->nrows = palloc0(sizeof(int64) * Max(table->nshards, 1));
 	for (i = 0; i < table->nshards; i++)
 	{
-		rewrite->shards[i].shard_id = table->shards[i].shard_id;
-		rewrite->shards[i].remote_qualified = pstrdup(table->shards[i].remote_qualified);
+		heap->shards[i].shard_id = table->shards[i].shard_id;
+		heap->shards[i].remote_qualified = pstrdup(table->shards[i].remote_qualified);
 		if (table->shards[i].nplacements == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("no placement of shard " INT64_FORMAT " is active",
 							table->shards[i].shard_id)));
-		rewrite->server_oids[i] = CzTxnFirstPlacement(&table->shards[i]);
+		heap->server_oids[i] = CzTxnFirstPlacement(&table->shards[i]);
 	}
+	rel = relation_open(relid, NoLock);
+	heap->desc = CreateTupleDescCopy(RelationGetDescr(rel));
+	relation_close(rel, NoLock);
+	return heap;
 }
 
 /*
@@ -284,14 +326,15 @@ copy_shards(CzRewrite *rewrite, const CzTable *table)
 static List *
 find_keys(Oid relid)
 {
+	List	   *relids = find_all_inheritors(relid, NoLock, NULL);
 	List	   *result = NIL;
 	ListCell   *lc;
 
-	foreach(lc, CzKeysOnShards(relid, true))
+	foreach(lc, CzTreeKeysOnShards(relid, true))
 	{
 		CzKey	   *key = lfirst(lc);
 
-		if (key->is_valid && key->to_relid != relid &&
+		if (key->is_valid && !list_member_oid(relids, key->to_relid) &&
 			!CzConstraintIsDeferred(key->oid, key->is_deferred))
 			continue;
 		LockRelationOid(key->from_relid, AccessExclusiveLock);
@@ -306,10 +349,10 @@ find_keys(Oid relid)
  *		See ddl_int.h.
  */
 CzRewrite *
-CzRewriteMake(const CzTable *table)
+CzRewriteMake(const CzTable *table, List *relids)
 {
 	CzRewrite  *rewrite = palloc0(sizeof(CzRewrite));
-	Relation	rel;
+	ListCell   *lc;
 
 	rewrite->context = CurrentMemoryContext;
 	rewrite->relid = table->relid;
@@ -320,10 +363,8 @@ CzRewriteMake(const CzTable *table)
 		rewrite->filenode = filenode_of(table->relid);
 		return rewrite;
 	}
-	copy_shards(rewrite, table);
-	rel = relation_open(table->relid, NoLock);
-	rewrite->desc = CreateTupleDescCopy(RelationGetDescr(rel));
-	relation_close(rel, NoLock);
+	foreach(lc, relids)
+		rewrite->heaps = lappend(rewrite->heaps, make_heap(lfirst_oid(lc)));
 	return rewrite;
 }
 
@@ -354,11 +395,18 @@ CzRewriteLeave(CzRewrite *rewrite)
 bool
 CzRewriteIsDone(const CzRewrite *rewrite)
 {
+	ListCell   *lc;
+
 	if (rewrite == NULL)
 		return false;
 	if (OidIsValid(rewrite->filenode))
 		return filenode_of(rewrite->relid) != rewrite->filenode;
-	return rewrite->has_heap;
+	foreach(lc, rewrite->heaps)
+	{
+		if (((const RewriteHeap *) lfirst(lc))->has_heap)
+			return true;
+	}
+	return false;
 }
 
 /* ---- the shards ----------------------------------------------------------------- */
@@ -369,22 +417,12 @@ truncate_sql(StringInfo sql, const CzShard *shard, void *arg)
 	appendStringInfo(sql, "TRUNCATE %s;\n", shard->remote_qualified);
 }
 
-static void
-table_sql(StringInfo sql, const CzShard *shard, void *arg)
-{
-	CzOpsScriptPart(sql, shard, arg, CZ_OPS_TABLE);
-}
-
-/* What comes of indexes comes when the rows are there. */
-static void
-indexes_sql(StringInfo sql, const CzShard *shard, void *arg)
-{
-	CzOpsScriptPart(sql, shard, arg, CZ_OPS_INDEXES);
-}
-
-/* CHECKs that rows which are there need not fulfil. */
-static List *
-unfulfilled(const CzImage *image)
+/*
+ * CzUnfulfilledChecks, CzDropChecksSql, CzAddChecksSql
+ *		See ddl_int.h.
+ */
+List *
+CzUnfulfilledChecks(const CzImage *image)
 {
 	List	   *result = NIL;
 	ListCell   *lc;
@@ -397,22 +435,23 @@ unfulfilled(const CzImage *image)
 	return result;
 }
 
-static void
-drop_checks_sql(StringInfo sql, const CzShard *shard, void *arg)
+void
+CzDropChecksSql(StringInfo sql, const CzShard *shard, List *checks)
 {
 	ListCell   *lc;
 
-	foreach(lc, (List *) arg)
-		appendStringInfo(sql, "ALTER TABLE %s DROP CONSTRAINT %s;\n", shard->remote_qualified,
+	foreach(lc, checks)
+		appendStringInfo(sql, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s;\n",
+						 shard->remote_qualified,
 						 quote_identifier(((const CzObjectImage *) lfirst(lc))->name));
 }
 
-static void
-add_checks_sql(StringInfo sql, const CzShard *shard, void *arg)
+void
+CzAddChecksSql(StringInfo sql, const CzShard *shard, List *checks)
 {
 	ListCell   *lc;
 
-	foreach(lc, (List *) arg)
+	foreach(lc, checks)
 		appendStringInfo(sql, "ALTER TABLE %s ADD CONSTRAINT %s %s;\n", shard->remote_qualified,
 						 quote_identifier(((const CzObjectImage *) lfirst(lc))->name),
 						 ((const CzObjectImage *) lfirst(lc))->text);
@@ -451,14 +490,18 @@ tables_of(List *keys)
 	return relids;
 }
 
-static void
-drop_keys(const CzRewrite *rewrite)
+/*
+ * CzKeysTakeOff
+ *		See ddl_int.h.
+ */
+void
+CzKeysTakeOff(List *keys)
 {
 	ShardKeys	what;
 	ListCell   *lc;
 
-	what.keys = rewrite->keys;
-	foreach(lc, tables_of(rewrite->keys))
+	what.keys = keys;
+	foreach(lc, tables_of(keys))
 	{
 		what.table = CzTableGet(lfirst_oid(lc));
 		CzRunOnPlacements(what.table, drop_keys_sql, &what);
@@ -484,7 +527,7 @@ is_among(List *keys, const CzKey *key)
 static void
 add_keys(const CzRewrite *rewrite, List *new_keys)
 {
-	List	   *keys = CzKeysOnShards(rewrite->relid, true);
+	List	   *keys = CzTreeKeysOnShards(rewrite->relid, true);
 	ListCell   *lc;
 	ListCell   *lk;
 
@@ -504,35 +547,41 @@ add_keys(const CzRewrite *rewrite, List *new_keys)
 	}
 }
 
-/* The rows of the store go where they came from. */
+/* The rows of a store go where they came from. */
 static void
-send_store(CzRewrite *rewrite, const CzTable *table, Relation rel)
+send_store(const CzRewrite *rewrite, RewriteHeap *heap)
 {
+	const CzTable *table = CzTableGet(heap->relid);
+	Relation	rel = table_open(heap->relid, NoLock);
 	CzWriter   *writer = CzWriterBegin(RelationGetDescr(rel), NULL, rewrite->owner);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
 	int64		row_number = 0;
 	int64		i;
 	int			index;
 
-	for (index = 0; index < rewrite->nshards; index++)
+	for (index = 0; index < heap->nshards; index++)
 	{
-		for (i = 0; i < rewrite->nrows[index]; i++)
+		for (i = 0; i < heap->nrows[index]; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			if (!tuplestore_gettupleslot(rewrite->store, true, false, slot))
+			if (!tuplestore_gettupleslot(heap->store, true, false, slot))
 				elog(ERROR, "rows of shard " INT64_FORMAT " are missing",
-					 rewrite->shards[index].shard_id);
+					 heap->shards[index].shard_id);
 			CzWriterPut(writer, &table->shards[index], slot, ++row_number);
 		}
 	}
 	CzWriterEnd(writer);
 	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
+	tuplestore_end(heap->store);
+	heap->store = NULL;
 }
 
 /* The rows of a reference table go to its copies. */
 static void
-send_reference(CzRewrite *rewrite, const CzTable *table, Relation rel)
+send_reference(CzRewrite *rewrite, const CzTable *table)
 {
+	Relation	rel = table_open(rewrite->relid, NoLock);
 	CzWriter   *writer = CzWriterBegin(RelationGetDescr(rel), NULL, rewrite->owner);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -550,6 +599,74 @@ send_reference(CzRewrite *rewrite, const CzTable *table, Relation rel)
 	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
+}
+
+static void
+run_sql(const CzRewrite *rewrite, const CzTable *table, CzMakeSql make, void *arg)
+{
+	if (make != NULL)
+		CzRunOnPlacementsAs(table, rewrite->owner, false, make, arg);
+}
+
+/*
+ * CzRewriteRun
+ *		See ddl_int.h.
+ */
+void
+CzRewriteRun(CzRewrite *rewrite, const CzTable *table, const CzRewriteSql *sql, List *new_keys)
+{
+	ListCell   *lc;
+
+	CzDebugPoint("rewrite-read");
+	CzKeysTakeOff(rewrite->keys);
+	run_sql(rewrite, table, truncate_sql, NULL);
+	CzDebugPoint("rewrite-truncated");
+	run_sql(rewrite, table, sql->table, sql->arg);
+	run_sql(rewrite, table, sql->drop_checks, sql->arg);
+	if (OidIsValid(rewrite->filenode))
+		send_reference(rewrite, table);
+	foreach(lc, rewrite->heaps)
+	{
+		if (((RewriteHeap *) lfirst(lc))->store != NULL)
+			send_store(rewrite, lfirst(lc));
+	}
+	CzDebugPoint("rewrite-sent");
+	run_sql(rewrite, table, sql->indexes, sql->arg);
+	run_sql(rewrite, table, sql->add_checks, sql->arg);
+	add_keys(rewrite, new_keys);
+}
+
+/* What the shards of a table without partitions get. */
+typedef struct TableSql
+{
+	const CzOps *ops;
+	List	   *checks;			/* that rows need not fulfil */
+} TableSql;
+
+static void
+table_sql(StringInfo sql, const CzShard *shard, void *arg)
+{
+	CzOpsScriptPart(sql, shard, ((const TableSql *) arg)->ops, CZ_OPS_TABLE);
+}
+
+/* What comes of indexes comes when the rows are there. */
+static void
+indexes_sql(StringInfo sql, const CzShard *shard, void *arg)
+{
+	CzOpsScriptPart(sql, shard, ((const TableSql *) arg)->ops, CZ_OPS_INDEXES);
+}
+
+static void
+drop_checks_sql(StringInfo sql, const CzShard *shard, void *arg)
+{
+	CzDropChecksSql(sql, shard, ((const TableSql *) arg)->checks);
+}
+
+static void
+add_checks_sql(StringInfo sql, const CzShard *shard, void *arg)
+{
+	CzAddChecksSql(sql, shard, ((const TableSql *) arg)->checks);
 }
 
 /*
@@ -560,33 +677,22 @@ void
 CzRewriteShards(CzRewrite *rewrite, const CzTable *table, const CzImage *before,
 				const CzImage *after, CzAlterHints *hints, List *new_keys)
 {
-	List	   *checks = unfulfilled(after);
-	CzOps	   *ops;
-	Relation	rel;
+	TableSql	arg;
+	CzRewriteSql sql = {0};
 
-	CzDebugPoint("rewrite-read");
-	drop_keys(rewrite);
-	CzRunOnPlacementsAs(table, rewrite->owner, false, truncate_sql, NULL);
-	CzDebugPoint("rewrite-truncated");
 	hints->is_rewritten = true;
-	ops = CzAlterShardsOps(table, before, after, hints, rewrite->owner);
-	if (ops != NULL)
-		CzRunOnPlacementsAs(table, rewrite->owner, false, table_sql, ops);
-	if (checks != NIL)
-		CzRunOnPlacementsAs(table, rewrite->owner, false, drop_checks_sql, checks);
-	rel = table_open(rewrite->relid, NoLock);
-	if (OidIsValid(rewrite->filenode))
-		send_reference(rewrite, table, rel);
-	else
-		send_store(rewrite, table, rel);
-	table_close(rel, NoLock);
-	CzDebugPoint("rewrite-sent");
-	if (ops != NULL)
-		CzRunOnPlacementsAs(table, rewrite->owner, false, indexes_sql, ops);
-	if (checks != NIL)
-		CzRunOnPlacementsAs(table, rewrite->owner, false, add_checks_sql, checks);
-	add_keys(rewrite, new_keys);
-	if (rewrite->store != NULL)
-		tuplestore_end(rewrite->store);
-	rewrite->store = NULL;
+	arg.ops = CzAlterShardsOps(table, before, after, hints, rewrite->owner);
+	arg.checks = CzUnfulfilledChecks(after);
+	sql.arg = &arg;
+	if (arg.ops != NULL)
+	{
+		sql.table = table_sql;
+		sql.indexes = indexes_sql;
+	}
+	if (arg.checks != NIL)
+	{
+		sql.drop_checks = drop_checks_sql;
+		sql.add_checks = add_checks_sql;
+	}
+	CzRewriteRun(rewrite, table, &sql, new_keys);
 }

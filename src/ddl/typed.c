@@ -188,7 +188,7 @@ follow(const Typed *typed)
 	if (IsA(typed->stmt, RenameStmt))
 		CzColumnRenamed(typed->relid, (RenameStmt *) typed->stmt);
 	else if (typed->tree)
-		CzTreeFinish(typed->tree, typed->hints, typed->owner);
+		CzTreeFinish(typed->tree, typed->hints, typed->owner, NULL, NIL);
 	else
 	{
 		const CzTable *table = CzTableGet(typed->relid);

@@ -10,6 +10,7 @@ cz.shard_count = 4
 cz.worker_timeout = 5s
 cz.connect_timeout = 5s
 cz.recovery_interval = -1
+restart_after_crash = on
 });
 $cluster->sql(q{
 CREATE TABLE ev (k int, t int NOT NULL, v text DEFAULT 'x', PRIMARY KEY (k, t)) PARTITION BY RANGE (t);
@@ -58,7 +59,9 @@ my %forms = (
 	'detach' => 'ALTER TABLE ev DETACH PARTITION ev2',
 	'detach sub' => 'ALTER TABLE ev DETACH PARTITION ev3',
 	'drop' => 'DROP TABLE ev1',
-	'alter' => 'ALTER TABLE ev ADD COLUMN n int DEFAULT 7');
+	'alter' => 'ALTER TABLE ev ADD COLUMN n int DEFAULT 7',
+	'rewrite' => 'ALTER TABLE ev ADD COLUMN m int DEFAULT 7 + (random() < 0)::int, ALTER v TYPE varchar USING v || (random() < 0)',
+	'key' => 'ALTER TABLE ev ALTER k TYPE bigint');
 my $before = look();
 
 sub refused
@@ -114,9 +117,49 @@ foreach my $form (sort keys %forms)
 check('dead before the commit');
 
 note 'rolled back';
-$cluster->sql('BEGIN; ' . join('; ', map { $forms{$_} } 'attach', 'create', 'detach', 'detach sub', 'drop', 'alter') . '; ROLLBACK');
+$cluster->sql('BEGIN; ' . join('; ', map { $forms{$_} } 'attach', 'create', 'detach', 'detach sub', 'drop', 'rewrite', 'alter') . '; ROLLBACK');
 is(look(), $before, 'nothing has changed');
 check('rolled back');
+
+note 'DETACH CONCURRENTLY, REINDEX CONCURRENTLY: a worker or the coordinator is dead or dies between two steps';
+my $concurrently = 'ALTER TABLE ev DETACH PARTITION ev1 CONCURRENTLY';
+$cluster->kill_worker(2);
+my ($failed, undef, $why) = $cluster->try_sql($concurrently);
+like($why, qr/ERROR:  08/, 'detach concurrently, dead before: an error');
+(undef, undef, $why) = $cluster->try_sql('REINDEX TABLE CONCURRENTLY ev');
+like($why, qr/ERROR:  08/, 'reindex concurrently, dead before: an error');
+$cluster->restart_worker(2);
+is(look(), $before, 'nothing has changed');
+foreach my $point ('detach-check', 'detach-begun')
+{
+	my $halted = $cluster->start_at($point, $concurrently);
+	$cluster->kill_worker(2);
+	$cluster->go;
+	($failed, undef, $why) = $cluster->finish_sql($halted, 60);
+	$cluster->restart_worker(2);
+	refused($point, $why);
+	$cluster->try_sql("SET cz.debug_point = '$point=kill'; $concurrently");
+	$cluster->coordinator->poll_query_until('postgres', 'SELECT true');
+	is(look(), $before, "$point, the coordinator dies: nothing has changed");
+}
+is($cluster->sql("SELECT conname, convalidated FROM pg_constraint WHERE conrelid = 'ev1'::regclass AND contype = 'c'"), 'ev1_t_check|t',
+	'one CHECK of the bounds is left');
+check('detach concurrently');
+$cluster->sql($concurrently);
+is($cluster->sql('SELECT count(*), min(t), max(t) FROM ev1'), '20|0|9', 'detached');
+is($cluster->sql('SELECT * FROM cz_check_shards(\'ev1\')'), '', 'the detached one looks the same everywhere');
+check('detached concurrently');
+$cluster->sql('CREATE INDEX ev2_own ON ev2 (k, v)');
+foreach my $form ('REINDEX TABLE CONCURRENTLY ev', 'REINDEX TABLE ev', 'REINDEX SCHEMA public', 'REINDEX INDEX CONCURRENTLY ev2_own')
+{
+	$cluster->worker_sql(1, 'DO $$ BEGIN EXECUTE (SELECT format(\'DROP INDEX cz_shards.%I\', relname) FROM pg_class WHERE relname ~ \'^ev2_own\' ORDER BY 1 LIMIT 1); END $$');
+	isnt($cluster->sql("SELECT * FROM cz_check_shards('ev')"), '', "$form: an index is missing");
+	$cluster->sql($form);
+	is($cluster->sql("SELECT * FROM cz_check_shards('ev')"), '', "$form: it is there again");
+}
+$cluster->sql('DROP INDEX ev2_own');
+check('reindexed');
+$cluster->sql('ALTER TABLE ev1 DROP CONSTRAINT ev1_t_check; ALTER TABLE ev ATTACH PARTITION ev1 FOR VALUES FROM (0) TO (10)');
 
 note 'TRUNCATE and other writes go on beside a dead worker, which is made whole';
 $cluster->kill_worker(2);
@@ -143,12 +186,12 @@ $cluster->sql('SELECT 1; CALL citus_cleanup_orphaned_resources()');
 is($cluster->worker_sql(2, "SELECT count(*) FROM pg_class WHERE relname ~ '^ev1_' AND relnamespace = 'cz_shards'::regnamespace"), '0', 'nor its shard');
 
 note 'and when all is well, it is done';
-foreach my $form ('attach', 'create', 'alter', 'detach', 'detach sub')
+foreach my $form ('attach', 'create', 'alter', 'rewrite', 'key', 'detach', 'detach sub')
 {
 	my ($status, undef, $err) = $cluster->try_sql($forms{$form});
 	is($status, 0, "$form: done") or diag($err);
 }
-is($cluster->sql('SELECT tableoid::regclass, count(*), sum(n) FROM ev GROUP BY 1 ORDER BY 1'), 'filled|40|280', 'rows of those that are left');
+is($cluster->sql('SELECT tableoid::regclass, count(*), sum(n), sum(m), pg_typeof(min(k)) FROM ev GROUP BY 1 ORDER BY 1'), 'filled|40|280|280|bigint', 'rows of those that are left');
 is($cluster->sql('SELECT count(*) FROM ev2'), '0', 'the one that was emptied and detached');
 is($cluster->sql('SELECT count(*), sum(n) FROM ev3'), '31|217', 'the one that was detached with what is below it');
 check('done');

@@ -155,3 +155,21 @@ UPDATE rr SET self = 99;
 UPDATE rr SET self = "the id";
 SELECT object, expected, found FROM cz_check_shards('rr');
 DROP TABLE pp, cc, rr, loc;
+-- keys whose index core makes again, without another type
+CREATE TABLE renewed (k int, id int, PRIMARY KEY (k, id));
+CREATE TABLE renewing (k int, id int, up int, CONSTRAINT renewing_key FOREIGN KEY (k, id) REFERENCES renewed ON DELETE CASCADE, PRIMARY KEY (k, id), CONSTRAINT renewing_self FOREIGN KEY (k, up) REFERENCES renewing);
+SELECT create_distributed_table('renewed', 'k');
+SELECT create_distributed_table('renewing', 'k');
+INSERT INTO renewed SELECT i, i FROM generate_series(1, 9) i;
+INSERT INTO renewing SELECT i, i, i FROM generate_series(1, 9) i;
+ALTER TABLE renewed ALTER id TYPE int USING id + 0;
+ALTER TABLE renewing ALTER id TYPE int USING id + 0;
+-- error
+INSERT INTO renewing VALUES (1, 5, NULL);
+-- error
+INSERT INTO renewing VALUES (1, 1, 7);
+SELECT object, expected, found FROM cz_check_shards('renewed');
+SELECT object, expected, found FROM cz_check_shards('renewing');
+DELETE FROM renewing WHERE k > 3;
+DELETE FROM renewed WHERE k = 4;
+SELECT count(*) FROM renewing;

@@ -138,7 +138,7 @@ BEGIN;
 CLUSTER ev3a USING ev3a_t_idx;
 REINDEX INDEX ev3a_pkey;
 COMMIT;
-SELECT indexrelid::regclass, indisclustered FROM pg_index WHERE indrelid IN ('ev'::regclass, 'ev2'::regclass, 'ev3a'::regclass) ORDER BY 1;
+SELECT indexrelid::regclass, indisclustered FROM pg_index WHERE indrelid IN ('ev'::regclass, 'ev1'::regclass, 'ev2'::regclass, 'ev3a'::regclass) ORDER BY 1;
 SELECT count(*) FROM cz_check_shards('ev');
 SELECT count(*) FROM ev WHERE t = 11;
 -- without a key a root's rows cannot be found again
