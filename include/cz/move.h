@@ -87,10 +87,12 @@ extern CzTransferMode CzTransferModeOf(Oid value);
  * cz_move_round: part of the maintenance worker's round: true if nothing is left to do.
  * CzMoveResume: start a background worker for a move of which there is a row; false: none is
  *		free.
+ * CzMoveNoteLeft: something has been committed that the maintenance worker must look after.
  */
 extern void (*cz_move_task) (int64 move_id, const CzMoveSpec *spec);
 extern bool (*cz_move_round) (void);
 extern bool CzMoveResume(int64 move_id);
+extern void CzMoveNoteLeft(void);
 
 /*
  * Shards that change their placements.  Writers look whether any does; then they wait for

@@ -200,6 +200,7 @@ begin_move(CzMove *move)
 										 foreach_current_index(lc)), "on_success", NULL);
 	}
 	commit();
+	CzMoveNoteLeft();
 	CzDebugPoint("move_begun");
 }
 
@@ -303,6 +304,7 @@ fail_move(CzMove *move, const ErrorData *error)
 	}
 	CzMoveFail(move, sqlstate, message);
 	commit();
+	CzMoveNoteLeft();
 	CzDebugPoint("move_failed");
 	clean_up(move->move_id);
 }

@@ -186,6 +186,16 @@ CzMoveMain(const char *extra)
 }
 
 /*
+ * CzMoveNoteLeft
+ *		See move.h.
+ */
+void
+CzMoveNoteLeft(void)
+{
+	CzActivityNote(CZ_TASK_RECOVER);
+}
+
+/*
  * CzMoveIsRunning
  *		See move.h.
  */
