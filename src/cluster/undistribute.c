@@ -322,12 +322,21 @@ CzUndistribute(Oid relid)
 	if (table->kind == CZ_TABLE_REFERENCE)
 	{
 		Oid			owner = CzRelationOwner(relid);
+		int64		shard_id = table->shards[0].shard_id;
 		List	   *names = list_make1(pstrdup(table->shards[0].remote_qualified));
 		ListCell   *lc;
 
-		foreach(lc, CzTableServers(table))
-			CzDropRemoteTables(lfirst_oid(lc), owner, names);
+		/* also those that are not used now */
+		foreach(lc, CzNodeList(false))
+		{
+			CzNode	   *node = lfirst(lc);
+
+			if (node->is_checked)
+				CzDropRemoteTables(node->server_oid, owner, names);
+		}
 		drop_reference_triggers(relid);
+		(void) CzInactiveDelete(shard_id, InvalidOid);
+		CzDirtyDelete(shard_id, CZ_DIRTY_ALL);
 		CzForgetTable(relid);
 		CzDropFlush();
 	}

@@ -623,6 +623,8 @@ drop_reference(Oid relid)
 			add_table(node->server_oid, CzRelationOwner(relid),
 					  table->shards[0].remote_qualified);
 	}
+	(void) CzInactiveDelete(table->shards[0].shard_id, InvalidOid);
+	CzDirtyDelete(table->shards[0].shard_id, CZ_DIRTY_ALL);
 }
 
 static void

@@ -39,9 +39,11 @@
 #include "transaction_int.h"
 
 /*
- * Waiting for a copy of a reference table, ms: how long beside cz.recovery_interval, how
- * long at a time, and for how long it is not waited for again that was not made whole.
+ * Waiting for a copy of a reference table, ms: how much of cz.recovery_interval at most, how
+ * long beside it, how long at a time, and for how long it is not waited for again that was
+ * not made whole.
  */
+#define AWAIT_COPY_INTERVAL_MS 30000
 #define AWAIT_COPY_MS 5000
 #define AWAIT_COPY_TURN_MS 50
 #define AWAIT_COPY_AGAIN_MS 60000
@@ -306,8 +308,8 @@ static bool
 await_copy(Oid relid, Oid reference_relid)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz deadline = TimestampTzPlusMilliseconds(now, cz_recovery_interval_ms +
-													   AWAIT_COPY_MS);
+	int			interval_ms = Min(cz_recovery_interval_ms, AWAIT_COPY_INTERVAL_MS);
+	TimestampTz deadline = TimestampTzPlusMilliseconds(now, interval_ms + AWAIT_COPY_MS);
 
 	/* it would wait for what this transaction has locked */
 	if (cz_recovery_interval_ms < 0 || CzTxnHasWritten() ||

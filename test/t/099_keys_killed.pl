@@ -133,5 +133,16 @@ ok($cluster->repair, 'all placements are made whole');
 is($cluster->sql($orphans), '0', 'nothing refers to nothing');
 is($cluster->differing_placements, '', 'placements are equal');
 
+note 'a reference table goes while copies of it are not used';
+foreach my $way ('SELECT undistribute_table(\'s\')', 'DROP TABLE s')
+{
+	$cluster->sql('CREATE TABLE IF NOT EXISTS s (id int)');
+	$cluster->sql(q{SELECT create_reference_table('s')});
+	$cluster->sql(q{INSERT INTO cz.placement_state SELECT shard_id, 'node_2', 'i', now(), 'test' FROM cz.tables WHERE relid = 's'::regclass});
+	$cluster->sql($way);
+	is($cluster->sql('SELECT count(*) FROM cz.placement_state'), '0', "$way: nothing is left of its copies' state");
+	is($cluster->worker_sql($_, q{SELECT count(*) FROM pg_class WHERE relname ~ '^s_[0-9]+$'}), '0', "$way: no copy on worker $_") foreach 1 .. 3;
+}
+
 $cluster->stop;
 done_testing();
