@@ -371,6 +371,10 @@ extern char *CzKeyShardName(const CzKey *key, const CzShard *shard);
 extern char *CzKeyShardText(const CzKey *key, int index);
 extern void CzKeyShardSql(StringInfo sql, const CzKey *key, int index, bool drops);
 extern void CzForeignKeysToShards(Oid relid, List *constraint_oids);
+
+/* Have rows of a distributed table what they refer to by a key that workers do not check?
+ * 23503; nothing is looked at if the key is NOT VALID. */
+extern void CzKeyCheckRows(Oid constraint_oid);
 extern void CzKeysSettle(Oid relid);
 
 /*

@@ -217,6 +217,14 @@ extern List *CzCascadeTables(Oid relid);
 extern bool CzKeyActionChangesRows(char action);
 
 /*
+ * CzKeyIsOnShards
+ *		Is a foreign key one of a distributed table that its workers check, as what a row
+ *		refers to is with it: in a shard of the same number, or in a copy of a reference table?
+ *		All others are checked here.
+ */
+extern bool CzKeyIsOnShards(Oid constraint_oid);
+
+/*
  * CzKeyActsHere
  *		Is it the coordinator that changes the rows of a distributed table when rows of another
  *		distributed one that they refer to go, or change?  Else the worker does: it can't
@@ -233,8 +241,8 @@ extern bool CzKeyActsHere(char action, bool is_delete, Oid from_relid, AttrNumbe
 /*
  * CzKeyTriggerFiresHere
  *		Is a trigger of a distributed table one of core's for a foreign key that has to fire?
- *		What refers to it is an ordinary or a reference table, whose rows are here, or it
- *		does what the worker can't (CzKeyActsHere).  The others are the workers' affair.
+ *		The workers do not check the key (CzKeyIsOnShards), or it does what they can't
+ *		(CzKeyActsHere).  The others are the workers' affair.
  * CzTriggerFiresHere
  *		Is it such a one, or any other but those of constraints?
  */

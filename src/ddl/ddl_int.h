@@ -68,6 +68,7 @@ typedef struct CzObjectImage
 	bool		is_primary;
 	bool		is_deferrable;
 	bool		is_deferred;	/* initially */
+	bool		is_kept_here;	/* a foreign key that shards have not got */
 	Datum		options;		/* of an index: text[], 0: none */
 	Bitmapset  *columns;		/* of a CHECK or index, as pull_varattnos() numbers them */
 	CzIndexDef *index;

@@ -487,6 +487,8 @@ diff_foreign_keys(CzOps *ops, const CzImage *before, const CzImage *after, bool 
 		const CzObjectImage *a = lfirst(lc);
 		const CzObjectImage *b = find_object(after->foreign_keys, a->name);
 
+		if (a->is_kept_here)
+			continue;
 		if (b == NULL || is_replaced(a, b, before, after, types, hints))
 		{
 			add_op(ops, OP_DROP_KEY, a->name, NULL);
@@ -521,7 +523,9 @@ CzNewForeignKeys(const CzImage *before, const CzImage *after, const CzAlterHints
 		const CzObjectImage *b = lfirst(lc);
 		const CzObjectImage *a = find_object(before->foreign_keys, b->name);
 
-		if (a == NULL || is_replaced(a, b, before, after, types, hints))
+		/* rows of one that is held here are looked at when it is validated, too */
+		if (a == NULL || is_replaced(a, b, before, after, types, hints) ||
+			(b->is_kept_here && b->is_valid && !a->is_valid))
 			result = lappend_oid(result, b->oid);
 	}
 	/* in the order in which core has made them: so they are checked */

@@ -202,6 +202,7 @@ read_constraints(Relation rel, char contype)
 		object->is_valid = form->convalidated;
 		object->is_deferrable = form->condeferrable;
 		object->is_deferred = form->condeferred;
+		object->is_kept_here = contype == CONSTRAINT_FOREIGN && !CzKeyIsOnShards(form->oid);
 		if (contype == CONSTRAINT_CHECK)
 			object->columns = check_columns(catalog, tuple);
 		result = lappend(result, object);

@@ -426,9 +426,9 @@ check_actions(const CzKey *key, const CzKeyEnd *from)
 						trigger), NULL);
 }
 
-/* A key of a distributed table. */
+/* A key of a partitioned table, or to it, which only workers can check. */
 static void
-check_key(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
+check_key_of_parts(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
 {
 	const char *to_name = get_rel_name(to->relid);
 
@@ -453,22 +453,27 @@ check_key(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
 							get_attname(to->relid, to->key_attno, false)),
 				   psprintf(_("Add them to the foreign key, or make \"%s\" a reference table."),
 							to_name));
-		if (is_in_parts(from->relid) || is_in_parts(to->relid))
-			check_actions(key, from);
+		check_actions(key, from);
 	}
-	else if (is_in_parts(from->relid) && has_action(key) &&
-			 missed_trigger(key->from_relid, events_of(key)) != NULL)
+	else if (has_action(key) && missed_trigger(key->from_relid, events_of(key)) != NULL)
 		refuse(key,
 			   psprintf(_("What it does is done when a statement on the reference table has ended, and trigger \"%s\" would not fire."),
 						missed_trigger(key->from_relid, events_of(key))), NULL);
+}
+
+/* The group of the tenant that a table is of; 0: none. */
+static int
+tenant_of(const CzKeyEnd *end)
+{
+	return cz_tenant_hooks.group(get_rel_namespace(end->relid));
 }
 
 /*
  * check_ends
  *		Raise why a foreign key can't be, if so.
  *
- * An ordinary or a reference table may refer to a distributed one; a tenant's tables only to
- * each other.
+ * What workers do not check is checked here (CzKeyIsOnShards), whatever it joins; a tenant's
+ * tables refer only to each other and to reference tables.
  */
 static void
 check_ends(const CzKey *key, const CzKeyEnd *planned)
@@ -481,15 +486,17 @@ check_ends(const CzKey *key, const CzKeyEnd *planned)
 	if (other != InvalidOid && is_together(other) &&
 		!(from.is_ours && to.is_ours))
 		return;
-	if (is_distributed(&from))
-		check_key(key, &from, &to);
-	/* other tables that refer to distributed ones are checked here */
-	else if (is_distributed(&to) &&
-			 ((is_in_parts(to.relid) &&
-			   (from.is_ours || get_rel_relkind(from.relid) != RELKIND_RELATION ||
-				get_rel_relispartition(from.relid))) ||
-			  (!from.is_ours &&
-			   cz_tenant_hooks.group(get_rel_namespace(to.relid)) != 0)))
+	if (is_distributed(&from) && (is_in_parts(from.relid) || is_in_parts(to.relid)))
+		check_key_of_parts(key, &from, &to);
+	else if (is_distributed(&to) && is_in_parts(to.relid) &&
+			 (from.is_ours || get_rel_relkind(from.relid) != RELKIND_RELATION ||
+			  get_rel_relispartition(from.relid)))
+		refuse(key, psprintf(_("Table \"%s\" cannot be distributed with \"%s\"."),
+							 get_rel_name(from.relid), get_rel_name(to.relid)),
+			   _("Drop the foreign key first."));
+	else if ((is_distributed(&from) || is_distributed(&to)) &&
+			 !(to.is_ours && to.kind == CZ_TABLE_REFERENCE) &&
+			 tenant_of(&from) != tenant_of(&to))
 		refuse(key, psprintf(_("Table \"%s\" cannot be distributed with \"%s\"."),
 							 get_rel_name(from.relid), get_rel_name(to.relid)),
 			   _("Drop the foreign key first."));

@@ -44,11 +44,9 @@ key_of(Oid relid)
 static bool
 is_between_shards(const CzKey *key)
 {
-	const CzTable *from = CzTableGet(key->from_relid);
 	const CzTable *to = CzTableGet(key->to_relid);
 
-	return from != NULL && CzTableIsDistributed(from) && to != NULL &&
-		CzTableIsDistributed(to);
+	return CzKeyIsOnShards(key->oid) && to != NULL && CzTableIsDistributed(to);
 }
 
 static bool

@@ -13,10 +13,15 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/xact.h"
+#include "commands/trigger.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
+#include "utils/snapmgr.h"
 
 #include "cz/transaction.h"
 #include "ddl_int.h"
@@ -105,17 +110,6 @@ CzKeyShardText(const CzKey *key, int index)
 	return sql.data;
 }
 
-/* Is it a key whose worker checks it: are both ends there? */
-static bool
-is_on_shards(const CzKey *key)
-{
-	const CzTable *from = CzTableGet(key->from_relid);
-	const CzTable *to = CzTableGet(key->to_relid);
-
-	return from != NULL && CzTableIsDistributed(from) && to != NULL &&
-		to->kind != CZ_TABLE_FOREIGN;
-}
-
 static List *
 keys_on_shards(List *oids)
 {
@@ -124,10 +118,8 @@ keys_on_shards(List *oids)
 
 	foreach(lc, oids)
 	{
-		CzKey	   *key = CzKeyGet(lfirst_oid(lc));
-
-		if (is_on_shards(key))
-			result = lappend(result, key);
+		if (CzKeyIsOnShards(lfirst_oid(lc)))
+			result = lappend(result, CzKeyGet(lfirst_oid(lc)));
 	}
 	return result;
 }
@@ -184,6 +176,43 @@ make_keys(StringInfo sql, const CzShard *shard, void *arg)
 }
 
 /*
+ * CzKeyCheckRows
+ *		See ddl.h.
+ */
+void
+CzKeyCheckRows(Oid constraint_oid)
+{
+	const CzKey *key = CzKeyGet(constraint_oid);
+	Relation	from;
+	Relation	to;
+	Trigger		trigger;
+
+	if (!key->is_valid)
+		return;
+	from = table_open(key->from_relid, AccessShareLock);
+	to = table_open(key->to_relid, RowShareLock);
+	memset(&trigger, 0, sizeof(trigger));
+	trigger.tgname = key->name;
+	trigger.tgenabled = TRIGGER_FIRES_ON_ORIGIN;
+	trigger.tgisinternal = true;
+	trigger.tgconstrrelid = key->to_relid;
+	trigger.tgconstraint = constraint_oid;
+	/* it is to see what workers have been told */
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	/* core would look row by row at what the user may not read as a whole */
+	if (!RI_Initial_Check(&trigger, from, to))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cannot check foreign key \"%s\" of table \"%s\"", key->name,
+						RelationGetRelationName(from)),
+				 errdetail("It takes the privilege to read all rows of both tables.")));
+	PopActiveSnapshot();
+	table_close(to, NoLock);
+	table_close(from, NoLock);
+}
+
+/*
  * CzForeignKeysToShards
  *		See ddl.h.
  */
@@ -198,7 +227,10 @@ CzForeignKeysToShards(Oid relid, List *constraint_oids)
 	foreach(lc, constraint_oids)
 	{
 		CzCheckForeignKey(lfirst_oid(lc));
-		what.keys = lappend(what.keys, CzKeyGet(lfirst_oid(lc)));
+		if (CzKeyIsOnShards(lfirst_oid(lc)))
+			what.keys = lappend(what.keys, CzKeyGet(lfirst_oid(lc)));
+		else
+			CzKeyCheckRows(lfirst_oid(lc));
 	}
 	if (what.keys == NIL)
 		return;

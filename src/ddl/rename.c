@@ -83,7 +83,7 @@ rename_constraint(const CzTable *table, const RenameStmt *stmt)
 			return CzOpsRenameIndex(true, stmt->subname, stmt->newname);
 		case CONSTRAINT_FOREIGN:
 			/* a partition's is called there as the one of the table at the top */
-			if (table->kind != CZ_TABLE_REFERENCE && !is_inherited)
+			if (table->kind != CZ_TABLE_REFERENCE && !is_inherited && CzKeyIsOnShards(oid))
 				return CzOpsRenameIndex(true, stmt->subname, stmt->newname);
 			return NULL;
 		default:

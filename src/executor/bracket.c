@@ -21,7 +21,9 @@
 #include "executor/executor.h"
 #include "storage/lockdefs.h"
 #include "utils/acl.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapshot.h"
 
 #include "cz/compat.h"
 #include "cz/metadata.h"
@@ -131,6 +133,40 @@ lock_referred(const PlannedStmt *stmt)
 	}
 }
 
+/*
+ * In a transaction with one snapshot core looks for rows that refer by a later one, and
+ * compares (crosscheck).  Workers have only the transaction's: where they do not check the
+ * key themselves, rows that others have committed meanwhile would be left behind.
+ */
+static void
+check_isolation(const QueryDesc *query_desc)
+{
+	ListCell   *lc;
+	ListCell   *lk;
+
+	if (query_desc->crosscheck_snapshot == InvalidSnapshot || !is_part(query_desc))
+		return;
+	foreach(lc, query_desc->plannedstmt->rtable)
+	{
+		const RangeTblEntry *rte = lfirst(lc);
+		const CzTable *table = rte->rtekind == RTE_RELATION ? CzTableGet(rte->relid) : NULL;
+
+		if (table == NULL || !CzTableIsDistributed(table))
+			continue;
+		foreach(lk, CzTableKeys(table->relid, CZ_KEYS_FROM))
+		{
+			if (!CzKeyIsOnShards(lfirst_oid(lk)))
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot look for rows of distributed table \"%s\" that refer to a row at this isolation level",
+								get_rel_name(table->relid)),
+						 errdetail("Workers do not check foreign key \"%s\", and show only what was committed before the transaction's snapshot.",
+								   get_constraint_name(lfirst_oid(lk))),
+						 errhint("Use READ COMMITTED.")));
+		}
+	}
+}
+
 static void
 run_executor(EXECUTOR_RUN_PARAMS_COMPAT)
 {
@@ -140,6 +176,7 @@ run_executor(EXECUTOR_RUN_PARAMS_COMPAT)
 		CzStatementBegin();
 	PG_TRY();
 	{
+		check_isolation(query_desc);
 		if (query_desc->plannedstmt->commandType != CMD_SELECT ||
 			query_desc->plannedstmt->hasModifyingCTE)
 			lock_referred(query_desc->plannedstmt);

@@ -32,8 +32,11 @@
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "executor/spi.h"
 #include "parser/parse_func.h"
 #include "pgstat.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -41,6 +44,7 @@
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "cz/compat.h"
 #include "cz/executor.h"
@@ -169,6 +173,70 @@ find_trigger(Relation rel, Oid trigger_oid)
 	return NULL;
 }
 
+/* The columns of a key in the table that refers. */
+static int
+referring_columns(Oid constraint_oid, AttrNumber *columns, Oid *operators)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint_oid));
+	AttrNumber	others[INDEX_MAX_KEYS];
+	int			ncolumns;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint_oid);
+	DeconstructFkConstraintRow(tuple, &ncolumns, columns, others, NULL, NULL, operators, NULL,
+							   NULL);
+	ReleaseSysCache(tuple);
+	return ncolumns;
+}
+
+/*
+ * Is there still a row that refers to what one referred to when its event was put off?  Core
+ * does not check rows that have gone, or that are others now.
+ */
+static bool
+still_refers(Relation rel, const Trigger *trigger, HeapTuple tuple)
+{
+	AttrNumber	columns[INDEX_MAX_KEYS];
+	Oid			operators[INDEX_MAX_KEYS];
+	Oid			types[INDEX_MAX_KEYS];
+	Datum		values[INDEX_MAX_KEYS];
+	int			ncolumns = referring_columns(trigger->tgconstraint, columns, operators);
+	StringInfoData sql;
+	int			nvalues = 0;
+	bool		result;
+	int			i;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT 1 FROM %s WHERE ", CzRelationName(RelationGetRelid(rel)));
+	for (i = 0; i < ncolumns; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), columns[i] - 1);
+		const char *name = quote_identifier(NameStr(att->attname));
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, columns[i], RelationGetDescr(rel), &isnull);
+
+		appendStringInfoString(&sql, i > 0 ? " AND " : "");
+		if (isnull)
+		{
+			appendStringInfo(&sql, "%s IS NULL", name);
+			continue;
+		}
+		types[nvalues] = att->atttypid;
+		values[nvalues++] = value;
+		appendStringInfo(&sql, "%s OPERATOR(%s.%s) $%d", name,
+						 quote_identifier(get_namespace_name(get_func_namespace(get_opcode(operators[i])))),
+						 get_opname(operators[i]), nvalues);
+	}
+	appendStringInfoString(&sql, " LIMIT 1");
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(sql.data, nvalues, types, values, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for rows that refer");
+	result = SPI_processed > 0;
+	SPI_finish();
+	return result;
+}
+
 /* Have core call one trigger for an event, which has met its conditions already. */
 static void
 fire_event(DeferredEvent *event)
@@ -186,6 +254,12 @@ fire_event(DeferredEvent *event)
 	{
 		if (rel != NULL)
 			table_close(rel, NoLock);
+		return;
+	}
+	if (RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_FK &&
+		!still_refers(rel, trigger, event->new_tuple))
+	{
+		table_close(rel, NoLock);
 		return;
 	}
 	estate = CreateExecutorState();
@@ -269,6 +343,30 @@ function_of(const TriggerData *data, bool *is_deferrable)
 	return result;
 }
 
+/* Does an UPDATE leave what a row refers to? */
+static bool
+refers_to_same(const TriggerData *data)
+{
+	AttrNumber	columns[INDEX_MAX_KEYS];
+	TupleDesc	desc = RelationGetDescr(data->tg_relation);
+	int			ncolumns = referring_columns(data->tg_trigger->tgconstraint, columns, NULL);
+	bool		result = true;
+	int			i;
+
+	for (i = 0; i < ncolumns && result; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, columns[i] - 1);
+		bool		old_null;
+		bool		new_null;
+		Datum		old_value = slot_getattr(data->tg_trigslot, columns[i], &old_null);
+		Datum		new_value = slot_getattr(data->tg_newslot, columns[i], &new_null);
+
+		result = old_null == new_null &&
+			(old_null || datum_image_eq(old_value, new_value, att->attbyval, att->attlen));
+	}
+	return result;
+}
+
 /*
  * Core does not call those of foreign keys for an UPDATE that leaves what is referred to.  It
  * does not queue them, but has counted the row that it keeps for them by then.
@@ -276,10 +374,18 @@ function_of(const TriggerData *data, bool *is_deferrable)
 static bool
 is_needless(const TriggerData *data, Oid function)
 {
-	return RI_FKey_trigger_type(function) == RI_TRIGGER_PK &&
-		!RI_FKey_pk_upd_check_required(data->tg_trigger, data->tg_relation, data->tg_trigslot,
-									   TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
-									   data->tg_newslot : NULL);
+	switch (RI_FKey_trigger_type(function))
+	{
+		case RI_TRIGGER_PK:
+			return !RI_FKey_pk_upd_check_required(data->tg_trigger, data->tg_relation,
+												  data->tg_trigslot,
+												  TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
+												  data->tg_newslot : NULL);
+		case RI_TRIGGER_FK:
+			return TRIGGER_FIRED_BY_UPDATE(data->tg_event) && refers_to_same(data);
+		default:
+			return false;
+	}
 }
 
 /* Call the function of a trigger now, in place of defer_trigger(). */

@@ -22,6 +22,7 @@
  */
 #include "postgres.h"
 
+#include "access/tableam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
@@ -45,6 +46,26 @@ struct CzTriggers
 	CzRoutes   *routes;			/* NULL: row triggers are those of the table itself */
 };
 
+/* A row that a trigger is given is there, as far as is known here. */
+static bool
+is_there(Relation rel, TupleTableSlot *slot, Snapshot snapshot)
+{
+	return true;
+}
+
+/* As table_slot_callbacks() has it for a foreign table. */
+static const TupleTableSlotOps *
+slots_of(Relation rel)
+{
+	return &TTSOpsHeapTuple;
+}
+
+static const TableAmRoutine access_method = {
+	.type = T_TableAmRoutine,
+	.slot_callbacks = slots_of,
+	.tuple_satisfies_snapshot = is_there
+};
+
 /*
  * CzForeignCopy
  *		See triggers.h.
@@ -58,6 +79,8 @@ CzForeignCopy(Relation rel)
 	copy->rd_rel = palloc(CLASS_TUPLE_SIZE);
 	memcpy(copy->rd_rel, rel->rd_rel, CLASS_TUPLE_SIZE);
 	copy->rd_rel->relkind = RELKIND_FOREIGN_TABLE;
+	/* of which core asks only whether a row that it has queued is still there */
+	copy->rd_tableam = &access_method;
 	/* nor is there an index: else core would open it, and keep lists of them in the copy
 	 * in place of those that the relcache owns */
 	copy->rd_rel->relhasindex = false;

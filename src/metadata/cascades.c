@@ -62,6 +62,52 @@ CzKeyActionChangesRows(char action)
 	return action != FKCONSTR_ACTION_NOACTION && action != FKCONSTR_ACTION_RESTRICT;
 }
 
+/*
+ * CzKeyIsOnShards
+ *		See cz/metadata.h.
+ */
+bool
+CzKeyIsOnShards(Oid constraint_oid)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint_oid));
+	Form_pg_constraint con;
+	const CzTable *from;
+	const CzTable *to;
+	bool		result = false;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	con = (Form_pg_constraint) GETSTRUCT(tuple);
+	from = OidIsValid(con->confrelid) ? CzTableGet(con->conrelid) : NULL;
+	to = from != NULL ? CzTableGet(con->confrelid) : NULL;
+	if (from == NULL || !CzTableIsDistributed(from) || to == NULL ||
+		to->kind == CZ_TABLE_FOREIGN)
+		result = false;
+	/* (others of partitioned tables are refused) */
+	else if (to->kind == CZ_TABLE_REFERENCE || OidIsValid(from->map_relid) ||
+			 OidIsValid(to->map_relid))
+		result = true;
+	else if (from->kind != to->kind || from->colocation_id != to->colocation_id ||
+			 from->colocation_id == 0 || from->kind == CZ_TABLE_RANGE)
+		result = false;
+	else if (from->kind == CZ_TABLE_SINGLE)
+		result = true;
+	else
+	{
+		AttrNumber	columns[INDEX_MAX_KEYS];
+		AttrNumber	others[INDEX_MAX_KEYS];
+		int			ncolumns;
+		int			i;
+
+		DeconstructFkConstraintRow(tuple, &ncolumns, columns, others, NULL, NULL, NULL, NULL,
+								   NULL);
+		for (i = 0; i < ncolumns; i++)
+			result |= columns[i] == from->key_attno && others[i] == to->key_attno;
+	}
+	ReleaseSysCache(tuple);
+	return result;
+}
+
 /* A question that is being answered, and those because of which it was asked. */
 typedef struct Question
 {
@@ -158,13 +204,13 @@ fires_here(const Trigger *trigger, const Question *outer)
 	AttrNumber *set_attnos = NULL;
 	int			nset = 0;
 
-	if (RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_PK)
+	if (RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_NONE)
 		return false;
-	from = CzTableGet(trigger->tgconstrrelid);
-	if (from == NULL || !CzTableIsDistributed(from))
+	if (!CzKeyIsOnShards(trigger->tgconstraint))
 		return true;
 	if (!changes_rows(trigger->tgfoid))
 		return false;
+	from = CzTableGet(trigger->tgconstrrelid);
 	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(trigger->tgconstraint));
 	if (!HeapTupleIsValid(tuple))
 		return false;

@@ -109,7 +109,8 @@ is_on_shards(Form_pg_constraint con)
 								 con->contype == CONSTRAINT_PRIMARY ||
 								 con->contype == CONSTRAINT_EXCLUSION)))
 		return false;
-	if (!OidIsValid(con->conrelid))
+	if (!OidIsValid(con->conrelid) ||
+		(con->contype == CONSTRAINT_FOREIGN && !CzKeyIsOnShards(con->oid)))
 		return false;
 	table = CzTableGet(con->conrelid);
 	return table != NULL && CzTableIsDistributed(table);

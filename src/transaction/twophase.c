@@ -644,6 +644,13 @@ commit_prepared(CzTxnCall *calls, int ncalls, long *left_ms)
 	}
 }
 
+/* Has a connection locked rows, and changed none? */
+static bool
+has_only_locks(const CzTxnEntry *entry)
+{
+	return entry->first_cid > entry->last_cid && !entry->has_utility;
+}
+
 /*
  * commit_wave
  *		Second phase of the entries that are not finished.
@@ -656,17 +663,27 @@ commit_wave(int limit, long *left_ms)
 	CzTxnCall	calls[64];		/* more go in turns: no memory needed here */
 	int			ncalls = 0;
 	int			pass;
+	bool		has_written = false;
 	ListCell   *lc;
 
-	for (pass = 0; pass < (limit == 0 ? 1 : 2); pass++)
+	for (pass = 0; pass < (limit == 0 ? 2 : 3); pass++)
 	{
 		foreach(lc, cz_txn_entries)
 		{
 			CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
 
 			if (entry->is_finished || limit < 0 ||
-				!(pass == 0 ? entry->prepare_sent : entry->follows))
+				!(pass == 2 ? entry->follows :
+				  entry->prepare_sent && (pass == 1) == has_only_locks(entry)))
 				continue;
+			/* who waits for the locks sees what was written under them */
+			if (pass == 1 && has_written && ncalls > 0)
+			{
+				commit_prepared(calls, ncalls, left_ms);
+				ncalls = 0;
+				has_written = false;
+			}
+			has_written |= pass == 0;
 			memset(&calls[ncalls], 0, sizeof(CzTxnCall));
 			calls[ncalls].conn = entry->conn;
 			calls[ncalls].is_logged = true;

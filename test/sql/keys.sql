@@ -20,8 +20,13 @@ CREATE TABLE ref (id int PRIMARY KEY, v text);
 INSERT INTO parent SELECT i, i FROM generate_series(1, 20) i;
 INSERT INTO child SELECT i, i, i FROM generate_series(1, 20) i;
 
--- the referenced table comes first
+-- any table comes first
+BEGIN;
 SELECT create_distributed_table('child', 'k');
+SELECT create_distributed_table('parent', 'k');
+SELECT count(DISTINCT colocation_id) FROM cz.tables;
+SELECT count(*) FROM cz_check_shards('child');
+ROLLBACK;
 SELECT create_distributed_table('parent', 'k');
 -- meanwhile both are checked here
 INSERT INTO parent VALUES (21, 21);
@@ -35,10 +40,20 @@ WITH d AS (DELETE FROM parent WHERE k = 1 RETURNING *) SELECT * FROM d;
 MERGE INTO parent USING (SELECT 1 AS k) s ON parent.k = s.k WHEN MATCHED THEN DELETE;
 ALTER TABLE parent ALTER id TYPE bigint;
 ALTER TABLE child ALTER pid TYPE bigint;
--- not by another column, nor elsewhere
+-- by another column or elsewhere it is checked here, too
+BEGIN;
 SELECT create_distributed_table('child', 'pid');
+SELECT count(*) FROM cz_check_shards('child');
+INSERT INTO child VALUES (21, 22);
+ROLLBACK;
+BEGIN;
 SELECT create_distributed_table('child', 'k', colocate_with => 'none');
+DELETE FROM parent WHERE k = 21;
+ROLLBACK;
+BEGIN;
 SELECT create_distributed_table('child', 'k', shard_count => 8);
+INSERT INTO child VALUES (21, 22);
+ROLLBACK;
 SET cz.shard_count = 8;
 SELECT create_distributed_table('child', 'k');
 RESET cz.shard_count;
@@ -68,12 +83,18 @@ SELECT create_distributed_table('a', 'k', colocate_with => 'parent');
 SELECT create_distributed_table('other', 'k');
 SELECT create_distributed_table('ranged', 'k', 'range');
 SELECT create_reference_table('ref');
+BEGIN;
 ALTER TABLE a ADD FOREIGN KEY (v) REFERENCES local;
 ALTER TABLE a ADD FOREIGN KEY (k) REFERENCES other;
 ALTER TABLE a ADD FOREIGN KEY (k) REFERENCES ranged;
 ALTER TABLE ranged ADD FOREIGN KEY (k) REFERENCES other;
 ALTER TABLE a ADD FOREIGN KEY (v, w) REFERENCES parent;
 ALTER TABLE a ADD FOREIGN KEY (id, k) REFERENCES parent (k, id);
+ALTER TABLE a ADD COLUMN p int REFERENCES local;
+SELECT * FROM keys WHERE of IN ('a'::regclass, 'ranged'::regclass) ORDER BY 1, 2;
+SELECT count(*) FROM cz_check_shards('a');
+INSERT INTO a VALUES (1, 1, 5);
+ROLLBACK;
 ALTER TABLE local ADD FOREIGN KEY (id) REFERENCES other;
 ALTER TABLE ref ADD FOREIGN KEY (id) REFERENCES other;
 ALTER TABLE ref ADD COLUMN o bigint REFERENCES other;
@@ -83,7 +104,6 @@ CREATE TABLE late (k bigint REFERENCES other);
 SELECT create_distributed_table('late', 'k');
 SELECT shard_keys();
 DROP TABLE late;
-ALTER TABLE a ADD COLUMN p int REFERENCES local;
 ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES parent ON DELETE SET DEFAULT;
 ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES parent ON DELETE SET NULL;
 ALTER TABLE a ADD FOREIGN KEY (k, v) REFERENCES parent ON DELETE SET NULL (k, v);
