@@ -262,7 +262,9 @@ check_exclusion(const OnConflictExpr *conflict, Relation index)
 	if (!index->rd_index->indimmediate)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters")));
+				 errmsg("ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters"),
+				 errtableconstraint(RelationIdGetRelation(index->rd_index->indrelid),
+									RelationGetRelationName(index))));
 	if (!is_only_arbiter(index))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
