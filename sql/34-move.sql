@@ -9,6 +9,8 @@ COMMENT ON TYPE citus.shard_transfer_mode IS
 
 CREATE SEQUENCE cz.move_id_seq AS bigint START 1 NO CYCLE;
 COMMENT ON SEQUENCE cz.move_id_seq IS 'numbers of moves';
+-- what moves have left on workers has them in its names
+SELECT pg_extension_config_dump('cz.move_id_seq', '');
 
 -- State of what is on its way: not dumped.
 CREATE TABLE cz.move (
@@ -44,6 +46,8 @@ COMMENT ON COLUMN cz.move.shard_index IS 'number of the shard in each table of t
 COMMENT ON COLUMN cz.move.tables IS 'the tables of the colocation group';
 COMMENT ON COLUMN cz.move.shard_ids IS 'their shards that are moved';
 COMMENT ON COLUMN cz.move.source_name IS 'node whose placement leaves; NULL: one more is made';
+COMMENT ON COLUMN cz.move.bytes_total IS 'size of the shards'' rows on the source before the copy';
+COMMENT ON COLUMN cz.move.bytes_done IS 'bytes of rows, as text, that have been copied';
 COMMENT ON COLUMN cz.move.lag_changes IS 'changes that the last look found missing on the target';
 COMMENT ON COLUMN cz.move.pause_ms IS 'how long writers of the shards had to wait for the switch';
 COMMENT ON COLUMN cz.move.attempts IS 'attempts to lock the shards for the switch';
@@ -74,13 +78,17 @@ CREATE FUNCTION citus_copy_shard_placement(shard_id bigint, source_node_id int, 
 COMMENT ON FUNCTION citus_copy_shard_placement(bigint, int, int, citus.shard_transfer_mode)
     IS 'give a shard, and those that are colocated with it, one more placement';
 
+CREATE FUNCTION cz.move_bytes(move_id bigint) RETURNS bigint
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'cz_move_bytes';
+COMMENT ON FUNCTION cz.move_bytes(bigint) IS 'bytes that a running move has copied so far; NULL: it does not run';
+
 CREATE VIEW cz.cz_moves AS
     SELECT m.move_id, m.operation, m.mode,
            (SELECT array_agg(c.oid::regclass ORDER BY c.oid) FROM pg_class c WHERE c.oid = ANY (m.tables)) AS tables,
-           m.shard_ids, m.phase, m.source_name, m.target_name, m.bytes_done, m.bytes_total,
-           CASE WHEN m.bytes_total > 0 THEN round((100.0 * m.bytes_done / m.bytes_total)::numeric, 1) END AS percent,
+           m.shard_ids, m.phase, m.source_name, m.target_name, b.bytes_done, m.bytes_total,
+           CASE WHEN m.bytes_total > 0 THEN round(least(100.0 * b.bytes_done / m.bytes_total, 100)::numeric, 1) END AS percent,
            m.rows_applied, m.lag_changes, m.pause_ms, m.attempts, m.pid, m.started_at, m.updated_at, m.error
-    FROM cz.move m;
+    FROM cz.move m, LATERAL (SELECT coalesce(cz.move_bytes(m.move_id), m.bytes_done) AS bytes_done) b;
 COMMENT ON VIEW cz.cz_moves IS 'moves and copies of shards: how far they are, and what became of them';
 GRANT SELECT ON cz.cz_moves TO PUBLIC;
 ALTER VIEW cz.cz_moves SET SCHEMA pg_catalog;

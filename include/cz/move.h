@@ -101,11 +101,13 @@ extern void CzMoveNoteLeft(void);
  * CzMoveSwitchBegin, CzMoveSwitchEnd: from here to there writers of shards look; the latter
  *		does nothing where the former was not called.  An error of the transaction ends it,
  *		too.
+ * CzMoveProgress: the move of this process has copied so many bytes.
  * CzTxnHoldReferred, CzTxnReleaseReferred: no rows go from a reference table that shards
  *		may refer to, until they are released or the session ends.
  * CzTxnLockShardsForMove: nobody of this server writes these shards, or locks rows of them,
  *		until the transaction ends.
  */
+extern void CzMoveProgress(int64 move_id, int64 bytes);
 extern void CzMoveSwitchBegin(void);
 extern void CzMoveSwitchEnd(void);
 extern bool CzMoveIsSwitching(void);

@@ -221,6 +221,7 @@ finish_move(CzMove *move)
 	begin();
 	CzMoveReadTables(move);
 	CzMoveFinishTarget(move);
+	CzMoveNote(move, "bytes_done", move->nbytes);
 	CzMoveSetPhase(move, CZ_PHASE_DONE);
 	commit();
 }
@@ -254,6 +255,7 @@ run_move(CzMove *move)
 		CzMoveDropLeftOver(move);
 		begin();
 		CzMoveMakeTables(move);
+		CzMoveNote(move, "bytes_total", CzMoveSourceSize(move));
 		commit();
 		CzDebugPoint("move_tables_made");
 		if (is_online)

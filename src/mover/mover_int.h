@@ -78,6 +78,8 @@ typedef struct CzMove
 	Oid			captured_oid;	/* where changes are logged; InvalidOid: nowhere */
 	bool		has_keys;		/* the target may have foreign keys already */
 	bool		has_copied;		/* with block_writes: rows are on the target */
+	int64		nbytes;			/* copied: of units that are complete */
+	int64		ncopying;		/* and of the one that is being copied */
 	List	   *held;			/* reference tables whose rows must not go; OIDs */
 	int			nheld;			/* of them are held */
 } CzMove;
@@ -131,6 +133,7 @@ extern char *CzMoveClusterId(void);
  * CzMoveDropLeftOver: wait until an old placement of an earlier move is gone there; in
  *		transactions of its own.
  * CzMoveMakeTables: the tables, empty, without indexes.
+ * CzMoveSourceSize: bytes of the rows on the source, without indexes.
  * CzMoveMakeIndexes, CzMoveMakeKeys: those; keys are not checked where that can be done
  *		later.
  * CzMoveFinishTarget: after the switch: keys are checked, comments go.
@@ -139,6 +142,7 @@ extern char *CzMoveClusterId(void);
  */
 extern void CzMoveDropLeftOver(const CzMove *move);
 extern void CzMoveMakeTables(CzMove *move);
+extern int64 CzMoveSourceSize(CzMove *move);
 extern void CzMoveMakeIndexes(CzMove *move);
 extern void CzMoveMakeKeys(CzMove *move);
 extern void CzMoveDropKeys(CzMove *move);

@@ -38,7 +38,11 @@ CzMoveUnitsOf(const CzMove *move, Oid owner)
 static void
 copied(int64 bytes, void *arg)
 {
-	CzMoveGiveWay(arg);
+	CzMove	   *move = arg;
+
+	CzMoveProgress(move->move_id, move->nbytes + bytes);
+	move->ncopying = bytes;
+	CzMoveGiveWay(move);
 }
 
 /*
@@ -80,6 +84,8 @@ CzMoveCopyRows(CzMove *move, bool is_locked)
 							psprintf("COPY %s (%s) FROM STDIN (FREEZE)", unit->qualified,
 									 unit->columns),
 							copied, move);
+			move->nbytes += move->ncopying;
+			move->ncopying = 0;
 		}
 		if (snapshot != NULL)
 			CzMoveStateWrite(move, to, foreach_current_index(lc), snapshot);

@@ -131,6 +131,36 @@ CzMoveMakeTables(CzMove *move)
 }
 
 /*
+ * CzMoveSourceSize
+ *		See mover_int.h.
+ */
+int64
+CzMoveSourceSize(CzMove *move)
+{
+	int64		result = 0;
+	ListCell   *lc;
+	ListCell   *lu;
+
+	foreach(lc, CzMoveOwners(move))
+	{
+		CzConn	   *conn = CzConnAcquire(CzEndpointGet(move->from_oid, lfirst_oid(lc)));
+		StringInfoData sql;
+		PGresult   *res;
+
+		initStringInfo(&sql);
+		foreach(lu, CzMoveUnitsOf(move, lfirst_oid(lc)))
+			appendStringInfo(&sql, "%s pg_catalog.pg_table_size(%s)",
+							 sql.len > 0 ? " OPERATOR(pg_catalog.+)" : "SELECT",
+							 quote_literal_cstr(((CzMoveUnit *) lfirst(lu))->qualified));
+		res = CzConnQuery(conn, sql.data, 1, 1, 1);
+		result += strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+		PQclear(res);
+		CzConnRelease(conn);
+	}
+	return result;
+}
+
+/*
  * CzMoveMakeIndexes
  *		See mover_int.h.
  */

@@ -16,6 +16,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "commands/sequence.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
@@ -31,6 +32,8 @@
 #include "cz/move.h"
 #include "cz/settings.h"
 #include "transaction_int.h"
+
+PG_FUNCTION_INFO_V1(cz_move_bytes);
 
 /* Columns of cz.move; sql/34-move.sql */
 enum
@@ -55,26 +58,51 @@ StaticAssertDecl(sizeof(MoverArgs) < BGW_EXTRALEN, "arguments of a mover are too
 void		(*cz_move_task) (int64 move_id, const CzMoveSpec *spec) = NULL;
 bool		(*cz_move_round) (void) = NULL;
 
-/* Moves that are at their switch, of all databases. */
-static pg_atomic_uint32 *nswitching = NULL;
+/* Moves whose progress is shown at a time */
+#define PROGRESS_SLOTS 64
+
+typedef struct MoverProgress
+{
+	pg_atomic_uint64 move_id;	/* 0: free */
+	Oid			database_oid;
+	pg_atomic_uint64 bytes;
+} MoverProgress;
+
+typedef struct MoversShared
+{
+	pg_atomic_uint32 nswitching;	/* moves that are at their switch, of all databases */
+	MoverProgress progress[PROGRESS_SLOTS];
+} MoversShared;
+
+static MoversShared *movers = NULL;
+static MoverProgress *my_progress = NULL;
 static bool is_switching = false;
 static bool has_exit_callback = false;
 
 Size
 CzMoversShmemSize(void)
 {
-	return MAXALIGN(sizeof(pg_atomic_uint32));
+	return MAXALIGN(sizeof(MoversShared));
 }
 
 void
 CzMoversShmemInit(void)
 {
 	bool		found;
+	int			i;
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	nswitching = ShmemInitStruct("cz_fdw movers", CzMoversShmemSize(), &found);
+	movers = ShmemInitStruct("cz_fdw movers", CzMoversShmemSize(), &found);
 	if (!found)
-		pg_atomic_init_u32(nswitching, 0);
+	{
+		memset(movers, 0, CzMoversShmemSize());
+		pg_atomic_init_u32(&movers->nswitching, 0);
+		for (i = 0; i < PROGRESS_SLOTS; i++)
+		{
+			pg_atomic_init_u64(&movers->progress[i].move_id, 0);
+			pg_atomic_init_u64(&movers->progress[i].bytes, 0);
+		}
+	}
 	LWLockRelease(AddinShmemInitLock);
 }
 
@@ -88,31 +116,82 @@ CzMoveSwitchEnd(void)
 	if (!is_switching)
 		return;
 	is_switching = false;
-	pg_atomic_fetch_sub_u32(nswitching, 1);
+	pg_atomic_fetch_sub_u32(&movers->nswitching, 1);
 }
 
 static void
 end_at_exit(int code, Datum arg)
 {
 	CzMoveSwitchEnd();
+	if (my_progress != NULL)
+		pg_atomic_write_u64(&my_progress->move_id, 0);
+	my_progress = NULL;
+}
+
+static void
+ensure_exit_callback(void)
+{
+	if (!has_exit_callback)
+		before_shmem_exit(end_at_exit, (Datum) 0);
+	has_exit_callback = true;
 }
 
 void
 CzMoveSwitchBegin(void)
 {
-	if (is_switching || nswitching == NULL)
+	if (is_switching || movers == NULL)
 		return;
-	if (!has_exit_callback)
-		before_shmem_exit(end_at_exit, (Datum) 0);
-	has_exit_callback = true;
+	ensure_exit_callback();
 	is_switching = true;
-	pg_atomic_fetch_add_u32(nswitching, 1);
+	pg_atomic_fetch_add_u32(&movers->nswitching, 1);
 }
 
 bool
 CzMoveIsSwitching(void)
 {
-	return nswitching != NULL && pg_atomic_read_u32(nswitching) > 0;
+	return movers != NULL && pg_atomic_read_u32(&movers->nswitching) > 0;
+}
+
+/*
+ * CzMoveProgress
+ *		See move.h.
+ */
+void
+CzMoveProgress(int64 move_id, int64 bytes)
+{
+	int			i;
+
+	for (i = 0; movers != NULL && my_progress == NULL && i < PROGRESS_SLOTS; i++)
+	{
+		uint64		expected = 0;
+
+		if (!pg_atomic_compare_exchange_u64(&movers->progress[i].move_id, &expected,
+											(uint64) move_id))
+			continue;
+		ensure_exit_callback();
+		my_progress = &movers->progress[i];
+		my_progress->database_oid = MyDatabaseId;
+	}
+	if (my_progress != NULL)
+		pg_atomic_write_u64(&my_progress->bytes, (uint64) bytes);
+}
+
+/*
+ * cz_move_bytes
+ *		SQL function: how many bytes a move that runs in this database has copied.
+ */
+Datum
+cz_move_bytes(PG_FUNCTION_ARGS)
+{
+	int			i;
+
+	for (i = 0; movers != NULL && i < PROGRESS_SLOTS; i++)
+	{
+		if (pg_atomic_read_u64(&movers->progress[i].move_id) == (uint64) PG_GETARG_INT64(0) &&
+			movers->progress[i].database_oid == MyDatabaseId)
+			PG_RETURN_INT64((int64) pg_atomic_read_u64(&movers->progress[i].bytes));
+	}
+	PG_RETURN_NULL();
 }
 
 static bool

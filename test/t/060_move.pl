@@ -83,6 +83,7 @@ foreach my $mode (@modes)
 		is($cluster->sql($contents), $before, "$mode: with all rows");
 		is(&$structure, '', "$mode: and as its table is");
 		is($cluster->sql("SELECT phase FROM cz_moves ORDER BY move_id DESC LIMIT 1"), 'done', "$mode: cz_moves says so");
+		is($cluster->sql("SELECT bytes_done > 0 AND bytes_total > 0 FROM cz_moves ORDER BY move_id DESC LIMIT 1"), 't', "$mode: and how much was copied");
 		cmp_ok($cluster->sql("SELECT pause_ms FROM cz_moves ORDER BY move_id DESC LIMIT 1"), '>', 0, "$mode: and how long writers waited");
 		($status, $out, $err) = move($shard, $to, $from, $mode);
 		is($status, 0, "$mode: and back") or diag($err);
