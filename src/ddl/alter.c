@@ -144,6 +144,15 @@ refuse(const CzUtility *utility, const AlterTableStmt *stmt, Oid relid, Oid part
 	}
 	if (OidIsValid(partner) && partner != relid && has_moment(partner))
 		relids = with_table(relids, partner);
+	/* core makes keys again, at both ends, when columns of theirs get another type */
+	foreach(lc, altered != NULL ? CzForeignKeys(relid, true) : NIL)
+	{
+		const CzKey *key = CzKeyGet(lfirst_oid(lc));
+		Oid			other = key->from_relid == relid ? key->to_relid : key->from_relid;
+
+		if (has_moment(other) && !list_member_oid(relids, other))
+			relids = with_table(relids, other);
+	}
 	foreach(lc, relids)
 	{
 		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
@@ -811,6 +820,21 @@ attaches_shards(const AlterTableStmt *stmt)
 	return name->schemaname && strcmp(name->schemaname, CZ_SHARD_SCHEMA) == 0;
 }
 
+/* Keys of other tables that core has made again have not been looked at where they are held
+ * here. */
+static void
+check_keys_again(Oid relid, List *known)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzForeignKeys(relid, true))
+	{
+		if (!list_member_oid(known, lfirst_oid(lc)) && !CzKeyIsOnShards(lfirst_oid(lc)) &&
+			CzKeyGet(lfirst_oid(lc))->from_relid != relid)
+			CzKeyCheckRows(lfirst_oid(lc));
+	}
+}
+
 /*
  * CzAlterTable
  *		Run an ALTER TABLE or ALTER INDEX that concerns a table of ours.
@@ -828,6 +852,7 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	bool		is_index;
 	bool		has_to_set;
 	List	   *keys_before = NIL;
+	List	   *all_keys;
 	bool		is_unlogged_here = false;
 	Oid			relid;
 	ListCell   *lc;
@@ -944,7 +969,9 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	else
 		keys_before = CzLocalKeysBegin(stmt, relid, moments);
 	has_to_set = is_reference && !is_index && spare_triggers(stmt, relid);
+	all_keys = CzForeignKeys(relid, true);
 	alter(utility, stmt, relid, way, moments);
+	check_keys_again(relid, all_keys);
 	if (has_to_set)
 		CzReferenceSetTriggers(relid);
 	if (is_reference)

@@ -523,9 +523,9 @@ CzNewForeignKeys(const CzImage *before, const CzImage *after, const CzAlterHints
 		const CzObjectImage *b = lfirst(lc);
 		const CzObjectImage *a = find_object(before->foreign_keys, b->name);
 
-		/* rows of one that is held here are looked at when it is validated, too */
+		/* rows of one that is held here are looked at also when it is validated, or made again */
 		if (a == NULL || is_replaced(a, b, before, after, types, hints) ||
-			(b->is_kept_here && b->is_valid && !a->is_valid))
+			(b->is_kept_here && b->is_valid && (!a->is_valid || a->oid != b->oid)))
 			result = lappend_oid(result, b->oid);
 	}
 	/* in the order in which core has made them: so they are checked */

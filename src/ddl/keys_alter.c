@@ -128,20 +128,9 @@ partners_of_column(List *partners, Oid relid, const char *column)
 	{
 		const CzKey *key = CzKeyGet(lfirst_oid(lc));
 		Oid			other = key->from_relid == relid ? key->to_relid : key->from_relid;
-		const CzTable *from = CzTableGet(key->from_relid);
 
 		if (other == relid || !has_column(key, relid, attno))
 			continue;
-		/* core would look for the rows that it refers to where there are none */
-		if (from == NULL && CzIsParent(key->to_relid))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot alter type of column \"%s\" of table \"%s\"",
-							column, get_rel_name(relid)),
-					 errdetail("Foreign key \"%s\" of table \"%s\", which is not distributed, refers to distributed table \"%s\".",
-							   key->name, get_rel_name(key->from_relid),
-							   get_rel_name(key->to_relid)),
-					 errhint("Distribute that table, or drop the foreign key first.")));
 		if (needs_moment(other))
 			partners = list_append_unique_oid(partners, other);
 	}

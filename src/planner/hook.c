@@ -99,7 +99,8 @@ scrolls_elsewhere(Query *query, int cursor_options)
 
 /*
  * Is it core's own look for rows that a foreign key which it makes again, while both its
- * ends are altered, does not allow?  They have none here: the workers look at theirs.
+ * ends are altered, does not allow?  They have none here: the workers look at theirs.  (Of an
+ * ordinary table that refers to one in its moment they are looked at afterwards.)
  */
 static bool
 is_key_check(const Query *query, const char *query_string)
@@ -114,7 +115,8 @@ is_key_check(const Query *query, const char *query_string)
 	to = lsecond(query->rtable);
 	return from->rtekind == RTE_RELATION && !from->inh &&
 		strcmp(from->eref->aliasname, "fk") == 0 &&
-		list_member_oid(cz_moment_relids, from->relid) &&
+		(list_member_oid(cz_moment_relids, from->relid) ||
+		 list_member_oid(cz_moment_relids, to->relid)) &&
 		to->rtekind == RTE_RELATION && !to->inh && strcmp(to->eref->aliasname, "pk") == 0;
 }
 
@@ -275,7 +277,11 @@ cz_planner(Query *query, const char *query_string, int cursor_options,
 	if (query->commandType == CMD_UTILITY || !OidIsValid(CzFdwOid()))
 		return cz_call_planner(query, query_string, cursor_options, bound_params);
 	if (cz_moment_relids != NIL && is_key_check(query, query_string))
+	{
+		/* rows that refer may be there, what they refer to is not */
+		query->jointree->quals = makeBoolConst(false, false);
 		return cz_call_planner(query, query_string, cursor_options, bound_params);
+	}
 	if (cz_moment_relids != NIL)
 		(void) check_moments_walker((Node *) query, NULL);
 	stmt = cz_shared_plan(query, query_string, cursor_options, bound_params);

@@ -38,8 +38,15 @@ INSERT INTO parent VALUES (1, 1) ON CONFLICT (k, id) DO NOTHING;
 INSERT INTO parent VALUES (1, 1) ON CONFLICT (k, id) DO UPDATE SET v = 'x';
 WITH d AS (DELETE FROM parent WHERE k = 1 RETURNING *) SELECT * FROM d;
 MERGE INTO parent USING (SELECT 1 AS k) s ON parent.k = s.k WHEN MATCHED THEN DELETE;
+BEGIN;
 ALTER TABLE parent ALTER id TYPE bigint;
 ALTER TABLE child ALTER pid TYPE bigint;
+SELECT pg_get_constraintdef(oid), convalidated FROM pg_constraint WHERE conname = 'child_k_pid_fkey';
+ALTER TABLE child ALTER pid TYPE int USING pid + 1;
+ROLLBACK;
+BEGIN;
+ALTER TABLE parent ALTER id TYPE bigint USING id + 1;
+ROLLBACK;
 -- by another column or elsewhere it is checked here, too
 BEGIN;
 SELECT create_distributed_table('child', 'pid');

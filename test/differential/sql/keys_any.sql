@@ -168,3 +168,29 @@ SELECT (SELECT count(*) FROM c), (SELECT count(*) FROM cc), (SELECT count(*) FRO
 DROP TABLE p CASCADE;
 INSERT INTO c VALUES (1, 12345);
 SELECT count(*) FROM cz_verify_placements('c') WHERE NOT ok;
+-- another type of what is referred to: the key is made again, and looked at
+CREATE TABLE m (k int PRIMARY KEY, u int, UNIQUE (k, u));
+CREATE TABLE mu (id int PRIMARY KEY, k int, u int, CONSTRAINT mu_m FOREIGN KEY (k, u) REFERENCES m (k, u));
+CREATE TABLE mr (k int, u int, CONSTRAINT mr_m FOREIGN KEY (k, u) REFERENCES m (k, u));
+SELECT create_distributed_table('m', 'k');
+SELECT create_distributed_table('mu', 'id');
+SELECT create_reference_table('mr');
+INSERT INTO m SELECT i, i FROM generate_series(1, 9) i;
+INSERT INTO mu SELECT i, i, i FROM generate_series(1, 9) i;
+-- error
+ALTER TABLE m ALTER u TYPE bigint USING -u;
+-- error
+ALTER TABLE mu ALTER u TYPE bigint USING -u;
+ALTER TABLE m ALTER u TYPE bigint;
+ALTER TABLE mu ALTER u TYPE bigint USING u + 0;
+-- error
+INSERT INTO mu VALUES (10, 1, 2);
+DELETE FROM mu;
+INSERT INTO mr VALUES (1, 1);
+-- error
+ALTER TABLE m ALTER u TYPE int USING -u;
+ALTER TABLE m ALTER u TYPE int USING u + k - k;
+-- error
+DELETE FROM m WHERE k = 1;
+DELETE FROM m WHERE k = 2;
+SELECT conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint WHERE contype = 'f' AND confrelid = 'm'::regclass ORDER BY 1;
