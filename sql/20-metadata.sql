@@ -95,14 +95,14 @@ COMMENT ON COLUMN cz.analyzed_tables.changes IS 'rows ever written to its shards
 CREATE TABLE cz.placement_state (
     shard_id    bigint NOT NULL,
     server_name name NOT NULL,
-    state       "char" NOT NULL CHECK (state = 'i'),
+    state       "char" NOT NULL CHECK (state IN ('i', 'l')),
     since       timestamptz NOT NULL,
     reason      text NOT NULL,
     PRIMARY KEY (shard_id, server_name)
 );
 COMMENT ON TABLE cz.placement_state IS 'placements, copies of reference tables among them, that are neither read nor written until cz_repair_placements() has made them whole';
 COMMENT ON COLUMN cz.placement_state.server_name IS 'the foreign server';
-COMMENT ON COLUMN cz.placement_state.state IS 'i: inactive, it has missed writes';
+COMMENT ON COLUMN cz.placement_state.state IS 'i: inactive, it has missed writes; l: lost, with its node';
 COMMENT ON COLUMN cz.placement_state.reason IS 'what a writer met there';
 
 -- Written before a shard is written in one phase, one placement after the other.

@@ -17,6 +17,24 @@ COMMENT ON FUNCTION pg_catalog.citus_remove_node(text, integer)
     IS 'forgets a worker that holds no shard''s only placement';
 REVOKE ALL ON FUNCTION pg_catalog.citus_remove_node(text, integer) FROM PUBLIC;
 
+CREATE FUNCTION cz_lose_node(name name, force boolean DEFAULT false,
+        OUT table_name regclass, OUT shardid bigint)
+    RETURNS SETOF record LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    SET search_path TO pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'cz_lose_node';
+COMMENT ON FUNCTION cz_lose_node(name, boolean)
+    IS 'forgets a worker that is gone for good, without asking it; with force also if shards are lost with it, which it returns';
+REVOKE ALL ON FUNCTION cz_lose_node(name, boolean) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.citus_update_node(node_id int, new_node_name text, new_node_port int,
+        force boolean DEFAULT false, lock_cooldown int DEFAULT 10000)
+    RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+    SET search_path TO pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'citus_update_node';
+COMMENT ON FUNCTION pg_catalog.citus_update_node(int, text, int, boolean, int)
+    IS 'gives a worker another address';
+REVOKE ALL ON FUNCTION pg_catalog.citus_update_node(int, text, int, boolean, int) FROM PUBLIC;
+
 CREATE FUNCTION pg_catalog.citus_disable_node(nodename text, nodeport integer,
         synchronous boolean DEFAULT true)
     RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'citus_disable_node';

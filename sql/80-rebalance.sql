@@ -144,3 +144,287 @@ CREATE FUNCTION pg_catalog.get_rebalance_table_shards_plan(relation regclass DEF
     AS 'MODULE_PATHNAME', 'get_rebalance_table_shards_plan';
 COMMENT ON FUNCTION pg_catalog.get_rebalance_table_shards_plan(regclass, float4, int, bigint[], boolean, name, float4)
     IS 'moves that rebalance_table_shards() would make';
+
+CREATE FUNCTION pg_catalog.rebalance_table_shards(relation regclass DEFAULT NULL,
+        threshold float4 DEFAULT NULL, max_shard_moves int DEFAULT 1000000,
+        excluded_shard_list bigint[] DEFAULT '{}',
+        shard_transfer_mode citus.shard_transfer_mode DEFAULT 'auto',
+        drain_only boolean DEFAULT false, rebalance_strategy name DEFAULT NULL)
+    RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rebalance_table_shards';
+COMMENT ON FUNCTION pg_catalog.rebalance_table_shards(regclass, float4, int, bigint[], citus.shard_transfer_mode, boolean, name)
+    IS 'moves shards so that all nodes are equally full';
+
+CREATE FUNCTION pg_catalog.replicate_table_shards(relation regclass DEFAULT NULL,
+        shard_replication_factor int DEFAULT NULL, max_shard_copies int DEFAULT 1000000,
+        excluded_shard_list bigint[] DEFAULT '{}',
+        shard_transfer_mode citus.shard_transfer_mode DEFAULT 'auto')
+    RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'replicate_table_shards';
+COMMENT ON FUNCTION pg_catalog.replicate_table_shards(regclass, int, int, bigint[], citus.shard_transfer_mode)
+    IS 'makes placements that are missing';
+
+CREATE FUNCTION pg_catalog.citus_drain_node(nodename text, nodeport int,
+        shard_transfer_mode citus.shard_transfer_mode DEFAULT 'auto',
+        rebalance_strategy name DEFAULT NULL)
+    RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'citus_drain_node';
+COMMENT ON FUNCTION pg_catalog.citus_drain_node(text, int, citus.shard_transfer_mode, name)
+    IS 'moves all shards away from a node';
+REVOKE ALL ON FUNCTION pg_catalog.citus_drain_node(text, int, citus.shard_transfer_mode, name) FROM PUBLIC;
+CREATE FUNCTION pg_catalog.master_drain_node(nodename text, nodeport int,
+        shard_transfer_mode citus.shard_transfer_mode DEFAULT 'auto',
+        rebalance_strategy name DEFAULT NULL)
+    RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'citus_drain_node';
+COMMENT ON FUNCTION pg_catalog.master_drain_node(text, int, citus.shard_transfer_mode, name)
+    IS 'old name of citus_drain_node';
+REVOKE ALL ON FUNCTION pg_catalog.master_drain_node(text, int, citus.shard_transfer_mode, name) FROM PUBLIC;
+
+-- Jobs.
+CREATE TYPE pg_catalog.citus_job_status AS ENUM ('scheduled', 'running', 'finished', 'cancelling',
+    'cancelled', 'failing', 'failed');
+COMMENT ON TYPE pg_catalog.citus_job_status IS 'state of a job';
+CREATE TYPE pg_catalog.citus_task_status AS ENUM ('blocked', 'runnable', 'running', 'done',
+    'cancelling', 'error', 'unscheduled', 'cancelled');
+COMMENT ON TYPE pg_catalog.citus_task_status IS 'state of a task of a job';
+
+-- State of what is on its way: not dumped.
+CREATE TABLE cz.job (
+    job_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    state pg_catalog.citus_job_status NOT NULL DEFAULT 'scheduled',
+    job_type name NOT NULL,
+    description text NOT NULL,
+    user_name name NOT NULL,
+    mode text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    started_at timestamptz,
+    finished_at timestamptz
+);
+COMMENT ON TABLE cz.job IS 'moves and copies of shards that background workers carry out, those that are over too';
+COMMENT ON COLUMN cz.job.user_name IS 'who has made it';
+COMMENT ON COLUMN cz.job.mode IS 'shard_transfer_mode';
+CREATE TABLE cz.task (
+    task_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job_id bigint NOT NULL REFERENCES cz.job ON DELETE CASCADE,
+    status pg_catalog.citus_task_status NOT NULL DEFAULT 'runnable',
+    operation text NOT NULL CHECK (operation IN ('move', 'copy')),
+    relid oid NOT NULL,
+    shard_index int NOT NULL,
+    shard_id bigint NOT NULL,
+    source_name name,
+    target_name name NOT NULL,
+    move_id bigint,
+    retry_count int NOT NULL DEFAULT 0,
+    not_before timestamptz,
+    message text
+);
+CREATE INDEX task_job_id_idx ON cz.task (job_id);
+COMMENT ON TABLE cz.task IS 'what jobs have to do';
+COMMENT ON COLUMN cz.task.relid IS 'a table of the colocation group';
+COMMENT ON COLUMN cz.task.shard_index IS 'number of the shard in each of its tables';
+COMMENT ON COLUMN cz.task.source_name IS 'node whose placement leaves; NULL: one more is made';
+COMMENT ON COLUMN cz.task.move_id IS 'in cz.move, since it has been started';
+COMMENT ON COLUMN cz.task.not_before IS 'when it is repeated after an error';
+GRANT SELECT ON cz.job, cz.task TO PUBLIC;
+
+CREATE FUNCTION pg_catalog.citus_rebalance_start(rebalance_strategy name DEFAULT NULL,
+        drain_only boolean DEFAULT false, shard_transfer_mode citus.shard_transfer_mode DEFAULT 'auto',
+        parallel_transfer_reference_tables boolean DEFAULT false,
+        parallel_transfer_colocated_shards boolean DEFAULT false)
+    RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'citus_rebalance_start';
+COMMENT ON FUNCTION pg_catalog.citus_rebalance_start(name, boolean, citus.shard_transfer_mode, boolean, boolean)
+    IS 'has background workers move shards so that all nodes are equally full; returns the job''s number';
+
+CREATE FUNCTION pg_catalog.citus_job_list(OUT job_id bigint, OUT state citus_job_status,
+        OUT job_type name, OUT description text, OUT started_at timestamptz,
+        OUT finished_at timestamptz)
+    RETURNS SETOF record LANGUAGE sql STABLE
+    SET search_path TO pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT j.job_id, j.state, j.job_type, j.description, j.started_at, j.finished_at
+          FROM cz.job j ORDER BY j.job_id;
+    END;
+COMMENT ON FUNCTION pg_catalog.citus_job_list() IS 'jobs, those that are over too';
+
+CREATE FUNCTION pg_catalog.citus_job_status(job_id bigint, "raw" boolean DEFAULT false,
+        OUT job_id bigint, OUT state citus_job_status, OUT job_type name, OUT description text,
+        OUT started_at timestamptz, OUT finished_at timestamptz, OUT details jsonb)
+    RETURNS SETOF record LANGUAGE sql STABLE STRICT
+    SET search_path TO pg_catalog, pg_temp
+    AS $$
+        SELECT j.job_id, j.state, j.job_type, j.description, j.started_at, j.finished_at,
+               jsonb_build_object(
+                   'task_state_counts',
+                   (SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
+                      FROM (SELECT t.status, count(*) AS n FROM cz.task t WHERE t.job_id = j.job_id GROUP BY 1) c),
+                   'tasks',
+                   (SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                               'task_id', t.task_id, 'state', t.status, 'operation', t.operation,
+                               'shard_id', t.shard_id, 'source', t.source_name, 'target', t.target_name,
+                               'retried', nullif(t.retry_count, 0), 'message', t.message,
+                               'phase', m.phase, 'bytes_done', m.bytes_done, 'bytes_total', m.bytes_total))
+                               ORDER BY t.task_id), '[]')
+                      FROM cz.task t LEFT JOIN cz.move m ON m.move_id = t.move_id
+                     WHERE t.job_id = j.job_id
+                           AND ($2 OR t.status NOT IN ('done', 'cancelled', 'unscheduled'))))
+          FROM cz.job j WHERE j.job_id = $1
+    $$;
+COMMENT ON FUNCTION pg_catalog.citus_job_status(bigint, boolean)
+    IS 'a job with its tasks; raw: those too that are done';
+
+CREATE FUNCTION pg_catalog.citus_rebalance_status("raw" boolean DEFAULT false,
+        OUT job_id bigint, OUT state citus_job_status, OUT job_type name, OUT description text,
+        OUT started_at timestamptz, OUT finished_at timestamptz, OUT details jsonb)
+    RETURNS SETOF record LANGUAGE sql STABLE STRICT
+    SET search_path TO pg_catalog, pg_temp
+    AS $$
+        SELECT s.* FROM (SELECT max(j.job_id) AS id FROM cz.job j WHERE j.job_type = 'rebalance') l,
+                        citus_job_status(l.id, $1) s
+    $$;
+COMMENT ON FUNCTION pg_catalog.citus_rebalance_status(boolean) IS 'the last rebalance that was started as a job';
+
+CREATE FUNCTION pg_catalog.citus_job_cancel(jobid bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT
+    SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE cz.job j SET state = 'cancelling' WHERE j.job_id = jobid AND j.finished_at IS NULL;
+    IF NOT FOUND AND NOT EXISTS (SELECT FROM cz.job j WHERE j.job_id = jobid) THEN
+        RAISE EXCEPTION 'job % does not exist', jobid USING ERRCODE = 'undefined_object';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION pg_catalog.citus_job_cancel(bigint) IS 'stops a job: moves that run are undone, unless they are as good as done';
+REVOKE ALL ON FUNCTION pg_catalog.citus_job_cancel(bigint) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.citus_job_wait(jobid bigint, desired_status citus_job_status DEFAULT NULL)
+    RETURNS void LANGUAGE plpgsql VOLATILE
+    SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    found_state citus_job_status;
+BEGIN
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'cannot wait for a job in a transaction with one snapshot' USING ERRCODE = 'active_sql_transaction';
+    END IF;
+    LOOP
+        SELECT j.state INTO found_state FROM cz.job j WHERE j.job_id = jobid;
+        IF found_state IS NULL THEN
+            RAISE EXCEPTION 'job % does not exist', jobid USING ERRCODE = 'undefined_object';
+        END IF;
+        EXIT WHEN found_state = desired_status OR (desired_status IS NULL AND found_state IN ('finished', 'cancelled', 'failed'));
+        IF found_state IN ('finished', 'cancelled', 'failed') THEN
+            RAISE EXCEPTION 'job % is % and will never be %', jobid, found_state, desired_status
+                USING ERRCODE = 'object_not_in_prerequisite_state';
+        END IF;
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION pg_catalog.citus_job_wait(bigint, citus_job_status) IS 'waits until a job is over, or in a certain state';
+
+CREATE FUNCTION pg_catalog.citus_task_wait(taskid bigint, desired_status citus_task_status DEFAULT NULL)
+    RETURNS void LANGUAGE plpgsql VOLATILE
+    SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    found_state citus_task_status;
+BEGIN
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'cannot wait for a task in a transaction with one snapshot' USING ERRCODE = 'active_sql_transaction';
+    END IF;
+    LOOP
+        SELECT t.status INTO found_state FROM cz.task t WHERE t.task_id = taskid;
+        IF found_state IS NULL THEN
+            RAISE EXCEPTION 'task % does not exist', taskid USING ERRCODE = 'undefined_object';
+        END IF;
+        EXIT WHEN found_state = desired_status OR (desired_status IS NULL AND found_state IN ('done', 'error', 'unscheduled', 'cancelled'));
+        IF found_state IN ('done', 'error', 'unscheduled', 'cancelled') THEN
+            RAISE EXCEPTION 'task % is % and will never be %', taskid, found_state, desired_status
+                USING ERRCODE = 'object_not_in_prerequisite_state';
+        END IF;
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION pg_catalog.citus_task_wait(bigint, citus_task_status) IS 'waits until a task of a job is over, or in a certain state';
+
+-- The rebalance that is under way; an error if there is none.
+CREATE FUNCTION cz.running_rebalance() RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    result bigint;
+BEGIN
+    SELECT max(j.job_id) INTO result FROM cz.job j WHERE j.job_type = 'rebalance' AND j.finished_at IS NULL;
+    IF result IS NULL THEN
+        RAISE EXCEPTION 'no rebalance is running' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION cz.running_rebalance() IS 'number of the rebalance job that is not over';
+
+CREATE FUNCTION pg_catalog.citus_rebalance_stop() RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM citus_job_cancel(cz.running_rebalance());
+END
+$$;
+COMMENT ON FUNCTION pg_catalog.citus_rebalance_stop() IS 'stops the rebalance that is under way';
+REVOKE ALL ON FUNCTION pg_catalog.citus_rebalance_stop() FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.citus_rebalance_wait() RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM citus_job_wait(cz.running_rebalance());
+END
+$$;
+COMMENT ON FUNCTION pg_catalog.citus_rebalance_wait() IS 'waits for the end of the rebalance that is under way';
+
+CREATE FUNCTION pg_catalog.get_rebalance_progress(OUT sessionid int, OUT table_name regclass,
+        OUT shardid bigint, OUT shard_size bigint, OUT sourcename text, OUT sourceport int,
+        OUT targetname text, OUT targetport int, OUT progress bigint, OUT source_shard_size bigint,
+        OUT target_shard_size bigint, OUT operation_type text, OUT source_lsn pg_lsn,
+        OUT target_lsn pg_lsn, OUT status text)
+    RETURNS SETOF record LANGUAGE sql STABLE
+    SET search_path TO pg_catalog, pg_temp
+    AS $$
+        WITH moves AS (
+            SELECT m.pid, m.colocation_id, m.shard_ids, m.tables, m.source_name, m.target_name, m.operation, m.phase,
+                   m.bytes_total, m.bytes_done, m.move_id
+              FROM cz.move m
+             WHERE m.phase NOT IN ('done', 'failed', 'switched')
+                   OR EXISTS (SELECT FROM cz.task t JOIN cz.job j USING (job_id)
+                               WHERE t.move_id = m.move_id AND t.status = 'done' AND j.finished_at IS NULL)
+            UNION ALL
+            SELECT NULL, c.colocation_id, ARRAY[t.shard_id], ARRAY[t.relid], t.source_name, t.target_name, t.operation, NULL,
+                   NULL, 0, NULL
+              FROM cz.task t JOIN cz.job j USING (job_id) LEFT JOIN cz.tables c ON c.relid = t.relid
+             WHERE j.finished_at IS NULL AND t.status IN ('blocked', 'runnable'))
+        SELECT m.pid, r.relid::regclass, s.id,
+               coalesce(m.bytes_total, 0) / cardinality(m.shard_ids),
+               w.nodename, w.nodeport, v.nodename, v.nodeport,
+               CASE WHEN m.phase IS NULL THEN 0 WHEN m.phase IN ('done', 'switched') THEN 2 ELSE 1 END,
+               coalesce(m.bytes_total, 0) / cardinality(m.shard_ids),
+               m.bytes_done / cardinality(m.shard_ids),
+               m.operation, NULL::pg_lsn, NULL::pg_lsn,
+               CASE m.phase WHEN 'preparing' THEN 'Setting Up'
+                            WHEN 'copying' THEN 'Copying Data'
+                            WHEN 'indexing' THEN 'Creating Indexes'
+                            WHEN 'catching_up' THEN 'Catching Up'
+                            WHEN 'switching' THEN 'Final Catchup'
+                            WHEN 'switched' THEN 'Completed'
+                            WHEN 'done' THEN 'Completed'
+                            ELSE 'Not Started Yet' END
+          FROM moves m
+               CROSS JOIN LATERAL ROWS FROM (unnest(m.shard_ids), unnest(m.tables)) AS s(id, table_oid)
+               LEFT JOIN cz.shard_list() l ON l.shard_id = s.id
+               CROSS JOIN LATERAL (SELECT coalesce(l.relid::oid, s.table_oid) AS relid) r
+               LEFT JOIN cz.worker_list() w ON w.server_name = m.source_name
+               LEFT JOIN cz.worker_list() v ON v.server_name = m.target_name
+         ORDER BY m.move_id NULLS LAST, s.id
+    $$;
+COMMENT ON FUNCTION pg_catalog.get_rebalance_progress() IS 'moves that run, and those of jobs that have not begun';

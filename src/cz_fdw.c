@@ -101,4 +101,6 @@ _PG_init(void)
 	CzAutoAnalyzeInit();
 	CzRepairInit();
 	CzMoverInit();
+	CzActivateInit();
+	CzJobsInit();
 }

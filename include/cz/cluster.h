@@ -49,8 +49,10 @@ extern void CzPartitionsInit(void);
 /* Register the background worker's task that analyzes tables. */
 extern void CzAutoAnalyzeInit(void);
 
-/* The same of the one that makes placements whole. */
+/* The same of those that make placements whole, take nodes into use, and carry out jobs. */
 extern void CzRepairInit(void);
+extern void CzActivateInit(void);
+extern void CzJobsInit(void);
 
 /*
  * CzCleanUp

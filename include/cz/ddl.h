@@ -397,4 +397,7 @@ extern bool CzReferenceHasTriggers(Oid relid);
  * not be in this server's WAL any more. */
 extern void CzWarnIfPublished(Oid relid);
 
+/* Called when a worker has got another address: error if it is another one there. */
+extern void (*cz_server_moved) (Oid server_oid);
+
 #endif							/* CZ_DDL_H */

@@ -24,6 +24,8 @@ typedef struct CzEndpoint
 	int			noptions;		/* libpq keywords, NULL-terminated arrays */
 	const char **keywords;
 	const char **values;		/* may hold secrets: never print */
+	char	   *identity;		/* what the worker must have in the comment of its schema of
+								 * shards, or it is another one; NULL: not known */
 	bool		must_use_password;	/* a non-superuser's mapping: 2F003 if the
 									 * worker asked for none */
 } CzEndpoint;

@@ -377,6 +377,8 @@ extern void CzDirtyDelete(int64 shard_id, CzDirtyRows which);
  * Returns: whether it is news; rows deleted.
  */
 extern bool CzInactiveInsert(int64 shard_id, Oid server_oid, const char *reason);
+/* The same of one whose rows are gone for good. */
+extern bool CzLostInsert(int64 shard_id, Oid server_oid, const char *reason);
 extern int	CzInactiveDelete(int64 shard_id, Oid server_oid);
 extern void CzInactiveRename(const char *old_name, const char *new_name);
 

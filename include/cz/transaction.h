@@ -190,6 +190,9 @@ extern void CzTxnRequireClear(Oid server_oid, Oid user_oid);
  */
 extern void CzTxnForgetWorker(Oid server_oid);
 
+/* The cluster's id, 32 hexadecimal digits; borrowed until the next call.  NULL: it has none. */
+extern const char *CzTxnClusterId(void);
+
 /*
  * CzTxnCheckCoordinator
  *		Error if this database is a copy of the coordinator, which may only read
@@ -677,6 +680,9 @@ extern void CzTxnLetMoves(Oid relid, ResourceOwner owner);
  */
 extern void CzTxnLockReferred(Oid relid, bool refers);
 
+/* Keep writers of the shard out, if none is there now; until the transaction ends. */
+extern bool CzTxnTryLockShard(const CzShard *shard);
+
 /*
  * CzTxnLockMoment
  *		Keep writers of the shard out from here on (begin), or let them in again: for the
@@ -689,6 +695,33 @@ extern PGDLLEXPORT void CzMaintenanceMain(Datum arg);
 
 /* What the background worker that analyzes tables does, or NULL. */
 extern bool (*cz_analyze_task) (void);
+
+/*
+ * CzBackgroundStart
+ *		Have one of the functions cz_background called by a background worker of this
+ *		database, outside of the transaction.
+ *
+ * name: for pg_stat_activity.
+ * Returns: its handle, palloc'd; NULL: no background worker is free.
+ */
+typedef enum CzBackground
+{
+	CZ_BACKGROUND_ACTIVATE,		/* take a node into use; its server */
+	CZ_BACKGROUND_JOB,			/* carry out a job; its number */
+	CZ_NBACKGROUNDS
+} CzBackground;
+
+struct BackgroundWorkerHandle;
+extern void (*cz_background[CZ_NBACKGROUNDS]) (int64 arg);
+extern struct BackgroundWorkerHandle *CzBackgroundStart(CzBackground which, int64 arg,
+														const char *name);
+
+/* A part of each round of the maintenance worker; true: nothing is left to be done.  NULL:
+ * there is none. */
+extern bool (*cz_jobs_round) (void);
+
+/* The maintenance worker has something to do, as soon as it looks. */
+extern void CzMaintenanceWake(void);
 
 /*
  * cz_repair_task

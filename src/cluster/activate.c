@@ -4,10 +4,11 @@
  *	  Bring a worker that was disabled back into use.
  *
  * While it was disabled, writes and changes of tables went to the other placements
- * only, and nothing says which.  So all that the worker had is dropped, and made and
- * filled anew: what tables need (types, functions, extensions), the shards from their
- * tables' definitions here, their rows from an active placement, and the reference
- * tables.  Then the worker is active again: all in one transaction.
+ * only, and nothing says which.  So all that the worker had is dropped, copies of
+ * reference tables are made anew, and the worker is active again, in one transaction.
+ * Its placements are inactive then, and are made whole as others that have missed writes
+ * (repair.c), one after the other: nobody waits for all of them.  A background worker
+ * does that, for it commits in between.
  *
  * Source: own work.
  *
@@ -24,16 +25,19 @@
 #include "fmgr.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
+#include "postmaster/bgworker.h"
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "cluster_int.h"
 #include "cz/errors.h"
@@ -50,13 +54,14 @@ PG_FUNCTION_INFO_V1(citus_activate_node);
 #define CLEANUP_OBJECT 5
 #define CLEANUP_ARGS 6
 #define CLEANUP_USER 7
+#define CLEANUP_MOVE 9
 
 /* Is another placement of the shard active?  Else nothing was missed. */
 static bool
 is_stale(const CzShard *shard, Oid server_oid)
 {
 	return list_member_oid(CzShardServers(shard->relid), server_oid) &&
-		shard->server_oids[0] != server_oid;
+		shard->nplacements > 0 && shard->server_oids[0] != server_oid;
 }
 
 /* Drop the worker's shards of a table. */
@@ -78,79 +83,6 @@ drop_shards(Oid relid, Oid server_oid)
 		CzTxnExec(server_oid, CzRelationOwner(relid),
 				  psprintf("DROP TABLE IF EXISTS %s CASCADE", names.data));
 	pfree(names.data);
-}
-
-/* Make a table's shards again. */
-static void
-make_shards(Oid relid, Oid server_oid)
-{
-	Relation	rel = table_open(relid, AccessExclusiveLock);
-	const CzTable *table = CzTableGet(relid);
-	Oid			owner = rel->rd_rel->relowner;
-	List	   *servers = list_make1_oid(server_oid);
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz shard",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	ListCell   *lc;
-	int			i;
-
-	CzEnsureShardSchema(servers, owner);
-	CzPropagateObjects(relid, servers, owner);
-	foreach(lc, table->is_partitioned ? CzRootPartitions(relid) : NIL)
-		CzPropagateObjects(lfirst_oid(lc), servers, owner);
-	for (i = 0; i < table->nshards; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		MemoryContextReset(context);
-		if (is_stale(&table->shards[i], server_oid))
-			CzMakeShard(rel, table, i, server_oid);
-	}
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-	table_close(rel, NoLock);
-}
-
-/* The foreign keys of a table's shards, that went with what they refer to. */
-static void
-make_keys(Oid relid, Oid server_oid)
-{
-	const CzTable *table = CzTableGet(relid);
-	List	   *keys = CzTreeKeysOnShards(relid, false);
-	StringInfoData sql;
-	ListCell   *lc;
-	int			i;
-
-	initStringInfo(&sql);
-	for (i = 0; keys != NIL && i < table->nshards; i++)
-	{
-		if (!list_member_oid(CzShardServers(table->shards[i].relid), server_oid))
-			continue;
-		foreach(lc, keys)
-		{
-			CzKeyShardSql(&sql, lfirst(lc), i, true);
-			CzKeyShardSql(&sql, lfirst(lc), i, false);
-		}
-	}
-	if (sql.len > 0)
-		CzTxnExec(server_oid, CzRelationOwner(relid), sql.data);
-	pfree(sql.data);
-}
-
-/* Tables that the shards (list of OIDs) are of. */
-static List *
-parents_of(List *shards)
-{
-	List	   *result = NIL;
-	ListCell   *lc;
-
-	foreach(lc, shards)
-	{
-		Oid			parent_relid;
-
-		if (CzIsShard(lfirst_oid(lc), &parent_relid))
-			result = list_append_unique_oid(result, parent_relid);
-	}
-	return result;
 }
 
 static char *
@@ -180,7 +112,9 @@ drop_left_over(const CzNode *node)
 
 		char	   *sql;
 
-		if (strcmp(server, node->name) != 0)
+		/* what moves have left is theirs, and has marks that are looked at first */
+		(void) heap_getattr(tuple, CLEANUP_MOVE, desc, &isnull);
+		if (strcmp(server, node->name) != 0 || !isnull)
 			continue;
 		sql = CzCleanupSql(text_of(tuple, CLEANUP_KIND, desc),
 						   text_of(tuple, CLEANUP_SCHEMA, desc),
@@ -194,18 +128,133 @@ drop_left_over(const CzNode *node)
 	table_close(rel, NoLock);
 }
 
+/* What the worker has is not to be used, and of no use. */
+static void
+make_inactive(Oid server_oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzTableList())
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+		int			i;
+
+		if (table == NULL || !CzTableIsDistributed(table))
+			continue;
+		drop_shards(table->relid, server_oid);
+		for (i = 0; i < table->nshards; i++)
+		{
+			/* lost with it, and so not written since */
+			if (table->shards[i].nplacements == 0)
+				(void) CzInactiveDelete(table->shards[i].shard_id, server_oid);
+			else if (is_stale(&table->shards[i], server_oid))
+				(void) CzInactiveInsert(table->shards[i].shard_id, server_oid,
+										"the node was disabled");
+		}
+		CzInvalidateTable(table->relid);
+	}
+}
+
+/* Copies of reference tables are made anew, as on a new worker. */
+static void
+drop_copies(const CzNode *node)
+{
+	ListCell   *lc;
+
+	if (!node->is_checked)
+		return;
+	foreach(lc, CzReferenceTableList())
+	{
+		Relation	rel = table_open(lfirst_oid(lc), ShareRowExclusiveLock);
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		CzTxnExec(node->server_oid, rel->rd_rel->relowner,
+				  psprintf("DROP TABLE IF EXISTS %s CASCADE", table->shards[0].remote_qualified));
+		(void) CzInactiveDelete(table->shards[0].shard_id, node->server_oid);
+		table_close(rel, NoLock);
+	}
+	CzNodeSetOption(node->server_oid, "checked", NULL);
+}
+
+/*
+ * activate
+ *		In the background worker.  What fails before the commit is in the log, and the
+ *		worker is disabled still.
+ */
+static void
+activate(int64 arg)
+{
+	Oid			server_oid = (Oid) arg;
+	CzNode	   *node;
+
+	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, "citus_activate_node");
+	CzNodesLock();
+	node = CzNodeGet(server_oid);
+	if (!node->is_active)
+	{
+		make_inactive(server_oid);
+		drop_left_over(node);
+		drop_copies(node);
+		CzNodeSetOption(server_oid, "state", NULL);
+		/* the old ones are all gone, so types that have changed are in nobody's way */
+		CzNodeCheck(server_oid);
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	(void) cz_repair_task(InvalidOid);
+}
+
+/*
+ * CzActivateInit
+ *		See cluster.h.
+ */
+void
+CzActivateInit(void)
+{
+	cz_background[CZ_BACKGROUND_ACTIVATE] = activate;
+	cz_server_moved = CzNodeVerify;
+}
+
+/* Error 08001, or why we may not, if a worker can't be reached. */
+static void
+reach(Oid server_oid)
+{
+	CzConn	   *conn = CzConnAcquire(CzEndpointGet(server_oid, GetUserId()));
+
+	PQclear(CzConnExec(conn, "SELECT 1"));
+	CzConnRelease(conn);
+}
+
+/* How many placements of a worker are not in use. */
+static int
+count_inactive_on(Oid server_oid)
+{
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, CzInactiveList())
+	{
+		if (((CzInactive *) lfirst(lc))->server_oid == server_oid)
+			n++;
+	}
+	return n;
+}
+
 /*
  * citus_activate_node
- *		Copy what the worker should have to it, then take it into use; if it is in
- *		use, only checks it, or gives it aggregates of cz_partial that it lacks.
- *		Writers of the tables wait.
+ *		Take a worker into use and copy what it should have to it; if it is in use, only
+ *		check it, or give it aggregates of cz_partial that it lacks.
  */
 Datum
 citus_activate_node(PG_FUNCTION_ARGS)
 {
-	CzNode	   *node = CzNodeGetOwn(fcinfo);
-	List	   *parents;
-	ListCell   *cell;
+	CzNode	   *node = CzNodeGetOwn(fcinfo, false);
+	BackgroundWorkerHandle *handle;
+	int			ninactive;
 
 	if (node->is_active)
 	{
@@ -217,35 +266,35 @@ citus_activate_node(PG_FUNCTION_ARGS)
 		PG_RETURN_INT32(node->node_id);
 	}
 
-	parents = parents_of(CzShardsOnServer(node->server_oid));
-	foreach(cell, parents)
-		drop_shards(lfirst_oid(cell), node->server_oid);
-	drop_left_over(node);
-
-	/* copies of reference tables are made anew, as on a new worker */
-	if (node->is_checked)
-	{
-		foreach(cell, CzReferenceTableList())
-		{
-			Oid			relid = lfirst_oid(cell);
-			Relation	rel = table_open(relid, ShareRowExclusiveLock);
-			const CzTable *table = CzTableGet(relid);
-
-			CzTxnExec(node->server_oid, rel->rd_rel->relowner,
-					  psprintf("DROP TABLE IF EXISTS %s CASCADE",
-							   table->shards[0].remote_qualified));
-			table_close(rel, NoLock);
-		}
-		CzNodeSetOption(node->server_oid, "checked", NULL);
-	}
-	/* the old ones are all gone, so types that have changed are in nobody's way */
-	foreach(cell, parents)
-		make_shards(lfirst_oid(cell), node->server_oid);
-	(void) CzInactiveDelete(0, node->server_oid);
-	CzNodeSetOption(node->server_oid, "state", NULL);
-	CzNodeCheck(node->server_oid);
-	/* when the copies are there, to which they refer */
-	foreach(cell, parents)
-		make_keys(lfirst_oid(cell), node->server_oid);
+	CzTxnCheckCoordinator();
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("cannot activate a node in a transaction that has changed something"),
+				 errdetail("It is done by a background worker, which might wait for this transaction.")));
+	reach(node->server_oid);
+	handle = CzBackgroundStart(CZ_BACKGROUND_ACTIVATE, node->server_oid, "activation");
+	if (handle == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("no background worker is free"),
+				 errhint("Raise max_worker_processes.")));
+	/* a cancel of this session leaves it to work on */
+	(void) WaitForBackgroundWorkerShutdown(handle);
+	AcceptInvalidationMessages();
+	if (!CzNodeGet(node->server_oid)->is_active)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("node \"%s\" could not be activated", node->name),
+				 errhint("The server log says why.")));
+	ninactive = count_inactive_on(node->server_oid);
+	if (ninactive > 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg_plural("%d placement on node \"%s\" is still inactive",
+							   "%d placements on node \"%s\" are still inactive",
+							   ninactive, ninactive, node->name),
+				 errdetail("The background worker goes on."),
+				 errhint("The server log says what has failed.")));
 	PG_RETURN_INT32(node->node_id);
 }

@@ -31,6 +31,7 @@
 #include "cz/ddl.h"
 #include "cz/remote.h"
 #include "cz/settings.h"
+#include "cz/transaction.h"
 
 #define MIN_WORKER_VERSION 140000
 
@@ -56,7 +57,8 @@
 	"pg_catalog.hashint4extended(20240229, 8816678312871386365), " \
 	"pg_catalog.hashint8extended(-4611686018427387904, 8816678312871386365), " \
 	"pg_catalog.hashtextextended('cz_fdw'::pg_catalog.text COLLATE \"C\", 8816678312871386365), " \
-	"pg_catalog.hash_numeric_extended(1234.50, 8816678312871386365)) " \
+	"pg_catalog.hash_numeric_extended(1234.50, 8816678312871386365)), " \
+	"coalesce(pg_catalog.obj_description(pg_catalog.to_regnamespace('" CZ_SHARD_SCHEMA "')::pg_catalog.oid, 'pg_namespace'), '') " \
 	"FROM pg_catalog.pg_database d " \
 	"WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()"
 
@@ -72,32 +74,39 @@ enum
 	PROBE_COLLVERSION,
 	PROBE_MAX_PREPARED,
 	PROBE_IN_RECOVERY,
-	PROBE_IDENTITY,
+	PROBE_INSTANCE,
 	PROBE_HASH,
+	PROBE_MARK,
 	PROBE_COLUMNS
 };
 
-static void
-probe_worker(Oid server_oid, char **answer)
+static pg_noinline void
+copy_answer(const PGresult *res, char **answer)
 {
-	CzEndpoint *endpoint = CzEndpointGet(server_oid, GetUserId());
-	CzConn	   *conn = CzConnAcquire(endpoint);
-	PGresult   *volatile res = NULL;
+	int			i;
+
+	for (i = 0; i < PROBE_COLUMNS; i++)
+		answer[i] = pstrdup(PQgetvalue(res, 0, i));
+}
+
+/* The worker's answer; gives the connection back. */
+static pg_noinline void
+read_probe(CzConn *conn, char **answer)
+{
+	PGresult   *res = CzConnQuery(conn, PROBE_SQL, 1, 1, PROBE_COLUMNS);
 
 	PG_TRY();
 	{
-		int			i;
-
-		res = CzConnQuery(conn, PROBE_SQL, 1, 1, PROBE_COLUMNS);
-		for (i = 0; i < PROBE_COLUMNS; i++)
-			answer[i] = pstrdup(PQgetvalue(res, 0, i));
+		copy_answer(res, answer);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		PQclear(res);
-		CzConnRelease(conn);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	PQclear(res);
+	CzConnRelease(conn);
 }
 
 static void
@@ -158,6 +167,15 @@ refuse(const CzNode *node, const char *what, const char *theirs, const char *our
 			 errhint("Create the node's database with the same encoding and locale.")));
 }
 
+static void
+refuse_coordinator(const CzNode *node)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("node \"%s\" is the coordinator's own database", node->name),
+			 errhint("Create another database, or another server, for the node.")));
+}
+
 /* Same address and database as another worker. */
 static void
 check_duplicate(const CzNode *node)
@@ -213,11 +231,8 @@ compare_probes(const CzNode *node, char **theirs, char **ours)
 {
 	check_version(node, atoi(theirs[PROBE_VERSION]), atoi(ours[PROBE_VERSION]));
 
-	if (strcmp(theirs[PROBE_IDENTITY], ours[PROBE_IDENTITY]) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("node \"%s\" is the coordinator's own database", node->name),
-				 errhint("Create another database, or another server, for the node.")));
+	if (strcmp(theirs[PROBE_INSTANCE], ours[PROBE_INSTANCE]) == 0)
+		refuse_coordinator(node);
 	if (strcmp(theirs[PROBE_IN_RECOVERY], "true") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -257,6 +272,187 @@ compare_probes(const CzNode *node, char **theirs, char **ours)
 				 errhint("Set max_prepared_transactions on the node to at least its max_connections and restart it.")));
 }
 
+/* Which instance and which database it is; the probe's column of that name, by itself. */
+#define INSTANCE_SQL \
+	"SELECT pg_catalog.format('%s/%s', pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()), d.oid) " \
+	"FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()"
+
+/* Is the database that of another worker, by another name?  Those that don't answer are not. */
+static void
+check_instance(const CzNode *node, const char *instance)
+{
+	List	   *commands = NIL;
+	ListCell   *lc;
+
+	foreach(lc, CzNodeList(false))
+	{
+		CzNode	   *other = lfirst(lc);
+		CzOutsideCommand *command;
+
+		if (other->server_oid == node->server_oid || CzHealthIsSuspect(other->server_oid))
+			continue;
+		command = palloc0(sizeof(CzOutsideCommand));
+		command->server_oid = other->server_oid;
+		command->sql = INSTANCE_SQL;
+		commands = lappend(commands, command);
+	}
+	CzOutsideRun(commands, GetUserId(), false, true);
+	foreach(lc, commands)
+	{
+		CzOutsideCommand *command = lfirst(lc);
+
+		if (command->is_ok && command->answer != NULL && strcmp(command->answer, instance) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("node \"%s\" is the same database as node \"%s\"",
+							node->name, CzNodeGet(command->server_oid)->name),
+					 errdetail("Another name of its host leads there, too.")));
+	}
+}
+
+/*
+ * A worker carries a mark, in the comment of its schema of shards: a line for each cluster
+ * that it belongs, or belonged, to, with a random word that the server's option identity
+ * has, too.
+ */
+static char *
+mark_prefix(void)
+{
+	const char *cluster_id = CzTxnClusterId();
+
+	return psprintf("cz_fdw %s ", cluster_id ? cluster_id : "-");
+}
+
+/* The word in a mark's line of this cluster; NULL: there is none. */
+static char *
+find_identity(const char *mark)
+{
+	char	   *prefix = mark_prefix();
+	const char *line = strstr(mark, prefix);
+
+	return line == NULL ? NULL :
+		pnstrdup(line + strlen(prefix), strcspn(line + strlen(prefix), "\n"));
+}
+
+static char *
+new_identity(void)
+{
+	uint64		random[2];
+
+	if (!pg_strong_random(random, sizeof(random)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	return psprintf("%016llx%016llx", (unsigned long long) random[0],
+					(unsigned long long) random[1]);
+}
+
+/* Drop shards of an earlier life in this cluster: nobody else knows them. */
+#define DROP_LEFT_OVER_SQL \
+	"FOR r IN SELECT c.oid::regclass AS name FROM pg_class c WHERE c.relnamespace = to_regnamespace('" CZ_SHARD_SCHEMA "') " \
+	"AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname !~ '^cz_object' LOOP\n" \
+	"EXECUTE 'DROP TABLE IF EXISTS ' || r.name || ' CASCADE';\nEND LOOP;\n"
+
+/*
+ * mark_worker
+ *		Give a worker its mark, and take from it what it has of an earlier life.  At once,
+ *		whatever becomes of this transaction.
+ *
+ * Returns: the word; NULL if the worker does not let us.
+ */
+static char *
+mark_worker(const CzNode *node, const char *mark)
+{
+	char	   *old = find_identity(mark);
+	char	   *identity = new_identity();
+	/* another cluster has shards there, which may have the same names */
+	bool		is_ours_alone = old != NULL && strchr(mark, '\n') == NULL;
+	CzOutsideCommand command = {0};
+	char	   *code;
+	ListCell   *lc;
+
+	foreach(lc, old == NULL ? NIL : CzNodeList(false))
+	{
+		CzNode	   *other = lfirst(lc);
+		const char *theirs = CzFindOption(GetForeignServer(other->server_oid)->options,
+										  "identity");
+
+		if (theirs == NULL || strcmp(theirs, old) != 0)
+			continue;
+		if (other->server_oid == node->server_oid)
+			return old;
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("node \"%s\" is node \"%s\" at another address",
+						node->name, other->name),
+				 errhint("Use citus_update_node().")));
+	}
+
+	code = psprintf("DECLARE r record; BEGIN\n"
+					"IF to_regnamespace('%1$s') IS NULL THEN CREATE SCHEMA %1$s; GRANT USAGE, CREATE ON SCHEMA %1$s TO PUBLIC; END IF;\n"
+					"%2$s"
+					"EXECUTE format('COMMENT ON SCHEMA %1$s IS %%L', array_to_string(ARRAY(SELECT l FROM "
+					"regexp_split_to_table(coalesce(obj_description(to_regnamespace('%1$s')::oid, 'pg_namespace'), ''), E'\\n') l "
+					"WHERE l <> '' AND NOT starts_with(l, %3$s)) || %4$s::text, E'\\n'));\nEND",
+					CZ_SHARD_SCHEMA, is_ours_alone ? DROP_LEFT_OVER_SQL : "",
+					quote_literal_cstr(mark_prefix()),
+					quote_literal_cstr(psprintf("%s%s", mark_prefix(), identity)));
+	command.server_oid = node->server_oid;
+	command.sql = psprintf("DO LANGUAGE plpgsql %s", quote_literal_cstr(code));
+	CzOutsideRun(list_make1(&command), GetUserId(), false, true);
+	if (!command.is_ok)
+	{
+		ereport(DEBUG1,
+				(errmsg_internal("could not mark node \"%s\": %s", node->name,
+								 command.answer ? command.answer : "")));
+		return NULL;
+	}
+	return identity;
+}
+
+/*
+ * CzNodeVerify
+ *		See cluster_int.h.
+ */
+void
+CzNodeVerify(Oid server_oid)
+{
+	CzNode	   *node = CzNodeGet(server_oid);
+	const char *identity = CzFindOption(GetForeignServer(server_oid)->options, "identity");
+	char	   *theirs[PROBE_COLUMNS];
+	char	   *ours[PROBE_COLUMNS];
+	CzEndpoint	endpoint = *CzEndpointGet(server_oid, GetUserId());
+	char	   *message = NULL;
+	char	   *found;
+	CzConn	   *conn;
+
+	check_duplicate(node);
+	/* who it is, is asked here */
+	endpoint.identity = NULL;
+	conn = CzConnTryAcquire(&endpoint, &message);
+	if (conn == NULL)
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+				 errmsg("node \"%s\" cannot be reached at its new address", node->name),
+				 message ? errdetail_internal("%s", message) : 0));
+		return;
+	}
+	read_probe(conn, theirs);
+	probe_self(ours);
+	if (strcmp(theirs[PROBE_INSTANCE], ours[PROBE_INSTANCE]) == 0)
+		refuse_coordinator(node);
+	check_instance(node, theirs[PROBE_INSTANCE]);
+	found = find_identity(theirs[PROBE_MARK]);
+	if (identity != NULL && (found == NULL || strcmp(found, identity) != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("node \"%s\" is not the worker it was", node->name),
+				 errdetail("The database at host %s, port %d does not have its shards.",
+						   node->host, node->port),
+				 errhint("If the worker is lost, use cz_lose_node() and add the other one as a new node.")));
+}
+
 /*
  * CzNodeCheck
  *		See cluster.h.
@@ -264,6 +460,7 @@ compare_probes(const CzNode *node, char **theirs, char **ours)
 void
 CzNodeCheck(Oid server_oid)
 {
+	char	   *identity;
 	CzNode	   *node = CzNodeGet(server_oid);
 	char	   *theirs[PROBE_COLUMNS];
 	char	   *ours[PROBE_COLUMNS];
@@ -278,10 +475,13 @@ CzNodeCheck(Oid server_oid)
 		return;
 
 	check_duplicate(node);
-	probe_worker(server_oid, theirs);
+	read_probe(CzConnAcquire(CzEndpointGet(server_oid, GetUserId())), theirs);
 	probe_self(ours);
 	compare_probes(node, theirs, ours);
+	check_instance(node, theirs[PROBE_INSTANCE]);
+	identity = mark_worker(node, theirs[PROBE_MARK]);
 
+	CzNodeSetOption(server_oid, "identity", identity);
 	CzNodeSetOption(server_oid, "collation_differs",
 					collation_differs(theirs, ours) ? "true" : NULL);
 	CzPartialsCreate(server_oid);

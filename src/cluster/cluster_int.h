@@ -32,16 +32,27 @@ extern bool CzNodeAdd(const char *host, int port, int *node_id);
 
 /*
  * The worker that the arguments nodename and nodeport (0 and 1) of an SQL
- * function name, locked against others that change it.
+ * function name, with lock: locked against others that change it.
  * Errors: 42704 no such worker, 42501 not the server's owner, 22004, 22023.
  */
-extern CzNode *CzNodeGetOwn(FunctionCallInfo fcinfo);
+extern CzNode *CzNodeGetOwn(FunctionCallInfo fcinfo, bool lock);
+extern void CzNodeCheckOwner(const CzNode *node);
+
+/* Until the end of the transaction nobody else changes which nodes are in use. */
+extern void CzNodesLock(void);
+
+/* A node's name and port from the arguments arg and arg + 1, checked. */
+extern void CzGetAddress(FunctionCallInfo fcinfo, int arg, char **host, int *port);
 
 /*
- * Shards that have a placement on a server, as OIDs of foreign tables; they and
- * their tables are locked until the end of the transaction.
+ * CzNodeVerify
+ *		A worker has another address: is what is there still the worker?  A WARNING if it
+ *		can't be reached.
+ *
+ * Errors: 55000 another worker, another cluster's, the coordinator itself, or its shards
+ *		are not there.
  */
-extern List *CzShardsOnServer(Oid server_oid);
+extern void CzNodeVerify(Oid server_oid);
 
 /*
  * A distributed or reference table.  (scripts.c)

@@ -191,6 +191,7 @@ add_options(const CzJson *object, List *options)
 		/* what the extension itself keeps there, and what must not be in a file */
 		if (strcmp(item->key, "checked") == 0 ||
 			strcmp(item->key, "collation_differs") == 0 ||
+			strcmp(item->key, "identity") == 0 ||
 			strcmp(item->key, "installed_extensions") == 0 ||
 			strcmp(item->key, "partial_aggregates") == 0 || strcmp(item->key, "node_id") == 0 ||
 			strcmp(item->key, "state") == 0)

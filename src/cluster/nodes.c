@@ -46,24 +46,25 @@
 #include "cz/transaction.h"
 
 PG_FUNCTION_INFO_V1(citus_add_node);
-PG_FUNCTION_INFO_V1(citus_remove_node);
-PG_FUNCTION_INFO_V1(citus_disable_node);
 PG_FUNCTION_INFO_V1(citus_set_node_property);
 PG_FUNCTION_INFO_V1(citus_get_active_worker_nodes);
 PG_FUNCTION_INFO_V1(citus_check_cluster_node_health);
 
 #define MAX_PORT 65535
 
-/* Arguments nodename and nodeport, checked. */
-static void
-get_address(FunctionCallInfo fcinfo, char **host, int *port)
+/*
+ * CzGetAddress
+ *		See cluster_int.h.
+ */
+void
+CzGetAddress(FunctionCallInfo fcinfo, int arg, char **host, int *port)
 {
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+	if (PG_ARGISNULL(arg) || PG_ARGISNULL(arg + 1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("node name and port cannot be NULL")));
-	*host = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	*port = PG_GETARG_INT32(1);
+	*host = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	*port = PG_GETARG_INT32(arg + 1);
 	if ((*host)[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -80,23 +81,44 @@ get_address(FunctionCallInfo fcinfo, char **host, int *port)
  *		See cluster_int.h.
  */
 CzNode *
-CzNodeGetOwn(FunctionCallInfo fcinfo)
+CzNodeGetOwn(FunctionCallInfo fcinfo, bool lock)
 {
 	char	   *host;
 	int			port;
 	CzNode	   *node;
 
-	get_address(fcinfo, &host, &port);
+	CzGetAddress(fcinfo, 0, &host, &port);
 	node = CzNodeFind(host, port, NULL);
 	if (node == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("node at \"%s:%d\" does not exist", host, port)));
+	CzNodeCheckOwner(node);
+	if (lock)
+		CzNodesLock();
+	return CzNodeGet(node->server_oid);
+}
+
+/*
+ * CzNodeCheckOwner
+ *		See cluster_int.h.
+ */
+void
+CzNodeCheckOwner(const CzNode *node)
+{
 	if (!has_privs_of_role(GetUserId(), GetForeignServer(node->server_oid)->owner))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_SERVER, node->name);
-	LockDatabaseObject(ForeignServerRelationId, node->server_oid, 0,
+}
+
+/*
+ * CzNodesLock
+ *		See cluster_int.h.
+ */
+void
+CzNodesLock(void)
+{
+	LockDatabaseObject(ForeignDataWrapperRelationId, CzFdwOid(), 0,
 					   ShareUpdateExclusiveLock);
-	return CzNodeGet(node->server_oid);
 }
 
 static DefElem *
@@ -159,8 +181,7 @@ CzNodeAdd(const char *host, int port, int *node_id)
 				 errhint("Use CREATE SERVER and CREATE USER MAPPING.")));
 
 	/* two sessions that add the same node make one */
-	LockDatabaseObject(ForeignDataWrapperRelationId, CzFdwOid(), 0,
-					   ShareUpdateExclusiveLock);
+	CzNodesLock();
 	node = CzNodeFind(host, port, get_database_name(MyDatabaseId));
 	if (node != NULL)
 	{
@@ -183,7 +204,7 @@ citus_add_node(PG_FUNCTION_ARGS)
 	int			port;
 	int			node_id;
 
-	get_address(fcinfo, &host, &port);
+	CzGetAddress(fcinfo, 0, &host, &port);
 	if (!PG_ARGISNULL(2) && PG_GETARG_INT32(2) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -211,160 +232,13 @@ citus_add_node(PG_FUNCTION_ARGS)
 }
 
 /*
- * CzShardsOnServer
- *		See cluster_int.h.
- */
-List *
-CzShardsOnServer(Oid server_oid)
-{
-	List	   *relids = NIL;
-	List	   *result = NIL;
-	Relation	rel = table_open(ForeignTableRelationId, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
-	ListCell   *cell;
-
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		relids = lappend_oid(relids,
-							 ((Form_pg_foreign_table) GETSTRUCT(tuple))->ftrelid);
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-
-	foreach(cell, relids)
-	{
-		Oid			relid = lfirst_oid(cell);
-		Oid			parent_relid;
-
-		if (!CzIsShard(relid, &parent_relid) ||
-			!list_member_oid(CzShardServers(relid), server_oid))
-			continue;
-		/* no statement that has chosen placements is under way */
-		LockRelationOid(parent_relid, AccessExclusiveLock);
-		LockRelationOid(relid, AccessExclusiveLock);
-		if (CzIsShard(relid, NULL) &&
-			list_member_oid(CzShardServers(relid), server_oid))
-			result = lappend_oid(result, relid);
-	}
-	return result;
-}
-
-/* Has a shard an active placement that is not on the server? */
-static bool
-has_other_placement(Oid shard_relid, Oid server_oid)
-{
-	const CzShard *shard = &CzTableGet(shard_relid)->shards[0];
-	int			i;
-
-	for (i = 0; i < shard->nplacements; i++)
-	{
-		if (shard->server_oids[i] != server_oid &&
-			CzNodeGet(shard->server_oids[i])->is_active)
-			return true;
-	}
-	return false;
-}
-
-static void
-refuse_only_placement(const CzNode *node, List *shards, const char *verb)
-{
-	ListCell   *cell;
-
-	foreach(cell, shards)
-	{
-		if (!has_other_placement(lfirst_oid(cell), node->server_oid))
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("cannot %s node at \"%s:%d\": it holds the only active placement of shard \"%s\"",
-							verb, node->host, node->port, get_rel_name(lfirst_oid(cell))),
-					 errhint("Move or undistribute the table first.")));
-	}
-}
-
-/* DROP USER MAPPING for all, then DROP SERVER ... RESTRICT. */
-static void
-drop_server(Oid server_oid)
-{
-	Relation	rel = table_open(UserMappingRelationId, RowExclusiveLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	List	   *umids = NIL;
-	ListCell   *cell;
-	ObjectAddress address;
-
-	ScanKeyInit(&key, Anum_pg_user_mapping_umserver, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(server_oid));
-	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		umids = lappend_oid(umids, ((Form_pg_user_mapping) GETSTRUCT(tuple))->oid);
-	systable_endscan(scan);
-	table_close(rel, RowExclusiveLock);
-
-	foreach(cell, umids)
-	{
-		ObjectAddressSet(address, UserMappingRelationId, lfirst_oid(cell));
-		performDeletion(&address, DROP_RESTRICT, 0);
-	}
-	ObjectAddressSet(address, ForeignServerRelationId, server_oid);
-	performDeletion(&address, DROP_RESTRICT, 0);
-}
-
-/*
- * citus_remove_node
- *		Forget a worker.  Placements that have another one elsewhere and copies
- *		of reference tables are forgotten with it; what is stored there stays
- *		there, for the worker may be gone.
- */
-Datum
-citus_remove_node(PG_FUNCTION_ARGS)
-{
-	CzNode	   *node = CzNodeGetOwn(fcinfo);
-	List	   *shards = CzShardsOnServer(node->server_oid);
-	ListCell   *cell;
-
-	refuse_only_placement(node, shards, "remove");
-	foreach(cell, shards)
-		CzShardSetPlacements(lfirst_oid(cell),
-							 list_delete_oid(CzShardServers(lfirst_oid(cell)),
-											 node->server_oid));
-	(void) CzInactiveDelete(0, node->server_oid);
-	CzTxnForgetWorker(node->server_oid);
-	drop_server(node->server_oid);
-	if (shards != NIL)
-		ereport(WARNING,
-				(errcode(ERRCODE_WARNING),
-				 errmsg("%d shards have lost a placement with node \"%s\"",
-						list_length(shards), node->name)));
-	PG_RETURN_VOID();
-}
-
-/*
- * citus_disable_node
- *		Take a worker out of use: it is neither read nor written until
- *		citus_activate_node brings its placements up to date.
- */
-Datum
-citus_disable_node(PG_FUNCTION_ARGS)
-{
-	CzNode	   *node = CzNodeGetOwn(fcinfo);
-	List	   *shards;
-
-	if (!node->is_active)
-		PG_RETURN_VOID();
-	shards = CzShardsOnServer(node->server_oid);
-	refuse_only_placement(node, shards, "disable");
-	CzNodeSetOption(node->server_oid, "state", "disabled");
-	PG_RETURN_VOID();
-}
-
-/*
  * citus_set_node_property
  *		shouldhaveshards: whether new shards are placed on the worker.
  */
 Datum
 citus_set_node_property(PG_FUNCTION_ARGS)
 {
-	CzNode	   *node = CzNodeGetOwn(fcinfo);
+	CzNode	   *node = CzNodeGetOwn(fcinfo, true);
 	char	   *property;
 
 	if (PG_ARGISNULL(2) || PG_ARGISNULL(3))

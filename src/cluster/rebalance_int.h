@@ -11,6 +11,7 @@
 #define CZ_REBALANCE_INT_H
 
 #include "cz/metadata.h"
+#include "cz/move.h"
 #include "nodes/pg_list.h"
 #include "utils/array.h"
 #include "utils/hsearch.h"
@@ -108,5 +109,28 @@ extern int	CzGroupFactor(int colocation_id);
 
 extern HTAB *CzShardSizesByName(List *server_oids);
 extern int64 CzShardSizeOf(HTAB *sizes, const CzShard *shard, Oid server_oid);
+
+/*
+ * CzJobCreate
+ *		Have moves carried out by a job, which begins when this transaction has committed.
+ * CzJobRunning
+ *		The number of a job of a type that is not over; 0: there is none.
+ */
+extern int64 CzJobCreate(const char *type, const char *description, CzTransferMode mode,
+						 List *moves);
+extern int64 CzJobRunning(const char *type);
+
+/* Servers that have not answered for so long, as far as is known: list of OIDs. */
+extern List *CzHealthDownServers(int down_ms);
+
+/* Is it worth another try after this error of a move? */
+extern bool CzMoveMayBeRepeated(const char *sqlstate);
+
+/*
+ * CzReplicateAgain
+ *		In the maintenance worker: have placements made that have been missing for
+ *		cz.rereplication_delay.  True: none are.
+ */
+extern bool CzReplicateAgain(void);
 
 #endif							/* CZ_REBALANCE_INT_H */

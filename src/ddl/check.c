@@ -14,6 +14,7 @@
 
 #include "access/relation.h"
 #include "access/transam.h"
+#include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -61,7 +62,8 @@ is_internal_option(const char *name)
 {
 	return strcmp(name, "node_id") == 0 || strcmp(name, "state") == 0 ||
 		strcmp(name, "checked") == 0 || strcmp(name, "collation_differs") == 0 ||
-		strcmp(name, "installed_extensions") == 0 || strcmp(name, "partial_aggregates") == 0;
+		strcmp(name, "installed_extensions") == 0 || strcmp(name, "identity") == 0 ||
+		strcmp(name, "partial_aggregates") == 0;
 }
 
 /*
@@ -126,6 +128,66 @@ check_alter_server(AlterForeignServerStmt *stmt)
 	}
 }
 
+void		(*cz_server_moved) (Oid server_oid) = NULL;
+
+/*
+ * CzAfterAlterServer
+ *		A worker has another address: it must be the same one.
+ */
+void
+CzAfterAlterServer(AlterForeignServerStmt *stmt)
+{
+	Oid			server_oid = get_foreign_server_oid(stmt->servername, true);
+	ListCell   *lc;
+
+	if (!OidIsValid(server_oid) || GetForeignServer(server_oid)->fdwid != CzFdwOid() ||
+		cz_server_moved == NULL || !CzNodeGet(server_oid)->is_checked)
+		return;
+	foreach(lc, stmt->options)
+	{
+		const char *name = ((DefElem *) lfirst(lc))->defname;
+
+		if (strcmp(name, "host") == 0 || strcmp(name, "hostaddr") == 0 ||
+			strcmp(name, "port") == 0 || strcmp(name, "dbname") == 0)
+		{
+			CommandCounterIncrement();
+			cz_server_moved(server_oid);
+			break;
+		}
+	}
+}
+
+/* Shards would go with a server, without a word of the rows on them. */
+static void
+refuse_cascade(const char *name)
+{
+	Oid			server_oid = get_foreign_server_oid(name, true);
+	ListCell   *lc;
+	int			i;
+	int			j;
+
+	if (!OidIsValid(server_oid) || GetForeignServer(server_oid)->fdwid != CzFdwOid())
+		return;
+	foreach(lc, CzTableList())
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		for (i = 0; table != NULL && CzTableIsDistributed(table) && i < table->nshards; i++)
+		{
+			for (j = 0; j < table->shards[i].nall; j++)
+			{
+				if (table->shards[i].all_oids[j] == server_oid)
+					ereport(ERROR,
+							(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+							 errmsg("cannot drop server \"%s\" because shards are placed on it",
+									name),
+							 errdetail("One is of table \"%s\".", get_rel_name(table->relid)),
+							 errhint("Use citus_remove_node(), or cz_lose_node() if the worker is lost.")));
+			}
+		}
+	}
+}
+
 /* The worker's owner drops or renames it: what it has left to finish, it finishes
  * before. */
 static void
@@ -179,6 +241,8 @@ check_drop(DropStmt *stmt)
 				refuse_shard(makeRangeVarFromNameList((List *) lfirst(lc)));
 				break;
 			case OBJECT_FOREIGN_SERVER:
+				if (stmt->behavior == DROP_CASCADE)
+					refuse_cascade(strVal(lfirst(lc)));
 				forget_worker(strVal(lfirst(lc)));
 				break;
 			case OBJECT_TRIGGER:

@@ -344,6 +344,7 @@ extern void CzExtensionsRefresh(List *names);
 extern bool CzExtensionStatement(const CzUtility *utility, Node *stmt);
 
 /* check.c: raise what may not be done */
+extern void CzAfterAlterServer(AlterForeignServerStmt *stmt);
 extern void CzCheckStatement(Node *stmt);
 
 extern char *CzConstraintSql(Oid constraint_oid);

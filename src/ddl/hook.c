@@ -184,6 +184,8 @@ run_statement(const CzUtility *utility)
 	if (IsA(stmt, ConstraintsSetStmt))
 		CzDeferredSet(castNode(ConstraintsSetStmt, stmt));
 	if (IsA(stmt, AlterForeignServerStmt))
+		CzAfterAlterServer(castNode(AlterForeignServerStmt, stmt));
+	if (IsA(stmt, AlterForeignServerStmt))
 		CzExtensionsCompare(castNode(AlterForeignServerStmt, stmt)->servername,
 							castNode(AlterForeignServerStmt, stmt)->options);
 }

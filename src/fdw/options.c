@@ -79,6 +79,7 @@ static const CzOption own_options[] = {
 	{"fdw_tuple_cost", ForeignServerRelationId, check_cost},
 	{"fetch_size", ForeignServerRelationId, check_count},
 	{"fetch_size", ForeignTableRelationId, check_count},
+	{"identity", ForeignServerRelationId, check_identifier},
 	{"installed_extensions", ForeignServerRelationId, NULL},
 	{"keep_connections", ForeignServerRelationId, check_bool},
 	{"node_id", ForeignServerRelationId, check_count},

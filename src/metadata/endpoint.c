@@ -244,12 +244,19 @@ static CzEndpoint *
 make_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
 {
 	ForeignServer *server = GetForeignServerExtended(server_oid, FSV_MISSING_OK);
-	CzNode	   *node = CzNodeGet(server_oid);
+	CzNode	   *node;
 	CzEndpoint *endpoint = palloc0(sizeof(CzEndpoint));
 	List	   *mapping_options = NIL;
 	ListCell   *cell;
 	int			max_parameters;
 
+	/* a statement knew it when it began */
+	if (server == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("a node has been removed while it was in use"),
+				 errhint("Run the transaction again.")));
+	node = CzNodeGet(server_oid);
 	endpoint->server_oid = server_oid;
 	endpoint->user_oid = user_oid;
 	endpoint->node_name = node->name;
@@ -261,6 +268,8 @@ make_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
 
 		if (strcmp(def->defname, "pool_size") == 0)
 			endpoint->pool_size = (int) strtol(defGetString(def), NULL, 10);
+		else if (strcmp(def->defname, "identity") == 0)
+			endpoint->identity = pstrdup(defGetString(def));
 	}
 
 	if (!find_mapping(user_oid, server_oid, &endpoint->umid, &mapping_options) &&

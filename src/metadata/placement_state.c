@@ -63,8 +63,9 @@ enum
 };
 #define DIRTY_NATTS ANUM_DIRTY_BOOT_ID
 
-/* The one state that there is: not written any more, so not to be read. */
+/* Not written any more, so not to be read; gone for good. */
 #define STATE_INACTIVE 'i'
+#define STATE_LOST 'l'
 
 static Oid
 state_relid(void)
@@ -309,12 +310,8 @@ CzInactiveServers(List *inactive, int64 shard_id)
 	return result;
 }
 
-/*
- * CzInactiveInsert
- *		See metadata.h.
- */
-bool
-CzInactiveInsert(int64 shard_id, Oid server_oid, const char *reason)
+static bool
+insert_state(int64 shard_id, Oid server_oid, char state, const char *reason)
 {
 	Relation	rel;
 	Datum		values[STATE_NATTS];
@@ -328,7 +325,7 @@ CzInactiveInsert(int64 shard_id, Oid server_oid, const char *reason)
 	namestrcpy(&name, GetForeignServer(server_oid)->servername);
 	values[ANUM_STATE_SHARD_ID - 1] = Int64GetDatum(shard_id);
 	values[ANUM_STATE_SERVER_NAME - 1] = NameGetDatum(&name);
-	values[ANUM_STATE_STATE - 1] = CharGetDatum(STATE_INACTIVE);
+	values[ANUM_STATE_STATE - 1] = CharGetDatum(state);
 	values[ANUM_STATE_SINCE - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[ANUM_STATE_REASON - 1] = CStringGetTextDatum(reason);
 	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
@@ -339,6 +336,22 @@ CzInactiveInsert(int64 shard_id, Oid server_oid, const char *reason)
 	cz_inactive_commands++;
 	cz_inactive_changed = true;
 	return true;
+}
+
+/*
+ * CzInactiveInsert, CzLostInsert
+ *		See metadata.h.
+ */
+bool
+CzInactiveInsert(int64 shard_id, Oid server_oid, const char *reason)
+{
+	return insert_state(shard_id, server_oid, STATE_INACTIVE, reason);
+}
+
+bool
+CzLostInsert(int64 shard_id, Oid server_oid, const char *reason)
+{
+	return insert_state(shard_id, server_oid, STATE_LOST, reason);
 }
 
 /*

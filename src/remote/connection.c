@@ -139,6 +139,8 @@ CzConnDiscard(CzConn *conn)
 	CzPreparedForget(entry);
 	if (entry->connect_error)
 		pfree(entry->connect_error);
+	if (entry->identity)
+		pfree(entry->identity);
 	pfree(conn->node_name);
 	pfree(entry);
 }
@@ -239,12 +241,16 @@ CzConnStart(const CzEndpoint *endpoint)
 	/* allocate everything before there is a connection to lose */
 	entry = MemoryContextAllocZero(cz_conn_context, sizeof(ConnEntry));
 	entry->pub.node_name = MemoryContextStrdup(cz_conn_context, endpoint->node_name);
+	if (endpoint->identity != NULL)
+		entry->identity = MemoryContextStrdup(cz_conn_context, endpoint->identity);
 	dlist_init(&entry->prepared_lru);
 
 	CzWaitForget();				/* their descriptors may be the ones that are missing */
 	if (!AcquireExternalFD())
 	{
 		pfree(entry->pub.node_name);
+		if (entry->identity)
+			pfree(entry->identity);
 		pfree(entry);
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
@@ -257,6 +263,8 @@ CzConnStart(const CzEndpoint *endpoint)
 	{
 		ReleaseExternalFD();
 		pfree(entry->pub.node_name);
+		if (entry->identity)
+			pfree(entry->identity);
 		pfree(entry);
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),

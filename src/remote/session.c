@@ -102,6 +102,10 @@ static const char *const pinned_if_possible[][2] = {
 	"pg_catalog.current_setting('max_connections')::pg_catalog.int4 OPERATOR(pg_catalog.-) " \
 	"pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int4"
 
+/* Who it is: CzNodeCheck has written it there. */
+#define IDENTITY_SQL \
+	"coalesce(pg_catalog.obj_description(pg_catalog.to_regnamespace('cz_shards')::pg_catalog.oid, 'pg_namespace'), '')"
+
 static const char *
 date_style(void)
 {
@@ -322,16 +326,31 @@ append_uncertain(StringInfo sql)
 	}
 }
 
-/* Take the answer: columns before the last three, the worker's limits and the process id. */
+/* Another worker, or none that has our shards, has the address now. */
+static void
+check_identity(ConnEntry *entry, const char *mark)
+{
+	if (entry->identity == NULL || strstr(mark, entry->identity) != NULL)
+		return;
+	entry->settings_failed = true;
+	if (entry->connect_error == NULL)
+		entry->connect_error =
+			MemoryContextStrdup(cz_conn_context,
+								"The database at its address is not the one that was added as this node.");
+}
+
+/* Take the answer: columns before the last four, the worker's limits, who it is and the
+ * process id. */
 static void
 take_first_answer(ConnEntry *entry, const PGresult *res)
 {
-	int			first = PQnfields(res) - 3 - entry->uncertain_asked;
+	int			first = PQnfields(res) - 4 - entry->uncertain_asked;
 	int			i;
 
+	check_identity(entry, PQgetvalue(res, 0, PQnfields(res) - 2));
 	entry->server_pid = atoi(PQgetvalue(res, 0, PQnfields(res) - 1));
-	CzPoolSetWorkerLimit(entry->pub.server_oid, atoi(PQgetvalue(res, 0, PQnfields(res) - 2)));
-	entry->pub.cannot_prepare = first >= 0 && atoi(PQgetvalue(res, 0, PQnfields(res) - 3)) == 0;
+	CzPoolSetWorkerLimit(entry->pub.server_oid, atoi(PQgetvalue(res, 0, PQnfields(res) - 3)));
+	entry->pub.cannot_prepare = first >= 0 && atoi(PQgetvalue(res, 0, PQnfields(res) - 4)) == 0;
 	for (i = 0; i < entry->uncertain_asked; i++)
 	{
 		if (first < 0 || PQgetisnull(res, 0, first + i))
@@ -409,7 +428,7 @@ CzSessionSend(ConnEntry *entry, bool in_transaction)
 		if (entry->uncertain_asked > 0)
 			append_uncertain(&sql);
 		appendStringInfoString(&sql, ", pg_catalog.current_setting('max_prepared_transactions'), "
-							   CONNECTIONS_SQL ", pg_catalog.pg_backend_pid()");
+							   CONNECTIONS_SQL ", " IDENTITY_SQL ", pg_catalog.pg_backend_pid()");
 	}
 	ok = send_in_pipeline(entry, sql.data);
 
@@ -462,7 +481,7 @@ CzSessionPoll(ConnEntry *entry)
 		if (status == PGRES_PIPELINE_SYNC)
 			entry->pending_syncs--;
 		else if (status == PGRES_TUPLES_OK && entry->server_pid == 0 && PQntuples(res) == 1 &&
-				 PQnfields(res) > 1)
+				 PQnfields(res) > 3)
 			take_first_answer(entry, res);
 		else if (status == PGRES_FATAL_ERROR)
 		{

@@ -262,6 +262,18 @@ CzTxnIdentity(void)
 }
 
 /*
+ * CzTxnClusterId
+ *		See transaction.h.
+ */
+const char *
+CzTxnClusterId(void)
+{
+	const CzIdentity *self = CzTxnIdentity();
+
+	return self->exists ? self->cluster_id : NULL;
+}
+
+/*
  * CzTxnCheckCoordinator
  *		See transaction.h.
  */

@@ -54,6 +54,8 @@ typedef struct DatabaseWorker
 
 bool		(*cz_analyze_task) (void) = NULL;
 bool		(*cz_repair_task) (Oid relid) = NULL;
+bool		(*cz_jobs_round) (void) = NULL;
+void		(*cz_background[CZ_NBACKGROUNDS]) (int64 arg) = {NULL};
 
 static void
 xact_callback(XactEvent event, void *arg)
@@ -329,6 +331,14 @@ database_main(Oid database_oid)
 		CzMoveMain(MyBgworkerEntry->bgw_extra + 1);
 		return;
 	}
+	if (task == CZ_TASK_BACKGROUND)
+	{
+		int64		arg;
+
+		memcpy(&arg, MyBgworkerEntry->bgw_extra + 2, sizeof(arg));
+		cz_background[(int) MyBgworkerEntry->bgw_extra[1]] (arg);
+		return;
+	}
 	CzActivityRoundBegin(task, &seen);
 	if (task == CZ_TASK_ANALYZE)
 	{
@@ -362,6 +372,8 @@ database_main(Oid database_oid)
 	/* moves that nobody carries on, and what others have left */
 	if (is_owner && cz_move_round != NULL && !cz_move_round())
 		is_done = false;
+	if (is_owner && cz_jobs_round != NULL && !cz_jobs_round())
+		is_done = false;
 	CzActivityRoundEnd(task, seen, is_done);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
@@ -391,6 +403,37 @@ CzRunRepair(Oid relid)
 	/* a cancel of this session leaves it to work on */
 	(void) WaitForBackgroundWorkerShutdown(handle);
 	pfree(handle);
+}
+
+/*
+ * CzBackgroundStart
+ *		See transaction.h.
+ */
+BackgroundWorkerHandle *
+CzBackgroundStart(CzBackground which, int64 arg, const char *name)
+{
+	BackgroundWorker worker;
+	BackgroundWorkerHandle *handle;
+
+	CzFillWorker(&worker, MyDatabaseId);
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_notify_pid = MyProcPid;
+	worker.bgw_extra[0] = (char) CZ_TASK_BACKGROUND;
+	worker.bgw_extra[1] = (char) which;
+	memcpy(worker.bgw_extra + 2, &arg, sizeof(arg));
+	snprintf(worker.bgw_name, BGW_MAXLEN, "cz_fdw %s", name);
+	snprintf(worker.bgw_type, BGW_MAXLEN, "cz_fdw %s", name);
+	return RegisterDynamicBackgroundWorker(&worker, &handle) ? handle : NULL;
+}
+
+/*
+ * CzMaintenanceWake
+ *		See transaction.h.
+ */
+void
+CzMaintenanceWake(void)
+{
+	CzActivityNote(CZ_TASK_RECOVER);
 }
 
 /*

@@ -393,6 +393,16 @@ CzTxnLockMoment(const CzShard *shard, bool begin)
 }
 
 /*
+ * CzTxnTryLockShard
+ *		See transaction.h.
+ */
+bool
+CzTxnTryLockShard(const CzShard *shard)
+{
+	return CzTxnLocalLockTry(shard->shard_id);
+}
+
+/*
  * CzTxnRepairLock
  *		See transaction.h.
  */

@@ -102,7 +102,8 @@ typedef enum CzTask
 	CZ_TASK_RECOVER,
 	CZ_TASK_ANALYZE,
 	CZ_TASK_REPAIR,				/* asked for by a session; else a part of RECOVER */
-	CZ_TASK_MOVE				/* of shards; movers.c */
+	CZ_TASK_MOVE,				/* of shards; movers.c */
+	CZ_TASK_BACKGROUND			/* CzBackgroundStart */
 } CzTask;
 
 /* Those that have their rounds */

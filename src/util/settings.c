@@ -60,6 +60,10 @@ int			cz_read_placement = CZ_READ_FIRST;
 int			cz_cutover_attempts = 0;
 int			cz_cutover_lock_timeout_ms = 200;
 int			cz_drop_delay_ms = 10000;
+int			cz_health_interval_ms = 10000;
+int			cz_max_moves_per_node = 2;
+int			cz_max_parallel_moves = 4;
+int			cz_rereplication_delay_ms = -1;
 int			cz_recovery_interval_ms = 10000;
 int			cz_shard_count = 32;
 int			cz_shard_replication_factor = 0;
@@ -291,6 +295,11 @@ CzSettingsInit(void)
 							 "Whether EXPLAIN asks the workers for their plans: of one fragment or all.",
 							 NULL, &cz_explain_remote_plans, CZ_REMOTE_PLANS_NONE,
 							 remote_plans_values, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.health_interval",
+							"Time between two looks at whether all nodes answer.",
+							"-1 means that nobody looks.",
+							&cz_health_interval_ms, 10000, -1, 86400000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cz.log_remote_commands",
 							 "Writes every command sent to a worker to the server log.",
 							 NULL, &cz_log_remote_commands, false,
@@ -304,9 +313,17 @@ CzSettingsInit(void)
 							"Limits the connections of one session that read from one worker.",
 							NULL, &cz_max_connections_per_worker, 4, 1, CZ_MAX_CONNECTIONS,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.max_moves_per_node",
+							"Limits the moves of shards that a node takes part in at a time.",
+							NULL, &cz_max_moves_per_node, 2, 1, 1000,
+							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.max_parallel_index_builds",
 							"Limits the shards of one worker whose indexes a CONCURRENTLY command builds or drops at a time.",
 							NULL, &cz_max_parallel_index_builds, 2, 1, CZ_MAX_CONNECTIONS,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.max_parallel_moves",
+							"Limits the moves of shards that a job, or a session, has carried out at a time.",
+							NULL, &cz_max_parallel_moves, 4, 1, 1000,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.max_shared_connections",
 							"Limits the connections of all sessions together to one worker.",
@@ -340,6 +357,11 @@ CzSettingsInit(void)
 	DefineCustomIntVariable("cz.recovery_interval",
 							"Time between two rounds of two-phase commit recovery; -1 turns it off.",
 							NULL, &cz_recovery_interval_ms, 10000, -1, 86400000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.rereplication_delay",
+							"Time for which placements may be missing until others are made.",
+							"-1 means that none are made.",
+							&cz_rereplication_delay_ms, -1, -1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.shard_count",
 							"Number of shards of a newly hash-distributed table.",

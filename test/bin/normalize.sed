@@ -10,6 +10,9 @@ s/(127\.0\.0\.1 +\| +)[0-9]{4,5}/\1xxxxx/g
 s/(127\.0\.0\.1[:,]? ?|port '?|port=|port )[0-9]{4,5}/\1xxxxx/g
 s/\bnode_[0-9]+\b/node_x/g
 
+# the random words of nodes
+s/identity=[0-9a-f]{32}/identity=x/g
+
 # costs and times of EXPLAIN
 s/\(cost=[0-9.]+ rows=[0-9]+ width=[0-9]+\)/(cost=xxx)/g
 s/(Time: |time=)[0-9.]+( ms)?/\1xxx/g

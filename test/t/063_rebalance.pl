@@ -5,7 +5,7 @@ use warnings;
 use CzCluster;
 use Test::More;
 
-my $cluster = CzCluster->new(workers => 4, conf => "cz.recovery_interval = '300ms'\ncz.shard_replication_factor = 1\n");
+my $cluster = CzCluster->new(workers => 4, conf => "cz.recovery_interval = '300ms'\ncz.shard_replication_factor = 1\ncz.drop_delay = '200ms'\nmax_worker_processes = 24\n");
 my @ports = map { $cluster->port($_) } 1 .. 4;
 my ($status, $out, $err);
 
@@ -100,6 +100,87 @@ like($err, qr/ERROR:  42883: a function of rebalance strategy "mine" does not ex
 $cluster->sql("SELECT citus_set_default_rebalance_strategy('by_disk_size')");
 ($status, $out, $err) = $cluster->try_sql("SELECT citus_set_default_rebalance_strategy('x')");
 like($err, qr/ERROR:  22023/, 'a default that does not exist');
+
+note 'rebalance_table_shards()';
+sub per_node
+{
+	my ($table) = @_;
+	return $cluster->sql("SELECT string_agg(n::text, ' ' ORDER BY n) FROM (SELECT count(*) AS n FROM citus_shards WHERE table_name = '$table'::regclass GROUP BY nodeport) x");
+}
+my $look = q{SELECT count(*), sum(k), sum(length(v)), (SELECT count(*) FROM b), (SELECT count(*) FROM a JOIN b USING (k)) FROM a};
+my $all = $cluster->sql($look);
+is(per_node('a'), '4 4 4 4', 'balanced');
+$cluster->sql("SELECT citus_set_node_property('127.0.0.1', $ports[3], 'shouldhaveshards', false)");
+($status, $out, $err) = $cluster->try_sql("BEGIN; INSERT INTO b VALUES (-1, 'x'); SELECT rebalance_table_shards()");
+like($err, qr/ERROR:  25001: cannot move shards in a transaction that has written to workers/, 'not in a transaction that has written to workers');
+($status, $out, $err) = $cluster->try_sql('SELECT rebalance_table_shards()');
+is($status, 0, 'the words of the seed') or diag($err);
+like($err, qr/NOTICE: .*moving shard \d+ from 127\.0\.0\.1:$ports[3] to 127\.0\.0\.1:\d+/, 'say what they do');
+is(per_node('a'), '5 5 6', 'a node that should have no shards has none');
+is(per_node('b'), '5 5 6', 'with what is colocated');
+is($cluster->sql($look), $all, 'all rows are there');
+is($cluster->sql('SELECT count(*) FROM get_rebalance_table_shards_plan()'), '0', 'then nothing is left to be done');
+$cluster->sql("SELECT citus_set_node_property('127.0.0.1', $ports[3], 'shouldhaveshards', true)");
+$cluster->sql("SET client_min_messages = error; SELECT rebalance_table_shards('a', max_shard_moves => 1, rebalance_strategy => 'by_shard_count', shard_transfer_mode => 'block_writes')");
+is(per_node('a'), '1 5 5 5', 'one move at most');
+
+note 'jobs';
+($status, $out, $err) = $cluster->try_sql('SELECT citus_rebalance_stop()');
+like($err, qr/ERROR:  55000: no rebalance is running/, 'none to be stopped');
+($status, $out, $err) = $cluster->try_sql('SELECT citus_rebalance_wait()');
+like($err, qr/ERROR:  55000: no rebalance is running/, 'none to be awaited');
+is($cluster->sql(q{BEGIN; SET client_min_messages = error; SELECT citus_rebalance_start('by_shard_count') IS NOT NULL; ROLLBACK; SELECT count(*) FROM citus_job_list()}), "t\n0", 'one that is rolled back is none');
+my $job = $cluster->sql("SET client_min_messages = error; SELECT citus_rebalance_start('by_shard_count')");
+($status, $out, $err) = $cluster->try_sql("SELECT citus_rebalance_start('by_shard_count')");
+like($err, qr/ERROR:  55006: a rebalance is already running as job $job/, 'one at a time');
+$cluster->sql('SELECT citus_rebalance_wait()');
+is($cluster->sql("SELECT state, job_type, finished_at IS NOT NULL, details #>> '{task_state_counts,error}' IS NULL FROM citus_rebalance_status()"), 'finished|rebalance|t|t', 'a rebalance in the background');
+is($cluster->sql("SELECT job_id, state FROM citus_job_list()"), "$job|finished", 'the list of jobs');
+is(per_node('a'), '4 4 4 4', 'balanced');
+is(per_node('other'), '2 2 2 2', 'each group by itself');
+is($cluster->sql($look), $all, 'all rows are there');
+is($cluster->sql("SET client_min_messages = error; SELECT citus_rebalance_start('by_shard_count') IS NULL"), 't', 'nothing to do: no job');
+($status, $out, $err) = $cluster->try_sql('SELECT citus_job_cancel(99)');
+like($err, qr/ERROR:  42704: job 99 does not exist/, 'no such job');
+($status, $out, $err) = $cluster->try_sql("SELECT citus_job_wait($job, 'running')");
+like($err, qr/ERROR:  55000: job $job is finished and will never be running/, 'a state that will not come');
+
+note 'a job that is stopped, and one whose server crashes';
+# a writer holds the moves up
+my $writer = $cluster->hold('UPDATE a SET v = v WHERE k < 1000');
+$cluster->sql("SELECT citus_set_node_property('127.0.0.1', $ports[3], 'shouldhaveshards', false)");
+$job = $cluster->sql("SET client_min_messages = error; SELECT citus_rebalance_start()");
+$cluster->coordinator->poll_query_until('postgres', "SELECT count(*) > 0 FROM cz.task WHERE job_id = $job AND status = 'running'");
+cmp_ok($cluster->sql(q{SELECT count(*) FROM get_rebalance_progress() WHERE progress = 0 AND status = 'Not Started Yet'}), '>', 0, 'progress: moves that have not begun');
+$cluster->sql('SELECT citus_rebalance_stop()');
+$cluster->sql("SELECT citus_job_wait($job)");
+is($cluster->sql("SELECT state FROM citus_job_status($job)"), 'cancelled', 'a job that is stopped ends');
+is($cluster->sql("SELECT count(*) FROM cz.move WHERE phase NOT IN ('done', 'failed', 'switched')"), '0', 'and no move runs on');
+$job = $cluster->sql("SET client_min_messages = error; SELECT citus_rebalance_start()");
+$cluster->coordinator->poll_query_until('postgres', "SELECT count(*) > 0 FROM cz.task WHERE job_id = $job AND status = 'running'");
+$cluster->kill_coordinator;
+$cluster->coordinator->start;
+$cluster->sql("SELECT citus_job_wait($job)");
+is($cluster->sql("SELECT state FROM citus_job_status($job)"), 'finished', 'after a crash the job goes on');
+$cluster->finish_sql($writer, 10);
+is(per_node('a'), '5 5 6', 'to its end');
+is($cluster->sql($look), $all, 'with all rows');
+$cluster->sql("SELECT citus_set_node_property('127.0.0.1', $ports[3], 'shouldhaveshards', true)");
+
+note 'citus_drain_node(), replicate_table_shards()';
+$cluster->sql("SET client_min_messages = error; SELECT citus_drain_node('127.0.0.1', $ports[0])");
+is($cluster->sql("SELECT count(*) FROM citus_shards WHERE nodeport = $ports[0] AND citus_table_type = 'distributed'"), '0', 'a drained node has no shards');
+is($cluster->sql($look), $all, 'all rows are there');
+$cluster->sql("SELECT citus_remove_node('127.0.0.1', $ports[0])");
+is($cluster->sql($look), $all, 'it can be removed');
+($status, $out, $err) = $cluster->try_sql('SELECT replicate_table_shards(\'a\', 0)');
+like($err, qr/ERROR:  22023: shard_replication_factor must be positive/, 'no placements at all');
+$cluster->sql("SET client_min_messages = error; SELECT replicate_table_shards('a', 2)");
+is($cluster->sql("SELECT count(*), count(DISTINCT nodeport) FROM pg_dist_shard_placement JOIN pg_dist_shard USING (shardid) WHERE logicalrelid IN ('a'::regclass, 'b'::regclass) AND shardstate = 1"), '64|3', 'one placement more of each shard');
+is($cluster->sql('SELECT max(n) FROM (SELECT count(DISTINCT nodeport) AS n FROM pg_dist_shard_placement GROUP BY shardid) x'), '3', 'each on another node');
+is($cluster->differing_placements(used => 1), '', 'all are equal');
+$cluster->sql('UPDATE a SET v = \'new\' WHERE k < 5000');
+is($cluster->differing_placements(used => 1), '', 'and stay so');
 
 $cluster->stop;
 done_testing();
