@@ -435,7 +435,7 @@ sub orphans
 				SELECT 'cz_shards.' || relname FROM pg_class WHERE relnamespace = to_regnamespace('cz_shards') AND relkind IN ('r', 'p') AND relname <> 'cz_object' AND relname <> 'cz_node'
 				UNION ALL SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = to_regnamespace('cz_shards') AND proname LIKE 'cz\_m%'
 				UNION ALL SELECT 'trigger ' || tgname FROM pg_trigger WHERE tgname LIKE '%cz\_%' AND tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = to_regnamespace('cz_shards'))
-				UNION ALL SELECT 'comment of ' || objoid::regclass FROM pg_description WHERE description LIKE 'cz_fdw %'});
+				UNION ALL SELECT 'comment of ' || objoid::regclass FROM pg_description WHERE classoid = 'pg_class'::regclass AND description LIKE 'cz_fdw %'});
 		}
 		last if !@left || time > $end;
 		sleep 0.3;
