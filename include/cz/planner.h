@@ -52,4 +52,10 @@ extern Oid	CzPartialAggregateOf(Oid aggfnoid);
  */
 extern bool cz_is_shippable_stable(Oid funcid);
 
+/*
+ * cz_collation_is_sure
+ *		Do all workers order by a collation as we do?
+ */
+extern bool cz_collation_is_sure(Oid collation);
+
 #endif							/* CZ_PLANNER_H */

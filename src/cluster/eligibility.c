@@ -42,6 +42,7 @@
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
+#include "cz/planner.h"
 #include "cz/settings.h"
 #include "distribute_int.h"
 
@@ -164,11 +165,23 @@ check_partition_key(Relation rel)
 	PartitionKey key = RelationGetPartitionKey(rel);
 	int			i;
 
-	for (i = 0; key->strategy == PARTITION_STRATEGY_HASH && i < key->partnatts; i++)
+	for (i = 0; i < key->partnatts; i++)
 	{
+		Oid			collation = key->partcollation[i];
+
+		/* equal or not is the same everywhere by a deterministic one, what comes first is not */
+		if (OidIsValid(collation) && key->strategy != PARTITION_STRATEGY_HASH &&
+			(key->strategy == PARTITION_STRATEGY_RANGE ||
+			 !get_collation_isdeterministic(collation)) &&
+			!cz_collation_is_sure(collation))
+			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
+						 psprintf("workers may compare texts otherwise by collation \"%s\" of its partition key",
+								  get_collation_name(collation)),
+						 "Use COLLATE \"C\" in the partition key.");
+		if (key->strategy != PARTITION_STRATEGY_HASH)
+			continue;
 		if (unstable_hash_reason(key->parttypid[i]) != NULL ||
-			(OidIsValid(key->partcollation[i]) &&
-			 !get_collation_isdeterministic(key->partcollation[i])))
+			(OidIsValid(collation) && !get_collation_isdeterministic(collation)))
 			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
 						 psprintf("it is partitioned by the hash of type %s, which workers may compute otherwise",
 								  format_type_be(key->parttypid[i])),

@@ -875,7 +875,7 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 			class_ownercheck_compat(relid, GetUserId()))
 			LockRelationOid(relid, AccessExclusiveLock);
 	}
-	relid = AlterTableLookupRelation(stmt, lockmode);
+	relid = AlterTableLookupRelation(stmt, CzAttachLock(stmt, relid, lockmode));
 	if (!OidIsValid(relid))
 		return false;
 	is_index = table_of(relid) != relid;

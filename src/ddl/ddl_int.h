@@ -221,6 +221,10 @@ extern bool CzCreatePartition(const CzUtility *utility, CreateStmt *stmt);
 extern bool CzPartitionCommand(const CzUtility *utility, AlterTableStmt *stmt, Oid relid,
 							   bool is_index);
 
+/* The lock that a statement needs on its table: lockmode, or a stronger one for ATTACH
+ * PARTITION beside a default partition; the tables above have it then already. */
+extern LOCKMODE CzAttachLock(const AlterTableStmt *stmt, Oid relid, LOCKMODE lockmode);
+
 /*
  * CzDetachPartition
  *		DETACH PARTITION of a distributed table, whose owner the user is, in the transaction.

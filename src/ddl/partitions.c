@@ -28,6 +28,7 @@
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -46,6 +47,30 @@ tree_of_name(const RangeVar *name)
 	const CzTable *table = CzTableOfName(name);
 
 	return table != NULL && OidIsValid(table->map_relid) ? table : NULL;
+}
+
+/*
+ * CzAttachLock
+ *		See ddl_int.h.  Who reads and writes through a partitioned table has no lock of its
+ *		default partition here, as on plain PostgreSQL, but of its shards on some workers:
+ *		those would be waited for there, with the shards of other workers locked already.
+ */
+LOCKMODE
+CzAttachLock(const AlterTableStmt *stmt, Oid relid, LOCKMODE lockmode)
+{
+	const CzTable *table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
+	List	   *above;
+	int			i;
+
+	if (stmt->objtype != OBJECT_TABLE || table == NULL || !table->is_partitioned ||
+		linitial_node(AlterTableCmd, stmt->cmds)->subtype != AT_AttachPartition ||
+		!CzTxnIsCoordinator() || !OidIsValid(get_default_partition_oid(relid)) ||
+		!class_ownercheck_compat(relid, GetUserId()))
+		return lockmode;
+	above = get_rel_relispartition(relid) ? get_partition_ancestors(relid) : NIL;
+	for (i = list_length(above) - 1; i >= 0; i--)
+		LockRelationOid(list_nth_oid(above, i), AccessExclusiveLock);
+	return AccessExclusiveLock;
 }
 
 /*

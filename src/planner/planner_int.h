@@ -219,7 +219,6 @@ extern CzPlanState *cz_plan_state;
 	((param)->paramkind == PARAM_EXTERN && (param)->paramid > CZ_PARAM_VALUES)
 
 /* collation.c */
-extern bool cz_collation_is_sure(Oid collation);
 extern bool cz_sorts_unsurely(Query *query);
 extern bool cz_collation_decides(Node *node, bool is_outermost);
 

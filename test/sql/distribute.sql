@@ -255,6 +255,19 @@ SELECT count(*) FROM broken;
 SELECT create_distributed_table('broken', 'k');
 SELECT count(*) FROM broken;
 
+-- partition keys that workers may compare otherwise
+CREATE TABLE by_text (k int, v text COLLATE "en-x-icu") PARTITION BY RANGE (v);
+SELECT create_distributed_table('by_text', 'k');
+DROP TABLE by_text;
+CREATE TABLE by_text (k int, v text COLLATE "en-x-icu") PARTITION BY RANGE (v COLLATE "C");
+CREATE TABLE by_text1 PARTITION OF by_text FOR VALUES FROM ('A') TO ('a') PARTITION BY RANGE (v);
+SELECT create_distributed_table('by_text', 'k');
+DROP TABLE by_text1;
+SELECT create_distributed_table('by_text', 'k');
+CREATE TABLE by_text1 PARTITION OF by_text FOR VALUES FROM ('A') TO ('a') PARTITION BY RANGE (v);
+CREATE TABLE by_text1 PARTITION OF by_text FOR VALUES FROM ('A') TO ('a') PARTITION BY LIST (v);
+DROP TABLE by_text;
+
 -- statistics
 SELECT citus_update_table_statistics('broken');
 SELECT sum(row_count), min(min_value::int), max(max_value::int), bool_and(size_bytes >= 0) FROM cz.shard_statistics;

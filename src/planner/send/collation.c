@@ -87,7 +87,7 @@ is_c(Oid collation)
 
 /*
  * cz_collation_is_sure
- *		Do all workers order by a collation as we do?
+ *		See cz/planner.h.
  */
 bool
 cz_collation_is_sure(Oid collation)
