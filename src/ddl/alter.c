@@ -38,6 +38,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "cz/compat.h"
 #include "cz/settings.h"
@@ -446,18 +447,39 @@ remove_leaf_defaults(const CzTable *table)
 		CzRemoveShardDefaults(table->shards[i].relid);
 }
 
-/* Does the statement give a column another type? */
+/* Has the statement given a column another type, or made one (after attno) with a value? */
 static bool
-alters_types(const AlterTableStmt *stmt)
+alters_rows(const AlterTableStmt *stmt, Oid relid, int attno)
 {
+	Relation	rel = relation_open(relid, NoLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	bool		result = false;
 	ListCell   *lc;
+	int			i;
 
 	foreach(lc, stmt->cmds)
+		result |= lfirst_node(AlterTableCmd, lc)->subtype == AT_AlterColumnType;
+	for (i = attno; i < desc->natts; i++)
 	{
-		if (lfirst_node(AlterTableCmd, lc)->subtype == AT_AlterColumnType)
-			return true;
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		result |= !att->attisdropped &&
+			(att->atthasdef || att->attidentity || get_typdefault(att->atttypid) != NULL ||
+			 DomainHasConstraints(att->atttypid));
 	}
-	return false;
+	relation_close(rel, NoLock);
+	return result;
+}
+
+/* Number of columns of a table, dropped ones too. */
+static int
+count_columns(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+	int			result = RelationGetDescr(rel)->natts;
+
+	relation_close(rel, NoLock);
+	return result;
 }
 
 /*
@@ -501,6 +523,7 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, L
 	Oid			save_altered = cz_altered_relid;
 	List	   *parents = list_copy(moments);
 	CzRowType  *row_type = CzRowTypeBefore(relid);
+	int			ncolumns = count_columns(relid);
 	ListCell   *lc;
 
 	if (CzHasLeaves(table))
@@ -523,7 +546,7 @@ run_core(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table, L
 	}
 	PG_END_TRY();
 	CommandCounterIncrement();
-	if (alters_types(stmt))
+	if (alters_rows(stmt, relid, ncolumns))
 	{
 		/* core looks only where rows are computed anew; workers cannot change their copy of
 		 * the type while a column has it */

@@ -89,7 +89,6 @@ SELECT create_distributed_table('row_user', 'k');
 INSERT INTO row_user VALUES (1, '(1,a)');
 -- error
 ALTER TABLE row_type ADD COLUMN u int DEFAULT 1;
--- differs: the workers have a copy of the row's type
 ALTER TABLE row_type ADD COLUMN u int;
 SELECT k, (r).t FROM row_user;
 CREATE TABLE rng (d int, v int);

@@ -9,6 +9,10 @@ ALTER TABLE point_of ADD COLUMN f2 point_of;
 -- error
 ALTER TABLE point_of ADD COLUMN f2 uses;
 -- error
+ALTER TABLE point_of ADD COLUMN with_value int DEFAULT 1;
+-- error
+ALTER TABLE point_of ADD COLUMN with_value int GENERATED ALWAYS AS (1) STORED;
+-- error
 ALTER TABLE point_of ALTER d TYPE uses;
 -- error
 ALTER TABLE point_of ALTER d TYPE bigint;
