@@ -506,8 +506,9 @@ CzRegisterRoot(Oid relid, char kind, int colocation_id, Oid map_relid)
 void
 CzTableDistribution(const CzTable *table, CzDistribution *dist)
 {
+	/* of a table with partitions the caller has locked the table, not its map */
 	Relation	rel = relation_open(OidIsValid(table->map_relid) ? table->map_relid : table->relid,
-									NoLock);
+									AccessShareLock);
 	PartitionKey key = RelationGetPartitionKey(rel);
 
 	memset(dist, 0, sizeof(*dist));

@@ -46,7 +46,7 @@ function_column(HeapTuple tuple, int column, const char *strategy)
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("a function of rebalance strategy \"%s\" does not exist", strategy)));
 	/* what a plan calls is called as who plans */
-	if (pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
+	if (function_aclcheck_compat(function, GetUserId()) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
 	return function;
 }

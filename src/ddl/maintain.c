@@ -308,13 +308,20 @@ CzVacuum(const CzUtility *utility, VacuumStmt *stmt)
 	if (others != NIL)
 	{
 		VacuumStmt *copy;
+		bool		is_pushed;
 
 		/* the first one has begun a new transaction and its memory context, which
 		 * this one will end */
 		MemoryContextSwitchTo(caller);
 		copy = copyObject(stmt);
 		copy->rels = others;
+		is_pushed = !ActiveSnapshotSet();
+		if (is_pushed)
+			PushActiveSnapshot(GetTransactionSnapshot());
 		CzUtilityRun(utility, (Node *) copy);
+		/* gone with its transaction if there were several tables */
+		if (is_pushed && ActiveSnapshotSet())
+			PopActiveSnapshot();
 	}
 	return true;
 }

@@ -541,25 +541,33 @@ CzMomentEnd(CzMoment *moment)
 	CzLeavesFollow(relid, moment->before, moment->leaves);
 }
 
+static void
+run_between(const CzUtility *utility, Node *stmt, List *relids, List *key_relids,
+			List *empty_relids)
+{
+	List	   *moments = NIL;
+	ListCell   *lc;
+
+	foreach(lc, relids)
+		moments = lappend(moments,
+						  CzMomentBegin(lfirst_oid(lc),
+										list_member_oid(key_relids, lfirst_oid(lc))));
+	cz_moment_relids = list_difference_oid(cz_moment_relids, empty_relids);
+	CzUtilityRun(utility, stmt);
+	foreach(lc, moments)
+		CzMomentEnd(lfirst(lc));
+}
+
 /* CzMomentRun; empty_relids: of these tables core may ask, and finds no rows. */
 static void
 run(const CzUtility *utility, Node *stmt, List *relids, List *key_relids, List *empty_relids)
 {
 	List	   *save = cz_moment_relids;
-	List	   *moments = NIL;
-	ListCell   *lc;
 
 	PG_TRY();
 	{
 		cz_moment_relids = list_copy(save);
-		foreach(lc, relids)
-			moments = lappend(moments,
-							  CzMomentBegin(lfirst_oid(lc),
-											list_member_oid(key_relids, lfirst_oid(lc))));
-		cz_moment_relids = list_difference_oid(cz_moment_relids, empty_relids);
-		CzUtilityRun(utility, stmt);
-		foreach(lc, moments)
-			CzMomentEnd(lfirst(lc));
+		run_between(utility, stmt, relids, key_relids, empty_relids);
 	}
 	PG_FINALLY();
 	{

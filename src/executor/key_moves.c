@@ -45,7 +45,7 @@ typedef struct KeyActions
 
 /* Of the key of a trigger on the referenced table. */
 static KeyActions
-actions_of(Relation rel, const Trigger *trigger)
+actions_of(const TriggerDesc *desc, const Trigger *trigger)
 {
 	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(trigger->tgconstraint));
 	KeyActions	actions = {false, false, false};
@@ -59,9 +59,9 @@ actions_of(Relation rel, const Trigger *trigger)
 	actions.on_update = CzKeyActionChangesRows(con->confupdtype);
 	actions.may_wait = con->condeferrable && con->confupdtype == FKCONSTR_ACTION_NOACTION;
 	ReleaseSysCache(tuple);
-	for (i = 0; i < rel->trigdesc->numtriggers; i++)
+	for (i = 0; i < desc->numtriggers; i++)
 	{
-		const Trigger *other = &rel->trigdesc->triggers[i];
+		const Trigger *other = &desc->triggers[i];
 
 		if (other->tgconstraint != trigger->tgconstraint || !CzKeyTriggerFiresHere(other))
 			continue;
@@ -87,17 +87,19 @@ is_for_update(const Trigger *trigger)
 bool
 CzKeyMovesNeeded(Relation rel, const CzTable *table)
 {
+	/* an invalidation, which any look into a catalog may bring, frees the relation's own */
+	TriggerDesc *desc = CopyTriggerDesc(rel->trigdesc);
 	bool		result = false;
 	int			i;
 
-	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	for (i = 0; desc != NULL && i < desc->numtriggers; i++)
 	{
-		const Trigger *trigger = &rel->trigdesc->triggers[i];
+		const Trigger *trigger = &desc->triggers[i];
 		KeyActions	actions;
 
 		if (!is_for_update(trigger))
 			continue;
-		actions = actions_of(rel, trigger);
+		actions = actions_of(desc, trigger);
 		if (!actions.on_delete && !actions.on_update)
 			continue;
 		if (actions.may_wait || OidIsValid(table->map_relid))
@@ -122,22 +124,23 @@ CzKeyMovesNeeded(Relation rel, const CzTable *table)
 static TriggerDesc *
 triggers_of_moves(Relation rel)
 {
+	const TriggerDesc *all = CopyTriggerDesc(rel->trigdesc);
 	TriggerDesc desc;
 	int			i;
 
 	memset(&desc, 0, sizeof(desc));
-	desc.triggers = palloc0(sizeof(Trigger) * 2 * rel->trigdesc->numtriggers);
+	desc.triggers = palloc0(sizeof(Trigger) * 2 * all->numtriggers);
 	desc.trig_update_after_row = true;
-	for (i = 0; i < rel->trigdesc->numtriggers; i++)
+	for (i = 0; i < all->numtriggers; i++)
 	{
-		const Trigger *trigger = &rel->trigdesc->triggers[i];
+		const Trigger *trigger = &all->triggers[i];
 		KeyActions	actions;
 		int			first = desc.numtriggers;
 		int			k;
 
 		if (!is_for_update(trigger))
 			continue;
-		actions = actions_of(rel, trigger);
+		actions = actions_of(all, trigger);
 		if (!actions.on_delete && !actions.on_update)
 			continue;
 		if (trigger->tgfoid != F_RI_FKEY_NOACTION_UPD &&

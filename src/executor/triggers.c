@@ -142,7 +142,8 @@ is_of_action(const Trigger *trigger, int actions)
 bool
 CzTriggersExist(Relation rel, int actions)
 {
-	TriggerDesc *desc = rel->trigdesc;
+	/* an invalidation, which any look into a catalog may bring, frees the relation's own */
+	TriggerDesc *desc = CopyTriggerDesc(rel->trigdesc);
 	int			i;
 
 	/* an UPDATE may be an INSERT and a DELETE */
@@ -162,11 +163,12 @@ CzTriggersExist(Relation rel, int actions)
 static bool
 acts_for_keys(Relation rel)
 {
+	TriggerDesc *desc = CopyTriggerDesc(rel->trigdesc);
 	bool		result = false;
 	int			i;
 
-	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers && !result; i++)
-		result = CzKeyTriggerFiresHere(&rel->trigdesc->triggers[i]);
+	for (i = 0; desc != NULL && i < desc->numtriggers && !result; i++)
+		result = CzKeyTriggerFiresHere(&desc->triggers[i]);
 	return result;
 }
 

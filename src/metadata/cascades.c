@@ -127,6 +127,7 @@ has_triggers_here(Oid relid, int16 events, const Question *outer)
 {
 	Question	question = {relid, events, outer};
 	const CzTable *table = CzTableGet(relid);
+	TriggerDesc *desc;
 	Relation	rel;
 	bool		result;
 	int			i;
@@ -144,9 +145,11 @@ has_triggers_here(Oid relid, int16 events, const Question *outer)
 							   (events == TRIGGER_TYPE_DELETE ?
 								CZ_ROW_TRIGGER(CMD_DELETE, true) | CZ_ROW_TRIGGER(CMD_DELETE, false) :
 								CZ_ROW_TRIGGER(CMD_UPDATE, true) | CZ_ROW_TRIGGER(CMD_UPDATE, false))) != 0;
-	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers && !result; i++)
+	/* an invalidation, which any look into a catalog may bring, frees the relation's own */
+	desc = CopyTriggerDesc(rel->trigdesc);
+	for (i = 0; desc != NULL && i < desc->numtriggers && !result; i++)
 	{
-		const Trigger *trigger = &rel->trigdesc->triggers[i];
+		const Trigger *trigger = &desc->triggers[i];
 
 		/* statement triggers, too: there is a statement when it is done here */
 		result = (trigger->tgtype & events) != 0 &&
@@ -372,13 +375,15 @@ CzKeysMeet(Oid relid)
 	foreach(lc, parts)
 	{
 		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
+		TriggerDesc *desc;
 		int			i;
 
 		if (!RelationIsValid(rel))
 			continue;
-		for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers && !result; i++)
+		desc = CopyTriggerDesc(rel->trigdesc);
+		for (i = 0; desc != NULL && i < desc->numtriggers && !result; i++)
 		{
-			const Trigger *trigger = &rel->trigdesc->triggers[i];
+			const Trigger *trigger = &desc->triggers[i];
 
 			result = (changes_rows(trigger->tgfoid) &&
 					  CzRootOf(trigger->tgconstrrelid) == CzRootOf(relid)) ||

@@ -49,7 +49,7 @@ find_shard(int64 shard_id, CzMoveSpec *spec)
 			foreach(lg, table->colocation_id == 0 ? list_make1_oid(table->relid) :
 					CzGroupTables(table->colocation_id))
 			{
-				if (!pg_class_ownercheck(lfirst_oid(lg), GetUserId()))
+				if (!class_ownercheck_compat(lfirst_oid(lg), GetUserId()))
 					aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(lfirst_oid(lg)));
 			}
 			spec->relid = table->relid;

@@ -83,7 +83,7 @@ static void
 find_key(CzMoveUnit *unit, Relation rel)
 {
 	List	   *indexes = RelationGetIndexList(rel);
-	Oid			primary = RelationGetPrimaryKeyIndex(rel);
+	Oid			primary = RelationGetPrimaryKeyIndex_compat(rel);
 	ListCell   *lc;
 
 	if (OidIsValid(primary) && take_key(unit, rel, primary))

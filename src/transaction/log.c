@@ -76,6 +76,8 @@ CzTxnLogInsert(const char *gid_prefix, List *server_names)
 	bool		nulls[LOG_NATTS] = {false};
 	HeapTuple	tuple;
 
+	/* a table with TOAST is not written without a snapshot, and a commit has none any more */
+	PushActiveSnapshot(GetTransactionSnapshot());
 	values[LOG_GID_PREFIX - 1] = CStringGetTextDatum(gid_prefix);
 	values[LOG_SERVER_NAMES - 1] = make_names(server_names);
 	values[LOG_CREATED_AT - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
@@ -83,6 +85,7 @@ CzTxnLogInsert(const char *gid_prefix, List *server_names)
 	CatalogTupleInsert(rel, tuple);
 	heap_freetuple(tuple);
 	table_close(rel, NoLock);
+	PopActiveSnapshot();
 }
 
 static char *

@@ -138,12 +138,14 @@ cz_keeps_value(Query *query, Node *value, AttrNumber key, CzPlanState *state)
 bool
 cz_has_triggers(Relation rel, CmdType command)
 {
-	TriggerDesc *desc = rel->trigdesc;
+	TriggerDesc *desc;
 	const CzTable *table;
 	int			i;
 
 	if (cz_triggers_are_suspended)
 		return false;
+	/* an invalidation, which any look into a catalog may bring, frees the relation's own */
+	desc = CopyTriggerDesc(rel->trigdesc);
 	/* partitions have triggers of their own; an UPDATE may be an INSERT and a DELETE */
 	table = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ?
 		CzTableGet(RelationGetRelid(rel)) : NULL;
