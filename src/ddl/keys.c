@@ -497,9 +497,9 @@ check_ends(const CzKey *key, const CzKeyEnd *planned)
 	else if ((is_distributed(&from) || is_distributed(&to)) &&
 			 !(to.is_ours && to.kind == CZ_TABLE_REFERENCE) &&
 			 tenant_of(&from) != tenant_of(&to))
-		refuse(key, psprintf(_("Table \"%s\" cannot be distributed with \"%s\"."),
-							 get_rel_name(from.relid), get_rel_name(to.relid)),
-			   _("Drop the foreign key first."));
+		refuse(key, _("Tables of a schema that is a tenant and others cannot refer to each other."),
+			   psprintf(_("Make \"%s\" a reference table, or drop the foreign key."),
+						get_rel_name(to.relid)));
 }
 
 /*

@@ -31,7 +31,7 @@ CREATE TABLE mine (a int); ALTER TABLE mine SET ACCESS METHOD cz_rewrite; DROP T
 ALTER TABLE t ADD COLUMN r int NOT NULL;
 ALTER TABLE t ADD COLUMN u int UNIQUE;
 ALTER TABLE t ADD COLUMN u int REFERENCES t;
-CREATE TABLE target (id int PRIMARY KEY); ALTER TABLE t ADD COLUMN u int REFERENCES target; DROP TABLE target;
+CREATE TABLE target (id int PRIMARY KEY); BEGIN; ALTER TABLE t ADD COLUMN u int REFERENCES target; ROLLBACK; DROP TABLE target;
 CREATE TABLE empty (k int); SELECT create_distributed_table('empty', 'k');
 ALTER TABLE empty ADD COLUMN r double precision DEFAULT random(), ADD COLUMN s serial, ADD COLUMN z int NOT NULL;
 INSERT INTO empty (k, z) VALUES (1, 1), (2, 2);

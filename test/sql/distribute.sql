@@ -215,7 +215,7 @@ SELECT refused(format('SELECT create_distributed_table(%s)', a)) FROM (VALUES
   ($$'filled', 'k', colocate_with => 'missing'$$), ($$'filled', 'k', colocate_with => 'trans'$$), ($$'filled', 'k', colocate_with => 'c5'$$),
   ($$'filled', 'k', colocate_with => 'c1', shard_count => 8$$), ($$'filled', 'k', colocate_with => 'r1'$$),
   ($$'pg_class', 'oid'$$), ($$'cz.tables', 'relid'$$), ($$'tmp', 'k'$$), ($$'par0', 'k'$$), ($$'inh', 'k'$$), ($$'inh_child', 'k'$$),
-  ($$'vw', 'k'$$), ($$'refers', 'k'$$), ($$'excl', 'k'$$), ($$'noinh', 'k'$$), ($$'notvalid', 'k'$$)) AS args(a);
+  ($$'vw', 'k'$$), ($$'excl', 'k'$$), ($$'noinh', 'k'$$), ($$'notvalid', 'k'$$)) AS args(a);
 \a
 \t off
 SET ROLE cz_distribute_reader;
