@@ -530,6 +530,20 @@ CzCleanupSql(char *kind, char *schema, char *name, char *args)
 
 	if (strcmp(kind, "table") == 0)
 		return psprintf("DROP TABLE IF EXISTS %s CASCADE", name);
+	/* what a move has logged with, by how its names begin (src/mover/capture.c) */
+	if (strcmp(kind, "capture") == 0)
+	{
+		StringInfoData sql;
+		const char *letter;
+
+		initStringInfo(&sql);
+		for (letter = "iukdtf"; *letter; letter++)
+			appendStringInfo(&sql, "DROP FUNCTION IF EXISTS " CZ_SHARD_SCHEMA ".%s; ",
+							 quote_identifier(psprintf("%s%c", args, *letter)));
+		appendStringInfo(&sql, "DROP TABLE IF EXISTS " CZ_SHARD_SCHEMA ".%s",
+						 quote_identifier(args));
+		return sql.data;
+	}
 	change.kind = kind;
 	change.schema = schema ? schema : "";
 	change.name = name;

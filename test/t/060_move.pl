@@ -203,4 +203,18 @@ is($cluster->orphans, '', 'nothing is left on a worker');
 my ($longest) = $report =~ /longest (\d+) ms; longest transaction/;
 cmp_ok($longest // 0, '<', 1000, 'writers waited for the switch only');
 
+note 'a node is disabled while it has an old placement, and activated again';
+$cluster->sql('DROP TABLE b, a, p, s, un, fm_c, fm_t, fm_e, fm_p, fm_2, fm_s');
+$f2 = shard_on(1, 'f2');
+($without) = grep { my $port = $cluster->port($_); ports_of($f2) !~ /\b$port\b/ } 1 .. 3;
+my $reading = $cluster->hold('DECLARE c CURSOR FOR SELECT v FROM f2');
+is((move($f2, 1, $without, 'auto'))[0], 0, 'moved');
+cmp_ok($cluster->sql("SELECT count(*) FROM cz.cleanup WHERE object_kind = 'capture'"), '>', 0, 'what was logged with is on the list, too');
+is(($cluster->release($reading))[0], 0, 'the reader ends');
+$cluster->sql("BEGIN; SELECT citus_disable_node('127.0.0.1', " . $cluster->port(1) . "); COMMIT");
+$cluster->sql("SELECT citus_activate_node('127.0.0.1', " . $cluster->port(1) . ')');
+is($cluster->orphans, '', 'nothing is left');
+is($cluster->sql('SELECT count(*), sum(v) FROM f2'), '200|0', 'all rows');
+is($cluster->differing_placements, '', 'placements are equal');
+
 done_testing();
