@@ -1,4 +1,4 @@
-"""DDL on tables with rows: ALTER TYPE, ADD COLUMN, CREATE INDEX, by numbers of shards."""
+"""DDL on tables with rows: ALTER TYPE, ADD COLUMN, CREATE INDEX, partitions, by numbers of shards."""
 import os
 import time
 
@@ -19,16 +19,25 @@ STATEMENTS = (
     ('ADD CHECK', 'ALTER TABLE ddl ADD CHECK (v >= 0)'),
     ('DROP COLUMN', 'ALTER TABLE ddl DROP COLUMN w'),
     ('CREATE INDEX', 'CREATE INDEX ON ddl (v)'),
+    ('CREATE of a partition', 'CREATE TABLE ddl_month_4 PARTITION OF ddl_months FOR VALUES IN (4)'),
+    ('DROP of a partition', 'DROP TABLE ddl_month_1'),
+    ('DETACH of a partition', 'ALTER TABLE ddl_months DETACH PARTITION ddl_month_1'),
+    ('ADD COLUMN, four partitions', 'ALTER TABLE ddl_months ADD n int'),
 )
 
 
 def make(client, shards):
-    client.must('DROP TABLE IF EXISTS ddl')
+    client.must('DROP TABLE IF EXISTS ddl, ddl_months')
     client.must('CREATE TABLE ddl (k int, v int, w text, PRIMARY KEY (k))')
+    client.must('CREATE TABLE ddl_months (k int, month int, w text, PRIMARY KEY (k, month)) PARTITION BY LIST (month)')
     if shards:
         client.must('SET cz.shard_replication_factor = %d' % DDL_FACTOR)
-        client.must("SELECT create_distributed_table('ddl', 'k', shard_count => %d)" % shards)
+        for table in ('ddl', 'ddl_months'):
+            client.must("SELECT create_distributed_table('%s', 'k', shard_count => %d)" % (table, shards))
+    for month in range(4):
+        client.must('CREATE TABLE ddl_month_%d PARTITION OF ddl_months FOR VALUES IN (%d)' % (month, month))
     client.must("INSERT INTO ddl SELECT i, i, 'w' || i FROM generate_series(1, %d) i" % DDL_ROWS)
+    client.must("INSERT INTO ddl_months SELECT i, i %% 4, 'w' || i FROM generate_series(1, %d) i" % DDL_ROWS)
 
 
 def statement_ms(client, sql):
@@ -52,7 +61,7 @@ def ddl(cluster):
         make(client, shards)
         for title, sql in STATEMENTS:
             found[name, title] = statement_ms(client, sql)
-        client.must('DROP TABLE ddl')
+        client.must('DROP TABLE ddl, ddl_months')
     note('%-32s' % ('ms, %d rows' % DDL_ROWS) + ''.join('%18s' % name for name, _, _ in sides))
     for title, _ in STATEMENTS:
         plain = found['plain', title]
