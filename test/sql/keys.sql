@@ -45,7 +45,7 @@ SELECT pg_get_constraintdef(oid), convalidated FROM pg_constraint WHERE conname 
 ALTER TABLE child ALTER pid TYPE int USING pid + 1;
 ROLLBACK;
 BEGIN;
-ALTER TABLE parent ALTER id TYPE bigint USING id + 1;
+ALTER TABLE parent ALTER id TYPE bigint USING CASE WHEN k = 5 THEN 99 ELSE id END;
 ROLLBACK;
 -- by another column or elsewhere it is checked here, too
 BEGIN;
