@@ -110,6 +110,9 @@ typedef struct CzTable
 /* A row trigger of a command, in CzTable.row_triggers. */
 #define CZ_ROW_TRIGGER(command, is_before) (1 << ((int) (command) * 2 + (is_before)))
 
+/* And among them core's for foreign keys, of CzAllRowTriggers. */
+#define CZ_KEY_TRIGGERS (1 << 30)
+
 #define CZ_ROW_TRIGGERS_BEFORE \
 	(CZ_ROW_TRIGGER(CMD_INSERT, true) | CZ_ROW_TRIGGER(CMD_UPDATE, true) | \
 	 CZ_ROW_TRIGGER(CMD_DELETE, true))
@@ -249,6 +252,13 @@ extern bool CzKeyActsHere(char action, bool is_delete, Oid from_relid, AttrNumbe
 struct Trigger;
 extern bool CzKeyTriggerFiresHere(const struct Trigger *trigger);
 extern bool CzTriggerFiresHere(const struct Trigger *trigger);
+
+/*
+ * CzAllRowTriggers
+ *		CzTable.row_triggers of a table that its user has partitioned, with those of foreign
+ *		keys that fire here.
+ */
+extern int	CzAllRowTriggers(const CzTable *table);
 
 /*
  * CzReferringTables

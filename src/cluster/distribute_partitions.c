@@ -616,9 +616,6 @@ adopt_partition(Oid relid)
 	CzInvalidateTable(root_relid);
 	foreach(lc, parts)
 		CzPropagatePrivileges(((Part *) lfirst(lc))->relid, InvalidOid);
-	/* its triggers are ones more that keys of the whole might have to fire */
-	foreach(lc, CzTableKeys(relid, CZ_KEYS_FROM))
-		CzCheckForeignKey(lfirst_oid(lc));
 	CzKeysSettle(relid);
 }
 
@@ -825,7 +822,8 @@ drop_key_sql(StringInfo sql, const CzShard *shard, void *arg)
 /*
  * What ON DELETE SET names of a partition's columns core takes from its parent by number:
  * the numbers on the workers are others.  Where they are also other ones here core means
- * columns that are not in the key, which nobody can say.
+ * columns that are not in the key, which nobody can say.  And who does what a key does
+ * depends on the triggers of a table and its partitions.
  */
 static void
 remake_keys(Oid relid)
@@ -836,7 +834,8 @@ remake_keys(Oid relid)
 	{
 		CzKey	   *key = lfirst(lc);
 
-		if (key->nset == 0 || !sets_own_columns(key))
+		if (!sets_own_columns(key) ||
+			(!CzKeyActionChangesRows(key->on_update) && !CzKeyActionChangesRows(key->on_delete)))
 			continue;
 		CzRunOnPlacements(CzTableGet(relid), drop_key_sql, key);
 		CzForeignKeysToShards(relid, list_make1_oid(key->oid));

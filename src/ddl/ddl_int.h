@@ -304,7 +304,6 @@ extern bool CzTruncate(const CzUtility *utility, TruncateStmt *stmt);
 /* truncate.c */
 extern bool CzTruncateParts(TruncateStmt *stmt);
 
-extern void CzCheckKeyTrigger(const CzTable *table, const CreateTrigStmt *stmt);
 extern bool CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt);
 
 /*

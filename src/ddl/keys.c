@@ -226,28 +226,6 @@ CzKeyActs(const CzKey *key, AttrNumber key_attno, bool is_delete)
 						 key->set_attnos);
 }
 
-/* What the worker does to rows of the referencing table: events of triggers. */
-static int16
-events_of(const CzKey *key)
-{
-	int16		events = 0;
-
-	if (key->on_delete == FKCONSTR_ACTION_CASCADE)
-		events |= TRIGGER_TYPE_DELETE;
-	else if (CzKeyActionChangesRows(key->on_delete))
-		events |= TRIGGER_TYPE_UPDATE;
-	if (CzKeyActionChangesRows(key->on_update))
-		events |= TRIGGER_TYPE_UPDATE;
-	return events;
-}
-
-/* Are rows of the referencing table changed when referenced ones are? */
-static bool
-has_action(const CzKey *key)
-{
-	return CzKeyActionChangesRows(key->on_delete) || CzKeyActionChangesRows(key->on_update);
-}
-
 /* ---- which can be ---------------------------------------------------------- */
 
 /* Is a table one that is about to be distributed, or a partition of it? */
@@ -311,44 +289,6 @@ is_distributed(const CzKeyEnd *end)
 	return end->is_ours && end->kind != CZ_TABLE_REFERENCE;
 }
 
-/* A trigger of the user's on a relation for one of some events; is_row: FOR EACH ROW only. */
-static const char *
-trigger_of(Oid relid, int16 events, bool is_row)
-{
-	Relation	rel = table_open(relid, NoLock);
-	const char *name = NULL;
-	int			i;
-
-	for (i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers && name == NULL; i++)
-	{
-		Trigger    *trigger = &rel->trigdesc->triggers[i];
-
-		if (!trigger->tgisinternal && (trigger->tgtype & events) != 0 &&
-			(!is_row || TRIGGER_FOR_ROW(trigger->tgtype)))
-			name = pstrdup(trigger->tgname);
-	}
-	table_close(rel, NoLock);
-	return name;
-}
-
-/* A trigger of the user's that would have to be fired by what a worker does. */
-static const char *
-missed_trigger(Oid relid, int16 events)
-{
-	const CzTable *table = CzTableGet(relid);
-	const char *name = trigger_of(relid, events, false);
-	List	   *below = table != NULL && !table->is_partitioned ? NIL :
-		find_all_inheritors(relid, AccessShareLock, NULL);
-	ListCell   *lc;
-
-	foreach(lc, below)
-	{
-		if (name == NULL && lfirst_oid(lc) != relid)
-			name = trigger_of(lfirst_oid(lc), events, true);
-	}
-	return name;
-}
-
 pg_noreturn static void refuse(const CzKey *key, char *detail, char *hint);
 
 static void
@@ -376,20 +316,6 @@ has_distribution_columns(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd 
 	return false;
 }
 
-/* Does ON DELETE SET NULL change the distribution column? */
-static bool
-sets_key(const CzKey *key, AttrNumber key_attno)
-{
-	int			i;
-
-	for (i = 0; i < key->nset; i++)
-	{
-		if (key->set_attnos[i] == key_attno)
-			return true;
-	}
-	return key->nset == 0;
-}
-
 /* Is a table partitioned by its user, or a partition of such a one? */
 static bool
 is_in_parts(Oid relid)
@@ -398,32 +324,6 @@ is_in_parts(Oid relid)
 
 	return table == NULL ? get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE :
 		OidIsValid(table->map_relid);
-}
-
-/*
- * What the worker would do for a key between shards, and cannot, or not rightly: of partitioned
- * tables and partitions, for which it is not done here.
- */
-static void
-check_actions(const CzKey *key, const CzKeyEnd *from)
-{
-	const char *trigger;
-
-	if (key->on_delete == FKCONSTR_ACTION_SETDEFAULT ||
-		key->on_update == FKCONSTR_ACTION_SETDEFAULT)
-		refuse(key, _("SET DEFAULT would be done by the worker, where columns have no defaults."),
-			   NULL);
-	if (from->key_attno > 0 && key->on_update == FKCONSTR_ACTION_SETNULL)
-		refuse(key, _("ON UPDATE SET NULL would change the distribution column."), NULL);
-	if (from->key_attno > 0 && key->on_delete == FKCONSTR_ACTION_SETNULL &&
-		sets_key(key, from->key_attno))
-		refuse(key, _("ON DELETE SET NULL would change the distribution column."),
-			   _("Name the other columns: ON DELETE SET NULL (column, ...)."));
-	trigger = has_action(key) ? missed_trigger(key->from_relid, events_of(key)) : NULL;
-	if (trigger != NULL)
-		refuse(key,
-			   psprintf(_("What it does is done by the worker, and trigger \"%s\" would not fire."),
-						trigger), NULL);
 }
 
 /* A key of a partitioned table, or to it, which only workers can check. */
@@ -453,12 +353,7 @@ check_key_of_parts(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
 							get_attname(to->relid, to->key_attno, false)),
 				   psprintf(_("Add them to the foreign key, or make \"%s\" a reference table."),
 							to_name));
-		check_actions(key, from);
 	}
-	else if (has_action(key) && missed_trigger(key->from_relid, events_of(key)) != NULL)
-		refuse(key,
-			   psprintf(_("What it does is done when a statement on the reference table has ended, and trigger \"%s\" would not fire."),
-						missed_trigger(key->from_relid, events_of(key))), NULL);
 }
 
 /* The group of the tenant that a table is of; 0: none. */
@@ -488,12 +383,6 @@ check_ends(const CzKey *key, const CzKeyEnd *planned)
 		return;
 	if (is_distributed(&from) && (is_in_parts(from.relid) || is_in_parts(to.relid)))
 		check_key_of_parts(key, &from, &to);
-	else if (is_distributed(&to) && is_in_parts(to.relid) &&
-			 (from.is_ours || get_rel_relkind(from.relid) != RELKIND_RELATION ||
-			  get_rel_relispartition(from.relid)))
-		refuse(key, psprintf(_("Table \"%s\" cannot be distributed with \"%s\"."),
-							 get_rel_name(from.relid), get_rel_name(to.relid)),
-			   _("Drop the foreign key first."));
 	else if ((is_distributed(&from) || is_distributed(&to)) &&
 			 !(to.is_ours && to.kind == CZ_TABLE_REFERENCE) &&
 			 tenant_of(&from) != tenant_of(&to))
@@ -555,36 +444,4 @@ CzKeyColocation(const CzKeyEnd *planned, Oid key_type, Oid key_collation)
 			return other;
 	}
 	return NULL;
-}
-
-/*
- * CzCheckKeyTrigger
- *		Raise why a trigger can't be made on a table of ours whose rows workers change.
- */
-void
-CzCheckKeyTrigger(const CzTable *table, const CreateTrigStmt *stmt)
-{
-	ListCell   *lc;
-
-	if (!CzTableIsDistributed(table))
-		return;
-	CzKeyActorsNote(table->relid);
-	/* also those that a partition has from its parent, and that partitions have by themselves */
-	foreach(lc, CzTableKeys(table->relid, CZ_KEYS_FROM))
-	{
-		const CzKey *key = CzKeyGet(lfirst_oid(lc));
-		CzKeyEnd	to = end_of(key->to_relid, NULL);
-
-		if ((stmt->events & events_of(key)) != 0 && to.is_ours &&
-			(is_in_parts(table->relid) || (is_distributed(&to) && is_in_parts(to.relid))))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("trigger \"%s\" is not supported on distributed table \"%s\"",
-							stmt->trigname, get_rel_name(table->relid)),
-					 is_distributed(&to) ?
-					 errdetail("What foreign key \"%s\" does is done by the worker, and the trigger would not fire.",
-							   key->name) :
-					 errdetail("What foreign key \"%s\" does is done when a statement on the reference table has ended, and the trigger would not fire.",
-							   key->name)));
-	}
 }

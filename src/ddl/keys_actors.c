@@ -73,7 +73,8 @@ CzKeyActorsNote(Oid relid)
 
 	if (CzTableGet(relid) == NULL || !CzTableIsDistributed(CzTableGet(relid)))
 		return;
-	foreach(lc, CzForeignKeys(relid, false))
+	/* also those that a partition has from its parent, and partitions by themselves */
+	foreach(lc, CzTableKeys(relid, CZ_KEYS_FROM))
 	{
 		const CzKey *key;
 		MemoryContext old;
@@ -87,8 +88,8 @@ CzKeyActorsNote(Oid relid)
 		old = MemoryContextSwitchTo(TopTransactionContext);
 		actor = palloc(sizeof(Actor));
 		actor->constraint_oid = key->oid;
-		actor->on_update_here = CzKeyActs(key, key_of(relid), false);
-		actor->on_delete_here = CzKeyActs(key, key_of(relid), true);
+		actor->on_update_here = CzKeyActs(key, key_of(key->from_relid), false);
+		actor->on_delete_here = CzKeyActs(key, key_of(key->from_relid), true);
 		actor->level = GetCurrentTransactionNestLevel();
 		actors = lappend(actors, actor);
 		MemoryContextSwitchTo(old);
@@ -114,6 +115,18 @@ make_key_again(StringInfo sql, const CzShard *shard, void *arg)
 void
 CzKeyActorsSettle(void)
 {
+	ListCell   *lc;
+
+	/* triggers of partitions count for the whole, too */
+	foreach(lc, actors)
+	{
+		Oid			oid = ((Actor *) lfirst(lc))->constraint_oid;
+
+		if (SearchSysCacheExists1(CONSTROID, ObjectIdGetDatum(oid)))
+			CzInvalidateTable(CzRootOf(CzKeyGet(oid)->from_relid));
+	}
+	if (actors != NIL)
+		CommandCounterIncrement();
 	while (actors != NIL)
 	{
 		const Actor *actor = linitial(actors);

@@ -347,16 +347,13 @@ CzLocalKeysBegin(AlterTableStmt *stmt, Oid relid, List *partners)
 {
 	ListCell   *lc;
 
-	/* core's triggers on partitions of a distributed table are not looked at */
-	foreach(lc, CzTxnIsCoordinator() ? CzKeyTargets(stmt, relid) : NIL)
+	foreach(lc, CzKeyTargets(stmt, relid))
 	{
 		if (!list_member_oid(partners, lfirst_oid(lc)))
-			CzRefuseKeyTo(relid, lfirst_oid(lc),
-						  _("Only distributed tables that are not partitioned can be referred to."));
+			CzKeyActorsNote(lfirst_oid(lc));
 	}
-	if (partners == NIL)
-		return NIL;
-	CzLeaveKeysToShards(stmt);
+	if (partners != NIL)
+		CzLeaveKeysToShards(stmt);
 	foreach(lc, partners)
 	{
 		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
@@ -376,17 +373,24 @@ CzLocalKeysEnd(Oid relid, List *partners, List *known)
 {
 	ListCell   *lc;
 
-	if (partners == NIL)
-		return;
 	CommandCounterIncrement();
 	foreach(lc, partners)
 		CzInvalidateTable(lfirst_oid(lc));
 	if (!CzTxnIsCoordinator())
 		return;
 	/* core's errors first */
-	foreach(lc, partners)
-		check_local_partner(relid, lfirst_oid(lc));
-	validate_keys(relid, known);
+	foreach(lc, CzForeignKeys(relid, false))
+	{
+		Oid			to_relid;
+
+		if (list_member_oid(known, lfirst_oid(lc)))
+			continue;
+		to_relid = CzKeyGet(lfirst_oid(lc))->to_relid;
+		check_local_partner(relid, to_relid);
+		CzInvalidateTable(CzRootOf(to_relid));
+	}
+	if (partners != NIL)
+		validate_keys(relid, known);
 }
 
 /*

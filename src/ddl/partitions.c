@@ -153,6 +153,8 @@ attach(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *parent)
 	if (child != NULL && CzTableIsDistributed(child) && !OidIsValid(child->root_relid) &&
 		relid != parent->relid)
 		localize(relid);
+	/* its triggers are ones more that keys may have to fire */
+	CzKeyActorsNote(CzRootOf(parent->relid));
 	CzUtilityRun(utility, (Node *) stmt);
 	CommandCounterIncrement();
 	cz_partition_hooks.adopt(relid);
@@ -251,6 +253,7 @@ CzDetachPartition(const CzUtility *utility, AlterTableStmt *stmt, Oid parent_rel
 	Oid			relid;
 
 	relid = RangeVarGetRelid(cmd->name, AccessExclusiveLock, false);
+	CzKeyActorsNote(CzRootOf(parent_relid));
 	keys = CzInheritedKeys(relid);
 	partners = detach_partners(relid, keys);
 	if (partners == NIL)

@@ -172,7 +172,7 @@ CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt)
 	ObjectAddress address;
 
 	if (table != NULL)
-		CzCheckKeyTrigger(table, stmt);
+		CzKeyActorsNote(table->relid);
 	/* tables above a partition must know that it has row triggers */
 	if (table != NULL && OidIsValid(table->root_relid) && stmt->row)
 	{

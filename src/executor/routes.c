@@ -18,9 +18,11 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/tupconvert.h"
 #include "catalog/pg_class.h"
+#include "catalog/partition.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
@@ -38,6 +40,8 @@ typedef struct Part
 	Oid			relid;
 	Relation	rel;
 	ResultRelInfo *rri;			/* as core's functions of triggers want it */
+	ResultRelInfo *move_rri;	/* for rows that go to another partition: without triggers of
+								 * keys to the whole; NULL: it has no other ones */
 	TupleConversionMap *to_part;	/* NULL: the columns have the same numbers */
 	TupleConversionMap *to_root;
 	TupleTableSlot *slot;		/* a new row */
@@ -48,7 +52,9 @@ struct CzRoutes
 	EState	   *estate;
 	Relation	root;
 	ResultRelInfo *root_rri;
-	int			triggers;		/* CzTable.row_triggers */
+	ResultRelInfo *keys_rri;	/* of the root, with its triggers for foreign keys that fire
+								 * here; NULL: there are none */
+	int			triggers;		/* CzAllRowTriggers */
 	CzPartitionFinder *finder;
 	TupleTableSlot *old_slot;	/* an old row of the root */
 	List	   *parts;			/* Part * */
@@ -64,7 +70,7 @@ CzRowTriggers(Relation rel)
 	const CzTable *table = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ?
 		CzTableGet(RelationGetRelid(rel)) : NULL;
 
-	return table != NULL ? table->row_triggers : 0;
+	return table != NULL ? CzAllRowTriggers(table) : 0;
 }
 
 /*
@@ -79,6 +85,59 @@ CzRoutesHave(CzRoutes *routes, CmdType command, bool is_before)
 	if (command == CMD_UPDATE)
 		bits |= CZ_ROW_TRIGGER(CMD_INSERT, is_before) | CZ_ROW_TRIGGER(CMD_DELETE, is_before);
 	return (routes->triggers & bits) != 0;
+}
+
+/* Is a trigger one of core's for a foreign key?  In the copy it has another function. */
+static bool
+is_of_key(Relation rel, const Trigger *trigger)
+{
+	int			i;
+
+	for (i = 0; i < rel->trigdesc->numtriggers; i++)
+	{
+		if (rel->trigdesc->triggers[i].tgoid == trigger->tgoid)
+			return RI_FKey_trigger_type(rel->trigdesc->triggers[i].tgfoid) != RI_TRIGGER_NONE;
+	}
+	return false;
+}
+
+static bool
+is_for_moves_of_root(Relation rel, const Trigger *trigger)
+{
+	return is_of_key(rel, trigger);
+}
+
+static bool
+is_for_moves_of_part(Relation rel, const Trigger *trigger)
+{
+	return !trigger->tgisclone || !is_of_key(rel, trigger);
+}
+
+/* A relation with some of its triggers only; NULL: none. */
+static ResultRelInfo *
+with_triggers(const ResultRelInfo *from, Relation rel,
+			  bool (*is_wanted) (Relation rel, const Trigger *trigger))
+{
+	ResultRelInfo *rri = makeNode(ResultRelInfo);
+	TriggerDesc *desc;
+	int			n = 0;
+	int			i;
+
+	*rri = *from;
+	/* NULL: a copy of none */
+	desc = CopyTriggerDesc(rri->ri_TrigDesc);
+	for (i = 0; desc != NULL && i < desc->numtriggers; i++)
+	{
+		if (is_wanted(rel, &desc->triggers[i]))
+			desc->triggers[n++] = desc->triggers[i];
+	}
+	if (n == 0)
+		return NULL;
+	desc->numtriggers = n;
+	rri->ri_TrigDesc = desc;
+	rri->ri_TrigFunctions = palloc0(sizeof(FmgrInfo) * n);
+	rri->ri_TrigWhenExprs = palloc0(sizeof(ExprState *) * n);
+	return rri;
 }
 
 /*
@@ -99,6 +158,8 @@ CzRoutesBegin(EState *estate, Relation root, ResultRelInfo *root_rri)
 	routes->root = root;
 	routes->root_rri = root_rri;
 	routes->triggers = CzRowTriggers(root);
+	if (routes->triggers & CZ_KEY_TRIGGERS)
+		routes->keys_rri = with_triggers(root_rri, root, is_for_moves_of_root);
 	routes->finder = CzPartitionFinderMake(RelationGetRelid(root));
 	routes->old_slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(root), &TTSOpsVirtual);
 	MemoryContextSwitchTo(old_context);
@@ -139,6 +200,7 @@ make_part(CzRoutes *routes, Oid relid)
 	part->to_root = convert_tuples_by_name(RelationGetDescr(part->rel),
 										   RelationGetDescr(routes->root));
 	rri_set_root_map_compat(part->rri, part->to_part);
+	part->move_rri = with_triggers(part->rri, part->rel, is_for_moves_of_part);
 	part->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(part->rel), &TTSOpsVirtual);
 	/* there AFTER triggers look for it when they fire, as for one without a root */
 	fired = makeNode(ResultRelInfo);
@@ -302,17 +364,62 @@ CzRoutesBeforeRow(CzRoutes *routes, CmdType command, HeapTuple old_tuple,
 	return before_delete(routes, part_of_old(routes, old_tuple), old_tuple);
 }
 
-/* AFTER triggers of an UPDATE that has given a row to another partition. */
+/*
+ * Is a partition between the root and one of its partitions referred to by itself, by a key
+ * that is held here?  Core can't hold it, either.
+ */
+static void
+check_between(CzRoutes *routes, Oid part_relid)
+{
+	List	   *key_parts = CzTableGet(RelationGetRelid(routes->root))->key_parts;
+	ListCell   *lc;
+	int			i;
+
+	foreach(lc, get_partition_ancestors(part_relid))
+	{
+		TriggerDesc *desc;
+		Relation	rel;
+
+		if (lfirst_oid(lc) == RelationGetRelid(routes->root))
+			break;
+		if (!list_member_oid(key_parts, lfirst_oid(lc)))
+			continue;
+		rel = relation_open(lfirst_oid(lc), AccessShareLock);
+		desc = CopyTriggerDesc(rel->trigdesc);
+		for (i = 0; desc != NULL && i < desc->numtriggers; i++)
+		{
+			if (!desc->triggers[i].tgisclone && CzKeyTriggerFiresHere(&desc->triggers[i]))
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot move tuple across partitions when a non-root ancestor of the source partition is directly referenced in a foreign key"),
+						 errdetail("A foreign key points to ancestor \"%s\" but not the root ancestor \"%s\".",
+								   RelationGetRelationName(rel),
+								   RelationGetRelationName(routes->root)),
+						 errhint("Consider defining the foreign key on table \"%s\".",
+								 RelationGetRelationName(routes->root))));
+		}
+		relation_close(rel, NoLock);
+	}
+}
+
+/*
+ * AFTER triggers of an UPDATE that has given a row to another partition.  For foreign keys to
+ * the whole it is an UPDATE of the root.
+ */
 static void
 after_move(CzRoutes *routes, Part *old_part, HeapTuple old_tuple, Part *new_part,
 		   TupleTableSlot *slot, TransitionCaptureState *capture)
 {
 	EState	   *estate = routes->estate;
 
+	if (routes->triggers & CZ_KEY_TRIGGERS)
+		check_between(routes, old_part->relid);
+
 	if (capture != NULL && capture->tcs_update_old_table)
 		ExecARUpdateTriggers(estate, old_part->rri, NULL, NULL, NULL, old_tuple, NULL, NIL,
 							 capture, false);
-	ExecARDeleteTriggers(estate, old_part->rri, NULL, old_tuple, NULL, false);
+	if (old_part->move_rri != NULL)
+		ExecARDeleteTriggers(estate, old_part->move_rri, NULL, old_tuple, NULL, false);
 	if (capture != NULL && capture->tcs_update_new_table)
 		ExecARUpdateTriggers(estate, new_part->rri, NULL, NULL, NULL, NULL, slot, NIL, capture,
 							 false);
@@ -358,7 +465,12 @@ CzRoutesAfterRow(CzRoutes *routes, CmdType command, HeapTuple old_tuple,
 		ExecARUpdateTriggers(estate, new_part->rri, NULL, NULL, NULL, tuple, slot, NIL, capture,
 							 false);
 	else
+	{
 		after_move(routes, old_part, tuple, new_part, slot, capture);
+			if (routes->keys_rri != NULL)
+			ExecARUpdateTriggers(estate, routes->keys_rri, NULL, NULL, NULL, old_tuple, new_slot,
+								 NIL, NULL, false);
+	}
 	if (tuple != NULL)
 		heap_freetuple(tuple);
 }

@@ -167,6 +167,8 @@ acts_for_keys(Relation rel)
 	bool		result = false;
 	int			i;
 
+	if (CzRowTriggers(rel) & CZ_KEY_TRIGGERS)
+		return true;
 	for (i = 0; desc != NULL && i < desc->numtriggers && !result; i++)
 		result = CzKeyTriggerFiresHere(&desc->triggers[i]);
 	return result;

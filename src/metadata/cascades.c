@@ -247,6 +247,42 @@ CzTriggerFiresHere(const Trigger *trigger)
 		CzKeyTriggerFiresHere(trigger) : trigger->tgfoid != F_UNIQUE_KEY_RECHECK;
 }
 
+static List *with_key_parts(Oid relid);
+
+/*
+ * CzAllRowTriggers
+ *		See cz/metadata.h.  What fires for a key changes with other tables: it is not kept.
+ */
+int
+CzAllRowTriggers(const CzTable *table)
+{
+	int			result = table->row_triggers;
+	ListCell   *lc;
+	int			i;
+
+	foreach(lc, table->is_partitioned ? with_key_parts(table->relid) : NIL)
+	{
+		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
+		TriggerDesc *desc;
+
+		if (!RelationIsValid(rel))
+			continue;
+		desc = CopyTriggerDesc(rel->trigdesc);
+		for (i = 0; desc != NULL && i < desc->numtriggers; i++)
+		{
+			const Trigger *trigger = &desc->triggers[i];
+
+			if (RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_NONE ||
+				!CzKeyTriggerFiresHere(trigger))
+				continue;
+			result |= CZ_ROW_TRIGGER(TRIGGER_FOR_DELETE(trigger->tgtype) ? CMD_DELETE :
+									 CMD_UPDATE, false) | CZ_KEY_TRIGGERS;
+		}
+		RelationClose(rel);
+	}
+	return result;
+}
+
 /* Does core call a function when rows change that others refer to? */
 static bool
 is_of_referenced(Oid function)

@@ -138,45 +138,6 @@ check_moments_walker(Node *node, void *context)
 	return expression_tree_walker(node, check_moments_walker, context);
 }
 
-/*
- * Rows of a partitioned table that an ordinary table refers to by a foreign key: neither core,
- * whose triggers do not fire on its partitions, nor the workers would look for the
- * referencing ones.
- */
-static void
-refuse_referenced(const Query *query)
-{
-	const RangeTblEntry *target;
-	const CzTable *table;
-	ListCell   *lc;
-
-	foreach(lc, query->cteList)
-	{
-		if (IsA(lfirst_node(CommonTableExpr, lc)->ctequery, Query))
-			refuse_referenced((Query *) lfirst_node(CommonTableExpr, lc)->ctequery);
-	}
-	if (query->commandType != CMD_UPDATE && query->commandType != CMD_DELETE &&
-		query->commandType != CMD_MERGE &&
-		(query->onConflict == NULL || query->onConflict->action != ONCONFLICT_UPDATE))
-		return;
-	target = rt_fetch(query->resultRelation, query->rtable);
-	if (target->rtekind != RTE_RELATION || target->relkind != RELKIND_PARTITIONED_TABLE)
-		return;
-	table = CzTableGet(target->relid);
-	if (table == NULL || !OidIsValid(table->map_relid))
-		return;
-	foreach(lc, CzReferencingTables(target->relid))
-	{
-		if (CzTableGet(lfirst_oid(lc)) == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot change rows of distributed table \"%s\": table \"%s\", which is not distributed, refers to it",
-							get_rel_name(target->relid), get_rel_name(lfirst_oid(lc))),
-					 errhint("Distribute table \"%s\", too, or drop its foreign key.",
-							 get_rel_name(lfirst_oid(lc)))));
-	}
-}
-
 /* Plan a statement whose functions have been inlined. */
 static PlannedStmt *
 plan_inlined(Query *query, const char *query_string, int cursor_options,
@@ -190,7 +151,6 @@ plan_inlined(Query *query, const char *query_string, int cursor_options,
 	if (!cz_query_uses_workers(query))
 		return cz_call_planner(query, query_string, cursor_options, bound_params);
 
-	refuse_referenced(query);
 	if (query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE)
 		cz_inline_calls(query, glob);
 	cz_prepare_roots(query);

@@ -23,6 +23,7 @@
 #include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -204,6 +205,10 @@ roots_walker(Node *node, bool *has_roots)
 			if (partitioned_table(rte) == NULL)
 				continue;
 			*has_roots = true;
+			/* triggers of foreign keys do not see that the table is partitioned
+			 * (executor/triggers.c) */
+			if (InNoForceRLSOperation())
+				rte->inh = true;
 			if (!rte->inh && is_read(query, rti))
 				leave_only(query, rti);
 		}

@@ -69,19 +69,41 @@ static uint64 version = 1;		/* of all of the above that tells what is deferred *
 
 /* ---- what is to be ---------------------------------------------------------- */
 
+/* A constraint, and those of partitioned tables above that it is a part of. */
+static List *
+with_parents(Oid constraint_oid)
+{
+	List	   *result = NIL;
+
+	while (OidIsValid(constraint_oid))
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint_oid));
+
+		result = lappend_oid(result, constraint_oid);
+		if (!HeapTupleIsValid(tuple))
+			break;
+		constraint_oid = ((Form_pg_constraint) GETSTRUCT(tuple))->conparentid;
+		ReleaseSysCache(tuple);
+	}
+	return result;
+}
+
 static bool
 is_set_deferred(Oid constraint_oid, bool is_initially_deferred)
 {
 	bool		result = is_initially_deferred;
+	List	   *oids = settings != NIL ? with_parents(constraint_oid) : NIL;
 	ListCell   *lc;
 
 	foreach(lc, settings)
 	{
 		const Setting *setting = lfirst(lc);
 
-		if (!OidIsValid(setting->constraint_oid) || setting->constraint_oid == constraint_oid)
+		if (!OidIsValid(setting->constraint_oid) ||
+			list_member_oid(oids, setting->constraint_oid))
 			result = setting->is_deferred;
 	}
+	list_free(oids);
 	return result;
 }
 

@@ -140,6 +140,7 @@ cz_has_triggers(Relation rel, CmdType command)
 {
 	TriggerDesc *desc;
 	const CzTable *table;
+	int			row_triggers;
 	int			i;
 
 	if (cz_triggers_are_suspended)
@@ -149,9 +150,10 @@ cz_has_triggers(Relation rel, CmdType command)
 	/* partitions have triggers of their own; an UPDATE may be an INSERT and a DELETE */
 	table = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ?
 		CzTableGet(RelationGetRelid(rel)) : NULL;
-	if (table != NULL && (command == CMD_UPDATE ? table->row_triggers != 0 :
-						  (table->row_triggers & (CZ_ROW_TRIGGER(command, false) |
-												  CZ_ROW_TRIGGER(command, true))) != 0))
+	row_triggers = table != NULL ? CzAllRowTriggers(table) : 0;
+	if (command == CMD_UPDATE ? row_triggers != 0 :
+		(row_triggers & (CZ_ROW_TRIGGER(command, false) |
+						 CZ_ROW_TRIGGER(command, true))) != 0)
 		return true;
 	if (desc == NULL)
 		return false;

@@ -459,7 +459,7 @@ needs_row(Relation rel, const CzRowWrite *write)
 	for (i = 0; i < table->nshards; i++)
 		is_replicated |= table->shards[i].nplacements > 1;
 	return (write->key == NIL && is_replicated) || rel->trigdesc != NULL ||
-		table->row_triggers != 0 ||
+		CzAllRowTriggers(table) != 0 ||
 		(write->command == CMD_UPDATE &&
 		 ((constr != NULL && constr->has_generated_stored) ||
 		  list_member_int(write->assigned, table->key_attno)));
