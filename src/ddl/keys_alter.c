@@ -165,7 +165,8 @@ partners_of_partition(List *partners, Oid relid, const AlterTableCmd *cmd)
 							   get_constraint_name(key->conoid),
 							   get_rel_name(key->confrelid)),
 					 errhint("Use DETACH PARTITION without CONCURRENTLY.")));
-		partners = list_append_unique_oid(partners, key->confrelid);
+		if (needs_moment(key->confrelid))
+			partners = list_append_unique_oid(partners, key->confrelid);
 	}
 	table_close(rel, NoLock);
 	return partners;
