@@ -428,3 +428,30 @@ CREATE FUNCTION pg_catalog.get_rebalance_progress(OUT sessionid int, OUT table_n
          ORDER BY m.move_id NULLS LAST, s.id
     $$;
 COMMENT ON FUNCTION pg_catalog.get_rebalance_progress() IS 'moves that run, and those of jobs that have not begun';
+
+-- What is known of the nodes.
+CREATE FUNCTION cz.node_health(OUT server_oid oid, OUT state text, OUT since timestamptz,
+        OUT last_contact timestamptz, OUT failures int, OUT reason text)
+    RETURNS SETOF record LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'cz_node_health';
+COMMENT ON FUNCTION cz.node_health() IS 'what the last look at each worker has found';
+
+CREATE VIEW cz.cz_nodes AS
+WITH placements AS (
+    SELECT p.server_oid, count(*) AS placements, count(*) FILTER (WHERE p.shard_state <> 1) AS inactive
+      FROM cz.placement_list() p GROUP BY 1),
+sizes AS (
+    SELECT z.server_oid, sum(z.size_bytes)::bigint AS bytes FROM cz.shard_sizes() z GROUP BY 1)
+SELECT w.server_name AS node, w.node_id, w.nodename AS host, w.nodeport AS port, w.dbname, w.zone,
+       h.state, h.since, h.last_contact, h.failures, h.reason,
+       coalesce(p.placements, 0) AS placements,
+       coalesce(p.inactive, 0) AS inactive_placements,
+       z.bytes,
+       (SELECT c.epoch FROM cz.cluster c) AS epoch
+  FROM cz.worker_list() w
+       LEFT JOIN cz.node_health() h USING (server_oid)
+       LEFT JOIN placements p USING (server_oid)
+       LEFT JOIN sizes z USING (server_oid)
+ ORDER BY w.node_id;
+COMMENT ON VIEW cz.cz_nodes IS 'workers: whether they answer, and what they have';
+GRANT SELECT ON cz.cz_nodes TO PUBLIC;
+ALTER VIEW cz.cz_nodes SET SCHEMA pg_catalog;

@@ -44,6 +44,7 @@ cz_shmem_request(void)
 	RequestAddinShmemSpace(add_size(CzLinksShmemSize(),
 									add_size(CzPoolShmemSize(),
 											 add_size(CzDeadlockShmemSize(), CzRoomShmemSize()))));
+	RequestAddinShmemSpace(CzNodeHealthShmemSize());
 	RequestAddinShmemSpace(add_size(CzMoversShmemSize(),
 									add_size(CzBootShmemSize(), CzDirtyShmemSize())));
 }
@@ -64,6 +65,7 @@ cz_shmem_startup(void)
 	CzBootShmemInit();
 	CzDirtyShmemInit();
 	CzMoversShmemInit();
+	CzNodeHealthShmemInit();
 }
 
 /*
@@ -103,4 +105,5 @@ _PG_init(void)
 	CzMoverInit();
 	CzActivateInit();
 	CzJobsInit();
+	CzNodeHealthInit();
 }

@@ -54,6 +54,12 @@ extern void CzRepairInit(void);
 extern void CzActivateInit(void);
 extern void CzJobsInit(void);
 
+/* The same of the one that looks whether nodes answer; and what it has found, in shared
+ * memory. */
+extern void CzNodeHealthInit(void);
+extern Size CzNodeHealthShmemSize(void);
+extern void CzNodeHealthShmemInit(void);
+
 /*
  * CzCleanUp
  *		Work off entries of the clean-up list, in this transaction: what can be dropped now.

@@ -693,8 +693,10 @@ extern void CzTxnLockMoment(const CzShard *shard, bool begin);
 /* Background worker that resolves what crashes left; arg: database OID, 0: launcher. */
 extern PGDLLEXPORT void CzMaintenanceMain(Datum arg);
 
-/* What the background worker that analyzes tables does, or NULL. */
+/* What the background worker that analyzes tables does, or NULL; and the one that looks
+ * whether nodes answer: true: there are none. */
 extern bool (*cz_analyze_task) (void);
+extern bool (*cz_health_task) (void);
 
 /*
  * CzBackgroundStart

@@ -488,4 +488,5 @@ CzNodeCheck(Oid server_oid)
 	CzReferenceCopyToNode(server_oid);
 	CzExtensionsGive(server_oid, GetUserId());
 	CzNodeSetOption(server_oid, "checked", "true");
+	CzMaintenanceWake();
 }

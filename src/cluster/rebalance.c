@@ -445,6 +445,40 @@ replicate_table_shards(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Placements on nodes that are down are neither written nor read any more, so that others
+ * can be made without them; they are made whole when their node is back.
+ */
+static void
+make_inactive(List *moves, List *lost)
+{
+	ListCell   *lm;
+	ListCell   *lt;
+	int			i;
+
+	foreach(lm, moves)
+	{
+		CzRebalanceMove *move = lfirst(lm);
+
+		foreach(lt, CzFamilyTables(move->relid))
+		{
+			const CzTable *table = CzTableGet(lfirst_oid(lt));
+			const CzShard *shard = &table->shards[move->index];
+			bool		has_other = false;
+
+			for (i = 0; i < shard->nplacements; i++)
+				has_other |= !list_member_oid(lost, shard->server_oids[i]);
+			for (i = 0; has_other && i < shard->nplacements; i++)
+			{
+				if (list_member_oid(lost, shard->server_oids[i]))
+					(void) CzInactiveInsert(shard->shard_id, shard->server_oids[i],
+											"its node is down");
+			}
+			CzInvalidateTable(table->relid);
+		}
+	}
+}
+
+/*
  * CzReplicateAgain
  *		See rebalance_int.h.
  */
@@ -457,6 +491,7 @@ CzReplicateAgain(void)
 	if (cz_rereplication_delay_ms < 0)
 		return true;
 	request.lost = CzHealthDownServers(cz_rereplication_delay_ms);
+	request.counts_inactive = true;
 	if (CzJobRunning("replicate") != 0)
 		return false;
 	request.factor = -1;
@@ -468,6 +503,7 @@ CzReplicateAgain(void)
 	if (moves == NIL)
 		return CzHealthDownServers(0) == NIL;
 	list_sort(moves, compare_danger);
+	make_inactive(moves, request.lost);
 	ereport(LOG,
 			(errmsg("making %d placements that are missing", list_length(moves))));
 	(void) CzJobCreate("replicate", "Make placements that are missing", CZ_TRANSFER_AUTO, moves);

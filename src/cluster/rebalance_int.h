@@ -58,6 +58,7 @@ typedef struct CzRebalanceRequest
 	 * don't count */
 	int			factor;
 	List	   *lost;
+	bool		counts_inactive;	/* those that will be repaired count as active, too */
 } CzRebalanceRequest;
 
 /* A move, or a copy, of all tables of a colocation group with a shard's number. */

@@ -288,7 +288,9 @@ count_active(const CzShard *shard, const CzRebalanceRequest *request)
 	int			n = 0;
 	int			i;
 
-	for (i = 0; i < shard->nplacements; i++)
+	for (i = 0; request->counts_inactive && shard->nplacements > 0 && i < shard->nall; i++)
+		n += !list_member_oid(request->lost, shard->all_oids[i]);
+	for (i = 0; !request->counts_inactive && i < shard->nplacements; i++)
 	{
 		if (!list_member_oid(request->lost, shard->server_oids[i]) &&
 			CzNodeGet(shard->server_oids[i])->is_active)

@@ -4,8 +4,9 @@
  *	  The background workers of cz_fdw, and the registration of this module.
  *
  * A static launcher starts a short-lived worker per database every
- * cz.recovery_interval for what two-phase commit has left, and another one every
- * cz.auto_analyze_interval for tables to be analyzed.  Short-lived, because a session that stays in a
+ * cz.recovery_interval for what two-phase commit has left, another one every
+ * cz.auto_analyze_interval for tables to be analyzed, and one every cz.health_interval that
+ * looks whether the nodes answer.  Short-lived, because a session that stays in a
  * database keeps DROP DATABASE and CREATE DATABASE ... TEMPLATE from working.
  * A worker in a database without the extension ends at once.
  *
@@ -44,6 +45,9 @@
 /* Between two looks at one of the databases where nothing has happened */
 #define CZ_QUIET_ROUND_MS 120000
 
+/* Of the tasks that have their rounds */
+static const char *const task_names[CZ_NTASKS] = {"maintenance", "analyze", "health"};
+
 /* A database's worker, as the launcher knows it. */
 typedef struct DatabaseWorker
 {
@@ -53,6 +57,7 @@ typedef struct DatabaseWorker
 } DatabaseWorker;
 
 bool		(*cz_analyze_task) (void) = NULL;
+bool		(*cz_health_task) (void) = NULL;
 bool		(*cz_repair_task) (Oid relid) = NULL;
 bool		(*cz_jobs_round) (void) = NULL;
 void		(*cz_background[CZ_NBACKGROUNDS]) (int64 arg) = {NULL};
@@ -182,10 +187,9 @@ start_worker(List **workers, Oid database_oid, CzTask task)
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_notify_pid = MyProcPid;
 	worker.bgw_extra[0] = (char) task;
-	snprintf(worker.bgw_name, BGW_MAXLEN, "cz_fdw %s of database %u",
-			 task == CZ_TASK_RECOVER ? "maintenance" : "analyze", database_oid);
-	snprintf(worker.bgw_type, BGW_MAXLEN, "cz_fdw %s",
-			 task == CZ_TASK_RECOVER ? "maintenance" : "analyze");
+	snprintf(worker.bgw_name, BGW_MAXLEN, "cz_fdw %s of database %u", task_names[task],
+			 database_oid);
+	snprintf(worker.bgw_type, BGW_MAXLEN, "cz_fdw %s", task_names[task]);
 	if (!RegisterDynamicBackgroundWorker(&worker, &mine->handle))
 		mine->handle = NULL;
 }
@@ -196,6 +200,9 @@ task_interval_ms(CzTask task)
 {
 	if (task == CZ_TASK_ANALYZE)
 		return cz_auto_analyze && cz_analyze_task ? cz_auto_analyze_interval_ms : -1;
+	if (task == CZ_TASK_HEALTH)
+		return cz_health_interval_ms < 0 || cz_health_task == NULL ? -1 :
+			Max(cz_health_interval_ms, 100);
 	/* At 0 a busy loop would only start workers */
 	return cz_recovery_interval_ms < 0 ? -1 : Max(cz_recovery_interval_ms, 100);
 }
@@ -219,6 +226,8 @@ launcher_main(void)
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	MemoryContextSwitchTo(context);
 	next_round[CZ_TASK_RECOVER] = GetCurrentTimestamp();
+	next_round[CZ_TASK_HEALTH] = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+															 Max(cz_health_interval_ms, 0));
 	next_round[CZ_TASK_ANALYZE] = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 														   cz_auto_analyze_interval_ms);
 
@@ -347,6 +356,13 @@ database_main(Oid database_oid)
 		return;
 	}
 
+	if (task == CZ_TASK_HEALTH)
+	{
+		is_done = cz_health_task();
+		CzActivityRoundEnd(task, seen, is_done);
+		return;
+	}
+
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "recover_prepared_transactions");
@@ -434,6 +450,7 @@ void
 CzMaintenanceWake(void)
 {
 	CzActivityNote(CZ_TASK_RECOVER);
+	CzActivityNote(CZ_TASK_HEALTH);
 }
 
 /*

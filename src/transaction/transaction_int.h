@@ -101,13 +101,14 @@ typedef enum CzTask
 {
 	CZ_TASK_RECOVER,
 	CZ_TASK_ANALYZE,
+	CZ_TASK_HEALTH,				/* do the nodes answer? */
 	CZ_TASK_REPAIR,				/* asked for by a session; else a part of RECOVER */
 	CZ_TASK_MOVE,				/* of shards; movers.c */
 	CZ_TASK_BACKGROUND			/* CzBackgroundStart */
 } CzTask;
 
 /* Those that have their rounds */
-#define CZ_NTASKS 2
+#define CZ_NTASKS 3
 
 /* activity.c */
 extern void CzActivityNote(CzTask task);

@@ -29,7 +29,7 @@ sub new
 		install_path => dirname($ENV{CZ_PREFIX_BIN}));
 	$self->_init_node($self->{coordinator}, 0);
 	$self->{coordinator}->append_conf('postgresql.conf',
-		"shared_preload_libraries = 'cz_fdw'\ncz.auto_analyze = off\n" . ($args{conf} // ''));
+		"shared_preload_libraries = 'cz_fdw'\ncz.auto_analyze = off\ncz.health_interval = -1\n" . ($args{conf} // ''));
 	$self->{coordinator}->start;
 	for my $i (1 .. $count)
 	{

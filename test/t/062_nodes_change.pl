@@ -166,5 +166,34 @@ like($err, qr/ERROR:  42710/, 'a node that still has what is lost is not added a
 $cluster->sql("SELECT citus_activate_node('127.0.0.1', $ports[1])");
 is($cluster->sql('SELECT count(*), sum(v) FROM two'), '100|5050', 'but activated, with all its rows');
 
+
+note 'health, and placements that are missing for long';
+$cluster->sql('DROP TABLE two');
+$cluster->sql("ALTER SYSTEM SET cz.health_interval = '200ms'");
+$cluster->sql("ALTER SYSTEM SET cz.rereplication_delay = '500ms'");
+$cluster->sql('SELECT pg_reload_conf()');
+ok($cluster->coordinator->poll_query_until('postgres', q{SELECT count(*) = 3 AND bool_and(state = 'up' AND last_contact IS NOT NULL) FROM cz_nodes}), 'cz_nodes: all are up');
+is($cluster->sql('SELECT sum(placements) > 0, sum(inactive_placements), min(bytes) > 0, min(epoch) FROM cz_nodes'), 't|0|t|1', 'cz_nodes: what they have');
+my $whole = q{SELECT count(*) = 8 AND min(n) = 2 FROM (SELECT s.shardid, count(*) AS n FROM pg_dist_shard s JOIN pg_dist_shard_placement p USING (shardid)
+	JOIN cz_nodes c ON c.port = p.nodeport WHERE s.logicalrelid = 't'::regclass AND p.shardstate = 1 AND c.state = 'up' GROUP BY 1) x};
+ok($cluster->coordinator->poll_query_until('postgres', $whole), 'what the lost node had is made elsewhere');
+is($cluster->sql('SELECT count(*), sum(v) FROM t'), $cluster->sql('SELECT count(*), sum(v) FROM (SELECT * FROM t) x'), 'all rows are there');
+my $before = $cluster->sql('SELECT count(*), sum(v) FROM t');
+my $listener = $cluster->start_sql("LISTEN cz_health; SELECT pg_sleep(5); SELECT 'heard'");
+sleep 0.5;
+$cluster->kill_worker(2);
+ok($cluster->coordinator->poll_query_until('postgres', qq{SELECT state = 'down' AND failures >= 3 AND reason <> '' FROM cz_nodes WHERE port = $ports[2]}), 'a dead node is down');
+($status, $out, $err) = $cluster->finish_sql($listener, 30);
+like($out, qr/notification "cz_health" with payload "suspect $names[2]"/, 'who listens is told');
+like($out, qr/notification "cz_health" with payload "down $names[2]"/, 'of each change');
+like(PostgreSQL::Test::Utils::slurp_file($cluster->coordinator->logfile), qr/LOG:  node "$names[2]" is down/, 'the log has it');
+ok($cluster->coordinator->poll_query_until('postgres', $whole), 'its placements are made on the others');
+is($cluster->sql("SET client_min_messages = error; SELECT count(*), sum(v) FROM t"), $before, 'with all rows');
+is($cluster->sql(q{SELECT DISTINCT state FROM citus_job_list() WHERE job_type = 'replicate'}), 'finished', 'by a job');
+$cluster->restart_worker(2);
+ok($cluster->coordinator->poll_query_until('postgres', qq{SELECT state = 'up' FROM cz_nodes WHERE port = $ports[2]}), 'it is back');
+ok($cluster->repair, 'and its placements are whole');
+is($cluster->differing_placements(used => 1), '', 'and equal');
+
 $cluster->stop;
 done_testing();
