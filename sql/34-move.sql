@@ -78,6 +78,55 @@ CREATE FUNCTION citus_copy_shard_placement(shard_id bigint, source_node_id int, 
 COMMENT ON FUNCTION citus_copy_shard_placement(bigint, int, int, citus.shard_transfer_mode)
     IS 'give a shard, and those that are colocated with it, one more placement';
 
+CREATE FUNCTION citus_schema_move(schema_id regnamespace, target_node_name text, target_node_port int,
+    shard_transfer_mode citus.shard_transfer_mode DEFAULT 'auto') RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT
+    SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    first record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_dist_schema d WHERE d.schemaid = schema_id::oid) THEN
+        RAISE EXCEPTION 'schema "%" is not distributed', (SELECT nspname FROM pg_namespace WHERE oid = schema_id::oid)
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Use citus_schema_distribute().';
+    END IF;
+    SELECT p.shardid, p.nodename, p.nodeport INTO first
+      FROM pg_dist_schema d
+           JOIN pg_dist_partition t USING (colocationid)
+           JOIN pg_dist_shard s USING (logicalrelid)
+           JOIN pg_dist_shard_placement p USING (shardid)
+     WHERE d.schemaid = schema_id::oid
+     ORDER BY p.shardid, p.placementid
+     LIMIT 1;
+    IF first IS NULL THEN
+        RAISE EXCEPTION 'schema "%" has no tables', (SELECT nspname FROM pg_namespace WHERE oid = schema_id::oid)
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = 'Its first table says where it is.';
+    END IF;
+    PERFORM citus_move_shard_placement(first.shardid, first.nodename, first.nodeport, target_node_name,
+                                       target_node_port, shard_transfer_mode);
+END
+$$;
+COMMENT ON FUNCTION citus_schema_move(regnamespace, text, int, citus.shard_transfer_mode)
+    IS 'move the tables of a schema that is a tenant, their first placement, to another node';
+CREATE FUNCTION citus_schema_move(schema_id regnamespace, target_node_id int,
+    shard_transfer_mode citus.shard_transfer_mode DEFAULT 'auto') RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT
+    SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    target record;
+BEGIN
+    SELECT n.nodename, n.nodeport INTO target FROM pg_dist_node n WHERE n.nodeid = target_node_id;
+    IF target IS NULL THEN
+        RAISE EXCEPTION 'there is no node %', target_node_id USING ERRCODE = 'undefined_object';
+    END IF;
+    PERFORM @extschema@.citus_schema_move(schema_id, target.nodename, target.nodeport, shard_transfer_mode);
+END
+$$;
+COMMENT ON FUNCTION citus_schema_move(regnamespace, int, citus.shard_transfer_mode)
+    IS 'move the tables of a schema that is a tenant, their first placement, to another node';
+
 CREATE FUNCTION cz.move_bytes(move_id bigint) RETURNS bigint
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'cz_move_bytes';
 COMMENT ON FUNCTION cz.move_bytes(bigint) IS 'bytes that a running move has copied so far; NULL: it does not run';

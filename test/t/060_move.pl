@@ -105,6 +105,29 @@ is($cluster->sql("SELECT count(*) FROM r"), '19', 'rows of the reference table c
 is($cluster->sql('SELECT count(*) FROM pg_constraint WHERE NOT convalidated'), '0', 'all keys are checked here');
 is($cluster->worker_sql(2, 'SELECT count(*) FROM pg_constraint WHERE NOT convalidated'), '0', 'and there');
 
+note 'a schema that is a tenant moves as one';
+$cluster->sql(q{
+	SET cz.shard_replication_factor = 1;
+	CREATE SCHEMA "Ten ant";
+	CREATE TABLE "Ten ant".x (id int PRIMARY KEY);
+	CREATE TABLE "Ten ant".y (id int REFERENCES "Ten ant".x);
+	INSERT INTO "Ten ant".x SELECT generate_series(1, 100);
+	INSERT INTO "Ten ant".y SELECT generate_series(1, 100);
+	CREATE SCHEMA nothing;});
+like(($cluster->try_sql(q{SELECT citus_schema_move('"Ten ant"', 1)}))[2], qr/55000.*schema "Ten ant" is not distributed/s, 'one that is none');
+$cluster->sql(q{SET cz.shard_replication_factor = 1; SELECT citus_schema_distribute('"Ten ant"'); SELECT citus_schema_distribute('nothing')});
+my $where = q{SELECT string_agg(DISTINCT nodeport::text, ' ') FROM citus_shards WHERE citus_table_type = 'schema'};
+my ($other) = grep { $cluster->sql($where) ne $cluster->port($_) } 1 .. 3;
+$cluster->sql(q{SELECT citus_schema_move('"Ten ant"', '127.0.0.1', } . $cluster->port($other) . ')');
+is($cluster->sql($where), $cluster->port($other), 'all its tables are on the target');
+is($cluster->sql('SELECT count(*) FROM "Ten ant".x JOIN "Ten ant".y USING (id)'), '100', 'with their rows');
+my ($node_id, $port) = split /\|/, $cluster->sql(qq{SELECT nodeid, nodeport FROM pg_dist_node WHERE nodeport <> ${\$cluster->port($other)} LIMIT 1});
+$cluster->sql(qq{SELECT citus_schema_move('"Ten ant"', $node_id)});
+is($cluster->sql($where), $port, 'by the number of a node, too');
+like(($cluster->try_sql(qq{SELECT citus_schema_move('nothing', $node_id)}))[2], qr/55000.*schema "nothing" has no tables/s, 'one without tables is nowhere');
+like(($cluster->try_sql(q{SELECT citus_schema_move('"Ten ant"', 12345)}))[2], qr/42704.*there is no node 12345/s, 'no node');
+$cluster->sql('SET client_min_messages = warning; DROP SCHEMA "Ten ant", nothing CASCADE');
+
 note 'one placement more';
 my $before = $cluster->sql($contents);
 is((move($shard, 2, 3, 'block_writes', 'citus_copy_shard_placement'))[0], 0, 'copied');
