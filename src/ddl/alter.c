@@ -18,30 +18,21 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/relation.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_constraint.h"
-#include "catalog/pg_inherits.h"
-#include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "miscadmin.h"
-#include "parser/parse_type.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
-#include "cz/settings.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
@@ -97,192 +88,6 @@ alter_shard_triggers(const AlterTableStmt *stmt, Oid relid)
 			CzRunOnPlacements(CzTableGet(relid), make_trigger_sql,
 							  subtype == AT_EnableTrigAll ? "ENABLE" : "DISABLE");
 	}
-}
-
-/* A list of OIDs with one more, in order. */
-static List *
-with_table(List *relids, Oid relid)
-{
-	relids = lappend_oid(relids, relid);
-	list_sort(relids, list_oid_cmp);
-	return relids;
-}
-
-/* Is a table one that core can alter in its moment only?  (A range table may lack shards.) */
-static bool
-has_moment(Oid relid)
-{
-	const CzTable *table = CzTableGet(relid);
-
-	return table && CzTableIsDistributed(table) && !OidIsValid(table->map_relid);
-}
-
-/*
- * Refuse a statement that the workers cannot be told.  Where plain PostgreSQL has an error
- * of its own, that one is raised.
- *
- * partner: another table of ours that core needs in its moment, or InvalidOid.
- */
-pg_noreturn static void
-refuse(const CzUtility *utility, const AlterTableStmt *stmt, Oid relid, Oid partner,
-	   const CzTable *table, const char *what, const char *hint)
-{
-	AlterTableStmt *own = (AlterTableStmt *) CzQualifyRelation((Node *) copyObject(stmt));
-	const CzTable *altered = CzTableGet(relid);
-	CzTable		refused = *table;	/* the catalogs show an ordinary one in its moment */
-	List	   *relids = NIL;
-	List	   *key_relids = NIL;
-	ListCell   *lc;
-
-	if (own->objtype == OBJECT_TABLE)
-		relids = CzKeyPartners(own, relid);
-	if (has_moment(relid))
-		relids = with_table(relids, relid);
-	else if (altered && altered->is_partitioned)
-	{
-		relids = list_concat_unique_oid(relids, CzTreeHeaps(CzTreeBegin(relid)));
-		list_sort(relids, list_oid_cmp);
-	}
-	if (OidIsValid(partner) && partner != relid && has_moment(partner))
-		relids = with_table(relids, partner);
-	/* core makes keys again, at both ends, when columns of theirs get another type */
-	foreach(lc, altered != NULL ? CzForeignKeys(relid, true) : NIL)
-	{
-		const CzKey *key = CzKeyGet(lfirst_oid(lc));
-		Oid			other = key->from_relid == relid ? key->to_relid : key->from_relid;
-
-		if (has_moment(other) && !list_member_oid(relids, other))
-			relids = with_table(relids, other);
-	}
-	foreach(lc, relids)
-	{
-		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
-		CzLeavesUntie(lfirst_oid(lc));
-	}
-	/* core drops no column of a partition key, and alters none */
-	foreach(lc, altered && altered->key_attno > 0 ? own->cmds : NIL)
-	{
-		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
-
-		if ((cmd->subtype == AT_DropColumn || cmd->subtype == AT_AlterColumnType) &&
-			strcmp(cmd->name, altered->column_names[altered->key_attno - 1]) == 0)
-			key_relids = altered->is_partitioned ? CzTreeHeaps(CzTreeBegin(relid)) :
-				list_make1_oid(relid);
-	}
-	/* a partition is an ordinary table to its user, and has no moment to be one here */
-	if (altered == NULL || !OidIsValid(altered->root_relid) || altered->is_partitioned)
-		CzMomentTry(utility, (Node *) own, relids, key_relids);
-	CzRefuseDdl(&refused, what, hint);
-}
-
-/* May the distribution column get this type?  Its values must keep their shards. */
-static bool
-keeps_hash(Oid old_type, int32 old_typmod, Oid new_type, int32 new_typmod)
-{
-	if (old_type != new_type)
-		return false;
-	switch (getBaseType(old_type))
-	{
-		case VARCHAROID:
-		case VARBITOID:
-			return new_typmod < 0 || (old_typmod >= 0 && new_typmod >= old_typmod);
-		case NUMERICOID:
-			/* the same scale, and not less precision */
-			return new_typmod < 0 ||
-				(old_typmod >= 0 && new_typmod >= old_typmod &&
-				 ((new_typmod ^ old_typmod) & 0xffff) == 0);
-		default:
-			return old_typmod == new_typmod;
-	}
-}
-
-/* Is a table joined by a foreign key with another distributed one? */
-static bool
-has_keys_with_others(Oid relid)
-{
-	ListCell   *lc;
-
-	foreach(lc, CzTreeForeignKeys(relid, true))
-	{
-		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_constraint form;
-		const CzTable *other;
-		bool		is_other;
-
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		form = (Form_pg_constraint) GETSTRUCT(tuple);
-		other = CzTableGet(CzRootOf(form->conrelid) == relid ? form->confrelid : form->conrelid);
-		is_other = CzRootOf(form->conrelid) != CzRootOf(form->confrelid) && other &&
-			CzTableIsDistributed(other);
-		ReleaseSysCache(tuple);
-		if (is_other)
-			return true;
-	}
-	return false;
-}
-
-/*
- * What core would do to the distribution column, and must not.
- *
- * Returns: does the statement give it values that belong to other shards, or drop it?
- */
-static bool
-check_key(const CzUtility *utility, const CzTable *table, const AlterTableStmt *stmt)
-{
-	const char *key = table->key_attno > 0 ? table->column_names[table->key_attno - 1] : NULL;
-	bool		moves = false;
-	bool		is_dropped = false;
-	ListCell   *lc;
-
-	foreach(lc, key ? stmt->cmds : NIL)
-	{
-		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
-		ColumnDef  *def;
-		Oid			type;
-		int32		typmod;
-
-		if (cmd->name == NULL || strcmp(cmd->name, key) != 0)
-			continue;
-		is_dropped |= cmd->subtype == AT_DropColumn;
-		if (cmd->subtype != AT_AlterColumnType)
-			continue;
-		def = castNode(ColumnDef, cmd->def);
-		typenameTypeIdAndMod(NULL, def->typeName, &type, &typmod);
-		if (def->raw_default != NULL ||
-			!keeps_hash(table->key_type, table->key_typmod, type, typmod) ||
-			GetColumnDefCollation(NULL, def, type) != table->key_collation)
-			moves = true;
-	}
-	if (!moves && !is_dropped)
-		return false;
-	if (table->kind == CZ_TABLE_HASH && !OidIsValid(table->root_relid) &&
-		!has_keys_with_others(table->relid))
-		return true;
-	refuse(utility, stmt, table->relid, InvalidOid, table,
-		   psprintf("ALTER TABLE ... %s of the distribution column%s",
-					is_dropped ? "DROP COLUMN" : "ALTER COLUMN TYPE",
-					table->kind == CZ_TABLE_HASH ? " of a table with foreign keys" : ""),
-		   table->kind == CZ_TABLE_HASH ?
-		   "Drop the foreign keys first, and add them again afterwards." :
-		   "Use undistribute_table(), alter the table, and distribute it again.");
-}
-
-/* Is the distribution column about to get another type modifier? */
-static bool
-alters_key(const CzTable *table, const AlterTableStmt *stmt)
-{
-	ListCell   *lc;
-
-	foreach(lc, table->key_attno > 0 ? stmt->cmds : NIL)
-	{
-		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
-
-		if (cmd->subtype == AT_AlterColumnType &&
-			strcmp(cmd->name, table->column_names[table->key_attno - 1]) == 0)
-			return true;
-	}
-	return false;
 }
 
 /*
@@ -610,11 +415,11 @@ alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, CzAlterWay way,
 	{
 		way = CZ_WAY_MOMENT;
 		if (table->kind != CZ_TABLE_REFERENCE && !list_member_oid(moments, relid))
-			moments = with_table(moments, relid);
+			moments = CzWithTable(moments, relid);
 		drop_access_method(stmt);
 	}
 	run_core(utility, stmt, table, moments,
-			 alters_key(table, stmt) ? list_make1_oid(relid) : NIL, rewrite);
+			 CzAlterTouchesKey(table, stmt) ? list_make1_oid(relid) : NIL, rewrite);
 	table = CzTableGet(relid);
 	after = CzTableImage(relid);
 	CzCheckNew(table, before, after);
@@ -638,38 +443,6 @@ alter(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, CzAlterWay way,
 	if (CzRelationOwner(relid) != owner)
 		CzChangeOwner(table, owner);
 	CzInvalidateTable(relid);
-}
-
-/* A statement as core runs it, while its table is an ordinary one. */
-typedef struct PlainRun
-{
-	const CzUtility *utility;
-	AlterTableStmt *stmt;
-	Oid			relid;
-} PlainRun;
-
-static void
-run_plain(void *arg)
-{
-	PlainRun   *run = arg;
-	CzRowType  *row_type = CzRowTypeBefore(run->relid);
-
-	CzUtilityRun(run->utility, (Node *) run->stmt);
-	CommandCounterIncrement();
-	CzDropFlush();
-	CzRowTypeAfter(row_type);
-}
-
-/*
- * The statement gives the distribution column other values, or drops it: all rows come
- * here, core alters the table, and it is distributed again.
- */
-static void
-alter_redistributed(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table)
-{
-	PlainRun	run = {utility, stmt, table->relid};
-
-	cz_redistribute_hook(table->relid, run_plain, &run);
 }
 
 /* Other tables that core changes with this one, locked. */
@@ -725,7 +498,7 @@ alter_tree(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 	CzTree	   *tree = CzTreeBegin(relid);
 	CzImage    *before = CzTableImage(relid);
 	CzAlterHints *hints = CzAlterHintsGet(stmt, table, utility->query_string);
-	bool		is_key = alters_key(table, stmt);
+	bool		is_key = CzAlterTouchesKey(table, stmt);
 	CzRewrite  *rewrite = NULL;
 	List	   *moments = lock_partners(stmt, relid);
 	List	   *heaps = NIL;
@@ -793,7 +566,7 @@ alter_here(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 	CzLeaveKeysToShards(stmt);
 	LockRelationOid(relid, AccessExclusiveLock);
 	moments = lock_partners(stmt, relid);
-	CzMomentRun(utility, (Node *) stmt, with_table(moments, relid), NIL);
+	CzMomentRun(utility, (Node *) stmt, CzWithTable(moments, relid), NIL);
 	return true;
 }
 
@@ -825,8 +598,8 @@ check_references(const CzUtility *utility, const AlterTableStmt *stmt, Oid relid
 		else if (cmd->subtype == AT_AttachPartition)
 			table = CzTableOfName(castNode(PartitionCmd, cmd->def)->name);
 		if (table)
-			refuse(utility, stmt, relid, table->relid, table,
-				   cmd->subtype == AT_AddInherit ? "inheritance" : "ATTACH PARTITION", NULL);
+			CzRefuseAlter(utility, stmt, relid, table->relid, table,
+						  cmd->subtype == AT_AddInherit ? "inheritance" : "ATTACH PARTITION", NULL);
 	}
 }
 
@@ -948,18 +721,19 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 				is_unlogged_here = true;
 		}
 		if (this_way == CZ_WAY_REFUSED)
-			refuse(utility, stmt, relid, InvalidOid, table,
-				   psprintf("%s ... %s", is_index ? "ALTER INDEX" : "ALTER TABLE",
-							CzAlterCommandName(cmd->subtype)), CzAlterRefusalHint(cmd));
+			CzRefuseAlter(utility, stmt, relid, InvalidOid, table,
+						  psprintf("%s ... %s", is_index ? "ALTER INDEX" : "ALTER TABLE",
+								   CzAlterCommandName(cmd->subtype)),
+						  CzAlterRefusalHint(cmd));
 		way = Max(way, this_way);
 	}
 	if (table->is_partitioned)
 	{
-		bool		moves = check_key(utility, table, stmt);
+		bool		moves = CzAlterMovesRows(utility, table, stmt);
 
 		stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
 		if (moves)
-			alter_redistributed(utility, stmt, table);
+			CzAlterRedistributed(utility, stmt, table);
 		else
 			alter_tree(utility, stmt, relid);
 		return true;
@@ -970,14 +744,14 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	if (way == CZ_WAY_MOMENT && !is_reference)
 		LockRelationOid(relid, AccessExclusiveLock);
 	/* core says that a partition's columns are its parent's */
-	if (!is_reference && !OidIsValid(table->root_relid) && check_key(utility, table, stmt))
+	if (!is_reference && !OidIsValid(table->root_relid) && CzAlterMovesRows(utility, table, stmt))
 	{
-		alter_redistributed(utility, (AlterTableStmt *) CzQualifyRelation((Node *) stmt), table);
+		CzAlterRedistributed(utility, (AlterTableStmt *) CzQualifyRelation((Node *) stmt), table);
 		return true;
 	}
 	moments = is_index ? NIL : lock_partners(stmt, relid);
 	if (way == CZ_WAY_MOMENT && !is_reference)
-		moments = with_table(moments, relid);
+		moments = CzWithTable(moments, relid);
 
 	/* the name must not come to mean another table on the way */
 	stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);

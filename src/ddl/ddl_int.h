@@ -404,6 +404,34 @@ extern CzAlterWay CzAlterWayOf(const AlterTableCmd *cmd, bool is_index);
 extern CzAlterWay CzAlterWayOfReference(const AlterTableCmd *cmd);
 extern const char *CzAlterRefusalHint(const AlterTableCmd *cmd);
 
+/*
+ * alter_key.c
+ *
+ * CzWithTable
+ *		A list of OIDs with one more, in order.
+ * CzRefuseAlter
+ *		Refuse a statement that the workers cannot be told.  Where plain PostgreSQL has an
+ *		error of its own, that one is raised.  partner: another table of ours that core
+ *		needs in its moment, or InvalidOid.
+ * CzAlterMovesRows
+ *		Does the statement give the distribution column values that belong to other shards,
+ *		or drop it?  Refused where that cannot be done.
+ * CzAlterTouchesKey
+ *		Is the distribution column about to get another type modifier?
+ * CzAlterRedistributed
+ *		Run such a statement: all rows come here, core alters the table, and it is
+ *		distributed again.
+ */
+extern List *CzWithTable(List *relids, Oid relid);
+pg_noreturn extern void CzRefuseAlter(const CzUtility *utility, const AlterTableStmt *stmt,
+									  Oid relid, Oid partner, const CzTable *table,
+									  const char *what, const char *hint);
+extern bool CzAlterMovesRows(const CzUtility *utility, const CzTable *table,
+							 const AlterTableStmt *stmt);
+extern bool CzAlterTouchesKey(const CzTable *table, const AlterTableStmt *stmt);
+extern void CzAlterRedistributed(const CzUtility *utility, AlterTableStmt *stmt,
+								 const CzTable *table);
+
 /* alter.c */
 extern void CzAlterShards(const CzTable *table, const CzImage *before, const CzImage *after,
 						  const CzAlterHints *hints, Oid owner);
