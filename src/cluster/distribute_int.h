@@ -69,6 +69,17 @@ extern void CzRegisterPartition(Oid relid, Oid root_relid, const char *name,
 								bool is_partitioned, const int64 *shard_ids, int nshards,
 								Datum options);
 
+/* the distribution of a partition, whose columns may have other numbers than the root's */
+extern void CzPartDistribution(const CzDistribution *dist, Oid root_relid, Oid relid,
+							   CzDistribution *result);
+
+/*
+ * detach_partition.c: a partition has been detached from a distributed table: it becomes one
+ * of its own, in the same group, with the shards that it has.  inherited_keys:
+ * CzInheritedKey *
+ */
+extern void CzReleasePartition(Oid relid, Oid parent_relid, List *inherited_keys);
+
 /* the partitions of a root's shard on a worker, which is there itself; what is attached of
  * their indexes to those of parents that not all partitions have */
 extern void CzPartitionsSql(StringInfo sql, const CzTable *root, int index, Oid server_oid);
