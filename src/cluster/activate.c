@@ -155,6 +155,34 @@ make_inactive(Oid server_oid)
 	}
 }
 
+/* Drop what the worker has of placements that were forgotten, when it was taken for lost. */
+static void
+drop_forgotten(Oid server_oid)
+{
+	ListCell   *lc;
+	int			i;
+
+	foreach(lc, CzTableListAll())
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+		StringInfoData sql;
+
+		if (table == NULL || !CzTableIsDistributed(table) || OidIsValid(table->root_relid))
+			continue;
+		initStringInfo(&sql);
+		for (i = 0; i < table->nshards; i++)
+		{
+			if (!list_member_oid(CzShardServers(table->shards[i].relid), server_oid))
+				appendStringInfo(&sql, "%s%s", sql.len > 0 ? ", " : "",
+								 table->shards[i].remote_qualified);
+		}
+		if (sql.len > 0)
+			CzTxnExec(server_oid, CzRelationOwner(table->relid),
+					  psprintf("DROP TABLE IF EXISTS %s CASCADE", sql.data));
+		pfree(sql.data);
+	}
+}
+
 /* Copies of reference tables are made anew, as on a new worker. */
 static void
 drop_copies(const CzNode *node)
@@ -197,6 +225,7 @@ activate(int64 arg)
 	if (!node->is_active)
 	{
 		make_inactive(server_oid);
+		drop_forgotten(server_oid);
 		drop_left_over(node);
 		drop_copies(node);
 		CzNodeSetOption(server_oid, "state", NULL);

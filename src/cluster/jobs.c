@@ -181,6 +181,40 @@ CzJobRunning(const char *type)
 	return job_id;
 }
 
+/*
+ * CzJobFailedLately
+ *		See rebalance_int.h.
+ */
+bool
+CzJobFailedLately(const char *type, int seconds)
+{
+	Oid			argtypes[2] = {NAMEOID, INT4OID};
+	Datum		values[2];
+	NameData	type_name;
+	bool		has_failed = false;
+
+	namestrcpy(&type_name, type);
+	values[0] = NameGetDatum(&type_name);
+	values[1] = Int32GetDatum(seconds);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args("SELECT j.state OPERATOR(pg_catalog.=) 'failed' AND j.finished_at OPERATOR(pg_catalog.>)"
+							  " (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.make_interval(secs => $2))"
+							  " FROM cz.job j WHERE j.job_type OPERATOR(pg_catalog.=) $1 AND j.finished_at IS NOT NULL"
+							  " ORDER BY j.job_id DESC LIMIT 1",
+							  2, argtypes, values, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read cz.job");
+	if (SPI_processed > 0)
+	{
+		bool		isnull;
+
+		has_failed = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+												&isnull));
+	}
+	SPI_finish();
+	return has_failed;
+}
+
 /* ---- its process ----------------------------------------------------------- */
 
 /* Run a statement whose rows nobody wants; $1 is a number, $2 a text or NULL. */

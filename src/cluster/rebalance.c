@@ -43,6 +43,9 @@ PG_FUNCTION_INFO_V1(replicate_table_shards);
 /* Between two looks at the moves that run */
 #define WAIT_MS 100
 
+/* After a job that has failed, until missing placements are tried again */
+#define AGAIN_S 10
+
 /* A move is repeated so often */
 #define MAX_RETRIES 3
 
@@ -492,7 +495,7 @@ CzReplicateAgain(void)
 		return true;
 	request.lost = CzHealthDownServers(cz_rereplication_delay_ms);
 	request.counts_inactive = true;
-	if (CzJobRunning("replicate") != 0)
+	if (CzJobRunning("replicate") != 0 || CzJobFailedLately("replicate", AGAIN_S))
 		return false;
 	request.factor = -1;
 	request.threshold = -1;

@@ -121,6 +121,9 @@ extern int64 CzJobCreate(const char *type, const char *description, CzTransferMo
 						 List *moves);
 extern int64 CzJobRunning(const char *type);
 
+/* Has the last job of a type failed, not so many seconds ago? */
+extern bool CzJobFailedLately(const char *type, int seconds);
+
 /* Servers that have not answered for so long, as far as is known: list of OIDs. */
 extern List *CzHealthDownServers(int down_ms);
 
