@@ -250,7 +250,7 @@ user_key_name(const char *remote_table, const char *remote_constraint,
 	ScanKeyData key;
 	HeapTuple	tuple;
 	char	   *result = NULL;
-	bool		is_sure = false;
+	int			result_rank = 0;	/* 3: surely it, 2: by its columns */
 
 	if (shard_id == 0 || !IsTransactionState() || !OidIsValid(CzFdwOid()))
 		return NULL;
@@ -265,23 +265,26 @@ user_key_name(const char *remote_table, const char *remote_constraint,
 	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(relid));
 	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
-	while (!is_sure && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (result_rank < 3 && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 		bool		is_below;
+		int			rank;
 
 		if (con->contype != CONSTRAINT_FOREIGN)
 			continue;
 		/* those of partitions come after the table's own, whose name they would have */
 		is_below = OidIsValid(con->conparentid) && con->confrelid == other_relid;
 		if (!is_below && is_key_of_shard(tuple, index, remote_constraint))
-			is_sure = other_relid == InvalidOid || con->confrelid == other_relid;
+			rank = other_relid == InvalidOid || con->confrelid == other_relid ? 3 : 1;
 		else if (is_below)
-			is_sure = columns != NULL && has_columns(tuple, columns);
+			rank = columns != NULL && has_columns(tuple, columns) ? 2 : 1;
 		else
 			continue;
-		if (is_sure || result == NULL)
-			result = pstrdup(NameStr(con->conname));
+		if (rank <= result_rank)
+			continue;
+		result = pstrdup(NameStr(con->conname));
+		result_rank = rank;
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);

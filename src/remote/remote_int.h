@@ -60,6 +60,7 @@ typedef struct ConnEntry
 	int			txn_lock_timeout_ms;	/* state TXN: in its transaction; -1: not
 										 * known */
 	int			server_pid;		/* that the server told; 0: not asked */
+	int			session_rows;	/* of the command of CzSessionSend that is answered */
 	char	   *identity;		/* that it must have; NULL: any */
 	int			link;			/* number in links.c; -1: none */
 	int			pool;			/* index in pool.c; -1: not counted */

@@ -464,12 +464,17 @@ CzSessionPoll(ConnEntry *entry)
 	if (flush < 0 || !CzConnReceive(&entry->pub))
 		return -1;
 
-	while (entry->pending_syncs > 0 && !PQisBusy(pg))
+	for (;;)
 	{
-		PGresult   *res = PQgetResult(pg);
+		PGresult   *res;
 		ExecStatusType status;
 		bool		is_copy;
 
+		/* row by row, so that a worker that sends rows for ever fills no memory */
+		(void) PQsetSingleRowMode(pg);
+		if (entry->pending_syncs == 0 || PQisBusy(pg))
+			break;
+		res = PQgetResult(pg);
 		if (res == NULL)
 		{
 			if (PQstatus(pg) != CONNECTION_OK || ++nulls > MAX_NULLS)
@@ -478,10 +483,17 @@ CzSessionPoll(ConnEntry *entry)
 		}
 		nulls = 0;
 		status = PQresultStatus(res);
+		if (status != PGRES_SINGLE_TUPLE)
+			entry->session_rows = 0;
+		else if (entry->session_rows++ > 0)
+		{
+			/* no command of ours has two */
+			PQclear(res);
+			return -1;
+		}
 		if (status == PGRES_PIPELINE_SYNC)
 			entry->pending_syncs--;
-		else if (status == PGRES_TUPLES_OK && entry->server_pid == 0 && PQntuples(res) == 1 &&
-				 PQnfields(res) > 3)
+		else if (status == PGRES_SINGLE_TUPLE && entry->server_pid == 0 && PQnfields(res) > 3)
 			take_first_answer(entry, res);
 		else if (status == PGRES_FATAL_ERROR)
 		{
