@@ -126,6 +126,7 @@ $cluster->sql(qq{SELECT citus_schema_move('"Ten ant"', $node_id)});
 is($cluster->sql($where), $port, 'by the number of a node, too');
 like(($cluster->try_sql(qq{SELECT citus_schema_move('nothing', $node_id)}))[2], qr/55000.*schema "nothing" has no tables/s, 'one without tables is nowhere');
 like(($cluster->try_sql(q{SELECT citus_schema_move('"Ten ant"', 12345)}))[2], qr/42704.*there is no node 12345/s, 'no node');
+is($cluster->orphans, '', 'nothing is left where it was');
 $cluster->sql('SET client_min_messages = warning; DROP SCHEMA "Ten ant", nothing CASCADE');
 
 note 'one placement more';
