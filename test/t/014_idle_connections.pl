@@ -129,7 +129,7 @@ is($cluster->sql('SELECT sum(v) FROM one WHERE k BETWEEN 20 AND 29'), '245', 'no
 # The proxy must have forgotten them before they are: one that is lost behind the answer is
 # like a worker that works hard.
 my ($status, $out, $err) = $cluster->try_sql(
-	"SET cz.connect_timeout = '3s';\n$warm\nSELECT pg_sleep(5.5);\n\\! kill -ALRM $cluster->{proxies}{1}{pid}; sleep 1\n"
+	"SET cz.connect_timeout = '3s';\n$warm\nSELECT pg_sleep(5.5);\n\\! kill -ALRM $cluster->{proxies}{1}{pid}; sleep 4\n"
 	  . "SELECT count(*) FROM one; UPDATE t SET v = v + 1 WHERE k < 40;");
 is("$status $err", '0 ', 'connections that the network has forgotten are replaced');
 
