@@ -693,6 +693,19 @@ extern void CzTxnLockMoment(const CzShard *shard, bool begin);
 /* Background worker that resolves what crashes left; arg: database OID, 0: launcher. */
 extern PGDLLEXPORT void CzMaintenanceMain(Datum arg);
 
+/*
+ * task.c
+ *
+ * CzTaskSession
+ *		Settings of a background worker that works for nobody: what a database or role has by
+ *		default (a timeout, transactions that are read only) is meant for its users.
+ * CzTaskErrorToLog
+ *		In PG_CATCH: the error goes to the log, and the worker goes on, in context and in no
+ *		transaction.
+ */
+extern void CzTaskSession(void);
+extern void CzTaskErrorToLog(MemoryContext context);
+
 /* What the background worker that analyzes tables does, or NULL; and the one that looks
  * whether nodes answer: true: there are none. */
 extern bool (*cz_analyze_task) (void);

@@ -32,7 +32,6 @@
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -246,11 +245,7 @@ auto_analyze(void)
 
 	MemoryContextSwitchTo(context);
 	mark_as_autovacuum();
-	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET,
-					PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
+	CzTaskSession();
 
 	tables = list_tables();
 	foreach(lc, tables)
@@ -263,12 +258,7 @@ auto_analyze(void)
 		{
 			/* to the log; the next one may work */
 			is_done = false;
-			HOLD_INTERRUPTS();
-			EmitErrorReport();
-			AbortOutOfAnyTransaction();
-			MemoryContextSwitchTo(context);
-			FlushErrorState();
-			RESUME_INTERRUPTS();
+			CzTaskErrorToLog(context);
 		}
 		PG_END_TRY();
 		QueryCancelPending = false;

@@ -653,12 +653,7 @@ try_repair(const Todo *todo, MemoryContext context)
 	}
 	PG_CATCH();
 	{
-		HOLD_INTERRUPTS();
-		EmitErrorReport();
-		AbortOutOfAnyTransaction();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		RESUME_INTERRUPTS();
+		CzTaskErrorToLog(context);
 	}
 	PG_END_TRY();
 	QueryCancelPending = false;
@@ -683,12 +678,8 @@ repair_task(Oid only_relid)
 	ListCell   *lc;
 
 	MemoryContextSwitchTo(context);
-	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	CzTaskSession();
 	SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET,
-					PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
 
 	todos = list_todos(only_relid);
 	foreach(lc, todos)

@@ -177,6 +177,9 @@ typedef struct CzOps
 
 extern CzOps *CzDiff(const CzImage *before, const CzImage *after, const CzAlterHints *hints);
 
+/* Is an object of that OID among these (CzObjectImage *)? */
+extern bool CzHasObject(const List *objects, Oid oid);
+
 /* An index of that name need not be made. */
 extern void CzOpsLeaveOutIndex(CzOps *ops, const char *name);
 

@@ -289,8 +289,12 @@ find_object(List *objects, const char *name)
 	return NULL;
 }
 
-static bool
-oid_is_in(List *objects, Oid oid)
+/*
+ * CzHasObject
+ *		See ddl_int.h.
+ */
+bool
+CzHasObject(const List *objects, Oid oid)
 {
 	ListCell   *lc;
 
@@ -334,7 +338,7 @@ is_replaced(const CzObjectImage *a, const CzObjectImage *b, const CzImage *befor
 	if (hints && CzIsDroppedByName(hints, a->name))
 		return true;
 	/* it has become a constraint of another name, or went with a column */
-	if (oid_is_in(after->indexes, a->oid) || has_lost_column(a, before, after))
+	if (CzHasObject(after->indexes, a->oid) || has_lost_column(a, before, after))
 		return true;
 	/* core has made it again for a column's new type, and so will the workers */
 	return !types;
@@ -439,7 +443,7 @@ diff_indexes(CzOps *ops, const CzImage *before, const CzImage *after, bool types
 			drop_index(ops, a);
 			continue;
 		}
-		if (oid_is_in(after->indexes, a->oid))
+		if (CzHasObject(after->indexes, a->oid))
 			continue;
 		if (b == NULL || is_replaced(a, b, before, after, types, hints))
 			drop_index(ops, a);

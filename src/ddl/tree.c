@@ -260,19 +260,6 @@ parent_of(const CzTree *tree, const TreeNode *node)
 		find_node(tree, get_partition_parent(node->relid, false)) : -1;
 }
 
-static bool
-has_oid(const List *objects, Oid oid)
-{
-	ListCell   *lc;
-
-	foreach(lc, objects)
-	{
-		if (((const CzObjectImage *) lfirst(lc))->oid == oid)
-			return true;
-	}
-	return false;
-}
-
 /* Will a worker make an index again, by its name: of the first node, or of one below? */
 static bool
 is_made_again(const CzTree *tree, int number, const char *name)
@@ -308,7 +295,7 @@ find_made_again(const CzTree *tree, TreeNode *node, const CzImage *after)
 		const CzObjectImage *index = lfirst(lc);
 		NamePair   *pair;
 
-		if (has_oid(node->before->indexes, index->oid) || !get_rel_relispartition(index->oid))
+		if (CzHasObject(node->before->indexes, index->oid) || !get_rel_relispartition(index->oid))
 			continue;
 		pair = palloc(sizeof(NamePair));
 		pair->name = index->name;

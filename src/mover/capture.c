@@ -36,9 +36,12 @@
 #define FIRST_PAUSE_MS 50
 #define MAX_PAUSE_MS 1000
 
-/* A list of columns, each after a prefix, with commas. */
-static char *
-columns(List *names, const char *prefix)
+/*
+ * CzMoveColumns
+ *		See mover_int.h.
+ */
+char *
+CzMoveColumns(List *names, const char *prefix)
 {
 	StringInfoData buf;
 	ListCell   *lc;
@@ -72,7 +75,7 @@ static char *
 row_sql(const CzMoveUnit *unit, const char *sign, const char *prefix)
 {
 	return psprintf("pg_catalog.pg_current_xact_id(), %s, false%s%s", sign,
-					logged(unit) != NIL ? ", " : "", columns(logged(unit), prefix));
+					logged(unit) != NIL ? ", " : "", CzMoveColumns(logged(unit), prefix));
 }
 
 /*
@@ -135,7 +138,7 @@ triggers_sql(StringInfo sql, const CzMoveUnit *unit)
 				"REFERENCING NEW TABLE AS cz_n FOR EACH STATEMENT");
 	trigger_sql(sql, unit, "u", "UPDATE", "FOR EACH ROW");
 	if (unit->key != NIL)
-		trigger_sql(sql, unit, "k", psprintf("UPDATE OF %s", columns(unit->key, "")),
+		trigger_sql(sql, unit, "k", psprintf("UPDATE OF %s", CzMoveColumns(unit->key, "")),
 					"FOR EACH ROW");
 	trigger_sql(sql, unit, "d", "DELETE", "FOR EACH ROW");
 	trigger_sql(sql, unit, "t", "TRUNCATE", "FOR EACH STATEMENT");

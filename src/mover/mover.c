@@ -314,13 +314,9 @@ fail_move(CzMove *move, const ErrorData *error)
 static void
 set_session(void)
 {
-	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	CzTaskSession();
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET,
-					PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 static CzMove *
@@ -352,13 +348,9 @@ try_move(CzMove *move)
 	}
 	PG_CATCH();
 	{
-		HOLD_INTERRUPTS();
 		MemoryContextSwitchTo(move->context);
 		error = CopyErrorData();
-		EmitErrorReport();
-		AbortOutOfAnyTransaction();
-		FlushErrorState();
-		RESUME_INTERRUPTS();
+		CzTaskErrorToLog(move->context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(move->context);
@@ -443,12 +435,7 @@ try_take_up(int64 move_id)
 	}
 	PG_CATCH();
 	{
-		HOLD_INTERRUPTS();
-		EmitErrorReport();
-		AbortOutOfAnyTransaction();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		RESUME_INTERRUPTS();
+		CzTaskErrorToLog(context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
@@ -472,12 +459,7 @@ clean_up_round(void)
 	}
 	PG_CATCH();
 	{
-		HOLD_INTERRUPTS();
-		EmitErrorReport();
-		AbortOutOfAnyTransaction();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		RESUME_INTERRUPTS();
+		CzTaskErrorToLog(context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

@@ -182,7 +182,9 @@ extern void CzMoveDropOldKeys(CzMove *move);
  * CzMoveRound: one; is_last: the source is locked by this transaction.  Returns changes.
  * CzMoveCaptureOff: the source stays: it logs no more, as of this transaction.
  * CzMoveMakeBagIndexes: by which rows of tables without a key are found on the target.
+ * CzMoveColumns: a list of columns, each after a prefix, with commas.
  */
+extern char *CzMoveColumns(List *names, const char *prefix);
 extern void CzMoveCaptureBegin(CzMove *move);
 extern void CzMoveBringOver(CzMove *move);
 extern void CzMoveCatchUp(CzMove *move);

@@ -65,18 +65,6 @@ numbered(int n, const char *prefix)
 	return buf.data;
 }
 
-static char *
-prefixed(List *names, const char *prefix)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	foreach(lc, names)
-		appendStringInfo(&buf, "%s%s%s", buf.len > 0 ? ", " : "", prefix, (char *) lfirst(lc));
-	return buf.data;
-}
-
 /* Name of the table on the target's connection that takes what comes. */
 static char *
 stage_name(const CzMoveUnit *unit)
@@ -157,7 +145,7 @@ bring_keys(CzConn *from, CzConn *to, const CzMoveUnit *unit, const char *prev, b
 	CzCopyShardRows(from, to,
 					psprintf("COPY (SELECT t.%s IS NOT NULL, %s, %s FROM (SELECT DISTINCT %s FROM cz_shards.%s WHERE %s AND NOT cz_t) k LEFT JOIN ONLY %s t ON %s) TO STDOUT",
 							 (char *) linitial(unit->key), numbered(nkeys, "k."),
-							 prefixed(unit->names, "t."), numbered(nkeys, ""), unit->prefix,
+							 CzMoveColumns(unit->names, "t."), numbered(nkeys, ""), unit->prefix,
 							 is_new(prev), unit->qualified, key_equals(unit, "t.", "k.")),
 					psprintf("COPY %s FROM STDIN", stage), NULL, NULL);
 	if (is_many)
@@ -173,7 +161,7 @@ static char *
 image(const CzMoveUnit *unit, const char *prefix, bool is_stage)
 {
 	return psprintf("ROW(%s)::pg_catalog.text", is_stage ? values_of(unit, prefix) :
-					prefixed(unit->names, prefix));
+					CzMoveColumns(unit->names, prefix));
 }
 
 /* The hash by which they are found; NULL: by nothing. */
