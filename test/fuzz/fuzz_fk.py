@@ -8,22 +8,9 @@ transaction, all rows must agree; after the round all placements are equal.  A s
 the cluster may say something else (docs/limits.md) ends its transaction on both sides.
 --seed N --rounds 1 makes a round again.
 """
-import argparse
-import importlib.machinery
-import importlib.util
-import os
-import random
 import sys
-import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-DIFFERENTIAL = os.path.join(HERE, '..', 'differential')
-sys.path[:0] = [HERE, DIFFERENTIAL]
-
-loader = importlib.machinery.SourceFileLoader('differential_run', os.path.join(DIFFERENTIAL, 'run'))
-spec = importlib.util.spec_from_loader('differential_run', loader)
-differential = importlib.util.module_from_spec(spec)
-loader.exec_module(differential)
+import rounds
 
 TABLES = ('r', 'p', 'c', 'g', 's', 'q')
 COLUMNS = {'r': ('id', 'code'), 'p': ('k', 'id', 'code'), 'c': ('k', 'id', 'p_id', 'code'), 'g': ('k', 'id', 'c_id', 'p_id'),
@@ -31,22 +18,7 @@ COLUMNS = {'r': ('id', 'code'), 'p': ('k', 'id', 'code'), 'c': ('k', 'id', 'p_id
 KEYS, IDS = 4, 6
 
 
-class Round:
-    def __init__(self, seed, sides):
-        self.random = random.Random(seed)
-        self.seed = seed
-        self.oracle, self.cluster = sides.oracle('diff_main'), sides.cluster('diff_main')
-        self.refused = self.statements = self.failed = 0
-        self.log = []
-
-    def pick(self, *what):
-        return self.random.choice(what)
-
-    def both(self, sql, copy_data=None):
-        self.log.append(sql)
-        self.statements += 1
-        return self.oracle.run(sql, copy_data=copy_data), self.cluster.run(sql, copy_data=copy_data)
-
+class Round(rounds.Round):
     # ---- tables
 
     def deferrable(self):
@@ -241,51 +213,14 @@ class Round:
             problem = (self.fill() if n % 6 == 0 else None) or self.transaction()
             if problem:
                 problem += '\n      ' + '\n      '.join(self.log[start:])
-        if not problem:
-            for table in TABLES:
-                got = self.cluster.run("SELECT * FROM cz_verify_placements('%s') WHERE NOT ok" % table)
-                if got.sqlstate or got.rows:
-                    problem = 'placements of %s differ: %s %s' % (table, got.message, got.rows)
-        if problem:
+        problems = [problem] if problem else self.differing_placements(TABLES)
+        if problems:
             keys = self.cluster.run("SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint "
                                     "WHERE contype = 'f' AND connamespace = 'public'::regnamespace")
-            problem += '\n    keys:\n      ' + '\n      '.join(row[0] for row in keys.rows)
-        self.oracle.close()
-        self.cluster.close()
-        return problem
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--oracle', required=True)
-    parser.add_argument('--coordinator', required=True)
-    parser.add_argument('--workers', required=True)
-    parser.add_argument('--shards', type=int, default=8)
-    parser.add_argument('--factor', type=int, default=2)
-    parser.add_argument('--seed', type=int, default=int(time.time()))
-    parser.add_argument('--rounds', type=int, default=10)
-    parser.add_argument('--transactions', type=int, default=40)
-    parser.add_argument('--seconds', type=int, default=0, help='as many rounds as there is time for')
-    args = parser.parse_args()
-    args.oracle_only, args.plan_cache_mode, args.timeout_ms, args.set = False, 'auto', 60000, []
-    sides = differential.Sides(args)
-    sides.prepare('main')
-    begin = time.time()
-    bad = n = 0
-    while n < args.rounds or time.time() < begin + args.seconds:
-        seed = args.seed + n
-        n += 1
-        one = Round(seed, sides)
-        problem = one.run(args.transactions)
-        print('%s round %d (%d statements, %d plain errors, %d refused)' % (
-            'not ok' if problem else 'ok', seed, one.statements, one.failed, one.refused))
-        if problem:
-            bad += 1
-            print('    ' + problem)
-        sys.stdout.flush()
-    print('# %d rounds, %d bad' % (n, bad))
-    return 1 if bad else 0
+            problems.append('keys:\n      ' + '\n      '.join(row[0] for row in keys.rows))
+        self.close()
+        return problems
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(rounds.main(__doc__.split('\n')[0], Round, '--transactions', 40, 'refused'))

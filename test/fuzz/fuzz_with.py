@@ -7,46 +7,22 @@ or none, are distributed by a column, lie in one shard or are references, have r
 write a log, and foreign keys, or not.  Rows, tags, errors, contents and log must agree, and placements be equal.
 --seed N --rounds 1 makes a round again.
 """
-import argparse
-import importlib.machinery
-import importlib.util
-import os
-import random
 import sys
-import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-DIFFERENTIAL = os.path.join(HERE, '..', 'differential')
-sys.path[:0] = [HERE, DIFFERENTIAL]
-
-loader = importlib.machinery.SourceFileLoader('differential_run', os.path.join(DIFFERENTIAL, 'run'))
-spec = importlib.util.spec_from_loader('differential_run', loader)
-differential = importlib.util.module_from_spec(spec)
-loader.exec_module(differential)
+import rounds
 
 KEYS, IDS = 3, 6
 KEYED = ('t', 'u')
 TABLES = KEYED + ('n', 'r')
 
 
-class Round:
+class Round(rounds.Round):
     def __init__(self, seed, sides):
-        self.random = random.Random(seed)
-        self.oracle, self.cluster = sides.oracle('diff_main'), sides.cluster('diff_main')
-        self.statements = self.failed = self.refused = 0
-        self.log = []
+        super().__init__(seed, sides)
         self.has_keys = self.has_triggers = self.has_unique = False
-
-    def pick(self, *what):
-        return self.random.choice(what)
 
     def chance(self, probability):
         return self.random.random() < probability
-
-    def both(self, sql):
-        self.log.append(sql)
-        self.statements += 1
-        return self.oracle.run(sql), self.cluster.run(sql)
 
     # ---- tables
 
@@ -285,48 +261,12 @@ class Round:
                 problems.append(problem)
                 self.both('ROLLBACK')
                 self.fill()
-        for table in TABLES:
-            got = self.cluster.run("SELECT * FROM cz_verify_placements('%s') WHERE NOT ok" % table)
-            if got.sqlstate or got.rows:
-                problems.append('placements of %s differ: %s %s' % (table, got.message, got.rows))
+        problems += self.differing_placements(TABLES)
         if problems:
             problems.append('\n      '.join(sql for sql in self.log if sql.startswith(('CREATE', 'ALTER', 'SELECT create'))))
-        self.oracle.close()
-        self.cluster.close()
+        self.close()
         return problems
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--oracle', required=True)
-    parser.add_argument('--coordinator', required=True)
-    parser.add_argument('--workers', required=True)
-    parser.add_argument('--shards', type=int, default=8)
-    parser.add_argument('--factor', type=int, default=2)
-    parser.add_argument('--seed', type=int, default=int(time.time()))
-    parser.add_argument('--rounds', type=int, default=10)
-    parser.add_argument('--statements', type=int, default=60)
-    parser.add_argument('--seconds', type=int, default=0, help='as many rounds as there is time for')
-    args = parser.parse_args()
-    args.oracle_only, args.plan_cache_mode, args.timeout_ms, args.set = False, 'auto', 60000, []
-    sides = differential.Sides(args)
-    sides.prepare('main')
-    begin = time.time()
-    bad = n = 0
-    while n < args.rounds or time.time() < begin + args.seconds:
-        seed = args.seed + n
-        n += 1
-        one = Round(seed, sides)
-        problems = one.run(args.statements)
-        print('%s round %d (%d statements, %d plain errors, %d not compared)' % (
-            'not ok' if problems else 'ok', seed, one.statements, one.failed, one.refused))
-        if problems:
-            bad += 1
-            print('    ' + '\n    '.join(problems))
-        sys.stdout.flush()
-    print('# %d rounds, %d bad' % (n, bad))
-    return 1 if bad else 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(rounds.main(__doc__.split('\n')[0], Round, '--statements', 60, 'not compared'))
