@@ -370,7 +370,6 @@ has_expired(ConnEntry *entry)
 	}
 	if (entry->connect_error == NULL)
 		entry->connect_error = MemoryContextStrdup(cz_conn_context, _("timeout expired"));
-	entry->phase = PHASE_FAILED;
 	return true;
 }
 
@@ -392,12 +391,31 @@ fail_connect(ConnEntry *entry, const CzEndpoint *endpoint)
 		{
 			PQfinish(entry->pub.pg);
 			entry->pub.pg = pg;
+			if (entry->connect_error != NULL)
+				pfree(entry->connect_error);
+			entry->connect_error = NULL;
 			if (PQstatus(pg) != CONNECTION_BAD)
 				return entry->wait_for;
 		}
 	}
 	if (entry->connect_error == NULL)
 		set_connect_error(entry);
+	entry->phase = PHASE_FAILED;
+	return -1;
+}
+
+/*
+ * expire
+ *		No answer came in time: -1.  From a network that has forgotten one that was left
+ *		alone for long none can come, so that one starts anew, too.
+ */
+static int
+expire(ConnEntry *entry, const CzEndpoint *endpoint)
+{
+	if (entry->was_parked &&
+		entry->parked_at < TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   -CZ_TRUSTED_IDLE_MS))
+		return fail_connect(entry, endpoint);
 	entry->phase = PHASE_FAILED;
 	return -1;
 }
@@ -451,7 +469,7 @@ CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint)
 											   PQsocket(pg), 0, PG_WAIT_EXTENSION);
 
 			if ((rc & entry->wait_for) == 0)
-				return has_expired(entry) ? -1 : entry->wait_for;
+				return has_expired(entry) ? expire(entry, endpoint) : entry->wait_for;
 
 			/*
 			 * The socket is ready, so the peer lives.  If the deadline is over
@@ -527,7 +545,7 @@ CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint)
 	}
 	if (events < 0)
 		return fail_connect(entry, endpoint);
-	return has_expired(entry) ? -1 : events;
+	return has_expired(entry) ? expire(entry, endpoint) : events;
 }
 
 const char *
@@ -577,6 +595,48 @@ park(ConnEntry *entry)
 	CzLinkSetIdle(entry, true);
 }
 
+/*
+ * release
+ *		Keep a connection for the session's next statement, if that makes sense.
+ *		idle_since: when it was last known to work.
+ */
+static void
+release(ConnEntry *entry, TimestampTz idle_since)
+{
+	CzConn	   *conn = &entry->pub;
+	CzConn	   *other;
+	int			nidle = 0;
+
+	CzPoolUsed(entry);
+	conn->busy_owner = NULL;
+	conn->busy_drain = NULL;
+	conn->txn_depth = 0;
+	conn->txn_has_written = false;
+
+	if (!conn->is_broken && PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF &&
+		!PQexitPipelineMode(conn->pg))
+		conn->is_broken = true;
+
+	for (other = (CzConn *) cz_conn_list; other; other = other->next)
+	{
+		if (other->state == CZ_CONN_IDLE && other->server_oid == conn->server_oid &&
+			other->user_oid == conn->user_oid)
+			nidle++;
+	}
+
+	if (conn->is_broken || entry->is_stale || entry->phase != PHASE_READY ||
+		nidle >= cz_max_connections_per_worker || CzPoolWants(entry) ||
+		PQstatus(conn->pg) != CONNECTION_OK ||
+		PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
+		CzConnDiscard(conn);
+	else
+	{
+		entry->idle_since = idle_since;
+		conn->state = CZ_CONN_IDLE;
+		CzLinkSetIdle(entry, true);
+	}
+}
+
 /* Move connections on that are parked; those that are finished become idle. */
 static void
 poll_parked(const CzEndpoint *endpoint)
@@ -586,6 +646,7 @@ poll_parked(const CzEndpoint *endpoint)
 	while (conn != NULL)
 	{
 		int			events;
+		TimestampTz since = ENTRY(conn)->parked_at;
 
 		if (!is_parked(ENTRY(conn), endpoint))
 		{
@@ -604,7 +665,7 @@ poll_parked(const CzEndpoint *endpoint)
 			continue;
 		}
 		if (events == 0)
-			CzConnRelease(conn);
+			release(ENTRY(conn), since);	/* when it had its answers, perhaps */
 		else
 			CzConnDiscard(conn);
 		conn = (CzConn *) cz_conn_list; /* a wait may have changed the list */
@@ -745,43 +806,10 @@ CzConnAcquire(const CzEndpoint *endpoint)
 void
 CzConnRelease(CzConn *conn)
 {
-	ConnEntry  *entry = ENTRY(conn);
-	CzConn	   *other;
-	int			nidle = 0;
-
 	if (conn->state == CZ_CONN_CONNECTING)
-	{
-		park(entry);
-		return;
-	}
-	CzPoolUsed(entry);
-	conn->busy_owner = NULL;
-	conn->busy_drain = NULL;
-	conn->txn_depth = 0;
-	conn->txn_has_written = false;
-
-	if (!conn->is_broken && PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF &&
-		!PQexitPipelineMode(conn->pg))
-		conn->is_broken = true;
-
-	for (other = (CzConn *) cz_conn_list; other; other = other->next)
-	{
-		if (other->state == CZ_CONN_IDLE && other->server_oid == conn->server_oid &&
-			other->user_oid == conn->user_oid)
-			nidle++;
-	}
-
-	if (conn->is_broken || entry->is_stale || entry->phase != PHASE_READY ||
-		nidle >= cz_max_connections_per_worker || CzPoolWants(entry) ||
-		PQstatus(conn->pg) != CONNECTION_OK ||
-		PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
-		CzConnDiscard(conn);
+		park(ENTRY(conn));
 	else
-	{
-		entry->idle_since = GetCurrentTimestamp();
-		conn->state = CZ_CONN_IDLE;
-		CzLinkSetIdle(entry, true);
-	}
+		release(ENTRY(conn), GetCurrentTimestamp());
 }
 
 void

@@ -30,8 +30,6 @@
 /* A connection that has been idle for less is not even looked at where that does no harm,
  * milliseconds. */
 #define NOT_LOOKED_AT_MS 1000
-/* A connection that has been idle for less is not asked, milliseconds. */
-#define TRUSTED_IDLE_MS 5000
 /* Batches of unasked messages that are read from an idle connection at a time. */
 #define MAX_IDLE_READS 100
 
@@ -119,6 +117,8 @@ CzIdleCheck(ConnEntry *entry, bool is_repeated)
 {
 	CzConn	   *conn = &entry->pub;
 	TimestampTz idle_since = entry->idle_since;
+	TimestampTz asked_at;
+	int64		took_us;
 
 	if (is_repeated && !conn->is_broken && !entry->is_ending &&
 		PQstatus(conn->pg) == CONNECTION_OK &&
@@ -127,17 +127,24 @@ CzIdleCheck(ConnEntry *entry, bool is_repeated)
 		return true;
 	if (!CzConnIsAlive(conn) || PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
 		return false;
-	if (GetCurrentTimestamp() < TimestampTzPlusMilliseconds(idle_since, TRUSTED_IDLE_MS))
+	asked_at = GetCurrentTimestamp();
+	if (asked_at < TimestampTzPlusMilliseconds(idle_since, CZ_TRUSTED_IDLE_MS))
 		return true;
 	if (ask(conn))
 		return true;
 
-	/* the others that are as old would cost the same time again */
+	/*
+	 * The others that would be asked would cost the same time again; those that are
+	 * being made could not go on meanwhile.
+	 */
+	took_us = GetCurrentTimestamp() - asked_at;
 	for (conn = (CzConn *) cz_conn_list; conn; conn = conn->next)
 	{
 		if (conn->state == CZ_CONN_IDLE && conn->server_oid == entry->pub.server_oid &&
-			ENTRY(conn)->idle_since <= idle_since)
+			asked_at >= TimestampTzPlusMilliseconds(ENTRY(conn)->idle_since, CZ_TRUSTED_IDLE_MS))
 			conn->is_broken = true;
+		else if (conn->state == CZ_CONN_CONNECTING)
+			CzConnSetConnectDeadline(conn, CzConnConnectDeadline(conn) + took_us);
 	}
 	return false;
 }

@@ -17,6 +17,9 @@
 #include "cz/compat.h"
 #include "cz/remote.h"
 
+/* A connection that has been idle for less is not asked whether it lives, milliseconds. */
+#define CZ_TRUSTED_IDLE_MS 5000
+
 typedef enum ConnPhase
 {
 	PHASE_CONNECTING,			/* PQconnectPoll goes on */
@@ -43,7 +46,7 @@ typedef struct ConnEntry
 	bool		is_patient;		/* a busy worker is waited for longer */
 	bool		is_parked;		/* nobody waits for it; kept for the session */
 	bool		was_parked;		/* its time says nothing, its failure little */
-	TimestampTz parked_at;		/* valid if is_parked */
+	TimestampTz parked_at;		/* valid if was_parked: the last time */
 	bool		peer_answered;	/* the worker answered the startup packet */
 	char	   *connect_error;	/* in cz_conn_context; or NULL */
 	int			pending_syncs;	/* of the settings pipeline */

@@ -133,6 +133,15 @@ my ($status, $out, $err) = $cluster->try_sql(
 	  . "SELECT count(*) FROM one; UPDATE t SET v = v + 1 WHERE k < 40;");
 is("$status $err", '0 ', 'connections that the network has forgotten are replaced');
 
+# The same of connections that were being made when the statement that wanted them ended:
+# the next one resumes them.
+my $slow = 'SELECT sum(length(repeat(k::text, 2000000))) > 0 FROM one';
+($status, $out, $err) = $cluster->try_sql(
+	"SET cz.connect_timeout = '3s'; SET cz.max_connections_per_worker = 4;\nSELECT count(*) FROM one;\n"
+	  . "\\! kill -WINCH $cluster->{proxies}{1}{pid}; sleep 0.5\n$slow;\n"
+	  . "\\! sleep 6; kill -ALRM $cluster->{proxies}{1}{pid}; sleep 2\n$slow;");
+is("$status $err", '0 ', 'connections that were being made and that the network has forgotten are replaced');
+
 # Sessions of ours are not subject to the workers' timeout of idle ones
 foreach my $i (1 .. 3)
 {
