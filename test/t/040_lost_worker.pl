@@ -242,9 +242,10 @@ note 'ANALYZE does not wait for the copying';
 	my $file = $cluster->coordinator->data_dir . '/copied.reached';
 	$cluster->kill_worker(2);
 	$cluster->sql('UPDATE t SET v = v + 1 WHERE k < 100');
-	$cluster->restart_worker(2);
+	# well before: a session that starts before the postmaster has read it does without
 	$cluster->sql("ALTER SYSTEM SET cz.debug_point = 'repair_copied=wait:copied'");
 	$cluster->sql('SELECT pg_reload_conf()');
+	$cluster->restart_worker(2);
 	my $handle = $cluster->start_sql('SELECT cz_repair_placements()');
 	for (1 .. 1000)
 	{
