@@ -284,10 +284,13 @@ extern List *CzTreeForeignKeys(Oid relid, bool both_ends);
 /* A foreign key of a partition that is one of a partitioned table above. */
 typedef struct CzInheritedKey
 {
-	char	   *name;			/* the partition's */
-	char	   *top_name;		/* that of the table at the top that has it */
+	Oid			oid;			/* the partition's */
+	char	   *name;
+	Oid			top_oid;		/* that of the table at the top that has it */
+	char	   *top_name;
 	Oid			top_relid;		/* this table */
 	Oid			to_relid;		/* the referenced one */
+	bool		is_on_shards;	/* CzKeyIsOnShards */
 } CzInheritedKey;
 
 /* Those of a partition: CzInheritedKey *, palloc'd. */

@@ -93,9 +93,10 @@ rename_keys_sql(StringInfo sql, const CzShard *shard, void *arg)
 			const CzInheritedKey *key = lfirst(lk);
 			const CzShard *old = &CzTableGet(key->top_relid)->shards[index];
 
-			CzRenameKeySql(sql, &table->shards[index],
-						   CzShardIndexName(key->top_name, old->name_id),
-						   CzShardIndexName(key->name, rename->top->shards[index].name_id));
+			if (key->is_on_shards)
+				CzRenameKeySql(sql, &table->shards[index],
+							   CzShardIndexName(key->top_name, old->name_id),
+							   CzShardIndexName(key->name, rename->top->shards[index].name_id));
 		}
 	}
 }

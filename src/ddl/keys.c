@@ -115,7 +115,9 @@ note_inherited(CzInheritedKey *inherited, HeapTuple tuple)
 	Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 	Oid			top_oid = con->oid;
 
+	inherited->oid = con->oid;
 	inherited->name = pstrdup(NameStr(con->conname));
+	inherited->is_on_shards = CzKeyIsOnShards(con->oid);
 	inherited->to_relid = con->confrelid;
 	while (OidIsValid(parent_of(top_oid)))
 		top_oid = parent_of(top_oid);
@@ -123,6 +125,7 @@ note_inherited(CzInheritedKey *inherited, HeapTuple tuple)
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for constraint %u", top_oid);
 	con = (Form_pg_constraint) GETSTRUCT(tuple);
+	inherited->top_oid = top_oid;
 	inherited->top_name = pstrdup(NameStr(con->conname));
 	inherited->top_relid = con->conrelid;
 	ReleaseSysCache(tuple);
@@ -316,46 +319,6 @@ has_distribution_columns(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd 
 	return false;
 }
 
-/* Is a table partitioned by its user, or a partition of such a one? */
-static bool
-is_in_parts(Oid relid)
-{
-	const CzTable *table = CzTableGet(relid);
-
-	return table == NULL ? get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE :
-		OidIsValid(table->map_relid);
-}
-
-/* A key of a partitioned table, or to it, which only workers can check. */
-static void
-check_key_of_parts(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
-{
-	const char *to_name = get_rel_name(to->relid);
-
-	if (!to->is_ours)
-		refuse(key, psprintf(_("It refers to table \"%s\", which is not distributed."), to_name),
-			   psprintf(_("Distribute table \"%s\" first, or make it a reference table with create_reference_table()."),
-						to_name));
-	if (to->kind != CZ_TABLE_REFERENCE)
-	{
-		if (from->kind != to->kind || from->colocation_id != to->colocation_id ||
-			from->kind == CZ_TABLE_RANGE)
-			refuse(key, psprintf(_("Table \"%s\" is not colocated with table \"%s\"."),
-								 get_rel_name(from->relid), to_name),
-				   from->kind == to->kind && from->kind != CZ_TABLE_RANGE ?
-				   psprintf(_("Distribute the tables with colocate_with, or make \"%s\" a reference table."),
-							to_name) :
-				   psprintf(_("Make \"%s\" a reference table."), to_name));
-		if (from->kind == CZ_TABLE_HASH && !has_distribution_columns(key, from, to))
-			refuse(key,
-				   psprintf(_("The distribution columns \"%s\" and \"%s\" do not refer to each other in it, so its rows can be in other shards."),
-							get_attname(from->relid, from->key_attno, false),
-							get_attname(to->relid, to->key_attno, false)),
-				   psprintf(_("Add them to the foreign key, or make \"%s\" a reference table."),
-							to_name));
-	}
-}
-
 /* The group of the tenant that a table is of; 0: none. */
 static int
 tenant_of(const CzKeyEnd *end)
@@ -381,9 +344,7 @@ check_ends(const CzKey *key, const CzKeyEnd *planned)
 	if (other != InvalidOid && is_together(other) &&
 		!(from.is_ours && to.is_ours))
 		return;
-	if (is_distributed(&from) && (is_in_parts(from.relid) || is_in_parts(to.relid)))
-		check_key_of_parts(key, &from, &to);
-	else if ((is_distributed(&from) || is_distributed(&to)) &&
+	if ((is_distributed(&from) || is_distributed(&to)) &&
 			 !(to.is_ours && to.kind == CZ_TABLE_REFERENCE) &&
 			 tenant_of(&from) != tenant_of(&to))
 		refuse(key, _("Tables of a schema that is a tenant and others cannot refer to each other."),

@@ -13,15 +13,11 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "access/xact.h"
-#include "commands/trigger.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/reltrigger.h"
-#include "utils/snapmgr.h"
 
 #include "cz/transaction.h"
 #include "ddl_int.h"
@@ -173,43 +169,6 @@ make_keys(StringInfo sql, const CzShard *shard, void *arg)
 
 	foreach(lc, what->keys)
 		CzKeyShardSql(sql, lfirst(lc), shard - what->table->shards, false);
-}
-
-/*
- * CzKeyCheckRows
- *		See ddl.h.
- */
-void
-CzKeyCheckRows(Oid constraint_oid)
-{
-	const CzKey *key = CzKeyGet(constraint_oid);
-	Relation	from;
-	Relation	to;
-	Trigger		trigger;
-
-	if (!key->is_valid)
-		return;
-	from = table_open(key->from_relid, AccessShareLock);
-	to = table_open(key->to_relid, RowShareLock);
-	memset(&trigger, 0, sizeof(trigger));
-	trigger.tgname = key->name;
-	trigger.tgenabled = TRIGGER_FIRES_ON_ORIGIN;
-	trigger.tgisinternal = true;
-	trigger.tgconstrrelid = key->to_relid;
-	trigger.tgconstraint = constraint_oid;
-	/* it is to see what workers have been told */
-	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	/* core would look row by row at what the user may not read as a whole */
-	if (!RI_Initial_Check(&trigger, from, to))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("cannot check foreign key \"%s\" of table \"%s\"", key->name,
-						RelationGetRelationName(from)),
-				 errdetail("It takes the privilege to read all rows of both tables.")));
-	PopActiveSnapshot();
-	table_close(to, NoLock);
-	table_close(from, NoLock);
 }
 
 /*

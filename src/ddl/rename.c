@@ -118,7 +118,7 @@ rename_below(Oid relid, const RenameStmt *stmt)
 	BelowArg	below = {CzTableGet(relid), NIL, stmt};
 	Oid			oid = get_relation_constraint_oid(relid, stmt->newname, false);
 
-	if (!list_member_oid(CzForeignKeys(relid, false), oid))
+	if (!list_member_oid(CzForeignKeys(relid, false), oid) || !CzKeyIsOnShards(oid))
 		return;
 	below.relids = list_delete_oid(find_all_inheritors(relid, AccessExclusiveLock, NULL), relid);
 	CzRunOnPlacements(below.root, rename_below_sql, &below);

@@ -19,6 +19,9 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tupconvert.h"
 #include "access/xact.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
@@ -34,13 +37,14 @@
 #include "cz/transaction.h"
 #include "executor_int.h"
 #include "rows.h"
+#include "triggers.h"
 
 /* What a worker does for a key. */
 typedef struct KeyActions
 {
 	bool		on_delete;		/* it changes rows, or deletes them */
 	bool		on_update;
-	bool		may_wait;		/* ON UPDATE is a check that can be deferred */
+	bool		may_wait;		/* ON UPDATE is a check that is deferred now */
 } KeyActions;
 
 /* Of the key of a trigger on the referenced table. */
@@ -57,7 +61,8 @@ actions_of(const TriggerDesc *desc, const Trigger *trigger)
 	con = (Form_pg_constraint) GETSTRUCT(tuple);
 	actions.on_delete = CzKeyActionChangesRows(con->confdeltype);
 	actions.on_update = CzKeyActionChangesRows(con->confupdtype);
-	actions.may_wait = con->condeferrable && con->confupdtype == FKCONSTR_ACTION_NOACTION;
+	actions.may_wait = con->condeferrable && con->confupdtype == FKCONSTR_ACTION_NOACTION &&
+		CzConstraintIsDeferred(con->oid, con->condeferred);
 	ReleaseSysCache(tuple);
 	for (i = 0; i < desc->numtriggers; i++)
 	{
@@ -80,12 +85,28 @@ is_for_update(const Trigger *trigger)
 		TRIGGER_FOR_UPDATE(trigger->tgtype);
 }
 
+pg_noreturn static void refuse(Relation rel, const CzTable *table, const Trigger *trigger);
+
+static void
+refuse(Relation rel, const CzTable *table, const Trigger *trigger)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot move a row of table \"%s\" to another shard",
+					RelationGetRelationName(rel)),
+			 errdetail("Rows that refer to it by foreign key \"%s\" of table \"%s\" would have to follow.",
+					   get_constraint_name(trigger->tgconstraint),
+					   get_rel_name(trigger->tgconstrrelid)),
+			 errhint("Insert a row with the new value of \"%s\", change the rows that refer to the old one, and delete that.",
+					 get_attname(table->relid, table->key_attno, false))));
+}
+
 /*
- * CzKeyMovesNeeded
- *		See rows.h.
+ * Do workers do anything for keys to a relation?  Not for those that a partition has from the
+ * table above, if only_own.
  */
-bool
-CzKeyMovesNeeded(Relation rel, const CzTable *table)
+static bool
+is_needed_for(Relation rel, const CzTable *table, bool only_own)
 {
 	/* an invalidation, which any look into a catalog may bring, frees the relation's own */
 	TriggerDesc *desc = CopyTriggerDesc(rel->trigdesc);
@@ -97,22 +118,34 @@ CzKeyMovesNeeded(Relation rel, const CzTable *table)
 		const Trigger *trigger = &desc->triggers[i];
 		KeyActions	actions;
 
-		if (!is_for_update(trigger))
+		if (!is_for_update(trigger) || (only_own && trigger->tgisclone))
 			continue;
 		actions = actions_of(desc, trigger);
 		if (!actions.on_delete && !actions.on_update)
 			continue;
-		if (actions.may_wait || OidIsValid(table->map_relid))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot move a row of table \"%s\" to another shard",
-							RelationGetRelationName(rel)),
-					 errdetail("Rows that refer to it by foreign key \"%s\" of table \"%s\" would have to follow.",
-							   get_constraint_name(trigger->tgconstraint),
-							   get_rel_name(trigger->tgconstrrelid)),
-					 errhint("Insert a row with the new value of \"%s\", change the rows that refer to the old one, and delete that.",
-							 get_attname(RelationGetRelid(rel), table->key_attno, false))));
+		if (actions.may_wait)
+			refuse(rel, table, trigger);
 		result = true;
+	}
+	return result;
+}
+
+/*
+ * CzKeyMovesNeeded
+ *		See rows.h.
+ */
+bool
+CzKeyMovesNeeded(Relation rel, const CzTable *table)
+{
+	bool		result = is_needed_for(rel, table, false);
+	ListCell   *lc;
+
+	foreach(lc, table->is_partitioned ? table->key_parts : NIL)
+	{
+		Relation	part = relation_open(lfirst_oid(lc), AccessShareLock);
+
+		result |= is_needed_for(part, table, true);
+		relation_close(part, NoLock);
 	}
 	return result;
 }
@@ -129,6 +162,8 @@ triggers_of_moves(Relation rel)
 	int			i;
 
 	memset(&desc, 0, sizeof(desc));
+	if (all == NULL)
+		return NULL;
 	desc.triggers = palloc0(sizeof(Trigger) * 2 * all->numtriggers);
 	desc.trig_update_after_row = true;
 	for (i = 0; i < all->numtriggers; i++)
@@ -180,13 +215,89 @@ call_trigger(Relation rel, Trigger *trigger, TupleTableSlot *old_slot, TupleTabl
 	(void) FunctionCallInvoke(fcinfo);
 }
 
+/* A relation whose triggers are called: the table, or a partition that rows stay in. */
+typedef struct MovePart
+{
+	Oid			relid;
+	Relation	rel;
+	TriggerDesc *triggers;
+	TupleConversionMap *map;	/* from the table's rows; NULL: the columns have the same numbers */
+	TupleTableSlot *new_slot;
+	TupleTableSlot *old_slot;
+} MovePart;
+
+/* Rows of a set that move. */
+typedef struct Moves
+{
+	Relation	rel;
+	CzPartitionFinder *finder;	/* NULL: the table is not partitioned */
+	List	   *parts;			/* MovePart *, the first one is the table */
+} Moves;
+
+static MovePart *
+add_part(Moves *moves, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	MovePart   *part = palloc(sizeof(MovePart));
+
+	part->relid = RelationGetRelid(rel);
+	part->rel = rel;
+	part->triggers = triggers_of_moves(rel);
+	part->map = rel == moves->rel ? NULL :
+		convert_tuples_by_name(RelationGetDescr(moves->rel), desc);
+	part->new_slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	part->old_slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	moves->parts = lappend(moves->parts, part);
+	return part;
+}
+
+/*
+ * Whose triggers are to be called for a row.  For keys to the whole one that comes to another
+ * partition is updated; for a key to that partition alone it is deleted, which workers see.
+ */
+static MovePart *
+part_of(Moves *moves, TupleTableSlot *old_slot, TupleTableSlot *new_slot)
+{
+	MovePart   *whole = linitial(moves->parts);
+	MemoryContext old_context;
+	MovePart   *part;
+	Oid			relid;
+	ListCell   *lc;
+
+	if (moves->finder == NULL)
+		return whole;
+	relid = CzPartitionFind(moves->finder, old_slot);
+	if (!OidIsValid(relid) || relid != CzPartitionFind(moves->finder, new_slot))
+	{
+		if (OidIsValid(relid))
+			CzRoutesCheckBetween(moves->rel, relid, false);
+		return whole;
+	}
+	foreach(lc, moves->parts)
+	{
+		if (((MovePart *) lfirst(lc))->relid == relid)
+			return lfirst(lc);
+	}
+	old_context = MemoryContextSwitchTo(GetMemoryChunkContext(whole));
+	part = add_part(moves, table_open(relid, RowExclusiveLock));
+	MemoryContextSwitchTo(old_context);
+	return part;
+}
+
+/* A row of the table as the part's. */
+static TupleTableSlot *
+as_of_part(const MovePart *part, TupleTableSlot *slot, TupleTableSlot *part_slot)
+{
+	if (part->map != NULL)
+		return execute_attr_map_slot(part->map->attrMap, slot, part_slot);
+	return slot;
+}
+
 /* Call the triggers of keys for all rows of a set that move. */
 static void
-call_triggers(CzRowChangeSet *set, TriggerDesc *triggers)
+call_triggers(CzRowChangeSet *set, Moves *moves)
 {
-	TupleDesc	desc = RelationGetDescr(set->rel);
-	TupleTableSlot *new_slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
-	TupleTableSlot *old_slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	const MovePart *whole = linitial(moves->parts);
 	CzRowChange change;
 	int			i;
 
@@ -194,29 +305,47 @@ call_triggers(CzRowChangeSet *set, TriggerDesc *triggers)
 	while (CzRowChangeSetNext(set, &change))
 	{
 		MemoryContext old_context;
+		MovePart   *part;
 
 		CHECK_FOR_INTERRUPTS();
 		if (change.action != CZ_ROW_MOVE)
 			continue;
 		old_context = MemoryContextSwitchTo(set->row_context);
-		CzRowChangeSetRows(set, new_slot, old_slot);
-		for (i = 0; i < triggers->numtriggers; i++)
-			call_trigger(set->rel, &triggers->triggers[i], old_slot, new_slot);
+		CzRowChangeSetRows(set, whole->new_slot, whole->old_slot);
+		part = part_of(moves, whole->old_slot, whole->new_slot);
+		for (i = 0; part->triggers != NULL && i < part->triggers->numtriggers; i++)
+			call_trigger(part->rel, &part->triggers->triggers[i],
+						 as_of_part(part, whole->old_slot, part->old_slot),
+						 as_of_part(part, whole->new_slot, part->new_slot));
 		MemoryContextSwitchTo(old_context);
-		ExecClearTuple(new_slot);
-		ExecClearTuple(old_slot);
+		ExecClearTuple(whole->new_slot);
+		ExecClearTuple(whole->old_slot);
+		ExecClearTuple(part->new_slot);
+		ExecClearTuple(part->old_slot);
 		MemoryContextReset(set->row_context);
 	}
-	ExecDropSingleTupleTableSlot(new_slot);
-	ExecDropSingleTupleTableSlot(old_slot);
 }
 
 static void
 fire(void *arg)
 {
 	CzRowChangeSet *set = arg;
+	Moves		moves = {set->rel, NULL, NIL};
+	ListCell   *lc;
 
-	call_triggers(set, triggers_of_moves(set->rel));
+	if (set->table->is_partitioned)
+		moves.finder = CzPartitionFinderMake(RelationGetRelid(set->rel));
+	(void) add_part(&moves, set->rel);
+	call_triggers(set, &moves);
+	foreach(lc, moves.parts)
+	{
+		MovePart   *part = lfirst(lc);
+
+		ExecDropSingleTupleTableSlot(part->new_slot);
+		ExecDropSingleTupleTableSlot(part->old_slot);
+		if (part->rel != set->rel)
+			table_close(part->rel, NoLock);
+	}
 }
 
 /*

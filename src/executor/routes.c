@@ -87,30 +87,33 @@ CzRoutesHave(CzRoutes *routes, CmdType command, bool is_before)
 	return (routes->triggers & bits) != 0;
 }
 
-/* Is a trigger one of core's for a foreign key?  In the copy it has another function. */
-static bool
-is_of_key(Relation rel, const Trigger *trigger)
+/*
+ * What core has a trigger for: RI_TRIGGER_NONE if it is not for a foreign key.  In the copy it
+ * has another function.
+ */
+static int
+trigger_type(Relation rel, const Trigger *trigger)
 {
 	int			i;
 
 	for (i = 0; i < rel->trigdesc->numtriggers; i++)
 	{
 		if (rel->trigdesc->triggers[i].tgoid == trigger->tgoid)
-			return RI_FKey_trigger_type(rel->trigdesc->triggers[i].tgfoid) != RI_TRIGGER_NONE;
+			return RI_FKey_trigger_type(rel->trigdesc->triggers[i].tgfoid);
 	}
-	return false;
+	return RI_TRIGGER_NONE;
 }
 
 static bool
 is_for_moves_of_root(Relation rel, const Trigger *trigger)
 {
-	return is_of_key(rel, trigger);
+	return trigger_type(rel, trigger) == RI_TRIGGER_PK;
 }
 
 static bool
 is_for_moves_of_part(Relation rel, const Trigger *trigger)
 {
-	return !trigger->tgisclone || !is_of_key(rel, trigger);
+	return !trigger->tgisclone || trigger_type(rel, trigger) == RI_TRIGGER_NONE;
 }
 
 /* A relation with some of its triggers only; NULL: none. */
@@ -365,13 +368,13 @@ CzRoutesBeforeRow(CzRoutes *routes, CmdType command, HeapTuple old_tuple,
 }
 
 /*
- * Is a partition between the root and one of its partitions referred to by itself, by a key
- * that is held here?  Core can't hold it, either.
+ * CzRoutesCheckBetween
+ *		See triggers.h.
  */
-static void
-check_between(CzRoutes *routes, Oid part_relid)
+void
+CzRoutesCheckBetween(Relation root, Oid part_relid, bool held_here)
 {
-	List	   *key_parts = CzTableGet(RelationGetRelid(routes->root))->key_parts;
+	List	   *key_parts = CzTableGet(RelationGetRelid(root))->key_parts;
 	ListCell   *lc;
 	int			i;
 
@@ -380,7 +383,7 @@ check_between(CzRoutes *routes, Oid part_relid)
 		TriggerDesc *desc;
 		Relation	rel;
 
-		if (lfirst_oid(lc) == RelationGetRelid(routes->root))
+		if (lfirst_oid(lc) == RelationGetRelid(root))
 			break;
 		if (!list_member_oid(key_parts, lfirst_oid(lc)))
 			continue;
@@ -388,15 +391,19 @@ check_between(CzRoutes *routes, Oid part_relid)
 		desc = CopyTriggerDesc(rel->trigdesc);
 		for (i = 0; desc != NULL && i < desc->numtriggers; i++)
 		{
-			if (!desc->triggers[i].tgisclone && CzKeyTriggerFiresHere(&desc->triggers[i]))
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("cannot move tuple across partitions when a non-root ancestor of the source partition is directly referenced in a foreign key"),
-						 errdetail("A foreign key points to ancestor \"%s\" but not the root ancestor \"%s\".",
-								   RelationGetRelationName(rel),
-								   RelationGetRelationName(routes->root)),
-						 errhint("Consider defining the foreign key on table \"%s\".",
-								 RelationGetRelationName(routes->root))));
+			const Trigger *trigger = &desc->triggers[i];
+
+			if (trigger->tgisclone ||
+				RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_PK ||
+				(held_here && !CzKeyTriggerFiresHere(trigger)))
+				continue;
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot move tuple across partitions when a non-root ancestor of the source partition is directly referenced in a foreign key"),
+					 errdetail("A foreign key points to ancestor \"%s\" but not the root ancestor \"%s\".",
+							   RelationGetRelationName(rel), RelationGetRelationName(root)),
+					 errhint("Consider defining the foreign key on table \"%s\".",
+							 RelationGetRelationName(root))));
 		}
 		relation_close(rel, NoLock);
 	}
@@ -413,7 +420,7 @@ after_move(CzRoutes *routes, Part *old_part, HeapTuple old_tuple, Part *new_part
 	EState	   *estate = routes->estate;
 
 	if (routes->triggers & CZ_KEY_TRIGGERS)
-		check_between(routes, old_part->relid);
+		CzRoutesCheckBetween(routes->root, old_part->relid, true);
 
 	if (capture != NULL && capture->tcs_update_old_table)
 		ExecARUpdateTriggers(estate, old_part->rri, NULL, NULL, NULL, old_tuple, NULL, NIL,
@@ -467,7 +474,7 @@ CzRoutesAfterRow(CzRoutes *routes, CmdType command, HeapTuple old_tuple,
 	else
 	{
 		after_move(routes, old_part, tuple, new_part, slot, capture);
-			if (routes->keys_rri != NULL)
+		if (routes->keys_rri != NULL)
 			ExecARUpdateTriggers(estate, routes->keys_rri, NULL, NULL, NULL, old_tuple, new_slot,
 								 NIL, NULL, false);
 	}

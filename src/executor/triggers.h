@@ -150,4 +150,13 @@ extern bool CzRoutesBeforeRow(CzRoutes *routes, CmdType command, HeapTuple old_t
 extern void CzRoutesAfterRow(CzRoutes *routes, CmdType command, HeapTuple old_tuple,
 							 TupleTableSlot *new_slot, struct TransitionCaptureState *capture);
 
+/*
+ * CzRoutesCheckBetween
+ *		A row leaves a partition of a root: refuse it if a key refers to a partitioned one between
+ *		them.  Core can't hold that, either.
+ *
+ * held_here: only keys for which core's triggers fire here, for workers see the others.
+ */
+extern void CzRoutesCheckBetween(Relation root, Oid part_relid, bool held_here);
+
 #endif							/* CZ_TRIGGERS_H */

@@ -83,9 +83,7 @@ CzKeyIsOnShards(Oid constraint_oid)
 	if (from == NULL || !CzTableIsDistributed(from) || to == NULL ||
 		to->kind == CZ_TABLE_FOREIGN)
 		result = false;
-	/* (others of partitioned tables are refused) */
-	else if (to->kind == CZ_TABLE_REFERENCE || OidIsValid(from->map_relid) ||
-			 OidIsValid(to->map_relid))
+	else if (to->kind == CZ_TABLE_REFERENCE)
 		result = true;
 	else if (from->kind != to->kind || from->colocation_id != to->colocation_id ||
 			 from->colocation_id == 0 || from->kind == CZ_TABLE_RANGE)
@@ -276,6 +274,7 @@ CzAllRowTriggers(const CzTable *table)
 				!CzKeyTriggerFiresHere(trigger))
 				continue;
 			result |= CZ_ROW_TRIGGER(TRIGGER_FOR_DELETE(trigger->tgtype) ? CMD_DELETE :
+									 TRIGGER_FOR_INSERT(trigger->tgtype) ? CMD_INSERT :
 									 CMD_UPDATE, false) | CZ_KEY_TRIGGERS;
 		}
 		RelationClose(rel);
