@@ -180,10 +180,29 @@ redistribute(Oid relid, List *others, const Change *change)
 	PG_END_TRY();
 }
 
+/* The table with which a key joins one that is to be distributed by a column; or NULL. */
+static const CzTable *
+joined_by_key(Oid relid, AttrNumber attno)
+{
+	CzKeyEnd	planned;
+	Oid			type;
+	Oid			collation;
+	int32		typmod;
+
+	memset(&planned, 0, sizeof(planned));
+	planned.relid = relid;
+	planned.is_ours = true;
+	planned.kind = CZ_TABLE_HASH;
+	planned.key_attno = attno;
+	get_atttypetypmodcoll(relid, attno, &type, &typmod, &collation);
+	return CzKeyColocation(&planned, type, collation);
+}
+
 /*
- * What the hook for statements that move the rows to other shards does: a table of the
- * default group is in the one of its column's new type afterwards, another in one of its
- * own.  One whose column is gone has a single shard.
+ * What the hook for statements that move the rows to other shards does: the table is
+ * afterwards in the group of one that a key joins it with by columns of the same type, else,
+ * if it was in the default group, in that of its column's new type, else in one of its own.
+ * One whose column is gone has a single shard.
  */
 static void
 redistribute_around(Oid relid, void (*run) (void *arg), void *arg)
@@ -198,7 +217,15 @@ redistribute_around(Oid relid, void (*run) (void *arg), void *arg)
 	run(arg);
 	CommandCounterIncrement();
 	if (OidIsValid(get_atttype(relid, attno)))
-		distribute(relid, get_attname(relid, attno, false), colocate_with, shard_count);
+	{
+		const CzTable *other = joined_by_key(relid, attno);
+
+		if (other != NULL)
+			distribute(relid, get_attname(relid, attno, false), CzRelationName(other->relid),
+					   other->nshards);
+		else
+			distribute(relid, get_attname(relid, attno, false), colocate_with, shard_count);
+	}
 	else
 	{
 		CzDistributeToGroup(relid, 0);

@@ -616,17 +616,19 @@ attaches_shards(const AlterTableStmt *stmt)
 	return name->schemaname && strcmp(name->schemaname, CZ_SHARD_SCHEMA) == 0;
 }
 
-/* Keys of other tables that core has made again have not been looked at where they are held
- * here. */
-static void
-check_keys_again(Oid relid, List *known)
+/*
+ * CzCheckKeysAgain
+ *		See ddl_int.h.
+ */
+void
+CzCheckKeysAgain(Oid relid, List *known)
 {
 	ListCell   *lc;
 
-	foreach(lc, CzForeignKeys(relid, true))
+	foreach(lc, CzTreeForeignKeys(relid, true))
 	{
 		if (!list_member_oid(known, lfirst_oid(lc)) && !CzKeyIsOnShards(lfirst_oid(lc)) &&
-			CzKeyGet(lfirst_oid(lc))->from_relid != relid)
+			CzRootOf(CzKeyGet(lfirst_oid(lc))->from_relid) != relid)
 			CzKeyCheckRows(lfirst_oid(lc));
 	}
 }
@@ -766,9 +768,9 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 	else
 		keys_before = CzLocalKeysBegin(stmt, relid, moments);
 	has_to_set = is_reference && !is_index && spare_triggers(stmt, relid);
-	all_keys = CzForeignKeys(relid, true);
+	all_keys = CzTreeForeignKeys(relid, true);
 	alter(utility, stmt, relid, way, moments);
-	check_keys_again(relid, all_keys);
+	CzCheckKeysAgain(relid, all_keys);
 	if (has_to_set)
 		CzReferenceSetTriggers(relid);
 	if (is_reference)

@@ -125,28 +125,22 @@ keeps_hash(Oid old_type, int32 old_typmod, Oid new_type, int32 new_typmod)
 	}
 }
 
-/* Is a table joined by a foreign key with another distributed one? */
+/* Do keys of others refer to a column of a table, which core does not drop then? */
 static bool
-has_keys_with_others(Oid relid)
+is_referred_to(Oid relid, AttrNumber attno)
 {
 	ListCell   *lc;
+	int			i;
 
 	foreach(lc, CzTreeForeignKeys(relid, true))
 	{
-		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_constraint form;
-		const CzTable *other;
-		bool		is_other;
+		const CzKey *key = CzKeyGet(lfirst_oid(lc));
 
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		form = (Form_pg_constraint) GETSTRUCT(tuple);
-		other = CzTableGet(CzRootOf(form->conrelid) == relid ? form->confrelid : form->conrelid);
-		is_other = CzRootOf(form->conrelid) != CzRootOf(form->confrelid) && other &&
-			CzTableIsDistributed(other);
-		ReleaseSysCache(tuple);
-		if (is_other)
-			return true;
+		for (i = 0; key->to_relid == relid && i < key->ncolumns; i++)
+		{
+			if (key->to_attnos[i] == attno && CzRootOf(key->from_relid) != relid)
+				return true;
+		}
 	}
 	return false;
 }
@@ -161,6 +155,7 @@ CzAlterMovesRows(const CzUtility *utility, const CzTable *table, const AlterTabl
 	const char *key = table->key_attno > 0 ? table->column_names[table->key_attno - 1] : NULL;
 	bool		moves = false;
 	bool		is_dropped = false;
+	bool		cascades = false;
 	ListCell   *lc;
 
 	foreach(lc, key ? stmt->cmds : NIL)
@@ -173,6 +168,7 @@ CzAlterMovesRows(const CzUtility *utility, const CzTable *table, const AlterTabl
 		if (cmd->name == NULL || strcmp(cmd->name, key) != 0)
 			continue;
 		is_dropped |= cmd->subtype == AT_DropColumn;
+		cascades |= cmd->behavior == DROP_CASCADE;
 		if (cmd->subtype != AT_AlterColumnType)
 			continue;
 		def = castNode(ColumnDef, cmd->def);
@@ -185,14 +181,11 @@ CzAlterMovesRows(const CzUtility *utility, const CzTable *table, const AlterTabl
 	if (!moves && !is_dropped)
 		return false;
 	if (table->kind == CZ_TABLE_HASH && !OidIsValid(table->root_relid) &&
-		!has_keys_with_others(table->relid))
+		!(is_dropped && !cascades && is_referred_to(table->relid, table->key_attno)))
 		return true;
 	CzRefuseAlter(utility, stmt, table->relid, InvalidOid, table,
-				  psprintf("ALTER TABLE ... %s of the distribution column%s",
-						   is_dropped ? "DROP COLUMN" : "ALTER COLUMN TYPE",
-						   table->kind == CZ_TABLE_HASH ? " of a table with foreign keys" : ""),
-				  table->kind == CZ_TABLE_HASH ?
-				  "Drop the foreign keys first, and add them again afterwards." :
+				  psprintf("ALTER TABLE ... %s of the distribution column",
+						   is_dropped ? "DROP COLUMN" : "ALTER COLUMN TYPE"),
 				  "Use undistribute_table(), alter the table, and distribute it again.");
 }
 
@@ -230,10 +223,29 @@ run_plain(void *arg)
 	PlainRun   *run = arg;
 	CzRowType  *row_type = CzRowTypeBefore(run->relid);
 
-	CzUtilityRun(run->utility, (Node *) run->stmt);
+	/* the other ends of keys are distributed ones */
+	if (!CzAlterLocalKeys(run->utility, run->stmt, run->relid))
+		CzUtilityRun(run->utility, (Node *) run->stmt);
 	CommandCounterIncrement();
 	CzDropFlush();
 	CzRowTypeAfter(row_type);
+}
+
+/* A table, and those that foreign keys join with it. */
+static List *
+joined_tables(Oid relid)
+{
+	List	   *relids = list_make1_oid(relid);
+	ListCell   *lc;
+
+	foreach(lc, CzTreeForeignKeys(relid, true))
+	{
+		const CzKey *key = CzKeyGet(lfirst_oid(lc));
+
+		relids = list_append_unique_oid(relids, CzRootOf(key->from_relid));
+		relids = list_append_unique_oid(relids, CzRootOf(key->to_relid));
+	}
+	return relids;
 }
 
 /*
@@ -244,6 +256,19 @@ void
 CzAlterRedistributed(const CzUtility *utility, AlterTableStmt *stmt, const CzTable *table)
 {
 	PlainRun	run = {utility, stmt, table->relid};
+	List	   *known = CzTreeForeignKeys(table->relid, true);
+	List	   *save = cz_distributed_together;
 
-	cz_redistribute_hook(table->relid, run_plain, &run);
+	/* keys stay, and are the workers' again if the table and the other one lie together then */
+	PG_TRY();
+	{
+		cz_distributed_together = list_concat(joined_tables(table->relid), save);
+		cz_redistribute_hook(table->relid, run_plain, &run);
+	}
+	PG_FINALLY();
+	{
+		cz_distributed_together = save;
+	}
+	PG_END_TRY();
+	CzCheckKeysAgain(run.relid, known);
 }

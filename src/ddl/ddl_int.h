@@ -435,6 +435,13 @@ extern bool CzAlterTouchesKey(const CzTable *table, const AlterTableStmt *stmt);
 extern void CzAlterRedistributed(const CzUtility *utility, AlterTableStmt *stmt,
 								 const CzTable *table);
 
+/*
+ * CzCheckKeysAgain
+ *		Keys of other tables to one that core has made again (they are not among the known)
+ *		have not been looked at where they are held here.
+ */
+extern void CzCheckKeysAgain(Oid relid, List *known);
+
 /* alter.c */
 extern void CzAlterShards(const CzTable *table, const CzImage *before, const CzImage *after,
 						  const CzAlterHints *hints, Oid owner);

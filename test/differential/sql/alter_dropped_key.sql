@@ -156,5 +156,10 @@ ALTER TABLE pk2 DROP COLUMN a;
 ALTER TABLE pk2 ALTER a TYPE text;
 -- error
 ALTER TABLE fk2 ALTER a TYPE text;
--- differs: the tables would not be colocated
 ALTER TABLE pk2 ALTER a TYPE bigint;
+INSERT INTO pk2 VALUES (1), (2);
+INSERT INTO fk2 VALUES (1);
+-- error
+INSERT INTO fk2 VALUES (3);
+ALTER TABLE pk2 DROP COLUMN a CASCADE;
+INSERT INTO fk2 VALUES (3);
