@@ -45,11 +45,6 @@ CREATE FUNCTION create_distributed_table(table_name regclass, distribution_colum
 COMMENT ON FUNCTION create_distributed_table(regclass, text, text, text, int)
     IS 'spread a table over the workers by one of its columns; NULL: put it into one shard';
 
-CREATE FUNCTION cz_create_range_shard(table_name regclass, min text, max text) RETURNS bigint
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'cz_create_range_shard';
-COMMENT ON FUNCTION cz_create_range_shard(regclass, text, text)
-    IS 'add a shard for min <= key < max to a range-distributed table';
-
 CREATE FUNCTION cz.replicate_truncate() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'cz_replicate_truncate';
 COMMENT ON FUNCTION cz.replicate_truncate()

@@ -91,15 +91,16 @@ COMMENT ON VIEW cz.pg_dist_colocation IS 'colocation groups';
 
 CREATE VIEW cz.pg_dist_partition AS
 SELECT t.relid AS logicalrelid,
-       CASE t.kind WHEN 's' THEN 'n' ELSE t.kind END::"char" AS partmethod,
+       CASE WHEN t.kind = 's' THEN 'n' WHEN x.is_append THEN 'a' ELSE t.kind END::"char" AS partmethod,
        t.key_var AS partkey,
        t.colocation_id AS colocationid,
        CASE WHEN t.kind = 'n' THEN 't'
             WHEN c.replication_factor > 1 THEN 'c'
             ELSE 's' END::"char" AS repmodel,
        false AS autoconverted
-  FROM cz.table_list() t LEFT JOIN cz.colocation c USING (colocation_id);
-COMMENT ON VIEW cz.pg_dist_partition IS 'distributed (h, r), single-shard (n, repmodel c or s) and reference tables (n, repmodel t)';
+  FROM cz.table_list() t LEFT JOIN cz.colocation c USING (colocation_id)
+       LEFT JOIN cz.tables x ON x.relid = t.relid;
+COMMENT ON VIEW cz.pg_dist_partition IS 'distributed (h, r, a), single-shard (n, repmodel c or s) and reference tables (n, repmodel t)';
 
 CREATE VIEW cz.pg_dist_shard AS
 SELECT s.relid AS logicalrelid,
@@ -110,11 +111,32 @@ SELECT s.relid AS logicalrelid,
   FROM cz.shard_list() s
        JOIN cz.table_list() t ON t.relid = s.relid
        LEFT JOIN cz.shard_statistics v
-            ON v.shard_id = s.shard_id AND t.kind = 'h'
-               AND cz.may_see_values(t.relid, t.key_attno);
+            ON v.shard_id = s.shard_id AND t.kind IN ('h', 'r')
+               AND cz.may_see_values(t.relid, t.key_attno)
+UNION ALL
+SELECT relid, shard_id, 't', NULL, NULL FROM cz.pending_shards;
 COMMENT ON VIEW cz.pg_dist_shard IS
-    'shards; shardminvalue and shardmaxvalue are bounds of range shards (the upper one is excluded), '
-    'and what citus_update_table_statistics saw in hash shards';
+    'shards; shardminvalue and shardmaxvalue are the least and the greatest key that an append or '
+    'citus_update_table_statistics saw, before that the bounds of range shards (the upper one is excluded)';
+
+CREATE VIEW cz.cz_shard_ranges AS
+SELECT s.relid AS table_name,
+       s.shard_id AS shardid,
+       s.lower_bound,
+       s.upper_bound,
+       CASE WHEN may.see THEN v.min_value END AS min_value,
+       CASE WHEN may.see THEN v.max_value END AS max_value,
+       v.row_count,
+       v.size_bytes,
+       v.updated_at
+  FROM cz.shard_list() s
+       JOIN cz.table_list() t ON t.relid = s.relid
+       LEFT JOIN cz.shard_statistics v ON v.shard_id = s.shard_id
+       CROSS JOIN LATERAL (SELECT cz.may_see_values(t.relid, t.key_attno) AS see) may
+ WHERE t.kind IN ('h', 'r') AND t.relid IN (SELECT relid FROM cz.tables)
+ ORDER BY s.relid::text, s.shard_index;
+COMMENT ON VIEW cz.cz_shard_ranges IS
+    'shards with their bounds (upper_bound is excluded, NULL is open) and the least and greatest key, the rows and the bytes that an append or citus_update_table_statistics saw';
 
 CREATE VIEW cz.pg_dist_placement AS
 SELECT p.placement_id AS placementid,
@@ -218,7 +240,7 @@ SELECT n.oid::regnamespace AS schema_name,
 COMMENT ON VIEW cz.citus_schemas IS
     'schemas that are tenants; schema_size is that of all placements of their tables';
 
-GRANT SELECT ON cz.pg_dist_schema, cz.citus_schemas, cz.pg_dist_node, cz.pg_dist_colocation, cz.pg_dist_partition, cz.pg_dist_shard,
+GRANT SELECT ON cz.pg_dist_schema, cz.citus_schemas, cz.pg_dist_node, cz.pg_dist_colocation, cz.pg_dist_partition, cz.pg_dist_shard, cz.cz_shard_ranges,
     cz.pg_dist_placement, cz.pg_dist_shard_placement, cz.citus_tables, cz.citus_shards TO PUBLIC;
 
 ALTER VIEW cz.pg_dist_schema SET SCHEMA pg_catalog;
@@ -227,6 +249,7 @@ ALTER VIEW cz.pg_dist_node SET SCHEMA pg_catalog;
 ALTER VIEW cz.pg_dist_colocation SET SCHEMA pg_catalog;
 ALTER VIEW cz.pg_dist_partition SET SCHEMA pg_catalog;
 ALTER VIEW cz.pg_dist_shard SET SCHEMA pg_catalog;
+ALTER VIEW cz.cz_shard_ranges SET SCHEMA pg_catalog;
 ALTER VIEW cz.pg_dist_placement SET SCHEMA pg_catalog;
 ALTER VIEW cz.pg_dist_shard_placement SET SCHEMA pg_catalog;
 ALTER VIEW cz.citus_tables SET SCHEMA pg_catalog;

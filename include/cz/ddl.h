@@ -206,6 +206,13 @@ extern void CzForgetPartitionKey(Oid relid);
 extern Oid	CzLeafCreate(Oid parent_relid, const CzShard *shard, PartitionBoundSpec *bound);
 
 /*
+ * CzLeafSetBound
+ *		Give a partition of a parent, which the caller has locked exclusively, another bound,
+ *		raw, that all its rows are within and that meets no other partition's.
+ */
+extern void CzLeafSetBound(Oid parent_relid, Oid leaf_relid, PartitionBoundSpec *bound);
+
+/*
  * CzLeavesTie
  *		Columns and CHECKs of leaves that use something of a user (a type, a collation, a
  *		function) are parts of the parent's, so that nobody is told of them when that is

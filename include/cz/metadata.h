@@ -432,6 +432,16 @@ extern bool CzKeyConvert(const CzTable *table, Oid type, Datum value, Datum *key
 extern Bitmapset *CzShardsInRange(const CzTable *table, const Datum *lower,
 								  const Datum *upper, bool with_upper);
 
+/*
+ * CzRangeGap
+ *		The number of the gap between, before or behind the shards of a range table that a
+ *		key is in; -1: a shard takes it.
+ * CzRangeGapNeighbours
+ *		The indexes of the shards before and behind a gap; -1: there is none.
+ */
+extern int	CzRangeGap(const CzTable *table, Datum value);
+extern void CzRangeGapNeighbours(const CzTable *table, int gap, int *before, int *after);
+
 /* Index of the hash shard, of nshards (a power of two), that a key belongs to; needs no
  * table: for one that is not partitioned yet. */
 extern int	CzHashShardIndex(Oid key_type, Oid collation, Datum value, bool isnull,

@@ -545,7 +545,7 @@ describe_table(const CzConfigTable *table)
 		return pstrdup("reference table");
 	initStringInfo(&buf);
 	if (table->column)
-		appendStringInfo(&buf, "%s by %s", kind_name(table->kind),
+		appendStringInfo(&buf, "%s by %s", table->is_append ? "append" : kind_name(table->kind),
 						 quote_identifier(table->column));
 	else
 		appendStringInfoString(&buf, "single shard");
@@ -586,7 +586,8 @@ distribute(const CzConfigTable *table)
 	{
 		appendStringInfo(&sql, "SELECT pg_catalog.create_distributed_table(%s, %s, %s",
 						 name, table->column ? quote_literal_cstr(table->column) : "NULL",
-						 table->column ? quote_literal_cstr(kind_name(table->kind)) : "NULL");
+						 table->column == NULL ? "NULL" : table->is_append ? "'append'" :
+						 quote_literal_cstr(kind_name(table->kind)));
 		if (table->colocate_with)
 			appendStringInfo(&sql, ", colocate_with => %s",
 							 quote_literal_cstr(is_word(table->colocate_with) ?
@@ -610,9 +611,17 @@ canonical_value(Oid type, int32 typmod, char *value)
 	Oid			output;
 	bool		is_varlena;
 
+	if (value == NULL)
+		return NULL;
 	getTypeInputInfo(type, &input, &ioparam);
 	getTypeOutputInfo(type, &output, &is_varlena);
 	return OidOutputFunctionCall(output, OidInputFunctionCall(input, value, ioparam, typmod));
+}
+
+static bool
+same_bound(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
 static bool
@@ -626,7 +635,7 @@ has_range(const CzTable *table, const char *from, const char *to)
 		char	   *upper;
 
 		CzShardBounds(table, i, &lower, &upper);
-		if (lower && upper && strcmp(lower, from) == 0 && strcmp(upper, to) == 0)
+		if (same_bound(lower, from) && same_bound(upper, to))
 			return true;
 	}
 	return false;
@@ -659,14 +668,16 @@ import_ranges(Import *import, const CzConfigTable *table)
 		if (actual != NULL && actual->kind == CZ_TABLE_RANGE && has_range(actual, from, to))
 			continue;
 		add_row(import, "create", psprintf("shard of table %s", CzRelationName(table->relid)),
-				psprintf("%s <= %s < %s", quote_literal_cstr(from),
-						 quote_identifier(table->column), quote_literal_cstr(to)));
+				psprintf("%s%s%s%s%s", from ? quote_literal_cstr(from) : "",
+						 from ? " <= " : "", quote_identifier(table->column),
+						 to ? " < " : "", to ? quote_literal_cstr(to) : ""));
 		if (import->dry_run)
 			continue;
 		nest_level = set_replication_factor(table);
 		run_sql(psprintf("SELECT pg_catalog.cz_create_range_shard(%s, %s, %s)",
 						 quote_literal_cstr(CzRelationName(table->relid)),
-						 quote_literal_cstr(from), quote_literal_cstr(to)));
+						 from ? quote_literal_cstr(from) : "NULL",
+						 to ? quote_literal_cstr(to) : "NULL"));
 		AtEOXact_GUC(true, nest_level);
 		CommandCounterIncrement();
 	}

@@ -30,6 +30,7 @@
 
 #include "cluster_int.h"
 #include "cz/settings.h"
+#include "distribute_int.h"
 
 PG_FUNCTION_INFO_V1(cz_export_cluster);
 
@@ -194,12 +195,12 @@ add_ranges(StringInfo buf, const CzTable *table)
 		char	   *upper;
 
 		CzShardBounds(table, i, &lower, &upper);
-		if (lower == NULL || upper == NULL)
-			continue;
 		appendStringInfoString(buf, n++ == 0 ? ",\n      \"ranges\": [" : ",");
 		appendStringInfoString(buf, "\n        {");
-		add_string(buf, "from", lower);
-		add_string(buf, "to", upper);
+		if (lower != NULL)
+			add_string(buf, "from", lower);
+		if (upper != NULL)
+			add_string(buf, "to", upper);
 		appendStringInfoChar(buf, '}');
 	}
 	if (n > 0)
@@ -231,7 +232,7 @@ add_tables(StringInfo buf)
 		appendStringInfo(buf, "%s\n    {", n++ > 0 ? "," : "");
 		add_string(buf, "name", CzRelationName(table->relid));
 		add_string(buf, "type", table->kind == CZ_TABLE_REFERENCE ? "reference" :
-				   table->kind == CZ_TABLE_RANGE ? "range" :
+				   table->kind == CZ_TABLE_RANGE ? (CzIsAppend(table->relid) ? "append" : "range") :
 				   table->kind == CZ_TABLE_SINGLE ? "single" : "hash");
 		if (table->kind != CZ_TABLE_REFERENCE)
 		{

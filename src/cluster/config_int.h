@@ -47,7 +47,8 @@ typedef struct CzConfigTable
 	char	   *colocate_with;	/* table name, "default", "none"; NULL: default */
 	int			shard_count;	/* 0: not given */
 	int			replication_factor; /* 0: not given */
-	List	   *ranges;			/* Lists of two strings: from (included), to */
+	bool		is_append;		/* a range table of distribution type append */
+	List	   *ranges;			/* Lists of two strings: from (included), to; NULL: open */
 	bool		is_done;		/* while importing */
 } CzConfigTable;
 

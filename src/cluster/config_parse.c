@@ -341,8 +341,8 @@ parse_ranges(CzConfigTable *table, const CzJson *json)
 	{
 		expect_object(member->items[i], range_keys);
 		table->ranges = lappend(table->ranges,
-								list_make2(get_string(member->items[i], "from", true),
-										   get_string(member->items[i], "to", true)));
+								list_make2(get_string(member->items[i], "from", false),
+										   get_string(member->items[i], "to", false)));
 	}
 }
 
@@ -359,15 +359,18 @@ parse_table(CzConfig *config, const CzJson *json)
 	type = get_string(json, "type", false);
 	if (type == NULL || strcmp(type, "hash") == 0)
 		table->kind = CZ_TABLE_HASH;
-	else if (strcmp(type, "range") == 0)
+	else if (strcmp(type, "range") == 0 || strcmp(type, "append") == 0)
+	{
 		table->kind = CZ_TABLE_RANGE;
+		table->is_append = strcmp(type, "append") == 0;
+	}
 	else if (strcmp(type, "single") == 0)
 		table->kind = CZ_TABLE_SINGLE;
 	else if (strcmp(type, "reference") == 0)
 		table->kind = CZ_TABLE_REFERENCE;
 	else
 		refuse(CzJsonMember(json, "type"),
-			   "the type must be \"hash\", \"range\", \"single\" or \"reference\"");
+			   "the type must be \"hash\", \"range\", \"append\", \"single\" or \"reference\"");
 
 	if (table->kind == CZ_TABLE_REFERENCE)
 	{

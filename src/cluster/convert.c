@@ -140,15 +140,43 @@ CzConvertToHeap(Oid relid, Datum options)
 	CommandCounterIncrement();
 }
 
+/* One end of a range; open: what it is called without a value. */
 static Node *
-string_const(const char *text)
+range_end(const char *text, const char *open)
 {
-	A_Const    *constant = makeNode(A_Const);
+	if (text == NULL)
+	{
+		ColumnRef  *ref = makeNode(ColumnRef);
 
-	constant->val.sval.type = T_String;
-	constant->val.sval.sval = pstrdup(text);
-	constant->location = -1;
-	return (Node *) constant;
+		ref->fields = list_make1(makeString(pstrdup(open)));
+		ref->location = -1;
+		return (Node *) ref;
+	}
+	else
+	{
+		A_Const    *constant = makeNode(A_Const);
+
+		constant->val.sval.type = T_String;
+		constant->val.sval.sval = pstrdup(text);
+		constant->location = -1;
+		return (Node *) constant;
+	}
+}
+
+/*
+ * CzRangeBound
+ *		See distribute_int.h.
+ */
+PartitionBoundSpec *
+CzRangeBound(const char *min, const char *max)
+{
+	PartitionBoundSpec *bound = makeNode(PartitionBoundSpec);
+
+	bound->strategy = PARTITION_STRATEGY_RANGE;
+	bound->location = -1;
+	bound->lowerdatums = list_make1(range_end(min, "minvalue"));
+	bound->upperdatums = list_make1(range_end(max, "maxvalue"));
+	return bound;
 }
 
 /*
@@ -156,15 +184,18 @@ string_const(const char *text)
  *		Create the coordinator's foreign table of a shard, that CzLeavesAttach makes a
  *		partition.
  *
- * index: remainder of a hash shard; min, max: bounds of a range shard.
+ * index: remainder of a hash shard; min, max: bounds of a range shard, NULL: open.
  * Returns: its OID.  The catalogs are visible to the next command.
  */
 Oid
 CzCreateShardRelation(Oid parent_relid, const CzShard *shard, const CzDistribution *dist,
 					  int index, const char *min, const char *max)
 {
-	PartitionBoundSpec *bound = makeNode(PartitionBoundSpec);
+	PartitionBoundSpec *bound;
 
+	if (dist->method == PARTITION_STRATEGY_RANGE)
+		return CzLeafCreate(parent_relid, shard, CzRangeBound(min, max));
+	bound = makeNode(PartitionBoundSpec);
 	bound->strategy = dist->method;
 	bound->location = -1;
 	if (dist->method == PARTITION_STRATEGY_HASH)
@@ -172,12 +203,7 @@ CzCreateShardRelation(Oid parent_relid, const CzShard *shard, const CzDistributi
 		bound->modulus = dist->shard_count;
 		bound->remainder = index;
 	}
-	else if (dist->method == PARTITION_STRATEGY_LIST)
-		bound->is_default = true;
 	else
-	{
-		bound->lowerdatums = list_make1(string_const(min));
-		bound->upperdatums = list_make1(string_const(max));
-	}
+		bound->is_default = true;
 	return CzLeafCreate(parent_relid, shard, bound);
 }

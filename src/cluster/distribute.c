@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * distribute.c
- *	  create_distributed_table and cz_create_range_shard.
+ *	  create_distributed_table.
  *
  * The order of steps: everything that can be refused is refused first; then the
  * workers get what the table needs, its shards and its rows, within the
@@ -49,7 +49,6 @@
 #define SHARDS_AT_A_TIME 512
 
 PG_FUNCTION_INFO_V1(create_distributed_table);
-PG_FUNCTION_INFO_V1(cz_create_range_shard);
 
 static void
 must_not_be_null(FunctionCallInfo fcinfo, int argno, const char *name)
@@ -60,22 +59,19 @@ must_not_be_null(FunctionCallInfo fcinfo, int argno, const char *name)
 				 errmsg("argument \"%s\" must not be null", name)));
 }
 
+/* is_append: out: a range table whose shards are made by what is appended (append.c) */
 static char
-parse_method(const char *type)
+parse_method(const char *type, bool *is_append)
 {
+	*is_append = pg_strcasecmp(type, "append") == 0;
+	if (*is_append || pg_strcasecmp(type, "range") == 0)
+		return PARTITION_STRATEGY_RANGE;
 	if (pg_strcasecmp(type, "hash") == 0)
 		return PARTITION_STRATEGY_HASH;
-	if (pg_strcasecmp(type, "range") == 0)
-		return PARTITION_STRATEGY_RANGE;
-	if (pg_strcasecmp(type, "append") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("distribution type \"append\" is not supported"),
-				 errhint("Use \"range\" and cz_create_range_shard().")));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid distribution type \"%s\"", type),
-			 errhint("Valid types are \"hash\" and \"range\".")));
+			 errhint("Valid types are \"hash\", \"range\" and \"append\".")));
 	return 0;
 }
 
@@ -185,10 +181,13 @@ check_keys(Relation rel, const CzDistribution *dist)
 	CzCheckKeysOf(&planned);
 }
 
-/* An unlogged table's shards are logged where they have several placements: a worker's
- * crash would empty one of these and leave the others. */
-static void
-log_replicated(CzTableDef *def, const char *table_name, const CzShard *shards, int nshards)
+/*
+ * CzLogReplicated
+ *		An unlogged table's shards are logged where they have several placements: a worker's
+ *		crash would empty one of these and leave the others.
+ */
+void
+CzLogReplicated(CzTableDef *def, const char *table_name, const CzShard *shards, int nshards)
 {
 	int			i;
 
@@ -225,7 +224,7 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	active = CzActivePlacements(shards, dist->shard_count);
 	servers = CzPlannedServers(active, dist->shard_count);
 	def = CzTableDefGet(rel);
-	log_replicated(def, RelationGetRelationName(rel), shards, dist->shard_count);
+	CzLogReplicated(def, RelationGetRelationName(rel), shards, dist->shard_count);
 	options = CzTableOptions(relid);
 
 	/* 1. the workers */
@@ -257,7 +256,7 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 
 /* A range table starts without shards. */
 static void
-distribute_range(Relation rel, CzDistribution *dist)
+distribute_range(Relation rel, CzDistribution *dist, bool is_append)
 {
 	Oid			relid = RelationGetRelid(rel);
 	Datum		options;
@@ -283,6 +282,7 @@ distribute_range(Relation rel, CzDistribution *dist)
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot distribute table \"%s\" by range: it has rows",
 							RelationGetRelationName(rel)),
+					 is_append ? errhint("Distribute an empty table, then use cz_append_table().") :
 					 errhint("Distribute an empty table, add shards with cz_create_range_shard(), then load the rows.")));
 	}
 	table_close(rel, NoLock);
@@ -291,6 +291,8 @@ distribute_range(Relation rel, CzDistribution *dist)
 	CzWarnIfPublished(relid);
 	CzRegisterTable(relid, CZ_TABLE_RANGE, dist->colocation_id, 0);
 	CommandCounterIncrement();
+	if (is_append)
+		CzSetAppend(relid);
 	CzCatalogSetOptions(relid, options);
 	CzInvalidateTable(relid);
 }
@@ -359,6 +361,7 @@ create_distributed_table(PG_FUNCTION_ARGS)
 	char	   *colocate_with;
 	char		method;
 	bool		has_shard_count = !PG_ARGISNULL(4);
+	bool		is_append = false;
 	List	   *colocated;
 	Oid			relid;
 
@@ -368,7 +371,7 @@ create_distributed_table(PG_FUNCTION_ARGS)
 		must_not_be_null(fcinfo, 2, "distribution_type");
 	relid = PG_GETARG_OID(0);
 	method = PG_ARGISNULL(2) ? PARTITION_STRATEGY_HASH :
-		parse_method(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+		parse_method(text_to_cstring(PG_GETARG_TEXT_PP(2)), &is_append);
 	colocate_with = PG_ARGISNULL(3) ? "default" : text_to_cstring(PG_GETARG_TEXT_PP(3));
 
 	memset(&dist, 0, sizeof(dist));
@@ -406,99 +409,6 @@ create_distributed_table(PG_FUNCTION_ARGS)
 	if (method == PARTITION_STRATEGY_HASH)
 		distribute_hash(rel, &dist, colocated);
 	else
-		distribute_range(rel, &dist);
+		distribute_range(rel, &dist, is_append);
 	PG_RETURN_VOID();
-}
-
-/* A new shard of a table gets its foreign keys. */
-static void
-send_keys(Oid relid, int64 shard_id)
-{
-	const CzTable *table = CzTableGet(relid);
-	List	   *keys = CzKeysOnShards(relid, false);
-	StringInfoData sql;
-	ListCell   *lc;
-	int			index = 0;
-
-	while (index < table->nshards && table->shards[index].shard_id != shard_id)
-		index++;
-	initStringInfo(&sql);
-	foreach(lc, index < table->nshards ? keys : NIL)
-		CzKeyShardSql(&sql, lfirst(lc), index, false);
-	if (sql.len > 0)
-		CzTxnExecOnShard(&table->shards[index], CzRelationOwner(relid), sql.data);
-}
-
-/*
- * cz_create_range_shard(table_name regclass, min text, max text)
- *		Add a shard for [min, max) to a range-distributed table; returns its id.
- */
-Datum
-cz_create_range_shard(PG_FUNCTION_ARGS)
-{
-	Oid			relid = PG_GETARG_OID(0);
-	char	   *min = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char	   *max = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	const CzTable *table;
-	Relation	rel;
-	CzDistribution dist;
-	CzShard		shard;
-	CzTableDef *def;
-	StringInfoData sql;
-	List	   *nodes;
-	int			i;
-
-	if (!class_ownercheck_compat(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
-	PreventCommandIfReadOnly("cz_create_range_shard()");
-	rel = table_open(relid, AccessExclusiveLock);
-	table = CzTableGet(relid);
-	if (table == NULL || table->kind != CZ_TABLE_RANGE)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" is not distributed by range",
-						RelationGetRelationName(rel))));
-	CheckTableNotInUse(rel, "cz_create_range_shard");
-	/* the shard's relation is made as a superuser, who reads the bounds then */
-	if (!superuser() && CzTypeRunsCode(table->key_type))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be superuser to create a shard whose bounds are of type %s",
-						format_type_be(table->key_type)),
-				 errdetail("Functions of a domain or a range are called when the bounds are read.")));
-
-	memset(&dist, 0, sizeof(dist));
-	dist.method = PARTITION_STRATEGY_RANGE;
-	dist.key_attno = table->key_attno;
-	dist.key_type = table->key_type;
-	dist.key_collation = table->key_collation;
-
-	nodes = CzUsableNodes();
-	memset(&shard, 0, sizeof(shard));
-	shard.shard_id = CzNextShardId();
-	CzShardSetNames(&shard, RelationGetRelationName(rel), shard.shard_id);
-	shard.nplacements = CzReplicationFactor() > 0 ? CzReplicationFactor() : 2;
-	shard.nplacements = Min(shard.nplacements, list_length(nodes));
-	shard.server_oids = palloc(sizeof(Oid) * shard.nplacements);
-	for (i = 0; i < shard.nplacements; i++)
-		shard.server_oids[i] =
-			((CzNode *) list_nth(nodes, (table->nshards + i) % list_length(nodes)))->server_oid;
-
-	/* core checks the bounds: do that before the workers hear of it */
-	def = CzTableDefGet(rel);
-	log_replicated(def, RelationGetRelationName(rel), &shard, 1);
-	initStringInfo(&sql);
-	CzShardCreateSql(&sql, def, &shard, CzRangeCheckSql(rel, &dist, min, max));
-	CzShardIndexesSql(&sql, def, &shard);
-	table_close(rel, NoLock);
-	CzLeavesAttach(relid, list_make1_oid(CzCreateShardRelation(relid, &shard, &dist, 0, min,
-															   max)));
-
-	CzEnsureShardSchema(CzPlannedServers(&shard, 1), CzRelationOwner(relid));
-	CzPropagateObjects(relid, CzPlannedServers(&shard, 1), CzRelationOwner(relid));
-	CzTxnExecOnShard(&shard, CzRelationOwner(relid), sql.data);
-	CzInvalidateTable(relid);
-	send_keys(relid, shard.shard_id);
-	CzPropagatePrivileges(relid, InvalidOid);
-	PG_RETURN_INT64(shard.shard_id);
 }

@@ -55,6 +55,39 @@ extern Oid	CzCreateShardRelation(Oid parent_relid, const CzShard *shard,
 								  const CzDistribution *dist, int index,
 								  const char *min, const char *max);
 
+/* the bound of a range shard; NULL: MINVALUE, MAXVALUE */
+extern PartitionBoundSpec *CzRangeBound(const char *min, const char *max);
+
+/*
+ * range.c: shards of range tables, which the caller has locked exclusively.  Bounds are
+ * texts as CzRangeText makes them; NULL: MINVALUE, MAXVALUE.
+ *
+ * CzOpenRangeTable: a range table, the caller's own, locked; else an error.
+ * CzRangeText: a bound that the user wrote, or NULL, in the form that pinned settings give
+ *		it.  CzRangeValueText, CzRangeValue: a key as such a text, and back.
+ * CzRangeBoundTexts: those of a shard.
+ * CzPlanRangeShard: the servers of a new shard; offset: of how many that follow each other.
+ * CzAddRangeShard: server_oids: where to place it; NIL: as the settings say.  Returns its id.
+ * CzMoveRangeBounds: give a shard other bounds, that all of its rows are within.
+ */
+extern const CzTable *CzOpenRangeTable(Oid relid, const char *function);
+extern char *CzRangeText(const CzTable *table, const char *text);
+extern char *CzRangeValueText(const CzTable *table, Datum value);
+extern Datum CzRangeValue(const CzTable *table, const char *text);
+extern void CzRangeBoundTexts(const CzTable *table, int index, char **min, char **max);
+extern List *CzPlanRangeShard(const CzTable *table, int offset);
+extern int64 CzAddRangeShard(Oid relid, int64 shard_id, const char *min, const char *max,
+							 List *server_oids);
+extern void CzMoveRangeBounds(Oid relid, int64 shard_id, const char *min, const char *max);
+
+/* append.c */
+extern void CzSetAppend(Oid relid);
+extern bool CzIsAppend(Oid relid);
+
+/* statistics.c: what cz.shard_statistics has of one shard, read anew */
+extern void CzUpdateShardStatistics(const CzTable *table, int index);
+extern void CzShardExtremes(const CzTable *table, int index, char **min, char **max);
+
 /* shardcheck.c */
 extern char *CzHashCheckSql(Relation rel, const CzDistribution *dist, int index);
 extern char *CzRangeCheckSql(Relation rel, const CzDistribution *dist,
@@ -87,6 +120,8 @@ extern void CzAttachIndexesSql(StringInfo sql, const CzTable *root, int index);
 
 /* distribute.c */
 extern void CzCreateLeaves(Oid relid, CzShard *shards, const CzDistribution *dist);
+extern void CzLogReplicated(CzTableDef *def, const char *table_name, const CzShard *shards,
+							int nshards);
 extern void CzDistributeToGroup(Oid relid, int colocation_id);
 
 /* undistribute.c */

@@ -198,7 +198,7 @@ check_sql(Relation rel, const CzTable *table, int index)
 
 	nestlevel = CzPinTextSettings(CZ_PIN_TEXT | CZ_PIN_MONEY | CZ_PIN_DATE_ORDER);
 	CzShardBounds(table, index, &lower, &upper);
-	result = lower && upper ? CzRangeCheckSql(rel, &dist, lower, upper) : NULL;
+	result = CzRangeCheckSql(rel, &dist, lower, upper);
 	CzUnpinTextSettings(nestlevel);
 	return result;
 }

@@ -95,7 +95,8 @@ CzHashCheckSql(Relation rel, const CzDistribution *dist, int index)
 
 /*
  * CzRangeCheckSql
- *		"CONSTRAINT cz_shard CHECK (...)" for the half-open range [min, max).
+ *		"CONSTRAINT cz_shard CHECK (...)" for the half-open range [min, max), of which NULL
+ *		is no bound; NULL if it has none.
  */
 char *
 CzRangeCheckSql(Relation rel, const CzDistribution *dist, const char *min, const char *max)
@@ -103,8 +104,17 @@ CzRangeCheckSql(Relation rel, const CzDistribution *dist, const char *min, const
 	const char *column = quote_identifier(get_attname(RelationGetRelid(rel),
 													  dist->key_attno, false));
 	const char *type = format_type_extended(dist->key_type, -1, FORMAT_TYPE_FORCE_QUALIFY);
+	StringInfoData sql;
 
-	return psprintf("CONSTRAINT cz_shard CHECK (%s >= %s::%s AND %s < %s::%s)",
-					column, quote_literal_cstr(min), type,
-					column, quote_literal_cstr(max), type);
+	if (min == NULL && max == NULL)
+		return NULL;
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "CONSTRAINT cz_shard CHECK (");
+	if (min != NULL)
+		appendStringInfo(&sql, "%s >= %s::%s", column, quote_literal_cstr(min), type);
+	if (max != NULL)
+		appendStringInfo(&sql, "%s%s < %s::%s", min != NULL ? " AND " : "", column,
+						 quote_literal_cstr(max), type);
+	appendStringInfoChar(&sql, ')');
+	return sql.data;
 }

@@ -568,6 +568,9 @@ delete_rows(const char *catalog_name, AttrNumber attno, RegProcedure equals, Dat
 #define PARTITIONS_RELID 1
 #define PARTITIONS_ROOT 2
 
+/* columns of cz.pending_shards */
+#define PENDING_RELID 2
+
 /* columns of cz.tenant_schemas */
 #define TENANTS_SCHEMA 1
 #define TENANTS_COLOCATION_ID 2
@@ -589,6 +592,8 @@ CzForgetTable(Oid relid)
 									  TABLES_KIND, &kind, false);
 	if (kind == '\0')
 		return;
+	(void) delete_rows("pending_shards", PENDING_RELID, F_OIDEQ, ObjectIdGetDatum(relid), 0, 0,
+					   NULL, false);
 	CommandCounterIncrement();
 	if (colocation_id != 0)
 	{

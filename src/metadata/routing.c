@@ -75,6 +75,44 @@ CzShardIndexForValue(const CzTable *table, Datum value, bool isnull)
 	}
 }
 
+/*
+ * CzRangeGap
+ *		See metadata.h.
+ */
+int
+CzRangeGap(const CzTable *table, Datum value)
+{
+	const CzTableEntry *entry = (const CzTableEntry *) table;
+	Oid			collation = entry->collation;
+	bool		is_equal;
+	int			place;
+
+	Assert(table->kind == CZ_TABLE_RANGE);
+	if (entry->bounds == NULL || table->nshards == 0)
+		return 0;
+	place = partition_range_datum_bsearch(entry->support, &collation, entry->bounds, 1, &value,
+										  &is_equal) + 1;
+	return entry->bounds->indexes[place] >= 0 || entry->bounds->default_index >= 0 ? -1 : place;
+}
+
+/*
+ * CzRangeGapNeighbours
+ *		See metadata.h.
+ */
+void
+CzRangeGapNeighbours(const CzTable *table, int gap, int *before, int *after)
+{
+	PartitionBoundInfo bounds = ((const CzTableEntry *) table)->bounds;
+
+	*before = *after = -1;
+	if (bounds == NULL || table->nshards == 0)
+		return;
+	if (gap > 0)
+		*before = bounds->indexes[gap - 1];
+	if (gap < bounds->ndatums)
+		*after = bounds->indexes[gap + 1];
+}
+
 static bool
 is_integer(Oid type)
 {

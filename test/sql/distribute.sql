@@ -210,7 +210,7 @@ CREATE TABLE filled (k int); INSERT INTO filled VALUES (1);
 \t on
 SELECT refused(format('SELECT create_distributed_table(%s)', a)) FROM (VALUES
   ($$'x', 'k'$$), ($$'y', 'g'$$), ($$'y', 'nothing'$$), ($$'y', 'ctid'$$), ($$NULL, 'k'$$), ($$'x', 'k', NULL$$), ($$'y', NULL, 'range'$$),
-  ($$'trans', 'k', 'append'$$), ($$'trans', 'k', 'other'$$), ($$'c8', 'k'$$), ($$0, 'k'$$),
+  ($$'filled', 'k', 'append'$$), ($$'trans', 'k', 'other'$$), ($$'c8', 'k'$$), ($$0, 'k'$$),
   ($$'filled', 'k', shard_count => 3$$), ($$'filled', 'k', shard_count => 0$$), ($$'filled', 'k', 'range'$$), ($$'filled', 'k', 'range', shard_count => 4$$),
   ($$'filled', 'k', colocate_with => 'missing'$$), ($$'filled', 'k', colocate_with => 'trans'$$), ($$'filled', 'k', colocate_with => 'c5'$$),
   ($$'filled', 'k', colocate_with => 'c1', shard_count => 8$$), ($$'filled', 'k', colocate_with => 'r1'$$),
