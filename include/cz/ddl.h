@@ -382,6 +382,10 @@ extern char *CzKeyShardText(const CzKey *key, int index);
 extern void CzKeyShardSql(StringInfo sql, const CzKey *key, int index, bool drops);
 extern void CzForeignKeysToShards(Oid relid, List *constraint_oids);
 
+/* A table will be distributed, or an ordinary one: who does what its keys, and others of the
+ * tables that they join it with, do may change (keys_actors.c). */
+extern void CzKeyActorsNoteOthers(Oid relid);
+
 /* Have rows of a distributed table what they refer to by a key that workers do not check?
  * 23503; nothing is looked at if the key is NOT VALID. */
 extern void CzKeyCheckRows(Oid constraint_oid);

@@ -318,6 +318,7 @@ CzUndistribute(Oid relid)
 	CheckTableNotInUse(rel, "undistribute_table");
 	relation_close(rel, NoLock);
 	check_keys(relid);
+	CzKeyActorsNoteOthers(relid);
 
 	if (table->kind == CZ_TABLE_REFERENCE)
 	{
@@ -429,5 +430,7 @@ undistribute_table(PG_FUNCTION_ARGS)
 		undistribute_joined(joined_tables(relid));
 	else
 		CzUndistribute(relid);
+	/* who does what keys of other tables do */
+	CzKeysSettle(relid);
 	PG_RETURN_VOID();
 }

@@ -734,6 +734,7 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		bool		moves = CzAlterMovesRows(utility, table, stmt);
 
 		stmt = (AlterTableStmt *) CzQualifyRelation((Node *) stmt);
+		CzKeyTargetsNote(stmt, relid);
 		if (moves)
 			CzAlterRedistributed(utility, stmt, table);
 		else
@@ -769,6 +770,8 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		keys_before = CzLocalKeysBegin(stmt, relid, moments);
 	has_to_set = is_reference && !is_index && spare_triggers(stmt, relid);
 	all_keys = CzTreeForeignKeys(relid, true);
+	if (!is_reference)
+		CzKeyTargetsNote(stmt, relid);
 	alter(utility, stmt, relid, way, moments);
 	CzCheckKeysAgain(relid, all_keys);
 	if (has_to_set)

@@ -322,6 +322,7 @@ extern bool CzCreateTrigger(const CzUtility *utility, CreateTrigStmt *stmt);
 extern void CzRenewKeysTo(Oid relid, List *old, const CzImage *before, const CzImage *after);
 extern void CzLeaveKeysToShards(AlterTableStmt *stmt);
 extern List *CzKeyTargets(const AlterTableStmt *stmt, Oid relid);
+extern void CzKeyTargetsNote(const AlterTableStmt *stmt, Oid relid);
 extern List *CzKeyPartners(const AlterTableStmt *stmt, Oid relid);
 extern List *CzLocalKeysBegin(AlterTableStmt *stmt, Oid relid, List *partners);
 extern void CzLocalKeysEnd(Oid relid, List *partners, List *known);

@@ -368,14 +368,9 @@ CzCheckKeysOf(const CzKeyEnd *planned)
 	ListCell   *lc;
 
 	foreach(lc, CzTreeForeignKeys(planned->relid, true))
-	{
-		CzKey	   *key = CzKeyGet(lfirst_oid(lc));
-
-		check_ends(key, planned);
-		/* workers will check what is checked here */
-		if (key->from_relid == planned->relid)
-			CzKeyActorsNote(key->to_relid);
-	}
+		check_ends(CzKeyGet(lfirst_oid(lc)), planned);
+	/* workers will check what is checked here */
+	CzKeyActorsNoteOthers(planned->relid);
 }
 
 /*

@@ -97,6 +97,24 @@ CzKeyActorsNote(Oid relid)
 	}
 }
 
+/*
+ * CzKeyActorsNoteOthers
+ *		See cz/ddl.h.
+ */
+void
+CzKeyActorsNoteOthers(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzTreeForeignKeys(relid, true))
+	{
+		const CzKey *key = CzKeyGet(lfirst_oid(lc));
+
+		CzKeyActorsNote(CzRootOf(key->from_relid));
+		CzKeyActorsNote(CzRootOf(key->to_relid));
+	}
+}
+
 /* What a shard's key is made again for. */
 static void
 make_key_again(StringInfo sql, const CzShard *shard, void *arg)

@@ -200,6 +200,25 @@ CzKeyTargets(const AlterTableStmt *stmt, Oid relid)
 }
 
 /*
+ * CzKeyTargetsNote
+ *		A statement may add keys to a distributed table that are held here: who does what
+ *		others do depends on them.
+ */
+void
+CzKeyTargetsNote(const AlterTableStmt *stmt, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		if (keys_of_command(lfirst_node(AlterTableCmd, lc)) != NIL)
+			CzKeyActorsNote(CzRootOf(relid));
+	}
+	foreach(lc, CzKeyTargets(stmt, relid))
+		CzKeyActorsNote(CzRootOf(lfirst_oid(lc)));
+}
+
+/*
  * CzKeyPartners
  *		Parents, but the table itself, that must be ordinary tables while core runs an
  *		ALTER TABLE: list of OIDs, in order.

@@ -2,7 +2,9 @@
 """Random statements on tables with foreign keys: plain PostgreSQL is the oracle.
 
 A round makes tables whose keys have random actions, distributed by a column, in one shard, or
-references, and runs transactions of random statements on both sides: several rows, WITH, MERGE,
+references, so that workers check the keys; with --keys here (or, by default, in every other round) each
+table is somewhere else: by either column, in a group of its own, in one shard, partitioned, a
+reference or an ordinary one, keys may go round, and the coordinator checks most of them.  It runs transactions of random statements on both sides: several rows, WITH, MERGE,
 COPY, ON CONFLICT, row by row, SET CONSTRAINTS, savepoints.  Tags, errors and, after each
 transaction, all rows must agree; after the round all placements are equal.  A statement of which
 the cluster may say something else (docs/limits.md) ends its transaction on both sides.
@@ -19,6 +21,10 @@ KEYS, IDS = 4, 6
 
 
 class Round(rounds.Round):
+    def __init__(self, seed, sides):
+        super().__init__(seed, sides)
+        self.here = {'here': True, 'workers': False}.get(self.args.keys, seed % 2 == 1)
+
     # ---- tables
 
     def deferrable(self):
@@ -27,7 +33,63 @@ class Round(rounds.Round):
     def actions(self, delete, update):
         return ' ON DELETE %s ON UPDATE %s%s' % (self.pick(*delete), self.pick(*update), self.deferrable())
 
+    def run_all(self, statements):
+        for sql in statements:
+            expected, got = self.both(sql)
+            if expected.sqlstate or got.sqlstate:
+                return '%s: plain %s %s, cluster %s %s' % (sql, expected.sqlstate, expected.message, got.sqlstate, got.message)
+        return None
+
+    def place(self, table):
+        """Statements that give a table its place; PARTITION BY of what is to be partitioned."""
+        if table == 'r':
+            return '', [self.pick("SELECT create_reference_table('r')", "SELECT create_reference_table('r')", "SELECT create_distributed_table('r', NULL)", 'SELECT 1')]
+        where = self.pick('k', 'k', 'k', 'id', 'none', 'single', 'local', 'reference')
+        parts, places = '', {'single': "create_distributed_table('%s', NULL)", 'local': "quote_literal('%s')", 'none': "create_distributed_table('%s', 'k', colocate_with => 'none')",
+                             'reference': "create_reference_table('%s')"}
+        statements = ['SELECT ' + places.get(where, "create_distributed_table('%%s', '%s')" % where) % table]
+        if where != 'reference' and self.random.random() < 0.4:
+            parts = ' PARTITION BY LIST (k)'
+            made = ['CREATE TABLE %s_1 PARTITION OF %s FOR VALUES IN (1, 2)' % (table, table), 'CREATE TABLE %s_2 PARTITION OF %s DEFAULT' % (table, table)]
+            statements = made[:1] + statements + made[1:] if self.random.random() < 0.3 else made + statements
+        return parts, statements
+
+    def make_here(self):
+        for side in (self.oracle, self.cluster):
+            side.run('ROLLBACK')
+            side.run('SET client_min_messages = error')
+            side.run('DROP TABLE IF EXISTS g, c, s, q, p, r CASCADE')
+        tables = {'r': '(id int PRIMARY KEY, code int UNIQUE)', 'p': '(k int, id int, code int DEFAULT 2, PRIMARY KEY (k, id))',
+                  'c': '(k int, id int, p_id int DEFAULT 1, code int, PRIMARY KEY (k, id))', 'g': '(k int, id int, c_id int, p_id int DEFAULT 3, PRIMARY KEY (k, id))',
+                  's': '(k int, id int, up int DEFAULT 1, PRIMARY KEY (k, id))', 'q': '(k int, id int, r_id int DEFAULT 1, code int)'}
+        makes, places = [], []
+        for table in TABLES:
+            parts, statements = self.place(table)
+            if 'reference' in statements[0] and table == 'q':
+                tables['q'] = '(k int, id int, r_id int DEFAULT 1, code int, PRIMARY KEY (k, id))'
+            makes.append('CREATE TABLE %s %s%s' % (table, tables[table], parts))
+            places.append(statements)
+        keys = [('c', 'k, p_id', 'p', 'p_id'), ('g', 'k, c_id', 'c', 'c_id'), ('s', 'k, up', 's', 'up'), ('q', 'r_id', 'r', 'r_id')]
+        keys += self.random.sample([('g', 'k, p_id', 'p', 'p_id'), ('q', 'code', 'r (code)', 'code'), ('p', 'code', 'r', 'code'), ('c', 'code', 'r', 'code')], self.random.randint(0, 3))
+        if self.random.random() < 0.3:
+            keys.append(('p', 'k, code', 'c', 'code_c'))
+        adds = []
+        for table, columns, to, name in keys:
+            wide = ('NO ACTION', 'RESTRICT', 'CASCADE', 'CASCADE')
+            own = columns.split(', ')[-1]
+            delete = wide + (('SET NULL (%s)' % own, 'SET DEFAULT (%s)' % own) if 'k' in columns else ('SET NULL', 'SET DEFAULT'))
+            update = wide + (() if columns.startswith('k, ') else ('SET NULL', 'SET DEFAULT'))
+            actions = self.actions(delete, update)
+            if name == 'code_c':
+                actions = ' DEFERRABLE INITIALLY DEFERRED'
+            adds.append('ALTER TABLE %s ADD CONSTRAINT %s_%s FOREIGN KEY (%s) REFERENCES %s%s' % (table, table, name, columns, to, actions))
+        self.random.shuffle(places)
+        places = [sql for statements in places for sql in statements]
+        return self.run_all(makes + (adds + places if self.random.random() < 0.3 else places + adds))
+
     def make(self):
+        if self.here:
+            return self.make_here()
         single = self.random.random() < 0.3
         plain = ('NO ACTION', 'RESTRICT', 'CASCADE')
         null = 'SET NULL' if single else 'SET NULL (%s)'
@@ -58,11 +120,7 @@ class Round(rounds.Round):
         statements.append('ALTER TABLE q ADD CONSTRAINT q_r_id FOREIGN KEY (r_id) REFERENCES r' + self.actions(wide, wide))
         if self.random.random() < 0.5:
             statements.append('ALTER TABLE q ADD CONSTRAINT q_code FOREIGN KEY (code) REFERENCES r (code)' + self.actions(wide, wide))
-        for sql in statements:
-            expected, got = self.both(sql)
-            if expected.sqlstate or got.sqlstate:
-                return '%s: plain %s, cluster %s %s' % (sql, expected.sqlstate, got.sqlstate, got.message)
-        return None
+        return self.run_all(statements)
 
     def fill(self):
         """Rows that refer to each other, beside what is there."""
@@ -143,6 +201,9 @@ class Round(rounds.Round):
 
     # ---- comparing
 
+    def distributed(self):
+        return [row[0] for row in self.cluster.run("SELECT relid::regclass::text FROM cz.tables WHERE relid::regclass::text = ANY ('{%s}')" % ','.join(TABLES)).rows]
+
     def contents(self, side):
         found = []
         for table in TABLES:
@@ -213,14 +274,20 @@ class Round(rounds.Round):
             problem = (self.fill() if n % 6 == 0 else None) or self.transaction()
             if problem:
                 problem += '\n      ' + '\n      '.join(self.log[start:])
-        problems = [problem] if problem else self.differing_placements(TABLES)
+        problems = [problem] if problem else self.differing_placements(self.distributed())
         if problems:
+            self.cluster.run("ROLLBACK")
             keys = self.cluster.run("SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint "
                                     "WHERE contype = 'f' AND connamespace = 'public'::regnamespace")
+            problems.append('tables:\n      ' + '\n      '.join(sql for sql in self.log[:60] if sql.startswith(('CREATE', 'SELECT ', 'ALTER'))))
             problems.append('keys:\n      ' + '\n      '.join(row[0] for row in keys.rows))
         self.close()
         return problems
 
 
+def options(parser):
+    parser.add_argument('--keys', choices=['here', 'workers', 'both'], default='both', help='who checks most of them')
+
+
 if __name__ == '__main__':
-    sys.exit(rounds.main(__doc__.split('\n')[0], Round, '--transactions', 40, 'refused'))
+    sys.exit(rounds.main(__doc__.split('\n')[0], Round, '--transactions', 40, 'refused', options))

@@ -23,6 +23,8 @@ loader.exec_module(differential)
 class Round:
     """run(length) returns what is wrong: a list of texts."""
 
+    args = None     # the program's
+
     def __init__(self, seed, sides):
         self.random = random.Random(seed)
         self.oracle, self.cluster = sides.oracle('diff_main'), sides.cluster('diff_main')
@@ -50,8 +52,9 @@ class Round:
         self.cluster.close()
 
 
-def main(description, make_round, length, default_length, refused):
-    """The program.  length: its option that says how long a round is; refused: what Round.refused counts."""
+def main(description, make_round, length, default_length, refused, options=None):
+    """The program.  length: its option that says how long a round is; refused: what Round.refused counts;
+    options: adds more of them, which are in Round.args."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--oracle', required=True)
     parser.add_argument('--coordinator', required=True)
@@ -62,7 +65,9 @@ def main(description, make_round, length, default_length, refused):
     parser.add_argument('--rounds', type=int, default=10)
     parser.add_argument(length, dest='length', type=int, default=default_length)
     parser.add_argument('--seconds', type=int, default=0, help='as many rounds as there is time for')
-    args = parser.parse_args()
+    if options:
+        options(parser)
+    args = make_round.args = parser.parse_args()
     args.oracle_only, args.plan_cache_mode, args.timeout_ms, args.set = False, 'auto', 60000, []
     sides = differential.Sides(args)
     sides.prepare('main')
