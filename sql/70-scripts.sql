@@ -366,9 +366,9 @@ COMMENT ON FUNCTION pg_catalog.citus_version() IS 'version of cz_fdw, which answ
 CREATE FUNCTION pg_catalog.create_distributed_table_concurrently(table_name regclass,
         distribution_column text, distribution_type text DEFAULT 'hash',
         colocate_with text DEFAULT 'default', shard_count int DEFAULT NULL) RETURNS void
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'create_distributed_table';
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'create_distributed_table_concurrently';
 COMMENT ON FUNCTION pg_catalog.create_distributed_table_concurrently(regclass, text, text, text, int)
-    IS 'the same as create_distributed_table: writers wait';
+    IS 'the same as create_distributed_table, while others read and write the table; not in a transaction block';
 
 CREATE FUNCTION pg_catalog.create_distributed_function(function_name regprocedure,
         distribution_arg_name text DEFAULT NULL, colocate_with text DEFAULT 'default',

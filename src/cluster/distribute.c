@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "access/heapam.h"
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
@@ -27,6 +28,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -49,6 +51,7 @@
 #define SHARDS_AT_A_TIME 512
 
 PG_FUNCTION_INFO_V1(create_distributed_table);
+PG_FUNCTION_INFO_V1(create_distributed_table_concurrently);
 
 static void
 must_not_be_null(FunctionCallInfo fcinfo, int argno, const char *name)
@@ -200,9 +203,38 @@ CzLogReplicated(CzTableDef *def, const char *table_name, const CzShard *shards, 
 	}
 }
 
-/* All of create_distributed_table for a hash or single-shard table after the checks. */
+/* Have the tables of the group the placements that the new shards were made for? */
 static void
-distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
+check_placements(Relation rel, const CzShard *shards, int nshards, List *colocated)
+{
+	const CzTable *other = colocated == NIL ? NULL : CzTableGet(linitial_oid(colocated));
+	bool		is_same = other != NULL && other->nshards == nshards;
+	int			i;
+	int			j;
+
+	for (i = 0; is_same && i < nshards; i++)
+	{
+		List	   *servers = CzShardServers(other->shards[i].relid);
+
+		is_same = list_length(servers) == shards[i].nplacements;
+		for (j = 0; is_same && j < shards[i].nplacements; j++)
+			is_same = list_nth_oid(servers, j) == shards[i].server_oids[j];
+	}
+	if (colocated != NIL && !is_same)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("cannot distribute table \"%s\": shards of its colocation group have been moved meanwhile",
+						RelationGetRelationName(rel)),
+				 errhint("The command might succeed if retried.")));
+}
+
+/*
+ * All of create_distributed_table for a hash or single-shard table after the checks.
+ *
+ * is_online: others write the table meanwhile; it is not locked exclusively yet.
+ */
+static void
+distribute_hash(Relation rel, CzDistribution *dist, List *colocated, bool is_online)
 {
 	Oid			relid = RelationGetRelid(rel);
 	Oid			owner = rel->rd_rel->relowner;
@@ -210,8 +242,9 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	CzShard    *active;
 	List	   *servers;
 	CzTableDef *def;
+	CzOnline   *online = NULL;
 	Datum		options;
-	uint64		nrows;
+	uint64		nrows = 0;
 
 	check_keys(rel, dist);
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
@@ -232,9 +265,17 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	CzPropagateObjects(relid, servers, owner);
 	run_for_shards(active, dist->shard_count, owner, rel, def, dist, false);
 	CzDebugPoint("distribute-created");
-	nrows = CzMoveRows(rel, dist, active, owner);
+	if (is_online)
+		online = CzOnlineBegin(rel, dist, active, owner);
+	else
+		nrows = CzMoveRows(rel, dist, active, owner);
 	if (def->indexes != NIL)
 		run_for_shards(active, dist->shard_count, owner, rel, def, dist, true);
+	if (is_online)
+	{
+		nrows = CzOnlineEnd(online);
+		check_placements(rel, shards, dist->shard_count, colocated);
+	}
 	CzDebugPoint("distribute-loaded");
 
 	/* 2. the catalogs here; the reference must not outlive the old form */
@@ -249,7 +290,8 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated)
 	CzInvalidateTable(relid);
 	CzPropagatePrivileges(relid, InvalidOid);
 	CzKeysSettle(relid);
-	if (nrows > 0)
+	/* others wait for what is online: the background worker analyzes it */
+	if (nrows > 0 && !is_online)
 		CzAnalyzeLoaded(relid);
 	CzDebugPoint("distribute-converted");
 }
@@ -299,10 +341,10 @@ distribute_range(Relation rel, CzDistribution *dist, bool is_append)
 
 /*
  * Make a table a single-shard table of a group, or (0) of the one that colocate_with says.
- * rel, locked exclusively, is closed.
+ * rel, locked, is closed.
  */
 static void
-distribute_single(Relation rel, int colocation_id, const char *colocate_with)
+distribute_single(Relation rel, int colocation_id, const char *colocate_with, bool is_online)
 {
 	CzDistribution dist;
 	List	   *colocated;
@@ -313,7 +355,7 @@ distribute_single(Relation rel, int colocation_id, const char *colocate_with)
 	dist.colocation_id = colocation_id;
 	CzCheckDistributable(rel, CZ_TABLE_SINGLE);
 	colocated = CzChooseColocation(rel, &dist, colocate_with, false);
-	distribute_hash(rel, &dist, colocated);
+	distribute_hash(rel, &dist, colocated, is_online);
 }
 
 /*
@@ -323,12 +365,49 @@ distribute_single(Relation rel, int colocation_id, const char *colocate_with)
 void
 CzDistributeToGroup(Oid relid, int colocation_id)
 {
-	distribute_single(relation_open(relid, AccessExclusiveLock), colocation_id, "none");
+	distribute_single(relation_open(relid, AccessExclusiveLock), colocation_id, "none", false);
+}
+
+/*
+ * Open a table that is to be distributed, which the user owns.
+ *
+ * is_online: in: others shall write it meanwhile; out: they can.
+ */
+static Relation
+open_table(Oid relid, const char *function, bool *is_online)
+{
+	Relation	rel;
+
+	/* check ownership before locking, so that other users cannot block the table */
+	CzCheckTableOwner(relid);
+	PreventCommandIfReadOnly(psprintf("%s()", function));
+	rel = relation_open(relid, *is_online ? ShareUpdateExclusiveLock : AccessExclusiveLock);
+	CzRefuseTenant(rel, function);
+	if (*is_online && rel->rd_tableam != GetHeapamTableAmRoutine())
+	{
+		ereport(NOTICE,
+				(errmsg("writers of table \"%s\" wait while it is distributed",
+						RelationGetRelationName(rel)),
+				 errdetail("It is %s.", rel->rd_rel->relkind == RELKIND_RELATION ?
+						   "in an access method of its own" : "partitioned")));
+		LockRelationOid(relid, AccessExclusiveLock);
+		*is_online = false;
+	}
+	return rel;
+}
+
+/* Another session may choose a group meanwhile; one that is made is locked to the end. */
+static void
+unlock_groups(List *colocated)
+{
+	if (colocated != NIL)
+		UnlockRelationOid(CzCatalogRelid("colocation"), ShareRowExclusiveLock);
 }
 
 /* create_distributed_table without a distribution column. */
 static void
-distribute_without_key(Oid relid, char method, bool has_shard_count, const char *colocate_with)
+distribute_without_key(Oid relid, char method, bool has_shard_count, const char *colocate_with,
+					   const char *function, bool is_online)
 {
 	Relation	rel;
 
@@ -341,19 +420,13 @@ distribute_without_key(Oid relid, char method, bool has_shard_count, const char 
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("shard_count cannot be given for a table without distribution column"),
 				 errdetail("Such a table has one shard.")));
-	CzCheckTableOwner(relid);
-	PreventCommandIfReadOnly("create_distributed_table()");
-	rel = relation_open(relid, AccessExclusiveLock);
-	CzRefuseTenant(rel, "create_distributed_table");
-	distribute_single(rel, 0, colocate_with);
+	rel = open_table(relid, function, &is_online);
+	distribute_single(rel, 0, colocate_with, is_online);
 }
 
-/*
- * create_distributed_table(table_name regclass, distribution_column text,
- *		distribution_type text, colocate_with text, shard_count int)
- */
-Datum
-create_distributed_table(PG_FUNCTION_ARGS)
+/* Both functions, of which these are the arguments. */
+static void
+create(FunctionCallInfo fcinfo, const char *function, bool is_online)
 {
 	CzDistribution dist;
 	Relation	rel;
@@ -377,8 +450,8 @@ create_distributed_table(PG_FUNCTION_ARGS)
 	memset(&dist, 0, sizeof(dist));
 	if (column == NULL)
 	{
-		distribute_without_key(relid, method, has_shard_count, colocate_with);
-		PG_RETURN_VOID();
+		distribute_without_key(relid, method, has_shard_count, colocate_with, function, is_online);
+		return;
 	}
 	dist.shard_count = has_shard_count ? PG_GETARG_INT32(4) : CzShardCount();
 	if (dist.shard_count < 1 || dist.shard_count > CZ_MAX_SHARD_COUNT ||
@@ -396,19 +469,42 @@ create_distributed_table(PG_FUNCTION_ARGS)
 		dist.shard_count = 0;
 	}
 
-	/* check ownership before locking, so that other users cannot block the table */
-	CzCheckTableOwner(relid);
-	PreventCommandIfReadOnly("create_distributed_table()");
-	rel = relation_open(relid, AccessExclusiveLock);
-	CzRefuseTenant(rel, "create_distributed_table");
+	/* a range table is empty, and there is nothing to wait for */
+	is_online = is_online && method == PARTITION_STRATEGY_HASH;
+	rel = open_table(relid, function, &is_online);
 	CzCheckDistributable(rel, CZ_TABLE_HASH);
 	CzFindKey(rel, column, method, &dist);
 	CzCheckUniqueKeys(rel, &dist);
 
 	colocated = CzChooseColocation(rel, &dist, colocate_with, has_shard_count);
+	if (is_online)
+		unlock_groups(colocated);
 	if (method == PARTITION_STRATEGY_HASH)
-		distribute_hash(rel, &dist, colocated);
+		distribute_hash(rel, &dist, colocated, is_online);
 	else
 		distribute_range(rel, &dist, is_append);
+}
+
+/*
+ * create_distributed_table(table_name regclass, distribution_column text,
+ *		distribution_type text, colocate_with text, shard_count int)
+ */
+Datum
+create_distributed_table(PG_FUNCTION_ARGS)
+{
+	create(fcinfo, "create_distributed_table", false);
+	PG_RETURN_VOID();
+}
+
+/*
+ * create_distributed_table_concurrently
+ *		The same; the table is read and written until the shards have its rows.
+ */
+Datum
+create_distributed_table_concurrently(PG_FUNCTION_ARGS)
+{
+	/* the lock of the switch would be kept to the end of the block */
+	PreventInTransactionBlock(true, "create_distributed_table_concurrently()");
+	create(fcinfo, "create_distributed_table_concurrently", true);
 	PG_RETURN_VOID();
 }

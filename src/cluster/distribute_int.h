@@ -142,6 +142,22 @@ extern void CzMakeShard(Relation rel, const CzTable *table, int index, Oid serve
 extern uint64 CzMoveRows(Relation rel, const CzDistribution *dist, CzShard *shards,
 						 Oid owner);
 
+/*
+ * online.c: the same of a table that others write; an ordinary one in access method heap, in
+ * which the caller has locked out DDL and VACUUM (ShareUpdateExclusiveLock).
+ *
+ * CzOnlineBegin: the shards get the rows that are there.
+ * CzOnlineEnd: and those that have come meanwhile; the table is locked exclusively then.
+ *		Returns: number of rows.
+ *
+ * Errors: 55006 if somebody waits to alter the table, 55P03 if it cannot be locked
+ *		(cz.cutover_attempts).
+ */
+typedef struct CzOnline CzOnline;
+extern CzOnline *CzOnlineBegin(Relation rel, const CzDistribution *dist, const CzShard *shards,
+							   Oid owner);
+extern uint64 CzOnlineEnd(CzOnline *online);
+
 /* auto_analyze.c: the second runs a statement by SPI, whose rows nobody wants */
 extern void CzAnalyzeLoaded(Oid relid);
 extern void CzRunSql(const char *sql);
