@@ -30,6 +30,9 @@ CREATE TABLE cz.cleanup (
     last_error text
 );
 CREATE INDEX cleanup_move_id_idx ON cz.cleanup (move_id);
+-- a duty that a restored coordinator has, too: numbers of shards don't come back
+SELECT pg_extension_config_dump('cz.cleanup', 'WHERE move_id IS NULL AND object_kind = ''table''');
+SELECT pg_extension_config_dump('cz.cleanup_cleanup_id_seq', '');
 COMMENT ON TABLE cz.cleanup IS 'what is still to be dropped on workers that could not be reached, and what moves of shards have left';
 COMMENT ON COLUMN cz.cleanup.object_kind IS 'table, whose name is qualified; capture, what logs changes of a table; or a kind of the ledger, cz_shards.cz_object';
 COMMENT ON COLUMN cz.cleanup.move_id IS 'move that has made or left it: nothing is dropped before it has ended';
@@ -80,18 +83,6 @@ CREATE FUNCTION cz_check_shards(table_name regclass DEFAULT NULL, OUT logical_ta
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cz_check_shards';
 COMMENT ON FUNCTION cz_check_shards(regclass)
     IS 'what placements of shards have otherwise than their table: columns, CHECKs, indexes, storage parameters';
-
-CREATE FUNCTION cz_finish_restore() RETURNS int
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cz_finish_restore';
-COMMENT ON FUNCTION cz_finish_restore()
-    IS 'complete keys, dependencies and triggers after a restore by pg_dump''s script';
-REVOKE ALL ON FUNCTION cz_finish_restore() FROM PUBLIC;
-
-CREATE PROCEDURE citus_cleanup_orphaned_resources()
-    LANGUAGE c AS 'MODULE_PATHNAME', 'citus_cleanup_orphaned_resources';
-COMMENT ON PROCEDURE citus_cleanup_orphaned_resources()
-    IS 'drop on the workers what could not be dropped when its table went';
-REVOKE ALL ON PROCEDURE citus_cleanup_orphaned_resources() FROM PUBLIC;
 
 -- What ALTER TABLE reads and writes when rows of a distributed table are computed here.
 CREATE FUNCTION cz.rewrite_handler(internal) RETURNS table_am_handler

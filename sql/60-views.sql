@@ -85,7 +85,7 @@ SELECT colocation_id AS colocationid,
        shard_count AS shardcount,
        replication_factor AS replicationfactor,
        key_type::oid AS distributioncolumntype,
-       key_collation AS distributioncolumncollation
+       coalesce(to_regcollation(nullif(key_collation, ''))::oid, 0::oid) AS distributioncolumncollation
   FROM cz.colocation;
 COMMENT ON VIEW cz.pg_dist_colocation IS 'colocation groups';
 

@@ -44,7 +44,7 @@ cz_shmem_request(void)
 	RequestAddinShmemSpace(add_size(CzLinksShmemSize(),
 									add_size(CzPoolShmemSize(),
 											 add_size(CzDeadlockShmemSize(), CzRoomShmemSize()))));
-	RequestAddinShmemSpace(CzNodeHealthShmemSize());
+	RequestAddinShmemSpace(add_size(CzNodeHealthShmemSize(), CzBlockShmemSize()));
 	RequestAddinShmemSpace(add_size(CzMoversShmemSize(),
 									add_size(CzBootShmemSize(), CzDirtyShmemSize())));
 }
@@ -66,6 +66,7 @@ cz_shmem_startup(void)
 	CzDirtyShmemInit();
 	CzMoversShmemInit();
 	CzNodeHealthShmemInit();
+	CzBlockShmemInit();
 }
 
 /*

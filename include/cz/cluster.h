@@ -69,9 +69,12 @@ extern void CzNodeHealthShmemInit(void);
  * nleft: out: entries that could not be.
  * Returns: those that are done.
  *
+ * CzCleanUpEach: of the maintenance worker: entries that no move has written, each in a
+ *		transaction of its own.  True: none is left.
  * CzCleanupIsLeft: how many entries of such objects of a node are left, due or not, of moves
  *		that have ended.
  */
+extern bool CzCleanUpEach(void);
 extern int	CzCleanupIsLeft(const char *server_name, ArrayType *names);
 extern int	CzCleanUp(int64 move_id, const char *server_name, ArrayType *names, int *nleft);
 
@@ -81,7 +84,7 @@ extern int	CzCleanUp(int64 move_id, const char *server_name, ArrayType *names, i
  *
  * CzShardStructureSql: the commands that make shard number index of a table on a node, as
  *		the owner, without its indexes, but with its partitions.  from: a connection to an
- *		active placement.
+ *		active placement, whose storage parameters it gets; NULL: those of the table.
  * CzShardFinishSql: those that make its indexes; NULL: it has none.
  * CzShardStructure: what a placement looks like, as text; NULL: it is not there.  The same
  *		for placements that are equal, foreign keys apart.

@@ -36,6 +36,8 @@ extern Size CzMoversShmemSize(void);
 extern void CzMoversShmemInit(void);
 extern Size CzRoomShmemSize(void);
 extern void CzRoomShmemInit(void);
+extern Size CzBlockShmemSize(void);
+extern void CzBlockShmemInit(void);
 
 /*
  * CzTxnConn
@@ -205,6 +207,13 @@ extern void CzTxnCheckCoordinator(void);
 
 /* Is this database the coordinator of its cluster?  Else its DDL is its own affair. */
 extern bool CzTxnIsCoordinator(void);
+
+/*
+ * CzTxnIsOfFormer
+ *		Is a prepared transaction, by its name, one of a former coordinator of this cluster
+ *		whose decision is not known here?
+ */
+extern bool CzTxnIsOfFormer(const char *gid);
 
 /*
  * CzTxnCheckMayWrite
@@ -723,6 +732,7 @@ typedef enum CzBackground
 {
 	CZ_BACKGROUND_ACTIVATE,		/* take a node into use; its server */
 	CZ_BACKGROUND_JOB,			/* carry out a job; its number */
+	CZ_BACKGROUND_BLOCK,		/* keep the gate closed */
 	CZ_NBACKGROUNDS
 } CzBackground;
 
@@ -737,6 +747,23 @@ extern bool (*cz_jobs_round) (void);
 
 /* The maintenance worker has something to do, as soon as it looks. */
 extern void CzMaintenanceWake(void);
+
+/*
+ * The gate that commits on several nodes pass (gate.c).
+ *
+ * CzGateEnter: wait until it is open, and keep it so until the end of the transaction.
+ * CzGateTryEnter: false: it is closed.
+ * CzGateAwait: wait until it is open; for who is going to take locks, and would hold them
+ *		while his commit waits.
+ * CzGateClose, CzGateOpen: wait for those who are in it, and keep out others.
+ *
+ * Errors: 55P03 after lock_timeout, 57014.
+ */
+extern void CzGateEnter(void);
+extern bool CzGateTryEnter(void);
+extern void CzGateAwait(void);
+extern void CzGateClose(void);
+extern void CzGateOpen(void);
 
 /*
  * cz_repair_task

@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "cluster_int.h"
@@ -44,7 +45,7 @@ enum
 
 /*
  * $1: a move, whose rows are wanted whenever they were to be done; 0: all rows that are due;
- * -1: those of moves.  A transaction that has looked up an old placement has its table
+ * -1: those of moves.  $4: one row alone, or NULL.  A transaction that has looked up an old placement has its table
  * locked.
  */
 #define LIST_SQL \
@@ -56,8 +57,9 @@ enum
 	"FROM cz.cleanup c LEFT JOIN cz.move m ON m.move_id OPERATOR(pg_catalog.=) c.move_id " \
 	"WHERE CASE WHEN $1 OPERATOR(pg_catalog.>) 0 THEN c.move_id OPERATOR(pg_catalog.=) $1 ELSE " \
 	"(c.move_id IS NULL AND $1 OPERATOR(pg_catalog.=) 0 OR c.move_id IS NOT NULL AND (m.move_id IS NULL OR m.phase OPERATOR(pg_catalog.=) ANY ('{switched,done,failed}'::text[]))) " \
-	"AND (c.not_before IS NULL OR c.not_before OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) END " \
+	"AND (c.not_before IS NULL OR c.move_id IS NULL OR c.not_before OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) END " \
 	"AND ($2 IS NULL OR c.server_name OPERATOR(pg_catalog.=) $2::pg_catalog.name) AND ($3 IS NULL OR c.object_name OPERATOR(pg_catalog.=) ANY ($3)) " \
+	"AND ($4 IS NULL OR c.cleanup_id OPERATOR(pg_catalog.=) $4) " \
 	"ORDER BY c.cleanup_id FOR UPDATE OF c SKIP LOCKED"
 
 /* Run a command; false: it has failed, and why. */
@@ -229,16 +231,14 @@ CzCleanupIsLeft(const char *server_name, ArrayType *names)
 	return result;
 }
 
-/*
- * CzCleanUp
- *		See cluster.h.
- */
-int
-CzCleanUp(int64 move_id, const char *server_name, ArrayType *names, int *nleft)
+/* Work off rows of the list, all that LIST_SQL gives. */
+static int
+clean_up_rows(int64 move_id, const char *server_name, ArrayType *names, int64 cleanup_id,
+			  int *nleft)
 {
-	Oid			argtypes[3] = {INT8OID, TEXTOID, TEXTARRAYOID};
-	Datum		values[3];
-	char		nulls[4] = "   ";
+	Oid			argtypes[4] = {INT8OID, TEXTOID, TEXTARRAYOID, INT8OID};
+	Datum		values[4];
+	char		nulls[5] = "    ";
 	uint64		nrows;
 	SPITupleTable *rows;
 	int			ndone = 0;
@@ -248,11 +248,13 @@ CzCleanUp(int64 move_id, const char *server_name, ArrayType *names, int *nleft)
 	values[0] = Int64GetDatum(move_id);
 	values[1] = server_name ? CStringGetTextDatum(server_name) : (Datum) 0;
 	values[2] = names ? PointerGetDatum(names) : (Datum) 0;
+	values[3] = Int64GetDatum(cleanup_id);
 	nulls[1] = server_name ? ' ' : 'n';
 	nulls[2] = names ? ' ' : 'n';
+	nulls[3] = cleanup_id > 0 ? ' ' : 'n';
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args(LIST_SQL, 3, argtypes, values, nulls, false, 0) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(LIST_SQL, 4, argtypes, values, nulls, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read cz.cleanup");
 	nrows = SPI_processed;
 	rows = SPI_tuptable;
@@ -275,4 +277,137 @@ CzCleanUp(int64 move_id, const char *server_name, ArrayType *names, int *nleft)
 	}
 	SPI_finish();
 	return ndone;
+}
+
+/*
+ * CzCleanUp
+ *		See cluster.h.
+ */
+int
+CzCleanUp(int64 move_id, const char *server_name, ArrayType *names, int *nleft)
+{
+	return clean_up_rows(move_id, server_name, names, 0, nleft);
+}
+
+/* Rows that no move has written and that are due: their ids, in this context. */
+static List *
+list_due(MemoryContext context)
+{
+	List	   *result = NIL;
+	uint64		i;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute("SELECT c.cleanup_id FROM cz.cleanup c WHERE c.move_id IS NULL "
+					"AND (c.not_before IS NULL OR c.not_before OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) "
+					"ORDER BY c.cleanup_id", true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read cz.cleanup");
+	for (i = 0; i < SPI_processed; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		int64	   *id = palloc(sizeof(int64));
+		bool		isnull;
+
+		*id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1,
+										  &isnull));
+		result = lappend(result, id);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	return result;
+}
+
+/* A row has failed: the next attempt is later each time, five minutes at most. */
+static void
+delay_row(int64 id, const char *error)
+{
+	Oid			argtypes[2] = {INT8OID, TEXTOID};
+	Datum		values[2];
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	values[0] = Int64GetDatum(id);
+	values[1] = CStringGetTextDatum(error);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	(void) SPI_execute_with_args("UPDATE cz.cleanup SET attempts = attempts OPERATOR(pg_catalog.+) 1, last_error = coalesce($2, last_error), "
+								 "not_before = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => least(300, 2 OPERATOR(pg_catalog.^) least(attempts, 10))) "
+								 "WHERE cleanup_id OPERATOR(pg_catalog.=) $1",
+								 2, argtypes, values, error[0] ? NULL : " n", false, 0);
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/* One row, in a transaction of its own; errors go to the log. */
+static bool
+clean_up_alone(int64 id, MemoryContext context)
+{
+	volatile bool is_done = false;
+
+	PG_TRY();
+	{
+		int			nleft;
+
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		(void) clean_up_rows(0, NULL, NULL, id, &nleft);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(context);
+		is_done = nleft == 0;
+		if (!is_done)
+			delay_row(id, "");
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		CzTaskErrorToLog(context);
+		delay_row(id, error->message);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return is_done;
+}
+
+/*
+ * CzCleanUpEach
+ *		See cluster.h.
+ */
+bool
+CzCleanUpEach(void)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "cz clean-up",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = CurrentMemoryContext;
+	bool		is_done;
+	List	   *ids;
+	ListCell   *lc;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	ids = list_due(context);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	foreach(lc, ids)
+		(void) clean_up_alone(*(int64 *) lfirst(lc), context);
+
+	/* those that are not due yet, too */
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute("SELECT FROM cz.cleanup c WHERE c.move_id IS NULL LIMIT 1", true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read cz.cleanup");
+	is_done = SPI_processed == 0;
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return is_done;
 }

@@ -44,6 +44,7 @@
 #include "cz/compat.h"
 #include "cz/planner.h"
 #include "cz/settings.h"
+#include "cz/transaction.h"
 #include "distribute_int.h"
 
 static void
@@ -121,7 +122,8 @@ check_constraints(Relation rel)
 /*
  * CzCheckTableOwner
  *		Only its owner may change how a table is distributed.  Called before the
- *		table is locked, so that other users cannot block the table.
+ *		table is locked, so that other users cannot block the table, and nobody waits for
+ *		it while changes are blocked.
  *
  * Errors: 42P01 no such relation, 42501.
  */
@@ -135,6 +137,7 @@ CzCheckTableOwner(Oid relid)
 	if (!class_ownercheck_compat(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
 					   get_rel_name(relid));
+	CzGateAwait();
 }
 
 /* Does a type's hash depend on anything but the value?  The reason, or NULL. */

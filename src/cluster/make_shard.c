@@ -211,7 +211,7 @@ char *
 CzShardStructureSql(Relation rel, const CzTable *table, int index, Oid server_oid, CzConn *from)
 {
 	const CzShard *shard = &table->shards[index];
-	char	   *storage = storage_sql(from, shard->remote_qualified);
+	char	   *storage = from ? storage_sql(from, shard->remote_qualified) : NULL;
 	char	   *grants;
 	StringInfoData sql;
 

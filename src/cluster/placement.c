@@ -86,6 +86,12 @@ group_method(const CzDistribution *dist)
 	return dist->method == PARTITION_STRATEGY_LIST ? CZ_TABLE_SINGLE : dist->method;
 }
 
+/* As cz.colocation names a collation: its OID is another one after a restore or pg_upgrade. */
+#define COLLATION_NAME_SQL(oid) \
+	"coalesce((SELECT pg_catalog.format('%I.%I', n.nspname, l.collname) FROM pg_catalog.pg_collation l " \
+	"JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) l.collnamespace " \
+	"WHERE l.oid OPERATOR(pg_catalog.=) " oid "), '')"
+
 /* Lowest id of a default group that fits, 0 if there is none. */
 static int
 find_default_group(const CzDistribution *dist)
@@ -106,7 +112,7 @@ find_default_group(const CzDistribution *dist)
 							  " AND c.replication_factor OPERATOR(pg_catalog.=) $2"
 							  " AND c.partition_method OPERATOR(pg_catalog.=) $3"
 							  " AND coalesce(c.key_type::pg_catalog.oid, 0::pg_catalog.oid) OPERATOR(pg_catalog.=) $4"
-							  " AND c.key_collation OPERATOR(pg_catalog.=) $5"
+							  " AND c.key_collation OPERATOR(pg_catalog.=) " COLLATION_NAME_SQL("$5")
 							  " ORDER BY 1 LIMIT 1",
 							  5, argtypes, values, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read cz.colocation");
@@ -140,7 +146,8 @@ create_group(const CzDistribution *dist, bool is_default)
 	values[6] = BoolGetDatum(is_default);
 	CzCatalogExec("INSERT INTO cz.colocation (colocation_id, shard_count, replication_factor,"
 				  " partition_method, key_type, key_collation, is_default)"
-				  " VALUES ($1, $2, $3, $4, $5, $6, $7)", 7, argtypes, values, nulls);
+				  " VALUES ($1, $2, $3, $4, $5, " COLLATION_NAME_SQL("$6") ", $7)",
+				  7, argtypes, values, nulls);
 	return id;
 }
 

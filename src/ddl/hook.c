@@ -15,9 +15,13 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "commands/extension.h"
 #include "foreign/foreign.h"
+#include "nodes/makefuncs.h"
+#include "utils/lsyscache.h"
 
 #include "cz/executor.h"
 #include "cz/planner.h"
@@ -81,11 +85,71 @@ check_deferred(Node *stmt)
 }
 
 /* Run a statement with what our tables need besides. */
+/* The tables, or what belongs to them, that a statement names and locks; of RangeVar *. */
+static List *
+named_relations(Node *stmt)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	switch (nodeTag(stmt))
+	{
+		case T_AlterTableStmt:
+			return list_make1(((AlterTableStmt *) stmt)->relation);
+		case T_IndexStmt:
+			return list_make1(((IndexStmt *) stmt)->relation);
+		case T_CreateTrigStmt:
+			return list_make1(((CreateTrigStmt *) stmt)->relation);
+		case T_RenameStmt:
+			return list_make1(((RenameStmt *) stmt)->relation);
+		case T_AlterObjectSchemaStmt:
+			return list_make1(((AlterObjectSchemaStmt *) stmt)->relation);
+		case T_CreateStmt:
+			return ((CreateStmt *) stmt)->inhRelations;
+		case T_TruncateStmt:
+			return ((TruncateStmt *) stmt)->relations;
+		case T_DropStmt:
+			if (((DropStmt *) stmt)->removeType != OBJECT_TABLE &&
+				((DropStmt *) stmt)->removeType != OBJECT_INDEX)
+				return NIL;
+			foreach(lc, ((DropStmt *) stmt)->objects)
+				names = lappend(names, makeRangeVarFromNameList(lfirst(lc)));
+			return names;
+		default:
+			return NIL;
+	}
+}
+
+/* Who changes distributed tables waits for the gate now, not with their locks. */
+static void
+await_gate(Node *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, named_relations(stmt))
+	{
+		RangeVar   *name = lfirst(lc);
+		Oid			relid = name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
+
+		if (OidIsValid(relid) && (get_rel_relkind(relid) == RELKIND_INDEX ||
+								  get_rel_relkind(relid) == RELKIND_PARTITIONED_INDEX))
+			relid = IndexGetRelation(relid, true);
+		if (!OidIsValid(relid) || !CzTxnIsCoordinator())
+			continue;
+		if (CzTableGet(relid) != NULL && CzTableGet(relid)->kind != CZ_TABLE_FOREIGN)
+		{
+			CzGateAwait();
+			return;
+		}
+	}
+}
+
 static void
 run_statement(const CzUtility *utility)
 {
 	Node	   *stmt = utility->pstmt->utilityStmt;
 
+	await_gate(stmt);
 	check_deferred(stmt);
 	CzCheckStatement(stmt);
 	switch (nodeTag(stmt))

@@ -159,6 +159,7 @@ begin_move(CzMove *move)
 	ListCell   *lu;
 
 	begin();
+	CzGateAwait();
 	CzNodeCheck(move->target_oid);
 	CzMoveReadGroup(move);
 	commit();
@@ -500,6 +501,7 @@ move_round(void)
 		unlock_move(move_id);
 	}
 	MemoryContextSwitchTo(context);
+	is_done &= CzCleanUpEach();
 	return clean_up_round() && is_done;
 }
 

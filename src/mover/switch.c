@@ -326,6 +326,8 @@ attempt(CzMove *move, double *pause_ms)
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
+	/* before anybody waits for its locks */
+	CzGateEnter();
 	lock_here(move);
 	if (is_online)
 		CzMoveCheckStructure(move);

@@ -379,6 +379,21 @@ CzTxnGidParse(const char *gid, CzGidName *name)
 	return true;
 }
 
+/*
+ * CzTxnIsOfFormer
+ *		See transaction.h.
+ */
+bool
+CzTxnIsOfFormer(const char *gid)
+{
+	CzGidName	name;
+
+	if (!CzTxnGidParse(gid, &name) || CzTxnLogContains(name.prefix))
+		return false;
+	return name.whose == CZ_GID_OF_UNKNOWN_EPOCH ||
+		(name.whose == CZ_GID_OF_US && !CzTxnIdentity()->is_owner);
+}
+
 /* Write the only row of a table: update it, or insert it. */
 static void
 write_row(Relation rel, Datum *values)

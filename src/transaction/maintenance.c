@@ -103,6 +103,7 @@ CzTransactionInit(void)
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 	CzTxnIdentityInit();
+	CzBlockInit();
 
 	/* pg_upgrade wants nobody else to write. */
 	if (IsBinaryUpgrade)

@@ -602,7 +602,11 @@ CzTxnRecover(int elevel, bool *is_done)
 		if (is_done != NULL && ((CzLogRow *) lfirst(lc))->is_in_use)
 			*is_done = false;
 	}
-	CzTxnLogTidy(log, NULL);
+	/* the backup of a worker may have what is finished there now, and this server's has not */
+	if (CzGateTryEnter())
+		CzTxnLogTidy(log, NULL);
+	else if (is_done != NULL)
+		*is_done = false;
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -634,7 +638,7 @@ CzTxnForgetWorker(Oid server_oid)
 	{
 		targets = find_targets(&servers);
 		(void) recover_targets(targets, server_oid, log, DEBUG1, &answered, NULL);
-		if (answered != NIL)
+		if (answered != NIL && CzGateTryEnter())
 			CzTxnLogTidy(log, CzNodeGet(server_oid)->name);
 	}
 	MemoryContextSwitchTo(old);

@@ -120,6 +120,9 @@ extern void CzActivityForget(List *database_oids);
 /* maintenance.c */
 extern void CzFillWorker(BackgroundWorker *worker, Oid database_oid);
 
+/* block.c */
+extern void CzBlockInit(void);
+
 /* movers.c */
 extern void CzMoveMain(const char *extra);
 

@@ -523,6 +523,9 @@ pre_commit(void)
 	list_free(all);
 
 	end_reads();
+	/* one worker's commit alone is all of it */
+	if (list_length(written) > 1 || CzTxnHasLost() || (written != NIL && !CzTxnCanEndHere()))
+		CzGateEnter();
 	CzTxnMarkLost();
 	if (written == NIL)
 		return;
@@ -893,7 +896,10 @@ CzTxnXactCallback(int event)
 			pre_commit();
 			/* also without workers: who reads there has to know */
 			if (cz_inactive_changed && TransactionIdIsValid(GetTopTransactionIdIfAny()))
+			{
+				CzGateEnter();
 				CzCommitRoomEnter(true);
+			}
 			break;
 		case XACT_EVENT_COMMIT:
 			CzTxnDirtyCommitted();

@@ -6,7 +6,7 @@ use CzCluster;
 use Test::More;
 
 my $cluster = CzCluster->new(workers => 3,
-	conf => "cz.shard_count = 4\ncz.worker_timeout = '2s'\ncz.connect_timeout = '1s'\n");
+	conf => "cz.shard_count = 4\ncz.worker_timeout = '2s'\ncz.connect_timeout = '1s'\ncz.recovery_interval = -1\n");
 my $node = $cluster->coordinator;
 
 $cluster->sql(<<'SQL');
@@ -57,7 +57,9 @@ unlike(PostgreSQL::Test::Utils::slurp_file($dump), qr/!cz_/, 'internal triggers 
 $node->safe_psql('postgres', 'CREATE DATABASE copy');
 $node->command_ok([ 'psql', '-X', '-v', 'ON_ERROR_STOP=1', '-h', $node->host, '-p', $node->port, '-f', $dump, 'copy' ],
 	'the script runs without an error');
-is($node->safe_psql('copy', 'SELECT cz_finish_restore()'), '4', 'cz_finish_restore');
+is($node->safe_psql('copy', 'SELECT * FROM cz_finish_restore() ORDER BY 1'),
+	join("\n", map { "public.$_|||placements may have missed writes since the dump|the first ones alone are used until they are compared" } qw(ev r t)),
+	'cz_finish_restore: all is as in the dump');
 is($node->safe_psql('copy', 'SELECT count(*), sum(n) FROM t'), '100|5050', 'the rows are served');
 is($node->safe_psql('copy', 'SELECT count(*), sum(n) FROM by_key'), '100|5050', 'through the view');
 is($node->safe_psql('copy', 'SELECT count(*), sum(n), count(DISTINCT tableoid) FROM ev'), '100|5050|3', 'and those of a partitioned table');
