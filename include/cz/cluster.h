@@ -90,6 +90,7 @@ extern int	CzCleanUp(int64 move_id, const char *server_name, ArrayType *names, i
  *		for placements that are equal, foreign keys apart.
  * CzColumnList: the columns that hold data, quoted, with commas; NULL: there is none.
  * CzCopyShardRows: rows from one node to another by two COPY commands.
+ * CzCopyFinish: the end of a COPY all of whose data has been read, or (is_in) sent.
  *
  * copied: out: bytes so far, with a call of progress now and then; NULL: nobody asks.
  */
@@ -101,5 +102,6 @@ extern char *CzColumnList(Oid relid);
 typedef void (*CzCopyProgress) (int64 bytes, void *arg);
 extern void CzCopyShardRows(CzConn *from, CzConn *to, const char *out_sql, const char *in_sql,
 							CzCopyProgress progress, void *arg);
+extern void CzCopyFinish(CzConn *conn, const char *sql, bool is_in);
 
 #endif							/* CZ_CLUSTER_H */

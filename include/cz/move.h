@@ -18,6 +18,15 @@
 #include "cz/metadata.h"
 #include "postmaster/bgworker.h"
 
+/*
+ * Fourth fields of the lock tags of moves' numbers, of jobs' numbers, and of tables whose
+ * changes may be logged (CzMoveAwaitCaptures); core uses 1 and 2, shard_lock.c 25466, room.c
+ * 25467.
+ */
+#define CZ_LOCKTAG_MOVE 25468
+#define CZ_LOCKTAG_JOB 25469
+#define CZ_LOCKTAG_CAPTURE 25470
+
 typedef enum CzMoveOperation
 {
 	CZ_MOVE_MOVE,				/* the target takes the source's place */
@@ -40,6 +49,7 @@ typedef struct CzMoveSpec
 	CzMoveOperation operation;
 	CzTransferMode mode;
 	int64		task_id;		/* of cz.task, 0: none */
+	bool		is_again;		/* debug points are for the first time */
 } CzMoveSpec;
 
 /*
@@ -67,11 +77,15 @@ extern bool CzMoveResult(int64 move_id, char **sqlstate, char **message);
 /*
  * CzMoveRun
  *		CzMoveStart, wait, and raise the move's error if it has failed.  A cancel is
- *		passed on to the move.
+ *		passed on to the move.  One that gave way to other sessions is begun again.
  *
  * Errors: also 25001 if this transaction has written to workers: the move would wait for it.
  */
 extern void CzMoveRun(const CzMoveSpec *spec);
+
+/* Has a move with this SQLSTATE given way to others?  Then it is begun again, any number of
+ * times. */
+extern bool CzMoveGaveWay(const char *sqlstate);
 
 /* Stop a move that runs: it is undone, unless the switch has been decided. */
 extern void CzMoveCancel(BackgroundWorkerHandle *handle);
@@ -102,12 +116,18 @@ extern void CzMoveNoteLeft(void);
  *		does nothing where the former was not called.  An error of the transaction ends it,
  *		too.
  * CzMoveProgress: the move of this process has copied so many bytes.
+ * CzMoveAwaitCaptures: the columns of a table, or of a part of one, are about to change in this
+ *		transaction: moves that log its changes by their names give way first, and none begins.
+ * CzMoveHoldCapture: for the session of a move; false: such a transaction is there.
  * CzTxnHoldReferred, CzTxnReleaseReferred: no rows go from a reference table that shards
  *		may refer to, until they are released or the session ends.
  * CzTxnLockShardsForMove: nobody of this server writes these shards, or locks rows of them,
  *		until the transaction ends.
  */
 extern void CzMoveProgress(int64 move_id, int64 bytes);
+extern void CzMoveAwaitCaptures(Oid relid);
+extern bool CzMoveHoldCapture(Oid relid);
+extern void CzMoveReleaseCapture(Oid relid);
 extern void CzMoveSwitchBegin(void);
 extern void CzMoveSwitchEnd(void);
 extern bool CzMoveIsSwitching(void);

@@ -18,6 +18,9 @@
 
 typedef struct CzWriter CzWriter;
 
+/* Does the binary form of a type's values mean the same on all workers? */
+extern bool CzWireIsSame(Oid type_oid);
+
 /*
  * CzWriterBegin
  *		Prepare to send rows of the shape of tupdesc.

@@ -122,7 +122,7 @@ drop_table(CzConn *conn, const char *name, const char *marker, char **error)
 static bool
 drop_capture(CzConn *conn, const char *name, const char *prefix, char **error)
 {
-	static const char *const triggers[] = {"i", "u", "k", "d", "t"};
+	static const char *const triggers[] = {"i", "u", "d", "t"};
 	StringInfoData sql;
 	int			i;
 

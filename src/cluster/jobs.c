@@ -40,13 +40,11 @@
 #include "cz/transaction.h"
 #include "rebalance_int.h"
 
-/* Of the lock that a job's process holds; SET_LOCKTAG_ADVISORY's fourth field */
-#define JOB_LOCKTAG_KIND 25467
-
 /* Between two looks at a job's tasks */
 #define JOB_STEP_MS 200
 
-/* A task is repeated so often, after a second, and twice as long each time */
+/* A task is repeated so often (if it gave way, any number of times), after a second, and twice
+ * as long each time, up to half a minute */
 #define MAX_RETRIES 3
 
 /* A move that this process has started. */
@@ -76,7 +74,7 @@ static void
 set_job_tag(LOCKTAG *tag, int64 job_id)
 {
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (job_id >> 32), (uint32) job_id,
-						 JOB_LOCKTAG_KIND);
+						 CZ_LOCKTAG_JOB);
 }
 
 /* ---- making one ----------------------------------------------------------- */
@@ -343,10 +341,11 @@ end_task(const Task *task, bool is_cancelling)
 	else if (is_cancelling)
 		execute("UPDATE cz.task SET status = 'cancelled', message = $2 WHERE task_id OPERATOR(pg_catalog.=) $1",
 				task->task_id, message);
-	else if (task->retries < MAX_RETRIES && (sqlstate == NULL || CzMoveMayBeRepeated(sqlstate)))
+	else if (CzMoveGaveWay(sqlstate) ||
+			 (task->retries < MAX_RETRIES && (sqlstate == NULL || CzMoveMayBeRepeated(sqlstate))))
 		execute("UPDATE cz.task SET status = 'runnable', message = $2, move_id = NULL,"
 				" not_before = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+)"
-				" pg_catalog.make_interval(secs => pg_catalog.power(2, retry_count)),"
+				" pg_catalog.make_interval(secs => least(pg_catalog.power(2, retry_count), 30)),"
 				" retry_count = retry_count OPERATOR(pg_catalog.+) 1 WHERE task_id OPERATOR(pg_catalog.=) $1",
 				task->task_id, message);
 	else

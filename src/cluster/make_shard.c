@@ -57,12 +57,20 @@ put_data(CzConn *conn, const char *data, int length, const char *sql)
 		CzReportRemoteError(ERROR, NULL, conn->pg, conn->node_name, sql, false);
 }
 
-/* The result that ends a COPY, and the NULL after it. */
-static void
-finish_copy(CzConn *conn, const char *sql)
+/*
+ * CzCopyFinish
+ *		See cluster.h.
+ */
+void
+CzCopyFinish(CzConn *conn, const char *sql, bool is_in)
 {
 	PGresult   *res;
+	int			status = 1;
 
+	while (is_in && (status = PQputCopyEnd(conn->pg, NULL)) == 0)
+		wait_socket(conn, WL_SOCKET_WRITEABLE);
+	if (status < 0)
+		CzReportRemoteError(ERROR, NULL, conn->pg, conn->node_name, sql, false);
 	for (;;)
 	{
 		while (PQflush(conn->pg) > 0)
@@ -125,12 +133,8 @@ CzCopyShardRows(CzConn *from, CzConn *to, const char *out_sql, const char *in_sq
 	}
 	if (progress != NULL)
 		progress(nbytes, arg);
-	finish_copy(from, out_sql);
-	while ((length = PQputCopyEnd(to->pg, NULL)) == 0)
-		wait_socket(to, WL_SOCKET_WRITEABLE);
-	if (length < 0)
-		CzReportRemoteError(ERROR, NULL, to->pg, to->node_name, in_sql, false);
-	finish_copy(to, in_sql);
+	CzCopyFinish(from, out_sql, false);
+	CzCopyFinish(to, in_sql, true);
 }
 
 /*

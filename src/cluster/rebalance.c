@@ -46,8 +46,10 @@ PG_FUNCTION_INFO_V1(replicate_table_shards);
 /* After a job that has failed, until missing placements are tried again */
 #define AGAIN_S 10
 
-/* A move is repeated so often */
+/* A move is repeated so often, but if it gave way any number of times; and the pause before
+ * is doubled so often */
 #define MAX_RETRIES 3
+#define MAX_DOUBLINGS 5
 
 /* A move of a plan that is carried out. */
 typedef struct Run
@@ -130,9 +132,13 @@ end_run(Runs *runs, Run *run)
 		run->is_done = true;
 		return;
 	}
-	if (run->retries < MAX_RETRIES && CzMoveMayBeRepeated(sqlstate))
+	if (CzMoveGaveWay(sqlstate) ||
+		(run->retries < MAX_RETRIES && CzMoveMayBeRepeated(sqlstate)))
 	{
-		run->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), 500 << run->retries);
+		ereport(NOTICE,
+				(errmsg("the move begins again: %s", message)));
+		run->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													  500 << Min(run->retries, MAX_DOUBLINGS));
 		run->retries++;
 		return;
 	}

@@ -20,10 +20,13 @@
 #include "catalog/pg_class.h"
 #include "commands/extension.h"
 #include "foreign/foreign.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "utils/acl.h"
 #include "utils/lsyscache.h"
 
 #include "cz/executor.h"
+#include "cz/move.h"
 #include "cz/planner.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
@@ -82,6 +85,19 @@ check_deferred(Node *stmt)
 			((DropStmt *) stmt)->objects : NIL)
 		CzDeferredCheck(RangeVarGetRelid(makeRangeVarFromNameList(lfirst(lc)), NoLock, true),
 						"DROP TABLE");
+}
+
+/* What may change columns of a table: moves of its shards give way first. */
+static void
+await_captures(Node *stmt)
+{
+	RangeVar   *relation = IsA(stmt, AlterTableStmt) ? ((AlterTableStmt *) stmt)->relation :
+		IsA(stmt, RenameStmt) ? ((RenameStmt *) stmt)->relation : NULL;
+	Oid			relid = relation ? RangeVarGetRelid(relation, NoLock, true) : InvalidOid;
+
+	/* who may not alter it shall stop nothing */
+	if (OidIsValid(relid) && class_ownercheck_compat(relid, GetUserId()))
+		CzMoveAwaitCaptures(relid);
 }
 
 /* Run a statement with what our tables need besides. */
@@ -151,6 +167,7 @@ run_statement(const CzUtility *utility)
 
 	await_gate(stmt);
 	check_deferred(stmt);
+	await_captures(stmt);
 	CzCheckStatement(stmt);
 	switch (nodeTag(stmt))
 	{

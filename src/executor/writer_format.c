@@ -116,6 +116,16 @@ is_encoding_free(Oid type_oid)
 }
 
 /*
+ * CzWireIsSame
+ *		See writer.h.
+ */
+bool
+CzWireIsSame(Oid type_oid)
+{
+	return is_binary_safe(type_oid);
+}
+
+/*
  * CzWireColumnInit
  *		How values of a type go to workers.  Returns whether in binary form.
  */

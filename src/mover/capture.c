@@ -12,7 +12,8 @@
  * Triggers of statements take the rows that INSERT and COPY bring together, triggers of
  * rows what UPDATE and DELETE do.  A partition has the latter only, for statements may name
  * the table above.  The functions are the owner's, and name everything with its schema,
- * operators too, for other roles' changes run them.
+ * operators too, for other roles' changes run them.  Triggers name no columns (no UPDATE OF):
+ * those could not be altered or dropped.
  *
  * Source: own work.
  *
@@ -35,6 +36,9 @@
 
 #define FIRST_PAUSE_MS 50
 #define MAX_PAUSE_MS 1000
+
+/* How the names of a unit's triggers and functions end */
+static const char *const letters[] = {"i", "u", "d", "t"};
 
 /*
  * CzMoveColumns
@@ -78,6 +82,22 @@ row_sql(const CzMoveUnit *unit, const char *sign, const char *prefix)
 					logged(unit) != NIL ? ", " : "", CzMoveColumns(logged(unit), prefix));
 }
 
+/* Whether a row that is updated keeps its key, whose columns are never null. */
+static char *
+same_key(const CzMoveUnit *unit)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, unit->key)
+		appendStringInfo(&buf, "%sOLD.%s %s NEW.%s", buf.len > 0 ? " AND " : "",
+						 (char *) lfirst(lc),
+						 (char *) list_nth(unit->operators, foreach_current_index(lc)),
+						 (char *) lfirst(lc));
+	return buf.data;
+}
+
 /*
  * The log and its functions.  Columns of the log: transaction, sign (null of a table with a
  * key), whether the table was emptied, and c1, c2, ... for what is logged.
@@ -103,14 +123,11 @@ log_sql(StringInfo sql, const CzMoveUnit *unit)
 	else
 		function_sql(sql, unit, "i", psprintf("INSERT INTO cz_shards.%s SELECT %s FROM cz_n", unit->prefix,
 											  row_sql(unit, sign, "cz_n.")));
-	/* a key whose columns are not set stays */
 	if (unit->key != NIL)
-	{
-		function_sql(sql, unit, "u", psprintf("INSERT INTO cz_shards.%s VALUES (%s)", unit->prefix,
-											  row_sql(unit, sign, "OLD.")));
-		function_sql(sql, unit, "k", psprintf("INSERT INTO cz_shards.%s VALUES (%s)", unit->prefix,
+		function_sql(sql, unit, "u", psprintf("INSERT INTO cz_shards.%s VALUES (%s); IF NOT (%s) THEN INSERT INTO cz_shards.%s VALUES (%s); END IF",
+											  unit->prefix, row_sql(unit, sign, "OLD."),
+											  same_key(unit), unit->prefix,
 											  row_sql(unit, sign, "NEW.")));
-	}
 	else
 		function_sql(sql, unit, "u", psprintf("INSERT INTO cz_shards.%s VALUES (%s), (%s)", unit->prefix,
 											  row_sql(unit, minus, "OLD."),
@@ -137,9 +154,6 @@ triggers_sql(StringInfo sql, const CzMoveUnit *unit)
 	trigger_sql(sql, unit, "i", "INSERT", unit->is_partition ? "FOR EACH ROW" :
 				"REFERENCING NEW TABLE AS cz_n FOR EACH STATEMENT");
 	trigger_sql(sql, unit, "u", "UPDATE", "FOR EACH ROW");
-	if (unit->key != NIL)
-		trigger_sql(sql, unit, "k", psprintf("UPDATE OF %s", CzMoveColumns(unit->key, "")),
-					"FOR EACH ROW");
 	trigger_sql(sql, unit, "d", "DELETE", "FOR EACH ROW");
 	trigger_sql(sql, unit, "t", "TRUNCATE", "FOR EACH STATEMENT");
 }
@@ -177,12 +191,37 @@ CzMoveSnapshotBegin(CzConn *conn)
  *		See mover_int.h.
  */
 void
-CzMoveStateWrite(const CzMove *move, CzConn *conn, int owner_number, const char *snapshot)
+CzMoveStateWrite(const CzMove *move, CzConn *conn, int owner_number, List *units,
+				 const char *snapshot)
 {
 	char	   *name = CzMoveStateName(move, owner_number);
+	StringInfoData numbers;
+	ListCell   *lc;
 
-	PQclear(CzConnExec(conn, psprintf("DELETE FROM %s; INSERT INTO %s VALUES (%s)", name, name,
-									  quote_literal_cstr(snapshot))));
+	initStringInfo(&numbers);
+	foreach(lc, units)
+		appendStringInfo(&numbers, "%s%d", numbers.len > 0 ? "," : "",
+						 ((CzMoveUnit *) lfirst(lc))->number);
+	PQclear(CzConnExec(conn, psprintf("DELETE FROM %s WHERE unit OPERATOR(pg_catalog.=) ANY ('{%s}'::int[]);"
+									  " INSERT INTO %s SELECT u, %s FROM pg_catalog.unnest('{%s}'::int[]) u",
+									  name, numbers.data, name, quote_literal_cstr(snapshot),
+									  numbers.data)));
+}
+
+/*
+ * CzMoveStateRead
+ *		See mover_int.h.
+ */
+char *
+CzMoveStateRead(const CzMove *move, CzConn *conn, int owner_number, const CzMoveUnit *unit)
+{
+	PGresult   *res = CzConnQuery(conn, psprintf("SELECT snapshot FROM %s WHERE unit OPERATOR(pg_catalog.=) %d",
+												 CzMoveStateName(move, owner_number),
+												 unit->number), 0, 1, 1);
+	char	   *result = PQntuples(res) == 1 ? pstrdup(PQgetvalue(res, 0, 0)) : NULL;
+
+	PQclear(res);
+	return result;
 }
 
 /* Logs and functions of an owner's units, which nobody uses yet; and the target's state. */
@@ -201,7 +240,7 @@ make_logs(CzMove *move, Oid owner, int owner_number)
 	PQclear(CzConnExec(conn, sql.data));
 	CzConnRelease(conn);
 	conn = CzConnAcquire(CzEndpointGet(move->target_oid, owner));
-	PQclear(CzConnExec(conn, psprintf("CREATE TABLE %s (snapshot pg_catalog.text)",
+	PQclear(CzConnExec(conn, psprintf("CREATE TABLE %s (unit int, snapshot pg_catalog.text)",
 									  CzMoveStateName(move, owner_number))));
 	CzConnRelease(conn);
 }
@@ -257,6 +296,8 @@ CzMoveCaptureBegin(CzMove *move)
 {
 	ListCell   *lc;
 
+	CzMoveHoldCaptures(move);
+	move->has_capture = true;
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	foreach(lc, CzMoveOwners(move))
@@ -302,7 +343,6 @@ CzMoveCaptureBegin(CzMove *move)
 void
 CzMoveCaptureOff(CzMove *move)
 {
-	static const char *const letters[] = {"i", "u", "k", "d", "t"};
 	ListCell   *lc;
 	ListCell   *lu;
 	int			i;
@@ -319,12 +359,92 @@ CzMoveCaptureOff(CzMove *move)
 			const CzMoveUnit *unit = lfirst(lu);
 
 			for (i = 0; i < lengthof(letters); i++)
-			{
-				if (letters[i][0] != 'k' || unit->key != NIL)
-					appendStringInfo(&sql, "ALTER TABLE %s DISABLE TRIGGER %s%s;\n", unit->qualified,
-									 unit->prefix, letters[i]);
-			}
+				appendStringInfo(&sql, "ALTER TABLE %s DISABLE TRIGGER %s%s;\n", unit->qualified,
+								 unit->prefix, letters[i]);
 		}
 		CzTxnExec(move->from_oid, lfirst_oid(lc), sql.data);
 	}
+}
+
+/*
+ * CzMoveHoldCaptures, CzMoveReleaseCaptures
+ *		See mover_int.h.
+ */
+void
+CzMoveHoldCaptures(CzMove *move)
+{
+	List	   *relids = CzMoveRelids(move);
+
+	while (move->ncaptures < list_length(relids))
+	{
+		if (CzMoveHoldCapture(list_nth_oid(relids, move->ncaptures)))
+		{
+			move->ncaptures++;
+			continue;
+		}
+		CzMoveGiveWay(move);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 FIRST_PAUSE_MS, WAIT_EVENT_BGWORKER_SHUTDOWN);
+		ResetLatch(MyLatch);
+	}
+}
+
+void
+CzMoveReleaseCaptures(CzMove *move)
+{
+	while (move->ncaptures > 0)
+		CzMoveReleaseCapture(list_nth_oid(CzMoveRelids(move), --move->ncaptures));
+	move->has_capture = false;
+}
+
+/* Functions of an owner's units that do nothing. */
+static void
+empty_functions(CzMove *move, Oid owner)
+{
+	char	   *message = NULL;
+	CzConn	   *conn = CzConnTryAcquire(CzEndpointGet(move->from_oid, owner), &message);
+	StringInfoData sql;
+	PGresult   *res;
+	ListCell   *lu;
+	int			i;
+
+	/* nobody writes there then */
+	if (conn == NULL)
+		return;
+	initStringInfo(&sql);
+	foreach(lu, CzMoveUnitsOf(move, owner))
+	{
+		for (i = 0; i < lengthof(letters); i++)
+			appendStringInfo(&sql, "CREATE OR REPLACE FUNCTION cz_shards.%s%s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NULL; END';\n",
+							 ((CzMoveUnit *) lfirst(lu))->prefix, letters[i]);
+	}
+	res = CzConnTryExec(conn, sql.data);
+	if (res != NULL && PQresultStatus(res) != PGRES_COMMAND_OK)
+		ereport(LOG,
+				(errmsg("could not end the log of move " INT64_FORMAT " on node \"%s\": %s",
+						move->move_id, conn->node_name,
+						PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY))));
+	PQclear(res);
+	CzConnRelease(conn);
+}
+
+/*
+ * CzMoveCaptureStop
+ *		See mover_int.h.
+ */
+void
+CzMoveCaptureStop(CzMove *move)
+{
+	bool		is_in_transaction = IsTransactionState();
+	ListCell   *lc;
+
+	if (!move->has_capture)
+		return;
+	if (!is_in_transaction)
+		StartTransactionCommand();
+	foreach(lc, CzMoveOwners(move))
+		empty_functions(move, lfirst_oid(lc));
+	if (!is_in_transaction)
+		CommitTransactionCommand();
+	CzMoveReleaseCaptures(move);
 }

@@ -25,7 +25,9 @@
 #include "utils/typcache.h"
 
 #include "cz/cluster.h"
+#include "cz/settings.h"
 #include "cz/transaction.h"
+#include "cz/writer.h"
 #include "mover_int.h"
 
 /* The equality of a column of an index, as text; NULL: it has none. */
@@ -104,12 +106,14 @@ make_unit(CzMove *move, CzMoveTable *table, Oid relid, const CzShard *shard, int
 	int			i;
 
 	unit->relid = relid;
+	unit->part_relid = shard->relid;
 	unit->number = ++*number;
 	unit->owner = table->owner;
 	unit->qualified = pstrdup(shard->remote_qualified);
 	unit->columns = CzColumnList(relid);
 	unit->is_partition = relid != table->relid;
 	unit->prefix = psprintf("cz_m" INT64_FORMAT "_%d", move->move_id, unit->number);
+	unit->is_binary = cz_binary_protocol;
 	for (i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
@@ -117,6 +121,7 @@ make_unit(CzMove *move, CzMoveTable *table, Oid relid, const CzShard *shard, int
 
 		if (att->attisdropped || att->attgenerated)
 			continue;
+		unit->is_binary &= CzWireIsSame(att->atttypid);
 		name = pstrdup(quote_identifier(NameStr(att->attname)));
 		unit->names = lappend(unit->names, name);
 		if (OidIsValid(lookup_type_cache(att->atttypid, TYPECACHE_HASH_EXTENDED_PROC)->hash_extended_proc))
@@ -135,6 +140,7 @@ make_table(CzMove *move, const CzTable *from, int *number)
 	ListCell   *lc;
 
 	table->relid = from->relid;
+	table->name = get_rel_name(from->relid);
 	table->owner = CzRelationOwner(from->relid);
 	table->is_partitioned = from->is_partitioned;
 	table->shard_id = shard->shard_id;
@@ -197,6 +203,26 @@ CzMoveOwners(const CzMove *move)
 
 	foreach(lc, move->tables)
 		result = list_append_unique_oid(result, ((CzMoveTable *) lfirst(lc))->owner);
+	return result;
+}
+
+/*
+ * CzMoveUnitsOf
+ *		See mover_int.h.
+ */
+List *
+CzMoveUnitsOf(const CzMove *move, Oid owner)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, move->tables)
+	{
+		const CzMoveTable *table = lfirst(lc);
+
+		if (table->owner == owner)
+			result = list_concat(result, table->units);
+	}
 	return result;
 }
 
@@ -289,7 +315,7 @@ CzMoveReadGroup(CzMove *move)
 								 CzRelationOwner(first->relid));
 	if (OidIsValid(move->captured_oid) && move->captured_oid != move->from_oid)
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("the placement that is copied is not the first active one any more"),
 				 errhint("The move might succeed if retried.")));
 }

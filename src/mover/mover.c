@@ -11,10 +11,10 @@
  *
  * Each step commits.  Who has the advisory lock of a move's number carries it on: its own
  * background worker, or after a crash the maintenance worker, which starts another one
- * where the rows on the target can be brought up to date, and else undoes it.
+ * where changes are logged on the source already, and else undoes it.
  *
- * The tables stay locked all the time, against DDL; but who waits for such a lock stops
- * the move: it is undone, and can be made again.
+ * The tables stay locked all the time, against DDL; but who waits for such a lock gets it
+ * (give_way.c).
  *
  * Source: own work.
  *
@@ -43,12 +43,6 @@
 #include "cz/transaction.h"
 #include "mover_int.h"
 
-/* Fourth field of the lock tag of a move's number; core and shard_lock.c have others */
-#define CZ_MOVE_LOCKTAG_KIND 25467
-
-/* Between two looks whether somebody waits for the tables */
-#define GIVE_WAY_INTERVAL_MS 500
-
 /* SQLSTATE of a move whose process has died */
 #define SQLSTATE_CRASHED "57P02"
 
@@ -58,7 +52,7 @@ lock_move(int64 move_id)
 	LOCKTAG		tag;
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (move_id >> 32), (uint32) move_id,
-						 CZ_MOVE_LOCKTAG_KIND);
+						 CZ_LOCKTAG_MOVE);
 	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
@@ -68,7 +62,7 @@ unlock_move(int64 move_id)
 	LOCKTAG		tag;
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (move_id >> 32), (uint32) move_id,
-						 CZ_MOVE_LOCKTAG_KIND);
+						 CZ_LOCKTAG_MOVE);
 	(void) LockRelease(&tag, ExclusiveLock, true);
 }
 
@@ -95,62 +89,6 @@ release_at_exit(int code, Datum arg)
 	LockReleaseAll(DEFAULT_LOCKMETHOD, true);
 }
 
-/*
- * CzMoveLockTables
- *		See mover_int.h.  An abort releases locks of the session, too: to be called again.
- */
-void
-CzMoveLockTables(const CzMove *move)
-{
-	ListCell   *lc;
-
-	foreach(lc, move->tables)
-	{
-		LockRelId	id;
-
-		id.dbId = MyDatabaseId;
-		id.relId = ((CzMoveTable *) lfirst(lc))->relid;
-		LockRelationIdForSession(&id, RowExclusiveLock);
-	}
-}
-
-/*
- * CzMoveGiveWay
- *		See mover_int.h.  Looks at all locks, so not too often.
- */
-void
-CzMoveGiveWay(const CzMove *move)
-{
-	static TimestampTz looked_at = 0;
-	TimestampTz now = GetCurrentTimestamp();
-	LockData   *locks;
-	int			i;
-
-	CHECK_FOR_INTERRUPTS();
-	if (!TimestampDifferenceExceeds(looked_at, now, GIVE_WAY_INTERVAL_MS))
-		return;
-	looked_at = now;
-	locks = GetLockStatusData();
-	for (i = 0; i < locks->nelements; i++)
-	{
-		const LockInstanceData *lock = &locks->locks[i];
-
-		/* what RowExclusiveLock is in the way of */
-		if (lock->waitLockMode < ShareLock || lock->pid == MyProcPid ||
-			lock->locktag.locktag_type != LOCKTAG_RELATION ||
-			lock->locktag.locktag_field1 != MyDatabaseId ||
-			!list_member_oid(CzMoveRelids(move), lock->locktag.locktag_field2))
-			continue;
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("another session waits to alter table \"%s\", whose shard is being moved",
-						get_rel_name(lock->locktag.locktag_field2)),
-				 errhint("The move might succeed if retried.")));
-	}
-	pfree(locks->locks);
-	pfree(locks);
-}
-
 /* Write down the move, and what it is going to make and to leave. */
 static void
 begin_move(CzMove *move)
@@ -166,8 +104,6 @@ begin_move(CzMove *move)
 
 	CzMoveLockTables(move);
 	begin();
-	AcceptInvalidationMessages();
-	CzMoveReadGroup(move);
 	CzTxnRequireClear(move->from_oid, linitial_oid(CzMoveOwners(move)));
 	/* of two at the same time one meets the unique index */
 	CzMoveCheckAlone(move);
@@ -234,11 +170,9 @@ resume_move(CzMove *move)
 	begin();
 	CzMoveReadGroup(move);
 	commit();
+	move->has_capture = true;
 	CzMoveLockTables(move);
-	begin();
-	AcceptInvalidationMessages();
-	CzMoveReadGroup(move);
-	commit();
+	CzMoveHoldCaptures(move);
 	move->captured_oid = move->from_oid;
 	move->has_keys = true;
 }
@@ -259,13 +193,16 @@ run_move(CzMove *move)
 		CzMoveNote(move, "bytes_total", CzMoveSourceSize(move));
 		commit();
 		CzDebugPoint("move_tables_made");
-		if (is_online)
-			CzMoveBringOver(move);
 	}
 	if (is_online)
+	{
+		CzMoveBringOver(move);
 		CzMoveCatchUp(move);
+	}
 	set_phase(move, CZ_PHASE_SWITCHING);
 	CzMoveSwitch(move);
+	CzMoveUnlockTables(move);
+	CzMoveReleaseCaptures(move);
 	CzMoveDropOldKeys(move);
 	finish_move(move);
 	CzDebugPoint("move_done");
@@ -289,7 +226,7 @@ clean_up(int64 move_id)
 static void
 fail_move(CzMove *move, const ErrorData *error)
 {
-	const char *sqlstate = error ? unpack_sql_state(error->sqlerrcode) : SQLSTATE_CRASHED;
+	char	   *sqlstate = pstrdup(error ? unpack_sql_state(error->sqlerrcode) : SQLSTATE_CRASHED);
 	const char *message = error ? error->message : "the process that moved the shards has died";
 
 	begin();
@@ -307,6 +244,7 @@ fail_move(CzMove *move, const ErrorData *error)
 	}
 	CzMoveFail(move, sqlstate, message);
 	commit();
+	CzMoveCaptureStop(move);
 	CzMoveNoteLeft();
 	CzDebugPoint("move_failed");
 	clean_up(move->move_id);
@@ -411,9 +349,9 @@ take_up(int64 move_id)
 		finish_move(move);
 		return true;
 	}
+	/* earlier, changes are not logged yet */
 	if (is_whole && move->mode != CZ_TRANSFER_BLOCK_WRITES &&
-		(strcmp(move->phase, CZ_PHASE_CATCHING_UP) == 0 ||
-		 strcmp(move->phase, CZ_PHASE_SWITCHING) == 0))
+		strcmp(move->phase, CZ_PHASE_PREPARING) != 0)
 	{
 		unlock_move(move_id);
 		(void) CzMoveResume(move_id);

@@ -32,10 +32,12 @@
 typedef struct CzMoveUnit
 {
 	Oid			relid;			/* the table, or the partition, here */
+	Oid			part_relid;		/* the foreign table here that stands for its rows */
 	int			number;			/* within the move */
 	Oid			owner;			/* as whom it is copied */
 	char	   *qualified;		/* name on the workers */
 	char	   *columns;		/* those that hold data, quoted, with commas; NULL: none */
+	bool		is_binary;		/* all of them have a binary form that is the same everywhere */
 	List	   *names;			/* char *: the same one by one */
 	List	   *hashable;		/* those of them whose types have a hash */
 	List	   *key;			/* char *: columns of a key by which rows are told apart,
@@ -49,6 +51,7 @@ typedef struct CzMoveUnit
 typedef struct CzMoveTable
 {
 	Oid			relid;
+	char	   *name;			/* without its schema, for messages */
 	Oid			owner;
 	bool		is_partitioned;
 	int64		shard_id;
@@ -77,9 +80,15 @@ typedef struct CzMove
 	List	   *tables;			/* CzMoveTable *, by OID */
 	Oid			captured_oid;	/* where changes are logged; InvalidOid: nowhere */
 	bool		has_keys;		/* the target may have foreign keys already */
+	bool		is_locked;		/* the tables are, for the session */
+	bool		has_capture;	/* functions that name columns may be on the source */
+	int			ncaptures;		/* tables, the first of them, whose lock keeps those waiting who
+								 * alter them */
+	bool		must_let_go;	/* the error that is on its way is one of CzMoveGiveWay */
+	char	   *fingerprint;	/* what the tables looked like when they were locked first */
 	bool		has_copied;		/* with block_writes: rows are on the target */
-	int64		nbytes;			/* copied: of units that are complete */
-	int64		ncopying;		/* and of the one that is being copied */
+	int64		nbytes;			/* copied */
+	int64		nchanges;		/* of the last round */
 	List	   *held;			/* reference tables whose rows must not go; OIDs */
 	int			nheld;			/* of them are held */
 } CzMove;
@@ -134,35 +143,80 @@ extern char *CzMoveClusterId(void);
  *		transactions of its own.
  * CzMoveMakeTables: the tables, empty, without indexes.
  * CzMoveSourceSize: bytes of the rows on the source, without indexes.
- * CzMoveMakeIndexes, CzMoveMakeKeys: those; keys are not checked where that can be done
- *		later.
+ * CzMoveMakeIndexes: those that are not there yet, a few at a time; in transactions of its own.
+ * CzMoveMakeIndexesLocked: all, while writers wait.
+ * CzMoveMakeKeys: foreign keys, unchecked where that can be done later.
  * CzMoveFinishTarget: after the switch: keys are checked, comments go.
  * CzMoveCheckStructure: 40001 if a table looks otherwise than on the source: it has been
  *		altered meanwhile.
  */
-extern void CzMoveDropLeftOver(const CzMove *move);
+extern void CzMoveDropLeftOver(CzMove *move);
 extern void CzMoveMakeTables(CzMove *move);
 extern int64 CzMoveSourceSize(CzMove *move);
 extern void CzMoveMakeIndexes(CzMove *move);
+extern void CzMoveMakeIndexesLocked(CzMove *move);
 extern void CzMoveMakeKeys(CzMove *move);
 extern void CzMoveDropKeys(CzMove *move);
 extern void CzMoveFinishTarget(CzMove *move);
 extern void CzMoveCheckStructure(CzMove *move);
 
 /*
- * rows.c
+ * copy.c
  *
- * CzMoveCopyRows: the rows to the target, where they are committed.
- * CzMoveUnitsOf: the units of the tables of an owner.
+ * CzMoveCopyRows: the rows to the target, where they are committed, each unit by itself;
+ *		those that are there already are not copied again.  is_locked: nobody writes the
+ *		source; nothing is noted.
  */
 extern void CzMoveCopyRows(CzMove *move, bool is_locked);
+
+/* The units of the tables of an owner, CzMoveUnit *. */
 extern List *CzMoveUnitsOf(const CzMove *move, Oid owner);
 
-/* mover.c: 55006 if somebody waits for what the move keeps: the tables' locks. */
-extern void CzMoveGiveWay(const CzMove *move);
+/*
+ * parallel.c
+ *
+ * CzMoveRunCommands: commands on the target, CzMoveCommand *, a few at a time, without
+ *		transactions of the caller.
+ */
+typedef struct CzMoveCommand
+{
+	Oid			owner;
+	char	   *sql;
+	CzConn	   *conn;			/* while it runs */
+} CzMoveCommand;
 
-/* The tables are neither altered nor dropped from here on. */
-extern void CzMoveLockTables(const CzMove *move);
+extern void CzMoveRunCommands(CzMove *move, List *commands);
+
+/*
+ * CzMoveWait
+ *		Wait until one of the sockets is ready, or for a moment: the caller looks around.
+ *
+ * conns: whose they are; one that is silent for too long is probed.
+ * silent_ms: how long none has been ready; to be kept between the calls.
+ */
+extern void CzMoveWait(CzWaitSlot *slots, CzConn **conns, int n, int *silent_ms);
+
+/*
+ * give_way.c: users' statements that need the tables for themselves.
+ *
+ * CzMoveLockTables: they are neither altered nor dropped from here on; outside of
+ *		transactions.
+ * CzMoveUnlockTables: who waits goes on.
+ * CzMoveLetGo: unlock, and lock again when those who had to wait are through.  40001 if the
+ *		tables look otherwise then.
+ * CzMoveGiveWay: to be called all the time.  Does somebody wait?  Then in no transaction:
+ *		CzMoveLetGo; in one: an error, after which CzMoveRepeat goes on.  40001 if the tables
+ *		are about to be altered: then nothing of the source logs by columns' names any more.
+ * CzMoveLookAside: the same for a step that reads nothing from the source: the tables are
+ *		unlocked, and locked at its end by CzMoveLetGo.
+ * CzMoveRepeat: a step of the move, again if it had to give way.
+ */
+extern void CzMoveLockTables(CzMove *move);
+extern void CzMoveUnlockTables(CzMove *move);
+extern void CzMoveLetGo(CzMove *move);
+extern void CzMoveGiveWay(CzMove *move);
+extern void CzMoveLookAside(CzMove *move);
+extern void CzMoveRepeat(CzMove *move, void (*step) (CzMove *move));
 
 /*
  * switch.c
@@ -181,6 +235,10 @@ extern void CzMoveDropOldKeys(CzMove *move);
  * CzMoveCatchUp: rounds, until little is missing.
  * CzMoveRound: one; is_last: the source is locked by this transaction.  Returns changes.
  * CzMoveCaptureOff: the source stays: it logs no more, as of this transaction.
+ * CzMoveCaptureStop: the move is given up: it logs no more from now on, without locks of
+ *		tables; errors go to the log.  And who alters the tables needn't wait.
+ * CzMoveHoldCaptures, CzMoveReleaseCaptures: from here to there those wait, and the move gives
+ *		way to them.
  * CzMoveMakeBagIndexes: by which rows of tables without a key are found on the target.
  * CzMoveColumns: a list of columns, each after a prefix, with commas.
  */
@@ -190,16 +248,22 @@ extern void CzMoveBringOver(CzMove *move);
 extern void CzMoveCatchUp(CzMove *move);
 extern int64 CzMoveRound(CzMove *move, bool is_last);
 extern void CzMoveCaptureOff(CzMove *move);
+extern void CzMoveCaptureStop(CzMove *move);
+extern void CzMoveHoldCaptures(CzMove *move);
+extern void CzMoveReleaseCaptures(CzMove *move);
 extern void CzMoveMakeBagIndexes(CzMove *move);
 extern char *CzMoveStateName(const CzMove *move, int owner_number);
 
 /*
  * CzMoveSnapshotBegin: a transaction with one snapshot, whose text is returned.
  * CzMoveStateWrite: in the transaction of a connection to the target: which snapshot of the
- *		source the tables of an owner are as of.
+ *		source some units of an owner (of which these are) are as of.
+ * CzMoveStateRead: of a unit; palloc'd.  NULL: it has not been copied.
  */
 extern char *CzMoveSnapshotBegin(CzConn *conn);
-extern void CzMoveStateWrite(const CzMove *move, CzConn *conn, int owner_number,
+extern void CzMoveStateWrite(const CzMove *move, CzConn *conn, int owner_number, List *units,
 							 const char *snapshot);
+extern char *CzMoveStateRead(const CzMove *move, CzConn *conn, int owner_number,
+							 const CzMoveUnit *unit);
 
 #endif							/* CZ_MOVER_INT_H */

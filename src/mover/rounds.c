@@ -4,8 +4,8 @@
  *	  What was changed on the source since it was copied, or since the last round, is
  *	  brought to the target.
  *
- * The claim is "the target's tables are what the source's are in snapshot s", where s is in
- * a table on the target, written in the same transaction as the rows.  A round takes the
+ * The claim is "a table of the target is what the source's is in snapshot s", where s, of each
+ * table, is on the target, written in the same transaction as the rows.  A round takes the
  * next snapshot s' of the source.  A row that differs between the two was changed by a
  * transaction that s' shows and s does not, and that has logged it.  So, of a table with a
  * key: keys that such transactions have logged get the rows that they have in s', or none.
@@ -221,6 +221,20 @@ CzMoveMakeBagIndexes(CzMove *move)
 	}
 }
 
+/* The columns of a unit, in parentheses; a table that has none is named without. */
+static char *
+column_list(const CzMoveUnit *unit)
+{
+	return unit->columns != NULL ? psprintf(" (%s)", unit->columns) : "";
+}
+
+/* While the rows of a table are brought. */
+static void
+brought(int64 bytes, void *arg)
+{
+	CzMoveGiveWay(arg);
+}
+
 /* Rows that have come and gone. */
 static void
 bring_bag(CzConn *from, CzConn *to, const CzMoveUnit *unit, const char *prev, bool is_many)
@@ -232,8 +246,9 @@ bring_bag(CzConn *from, CzConn *to, const CzMoveUnit *unit, const char *prev, bo
 
 	prepare_stage(to, unit);
 	CzCopyShardRows(from, to,
-					psprintf("COPY (SELECT cz_s, %s FROM cz_shards.%s WHERE %s AND NOT cz_t) TO STDOUT",
-							 numbered(list_length(unit->names), ""), unit->prefix, is_new(prev)),
+					psprintf("COPY (SELECT cz_s%s%s FROM cz_shards.%s WHERE %s AND NOT cz_t) TO STDOUT",
+							 unit->names != NIL ? ", " : "", numbered(list_length(unit->names), ""),
+							 unit->prefix, is_new(prev)),
 					psprintf("COPY %s FROM STDIN", stage), NULL, NULL);
 	if (is_many)
 		PQclear(CzConnExec(to, psprintf("ANALYZE %s", stage)));
@@ -258,30 +273,40 @@ bring_bag(CzConn *from, CzConn *to, const CzMoveUnit *unit, const char *prev, bo
 						to->node_name)));
 	}
 	PQclear(res);
-	PQclear(CzConnExec(to, psprintf("WITH %s INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM net JOIN %s s ON s.ctid OPERATOR(pg_catalog.=) net.c,"
+	PQclear(CzConnExec(to, psprintf("WITH %s INSERT INTO %s%s OVERRIDING SYSTEM VALUE SELECT %s FROM net JOIN %s s ON s.ctid OPERATOR(pg_catalog.=) net.c,"
 									" pg_catalog.generate_series(1, net.n::pg_catalog.int8) WHERE net.n OPERATOR(pg_catalog.>) 0",
-									net, unit->qualified, unit->columns, values_of(unit, "s."), stage)));
+									net, unit->qualified, column_list(unit), values_of(unit, "s."), stage)));
 }
 
 /* A table was emptied: what it has now. */
 static void
-bring_all(CzConn *from, CzConn *to, const CzMoveUnit *unit)
+bring_all(CzMove *move, CzConn *from, CzConn *to, const CzMoveUnit *unit)
 {
 	PQclear(CzConnExec(to, psprintf("TRUNCATE %s", unit->qualified)));
 	CzCopyShardRows(from, to,
-					psprintf("COPY (SELECT %s FROM ONLY %s) TO STDOUT", unit->columns, unit->qualified),
-					psprintf("COPY %s (%s) FROM STDIN", unit->qualified, unit->columns), NULL, NULL);
+					psprintf("COPY (SELECT %s FROM ONLY %s) TO STDOUT",
+							 unit->columns ? unit->columns : "", unit->qualified),
+					psprintf("COPY %s%s FROM STDIN", unit->qualified, column_list(unit)), brought, move);
 }
 
-/* The snapshot that an owner's rows on the target are of. */
-static char *
-read_state(const CzMove *move, CzConn *to, int owner_number)
+/* The snapshots that an owner's units on the target are of: char *, in order. */
+static List *
+read_states(const CzMove *move, CzConn *to, int owner_number, List *units)
 {
-	PGresult   *res = CzConnQuery(to, psprintf("SELECT snapshot FROM %s", CzMoveStateName(move, owner_number)),
-								  1, 1, 1);
-	char	   *result = pstrdup(PQgetvalue(res, 0, 0));
+	List	   *result = NIL;
+	ListCell   *lc;
 
-	PQclear(res);
+	foreach(lc, units)
+	{
+		char	   *snapshot = CzMoveStateRead(move, to, owner_number, lfirst(lc));
+
+		if (snapshot == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("it is not known which rows of %s node \"%s\" has",
+							((CzMoveUnit *) lfirst(lc))->qualified, to->node_name)));
+		result = lappend(result, snapshot);
+	}
 	return result;
 }
 
@@ -291,7 +316,7 @@ round_of_owner(CzMove *move, Oid owner, int owner_number, bool is_last)
 {
 	List	   *units = CzMoveUnitsOf(move, owner);
 	CzConn	   *to = CzConnAcquire(CzEndpointGet(move->target_oid, owner));
-	char	   *prev = read_state(move, to, owner_number);
+	List	   *prev = read_states(move, to, owner_number, units);
 	char	   *snapshot = NULL;
 	int64		nchanges = 0;
 	StringInfoData sql;
@@ -320,7 +345,8 @@ round_of_owner(CzMove *move, Oid owner, int owner_number, bool is_last)
 
 		appendStringInfo(&sql, "%sSELECT EXISTS (SELECT FROM cz_shards.%s WHERE cz_x OPERATOR(pg_catalog.=) '0'::pg_catalog.xid8), pg_catalog.count(*), coalesce(pg_catalog.bool_or(cz_t), false), %d FROM cz_shards.%s WHERE %s",
 						 foreach_current_index(lc) > 0 ? " UNION ALL " : "", unit->prefix,
-						 foreach_current_index(lc), unit->prefix, is_new(prev));
+						 foreach_current_index(lc), unit->prefix,
+						 is_new(list_nth(prev, foreach_current_index(lc))));
 	}
 	appendStringInfoString(&sql, " ORDER BY 4");
 	res = CzConnQuery(from, sql.data, list_length(units), list_length(units), 4);
@@ -335,23 +361,23 @@ round_of_owner(CzMove *move, Oid owner, int owner_number, bool is_last)
 		{
 			PQclear(res);
 			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_IN_USE),
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 					 errmsg("node \"%s\" has lost what was logged of changes: it has crashed",
 							from->node_name),
 					 errhint("The move might succeed if retried.")));
 		}
 		nchanges += n;
-		if (unit->columns == NULL || n == 0)
+		if (n == 0)
 			continue;
 		if (strcmp(PQgetvalue(res, row, 2), "t") == 0)
-			bring_all(from, to, unit);
+			bring_all(move, from, to, unit);
 		else if (unit->key != NIL)
-			bring_keys(from, to, unit, prev, n > MANY_CHANGES);
+			bring_keys(from, to, unit, list_nth(prev, row), n > MANY_CHANGES);
 		else
-			bring_bag(from, to, unit, prev, n > MANY_CHANGES);
+			bring_bag(from, to, unit, list_nth(prev, row), n > MANY_CHANGES);
 	}
 	PQclear(res);
-	CzMoveStateWrite(move, to, owner_number, snapshot);
+	CzMoveStateWrite(move, to, owner_number, units, snapshot);
 	foreach(lc, is_last ? units : NIL)
 	{
 		const CzMoveUnit *unit = lfirst(lc);
@@ -384,6 +410,21 @@ CzMoveRound(CzMove *move, bool is_last)
 	return nchanges;
 }
 
+/* A round of its own, in a transaction. */
+static void
+round_step(CzMove *move)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (move->has_keys)
+		CzMoveDropKeys(move);
+	CzMoveMakeBagIndexes(move);
+	move->nchanges = CzMoveRound(move, false);
+	CzMoveNoteRound(move, move->nchanges);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
 /*
  * CzMoveCatchUp
  *		See mover_int.h.
@@ -395,66 +436,60 @@ CzMoveCatchUp(CzMove *move)
 	{
 		instr_time	begin;
 		instr_time	end;
-		int64		nchanges;
 
 		CzMoveGiveWay(move);
 		INSTR_TIME_SET_CURRENT(begin);
-		StartTransactionCommand();
-		PushActiveSnapshot(GetTransactionSnapshot());
-		if (move->has_keys)
-			CzMoveDropKeys(move);
-		CzMoveMakeBagIndexes(move);
-		nchanges = CzMoveRound(move, false);
-		CzMoveNoteRound(move, nchanges);
-		PopActiveSnapshot();
-		CommitTransactionCommand();
+		CzMoveRepeat(move, round_step);
 		CzDebugPoint("move_round");
 		INSTR_TIME_SET_CURRENT(end);
 		INSTR_TIME_SUBTRACT(end, begin);
-		if (nchanges < FEW_CHANGES && INSTR_TIME_GET_MILLISEC(end) < SHORT_ROUND_MS)
+		if (move->nchanges < FEW_CHANGES && INSTR_TIME_GET_MILLISEC(end) < SHORT_ROUND_MS)
 			return;
-		if (nchanges == 0)
+		if (move->nchanges == 0)
 			return;
 	}
 }
 
+static void
+set_phase(CzMove *move, const char *phase)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	CzMoveSetPhase(move, phase);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+static void
+copy_step(CzMove *move)
+{
+	StartTransactionCommand();
+	CzMoveCopyRows(move, false);
+	CommitTransactionCommand();
+}
+
 /*
  * CzMoveBringOver
- *		See mover_int.h.  In transactions of its own.
+ *		See mover_int.h.  In transactions of its own; one that has been resumed goes on.
  */
 void
 CzMoveBringOver(CzMove *move)
 {
-	CzMoveCaptureBegin(move);
-
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	CzMoveSetPhase(move, CZ_PHASE_COPYING);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-
-	StartTransactionCommand();
-	CzMoveCopyRows(move, false);
-	CommitTransactionCommand();
-
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	CzMoveSetPhase(move, CZ_PHASE_INDEXING);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	CzDebugPoint("move_rows_copied");
-
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	CzMoveMakeIndexes(move);
-	CzMoveMakeBagIndexes(move);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	CzMoveSetPhase(move, CZ_PHASE_CATCHING_UP);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	CzDebugPoint("move_indexed");
+	if (strcmp(move->phase, CZ_PHASE_PREPARING) == 0)
+	{
+		CzMoveCaptureBegin(move);
+		set_phase(move, CZ_PHASE_COPYING);
+	}
+	if (strcmp(move->phase, CZ_PHASE_COPYING) == 0)
+	{
+		CzMoveRepeat(move, copy_step);
+		set_phase(move, CZ_PHASE_INDEXING);
+		CzDebugPoint("move_rows_copied");
+	}
+	if (strcmp(move->phase, CZ_PHASE_INDEXING) == 0)
+	{
+		CzMoveMakeIndexes(move);
+		set_phase(move, CZ_PHASE_CATCHING_UP);
+		CzDebugPoint("move_indexed");
+	}
 }

@@ -92,7 +92,7 @@ lock_here(CzMove *move)
 	AcceptInvalidationMessages();
 	if (!equal(CzMoveGroupRelids(move), CzMoveRelids(move)))
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("the colocation group was changed while its shards were moved"),
 				 errhint("The move might succeed if retried.")));
 	/* as what is on the target was made by; check_structure() compares */
@@ -348,7 +348,7 @@ attempt(CzMove *move, double *pause_ms)
 	{
 		move->has_copied = true;
 		CzMoveCopyRows(move, true);
-		CzMoveMakeIndexes(move);
+		CzMoveMakeIndexesLocked(move);
 		CzMoveCheckStructure(move);
 	}
 	CzMoveMakeKeys(move);
@@ -400,8 +400,12 @@ try_attempt(CzMove *move, double *pause_ms)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
+	/* an abort has unlocked them */
 	if (!result)
+	{
+		move->is_locked = false;
 		CzMoveLockTables(move);
+	}
 	return result;
 }
 
@@ -501,6 +505,7 @@ CzMoveSwitch(CzMove *move)
 	double		pause_ms = 0;
 	int			nattempts;
 
+	CzMoveGiveWay(move);
 	set_lock_timeout();
 	for (nattempts = 1; !try_attempt(move, &pause_ms); nattempts++)
 	{

@@ -35,6 +35,10 @@
 #define LEFT_OVER_WAIT_MS 60000
 #define LEFT_OVER_PAUSE_MS 250
 
+/* A transaction that builds indexes */
+#define INDEX_BEGIN CZ_MOVE_BEGIN "; SELECT pg_catalog.set_config('maintenance_work_mem', '256MB', true)" \
+	" WHERE pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) OPERATOR(pg_catalog.<) 268435456; "
+
 /* The names of the shards, as text[]. */
 static ArrayType *
 names_of(const CzMove *move)
@@ -67,7 +71,7 @@ drop_left_over(const CzMove *move)
  *		See mover_int.h.
  */
 void
-CzMoveDropLeftOver(const CzMove *move)
+CzMoveDropLeftOver(CzMove *move)
 {
 	int			waited_ms = 0;
 	bool		is_done;
@@ -160,12 +164,132 @@ CzMoveSourceSize(CzMove *move)
 	return result;
 }
 
+static void
+add_command(List **commands, Oid owner, char *sql)
+{
+	CzMoveCommand *command = palloc0(sizeof(CzMoveCommand));
+
+	command->owner = owner;
+	command->sql = sql;
+	*commands = lappend(*commands, command);
+}
+
+/* One index, unless a process before this one has made it. */
+static void
+add_index(CzMove *move, List **commands, const CzMoveTable *table, const CzIndexDef *index,
+		  const CzShard *shard)
+{
+	CzConn	   *conn = CzConnAcquire(CzEndpointGet(move->target_oid, table->owner));
+	char	   *name = CzQualifiedName(shard->remote_schema,
+									   CzShardIndexName(index->name, shard->name_id));
+	PGresult   *res = CzConnQuery(conn, psprintf("SELECT pg_catalog.to_regclass(%s) IS NULL",
+												 quote_literal_cstr(name)), 1, 1, 1);
+	bool		is_missing = strcmp(PQgetvalue(res, 0, 0), "t") == 0;
+	StringInfoData sql;
+
+	PQclear(res);
+	CzConnRelease(conn);
+	if (!is_missing)
+		return;
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, INDEX_BEGIN);
+	CzShardIndexSql(&sql, index, shard);
+	appendStringInfoString(&sql, "COMMIT");
+	add_command(commands, table->owner, sql.data);
+}
+
+/* All of a partitioned table: they belong together. */
+static void
+add_tree(CzMove *move, List **commands, const CzMoveTable *table, Relation rel)
+{
+	const CzTable *entry = CzTableGet(table->relid);
+	char	   *sql = CzShardFinishSql(rel, entry, move->shard_index);
+	CzConn	   *conn;
+	char	   *here;
+	char	   *there;
+
+	if (sql == NULL)
+		return;
+	conn = CzConnAcquire(CzEndpointGet(move->from_oid, table->owner));
+	there = CzShardStructure(conn, entry, move->shard_index);
+	CzConnRelease(conn);
+	conn = CzConnAcquire(CzEndpointGet(move->target_oid, table->owner));
+	here = CzShardStructure(conn, entry, move->shard_index);
+	CzConnRelease(conn);
+	if (here == NULL || there == NULL || strcmp(here, there) != 0)
+		add_command(commands, table->owner, psprintf(INDEX_BEGIN "%s; COMMIT", sql));
+}
+
+/* What makes the indexes: primary keys, which need their tables alone, come first. */
+static List *
+index_commands(CzMove *move)
+{
+	List	   *commands = NIL;
+	int			pass;
+
+	for (pass = 0; pass < 2; pass++)
+	{
+		ListCell   *lc;
+		ListCell   *li;
+
+		foreach(lc, move->tables)
+		{
+			const CzMoveTable *table = lfirst(lc);
+			const CzShard *shard = &CzTableGet(table->relid)->shards[move->shard_index];
+			Relation	rel = table_open(table->relid, AccessShareLock);
+
+			if (table->is_partitioned && pass == 0)
+				add_tree(move, &commands, table, rel);
+			foreach(li, table->is_partitioned ? NIL : CzTableDefGet(rel)->indexes)
+			{
+				if (((CzIndexDef *) lfirst(li))->is_constraint == (pass == 0))
+					add_index(move, &commands, table, lfirst(li), shard);
+			}
+			table_close(rel, AccessShareLock);
+		}
+	}
+	return commands;
+}
+
 /*
  * CzMoveMakeIndexes
- *		See mover_int.h.
+ *		See mover_int.h.  In transactions of its own.
  */
 void
 CzMoveMakeIndexes(CzMove *move)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *commands;
+	List	   *analyzes = NIL;
+	ListCell   *lc;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(context);
+	commands = index_commands(move);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	CzMoveRunCommands(move, commands);
+	foreach(lc, move->tables)
+	{
+		const CzMoveTable *table = lfirst(lc);
+
+		add_command(&analyzes, table->owner, psprintf("ANALYZE %s", table->qualified));
+	}
+	CzMoveRunCommands(move, analyzes);
+	StartTransactionCommand();
+	CzMoveMakeBagIndexes(move);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * CzMoveMakeIndexesLocked
+ *		See mover_int.h.
+ */
+void
+CzMoveMakeIndexesLocked(CzMove *move)
 {
 	ListCell   *lc;
 
@@ -178,7 +302,7 @@ CzMoveMakeIndexes(CzMove *move)
 
 		table_close(rel, AccessShareLock);
 		if (sql != NULL)
-			PQclear(CzConnExec(conn, psprintf(CZ_MOVE_BEGIN "; %s; COMMIT", sql)));
+			PQclear(CzConnExec(conn, psprintf(INDEX_BEGIN "%s; COMMIT", sql)));
 		PQclear(CzConnExec(conn, psprintf("ANALYZE %s", table->qualified)));
 		CzConnRelease(conn);
 	}
@@ -324,7 +448,7 @@ CzMoveCheckStructure(CzMove *move)
 		CzConnRelease(conn);
 		if (here == NULL || there == NULL || strcmp(here, there) != 0)
 			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_IN_USE),
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 					 errmsg("table \"%s\" was altered while its shard was moved",
 							get_rel_name(table->relid)),
 					 errhint("The move might succeed if retried.")));

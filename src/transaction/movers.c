@@ -18,8 +18,11 @@
 #include "commands/sequence.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lock.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/builtins.h"
@@ -57,6 +60,10 @@ StaticAssertDecl(sizeof(MoverArgs) < BGW_EXTRALEN, "arguments of a mover are too
 
 void		(*cz_move_task) (int64 move_id, const CzMoveSpec *spec) = NULL;
 bool		(*cz_move_round) (void) = NULL;
+
+/* Pauses before a move that gave way begins again: each is twice the one before */
+#define FIRST_AGAIN_MS 250
+#define MAX_AGAIN_MS 10000
 
 /* Moves whose progress is shown at a time */
 #define PROGRESS_SLOTS 64
@@ -152,6 +159,47 @@ CzMoveIsSwitching(void)
 	return movers != NULL && pg_atomic_read_u32(&movers->nswitching) > 0;
 }
 
+static void
+set_capture_tag(LOCKTAG *tag, Oid relid)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, 0, relid, CZ_LOCKTAG_CAPTURE);
+}
+
+/*
+ * CzMoveAwaitCaptures, CzMoveHoldCapture, CzMoveReleaseCapture
+ *		See move.h.  Who alters a table does not exclude others who do: they may have the
+ *		table's own lock already.
+ */
+void
+CzMoveAwaitCaptures(Oid relid)
+{
+	const CzTable *table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
+	LOCKTAG		tag;
+
+	if (table == NULL || !CzTableIsDistributed(table))
+		return;
+	set_capture_tag(&tag, OidIsValid(table->root_relid) ? table->root_relid : relid);
+	(void) LockAcquire(&tag, RowExclusiveLock, false, false);
+}
+
+bool
+CzMoveHoldCapture(Oid relid)
+{
+	LOCKTAG		tag;
+
+	set_capture_tag(&tag, relid);
+	return LockAcquire(&tag, ShareLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+CzMoveReleaseCapture(Oid relid)
+{
+	LOCKTAG		tag;
+
+	set_capture_tag(&tag, relid);
+	(void) LockRelease(&tag, ShareLock, true);
+}
+
 /*
  * CzMoveProgress
  *		See move.h.
@@ -223,7 +271,7 @@ CzMoveStart(const CzMoveSpec *spec, BackgroundWorkerHandle **handle)
 	memset(&args, 0, sizeof(args));
 	args.move_id = nextval_internal(CzCatalogRelid("move_id_seq"), false);
 	args.spec = *spec;
-	if (cz_debug_point != NULL)
+	if (cz_debug_point != NULL && !spec->is_again)
 		strlcpy(args.debug_point, cz_debug_point, sizeof(args.debug_point));
 	if (!start_mover(&args, handle))
 		ereport(ERROR,
@@ -343,23 +391,22 @@ CzMoveResult(int64 move_id, char **sqlstate, char **message)
 }
 
 /*
- * CzMoveRun
+ * CzMoveGaveWay
  *		See move.h.
  */
-void
-CzMoveRun(const CzMoveSpec *spec)
+bool
+CzMoveGaveWay(const char *sqlstate)
+{
+	return sqlstate != NULL && strncmp(sqlstate, "40", 2) == 0;
+}
+
+/* Start a move and wait for its end; true: it is done. */
+static bool
+run_once(const CzMoveSpec *spec, char **sqlstate, char **message)
 {
 	BackgroundWorkerHandle *handle;
-	int64		move_id;
-	char	   *sqlstate;
-	char	   *message;
+	int64		move_id = CzMoveStart(spec, &handle);
 
-	if (CzTxnHasWritten())
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("cannot move shards in a transaction that has written to workers"),
-				 errdetail("The move would wait for its end.")));
-	move_id = CzMoveStart(spec, &handle);
 	PG_TRY();
 	{
 		(void) WaitForBackgroundWorkerShutdown(handle);
@@ -372,12 +419,43 @@ CzMoveRun(const CzMoveSpec *spec)
 	PG_END_TRY();
 	pfree(handle);
 	AcceptInvalidationMessages();
-	if (!CzMoveResult(move_id, &sqlstate, &message))
+	return CzMoveResult(move_id, sqlstate, message);
+}
+
+/*
+ * CzMoveRun
+ *		See move.h.
+ */
+void
+CzMoveRun(const CzMoveSpec *spec)
+{
+	CzMoveSpec	again = *spec;
+	int			pause_ms = FIRST_AGAIN_MS;
+	char	   *sqlstate;
+	char	   *message;
+
+	if (CzTxnHasWritten())
 		ereport(ERROR,
-				(errcode(sqlstate ? MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2],
-												  sqlstate[3], sqlstate[4]) :
-						 ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not move shards: %s", message)));
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("cannot move shards in a transaction that has written to workers"),
+				 errdetail("The move would wait for its end.")));
+	while (!run_once(&again, &sqlstate, &message))
+	{
+		again.is_again = true;
+		if (!CzMoveGaveWay(sqlstate))
+			ereport(ERROR,
+					(errcode(sqlstate ? MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2],
+													  sqlstate[3], sqlstate[4]) :
+							 ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not move shards: %s", message)));
+		ereport(NOTICE,
+				(errmsg("the move begins again: %s", message)));
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, pause_ms,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		pause_ms = Min(pause_ms * 2, MAX_AGAIN_MS);
+	}
 }
 
 /*

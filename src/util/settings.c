@@ -63,6 +63,8 @@ int			cz_drop_delay_ms = 10000;
 int			cz_health_interval_ms = 10000;
 int			cz_max_moves_per_node = 2;
 int			cz_max_parallel_moves = 4;
+int			cz_move_chunk_kb = 1024 * 1024;
+int			cz_move_connections = 2;
 int			cz_rereplication_delay_ms = -1;
 int			cz_recovery_interval_ms = 10000;
 int			cz_shard_count = 32;
@@ -344,6 +346,15 @@ CzSettingsInit(void)
 							"Number of statements that fragments of one worker are merged into.",
 							NULL, &cz_merged_fragments_per_worker, 1, 1, CZ_MAX_CONNECTIONS,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.move_chunk_size",
+							"A table larger than this is copied in parts when its shard is moved.",
+							"cz.move_connections of them at a time.",
+							&cz_move_chunk_kb, 1024 * 1024, 64, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.move_connections",
+							"Tables, or parts of large ones, that one move copies at a time, and indexes that it builds.",
+							NULL, &cz_move_connections, 2, 1, CZ_MAX_CONNECTIONS,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cz.one_phase_commit",
 							 "Commits a transaction that wrote on several workers without preparing it.",
 							 "A failure in between leaves it committed on some of them only.",
