@@ -33,6 +33,7 @@
 #endif
 
 #if CZ_PG_GE(18)
+#include "utils/fmgroids.h"
 #include "commands/explain_format.h"	/* split off explain.h in 18 */
 #include "commands/explain_state.h"
 #endif
@@ -598,7 +599,35 @@ find_setting_compat(const char *name)
 	get_opfamily_member((pathkey)->pk_opfamily, (type), (type), (pathkey)->pk_strategy)
 #endif
 
+/*
+ * 18: some types have hash functions of their own, which workers of older majors lack; the
+ * values are those of hash_base_compat(), or InvalidOid where there was none for the type.
+ */
+#if CZ_PG_GE(18)
+static inline Oid
+hash_base_compat(Oid function)
+{
+	switch (function)
+	{
+		case F_HASHDATEEXTENDED:
+			return F_HASHINT4EXTENDED;
+		case F_HASHBOOLEXTENDED:
+		case F_HASHBYTEAEXTENDED:
+		case F_HASHCIDEXTENDED:
+		case F_HASHXIDEXTENDED:
+		case F_HASHXID8EXTENDED:
+		case F_TIMESTAMPTZ_HASH_EXTENDED:
+			return InvalidOid;
+		default:
+			return function;
+	}
+}
+#else
+#define hash_base_compat(function) (function)
+#endif
+
 /* 18: grouping expressions are columns of a range-table entry */
+#define CZ_HAS_GROUP_ENTRIES CZ_PG_GE(18)
 #if CZ_PG_GE(18)
 #define rte_group_expr_compat(rte, attno) \
 	((rte)->rtekind == RTE_GROUP ? (Node *) list_nth((rte)->groupexprs, (attno) - 1) : NULL)

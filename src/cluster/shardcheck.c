@@ -39,6 +39,7 @@
 #include "utils/syscache.h"
 #include "access/htup_details.h"
 
+#include "cz/compat.h"
 #include "cz/settings.h"
 #include "distribute_int.h"
 
@@ -55,8 +56,10 @@ char *
 CzHashCheckSql(Relation rel, const CzDistribution *dist, int index)
 {
 	Oid			base = getBaseType(dist->key_type);
-	Oid			function = get_opfamily_proc(dist->key_opfamily, dist->key_base_type,
-											 dist->key_base_type, HASHEXTENDED_PROC);
+	Oid			function = hash_base_compat(get_opfamily_proc(dist->key_opfamily,
+															  dist->key_base_type,
+															  dist->key_base_type,
+															  HASHEXTENDED_PROC));
 	const char *column = quote_identifier(get_attname(RelationGetRelid(rel),
 													  dist->key_attno, false));
 	HeapTuple	tuple;

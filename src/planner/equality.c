@@ -16,7 +16,22 @@
 
 /* ---- constants and equality classes -------------------------------------- */
 
-/* list_member, but most often two Vars differ at first glance. */
+/*
+ * equal(), but a column is the same above and below an outer join (since 16 it says where it
+ * stands): where the join may make it NULL, its class is not asked for.
+ */
+static bool
+is_same(Node *a, Node *b)
+{
+	if (a == NULL || b == NULL || nodeTag(a) != nodeTag(b))
+		return false;
+	if (IsA(a, Var))
+		return ((Var *) a)->varno == ((Var *) b)->varno &&
+			((Var *) a)->varattno == ((Var *) b)->varattno &&
+			((Var *) a)->varlevelsup == ((Var *) b)->varlevelsup;
+	return equal(a, b);
+}
+
 static bool
 is_member(List *list, Node *node)
 {
@@ -24,14 +39,7 @@ is_member(List *list, Node *node)
 
 	foreach(lc, list)
 	{
-		Node	   *other = lfirst(lc);
-
-		if (node == NULL || other == NULL || nodeTag(other) != nodeTag(node))
-			continue;
-		if (IsA(node, Var) && (((Var *) node)->varno != ((Var *) other)->varno ||
-							   ((Var *) node)->varattno != ((Var *) other)->varattno))
-			continue;
-		if (equal(other, node))
+		if (is_same(lfirst(lc), node))
 			return true;
 	}
 	return false;
@@ -91,7 +99,7 @@ cz_in_same_class(List *classes, Node *a, Node *b)
 {
 	int			c;
 
-	if (equal(a, b))
+	if (is_same(a, b))
 		return true;
 	c = cz_class_of(classes, a);
 	return c >= 0 && is_member((List *) list_nth(classes, c), b);

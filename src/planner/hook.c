@@ -33,12 +33,15 @@ static set_rel_pathlist_hook_type prev_set_rel_pathlist_hook = NULL;
 
 /*
  * cz_call_planner
- *		Call the previous planner_hook, or the standard planner.
+ *		Call the previous planner_hook, or the standard planner.  The query gets back what
+ *		was taken from it in plan_inlined().
  */
 PlannedStmt *
 cz_call_planner(Query *query, const char *query_string, int cursor_options,
 				ParamListInfo bound_params)
 {
+	if (cz_plan_state != NULL)
+		cz_restore_group_entries(query);
 	if (prev_planner_hook)
 		return prev_planner_hook(query, query_string, cursor_options, bound_params);
 	return standard_planner(query, query_string, cursor_options, bound_params);
@@ -153,6 +156,7 @@ plan_inlined(Query *query, const char *query_string, int cursor_options,
 
 	if (query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE)
 		cz_inline_calls(query, glob);
+	cz_remove_group_entries(query);
 	cz_prepare_roots(query);
 	/* the conditions of a MERGE are not those of all its rows */
 	if (query->commandType != CMD_MERGE)

@@ -567,6 +567,13 @@ extern void cz_shape_init(void);
 extern PlannedStmt *cz_plan_anew(Query *query, const char *query_string,
 								 int cursor_options, ParamListInfo bound_params);
 
+/*
+ * group_entries.c: take the range-table entries of GROUP BY from a Query, at all depths, and
+ * give them back to those with grouping sets (18; before there are none).  In place.
+ */
+extern void cz_remove_group_entries(Query *query);
+extern void cz_restore_group_entries(Query *query);
+
 /* target.c */
 extern void cz_show_targets(PlannedStmt *stmt);
 

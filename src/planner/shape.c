@@ -528,6 +528,9 @@ find_shape(Query *query, Shape *shape)
 	ListCell   *lc;
 	bool		is_select = query->commandType == CMD_SELECT;
 
+	/* one table and GROUP BY */
+	if (list_length(query->rtable) == 2 && is_plain(query))
+		cz_remove_group_entries(query);
 	if (list_length(query->rtable) != 1 ||
 		(!is_select && query->commandType != CMD_INSERT &&
 		 query->commandType != CMD_UPDATE && query->commandType != CMD_DELETE) ||

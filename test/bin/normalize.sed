@@ -26,5 +26,16 @@ s/ +\|/ |/g
 s/\| +/| /g
 s/ +$//
 
-# a column as pg_dist_partition shows it, 16 and later
+# a heading stands in the middle of its column
+s/^ +(QUERY PLAN|[a-z_]+)$/ \1/
+
+# a column as pg_dist_partition shows it, 16 and later, 18 and later
 s/ :varnullingrels \(b\)//
+s/ :varreturningtype 0//
+
+# deparsed writes before 16, numbers of rows since 18
+s/\b((UPDATE|DELETE FROM) [^ ]+) AS (r[0-9]+)\b/\1 \3/g
+s/(actual rows=[0-9]+)\.00/\1/g
+
+# names of settings in messages, 17 and later
+s/^(WARNING:  |HINT:  Set )"wal_level"( is insufficient to publish| to "logical")/\1wal_level\2/

@@ -71,7 +71,7 @@ INSERT INTO t (id, k, n) VALUES (2000, 1, 1);
 CREATE VIEW what AS
   SELECT 'column ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END || CASE WHEN a.atthasdef THEN ' default' ELSE '' END AS def
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relname ~ '^t_\d+$' AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
-  UNION ALL SELECT 'constraint ' || regexp_replace(pg_get_constraintdef(o.oid), ' = \d+\)\)$', ' = N))') FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid WHERE c.relname ~ '^t_\d+$'
+  UNION ALL SELECT 'constraint ' || regexp_replace(pg_get_constraintdef(o.oid), ' = \d+\)\)$', ' = N))') FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid WHERE c.relname ~ '^t_\d+$' AND o.contype <> 'n'
   UNION ALL SELECT regexp_replace(pg_get_indexdef(i.indexrelid), '_\d{6}', '_N', 'g') FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.relname ~ '^t_\d+$';
 SELECT def, count(*) = (SELECT count(*) FROM pg_class WHERE relname ~ '^t_\d+$' AND relkind = 'r') AS on_all FROM what GROUP BY def ORDER BY def;
 DROP VIEW what;
@@ -124,7 +124,9 @@ SELECT count(*) FROM t;
 CREATE TABLE plain (k int);
 SELECT relname AS shard FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relname LIKE 't\_%' ORDER BY relname LIMIT 1 \gset
 BEGIN; ALTER TABLE t SET UNLOGGED; ROLLBACK;
+\set VERBOSITY sqlstate
 ALTER TABLE t OF pg_class;
+\set VERBOSITY default
 ALTER TABLE t SET TABLESPACE pg_global;
 ALTER TABLE t INHERIT plain;
 CREATE TABLE ranged (k int); SELECT create_distributed_table('ranged', 'k', 'range');

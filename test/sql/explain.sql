@@ -47,7 +47,7 @@ SELECT explain('COSTS OFF', 'SELECT v FROM a WHERE k IS NULL AND k = 1');
 PREPARE by_key (int) AS SELECT v FROM a WHERE k = $1;
 SET plan_cache_mode = force_generic_plan;
 SELECT explain('COSTS OFF', 'EXECUTE by_key (5)');
-SELECT explain('COSTS OFF, ANALYZE, TIMING OFF, SUMMARY OFF', 'EXECUTE by_key (5)');
+SELECT explain('COSTS OFF, ANALYZE, BUFFERS OFF, TIMING OFF, SUMMARY OFF', 'EXECUTE by_key (5)');
 RESET plan_cache_mode;
 
 -- one line, but what is quoted stays as it is
@@ -55,13 +55,13 @@ SELECT explain('COSTS OFF', $$SELECT v AS "a  b
 c" FROM a WHERE v <> 'it''s  "so' AND v <> E'x\n  y\\'$$);
 
 -- runs: per node, with VERBOSE per fragment
-SELECT explain('COSTS OFF, ANALYZE, TIMING OFF, SUMMARY OFF, VERBOSE', 'SELECT v FROM a WHERE k IN (1, 2, 5)');
-SELECT count(*) > 0 AS has_times FROM explain('ANALYZE, SUMMARY OFF', 'SELECT v FROM a WHERE k = 1') e WHERE e ~ 'Node: .* time=T ms';
-SELECT explain('COSTS OFF, ANALYZE, TIMING OFF, SUMMARY OFF',
+SELECT explain('COSTS OFF, ANALYZE, BUFFERS OFF, TIMING OFF, SUMMARY OFF, VERBOSE', 'SELECT v FROM a WHERE k IN (1, 2, 5)');
+SELECT count(*) > 0 AS has_times FROM explain('ANALYZE, BUFFERS OFF, SUMMARY OFF', 'SELECT v FROM a WHERE k = 1') e WHERE e ~ 'Node: .* time=T ms';
+SELECT explain('COSTS OFF, ANALYZE, BUFFERS OFF, TIMING OFF, SUMMARY OFF',
   'SELECT x.i, y.v FROM generate_series(1, 3) x (i), LATERAL (SELECT max(v) AS v FROM a WHERE k = x.i) y');
-SELECT explain('COSTS OFF, ANALYZE, TIMING OFF, SUMMARY OFF', 'SELECT v FROM a WHERE false');
+SELECT explain('COSTS OFF, ANALYZE, BUFFERS OFF, TIMING OFF, SUMMARY OFF', 'SELECT v FROM a WHERE false');
 BEGIN;
-SELECT explain('COSTS OFF, ANALYZE, TIMING OFF, SUMMARY OFF, VERBOSE', 'UPDATE a SET v = ''new'' WHERE k = 3 RETURNING v');
+SELECT explain('COSTS OFF, ANALYZE, BUFFERS OFF, TIMING OFF, SUMMARY OFF, VERBOSE', 'UPDATE a SET v = ''new'' WHERE k = 3 RETURNING v');
 ROLLBACK;
 SELECT v FROM a WHERE k = 3;
 
@@ -83,8 +83,8 @@ SELECT n ->> 'Node Name' AS node, n -> 'Fragments' AS fragments, n -> 'Rows' AS 
   FROM json_array_elements(explain_json('ANALYZE', 'SELECT v FROM a WHERE k IN (1, 2, 5)') -> 'Nodes') n ORDER BY 1;
 SELECT f ->> 'Node Name' AS node, f -> 'Rows' AS rows, f -> 'Completed' AS completed, (f ->> 'Time')::float > 0 AS timed
   FROM json_array_elements(explain_json('ANALYZE, VERBOSE', 'SELECT v FROM a WHERE k IN (1, 2, 5)') -> 'Fragment Runs') f;
-SELECT count(*) > 0 AS yaml FROM explain('FORMAT YAML, ANALYZE, VERBOSE', 'SELECT v FROM a') WHERE explain ~ 'Strategy: "pushdown"';
-SELECT count(*) > 0 AS xml FROM explain('FORMAT XML, ANALYZE, VERBOSE', 'SELECT v FROM a')
+SELECT count(*) > 0 AS yaml FROM explain('FORMAT YAML, ANALYZE, BUFFERS OFF, VERBOSE', 'SELECT v FROM a') WHERE explain ~ 'Strategy: "pushdown"';
+SELECT count(*) > 0 AS xml FROM explain('FORMAT XML, ANALYZE, BUFFERS OFF, VERBOSE', 'SELECT v FROM a')
  WHERE explain ~ '<Strategy>pushdown</Strategy>.*<Remote-Rows>100</Remote-Rows>.*<Fragment-Runs>.*</Fragment-Runs>';
 
 -- LIMIT stops a merge: what has come by then is counted, also of fragments that did not end
@@ -100,7 +100,7 @@ CREATE TABLE local (x int, y int);
 INSERT INTO local SELECT i, i FROM generate_series(1, 5) i;
 SELECT explain('COSTS OFF', 'SELECT v, y FROM a JOIN local ON x = j');
 SELECT explain('COSTS OFF', 'SELECT a.v FROM a WHERE j IN (SELECT x FROM b) ORDER BY v DESC LIMIT 2');
-SELECT explain('COSTS OFF, ANALYZE, TIMING OFF, SUMMARY OFF', 'SELECT v, y FROM a JOIN local ON x = j WHERE k = 1');
+SELECT explain('COSTS OFF, ANALYZE, BUFFERS OFF, TIMING OFF, SUMMARY OFF', 'SELECT v, y FROM a JOIN local ON x = j WHERE k = 1');
 SET cz.enable_broadcast = off;
 SELECT explain('COSTS OFF', 'SELECT count(*) FROM a JOIN b ON a.k = b.x');
 SELECT key, value FROM json_each(explain_json('COSTS OFF', 'SELECT v FROM a JOIN b ON a.k = b.x')) WHERE key IN ('Strategy', 'Shipments');
@@ -119,7 +119,7 @@ SELECT explain('COSTS OFF', 'EXECUTE by_key (5)');
 BEGIN;
 INSERT INTO a VALUES (1000, 1, 'new');
 SELECT explain('COSTS OFF', 'EXECUTE by_key (5)');
-SELECT explain('COSTS OFF, ANALYZE, TIMING OFF, SUMMARY OFF', 'DELETE FROM a WHERE k = 1000');
+SELECT explain('COSTS OFF, ANALYZE, BUFFERS OFF, TIMING OFF, SUMMARY OFF', 'DELETE FROM a WHERE k = 1000');
 ROLLBACK;
 RESET plan_cache_mode;
 SET cz.explain_remote_plans = 'all';
@@ -135,7 +135,7 @@ GRANT SELECT ON a TO explain_user;
 ALTER ROLE explain_user SUPERUSER;
 SET ROLE explain_user;
 SET cz.explain_remote_plans = 'all';
-SELECT count(*) AS leaks FROM explain('ANALYZE, VERBOSE, FORMAT JSON', 'SELECT * FROM a')
+SELECT count(*) AS leaks FROM explain('ANALYZE, BUFFERS OFF, VERBOSE, FORMAT JSON', 'SELECT * FROM a')
  WHERE explain ~ 'secret|127\.0\.0\.1|password';
 RESET ROLE;
 SELECT format('DROP USER MAPPING FOR explain_user SERVER %I', srvname) FROM pg_foreign_server \gexec

@@ -26,7 +26,7 @@ CREATE INDEX d_s ON d USING gin (s gin_trgm_ops);
 SELECT create_distributed_table('d', 't');
 CREATE FUNCTION installed() RETURNS TABLE (option text, servers bigint) LANGUAGE sql AS $$
 	SELECT o, count(*) FROM pg_foreign_server, unnest(srvoptions) o WHERE o LIKE 'installed%' GROUP BY o $$;
-SELECT replace(regexp_replace(option, '/[0-9.]+"', '/x"', 'g'), '"', '') AS option, servers FROM installed();
+SELECT replace(regexp_replace(option, '/[0-9.]+"', '/x"', 'g'), '"', '') AS option, servers FROM installed() ORDER BY 1;
 INSERT INTO d SELECT i % 5, i, ext.cube(i, i), 'User' || i, 'text ' || i FROM generate_series(1, 500) i;
 
 -- conditions, the order of an index, grouping, writes

@@ -25,7 +25,7 @@ CREATE FUNCTION in_plpgsql(int) RETURNS SETOF t LANGUAGE plpgsql AS $$ BEGIN RET
 CREATE FUNCTION fragments(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE plan jsonb;
 BEGIN
-  EXECUTE 'EXPLAIN (FORMAT JSON, COSTS OFF, TIMING OFF, SUMMARY OFF, ANALYZE) ' || query INTO plan;
+  EXECUTE 'EXPLAIN (FORMAT JSON, COSTS OFF, TIMING OFF, SUMMARY OFF, ANALYZE, BUFFERS OFF) ' || query INTO plan;
   RETURN jsonb_path_query_array(plan, 'strict $.**."Remote Fragments"');
 END $$;
 CREATE FUNCTION plan_rows(query text) RETURNS float LANGUAGE plpgsql AS $$
@@ -44,7 +44,7 @@ SELECT fragments('EXECUTE one (1)'), fragments('EXECUTE whole'), fragments('EXEC
 CREATE FUNCTION nodes(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE plan jsonb;
 BEGIN
-  EXECUTE 'EXPLAIN (FORMAT JSON, COSTS OFF, TIMING OFF, SUMMARY OFF, ANALYZE) ' || query INTO plan;
+  EXECUTE 'EXPLAIN (FORMAT JSON, COSTS OFF, TIMING OFF, SUMMARY OFF, ANALYZE, BUFFERS OFF) ' || query INTO plan;
   RETURN jsonb_path_query_array(plan, 'strict $.**."Node Name"');
 END $$;
 

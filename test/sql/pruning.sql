@@ -21,7 +21,7 @@ INSERT INTO ranged SELECT i, i FROM generate_series(0, 79) i;
 CREATE FUNCTION fragments(query text, executed bool DEFAULT false) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE plan jsonb;
 BEGIN
-  EXECUTE 'EXPLAIN (FORMAT JSON, COSTS OFF, TIMING OFF, SUMMARY OFF, ANALYZE ' || executed || ') ' || query INTO plan;
+  EXECUTE 'EXPLAIN (FORMAT JSON, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF, ANALYZE ' || executed || ') ' || query INTO plan;
   RETURN jsonb_path_query_array(plan, CASE WHEN executed THEN 'strict $.**."Remote Fragments"' ELSE 'strict $.**."Fragments"' END::jsonpath);
 END $$;
 SELECT condition, fragments('SELECT * FROM hashed WHERE ' || condition) FROM unnest(ARRAY[

@@ -486,6 +486,7 @@ analyse(const char *text, Oid **types, int *ntypes)
 
 		query = parse_analyze_varparams(linitial(raw), text, types, ntypes, NULL);
 		unlock_walker((Node *) query, NULL);
+		cz_remove_group_entries(query);
 	}
 	PG_FINALLY();
 	{
