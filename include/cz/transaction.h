@@ -307,6 +307,8 @@ extern void CzTxnSingleEnd(const char *node_name);
 extern void CzTxnNoteSequences(bool had_xid, XLogRecPtr wal_before);
 
 /*
+ * CzStatementDepth
+ *		How many statements run within each other; 0: none runs.
  * CzStatementBegin, CzStatementEnd
  *		Around each statement, also those that run within another one.
  *
@@ -326,6 +328,7 @@ extern void CzTxnNoteSequences(bool had_xid, XLogRecPtr wal_before);
  */
 extern void CzStatementBegin(void);
 extern void CzStatementEnd(void);
+extern int	CzStatementDepth(void);
 extern void CzBracketOpen(Oid relid);
 extern void CzBracketClose(void);
 extern bool CzBracketHas(Oid constraint_oid);

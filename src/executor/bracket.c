@@ -281,7 +281,10 @@ finish_executor(QueryDesc *query_desc)
 		else
 			standard_ExecutorFinish(query_desc);
 		if (begins)
+		{
+			CzKeyLooksForget(CzStatementDepth());
 			CzBracketClose();
+		}
 	}
 	PG_FINALLY();
 	{

@@ -147,6 +147,7 @@ end_target(CopyTarget *target)
 	CzBracketClose();
 	CzTriggersAfterStatement(target->triggers);
 	AfterTriggerEndQuery(estate);
+	CzKeyLooksForget(CzStatementDepth());
 	CzTriggersEnd(target->triggers);
 	ExecResetTupleTable(estate->es_tupleTable, false);
 	ExecCloseResultRelations(estate);

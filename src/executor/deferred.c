@@ -237,6 +237,104 @@ still_refers(Relation rel, const Trigger *trigger, HeapTuple tuple)
 	return result;
 }
 
+/* Was it found with others?  Then it matters not whether the row is still there. */
+static bool
+has_what_it_refers_to(Relation rel, const Trigger *trigger, HeapTuple tuple)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
+	bool		result;
+
+	ExecStoreHeapTuple(tuple, slot, false);
+	result = CzKeyLookRow(trigger->tgconstraint, trigger->tgfoid, slot) == CZ_KEY_PASSES;
+	ExecDropSingleTupleTableSlot(slot);
+	return result;
+}
+
+static bool
+is_to_fire(const DeferredEvent *event, bool all)
+{
+	return event->fired_subid == InvalidSubTransactionId &&
+		(all || !CzConstraintIsDeferred(event->constraint_oid, event->is_initially_deferred));
+}
+
+/* Keys of a relation, rows of which are noted to be looked for. */
+typedef struct NotedRelation
+{
+	Oid			relid;
+	Relation	rel;
+	CzKeyLooks *key_looks;
+	TupleTableSlot *slot;
+} NotedRelation;
+
+static bool
+is_foreign_key(Oid constraint_oid)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint_oid));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_FOREIGN;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* Rows of keys that are about to be checked are looked for together. */
+static void
+note_events(bool all)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz deferred keys",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	List	   *noted = NIL;
+	ListCell   *lc;
+	ListCell   *ln;
+
+	foreach(lc, events)
+	{
+		const DeferredEvent *event = lfirst(lc);
+		NotedRelation *relation = NULL;
+
+		if (event->new_tuple == NULL || !is_to_fire(event, all) ||
+			!is_foreign_key(event->constraint_oid))
+			continue;
+		foreach(ln, noted)
+		{
+			if (((NotedRelation *) lfirst(ln))->relid == event->relid)
+				relation = lfirst(ln);
+		}
+		if (relation == NULL)
+		{
+			relation = palloc0(sizeof(NotedRelation));
+			relation->relid = event->relid;
+			relation->rel = try_table_open(event->relid, RowExclusiveLock);
+			if (relation->rel != NULL)
+			{
+				relation->key_looks = CzKeyLooksMake(relation->rel, all);
+				relation->slot = MakeSingleTupleTableSlot(RelationGetDescr(relation->rel),
+														  &TTSOpsHeapTuple);
+			}
+			noted = lappend(noted, relation);
+		}
+		if (relation->key_looks == NULL)
+			continue;
+		ExecStoreHeapTuple(event->new_tuple, relation->slot, false);
+		CzKeyLooksNote(relation->key_looks, relation->rel, event->command, event->old_tuple,
+					   relation->slot);
+	}
+	foreach(ln, noted)
+	{
+		NotedRelation *relation = lfirst(ln);
+
+		if (relation->slot != NULL)
+			ExecDropSingleTupleTableSlot(relation->slot);
+		if (relation->rel != NULL)
+			table_close(relation->rel, NoLock);
+	}
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
+}
+
 /* Have core call one trigger for an event, which has met its conditions already. */
 static void
 fire_event(DeferredEvent *event)
@@ -257,7 +355,8 @@ fire_event(DeferredEvent *event)
 		return;
 	}
 	if (RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_FK &&
-		!still_refers(rel, trigger, event->new_tuple))
+		(has_what_it_refers_to(rel, trigger, event->new_tuple) ||
+		 !still_refers(rel, trigger, event->new_tuple)))
 	{
 		table_close(rel, NoLock);
 		return;
@@ -308,20 +407,20 @@ fire_events(bool all)
 		int			i;
 
 		has_fired = false;
+		note_events(all);
 		/* a subtransaction of a trigger may shorten the list again */
 		for (i = 0; i < list_length(events); i++)
 		{
 			DeferredEvent *event = list_nth(events, i);
 
-			if (event->fired_subid != InvalidSubTransactionId ||
-				(!all && CzConstraintIsDeferred(event->constraint_oid,
-										event->is_initially_deferred)))
+			if (!is_to_fire(event, all))
 				continue;
 			event->fired_subid = GetCurrentSubTransactionId();
 			has_fired = true;
 			fire_event(event);
 			CommandCounterIncrement();
 		}
+		CzKeyLooksForget(CzStatementDepth());
 	} while (has_fired);
 }
 
@@ -415,6 +514,29 @@ call_trigger(const TriggerData *data, Oid function_oid)
 }
 
 /*
+ * Need a trigger not be called, as rows of many have been looked for at once?  A row that does
+ * not have what it refers to may have gone by now, as core would see.
+ */
+static bool
+is_spared(const TriggerData *data, Oid function)
+{
+	switch (CzKeyLookRow(data->tg_trigger->tgconstraint, function,
+						 TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newslot :
+						 data->tg_trigslot))
+	{
+		case CZ_KEY_PASSES:
+			return true;
+		case CZ_KEY_HAS_TO_ACT:
+			return RI_FKey_trigger_type(function) == RI_TRIGGER_FK &&
+				!still_refers(data->tg_relation, data->tg_trigger,
+							  TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple :
+							  data->tg_trigtuple);
+		default:
+			return false;
+	}
+}
+
+/*
  * defer_trigger
  *		Stands for the function of a deferrable trigger of a distributed table.
  *
@@ -441,7 +563,11 @@ defer_trigger(PG_FUNCTION_ARGS)
 	if (!is_deferrable ||
 		!CzConstraintIsDeferred(data->tg_trigger->tgconstraint,
 								data->tg_trigger->tginitdeferred))
+	{
+		if (is_spared(data, function))
+			PG_RETURN_POINTER(NULL);
 		PG_RETURN_DATUM(call_trigger(data, function));
+	}
 
 	watch_transaction();
 	old_context = MemoryContextSwitchTo(TopTransactionContext);

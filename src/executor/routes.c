@@ -45,6 +45,7 @@ typedef struct Part
 	TupleConversionMap *to_part;	/* NULL: the columns have the same numbers */
 	TupleConversionMap *to_root;
 	TupleTableSlot *slot;		/* a new row */
+	CzKeyLooks *key_looks;		/* or NULL */
 } Part;
 
 struct CzRoutes
@@ -203,6 +204,7 @@ make_part(CzRoutes *routes, Oid relid)
 	part->to_root = convert_tuples_by_name(RelationGetDescr(part->rel),
 										   RelationGetDescr(routes->root));
 	rri_set_root_map_compat(part->rri, part->to_part);
+	part->key_looks = CzKeyLooksMake(part->rel, false);
 	part->move_rri = with_triggers(part->rri, part->rel, is_for_moves_of_part);
 	part->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(part->rel), &TTSOpsVirtual);
 	/* there AFTER triggers look for it when they fire, as for one without a root */
@@ -463,6 +465,11 @@ CzRoutesAfterRow(CzRoutes *routes, CmdType command, HeapTuple old_tuple,
 		tuple = old_of_part(old_part, old_tuple);
 	if (new_part != NULL)
 		slot = new_of_part(new_part, new_slot);
+	if (old_part == NULL || new_part == NULL || old_part == new_part)
+		CzKeyLooksNote(new_part ? new_part->key_looks : old_part->key_looks,
+					   new_part ? new_part->rel : old_part->rel, command, tuple, slot);
+	else
+		CzKeyLooksNote(new_part->key_looks, new_part->rel, CMD_INSERT, NULL, slot);
 	ResetPerTupleExprContext(estate);
 	if (command == CMD_INSERT)
 		ExecARInsertTriggers(estate, new_part->rri, slot, NIL, capture);

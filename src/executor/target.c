@@ -58,6 +58,7 @@ typedef struct InsertTarget
 	bool		has_after_row;	/* valid with capture or conflict: taken from the
 								 * trigger descriptor */
 	CzConflict *conflict;		/* NULL: no ON CONFLICT */
+	CzKeyLooks *key_looks;		/* or NULL */
 	CzOwnRows  *own;			/* valid with has_begun */
 	CzRoutes   *routes;			/* NULL: row triggers are the table's own, and core fires
 								 * them but for has_after_row */
@@ -155,6 +156,9 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *rri, List *fdw_private,
 		mtstate->mt_transition_capture = NULL;
 		rri->ri_TrigDesc->trig_insert_after_row = false;
 	}
+	/* with ON CONFLICT each row is a command anyway */
+	if (target->routes == NULL && target->conflict == NULL && rri->ri_TrigDesc != NULL)
+		target->key_looks = CzKeyLooksMake(target->rel, false);
 }
 
 /* BEFORE ROW triggers of the row's partition: they come before generated columns. */
@@ -244,6 +248,7 @@ exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 		CzBracketOpen(RelationGetRelid(target->rel));
 	CzWriterPut(target->writer, shard, slot, ++target->row_number);
 	CzOwnRowsNote(target->own, NULL, slot);
+	CzKeyLooksNote(target->key_looks, target->rel, CMD_INSERT, NULL, slot);
 	if (target->routes != NULL)
 		CzRoutesAfterRow(target->routes, CMD_INSERT, NULL, slot, target->capture);
 	else if (target->capture != NULL)

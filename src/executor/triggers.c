@@ -42,6 +42,7 @@ struct CzTriggers
 	ResultRelInfo *rri;
 	int			actions;		/* CZ_ACTION: what the statement may do */
 	bool		has_keys;		/* some are of foreign keys */
+	CzKeyLooks *key_looks;		/* of the table itself; or NULL */
 	TransitionCaptureState *capture;	/* NULL: no transition tables */
 	CzRoutes   *routes;			/* NULL: row triggers are those of the table itself */
 };
@@ -204,6 +205,8 @@ CzTriggersBegin(EState *estate, Relation parent, CmdType command, int actions,
 	triggers->capture = MakeTransitionCaptureState(triggers->rri->ri_TrigDesc,
 												   RelationGetRelid(parent), command);
 	triggers->routes = CzRoutesBegin(estate, parent, triggers->rri);
+	if (triggers->has_keys && triggers->routes == NULL)
+		triggers->key_looks = CzKeyLooksMake(parent, false);
 	MemoryContextSwitchTo(old_context);
 	return triggers;
 }
@@ -330,6 +333,8 @@ CzTriggersAfterRow(CzTriggers *triggers, CmdType command, HeapTuple old_tuple,
 		CzRoutesAfterRow(triggers->routes, command, old_tuple, new_slot, triggers->capture);
 		return;
 	}
+	CzKeyLooksNote(triggers->key_looks, triggers->rri->ri_RelationDesc, command, old_tuple,
+				   new_slot);
 	ResetPerTupleExprContext(triggers->estate);
 	if (command == CMD_INSERT)
 		ExecARInsertTriggers(triggers->estate, triggers->rri, new_slot, NIL,

@@ -70,6 +70,33 @@ extern void CzTriggersOfPart(EState *estate, Relation rel);
  */
 extern void CzTriggersRunQuery(void (*run) (void *arg), void *arg);
 
+/*
+ * CzKeyLooksMake
+ *		Which foreign keys of a relation, and to it, whose triggers fire here can be looked at
+ *		for many rows at once: palloc'd; NULL: none.  deferred: those that are now, or not.
+ * CzKeyLooksNote
+ *		A row of the relation has been written; its AFTER triggers are about to be queued.
+ * CzKeyLookRow
+ *		A trigger of a key (its own function is given) is to be called for a row, the new one if
+ *		there is one: need it be?
+ * CzKeyLooksForget
+ *		A statement of this depth has fired its triggers.
+ */
+typedef struct CzKeyLooks CzKeyLooks;
+
+typedef enum CzKeyLooked
+{
+	CZ_KEY_NOT_LOOKED,			/* nothing is known */
+	CZ_KEY_PASSES,				/* there is nothing to do for it (any more) */
+	CZ_KEY_HAS_TO_ACT			/* there was something to do */
+} CzKeyLooked;
+
+extern CzKeyLooks *CzKeyLooksMake(Relation rel, bool deferred);
+extern void CzKeyLooksNote(CzKeyLooks *looks, Relation rel, CmdType command,
+						   HeapTuple old_tuple, TupleTableSlot *new_slot);
+extern CzKeyLooked CzKeyLookRow(Oid constraint_oid, Oid function, TupleTableSlot *slot);
+extern void CzKeyLooksForget(int depth);
+
 /* Has a table triggers that some of the actions (CZ_ACTION) may fire? */
 extern bool CzTriggersExist(Relation rel, int actions);
 

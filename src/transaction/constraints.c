@@ -259,6 +259,16 @@ CzStatementEnd(void)
 }
 
 /*
+ * CzStatementDepth
+ *		See transaction.h.
+ */
+int
+CzStatementDepth(void)
+{
+	return statement_depth;
+}
+
+/*
  * CzBracketOpen
  *		See transaction.h.
  */
