@@ -86,6 +86,7 @@ typedef struct CzMove
 								 * alter them */
 	bool		must_let_go;	/* the error that is on its way is one of CzMoveGiveWay */
 	char	   *fingerprint;	/* what the tables looked like when they were locked first */
+	bool		is_awaited;		/* writers without locks: their statements are waited for */
 	bool		has_copied;		/* with block_writes: rows are on the target */
 	int64		nbytes;			/* copied */
 	int64		nchanges;		/* of the last round */
@@ -217,6 +218,14 @@ extern void CzMoveLetGo(CzMove *move);
 extern void CzMoveGiveWay(CzMove *move);
 extern void CzMoveLookAside(CzMove *move);
 extern void CzMoveRepeat(CzMove *move, void (*step) (CzMove *move));
+
+/*
+ * await.c: wait for statements that write the tables now; the transaction must be over.
+ *
+ * gives_way: CzMoveGiveWay meanwhile.
+ * Returns: true if there were some.
+ */
+extern bool CzMoveAwaitStatements(CzMove *move, bool gives_way);
 
 /*
  * switch.c

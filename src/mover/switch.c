@@ -364,7 +364,8 @@ attempt(CzMove *move, double *pause_ms)
 	CzDebugPoint("move_switching");
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	CzMoveSwitchEnd();
+	if (!move->is_awaited)
+		CzMoveSwitchEnd();
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, begin);
 	*pause_ms = INSTR_TIME_GET_MILLISEC(end);
@@ -386,7 +387,8 @@ try_attempt(CzMove *move, double *pause_ms)
 	{
 		int			code = geterrcode();
 
-		CzMoveSwitchEnd();
+		if (!move->is_awaited)
+			CzMoveSwitchEnd();
 		release_references(move);
 		/* also a deadlock: writers hold what it wants, and want what it holds */
 		if (move->has_copied ||
@@ -494,6 +496,43 @@ set_lock_timeout(void)
 					PGC_S_OVERRIDE);
 }
 
+/* One placement more of shards whose writers take no locks (await.c)? */
+static bool
+must_await(const CzMove *move)
+{
+	bool		result;
+
+	if (OidIsValid(move->source_oid))
+		return false;
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	result = !CzShardIsReplicated(&CzTableGet(linitial_oid(CzMoveRelids(move)))->shards[move->shard_index]);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return result;
+}
+
+/* Writers look whether there is a switch from here on until it is over, all attempts long. */
+static void
+await_before(CzMove *move)
+{
+	move->is_awaited = must_await(move);
+	if (!move->is_awaited)
+		return;
+	CzMoveSwitchBegin();
+	if (CzMoveAwaitStatements(move, true) && move->mode != CZ_TRANSFER_BLOCK_WRITES)
+		CzMoveCatchUp(move);
+}
+
+static void
+await_after(CzMove *move)
+{
+	if (!move->is_awaited)
+		return;
+	(void) CzMoveAwaitStatements(move, false);
+	CzMoveSwitchEnd();
+}
+
 /*
  * CzMoveSwitch
  *		See mover_int.h.
@@ -506,6 +545,7 @@ CzMoveSwitch(CzMove *move)
 	int			nattempts;
 
 	CzMoveGiveWay(move);
+	await_before(move);
 	set_lock_timeout();
 	for (nattempts = 1; !try_attempt(move, &pause_ms); nattempts++)
 	{
@@ -530,6 +570,7 @@ CzMoveSwitch(CzMove *move)
 	}
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 	CzDebugPoint("move_switched");
+	await_after(move);
 	note(move, "attempts", nattempts);
 	note(move, "pause_ms", pause_ms);
 	ereport(LOG,

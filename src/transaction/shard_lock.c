@@ -32,6 +32,7 @@
 #include "utils/resowner.h"
 
 #include "cz/move.h"
+#include "cz/settings.h"
 #include "transaction_int.h"
 
 /* Fourth field of our local lock tags: core uses 1 and 2 for its own functions. */
@@ -538,9 +539,13 @@ CzTxnLockShardsForMove(const CzShard *const *shards, int nshards)
 const CzShard *
 CzTxnEnterShard(const CzShard *shard, bool locks_rows)
 {
-	if (shard->is_copy || !OidIsValid(shard->table_relid) || CzShardIsReplicated(shard) ||
-		(!locks_rows && !CzMoveIsSwitching()))
+	if (shard->is_copy || !OidIsValid(shard->table_relid) || CzShardIsReplicated(shard))
 		return shard;
+	if (!locks_rows && !CzMoveIsSwitching())
+	{
+		CzDebugPoint("shard_entered");
+		return shard;
+	}
 	(void) acquire_local(shard->shard_id, CZ_LOCK_SHARED, true);
 	shard = CzShardFresh(shard);
 	if (shard->nplacements > 0)
