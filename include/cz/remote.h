@@ -312,10 +312,52 @@ extern bool CzResultEndsRows(const struct pg_result *res, int64 nrows);
  * (admin shutdown, crash): reason for failover, unlike an error of the query. */
 extern bool CzConnResultIsLoss(const CzConn *conn, const struct pg_result *res);
 
-/* Workers that failed lately, shared by all backends. */
+/* What is known of a worker. */
+typedef enum CzHealthState
+{
+	CZ_HEALTH_UNKNOWN,
+	CZ_HEALTH_UP,
+	CZ_HEALTH_SUSPECT,			/* it did not answer the last time */
+	CZ_HEALTH_DOWN,				/* nor before that */
+	CZ_HEALTH_DISABLED			/* out of use: nobody asks it */
+} CzHealthState;
+
+#define CZ_HEALTH_REASON_LEN 160
+
+typedef struct CzHealth
+{
+	CzHealthState state;
+	TimestampTz since;			/* it has been so */
+	TimestampTz last_contact;	/* 0: never */
+	int			failures;		/* looks that have failed, one after the other */
+	char		reason[CZ_HEALTH_REASON_LEN];	/* of the last failure */
+} CzHealth;
+
+/*
+ * Whether workers answer, shared by all backends.
+ *
+ * CzHealthMarkFailed: one has failed; it is avoided for a while.
+ * CzHealthMarkGood: it has answered after all; costs nothing while none is avoided.
+ * CzHealthMarkContact: somebody has connected to it.
+ * CzHealthIsSuspect: is it avoided?
+ */
 extern void CzHealthMarkFailed(Oid server_oid);
 extern void CzHealthMarkGood(Oid server_oid);
+extern void CzHealthMarkContact(Oid server_oid);
 extern bool CzHealthIsSuspect(Oid server_oid);
+
+/*
+ * For who looks at all workers (cluster/node_health.c), and shows what is known.
+ *
+ * CzHealthLook: a look has found one so: CZ_HEALTH_UP, _SUSPECT (and why) or _DISABLED; after
+ *		some that have failed it is down.  now, told: out: what is known, and what it was at
+ *		the last look.  Returns: true if that is not the same.
+ * CzHealthForget: all workers of this database but those.
+ */
+extern CzHealth CzHealthGet(Oid server_oid);
+extern bool CzHealthLook(Oid server_oid, CzHealthState state, const char *reason,
+						 CzHealth *now, CzHealthState *told);
+extern void CzHealthForget(List *server_oids);
 
 /* A suspect worker: if it is time to, look for a moment whether it is back. */
 extern bool CzHealthRecheck(const CzEndpoint *endpoint);

@@ -5,8 +5,8 @@
  *	  once; view cz_nodes shows what it found, a change is in the log and told to who listens
  *	  to cz_health.
  *
- * What it finds is known to all backends, in shared memory.  It is a hint: whether a node
- * can be used is found out by using it (remote/health.c).
+ * What it finds is known to all backends, together with what their statements have found
+ * (remote/health.c).  It is a hint: whether a node can be used is found out by using it.
  *
  * Source: own work.
  *
@@ -21,8 +21,6 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -35,150 +33,12 @@
 
 PG_FUNCTION_INFO_V1(cz_node_health);
 
-/* Nodes of all databases; those beyond are not known */
-#define SLOTS 1024
-/* Looks that must fail until a node is down */
-#define DOWN_AFTER 3
-#define REASON_LEN 160
-
-typedef enum NodeState
-{
-	NODE_UNKNOWN,
-	NODE_UP,
-	NODE_SUSPECT,				/* it did not answer the last time */
-	NODE_DOWN,
-	NODE_DISABLED				/* out of use: nobody asks it */
-} NodeState;
-
+/* By CzHealthState */
 static const char *const state_names[] = {"unknown", "up", "suspect", "down", "disabled"};
-
-typedef struct NodeSlot
-{
-	Oid			database_oid;	/* InvalidOid: free */
-	Oid			server_oid;
-	NodeState	state;
-	TimestampTz since;			/* it has been so */
-	TimestampTz last_contact;	/* 0: never */
-	int			failures;		/* one after the other */
-	char		reason[REASON_LEN]; /* of the last one */
-} NodeSlot;
-
-typedef struct NodeTable
-{
-	LWLock		lock;
-	NodeSlot	slots[SLOTS];
-} NodeTable;
-
-static NodeTable *table = NULL;
-
-/*
- * CzNodeHealthShmemSize, CzNodeHealthShmemInit
- *		See cluster.h.
- */
-Size
-CzNodeHealthShmemSize(void)
-{
-	return MAXALIGN(sizeof(NodeTable));
-}
-
-void
-CzNodeHealthShmemInit(void)
-{
-	bool		found;
-
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	table = ShmemInitStruct("cz_fdw nodes", CzNodeHealthShmemSize(), &found);
-	if (!found)
-	{
-		memset(table, 0, sizeof(NodeTable));
-		LWLockInitialize(&table->lock, LWLockNewTrancheId());
-	}
-	LWLockRelease(AddinShmemInitLock);
-	LWLockRegisterTranche(table->lock.tranche, "cz_fdw nodes");
-}
-
-/* A server's slot, a free one if create; lock held.  NULL: there is none. */
-static NodeSlot *
-find_slot(Oid server_oid, bool create)
-{
-	NodeSlot   *slot = NULL;
-	int			i;
-
-	for (i = 0; i < SLOTS; i++)
-	{
-		if (table->slots[i].database_oid == MyDatabaseId &&
-			table->slots[i].server_oid == server_oid)
-			return &table->slots[i];
-		if (create && slot == NULL && !OidIsValid(table->slots[i].database_oid))
-			slot = &table->slots[i];
-	}
-	if (slot != NULL)
-	{
-		memset(slot, 0, sizeof(NodeSlot));
-		slot->database_oid = MyDatabaseId;
-		slot->server_oid = server_oid;
-		slot->since = GetCurrentTimestamp();
-	}
-	return slot;
-}
-
-static NodeSlot
-read_slot(Oid server_oid)
-{
-	NodeSlot	result = {0};
-	NodeSlot   *slot;
-
-	if (table == NULL)
-		return result;
-	LWLockAcquire(&table->lock, LW_SHARED);
-	slot = find_slot(server_oid, false);
-	if (slot != NULL)
-		result = *slot;
-	LWLockRelease(&table->lock);
-	return result;
-}
-
-/* What a look has found; true: the state is another one than before, *was. */
-static bool
-note_state(Oid server_oid, NodeState state, const char *reason, NodeSlot *now, NodeState *was)
-{
-	NodeSlot   *slot;
-	bool		is_change;
-
-	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
-	slot = find_slot(server_oid, true);
-	if (slot == NULL)
-	{
-		LWLockRelease(&table->lock);
-		return false;
-	}
-	*was = slot->state;
-	if (state == NODE_SUSPECT)
-	{
-		slot->failures++;
-		if (slot->failures >= DOWN_AFTER)
-			state = NODE_DOWN;
-		strlcpy(slot->reason, reason ? reason : "", REASON_LEN);
-	}
-	else
-	{
-		slot->failures = 0;
-		slot->reason[0] = '\0';
-	}
-	if (state == NODE_UP)
-		slot->last_contact = GetCurrentTimestamp();
-	is_change = slot->state != state;
-	if (is_change)
-		slot->since = GetCurrentTimestamp();
-	slot->state = state;
-	*now = *slot;
-	LWLockRelease(&table->lock);
-	return is_change;
-}
 
 /* Tell of a change: in the log, and to who listens. */
 static void
-tell(const CzNode *node, const NodeSlot *now, NodeState was)
+tell(const CzNode *node, const CzHealth *now, CzHealthState was)
 {
 	StringInfoData payload;
 
@@ -186,7 +46,7 @@ tell(const CzNode *node, const NodeSlot *now, NodeState was)
 			(errmsg("node \"%s\" is %s", node->name, state_names[now->state]),
 			 now->reason[0] != '\0' ? errdetail_log("%s", now->reason) : 0));
 	/* what a start of the server finds is no news */
-	if (was == NODE_UNKNOWN && now->state == NODE_UP)
+	if (was == CZ_HEALTH_UNKNOWN && now->state == CZ_HEALTH_UP)
 		return;
 	initStringInfo(&payload);
 	appendStringInfo(&payload, "%s %s", state_names[now->state], node->name);
@@ -196,51 +56,25 @@ tell(const CzNode *node, const NodeSlot *now, NodeState was)
 static void
 look_at(const CzNode *node, const CzOutsideCommand *command)
 {
-	NodeState	state = NODE_DISABLED;
+	CzHealthState state = CZ_HEALTH_DISABLED;
 	const char *reason = NULL;
-	NodeState	was = NODE_UNKNOWN;
-	NodeSlot	now;
+	CzHealthState told = CZ_HEALTH_UNKNOWN;
+	CzHealth	now;
 
 	if (command != NULL)
 	{
-		state = NODE_SUSPECT;
+		state = CZ_HEALTH_SUSPECT;
 		reason = command->answer;
 		if (command->is_ok && command->answer != NULL)
 		{
 			if (strcmp(command->answer, "f") == 0)
-				state = NODE_UP;
+				state = CZ_HEALTH_UP;
 			else
 				reason = "It is in recovery.";
 		}
 	}
-	if (note_state(node->server_oid, state, reason, &now, &was))
-		tell(node, &now, was);
-	/* reads avoid it, so that none of them has to find out */
-	if (now.state == NODE_DOWN)
-		CzHealthMarkFailed(node->server_oid);
-}
-
-/* Forget servers that are gone. */
-static void
-forget_others(List *nodes)
-{
-	int			i;
-	ListCell   *lc;
-
-	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
-	for (i = 0; i < SLOTS; i++)
-	{
-		if (table->slots[i].database_oid != MyDatabaseId)
-			continue;
-		foreach(lc, nodes)
-		{
-			if (((CzNode *) lfirst(lc))->server_oid == table->slots[i].server_oid)
-				break;
-		}
-		if (lc == NULL)
-			table->slots[i].database_oid = InvalidOid;
-	}
-	LWLockRelease(&table->lock);
+	if (CzHealthLook(node->server_oid, state, reason, &now, &told))
+		tell(node, &now, told);
 }
 
 /*
@@ -252,6 +86,7 @@ health_task(void)
 {
 	List	   *nodes = NIL;
 	List	   *commands = NIL;
+	List	   *server_oids = NIL;
 	ListCell   *lc;
 	ListCell   *lo;
 
@@ -259,13 +94,14 @@ health_task(void)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "health of nodes");
-	if (table != NULL && OidIsValid(get_extension_oid("cz_fdw", true)) && CzTxnIsCoordinator())
+	if (OidIsValid(get_extension_oid("cz_fdw", true)) && CzTxnIsCoordinator())
 		nodes = CzNodeList(false);
 	foreach(lc, nodes)
 	{
 		CzNode	   *node = lfirst(lc);
 		CzOutsideCommand *command;
 
+		server_oids = lappend_oid(server_oids, node->server_oid);
 		if (!node->is_active)
 			continue;
 		command = palloc0(sizeof(CzOutsideCommand));
@@ -274,8 +110,7 @@ health_task(void)
 		commands = lappend(commands, command);
 	}
 	CzOutsideRun(commands, GetUserId(), false, true);
-	if (table != NULL)
-		forget_others(nodes);
+	CzHealthForget(server_oids);
 	foreach(lc, nodes)
 	{
 		CzOutsideCommand *found = NULL;
@@ -318,10 +153,10 @@ CzHealthDownServers(int down_ms)
 	foreach(lc, CzNodeList(false))
 	{
 		Oid			server_oid = ((CzNode *) lfirst(lc))->server_oid;
-		NodeSlot	slot = read_slot(server_oid);
+		CzHealth	health = CzHealthGet(server_oid);
 
-		if ((slot.state == NODE_DOWN || slot.state == NODE_DISABLED) &&
-			now >= TimestampTzPlusMilliseconds(slot.since, down_ms))
+		if ((health.state == CZ_HEALTH_DOWN || health.state == CZ_HEALTH_DISABLED) &&
+			now >= TimestampTzPlusMilliseconds(health.since, down_ms))
 			result = lappend_oid(result, server_oid);
 	}
 	return result;
@@ -329,35 +164,44 @@ CzHealthDownServers(int down_ms)
 
 /*
  * cz_node_health(OUT server_oid oid, OUT state text, OUT since timestamptz,
- *				  OUT last_contact timestamptz, OUT failures int, OUT reason text)
- *		What the last look at each node has found.
+ *				  OUT last_contact timestamptz, OUT failures int, OUT reason text,
+ *				  OUT bytes bigint)
+ *		What is known of each node, and how much the shards on it take: they are asked for
+ *		that, so that what is known is true also if nobody looks (cz.health_interval).
  */
 Datum
 cz_node_health(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	List	   *nodes = CzNodeList(false);
+	HTAB	   *sizes = CzNodeSizes();
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(lc, CzNodeList(false))
+	foreach(lc, nodes)
 	{
 		CzNode	   *node = lfirst(lc);
-		NodeSlot	slot = read_slot(node->server_oid);
-		Datum		values[6];
-		bool		nulls[6] = {0};
+		CzHealth	health = CzHealthGet(node->server_oid);
+		CzNodeSize *size = hash_search(sizes, &node->server_oid, HASH_FIND, NULL);
+		Datum		values[7];
+		bool		nulls[7] = {0};
 
 		/* it is one for all at once, whenever somebody looks next */
 		if (!node->is_active)
-			slot.state = NODE_DISABLED;
+			health.state = CZ_HEALTH_DISABLED;
+		else if (health.state == CZ_HEALTH_DISABLED)
+			health.state = CZ_HEALTH_UNKNOWN;
 		values[0] = ObjectIdGetDatum(node->server_oid);
-		values[1] = CStringGetTextDatum(state_names[slot.state]);
-		nulls[2] = slot.since == 0;
-		values[2] = TimestampTzGetDatum(slot.since);
-		nulls[3] = slot.last_contact == 0;
-		values[3] = TimestampTzGetDatum(slot.last_contact);
-		values[4] = Int32GetDatum(slot.failures);
-		nulls[5] = slot.reason[0] == '\0';
-		values[5] = CStringGetTextDatum(slot.reason);
+		values[1] = CStringGetTextDatum(state_names[health.state]);
+		nulls[2] = health.since == 0;
+		values[2] = TimestampTzGetDatum(health.since);
+		nulls[3] = health.last_contact == 0;
+		values[3] = TimestampTzGetDatum(health.last_contact);
+		values[4] = Int32GetDatum(health.failures);
+		nulls[5] = health.reason[0] == '\0';
+		values[5] = CStringGetTextDatum(health.reason);
+		nulls[6] = size == NULL;
+		values[6] = Int64GetDatum(size ? size->bytes : 0);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

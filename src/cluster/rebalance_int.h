@@ -124,6 +124,29 @@ extern int64 CzJobRunning(const char *type);
 /* Has the last job of a type failed, not so many seconds ago? */
 extern bool CzJobFailedLately(const char *type, int seconds);
 
+/* Has a job made one more placement of a shard, which has not been given up since? */
+extern bool CzJobHasCopied(int64 shard_id);
+
+/*
+ * Placements that are too many.
+ *
+ * relid: of its group, or InvalidOid: of all.  factor: so many stay; 0: what each group should
+ *		have, and only where a job has made others in their place.
+ * CzSurplusCount: how many could go now.
+ * CzSurplusGiveUp: have a background worker do it; NULL: none is free.
+ */
+extern int	CzSurplusCount(Oid relid, int factor);
+extern struct BackgroundWorkerHandle *CzSurplusGiveUp(Oid relid, int factor);
+
+/* Bytes of all shards on each node that could be asked, in a hash table by server. */
+typedef struct CzNodeSize
+{
+	Oid			server_oid;		/* key */
+	int64		bytes;
+} CzNodeSize;
+
+extern HTAB *CzNodeSizes(void);
+
 /* Servers that have not answered for so long, as far as is known: list of OIDs. */
 extern List *CzHealthDownServers(int down_ms);
 

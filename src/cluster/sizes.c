@@ -49,46 +49,13 @@ PG_FUNCTION_INFO_V1(citus_total_relation_size);
 	"JOIN pg_catalog.pg_class ic ON ic.oid OPERATOR(pg_catalog.=) i.indexrelid GROUP BY 1) x ON x.indrelid OPERATOR(pg_catalog.=) c.oid " \
 	"WHERE n.nspname OPERATOR(pg_catalog.=) '" CZ_SHARD_SCHEMA "' AND c.relkind OPERATOR(pg_catalog.=) 'r'"
 
-/*
- * Run a query on a worker; NULL if it can't be reached or fails, unless
- * must_work.  The caller frees the result with PQclear.
- */
-static PGresult *
-ask_worker(Oid server_oid, const char *sql, int ncolumns, bool must_work)
-{
-	CzEndpoint *endpoint = must_work ? CzEndpointGet(server_oid, GetUserId())
-		: CzEndpointTryGet(server_oid, GetUserId());
-	CzConn	   *conn;
-	char	   *message;
-	PGresult   *res;
+#define NODE_SIZE_SQL \
+	"SELECT coalesce(pg_catalog.sum(s.bytes), 0)::pg_catalog.int8 FROM (" \
+	"SELECT pg_catalog.pg_total_relation_size(c.oid) AS bytes FROM pg_catalog.pg_class c " \
+	"JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace " \
+	"WHERE n.nspname OPERATOR(pg_catalog.=) '" CZ_SHARD_SCHEMA "' AND c.relkind OPERATOR(pg_catalog.=) 'r') s"
 
-	if (endpoint == NULL || (!must_work && CzHealthIsSuspect(server_oid)))
-		return NULL;
-	/* shards that this transaction has made are seen through its connection */
-	conn = CzTxnConnIfAny(server_oid, GetUserId());
-	if (conn != NULL)
-		return CzConnQuery(conn, sql, 0, -1, ncolumns);
-
-	conn = must_work ? CzConnAcquire(endpoint) : CzConnTryAcquire(endpoint, &message);
-	if (conn == NULL)
-		return NULL;
-	if (must_work)
-		res = CzConnQuery(conn, sql, 0, -1, ncolumns);
-	else
-	{
-		res = CzConnTryExec(conn, sql);
-		if (res != NULL && (PQresultStatus(res) != PGRES_TUPLES_OK ||
-							PQnfields(res) != ncolumns))
-		{
-			PQclear(res);
-			res = NULL;
-		}
-	}
-	CzConnRelease(conn);
-	return res;
-}
-
-/* The same by the transaction's own connection. */
+/* Run a command by the transaction's own connection. */
 static void
 take_from_transaction(CzOutsideCommand *command)
 {
@@ -127,9 +94,9 @@ ask_all(List *server_oids, const char *sql,
 	{
 		Oid			server_oid = lfirst_oid(lc);
 		CzOutsideCommand *command = palloc0(sizeof(CzOutsideCommand));
+		CzEndpoint *endpoint = CzEndpointTryGet(server_oid, GetUserId());
 
-		if (CzHealthIsSuspect(server_oid) &&
-			!CzHealthRecheck(CzEndpointGet(server_oid, GetUserId())))
+		if (endpoint == NULL || (CzHealthIsSuspect(server_oid) && !CzHealthRecheck(endpoint)))
 			continue;
 		command->server_oid = server_oid;
 		command->sql = sql;
@@ -220,6 +187,43 @@ CzShardSizesByName(List *server_oids)
 	return sizes;
 }
 
+static void
+remember_sum(CzOutsideCommand *command, PGresult *res)
+{
+	double		bytes;
+	CzNodeSize *size;
+
+	if (PQntuples(res) != 1 || PQnfields(res) != 1 || !CzResultFigure(res, 0, 0, &bytes))
+		return;
+	size = hash_search((HTAB *) command->arg, &command->server_oid, HASH_ENTER, NULL);
+	size->bytes = (int64) bytes;
+}
+
+static HTAB *
+make_node_sizes(void)
+{
+	HASHCTL		ctl;
+
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(CzNodeSize);
+	ctl.hcxt = CurrentMemoryContext;
+	return hash_create("cz_fdw node sizes", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/*
+ * CzNodeSizes
+ *		See rebalance_int.h.
+ */
+HTAB *
+CzNodeSizes(void)
+{
+	HTAB	   *sizes = make_node_sizes();
+
+	ask_all(NIL, NODE_SIZE_SQL, remember_sum, sizes);
+	return sizes;
+}
+
 /*
  * CzShardSizeOf
  *		Bytes of a shard on a server; -1: not known.
@@ -237,21 +241,18 @@ CzShardSizeOf(HTAB *sizes, const CzShard *shard, Oid server_oid)
 	return size == NULL ? -1 : size->bytes;
 }
 
-/* Sum of a size function over the placements that a worker has of a table. */
-static bool
-worker_size(const CzTable *table, Oid server_oid, const char *function, bool must_work,
-			int64 *size)
+/* What a worker is asked for the placements that it has of a table; NULL: it has none. */
+static char *
+table_size_sql(const CzTable *table, Oid server_oid, const char *function)
 {
 	StringInfoData sql;
-	PGresult   *res;
-	double		bytes;
 	bool		found = false;
 	int			i;
 	int			j;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql,
-					 "SELECT coalesce(sum(pg_catalog.%s(n%s)), 0)::bigint FROM unnest(ARRAY[",
+					 "SELECT coalesce(pg_catalog.sum(pg_catalog.%s(n%s)), 0)::pg_catalog.int8 FROM pg_catalog.unnest(ARRAY[",
 					 function, table->is_partitioned ? ".relid" : "");
 	for (i = 0; i < table->nshards; i++)
 	{
@@ -264,25 +265,50 @@ worker_size(const CzTable *table, Oid server_oid, const char *function, bool mus
 			found = true;
 		}
 	}
-	if (!found)
-		return true;
 	/* with its partitions, if the shard has some */
 	appendStringInfoString(&sql, table->is_partitioned ?
 						   "]) s, pg_catalog.pg_partition_tree(pg_catalog.to_regclass(s)) n" :
 						   "]) s, pg_catalog.to_regclass(s) n");
-	res = ask_worker(server_oid, sql.data, 1, must_work);
-	if (res == NULL)
-		return false;
-	found = CzResultFigure(res, 0, 0, &bytes);
+	return found ? sql.data : NULL;
+}
+
+/* The same by the transaction's own connection, which sees shards that it has made. */
+static void
+ask_transaction(CzOutsideCommand *command)
+{
+	PGresult   *res = CzConnQuery(CzTxnConnIfAny(command->server_oid, GetUserId()), command->sql,
+								  1, 1, 1);
+
+	command->answer = CzResultText(res, 0, 0);
+	command->answer = command->answer ? pstrdup(command->answer) : NULL;
+	command->is_ok = true;
 	PQclear(res);
-	if (!found && must_work)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROTOCOL_VIOLATION),
-				 errmsg("a node returned no valid size of table \"%s\"",
-						get_rel_name(table->relid))));
-	if (found)
-		*size += (int64) bytes;
-	return found;
+}
+
+/* Commands for all workers that have placements of a table; can_ask: false if one is avoided
+ * just now, and nobody insists. */
+static List *
+table_size_commands(const CzTable *table, const char *function, bool must_work, bool *can_ask)
+{
+	List	   *commands = NIL;
+	ListCell   *lc;
+
+	foreach(lc, CzNodeList(true))
+	{
+		Oid			server_oid = ((CzNode *) lfirst(lc))->server_oid;
+		char	   *sql = table_size_sql(table, server_oid, function);
+		CzOutsideCommand *command;
+
+		if (sql == NULL)
+			continue;
+		if (!must_work && CzHealthIsSuspect(server_oid))
+			*can_ask = false;
+		command = palloc0(sizeof(CzOutsideCommand));
+		command->server_oid = server_oid;
+		command->sql = sql;
+		commands = lappend(commands, command);
+	}
+	return commands;
 }
 
 static Datum
@@ -291,20 +317,46 @@ table_size(FunctionCallInfo fcinfo, const char *function)
 	Oid			relid = PG_GETARG_OID(0);
 	bool		must_work = PG_NARGS() < 2 || PG_GETARG_BOOL(1);
 	const CzTable *table = CzTableGet(relid);
+	List	   *commands;
+	List	   *outside = NIL;
+	bool		can_ask = true;
 	int64		size = 0;
-	ListCell   *cell;
+	ListCell   *lc;
 
 	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot calculate the size because relation \"%s\" is not distributed",
 						get_rel_name(relid) ? get_rel_name(relid) : "?")));
-	foreach(cell, CzNodeList(true))
+	commands = table_size_commands(table, function, must_work, &can_ask);
+	if (!can_ask)
+		PG_RETURN_NULL();
+	foreach(lc, commands)
 	{
-		CHECK_FOR_INTERRUPTS();
-		if (!worker_size(table, ((CzNode *) lfirst(cell))->server_oid, function, must_work,
-						 &size))
+		CzOutsideCommand *command = lfirst(lc);
+
+		if (CzTxnConnIfAny(command->server_oid, GetUserId()) != NULL)
+			ask_transaction(command);
+		else
+			outside = lappend(outside, command);
+	}
+	CzOutsideRun(outside, GetUserId(), false, true);
+	foreach(lc, commands)
+	{
+		CzOutsideCommand *command = lfirst(lc);
+
+		if (command->is_ok && command->answer != NULL && strspn(command->answer, "0123456789") == strlen(command->answer))
+		{
+			size += strtoll(command->answer, NULL, 10);
+			continue;
+		}
+		if (!must_work)
 			PG_RETURN_NULL();
+		ereport(ERROR,
+				(errcode(command->is_ok ? ERRCODE_PROTOCOL_VIOLATION : ERRCODE_CONNECTION_FAILURE),
+				 errmsg("could not ask node \"%s\" for the size of table \"%s\"",
+						CzNodeGet(command->server_oid)->name, get_rel_name(relid)),
+				 command->answer ? errdetail_internal("%s", command->answer) : 0));
 	}
 	PG_RETURN_INT64(size);
 }

@@ -539,7 +539,7 @@ CzConnPollConnect(CzConn *conn, const CzEndpoint *endpoint)
 		CzLinkSetPid(entry);
 		if (!entry->was_parked)
 			CzPaceConnected(conn->server_oid, GetCurrentTimestamp() - entry->started_at);
-		CzHealthMarkGood(conn->server_oid);
+		CzHealthMarkContact(conn->server_oid);
 		CzPoolerCheck(entry, endpoint);
 		return 0;
 	}

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * health.c
- *	  Which workers failed lately, shared by all backends; and the probe that
- *	  tells a busy worker from a dead one.
+ *	  Whether workers answer, shared by all backends: what statements have found, and what
+ *	  looks have; and the probe that tells a busy worker from a dead one.
  *
  * A worker that failed is avoided where there is another placement, so that the
  * next statement does not wait for a timeout again.  Now and then a statement
@@ -10,6 +10,9 @@
  * where a look costs nothing (refused at once), rarely where it does (no
  * answer).  All this is a hint: a full table or a lost entry costs time, never an
  * answer.
+ *
+ * A background worker looks at all of them, too, every cz.health_interval
+ * (cluster/node_health.c); view cz_nodes shows what is here.
  *
  * Source: own work.
  *
@@ -38,14 +41,18 @@
 #define RECHECK_WAIT_MS 100
 /* A look that failed faster than this was free, milliseconds. */
 #define RECHECK_FREE_MS 10
-/* Workers that can be suspect at a time, in all databases. */
-#define HEALTH_SLOTS 128
+/* Workers of all databases; those beyond are not known */
+#define HEALTH_SLOTS 1024
+/* Looks that must fail until a worker is down */
+#define DOWN_AFTER 3
 
 typedef struct HealthSlot
 {
-	Oid			database_oid;
+	Oid			database_oid;	/* InvalidOid: free */
 	Oid			server_oid;
-	TimestampTz suspect_until;	/* 0: free */
+	CzHealth	health;
+	CzHealthState told;			/* what CzHealthLook has said last */
+	TimestampTz suspect_until;	/* it is avoided; 0: it is not */
 	TimestampTz recheck_at;		/* when somebody may look whether it is back */
 	int			recheck_ms;		/* time between looks */
 } HealthSlot;
@@ -53,8 +60,9 @@ typedef struct HealthSlot
 typedef struct HealthTable
 {
 	LWLock		lock;
-	pg_atomic_uint32 nused;		/* slots with suspect_until != 0; read without the
+	pg_atomic_uint32 nsuspect;	/* slots with suspect_until != 0; read without the
 								 * lock, so that nobody waits while all is well */
+	int			nslots;			/* those behind have never been used */
 	HealthSlot	slots[HEALTH_SLOTS];
 } HealthTable;
 
@@ -76,68 +84,120 @@ CzHealthShmemInit(void)
 	if (!found)
 	{
 		memset(health, 0, sizeof(HealthTable));
-		pg_atomic_init_u32(&health->nused, 0);
+		pg_atomic_init_u32(&health->nsuspect, 0);
 		LWLockInitialize(&health->lock, LWLockNewTrancheId());
 	}
 	LWLockRelease(AddinShmemInitLock);
 	LWLockRegisterTranche(health->lock.tranche, "cz_fdw worker health");
 }
 
-/* Slot of a worker, or a free or the oldest one if create; lock held. */
+/* Slot of a worker; lock held.  NULL: there is none. */
 static HealthSlot *
-find_slot(Oid server_oid, bool create)
+find_slot(Oid server_oid)
 {
-	HealthSlot *best = NULL;
 	int			i;
 
-	for (i = 0; i < HEALTH_SLOTS; i++)
+	for (i = 0; i < health->nslots; i++)
 	{
 		HealthSlot *slot = &health->slots[i];
 
-		if (slot->suspect_until != 0 && slot->database_oid == MyDatabaseId &&
-			slot->server_oid == server_oid)
+		if (slot->server_oid == server_oid && slot->database_oid == MyDatabaseId)
 			return slot;
-		if (best == NULL || slot->suspect_until < best->suspect_until)
-			best = slot;
 	}
-	return create ? best : NULL;
+	return NULL;
+}
+
+/* The same, a new one if there is none; exclusive lock held.  NULL: all are taken. */
+static HealthSlot *
+make_slot(Oid server_oid)
+{
+	HealthSlot *slot = find_slot(server_oid);
+	int			i;
+
+	if (slot != NULL)
+		return slot;
+	for (i = 0; i < health->nslots && OidIsValid(health->slots[i].database_oid); i++)
+		;
+	if (i == HEALTH_SLOTS)
+		return NULL;
+	health->nslots = Max(health->nslots, i + 1);
+	slot = &health->slots[i];
+	memset(slot, 0, sizeof(HealthSlot));
+	slot->database_oid = MyDatabaseId;
+	slot->server_oid = server_oid;
+	slot->health.since = GetCurrentTimestamp();
+	return slot;
+}
+
+static void
+set_state(HealthSlot *slot, CzHealthState state)
+{
+	if (slot->health.state != state)
+		slot->health.since = GetCurrentTimestamp();
+	slot->health.state = state;
+}
+
+/* Nobody avoids it, or anybody does. */
+static void
+set_suspect(HealthSlot *slot, bool is_suspect)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (is_suspect != (slot->suspect_until != 0))
+		pg_atomic_fetch_add_u32(&health->nsuspect, is_suspect ? 1 : -1);
+	slot->suspect_until = is_suspect ? TimestampTzPlusMilliseconds(now, SUSPECT_MS) : 0;
+	slot->recheck_ms = RECHECK_MIN_MS;
+	slot->recheck_at = TimestampTzPlusMilliseconds(now, RECHECK_MIN_MS);
+}
+
+static void
+set_good(HealthSlot *slot)
+{
+	set_state(slot, CZ_HEALTH_UP);
+	set_suspect(slot, false);
+	slot->health.last_contact = GetCurrentTimestamp();
+	slot->health.failures = 0;
+	slot->health.reason[0] = '\0';
 }
 
 void
 CzHealthMarkFailed(Oid server_oid)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz until = TimestampTzPlusMilliseconds(now, SUSPECT_MS);
 	HealthSlot *slot;
 
 	if (health == NULL)
 		return;
 	LWLockAcquire(&health->lock, LW_EXCLUSIVE);
-	slot = find_slot(server_oid, true);
-	if (slot->suspect_until == 0)
-		pg_atomic_fetch_add_u32(&health->nused, 1);
-	slot->database_oid = MyDatabaseId;
-	slot->server_oid = server_oid;
-	slot->suspect_until = until;
-	slot->recheck_ms = RECHECK_MIN_MS;
-	slot->recheck_at = TimestampTzPlusMilliseconds(now, RECHECK_MIN_MS);
+	slot = make_slot(server_oid);
+	if (slot != NULL)
+	{
+		if (slot->health.state != CZ_HEALTH_DOWN)
+			set_state(slot, CZ_HEALTH_SUSPECT);
+		if (slot->health.reason[0] == '\0')
+			strlcpy(slot->health.reason, "It did not answer a statement.", CZ_HEALTH_REASON_LEN);
+		set_suspect(slot, true);
+	}
 	LWLockRelease(&health->lock);
 }
 
 void
 CzHealthMarkGood(Oid server_oid)
 {
+	if (health != NULL && pg_atomic_read_u32(&health->nsuspect) > 0)
+		CzHealthMarkContact(server_oid);
+}
+
+void
+CzHealthMarkContact(Oid server_oid)
+{
 	HealthSlot *slot;
 
-	if (health == NULL || pg_atomic_read_u32(&health->nused) == 0)
+	if (health == NULL)
 		return;
 	LWLockAcquire(&health->lock, LW_EXCLUSIVE);
-	slot = find_slot(server_oid, false);
+	slot = make_slot(server_oid);
 	if (slot != NULL)
-	{
-		slot->suspect_until = 0;
-		pg_atomic_fetch_sub_u32(&health->nused, 1);
-	}
+		set_good(slot);
 	LWLockRelease(&health->lock);
 }
 
@@ -147,14 +207,98 @@ CzHealthIsSuspect(Oid server_oid)
 	HealthSlot *slot;
 	TimestampTz until = 0;
 
-	if (health == NULL || pg_atomic_read_u32(&health->nused) == 0)
+	if (health == NULL || pg_atomic_read_u32(&health->nsuspect) == 0)
 		return false;
 	LWLockAcquire(&health->lock, LW_SHARED);
-	slot = find_slot(server_oid, false);
+	slot = find_slot(server_oid);
 	if (slot != NULL)
 		until = slot->suspect_until;
 	LWLockRelease(&health->lock);
 	return until != 0 && until > GetCurrentTimestamp();
+}
+
+/*
+ * CzHealthGet
+ *		See remote.h.
+ */
+CzHealth
+CzHealthGet(Oid server_oid)
+{
+	CzHealth	result = {0};
+	HealthSlot *slot;
+
+	if (health == NULL)
+		return result;
+	LWLockAcquire(&health->lock, LW_SHARED);
+	slot = find_slot(server_oid);
+	if (slot != NULL)
+		result = slot->health;
+	LWLockRelease(&health->lock);
+	return result;
+}
+
+/*
+ * CzHealthLook
+ *		See remote.h.
+ */
+bool
+CzHealthLook(Oid server_oid, CzHealthState state, const char *reason, CzHealth *now,
+			 CzHealthState *told)
+{
+	HealthSlot *slot = NULL;
+	bool		is_news = false;
+
+	if (health == NULL)
+		return false;
+	LWLockAcquire(&health->lock, LW_EXCLUSIVE);
+	slot = make_slot(server_oid);
+	if (slot != NULL)
+	{
+		if (state == CZ_HEALTH_UP)
+			set_good(slot);
+		else
+		{
+			slot->health.failures = state == CZ_HEALTH_SUSPECT ? slot->health.failures + 1 : 0;
+			strlcpy(slot->health.reason, reason ? reason : "", CZ_HEALTH_REASON_LEN);
+			if (slot->health.failures >= DOWN_AFTER)
+				state = CZ_HEALTH_DOWN;
+			set_state(slot, state);
+			/* reads avoid it, so that none of them has to find out */
+			if (state == CZ_HEALTH_DOWN)
+				set_suspect(slot, true);
+		}
+		is_news = slot->told != slot->health.state;
+		*told = slot->told;
+		slot->told = slot->health.state;
+		*now = slot->health;
+	}
+	LWLockRelease(&health->lock);
+	return is_news;
+}
+
+/*
+ * CzHealthForget
+ *		See remote.h.
+ */
+void
+CzHealthForget(List *server_oids)
+{
+	int			i;
+
+	if (health == NULL)
+		return;
+	LWLockAcquire(&health->lock, LW_EXCLUSIVE);
+	for (i = 0; i < health->nslots; i++)
+	{
+		HealthSlot *slot = &health->slots[i];
+
+		if (slot->database_oid != MyDatabaseId ||
+			list_member_oid(server_oids, slot->server_oid))
+			continue;
+		set_suspect(slot, false);
+		slot->database_oid = InvalidOid;
+	}
+	LWLockRelease(&health->lock);
 }
 
 /*
@@ -170,11 +314,13 @@ CzHealthRecheck(const CzEndpoint *endpoint)
 	int			events;
 	bool		is_due = false;
 
-	if (health == NULL || pg_atomic_read_u32(&health->nused) == 0)
+	if (health == NULL || pg_atomic_read_u32(&health->nsuspect) == 0)
 		return true;
 
 	LWLockAcquire(&health->lock, LW_EXCLUSIVE);
-	slot = find_slot(endpoint->server_oid, false);
+	slot = find_slot(endpoint->server_oid);
+	if (slot != NULL && slot->suspect_until == 0)
+		slot = NULL;
 	if (slot != NULL && slot->recheck_at <= now)
 	{
 		/* one backend looks, the others need not */
@@ -205,7 +351,7 @@ CzHealthRecheck(const CzEndpoint *endpoint)
 
 	now = GetCurrentTimestamp();
 	LWLockAcquire(&health->lock, LW_EXCLUSIVE);
-	slot = find_slot(endpoint->server_oid, false);
+	slot = find_slot(endpoint->server_oid);
 	if (slot != NULL)
 	{
 		bool		was_free = now < TimestampTzPlusMilliseconds(slot->recheck_at,
