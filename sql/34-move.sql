@@ -15,7 +15,7 @@ SELECT pg_extension_config_dump('cz.move_id_seq', '');
 -- State of what is on its way: not dumped.
 CREATE TABLE cz.move (
     move_id bigint PRIMARY KEY,
-    operation text NOT NULL CHECK (operation IN ('move', 'copy')),
+    operation text NOT NULL CHECK (operation IN ('move', 'copy', 'drop')),
     mode text NOT NULL CHECK (mode IN ('logical', 'block_writes')),
     colocation_id int NOT NULL,
     shard_index int NOT NULL,

@@ -294,28 +294,45 @@ $$;
 COMMENT ON FUNCTION pg_catalog.citus_job_cancel(bigint) IS 'stops a job: moves that run are undone, unless they are as good as done';
 REVOKE ALL ON FUNCTION pg_catalog.citus_job_cancel(bigint) FROM PUBLIC;
 
-CREATE FUNCTION pg_catalog.citus_job_wait(jobid bigint, desired_status citus_job_status DEFAULT NULL)
-    RETURNS void LANGUAGE plpgsql VOLATILE
+-- Wait for a job or a task: until it is over, or in a certain state.
+CREATE FUNCTION cz.await_state(what text, id bigint, desired text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
     SET search_path TO pg_catalog, pg_temp
 AS $$
 DECLARE
-    found_state citus_job_status;
+    found_state text;
+    last_states text[] := CASE what WHEN 'job' THEN '{finished,cancelled,failed}'
+                                    ELSE '{done,error,unscheduled,cancelled}' END;
 BEGIN
     IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
-        RAISE EXCEPTION 'cannot wait for a job in a transaction with one snapshot' USING ERRCODE = 'active_sql_transaction';
+        RAISE EXCEPTION 'cannot wait for a % in a transaction with one snapshot', what USING ERRCODE = 'active_sql_transaction';
     END IF;
     LOOP
-        SELECT j.state INTO found_state FROM cz.job j WHERE j.job_id = jobid;
-        IF found_state IS NULL THEN
-            RAISE EXCEPTION 'job % does not exist', jobid USING ERRCODE = 'undefined_object';
+        IF what = 'job' THEN
+            SELECT j.state INTO found_state FROM cz.job j WHERE j.job_id = id;
+        ELSE
+            SELECT t.status INTO found_state FROM cz.task t WHERE t.task_id = id;
         END IF;
-        EXIT WHEN found_state = desired_status OR (desired_status IS NULL AND found_state IN ('finished', 'cancelled', 'failed'));
-        IF found_state IN ('finished', 'cancelled', 'failed') THEN
-            RAISE EXCEPTION 'job % is % and will never be %', jobid, found_state, desired_status
+        IF found_state IS NULL THEN
+            RAISE EXCEPTION '% % does not exist', what, id USING ERRCODE = 'undefined_object';
+        END IF;
+        EXIT WHEN found_state = desired OR (desired IS NULL AND found_state = ANY (last_states));
+        IF found_state = ANY (last_states) THEN
+            RAISE EXCEPTION '% % is % and will never be %', what, id, found_state, desired
                 USING ERRCODE = 'object_not_in_prerequisite_state';
         END IF;
         PERFORM pg_sleep(0.1);
     END LOOP;
+END
+$$;
+COMMENT ON FUNCTION cz.await_state(text, bigint, text) IS 'waits until a job or a task is over, or in a certain state';
+
+CREATE FUNCTION pg_catalog.citus_job_wait(jobid bigint, desired_status citus_job_status DEFAULT NULL)
+    RETURNS void LANGUAGE plpgsql VOLATILE
+    SET search_path TO pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM cz.await_state('job', jobid, desired_status::text);
 END
 $$;
 COMMENT ON FUNCTION pg_catalog.citus_job_wait(bigint, citus_job_status) IS 'waits until a job is over, or in a certain state';
@@ -324,24 +341,8 @@ CREATE FUNCTION pg_catalog.citus_task_wait(taskid bigint, desired_status citus_t
     RETURNS void LANGUAGE plpgsql VOLATILE
     SET search_path TO pg_catalog, pg_temp
 AS $$
-DECLARE
-    found_state citus_task_status;
 BEGIN
-    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
-        RAISE EXCEPTION 'cannot wait for a task in a transaction with one snapshot' USING ERRCODE = 'active_sql_transaction';
-    END IF;
-    LOOP
-        SELECT t.status INTO found_state FROM cz.task t WHERE t.task_id = taskid;
-        IF found_state IS NULL THEN
-            RAISE EXCEPTION 'task % does not exist', taskid USING ERRCODE = 'undefined_object';
-        END IF;
-        EXIT WHEN found_state = desired_status OR (desired_status IS NULL AND found_state IN ('done', 'error', 'unscheduled', 'cancelled'));
-        IF found_state IN ('done', 'error', 'unscheduled', 'cancelled') THEN
-            RAISE EXCEPTION 'task % is % and will never be %', taskid, found_state, desired_status
-                USING ERRCODE = 'object_not_in_prerequisite_state';
-        END IF;
-        PERFORM pg_sleep(0.1);
-    END LOOP;
+    PERFORM cz.await_state('task', taskid, desired_status::text);
 END
 $$;
 COMMENT ON FUNCTION pg_catalog.citus_task_wait(bigint, citus_task_status) IS 'waits until a task of a job is over, or in a certain state';
@@ -431,26 +432,23 @@ COMMENT ON FUNCTION pg_catalog.get_rebalance_progress() IS 'moves that run, and 
 
 -- What is known of the nodes.
 CREATE FUNCTION cz.node_health(OUT server_oid oid, OUT state text, OUT since timestamptz,
-        OUT last_contact timestamptz, OUT failures int, OUT reason text)
+        OUT last_contact timestamptz, OUT failures int, OUT reason text, OUT bytes bigint)
     RETURNS SETOF record LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'cz_node_health';
-COMMENT ON FUNCTION cz.node_health() IS 'what the last look at each worker has found';
+COMMENT ON FUNCTION cz.node_health() IS 'what is known of each worker, and how many bytes its shards take';
 
 CREATE VIEW cz.cz_nodes AS
 WITH placements AS (
     SELECT p.server_oid, count(*) AS placements, count(*) FILTER (WHERE p.shard_state <> 1) AS inactive
-      FROM cz.placement_list() p GROUP BY 1),
-sizes AS (
-    SELECT z.server_oid, sum(z.size_bytes)::bigint AS bytes FROM cz.shard_sizes() z GROUP BY 1)
+      FROM cz.placement_list() p GROUP BY 1)
 SELECT w.server_name AS node, w.node_id, w.nodename AS host, w.nodeport AS port, w.dbname, w.zone,
        h.state, h.since, h.last_contact, h.failures, h.reason,
        coalesce(p.placements, 0) AS placements,
        coalesce(p.inactive, 0) AS inactive_placements,
-       z.bytes,
+       h.bytes,
        (SELECT c.epoch FROM cz.cluster c) AS epoch
   FROM cz.worker_list() w
        LEFT JOIN cz.node_health() h USING (server_oid)
        LEFT JOIN placements p USING (server_oid)
-       LEFT JOIN sizes z USING (server_oid)
  ORDER BY w.node_id;
 COMMENT ON VIEW cz.cz_nodes IS 'workers: whether they answer, and what they have';
 GRANT SELECT ON cz.cz_nodes TO PUBLIC;

@@ -44,7 +44,7 @@ cz_shmem_request(void)
 	RequestAddinShmemSpace(add_size(CzLinksShmemSize(),
 									add_size(CzPoolShmemSize(),
 											 add_size(CzDeadlockShmemSize(), CzRoomShmemSize()))));
-	RequestAddinShmemSpace(add_size(CzNodeHealthShmemSize(), CzBlockShmemSize()));
+	RequestAddinShmemSpace(CzBlockShmemSize());
 	RequestAddinShmemSpace(add_size(CzMoversShmemSize(),
 									add_size(CzBootShmemSize(), CzDirtyShmemSize())));
 }
@@ -65,7 +65,6 @@ cz_shmem_startup(void)
 	CzBootShmemInit();
 	CzDirtyShmemInit();
 	CzMoversShmemInit();
-	CzNodeHealthShmemInit();
 	CzBlockShmemInit();
 }
 
@@ -106,5 +105,7 @@ _PG_init(void)
 	CzMoverInit();
 	CzActivateInit();
 	CzJobsInit();
+	CzRebalanceInit();
+	CzSurplusInit();
 	CzNodeHealthInit();
 }

@@ -53,12 +53,11 @@ extern void CzAutoAnalyzeInit(void);
 extern void CzRepairInit(void);
 extern void CzActivateInit(void);
 extern void CzJobsInit(void);
+extern void CzRebalanceInit(void);
+extern void CzSurplusInit(void);
 
-/* The same of the one that looks whether nodes answer; and what it has found, in shared
- * memory. */
+/* The same of the one that looks whether nodes answer. */
 extern void CzNodeHealthInit(void);
-extern Size CzNodeHealthShmemSize(void);
-extern void CzNodeHealthShmemInit(void);
 
 /*
  * CzCleanUp

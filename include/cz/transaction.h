@@ -736,6 +736,8 @@ typedef enum CzBackground
 	CZ_BACKGROUND_ACTIVATE,		/* take a node into use; its server */
 	CZ_BACKGROUND_JOB,			/* carry out a job; its number */
 	CZ_BACKGROUND_BLOCK,		/* keep the gate closed */
+	CZ_BACKGROUND_DRAIN,		/* a node is to have no shards; its server */
+	CZ_BACKGROUND_SURPLUS,		/* give placements up; table and factor */
 	CZ_NBACKGROUNDS
 } CzBackground;
 

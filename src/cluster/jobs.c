@@ -213,6 +213,31 @@ CzJobFailedLately(const char *type, int seconds)
 	return has_failed;
 }
 
+/*
+ * CzJobHasCopied
+ *		See rebalance_int.h.
+ */
+bool
+CzJobHasCopied(int64 shard_id)
+{
+	Oid			argtypes[1] = {INT8OID};
+	Datum		values[1] = {Int64GetDatum(shard_id)};
+	bool		result;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args("SELECT FROM cz.task t JOIN cz.job j USING (job_id) WHERE j.job_type OPERATOR(pg_catalog.=) 'replicate'"
+							  " AND t.operation OPERATOR(pg_catalog.=) 'copy' AND t.status OPERATOR(pg_catalog.=) 'done' AND EXISTS"
+							  " (SELECT FROM cz.move c WHERE c.move_id OPERATOR(pg_catalog.=) t.move_id AND $1 OPERATOR(pg_catalog.=) ANY (c.shard_ids))"
+							  " AND NOT EXISTS (SELECT FROM cz.move m WHERE m.operation OPERATOR(pg_catalog.=) 'drop'"
+							  " AND m.move_id OPERATOR(pg_catalog.>) t.move_id AND $1 OPERATOR(pg_catalog.=) ANY (m.shard_ids))",
+							  1, argtypes, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read cz.task");
+	result = SPI_processed > 0;
+	SPI_finish();
+	return result;
+}
+
 /* ---- its process ----------------------------------------------------------- */
 
 /* Run a statement whose rows nobody wants; $1 is a number, $2 a text or NULL. */
@@ -443,6 +468,22 @@ count_moves(List *tasks, const char *node)
 	return n;
 }
 
+/* Two copies of a shard are made one after the other. */
+static bool
+is_group_running(List *tasks, const Task *task)
+{
+	ListCell   *lc;
+
+	foreach(lc, tasks)
+	{
+		const Task *other = lfirst(lc);
+
+		if (other->is_running && other->relid == task->relid && other->index == task->index)
+			return true;
+	}
+	return false;
+}
+
 /* Start moves, as many as there may be at a time. */
 static List *
 start_tasks(List *tasks, CzTransferMode mode, List *started, MemoryContext context)
@@ -461,7 +502,7 @@ start_tasks(List *tasks, CzTransferMode mode, List *started, MemoryContext conte
 
 		if (nrunning >= cz_max_parallel_moves)
 			break;
-		if (task->is_running || !task->is_due ||
+		if (task->is_running || !task->is_due || is_group_running(tasks, task) ||
 			count_moves(tasks, task->source_name) >= cz_max_moves_per_node ||
 			count_moves(tasks, task->target_name) >= cz_max_moves_per_node ||
 			!make_spec(task, &spec))

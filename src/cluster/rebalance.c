@@ -26,6 +26,7 @@
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "cluster_int.h"
@@ -45,6 +46,9 @@ PG_FUNCTION_INFO_V1(replicate_table_shards);
 
 /* After a job that has failed, until missing placements are tried again */
 #define AGAIN_S 10
+
+/* The default of max_shard_copies: as many as are needed */
+#define ALL_MOVES 1000000
 
 /* A move is repeated so often, but if it gave way any number of times; and the pause before
  * is doubled so often */
@@ -87,6 +91,23 @@ count_runs(const Runs *runs, Oid server_oid)
 			n++;
 	}
 	return n;
+}
+
+/* Two copies of a shard are made one after the other. */
+static bool
+is_group_running(const Runs *runs, const Run *run)
+{
+	ListCell   *lc;
+
+	foreach(lc, runs->runs)
+	{
+		Run		   *other = lfirst(lc);
+
+		if (other->handle != NULL && other->move->relid == run->move->relid &&
+			other->move->index == run->move->index)
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -173,7 +194,7 @@ step(Runs *runs)
 			continue;
 		/* after an error nothing is begun any more */
 		if (run->handle == NULL && runs->nfailed == 0 &&
-			run->not_before <= GetCurrentTimestamp() &&
+			run->not_before <= GetCurrentTimestamp() && !is_group_running(runs, run) &&
 			count_runs(runs, InvalidOid) < cz_max_parallel_moves &&
 			count_runs(runs, run->move->source_oid) < cz_max_moves_per_node &&
 			count_runs(runs, run->move->target_oid) < cz_max_moves_per_node)
@@ -377,6 +398,51 @@ citus_rebalance_start(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(job_id);
 }
 
+/* In a background worker: the node is to have no shards. */
+static void
+end_shards(int64 arg)
+{
+	CzTaskSession();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	CzNodesLock();
+	CzNodeSetOption((Oid) arg, "should_have_shards", "false");
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/*
+ * The same, committed: a transaction that has changed the server until all moves are done
+ * would be in the way of who takes the node out of use, and he, with the locks that he
+ * has, in the way of the moves.  It is done here if this transaction has changed something:
+ * that may be the server.
+ */
+static void
+no_more_shards(const CzNode *node)
+{
+	BackgroundWorkerHandle *handle = NULL;
+
+	if (!node->should_have_shards)
+		return;
+	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		handle = CzBackgroundStart(CZ_BACKGROUND_DRAIN, node->server_oid, "drain");
+	if (handle != NULL)
+		(void) WaitForBackgroundWorkerShutdown(handle);
+	AcceptInvalidationMessages();
+	if (CzNodeGet(node->server_oid)->should_have_shards)
+		CzNodeSetOption(node->server_oid, "should_have_shards", "false");
+}
+
+/*
+ * CzRebalanceInit
+ *		See cluster.h.
+ */
+void
+CzRebalanceInit(void)
+{
+	cz_background[CZ_BACKGROUND_DRAIN] = end_shards;
+}
+
 /*
  * citus_drain_node(nodename text, nodeport int, shard_transfer_mode, rebalance_strategy name)
  *		The node should have no shards: those that it has go to others.
@@ -394,7 +460,7 @@ citus_drain_node(PG_FUNCTION_ARGS)
 	check_privileges(InvalidOid);
 	check_new_nodes();
 	node = CzNodeGetOwn(fcinfo, false);
-	CzNodeSetOption(node->server_oid, "should_have_shards", "false");
+	no_more_shards(node);
 	request.threshold = -1;
 	request.improvement = -1;
 	request.max_moves = INT_MAX;
@@ -419,10 +485,37 @@ compare_danger(const ListCell *a, const ListCell *b)
 		((const CzRebalanceMove *) lfirst(b))->nactive;
 }
 
+/* Placements that are too many go; a factor that is given is the groups' from now on. */
+static void
+give_up_surplus(Oid relid, int factor)
+{
+	BackgroundWorkerHandle *handle;
+	int			n;
+
+	if (factor == 0 && CzSurplusCount(relid, factor) == 0)
+		return;
+	handle = CzSurplusGiveUp(relid, factor);
+	if (handle == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("no background worker is free"),
+				 errhint("Raise max_worker_processes.")));
+	(void) WaitForBackgroundWorkerShutdown(handle);
+	AcceptInvalidationMessages();
+	n = CzSurplusCount(relid, factor);
+	if (n > 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg_plural("%d placement that is too many could not be given up",
+							   "%d placements that are too many could not be given up", n, n),
+				 errdetail("Their shards were written, or moved, all the time."),
+				 errhint("Call replicate_table_shards() again.")));
+}
+
 /*
  * replicate_table_shards(relation regclass, shard_replication_factor int, max_shard_copies int,
  *		excluded_shard_list bigint[], shard_transfer_mode)
- *		Make the placements that are missing.
+ *		Make the placements that are missing, and give up those that are too many.
  */
 Datum
 replicate_table_shards(PG_FUNCTION_ARGS)
@@ -450,6 +543,9 @@ replicate_table_shards(PG_FUNCTION_ARGS)
 	list_sort(moves, compare_danger);
 	carry_out(moves, mode_argument(fcinfo, 4));
 	warn_of_stranded(nstranded);
+	/* of a part of the shards nothing is said but that they have so many at least */
+	if (request.excluded == NIL && request.max_moves >= ALL_MOVES && nstranded == 0)
+		give_up_surplus(request.relid, Max(request.factor, 0));
 	PG_RETURN_VOID();
 }
 
@@ -509,6 +605,12 @@ CzReplicateAgain(void)
 	request.max_moves = INT_MAX;
 	request.strategy = "by_disk_size";
 	moves = CzRebalancePlan(&request, NULL);
+	/* nodes that are back have what was made elsewhere meanwhile */
+	if (moves == NIL && request.lost == NIL && CzSurplusCount(InvalidOid, 0) > 0)
+	{
+		(void) CzSurplusGiveUp(InvalidOid, 0);
+		return false;
+	}
 	if (moves == NIL)
 		return CzHealthDownServers(0) == NIL;
 	list_sort(moves, compare_danger);
