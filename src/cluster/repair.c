@@ -4,8 +4,8 @@
  *	  Placements that have missed writes are made whole: cz_repair_placements(), and
  *	  the maintenance worker where a node is back.
  *
- * The rows of a placement are put in buckets by a hash of their text.  A bucket that
- * has another sum here and there is deleted on the inactive placement and copied
+ * The rows of a placement are put in buckets by a hash of their primary key, or without
+ * one of their text.  A bucket that has another sum of rows here and there is deleted on the inactive placement and copied
  * from the first active one, all of it in one snapshot there, so that afterwards the
  * two are what the one was in that snapshot; no key is needed.  That is done while
  * readers and writers go on, until little is left; then once more while nobody
@@ -23,6 +23,7 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "commands/extension.h"
@@ -43,6 +44,7 @@
 
 #include "cluster_int.h"
 #include "cz/cluster.h"
+#include "cz/compat.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
@@ -50,9 +52,9 @@
 PG_FUNCTION_INFO_V1(cz_repair_placements);
 
 /* Buckets of a shard's rows */
-#define NBUCKETS 1024
+#define NBUCKETS 4096
 /* If more differ, the shard is copied */
-#define MAX_BUCKETS (NBUCKETS / 4)
+#define MAX_BUCKETS (NBUCKETS * 3 / 10)
 /* Looks at a shard while others write it, at most; one that finds so few buckets was
  * the last */
 #define MAX_PASSES 4
@@ -85,24 +87,49 @@ only_sql(Relation rel)
 		CzTableGet(RelationGetRelid(rel))->is_partitioned ? "" : "ONLY ";
 }
 
+/* The columns of a table's primary key, after the alias t; NULL: it has none. */
 static char *
-bucket_expr(void)
+key_columns(Relation rel)
 {
-	return psprintf("pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0) OPERATOR(pg_catalog.&) %d",
-					NBUCKETS - 1);
+	Oid			index_oid;
+	Relation	index;
+	StringInfoData buf;
+	int			i;
+
+	(void) RelationGetIndexList(rel);
+	index_oid = RelationGetPrimaryKeyIndex_compat(rel);
+	if (!OidIsValid(index_oid))
+		return NULL;
+	index = index_open(index_oid, AccessShareLock);
+	initStringInfo(&buf);
+	for (i = 0; i < index->rd_index->indnkeyatts; i++)
+		appendStringInfo(&buf, "%st.%s", i > 0 ? ", " : "",
+						 quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(rel),
+																index->rd_index->indkey.values[i] - 1)->attname)));
+	index_close(index, AccessShareLock);
+	return buf.data;
+}
+
+static char *
+bucket_expr(Relation rel)
+{
+	char	   *key = key_columns(rel);
+
+	return psprintf("pg_catalog.hashtextextended(%s::pg_catalog.text, 0) OPERATOR(pg_catalog.&) %d",
+					key ? psprintf("ROW(%s)", key) : "(t.*)", NBUCKETS - 1);
 }
 
 static void
-read_sums(CzConn *conn, const CzShard *shard, const char *only, Sums *sums)
+read_sums(CzConn *conn, Relation rel, const CzShard *shard, const char *only, Sums *sums)
 {
 	PGresult   *res;
 	int			i;
 
 	memset(sums, 0, sizeof(Sums));
 	res = CzConnQuery(conn,
-					  psprintf("SELECT h OPERATOR(pg_catalog.&) %d, pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(h)) "
-							   "FROM (SELECT pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0) AS h FROM %s%s AS t) x GROUP BY 1",
-							   NBUCKETS - 1, only, shard->remote_qualified), 0, -1, 2);
+					  psprintf("SELECT b, pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(h)) "
+							   "FROM (SELECT %s AS b, pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0) AS h FROM %s%s AS t) x GROUP BY 1",
+							   bucket_expr(rel), only, shard->remote_qualified), 0, -1, 2);
 	for (i = 0; i < PQntuples(res); i++)
 	{
 		int			bucket = atoi(PQgetvalue(res, i, 0));
@@ -148,10 +175,10 @@ equalize(Relation rel, const CzShard *shard, CzConn *from, Oid server_oid)
 	int			ndiffer = 0;
 	int			i;
 
-	read_sums(from, shard, only, &there);
-	read_sums(to, shard, only, &here);
+	read_sums(from, rel, shard, only, &there);
+	read_sums(to, rel, shard, only, &here);
 	initStringInfo(&where);
-	appendStringInfo(&where, "WHERE %s OPERATOR(pg_catalog.=) ANY ('{", bucket_expr());
+	appendStringInfo(&where, "WHERE %s OPERATOR(pg_catalog.=) ANY ('{", bucket_expr(rel));
 	for (i = 0; i < NBUCKETS; i++)
 	{
 		if (there.sums[i] == NULL ? here.sums[i] == NULL :
