@@ -46,7 +46,7 @@ TEST_PARTS = lint regress isolation tap differential
 # used by the scripts
 .PHONY: print-pgxs
 
-.PHONY: differential fuzz test-all matrix soak pgregress sqlsmith ecosystem help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
+.PHONY: differential fuzz load test-all matrix soak pgregress sqlsmith ecosystem help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
 
 print-pgxs:
 	@echo $(PGXS)
@@ -67,6 +67,8 @@ help:
 	@echo '                     SEED=n COUNT=n ROUNDS=n for certain ones; then the same while'
 	@echo '                     servers and backends are killed, STORM_SECONDS=n'
 	@echo 'make soak            the bank test for five minutes, cancelled DDL; SECONDS=n SEED=n'
+	@echo 'make load            clients of all kinds while workers are added, drained, frozen and lost;'
+	@echo '                     SECONDS=n (300) SEED=n'
 	@echo 'make matrix          each failure at each step of a commit, for each kind of write'
 	@echo 'make pgregress       scripts of PostgreSQL, tables distributed; TESTS="name ...",'
 	@echo '                     PGSRC=dir: its source (fetched from Debian otherwise)'
@@ -98,6 +100,9 @@ fuzz: deps
 
 soak: deps
 	@SOAK_SECONDS=$(or $(SECONDS),300) SOAK_SEED=$(SEED) test/bin/run_tests tap 050_bank 059_cancelled_ddl
+
+load: deps
+	@LOAD_SECONDS=$(or $(SECONDS),300) LOAD_SEED=$(SEED) test/bin/run_tests tap 072_load
 
 test-all: deps
 	@TEST_ALL=1 MATRIX=all test/bin/run_tests $(TEST_PARTS)
