@@ -457,10 +457,11 @@ class Run:
         for thread in threads:
             thread.join()
         self.phase = 'end'
-        self.settle()
-        self.replay(clients)
-        self.compare(clients)
-        self.tell(clients)
+        for step in (self.settle, lambda: self.replay(clients), lambda: self.compare(clients), lambda: self.tell(clients)):
+            begin = time.time()
+            step()
+            if self.args.verbose:
+                print('%.1f s' % (time.time() - begin), flush=True)
 
     # ---- what is right
 
@@ -512,14 +513,19 @@ class Run:
         return left
 
     def replay(self, clients):
+        """What was acknowledged, many statements at a time."""
         for client in clients:
-            for work in client.done:
-                for sql, data in work.commands():
-                    outcome = self.oracle.run(sql, copy_data=data)
+            many = []
+            for sql, data in [command for work in client.done for command in work.commands()] + [('SELECT', b'')]:
+                if data is None and len(many) < 500:
+                    many.append(sql)
+                    continue
+                for text, copied in (['; '.join(many), None], [sql, data]):
+                    outcome = self.oracle.run(text, copy_data=copied)
                     if outcome.sqlstate:
-                        self.problem('plain PostgreSQL: %s %s\n%s' % (outcome.sqlstate, outcome.message, sql))
+                        self.problem('plain PostgreSQL: %s %s\n%s' % (outcome.sqlstate, outcome.message, text[:1000]))
                         self.oracle.run('ROLLBACK')
-                        break
+                many = []
 
     def compare(self, clients):
         for table in TABLES:

@@ -84,8 +84,8 @@ is($status, 0, 'down: who has written goes on') or diag($err);
 is(copies(), "f|1|1\ng|1|1", 'down: one of each');
 is($cluster->sql($factor), '1', 'the group has it');
 is($cluster->sql($sums), $all, 'all rows are there');
-is($cluster->sql(q{SELECT max(n) - min(n) <= 1 FROM (SELECT nodeport, count(*) AS n FROM pg_dist_shard_placement JOIN pg_dist_shard USING (shardid) WHERE logicalrelid = 'f'::regclass GROUP BY 1) x}),
-	't', 'on all nodes the same number');
+is($cluster->sql(q{SELECT max(n) - min(n) <= 2 FROM (SELECT nodeport, count(*) AS n FROM pg_dist_shard_placement JOIN pg_dist_shard USING (shardid) WHERE logicalrelid = 'f'::regclass GROUP BY 1) x}),
+	't', 'on all nodes about the same number');
 cmp_ok($cluster->sql("SELECT count(*) FROM cz.cleanup WHERE policy = 'on_success'"), '>', 0, 'what a reader may know is there still');
 $cluster->release($reader);
 is($cluster->orphans, '', 'and is dropped when he has ended');
