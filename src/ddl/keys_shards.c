@@ -172,6 +172,43 @@ make_keys(StringInfo sql, const CzShard *shard, void *arg)
 }
 
 /*
+ * A key joins the distribution columns of two tables, but their rows lie apart: most likely
+ * nobody wants that.
+ */
+static void
+note_held_here(const CzKey *key)
+{
+	const CzTable *from = CzTableGet(key->from_relid);
+	const CzTable *to = CzTableGet(key->to_relid);
+	char	   *from_name = get_rel_name(key->from_relid);
+	char	   *to_name = get_rel_name(key->to_relid);
+	int			i;
+
+	if (from == NULL || from->kind != CZ_TABLE_HASH || to == NULL || to->kind != CZ_TABLE_HASH ||
+		from->colocation_id == to->colocation_id)
+		return;
+	for (i = 0; i < key->ncolumns; i++)
+	{
+		if (key->from_attnos[i] == from->key_attno && key->to_attnos[i] == to->key_attno)
+			break;
+	}
+	if (i == key->ncolumns)
+		return;
+	ereport(NOTICE,
+			(errmsg("foreign key \"%s\" of table \"%s\" is checked on the coordinator",
+					key->name, from_name),
+			 from->key_type != to->key_type ?
+			 errdetail("The distribution columns of \"%s\" and \"%s\" are of types %s and %s.",
+					   from_name, to_name, format_type_be(from->key_type),
+					   format_type_be(to->key_type)) :
+			 errdetail("Tables \"%s\" and \"%s\" are not colocated.", from_name, to_name),
+			 from->key_type != to->key_type ?
+			 errhint("Give them the same type, with which the tables are colocated.") :
+			 errhint("Use alter_distributed_table('%s', colocate_with => '%s') to have the workers check it, which is faster.",
+					 from_name, to_name)));
+}
+
+/*
  * CzForeignKeysToShards
  *		See ddl.h.
  */
@@ -189,7 +226,10 @@ CzForeignKeysToShards(Oid relid, List *constraint_oids)
 		if (CzKeyIsOnShards(lfirst_oid(lc)))
 			what.keys = lappend(what.keys, CzKeyGet(lfirst_oid(lc)));
 		else
+		{
+			note_held_here(CzKeyGet(lfirst_oid(lc)));
 			CzKeyCheckRows(lfirst_oid(lc));
+		}
 	}
 	if (what.keys == NIL)
 		return;
@@ -214,6 +254,11 @@ CzKeysSettle(Oid relid)
 	ListCell   *lc;
 	ListCell   *lk;
 
+	foreach(lk, CzTreeForeignKeys(relid, true))
+	{
+		if (!CzKeyIsOnShards(lfirst_oid(lk)))
+			note_held_here(CzKeyGet(lfirst_oid(lk)));
+	}
 	foreach(lk, keys)
 		relids = list_append_unique_oid(relids, ((CzKey *) lfirst(lk))->from_relid);
 	foreach(lc, relids)

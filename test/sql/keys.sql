@@ -209,7 +209,7 @@ SELECT conrelid::regclass, conname FROM pg_constraint WHERE contype = 'f' AND co
 SELECT shard_keys();
 INSERT INTO keys_parts VALUES (1, 1, 1);
 SELECT * FROM cz_check_shards();
--- what they can't
+-- what they can't is checked here
 CREATE TABLE keys_far (k int, t int);
 SELECT create_distributed_table('keys_far', 'k', colocate_with => 'none');
 ALTER TABLE keys_far ADD FOREIGN KEY (k, t) REFERENCES keys_parts (k, t);
@@ -221,3 +221,18 @@ INSERT INTO keys_local VALUES (1, 1);
 SELECT undistribute_table('keys_parts');
 DROP TABLE keys_far;
 DROP TABLE keys_to_parts, keys_local, keys_parts, keys_of_parts, keys_alone;
+SET client_min_messages = notice;
+-- a key that the coordinator checks because two tables are not colocated says so, once
+CREATE TABLE na (k int PRIMARY KEY); CREATE TABLE nb (k int, id int, CONSTRAINT nb_k FOREIGN KEY (k) REFERENCES na);
+CREATE TABLE nc (k bigint REFERENCES na, id int REFERENCES na);
+SELECT create_distributed_table('na', 'k', shard_count => 4);
+SELECT create_distributed_table('nb', 'k', colocate_with => 'none');
+SELECT create_distributed_table('nc', 'k');
+INSERT INTO na VALUES (1); INSERT INTO nb VALUES (1, 1);
+SELECT alter_distributed_table('nb', colocate_with => 'na');
+SELECT count(*) FROM cz_check_shards('nb');
+ALTER TABLE nb DROP CONSTRAINT nb_k, ADD FOREIGN KEY (id) REFERENCES na;
+ALTER TABLE nc ALTER k TYPE int;
+SELECT update_distributed_table_colocation('nb', 'none');
+ALTER TABLE nb ADD FOREIGN KEY (k) REFERENCES na;
+DROP TABLE na, nb, nc;
