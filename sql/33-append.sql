@@ -37,3 +37,25 @@ CREATE FUNCTION master_append_table_to_shard(shard_id bigint, source_table_name 
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'master_append_table_to_shard';
 COMMENT ON FUNCTION master_append_table_to_shard(bigint, text, text, int)
     IS 'append the rows of a table of the coordinator or of a worker to a shard; returns its size as part of citus.shard_max_size, 1 GB if that is not set';
+
+-- Sealed shards.  Not dumped: a restored coordinator must not believe what may have been
+-- broken since.
+CREATE TABLE cz.sealed_shards (
+    shard_id bigint PRIMARY KEY,
+    relid regclass NOT NULL,
+    min_value text NOT NULL,
+    max_value text NOT NULL
+);
+CREATE INDEX sealed_shards_relid_idx ON cz.sealed_shards (relid);
+COMMENT ON TABLE cz.sealed_shards IS
+    'shards that have a CHECK cz_seal on the workers, so that they are left out where no key can be within';
+COMMENT ON COLUMN cz.sealed_shards.min_value IS 'least key, as text';
+COMMENT ON COLUMN cz.sealed_shards.max_value IS 'greatest key, as text';
+
+CREATE FUNCTION cz_seal_shard(shard_id bigint) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'cz_seal_shard';
+COMMENT ON FUNCTION cz_seal_shard(bigint)
+    IS 'have the workers keep the least and greatest key of a shard, so that queries leave it out; a row outside is 40001 once, and removes the seal';
+CREATE FUNCTION cz_unseal_shard(shard_id bigint) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'cz_unseal_shard';
+COMMENT ON FUNCTION cz_unseal_shard(bigint) IS 'a shard takes any row again';

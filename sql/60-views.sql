@@ -128,10 +128,12 @@ SELECT s.relid AS table_name,
        CASE WHEN may.see THEN v.max_value END AS max_value,
        v.row_count,
        v.size_bytes,
-       v.updated_at
+       v.updated_at,
+       e.shard_id IS NOT NULL AS sealed
   FROM cz.shard_list() s
        JOIN cz.table_list() t ON t.relid = s.relid
        LEFT JOIN cz.shard_statistics v ON v.shard_id = s.shard_id
+       LEFT JOIN cz.sealed_shards e ON e.shard_id = s.shard_id
        CROSS JOIN LATERAL (SELECT cz.may_see_values(t.relid, t.key_attno) AS see) may
  WHERE t.kind IN ('h', 'r') AND t.relid IN (SELECT relid FROM cz.tables)
  ORDER BY s.relid::text, s.shard_index;

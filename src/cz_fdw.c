@@ -102,6 +102,7 @@ _PG_init(void)
 	CzDdlInit();
 	CzAutoAnalyzeInit();
 	CzRepairInit();
+	CzSealInit();
 	CzMoverInit();
 	CzActivateInit();
 	CzJobsInit();

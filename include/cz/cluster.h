@@ -43,6 +43,9 @@ extern void CzTenantsInit(void);
 /* Install what lets ALTER TABLE give the distribution column another type. */
 extern void CzRedistributeInit(void);
 
+/* Install what removes seals of shards that rows outside of them have met. */
+extern void CzSealInit(void);
+
 /* Install what carries partitions of distributed tables to the workers. */
 extern void CzPartitionsInit(void);
 

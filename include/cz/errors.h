@@ -43,6 +43,15 @@ typedef bool (*CzUserNamesHook) (const char *remote_table, const char *remote_co
 typedef char *(*CzKeyNameHook) (const char *remote_table, const char *remote_constraint,
 								const char *remote_other, const char *columns);
 
+/*
+ * CzSealHook
+ *		A worker's table refuses a row by its constraint cz_seal.  Returns: whether that is
+ *		going to be removed.
+ */
+#define CZ_SEAL_CONSTRAINT "cz_seal"
+typedef bool (*CzSealHook) (const char *remote_table);
+extern CzSealHook cz_seal_hook;
+
 /* Set by the module that knows the tables. */
 extern CzUserNamesHook cz_user_names_hook;
 extern CzKeyNameHook cz_key_name_hook;

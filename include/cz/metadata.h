@@ -105,7 +105,15 @@ typedef struct CzTable
 	char	  **column_names;	/* [natts] names on the worker by attnum-1 of the
 								 * parent; NULL: dropped */
 	int			natts;
+	struct CzSeal *seals;		/* [nshards]; NULL: no shard is sealed */
 } CzTable;
+
+/* What keys a shard is known to have, if any: as texts, by pinned settings (seal.c). */
+typedef struct CzSeal
+{
+	char	   *min;			/* NULL: it is not sealed */
+	char	   *max;
+} CzSeal;
 
 /* A row trigger of a command, in CzTable.row_triggers. */
 #define CZ_ROW_TRIGGER(command, is_before) (1 << ((int) (command) * 2 + (is_before)))

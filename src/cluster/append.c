@@ -317,6 +317,14 @@ index_of(const CzTable *table, int64 shard_id)
 	return -1;
 }
 
+/* What is appended to a sealed shard may be outside of its keys. */
+static void
+unseal(const CzTable *table, int index)
+{
+	if (table->seals != NULL && table->seals[index].min != NULL)
+		CzUnseal(table, index);
+}
+
 /* A shard gets another bound, one of which (keep) stays. */
 static void
 move_bound(Oid relid, int64 shard_id, const char *bound, bool is_upper)
@@ -326,6 +334,7 @@ move_bound(Oid relid, int64 shard_id, const char *bound, bool is_upper)
 	char	   *max;
 
 	CzRangeBoundTexts(table, index_of(table, shard_id), &min, &max);
+	unseal(table, index_of(table, shard_id));
 	CzMoveRangeBounds(relid, shard_id, is_upper ? min : bound, is_upper ? bound : max);
 }
 
@@ -447,6 +456,8 @@ run(Appending *append, const CzAppendSource *source)
 	find_open_end(append);
 	find_gaps(append, source);
 	CzDebugPoint("append-planned");
+	for (i = bms_next_member(append->hits, -1); i >= 0; i = bms_next_member(append->hits, i))
+		unseal(append->table, i);
 	for (i = 0; i < append->ngaps; i++)
 		fill_gap(append, &append->gaps[i]);
 	CzDebugPoint("append-created");

@@ -44,7 +44,7 @@ PG_FUNCTION_INFO_V1(cz_check_shards);
 	" (SELECT string_agg(o, ',' ORDER BY o) FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg_attver=%%')) " \
 	"FROM pg_attribute a WHERE a.attrelid = %1$s::regclass AND a.attnum > 0 AND NOT a.attisdropped " \
 	"UNION ALL SELECT 'check', o.conname::text, pg_get_constraintdef(o.oid) " \
-	"FROM pg_constraint o WHERE o.conrelid = %1$s::regclass AND o.contype = 'c' AND o.conname <> 'cz_shard' " \
+	"FROM pg_constraint o WHERE o.conrelid = %1$s::regclass AND o.contype = 'c' AND o.conname NOT IN ('cz_shard', 'cz_seal') " \
 	"UNION ALL SELECT 'index', c.relname::text, concat_ws(' ', m.amname, " \
 	" CASE WHEN i.indisunique THEN 'unique' END, CASE WHEN i.indisprimary THEN 'primary' END, " \
 	" CASE WHEN i.indisexclusion THEN 'exclusion' END, CASE WHEN NOT i.indisvalid THEN 'invalid' END, " \

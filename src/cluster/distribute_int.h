@@ -88,6 +88,15 @@ extern bool CzIsAppend(Oid relid);
 extern void CzUpdateShardStatistics(const CzTable *table, int index);
 extern void CzShardExtremes(const CzTable *table, int index, char **min, char **max);
 
+/*
+ * seal.c
+ *
+ * CzSealSql: what seals a placement of a shard.
+ * CzUnseal: a shard is not sealed any more, if it was; the table is locked against DDL.
+ */
+extern char *CzSealSql(const CzTable *table, int index, const char *min, const char *max);
+extern void CzUnseal(const CzTable *table, int index);
+
 /* shardcheck.c */
 extern char *CzHashCheckSql(Relation rel, const CzDistribution *dist, int index);
 extern char *CzRangeCheckSql(Relation rel, const CzDistribution *dist,

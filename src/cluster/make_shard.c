@@ -223,6 +223,9 @@ CzShardStructureSql(Relation rel, const CzTable *table, int index, Oid server_oi
 	CzShardCreateSql(&sql, CzTableDefGet(rel), shard, check_sql(rel, table, index));
 	if (storage)
 		appendStringInfo(&sql, "%s;\n", storage);
+	if (table->seals != NULL && table->seals[index].min != NULL)
+		appendStringInfo(&sql, "%s;\n", CzSealSql(table, index, table->seals[index].min,
+												  table->seals[index].max));
 	grants = CzGrantsSql(RelationGetRelid(rel), server_oid, shard->remote_qualified);
 	if (grants)
 		appendStringInfo(&sql, "%s;\n", grants);

@@ -30,6 +30,15 @@
 
 #include "metadata_int.h"
 
+/* Columns of cz.sealed_shards; sql/33-append.sql */
+enum
+{
+	ANUM_SEALED_SHARD_ID = 1,
+	ANUM_SEALED_RELID,
+	ANUM_SEALED_MIN,
+	ANUM_SEALED_MAX
+};
+
 /* Columns of cz.tables; sql/20-metadata.sql */
 enum
 {
@@ -146,6 +155,51 @@ CzCatalogReadTable(Oid relid, CzTableRow *row)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return found;
+}
+
+/*
+ * CzCatalogReadSeals
+ *		See metadata_int.h.
+ */
+void
+CzCatalogReadSeals(CzTable *table)
+{
+	Oid			seals_relid = CzCatalogRelid("sealed_shards");
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		isnull;
+	int			i;
+
+	if (!OidIsValid(seals_relid))
+		return;
+	rel = try_table_open(seals_relid, AccessShareLock);
+	if (rel == NULL)
+		return;
+	ScanKeyInit(&key, ANUM_SEALED_RELID, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(table->relid));
+	scan = systable_beginscan(rel, CzCatalogRelid("sealed_shards_relid_idx"), true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		TupleDesc	desc = RelationGetDescr(rel);
+		int64		shard_id = DatumGetInt64(heap_getattr(tuple, ANUM_SEALED_SHARD_ID, desc,
+														  &isnull));
+
+		if (table->seals == NULL)
+			table->seals = palloc0(sizeof(CzSeal) * Max(table->nshards, 1));
+		for (i = 0; i < table->nshards; i++)
+		{
+			if (table->shards[i].shard_id != shard_id)
+				continue;
+			table->seals[i].min = TextDatumGetCString(heap_getattr(tuple, ANUM_SEALED_MIN, desc,
+																   &isnull));
+			table->seals[i].max = TextDatumGetCString(heap_getattr(tuple, ANUM_SEALED_MAX, desc,
+																   &isnull));
+		}
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
 }
 
 /* OIDs of the relations in cz.tables that exist, of one kind or (0) of all. */

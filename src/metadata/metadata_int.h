@@ -45,6 +45,9 @@ typedef struct CzTableRow
 /* catalog.c */
 extern bool CzCatalogReadTable(Oid relid, CzTableRow *row);
 
+/* Fill seals of a table, whose shards are known. */
+extern void CzCatalogReadSeals(CzTable *table);
+
 /* partitions.c: the partition of a shard by its number; the table whose shard a foreign
  * table is, the root of a map's */
 extern Oid	CzPartitionOfShard(int64 id);

@@ -458,6 +458,8 @@ read_parent(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *node
 							RelationGetRelationName(rel)),
 					 errhint("Detach the partition.")));
 	}
+	if (has_key)
+		CzCatalogReadSeals(table);
 }
 
 /* The user's partitions: a root, whose shards are its map's. */

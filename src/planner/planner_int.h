@@ -370,6 +370,7 @@ extern bool cz_in_same_class(List *classes, Node *a, Node *b);
 /* prune.c */
 extern void cz_restrict_to_list(CzLocus *locus, List *shards);
 extern void cz_apply_restrictions(CzJoinLocus *join, List *scope, List *classes);
+extern void cz_apply_seals(CzJoinLocus *join, Index varno, List *scope);
 
 /* sendable.c */
 extern bool cz_query_is_sendable(Query *query, const char **reason);

@@ -29,6 +29,7 @@
 #include "cz/errors.h"
 
 CzUserNamesHook cz_user_names_hook = NULL;
+CzSealHook	cz_seal_hook = NULL;
 CzKeyNameHook cz_key_name_hook = NULL;
 
 /* Longest remote SQL that is shown, bytes; more only hides the message. */
@@ -462,6 +463,21 @@ collect_loss(RemoteError *error, const PGresult *res, const PGconn *conn,
 	}
 }
 
+/* A row is outside of the keys that a shard is sealed with: nothing that the user has done. */
+static void
+name_seal(RemoteError *error)
+{
+	if (error->sqlstate != ERRCODE_CHECK_VIOLATION || error->constraint == NULL ||
+		strcmp(error->constraint, CZ_SEAL_CONSTRAINT) != 0 || cz_seal_hook == NULL)
+		return;
+	error->message = "a row is outside of the keys that its shard is sealed with";
+	error->hint = cz_seal_hook(error->table) ?
+		"The seal is being removed: the transaction might succeed if retried." :
+		"Use cz_unseal_shard(), and retry the transaction.";
+	error->sqlstate = ERRCODE_T_R_SERIALIZATION_FAILURE;
+	error->constraint = NULL;
+}
+
 static void
 collect(RemoteError *error, PGresult *res, PGconn *conn, const char *node_name,
 		const char *sql)
@@ -485,6 +501,7 @@ collect(RemoteError *error, PGresult *res, PGconn *conn, const char *node_name,
 	error->column = result_field(res, PG_DIAG_COLUMN_NAME);
 	error->datatype = result_field(res, PG_DIAG_DATATYPE_NAME);
 	error->constraint = result_field(res, PG_DIAG_CONSTRAINT_NAME);
+	name_seal(error);
 
 	/* no answer, or the end of the worker's session (57P0x) and not of this one */
 	if (error->message == NULL || strncmp(sqlstate ? sqlstate : "", "57P0", 4) == 0)

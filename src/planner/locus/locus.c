@@ -427,7 +427,13 @@ visit_item(Node *node, List *scope, Query *query, LocusContext *context, List **
 	CzJoinLocus	result;
 
 	if (IsA(node, RangeTblRef))
-		result = visit_rte(((RangeTblRef *) node)->rtindex, query, context);
+	{
+		Index		varno = ((RangeTblRef *) node)->rtindex;
+
+		result = visit_rte(varno, query, context);
+		if (rt_fetch(varno, query->rtable)->rtekind == RTE_RELATION)
+			cz_apply_seals(&result, varno, scope);
+	}
 	else
 	{
 		JoinExpr   *join = (JoinExpr *) node;

@@ -22,7 +22,10 @@
 #include "postgres.h"
 
 #include "access/stratnum.h"
+#include "access/xact.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -33,6 +36,7 @@
 
 #include "cz/compat.h"
 #include "cz/rowid.h"
+#include "cz/settings.h"
 
 #include "../planner_int.h"
 
@@ -671,4 +675,87 @@ cz_apply_restrictions(CzJoinLocus *join, List *scope, List *classes)
 		locus->prune_kind = CZ_PRUNE_RANGE;
 	}
 	locus->prune_expr = array;
+}
+
+/* ---- sealed shards -------------------------------------------------------- */
+
+/* "key strategy value", as the key's type has it; NULL: it has no such operator. */
+static Node *
+seal_comparison(const CzTable *table, Var *var, const char *text, int strategy)
+{
+	Oid			opclass = GetDefaultOpClass(table->key_type, BTREE_AM_OID);
+	Oid			type = OidIsValid(opclass) ? get_opclass_input_type(opclass) : InvalidOid;
+	Oid			operator = OidIsValid(type) ?
+		get_opfamily_member(get_opclass_family(opclass), type, type, strategy) : InvalidOid;
+	Node	   *key = (Node *) var;
+	Oid			input;
+	Oid			ioparam;
+	int16		length;
+	bool		by_value;
+	Const	   *value;
+	int			nestlevel;
+
+	if (!OidIsValid(operator) || IsPolymorphicType(type))
+		return NULL;
+	nestlevel = CzPinTextSettings(CZ_PIN_TEXT | CZ_PIN_MONEY | CZ_PIN_DATE_ORDER);
+	getTypeInputInfo(type, &input, &ioparam);
+	get_typlenbyval(type, &length, &by_value);
+	value = makeConst(type, -1, table->key_collation, length,
+					  OidInputFunctionCall(input, (char *) text, ioparam, -1), false, by_value);
+	CzUnpinTextSettings(nestlevel);
+	if (type != table->key_type)
+		key = (Node *) makeRelabelType((Expr *) var, type, -1, table->key_collation,
+									   COERCE_IMPLICIT_CAST);
+	return (Node *) make_opclause(operator, BOOLOID, false, (Expr *) key, (Expr *) value, InvalidOid,
+								  table->key_collation);
+}
+
+/*
+ * cz_apply_seals
+ *		Leave out sealed shards of a table that have no row for which the conjuncts in scope
+ *		are true, as core does it with CHECKs: they refute what the workers enforce.
+ */
+void
+cz_apply_seals(CzJoinLocus *join, Index varno, List *scope)
+{
+	CzLocus    *locus = &join->locus;
+	const CzTable *table = locus->anchor;
+	List	   *left = NIL;
+	int			nout = 0;
+	int			i;
+
+	if (locus->kind != CZ_LOCUS_SHARDED || table->seals == NULL || locus->is_single ||
+		scope == NIL || table->key_attno <= 0)
+		return;
+	/* its snapshot may show rows that went before the shard was sealed */
+	if (IsolationUsesXactSnapshot())
+		return;
+	for (i = 0; i < table->nshards; i++)
+	{
+		const CzSeal *seal = &table->seals[i];
+
+		if (locus->is_pruned && !list_member_int(locus->shards, i))
+			continue;
+		if (seal->min != NULL)
+		{
+			Var		   *var = makeVar(varno, table->key_attno, table->key_type, table->key_typmod,
+									  table->key_collation, 0);
+			Node	   *lower = seal_comparison(table, var, seal->min, BTGreaterEqualStrategyNumber);
+			Node	   *upper = seal_comparison(table, var, seal->max, BTLessEqualStrategyNumber);
+
+			if (lower != NULL && upper != NULL &&
+				predicate_refuted_by(list_make2(lower, upper), scope, false))
+			{
+				nout++;
+				continue;
+			}
+		}
+		left = lappend_int(left, i);
+	}
+	if (nout == 0)
+		return;
+	cz_restrict_to_list(locus, left);
+	/* as in cz_apply_restrictions: any shard says that there are none */
+	if (left == NIL)
+		join->keys = NIL;
 }
