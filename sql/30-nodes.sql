@@ -1,7 +1,7 @@
 -- Workers by function, under Citus' names.
 
 CREATE TYPE pg_catalog.noderole AS ENUM ('primary', 'secondary', 'unavailable');
-COMMENT ON TYPE pg_catalog.noderole IS 'role of a worker; primary is the only one supported';
+COMMENT ON TYPE pg_catalog.noderole IS 'role of a worker; unavailable is a clone''s until it is promoted, secondary is not supported';
 
 CREATE FUNCTION pg_catalog.citus_add_node(nodename text, nodeport integer,
         groupid integer DEFAULT -1, noderole noderole DEFAULT 'primary',

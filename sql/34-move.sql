@@ -15,7 +15,7 @@ SELECT pg_extension_config_dump('cz.move_id_seq', '');
 -- State of what is on its way: not dumped.
 CREATE TABLE cz.move (
     move_id bigint PRIMARY KEY,
-    operation text NOT NULL CHECK (operation IN ('move', 'copy', 'drop')),
+    operation text NOT NULL CHECK (operation IN ('move', 'copy', 'drop', 'promote')),
     mode text NOT NULL CHECK (mode IN ('logical', 'block_writes')),
     colocation_id int NOT NULL,
     shard_index int NOT NULL,
@@ -41,7 +41,8 @@ CREATE TABLE cz.move (
 );
 CREATE UNIQUE INDEX move_running_idx ON cz.move (colocation_id, shard_index, (tables[1]))
     WHERE phase NOT IN ('done', 'failed');
-COMMENT ON TABLE cz.move IS 'moves and copies of shards, those that have ended too';
+COMMENT ON TABLE cz.move IS 'moves and copies of shards, and promotions of clones, those that have ended too';
+COMMENT ON COLUMN cz.move.operation IS 'promote: a clone of the source becomes a node, and takes these shards over without a copy';
 COMMENT ON COLUMN cz.move.shard_index IS 'number of the shard in each table of the colocation group';
 COMMENT ON COLUMN cz.move.tables IS 'the tables of the colocation group';
 COMMENT ON COLUMN cz.move.shard_ids IS 'their shards that are moved';

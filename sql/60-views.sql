@@ -3,7 +3,8 @@
 CREATE FUNCTION cz.worker_list(OUT node_id int, OUT server_name name, OUT server_oid oid,
                                OUT nodename text, OUT nodeport int, OUT dbname text,
                                OUT zone text, OUT weight float8, OUT is_active boolean,
-                               OUT should_have_shards boolean, OUT is_checked boolean)
+                               OUT should_have_shards boolean, OUT is_checked boolean,
+                               OUT is_clone boolean, OUT primary_node_id int)
     RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'cz_worker_list';
 COMMENT ON FUNCTION cz.worker_list() IS 'workers: the servers of cz_fdw';
 
@@ -73,12 +74,14 @@ SELECT node_id AS nodeid,
        coalesce(zone, 'default') AS noderack,
        false AS hasmetadata,
        is_active AS isactive,
-       'primary'::noderole AS noderole,
+       CASE WHEN is_clone THEN 'unavailable' ELSE 'primary' END::noderole AS noderole,
        'default'::name AS nodecluster,
        false AS metadatasynced,
-       should_have_shards AS shouldhaveshards
+       should_have_shards AS shouldhaveshards,
+       is_clone AS nodeisclone,
+       coalesce(primary_node_id, 0) AS nodeprimarynodeid
   FROM cz.worker_list();
-COMMENT ON VIEW cz.pg_dist_node IS 'workers';
+COMMENT ON VIEW cz.pg_dist_node IS 'workers, and standbys of them that are to become workers (nodeisclone)';
 
 CREATE VIEW cz.pg_dist_colocation AS
 SELECT colocation_id AS colocationid,

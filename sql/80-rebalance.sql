@@ -397,7 +397,7 @@ CREATE FUNCTION pg_catalog.get_rebalance_progress(OUT sessionid int, OUT table_n
             SELECT m.pid, m.colocation_id, m.shard_ids, m.tables, m.source_name, m.target_name, m.operation, m.phase,
                    m.bytes_total, m.bytes_done, m.move_id
               FROM cz.move m
-             WHERE m.phase NOT IN ('done', 'failed', 'switched')
+             WHERE m.operation <> 'promote' AND m.phase NOT IN ('done', 'failed', 'switched')
                    OR EXISTS (SELECT FROM cz.task t JOIN cz.job j USING (job_id)
                                WHERE t.move_id = m.move_id AND t.status = 'done' AND j.finished_at IS NULL)
             UNION ALL

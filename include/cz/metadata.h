@@ -143,6 +143,8 @@ typedef struct CzNode
 	bool		is_checked;		/* server option checked: CzNodeCheck passed, and
 								 * the worker has a copy of every reference table */
 	bool		is_worker;		/* false: somebody's own server, for foreign tables */
+	char	   *clone_of;		/* server option clone_of: a standby of the worker with this
+								 * identity, not in use; else NULL */
 } CzNode;
 
 extern void CzMetadataInit(void);
@@ -511,6 +513,14 @@ extern void CzNodeSetOption(Oid server_oid, const char *name, const char *value)
  * is NULL; NULL if there is none.  Errors: 22023 if there are several.
  */
 extern CzNode *CzNodeFind(const char *host, int port, const char *dbname);
+
+/*
+ * CzNodeOfId, CzNodeOfIdentity
+ *		Worker by its id; by its server option identity, clones apart (NULL: none).  NULL if
+ *		there is none.
+ */
+extern CzNode *CzNodeOfId(int node_id);
+extern CzNode *CzNodeOfIdentity(const char *identity);
 
 /*
  * CzEndpointGet

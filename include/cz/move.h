@@ -30,7 +30,9 @@
 typedef enum CzMoveOperation
 {
 	CZ_MOVE_MOVE,				/* the target takes the source's place */
-	CZ_MOVE_COPY				/* the target is one placement more */
+	CZ_MOVE_COPY,				/* the target is one placement more */
+	CZ_MOVE_PROMOTE				/* the target, a clone of the source, becomes a node, and takes
+								 * the source's place for many shards */
 } CzMoveOperation;
 
 typedef enum CzTransferMode
@@ -40,15 +42,36 @@ typedef enum CzTransferMode
 	CZ_TRANSFER_BLOCK_WRITES	/* writers wait for the copy */
 } CzTransferMode;
 
+/* What CZ_MOVE_PROMOTE is to do: in dynamic shared memory. */
+typedef struct CzPromotePlan
+{
+	int			timeout_s;		/* for the clone to catch up; 0: none */
+	bool		promotes;		/* false: somebody else does that, when he is told */
+	int			ngroups;
+	struct
+	{
+		Oid			relid;		/* a table of the colocation group */
+		int			index;		/* number of the shard */
+	}			groups[FLEXIBLE_ARRAY_MEMBER];	/* that the clone takes */
+} CzPromotePlan;
+
+/*
+ * Until the clone has been promoted a table on the primary, and so on the clone, tells how
+ * far that is: a row (number int8, is_locked boolean); is_locked: nobody writes to the
+ * primary's shards any more.
+ */
+#define CZ_PROMOTE_TOKEN "cz_shards.cz_m" INT64_FORMAT "_token"
+
 typedef struct CzMoveSpec
 {
-	Oid			relid;			/* a distributed table of the group */
+	Oid			relid;			/* a distributed table of the group; CZ_MOVE_PROMOTE: none */
 	int			shard_index;	/* number of the shard */
 	Oid			source_oid;		/* the placement that leaves; CZ_MOVE_COPY: InvalidOid */
 	Oid			target_oid;
 	CzMoveOperation operation;
 	CzTransferMode mode;
 	int64		task_id;		/* of cz.task, 0: none */
+	uint32		plan_handle;	/* CZ_MOVE_PROMOTE: of the plan's memory */
 	bool		is_again;		/* debug points are for the first time */
 } CzMoveSpec;
 
@@ -73,6 +96,9 @@ extern bool CzMoveIsRunning(BackgroundWorkerHandle *handle);
  * Returns: true if it is done.
  */
 extern bool CzMoveResult(int64 move_id, char **sqlstate, char **message);
+
+/* Milliseconds that writers had to wait for the switch; 0: it is not known yet. */
+extern double CzMovePause(int64 move_id);
 
 /*
  * CzMoveRun

@@ -185,6 +185,13 @@ extern bool CzTxnWorkerIsClear(Oid server_oid, Oid user_oid);
 extern void CzTxnRequireClear(Oid server_oid, Oid user_oid);
 
 /*
+ * CzTxnMarkInDoubtAtCommit
+ *		From this transaction's commit on another server may be the worker, where something
+ *		is prepared that is to be finished before it is used.
+ */
+extern void CzTxnMarkInDoubtAtCommit(Oid server_oid);
+
+/*
  * CzTxnForgetWorker
  *		A server is about to be dropped: finish there what is decided, so that the
  *		log of decisions need not wait for it.  Where that fails the log keeps them

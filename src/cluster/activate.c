@@ -294,6 +294,11 @@ citus_activate_node(PG_FUNCTION_ARGS)
 	}
 
 	CzTxnCheckCoordinator();
+	if (node->clone_of != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("node at \"%s:%d\" is a clone", node->host, node->port),
+				 errhint("Use citus_promote_clone_and_rebalance().")));
 	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),

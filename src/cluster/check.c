@@ -323,9 +323,12 @@ mark_prefix(void)
 	return psprintf("cz_fdw %s ", cluster_id ? cluster_id : "-");
 }
 
-/* The word in a mark's line of this cluster; NULL: there is none. */
-static char *
-find_identity(const char *mark)
+/*
+ * CzMarkIdentity
+ *		See cluster_int.h.
+ */
+char *
+CzMarkIdentity(const char *mark)
 {
 	char	   *prefix = mark_prefix();
 	const char *line = strstr(mark, prefix);
@@ -363,7 +366,7 @@ new_identity(void)
 static char *
 mark_worker(const CzNode *node, const char *mark)
 {
-	char	   *old = find_identity(mark);
+	char	   *old = CzMarkIdentity(mark);
 	char	   *identity = new_identity();
 	/* another cluster has shards there, which may have the same names */
 	bool		is_ours_alone = old != NULL && strchr(mark, '\n') == NULL;
@@ -427,6 +430,8 @@ CzNodeVerify(Oid server_oid)
 	CzConn	   *conn;
 
 	check_duplicate(node);
+	/* a standby that has been promoted has what was prepared on the worker */
+	CzTxnMarkInDoubtAtCommit(server_oid);
 	/* who it is, is asked here */
 	endpoint.identity = NULL;
 	conn = CzConnTryAcquire(&endpoint, &message);
@@ -443,7 +448,7 @@ CzNodeVerify(Oid server_oid)
 	if (strcmp(theirs[PROBE_INSTANCE], ours[PROBE_INSTANCE]) == 0)
 		refuse_coordinator(node);
 	check_instance(node, theirs[PROBE_INSTANCE]);
-	found = find_identity(theirs[PROBE_MARK]);
+	found = CzMarkIdentity(theirs[PROBE_MARK]);
 	if (identity != NULL && (found == NULL || strcmp(found, identity) != 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -451,6 +456,11 @@ CzNodeVerify(Oid server_oid)
 				 errdetail("The database at host %s, port %d does not have its shards.",
 						   node->host, node->port),
 				 errhint("If the worker is lost, use cz_lose_node() and add the other one as a new node.")));
+	if (strcmp(theirs[PROBE_IN_RECOVERY], "true") == 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("node \"%s\" is a standby", node->name),
+				 errdetail("It is in recovery, and cannot be written until it is promoted.")));
 }
 
 /*

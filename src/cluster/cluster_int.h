@@ -54,6 +54,25 @@ extern void CzGetAddress(FunctionCallInfo fcinfo, int arg, char **host, int *por
  */
 extern void CzNodeVerify(Oid server_oid);
 
+/* DROP USER MAPPING for all, then DROP SERVER ... RESTRICT. */
+extern void CzNodeDropServer(Oid server_oid);
+
+/*
+ * What a worker's mark says of its identity in this cluster: the first word of ours; NULL:
+ * there is none.  mark: the comment of its schema of shards.
+ */
+extern char *CzMarkIdentity(const char *mark);
+
+/*
+ * CzCloneRefuse
+ *		55000 if there are clones of a node, or it is one: verb says what is not to be done.
+ * CzCloneTakePlace
+ *		A node gets the address of its own clone, which has been promoted as it is dead: the
+ *		clone is no node of its own any more.  (clones.c)
+ */
+extern void CzCloneRefuse(const CzNode *node, const char *verb);
+extern void CzCloneTakePlace(const CzNode *node, const char *host, int port);
+
 /*
  * A distributed or reference table.  (scripts.c)
  * Errors: 42P01 no such relation, 55000 not distributed.

@@ -158,9 +158,14 @@ add_mappings(StringInfo buf, Oid server_oid)
 static void
 add_workers(StringInfo buf)
 {
-	List	   *nodes = CzNodeList(false);
+	List	   *nodes = NIL;
 	ListCell   *cell;
 
+	foreach(cell, CzNodeList(false))
+	{
+		if (((CzNode *) lfirst(cell))->clone_of == NULL)
+			nodes = lappend(nodes, lfirst(cell));
+	}
 	appendStringInfoString(buf, "  \"workers\": [");
 	foreach(cell, nodes)
 	{

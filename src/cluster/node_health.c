@@ -155,6 +155,8 @@ CzHealthDownServers(int down_ms)
 		Oid			server_oid = ((CzNode *) lfirst(lc))->server_oid;
 		CzHealth	health = CzHealthGet(server_oid);
 
+		if (((CzNode *) lfirst(lc))->clone_of != NULL)
+			continue;
 		if ((health.state == CZ_HEALTH_DOWN || health.state == CZ_HEALTH_DISABLED) &&
 			now >= TimestampTzPlusMilliseconds(health.since, down_ms))
 			result = lappend_oid(result, server_oid);
@@ -192,7 +194,7 @@ cz_node_health(PG_FUNCTION_ARGS)
 		else if (health.state == CZ_HEALTH_DISABLED)
 			health.state = CZ_HEALTH_UNKNOWN;
 		values[0] = ObjectIdGetDatum(node->server_oid);
-		values[1] = CStringGetTextDatum(state_names[health.state]);
+		values[1] = CStringGetTextDatum(node->clone_of ? "clone" : state_names[health.state]);
 		nulls[2] = health.since == 0;
 		values[2] = TimestampTzGetDatum(health.since);
 		nulls[3] = health.last_contact == 0;

@@ -201,9 +201,12 @@ refuse_only_placements(const CzNode *node, List *shards, const char *verb, const
 				 errhint("%s", hint)));
 }
 
-/* DROP USER MAPPING for all, then DROP SERVER ... RESTRICT. */
-static void
-drop_server(Oid server_oid)
+/*
+ * CzNodeDropServer
+ *		See cluster_int.h.
+ */
+void
+CzNodeDropServer(Oid server_oid)
 {
 	Relation	rel = table_open(UserMappingRelationId, RowExclusiveLock);
 	ScanKeyData key;
@@ -270,13 +273,14 @@ citus_remove_node(PG_FUNCTION_ARGS)
 	List	   *shards = list_shards(node->server_oid);
 
 	CzTxnCheckCoordinator();
+	CzCloneRefuse(node, "remove");
 	refuse_only_placements(node, shards, "remove",
 						   "Move them by citus_drain_node(), or, if the node is lost, use cz_lose_node().");
 	await_writers(shards);
 	forget_placements(shards, node->server_oid);
 	(void) CzInactiveDelete(0, node->server_oid);
 	CzTxnForgetWorker(node->server_oid);
-	drop_server(node->server_oid);
+	CzNodeDropServer(node->server_oid);
 	warn_of_fewer(node, list_length(shards));
 	PG_RETURN_VOID();
 }
@@ -381,7 +385,7 @@ cz_lose_node(PG_FUNCTION_ARGS)
 				 errhint("Drop the tables, and call cz_lose_node() once more.")));
 	}
 	else
-		drop_server(node->server_oid);
+		CzNodeDropServer(node->server_oid);
 	warn_of_fewer(node, list_length(shards) - nlost);
 	return (Datum) 0;
 }
@@ -397,8 +401,7 @@ citus_update_node(PG_FUNCTION_ARGS)
 {
 	char	   *host;
 	int			port;
-	CzNode	   *node = NULL;
-	ListCell   *lc;
+	CzNode	   *node;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -406,17 +409,14 @@ citus_update_node(PG_FUNCTION_ARGS)
 				 errmsg("node id cannot be NULL")));
 	CzGetAddress(fcinfo, 1, &host, &port);
 	CzTxnCheckCoordinator();
-	foreach(lc, CzNodeList(false))
-	{
-		if (((CzNode *) lfirst(lc))->node_id == PG_GETARG_INT32(0))
-			node = lfirst(lc);
-	}
+	node = CzNodeOfId(PG_GETARG_INT32(0));
 	if (node == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("node %d does not exist", PG_GETARG_INT32(0))));
 	CzNodeCheckOwner(node);
 	CzNodesLock();
+	CzCloneTakePlace(node, host, port);
 	CzNodeSetOption(node->server_oid, "hostaddr", NULL);
 	CzNodeSetOption(node->server_oid, "host", host);
 	CzNodeSetOption(node->server_oid, "port", psprintf("%d", port));

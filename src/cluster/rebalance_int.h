@@ -81,6 +81,24 @@ typedef struct CzRebalanceMove
  */
 extern List *CzRebalancePlan(const CzRebalanceRequest *request, int *nstranded);
 
+/* A group on a node that is to be halved. */
+typedef struct CzGroupOnNode
+{
+	Oid			relid;			/* one of the tables */
+	int			index;
+	double		cost;
+	bool		may_go;			/* to the clone: it has all rows, and the strategy allows it */
+	bool		goes;			/* for who plans */
+} CzGroupOnNode;
+
+/*
+ * CzGroupsOn
+ *		The groups with a placement on a node, and the capacities that a strategy gives it and
+ *		a clone of it: list of CzGroupOnNode *, palloc'd.
+ */
+extern List *CzGroupsOn(const CzNode *node, const CzNode *clone, const char *strategy,
+						double *capacity, double *clone_capacity);
+
 /*
  * CzShardSizesByName
  *		Bytes of all tables in cz_shards on some servers (NIL: all in use), all asked at

@@ -15,6 +15,7 @@
 
 #include <math.h>
 
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -462,6 +463,76 @@ CzRebalancePlan(const CzRebalanceRequest *request, int *nstranded)
 	if (nstranded != NULL)
 		*nstranded = plan->nstranded;
 	return moves;
+}
+
+/* Has a standby of a node all rows of the shards of a group? */
+static bool
+has_standby_all(const GroupInfo *info, Oid server_oid)
+{
+	ListCell   *lc;
+	int			i;
+
+	foreach(lc, info->family->all_tables)
+	{
+		const CzTable *table = lfirst(lc);
+		const CzShard *shard;
+
+		/* what a standby has of unlogged tables is empty */
+		if (info->index >= table->nshards ||
+			get_rel_persistence(table->relid) == RELPERSISTENCE_UNLOGGED)
+			return false;
+		shard = &table->shards[info->index];
+		for (i = 0; i < shard->nplacements && shard->server_oids[i] != server_oid; i++)
+			;
+		if (i == shard->nplacements)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * CzGroupsOn
+ *		See rebalance_int.h.
+ */
+List *
+CzGroupsOn(const CzNode *node, const CzNode *clone, const char *strategy, double *capacity,
+		   double *clone_capacity)
+{
+	CzRebalanceRequest request = {0};
+	Cluster    *cluster;
+	List	   *result = NIL;
+	int			clone_index;
+	int			index;
+	int			i;
+	int			j;
+
+	request.strategy = strategy;
+	request.threshold = -1;
+	request.improvement = -1;
+	cluster = make_cluster(&request);
+	index = node_index(cluster, node->server_oid);
+	clone_index = node_index(cluster, clone->server_oid);
+	*capacity = cluster->plan_nodes[index].capacity;
+	*clone_capacity = cluster->plan_nodes[clone_index].capacity;
+	for (i = 0; i < cluster->in.ngroups; i++)
+	{
+		const CzPlanGroup *group = &cluster->groups[i];
+		const GroupInfo *info = &cluster->infos[i];
+		CzGroupOnNode *on_node;
+
+		for (j = 0; j < group->nplacements && group->nodes[j] != index; j++)
+			;
+		if (j == group->nplacements)
+			continue;
+		on_node = palloc0(sizeof(CzGroupOnNode));
+		on_node->relid = ((const CzTable *) linitial(info->family->tables))->relid;
+		on_node->index = info->index;
+		on_node->cost = group->cost;
+		on_node->may_go = has_standby_all(info, node->server_oid) &&
+			(cluster->in.allowed == NULL || ask_allowed(i, clone_index, cluster));
+		result = lappend(result, on_node);
+	}
+	return result;
 }
 
 /*

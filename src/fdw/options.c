@@ -72,6 +72,7 @@ static const CzOption own_options[] = {
 	{"batch_size", ForeignServerRelationId, check_count},
 	{"batch_size", ForeignTableRelationId, check_count},
 	{"checked", ForeignServerRelationId, check_bool},
+	{"clone_of", ForeignServerRelationId, check_identifier},
 	{"collation_differs", ForeignServerRelationId, check_bool},
 	{"column_name", AttributeRelationId, check_identifier},
 	{"extensions", ForeignServerRelationId, check_extensions},

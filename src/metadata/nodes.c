@@ -88,6 +88,8 @@ make_node(Oid server_oid, const char *name, Oid owner, List *options)
 			node->is_checked = option_bool(value, false);
 		else if (strcmp(def->defname, "collation_differs") == 0)
 			node->collation_differs = option_bool(value, false);
+		else if (strcmp(def->defname, "clone_of") == 0)
+			node->clone_of = value;
 	}
 	if (node->is_checked)
 		node->is_worker = true;
@@ -310,6 +312,39 @@ CzNodeFind(const char *host, int port, const char *dbname)
 		found = node;
 	}
 	return found;
+}
+
+/*
+ * CzNodeOfId, CzNodeOfIdentity
+ *		See metadata.h.
+ */
+CzNode *
+CzNodeOfId(int node_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzNodeList(false))
+	{
+		if (((CzNode *) lfirst(lc))->node_id == node_id)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+CzNode *
+CzNodeOfIdentity(const char *identity)
+{
+	ListCell   *lc;
+
+	foreach(lc, identity == NULL ? NIL : CzNodeList(false))
+	{
+		CzNode	   *node = lfirst(lc);
+		const char *its = CzFindOption(GetForeignServer(node->server_oid)->options, "identity");
+
+		if (node->clone_of == NULL && its != NULL && strcmp(its, identity) == 0)
+			return node;
+	}
+	return NULL;
 }
 
 /*

@@ -49,8 +49,9 @@ cz_worker_list(PG_FUNCTION_ARGS)
 	foreach(cell, CzNodeList(false))
 	{
 		CzNode	   *node = (CzNode *) lfirst(cell);
-		Datum		values[11];
-		bool		nulls[11] = {0};
+		CzNode	   *primary = CzNodeOfIdentity(node->clone_of);
+		Datum		values[13];
+		bool		nulls[13] = {0};
 
 		values[0] = Int32GetDatum(node->node_id);
 		values[1] = DirectFunctionCall1(namein, CStringGetDatum(node->name));
@@ -65,6 +66,9 @@ cz_worker_list(PG_FUNCTION_ARGS)
 		values[8] = BoolGetDatum(node->is_active);
 		values[9] = BoolGetDatum(node->should_have_shards);
 		values[10] = BoolGetDatum(node->is_checked);
+		values[11] = BoolGetDatum(node->clone_of != NULL);
+		nulls[12] = primary == NULL;
+		values[12] = Int32GetDatum(primary ? primary->node_id : 0);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

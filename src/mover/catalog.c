@@ -85,6 +85,8 @@ shard_ids(const CzMove *move)
 										   sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+static const char *const operations[] = {"move", "copy", "promote"};
+
 static Datum
 server_name(Oid server_oid)
 {
@@ -133,7 +135,7 @@ CzMoveInsert(const CzMove *move)
 	Datum		values[11];
 
 	values[0] = Int64GetDatum(move->move_id);
-	values[1] = CStringGetTextDatum(move->operation == CZ_MOVE_MOVE ? "move" : "copy");
+	values[1] = CStringGetTextDatum(operations[move->operation]);
 	values[2] = CStringGetTextDatum(move->mode == CZ_TRANSFER_BLOCK_WRITES ? "block_writes" :
 									"logical");
 	values[3] = Int32GetDatum(move->colocation_id);
@@ -167,7 +169,7 @@ CzMoveInsertFailed(const CzMove *move, const char *sqlstate, const char *message
 	ForeignServer *target = GetForeignServerExtended(move->target_oid, FSV_MISSING_OK);
 
 	values[0] = Int64GetDatum(move->move_id);
-	values[1] = CStringGetTextDatum(move->operation == CZ_MOVE_MOVE ? "move" : "copy");
+	values[1] = CStringGetTextDatum(operations[move->operation]);
 	values[2] = CStringGetTextDatum(move->mode == CZ_TRANSFER_BLOCK_WRITES ? "block_writes" :
 									"logical");
 	values[3] = Int32GetDatum(move->colocation_id);
@@ -221,6 +223,7 @@ CzMoveRead(CzMove *move)
 {
 	Oid			argtypes[1] = {INT8OID};
 	Datum		values[1];
+	int			operation = 0;
 	bool		found = false;
 
 	values[0] = Int64GetDatum(move->move_id);
@@ -236,8 +239,12 @@ CzMoveRead(CzMove *move)
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		char	   *source = SPI_getvalue(tuple, desc, 6);
 
-		move->operation = strcmp(SPI_getvalue(tuple, desc, 1), "copy") == 0 ? CZ_MOVE_COPY :
-			CZ_MOVE_MOVE;
+		for (operation = lengthof(operations) - 1; operation > 0; operation--)
+		{
+			if (strcmp(SPI_getvalue(tuple, desc, 1), operations[operation]) == 0)
+				break;
+		}
+		move->operation = operation;
 		move->mode = strcmp(SPI_getvalue(tuple, desc, 2), "block_writes") == 0 ?
 			CZ_TRANSFER_BLOCK_WRITES : CZ_TRANSFER_LOGICAL;
 		move->colocation_id = (int) int_column(tuple, desc, 3);

@@ -77,16 +77,13 @@ node_at(text *host, int port)
 static Oid
 node_of_id(int node_id)
 {
-	ListCell   *lc;
+	CzNode	   *node = CzNodeOfId(node_id);
 
-	foreach(lc, CzNodeList(false))
-	{
-		if (((CzNode *) lfirst(lc))->node_id == node_id)
-			return ((CzNode *) lfirst(lc))->server_oid;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("there is no worker with id %d", node_id)));
+	if (node == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no worker with id %d", node_id)));
+	return node->server_oid;
 }
 
 /* source_oid: for a copy a node that has the shard. */

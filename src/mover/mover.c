@@ -182,6 +182,11 @@ run_move(CzMove *move)
 {
 	bool		is_online = move->mode != CZ_TRANSFER_BLOCK_WRITES;
 
+	if (move->operation == CZ_MOVE_PROMOTE)
+	{
+		CzPromoteRun(move, move->plan_handle);
+		return;
+	}
 	if (move->phase != NULL)
 		resume_move(move);
 	else
@@ -317,7 +322,8 @@ move_task(int64 move_id, const CzMoveSpec *spec)
 		move->task_id = spec->task_id;
 		move->relid = spec->relid;
 		move->shard_index = spec->shard_index;
-		move->source_oid = spec->operation == CZ_MOVE_MOVE ? spec->source_oid : InvalidOid;
+		move->source_oid = spec->operation == CZ_MOVE_COPY ? InvalidOid : spec->source_oid;
+		move->plan_handle = spec->plan_handle;
 		move->target_oid = spec->target_oid;
 	}
 	else
@@ -346,7 +352,10 @@ take_up(int64 move_id)
 	MemoryContextSwitchTo(move->context);
 	if (is_whole && strcmp(move->phase, CZ_PHASE_SWITCHED) == 0)
 	{
-		finish_move(move);
+		if (move->operation == CZ_MOVE_PROMOTE)
+			CzPromoteFinish(move);
+		else
+			finish_move(move);
 		return true;
 	}
 	/* earlier, changes are not logged yet */

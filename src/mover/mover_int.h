@@ -28,6 +28,11 @@
  * target has crashed. */
 #define CZ_MOVE_BEGIN "BEGIN; SET LOCAL synchronous_commit = on"
 
+/* What the trigger does that keeps writers away from where a shard was. */
+#define CZ_MOVE_FENCE_BODY \
+	"BEGIN RAISE EXCEPTION 'could not serialize access because the shard was moved' " \
+	"USING ERRCODE = '40001', HINT = 'The transaction might succeed if retried.'; END"
+
 /* A relation on the workers that holds rows: a shard, or a partition of one. */
 typedef struct CzMoveUnit
 {
@@ -92,6 +97,7 @@ typedef struct CzMove
 	int64		nchanges;		/* of the last round */
 	List	   *held;			/* reference tables whose rows must not go; OIDs */
 	int			nheld;			/* of them are held */
+	uint32		plan_handle;	/* of a promotion */
 } CzMove;
 
 /* The comments of what a move makes and leaves on workers; palloc'd. */
@@ -236,6 +242,28 @@ extern bool CzMoveAwaitStatements(CzMove *move, bool gives_way);
  */
 extern void CzMoveSwitch(CzMove *move);
 extern void CzMoveDropOldKeys(CzMove *move);
+
+/*
+ * CzMoveRelationsOf: the names of what a role's tables are on workers, with commas.
+ * CzMoveHasOldHolder: has somebody had locks of the source's tables for long?  Then a switch
+ *		is not tried.
+ * CzMoveHoldReferences: the old placement refers to reference tables until it is dropped, or
+ *		at least its keys are (CzMoveDropOldKeys, which releases them): until then no row that
+ *		it refers to may go.
+ */
+extern char *CzMoveRelationsOf(const CzMove *move, Oid owner);
+extern bool CzMoveHasOldHolder(const CzMove *move);
+extern void CzMoveHoldReferences(CzMove *move);
+extern void CzMoveReleaseReferences(CzMove *move);
+
+/*
+ * promote.c
+ *
+ * CzPromoteRun: a clone becomes a node (cz/move.h); plan_handle: of a CzPromotePlan.
+ * CzPromoteFinish: after the switch, also after a crash.
+ */
+extern void CzPromoteRun(CzMove *move, uint32 plan_handle);
+extern void CzPromoteFinish(CzMove *move);
 
 /*
  * capture.c, rounds.c: while others write.

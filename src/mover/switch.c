@@ -54,9 +54,12 @@
 /* Holders of locks that are as old as this are not waited for */
 #define OLD_HOLDER_S 1
 
-/* The names of what a role's tables are on workers, with commas. */
-static char *
-relations_of(const CzMove *move, Oid owner)
+/*
+ * CzMoveRelationsOf
+ *		See mover_int.h.
+ */
+char *
+CzMoveRelationsOf(const CzMove *move, Oid owner)
 {
 	StringInfoData buf;
 	ListCell   *lc;
@@ -115,9 +118,12 @@ shards_of(const CzMove *move, int *nshards)
 	return shards;
 }
 
-/* Does somebody have had locks of the source's tables for long?  Then it is not tried. */
-static bool
-has_old_holder(const CzMove *move)
+/*
+ * CzMoveHasOldHolder
+ *		See mover_int.h.
+ */
+bool
+CzMoveHasOldHolder(const CzMove *move)
 {
 	bool		result = false;
 	ListCell   *lc;
@@ -166,7 +172,7 @@ lock_writers(CzMove *move)
 	{
 		List	   *commands = NIL;
 		const char *sql = psprintf("LOCK TABLE %s IN EXCLUSIVE MODE",
-								   relations_of(move, lfirst_oid(lc)));
+								   CzMoveRelationsOf(move, lfirst_oid(lc)));
 
 		for (i = 0; i < first->nplacements; i++)
 		{
@@ -212,8 +218,7 @@ put_fence(const CzMove *move)
 
 		initStringInfo(&sql);
 		appendStringInfo(&sql, "CREATE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS %s;\n", function,
-						 quote_literal_cstr("BEGIN RAISE EXCEPTION 'could not serialize access because the shard was moved' "
-											"USING ERRCODE = '40001', HINT = 'The transaction might succeed if retried.'; END"));
+						 quote_literal_cstr(CZ_MOVE_FENCE_BODY));
 		foreach(lt, move->tables)
 		{
 			const CzMoveTable *table = lfirst(lt);
@@ -261,11 +266,11 @@ set_placements(const CzMove *move)
 }
 
 /*
- * The old placement refers to reference tables until it is dropped, or at least its keys are
- * (CzMoveDropOldKeys): until then no row that it refers to may go.
+ * CzMoveHoldReferences
+ *		See mover_int.h.
  */
-static void
-hold_references(CzMove *move)
+void
+CzMoveHoldReferences(CzMove *move)
 {
 	MemoryContext old = MemoryContextSwitchTo(move->context);
 	ListCell   *lc;
@@ -281,8 +286,12 @@ hold_references(CzMove *move)
 	}
 }
 
-static void
-release_references(CzMove *move)
+/*
+ * CzMoveReleaseReferences
+ *		See mover_int.h.
+ */
+void
+CzMoveReleaseReferences(CzMove *move)
 {
 	while (move->nheld > 0)
 		CzTxnReleaseReferred(list_nth_oid(move->held, --move->nheld));
@@ -307,7 +316,7 @@ end_autovacuum(CzMove *move)
 		CzConn	   *conn = CzConnAcquire(CzEndpointGet(move->from_oid, lfirst_oid(lc)));
 
 		PQclear(CzConnTryExec(conn, psprintf("BEGIN; LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE; COMMIT",
-											 relations_of(move, lfirst_oid(lc)))));
+											 CzMoveRelationsOf(move, lfirst_oid(lc)))));
 		if (PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
 			PQclear(CzConnTryExec(conn, "ROLLBACK"));
 		CzConnRelease(conn);
@@ -331,14 +340,14 @@ attempt(CzMove *move, double *pause_ms)
 	lock_here(move);
 	if (is_online)
 		CzMoveCheckStructure(move);
-	if (has_old_holder(move))
+	if (CzMoveHasOldHolder(move))
 	{
 		PopActiveSnapshot();
 		AbortCurrentTransaction();
 		return false;
 	}
 	if (OidIsValid(move->source_oid))
-		hold_references(move);
+		CzMoveHoldReferences(move);
 	INSTR_TIME_SET_CURRENT(begin);
 	lock_writers(move);
 	CzDebugPoint("move_locked");
@@ -389,7 +398,7 @@ try_attempt(CzMove *move, double *pause_ms)
 
 		if (!move->is_awaited)
 			CzMoveSwitchEnd();
-		release_references(move);
+		CzMoveReleaseReferences(move);
 		/* also a deadlock: writers hold what it wants, and want what it holds */
 		if (move->has_copied ||
 			(code != ERRCODE_LOCK_NOT_AVAILABLE && code != ERRCODE_T_R_DEADLOCK_DETECTED))
@@ -485,7 +494,7 @@ CzMoveDropOldKeys(CzMove *move)
 		if (!is_done)
 			pg_usleep(OLD_KEYS_TIMEOUT_MS * 1000L);
 	}
-	release_references(move);
+	CzMoveReleaseReferences(move);
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 }
 

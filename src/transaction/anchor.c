@@ -52,6 +52,8 @@ anchor_oid(void)
 		const CzNode *node = lfirst(lc);
 		int			order = first == NULL ? -1 : strcmp(node->host, first->host);
 
+		if (node->clone_of != NULL)
+			continue;
 		if (order < 0 || (order == 0 && node->port < first->port))
 			first = node;
 	}

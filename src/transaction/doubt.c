@@ -28,6 +28,7 @@
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "utils/memutils.h"
 #include "utils/wait_event.h"
 
 #include "cz/settings.h"
@@ -126,6 +127,38 @@ CzTxnMarkInDoubt(Oid server_oid)
 		doubt->clear[i] = doubt->clear[--doubt->nclear];
 	pg_atomic_fetch_add_u64(&doubt->generation, 1);
 	LWLockRelease(&doubt->lock);
+}
+
+static List *doubt_at_commit = NIL; /* in TopTransactionContext */
+
+static void
+mark_at_commit(XactEvent event, void *arg)
+{
+	ListCell   *lc;
+
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		return;
+	foreach(lc, event == XACT_EVENT_COMMIT ? doubt_at_commit : NIL)
+		CzTxnMarkInDoubt(lfirst_oid(lc));
+	doubt_at_commit = NIL;
+}
+
+/*
+ * CzTxnMarkInDoubtAtCommit
+ *		See transaction.h.
+ */
+void
+CzTxnMarkInDoubtAtCommit(Oid server_oid)
+{
+	static bool is_registered = false;
+	MemoryContext old;
+
+	if (!is_registered)
+		RegisterXactCallback(mark_at_commit, NULL);
+	is_registered = true;
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	doubt_at_commit = lappend_oid(doubt_at_commit, server_oid);
+	MemoryContextSwitchTo(old);
 }
 
 /* To be read before a recovery round looks at any worker. */

@@ -43,6 +43,7 @@ enum
 {
 	ANUM_MOVE_ID = 1,
 	ANUM_MOVE_PHASE = 8,
+	ANUM_MOVE_PAUSE = 15,
 	ANUM_MOVE_SQLSTATE = 21,
 	ANUM_MOVE_ERROR = 22
 };
@@ -388,6 +389,34 @@ CzMoveResult(int64 move_id, char **sqlstate, char **message)
 	if (!is_done && *message == NULL)
 		*message = "its background worker has ended; the server log says why";
 	return is_done;
+}
+
+/*
+ * CzMovePause
+ *		See move.h.  What is committed now, as CzMoveResult.
+ */
+double
+CzMovePause(int64 move_id)
+{
+	Relation	rel = table_open(CzCatalogRelid("move"), AccessShareLock);
+	double		result = 0;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, ANUM_MOVE_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(move_id));
+	scan = systable_beginscan(rel, CzCatalogRelid("move_pkey"), true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, ANUM_MOVE_PAUSE, RelationGetDescr(rel), &isnull);
+
+		result = isnull ? 0 : DatumGetFloat8(value);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
 }
 
 /*

@@ -138,13 +138,19 @@ static List *
 find_targets(List **server_oids)
 {
 	Relation	rel = table_open(UserMappingRelationId, AccessShareLock);
-	List	   *servers = CzServerList();
+	List	   *servers = NIL;
 	List	   *targets = NIL;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	ListCell   *lc;
 
 	*server_oids = NIL;
+	/* what a standby has prepared its primary has, too */
+	foreach(lc, CzServerList())
+	{
+		if (((CzNode *) lfirst(lc))->clone_of == NULL)
+			servers = lappend(servers, lfirst(lc));
+	}
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{

@@ -16,7 +16,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-# new(workers => 3, conf => 'more settings of the coordinator', proxied => [2])
+# new(workers => 3, conf => 'more settings of the coordinator', worker_conf => 'of the workers', proxied => [2])
 # proxied: numbers of workers that the coordinator reaches through a proxy
 # liars: the same, through one that changes what the worker says
 sub new
@@ -36,6 +36,7 @@ sub new
 		my $worker = PostgreSQL::Test::Cluster->new("worker$i",
 			install_path => dirname($ENV{CZ_BINDIR}));
 		$self->_init_node($worker, $i);
+		$worker->append_conf('postgresql.conf', $args{worker_conf} // '');
 		$worker->start;
 		push @{ $self->{workers} }, $worker;
 	}
@@ -77,6 +78,34 @@ autovacuum = off
 log_statement = none
 timezone = 'UTC'
 });
+}
+
+# A streaming standby of worker $i, which needs worker_conf for that; its number among the workers.
+# conf: more settings
+sub add_standby
+{
+	my ($self, $i, %args) = @_;
+	my $n = @{ $self->{workers} } + 1;
+	my $node = PostgreSQL::Test::Cluster->new('standby' . ++$self->{nstandbys}, install_path => dirname($ENV{CZ_BINDIR}));
+	my $primary = $self->worker($i);
+	mkdir $node->basedir unless -d $node->basedir;
+	PostgreSQL::Test::Utils::system_or_bail("$ENV{CZ_BINDIR}/pg_basebackup", '-R', '-D', $node->data_dir, '-c', 'fast',
+		'-X', 'stream', '-h', '127.0.0.1', '-p', $primary->port, '-U', 'postgres');
+	$node->append_conf('postgresql.conf', "port = " . $node->port . "\nunix_socket_directories = '" . $node->host . "'\n" . ($args{conf} // ''));
+	$node->start;
+	push @{ $self->{workers} }, $node;
+	return $n;
+}
+
+# A node that is no worker any more: the last one, or one that runs no more
+sub drop_standby
+{
+	my ($self, $n) = @_;
+	my $node = $self->worker($n);
+	$node->stop('immediate', fail_ok => 1) if $node->{_pid};
+	splice @{ $self->{workers} }, $n - 1, 1;
+	PostgreSQL::Test::Utils::system_log('rm', '-rf', $node->data_dir);
+	return;
 }
 
 sub coordinator { return $_[0]{coordinator}; }
@@ -350,6 +379,7 @@ sub differing_placements
 	die 'no placement is used' if $args{used} && !%used;
 	foreach my $i (1 .. $self->worker_count)
 	{
+		next if $self->worker_sql($i, 'SELECT pg_is_in_recovery()') eq 't';
 		my @tables = split /\n/, $self->worker_sql($i,
 			"SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'cz_shards' AND relkind = 'r' AND relname <> 'cz_object'");
 		next unless @tables;
@@ -414,7 +444,8 @@ sub shard_tables
 		  . "WHERE nspname = 'cz_shards' AND relkind = 'r' AND relname <> 'cz_object'");
 }
 
-# What stands in schema cz_shards on workers and belongs to no placement; waits for clean-up
+# What stands in schema cz_shards on workers and belongs to no placement; waits for clean-up.
+# Standbys have what their primaries have.
 sub orphans
 {
 	my ($self, $seconds) = @_;
@@ -431,6 +462,7 @@ sub orphans
 		foreach my $i (1 .. $self->worker_count)
 		{
 			my $port = $self->port($i);
+			next if $self->worker_sql($i, 'SELECT pg_is_in_recovery()') eq 't';
 			push @left, map { "node $i: $_" } grep { !$known{"$port $_"} } split /\n/, $self->worker_sql($i, q{
 				SELECT 'cz_shards.' || relname FROM pg_class WHERE relnamespace = to_regnamespace('cz_shards') AND relkind IN ('r', 'p') AND relname <> 'cz_object' AND relname <> 'cz_node'
 				UNION ALL SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = to_regnamespace('cz_shards') AND proname LIKE 'cz\_m%'
