@@ -45,6 +45,8 @@ tell(const CzNode *node, const CzHealth *now, CzHealthState was)
 	ereport(LOG,
 			(errmsg("node \"%s\" is %s", node->name, state_names[now->state]),
 			 now->reason[0] != '\0' ? errdetail_log("%s", now->reason) : 0));
+	/* placements may be missing, or may be made whole now */
+	CzMaintenanceWake();
 	/* what a start of the server finds is no news */
 	if (was == CZ_HEALTH_UNKNOWN && now->state == CZ_HEALTH_UP)
 		return;
