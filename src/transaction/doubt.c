@@ -28,6 +28,7 @@
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
@@ -35,9 +36,7 @@
 #include "transaction_int.h"
 
 /* Workers of all databases that can be known as clear; more are looked at again */
-#define CZ_MAX_CLEAR 512
-/* Workers that a backend remembers as clear */
-#define CZ_MAX_CLEAR_LOCAL 64
+#define CZ_MAX_CLEAR 8192
 /* Milliseconds that a worker counts as not clear after a look in vain */
 #define UNCLEAR_MS 200
 /* Milliseconds between two looks of who needs it */
@@ -53,16 +52,19 @@ typedef struct DoubtTable
 {
 	LWLock		lock;			/* guards what follows but generation's reads */
 	pg_atomic_uint64 generation;
-	int			nclear;
-	ClearServer clear[CZ_MAX_CLEAR];
 } DoubtTable;
 
 static DoubtTable *doubt = NULL;
+static HTAB *clear_servers = NULL;	/* ClearServer, all of it the key */
 
-/* What this backend knows as clear as of a generation */
-static uint64 local_generation = 0;
-static int	nlocal_clear = 0;
-static Oid	local_clear[CZ_MAX_CLEAR_LOCAL];
+/* What this backend knows as clear, each as of a generation */
+typedef struct LocalClear
+{
+	Oid			server_oid;		/* hash key */
+	uint64		generation;
+} LocalClear;
+
+static HTAB *local_clear = NULL;
 
 static bool is_resolving = false;
 
@@ -73,15 +75,22 @@ static TimestampTz unclear_until = 0;
 Size
 CzTxnShmemSize(void)
 {
-	return MAXALIGN(sizeof(DoubtTable));
+	return add_size(MAXALIGN(sizeof(DoubtTable)),
+					hash_estimate_size(CZ_MAX_CLEAR, sizeof(ClearServer)));
 }
 
 void
 CzTxnShmemInit(void)
 {
 	bool		found;
+	HASHCTL		ctl;
 
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = sizeof(ClearServer);
+	ctl.entrysize = sizeof(ClearServer);
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	clear_servers = ShmemInitHash("cz_fdw clear workers", CZ_MAX_CLEAR, CZ_MAX_CLEAR, &ctl,
+								  HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
 	doubt = ShmemInitStruct("cz_fdw workers in doubt", sizeof(DoubtTable), &found);
 	if (!found)
 	{
@@ -93,19 +102,31 @@ CzTxnShmemInit(void)
 	LWLockRegisterTranche(doubt->lock.tranche, "cz_fdw workers in doubt");
 }
 
-/* Index in the shared table or -1; lock held. */
-static int
-find_clear(Oid server_oid)
+/* Look for a worker among those that are clear, or what is to be done; lock held. */
+static ClearServer *
+search_clear(Oid server_oid, HASHACTION action)
 {
-	int			i;
+	ClearServer key;
 
-	for (i = 0; i < doubt->nclear; i++)
-	{
-		if (doubt->clear[i].server_oid == server_oid &&
-			doubt->clear[i].database_oid == MyDatabaseId)
-			return i;
-	}
-	return -1;
+	memset(&key, 0, sizeof(key));
+	key.database_oid = MyDatabaseId;
+	key.server_oid = server_oid;
+	return hash_search(clear_servers, &key, action, NULL);
+}
+
+/* Forget any one of them, for another one. */
+static void
+forget_any(void)
+{
+	HASH_SEQ_STATUS status;
+	ClearServer *any;
+
+	hash_seq_init(&status, clear_servers);
+	any = hash_seq_search(&status);
+	if (any == NULL)
+		return;
+	hash_seq_term(&status);
+	(void) hash_search(clear_servers, any, HASH_REMOVE, NULL);
 }
 
 /*
@@ -116,15 +137,11 @@ find_clear(Oid server_oid)
 void
 CzTxnMarkInDoubt(Oid server_oid)
 {
-	int			i;
-
 	if (doubt == NULL)
 		return;
 	CzActivityNote(CZ_TASK_RECOVER);
 	LWLockAcquire(&doubt->lock, LW_EXCLUSIVE);
-	i = find_clear(server_oid);
-	if (i >= 0)
-		doubt->clear[i] = doubt->clear[--doubt->nclear];
+	(void) search_clear(server_oid, HASH_REMOVE);
 	pg_atomic_fetch_add_u64(&doubt->generation, 1);
 	LWLockRelease(&doubt->lock);
 }
@@ -178,44 +195,51 @@ CzTxnMarkClear(Oid server_oid, uint64 generation)
 	if (doubt == NULL || CzTxnIsLate(server_oid))
 		return;
 	LWLockAcquire(&doubt->lock, LW_EXCLUSIVE);
-	if (pg_atomic_read_u64(&doubt->generation) == generation && find_clear(server_oid) < 0)
+	if (pg_atomic_read_u64(&doubt->generation) == generation &&
+		search_clear(server_oid, HASH_FIND) == NULL)
 	{
-		/* When full the oldest goes: in doubt means no more than a look */
-		if (doubt->nclear == CZ_MAX_CLEAR)
-			memmove(doubt->clear, doubt->clear + 1,
-					sizeof(ClearServer) * --doubt->nclear);
-		doubt->clear[doubt->nclear].database_oid = MyDatabaseId;
-		doubt->clear[doubt->nclear].server_oid = server_oid;
-		doubt->nclear++;
+		/* in doubt means no more than a look */
+		if (hash_get_num_entries(clear_servers) >= CZ_MAX_CLEAR)
+			forget_any();
+		(void) search_clear(server_oid, HASH_ENTER_NULL);
 	}
 	LWLockRelease(&doubt->lock);
+}
+
+static void
+create_local(void)
+{
+	HASHCTL		ctl;
+
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(LocalClear);
+	local_clear = hash_create("cz_fdw clear workers", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 }
 
 static bool
 is_in_doubt(Oid server_oid)
 {
 	uint64		generation;
+	LocalClear *local;
+	bool		found;
 	bool		is_clear;
-	int			i;
 
 	if (doubt == NULL)
 		return false;
 	generation = pg_atomic_read_u64(&doubt->generation);
-	if (generation != local_generation)
-	{
-		nlocal_clear = 0;
-		local_generation = generation;
-	}
-	for (i = 0; i < nlocal_clear; i++)
-	{
-		if (local_clear[i] == server_oid)
-			return false;
-	}
+	if (local_clear == NULL)
+		create_local();
+	local = hash_search(local_clear, &server_oid, HASH_ENTER, &found);
+	if (!found)
+		local->generation = 0;
+	if (local->generation == generation)
+		return false;
 	LWLockAcquire(&doubt->lock, LW_SHARED);
-	is_clear = find_clear(server_oid) >= 0;
+	is_clear = search_clear(server_oid, HASH_FIND) != NULL;
 	LWLockRelease(&doubt->lock);
-	if (is_clear && nlocal_clear < CZ_MAX_CLEAR_LOCAL)
-		local_clear[nlocal_clear++] = server_oid;
+	if (is_clear)
+		local->generation = generation;
 	return !is_clear;
 }
 
