@@ -402,9 +402,13 @@ CzMetadataInit(void)
 void
 CzShardSetRemote(CzShard *shard, const char *schema, const char *name)
 {
+	char	   *qualified = quote_qualified_identifier(schema, name);
+
 	shard->remote_schema = pstrdup(schema);
 	shard->remote_name = pstrdup(name);
-	shard->remote_qualified = quote_qualified_identifier(schema, name);
+	/* core's buffer has room for a kilobyte */
+	shard->remote_qualified = pstrdup(qualified);
+	pfree(qualified);
 }
 
 void

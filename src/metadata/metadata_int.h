@@ -23,6 +23,7 @@ typedef struct CzTableEntry
 	bool		is_ours;		/* false: negative entry, table is invalid but
 								 * for relid */
 	MemoryContext context;		/* holds this struct and all it points to */
+	MemoryContext scratch;		/* while it is being filled: for what is not kept */
 	struct CzTableEntry *next_retired;	/* list of those that are replaced but
 										 * may be borrowed yet */
 

@@ -268,17 +268,21 @@ find_node(List *nodes, Oid server_oid)
  * inactive: all rows of cz.placement_state.
  */
 static void
-set_placements(CzShard *shard, List *server_oids, List *nodes, List *inactive)
+set_placements(CzTableEntry *entry, CzShard *shard, List *server_oids, List *nodes,
+			   List *inactive)
 {
+	MemoryContext keep = MemoryContextSwitchTo(entry->scratch);
 	List	   *stale = inactive ? CzInactiveServers(inactive, shard->shard_id) : NIL;
+	List	   *whole = list_difference_oid(server_oids, stale);
 	ListCell   *cell;
 	int			n = 0;
 
+	MemoryContextSwitchTo(keep);
 	shard->nall = list_length(server_oids);
 	shard->all_oids = palloc(sizeof(Oid) * shard->nall);
 	foreach(cell, server_oids)
 		shard->all_oids[foreach_current_index(cell)] = lfirst_oid(cell);
-	server_oids = list_difference_oid(server_oids, stale);
+	server_oids = whole;
 	shard->server_oids = palloc(sizeof(Oid) * Max(list_length(server_oids), 1));
 	foreach(cell, server_oids)
 	{
@@ -340,14 +344,19 @@ CzShardServers(Oid shard_relid)
  * Fill a shard from its foreign table.  False if that is none of cz_fdw's.
  */
 static bool
-read_foreign_table(Oid relid, Oid table_relid, List *nodes, List *inactive, CzShard *shard)
+read_foreign_table(CzTableEntry *entry, Oid relid, Oid table_relid, List *nodes, List *inactive,
+				   CzShard *shard)
 {
+	MemoryContext keep = MemoryContextSwitchTo(entry->scratch);
 	ForeignTable *foreign = GetForeignTable(relid);
+	bool		is_ours = find_node(nodes, foreign->serverid) != NULL;
+	List	   *servers = is_ours ? shard_servers(foreign) : NIL;
 	const char *value;
 	const char *schema;
 	const char *name;
 
-	if (find_node(nodes, foreign->serverid) == NULL)
+	MemoryContextSwitchTo(keep);
+	if (!is_ours)
 		return false;
 
 	shard->relid = relid;
@@ -361,7 +370,7 @@ read_foreign_table(Oid relid, Oid table_relid, List *nodes, List *inactive, CzSh
 	name = CzFindOption(foreign->options, "table_name");
 	CzShardSetRemote(shard, schema ? schema : get_namespace_name(get_rel_namespace(relid)),
 					 name ? name : get_rel_name(relid));
-	set_placements(shard, shard_servers(foreign), nodes, inactive);
+	set_placements(entry, shard, servers, nodes, inactive);
 	return true;
 }
 
@@ -382,8 +391,13 @@ read_columns(CzTableEntry *entry, Relation rel)
 		if (att->attisdropped)
 			continue;
 		if (rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+		{
+			MemoryContext keep = MemoryContextSwitchTo(entry->scratch);
+
 			name = CzFindOption(GetForeignColumnOptions(rel->rd_id, att->attnum),
 							   "column_name");
+			MemoryContextSwitchTo(keep);
+		}
 		entry->table.column_names[i] = pstrdup(name ? name : NameStr(att->attname));
 	}
 }
@@ -449,7 +463,7 @@ read_parent(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *node
 		CzShard    *shard = &table->shards[i];
 
 		if (get_rel_relkind(desc->oids[i]) != RELKIND_FOREIGN_TABLE ||
-			!read_foreign_table(desc->oids[i], entry->table.relid, nodes, inactive, shard) ||
+			!read_foreign_table(entry, desc->oids[i], entry->table.relid, nodes, inactive, shard) ||
 			shard->shard_id == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
@@ -542,6 +556,17 @@ read_reference(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *n
 	}
 }
 
+/* What entries are made of: all servers, all placements that are not to be used. */
+static void
+read_cluster(CzTableEntry *entry, List **nodes, List **inactive)
+{
+	MemoryContext keep = MemoryContextSwitchTo(entry->scratch);
+
+	*nodes = CzServerList();
+	*inactive = CzInactiveList();
+	MemoryContextSwitchTo(keep);
+}
+
 /*
  * Fill an entry; CurrentMemoryContext is entry->context.  Leaves is_ours false
  * if the relation is not ours.
@@ -557,9 +582,8 @@ fill_entry(CzTableEntry *entry, Relation rel)
 	if (relkind == RELKIND_FOREIGN_TABLE)
 	{
 		entry->table.shards = palloc0(sizeof(CzShard));
-		nodes = CzServerList();
-		inactive = CzInactiveList();
-		if (!read_foreign_table(entry->table.relid, entry->table.relid, nodes, inactive,
+		read_cluster(entry, &nodes, &inactive);
+		if (!read_foreign_table(entry, entry->table.relid, entry->table.relid, nodes, inactive,
 								entry->table.shards))
 			return;
 		entry->table.kind = CZ_TABLE_FOREIGN;
@@ -571,8 +595,7 @@ fill_entry(CzTableEntry *entry, Relation rel)
 
 		if (!found && relkind != RELKIND_PARTITIONED_TABLE)
 			return;
-		nodes = CzServerList();
-		inactive = CzInactiveList();
+		read_cluster(entry, &nodes, &inactive);
 		if (!found)
 		{
 			if (!read_partition(entry, nodes, inactive))
@@ -658,8 +681,12 @@ build_entry(Oid relid)
 		entry->context = context;
 		entry->table.relid = relid;
 		entry->table.serial = ++serial;
+		entry->scratch = AllocSetContextCreate(old_context, "cz_fdw table scratch",
+											   ALLOCSET_DEFAULT_SIZES);
 		fill_entry(entry, rel);
 		MemoryContextSwitchTo(old_context);
+		MemoryContextDelete(entry->scratch);
+		entry->scratch = NULL;
 		if (entry->is_ours)
 			note_shape(relid, RelationGetDescr(rel));
 		relation_close(rel, AccessShareLock);

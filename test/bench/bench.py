@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import analytic     # noqa: E402
 import ddl          # noqa: E402
 import instructions     # noqa: E402
+import metadata     # noqa: E402
 import oltp         # noqa: E402
 import partitions   # noqa: E402
 import planning     # noqa: E402
@@ -30,6 +31,7 @@ PARTS = {
     'instructions': [instructions.instructions],
     'tpch': [tpch.tpch],
     'ddl': [ddl.ddl],
+    'metadata': [metadata.metadata],
 }
 
 

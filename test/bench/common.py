@@ -18,6 +18,7 @@ ROUNDS = int(os.environ.get('BENCH_ROUNDS', 1))
 RUNS = int(os.environ.get('BENCH_RUNS', 5))
 FDW = os.environ.get('BENCH_FDW', '1') != '0'
 PLANNING_SHARDS = [int(n) for n in os.environ.get('BENCH_PLANNING_SHARDS', '32,256,1024').split(',')]
+TABLES = int(os.environ.get('BENCH_TABLES', 1000))
 PARTITIONS = int(os.environ.get('BENCH_PARTITIONS', 500))
 TPCH_COPIES = int(os.environ.get('BENCH_TPCH_COPIES', 10))
 TIMEOUT_S = int(os.environ.get('BENCH_TIMEOUT', 20))
@@ -112,6 +113,11 @@ class Cluster:
     def connect(self, side):
         options = ' '.join('-c %s=on' % name for name in FDW_SETTINGS) if side == 'fdw' else ''
         client = Client('127.0.0.1', self.ports[side], side, options=options)
+        client.socket.settimeout(1200)
+        return client
+
+    def connect_to(self, port, database):
+        client = Client('127.0.0.1', port, database)
         client.socket.settimeout(1200)
         return client
 
