@@ -374,6 +374,13 @@ extern uint64 cz_inactive_commands;
 /* The servers of one shard among them, InvalidOid if it is dirty. */
 extern List *CzInactiveServers(List *inactive, int64 shard_id);
 
+/*
+ * CzCheckHasPlacement
+ *		A shard of a distributed table must have a placement that may be used: 55000 with all
+ *		that it has, and why they may not.  Others pass.
+ */
+extern void CzCheckHasPlacement(const CzShard *shard);
+
 /* Servers in use that have a placement of a shard which is not active. */
 extern List *CzStaleServers(const CzTable *table, int index);
 

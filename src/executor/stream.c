@@ -314,6 +314,23 @@ with_other_tables(const CzStream *stream, const CzShard *anchor,
 	return candidates;
 }
 
+/* Errors if a shard of the statement's tables has no active placement at all. */
+static void
+check_placements(const CzFragmentPlan *plan, const CzShard *shard, int shard_index)
+{
+	ListCell   *lc;
+
+	CzCheckHasPlacement(shard);
+	foreach(lc, plan->relids)
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		if (table != NULL && CzTableIsDistributed(table) && shard_index >= 0 &&
+			shard_index < table->nshards)
+			CzCheckHasPlacement(&table->shards[shard_index]);
+	}
+}
+
 /*
  * CzFragmentInit
  *		Make the fragment of a shard, or of any worker (shard NULL), in
@@ -342,6 +359,8 @@ CzFragmentInit(CzStream *stream, Fragment *fragment, const CzShard *shard, int s
 		candidates = with_other_tables(stream, shard, fragment, candidates);
 	if (candidates == NIL && shard != NULL && shard->nplacements > 0 && CzTxnHasLost())
 		CzTxnReportChange(shard);
+	if (candidates == NIL && shard != NULL)
+		check_placements(plan, shard, shard_index);
 	if (candidates == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -253,11 +253,7 @@ CzWriterBatch(CzWriter *writer, const CzShard *shard)
 
 	if (shard->nplacements == 0)
 	{
-		if (!shard->is_copy)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("no placement of shard " INT64_FORMAT " is active",
-							shard->shard_id)));
+		CzCheckHasPlacement(shard);
 		return NULL;			/* a reference table and no worker yet */
 	}
 

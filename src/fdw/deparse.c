@@ -35,6 +35,7 @@ CzFdwTable(Relation rel)
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("foreign table \"%s\" has no shard in the metadata",
 						RelationGetRelationName(rel))));
+	CzCheckHasPlacement(&table->shards[0]);
 	if (table->shards[0].nplacements < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

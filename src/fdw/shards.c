@@ -259,6 +259,7 @@ round_call(CzRound *round, Oid server_oid, bool in_transaction)
 static void
 unreachable_error(const CzShard *shard, const char *message)
 {
+	CzCheckHasPlacement(shard);
 	ereport(ERROR,
 			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 			 errmsg("could not reach any placement of shard " INT64_FORMAT, shard->shard_id),

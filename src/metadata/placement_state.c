@@ -310,6 +310,61 @@ CzInactiveServers(List *inactive, int64 shard_id)
 	return result;
 }
 
+/* A shard's rows of cz.placement_state, for people; is_lost: out: one is lost. */
+static char *
+describe_states(int64 shard_id, bool *is_lost)
+{
+	Relation	rel = table_open(state_relid(), AccessShareLock);
+	StringInfoData buf;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	*is_lost = false;
+	initStringInfo(&buf);
+	ScanKeyInit(&key, ANUM_STATE_SHARD_ID, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(shard_id));
+	scan = systable_beginscan(rel, CzCatalogRelid("placement_state_pkey"), true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		TupleDesc	desc = RelationGetDescr(rel);
+		bool		isnull;
+		Datum		name = heap_getattr(tuple, ANUM_STATE_SERVER_NAME, desc, &isnull);
+		bool		lost = DatumGetChar(heap_getattr(tuple, ANUM_STATE_STATE, desc, &isnull)) == STATE_LOST;
+		Datum		reason = heap_getattr(tuple, ANUM_STATE_REASON, desc, &isnull);
+
+		appendStringInfo(&buf, "%s\"%s\" (%s%s%s)", buf.len > 0 ? ", " : "",
+						 NameStr(*DatumGetName(name)), lost ? "lost" : "inactive",
+						 isnull ? "" : ": ", isnull ? "" : TextDatumGetCString(reason));
+		*is_lost |= lost;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return buf.data;
+}
+
+/*
+ * CzCheckHasPlacement
+ *		See metadata.h.
+ */
+void
+CzCheckHasPlacement(const CzShard *shard)
+{
+	char	   *states;
+	bool		is_lost;
+
+	if (shard->nplacements > 0 || shard->is_copy || shard->shard_id == 0 ||
+		!OidIsValid(state_relid()))
+		return;
+	states = describe_states(shard->shard_id, &is_lost);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("no placement of shard " INT64_FORMAT " is active", shard->shard_id),
+			 states[0] != '\0' ? errdetail("Its placements are on %s.", states) : 0,
+			 is_lost ? errhint("If the node is back, citus_activate_node() makes its shards whole; else drop the table.") :
+			 errhint("Rows of these placements may be missing or out of date, so they are not used; see cz.placement_state.")));
+}
+
 static bool
 insert_state(int64 shard_id, Oid server_oid, char state, const char *reason)
 {

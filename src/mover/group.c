@@ -250,10 +250,7 @@ check_shard(const CzMove *move, const CzShard *shard)
 						get_rel_name(shard->table_relid)),
 				 errdetail("A crash of a worker would empty one of them."),
 				 errhint("Use ALTER TABLE ... SET LOGGED.")));
-	if (shard->nplacements == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("no placement of shard " INT64_FORMAT " is active", shard->shard_id)));
+	CzCheckHasPlacement(shard);
 }
 
 /* The first active placement whose node can be reached. */
