@@ -532,6 +532,8 @@ attempt(CzPromotion *p, double *pause_ms)
 	ListCell   *lc;
 
 	begin();
+	/* before anybody waits for its locks */
+	CzGateEnter();
 	lock_here(p);
 	if (CzMoveHasOldHolder(&p->all))
 	{
@@ -682,6 +684,7 @@ CzPromoteRun(CzMove *move, uint32 plan_handle)
 	p->started_at = GetCurrentTimestamp();
 	move->mode = CZ_TRANSFER_BLOCK_WRITES;
 	begin();
+	CzGateAwait();
 	p->plan = take_plan(move, plan_handle);
 	read_groups(p);
 	check_alone(p);
