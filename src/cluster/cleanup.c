@@ -161,6 +161,12 @@ clean_up(HeapTuple tuple, TupleDesc desc, char **error)
 		*error = "a transaction may still read it";
 		return false;
 	}
+	/* the comment by which it is known may be prepared there */
+	if (!CzTxnWorkerIsClear(server_oid, OidIsValid(user_oid) ? user_oid : GetUserId()))
+	{
+		*error = "a committed transaction is not finished there";
+		return false;
+	}
 	if (strcmp(kind, "capture") != 0 && marker == NULL)
 	{
 		sql = CzCleanupSql(kind, SPI_getvalue(tuple, desc, COL_SCHEMA), name,
