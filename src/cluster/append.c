@@ -325,7 +325,7 @@ unseal(const CzTable *table, int index)
 		CzUnseal(table, index);
 }
 
-/* A shard gets another bound, one of which (keep) stays. */
+/* A shard gets another upper, or lower, bound. */
 static void
 move_bound(Oid relid, int64 shard_id, const char *bound, bool is_upper)
 {

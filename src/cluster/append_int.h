@@ -26,7 +26,7 @@ typedef struct CzAppendSource
  * CzAppendSourceHere: an ordinary, distributed, reference or foreign table, or a view, of
  *		this server; locked against writers if the user may do that.
  * CzAppendSourceThere: a table of a worker, read as the user's role there and locked against
- *		writers.  name: as there; without a schema: in public.
+ *		writers; takes USAGE on the server.  name: as there; without a schema: in public.
  * CzAppendSourceEnd: forget what was made for it.
  *
  * relid: what it is appended to.

@@ -24,6 +24,7 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/regproc.h"
@@ -147,6 +148,10 @@ CzAppendSourceThere(CzAppendSource *source, Oid server_oid, const char *name, Oi
 	int			i;
 
 	memset(source, 0, sizeof(*source));
+	/* as for a foreign table of the user's own: the mapping may be another role's */
+	if (!DatumGetBool(DirectFunctionCall2(has_server_privilege_id, ObjectIdGetDatum(server_oid),
+										  CStringGetTextDatum("USAGE"))))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, CzNodeGet(server_oid)->name);
 	DeconstructQualifiedName(path, &schema, &table);
 	if (schema == NULL)
 		schema = "public";

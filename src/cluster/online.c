@@ -5,7 +5,7 @@
  *
  * The source is an ordinary table of this server, so what has changed between two
  * snapshots is in its own row versions: those that the older one sees and the newer one does
- * not are deleted from the shards, the others way round inserted.  Neither triggers nor a
+ * not are deleted from the shards, those the other way round are inserted.  Neither triggers nor a
  * log nor a key are needed, nothing is committed before all is, and an error leaves nothing.
  * Versions cannot go meanwhile: the older snapshot is registered, and VACUUM is locked out.
  *

@@ -163,7 +163,7 @@ CzUnseal(const CzTable *table, int index)
 }
 
 /*
- * cz_seal_shard(shard_id bigint, OUT min_value text, OUT max_value text)
+ * cz_seal_shard(shard_id bigint)
  */
 Datum
 cz_seal_shard(PG_FUNCTION_ARGS)

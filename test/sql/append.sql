@@ -96,6 +96,19 @@ SELECT master_append_table_to_shard(:s2, 'stage', 'localhost', :coordinator_port
 SELECT cz_create_range_shard('r', '1', '2');
 SELECT DISTINCT min_value FROM cz_shard_ranges WHERE table_name = 'r'::regclass;
 RESET ROLE;
+-- a worker's table takes what a foreign table takes
+GRANT CREATE ON SCHEMA public TO cz_append_other;
+SET ROLE cz_append_other;
+CREATE TABLE theirs (id bigint, note text);
+SELECT create_distributed_table('theirs', 'id', 'append');
+SELECT master_create_empty_shard('theirs') AS s3 \gset
+SELECT master_append_table_to_shard(:s3, 'there', '127.0.0.1', :worker1_port);
+RESET ROLE;
+DO $$ DECLARE s name; BEGIN FOR s IN SELECT srvname FROM pg_foreign_server LOOP EXECUTE format('GRANT USAGE ON FOREIGN SERVER %I TO cz_append_other', s); END LOOP; END $$;
+SET ROLE cz_append_other;
+SELECT master_append_table_to_shard(:s3, 'there', '127.0.0.1', :worker1_port) > 0 AS filled;
+SELECT count(*) FROM theirs;
+RESET ROLE;
 
 -- a table that goes takes its reserved ids with it; so does one that becomes ordinary
 SELECT master_create_empty_shard('lineitem') > 0 AS reserved;
