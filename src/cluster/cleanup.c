@@ -92,6 +92,32 @@ read_comment(CzConn *conn, const char *name, char **comment, char **error)
 	return ok;
 }
 
+/* Is nothing of any coordinator's prepared there? */
+static bool
+has_nothing_prepared(CzConn *conn, char **error)
+{
+	PGresult   *res = CzConnTryExec(conn, "SELECT FROM pg_catalog.pg_prepared_xacts WHERE database OPERATOR(pg_catalog.=) pg_catalog.current_database() "
+									"AND pg_catalog.starts_with(gid, 'cz_') LIMIT 1");
+	bool		ok = res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 0;
+
+	if (!ok)
+		*error = "a transaction is not finished there";
+	PQclear(res);
+	return ok;
+}
+
+static bool
+has_function(CzConn *conn, const char *name)
+{
+	PGresult   *res = CzConnTryExec(conn, psprintf("SELECT pg_catalog.to_regproc(%s) IS NOT NULL",
+												   quote_literal_cstr(quote_qualified_identifier("cz_shards", name))));
+	bool		result = res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK &&
+		PQntuples(res) == 1 && strcmp(PQgetvalue(res, 0, 0), "t") == 0;
+
+	PQclear(res);
+	return result;
+}
+
 /* Drop a table that has the comment, or any. */
 static bool
 drop_table(CzConn *conn, const char *name, const char *marker, char **error)
@@ -105,6 +131,9 @@ drop_table(CzConn *conn, const char *name, const char *marker, char **error)
 		char	   *comment;
 
 		ok = read_comment(conn, name, &comment, error);
+		/* the transaction that gives it the comment may be prepared still */
+		if (ok && (comment == NULL || strcmp(comment, marker) != 0))
+			ok = has_nothing_prepared(conn, error) && read_comment(conn, name, &comment, error);
 		if (ok && (comment == NULL || strcmp(comment, marker) != 0))
 			return try_exec(conn, "ROLLBACK", error);
 	}
@@ -126,6 +155,10 @@ drop_capture(CzConn *conn, const char *name, const char *prefix, char **error)
 	StringInfoData sql;
 	int			i;
 
+	/* a fence, which belongs to no one table, may be prepared still */
+	if (name[0] == '\0' && !has_function(conn, psprintf("%sf", prefix)) &&
+		!has_nothing_prepared(conn, error))
+		return false;
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SET LOCAL lock_timeout = 20;");
 	for (i = 0; i < lengthof(triggers); i++)
