@@ -275,6 +275,8 @@ void
 CzMoveReadGroup(CzMove *move)
 {
 	const CzTable *first = CzTableGet(move->relid);
+	Oid			expected_oid = move->captured_oid;
+	Oid			from_oid;
 	CzNode	   *target;
 	ListCell   *lc;
 
@@ -308,13 +310,16 @@ CzMoveReadGroup(CzMove *move)
 		check_shard(move, &table->shards[move->shard_index]);
 	}
 	CzMoveReadTables(move);
-	move->from_oid = choose_from(&first->shards[move->shard_index],
-								 CzRelationOwner(first->relid));
-	if (OidIsValid(move->captured_oid) && move->captured_oid != move->from_oid)
+	/* the clean-up has been told where changes will be logged */
+	if (!OidIsValid(expected_oid) && move->phase != NULL && move->mode != CZ_TRANSFER_BLOCK_WRITES)
+		expected_oid = move->from_oid;
+	from_oid = choose_from(&first->shards[move->shard_index], CzRelationOwner(first->relid));
+	if (OidIsValid(expected_oid) && expected_oid != from_oid)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("the placement that is copied is not the first active one any more"),
 				 errhint("The move might succeed if retried.")));
+	move->from_oid = from_oid;
 }
 
 /*
