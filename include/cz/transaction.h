@@ -413,6 +413,10 @@ typedef struct CzOutsideCommand
 
 extern void CzOutsideRun(List *commands, Oid user_oid, bool is_users, bool is_parallel);
 
+/* The same, all at once, for who only looks whether workers answer: without waiting for a
+ * place where they have all the connections that they may have. */
+extern void CzOutsideLook(List *commands, Oid user_oid);
+
 /*
  * CzOutsideRunScripts
  *		Run a list of CzOutsideScript on connections of this session: each command is a

@@ -111,7 +111,7 @@ health_task(void)
 		command->sql = "SELECT pg_catalog.pg_is_in_recovery()";
 		commands = lappend(commands, command);
 	}
-	CzOutsideRun(commands, GetUserId(), false, true);
+	CzOutsideLook(commands, GetUserId());
 	CzHealthForget(server_oids);
 	foreach(lc, nodes)
 	{

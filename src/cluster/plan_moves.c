@@ -382,7 +382,7 @@ best_target(State *state, int group, int from, bool new_zone)
 		double		after = (state->nodes[node].load + cost) / in->nodes[node].capacity;
 		int			shared;
 
-		if (!in->nodes[node].accepts || is_on(state, group, node))
+		if (!in->nodes[node].accepts || in->nodes[node].is_away || is_on(state, group, node))
 			continue;
 		shared = count_in_zone(state, group, in->nodes[node].zone, from);
 		if ((new_zone && shared > 0) ||
@@ -623,7 +623,7 @@ fullest_node(const State *state)
 	for (node = 0; node < state->in->nnodes; node++)
 	{
 		if (state->nodes[node].is_stuck || state->nodes[node].ngroups == 0 ||
-			!state->in->nodes[node].accepts)
+			!state->in->nodes[node].accepts || state->in->nodes[node].is_away)
 			continue;
 		if (best < 0 || fullness(state, node) > fullness(state, best))
 			best = node;
@@ -641,6 +641,7 @@ next_target(const State *state, int from, const bool *tried, const int *zone_tri
 	for (node = 0; node < state->in->nnodes; node++)
 	{
 		if (tried[node] || node == from || !state->in->nodes[node].accepts ||
+			state->in->nodes[node].is_away ||
 			zone_tries[state->in->nodes[node].zone] >= MAX_TARGETS)
 			continue;
 		if (best < 0 || fullness(state, node) < fullness(state, best))

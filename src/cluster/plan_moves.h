@@ -19,6 +19,8 @@ typedef struct CzPlanNode
 	double		capacity;		/* > 0; how much it should have, relative to others */
 	int			zone;			/* the same number: the same zone */
 	bool		accepts;		/* may shards be placed there?  What is there goes if not */
+	bool		is_away;		/* it does not answer: nothing comes now, and nothing goes
+								 * without need */
 } CzPlanNode;
 
 typedef struct CzPlanGroup

@@ -175,6 +175,18 @@ call_float(Oid function, Datum argument)
 	return DatumGetFloat4(OidFunctionCall1(function, argument));
 }
 
+/* Does a node not answer, as far as is known?  One that may be back is looked at. */
+static bool
+is_away(const CzNode *node)
+{
+	CzEndpoint *endpoint;
+
+	if (!CzHealthIsSuspect(node->server_oid))
+		return false;
+	endpoint = CzEndpointTryGet(node->server_oid, GetUserId());
+	return endpoint == NULL || !CzHealthRecheck(endpoint);
+}
+
 static void
 add_nodes(Cluster *cluster)
 {
@@ -200,6 +212,7 @@ add_nodes(Cluster *cluster)
 										Int32GetDatum(node->node_id));
 		plan->accepts = node->is_active && node->should_have_shards &&
 			!list_member_oid(cluster->request->lost, node->server_oid);
+		plan->is_away = is_away(node);
 		/* one of no capacity gets nothing, and what it has goes */
 		if (!(plan->capacity > 0) || isinf(plan->capacity))
 		{
@@ -300,6 +313,22 @@ count_active(const CzShard *shard, const CzRebalanceRequest *request)
 	return n;
 }
 
+/* A move of a shard needs all of its placements that are in use. */
+static bool
+is_on_away(const Cluster *cluster, const CzShard *shard)
+{
+	int			i;
+
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		int			node = node_index(cluster, shard->server_oids[i]);
+
+		if (node >= 0 && cluster->plan_nodes[node].is_away)
+			return true;
+	}
+	return false;
+}
+
 static void
 add_group(Cluster *cluster, Family *family, int index, HTAB *sizes)
 {
@@ -326,7 +355,8 @@ add_group(Cluster *cluster, Family *family, int index, HTAB *sizes)
 	}
 	group->nodes = nodes;
 	group->family = family->number;
-	group->is_fixed = factor > 0 || is_excluded(request, family, index);
+	group->is_fixed = factor > 0 || is_excluded(request, family, index) ||
+		(!request->only_needed && is_on_away(cluster, shard));
 	if (factor > 0)
 		group->wanted = group->nplacements + Max(factor - info->nactive, 0);
 	if (CzIsCostBySize(cost_function))

@@ -80,7 +80,7 @@ take_from_transaction(CzOutsideCommand *command)
  */
 static void
 ask_all(List *server_oids, const char *sql,
-		void (*take) (CzOutsideCommand *command, PGresult *res), void *arg)
+		void (*take) (CzOutsideCommand *command, PGresult *res), void *arg, bool is_look)
 {
 	List	   *commands = NIL;
 	ListCell   *lc;
@@ -108,7 +108,10 @@ ask_all(List *server_oids, const char *sql,
 		else
 			commands = lappend(commands, command);
 	}
-	CzOutsideRun(commands, GetUserId(), false, true);
+	if (is_look)
+		CzOutsideLook(commands, GetUserId());
+	else
+		CzOutsideRun(commands, GetUserId(), false, true);
 }
 
 static void
@@ -142,7 +145,7 @@ Datum
 cz_shard_sizes(PG_FUNCTION_ARGS)
 {
 	InitMaterializedSRF(fcinfo, 0);
-	ask_all(NIL, SIZES_SQL, put_sizes, fcinfo->resultinfo);
+	ask_all(NIL, SIZES_SQL, put_sizes, fcinfo->resultinfo, false);
 	return (Datum) 0;
 }
 
@@ -183,7 +186,7 @@ CzShardSizesByName(List *server_oids)
 	ctl.entrysize = sizeof(CzShardSize);
 	ctl.hcxt = CurrentMemoryContext;
 	sizes = hash_create("cz_fdw shard sizes", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	ask_all(server_oids, PAGES_SQL, remember_sizes, sizes);
+	ask_all(server_oids, PAGES_SQL, remember_sizes, sizes, false);
 	return sizes;
 }
 
@@ -220,7 +223,7 @@ CzNodeSizes(void)
 {
 	HTAB	   *sizes = make_node_sizes();
 
-	ask_all(NIL, NODE_SIZE_SQL, remember_sum, sizes);
+	ask_all(NIL, NODE_SIZE_SQL, remember_sum, sizes, true);
 	return sizes;
 }
 

@@ -19,6 +19,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "libpq-fe.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -45,6 +46,10 @@
 #define MAX_ATTEMPTS 20
 #define FIRST_PAUSE_MS 50
 #define MAX_PAUSE_MS 1000
+/* Looks whether readers of the old placement let its keys be dropped, and how long each
+ * makes readers of reference tables wait at most */
+#define OLD_KEYS_ATTEMPTS 20
+#define OLD_KEYS_TIMEOUT_MS 25
 
 /* A placement of a group of shards that is to go. */
 typedef struct Surplus
@@ -286,34 +291,134 @@ note_move(const CzTable *table, const Surplus *surplus, List *relids)
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
-/* The table on the node that is given up is marked, and goes when nobody reads it. */
+/* The table on the node that is given up is marked, and goes when nobody reads it; on one
+ * that can't be reached whatever has its name. */
 static void
 expect_drop(const CzShard *shard, const Surplus *surplus, Oid owner, int64 move_id,
 			const char *marker)
 {
 	Oid			argtypes[6] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID};
 	Datum		values[6];
+	char		nulls[7] = "      ";
+	bool		can_reach = CzTxnCanReach(surplus->server_oid, owner);
 
 	values[0] = Int64GetDatum(move_id);
 	values[1] = CStringGetTextDatum(CzNodeGet(surplus->server_oid)->name);
 	values[2] = CStringGetTextDatum(shard->remote_qualified);
 	values[3] = CStringGetTextDatum(GetUserNameFromId(owner, false));
-	values[4] = CStringGetTextDatum(marker);
+	values[4] = can_reach ? CStringGetTextDatum(marker) : (Datum) 0;
+	nulls[4] = can_reach ? ' ' : 'n';
 	values[5] = Float8GetDatum(cz_drop_delay_ms / 1000.0);
 	if (SPI_execute_with_args("INSERT INTO cz.cleanup (move_id, server_name, object_kind, object_name, user_name, policy, marker, not_before)"
 							  " VALUES ($1, $2::pg_catalog.name, 'table', $3, $4::pg_catalog.name, 'on_success', $5,"
 							  " pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $6))",
-							  6, argtypes, values, NULL, false, 0) != SPI_OK_INSERT)
+							  6, argtypes, values, nulls, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not write cz.cleanup");
-	if (CzTxnCanReach(surplus->server_oid, owner))
+	if (can_reach)
 		CzTxnExec(surplus->server_oid, owner,
 				  psprintf("COMMENT ON TABLE %s IS %s", shard->remote_qualified,
 						   quote_literal_cstr(marker)));
 }
 
+/*
+ * Rows of reference tables that the old placement refers to must not go until its keys have:
+ * these reference tables, in held.
+ */
+static void
+hold_references(List *relids, List **held)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	List	   *parents = NIL;
+	ListCell   *lc;
+
+	foreach(lc, relids)
+		parents = list_concat_unique_oid(parents, CzReferenceParents(lfirst_oid(lc), NULL));
+	list_sort(parents, list_oid_cmp);
+	foreach(lc, parents)
+	{
+		CzTxnHoldReferred(lfirst_oid(lc));
+		*held = lappend_oid(*held, lfirst_oid(lc));
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* Drop what the old placement of a table has of such keys; false: readers are in the way. */
+static bool
+drop_keys(const Surplus *surplus, Oid relid)
+{
+	char	   *message = NULL;
+	bool		result = true;
+	StringInfoData sql;
+	CzConn	   *conn;
+	PGresult   *res;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, CzTreeKeysOnShards(relid, false))
+	{
+		const CzKey *key = lfirst(lc);
+
+		if (CzTableGet(key->to_relid)->kind == CZ_TABLE_REFERENCE)
+			CzKeyShardSql(&sql, key, surplus->index, true);
+	}
+	if (sql.len == 0)
+		return true;
+	conn = CzConnTryAcquire(CzEndpointGet(surplus->server_oid, CzRelationOwner(relid)), &message);
+	if (conn == NULL)
+		return true;			/* nobody changes copies there */
+	res = CzConnTryExec(conn, sql.data);
+	result = res == NULL || PQresultStatus(res) == PGRES_COMMAND_OK;
+	PQclear(res);
+	CzConnRelease(conn);
+	return result;
+}
+
+/* After give_up(); if readers go on for long, the keys go with the table. */
+static void
+drop_old_keys(const Surplus *surplus, List *held)
+{
+	bool		is_done = held == NIL;
+	int			i;
+
+	SetConfigOption("lock_timeout", psprintf("%dms", OLD_KEYS_TIMEOUT_MS), PGC_SUSET,
+					PGC_S_OVERRIDE);
+	for (i = 0; !is_done && i < OLD_KEYS_ATTEMPTS; i++)
+	{
+		ListCell   *lc;
+
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		is_done = true;
+		foreach(lc, CzFamilyTables(surplus->relid))
+			is_done &= drop_keys(surplus, lfirst_oid(lc));
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		if (!is_done)
+			pg_usleep(OLD_KEYS_TIMEOUT_MS * 1000L);
+	}
+}
+
+static void
+release_references(List **held)
+{
+	ListCell   *lc;
+
+	foreach(lc, *held)
+		CzTxnReleaseReferred(lfirst_oid(lc));
+	list_free(*held);
+	*held = NIL;
+}
+
+static void
+set_lock_timeout(void)
+{
+	SetConfigOption("lock_timeout", psprintf("%dms", cz_cutover_lock_timeout_ms), PGC_SUSET,
+					PGC_S_OVERRIDE);
+}
+
 /* In a transaction: one placement of a group leaves; false: it is not what it was. */
 static bool
-give_up(const Surplus *surplus, int factor)
+give_up(const Surplus *surplus, int factor, List **held)
 {
 	List	   *relids = lock_tables(surplus);
 	const CzTable *table = CzTableGet(surplus->relid);
@@ -327,6 +432,7 @@ give_up(const Surplus *surplus, int factor)
 		return false;
 	foreach(lc, relids)
 		shards[foreach_current_index(lc)] = &CzTableGet(lfirst_oid(lc))->shards[surplus->index];
+	hold_references(relids, held);
 	CzTxnLockShardsForMove(shards, list_length(relids));
 	AcceptInvalidationMessages();
 	table = CzTableGet(surplus->relid);
@@ -355,21 +461,26 @@ give_up(const Surplus *surplus, int factor)
 
 /* give_up() in a transaction of its own; false: somebody has a lock. */
 static bool
-try_give_up(const Surplus *surplus, int factor, MemoryContext context)
+try_give_up(const Surplus *surplus, int factor, MemoryContext context, List **held)
 {
 	volatile bool is_done = true;
 
+	set_lock_timeout();
 	PG_TRY();
 	{
+		bool		has_left;
+
 		StartTransactionCommand();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		if (SPI_connect() != SPI_OK_CONNECT)
 			elog(ERROR, "SPI_connect failed");
-		(void) give_up(surplus, factor);
+		has_left = give_up(surplus, factor, held);
 		SPI_finish();
 		PopActiveSnapshot();
 		CommitTransactionCommand();
 		CzMoveNoteLeft();
+		if (has_left)
+			drop_old_keys(surplus, *held);
 	}
 	PG_CATCH();
 	{
@@ -387,6 +498,7 @@ try_give_up(const Surplus *surplus, int factor, MemoryContext context)
 			CzTaskErrorToLog(context);
 	}
 	PG_END_TRY();
+	release_references(held);
 	MemoryContextSwitchTo(context);
 	return is_done;
 }
@@ -418,12 +530,12 @@ give_up_all(int64 arg)
 	int			factor = (int) (arg & 0xffff);
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "cz surplus",
 												  ALLOCSET_DEFAULT_SIZES);
+	List	   *held = NIL;
 	List	   *surplus;
 	ListCell   *lc;
 
 	CzTaskSession();
-	SetConfigOption("lock_timeout", psprintf("%dms", cz_cutover_lock_timeout_ms), PGC_SUSET,
-					PGC_S_OVERRIDE);
+	set_lock_timeout();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "placements that are too many");
@@ -451,7 +563,7 @@ give_up_all(int64 arg)
 			CommitTransactionCommand();
 			MemoryContextSwitchTo(context);
 		}
-		for (i = 0; i < MAX_ATTEMPTS && !try_give_up(one, wanted, context); i++)
+		for (i = 0; i < MAX_ATTEMPTS && !try_give_up(one, wanted, context, &held); i++)
 		{
 			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms,
 							 PG_WAIT_EXTENSION);

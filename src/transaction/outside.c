@@ -272,7 +272,7 @@ abandon(Worker *workers, int nworkers)
 }
 
 static void
-run_all(Worker *workers, int nworkers, bool is_users, bool is_parallel)
+run_all(Worker *workers, int nworkers, bool is_users, bool is_parallel, bool is_look)
 {
 	const CzEndpoint **endpoints = palloc(sizeof(CzEndpoint *) * nworkers);
 	int			i;
@@ -280,7 +280,8 @@ run_all(Worker *workers, int nworkers, bool is_users, bool is_parallel)
 
 	for (i = 0; i < nworkers; i++)
 		endpoints[i] = workers[i].endpoint;
-	CzPoolEnter(endpoints, nworkers);
+	if (!is_look)
+		CzPoolEnter(endpoints, nworkers);
 	for (i = 0; i < nworkers; i++)
 		start_worker(&workers[i], is_users);
 	connect_workers(workers, nworkers);
@@ -299,12 +300,8 @@ run_all(Worker *workers, int nworkers, bool is_users, bool is_parallel)
 	}
 }
 
-/*
- * CzOutsideRun
- *		See transaction.h.
- */
-void
-CzOutsideRun(List *commands, Oid user_oid, bool is_users, bool is_parallel)
+static void
+run_commands(List *commands, Oid user_oid, bool is_users, bool is_parallel, bool is_look)
 {
 	Worker	   *workers = palloc0(sizeof(Worker) * Max(list_length(commands), 1));
 	int			nworkers = 0;
@@ -336,7 +333,7 @@ CzOutsideRun(List *commands, Oid user_oid, bool is_users, bool is_parallel)
 
 	PG_TRY();
 	{
-		run_all(workers, nworkers, is_users, is_parallel);
+		run_all(workers, nworkers, is_users, is_parallel, is_look);
 	}
 	PG_CATCH();
 	{
@@ -354,4 +351,20 @@ CzOutsideRun(List *commands, Oid user_oid, bool is_users, bool is_parallel)
 		else
 			CzConnRelease(workers[i].conn);
 	}
+}
+
+/*
+ * CzOutsideRun, CzOutsideLook
+ *		See transaction.h.
+ */
+void
+CzOutsideRun(List *commands, Oid user_oid, bool is_users, bool is_parallel)
+{
+	run_commands(commands, user_oid, is_users, is_parallel, false);
+}
+
+void
+CzOutsideLook(List *commands, Oid user_oid)
+{
+	run_commands(commands, user_oid, false, true, true);
 }

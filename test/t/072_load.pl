@@ -23,6 +23,19 @@ ok($cluster->coordinator->poll_query_until('postgres', q{SELECT bool_and(state =
 $cluster->sql('CREATE ROLE nobody');
 is($cluster->sql('SET ROLE nobody; SELECT count(*) FROM cz_nodes'), '4', 'whoever looks');
 
+note 'a node whose connections are all in use is looked at all the same';
+$cluster->sql("ALTER SERVER $names[1] OPTIONS (ADD pool_size '1')");
+$cluster->sql("ALTER SYSTEM SET cz.health_interval = '200ms'");
+$cluster->sql('SELECT pg_reload_conf()');
+$cluster->sql(q{CREATE TABLE busy (k int); SET cz.shard_replication_factor = 1; SELECT create_distributed_table('busy', 'k', shard_count => 4, colocate_with => 'none')});
+my $busy = $cluster->hold('INSERT INTO busy SELECT generate_series(1, 100)');
+my $contact = $cluster->sql("SET statement_timeout = '10s'; SELECT last_contact FROM cz_nodes WHERE node = '$names[1]'");
+ok($cluster->coordinator->poll_query_until('postgres', "SELECT last_contact > '$contact'::timestamptz + interval '1s' FROM cz_nodes WHERE node = '$names[1]'"), 'by the view and the background worker');
+$cluster->release($busy);
+$cluster->sql("DROP TABLE busy; ALTER SERVER $names[1] OPTIONS (DROP pool_size)");
+$cluster->sql('ALTER SYSTEM RESET cz.health_interval');
+$cluster->sql('SELECT pg_reload_conf()');
+
 note 'a statement that has looked up the only placement and writes it when there is a second one';
 $cluster->sql(q{
 	SET cz.shard_replication_factor = 1;
@@ -136,6 +149,8 @@ foreach my $how ('frozen', 'dead')
 	{
 		within(8, $sql, $how);
 	}
+	within(20, 'SELECT rebalance_table_shards()', $how);
+	is($status, 0, "$how: nothing is moved to it") or diag($err);
 	within(10, "SELECT citus_disable_node('127.0.0.1', $ports[3])", $how);
 	is($status, 0, "$how: it can be disabled") or diag($err);
 	within(15, "SELECT citus_activate_node('127.0.0.1', $ports[3])", $how);
