@@ -52,3 +52,102 @@ CREATE PROCEDURE citus_cleanup_orphaned_resources()
 COMMENT ON PROCEDURE citus_cleanup_orphaned_resources()
     IS 'drop on the workers what could not be dropped when its table went, what moves have left, and shards that no table has';
 REVOKE ALL ON PROCEDURE citus_cleanup_orphaned_resources() FROM PUBLIC;
+
+CREATE FUNCTION cz_dump_script() RETURNS SETOF text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    todo oid[] := ARRAY(SELECT t.relid::oid FROM cz.tables t WHERE t.kind IN ('h', 'r', 's') ORDER BY t.relid::text);
+    next oid;
+    columns text;
+    copy_in text;
+BEGIN
+    RETURN NEXT 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;';
+    RETURN NEXT 'SET LOCAL row_security = off;';
+    RETURN NEXT 'SET LOCAL search_path = pg_catalog;';
+    RETURN NEXT 'SET LOCAL datestyle = ISO;';
+    RETURN NEXT 'SET LOCAL intervalstyle = postgres;';
+    RETURN NEXT 'SET LOCAL extra_float_digits = 3;';
+    RETURN NEXT 'SET LOCAL statement_timeout = 0;';
+    RETURN NEXT format($q$\echo 'SET client_encoding = \'%s\';'$q$, current_setting('client_encoding'));
+    RETURN NEXT $q$\echo 'BEGIN;'$q$;
+    RETURN NEXT $q$\echo 'SET LOCAL datestyle = ISO;'$q$;
+    RETURN NEXT $q$\echo 'SET LOCAL intervalstyle = postgres;'$q$;
+    RETURN NEXT $q$\echo 'SET LOCAL session_replication_role = replica;'$q$;
+    RETURN NEXT $q$\echo 'SET CONSTRAINTS ALL DEFERRED;'$q$;
+    WHILE cardinality(todo) > 0 LOOP
+        -- those first that foreign keys of others refer to
+        next := (SELECT r FROM unnest(todo) WITH ORDINALITY AS u(r, n)
+                  WHERE NOT EXISTS (SELECT FROM pg_constraint f LEFT JOIN cz.partitions p ON p.relid::oid = f.conrelid
+                                     LEFT JOIN cz.partitions q ON q.relid::oid = f.confrelid
+                                     WHERE f.contype = 'f' AND coalesce(p.root::oid, f.conrelid) = r
+                                       AND coalesce(q.root::oid, f.confrelid) = ANY (todo)
+                                       AND coalesce(q.root::oid, f.confrelid) <> r)
+                  ORDER BY n LIMIT 1);
+        IF next IS NULL THEN
+            next := todo[1];
+            RAISE WARNING 'foreign keys of table % and others form a circle', next::regclass
+                USING HINT = 'If they are not DEFERRABLE, drop one of them before the rows are restored.';
+        END IF;
+        todo := array_remove(todo, next);
+        columns := (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
+                     WHERE a.attrelid = next AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '');
+        copy_in := format('COPY %s%s FROM stdin;', next::regclass, ' (' || columns || ')');
+        RETURN NEXT format($q$\echo '%s'$q$, replace(replace(replace(copy_in, '\', '\\'), '''', '\'''), E'\n', '\n'));
+        RETURN NEXT format('COPY (SELECT %s FROM %s) TO STDOUT;', columns, next::regclass);
+        RETURN NEXT $q$\echo '\\.'$q$;
+    END LOOP;
+    RETURN NEXT $q$\echo 'COMMIT;'$q$;
+    RETURN NEXT 'COMMIT;';
+END
+$$;
+COMMENT ON FUNCTION cz_dump_script()
+    IS 'a psql script that writes the rows of all distributed tables, as of one moment, as a script of COPY commands: what pg_dump leaves out';
+
+CREATE FUNCTION cz_prepare_upgrade(OUT item text, OUT state text, OUT is_ready boolean) RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE
+    SET search_path TO pg_catalog, pg_temp
+AS $$
+DECLARE
+    n bigint;
+BEGIN
+    n := (SELECT count(*) FROM cz.job j WHERE j.finished_at IS NULL);
+    IF n > 0 THEN
+        PERFORM citus_job_cancel(j.job_id) FROM cz.job j WHERE j.finished_at IS NULL;
+    END IF;
+    item := 'jobs';
+    is_ready := n = 0;
+    state := CASE WHEN n = 0 THEN 'none' ELSE format('%s told to stop: call this function again', n) END;
+    RETURN NEXT;
+
+    n := (SELECT count(*) FROM cz.move m WHERE m.phase NOT IN ('done', 'failed', 'switched'));
+    item := 'moves of shards';
+    is_ready := n = 0;
+    state := CASE WHEN n = 0 THEN 'none' ELSE format('%s on their way: wait for them, or cancel them', n) END;
+    RETURN NEXT;
+
+    -- decisions are kept by the names of servers, so those that stay are known to the new server
+    FOR i IN 1 .. 10 LOOP
+        PERFORM recover_prepared_transactions();
+        n := (SELECT count(*) FROM cz.transaction_log);
+        EXIT WHEN n = 0;
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+    item := 'commits on several nodes';
+    is_ready := n = 0;
+    state := CASE WHEN n = 0 THEN 'all finished'
+                  ELSE format('%s not confirmed by %s', n,
+                              (SELECT string_agg(DISTINCT s, ', ') FROM cz.transaction_log l, unnest(l.server_names) s)) END;
+    RETURN NEXT;
+
+    n := (SELECT count(*) FROM pg_prepared_xacts);
+    item := 'transactions prepared on the coordinator';
+    is_ready := n = 0;
+    state := CASE WHEN n = 0 THEN 'none' ELSE format('%s: pg_upgrade refuses', n) END;
+    RETURN NEXT;
+END
+$$;
+COMMENT ON FUNCTION cz_prepare_upgrade()
+    IS 'before pg_upgrade of the coordinator: stops jobs, finishes what is prepared on workers, and says what is not ready';
+REVOKE ALL ON FUNCTION cz_prepare_upgrade() FROM PUBLIC;

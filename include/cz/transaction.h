@@ -215,6 +215,12 @@ extern void CzTxnCheckCoordinator(void);
 /* Is this database the coordinator of its cluster?  Else its DDL is its own affair. */
 extern bool CzTxnIsCoordinator(void);
 
+/* Does this database come from a dump, and has not taken over yet? */
+extern bool CzTxnIsRestored(void);
+
+/* Does it come from a dump, so that what was decided and noted after that is not known? */
+extern bool CzTxnIsOfDump(void);
+
 /*
  * CzTxnIsOfFormer
  *		Is a prepared transaction, by its name, one of a former coordinator of this cluster

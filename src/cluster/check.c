@@ -449,7 +449,19 @@ CzNodeVerify(Oid server_oid)
 		refuse_coordinator(node);
 	check_instance(node, theirs[PROBE_INSTANCE]);
 	found = CzMarkIdentity(theirs[PROBE_MARK]);
-	if (identity != NULL && (found == NULL || strcmp(found, identity) != 0))
+	if (identity != NULL && found == NULL && CzTxnIsRestored())
+	{
+		/* a dump is restored on other workers */
+		CzNodeSetOption(server_oid, "identity", NULL);
+		CzNodeSetOption(server_oid, "checked", NULL);
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("node \"%s\" is another worker now", node->name),
+				 errdetail("The database at host %s, port %d does not have the shards of this cluster.",
+						   node->host, node->port),
+				 errhint("After cz_take_over(), cz_finish_restore(missing => 'create') makes them there, empty.")));
+	}
+	else if (identity != NULL && (found == NULL || strcmp(found, identity) != 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("node \"%s\" is not the worker it was", node->name),

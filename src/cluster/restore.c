@@ -306,9 +306,10 @@ finish_distributed(Finish *finish, Oid relid)
 		const CzShard *shard = &table->shards[i];
 		List	   *before = CzShardServers(shard->relid);
 		List	   *servers = placements_found(finish, shard);
+		bool		is_missing = servers == NIL;
 
 		CHECK_FOR_INTERRUPTS();
-		if (servers == NIL)
+		if (is_missing)
 		{
 			tell(finish, table_name, shard->shard_id, NULL, "the shard is on no node",
 				 finish->creates ? "made anew, empty" :
@@ -334,7 +335,8 @@ finish_distributed(Finish *finish, Oid relid)
 		foreach(lc, servers)
 			check_placement(finish, table, shard, lfirst_oid(lc), columns, index_names);
 		check_others(finish, table, shard, servers);
-		if (list_length(servers) > 1)
+		/* pg_upgrade has brought the log along, and rows of dirty shards */
+		if (list_length(servers) > 1 && !is_missing && CzTxnIsOfDump())
 		{
 			is_replicated = true;
 			(void) CzDirtyInsert(shard->shard_id, 0);
@@ -480,7 +482,6 @@ make_shard(const Missing *missing)
 		List	   *server = list_make1_oid(lfirst_oid(lc));
 		char	   *sql;
 
-		CzNodeCheck(lfirst_oid(lc));
 		CzEnsureShardSchema(server, owner);
 		CzPropagateObjects(missing->relid, server, owner);
 		CzTxnExec(lfirst_oid(lc), owner,
@@ -511,6 +512,43 @@ make_keys(const Missing *missing)
 	}
 }
 
+/*
+ * Workers that are new get their mark, and copies of reference tables, with keys of the
+ * shards that refer to them: those that are still to be made must not be counted on.
+ */
+static void
+check_nodes(const Finish *finish)
+{
+	ListCell   *lc;
+	ListCell   *ls;
+	int			pass;
+
+	for (pass = 0; pass < 2; pass++)
+	{
+		foreach(lc, finish->missing)
+		{
+			const Missing *missing = lfirst(lc);
+			const CzShard *shard = &CzTableGet(missing->relid)->shards[missing->index];
+
+			foreach(ls, CzShardServers(shard->relid))
+			{
+				if (pass == 0)
+					(void) CzInactiveInsert(shard->shard_id, lfirst_oid(ls), "it is being made");
+				else
+					(void) CzInactiveDelete(shard->shard_id, lfirst_oid(ls));
+			}
+		}
+		CommandCounterIncrement();
+		foreach(lc, finish->missing)
+			CzInvalidateTable(((Missing *) lfirst(lc))->relid);
+		foreach(lc, pass == 0 ? finish->surveys : NIL)
+		{
+			if (((CzSurvey *) lfirst(lc))->is_known)
+				CzNodeCheck(((CzSurvey *) lfirst(lc))->server_oid);
+		}
+	}
+}
+
 static void
 make_missing(const Finish *finish)
 {
@@ -519,6 +557,8 @@ make_missing(const Finish *finish)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	ListCell   *lc;
 
+	if (finish->creates)
+		check_nodes(finish);
 	foreach(lc, finish->missing)
 	{
 		CHECK_FOR_INTERRUPTS();
