@@ -172,7 +172,11 @@ end_stream(Copy *copy, Stream *stream)
 	if (job->snapshot != NULL && job->nparts == 1)
 		CzMoveStateWrite(copy->move, stream->to, job->owner_number,
 						 list_make1((void *) job->unit), job->snapshot);
-	CzDebugPoint("move_copied");
+	if (!copy->move->has_copied_one)
+	{
+		copy->move->has_copied_one = true;
+		CzDebugPoint("move_copied");
+	}
 	PQclear(CzConnExec(stream->to, "COMMIT"));
 	if (job->snapshot != NULL && job->nparts > 1 && job->ndone == job->nparts)
 	{

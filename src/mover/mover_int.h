@@ -93,6 +93,7 @@ typedef struct CzMove
 	char	   *fingerprint;	/* what the tables looked like when they were locked first */
 	bool		is_awaited;		/* writers without locks: their statements are waited for */
 	bool		has_copied;		/* with block_writes: rows are on the target */
+	bool		has_copied_one; /* rows of a first table, or of a part of one */
 	int64		nbytes;			/* copied */
 	int64		nchanges;		/* of the last round */
 	List	   *held;			/* reference tables whose rows must not go; OIDs */

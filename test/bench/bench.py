@@ -13,6 +13,7 @@ import analytic     # noqa: E402
 import ddl          # noqa: E402
 import instructions     # noqa: E402
 import metadata     # noqa: E402
+import moves        # noqa: E402
 import oltp         # noqa: E402
 import partitions   # noqa: E402
 import planning     # noqa: E402
@@ -32,6 +33,7 @@ PARTS = {
     'tpch': [tpch.tpch],
     'ddl': [ddl.ddl],
     'metadata': [metadata.metadata],
+    'moves': [moves.moves],
 }
 
 
@@ -50,7 +52,7 @@ def main():
     cluster.prepare()
     done = []
     for part in args.parts or ['planning', 'queries', 'writes', 'tpch', 'pgbench', 'sessions', 'streaming',
-                              'instructions', 'ddl']:
+                              'instructions', 'ddl', 'moves']:
         note('\n%s: %d rows, %d shards, factor %d, TPC-H at .%02d; load of the machine before: %.1f'
              % (part, ROWS, SHARDS, FACTOR, TPCH_COPIES, os.getloadavg()[0]))
         note('%-44s %10s %17s %17s  %-4s %s' % ('', 'plain', 'postgres_fdw', 'cz_fdw', '', 'bar'))

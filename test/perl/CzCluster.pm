@@ -455,7 +455,7 @@ sub orphans
 	{
 		# shards, and those of partitions, by the workers' ports
 		my %known = map { $_ => 1 } split /\n/, $self->sql(q{
-			SELECT w.nodeport || ' cz_shards.' || coalesce(pt.name || '_' || pt.shard_ids[s.shard_index + 1], split_part(s.shard_name, '.', 2))
+			SELECT w.nodeport || ' cz_shards.' || coalesce(pt.name || '_' || pt.shard_ids[s.shard_index + 1], replace(trim(both '"' from split_part(s.shard_name, '.', 2)), '""', '"'))
 			FROM cz.placement_list() p JOIN cz.worker_list() w USING (server_oid) JOIN cz.shard_list() s USING (shard_id)
 			LEFT JOIN LATERAL (SELECT name, shard_ids FROM cz.partitions x WHERE x.root = s.relid UNION ALL SELECT NULL, NULL) pt ON true});
 		@left = ();
