@@ -22,7 +22,7 @@ CREATE TABLE cz.colocation (
 );
 COMMENT ON TABLE cz.colocation IS
     'colocation groups: distributed tables with equal partition bounds and equal placements';
-COMMENT ON COLUMN cz.colocation.shard_count IS 'shards of each table of the group; 0 for range tables, which get shards one by one';
+COMMENT ON COLUMN cz.colocation.shard_count IS 'shards that each table of the group was made with, before any was split; 0 for range tables, which get shards one by one';
 COMMENT ON COLUMN cz.colocation.partition_method IS 'h: hash, r: range, s: single-shard tables';
 COMMENT ON COLUMN cz.colocation.key_type IS 'type of the distribution column of the group''s tables, NULL if they have none';
 COMMENT ON COLUMN cz.colocation.key_collation IS 'collation of the distribution column, qualified and quoted: OIDs are others after a restore, and pg_upgrade takes no regcollation; empty if its type has none';

@@ -15,7 +15,7 @@ SELECT pg_extension_config_dump('cz.move_id_seq', '');
 -- State of what is on its way: not dumped.
 CREATE TABLE cz.move (
     move_id bigint PRIMARY KEY,
-    operation text NOT NULL CHECK (operation IN ('move', 'copy', 'drop', 'promote')),
+    operation text NOT NULL CHECK (operation IN ('move', 'copy', 'drop', 'promote', 'split')),
     mode text NOT NULL CHECK (mode IN ('logical', 'block_writes')),
     colocation_id int NOT NULL,
     shard_index int NOT NULL,
@@ -24,7 +24,7 @@ CREATE TABLE cz.move (
     phase text NOT NULL CHECK (phase IN ('preparing', 'copying', 'indexing', 'catching_up',
         'switching', 'switched', 'done', 'failed')),
     source_name name,
-    target_name name NOT NULL,
+    target_name name,
     bytes_done bigint NOT NULL DEFAULT 0,
     bytes_total bigint,
     rows_applied bigint NOT NULL DEFAULT 0,
@@ -37,7 +37,8 @@ CREATE TABLE cz.move (
     updated_at timestamptz NOT NULL,
     sqlstate text,
     error text,
-    switched_at timestamptz
+    switched_at timestamptz,
+    piece_ids bigint[]
 );
 CREATE UNIQUE INDEX move_running_idx ON cz.move (colocation_id, shard_index, (tables[1]))
     WHERE phase NOT IN ('done', 'failed');
@@ -47,6 +48,8 @@ COMMENT ON COLUMN cz.move.shard_index IS 'number of the shard in each table of t
 COMMENT ON COLUMN cz.move.tables IS 'the tables of the colocation group';
 COMMENT ON COLUMN cz.move.shard_ids IS 'their shards that are moved';
 COMMENT ON COLUMN cz.move.source_name IS 'node whose placement leaves; NULL: one more is made';
+COMMENT ON COLUMN cz.move.target_name IS 'node that gets a placement; NULL: of a split it may be several';
+COMMENT ON COLUMN cz.move.piece_ids IS 'shards that a split makes of those';
 COMMENT ON COLUMN cz.move.bytes_total IS 'size of the shards'' rows on the source before the copy';
 COMMENT ON COLUMN cz.move.bytes_done IS 'bytes of rows, as text, that have been copied';
 COMMENT ON COLUMN cz.move.lag_changes IS 'changes that the last look found missing on the target';

@@ -398,12 +398,6 @@ CREATE FUNCTION pg_catalog.alter_table_set_access_method(table_name regclass, ac
 COMMENT ON FUNCTION pg_catalog.alter_table_set_access_method(regclass, text)
     IS 'ALTER TABLE ... SET ACCESS METHOD';
 
-CREATE FUNCTION pg_catalog.isolate_tenant_to_new_shard(table_name regclass, tenant_id "any",
-        cascade_option text DEFAULT '', shard_transfer_mode text DEFAULT 'auto') RETURNS bigint
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'isolate_tenant_to_new_shard';
-COMMENT ON FUNCTION pg_catalog.isolate_tenant_to_new_shard(regclass, "any", text, text)
-    IS 'an error that says why, and what else keeps a tenant apart';
-
 CREATE FUNCTION pg_catalog.fix_partition_shard_index_names(table_name regclass) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'fix_partition_shard_index_names';
 COMMENT ON FUNCTION pg_catalog.fix_partition_shard_index_names(regclass)

@@ -90,6 +90,15 @@ extern int	CzCleanUp(int64 move_id, const char *server_name, ArrayType *names, i
  * CzShardFinishSql: those that make its indexes; NULL: it has none.
  * CzShardStructure: what a placement looks like, as text; NULL: it is not there.  The same
  *		for placements that are equal, foreign keys apart.
+ * CzPieceSql: the commands that make a piece of shard number index of a table on a node,
+ *		without its indexes.
+ * CzPieceFilter: which rows go to the piece: a condition in which the distribution column is
+ *		CZ_PIECE_COLUMN.  helper: name of a table on the node that is read, that is partitioned
+ *		by hash of the column.
+ * CzPieceBound: a bound of a piece of a range shard, above the one before it (or NULL), in the
+ *		form that pinned settings give it.  Errors: 22023 it is not within the shard's.
+ * CzPieceHelperSql: the command that makes such a table.
+ * CzPiecesAttach: the pieces take the place of shard number index in the catalogs.
  * CzColumnList: the columns that hold data, quoted, with commas; NULL: there is none.
  * CzCopyShardRows: rows from one node to another by two COPY commands.
  * CzCopyFinish: the end of a COPY all of whose data has been read, or (is_in) sent.
@@ -100,6 +109,23 @@ extern char *CzShardStructureSql(Relation rel, const CzTable *table, int index, 
 								 CzConn *from);
 extern char *CzShardFinishSql(Relation rel, const CzTable *table, int index);
 extern char *CzShardStructure(CzConn *conn, const CzTable *table, int index);
+/*
+ * CzGroupShardCount
+ *		How many shards the tables of a table's group were made with: they may have been split
+ *		since.  (placement.c)
+ */
+extern int	CzGroupShardCount(const CzTable *table);
+
+#define CZ_PIECE_COLUMN '\001'
+struct CzPiece;
+extern char *CzPieceSql(Relation rel, const CzTable *table, int index, const CzShard *shard,
+						const struct CzPiece *piece, Oid server_oid, CzConn *from);
+extern char *CzPieceFilter(const CzTable *table, const struct CzPiece *piece,
+						   const char *helper);
+extern char *CzPieceBound(const CzTable *table, int index, const char *before,
+						  const char *text);
+extern char *CzPieceHelperSql(const CzTable *table, const char *qualified, const char *helper);
+extern void CzPiecesAttach(Oid relid, int index, const CzShard *shards, List *pieces);
 extern char *CzColumnList(Oid relid);
 typedef void (*CzCopyProgress) (int64 bytes, void *arg);
 extern void CzCopyShardRows(CzConn *from, CzConn *to, const char *out_sql, const char *in_sql,

@@ -230,6 +230,13 @@ extern void CzLeafSetOwner(Oid leaf, Oid owner);
 extern void CzLeavesSetOwner(const CzTable *table);
 extern void CzLeavesAttach(Oid parent_relid, List *leaves);
 
+/*
+ * CzLeafDrop
+ *		Drop the coordinator's foreign table of a shard, with what is known of the shard; not
+ *		the shard.  The caller has AccessExclusiveLock of the parent.
+ */
+extern void CzLeafDrop(Oid leaf);
+
 /* Nobody but the owner may touch a shard's relation, whatever default privileges say. */
 extern void CzRemovePrivileges(Oid relid, Oid owner);
 

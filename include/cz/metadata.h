@@ -65,6 +65,8 @@ typedef struct CzShard
 	Oid			table_relid;	/* for CzTableGet: the parent, the reference table, the
 								 * foreign table; InvalidOid while it is being made */
 	int			number_base;	/* of the numbers that placements have in ctids; see rowid.h */
+	int			modulus;		/* of a hash shard: it has the rows whose keys' hashes leave */
+	int			remainder;		/* this, divided by that; else 0 */
 	bool		is_copy;		/* of a reference table: its placements are copies */
 	int			nall;			/* placements, also those that are not active; 0 while
 								 * it is being made */
@@ -91,7 +93,8 @@ typedef struct CzTable
 	Oid			key_eq_opr;		/* its equality operator, key_type = key_type */
 	int			nshards;		/* order: by partition bound, so that index i
 								 * means the same key range in every table of
-								 * the colocation group */
+								 * the colocation group; of a hash table not all need have
+								 * the same modulus, for they can be split */
 	CzShard    *shards;
 	Oid			root_relid;		/* a partition: the distributed table at the top, whose
 								 * shards it has by other names; else InvalidOid */
@@ -333,6 +336,9 @@ extern List *CzShardServers(Oid shard_relid);
 /* The same as a snapshot shows it; NIL: the shard was not there. */
 extern List *CzShardServersAsOf(Oid shard_relid, Snapshot snapshot);
 
+/* Does a snapshot show that a table was distributed already? */
+extern bool CzTableWasThere(Oid relid, Snapshot snapshot);
+
 /*
  * CzShardBounds
  *		Bounds of a range shard as text, NULL where open, of the default partition
@@ -459,10 +465,16 @@ extern Bitmapset *CzShardsInRange(const CzTable *table, const Datum *lower,
 extern int	CzRangeGap(const CzTable *table, Datum value);
 extern void CzRangeGapNeighbours(const CzTable *table, int gap, int *before, int *after);
 
-/* Index of the hash shard, of nshards (a power of two), that a key belongs to; needs no
- * table: for one that is not partitioned yet. */
-extern int	CzHashShardIndex(Oid key_type, Oid collation, Datum value, bool isnull,
-							 int nshards);
+/*
+ * CzHashRemainders
+ *		Which hash shard has which remainder of the greatest modulus among them: an array
+ *		[modulus] of indexes, palloc'd.
+ * CzHashRemainder
+ *		A key's hash, divided by a modulus.  Needs no distributed table yet.
+ */
+extern int *CzHashRemainders(const CzShard *shards, int nshards, int *modulus);
+extern int	CzHashRemainder(Oid key_type, Oid collation, Datum value, bool isnull,
+							int modulus);
 
 /*
  * Workers, ordered by node_id; CzNode palloc'd in CurrentMemoryContext.

@@ -31,8 +31,9 @@ typedef enum CzMoveOperation
 {
 	CZ_MOVE_MOVE,				/* the target takes the source's place */
 	CZ_MOVE_COPY,				/* the target is one placement more */
-	CZ_MOVE_PROMOTE				/* the target, a clone of the source, becomes a node, and takes
+	CZ_MOVE_PROMOTE,			/* the target, a clone of the source, becomes a node, and takes
 								 * the source's place for many shards */
+	CZ_MOVE_SPLIT				/* the shard becomes several */
 } CzMoveOperation;
 
 typedef enum CzTransferMode
@@ -62,16 +63,30 @@ typedef struct CzPromotePlan
  */
 #define CZ_PROMOTE_TOKEN "cz_shards.cz_m" INT64_FORMAT "_token"
 
+/* A shard that another one is to be split into. */
+typedef struct CzPiece
+{
+	int			modulus;		/* of a hash shard, with remainder */
+	int			remainder;
+	char	   *lower;			/* bounds of a range shard, as text; NULL: the other's own */
+	char	   *upper;
+	Oid			server_oid;		/* where its first placement is to be; InvalidOid: as the
+								 * other's.  The others are where the other's are. */
+} CzPiece;
+
 typedef struct CzMoveSpec
 {
 	Oid			relid;			/* a distributed table of the group; CZ_MOVE_PROMOTE: none */
 	int			shard_index;	/* number of the shard */
-	Oid			source_oid;		/* the placement that leaves; CZ_MOVE_COPY: InvalidOid */
-	Oid			target_oid;
+	int64		shard_id;		/* of this table */
+	Oid			source_oid;		/* the placement that leaves; else InvalidOid */
+	Oid			target_oid;		/* CZ_MOVE_SPLIT: InvalidOid */
+	List	   *pieces;			/* CZ_MOVE_SPLIT: CzPiece * */
 	CzMoveOperation operation;
 	CzTransferMode mode;
 	int64		task_id;		/* of cz.task, 0: none */
-	uint32		plan_handle;	/* CZ_MOVE_PROMOTE: of the plan's memory */
+	uint32		plan_handle;	/* CZ_MOVE_PROMOTE: of the plan's memory; CZ_MOVE_SPLIT: of
+								 * the pieces', filled in by CzMoveStart */
 	bool		is_again;		/* debug points are for the first time */
 } CzMoveSpec;
 

@@ -79,4 +79,7 @@ extern void CzCloneTakePlace(const CzNode *node, const char *host, int port);
  */
 extern const CzTable *CzCheckDistributed(Oid relid);
 
+/* The storage parameters of a placement, for another one; NULL: it has none. */
+extern char *CzStorageSql(CzConn *from, const char *qualified, const char *target);
+
 #endif							/* CZ_CLUSTER_INT_H */

@@ -515,7 +515,8 @@ compare_table(const CzConfigTable *table, const CzTable *actual)
 		strcmp(actual->column_names[actual->key_attno - 1], table->column) != 0)
 		refuse_difference(table, "distribution column",
 						  actual->column_names[actual->key_attno - 1], table->column);
-	if (table->shard_count != 0 && table->shard_count != actual->nshards)
+	if (table->shard_count != 0 && table->shard_count != actual->nshards &&
+		table->shard_count != CzGroupShardCount(actual))
 		refuse_difference(table, "number of shards", psprintf("%d", actual->nshards),
 						  psprintf("%d", table->shard_count));
 	if (table->replication_factor != 0 && actual->nshards > 0)

@@ -254,7 +254,7 @@ add_tables(StringInfo buf)
 			{
 				leaders = lappend_oid(leaders, table->relid);
 				if (table->kind == CZ_TABLE_HASH)
-					add_raw(buf, "shard_count", psprintf("%d", table->nshards));
+					add_raw(buf, "shard_count", psprintf("%d", CzGroupShardCount(table)));
 				if (table->nshards > 0)
 					add_raw(buf, "replication_factor",
 							psprintf("%d",

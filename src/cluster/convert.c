@@ -184,12 +184,12 @@ CzRangeBound(const char *min, const char *max)
  *		Create the coordinator's foreign table of a shard, that CzLeavesAttach makes a
  *		partition.
  *
- * index: remainder of a hash shard; min, max: bounds of a range shard, NULL: open.
+ * min, max: bounds of a range shard, NULL: open.
  * Returns: its OID.  The catalogs are visible to the next command.
  */
 Oid
 CzCreateShardRelation(Oid parent_relid, const CzShard *shard, const CzDistribution *dist,
-					  int index, const char *min, const char *max)
+					  const char *min, const char *max)
 {
 	PartitionBoundSpec *bound;
 
@@ -200,8 +200,8 @@ CzCreateShardRelation(Oid parent_relid, const CzShard *shard, const CzDistributi
 	bound->location = -1;
 	if (dist->method == PARTITION_STRATEGY_HASH)
 	{
-		bound->modulus = dist->shard_count;
-		bound->remainder = index;
+		bound->modulus = shard->modulus;
+		bound->remainder = shard->remainder;
 	}
 	else
 		bound->is_default = true;

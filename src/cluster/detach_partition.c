@@ -34,6 +34,8 @@ own_shards(const CzTable *partition)
 		ListCell   *lc;
 
 		shard->shard_id = shard->name_id = from->name_id;
+		shard->modulus = from->modulus;
+		shard->remainder = from->remainder;
 		shard->remote_schema = pstrdup(from->remote_schema);
 		shard->remote_name = pstrdup(from->remote_name);
 		shard->remote_qualified = pstrdup(from->remote_qualified);

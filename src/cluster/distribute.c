@@ -105,7 +105,7 @@ run_for_some(const CzShard *shards, int from, int to, Oid owner, Relation rel,
 				else
 					CzShardCreateSql(&sql, def, &shards[i],
 									 dist->method == PARTITION_STRATEGY_HASH ?
-									 CzHashCheckSql(rel, dist, i) : NULL);
+									 CzHashCheckSql(rel, dist, &shards[i]) : NULL);
 			}
 		}
 		if (sql.len > 0)
@@ -158,7 +158,7 @@ CzCreateLeaves(Oid relid, CzShard *shards, const CzDistribution *dist)
 	for (i = 0; i < dist->shard_count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		shards[i].relid = CzCreateShardRelation(relid, &shards[i], dist, i, NULL, NULL);
+		shards[i].relid = CzCreateShardRelation(relid, &shards[i], dist, NULL, NULL);
 		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(old);

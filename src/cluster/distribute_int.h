@@ -52,8 +52,8 @@ extern void CzConvertToPartitioned(Oid relid, const CzDistribution *dist,
 								   double reltuples);
 extern void CzConvertToHeap(Oid relid, Datum options);
 extern Oid	CzCreateShardRelation(Oid parent_relid, const CzShard *shard,
-								  const CzDistribution *dist, int index,
-								  const char *min, const char *max);
+								  const CzDistribution *dist, const char *min,
+								  const char *max);
 
 /* the bound of a range shard; NULL: MINVALUE, MAXVALUE */
 extern PartitionBoundSpec *CzRangeBound(const char *min, const char *max);
@@ -98,7 +98,8 @@ extern char *CzSealSql(const CzTable *table, int index, const char *min, const c
 extern void CzUnseal(const CzTable *table, int index);
 
 /* shardcheck.c */
-extern char *CzHashCheckSql(Relation rel, const CzDistribution *dist, int index);
+extern char *CzHashCheckSql(Relation rel, const CzDistribution *dist,
+							const CzShard *shard);
 extern char *CzRangeCheckSql(Relation rel, const CzDistribution *dist,
 							 const char *min, const char *max);
 

@@ -273,7 +273,7 @@ create_tables(Scripts *scripts, List *parts)
 			initStringInfo(&sql);
 			CzShardCreateSql(&sql, part->def, &part->shards[i],
 							 part->dist.method == PARTITION_STRATEGY_HASH ?
-							 CzHashCheckSql(rel, &part->dist, i) : NULL);
+							 CzHashCheckSql(rel, &part->dist, &part->shards[i]) : NULL);
 			MemoryContextSwitchTo(old);
 			scripts_add(scripts, &part->shards[i], sql.data);
 			MemoryContextReset(context);
@@ -643,7 +643,7 @@ CzPartitionsSql(StringInfo sql, const CzTable *root, int index, Oid server_oid)
 		CzPartDistribution(&dist, root->relid, lfirst_oid(lc), &own);
 		CzShardCreateSql(sql, CzTableDefGet(rel), &table->shards[index],
 						 own.method == PARTITION_STRATEGY_HASH ?
-						 CzHashCheckSql(rel, &own, index) : NULL);
+						 CzHashCheckSql(rel, &own, &table->shards[index]) : NULL);
 		grants = CzGrantsSql(lfirst_oid(lc), server_oid, table->shards[index].remote_qualified);
 		if (grants)
 			appendStringInfo(sql, "%s;\n", grants);

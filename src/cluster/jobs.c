@@ -62,7 +62,7 @@ typedef struct Task
 	bool		is_running;
 	bool		is_due;
 	Oid			relid;
-	int			index;
+	int64		shard_id;
 	char	   *source_name;	/* NULL: one placement more */
 	char	   *target_name;
 	int64		move_id;
@@ -294,7 +294,7 @@ read_tasks(int64 job_id, List *started)
 
 	if (SPI_execute_with_args("SELECT t.task_id, t.status OPERATOR(pg_catalog.=) 'running',"
 							  " coalesce(t.not_before OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp(), true),"
-							  " t.relid, t.shard_index, t.source_name, t.target_name, coalesce(t.move_id, 0), t.retry_count"
+							  " t.relid, t.shard_id, t.source_name, t.target_name, coalesce(t.move_id, 0), t.retry_count"
 							  " FROM cz.task t WHERE t.job_id OPERATOR(pg_catalog.=) $1"
 							  " AND t.status IN ('runnable', 'running') ORDER BY t.task_id",
 							  1, argtypes, values, NULL, false, 0) != SPI_OK_SELECT)
@@ -310,7 +310,7 @@ read_tasks(int64 job_id, List *started)
 		task->is_running = DatumGetBool(SPI_getbinval(tuple, desc, 2, &isnull));
 		task->is_due = DatumGetBool(SPI_getbinval(tuple, desc, 3, &isnull));
 		task->relid = DatumGetObjectId(SPI_getbinval(tuple, desc, 4, &isnull));
-		task->index = DatumGetInt32(SPI_getbinval(tuple, desc, 5, &isnull));
+		task->shard_id = DatumGetInt64(SPI_getbinval(tuple, desc, 5, &isnull));
 		task->source_name = SPI_getvalue(tuple, desc, 6);
 		task->target_name = SPI_getvalue(tuple, desc, 7);
 		task->move_id = DatumGetInt64(SPI_getbinval(tuple, desc, 8, &isnull));
@@ -420,26 +420,31 @@ make_spec(const Task *task, CzMoveSpec *spec)
 	const char *problem = NULL;
 	bool		has_source = false;
 	bool		has_target = false;
+	int			index = 0;
 	int			i;
 
 	memset(spec, 0, sizeof(*spec));
+	/* a split gives shards other numbers */
+	while (table != NULL && index < table->nshards &&
+		   table->shards[index].shard_id != task->shard_id)
+		index++;
 	spec->relid = task->relid;
-	spec->shard_index = task->index;
+	spec->shard_index = index;
 	spec->operation = task->source_name ? CZ_MOVE_MOVE : CZ_MOVE_COPY;
 	spec->source_oid = task->source_name ? get_foreign_server_oid(task->source_name, true) :
 		InvalidOid;
 	spec->target_oid = get_foreign_server_oid(task->target_name, true);
 	spec->task_id = task->task_id;
-	if (table == NULL || !CzTableIsDistributed(table) || task->index >= table->nshards)
+	if (table == NULL || !CzTableIsDistributed(table) || index >= table->nshards)
 		problem = "the table has been dropped or changed";
 	else if (!OidIsValid(spec->target_oid) || (task->source_name && !OidIsValid(spec->source_oid)))
 		problem = "the node has been removed";
 	else if (!CzNodeGet(spec->target_oid)->is_active)
 		problem = "the node has been disabled";
-	for (i = 0; problem == NULL && i < table->shards[task->index].nall; i++)
+	for (i = 0; problem == NULL && i < table->shards[index].nall; i++)
 	{
-		has_source |= table->shards[task->index].all_oids[i] == spec->source_oid;
-		has_target |= table->shards[task->index].all_oids[i] == spec->target_oid;
+		has_source |= table->shards[index].all_oids[i] == spec->source_oid;
+		has_target |= table->shards[index].all_oids[i] == spec->target_oid;
 	}
 	if (problem == NULL && (has_target || (task->source_name && !has_source)))
 		problem = "the shard has been moved meanwhile";
@@ -478,7 +483,7 @@ is_group_running(List *tasks, const Task *task)
 	{
 		const Task *other = lfirst(lc);
 
-		if (other->is_running && other->relid == task->relid && other->index == task->index)
+		if (other->is_running && other->relid == task->relid && other->shard_id == task->shard_id)
 			return true;
 	}
 	return false;

@@ -38,6 +38,9 @@ CzMoveRows(Relation rel, const CzDistribution *dist, CzShard *shards, Oid owner)
 	CzWriter   *writer = NULL;
 	Oid			key_type = dist && OidIsValid(dist->key_type) ? getBaseType(dist->key_type) :
 		InvalidOid;
+	int			modulus = 1;
+	int		   *indexes = dist && dist->method == PARTITION_STRATEGY_HASH ?
+		CzHashRemainders(shards, dist->shard_count, &modulus) : NULL;
 	uint64		nrows = 0;
 
 	PushActiveSnapshot(snapshot);
@@ -48,13 +51,13 @@ CzMoveRows(Relation rel, const CzDistribution *dist, CzShard *shards, Oid owner)
 		CHECK_FOR_INTERRUPTS();
 		if (writer == NULL)
 			writer = CzWriterBegin(RelationGetDescr(rel), NULL, owner);
-		if (dist && dist->method == PARTITION_STRATEGY_HASH)
+		if (indexes != NULL)
 		{
 			bool		isnull;
 			Datum		value = slot_getattr(slot, dist->key_attno, &isnull);
 
-			index = CzHashShardIndex(key_type, dist->key_collation, value, isnull,
-									 dist->shard_count);
+			index = indexes[CzHashRemainder(key_type, dist->key_collation, value, isnull,
+											modulus)];
 		}
 		nrows++;
 		CzWriterPut(writer, &shards[index], slot, (int64) nrows);

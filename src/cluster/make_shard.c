@@ -163,9 +163,12 @@ CzColumnList(Oid relid)
 	return buf.len > 0 ? buf.data : NULL;
 }
 
-/* The storage parameters of a placement, for another one: they are not kept here. */
-static char *
-storage_sql(CzConn *from, const char *qualified)
+/*
+ * CzStorageSql
+ *		See cluster_int.h.  They are not kept here.
+ */
+char *
+CzStorageSql(CzConn *from, const char *qualified, const char *target)
 {
 	PGresult   *res;
 	StringInfoData sql;
@@ -181,7 +184,7 @@ storage_sql(CzConn *from, const char *qualified)
 						 quote_identifier(PQgetvalue(res, i, 0)),
 						 quote_literal_cstr(PQgetvalue(res, i, 1)));
 	PQclear(res);
-	return sql.len > 0 ? psprintf("ALTER TABLE %s SET (%s)", qualified, sql.data) : NULL;
+	return sql.len > 0 ? psprintf("ALTER TABLE %s SET (%s)", target, sql.data) : NULL;
 }
 
 /* What keeps other rows out of shard number index of a table; NULL: nothing. */
@@ -198,7 +201,7 @@ check_sql(Relation rel, const CzTable *table, int index)
 		return NULL;
 	CzTableDistribution(table, &dist);
 	if (table->kind == CZ_TABLE_HASH)
-		return CzHashCheckSql(rel, &dist, index);
+		return CzHashCheckSql(rel, &dist, &table->shards[index]);
 
 	nestlevel = CzPinTextSettings(CZ_PIN_TEXT | CZ_PIN_MONEY | CZ_PIN_DATE_ORDER);
 	CzShardBounds(table, index, &lower, &upper);
@@ -215,7 +218,8 @@ char *
 CzShardStructureSql(Relation rel, const CzTable *table, int index, Oid server_oid, CzConn *from)
 {
 	const CzShard *shard = &table->shards[index];
-	char	   *storage = from ? storage_sql(from, shard->remote_qualified) : NULL;
+	char	   *storage = from ? CzStorageSql(from, shard->remote_qualified,
+										  shard->remote_qualified) : NULL;
 	char	   *grants;
 	StringInfoData sql;
 

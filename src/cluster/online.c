@@ -84,6 +84,8 @@ struct CzOnline
 	const CzDistribution *dist;
 	const CzShard *shards;
 	int			nshards;
+	int		   *indexes;		/* [modulus] of the shard with each remainder of a hash */
+	int			modulus;
 	Oid			owner;
 	List	   *key;			/* attribute numbers by which a row is told apart on a shard;
 								 * NIL: by all columns */
@@ -207,8 +209,8 @@ shard_of(const CzOnline *online, TupleTableSlot *slot)
 	if (dist->method != PARTITION_STRATEGY_HASH)
 		return 0;
 	value = slot_getattr(slot, dist->key_attno, &isnull);
-	return CzHashShardIndex(getBaseType(dist->key_type), dist->key_collation, value, isnull,
-							dist->shard_count);
+	return online->indexes[CzHashRemainder(getBaseType(dist->key_type), dist->key_collation,
+										   value, isnull, online->modulus)];
 }
 
 /* ---- what went ------------------------------------------------------------ */
@@ -489,6 +491,8 @@ CzOnlineBegin(Relation rel, const CzDistribution *dist, const CzShard *shards, O
 	online->dist = dist;
 	online->shards = shards;
 	online->nshards = dist->shard_count;
+	if (dist->method == PARTITION_STRATEGY_HASH)
+		online->indexes = CzHashRemainders(shards, dist->shard_count, &online->modulus);
 	online->owner = owner;
 	online->key = find_key(rel);
 	online->deletes = palloc(sizeof(StringInfoData) * online->nshards);

@@ -38,6 +38,7 @@
 #include "distribute_int.h"
 
 /* column of cz.colocation (sql/20-metadata.sql) */
+#define COLOCATION_SHARD_COUNT 2
 #define COLOCATION_REPLICATION_FACTOR 3
 
 /*
@@ -172,9 +173,9 @@ CzRegisterTable(Oid relid, char kind, int colocation_id, int64 shard_id)
 				  " VALUES ($1, $2, $3, $4)", 4, argtypes, values, nulls);
 }
 
-/* What a group was made with. */
+/* What a group was made with: a column of its row. */
 static int
-group_replication_factor(int colocation_id)
+group_number(int colocation_id, AttrNumber attno)
 {
 	Relation	rel = table_open(CzCatalogRelid("colocation"), AccessShareLock);
 	ScanKeyData key;
@@ -188,11 +189,34 @@ group_replication_factor(int colocation_id)
 	tuple = systable_getnext(scan);
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "colocation group %d is missing", colocation_id);
-	result = DatumGetInt32(heap_getattr(tuple, COLOCATION_REPLICATION_FACTOR,
-										RelationGetDescr(rel), &isnull));
+	result = DatumGetInt32(heap_getattr(tuple, attno, RelationGetDescr(rel), &isnull));
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return result;
+}
+
+static int
+group_replication_factor(int colocation_id)
+{
+	return group_number(colocation_id, COLOCATION_REPLICATION_FACTOR);
+}
+
+/*
+ * CzGroupShardCount
+ *		See cluster.h.
+ */
+int
+CzGroupShardCount(const CzTable *table)
+{
+	return table->kind == CZ_TABLE_HASH && table->colocation_id != 0 ?
+		group_number(table->colocation_id, COLOCATION_SHARD_COUNT) : table->nshards;
+}
+
+/* Does a new table that is to have so many shards go with another one? */
+static bool
+fits_shard_count(const CzTable *other, int shard_count)
+{
+	return shard_count == other->nshards || shard_count == CzGroupShardCount(other);
 }
 
 /* That of the group that is to be joined, else what the settings say. */
@@ -323,7 +347,7 @@ CzChooseColocation(Relation rel, CzDistribution *dist, const char *colocate_with
 	{
 		const CzTable *other = named_colocation(rel, dist, colocate_with);
 
-		if (has_shard_count && dist->shard_count != other->nshards)
+		if (has_shard_count && !fits_shard_count(other, dist->shard_count))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("shard_count %d does not match the %d shards of table \"%s\"",
@@ -339,7 +363,7 @@ CzChooseColocation(Relation rel, CzDistribution *dist, const char *colocate_with
 		const CzTable *other = joined_table(rel, dist);
 
 		/* what keys join must lie together, and has no choice */
-		if (other != NULL && (!has_shard_count || dist->shard_count == other->nshards))
+		if (other != NULL && (!has_shard_count || fits_shard_count(other, dist->shard_count)))
 		{
 			dist->shard_count = other->nshards;
 			dist->colocation_id = other->colocation_id;
@@ -348,7 +372,14 @@ CzChooseColocation(Relation rel, CzDistribution *dist, const char *colocate_with
 		}
 		dist->colocation_id = find_default_group(dist);
 		if (dist->colocation_id != 0)
-			return group_tables(dist->colocation_id, RelationGetRelid(rel));
+		{
+			List	   *others = group_tables(dist->colocation_id, RelationGetRelid(rel));
+
+			/* they may have been split */
+			if (others != NIL)
+				dist->shard_count = CzTableGet(linitial_oid(others))->nshards;
+			return others;
+		}
 	}
 	dist->colocation_id = create_group(dist, is_default &&
 									   dist->method != PARTITION_STRATEGY_RANGE);
@@ -463,6 +494,8 @@ CzPlanHashShards(Relation rel, CzDistribution *dist, List *colocated)
 		shard->relid = (Oid) (i + 1);	/* the writer tells shards apart by it; the
 										 * real one comes with the conversion */
 		CzShardSetNames(shard, RelationGetRelationName(rel), shard->shard_id);
+		shard->modulus = other ? other->shards[i].modulus : dist->shard_count;
+		shard->remainder = other ? other->shards[i].remainder : i;
 		if (other)
 		{
 			/* also those on workers that are disabled: they get them later */

@@ -217,7 +217,7 @@ CzAddRangeShard(Oid relid, int64 shard_id, const char *min, const char *max, Lis
 	CzShardCreateSql(&sql, def, &shard, CzRangeCheckSql(rel, &dist, min, max));
 	CzShardIndexesSql(&sql, def, &shard);
 	table_close(rel, NoLock);
-	leaf = CzCreateShardRelation(relid, &shard, &dist, 0, min, max);
+	leaf = CzCreateShardRelation(relid, &shard, &dist, min, max);
 	CzUnpinTextSettings(nestlevel);
 	CzLeavesAttach(relid, list_make1_oid(leaf));
 

@@ -209,7 +209,7 @@ redistribute_around(Oid relid, void (*run) (void *arg), void *arg)
 {
 	const CzTable *table = open_own_table(relid, "ALTER TABLE");
 	AttrNumber	attno = table->key_attno;
-	int			shard_count = table->nshards;
+	int			shard_count = CzGroupShardCount(table);
 	const char *colocate_with = group_is_default(table->colocation_id) ? "default" : "none";
 	int			nest_level = set_replication_factor(replication_factor_of(table));
 
@@ -289,13 +289,13 @@ alter_distributed_table(PG_FUNCTION_ARGS)
 	table = open_own_table(relid, "alter_distributed_table()");
 	others = others_of_group(table);
 	change.column = PG_ARGISNULL(1) ? key_name(table) : text_to_cstring(PG_GETARG_TEXT_PP(1));
-	change.shard_count = PG_ARGISNULL(2) ? table->nshards : PG_GETARG_INT32(2);
+	change.shard_count = PG_ARGISNULL(2) ? CzGroupShardCount(table) : PG_GETARG_INT32(2);
 	change.replication_factor = replication_factor_of(table);
 	is_changed = strcmp(change.column, key_name(table)) != 0 ||
-		change.shard_count != table->nshards || !PG_ARGISNULL(3);
+		(!PG_ARGISNULL(2) && change.shard_count != table->nshards) || !PG_ARGISNULL(3);
 	if (!is_changed)
 		bad_argument("the table is already distributed in this way", NULL);
-	if (change.shard_count != table->nshards && others != NIL && PG_ARGISNULL(4) &&
+	if (!PG_ARGISNULL(2) && change.shard_count != table->nshards && others != NIL && PG_ARGISNULL(4) &&
 		PG_ARGISNULL(1) && PG_ARGISNULL(3))
 		bad_argument("cascade_to_colocated must be given, as other tables are colocated with this one",
 					 "With true these change with it, with false they are not colocated with it afterwards.");
@@ -311,11 +311,14 @@ alter_distributed_table(PG_FUNCTION_ARGS)
 
 			if (other != NULL && other->kind == CZ_TABLE_HASH)
 			{
-				change.shard_count = other->nshards;
+				change.shard_count = CzGroupShardCount(other);
 				change.replication_factor = replication_factor_of(other);
 			}
 		}
 	}
+	else if (!change.is_cascaded && CzGroupShardCount(table) != table->nshards &&
+			 strcmp(change.column, key_name(table)) == 0)
+		change.colocate_with = "none";	/* the default group has shards that were split */
 	else
 		change.colocate_with = group_is_default(table->colocation_id) ? "default" : "none";
 	redistribute(relid, change.is_cascaded ? others : NIL, &change);
@@ -331,6 +334,8 @@ check_same_placements(const CzTable *table, const CzTable *other)
 	for (i = 0; i < table->nshards; i++)
 	{
 		if (other->nshards == table->nshards &&
+			other->shards[i].modulus == table->shards[i].modulus &&
+			other->shards[i].remainder == table->shards[i].remainder &&
 			equal(CzShardServers(table->shards[i].relid), CzShardServers(other->shards[i].relid)))
 			continue;
 		ereport(ERROR,

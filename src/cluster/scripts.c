@@ -37,7 +37,6 @@ PG_FUNCTION_INFO_V1(citus_version);
 PG_FUNCTION_INFO_V1(create_distributed_function);
 PG_FUNCTION_INFO_V1(truncate_local_data_after_distributing_table);
 PG_FUNCTION_INFO_V1(alter_table_set_access_method);
-PG_FUNCTION_INFO_V1(isolate_tenant_to_new_shard);
 PG_FUNCTION_INFO_V1(fix_partition_shard_index_names);
 PG_FUNCTION_INFO_V1(fix_all_partition_shard_index_names);
 PG_FUNCTION_INFO_V1(citus_set_coordinator_host);
@@ -249,26 +248,6 @@ truncate_local_data_after_distributing_table(PG_FUNCTION_ARGS)
 				  "A reference table's rows on the coordinator are in use." :
 				  "A distributed table has no rows on the coordinator.");
 	PG_RETURN_VOID();
-}
-
-/*
- * isolate_tenant_to_new_shard
- *		SQL function.  The shards of a hash-distributed table are halves of each other's hash
- *		ranges, and one value's share is none: 0A000.
- */
-Datum
-isolate_tenant_to_new_shard(PG_FUNCTION_ARGS)
-{
-	const CzTable *table = CzCheckDistributed(PG_GETARG_OID(0));
-
-	CzCheckTableOwner(table->relid);
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("one tenant of table \"%s\" cannot have a shard of its own",
-					get_rel_name(table->relid)),
-			 errdetail("All shards of a table have hash ranges of the same size."),
-			 errhint("Distribute by range, with a shard for the tenant (cz_create_range_shard), or give it a schema of its own (citus_schema_distribute).")));
-	PG_RETURN_NULL();
 }
 
 /*

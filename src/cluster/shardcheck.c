@@ -49,11 +49,11 @@
 
 /*
  * CzHashCheckSql
- *		"CONSTRAINT cz_shard CHECK (...)" for shard number index, or NULL where none is
+ *		"CONSTRAINT cz_shard CHECK (...)" for a shard, or NULL where none is
  *		wanted or plain SQL can't say it.
  */
 char *
-CzHashCheckSql(Relation rel, const CzDistribution *dist, int index)
+CzHashCheckSql(Relation rel, const CzDistribution *dist, const CzShard *shard)
 {
 	Oid			base = getBaseType(dist->key_type);
 	Oid			function = hash_base_compat(get_opfamily_proc(dist->key_opfamily,
@@ -66,7 +66,7 @@ CzHashCheckSql(Relation rel, const CzDistribution *dist, int index)
 	Form_pg_proc form;
 	char	   *argument;
 	char	   *result = NULL;
-	int			mask = dist->shard_count - 1;
+	int			mask = shard->modulus - 1;
 
 	if (!OidIsValid(function) || !cz_check_fragments)
 		return NULL;
@@ -91,7 +91,8 @@ CzHashCheckSql(Relation rel, const CzDistribution *dist, int index)
 						  " OPERATOR(pg_catalog.+) %d) OPERATOR(pg_catalog.&) %d OPERATOR(pg_catalog.=) %d)",
 						  quote_qualified_identifier(get_namespace_name(form->pronamespace),
 													 NameStr(form->proname)),
-						  argument, mask, (int) (COMBINE_CONSTANT & mask), mask, index);
+						  argument, mask, (int) (COMBINE_CONSTANT & mask), mask,
+						  shard->remainder);
 	ReleaseSysCache(tuple);
 	return result;
 }

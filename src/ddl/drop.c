@@ -43,6 +43,7 @@
 #include "foreign/foreign.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -665,6 +666,36 @@ drop_shard(Oid relid)
 	(void) delete_rows("sealed_shards", 1, F_INT8EQ, Int64GetDatum(shard_id), 0, 0, NULL, false);
 	(void) CzInactiveDelete(shard_id, InvalidOid);
 	CzDirtyDelete(shard_id, CZ_DIRTY_ALL);
+}
+
+/*
+ * CzLeafDrop
+ *		See ddl.h.
+ */
+void
+CzLeafDrop(Oid leaf)
+{
+	const char *value = CzFindOption(GetForeignTable(leaf)->options, "shard_id");
+	int64		shard_id = value ? pg_strtoint64(value) : 0;
+	ObjectAddress address;
+
+	LockRelationOid(leaf, AccessExclusiveLock);
+	ObjectAddressSet(address, RelationRelationId, leaf);
+	cz_drop_is_local++;
+	PG_TRY();
+	{
+		performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	}
+	PG_FINALLY();
+	{
+		cz_drop_is_local--;
+	}
+	PG_END_TRY();
+	(void) delete_rows("shard_statistics", 1, F_INT8EQ, Int64GetDatum(shard_id), 0, 0, NULL,
+					   false);
+	(void) CzInactiveDelete(shard_id, InvalidOid);
+	CzDirtyDelete(shard_id, CZ_DIRTY_ALL);
+	CommandCounterIncrement();
 }
 
 /* The map of a root's shards goes, with all rows: what is left of the root is local. */

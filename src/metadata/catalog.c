@@ -126,6 +126,27 @@ read_tables_tuple(TupleDesc desc, HeapTuple tuple, CzTableRow *row)
 }
 
 /*
+ * CzTableWasThere
+ *		See metadata.h.
+ */
+bool
+CzTableWasThere(Oid relid, Snapshot snapshot)
+{
+	Relation	rel = table_open(CzCatalogRelid("tables"), AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	bool		result;
+
+	ScanKeyInit(&key, ANUM_TABLES_RELID, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(rel, CzCatalogRelid("tables_pkey"), true, snapshot, 1, &key);
+	result = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/*
  * CzCatalogReadTable
  *		The row of a relation in cz.tables; false if it has none.
  */

@@ -215,11 +215,34 @@ CzShardsInRange(const CzTable *table, const Datum *lower, const Datum *upper,
 }
 
 /*
- * CzHashShardIndex
+ * CzHashRemainders
+ *		See metadata.h.
+ */
+int *
+CzHashRemainders(const CzShard *shards, int nshards, int *modulus)
+{
+	int		   *result;
+	int			i;
+	int			j;
+
+	*modulus = 1;
+	for (i = 0; i < nshards; i++)
+		*modulus = Max(*modulus, shards[i].modulus);
+	result = palloc(sizeof(int) * *modulus);
+	for (i = 0; i < nshards; i++)
+	{
+		for (j = shards[i].remainder; j < *modulus; j += shards[i].modulus)
+			result[j] = i;
+	}
+	return result;
+}
+
+/*
+ * CzHashRemainder
  *		See metadata.h.
  */
 int
-CzHashShardIndex(Oid key_type, Oid collation, Datum value, bool isnull, int nshards)
+CzHashRemainder(Oid key_type, Oid collation, Datum value, bool isnull, int modulus)
 {
 	TypeCacheEntry *type = lookup_type_cache(key_type,
 											 TYPECACHE_HASH_EXTENDED_PROC_FINFO);
@@ -230,5 +253,5 @@ CzHashShardIndex(Oid key_type, Oid collation, Datum value, bool isnull, int nsha
 				 errmsg("could not identify an extended hash function for type %u",
 						key_type)));
 	return compute_partition_hash_value(1, &type->hash_extended_proc_finfo, &collation,
-										&value, &isnull) % nshards;
+										&value, &isnull) % modulus;
 }

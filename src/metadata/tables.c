@@ -471,6 +471,11 @@ read_parent(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *node
 							get_rel_name(desc->oids[i]),
 							RelationGetRelationName(rel)),
 					 errhint("Detach the partition.")));
+		if (table->kind == CZ_TABLE_HASH)
+		{
+			shard->modulus = DatumGetInt32(desc->boundinfo->datums[i][0]);
+			shard->remainder = DatumGetInt32(desc->boundinfo->datums[i][1]);
+		}
 	}
 	if (has_key)
 		CzCatalogReadSeals(table);

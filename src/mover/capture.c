@@ -166,6 +166,9 @@ triggers_sql(StringInfo sql, const CzMoveUnit *unit)
 char *
 CzMoveStateName(const CzMove *move, int owner_number)
 {
+	if (move->part > 0)
+		return psprintf("cz_shards.cz_m" INT64_FORMAT "_p%d_s%d", move->move_id, move->part,
+						owner_number);
 	return psprintf("cz_shards.cz_m" INT64_FORMAT "_s%d", move->move_id, owner_number);
 }
 
@@ -224,9 +227,9 @@ CzMoveStateRead(const CzMove *move, CzConn *conn, int owner_number, const CzMove
 	return result;
 }
 
-/* Logs and functions of an owner's units, which nobody uses yet; and the target's state. */
+/* Logs and functions of an owner's units, which nobody uses yet. */
 static void
-make_logs(CzMove *move, Oid owner, int owner_number)
+make_logs(CzMove *move, Oid owner)
 {
 	CzConn	   *conn = CzConnAcquire(CzEndpointGet(move->from_oid, owner));
 	StringInfoData sql;
@@ -239,10 +242,25 @@ make_logs(CzMove *move, Oid owner, int owner_number)
 	appendStringInfoString(&sql, "COMMIT");
 	PQclear(CzConnExec(conn, sql.data));
 	CzConnRelease(conn);
-	conn = CzConnAcquire(CzEndpointGet(move->target_oid, owner));
-	PQclear(CzConnExec(conn, psprintf("CREATE TABLE %s (unit int, snapshot pg_catalog.text)",
-									  CzMoveStateName(move, owner_number))));
-	CzConnRelease(conn);
+}
+
+/*
+ * CzMoveMakeStates
+ *		See mover_int.h.
+ */
+void
+CzMoveMakeStates(const CzMove *move)
+{
+	ListCell   *lc;
+
+	foreach(lc, CzMoveOwners(move))
+	{
+		CzConn	   *conn = CzConnAcquire(CzEndpointGet(move->target_oid, lfirst_oid(lc)));
+
+		PQclear(CzConnExec(conn, psprintf("CREATE TABLE %s (unit int, snapshot pg_catalog.text)",
+										  CzMoveStateName(move, foreach_current_index(lc)))));
+		CzConnRelease(conn);
+	}
 }
 
 /*
@@ -301,7 +319,9 @@ CzMoveCaptureBegin(CzMove *move)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	foreach(lc, CzMoveOwners(move))
-		make_logs(move, lfirst_oid(lc), foreach_current_index(lc));
+		make_logs(move, lfirst_oid(lc));
+	if (move->operation != CZ_MOVE_SPLIT)
+		CzMoveMakeStates(move);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	CzDebugPoint("move_logs_made");

@@ -17,6 +17,7 @@
 #include "executor/spi.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -72,20 +73,31 @@ oid_array(List *oids)
 										   TYPALIGN_INT));
 }
 
+/* ids: int64 *. */
+static Datum
+int8_array(List *ids)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(list_length(ids), 1));
+	ListCell   *lc;
+
+	foreach(lc, ids)
+		values[foreach_current_index(lc)] = Int64GetDatum(*(int64 *) lfirst(lc));
+	return PointerGetDatum(construct_array(values, list_length(ids), INT8OID, sizeof(int64),
+										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
 static Datum
 shard_ids(const CzMove *move)
 {
-	Datum	   *values = palloc(sizeof(Datum) * Max(list_length(move->tables), 1));
+	List	   *ids = NIL;
 	ListCell   *lc;
 
 	foreach(lc, move->tables)
-		values[foreach_current_index(lc)] =
-			Int64GetDatum(((CzMoveTable *) lfirst(lc))->shard_id);
-	return PointerGetDatum(construct_array(values, list_length(move->tables), INT8OID,
-										   sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+		ids = lappend(ids, &((CzMoveTable *) lfirst(lc))->shard_id);
+	return int8_array(ids);
 }
 
-static const char *const operations[] = {"move", "copy", "promote"};
+static const char *const operations[] = {"move", "copy", "promote", "split"};
 
 static Datum
 server_name(Oid server_oid)
@@ -95,31 +107,36 @@ server_name(Oid server_oid)
 
 /*
  * CzMoveCheckAlone
- *		55006 if another move of the group's shards is on its way.
+ *		55006 if another move of the group's shards is on its way.  A split gives the others
+ *		other numbers: while one is on its way no shard of the group moves.
  */
 void
 CzMoveCheckAlone(const CzMove *move)
 {
-	Oid			argtypes[3] = {INT4OID, INT4OID, OIDOID};
-	Datum		values[3];
+	Oid			argtypes[4] = {INT4OID, INT4OID, OIDOID, BOOLOID};
+	Datum		values[4];
 	bool		is_alone;
 
 	values[0] = Int32GetDatum(move->colocation_id);
 	values[1] = Int32GetDatum(move->shard_index);
 	values[2] = ObjectIdGetDatum(linitial_oid(CzMoveRelids(move)));
+	values[3] = BoolGetDatum(move->operation == CZ_MOVE_SPLIT);
+	/* of two that begin at the same time, one sees the other */
+	LockRelationOid(CzCatalogRelid("move"), ShareUpdateExclusiveLock);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args("SELECT FROM cz.move WHERE colocation_id OPERATOR(pg_catalog.=) $1 AND shard_index OPERATOR(pg_catalog.=) $2 AND tables[1] OPERATOR(pg_catalog.=) $3"
+	if (SPI_execute_with_args("SELECT FROM cz.move WHERE colocation_id OPERATOR(pg_catalog.=) $1 AND ($1 OPERATOR(pg_catalog.<>) 0 OR tables[1] OPERATOR(pg_catalog.=) $3)"
+							  " AND (shard_index OPERATOR(pg_catalog.=) $2 OR operation OPERATOR(pg_catalog.=) 'split' OR $4)"
 							  " AND phase OPERATOR(pg_catalog.<>) '" CZ_PHASE_DONE "' AND phase OPERATOR(pg_catalog.<>) '" CZ_PHASE_FAILED "'",
-							  3, argtypes, values, NULL, false, 1) != SPI_OK_SELECT)
+							  4, argtypes, values, NULL, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read cz.move");
 	is_alone = SPI_processed == 0;
 	SPI_finish();
 	if (!is_alone)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("shard %d of table \"%s\" is being moved already", move->shard_index,
-						get_rel_name(linitial_oid(CzMoveRelids(move))))));
+				 errmsg("shard %d of table \"%s\" is being moved already, or one of the group is being split",
+						move->shard_index, get_rel_name(linitial_oid(CzMoveRelids(move))))));
 }
 
 /*
@@ -129,10 +146,11 @@ CzMoveCheckAlone(const CzMove *move)
 void
 CzMoveInsert(const CzMove *move)
 {
-	Oid			argtypes[11] = {INT8OID, TEXTOID, TEXTOID, INT4OID, INT4OID, OIDARRAYOID,
-	INT8ARRAYOID, TEXTOID, TEXTOID, INT4OID, INT8OID};
-	char		nulls[12] = "           ";
-	Datum		values[11];
+	Oid			argtypes[12] = {INT8OID, TEXTOID, TEXTOID, INT4OID, INT4OID, OIDARRAYOID,
+	INT8ARRAYOID, TEXTOID, TEXTOID, INT4OID, INT8OID, INT8ARRAYOID};
+	char		nulls[13] = "            ";
+	Datum		values[12];
+	Oid			source_oid;
 
 	values[0] = Int64GetDatum(move->move_id);
 	values[1] = CStringGetTextDatum(operations[move->operation]);
@@ -142,17 +160,24 @@ CzMoveInsert(const CzMove *move)
 	values[4] = Int32GetDatum(move->shard_index);
 	values[5] = oid_array(CzMoveRelids(move));
 	values[6] = shard_ids(move);
-	values[7] = OidIsValid(move->source_oid) ? server_name(move->source_oid) : (Datum) 0;
-	if (!OidIsValid(move->source_oid))
+	/* of a split: who reads the catalog should see where it is */
+	source_oid = move->operation == CZ_MOVE_SPLIT ? move->from_oid : move->source_oid;
+	values[7] = OidIsValid(source_oid) ? server_name(source_oid) : (Datum) 0;
+	if (!OidIsValid(source_oid))
 		nulls[7] = 'n';
-	values[8] = server_name(move->target_oid);
+	values[8] = OidIsValid(move->target_oid) ? server_name(move->target_oid) : (Datum) 0;
+	if (!OidIsValid(move->target_oid))
+		nulls[8] = 'n';
 	values[9] = Int32GetDatum(MyProcPid);
 	values[10] = Int64GetDatum(move->task_id);
 	if (move->task_id == 0)
 		nulls[10] = 'n';
-	CzCatalogExec("INSERT INTO cz.move (move_id, operation, mode, colocation_id, shard_index, tables, shard_ids, source_name, target_name, phase, pid, task_id, started_at, updated_at)"
-				  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8::pg_catalog.name, $9::pg_catalog.name, '" CZ_PHASE_PREPARING "', $10, $11, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp())",
-				  11, argtypes, values, nulls);
+	values[11] = int8_array(CzMovePieceIds(move));
+	if (move->operation != CZ_MOVE_SPLIT)
+		nulls[11] = 'n';
+	CzCatalogExec("INSERT INTO cz.move (move_id, operation, mode, colocation_id, shard_index, tables, shard_ids, source_name, target_name, phase, pid, task_id, piece_ids, started_at, updated_at)"
+				  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8::pg_catalog.name, $9::pg_catalog.name, '" CZ_PHASE_PREPARING "', $10, $11, $12, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp())",
+				  12, argtypes, values, nulls);
 }
 
 /*
@@ -166,7 +191,8 @@ CzMoveInsertFailed(const CzMove *move, const char *sqlstate, const char *message
 	TEXTOID, TEXTOID, OIDOID};
 	char		nulls[11] = "          ";
 	Datum		values[10];
-	ForeignServer *target = GetForeignServerExtended(move->target_oid, FSV_MISSING_OK);
+	ForeignServer *target = OidIsValid(move->target_oid) ?
+		GetForeignServerExtended(move->target_oid, FSV_MISSING_OK) : NULL;
 
 	values[0] = Int64GetDatum(move->move_id);
 	values[1] = CStringGetTextDatum(operations[move->operation]);
@@ -174,7 +200,8 @@ CzMoveInsertFailed(const CzMove *move, const char *sqlstate, const char *message
 									"logical");
 	values[3] = Int32GetDatum(move->colocation_id);
 	values[4] = Int32GetDatum(move->shard_index);
-	values[5] = CStringGetTextDatum(target ? target->servername : "");
+	values[5] = target ? CStringGetTextDatum(target->servername) : (Datum) 0;
+	nulls[5] = target ? ' ' : 'n';
 	values[6] = Int64GetDatum(move->task_id);
 	if (move->task_id == 0)
 		nulls[6] = 'n';
@@ -238,6 +265,7 @@ CzMoveRead(CzMove *move)
 		HeapTuple	tuple = SPI_tuptable->vals[0];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		char	   *source = SPI_getvalue(tuple, desc, 6);
+		char	   *target = SPI_getvalue(tuple, desc, 7);
 
 		for (operation = lengthof(operations) - 1; operation > 0; operation--)
 		{
@@ -251,10 +279,13 @@ CzMoveRead(CzMove *move)
 		move->shard_index = (int) int_column(tuple, desc, 4);
 		move->relid = (Oid) int_column(tuple, desc, 5);
 		move->source_oid = source ? get_foreign_server_oid(source, true) : InvalidOid;
-		move->target_oid = get_foreign_server_oid(SPI_getvalue(tuple, desc, 7), true);
+		move->target_oid = target ? get_foreign_server_oid(target, true) : InvalidOid;
 		move->phase = MemoryContextStrdup(move->context, SPI_getvalue(tuple, desc, 8));
 		move->task_id = int_column(tuple, desc, 9);
-		found = OidIsValid(move->target_oid) && (source == NULL || OidIsValid(move->source_oid));
+		found = (target == NULL || OidIsValid(move->target_oid)) &&
+			(source == NULL || OidIsValid(move->source_oid));
+		if (move->operation == CZ_MOVE_SPLIT)
+			move->source_oid = InvalidOid;
 	}
 	SPI_finish();
 	return found;
@@ -388,6 +419,39 @@ CzMoveDelayCleanup(const CzMove *move, int delay_ms)
 	CzCatalogExec("UPDATE cz.cleanup SET not_before = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $2)"
 				  " WHERE move_id OPERATOR(pg_catalog.=) $1 AND policy OPERATOR(pg_catalog.=) 'on_success'",
 				  2, argtypes, values, NULL);
+}
+
+/*
+ * CzMoveReadPieces
+ *		The tables of a split, list of OIDs, and the ids of their shards that it has made.
+ */
+void
+CzMoveReadPieces(const CzMove *move, List **relids, List **piece_ids)
+{
+	MemoryContext context = CurrentMemoryContext;
+	uint64		i;
+
+	*relids = *piece_ids = NIL;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute(psprintf("SELECT t::int8, NULL FROM cz.move, pg_catalog.unnest(tables) t WHERE move_id OPERATOR(pg_catalog.=) " INT64_FORMAT
+							 " UNION ALL SELECT NULL, p FROM cz.move, pg_catalog.unnest(piece_ids) p WHERE move_id OPERATOR(pg_catalog.=) " INT64_FORMAT,
+							 move->move_id, move->move_id), true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read cz.move");
+	for (i = 0; i < SPI_processed; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		int64	   *id = palloc(sizeof(int64));
+
+		*id = int_column(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2);
+		if (*id != 0)
+			*piece_ids = lappend(*piece_ids, id);
+		else
+			*relids = lappend_oid(*relids, (Oid) int_column(SPI_tuptable->vals[i],
+															SPI_tuptable->tupdesc, 1));
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
 }
 
 /*

@@ -100,7 +100,7 @@ begin_job(const Copy *copy, Job *job)
 	{
 		CzConn	   *to = CzConnAcquire(CzEndpointGet(copy->move->target_oid, unit->owner));
 
-		PQclear(CzConnExec(to, psprintf("TRUNCATE %s", unit->qualified)));
+		PQclear(CzConnExec(to, psprintf("TRUNCATE %s", unit->target)));
 		CzConnRelease(to);
 		res = CzConnQuery(conn, "SELECT pg_catalog.pg_export_snapshot()", 1, 1, 1);
 		job->exported = pstrdup(PQgetvalue(res, 0, 0));
@@ -131,7 +131,8 @@ start_stream(Copy *copy, Job *job)
 	const char *format = unit->is_binary ? "FORMAT binary" : "FORMAT text";
 	Stream	   *stream = palloc0(sizeof(Stream));
 	int			part = job->nstarted;
-	const char *condition = "";
+	char	   *filter = CzMoveFilter(unit, "", false);
+	const char *condition = filter ? psprintf(" WHERE %s", filter) : "";
 
 	stream->job = job;
 	if (part == 0)
@@ -141,17 +142,18 @@ start_stream(Copy *copy, Job *job)
 		stream->from = CzConnAcquire(CzEndpointGet(copy->move->from_oid, unit->owner));
 		PQclear(CzConnExec(stream->from, psprintf("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT %s",
 												  quote_literal_cstr(job->exported))));
-		condition = part_condition(job, part);
+		condition = psprintf("%s%s%s", part_condition(job, part), filter ? " AND " : "",
+							 filter ? filter : "");
 	}
 	stream->to = CzConnAcquire(CzEndpointGet(copy->move->target_oid, unit->owner));
 	PQclear(CzConnExec(stream->to, CZ_MOVE_BEGIN));
 	/* in the transaction that has emptied it rows can be frozen */
 	if (job->nparts == 1)
-		PQclear(CzConnExec(stream->to, psprintf("TRUNCATE %s", unit->qualified)));
+		PQclear(CzConnExec(stream->to, psprintf("TRUNCATE %s", unit->target)));
 	stream->out_sql = psprintf("COPY (SELECT %s FROM ONLY %s%s) TO STDOUT (%s)",
 							   unit->columns ? unit->columns : "", unit->qualified, condition,
 							   format);
-	stream->in_sql = psprintf("COPY %s%s FROM STDIN (%s%s)", unit->qualified,
+	stream->in_sql = psprintf("COPY %s%s FROM STDIN (%s%s)", unit->target,
 							  unit->columns ? psprintf(" (%s)", unit->columns) : "", format,
 							  job->nparts == 1 ? ", FREEZE" : "");
 	CzConnStartCopy(stream->to, stream->in_sql, true);
@@ -344,6 +346,29 @@ jobs_of(const CzMove *move, bool is_locked)
 		CzConnRelease(to);
 	}
 	return jobs;
+}
+
+/*
+ * CzMoveFilter
+ *		See mover_int.h.
+ */
+char *
+CzMoveFilter(const CzMoveUnit *unit, const char *column, bool is_whole)
+{
+	StringInfoData sql;
+	const char *p;
+
+	if (unit->filter == NULL)
+		return NULL;
+	initStringInfo(&sql);
+	for (p = unit->filter; *p != '\0'; p++)
+	{
+		if (*p == CZ_PIECE_COLUMN)
+			appendStringInfo(&sql, "%s%s", column, is_whole ? "" : unit->key_column);
+		else
+			appendStringInfoChar(&sql, *p);
+	}
+	return sql.data;
 }
 
 /*

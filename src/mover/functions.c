@@ -24,9 +24,12 @@ PG_FUNCTION_INFO_V1(citus_move_shard_placement_with_nodeid);
 PG_FUNCTION_INFO_V1(citus_copy_shard_placement);
 PG_FUNCTION_INFO_V1(citus_copy_shard_placement_with_nodeid);
 
-/* The table of a shard and its number there; errors if the user may not move it. */
-static void
-find_shard(int64 shard_id, CzMoveSpec *spec)
+/*
+ * CzMoveFindShard
+ *		See mover_int.h.
+ */
+void
+CzMoveFindShard(int64 shard_id, CzMoveSpec *spec)
 {
 	ListCell   *lc;
 	ListCell   *lg;
@@ -43,7 +46,7 @@ find_shard(int64 shard_id, CzMoveSpec *spec)
 			if (table->kind == CZ_TABLE_REFERENCE)
 				ereport(ERROR,
 						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("cannot move a copy of reference table \"%s\"",
+						 errmsg("cannot move or split a copy of reference table \"%s\"",
 								get_rel_name(table->relid)),
 						 errdetail("Every worker has one.")));
 			foreach(lg, table->colocation_id == 0 ? list_make1_oid(table->relid) :
@@ -54,6 +57,7 @@ find_shard(int64 shard_id, CzMoveSpec *spec)
 			}
 			spec->relid = table->relid;
 			spec->shard_index = i;
+			spec->shard_id = shard_id;
 			return;
 		}
 	}
@@ -74,8 +78,12 @@ node_at(text *host, int port)
 	return node->server_oid;
 }
 
-static Oid
-node_of_id(int node_id)
+/*
+ * CzMoveNodeOfId
+ *		See mover_int.h.
+ */
+Oid
+CzMoveNodeOfId(int node_id)
 {
 	CzNode	   *node = CzNodeOfId(node_id);
 
@@ -93,7 +101,7 @@ transfer(int64 shard_id, Oid source_oid, Oid target_oid, Oid mode, CzMoveOperati
 	CzMoveSpec	spec;
 
 	memset(&spec, 0, sizeof(spec));
-	find_shard(shard_id, &spec);
+	CzMoveFindShard(shard_id, &spec);
 	if (operation == CZ_MOVE_COPY &&
 		!list_member_oid(CzShardServers(CzTableGet(spec.relid)->shards[spec.shard_index].relid),
 						 source_oid))
@@ -122,7 +130,7 @@ citus_move_shard_placement(PG_FUNCTION_ARGS)
 Datum
 citus_move_shard_placement_with_nodeid(PG_FUNCTION_ARGS)
 {
-	transfer(PG_GETARG_INT64(0), node_of_id(PG_GETARG_INT32(1)), node_of_id(PG_GETARG_INT32(2)),
+	transfer(PG_GETARG_INT64(0), CzMoveNodeOfId(PG_GETARG_INT32(1)), CzMoveNodeOfId(PG_GETARG_INT32(2)),
 			 PG_GETARG_OID(3), CZ_MOVE_MOVE);
 	PG_RETURN_VOID();
 }
@@ -141,7 +149,7 @@ citus_copy_shard_placement(PG_FUNCTION_ARGS)
 Datum
 citus_copy_shard_placement_with_nodeid(PG_FUNCTION_ARGS)
 {
-	transfer(PG_GETARG_INT64(0), node_of_id(PG_GETARG_INT32(1)), node_of_id(PG_GETARG_INT32(2)),
+	transfer(PG_GETARG_INT64(0), CzMoveNodeOfId(PG_GETARG_INT32(1)), CzMoveNodeOfId(PG_GETARG_INT32(2)),
 			 PG_GETARG_OID(3), CZ_MOVE_COPY);
 	PG_RETURN_VOID();
 }

@@ -50,6 +50,13 @@ typedef enum Waiter
 	ALTERS						/* the names of columns */
 } Waiter;
 
+/* The tables are locked, and looked after, for all parts of a split together. */
+static CzMove *
+whole_of(CzMove *move)
+{
+	return move->whole ? move->whole : move;
+}
+
 /* The relations here whose locks keep, or show, who needs them for himself. */
 static List *
 locked_relids(const CzMove *move)
@@ -246,6 +253,7 @@ wait_a_little(int ms)
 void
 CzMoveLockTables(CzMove *move)
 {
+	move = whole_of(move);
 	for (;;)
 	{
 		Waiter		waiter = find_waiter(move);
@@ -269,6 +277,7 @@ CzMoveUnlockTables(CzMove *move)
 {
 	ListCell   *lc;
 
+	move = whole_of(move);
 	foreach(lc, move->is_locked ? CzMoveRelids(move) : NIL)
 		unlock_one(lfirst_oid(lc));
 	move->is_locked = false;
@@ -306,8 +315,10 @@ look(const CzMove *move)
 void
 CzMoveGiveWay(CzMove *move)
 {
-	Waiter		waiter = look(move);
+	Waiter		waiter;
 
+	move = whole_of(move);
+	waiter = look(move);
 	if (waiter == NOBODY)
 		return;
 	if (waiter == ALTERS)
@@ -332,8 +343,10 @@ CzMoveGiveWay(CzMove *move)
 void
 CzMoveLookAside(CzMove *move)
 {
-	Waiter		waiter = look(move);
+	Waiter		waiter;
 
+	move = whole_of(move);
+	waiter = look(move);
 	if (waiter == ALTERS && move->has_capture)
 		give_up(move);
 	if (waiter != NOBODY)
@@ -366,7 +379,7 @@ CzMoveRepeat(CzMove *move, void (*step) (CzMove *move))
 
 	while (!is_done)
 	{
-		move->must_let_go = false;
+		whole_of(move)->must_let_go = false;
 		PG_TRY();
 		{
 			step(move);
@@ -374,9 +387,9 @@ CzMoveRepeat(CzMove *move, void (*step) (CzMove *move))
 		}
 		PG_CATCH();
 		{
-			if (!move->must_let_go)
+			if (!whole_of(move)->must_let_go)
 				PG_RE_THROW();
-			forget_error(move, context);
+			forget_error(whole_of(move), context);
 		}
 		PG_END_TRY();
 		MemoryContextSwitchTo(context);

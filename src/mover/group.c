@@ -109,11 +109,12 @@ make_unit(CzMove *move, CzMoveTable *table, Oid relid, const CzShard *shard, int
 	unit->part_relid = shard->relid;
 	unit->number = ++*number;
 	unit->owner = table->owner;
-	unit->qualified = pstrdup(shard->remote_qualified);
+	unit->qualified = unit->target = pstrdup(shard->remote_qualified);
 	unit->columns = CzColumnList(relid);
 	unit->is_partition = relid != table->relid;
 	unit->prefix = psprintf("cz_m" INT64_FORMAT "_%d", move->move_id, unit->number);
 	unit->is_binary = cz_binary_protocol;
+	unit->target_prefix = unit->prefix;
 	for (i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
@@ -145,7 +146,7 @@ make_table(CzMove *move, const CzTable *from, int *number)
 	table->is_partitioned = from->is_partitioned;
 	table->shard_id = shard->shard_id;
 	table->shard_relid = shard->relid;
-	table->qualified = pstrdup(shard->remote_qualified);
+	table->qualified = table->target = pstrdup(shard->remote_qualified);
 	if (!from->is_partitioned)
 	{
 		table->relations = list_make1(table->qualified);
@@ -274,11 +275,18 @@ choose_from(const CzShard *shard, Oid owner)
 void
 CzMoveReadGroup(CzMove *move)
 {
-	const CzTable *first = CzTableGet(move->relid);
+	const CzTable *first;
 	Oid			expected_oid = move->captured_oid;
 	Oid			from_oid;
 	CzNode	   *target;
 	ListCell   *lc;
+
+	if (move->operation == CZ_MOVE_SPLIT)
+	{
+		CzSplitRead(move);
+		return;
+	}
+	first = CzTableGet(move->relid);
 
 	if (first == NULL || !CzTableIsDistributed(first) || OidIsValid(first->root_relid))
 		ereport(ERROR,
@@ -296,6 +304,12 @@ CzMoveReadGroup(CzMove *move)
 				 errmsg("node \"%s\" is not in use", target->name),
 				 errhint("Use citus_activate_node().")));
 	move->colocation_id = first->colocation_id;
+	if (move->shard_id != 0 && first->shards[move->shard_index].shard_id != move->shard_id)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("shards of table \"%s\" have been split meanwhile",
+						get_rel_name(move->relid)),
+				 errhint("The move might succeed if retried.")));
 	check_shard(move, &first->shards[move->shard_index]);
 
 	foreach(lc, CzMoveGroupRelids(move))

@@ -156,8 +156,13 @@ static void
 finish_move(CzMove *move)
 {
 	begin();
-	CzMoveReadTables(move);
-	CzMoveFinishTarget(move);
+	if (move->operation == CZ_MOVE_SPLIT)
+		CzSplitFinish(move);
+	else
+	{
+		CzMoveReadTables(move);
+		CzMoveFinishTarget(move);
+	}
 	CzMoveNote(move, "bytes_done", move->nbytes);
 	CzMoveSetPhase(move, CZ_PHASE_DONE);
 	commit();
@@ -177,6 +182,20 @@ resume_move(CzMove *move)
 	move->has_keys = true;
 }
 
+/* A split, from its beginning to before the switch. */
+static void
+run_split(CzMove *move)
+{
+	CzSplitPrepare(move);
+	CzSplitMakeTables(move);
+	CzDebugPoint("move_tables_made");
+	if (move->mode != CZ_TRANSFER_BLOCK_WRITES)
+	{
+		CzSplitBringOver(move);
+		CzSplitCatchUp(move);
+	}
+}
+
 static void
 run_move(CzMove *move)
 {
@@ -187,7 +206,9 @@ run_move(CzMove *move)
 		CzPromoteRun(move, move->plan_handle);
 		return;
 	}
-	if (move->phase != NULL)
+	if (move->operation == CZ_MOVE_SPLIT)
+		run_split(move);
+	else if (move->phase != NULL)
 		resume_move(move);
 	else
 	{
@@ -199,7 +220,7 @@ run_move(CzMove *move)
 		commit();
 		CzDebugPoint("move_tables_made");
 	}
-	if (is_online)
+	if (is_online && move->operation != CZ_MOVE_SPLIT)
 	{
 		CzMoveBringOver(move);
 		CzMoveCatchUp(move);
@@ -232,7 +253,8 @@ static void
 fail_move(CzMove *move, const ErrorData *error)
 {
 	char	   *sqlstate = pstrdup(error ? unpack_sql_state(error->sqlerrcode) : SQLSTATE_CRASHED);
-	const char *message = error ? error->message : "the process that moved the shards has died";
+	const char *message = error ? error->message : move->operation == CZ_MOVE_SPLIT ?
+		"the process that split the shards has died" : "the process that moved the shards has died";
 
 	begin();
 	if (!CzMoveRead(move) && move->phase == NULL)
@@ -325,6 +347,8 @@ move_task(int64 move_id, const CzMoveSpec *spec)
 		move->source_oid = spec->operation == CZ_MOVE_COPY ? InvalidOid : spec->source_oid;
 		move->plan_handle = spec->plan_handle;
 		move->target_oid = spec->target_oid;
+		move->shard_id = spec->shard_id;
+		move->pieces = spec->pieces;
 	}
 	else
 	{
@@ -358,8 +382,8 @@ take_up(int64 move_id)
 			finish_move(move);
 		return true;
 	}
-	/* earlier, changes are not logged yet */
-	if (is_whole && move->mode != CZ_TRANSFER_BLOCK_WRITES &&
+	/* earlier, changes are not logged yet; a split is not worth what it takes to go on with it */
+	if (is_whole && move->mode != CZ_TRANSFER_BLOCK_WRITES && move->operation != CZ_MOVE_SPLIT &&
 		strcmp(move->phase, CZ_PHASE_PREPARING) != 0)
 	{
 		unlock_move(move_id);

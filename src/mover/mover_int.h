@@ -40,7 +40,12 @@ typedef struct CzMoveUnit
 	Oid			part_relid;		/* the foreign table here that stands for its rows */
 	int			number;			/* within the move */
 	Oid			owner;			/* as whom it is copied */
-	char	   *qualified;		/* name on the workers */
+	char	   *qualified;		/* name on the workers, on the source */
+	char	   *target;			/* and on the target: another one where it is a piece */
+	char	   *target_prefix;	/* how names of what is made there begin; no schema */
+	char	   *filter;			/* which rows go there: a condition, with %s for the
+								 * distribution column; NULL: all */
+	char	   *key_column;		/* that column, quoted; set with filter */
 	char	   *columns;		/* those that hold data, quoted, with commas; NULL: none */
 	bool		is_binary;		/* all of them have a binary form that is the same everywhere */
 	List	   *names;			/* char *: the same one by one */
@@ -62,6 +67,10 @@ typedef struct CzMoveTable
 	int64		shard_id;
 	Oid			shard_relid;	/* the foreign table here */
 	char	   *qualified;		/* name of the shard on the workers */
+	char	   *target;			/* and on the target */
+	const CzShard *piece;		/* that is made there of it; NULL: it is the same shard */
+	char	   *made_by;		/* the commands that have made the piece */
+	char	   *drop_keys;		/* those that drop its foreign keys; NULL: it has none */
 	List	   *relations;		/* char *: it and its partitions on the workers */
 	List	   *units;			/* CzMoveUnit * */
 } CzMoveTable;
@@ -96,10 +105,26 @@ typedef struct CzMove
 	bool		has_copied_one; /* rows of a first table, or of a part of one */
 	int64		nbytes;			/* copied */
 	int64		nchanges;		/* of the last round */
+	int64		shard_id;		/* of relid's; 0: whatever number shard_index is */
+	int			part;			/* a part of a split: from 1 on; else 0 */
+	List	   *pieces;			/* of a split: CzPiece *; its parts are not whole moves */
+	List	   *split_tables;	/* of a split: its tables' pieces (split.c) */
+	struct CzMove *whole;		/* of a part: the split */
+	List	   *parts;			/* of a split: CzMove *, a part for each piece and each of its
+								 * placements */
+	List	   *old_keys;		/* CzOldKeys * */
 	List	   *held;			/* reference tables whose rows must not go; OIDs */
 	int			nheld;			/* of them are held */
 	uint32		plan_handle;	/* of a promotion */
 } CzMove;
+
+/* Foreign keys of a placement that has been left: they are dropped before it is. */
+typedef struct CzOldKeys
+{
+	Oid			server_oid;
+	Oid			owner;
+	char	   *sql;
+} CzOldKeys;
 
 /* The comments of what a move makes and leaves on workers; palloc'd. */
 extern char *CzMoveMarker(const CzMove *move);
@@ -141,6 +166,7 @@ extern void CzMoveExpectCleanup(const CzMove *move, Oid server_oid, Oid owner, c
 								const char *marker);
 extern void CzMoveForgetCleanup(const CzMove *move, const char *policy);
 extern void CzMoveDelayCleanup(const CzMove *move, int delay_ms);
+extern void CzMoveReadPieces(const CzMove *move, List **relids, List **piece_ids);
 extern List *CzMovesNotEnded(void);
 extern char *CzMoveClusterId(void);
 
@@ -179,6 +205,13 @@ extern void CzMoveCopyRows(CzMove *move, bool is_locked);
 
 /* The units of the tables of an owner, CzMoveUnit *. */
 extern List *CzMoveUnitsOf(const CzMove *move, Oid owner);
+
+/*
+ * CzMoveFilter
+ *		The rows of a unit that go to the target: a condition over its distribution column,
+ *		which has this prefix, or is (is_whole) this; palloc'd.  NULL: all rows.
+ */
+extern char *CzMoveFilter(const CzMoveUnit *unit, const char *column, bool is_whole);
 
 /*
  * parallel.c
@@ -246,15 +279,8 @@ extern void CzMoveDropOldKeys(CzMove *move);
 
 /*
  * CzMoveRelationsOf: the names of what a role's tables are on workers, with commas.
- * CzMoveHasOldHolder: has somebody had locks of the source's tables for long?  Then a switch
- *		is not tried.
- * CzMoveHoldReferences: the old placement refers to reference tables until it is dropped, or
- *		at least its keys are (CzMoveDropOldKeys, which releases them): until then no row that
- *		it refers to may go.
  */
 extern char *CzMoveRelationsOf(const CzMove *move, Oid owner);
-extern bool CzMoveHasOldHolder(const CzMove *move);
-extern void CzMoveHoldReferences(CzMove *move);
 extern void CzMoveReleaseReferences(CzMove *move);
 
 /*
@@ -265,6 +291,65 @@ extern void CzMoveReleaseReferences(CzMove *move);
  */
 extern void CzPromoteRun(CzMove *move, uint32 plan_handle);
 extern void CzPromoteFinish(CzMove *move);
+
+/*
+ * functions.c
+ *
+ * CzMoveFindShard: relid, shard_index and shard_id of a shard, if the user may move it.
+ * CzMoveNodeOfId: the server of a worker.
+ *
+ * Errors:  42704 there is no such shard or worker, 42501, 0A000.
+ */
+extern void CzMoveFindShard(int64 shard_id, CzMoveSpec *spec);
+extern Oid	CzMoveNodeOfId(int node_id);
+
+/*
+ * The steps of a switch that splits have, too; in its transaction.
+ *
+ * CzMoveHasOldHolder: does somebody have had locks of the source's tables for long?  Then it
+ *		is not tried.
+ * CzMoveLockWriters: keep out writers and who locks rows: of this server, then of all others.
+ * CzMovePutFence: where shards leave: nobody writes there any more, and it is marked.
+ * CzMoveHoldReferences: rows that old placements may refer to stay; CzMoveDropOldKeys lets
+ *		them go.
+ */
+extern bool CzMoveHasOldHolder(const CzMove *move);
+extern void CzMoveLockWriters(CzMove *move);
+extern void CzMovePutFence(const CzMove *move, Oid server_oid);
+extern void CzMoveHoldReferences(CzMove *move, List *server_oids);
+
+/*
+ * split.c: a shard becomes several.
+ *
+ * CzSplitRead: fill a move from the catalogs; its parts are kept.
+ * CzSplitPrepare: write down what it is going to make and to leave; in transactions of its
+ *		own.
+ * CzSplitMakeTables, CzSplitBringOver, CzSplitCatchUp: the steps before the switch, for each
+ *		part.
+ * CzSplitCopyRows: CzMoveCopyRows of a part.
+ * CzSplitMakeSql, CzSplitIndexesSql: the commands that make a piece without its indexes (and
+ *		are remembered), and those.
+ * CzSplitCheckDefinition: 55006 if a table has been altered since.
+ * CzSplitSetCatalogs: the pieces in the shard's place, in this transaction.
+ * CzSplitAttempt: to switch; false: somebody has a lock (split_switch.c).
+ * CzSplitFinish: after the switch, also after a crash.
+ */
+extern void CzSplitRead(CzMove *move);
+extern void CzSplitPrepare(CzMove *move);
+extern void CzSplitMakeTables(CzMove *move);
+extern void CzSplitBringOver(CzMove *move);
+extern void CzSplitCopyRows(CzMove *part, bool is_locked);
+extern void CzSplitCatchUp(CzMove *move);
+extern void CzSplitCheckDefinition(const CzMove *move);
+extern char *CzSplitMakeSql(const CzMove *part, CzMoveTable *table, Relation rel,
+							CzConn *from);
+extern char *CzSplitIndexesSql(const CzMoveTable *table, Relation rel);
+extern void CzSplitSetCatalogs(CzMove *move);
+extern bool CzSplitAttempt(CzMove *move, double *pause_ms);
+extern void CzSplitFinish(CzMove *move);
+
+/* A table's shards that were made by a split: their ids. */
+extern List *CzMovePieceIds(const CzMove *move);
 
 /*
  * capture.c, rounds.c: while others write.
@@ -291,6 +376,9 @@ extern void CzMoveHoldCaptures(CzMove *move);
 extern void CzMoveReleaseCaptures(CzMove *move);
 extern void CzMoveMakeBagIndexes(CzMove *move);
 extern char *CzMoveStateName(const CzMove *move, int owner_number);
+
+/* The tables on the target that say of which snapshots of the source its tables are. */
+extern void CzMoveMakeStates(const CzMove *move);
 
 /*
  * CzMoveSnapshotBegin: a transaction with one snapshot, whose text is returned.

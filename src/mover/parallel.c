@@ -140,6 +140,6 @@ CzMoveRunCommands(CzMove *move, List *commands)
 	run_commands(move, commands);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
-	if (!move->is_locked)
+	if (!(move->whole ? move->whole : move)->is_locked)
 		CzMoveLockTables(move);
 }

@@ -544,7 +544,7 @@ attempt(CzPromotion *p, double *pause_ms)
 	INSTR_TIME_SET_CURRENT(start);
 	lock_writers(p);
 	foreach(lc, p->groups)
-		CzMoveHoldReferences(lfirst(lc));
+		CzMoveHoldReferences(lfirst(lc), list_make1_oid(((CzMove *) lfirst(lc))->source_oid));
 	CzDebugPoint("clone_locked");
 	check_alone(p);
 	is_close = CzCloneSees(p, true, LOCKED_MS);

@@ -101,7 +101,7 @@ prepare_stage(CzConn *to, const CzMoveUnit *unit)
 		appendStringInfoString(&sql, "0::pg_catalog.int2 AS cz_s");
 	foreach(lc, unit->names)
 		appendStringInfo(&sql, ", %s AS v%d", (char *) lfirst(lc), foreach_current_index(lc) + 1);
-	appendStringInfo(&sql, " FROM %s WITH NO DATA", unit->qualified);
+	appendStringInfo(&sql, " FROM %s WITH NO DATA", unit->target);
 	PQclear(CzConnExec(to, sql.data));
 }
 
@@ -134,26 +134,44 @@ key_equals(const CzMoveUnit *unit, const char *table, const char *stage)
 	return buf.data;
 }
 
+/* The same of what a log has of rows: columns. */
+static char *
+logged_filter(const CzMoveUnit *unit, List *columns)
+{
+	ListCell   *lc;
+
+	if (unit->filter == NULL)
+		return NULL;
+	foreach(lc, columns)
+	{
+		if (strcmp(lfirst(lc), unit->key_column) == 0)
+			return CzMoveFilter(unit, psprintf("c%d", foreach_current_index(lc) + 1), true);
+	}
+	elog(ERROR, "column %s is not logged of %s", unit->key_column, unit->qualified);
+}
+
 /* The rows of changed keys. */
 static void
 bring_keys(CzConn *from, CzConn *to, const CzMoveUnit *unit, const char *prev, bool is_many)
 {
 	char	   *stage = stage_name(unit);
 	int			nkeys = list_length(unit->key);
+	char	   *filter = logged_filter(unit, unit->key);
 
 	prepare_stage(to, unit);
 	CzCopyShardRows(from, to,
-					psprintf("COPY (SELECT t.%s IS NOT NULL, %s, %s FROM (SELECT DISTINCT %s FROM cz_shards.%s WHERE %s AND NOT cz_t) k LEFT JOIN ONLY %s t ON %s) TO STDOUT",
+					psprintf("COPY (SELECT t.%s IS NOT NULL, %s, %s FROM (SELECT DISTINCT %s FROM cz_shards.%s WHERE %s AND NOT cz_t%s%s) k LEFT JOIN ONLY %s t ON %s) TO STDOUT",
 							 (char *) linitial(unit->key), numbered(nkeys, "k."),
 							 CzMoveColumns(unit->names, "t."), numbered(nkeys, ""), unit->prefix,
-							 is_new(prev), unit->qualified, key_equals(unit, "t.", "k.")),
+							 is_new(prev), filter ? " AND " : "", filter ? filter : "",
+							 unit->qualified, key_equals(unit, "t.", "k.")),
 					psprintf("COPY %s FROM STDIN", stage), NULL, NULL);
 	if (is_many)
 		PQclear(CzConnExec(to, psprintf("ANALYZE %s", stage)));
-	PQclear(CzConnExec(to, psprintf("DELETE FROM ONLY %s t USING %s s WHERE %s", unit->qualified, stage,
+	PQclear(CzConnExec(to, psprintf("DELETE FROM ONLY %s t USING %s s WHERE %s", unit->target, stage,
 									key_equals(unit, "t.", "s."))));
 	PQclear(CzConnExec(to, psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s WHERE cz_p",
-									unit->qualified, unit->columns, values_of(unit, ""), stage)));
+									unit->target, unit->columns, values_of(unit, ""), stage)));
 }
 
 /* A table's rows as texts, by which those of a table without a key are told apart. */
@@ -191,7 +209,7 @@ bag_hash(const CzMoveUnit *unit, const char *prefix, bool is_stage)
 static char *
 bag_index(const CzMoveUnit *unit)
 {
-	return psprintf("%s_h", unit->prefix);
+	return psprintf("%s_h", unit->target_prefix);
 }
 
 /*
@@ -215,7 +233,7 @@ CzMoveMakeBagIndexes(CzMove *move)
 
 			if (unit->key == NIL && hash != NULL)
 				PQclear(CzConnExec(to, psprintf("CREATE INDEX IF NOT EXISTS %s ON %s ((%s))", bag_index(unit),
-												unit->qualified, hash)));
+												unit->target, hash)));
 		}
 		CzConnRelease(to);
 	}
@@ -241,14 +259,16 @@ bring_bag(CzConn *from, CzConn *to, const CzMoveUnit *unit, const char *prev, bo
 {
 	char	   *stage = stage_name(unit);
 	char	   *hash = bag_hash(unit, "t.", false);
+	char	   *filter = logged_filter(unit, unit->names);
 	char	   *net;
 	PGresult   *res;
 
 	prepare_stage(to, unit);
 	CzCopyShardRows(from, to,
-					psprintf("COPY (SELECT cz_s%s%s FROM cz_shards.%s WHERE %s AND NOT cz_t) TO STDOUT",
+					psprintf("COPY (SELECT cz_s%s%s FROM cz_shards.%s WHERE %s AND NOT cz_t%s%s) TO STDOUT",
 							 unit->names != NIL ? ", " : "", numbered(list_length(unit->names), ""),
-							 unit->prefix, is_new(prev)),
+							 unit->prefix, is_new(prev), filter ? " AND " : "",
+							 filter ? filter : ""),
 					psprintf("COPY %s FROM STDIN", stage), NULL, NULL);
 	if (is_many)
 		PQclear(CzConnExec(to, psprintf("ANALYZE %s", stage)));
@@ -260,7 +280,7 @@ bring_bag(CzConn *from, CzConn *to, const CzMoveUnit *unit, const char *prev, bo
 							   "FROM net JOIN %s s ON s.ctid OPERATOR(pg_catalog.=) net.c JOIN ONLY %s t ON %s%s%s%s OPERATOR(pg_catalog.=) net.img "
 							   "WHERE net.n OPERATOR(pg_catalog.<) 0) q WHERE q.rn OPERATOR(pg_catalog.<=) (OPERATOR(pg_catalog.-) q.n))) RETURNING 1) "
 							   "SELECT (SELECT pg_catalog.count(*) FROM gone) OPERATOR(pg_catalog.=) coalesce((SELECT pg_catalog.sum(OPERATOR(pg_catalog.-) n) FROM net WHERE n OPERATOR(pg_catalog.<) 0), 0)",
-							   net, unit->qualified, stage, unit->qualified,
+							   net, unit->target, stage, unit->target,
 							   hash ? hash : "", hash ? " OPERATOR(pg_catalog.=) " : "",
 							   hash ? psprintf("%s AND ", bag_hash(unit, "s.", true)) : "",
 							   image(unit, "t.", false)), 1, 1, 1);
@@ -269,24 +289,27 @@ bring_bag(CzConn *from, CzConn *to, const CzMoveUnit *unit, const char *prev, bo
 		PQclear(res);
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("rows that were deleted from %s are not on node \"%s\"", unit->qualified,
+				 errmsg("rows that were deleted from %s are not on node \"%s\"", unit->target,
 						to->node_name)));
 	}
 	PQclear(res);
 	PQclear(CzConnExec(to, psprintf("WITH %s INSERT INTO %s%s OVERRIDING SYSTEM VALUE SELECT %s FROM net JOIN %s s ON s.ctid OPERATOR(pg_catalog.=) net.c,"
 									" pg_catalog.generate_series(1, net.n::pg_catalog.int8) WHERE net.n OPERATOR(pg_catalog.>) 0",
-									net, unit->qualified, column_list(unit), values_of(unit, "s."), stage)));
+									net, unit->target, column_list(unit), values_of(unit, "s."), stage)));
 }
 
 /* A table was emptied: what it has now. */
 static void
 bring_all(CzMove *move, CzConn *from, CzConn *to, const CzMoveUnit *unit)
 {
-	PQclear(CzConnExec(to, psprintf("TRUNCATE %s", unit->qualified)));
+	char	   *filter = CzMoveFilter(unit, "", false);
+
+	PQclear(CzConnExec(to, psprintf("TRUNCATE %s", unit->target)));
 	CzCopyShardRows(from, to,
-					psprintf("COPY (SELECT %s FROM ONLY %s) TO STDOUT",
-							 unit->columns ? unit->columns : "", unit->qualified),
-					psprintf("COPY %s%s FROM STDIN", unit->qualified, column_list(unit)), brought, move);
+					psprintf("COPY (SELECT %s FROM ONLY %s%s%s) TO STDOUT",
+							 unit->columns ? unit->columns : "", unit->qualified,
+							 filter ? " WHERE " : "", filter ? filter : ""),
+					psprintf("COPY %s%s FROM STDIN", unit->target, column_list(unit)), brought, move);
 }
 
 /* The snapshots that an owner's units on the target are of: char *, in order. */

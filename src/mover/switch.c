@@ -151,9 +151,12 @@ CzMoveHasOldHolder(const CzMove *move)
 	return result;
 }
 
-/* Keep out writers and who locks rows: of this server, then of all others. */
-static void
-lock_writers(CzMove *move)
+/*
+ * CzMoveLockWriters
+ *		See mover_int.h.
+ */
+void
+CzMoveLockWriters(CzMove *move)
 {
 	int			nshards;
 	const CzShard **shards = shards_of(move, &nshards);
@@ -193,9 +196,12 @@ lock_writers(CzMove *move)
 		CzTxnRequireClear(first->server_oids[i], linitial_oid(CzMoveOwners(move)));
 }
 
-/* Where the shards leave: nobody writes there any more, and it is marked. */
-static void
-put_fence(const CzMove *move)
+/*
+ * CzMovePutFence
+ *		See mover_int.h.
+ */
+void
+CzMovePutFence(const CzMove *move, Oid server_oid)
 {
 	const CzShard *first = &CzTableGet(linitial_oid(CzMoveRelids(move)))->shards[move->shard_index];
 	bool		is_active = false;
@@ -203,7 +209,7 @@ put_fence(const CzMove *move)
 	int			i;
 
 	for (i = 0; i < first->nplacements; i++)
-		is_active |= first->server_oids[i] == move->source_oid;
+		is_active |= first->server_oids[i] == server_oid;
 	/* one that is not active has got no writes for long, and may not be reached */
 	if (!is_active)
 		return;
@@ -232,7 +238,7 @@ put_fence(const CzMove *move)
 			appendStringInfo(&sql, "COMMENT ON TABLE %s IS %s;\n", table->qualified,
 							 quote_literal_cstr(CzMoveDroppedMarker(move)));
 		}
-		CzTxnExec(move->source_oid, lfirst_oid(lc), sql.data);
+		CzTxnExec(server_oid, lfirst_oid(lc), sql.data);
 	}
 }
 
@@ -265,16 +271,55 @@ set_placements(const CzMove *move)
 	cz_inactive_changed = true;
 }
 
+/* What drops the keys of an owner's tables to reference tables from an old placement. */
+static void
+note_old_keys(CzMove *move, Oid server_oid, Oid owner)
+{
+	CzOldKeys  *keys = palloc0(sizeof(CzOldKeys));
+	StringInfoData sql;
+	ListCell   *lc;
+	ListCell   *lk;
+
+	initStringInfo(&sql);
+	foreach(lc, move->tables)
+	{
+		const CzMoveTable *table = lfirst(lc);
+
+		foreach(lk, table->owner == owner ? CzTreeKeysOnShards(table->relid, false) : NIL)
+		{
+			const CzKey *key = lfirst(lk);
+
+			if (CzTableGet(key->to_relid)->kind == CZ_TABLE_REFERENCE)
+				CzKeyShardSql(&sql, key, move->shard_index, true);
+		}
+	}
+	keys->server_oid = server_oid;
+	keys->owner = owner;
+	keys->sql = sql.data;
+	if (sql.len > 0)
+		move->old_keys = lappend(move->old_keys, keys);
+}
+
 /*
  * CzMoveHoldReferences
  *		See mover_int.h.
+ *
+ * An old placement refers to reference tables until it is dropped, or at least its keys are
+ * (CzMoveDropOldKeys): until then no row that it refers to may go.
  */
 void
-CzMoveHoldReferences(CzMove *move)
+CzMoveHoldReferences(CzMove *move, List *server_oids)
 {
 	MemoryContext old = MemoryContextSwitchTo(move->context);
 	ListCell   *lc;
+	ListCell   *lo;
 
+	move->old_keys = NIL;
+	foreach(lc, server_oids)
+	{
+		foreach(lo, CzMoveOwners(move))
+			note_old_keys(move, lfirst_oid(lc), lfirst_oid(lo));
+	}
 	foreach(lc, CzMoveRelids(move))
 		move->held = list_concat_unique_oid(move->held, CzReferenceParents(lfirst_oid(lc), NULL));
 	list_sort(move->held, list_oid_cmp);
@@ -347,9 +392,9 @@ attempt(CzMove *move, double *pause_ms)
 		return false;
 	}
 	if (OidIsValid(move->source_oid))
-		CzMoveHoldReferences(move);
+		CzMoveHoldReferences(move, list_make1_oid(move->source_oid));
 	INSTR_TIME_SET_CURRENT(begin);
-	lock_writers(move);
+	CzMoveLockWriters(move);
 	CzDebugPoint("move_locked");
 	if (is_online)
 		(void) CzMoveRound(move, true);
@@ -363,7 +408,7 @@ attempt(CzMove *move, double *pause_ms)
 	CzMoveMakeKeys(move);
 	CzDebugPoint("move_copied_all");
 	if (OidIsValid(move->source_oid))
-		put_fence(move);
+		CzMovePutFence(move, move->source_oid);
 	if (is_online)
 		CzMoveCaptureOff(move);
 	set_placements(move);
@@ -390,7 +435,8 @@ try_attempt(CzMove *move, double *pause_ms)
 
 	PG_TRY();
 	{
-		result = attempt(move, pause_ms);
+		result = move->operation == CZ_MOVE_SPLIT ? CzSplitAttempt(move, pause_ms) :
+			attempt(move, pause_ms);
 	}
 	PG_CATCH();
 	{
@@ -430,37 +476,19 @@ note(const CzMove *move, const char *what, double value)
 	CommitTransactionCommand();
 }
 
-/* Drop what an owner's tables of the old placement have of such keys; false: not yet. */
+/* Drop such keys; false: not yet. */
 static bool
-drop_old_keys(CzMove *move, Oid owner)
+drop_old_keys(const CzOldKeys *keys)
 {
-	StringInfoData sql;
 	char	   *message = NULL;
 	CzConn	   *conn;
 	PGresult   *res;
 	bool		result;
-	ListCell   *lc;
-	ListCell   *lk;
 
-	initStringInfo(&sql);
-	foreach(lc, move->tables)
-	{
-		const CzMoveTable *table = lfirst(lc);
-
-		foreach(lk, table->owner == owner ? CzTreeKeysOnShards(table->relid, false) : NIL)
-		{
-			const CzKey *key = lfirst(lk);
-
-			if (CzTableGet(key->to_relid)->kind == CZ_TABLE_REFERENCE)
-				CzKeyShardSql(&sql, key, move->shard_index, true);
-		}
-	}
-	if (sql.len == 0)
-		return true;
-	conn = CzConnTryAcquire(CzEndpointGet(move->source_oid, owner), &message);
+	conn = CzConnTryAcquire(CzEndpointGet(keys->server_oid, keys->owner), &message);
 	if (conn == NULL)
 		return true;			/* nobody changes copies there */
-	res = CzConnTryExec(conn, sql.data);
+	res = CzConnTryExec(conn, keys->sql);
 	result = res == NULL || PQresultStatus(res) == PGRES_COMMAND_OK;
 	PQclear(res);
 	CzConnRelease(conn);
@@ -487,8 +515,8 @@ CzMoveDropOldKeys(CzMove *move)
 		StartTransactionCommand();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		is_done = true;
-		foreach(lc, CzMoveOwners(move))
-			is_done &= drop_old_keys(move, lfirst_oid(lc));
+		foreach(lc, move->old_keys)
+			is_done &= drop_old_keys(lfirst(lc));
 		PopActiveSnapshot();
 		CommitTransactionCommand();
 		if (!is_done)
@@ -511,7 +539,8 @@ must_await(const CzMove *move)
 {
 	bool		result;
 
-	if (OidIsValid(move->source_oid))
+	/* a split locks the tables themselves */
+	if (OidIsValid(move->source_oid) || move->operation == CZ_MOVE_SPLIT)
 		return false;
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -574,7 +603,12 @@ CzMoveSwitch(CzMove *move)
 		end_autovacuum(move);
 		SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 		if (move->mode != CZ_TRANSFER_BLOCK_WRITES)
-			CzMoveCatchUp(move);
+		{
+			if (move->operation == CZ_MOVE_SPLIT)
+				CzSplitCatchUp(move);
+			else
+				CzMoveCatchUp(move);
+		}
 		set_lock_timeout();
 	}
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);

@@ -114,9 +114,10 @@ make_table(CzMove *move, CzMoveTable *table)
 	foreach(lc, entry->is_partitioned ? CzRootPartitions(table->relid) : NIL)
 		CzPropagateObjects(lfirst_oid(lc), servers, table->owner);
 	CzTxnExec(move->target_oid, table->owner,
+			  table->piece ? CzSplitMakeSql(move, table, rel, from) :
 			  CzShardStructureSql(rel, entry, move->shard_index, move->target_oid, from));
 	CzTxnExec(move->target_oid, table->owner,
-			  psprintf("COMMENT ON TABLE %s IS %s", table->qualified,
+			  psprintf("COMMENT ON TABLE %s IS %s", table->target,
 					   quote_literal_cstr(CzMoveMarker(move))));
 	table_close(rel, AccessShareLock);
 }
@@ -235,7 +236,8 @@ index_commands(CzMove *move)
 		foreach(lc, move->tables)
 		{
 			const CzMoveTable *table = lfirst(lc);
-			const CzShard *shard = &CzTableGet(table->relid)->shards[move->shard_index];
+			const CzShard *shard = table->piece ? table->piece :
+				&CzTableGet(table->relid)->shards[move->shard_index];
 			Relation	rel = table_open(table->relid, AccessShareLock);
 
 			if (table->is_partitioned && pass == 0)
@@ -275,7 +277,7 @@ CzMoveMakeIndexes(CzMove *move)
 	{
 		const CzMoveTable *table = lfirst(lc);
 
-		add_command(&analyzes, table->owner, psprintf("ANALYZE %s", table->qualified));
+		add_command(&analyzes, table->owner, psprintf("ANALYZE %s", table->target));
 	}
 	CzMoveRunCommands(move, analyzes);
 	StartTransactionCommand();
@@ -297,13 +299,14 @@ CzMoveMakeIndexesLocked(CzMove *move)
 	{
 		CzMoveTable *table = lfirst(lc);
 		Relation	rel = table_open(table->relid, AccessShareLock);
-		char	   *sql = CzShardFinishSql(rel, CzTableGet(table->relid), move->shard_index);
+		char	   *sql = table->piece ? CzSplitIndexesSql(table, rel) :
+			CzShardFinishSql(rel, CzTableGet(table->relid), move->shard_index);
 		CzConn	   *conn = CzConnAcquire(CzEndpointGet(move->target_oid, table->owner));
 
 		table_close(rel, AccessShareLock);
 		if (sql != NULL)
 			PQclear(CzConnExec(conn, psprintf(INDEX_BEGIN "%s; COMMIT", sql)));
-		PQclear(CzConnExec(conn, psprintf("ANALYZE %s", table->qualified)));
+		PQclear(CzConnExec(conn, psprintf("ANALYZE %s", table->target)));
 		CzConnRelease(conn);
 	}
 }
@@ -335,14 +338,16 @@ CzMoveMakeKeys(CzMove *move)
 	move->has_keys = true;
 	foreach(lc, move->tables)
 	{
-		const CzMoveTable *table = lfirst(lc);
+		CzMoveTable *table = lfirst(lc);
 		List	   *keys = keys_of(table);
 		StringInfoData sql;
+		StringInfoData drops;
 		CzConn	   *conn;
 
 		if (keys == NIL)
 			continue;
 		initStringInfo(&sql);
+		initStringInfo(&drops);
 		appendStringInfoString(&sql, CZ_MOVE_BEGIN "; ");
 		foreach(lk, keys)
 		{
@@ -350,6 +355,7 @@ CzMoveMakeKeys(CzMove *move)
 			const CzShard *shard = &CzTableGet(key->from_relid)->shards[move->shard_index];
 
 			CzKeyShardSql(&sql, key, move->shard_index, true);
+			CzKeyShardSql(&drops, key, move->shard_index, true);
 			appendStringInfo(&sql, "ALTER TABLE %s ADD CONSTRAINT %s %s%s; ",
 							 shard->remote_qualified,
 							 quote_identifier(CzKeyShardName(key, shard)),
@@ -357,6 +363,7 @@ CzMoveMakeKeys(CzMove *move)
 							 is_checked_later(key) ? " NOT VALID" : "");
 		}
 		appendStringInfoString(&sql, "COMMIT");
+		table->drop_keys = MemoryContextStrdup(move->context, drops.data);
 		conn = CzConnAcquire(CzEndpointGet(move->target_oid, table->owner));
 		PQclear(CzConnExec(conn, sql.data));
 		CzConnRelease(conn);
@@ -380,7 +387,10 @@ CzMoveDropKeys(CzMove *move)
 		CzConn	   *conn;
 
 		initStringInfo(&sql);
-		foreach(lk, keys_of(table))
+		/* the catalogs do not know pieces */
+		if (table->piece != NULL)
+			appendStringInfoString(&sql, table->drop_keys ? table->drop_keys : "");
+		foreach(lk, table->piece ? NIL : keys_of(table))
 			CzKeyShardSql(&sql, lfirst(lk), move->shard_index, true);
 		if (sql.len == 0)
 			continue;
@@ -418,9 +428,9 @@ CzMoveFinishTarget(CzMove *move)
 		}
 		PQclear(CzConnExec(conn, psprintf("DO LANGUAGE plpgsql %s",
 										  quote_literal_cstr(psprintf("BEGIN IF pg_catalog.obj_description(%s::pg_catalog.regclass, 'pg_class') OPERATOR(pg_catalog.=) %s THEN COMMENT ON TABLE %s IS NULL; END IF; END",
-																	  quote_literal_cstr(table->qualified),
+																	  quote_literal_cstr(table->target),
 																	  quote_literal_cstr(CzMoveMarker(move)),
-																	  table->qualified)))));
+																	  table->target)))));
 		CzConnRelease(conn);
 	}
 }

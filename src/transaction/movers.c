@@ -18,8 +18,11 @@
 #include "commands/sequence.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/nodes.h"
+#include "nodes/value.h"
 #include "pgstat.h"
 #include "port/atomics.h"
+#include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
@@ -28,6 +31,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "catalog/pg_enum.h"
@@ -54,7 +58,7 @@ typedef struct MoverArgs
 	int64		move_id;
 	bool		is_resumed;		/* then nothing else is set */
 	CzMoveSpec	spec;
-	char		debug_point[48];	/* of the session that asks */
+	char		debug_point[40];	/* of the session that asks */
 } MoverArgs;
 
 StaticAssertDecl(sizeof(MoverArgs) < BGW_EXTRALEN, "arguments of a mover are too long");
@@ -83,6 +87,7 @@ typedef struct MoversShared
 } MoversShared;
 
 static MoversShared *movers = NULL;
+static dsm_segment *pieces_segment = NULL;	/* of the move that this session waits for */
 static MoverProgress *my_progress = NULL;
 static bool is_switching = false;
 static bool has_exit_callback = false;
@@ -243,6 +248,63 @@ cz_move_bytes(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
+static Node *
+text_node(const char *text)
+{
+	return text ? (Node *) makeString(pstrdup(text)) : NULL;
+}
+
+/* The pieces of a split are more than a background worker's arguments have room for. */
+static dsm_handle
+write_pieces(List *pieces)
+{
+	List	   *list = NIL;
+	ListCell   *lc;
+	char	   *text;
+
+	foreach(lc, pieces)
+	{
+		const CzPiece *piece = lfirst(lc);
+
+		list = lappend(list, list_make5(makeInteger(piece->modulus),
+										makeInteger(piece->remainder),
+										makeInteger((int) piece->server_oid),
+										text_node(piece->lower), text_node(piece->upper)));
+	}
+	text = nodeToString(list);
+	pieces_segment = dsm_create(strlen(text) + 1, 0);
+	strcpy(dsm_segment_address(pieces_segment), text);
+	return dsm_segment_handle(pieces_segment);
+}
+
+static List *
+read_pieces(dsm_handle handle)
+{
+	dsm_segment *segment = dsm_attach(handle);
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	/* who has asked is gone */
+	if (segment == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the session that wanted the split has ended")));
+	foreach(lc, (List *) stringToNode(dsm_segment_address(segment)))
+	{
+		List	   *fields = lfirst(lc);
+		CzPiece    *piece = palloc0(sizeof(CzPiece));
+
+		piece->modulus = intVal(linitial(fields));
+		piece->remainder = intVal(lsecond(fields));
+		piece->server_oid = (Oid) intVal(lthird(fields));
+		piece->lower = lfourth(fields) ? strVal(lfourth(fields)) : NULL;
+		piece->upper = list_nth(fields, 4) ? strVal(list_nth(fields, 4)) : NULL;
+		result = lappend(result, piece);
+	}
+	dsm_detach(segment);
+	return result;
+}
+
 static bool
 start_mover(const MoverArgs *args, BackgroundWorkerHandle **handle)
 {
@@ -272,6 +334,9 @@ CzMoveStart(const CzMoveSpec *spec, BackgroundWorkerHandle **handle)
 	memset(&args, 0, sizeof(args));
 	args.move_id = nextval_internal(CzCatalogRelid("move_id_seq"), false);
 	args.spec = *spec;
+	args.spec.pieces = NIL;
+	if (spec->pieces != NIL)
+		args.spec.plan_handle = write_pieces(spec->pieces);
 	if (cz_debug_point != NULL && !spec->is_again)
 		strlcpy(args.debug_point, cz_debug_point, sizeof(args.debug_point));
 	if (!start_mover(&args, handle))
@@ -310,6 +375,13 @@ CzMoveMain(const char *extra)
 	memcpy(&args, extra, sizeof(args));
 	if (args.debug_point[0] != '\0')
 		SetConfigOption("cz.debug_point", args.debug_point, PGC_SUSET, PGC_S_OVERRIDE);
+	if (!args.is_resumed && args.spec.operation == CZ_MOVE_SPLIT)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		args.spec.pieces = read_pieces(args.spec.plan_handle);
+		MemoryContextSwitchTo(old);
+	}
 	cz_move_task(args.move_id, args.is_resumed ? NULL : &args.spec);
 }
 
@@ -434,8 +506,10 @@ static bool
 run_once(const CzMoveSpec *spec, char **sqlstate, char **message)
 {
 	BackgroundWorkerHandle *handle;
-	int64		move_id = CzMoveStart(spec, &handle);
+	int64		move_id;
 
+	pieces_segment = NULL;
+	move_id = CzMoveStart(spec, &handle);
 	PG_TRY();
 	{
 		(void) WaitForBackgroundWorkerShutdown(handle);
@@ -447,6 +521,9 @@ run_once(const CzMoveSpec *spec, char **sqlstate, char **message)
 	}
 	PG_END_TRY();
 	pfree(handle);
+	if (pieces_segment != NULL)
+		dsm_detach(pieces_segment);
+	pieces_segment = NULL;
 	AcceptInvalidationMessages();
 	return CzMoveResult(move_id, sqlstate, message);
 }
@@ -476,9 +553,13 @@ CzMoveRun(const CzMoveSpec *spec)
 					(errcode(sqlstate ? MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2],
 													  sqlstate[3], sqlstate[4]) :
 							 ERRCODE_INTERNAL_ERROR),
+					 spec->operation == CZ_MOVE_SPLIT ?
+					 errmsg("could not split the shard: %s", message) :
 					 errmsg("could not move shards: %s", message)));
 		ereport(NOTICE,
-				(errmsg("the move begins again: %s", message)));
+				(spec->operation == CZ_MOVE_SPLIT ?
+				 errmsg("the split begins again: %s", message) :
+				 errmsg("the move begins again: %s", message)));
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, pause_ms,
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);

@@ -26,6 +26,7 @@
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -516,7 +517,9 @@ CzTxnHasMoved(const CzShard *shard, Oid server_oid)
 		!OidIsValid(shard->table_relid) || (has_snapshots && CzRoomEpoch() == txn_epoch))
 		return false;
 	servers = CzShardServersAsOf(shard->relid, GetTransactionSnapshot());
-	result = servers != NIL && !list_member_oid(servers, server_oid);
+	/* one that was not there in a table that was: another one has been split */
+	result = servers != NIL ? !list_member_oid(servers, server_oid) :
+		CzTableWasThere(CzRootOf(shard->table_relid), GetTransactionSnapshot());
 	list_free(servers);
 	return result;
 }
@@ -527,9 +530,12 @@ CzTxnCheckNotMoved(const CzShard *shard, Oid server_oid)
 	if (CzTxnHasMoved(shard, server_oid))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 CzShardServersAsOf(shard->relid, GetTransactionSnapshot()) != NIL ?
 				 errmsg("could not serialize access because shard " INT64_FORMAT " was moved",
-						shard->shard_id),
-				 errdetail("It was on other nodes when the transaction took its snapshot."),
+						shard->shard_id) :
+				 errmsg("could not serialize access because a shard of table \"%s\" was split",
+						get_rel_name(CzRootOf(shard->table_relid))),
+				 errdetail("The rows were elsewhere when the transaction took its snapshot."),
 				 errhint("The transaction might succeed if retried.")));
 }
 

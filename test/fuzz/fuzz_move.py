@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Sessions write all the time while their shards move from worker to worker and back.
+"""Sessions write all the time while their shards move from worker to worker and back, and are
+split (--splits).
 
 Each writer has keys of its own and runs one transaction after the other on them: all kinds of
 DML on tables with and without a key, with json, generated columns and a second unique index,
@@ -314,6 +315,7 @@ class Fuzz:
         self.nddl = 0
         self.problems = []
         self.nmoves = 0
+        self.nsplits = 0
         self.move_errors = {}
         self.end = 0
         self.main = self.connect()
@@ -340,6 +342,9 @@ class Fuzz:
                 side.must(statement)
             if side is self.main:
                 for statement in DISTRIBUTE.strip().split(';\n'):
+                    # shards of partitioned tables cannot be split
+                    if self.args.splits and ("'fm_p'" in statement or "'fm_x2'" in statement):
+                        statement = statement.replace("'fm_t'", "'none'")
                     side.must(statement)
             for statement in FILL.strip().split(';\n'):
                 side.must(statement.replace('$KEYS', str(self.keys)).replace('$ROWS', rows))
@@ -358,13 +363,31 @@ class Fuzz:
                 continue
             target = rng.choice(free)
             mode = 'block_writes' if rng.random() < 0.15 else 'auto'
+            if rng.randint(1, 100) <= self.args.splits and table != 'fm_s' and len(shards) < 60:
+                if rng.random() < 0.3:
+                    key = rng.randint(1, self.keys)
+                    sql = "SELECT isolate_tenant_to_new_shard('%s', %d, 'CASCADE', '%s')" % (table, key, mode)
+                elif rng.random() < 0.5:
+                    sql = "SELECT cz_split_shard(%s, 2, NULL, '%s')" % (shard, mode)
+                else:
+                    sql = "SELECT cz_split_shard(%s, 2, (SELECT array_agg(nodeid ORDER BY random()) FROM (SELECT nodeid FROM pg_dist_node WHERE isactive ORDER BY random() LIMIT 2) n), '%s')" % (shard, mode)
+                outcome = connection.run(sql)
+                if outcome.sqlstate is None and not outcome.lost:
+                    self.nsplits += 1
+                    continue
+                state = outcome.sqlstate or 'lost'
+                self.move_errors[state] = self.move_errors.get(state, 0) + 1
+                # 42704: another session has split it
+                if state not in MOVE_ALLOWED + ('42704',):
+                    self.problem('split: %s %s' % (state, outcome.message))
+                continue
             outcome = connection.run("SELECT citus_move_shard_placement(%s, '%s', %s, '%s', %s, '%s')" % (shard, host, port, target[0], target[1], mode))
             if outcome.sqlstate is None and not outcome.lost:
                 self.nmoves += 1
                 continue
             state = outcome.sqlstate or 'lost'
             self.move_errors[state] = self.move_errors.get(state, 0) + 1
-            if state not in MOVE_ALLOWED:
+            if state not in MOVE_ALLOWED + (('42704',) if self.args.splits else ()):
                 self.problem('move: %s %s' % (state, outcome.message))
         connection.close()
 
@@ -427,8 +450,8 @@ class Fuzz:
         for writer in writers:
             for state, n in writer.errors.items():
                 errors[state] = errors.get(state, 0) + n
-        print('%d transactions, errors %s; %d moves, errors %s; pauses of online moves: %s ms; longest transaction %.0f ms' % (
-            sum(len(writer.done) for writer in writers), errors, self.nmoves, self.move_errors,
+        print('%d transactions, errors %s; %d moves, %d splits, errors %s; pauses of those that were online: %s ms; longest transaction %.0f ms' % (
+            sum(len(writer.done) for writer in writers), errors, self.nmoves, self.nsplits, self.move_errors,
             'median %.0f, 95 %% %.0f, longest %.0f' % (pauses[len(pauses) // 2], pauses[len(pauses) * 95 // 100], pauses[-1]) if pauses else 'none',
             max(writer.longest for writer in writers) * 1000))
         print('past the coordinator: %d transactions, %d prepared, %d fenced; %d DDL statements and TRUNCATEs, longest %.0f ms: %s' % (
@@ -438,6 +461,8 @@ class Fuzz:
             self.problem('waited %.1f s: %s' % self.longest_ddl)
         if self.nmoves == 0:
             self.problem('no shard was moved')
+        if self.args.splits and self.nsplits == 0:
+            self.problem('no shard was split')
 
     def replay(self, writers):
         for writer in writers:
@@ -481,6 +506,7 @@ def main():
     parser.add_argument('--past', type=int, default=3, help='sessions that write on the workers')
     parser.add_argument('--ddl-pause', type=float, default=1.5, help='mean pause between two DDL statements, seconds; 0: none')
     parser.add_argument('--patience', type=float, default=5, help='seconds that DDL and TRUNCATE may take')
+    parser.add_argument('--splits', type=int, default=0, help='how many of 100 moves are splits instead')
     parser.add_argument('--seed', type=int, default=int(time.time()))
     args = parser.parse_args()
     fuzz = Fuzz(args)

@@ -1,0 +1,135 @@
+/*-------------------------------------------------------------------------
+ *
+ * split_switch.c
+ *	  The moment in which the pieces take a shard's place.
+ *
+ * As when a shard moves (switch.c), but plans hold the numbers of shards, and these change:
+ * all tables of the group are locked against everybody, so that whoever uses them looks at
+ * the catalogs again.  Transactions that have used them are waited for, no longer than
+ * cz.cutover_lock_timeout at a time, and those that have lasted for long are not waited for
+ * at all: the attempt is given up, and repeated.
+ *
+ * Source: own work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_foreign_server.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "storage/lmgr.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#include "cz/cluster.h"
+#include "cz/settings.h"
+#include "cz/transaction.h"
+#include "mover_int.h"
+
+/* Transactions that have used the tables and are as old as this are not waited for */
+#define OLD_USER_S 1
+
+/* Has somebody who has used the tables been at it for long? */
+static bool
+has_old_user(const CzMove *move)
+{
+	StringInfoData oids;
+	ListCell   *lc;
+
+	initStringInfo(&oids);
+	foreach(lc, CzMoveRelids(move))
+		appendStringInfo(&oids, "%s%u", oids.len > 0 ? "," : "", lfirst_oid(lc));
+	return CzCatalogExec(psprintf("SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid"
+								  " WHERE l.granted AND l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.relation OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.oid[])"
+								  " AND l.database OPERATOR(pg_catalog.=) %u AND l.pid OPERATOR(pg_catalog.<>) %d"
+								  " AND a.xact_start OPERATOR(pg_catalog.<) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.make_interval(secs => %d))",
+								  oids.data, MyDatabaseId, MyProcPid, OLD_USER_S),
+						 0, NULL, NULL, NULL) > 0;
+}
+
+/* Nobody uses the tables, and they are what they were when the split began. */
+static void
+lock_here(CzMove *move)
+{
+	ListCell   *lc;
+
+	LockRelationOid(CzCatalogRelid("colocation"), ShareLock);
+	foreach(lc, move->parts)
+		LockDatabaseObject(ForeignServerRelationId, ((CzMove *) lfirst(lc))->target_oid, 0,
+						   AccessShareLock);
+	foreach(lc, move->tables)
+		LockRelationOid(((CzMoveTable *) lfirst(lc))->relid, AccessExclusiveLock);
+	AcceptInvalidationMessages();
+	if (!equal(CzMoveGroupRelids(move), CzMoveRelids(move)))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("the colocation group was changed while its shards were split"),
+				 errhint("The split might succeed if retried.")));
+	CzSplitRead(move);
+	CzSplitCheckDefinition(move);
+}
+
+/*
+ * CzSplitAttempt
+ *		See mover_int.h.
+ */
+bool
+CzSplitAttempt(CzMove *move, double *pause_ms)
+{
+	bool		is_online = move->mode != CZ_TRANSFER_BLOCK_WRITES;
+	List	   *servers;
+	instr_time	begin;
+	instr_time	end;
+	ListCell   *lc;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (has_old_user(move) || CzMoveHasOldHolder(move))
+	{
+		PopActiveSnapshot();
+		AbortCurrentTransaction();
+		return false;
+	}
+	INSTR_TIME_SET_CURRENT(begin);
+	lock_here(move);
+	servers = CzShardServers(((CzMoveTable *) linitial(move->tables))->shard_relid);
+	CzMoveHoldReferences(move, servers);
+	CzMoveLockWriters(move);
+	CzDebugPoint("move_locked");
+	foreach(lc, move->parts)
+	{
+		CzMove	   *part = lfirst(lc);
+
+		if (is_online)
+		{
+			(void) CzMoveRound(part, true);
+			continue;
+		}
+		move->has_copied = true;
+		CzSplitCopyRows(part, true);
+		CzMoveMakeIndexesLocked(part);
+	}
+	CzDebugPoint("move_copied_all");
+	foreach(lc, servers)
+		CzMovePutFence(move, lfirst_oid(lc));
+	CzSplitSetCatalogs(move);
+	foreach(lc, move->parts)
+		CzMoveMakeKeys(lfirst(lc));
+	/* who takes snapshots of several workers must see the shard or its pieces */
+	cz_inactive_changed = true;
+	CzMoveSetPhase(move, CZ_PHASE_SWITCHED);
+	CzMoveForgetCleanup(move, "on_failure");
+	CzMoveDelayCleanup(move, cz_drop_delay_ms);
+	CzDebugPoint("move_switching");
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	CzMoveSwitchEnd();
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, begin);
+	*pause_ms = INSTR_TIME_GET_MILLISEC(end);
+	return true;
+}
