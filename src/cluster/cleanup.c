@@ -96,7 +96,7 @@ read_comment(CzConn *conn, const char *name, char **comment, char **error)
 static bool
 has_nothing_prepared(CzConn *conn, char **error)
 {
-	PGresult   *res = CzConnTryExec(conn, "SELECT FROM pg_catalog.pg_prepared_xacts WHERE database OPERATOR(pg_catalog.=) pg_catalog.current_database() "
+	PGresult   *res = CzConnTryExec(conn, "SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database OPERATOR(pg_catalog.=) pg_catalog.current_database() "
 									"AND pg_catalog.starts_with(gid, 'cz_') LIMIT 1");
 	bool		ok = res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 0;
 
