@@ -554,6 +554,9 @@ extern CzNode *CzNodeOfIdentity(const char *identity);
  */
 extern CzEndpoint *CzEndpointGet(Oid server_oid, Oid user_oid);
 
+/* Called by both: what a connection must know besides can be looked up in catalogs. */
+extern void (*cz_before_connect) (void);
+
 /* The same, but NULL if the role may not connect. */
 extern CzEndpoint *CzEndpointTryGet(Oid server_oid, Oid user_oid);
 

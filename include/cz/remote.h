@@ -61,10 +61,52 @@ typedef struct CzConn
 								 * transaction */
 	bool		txn_has_written;
 	bool		cannot_prepare; /* the worker has max_prepared_transactions = 0 */
+	bool		is_behind;		/* its mark is of an epoch before ours (coordinator.c) */
 	struct CzConn *next;		/* owned by the cache */
 } CzConn;
 
 extern void CzRemoteInit(void);
+
+/* Hexadecimal digits of a cluster's id, and of the hash that tells its owner. */
+#define CZ_CLUSTER_ID_LEN 32
+#define CZ_OWNER_LEN 16
+
+/* Which coordinator a session belongs to, as workers are told. */
+typedef struct CzCoordinator
+{
+	char		cluster_id[CZ_CLUSTER_ID_LEN + 1];
+	int			epoch;			/* from 1; 0: none */
+	char		owner[CZ_OWNER_LEN + 1];	/* empty: any */
+} CzCoordinator;
+
+/* What a worker's mark says of one cluster. */
+typedef struct CzWorkerMark
+{
+	char		word[64];		/* which node it is */
+	int			epoch;			/* 0: written by an earlier version */
+	char		owner[CZ_OWNER_LEN + 1];
+} CzWorkerMark;
+
+/*
+ * CzSessionSetCoordinator
+ *		From now on connections are made for this coordinator; NULL: for none, they are
+ *		not fenced then.  Idle ones of another epoch are closed when they are wanted.
+ * cz_session_fenced: a worker has refused a session because of a later coordinator: to
+ *		raise an error.
+ * CzConnCheckFenced
+ *		After CzConnPollConnect has failed: raise that this was the reason, if it was.
+ *		No other placement is to be tried then.
+ * CzMarkRead: false: the mark has no line of the cluster.
+ * CzMarkWrite: the line, palloc'd.
+ * CzEpochLockClass: the upper half of the advisory locks of a cluster's sessions; the lower
+ *		half is the epoch.
+ */
+extern void CzSessionSetCoordinator(const CzCoordinator *who);
+extern void (*cz_session_fenced) (const char *node_name, int epoch);
+extern void CzConnCheckFenced(const CzConn *conn);
+extern bool CzMarkRead(const char *mark, const char *cluster_id, CzWorkerMark *found);
+extern char *CzMarkWrite(const CzCoordinator *who, const char *word);
+extern uint32 CzEpochLockClass(const char *cluster_id);
 
 /*
  * CzConnAcquire

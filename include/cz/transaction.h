@@ -202,6 +202,9 @@ extern void CzTxnForgetWorker(Oid server_oid);
 /* The cluster's id, 32 hexadecimal digits; borrowed until the next call.  NULL: it has none. */
 extern const char *CzTxnClusterId(void);
 
+/* The line that this coordinator gives a worker (CzMarkWrite); palloc'd. */
+extern char *CzTxnMakeMark(const char *word);
+
 /*
  * CzTxnCheckCoordinator
  *		Error if this database is a copy of the coordinator, which may only read
@@ -212,8 +215,15 @@ extern const char *CzTxnClusterId(void);
  */
 extern void CzTxnCheckCoordinator(void);
 
-/* Is this database the coordinator of its cluster?  Else its DDL is its own affair. */
+/*
+ * CzTxnIsCoordinator
+ *		Is this database the coordinator of its cluster?  Else its DDL is its own affair;
+ *		but what was the coordinator until another one took over is told so: 55000.
+ * CzTxnIsReplaced
+ *		Has a worker told of a later coordinator?
+ */
 extern bool CzTxnIsCoordinator(void);
+extern bool CzTxnIsReplaced(void);
 
 /* Does this database come from a dump, and has not taken over yet? */
 extern bool CzTxnIsRestored(void);

@@ -311,9 +311,8 @@ check_instance(const CzNode *node, const char *instance)
 }
 
 /*
- * A worker carries a mark, in the comment of its schema of shards: a line for each cluster
- * that it belongs, or belonged, to, with a random word that the server's option identity
- * has, too.
+ * A worker carries a mark (remote/coordinator.c): a line for each cluster that it belongs,
+ * or belonged, to, with a random word that the server's option identity has, too.
  */
 static char *
 mark_prefix(void)
@@ -328,13 +327,12 @@ mark_prefix(void)
  *		See cluster_int.h.
  */
 char *
-CzMarkIdentity(const char *mark)
+CzMarkIdentity(const char *text)
 {
-	char	   *prefix = mark_prefix();
-	const char *line = strstr(mark, prefix);
+	const char *cluster_id = CzTxnClusterId();
+	CzWorkerMark mark;
 
-	return line == NULL ? NULL :
-		pnstrdup(line + strlen(prefix), strcspn(line + strlen(prefix), "\n"));
+	return CzMarkRead(text, cluster_id ? cluster_id : "-", &mark) ? pstrdup(mark.word) : NULL;
 }
 
 static char *
@@ -399,7 +397,7 @@ mark_worker(const CzNode *node, const char *mark)
 					"WHERE l <> '' AND NOT starts_with(l, %3$s)) || %4$s::text, E'\\n'));\nEND",
 					CZ_SHARD_SCHEMA, is_ours_alone ? DROP_LEFT_OVER_SQL : "",
 					quote_literal_cstr(mark_prefix()),
-					quote_literal_cstr(psprintf("%s%s", mark_prefix(), identity)));
+					quote_literal_cstr(CzTxnMakeMark(identity)));
 	command.server_oid = node->server_oid;
 	command.sql = psprintf("DO LANGUAGE plpgsql %s", quote_literal_cstr(code));
 	CzOutsideRun(list_make1(&command), GetUserId(), false, true);
@@ -490,6 +488,8 @@ CzNodeCheck(Oid server_oid)
 	if (node->is_checked)
 		return;
 
+	/* what is left there of an earlier life is dropped: a copy must not do that */
+	CzTxnCheckCoordinator();
 	/* one session at a time gives the worker its reference tables */
 	LockDatabaseObject(ForeignServerRelationId, server_oid, 0, ShareUpdateExclusiveLock);
 	node = CzNodeGet(server_oid);

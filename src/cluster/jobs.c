@@ -615,7 +615,8 @@ run_job(int64 job_id)
 	{
 		StartTransactionCommand();
 		PushActiveSnapshot(GetTransactionSnapshot());
-		if (!OidIsValid(get_extension_oid("cz_fdw", true)) || !CzTxnIsCoordinator())
+		if (!OidIsValid(get_extension_oid("cz_fdw", true)) || CzTxnIsReplaced() ||
+			!CzTxnIsCoordinator())
 			break;
 		if (SPI_connect() != SPI_OK_CONNECT)
 			elog(ERROR, "SPI_connect failed");

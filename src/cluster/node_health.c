@@ -96,7 +96,8 @@ health_task(void)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "health of nodes");
-	if (OidIsValid(get_extension_oid("cz_fdw", true)) && CzTxnIsCoordinator())
+	if (OidIsValid(get_extension_oid("cz_fdw", true)) && !CzTxnIsReplaced() &&
+		CzTxnIsCoordinator())
 		nodes = CzNodeList(false);
 	foreach(lc, nodes)
 	{

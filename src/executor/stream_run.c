@@ -371,6 +371,7 @@ poll_connect(CzStream *stream, StreamConn *sc)
 
 	if (events < 0)
 	{
+		CzConnCheckFenced(sc->conn);
 		CzRunConnLost(stream, sc, pstrdup(CzConnConnectError(sc->conn)));
 		return true;
 	}

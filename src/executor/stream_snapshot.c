@@ -267,6 +267,7 @@ connect_takers(CzStream *stream, List **takers)
 			events = CzConnPollConnect(taker->conn, taker->endpoint);
 			if (events < 0)
 			{
+				CzConnCheckFenced(taker->conn);
 				*takers = lose_taker(stream, *takers, taker,
 									 pstrdup(CzConnConnectError(taker->conn)), true,
 									 !CzConnPeerAnswered(taker->conn));

@@ -43,6 +43,8 @@
 /* Connection parameters that we add: the last one of a name wins in libpq. */
 #define MAX_EXTRA_PARAMETERS 10
 
+void		(*cz_before_connect) (void) = NULL;
+
 static const char **libpq_keywords = NULL;	/* NULL-terminated; backend lifetime */
 
 typedef struct EndpointKey
@@ -401,6 +403,8 @@ find_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
 	MemoryContext oldcontext;
 	bool		found;
 
+	if (cz_before_connect != NULL)
+		cz_before_connect();
 	if (endpoint_cache == NULL)
 		init_cache();
 	if (must_drop)

@@ -199,6 +199,7 @@ start_connect(ConnEntry *entry, const CzEndpoint *endpoint)
 			entry->has_own_name = true;
 	}
 	entry->name_hash = CzSessionNameHash();
+	entry->epoch = CzSessionEpoch();
 	keywords[n] = "fallback_application_name";
 	values[n++] = CzSessionName();
 	keywords[n] = "client_encoding";
@@ -328,6 +329,7 @@ CzConnStartOrResume(const CzEndpoint *endpoint)
 		if (!is_parked(entry, endpoint))
 			continue;
 		if (entry->is_stale || conn->options_hash != endpoint->options_hash ||
+			entry->epoch != CzSessionEpoch() ||
 			now >= TimestampTzPlusMilliseconds(entry->parked_at, MAX_PARKED_MS))
 		{
 			CzConnDiscard(conn);
@@ -692,7 +694,8 @@ CzConnAcquireCached(const CzEndpoint *endpoint, bool is_repeated)
 			continue;
 
 		/* Its options may have changed, or the worker may have closed it. */
-		if (conn->options_hash != endpoint->options_hash)
+		if (conn->options_hash != endpoint->options_hash ||
+			ENTRY(conn)->epoch != CzSessionEpoch())
 		{
 			CzConnDiscard(conn);
 			continue;
@@ -736,6 +739,7 @@ CzConnWait(CzConn *conn, const CzEndpoint *endpoint, char **error_message)
 	}
 	if (events < 0)
 	{
+		CzConnCheckFenced(conn);
 		*error_message = pstrdup(CzConnConnectError(conn));
 		if (!CzConnPeerAnswered(conn))
 			CzHealthMarkFailed(conn->server_oid);

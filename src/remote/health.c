@@ -343,6 +343,8 @@ CzHealthRecheck(const CzEndpoint *endpoint)
 		CzConnRelease(conn);
 		return true;
 	}
+	if (events < 0)
+		CzConnCheckFenced(conn);
 	/* a slow answer is taken up at the next look; silence is given up, with its timers */
 	if (events > 0 && CzConnPeerAnswered(conn))
 		CzConnRelease(conn);

@@ -65,6 +65,9 @@ typedef struct ConnEntry
 	int			server_pid;		/* that the server told; 0: not asked */
 	int			session_rows;	/* of the command of CzSessionSend that is answered */
 	char	   *identity;		/* that it must have; NULL: any */
+	int			epoch;			/* of the coordinator that it was made for; 0: of none */
+	bool		is_lock_sent;	/* the first command takes the lock of the epoch */
+	int			fenced_by;		/* epoch of a later coordinator that has the worker; 0: none */
 	int			link;			/* number in links.c; -1: none */
 	int			pool;			/* index in pool.c; -1: not counted */
 	bool		is_pooler_check;	/* made by pooler.c */
@@ -90,6 +93,11 @@ extern const char *CzSessionName(void);
 extern uint32 CzSessionNameHash(void);
 extern bool CzSessionSend(ConnEntry *entry, bool in_transaction);
 extern int	CzSessionPoll(ConnEntry *entry);
+
+/* coordinator.c */
+extern int	CzSessionEpoch(void);
+extern bool CzSessionEpochLock(StringInfo sql);
+extern void CzSessionTakeMark(ConnEntry *entry, const char *text);
 
 /* pace.c */
 extern void CzPaceAnswered(Oid server_oid, TimestampTz when);

@@ -348,6 +348,7 @@ take_first_answer(ConnEntry *entry, const PGresult *res)
 	int			i;
 
 	check_identity(entry, PQgetvalue(res, 0, PQnfields(res) - 2));
+	CzSessionTakeMark(entry, PQgetvalue(res, 0, PQnfields(res) - 2));
 	entry->server_pid = atoi(PQgetvalue(res, 0, PQnfields(res) - 1));
 	CzPoolSetWorkerLimit(entry->pub.server_oid, atoi(PQgetvalue(res, 0, PQnfields(res) - 3)));
 	entry->pub.cannot_prepare = first >= 0 && atoi(PQgetvalue(res, 0, PQnfields(res) - 4)) == 0;
@@ -405,6 +406,11 @@ CzSessionSend(ConnEntry *entry, bool in_transaction)
 		return false;
 
 	initStringInfo(&sql);
+	/* in a command of its own: the next one's snapshot is taken after it */
+	entry->is_lock_sent = entry->server_pid == 0 && CzSessionEpochLock(&sql);
+	if (entry->is_lock_sent && !send_in_pipeline(entry, sql.data))
+		return false;
+	resetStringInfo(&sql);
 	if (entry->pub.settings_generation == 0)
 	{
 		for (i = 0; i < lengthof(pinned); i++)
@@ -502,8 +508,9 @@ CzSessionPoll(ConnEntry *entry)
 									 entry->pub.node_name,
 									 PQresultErrorMessage(res))));
 
-			/* the first command carries what must be set */
-			if (entry->pending_syncs == entry->sent_syncs)
+			/* the first command carries what must be set, and the lock must be had */
+			if (entry->sent_syncs > 0 &&
+				entry->pending_syncs >= entry->sent_syncs - (entry->is_lock_sent ? 1 : 0))
 			{
 				entry->settings_failed = true;
 				if (entry->connect_error == NULL)

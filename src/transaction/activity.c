@@ -13,6 +13,8 @@
  * count at its begin; the task is quiet while the count is the same.  Databases beyond the
  * number of slots are never quiet.
  *
+ * The slot also knows if a worker has told of a later coordinator.
+ *
  * Source: own work.
  *
  *-------------------------------------------------------------------------
@@ -31,6 +33,7 @@
 typedef struct ActivitySlot
 {
 	Oid			database_oid;	/* InvalidOid: free */
+	pg_atomic_uint32 fenced_by; /* greatest epoch that a worker has refused us for */
 	pg_atomic_uint64 events[CZ_NTASKS]; /* from 1 */
 	pg_atomic_uint64 quiet_at[CZ_NTASKS];	/* quiet if that many events */
 	pg_atomic_uint64 round_at[CZ_NTASKS];	/* events when the last round began */
@@ -66,6 +69,7 @@ CzActivityShmemInit(void)
 		for (i = 0; i < ACTIVITY_SLOTS; i++)
 		{
 			activity->slots[i].database_oid = InvalidOid;
+			pg_atomic_init_u32(&activity->slots[i].fenced_by, 0);
 			for (task = 0; task < CZ_NTASKS; task++)
 			{
 				pg_atomic_init_u64(&activity->slots[i].events[task], 1);
@@ -157,6 +161,31 @@ CzActivityRoundEnd(CzTask task, uint64 seen, bool is_done)
 }
 
 /*
+ * CzActivityFencedBy, CzActivityNoteFenced
+ *		The greatest epoch for which a worker has refused a session of this database.
+ */
+int
+CzActivityFencedBy(void)
+{
+	ActivitySlot *slot = own_slot();
+
+	return slot ? (int) pg_atomic_read_u32(&slot->fenced_by) : 0;
+}
+
+void
+CzActivityNoteFenced(int epoch)
+{
+	ActivitySlot *slot = own_slot();
+	uint32		known = slot ? pg_atomic_read_u32(&slot->fenced_by) : 0;
+
+	while (slot != NULL && known < (uint32) epoch)
+	{
+		if (pg_atomic_compare_exchange_u32(&slot->fenced_by, &known, (uint32) epoch))
+			break;
+	}
+}
+
+/*
  * CzActivityIsQuiet
  *		Has nothing happened in a database since a round found nothing to do?
  */
@@ -188,6 +217,7 @@ CzActivityForget(List *database_oids)
 			continue;
 		for (task = 0; task < CZ_NTASKS; task++)
 			pg_atomic_write_u64(&slot->quiet_at[task], 0);
+		pg_atomic_write_u32(&slot->fenced_by, 0);
 		LWLockAcquire(&activity->lock, LW_EXCLUSIVE);
 		slot->database_oid = InvalidOid;
 		LWLockRelease(&activity->lock);

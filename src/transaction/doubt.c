@@ -10,6 +10,9 @@
  * A worker where that fails stays in doubt, and nobody reads or writes there:
  * other placements are read, or the statement fails.
  *
+ * Clear is as of an epoch: in a new one every worker is in doubt, for a former
+ * coordinator may still use it (fence.c).
+ *
  * The generation counts events that put a worker in doubt: a backend looks at
  * the shared table only if the generation is new to it, and a recovery round
  * clears a worker only if none happened while it looked.
@@ -45,7 +48,8 @@
 typedef struct ClearServer
 {
 	Oid			database_oid;
-	Oid			server_oid;
+	Oid			server_oid;		/* so far the key of the hash table */
+	int			epoch;			/* as of which it is clear */
 } ClearServer;
 
 typedef struct DoubtTable
@@ -55,13 +59,14 @@ typedef struct DoubtTable
 } DoubtTable;
 
 static DoubtTable *doubt = NULL;
-static HTAB *clear_servers = NULL;	/* ClearServer, all of it the key */
+static HTAB *clear_servers = NULL;	/* of ClearServer */
 
 /* What this backend knows as clear, each as of a generation */
 typedef struct LocalClear
 {
 	Oid			server_oid;		/* hash key */
 	uint64		generation;
+	int			epoch;
 } LocalClear;
 
 static HTAB *local_clear = NULL;
@@ -86,7 +91,7 @@ CzTxnShmemInit(void)
 	HASHCTL		ctl;
 
 	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = sizeof(ClearServer);
+	ctl.keysize = offsetof(ClearServer, epoch);
 	ctl.entrysize = sizeof(ClearServer);
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	clear_servers = ShmemInitHash("cz_fdw clear workers", CZ_MAX_CLEAR, CZ_MAX_CLEAR, &ctl,
@@ -192,16 +197,23 @@ CzTxnDoubtGeneration(void)
 void
 CzTxnMarkClear(Oid server_oid, uint64 generation)
 {
+	ClearServer *clear;
+	int			epoch;
+
 	if (doubt == NULL || CzTxnIsLate(server_oid))
 		return;
+	epoch = CzTxnIdentity()->epoch;
 	LWLockAcquire(&doubt->lock, LW_EXCLUSIVE);
-	if (pg_atomic_read_u64(&doubt->generation) == generation &&
-		search_clear(server_oid, HASH_FIND) == NULL)
+	if (pg_atomic_read_u64(&doubt->generation) == generation)
 	{
+		clear = search_clear(server_oid, HASH_FIND);
 		/* in doubt means no more than a look */
-		if (hash_get_num_entries(clear_servers) >= CZ_MAX_CLEAR)
+		if (clear == NULL && hash_get_num_entries(clear_servers) >= CZ_MAX_CLEAR)
 			forget_any();
-		(void) search_clear(server_oid, HASH_ENTER_NULL);
+		if (clear == NULL)
+			clear = search_clear(server_oid, HASH_ENTER_NULL);
+		if (clear != NULL)
+			clear->epoch = epoch;
 	}
 	LWLockRelease(&doubt->lock);
 }
@@ -221,25 +233,29 @@ static bool
 is_in_doubt(Oid server_oid)
 {
 	uint64		generation;
+	ClearServer *clear;
 	LocalClear *local;
+	int			epoch;
 	bool		found;
 	bool		is_clear;
 
 	if (doubt == NULL)
 		return false;
+	epoch = CzTxnIdentity()->epoch;
 	generation = pg_atomic_read_u64(&doubt->generation);
 	if (local_clear == NULL)
 		create_local();
 	local = hash_search(local_clear, &server_oid, HASH_ENTER, &found);
 	if (!found)
 		local->generation = 0;
-	if (local->generation == generation)
+	if (local->generation == generation && local->epoch == epoch)
 		return false;
 	LWLockAcquire(&doubt->lock, LW_SHARED);
-	is_clear = search_clear(server_oid, HASH_FIND) != NULL;
+	clear = search_clear(server_oid, HASH_FIND);
+	is_clear = clear != NULL && clear->epoch == epoch;
 	LWLockRelease(&doubt->lock);
-	if (is_clear)
-		local->generation = generation;
+	local->generation = is_clear ? generation : 0;
+	local->epoch = epoch;
 	return !is_clear;
 }
 

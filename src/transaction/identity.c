@@ -39,6 +39,7 @@
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -83,22 +84,13 @@ static Place owner;				/* as cz.cluster_owner says */
 static bool identity_is_known = false;
 static Oid	cluster_relid = InvalidOid;
 static Oid	owner_relid = InvalidOid;
+static bool is_anonymous = false;
 
 static void
 relation_changed(Datum arg, Oid relid)
 {
 	if (!OidIsValid(relid) || relid == cluster_relid || relid == owner_relid)
 		identity_is_known = false;
-}
-
-/*
- * CzTxnIdentityInit
- *		Register the callback that keeps the cache right.
- */
-void
-CzTxnIdentityInit(void)
-{
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 }
 
 /* This database of this server.  Not in recovery. */
@@ -168,6 +160,42 @@ format_cluster_id(Datum value, char *buf)
 	pfree(text);
 }
 
+/* What tells an owner from others that took over in the same epoch. */
+static void
+format_owner(const Place *place, char *buf)
+{
+	char	   *text = psprintf(INT64_FORMAT "/%u/%d/" INT64_FORMAT, place->system_identifier,
+								place->database_oid, place->timeline, place->control_file);
+
+	snprintf(buf, CZ_OWNER_LEN + 1, "%016llx",
+			 (unsigned long long) hash_bytes_extended((const unsigned char *) text,
+													  strlen(text), 0));
+	pfree(text);
+}
+
+/* What sessions on workers are to know. */
+static void
+tell_sessions(void)
+{
+	CzCoordinator coordinator;
+
+	strlcpy(coordinator.cluster_id, identity.cluster_id, sizeof(coordinator.cluster_id));
+	strlcpy(coordinator.owner, identity.owner, sizeof(coordinator.owner));
+	coordinator.epoch = identity.epoch;
+	CzSessionSetCoordinator(identity.exists && !is_anonymous ? &coordinator : NULL);
+}
+
+/*
+ * CzTxnBeAnonymous
+ *		Sessions on workers are those of no coordinator, which nobody fences.
+ */
+void
+CzTxnBeAnonymous(bool anonymous)
+{
+	is_anonymous = anonymous;
+	tell_sessions();
+}
+
 /* Read both tables. */
 static void
 read_identity(void)
@@ -213,6 +241,44 @@ read_identity(void)
 	table_close(rel, AccessShareLock);
 
 	identity.is_restored = strcmp(owned_id, identity.cluster_id) != 0;
+	if (!identity.is_restored)
+		format_owner(&owner, identity.owner);
+}
+
+/* cz_before_connect and cz_session_fenced */
+static void
+before_connect(void)
+{
+	if (!identity_is_known)
+		(void) CzTxnIdentity();
+}
+
+static void
+session_fenced(const char *node_name, int epoch)
+{
+	const CzIdentity *self = CzTxnIdentity();
+
+	if (epoch > self->epoch && self->fenced_by < epoch)
+	{
+		CzActivityNoteFenced(epoch);
+		ereport(LOG,
+				(errmsg("another database has taken over as coordinator of the cluster"),
+				 errdetail("Node \"%s\" has epoch %d, this database %d.", node_name, epoch,
+						   self->epoch)));
+	}
+	CzTxnReportReplaced(CzTxnIdentity(), node_name);
+}
+
+/*
+ * CzTxnIdentityInit
+ *		Register the callback that keeps the cache right.
+ */
+void
+CzTxnIdentityInit(void)
+{
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	cz_before_connect = before_connect;
+	cz_session_fenced = session_fenced;
 }
 
 /*
@@ -232,6 +298,7 @@ CzTxnIdentity(void)
 		PG_TRY();
 		{
 			read_identity();
+			tell_sessions();
 		}
 		PG_CATCH();
 		{
@@ -247,12 +314,16 @@ CzTxnIdentity(void)
 	/* Recovery ends while a session lives, so this is looked at each time. */
 	identity.is_owner = false;
 	identity.is_promoted = false;
+	identity.fenced_by = CzActivityFencedBy();
+	if (identity.fenced_by <= identity.epoch)
+		identity.fenced_by = 0;
 	if (!RecoveryInProgress())
 	{
 		Place		here = own_place();
 
 		identity.is_owner = !identity.exists ||
-			(!identity.is_restored && is_same_place(&owner, &here));
+			(!identity.is_restored && is_same_place(&owner, &here) &&
+			 identity.fenced_by == 0);
 		identity.is_promoted = identity.exists && !identity.is_restored &&
 			owner.system_identifier == here.system_identifier &&
 			owner.database_oid == here.database_oid &&
@@ -274,6 +345,43 @@ CzTxnClusterId(void)
 }
 
 /*
+ * CzTxnMakeMark
+ *		See transaction.h.
+ */
+char *
+CzTxnMakeMark(const char *word)
+{
+	const CzIdentity *self = CzTxnIdentity();
+	CzCoordinator who = {"-"};
+
+	if (self->exists)
+		strlcpy(who.cluster_id, self->cluster_id, sizeof(who.cluster_id));
+	strlcpy(who.owner, self->owner, sizeof(who.owner));
+	who.epoch = self->epoch;
+	return CzMarkWrite(&who, word);
+}
+
+/*
+ * CzTxnReportReplaced
+ *		55000: a later coordinator is there.
+ *
+ * node_name: the worker that says so; NULL: it was seen before.
+ */
+void
+CzTxnReportReplaced(const CzIdentity *self, const char *node_name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("this database is no longer a coordinator of its cluster"),
+			 self->fenced_by > 0 ?
+			 errdetail("Another one has taken over: its epoch is %d, that of this database %d.",
+					   self->fenced_by, self->epoch) :
+			 errdetail("Another one has taken over node \"%s\" in the same epoch, %d.",
+					   node_name ? node_name : "", self->epoch),
+			 errhint("Use the other one, and stop this one.")));
+}
+
+/*
  * CzTxnCheckCoordinator
  *		See transaction.h.
  */
@@ -288,6 +396,8 @@ CzTxnCheckCoordinator(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
 				 errmsg("cannot write to workers during recovery")));
+	if (self->fenced_by > 0)
+		CzTxnReportReplaced(self, NULL);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("this database is not the coordinator of its cluster"),
@@ -302,7 +412,21 @@ CzTxnCheckCoordinator(void)
 bool
 CzTxnIsCoordinator(void)
 {
-	return CzTxnIdentity()->is_owner;
+	const CzIdentity *self = CzTxnIdentity();
+
+	if (self->fenced_by > 0 && !RecoveryInProgress())
+		CzTxnReportReplaced(self, NULL);
+	return self->is_owner;
+}
+
+/*
+ * CzTxnIsReplaced
+ *		See transaction.h.
+ */
+bool
+CzTxnIsReplaced(void)
+{
+	return CzTxnIdentity()->fenced_by > 0;
 }
 
 /* How names begin that are made without cz.cluster, or were before it was there. */
@@ -428,8 +552,34 @@ check_former_owner(void)
 }
 
 /*
+ * latest_epoch
+ *		The latest epoch of the cluster that is known here or to a worker that answers.
+ *
+ * Errors: 55000 if another database has it, unless that is forced.
+ */
+static int
+latest_epoch(const CzIdentity *former, const Place *here, bool force, bool *is_other)
+{
+	char		as_owner[CZ_OWNER_LEN + 1];
+	int			latest;
+
+	format_owner(here, as_owner);
+	latest = Max(CzFenceLatestEpoch(former, as_owner, is_other),
+				 Max(former->epoch, former->fenced_by));
+	if (*is_other && !force)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("another database has taken over as coordinator of the cluster"),
+				 errdetail("Its epoch is %d, that of this database %d: what it has changed is not known here.",
+						   latest, former->epoch),
+				 errhint("If it is stopped for good, run SELECT cz_take_over(force => true).")));
+	return latest;
+}
+
+/*
  * CzTxnTakeOver
- *		Make this database the coordinator, as part of the current transaction.
+ *		Make this database the coordinator, as part of the current transaction, and fence
+ *		those before it, whatever becomes of this transaction.
  *
  * Returns: the epoch; the present one if it is the coordinator already.
  */
@@ -443,6 +593,7 @@ CzTxnTakeOver(bool force)
 	CzIdentity	former;
 	Datum		cluster_id;
 	Datum		values[OWNER_NATTS];
+	bool		is_other = false;
 	int			epoch;
 
 	identity_is_known = false;
@@ -452,29 +603,37 @@ CzTxnTakeOver(bool force)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the cluster has no identity"),
 				 errdetail("The table cz.cluster is empty.")));
-	if (former.is_owner)
-	{
-		table_close(rel, NoLock);
-		table_close(cluster, NoLock);
-		return former.epoch;
-	}
-	if (!force)
-		check_former_owner();
-
-	cluster_id = get_attribute(tuple, cluster, ANUM_CLUSTER_ID);
 	epoch = former.epoch;
 	if (!creating_extension)
 	{
+		epoch = latest_epoch(&former, &here, force, &is_other);
+		if (former.is_owner && epoch == former.epoch && !is_other)
+		{
+			table_close(rel, NoLock);
+			table_close(cluster, NoLock);
+			CzFenceAll();
+			return epoch;
+		}
+		if (!force)
+			check_former_owner();
 		epoch++;
+	}
+
+	cluster_id = get_attribute(tuple, cluster, ANUM_CLUSTER_ID);
+	if (epoch > former.epoch)
+	{
 		values[ANUM_CLUSTER_ID - 1] = cluster_id;
 		values[ANUM_CLUSTER_EPOCH - 1] = Int32GetDatum(epoch);
 		write_row(cluster, values);
 	}
 
-	/* What was decided in earlier epochs came here with the files, or not at all. */
+	/*
+	 * What was decided in earlier epochs came here with the files, or not at all; nor has
+	 * what another owner has decided since.
+	 */
 	values[ANUM_OWNER_CLUSTER_ID - 1] = cluster_id;
 	values[ANUM_OWNER_FIRST_EPOCH - 1] =
-		Int32GetDatum(former.is_restored ? epoch : former.first_epoch);
+		Int32GetDatum(former.is_restored || is_other ? epoch : former.first_epoch);
 	values[ANUM_OWNER_SYSTEM_IDENTIFIER - 1] = Int64GetDatum(here.system_identifier);
 	values[ANUM_OWNER_DATABASE_OID - 1] = ObjectIdGetDatum(here.database_oid);
 	values[ANUM_OWNER_TIMELINE - 1] = Int32GetDatum(here.timeline);
@@ -483,6 +642,8 @@ CzTxnTakeOver(bool force)
 	CommandCounterIncrement();
 	table_close(rel, NoLock);
 	table_close(cluster, NoLock);
+	if (!creating_extension)
+		CzFenceAll();
 	return epoch;
 }
 

@@ -85,6 +85,7 @@ connect_workers(Worker *workers, int nworkers)
 			}
 			if (events < 0)
 			{
+				CzConnCheckFenced(worker->conn);
 				if (!CzConnPeerAnswered(worker->conn))
 					CzHealthMarkFailed(worker->conn->server_oid);
 				fail_worker(worker, CzConnConnectError(worker->conn));

@@ -374,9 +374,12 @@ end_connection(CzConn *conn, bool is_kept)
  *		A connection and what is prepared on its worker; NULL and *error if it did
  *		not answer.  A cached connection that is dead says nothing about the
  *		worker: it is replaced once.
+ *
+ * is_fenced: out: former coordinators are, and were before the worker was asked.
  */
 static CzConn *
-connect_and_list(const CzEndpoint *endpoint, List **all, List **mine, char **error)
+connect_and_list(const CzEndpoint *endpoint, List **all, List **mine, bool *is_fenced,
+				 char **error)
 {
 	CzConn	   *conn;
 	int			i;
@@ -387,7 +390,8 @@ connect_and_list(const CzEndpoint *endpoint, List **all, List **mine, char **err
 		conn = CzConnTryAcquire(endpoint, error);
 		if (conn == NULL)
 			return NULL;
-		if (list_prepared(conn, all, mine))
+		*is_fenced = CzFenceWorker(conn);
+		if (!conn->is_broken && list_prepared(conn, all, mine))
 			return conn;
 		CzConnDiscard(conn);
 		if (CzHealthIsSuspect(endpoint->server_oid))
@@ -416,9 +420,10 @@ recover_target(RecoveryTarget *target, List *log, int elevel, bool *is_clear,
 	List	   *all;
 	List	   *mine;
 	Resolved	resolved;
+	bool		is_fenced;
 	int			nresolved = 0;
 
-	conn = connect_and_list(endpoint, &all, &mine, &error);
+	conn = connect_and_list(endpoint, &all, &mine, &is_fenced, &error);
 	if (conn == NULL)
 	{
 		ereport(elevel,
@@ -467,6 +472,9 @@ recover_target_safely(RecoveryTarget *target, List *log, int elevel, bool *is_cl
 			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		/* of no worker there is anything to expect then */
+		if (CzTxnIsReplaced())
+			CzTxnReportReplaced(CzTxnIdentity(), NULL);
 		ereport(elevel,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("could not look for prepared transactions: %s", error->message)));
@@ -691,21 +699,28 @@ CzTxnRecoverServer(Oid server_oid, Oid user_oid, char **error)
 	List	   *servers;
 	List	   *all;
 	List	   *mine;
+	bool		is_fenced;
 	CzConn	   *conn;
 
-	conn = connect_and_list(CzEndpointGet(server_oid, user_oid), &all, &mine, error);
+	conn = connect_and_list(CzEndpointGet(server_oid, user_oid), &all, &mine, &is_fenced,
+							error);
 	if (conn == NULL)
 		return CZ_RECOVERY_UNREACHABLE;
 	resolved = resolve_prepared(conn, all, mine, false, DEBUG1, &nresolved);
-	if (resolved != RESOLVED_ALL && wait_for_lock(server_oid))
+	if ((resolved != RESOLVED_ALL || !is_fenced) && wait_for_lock(server_oid))
 	{
 		/* through the own mapping first, then through the others */
 		if (list_prepared(conn, &all, &mine))
 			resolved = resolve_prepared(conn, all, mine, true, DEBUG1, &nresolved);
-		if (resolved != RESOLVED_ALL && !conn->is_broken)
+		if ((resolved != RESOLVED_ALL || !is_fenced) && !conn->is_broken)
 		{
 			(void) recover_targets(find_targets(&servers), server_oid, NIL, DEBUG1,
 								   &answered, NULL);
+			if (!is_fenced && !CzFenceWorker(conn))
+				ereport(LOG,
+						(errmsg("former coordinators are not fenced on node \"%s\"",
+								conn->node_name),
+						 errdetail("No user mapping may write the comment of its schema of shards and end their sessions.")));
 			if (list_prepared(conn, &all, &mine))
 				resolved = resolve_prepared(conn, all, mine, false, DEBUG1, &nresolved);
 		}

@@ -17,7 +17,6 @@
 
 /* cz_<cluster id>_<epoch>_<full xid>_<nonce>_<n>: 3+32+1+10+1+20+1+8+1+10 */
 #define CZ_GID_LEN 96
-#define CZ_CLUSTER_ID_LEN 32
 
 /* First key of the advisory locks on workers and here ("cz") */
 #define CZ_ADVISORY_CLASS 25466
@@ -116,6 +115,8 @@ extern void CzActivityRoundBegin(CzTask task, uint64 *seen);
 extern void CzActivityRoundEnd(CzTask task, uint64 seen, bool is_done);
 extern bool CzActivityIsQuiet(Oid database_oid, CzTask task);
 extern void CzActivityForget(List *database_oids);
+extern int	CzActivityFencedBy(void);
+extern void CzActivityNoteFenced(int epoch);
 
 /* maintenance.c */
 extern void CzFillWorker(BackgroundWorker *worker, Oid database_oid);
@@ -240,6 +241,9 @@ typedef struct CzIdentity
 	char		cluster_id[CZ_CLUSTER_ID_LEN + 1];
 	int			epoch;
 	int			first_epoch;	/* whose decisions are in our log */
+	char		owner[CZ_OWNER_LEN + 1];	/* hash of cz.cluster_owner; empty: it is not
+											 * the cluster's */
+	int			fenced_by;		/* a later epoch that was seen on a worker; 0: none */
 	bool		is_owner;		/* this server is the coordinator */
 	bool		is_promoted;	/* a standby of the coordinator that was promoted */
 	bool		is_restored;	/* from a dump */
@@ -248,6 +252,13 @@ typedef struct CzIdentity
 extern void CzTxnIdentityInit(void);
 extern const CzIdentity *CzTxnIdentity(void);
 extern int	CzTxnTakeOver(bool force);
+extern void CzTxnBeAnonymous(bool is_anonymous);
+extern void CzTxnReportReplaced(const CzIdentity *self, const char *node_name);
+
+/* fence.c */
+extern int	CzFenceLatestEpoch(const CzIdentity *self, const char *here, bool *is_other);
+extern void CzFenceAll(void);
+extern bool CzFenceWorker(CzConn *conn);
 
 /* Whose a prepared transaction is, by its name. */
 typedef enum CzGidOwner

@@ -82,15 +82,18 @@ is($node->safe_psql('copy', 'SELECT cluster_id FROM cz.cluster'), $cluster->sql(
 $cluster->worker_sql(1, "BEGIN; CREATE TABLE left_over (); PREPARE TRANSACTION 'cz_" . $cluster->sql("SELECT replace(cluster_id::text, '-', '') FROM cz.cluster") . "_1_5_0000abcd_0'");
 ($status, $out, $err) = $node->psql('copy', 'SELECT recover_prepared_transactions()');
 like($err, qr/WARNING:  prepared transaction "cz_\w+_1_5_0000abcd_0" on node "\w+" is left alone/, 'what was decided before the dump it does not know');
-$cluster->sql('SELECT recover_prepared_transactions()');
-is($cluster->worker_sql(1, 'SELECT count(*) FROM pg_prepared_xacts'), '0', 'who has the log does');
+($status, $out, $err) = $cluster->try_sql('SELECT recover_prepared_transactions()');
+like($err, qr/55000: this database is no longer a coordinator of its cluster/, 'the original, which has the log, is fenced');
+$cluster->worker_sql(1, $cluster->worker_sql(1, q{SELECT 'ROLLBACK PREPARED ' || quote_literal(gid) FROM pg_prepared_xacts}));
 $node->safe_psql('copy', "INSERT INTO t (k, n) VALUES ('key 1', 1000); INSERT INTO ref VALUES (2, 'two')");
-is($cluster->sql('SELECT max(n) FROM t'), '1000', 'both coordinators see the shards');
+is($node->safe_psql('copy', 'SELECT max(n) FROM t'), '1000', 'it writes');
+($status, $out, $err) = $cluster->try_sql('DROP TABLE r');
+like($err, qr/55000: this database is no longer a coordinator of its cluster/, 'the original can not drop what is the other one\'s now');
 $node->safe_psql('copy', 'CREATE INDEX t_m ON t (m); ALTER TABLE t ADD COLUMN extra int DEFAULT 1');
 is($node->safe_psql('copy', 'SELECT sum(extra) FROM t'), '101', 'DDL reaches the shards');
 
 note 'parallel restore: tables may be there before it is known whose they are';
-$node->command_ok([ 'pg_dump', '-Fc', '-h', $node->host, '-p', $node->port, '-f', "$dump.c", 'postgres' ], 'pg_dump -Fc');
+$node->command_ok([ 'pg_dump', '-Fc', '-h', $node->host, '-p', $node->port, '-f', "$dump.c", 'copy' ], 'pg_dump -Fc');
 $node->safe_psql('postgres', 'CREATE DATABASE parallel');
 $node->command_ok([ 'pg_restore', '-j', '4', '-h', $node->host, '-p', $node->port, '-d', 'parallel', "$dump.c" ], 'pg_restore -j');
 is($node->safe_psql('parallel', 'SELECT count(*), sum(n), count(DISTINCT tableoid) FROM ev'), '100|5050|3', 'the rows are served');
@@ -102,6 +105,9 @@ is($node->safe_psql('early', 'SELECT count(*) FROM cz.cluster_owner'), '0', 'but
 is($node->safe_psql('early', 'SELECT cz_take_over()'), '2', 'until it takes over');
 
 note 'clean-up list';
+is($cluster->sql('SELECT cz_take_over(force => true)'), '3', 'the original is the coordinator again');
+($status, $out, $err) = $node->psql('copy', 'SELECT count(*) FROM t', stderr => \$err);
+like($err, qr/no longer a coordinator/, 'and the copy is not');
 $cluster->sql("CREATE TABLE gone (k int); SELECT create_distributed_table('gone', 'k')");
 my $before = $cluster->shard_tables(3);
 $cluster->kill_worker(3);

@@ -52,7 +52,7 @@ like($err, qr/ERROR:  42704: node -5 does not exist/, 'no such node');
 # behind the extension's back, as while nobody answers there
 $cluster->kill_worker(1);
 my $mark = $cluster->worker_sql(2, q{SELECT obj_description('cz_shards'::regnamespace, 'pg_namespace')});
-like($mark, qr/^cz_fdw [0-9a-f]{32} [0-9a-f]{32}$/, 'the mark of a worker');
+like($mark, qr/^cz_fdw [0-9a-f]{32} [0-9a-f]{32} 1 [0-9a-f]{16}$/, 'the mark of a worker');
 $cluster->worker_sql(2, "COMMENT ON SCHEMA cz_shards IS 'none'");
 ($status, $out, $err) = $cluster->try_sql("SELECT sum(v) FROM t");
 like($err, qr/is not the one that was added as this node/, 'a connection to a database that is another one is not used');
