@@ -360,6 +360,7 @@ cz_lose_node(PG_FUNCTION_ARGS)
 	List	   *shards;
 	int			nlost;
 
+	PreventCommandIfReadOnly("cz_lose_node()");
 	InitMaterializedSRF(fcinfo, 0);
 	CzTxnCheckCoordinator();
 	CzNodeCheckOwner(node);
@@ -403,6 +404,7 @@ citus_update_node(PG_FUNCTION_ARGS)
 	int			port;
 	CzNode	   *node;
 
+	PreventCommandIfReadOnly("citus_update_node()");
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

@@ -87,6 +87,7 @@ CzNodeGetOwn(FunctionCallInfo fcinfo, bool lock)
 	int			port;
 	CzNode	   *node;
 
+	PreventCommandIfReadOnly(psprintf("%s()", get_func_name(fcinfo->flinfo->fn_oid)));
 	CzGetAddress(fcinfo, 0, &host, &port);
 	node = CzNodeFind(host, port, NULL);
 	if (node == NULL)
@@ -204,6 +205,7 @@ citus_add_node(PG_FUNCTION_ARGS)
 	int			port;
 	int			node_id;
 
+	PreventCommandIfReadOnly("citus_add_node()");
 	CzGetAddress(fcinfo, 0, &host, &port);
 	if (!PG_ARGISNULL(2) && PG_GETARG_INT32(2) == 0)
 		ereport(ERROR,

@@ -22,6 +22,7 @@
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 
@@ -100,7 +101,6 @@ await_captures(Node *stmt)
 		CzMoveAwaitCaptures(relid);
 }
 
-/* Run a statement with what our tables need besides. */
 /* The tables, or what belongs to them, that a statement names and locks; of RangeVar *. */
 static List *
 named_relations(Node *stmt)
@@ -150,9 +150,8 @@ await_gate(Node *stmt)
 		if (OidIsValid(relid) && (get_rel_relkind(relid) == RELKIND_INDEX ||
 								  get_rel_relkind(relid) == RELKIND_PARTITIONED_INDEX))
 			relid = IndexGetRelation(relid, true);
-		if (!OidIsValid(relid) || !CzTxnIsCoordinator())
-			continue;
-		if (CzTableGet(relid) != NULL && CzTableGet(relid)->kind != CZ_TABLE_FOREIGN)
+		if (OidIsValid(relid) && CzTableGet(relid) != NULL &&
+			CzTableGet(relid)->kind != CZ_TABLE_FOREIGN && CzTxnIsCoordinator())
 		{
 			CzGateAwait();
 			return;
@@ -160,11 +159,51 @@ await_gate(Node *stmt)
 	}
 }
 
+/* What core refuses in read-only transactions is refused before we lock something for it. */
+static void
+check_read_only(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_AlterTableStmt:
+		case T_CreateStmt:
+		case T_IndexStmt:
+		case T_DropStmt:
+		case T_CreatePublicationStmt:
+		case T_AlterPublicationStmt:
+		case T_TruncateStmt:
+		case T_CreateTrigStmt:
+		case T_AlterEnumStmt:
+		case T_AlterDomainStmt:
+		case T_CreateFunctionStmt:
+		case T_AlterFunctionStmt:
+		case T_AlterObjectSchemaStmt:
+		case T_AlterOwnerStmt:
+		case T_ReassignOwnedStmt:
+		case T_DropOwnedStmt:
+		case T_CreateExtensionStmt:
+		case T_AlterExtensionStmt:
+		case T_RenameStmt:
+			PreventCommandIfReadOnly(CreateCommandName(stmt));
+			break;
+		case T_ReindexStmt:
+		case T_ClusterStmt:
+		case T_VacuumStmt:
+			PreventCommandDuringRecovery(CreateCommandName(stmt));
+			break;
+		default:
+			break;
+	}
+}
+
+/* Run a statement with what our tables need besides. */
 static void
 run_statement(const CzUtility *utility)
 {
 	Node	   *stmt = utility->pstmt->utilityStmt;
 
+	if (XactReadOnly)
+		check_read_only(stmt);
 	await_gate(stmt);
 	check_deferred(stmt);
 	await_captures(stmt);

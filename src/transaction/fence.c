@@ -48,7 +48,8 @@
 	" AND (a.usename OPERATOR(pg_catalog.=) CURRENT_USER " \
 	"OR pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on')"
 
-/* Raise the epoch of the mark, if the worker has one. */
+/* Raise the epoch of the mark, if the worker has one; while a clone takes its worker's place
+ * the mark has two lines of the cluster. */
 static char *
 raise_sql(const CzIdentity *self)
 {
@@ -64,11 +65,12 @@ raise_sql(const CzIdentity *self)
 					"IF line IS NULL OR epoch = %d AND owner = %s THEN RETURN; END IF;\n"
 					"IF epoch >= %d THEN RAISE EXCEPTION 'a later coordinator has taken over' USING ERRCODE = '55000'; END IF;\n"
 					"EXECUTE format('COMMENT ON SCHEMA cz_shards IS %%L', array_to_string(ARRAY("
-					"SELECT CASE WHEN l = line THEN concat_ws(' ', split_part(l, ' ', 1), split_part(l, ' ', 2), split_part(l, ' ', 3), %d, %s) ELSE l END "
+					"SELECT CASE WHEN starts_with(l, %s) THEN concat_ws(' ', split_part(l, ' ', 1), split_part(l, ' ', 2), split_part(l, ' ', 3), %d, %s) ELSE l END "
 					"FROM regexp_split_to_table(mark, E'\\n') l), E'\\n'));\nEND",
 					(int64) lock,
 					quote_literal_cstr(psprintf("cz_fdw %s ", self->cluster_id)),
 					self->epoch, quote_literal_cstr(self->owner), self->epoch,
+					quote_literal_cstr(psprintf("cz_fdw %s ", self->cluster_id)),
 					self->epoch, quote_literal_cstr(self->owner));
 	return psprintf("DO LANGUAGE plpgsql %s", quote_literal_cstr(code));
 }
