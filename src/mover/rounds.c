@@ -38,6 +38,8 @@
 /* A round with so little to do, in so little time, is followed by the switch */
 #define FEW_CHANGES 1000
 #define SHORT_ROUND_MS 50
+/* So many rounds with so little to do are enough, too: they do not get shorter any more */
+#define ENOUGH_ROUNDS 4
 /* Changes that are worth an ANALYZE of what was brought over */
 #define MANY_CHANGES 2000
 
@@ -455,6 +457,8 @@ round_step(CzMove *move)
 void
 CzMoveCatchUp(CzMove *move)
 {
+	int			nfew = 0;
+
 	for (;;)
 	{
 		instr_time	begin;
@@ -466,7 +470,8 @@ CzMoveCatchUp(CzMove *move)
 		CzDebugPoint("move_round");
 		INSTR_TIME_SET_CURRENT(end);
 		INSTR_TIME_SUBTRACT(end, begin);
-		if (move->nchanges < FEW_CHANGES && INSTR_TIME_GET_MILLISEC(end) < SHORT_ROUND_MS)
+		if (move->nchanges < FEW_CHANGES &&
+			(INSTR_TIME_GET_MILLISEC(end) < SHORT_ROUND_MS || ++nfew >= ENOUGH_ROUNDS))
 			return;
 		if (move->nchanges == 0)
 			return;
