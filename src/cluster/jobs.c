@@ -489,15 +489,37 @@ is_group_running(List *tasks, const Task *task)
 	return false;
 }
 
-/* Start moves, as many as there may be at a time. */
+/* Is the target of a task to give something away itself?  Then that goes first. */
+static bool
+is_to_be_freed(List *tasks, const Task *task)
+{
+	ListCell   *lc;
+
+	foreach(lc, tasks)
+	{
+		const Task *other = lfirst(lc);
+
+		if (other->source_name != NULL && strcmp(other->source_name, task->target_name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Start moves, as many as there may be at a time.  What comes to a node waits for what
+ * leaves it, so that disks don't fill; where that is a circle, one begins.
+ */
 static List *
-start_tasks(List *tasks, CzTransferMode mode, List *started, MemoryContext context)
+start_tasks(List *tasks, CzTransferMode mode, List *started, MemoryContext context,
+			bool in_circle)
 {
 	int			nrunning = 0;
 	ListCell   *lc;
 
 	foreach(lc, tasks)
 		nrunning += ((Task *) lfirst(lc))->is_running;
+	if (in_circle && nrunning > 0)
+		return started;
 	foreach(lc, tasks)
 	{
 		Task	   *task = lfirst(lc);
@@ -505,9 +527,10 @@ start_tasks(List *tasks, CzTransferMode mode, List *started, MemoryContext conte
 		Started    *one;
 		CzMoveSpec	spec;
 
-		if (nrunning >= cz_max_parallel_moves)
+		if (nrunning >= (in_circle ? 1 : cz_max_parallel_moves))
 			break;
 		if (task->is_running || !task->is_due || is_group_running(tasks, task) ||
+			(!in_circle && is_to_be_freed(tasks, task)) ||
 			count_moves(tasks, task->source_name) >= cz_max_moves_per_node ||
 			count_moves(tasks, task->target_name) >= cz_max_moves_per_node ||
 			!make_spec(task, &spec))
@@ -580,8 +603,13 @@ step(int64 job_id, List **started, MemoryContext context)
 		execute("UPDATE cz.task SET status = 'cancelled', message = $2 WHERE job_id OPERATOR(pg_catalog.=) $1"
 				" AND status OPERATOR(pg_catalog.=) 'runnable'", job_id, NULL);
 	else
-		*started = start_tasks(tasks, strcmp(mode, "block_writes") == 0 ?
-							   CZ_TRANSFER_BLOCK_WRITES : CZ_TRANSFER_AUTO, *started, context);
+	{
+		CzTransferMode transfer = strcmp(mode, "block_writes") == 0 ? CZ_TRANSFER_BLOCK_WRITES :
+			CZ_TRANSFER_AUTO;
+
+		*started = start_tasks(tasks, transfer, *started, context, false);
+		*started = start_tasks(tasks, transfer, *started, context, true);
+	}
 	is_left = read_tasks(job_id, NIL) != NIL;
 	if (!is_left)
 		end_job(job_id, is_cancelling);

@@ -172,6 +172,45 @@ end_run(Runs *runs, Run *run)
 	}
 }
 
+/* Is the target of a run to give something away itself?  Then that goes first. */
+static bool
+is_to_be_freed(const Runs *runs, const Run *run)
+{
+	ListCell   *lc;
+
+	foreach(lc, runs->runs)
+	{
+		const Run  *other = lfirst(lc);
+
+		if (!other->is_done && other->move->source_oid == run->move->target_oid)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Start runs, as many as there may be at a time.  What comes to a node waits for what leaves
+ * it, so that disks don't fill; where that is a circle, one begins.
+ */
+static void
+start_runs(Runs *runs, bool in_circle)
+{
+	int			limit = in_circle ? 1 : cz_max_parallel_moves;
+	ListCell   *lc;
+
+	foreach(lc, runs->runs)
+	{
+		Run		   *run = lfirst(lc);
+
+		if (!run->is_done && run->handle == NULL && run->not_before <= GetCurrentTimestamp() &&
+			!is_group_running(runs, run) && (in_circle || !is_to_be_freed(runs, run)) &&
+			count_runs(runs, InvalidOid) < limit &&
+			count_runs(runs, run->move->source_oid) < cz_max_moves_per_node &&
+			count_runs(runs, run->move->target_oid) < cz_max_moves_per_node)
+			start_run(run, runs->mode);
+	}
+}
+
 /* One look; true: something is left to be done. */
 static bool
 step(Runs *runs)
@@ -186,20 +225,18 @@ step(Runs *runs)
 		if (run->handle != NULL && !CzMoveIsRunning(run->handle))
 			end_run(runs, run);
 	}
+	/* after an error nothing is begun any more */
+	if (runs->nfailed == 0)
+	{
+		start_runs(runs, false);
+		start_runs(runs, true);
+	}
 	foreach(lc, runs->runs)
 	{
 		Run		   *run = lfirst(lc);
 
-		if (run->is_done)
-			continue;
-		/* after an error nothing is begun any more */
-		if (run->handle == NULL && runs->nfailed == 0 &&
-			run->not_before <= GetCurrentTimestamp() && !is_group_running(runs, run) &&
-			count_runs(runs, InvalidOid) < cz_max_parallel_moves &&
-			count_runs(runs, run->move->source_oid) < cz_max_moves_per_node &&
-			count_runs(runs, run->move->target_oid) < cz_max_moves_per_node)
-			start_run(run, runs->mode);
-		is_left |= run->handle != NULL || runs->nfailed == 0;
+		if (!run->is_done)
+			is_left |= run->handle != NULL || runs->nfailed == 0;
 	}
 	return is_left;
 }
