@@ -47,6 +47,8 @@ like($err, qr/ERROR:  55000: node "$names[1]" is not the worker it was/, 'nor th
 $cluster->sql("SELECT citus_update_node((SELECT nodeid FROM pg_dist_node WHERE nodeport = $ports[1]), 'localhost', $ports[1])");
 is($cluster->sql('SELECT count(*), sum(v) FROM t'), $sum, 'another name for the same worker');
 $cluster->sql("ALTER SERVER $names[1] OPTIONS (SET host '127.0.0.1')");
+# who has moved is asked first what is prepared there
+is($cluster->sql('SELECT count(*), sum(v) FROM t'), $sum, 'and its address again');
 ($status, $out, $err) = $cluster->try_sql("SELECT citus_update_node(-5, 'localhost', 1)");
 like($err, qr/ERROR:  42704: node -5 does not exist/, 'no such node');
 # behind the extension's back, as while nobody answers there
