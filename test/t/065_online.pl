@@ -25,14 +25,14 @@ sub start_writers
 	my $each = sub { my ($sql) = @_; return join "\n", map { my $s = $sql; $s =~ s/TABLE/$_/g; "$s;" } @both; };
 	PostgreSQL::Test::Utils::append_to_file($script, join "\n",
 		"\\set id random(1, $rows)", "\\set two random(1, $rows)",
-		"\\set new random(" . ($rows + 1) . ", 100000000)", '\set way random(1, 10)',
+		'\set way random(1, 10)', "SELECT nextval('new_ids') AS new \\gset",
 		# who waits for a row sees another state of the twin's afterwards: nobody waits
 		'BEGIN;', 'SELECT pg_advisory_xact_lock_shared(1);', 'SELECT pg_advisory_xact_lock(2, least(:id, :two));',
 		'SELECT pg_advisory_xact_lock(2, greatest(:id, :two));',
 		&$each("UPDATE TABLE SET v = v + 1 WHERE id = :id"),
 		&$each("INSERT INTO TABLE (id, v, t) VALUES (:new, 1, 'new')"),
 		'\if :way = 1', &$each("DELETE FROM TABLE WHERE id = :two"), '\endif',
-		'\if :way = 2', &$each("UPDATE TABLE SET id = -id WHERE id = :two"), '\endif',
+		'\if :way = 2', &$each("UPDATE TABLE SET id = -:new WHERE id = :two"), '\endif',
 		'\if :way = 3', 'SAVEPOINT s;', &$each("UPDATE TABLE SET t = repeat('y', 3000) WHERE id = :two"),
 		'ROLLBACK TO s;', &$each("UPDATE TABLE SET t = 'kept' WHERE id = :two"), '\endif',
 		'\if :way = 4', &$each("DELETE FROM TABLE WHERE id = :id"),
@@ -93,6 +93,7 @@ my %columns = (
 	bag => 'id int, v int, t text, j json',
 	single => 'id int PRIMARY KEY, v int, t text');
 
+$cluster->sql('CREATE SEQUENCE new_ids START 1000000');
 foreach my $t (sort keys %columns)
 {
 	my $rows = $t eq 'bag' ? 3000 : 20000;

@@ -161,6 +161,8 @@ is($node->safe_psql('copy', q{CREATE TABLE "Tenant 1".e (x int); INSERT INTO "Te
 	INSERT INTO "Tenant 1".a (v) VALUES ('copied') RETURNING v; SELECT count(*) FROM citus_tables WHERE citus_table_type = 'schema'}), "copied\n5",
 	'and goes on');
 
+is($cluster->sql('SELECT cz_take_over(true)'), '3', 'the former one takes over in turn');
+
 note 'as ordinary tables';
 $cluster->sql(q{DROP TABLE "Tenant 1".d; SELECT citus_schema_undistribute('"Tenant 1"')});
 is($cluster->sql($read), '50|500500', 'the rows are there');
