@@ -99,6 +99,8 @@ extern int	CzCleanUp(int64 move_id, const char *server_name, ArrayType *names, i
  *		form that pinned settings give it.  Errors: 22023 it is not within the shard's.
  * CzPieceHelperSql: the command that makes such a table.
  * CzPiecesAttach: the pieces take the place of shard number index in the catalogs.
+ * CzCheckMayReadBounds: 42501 if the user may not name bounds of the table's shards: their
+ *		relations are made as a superuser, who reads the bounds then.
  * CzColumnList: the columns that hold data, quoted, with commas; NULL: there is none.
  * CzCopyShardRows: rows from one node to another by two COPY commands.
  * CzCopyFinish: the end of a COPY all of whose data has been read, or (is_in) sent.
@@ -126,6 +128,7 @@ extern char *CzPieceBound(const CzTable *table, int index, const char *before,
 						  const char *text);
 extern char *CzPieceHelperSql(const CzTable *table, const char *qualified, const char *helper);
 extern void CzPiecesAttach(Oid relid, int index, const CzShard *shards, List *pieces);
+extern void CzCheckMayReadBounds(const CzTable *table);
 extern char *CzColumnList(Oid relid);
 typedef void (*CzCopyProgress) (int64 bytes, void *arg);
 extern void CzCopyShardRows(CzConn *from, CzConn *to, const char *out_sql, const char *in_sql,

@@ -421,4 +421,7 @@ extern void CzWarnIfPublished(Oid relid);
 /* Called when a worker has got another address: error if it is another one there. */
 extern void (*cz_server_moved) (Oid server_oid);
 
+/* "c1, c2, ...", n of them, each after a prefix; palloc'd. */
+extern char *CzNumberedColumns(int n, const char *prefix);
+
 #endif							/* CZ_DDL_H */

@@ -326,6 +326,12 @@ extern char *CzRelationName(Oid relid);
 /* Owner of a relation. */
 extern Oid	CzRelationOwner(Oid relid);
 
+/* Is a placement of a shard on that worker in use? */
+extern bool CzShardIsActiveOn(const CzShard *shard, Oid server_oid);
+
+/* The number of the shard of a table with this id, or -1. */
+extern int	CzShardIndexOf(const CzTable *table, int64 shard_id);
+
 /*
  * CzShardServers
  *		Every placement of a shard by its foreign table, also those on disabled

@@ -264,6 +264,9 @@ extern struct pg_result *CzConnQuery(CzConn *conn, const char *sql, int min_rows
  * and is_broken. */
 extern struct pg_result *CzConnTryExec(CzConn *conn, const char *sql);
 
+/* The first value of a query's answer, palloc'd; NULL: there is none, or an error. */
+extern char *CzConnAsk(CzConn *conn, const char *sql);
+
 /* Start a COPY: PGRES_COPY_IN or PGRES_COPY_OUT, as wanted, has been answered. */
 extern void CzConnStartCopy(CzConn *conn, const char *sql, bool is_in);
 

@@ -304,19 +304,6 @@ find_gaps(Appending *append, const CzAppendSource *source)
 	}
 }
 
-static int
-index_of(const CzTable *table, int64 shard_id)
-{
-	int			i;
-
-	for (i = 0; i < table->nshards; i++)
-	{
-		if (table->shards[i].shard_id == shard_id)
-			return i;
-	}
-	return -1;
-}
-
 /* What is appended to a sealed shard may be outside of its keys. */
 static void
 unseal(const CzTable *table, int index)
@@ -333,8 +320,8 @@ move_bound(Oid relid, int64 shard_id, const char *bound, bool is_upper)
 	char	   *min;
 	char	   *max;
 
-	CzRangeBoundTexts(table, index_of(table, shard_id), &min, &max);
-	unseal(table, index_of(table, shard_id));
+	CzRangeBoundTexts(table, CzShardIndexOf(table, shard_id), &min, &max);
+	unseal(table, CzShardIndexOf(table, shard_id));
 	CzMoveRangeBounds(relid, shard_id, is_upper ? min : bound, is_upper ? bound : max);
 }
 
@@ -423,7 +410,7 @@ update_statistics(Appending *append)
 		shard_ids = lappend(shard_ids, (void *) &append->table->shards[i].shard_id);
 	table = CzTableGet(append->table->relid);
 	foreach(lc, shard_ids)
-		CzUpdateShardStatistics(table, index_of(table, *(int64 *) lfirst(lc)));
+		CzUpdateShardStatistics(table, CzShardIndexOf(table, *(int64 *) lfirst(lc)));
 }
 
 /* The greatest key of a last shard without upper bound, of a table of type append. */
@@ -598,7 +585,7 @@ table_of_shard(int64 shard_id)
 	{
 		const CzTable *table = CzTableGet(lfirst_oid(lc));
 
-		if (table != NULL && index_of(table, shard_id) >= 0)
+		if (table != NULL && CzShardIndexOf(table, shard_id) >= 0)
 			relid = table->relid;
 	}
 	if (!OidIsValid(relid))
@@ -665,7 +652,7 @@ master_append_table_to_shard(PG_FUNCTION_ARGS)
 	/* somebody may have been faster */
 	if (find_pending(shard_id, &append.pending_oids) == relid)
 		append.pending_id = shard_id;
-	else if (index_of(append.table, shard_id) >= 0)
+	else if (CzShardIndexOf(append.table, shard_id) >= 0)
 		append.target_id = shard_id;
 	else
 		ereport(ERROR,

@@ -74,26 +74,12 @@ enum
 	"SELECT pg_catalog.bool_and(r.sync_state OPERATOR(pg_catalog.=) ANY ('{sync,quorum}'::text[])) FROM pg_catalog.pg_stat_replication r " \
 	"WHERE r.application_name OPERATOR(pg_catalog.=) %s"
 
-/* The first value of a query's answer; NULL: there is none, or an error. */
-static char *
-ask(CzConn *conn, const char *sql)
-{
-	PGresult   *res = CzConnTryExec(conn, sql);
-	char	   *answer = NULL;
-
-	if (res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) > 0 &&
-		PQnfields(res) > 0 && !PQgetisnull(res, 0, 0))
-		answer = pstrdup(PQgetvalue(res, 0, 0));
-	PQclear(res);
-	return answer;
-}
-
 /* Both nodes' answers to a question, if they may be had, must be the same. */
 static void
 compare(CzConn *primary, CzConn *clone, const char *sql, const char *what)
 {
-	char	   *theirs = ask(primary, sql);
-	char	   *its = ask(clone, sql);
+	char	   *theirs = CzConnAsk(primary, sql);
+	char	   *its = CzConnAsk(clone, sql);
 
 	if (theirs != NULL && its != NULL && strcmp(theirs, its) != 0)
 		ereport(ERROR,
@@ -155,7 +141,7 @@ CzCloneCheck(const CzNode *clone, const CzNode *primary, bool *may_promote)
 	check_answers(answers, clone, primary);
 	compare(to_primary, conn, SYSTEM_SQL, "system identifier");
 	compare(to_primary, conn, COLLATION_SQL, "collation version");
-	is_synchronous = ask(to_primary, psprintf(SYNCHRONOUS_SQL,
+	is_synchronous = CzConnAsk(to_primary, psprintf(SYNCHRONOUS_SQL,
 											  quote_literal_cstr(answers[CLONE_APPLICATION])));
 	if (is_synchronous != NULL && strcmp(is_synchronous, "t") == 0)
 		ereport(ERROR,

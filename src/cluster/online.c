@@ -215,19 +215,6 @@ shard_of(const CzOnline *online, TupleTableSlot *slot)
 
 /* ---- what went ------------------------------------------------------------ */
 
-/* "c1, c2, ...", each after a prefix. */
-static char *
-numbered(int n, const char *prefix)
-{
-	StringInfoData buf;
-	int			i;
-
-	initStringInfo(&buf);
-	for (i = 1; i <= n; i++)
-		appendStringInfo(&buf, "%s%sc%d", i > 1 ? ", " : "", prefix, i);
-	return buf.data;
-}
-
 /* The command that deletes the rows of a list of values. */
 static char *
 delete_sql(const CzOnline *online, const CzShard *shard, const char *values)
@@ -242,7 +229,7 @@ delete_sql(const CzOnline *online, const CzShard *shard, const char *values)
 	if (online->key != NIL)
 	{
 		appendStringInfo(&buf, "DELETE FROM %s t USING (VALUES %s) v (%s) WHERE ",
-						 shard->remote_qualified, values, numbered(n, ""));
+						 shard->remote_qualified, values, CzNumberedColumns(n, ""));
 		foreach(lc, columns)
 			appendStringInfo(&buf, "%st.%s OPERATOR(pg_catalog.=) v.c%d",
 							 foreach_current_index(lc) > 0 ? " AND " : "",
@@ -262,7 +249,7 @@ delete_sql(const CzOnline *online, const CzShard *shard, const char *values)
 					 "(SELECT t.ctid AS c, net.n, pg_catalog.row_number() OVER (PARTITION BY net.img) AS rn "
 					 "FROM net JOIN %s t ON ROW(%s)::pg_catalog.text OPERATOR(pg_catalog.=) net.img) q "
 					 "WHERE q.rn OPERATOR(pg_catalog.<=) q.n))",
-					 numbered(n, "v."), values, numbered(n, ""), shard->remote_qualified,
+					 CzNumberedColumns(n, "v."), values, CzNumberedColumns(n, ""), shard->remote_qualified,
 					 shard->remote_qualified, names.data);
 	return buf.data;
 }

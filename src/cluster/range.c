@@ -25,6 +25,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "cz/cluster.h"
 #include "cz/compat.h"
 #include "cz/ddl.h"
 #include "cz/settings.h"
@@ -35,6 +36,21 @@
 PG_FUNCTION_INFO_V1(cz_create_range_shard);
 
 #define BOUND_PINS (CZ_PIN_TEXT | CZ_PIN_MONEY | CZ_PIN_DATE_ORDER)
+
+/*
+ * CzCheckMayReadBounds
+ *		See cz/cluster.h.
+ */
+void
+CzCheckMayReadBounds(const CzTable *table)
+{
+	if (!superuser() && CzTypeRunsCode(table->key_type))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be superuser to create a shard whose bounds are of type %s",
+						format_type_be(table->key_type)),
+				 errdetail("Functions of a domain or a range are called when the bounds are read.")));
+}
 
 /*
  * CzOpenRangeTable
@@ -59,13 +75,7 @@ CzOpenRangeTable(Oid relid, const char *function)
 				 errmsg("table \"%s\" is not distributed by range",
 						RelationGetRelationName(rel))));
 	CheckTableNotInUse(rel, function);
-	/* the shard's relation is made as a superuser, who reads the bounds then */
-	if (!superuser() && CzTypeRunsCode(table->key_type))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be superuser to create a shard whose bounds are of type %s",
-						format_type_be(table->key_type)),
-				 errdetail("Functions of a domain or a range are called when the bounds are read.")));
+	CzCheckMayReadBounds(table);
 	table_close(rel, NoLock);
 	return table;
 }

@@ -193,20 +193,6 @@ CzReferenceCopyToNode(Oid server_oid)
 		(void) CzReferenceCopyTable(lfirst_oid(lc), server_oid);
 }
 
-/* Has the worker an active placement of a shard? */
-static bool
-is_active_on(const CzShard *shard, Oid server_oid)
-{
-	int			i;
-
-	for (i = 0; i < shard->nplacements; i++)
-	{
-		if (shard->server_oids[i] == server_oid)
-			return true;
-	}
-	return false;
-}
-
 /*
  * Foreign keys (CzKey *) by which shards of a worker refer to a reference table, these
  * shards locked: who writes one needs the copy, when the copy's maker needs the shard.
@@ -227,7 +213,7 @@ lock_referencing(Oid relid, Oid server_oid)
 
 		for (i = 0; i < table->nshards; i++)
 		{
-			if (is_active_on(&table->shards[i], server_oid))
+			if (CzShardIsActiveOn(&table->shards[i], server_oid))
 				shards[n++] = &table->shards[i];
 		}
 		if (n > 0)
@@ -253,7 +239,7 @@ add_keys(List *keys, Oid server_oid)
 		initStringInfo(&sql);
 		for (i = 0; i < table->nshards; i++)
 		{
-			if (is_active_on(&table->shards[i], server_oid))
+			if (CzShardIsActiveOn(&table->shards[i], server_oid))
 				CzKeyShardSql(&sql, key, i, false);
 		}
 		if (sql.len > 0)

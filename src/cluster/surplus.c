@@ -84,19 +84,6 @@ load_of(List **loads, Oid server_oid)
 	return load;
 }
 
-static bool
-is_active_on(const CzShard *shard, Oid server_oid)
-{
-	int			i;
-
-	for (i = 0; i < shard->nplacements; i++)
-	{
-		if (shard->server_oids[i] == server_oid)
-			return true;
-	}
-	return false;
-}
-
 /*
  * How gladly a placement is given up: what is not in use; what should not be on its node;
  * one of two in a zone.
@@ -107,7 +94,7 @@ rank(const CzShard *shard, Oid server_oid, List *kept)
 	CzNode	   *node = CzNodeGet(server_oid);
 	ListCell   *lc;
 
-	if (!is_active_on(shard, server_oid))
+	if (!CzShardIsActiveOn(shard, server_oid))
 		return 3;
 	if (!node->should_have_shards)
 		return 2;
@@ -439,7 +426,7 @@ give_up(const Surplus *surplus, int factor, List **held)
 	first = &table->shards[surplus->index];
 	if (!may_choose(first, factor) ||
 		!list_member_oid(CzShardServers(first->relid), surplus->server_oid) ||
-		(is_active_on(first, surplus->server_oid) && first->nplacements <= factor))
+		(CzShardIsActiveOn(first, surplus->server_oid) && first->nplacements <= factor))
 		return false;
 	move_id = note_move(table, surplus, relids);
 	marker = psprintf("cz_fdw dropped %s " INT64_FORMAT, cluster_id(), move_id);

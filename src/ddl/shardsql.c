@@ -454,3 +454,19 @@ CzShardIndexesSql(StringInfo sql, const CzTableDef *def, const CzShard *shard)
 	foreach(lc, def->indexes)
 		CzShardIndexSql(sql, (CzIndexDef *) lfirst(lc), shard);
 }
+
+/*
+ * CzNumberedColumns
+ *		See cz/ddl.h.
+ */
+char *
+CzNumberedColumns(int n, const char *prefix)
+{
+	StringInfoData buf;
+	int			i;
+
+	initStringInfo(&buf);
+	for (i = 1; i <= n; i++)
+		appendStringInfo(&buf, "%s%sc%d", i > 1 ? ", " : "", prefix, i);
+	return buf.data;
+}

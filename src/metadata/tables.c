@@ -331,6 +331,36 @@ CzTableIsReplicated(const CzTable *table)
 }
 
 /*
+ * CzShardIsActiveOn, CzShardIndexOf
+ *		See metadata.h.
+ */
+bool
+CzShardIsActiveOn(const CzShard *shard, Oid server_oid)
+{
+	int			i;
+
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		if (shard->server_oids[i] == server_oid)
+			return true;
+	}
+	return false;
+}
+
+int
+CzShardIndexOf(const CzTable *table, int64 shard_id)
+{
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		if (table->shards[i].shard_id == shard_id)
+			return i;
+	}
+	return -1;
+}
+
+/*
  * CzShardServers
  *		See metadata.h.
  */

@@ -204,18 +204,6 @@ reference_servers(void)
 	return server_oids;
 }
 
-/* Do statements use a shard's placement on a server? */
-static bool
-is_used(const CzShard *shard, Oid server_oid)
-{
-	int			i;
-
-	for (i = 0; i < shard->nplacements; i++)
-		if (shard->server_oids[i] == server_oid)
-			return true;
-	return false;
-}
-
 /*
  * cz_placement_list
  *		One row a placement, also of those that are not in use: nodes that are disabled,
@@ -253,7 +241,7 @@ cz_placement_list(PG_FUNCTION_ARGS)
 				values[1] = Int64GetDatum(shard->name_id);
 				values[2] = Int32GetDatum(position);
 				values[3] = ObjectIdGetDatum(node->server_oid);
-				values[4] = Int32GetDatum(node->is_active && is_used(shard, node->server_oid) ?
+				values[4] = Int32GetDatum(node->is_active && CzShardIsActiveOn(shard, node->server_oid) ?
 										  SHARDSTATE_ACTIVE : SHARDSTATE_INACTIVE);
 				tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 			}

@@ -22,12 +22,9 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "storage/latch.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "cz/metadata.h"
 #include "mover_int.h"
@@ -37,11 +34,10 @@
 #define MAX_PAUSE_MS 100
 
 /* The tables by which statements may write the shards: OIDs. */
-static ArrayType *
+static Datum
 relations(const CzMove *move)
 {
 	List	   *relids = NIL;
-	Datum	   *values;
 	ListCell   *lc;
 
 	foreach(lc, move->tables)
@@ -53,10 +49,7 @@ relations(const CzMove *move)
 		if (CzTableGet(table->relid)->is_partitioned)
 			relids = list_concat(relids, CzRootPartitions(table->relid));
 	}
-	values = palloc(sizeof(Datum) * Max(list_length(relids), 1));
-	foreach(lc, relids)
-		values[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
-	return construct_array(values, list_length(relids), OIDOID, sizeof(Oid), true, TYPALIGN_INT);
+	return CzMoveOidArray(relids);
 }
 
 /* Is a statement still there that writes one of the tables, and began before that? */
@@ -70,7 +63,7 @@ is_any_left(const CzMove *move, TimestampTz began_before)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	values[0] = TimestampTzGetDatum(began_before);
-	values[1] = PointerGetDatum(relations(move));
+	values[1] = relations(move);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	/* of one whose activity is not tracked nobody knows when it began */
@@ -104,10 +97,7 @@ CzMoveAwaitStatements(CzMove *move, bool gives_way)
 	while (is_any_left(move, began_before))
 	{
 		has_waited = true;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms,
-						 PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		CzMoveSleep(wait_ms);
 		if (gives_way)
 			CzMoveGiveWay(move);
 		wait_ms = Min(wait_ms * 2, MAX_PAUSE_MS);

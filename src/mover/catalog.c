@@ -61,8 +61,12 @@ CzMoveDroppedMarker(const CzMove *move)
 	return psprintf("cz_fdw dropped %s " INT64_FORMAT, move->cluster_id, move->move_id);
 }
 
-static Datum
-oid_array(List *oids)
+/*
+ * CzMoveOidArray
+ *		See mover_int.h.
+ */
+Datum
+CzMoveOidArray(List *oids)
 {
 	Datum	   *values = palloc(sizeof(Datum) * Max(list_length(oids), 1));
 	ListCell   *lc;
@@ -158,7 +162,7 @@ CzMoveInsert(const CzMove *move)
 									"logical");
 	values[3] = Int32GetDatum(move->colocation_id);
 	values[4] = Int32GetDatum(move->shard_index);
-	values[5] = oid_array(CzMoveRelids(move));
+	values[5] = CzMoveOidArray(CzMoveRelids(move));
 	values[6] = shard_ids(move);
 	/* of a split: who reads the catalog should see where it is */
 	source_oid = move->operation == CZ_MOVE_SPLIT ? move->from_oid : move->source_oid;

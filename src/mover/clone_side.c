@@ -24,10 +24,8 @@
 #include "foreign/foreign.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
-#include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "cz/cluster.h"
 #include "cz/settings.h"
@@ -52,29 +50,6 @@ exec_on(Oid server_oid, const char *sql)
 
 	PQclear(CzConnExec(conn, sql));
 	CzConnRelease(conn);
-}
-
-/* The first value of a query's answer; NULL: there is none, or an error. */
-static char *
-ask(CzConn *conn, const char *sql)
-{
-	PGresult   *res = CzConnTryExec(conn, sql);
-	char	   *answer = NULL;
-
-	if (res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) > 0 &&
-		PQnfields(res) > 0 && !PQgetisnull(res, 0, 0))
-		answer = pstrdup(PQgetvalue(res, 0, 0));
-	PQclear(res);
-	return answer;
-}
-
-static void
-wait_a_little(long ms)
-{
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
-					 PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
 }
 
 /* Milliseconds that are left of the caller's time; -1: no limit. */
@@ -140,8 +115,8 @@ CzCloneSees(CzPromotion *p, bool is_locked, int limit_ms)
 		char	   *number;
 
 		if (!p->has_token)
-			p->has_token = ask(conn, psprintf("SELECT pg_catalog.to_regclass('%s')", name)) != NULL;
-		number = p->has_token ? ask(conn, psprintf("SELECT number FROM %s", name)) : NULL;
+			p->has_token = CzConnAsk(conn, psprintf("SELECT pg_catalog.to_regclass('%s')", name)) != NULL;
+		number = p->has_token ? CzConnAsk(conn, psprintf("SELECT number FROM %s", name)) : NULL;
 		result = number != NULL && strcmp(number, wanted) == 0;
 		if (!result && conn->is_broken)
 			ereport(ERROR,
@@ -151,11 +126,11 @@ CzCloneSees(CzPromotion *p, bool is_locked, int limit_ms)
 		if (!result && GetCurrentTimestamp() >= end)
 			break;
 		if (!result)
-			wait_a_little(POLL_MS);
+			CzMoveSleep(POLL_MS);
 	}
 	if (!result)
 	{
-		char	   *in_recovery = ask(conn, "SELECT pg_catalog.pg_is_in_recovery()");
+		char	   *in_recovery = CzConnAsk(conn, "SELECT pg_catalog.pg_is_in_recovery()");
 
 		if (in_recovery != NULL && strcmp(in_recovery, "f") == 0)
 			ereport(ERROR,
@@ -180,7 +155,7 @@ is_promoted(Oid server_oid)
 
 	if (conn == NULL)
 		return false;
-	answer = ask(conn, "SELECT pg_catalog.pg_is_in_recovery()");
+	answer = CzConnAsk(conn, "SELECT pg_catalog.pg_is_in_recovery()");
 	CzConnRelease(conn);
 	return answer != NULL && strcmp(answer, "f") == 0;
 }
@@ -205,7 +180,7 @@ CzClonePromote(CzPromotion *p)
 	while (!is_promoted(clone_oid))
 	{
 		CzCloneCheckTime(p);
-		wait_a_little(p->plan->promotes ? POLL_MS : PROMOTED_POLL_MS);
+		CzMoveSleep(p->plan->promotes ? POLL_MS : PROMOTED_POLL_MS);
 	}
 }
 

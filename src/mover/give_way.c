@@ -237,11 +237,15 @@ try_lock(CzMove *move)
 	return true;
 }
 
-static void
-wait_a_little(int ms)
+/*
+ * CzMoveSleep
+ *		See mover_int.h.
+ */
+void
+CzMoveSleep(int ms)
 {
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
-					 WAIT_EVENT_BGWORKER_SHUTDOWN);
+					 PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }
@@ -263,7 +267,7 @@ CzMoveLockTables(CzMove *move)
 			give_up(move);
 		if (waiter == NOBODY && try_lock(move))
 			break;
-		wait_a_little(RELOCK_PAUSE_MS);
+		CzMoveSleep(RELOCK_PAUSE_MS);
 	}
 	check_fingerprint(move);
 }

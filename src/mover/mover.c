@@ -66,15 +66,19 @@ unlock_move(int64 move_id)
 	(void) LockRelease(&tag, ExclusiveLock, true);
 }
 
-static void
-begin(void)
+/*
+ * CzMoveBegin, CzMoveCommit
+ *		See mover_int.h.
+ */
+void
+CzMoveBegin(void)
 {
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
 
-static void
-commit(void)
+void
+CzMoveCommit(void)
 {
 	if (ActiveSnapshotSet())
 		PopActiveSnapshot();
@@ -96,14 +100,14 @@ begin_move(CzMove *move)
 	ListCell   *lc;
 	ListCell   *lu;
 
-	begin();
+	CzMoveBegin();
 	CzGateAwait();
 	CzNodeCheck(move->target_oid);
 	CzMoveReadGroup(move);
-	commit();
+	CzMoveCommit();
 
 	CzMoveLockTables(move);
-	begin();
+	CzMoveBegin();
 	CzTxnRequireClear(move->from_oid, linitial_oid(CzMoveOwners(move)));
 	/* of two at the same time one meets the unique index */
 	CzMoveCheckAlone(move);
@@ -136,7 +140,7 @@ begin_move(CzMove *move)
 								psprintf("cz_m" INT64_FORMAT "_o%d", move->move_id,
 										 foreach_current_index(lc)), "on_success", NULL);
 	}
-	commit();
+	CzMoveCommit();
 	CzMoveNoteLeft();
 	CzDebugPoint("move_begun");
 }
@@ -144,9 +148,9 @@ begin_move(CzMove *move)
 static void
 set_phase(CzMove *move, const char *phase)
 {
-	begin();
+	CzMoveBegin();
 	CzMoveSetPhase(move, phase);
-	commit();
+	CzMoveCommit();
 	pgstat_report_activity(STATE_RUNNING,
 						   psprintf("move " INT64_FORMAT ": %s", move->move_id, phase));
 }
@@ -155,7 +159,7 @@ set_phase(CzMove *move, const char *phase)
 static void
 finish_move(CzMove *move)
 {
-	begin();
+	CzMoveBegin();
 	if (move->operation == CZ_MOVE_SPLIT)
 		CzSplitFinish(move);
 	else
@@ -165,16 +169,16 @@ finish_move(CzMove *move)
 	}
 	CzMoveNote(move, "bytes_done", move->nbytes);
 	CzMoveSetPhase(move, CZ_PHASE_DONE);
-	commit();
+	CzMoveCommit();
 }
 
 /* Another process has brought it as far as the rounds. */
 static void
 resume_move(CzMove *move)
 {
-	begin();
+	CzMoveBegin();
 	CzMoveReadGroup(move);
-	commit();
+	CzMoveCommit();
 	move->has_capture = true;
 	CzMoveLockTables(move);
 	CzMoveHoldCaptures(move);
@@ -214,10 +218,10 @@ run_move(CzMove *move)
 	{
 		begin_move(move);
 		CzMoveDropLeftOver(move);
-		begin();
+		CzMoveBegin();
 		CzMoveMakeTables(move);
 		CzMoveNote(move, "bytes_total", CzMoveSourceSize(move));
-		commit();
+		CzMoveCommit();
 		CzDebugPoint("move_tables_made");
 	}
 	if (is_online && move->operation != CZ_MOVE_SPLIT)
@@ -240,9 +244,9 @@ clean_up(int64 move_id)
 {
 	int			nleft;
 
-	begin();
+	CzMoveBegin();
 	(void) CzCleanUp(move_id, NULL, NULL, &nleft);
-	commit();
+	CzMoveCommit();
 }
 
 /*
@@ -256,21 +260,21 @@ fail_move(CzMove *move, const ErrorData *error)
 	const char *message = error ? error->message : move->operation == CZ_MOVE_SPLIT ?
 		"the process that split the shards has died" : "the process that moved the shards has died";
 
-	begin();
+	CzMoveBegin();
 	if (!CzMoveRead(move) && move->phase == NULL)
 	{
 		if (error != NULL)
 			CzMoveInsertFailed(move, sqlstate, message);
-		commit();
+		CzMoveCommit();
 		return;
 	}
 	if (strcmp(move->phase, CZ_PHASE_SWITCHED) == 0 || strcmp(move->phase, CZ_PHASE_DONE) == 0)
 	{
-		commit();
+		CzMoveCommit();
 		return;
 	}
 	CzMoveFail(move, sqlstate, message);
-	commit();
+	CzMoveCommit();
 	CzMoveCaptureStop(move);
 	CzMoveNoteLeft();
 	CzDebugPoint("move_failed");
@@ -294,10 +298,10 @@ make_move(int64 move_id)
 
 	move->context = context;
 	move->move_id = move_id;
-	begin();
+	CzMoveBegin();
 	MemoryContextSwitchTo(context);
 	move->cluster_id = CzMoveClusterId();
-	commit();
+	CzMoveCommit();
 	MemoryContextSwitchTo(context);
 	return move;
 }
@@ -354,9 +358,9 @@ move_task(int64 move_id, const CzMoveSpec *spec)
 	{
 		bool		is_there;
 
-		begin();
+		CzMoveBegin();
 		is_there = CzMoveRead(move);
-		commit();
+		CzMoveCommit();
 		if (!is_there)
 			return;
 	}
@@ -370,9 +374,9 @@ take_up(int64 move_id)
 	CzMove	   *move = make_move(move_id);
 	bool		is_whole;
 
-	begin();
+	CzMoveBegin();
 	is_whole = CzMoveRead(move);
-	commit();
+	CzMoveCommit();
 	MemoryContextSwitchTo(move->context);
 	if (is_whole && strcmp(move->phase, CZ_PHASE_SWITCHED) == 0)
 	{
@@ -424,10 +428,10 @@ clean_up_round(void)
 
 	PG_TRY();
 	{
-		begin();
+		CzMoveBegin();
 		(void) CzCleanUp(-1, NULL, NULL, &nleft);
 		is_done = nleft == 0 && !CzMoveCleanupIsLeft();
-		commit();
+		CzMoveCommit();
 	}
 	PG_CATCH();
 	{
@@ -449,15 +453,15 @@ move_round(void)
 	ListCell   *lc;
 
 	set_session();
-	begin();
+	CzMoveBegin();
 	if (!OidIsValid(CzCatalogRelid("move")))
 	{
-		commit();
+		CzMoveCommit();
 		return true;
 	}
 	MemoryContextSwitchTo(context);
 	moves = CzMovesNotEnded();
-	commit();
+	CzMoveCommit();
 	MemoryContextSwitchTo(context);
 	foreach(lc, moves)
 	{

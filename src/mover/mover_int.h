@@ -143,6 +143,19 @@ extern void CzMoveReadGroup(CzMove *move);
 /* tables alone, also when the shards have been moved already. */
 extern void CzMoveReadTables(CzMove *move);
 
+/* A transaction of the mover's own, with a snapshot; it may have been popped at the end. */
+extern void CzMoveBegin(void);
+extern void CzMoveCommit(void);
+/* CzMoveNote() in one. */
+extern void CzMoveNoteNow(const CzMove *move, const char *what, double value);
+/* For some milliseconds, or until somebody wants something of this process. */
+extern void CzMoveSleep(int ms);
+/* In PG_CATCH: a lock that an attempt was not given in time is no error, unless the move
+ * can't be repeated any more; all else is thrown again. */
+extern void CzMoveForgiveLock(const CzMove *move, MemoryContext context);
+/* A list of OIDs as an oid[]. */
+extern Datum CzMoveOidArray(List *oids);
+
 /* Tables of the group, list of OIDs, ascending; all tables of a list of CzMoveTable. */
 extern List *CzMoveGroupRelids(const CzMove *move);
 extern List *CzMoveRelids(const CzMove *move);

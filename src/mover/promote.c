@@ -39,7 +39,6 @@
 #include "pgstat.h"
 #include "portability/instr_time.h"
 #include "storage/dsm.h"
-#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -49,7 +48,6 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/wait_event.h"
 
 #include "cz/cluster.h"
 #include "cz/settings.h"
@@ -71,25 +69,11 @@
 #define OBJECTS_OBJID 2
 
 static void
-begin(void)
-{
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-static void
-commit(void)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-}
-
-static void
 set_phase(CzPromotion *p, const char *phase)
 {
-	begin();
+	CzMoveBegin();
 	CzMoveSetPhase(p->move, phase);
-	commit();
+	CzMoveCommit();
 	pgstat_report_activity(STATE_RUNNING,
 						   psprintf("promotion " INT64_FORMAT ": %s", p->move->move_id, phase));
 }
@@ -113,18 +97,6 @@ take_plan(CzMove *move, uint32 handle)
 	return plan;
 }
 
-static Datum
-oid_array(List *oids)
-{
-	Datum	   *values = palloc(sizeof(Datum) * Max(list_length(oids), 1));
-	ListCell   *lc;
-
-	foreach(lc, oids)
-		values[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
-	return PointerGetDatum(construct_array(values, list_length(oids), OIDOID, sizeof(Oid), true,
-										   TYPALIGN_INT));
-}
-
 /* Its row of cz.move, with what it will have moved. */
 static void
 insert_row(const CzPromotion *p)
@@ -143,7 +115,7 @@ insert_row(const CzPromotion *p)
 		ids[foreach_current_index(lc)] = Int64GetDatum(table->shard_id);
 	}
 	values[0] = Int64GetDatum(p->move->move_id);
-	values[1] = oid_array(relids);
+	values[1] = CzMoveOidArray(relids);
 	values[2] = PointerGetDatum(construct_array(ids, list_length(p->all.tables), INT8OID,
 												sizeof(int64), FLOAT8PASSBYVAL,
 												TYPALIGN_DOUBLE));
@@ -155,19 +127,6 @@ insert_row(const CzPromotion *p)
 				  6, argtypes, values, NULL);
 }
 
-static bool
-is_among(const Oid *oids, int n, Oid oid)
-{
-	int			i;
-
-	for (i = 0; i < n; i++)
-	{
-		if (oids[i] == oid)
-			return true;
-	}
-	return false;
-}
-
 /* Has the clone all rows of the shard, and may it take it? */
 static void
 check_shard(const CzPromotion *p, const CzTable *table, int index)
@@ -175,8 +134,8 @@ check_shard(const CzPromotion *p, const CzTable *table, int index)
 	const CzShard *shard = index < table->nshards ? &table->shards[index] : NULL;
 
 	if (shard == NULL ||
-		!is_among(shard->server_oids, shard->nplacements, p->move->source_oid) ||
-		is_among(shard->all_oids, shard->nall, p->move->target_oid) ||
+		!CzShardIsActiveOn(shard, p->move->source_oid) ||
+		list_member_oid(CzShardServers(shard->relid), p->move->target_oid) ||
 		get_rel_persistence(table->relid) == RELPERSISTENCE_UNLOGGED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
@@ -295,7 +254,7 @@ append_copies(const CzPromotion *p, Oid owner, StringInfo buf)
 		const CzShard *shard = &CzTableGet(lfirst_oid(lc))->shards[0];
 
 		if (CzRelationOwner(lfirst_oid(lc)) == owner &&
-			is_among(shard->server_oids, shard->nplacements, p->move->source_oid))
+			CzShardIsActiveOn(shard, p->move->source_oid))
 			appendStringInfo(buf, "%s%s", buf->len > 0 ? ", " : "", shard->remote_qualified);
 	}
 }
@@ -437,7 +396,7 @@ set_placements(const CzPromotion *p)
 		const CzShard *shard = &CzTableGet(lfirst_oid(lc))->shards[0];
 
 		if (get_rel_persistence(lfirst_oid(lc)) == RELPERSISTENCE_UNLOGGED ||
-			!is_among(shard->server_oids, shard->nplacements, p->move->source_oid))
+			!CzShardIsActiveOn(shard, p->move->source_oid))
 			(void) CzInactiveInsert(shard->shard_id, p->move->target_oid,
 									"the clone did not have its rows");
 		CzInvalidateTable(lfirst_oid(lc));
@@ -531,7 +490,7 @@ attempt(CzPromotion *p, double *pause_ms)
 	bool		is_close;
 	ListCell   *lc;
 
-	begin();
+	CzMoveBegin();
 	/* before anybody waits for its locks */
 	CzGateEnter();
 	lock_here(p);
@@ -575,29 +534,12 @@ try_attempt(CzPromotion *p, double *pause_ms)
 	}
 	PG_CATCH();
 	{
-		int			code = geterrcode();
-
 		give_up(p);
-		if (p->move->has_copied ||
-			(code != ERRCODE_LOCK_NOT_AVAILABLE && code != ERRCODE_T_R_DEADLOCK_DETECTED))
-			PG_RE_THROW();
-		HOLD_INTERRUPTS();
-		AbortOutOfAnyTransaction();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		RESUME_INTERRUPTS();
+		CzMoveForgiveLock(p->move, context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	return result;
-}
-
-static void
-note(const CzPromotion *p, const char *what, double value)
-{
-	begin();
-	CzMoveNote(p->move, what, value);
-	commit();
 }
 
 /* While others write: until the clone is close behind. */
@@ -608,10 +550,10 @@ catch_up(CzPromotion *p)
 
 	while (!is_close)
 	{
-		begin();
+		CzMoveBegin();
 		is_close = CzCloneSees(p, false, CLOSE_MS);
 		CzCloneCheckTime(p);
-		commit();
+		CzMoveCommit();
 	}
 }
 
@@ -632,25 +574,22 @@ switch_in_attempts(CzPromotion *p)
 	for (nattempts = 1; !try_attempt(p, &pause_ms); nattempts++)
 	{
 		set_lock_timeout(0);
-		note(p, "attempts", nattempts);
+		CzMoveNoteNow(p->move, "attempts", nattempts);
 		if (cz_cutover_attempts > 0 && nattempts >= cz_cutover_attempts)
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("could not lock the shards against writers in %d attempts",
 							nattempts),
 					 errhint("Transactions that have written to the shards must end first; see cz.cutover_attempts.")));
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms,
-						 WAIT_EVENT_BGWORKER_SHUTDOWN);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		CzMoveSleep(wait_ms);
 		wait_ms = Min(wait_ms * 2, MAX_PAUSE_MS);
 		catch_up(p);
 		set_lock_timeout(cz_cutover_lock_timeout_ms);
 	}
 	set_lock_timeout(0);
 	CzDebugPoint("clone_switched");
-	note(p, "attempts", nattempts);
-	note(p, "pause_ms", pause_ms);
+	CzMoveNoteNow(p->move, "attempts", nattempts);
+	CzMoveNoteNow(p->move, "pause_ms", pause_ms);
 	ereport(LOG,
 			(errmsg("promotion " INT64_FORMAT ": switched in attempt %d, writers waited %.0f ms",
 					p->move->move_id, nattempts, pause_ms)));
@@ -663,10 +602,10 @@ switch_in_attempts(CzPromotion *p)
 void
 CzPromoteFinish(CzMove *move)
 {
-	begin();
+	CzMoveBegin();
 	CzCloneForgetPrimary(move->target_oid);
 	CzMoveSetPhase(move, CZ_PHASE_DONE);
-	commit();
+	CzMoveCommit();
 }
 
 /*
@@ -683,7 +622,7 @@ CzPromoteRun(CzMove *move, uint32 plan_handle)
 	p->move = move;
 	p->started_at = GetCurrentTimestamp();
 	move->mode = CZ_TRANSFER_BLOCK_WRITES;
-	begin();
+	CzMoveBegin();
 	CzGateAwait();
 	p->plan = take_plan(move, plan_handle);
 	read_groups(p);
@@ -691,13 +630,13 @@ CzPromoteRun(CzMove *move, uint32 plan_handle)
 	insert_row(p);
 	CzMoveExpectCleanup(move, move->source_oid, GetForeignServer(move->source_oid)->owner, "table",
 						psprintf(CZ_PROMOTE_TOKEN, move->move_id), NULL, "always", NULL);
-	commit();
+	CzMoveCommit();
 	move->phase = CZ_PHASE_PREPARING;
 	CzMoveNoteLeft();
 	CzDebugPoint("clone_begun");
-	begin();
+	CzMoveBegin();
 	CzCloneTokenMake(p);
-	commit();
+	CzMoveCommit();
 	set_phase(p, CZ_PHASE_CATCHING_UP);
 	catch_up(p);
 	set_phase(p, CZ_PHASE_SWITCHING);

@@ -54,19 +54,6 @@ is_new(const char *snapshot)
 					literal, literal);
 }
 
-/* c1, c2, ..., each after a prefix. */
-static char *
-numbered(int n, const char *prefix)
-{
-	StringInfoData buf;
-	int			i;
-
-	initStringInfo(&buf);
-	for (i = 1; i <= n; i++)
-		appendStringInfo(&buf, "%s%sc%d", i > 1 ? ", " : "", prefix, i);
-	return buf.data;
-}
-
 /* Name of the table on the target's connection that takes what comes. */
 static char *
 stage_name(const CzMoveUnit *unit)
@@ -163,8 +150,8 @@ bring_keys(CzConn *from, CzConn *to, const CzMoveUnit *unit, const char *prev, b
 	prepare_stage(to, unit);
 	CzCopyShardRows(from, to,
 					psprintf("COPY (SELECT t.%s IS NOT NULL, %s, %s FROM (SELECT DISTINCT %s FROM cz_shards.%s WHERE %s AND NOT cz_t%s%s) k LEFT JOIN ONLY %s t ON %s) TO STDOUT",
-							 (char *) linitial(unit->key), numbered(nkeys, "k."),
-							 CzMoveColumns(unit->names, "t."), numbered(nkeys, ""), unit->prefix,
+							 (char *) linitial(unit->key), CzNumberedColumns(nkeys, "k."),
+							 CzMoveColumns(unit->names, "t."), CzNumberedColumns(nkeys, ""), unit->prefix,
 							 is_new(prev), filter ? " AND " : "", filter ? filter : "",
 							 unit->qualified, key_equals(unit, "t.", "k.")),
 					psprintf("COPY %s FROM STDIN", stage), NULL, NULL);
@@ -268,7 +255,7 @@ bring_bag(CzConn *from, CzConn *to, const CzMoveUnit *unit, const char *prev, bo
 	prepare_stage(to, unit);
 	CzCopyShardRows(from, to,
 					psprintf("COPY (SELECT cz_s%s%s FROM cz_shards.%s WHERE %s AND NOT cz_t%s%s) TO STDOUT",
-							 unit->names != NIL ? ", " : "", numbered(list_length(unit->names), ""),
+							 unit->names != NIL ? ", " : "", CzNumberedColumns(list_length(unit->names), ""),
 							 unit->prefix, is_new(prev), filter ? " AND " : "",
 							 filter ? filter : ""),
 					psprintf("COPY %s FROM STDIN", stage), NULL, NULL);

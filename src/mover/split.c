@@ -43,20 +43,6 @@ typedef struct CzSplitTable
 	CzShard    *shards;			/* [pieces] */
 } CzSplitTable;
 
-static void
-begin(void)
-{
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-static void
-commit(void)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-}
-
 /* May the shards of this table be split?  Errors if not. */
 static void
 check_table(const CzTable *table, const CzShard *shard)
@@ -75,19 +61,6 @@ check_table(const CzTable *table, const CzShard *shard)
 				 errmsg("cannot split shard " INT64_FORMAT " of table \"%s\"", shard->shard_id, name),
 				 errdetail("Not all of its placements are active."),
 				 errhint("Use cz_repair_placements() or citus_activate_node().")));
-}
-
-static int
-index_of(const CzTable *table, int64 shard_id)
-{
-	int			i;
-
-	for (i = 0; i < table->nshards; i++)
-	{
-		if (table->shards[i].shard_id == shard_id)
-			return i;
-	}
-	return -1;
 }
 
 /* Are the placements where the pieces have been made for? */
@@ -116,7 +89,7 @@ CzSplitRead(CzMove *move)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the table whose shard is to be split is not distributed by a column")));
-	move->shard_index = index_of(first, move->shard_id);
+	move->shard_index = CzShardIndexOf(first, move->shard_id);
 	if (move->shard_index < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -340,12 +313,12 @@ CzSplitPrepare(CzMove *move)
 	MemoryContext old;
 	ListCell   *lc;
 
-	begin();
+	CzMoveBegin();
 	CzGateAwait();
 	CzSplitRead(move);
-	commit();
+	CzMoveCommit();
 	CzMoveLockTables(move);
-	begin();
+	CzMoveBegin();
 	CzTxnRequireClear(move->from_oid, linitial_oid(CzMoveOwners(move)));
 	CzMoveCheckAlone(move);
 	foreach(lc, move->pieces)
@@ -361,7 +334,7 @@ CzSplitPrepare(CzMove *move)
 	CzMoveInsert(move);
 	move->phase = CZ_PHASE_PREPARING;
 	expect_cleanup(move);
-	commit();
+	CzMoveCommit();
 	CzMoveNoteLeft();
 	CzDebugPoint("move_begun");
 }
@@ -459,7 +432,7 @@ CzSplitMakeTables(CzMove *move)
 {
 	ListCell   *lc;
 
-	begin();
+	CzMoveBegin();
 	foreach(lc, move->tables)
 	{
 		const CzMoveTable *table = lfirst(lc);
@@ -472,7 +445,7 @@ CzSplitMakeTables(CzMove *move)
 	foreach(lc, move->parts)
 		CzMoveMakeTables(lfirst(lc));
 	CzMoveNote(move, "bytes_total", CzMoveSourceSize(move));
-	commit();
+	CzMoveCommit();
 }
 
 /*
@@ -524,9 +497,9 @@ CzSplitCopyRows(CzMove *part, bool is_locked)
 static void
 set_phase(CzMove *move, const char *phase)
 {
-	begin();
+	CzMoveBegin();
 	CzMoveSetPhase(move, phase);
-	commit();
+	CzMoveCommit();
 }
 
 static void
@@ -546,10 +519,10 @@ CzSplitBringOver(CzMove *move)
 {
 	ListCell   *lc;
 
-	begin();
+	CzMoveBegin();
 	foreach(lc, move->parts)
 		CzMoveMakeStates(lfirst(lc));
-	commit();
+	CzMoveCommit();
 	CzMoveCaptureBegin(move);
 	set_phase(move, CZ_PHASE_COPYING);
 	foreach(lc, move->parts)
@@ -612,7 +585,7 @@ CzSplitSetCatalogs(CzMove *move)
 		foreach(lt, part->tables)
 		{
 			const CzMoveTable *table = lfirst(lt);
-			int			index = index_of(CzTableGet(table->relid), table->piece->shard_id);
+			int			index = CzShardIndexOf(CzTableGet(table->relid), table->piece->shard_id);
 
 			if (index < 0 || (lt != list_head(part->tables) && index != part->shard_index))
 				elog(ERROR, "pieces of table \"%s\" are not in the order of its group",
@@ -643,7 +616,7 @@ CzSplitFinish(CzMove *move)
 
 		foreach(li, table != NULL ? piece_ids : NIL)
 		{
-			int			index = index_of(table, *(int64 *) lfirst(li));
+			int			index = CzShardIndexOf(table, *(int64 *) lfirst(li));
 			CzMove		part = *move;
 			CzMoveTable target;
 

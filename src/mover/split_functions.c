@@ -27,7 +27,6 @@
 
 #include "cz/cluster.h"
 #include "cz/move.h"
-#include "cz/trust.h"
 #include "mover_int.h"
 
 PG_FUNCTION_INFO_V1(cz_split_shard);
@@ -205,13 +204,7 @@ citus_split_shard_by_split_points(PG_FUNCTION_ARGS)
 				 errdetail("Shards of table \"%s\" have remainders of hash values, not ranges.",
 						   get_rel_name(table->relid)),
 				 errhint("Use cz_split_shard() or isolate_tenant_to_new_shard().")));
-	/* the pieces' relations are made as a superuser, who reads the bounds then */
-	if (!superuser() && CzTypeRunsCode(table->key_type))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be superuser to create a shard whose bounds are of type %s",
-						format_type_be(table->key_type)),
-				 errdetail("Functions of a domain or a range are called when the bounds are read.")));
+	CzCheckMayReadBounds(table);
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
 	if (n == 0)
 		ereport(ERROR,

@@ -28,14 +28,12 @@
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
-#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
-#include "utils/wait_event.h"
 
 #include "cz/cluster.h"
 #include "cz/settings.h"
@@ -426,6 +424,26 @@ attempt(CzMove *move, double *pause_ms)
 	return true;
 }
 
+/*
+ * CzMoveForgiveLock
+ *		See mover_int.h.
+ */
+void
+CzMoveForgiveLock(const CzMove *move, MemoryContext context)
+{
+	int			code = geterrcode();
+
+	/* also a deadlock: writers hold what it wants, and want what it holds */
+	if (move->has_copied ||
+		(code != ERRCODE_LOCK_NOT_AVAILABLE && code != ERRCODE_T_R_DEADLOCK_DETECTED))
+		PG_RE_THROW();
+	HOLD_INTERRUPTS();
+	AbortOutOfAnyTransaction();
+	MemoryContextSwitchTo(context);
+	FlushErrorState();
+	RESUME_INTERRUPTS();
+}
+
 /* attempt() that returns false, too, if a lock is not given in time. */
 static bool
 try_attempt(CzMove *move, double *pause_ms)
@@ -440,20 +458,10 @@ try_attempt(CzMove *move, double *pause_ms)
 	}
 	PG_CATCH();
 	{
-		int			code = geterrcode();
-
 		if (!move->is_awaited)
 			CzMoveSwitchEnd();
 		CzMoveReleaseReferences(move);
-		/* also a deadlock: writers hold what it wants, and want what it holds */
-		if (move->has_copied ||
-			(code != ERRCODE_LOCK_NOT_AVAILABLE && code != ERRCODE_T_R_DEADLOCK_DETECTED))
-			PG_RE_THROW();
-		HOLD_INTERRUPTS();
-		AbortOutOfAnyTransaction();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		RESUME_INTERRUPTS();
+		CzMoveForgiveLock(move, context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
@@ -466,14 +474,16 @@ try_attempt(CzMove *move, double *pause_ms)
 	return result;
 }
 
-static void
-note(const CzMove *move, const char *what, double value)
+/*
+ * CzMoveNoteNow
+ *		See mover_int.h.
+ */
+void
+CzMoveNoteNow(const CzMove *move, const char *what, double value)
 {
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	CzMoveBegin();
 	CzMoveNote(move, what, value);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
+	CzMoveCommit();
 }
 
 /* Drop such keys; false: not yet. */
@@ -587,17 +597,14 @@ CzMoveSwitch(CzMove *move)
 	set_lock_timeout();
 	for (nattempts = 1; !try_attempt(move, &pause_ms); nattempts++)
 	{
-		note(move, "attempts", nattempts);
+		CzMoveNoteNow(move, "attempts", nattempts);
 		if (cz_cutover_attempts > 0 && nattempts >= cz_cutover_attempts)
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("could not lock the shards against writers in %d attempts",
 							nattempts),
 					 errhint("Transactions that have written to the shards must end first; see cz.cutover_attempts.")));
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms,
-						 WAIT_EVENT_BGWORKER_SHUTDOWN);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		CzMoveSleep(wait_ms);
 		CzMoveGiveWay(move);
 		wait_ms = Min(wait_ms * 2, MAX_PAUSE_MS);
 		end_autovacuum(move);
@@ -614,8 +621,8 @@ CzMoveSwitch(CzMove *move)
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 	CzDebugPoint("move_switched");
 	await_after(move);
-	note(move, "attempts", nattempts);
-	note(move, "pause_ms", pause_ms);
+	CzMoveNoteNow(move, "attempts", nattempts);
+	CzMoveNoteNow(move, "pause_ms", pause_ms);
 	ereport(LOG,
 			(errmsg("move " INT64_FORMAT ": switched in attempt %d, writers waited %.0f ms",
 					move->move_id, nattempts, pause_ms)));

@@ -18,7 +18,6 @@
 #include "catalog/pg_type.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
-#include "storage/latch.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -92,10 +91,7 @@ CzMoveDropLeftOver(CzMove *move)
 		if (is_done)
 			return;
 		CzMoveGiveWay(move);
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 LEFT_OVER_PAUSE_MS, WAIT_EVENT_BGWORKER_SHUTDOWN);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		CzMoveSleep(LEFT_OVER_PAUSE_MS);
 		waited_ms += LEFT_OVER_PAUSE_MS;
 	}
 }

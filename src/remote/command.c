@@ -410,6 +410,23 @@ CzConnTryExec(CzConn *conn, const char *sql)
 }
 
 /*
+ * CzConnAsk
+ *		See remote.h.
+ */
+char *
+CzConnAsk(CzConn *conn, const char *sql)
+{
+	PGresult   *res = CzConnTryExec(conn, sql);
+	char	   *answer = NULL;
+
+	if (res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) > 0 &&
+		PQnfields(res) > 0 && !PQgetisnull(res, 0, 0))
+		answer = pstrdup(PQgetvalue(res, 0, 0));
+	PQclear(res);
+	return answer;
+}
+
+/*
  * CzConnStartCopy
  *		See remote.h.
  */

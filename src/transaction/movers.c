@@ -431,6 +431,23 @@ text_of(Relation rel, HeapTuple tuple, AttrNumber attno)
 	return isnull ? NULL : TextDatumGetCString(value);
 }
 
+/* The row of a move, as it is committed now; NULL: there is none.  A copy. */
+static HeapTuple
+read_row(Relation rel, int64 move_id)
+{
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, ANUM_MOVE_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(move_id));
+	scan = systable_beginscan(rel, CzCatalogRelid("move_pkey"), true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	return tuple;
+}
+
 /*
  * CzMoveResult
  *		See move.h.  What is committed now, whatever the transaction's snapshot.
@@ -439,15 +456,10 @@ bool
 CzMoveResult(int64 move_id, char **sqlstate, char **message)
 {
 	Relation	rel = table_open(CzCatalogRelid("move"), AccessShareLock);
+	HeapTuple	tuple = read_row(rel, move_id);
 	bool		is_done = false;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
 
 	*sqlstate = *message = NULL;
-	ScanKeyInit(&key, ANUM_MOVE_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(move_id));
-	scan = systable_beginscan(rel, CzCatalogRelid("move_pkey"), true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
 		char	   *phase = text_of(rel, tuple, ANUM_MOVE_PHASE);
@@ -456,7 +468,6 @@ CzMoveResult(int64 move_id, char **sqlstate, char **message)
 		*sqlstate = text_of(rel, tuple, ANUM_MOVE_SQLSTATE);
 		*message = text_of(rel, tuple, ANUM_MOVE_ERROR);
 	}
-	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	if (!is_done && *message == NULL)
 		*message = "its background worker has ended; the server log says why";
@@ -471,14 +482,9 @@ double
 CzMovePause(int64 move_id)
 {
 	Relation	rel = table_open(CzCatalogRelid("move"), AccessShareLock);
+	HeapTuple	tuple = read_row(rel, move_id);
 	double		result = 0;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
 
-	ScanKeyInit(&key, ANUM_MOVE_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(move_id));
-	scan = systable_beginscan(rel, CzCatalogRelid("move_pkey"), true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
 		bool		isnull;
@@ -486,7 +492,6 @@ CzMovePause(int64 move_id)
 
 		result = isnull ? 0 : DatumGetFloat8(value);
 	}
-	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return result;
 }

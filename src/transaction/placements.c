@@ -143,20 +143,6 @@ add_lost(const CzShard *shard, Oid table_relid, Oid server_oid, const char *reas
 	MemoryContextSwitchTo(old);
 }
 
-/* The shard of a table with this id, or -1. */
-static int
-index_of_shard(const CzTable *table, int64 shard_id)
-{
-	int			i;
-
-	for (i = 0; i < table->nshards; i++)
-	{
-		if (table->shards[i].shard_id == shard_id)
-			return i;
-	}
-	return -1;
-}
-
 /*
  * A copy of a reference table will lack rows that shards of the same worker refer to, and
  * these would not be accepted there: the shards are lost, too, if they have others.
@@ -216,7 +202,7 @@ CzTxnLosePlacement(const CzShard *shard, Oid server_oid, const char *reason)
 	if (table_relid == shard->relid && !shard->is_copy)
 		(void) CzIsShard(shard->relid, &table_relid);
 	table = CzTableGet(table_relid);
-	index = table ? index_of_shard(table, shard->shard_id) : -1;
+	index = table ? CzShardIndexOf(table, shard->shard_id) : -1;
 	add_lost(shard, table_relid, server_oid, reason);
 	if (shard->is_copy)
 		lose_referencing(table_relid, server_oid);
@@ -242,14 +228,7 @@ static TimestampTz vain_until = 0;
 static bool
 is_used(const CzShard *shard, Oid server_oid)
 {
-	int			i;
-
-	for (i = 0; i < shard->nplacements; i++)
-	{
-		if (shard->server_oids[i] == server_oid)
-			return !CzTxnIsLost(shard->shard_id, server_oid);
-	}
-	return false;
+	return CzShardIsActiveOn(shard, server_oid) && !CzTxnIsLost(shard->shard_id, server_oid);
 }
 
 /*
@@ -497,7 +476,7 @@ CzTxnMarkLost(void)
 	{
 		LostPlacement *one = lfirst(lc);
 		const CzTable *table = CzTableGet(one->table_relid);
-		int			index = table ? index_of_shard(table, one->shard_id) : -1;
+		int			index = table ? CzShardIndexOf(table, one->shard_id) : -1;
 
 		if (index < 0)
 			continue;			/* dropped meanwhile */
