@@ -185,6 +185,47 @@ sub start_at
 	return $handle;
 }
 
+# The server is back after a crash: it answers the query
+sub wait_for_server
+{
+	my ($self, $sql) = @_;
+	my $end = time + 60;
+	while (time < $end)
+	{
+		return 1 if ($self->try_sql($sql))[0] == 0;
+		sleep 0.2;
+	}
+	return 0;
+}
+
+# A statement that moves shards meets a death at a debug point: kill (of the process, with it the
+# server starts anew), error, terminate, or the number of a worker that is killed and started
+# again.  meanwhile: called while the point is held.
+sub die_at
+{
+	my ($self, $point, $death, $sql, $meanwhile) = @_;
+	if ($death eq 'kill' || $death eq 'error')
+	{
+		$self->try_sql("SET cz.debug_point = '$point=$death'; $sql");
+		return;
+	}
+	my $handle = $self->start_at($point, $sql);
+	$meanwhile->() if $meanwhile;
+	if ($death eq 'terminate')
+	{
+		$self->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'cz_fdw move'");
+	}
+	else
+	{
+		$self->kill_worker($death);
+		$self->go;
+		$self->finish_sql($handle, 5);
+		$self->restart_worker($death);
+	}
+	$self->finish_sql($handle, 30);
+	return;
+}
+
 sub go
 {
 	my ($self, $name) = @_;

@@ -44,18 +44,6 @@ sub write_rows
 	return $status == 0;
 }
 
-# The server is back after a crash
-sub wait_for_server
-{
-	my $end = time + 60;
-	while (time < $end)
-	{
-		return 1 if ($cluster->try_sql('SELECT count(*) FROM t'))[0] == 0;
-		sleep 0.2;
-	}
-	return 0;
-}
-
 my @points = qw(move_begun move_tables_made move_logs_made move_captured move_copied move_rows_copied move_indexed move_round
   move_locked move_copied_all move_switching after_prepare move_switched move_done);
 my @deaths = qw(kill terminate source target error);
@@ -78,29 +66,9 @@ foreach my $mode (qw(auto block_writes))
 			my $to = $from % 3 + 1;
 			my $move = "SELECT citus_move_shard_placement($shard, '127.0.0.1', " . $cluster->port($from) . ", '127.0.0.1', " . $cluster->port($to) . ", '$mode')";
 			my $begin = time;
-			if ($death eq 'kill' || $death eq 'error')
-			{
-				$cluster->try_sql("SET cz.debug_point = '$point=$death'; $move");
-				ok(wait_for_server(), "$what: the server is there") if $death eq 'kill';
-			}
-			else
-			{
-				my $handle = $cluster->start_at($point, $move);
-				write_rows(2) unless $is_locked{$point};
-				if ($death eq 'terminate')
-				{
-					$cluster->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'cz_fdw move'");
-				}
-				else
-				{
-					my $victim = $death eq 'source' ? $from : $to;
-					$cluster->kill_worker($victim);
-					$cluster->go;
-					$cluster->finish_sql($handle, 5);
-					$cluster->restart_worker($victim);
-				}
-				$cluster->finish_sql($handle, 30);
-			}
+			$cluster->die_at($point, { source => $from, target => $to }->{$death} // $death, $move,
+				sub { write_rows(2) unless $is_locked{$point}; });
+			ok($cluster->wait_for_server('SELECT count(*) FROM t'), "$what: the server is there") if $death eq 'kill';
 			ok($cluster->coordinator->poll_query_until('postgres', "SELECT count(*) = 0 FROM cz_moves WHERE phase NOT IN ('done', 'failed')"),
 				"$what: the move has ended");
 			ok(write_rows(20), "$what: the shard can be written");

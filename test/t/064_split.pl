@@ -243,17 +243,6 @@ sub write_rows
 	return $status == 0;
 }
 
-sub wait_for_server
-{
-	my $end = time + 60;
-	while (time < $end)
-	{
-		return 1 if ($cluster->try_sql('SELECT count(*) FROM t'))[0] == 0;
-		sleep 0.2;
-	}
-	return 0;
-}
-
 my @points = qw(move_begun move_tables_made move_logs_made move_captured move_copied move_rows_copied move_indexed move_round
   move_locked move_copied_all move_switching after_prepare move_switched move_done);
 my @deaths = qw(kill terminate source error);
@@ -276,28 +265,9 @@ foreach my $mode (qw(auto block_writes))
 			my ($from) = grep { $cluster->port($_) eq $port } 1 .. 3;
 			my $split = "SELECT cz_split_shard($shard, 2, ARRAY[" . join(',', $ids[$from - 1], $ids[$from % 3]) . "], '$mode')";
 			my $begin = time;
-			if ($death eq 'kill' || $death eq 'error')
-			{
-				$cluster->try_sql("SET cz.debug_point = '$point=$death'; $split");
-				ok(wait_for_server(), "$what: the server is there") if $death eq 'kill';
-			}
-			else
-			{
-				my $handle = $cluster->start_at($point, $split);
-				write_rows(2) unless $is_locked{$point};
-				if ($death eq 'terminate')
-				{
-					$cluster->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'cz_fdw move'");
-				}
-				else
-				{
-					$cluster->kill_worker($from);
-					$cluster->go;
-					$cluster->finish_sql($handle, 5);
-					$cluster->restart_worker($from);
-				}
-				$cluster->finish_sql($handle, 30);
-			}
+			$cluster->die_at($point, $death eq 'source' ? $from : $death, $split,
+				sub { write_rows(2) unless $is_locked{$point}; });
+			ok($cluster->wait_for_server('SELECT count(*) FROM t'), "$what: the server is there") if $death eq 'kill';
 			ok($cluster->coordinator->poll_query_until('postgres', "SELECT count(*) = 0 FROM cz_moves WHERE phase NOT IN ('done', 'failed')"),
 				"$what: the split has ended");
 			ok(write_rows(20), "$what: the shard can be written");
