@@ -96,6 +96,12 @@ typedef struct CzWorkerMark
  * CzConnCheckFenced
  *		After CzConnPollConnect has failed: raise that this was the reason, if it was.
  *		No other placement is to be tried then.
+ * CzProbeFenced
+ *		A session with a worker has ended: because another coordinator has taken over?  Who
+ *		would commit without that worker asks first: what he commits where he is not fenced
+ *		yet, the later coordinator knows nothing of.
+ *		is_raised: as an error then.  Returns: false also if the worker does not answer
+ *		within half a second.
  * CzMarkRead: false: the mark has no line of the cluster.
  * CzMarkWrite: the line, palloc'd.
  * CzEpochLockClass: the upper half of the advisory locks of a cluster's sessions; the lower
@@ -104,6 +110,7 @@ typedef struct CzWorkerMark
 extern void CzSessionSetCoordinator(const CzCoordinator *who);
 extern void (*cz_session_fenced) (const char *node_name, int epoch);
 extern void CzConnCheckFenced(const CzConn *conn);
+extern bool CzProbeFenced(const CzEndpoint *endpoint, bool is_raised);
 extern bool CzMarkRead(const char *mark, const char *cluster_id, CzWorkerMark *found);
 extern char *CzMarkWrite(const CzCoordinator *who, const char *word);
 extern uint32 CzEpochLockClass(const char *cluster_id);

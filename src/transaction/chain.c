@@ -94,6 +94,15 @@ mark_lost(void)
 	PG_END_TRY();
 }
 
+/* Has a session ended because of a later coordinator? */
+static bool
+is_replaced(const CzTxnEntry *entry)
+{
+	CzEndpoint	endpoint;
+
+	return CzConnEndpointOf(entry->conn, &endpoint) && CzProbeFenced(&endpoint, false);
+}
+
 /*
  * Nobody knows whether the first placements' worker has committed: do without them.
  *
@@ -117,6 +126,8 @@ take_over(CzTxnEntry *first, List *shards)
 			(entry->is_failed || entry->conn->is_broken || !CzConnIsAlive(entry->conn)))
 			return false;
 	}
+	if (is_replaced(first))
+		return false;
 	CzTxnGiveUp(first->server_oid);
 	foreach(lc, shards)
 		CzTxnLosePlacement(lfirst(lc), first->server_oid, "it has not confirmed a commit");
@@ -160,7 +171,7 @@ commit_others(List *written, const CzTxnEntry *first, List *shards)
 				entry->is_failed = true;
 				CzHealthMarkFailed(entry->server_oid);
 			}
-			if (!CzTxnLoseWritten(entry->server_oid))
+			if (is_replaced(entry) || !CzTxnLoseWritten(entry->server_oid))
 			{
 				CzTxnDirtyUnsure(shards);
 				ereport(ERROR,

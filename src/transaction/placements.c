@@ -456,6 +456,33 @@ lose_group(const CzTable *table, const LostPlacement *lost_one, List *tables)
 }
 
 /*
+ * CzTxnCheckReplaced
+ *		Before the commit: were sessions lost because another coordinator has taken over?
+ *
+ * Errors: 55000.
+ */
+void
+CzTxnCheckReplaced(void)
+{
+	List	   *asked = NIL;
+	ListCell   *lc;
+
+	foreach(lc, lost)
+	{
+		Oid			server_oid = ((LostPlacement *) lfirst(lc))->server_oid;
+		CzEndpoint *endpoint;
+
+		if (list_member_oid(asked, server_oid))
+			continue;
+		asked = lappend_oid(asked, server_oid);
+		endpoint = CzEndpointTryGet(server_oid, GetUserId());
+		if (endpoint != NULL)
+			(void) CzProbeFenced(endpoint, true);
+	}
+	list_free(asked);
+}
+
+/*
  * CzTxnMarkLost
  *		Before the commit: make known which placements have missed this transaction.
  *

@@ -168,6 +168,7 @@ extern void CzTxnDropFlushes(int level);
 
 /* placements.c */
 extern void CzTxnCheckPlacement(const CzShard *shard);
+extern void CzTxnCheckReplaced(void);
 extern void CzTxnMarkLost(void);
 extern void CzTxnForgetLost(void);
 

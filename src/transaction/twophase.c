@@ -356,6 +356,7 @@ prepare_all(List *written)
 
 	if (is_lost)
 	{
+		CzTxnCheckReplaced();
 		CzTxnMarkLost();
 		CzTxnCheckPlacements();
 	}
@@ -526,6 +527,7 @@ pre_commit(void)
 	/* one worker's commit alone is all of it */
 	if (list_length(written) > 1 || CzTxnHasLost() || (written != NIL && !CzTxnCanEndHere()))
 		CzGateEnter();
+	CzTxnCheckReplaced();
 	CzTxnMarkLost();
 	if (written == NIL)
 		return;

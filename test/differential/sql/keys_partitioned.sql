@@ -133,8 +133,7 @@ INSERT INTO p VALUES (60, 45);
 INSERT INTO f VALUES (60, 50, 45, NULL);
 -- error
 ALTER TABLE p DETACH PARTITION p4;
--- two keys are in the way; which one is met first is a matter of where the catalog has them
--- other words
+-- may differ: two keys are in the way; which one is named is a matter of where the catalog has them
 -- error
 ALTER TABLE p3 DETACH PARTITION p3a;
 -- other words
