@@ -26,6 +26,7 @@ typedef struct CzEndpoint
 	const char **values;		/* may hold secrets: never print */
 	char	   *identity;		/* what the worker must have in the comment of its schema of
 								 * shards, or it is another one; NULL: not known */
+	bool		must_be_writable;	/* a worker in use: a standby is not connected to */
 	bool		must_use_password;	/* a non-superuser's mapping: 2F003 if the
 									 * worker asked for none */
 } CzEndpoint;

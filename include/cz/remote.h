@@ -376,6 +376,8 @@ typedef enum CzHealthState
 } CzHealthState;
 
 #define CZ_HEALTH_REASON_LEN 160
+/* The reason of a worker that must be writable and is not */
+#define CZ_HEALTH_STANDBY "It is a standby: the server is in recovery."
 
 typedef struct CzHealth
 {
@@ -390,11 +392,13 @@ typedef struct CzHealth
  * Whether workers answer, shared by all backends.
  *
  * CzHealthMarkFailed: one has failed; it is avoided for a while.
+ * CzHealthMarkStandby: it has become a standby: the same.
  * CzHealthMarkGood: it has answered after all; costs nothing while none is avoided.
  * CzHealthMarkContact: somebody has connected to it.
  * CzHealthIsSuspect: is it avoided?
  */
 extern void CzHealthMarkFailed(Oid server_oid);
+extern void CzHealthMarkStandby(Oid server_oid);
 extern void CzHealthMarkGood(Oid server_oid);
 extern void CzHealthMarkContact(Oid server_oid);
 extern bool CzHealthIsSuspect(Oid server_oid);

@@ -430,8 +430,9 @@ CzNodeVerify(Oid server_oid)
 	check_duplicate(node);
 	/* a standby that has been promoted has what was prepared on the worker */
 	CzTxnMarkInDoubtAtCommit(server_oid);
-	/* who it is, is asked here */
+	/* who it is, and whether it is a standby, is asked here */
 	endpoint.identity = NULL;
+	endpoint.must_be_writable = false;
 	conn = CzConnTryAcquire(&endpoint, &message);
 	if (conn == NULL)
 	{

@@ -69,10 +69,8 @@ look_at(const CzNode *node, const CzOutsideCommand *command)
 		reason = command->answer;
 		if (command->is_ok && command->answer != NULL)
 		{
-			if (strcmp(command->answer, "f") == 0)
-				state = CZ_HEALTH_UP;
-			else
-				reason = "It is in recovery.";
+			state = CZ_HEALTH_UP;
+			reason = NULL;
 		}
 	}
 	if (CzHealthLook(node->server_oid, state, reason, &now, &told))
@@ -109,7 +107,7 @@ health_task(void)
 			continue;
 		command = palloc0(sizeof(CzOutsideCommand));
 		command->server_oid = node->server_oid;
-		command->sql = "SELECT pg_catalog.pg_is_in_recovery()";
+		command->sql = "SELECT 1";
 		commands = lappend(commands, command);
 	}
 	CzOutsideLook(commands, GetUserId());

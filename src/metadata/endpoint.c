@@ -264,6 +264,8 @@ make_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
 	endpoint->node_name = node->name;
 	endpoint->host = node->host;
 	endpoint->port = node->port;
+	/* clones are standbys, and what was never a worker may be one */
+	endpoint->must_be_writable = node->is_checked && node->clone_of == NULL;
 	foreach(cell, server->options)
 	{
 		DefElem    *def = (DefElem *) lfirst(cell);

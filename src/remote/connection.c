@@ -284,6 +284,7 @@ CzConnStart(const CzEndpoint *endpoint)
 	entry->mapping_hash = GetSysCacheHashValue1(USERMAPPINGOID,
 												ObjectIdGetDatum(endpoint->umid));
 	entry->must_use_password = endpoint->must_use_password;
+	entry->must_be_writable = endpoint->must_be_writable;
 	entry->acquired_in = GetCurrentSubTransactionId();
 	entry->pub.next = (CzConn *) cz_conn_list;
 	cz_conn_list = entry;

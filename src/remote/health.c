@@ -160,8 +160,9 @@ set_good(HealthSlot *slot)
 	slot->health.reason[0] = '\0';
 }
 
-void
-CzHealthMarkFailed(Oid server_oid)
+/* reason: NULL: none that tells more than what is known */
+static void
+mark_failed(Oid server_oid, const char *reason)
 {
 	HealthSlot *slot;
 
@@ -173,11 +174,25 @@ CzHealthMarkFailed(Oid server_oid)
 	{
 		if (slot->health.state != CZ_HEALTH_DOWN)
 			set_state(slot, CZ_HEALTH_SUSPECT);
-		if (slot->health.reason[0] == '\0')
-			strlcpy(slot->health.reason, "It did not answer a statement.", CZ_HEALTH_REASON_LEN);
+		if (reason == NULL && slot->health.reason[0] == '\0')
+			reason = "It did not answer a statement.";
+		if (reason != NULL)
+			strlcpy(slot->health.reason, reason, CZ_HEALTH_REASON_LEN);
 		set_suspect(slot, true);
 	}
 	LWLockRelease(&health->lock);
+}
+
+void
+CzHealthMarkFailed(Oid server_oid)
+{
+	mark_failed(server_oid, NULL);
+}
+
+void
+CzHealthMarkStandby(Oid server_oid)
+{
+	mark_failed(server_oid, CZ_HEALTH_STANDBY);
 }
 
 void

@@ -36,6 +36,7 @@ typedef struct ConnEntry
 	uint32		mapping_hash;
 	bool		is_stale;		/* options changed: closed when it becomes idle */
 	bool		must_use_password;
+	bool		must_be_writable;
 	SubTransactionId acquired_in;	/* valid in state READ or CONNECTING */
 	ConnPhase	phase;
 	int			wait_for;		/* what CzConnPollConnect said last */

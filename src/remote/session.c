@@ -106,6 +106,21 @@ static const char *const pinned_if_possible[][2] = {
 #define IDENTITY_SQL \
 	"coalesce(pg_catalog.obj_description(pg_catalog.to_regnamespace('cz_shards')::pg_catalog.oid, 'pg_namespace'), '')"
 
+/* What a new connection is asked beside that, by the last columns of its first answer. */
+#define FIRST_QUESTIONS \
+	"pg_catalog.current_setting('max_prepared_transactions'), " CONNECTIONS_SQL ", " \
+	"pg_catalog.pg_is_in_recovery(), " IDENTITY_SQL ", pg_catalog.pg_backend_pid()"
+
+enum
+{
+	FIRST_MAX_PREPARED,
+	FIRST_MAX_CONNECTIONS,
+	FIRST_IN_RECOVERY,
+	FIRST_MARK,
+	FIRST_PID,
+	FIRST_COLUMNS
+};
+
 static const char *
 date_style(void)
 {
@@ -326,32 +341,48 @@ append_uncertain(StringInfo sql)
 	}
 }
 
-/* Another worker, or none that has our shards, has the address now. */
+/* The connection is not to be used. */
 static void
-check_identity(ConnEntry *entry, const char *mark)
+refuse(ConnEntry *entry, const char *reason)
 {
-	if (entry->identity == NULL || strstr(mark, entry->identity) != NULL)
-		return;
 	entry->settings_failed = true;
 	if (entry->connect_error == NULL)
-		entry->connect_error =
-			MemoryContextStrdup(cz_conn_context,
-								"The database at its address is not the one that was added as this node.");
+		entry->connect_error = MemoryContextStrdup(cz_conn_context, reason);
 }
 
-/* Take the answer: columns before the last four, the worker's limits, who it is and the
- * process id. */
+/*
+ * check_writable
+ *		A worker that has become a standby (another one was promoted in its place) neither
+ *		takes writes nor shows the newest ones: to everybody it is down.
+ */
+static void
+check_writable(ConnEntry *entry, const char *in_recovery)
+{
+	if (!entry->must_be_writable || strcmp(in_recovery, "t") != 0)
+		return;
+	refuse(entry, CZ_HEALTH_STANDBY);
+	CzHealthMarkStandby(entry->pub.server_oid);
+}
+
+/* Take the answer: what was asked beside the settings is in its last columns. */
 static void
 take_first_answer(ConnEntry *entry, const PGresult *res)
 {
-	int			first = PQnfields(res) - 4 - entry->uncertain_asked;
+	int			own = PQnfields(res) - FIRST_COLUMNS;
+	int			first = own - entry->uncertain_asked;
+	const char *mark = PQgetvalue(res, 0, own + FIRST_MARK);
 	int			i;
 
-	check_identity(entry, PQgetvalue(res, 0, PQnfields(res) - 2));
-	CzSessionTakeMark(entry, PQgetvalue(res, 0, PQnfields(res) - 2));
-	entry->server_pid = atoi(PQgetvalue(res, 0, PQnfields(res) - 1));
-	CzPoolSetWorkerLimit(entry->pub.server_oid, atoi(PQgetvalue(res, 0, PQnfields(res) - 3)));
-	entry->pub.cannot_prepare = first >= 0 && atoi(PQgetvalue(res, 0, PQnfields(res) - 4)) == 0;
+	/* another worker, or none that has our shards, has the address now? */
+	if (entry->identity != NULL && strstr(mark, entry->identity) == NULL)
+		refuse(entry, "The database at its address is not the one that was added as this node.");
+	check_writable(entry, PQgetvalue(res, 0, own + FIRST_IN_RECOVERY));
+	CzSessionTakeMark(entry, mark);
+	entry->server_pid = atoi(PQgetvalue(res, 0, own + FIRST_PID));
+	CzPoolSetWorkerLimit(entry->pub.server_oid,
+						 atoi(PQgetvalue(res, 0, own + FIRST_MAX_CONNECTIONS)));
+	entry->pub.cannot_prepare = first >= 0 &&
+		atoi(PQgetvalue(res, 0, own + FIRST_MAX_PREPARED)) == 0;
 	for (i = 0; i < entry->uncertain_asked; i++)
 	{
 		if (first < 0 || PQgetisnull(res, 0, first + i))
@@ -433,8 +464,7 @@ CzSessionSend(ConnEntry *entry, bool in_transaction)
 	{
 		if (entry->uncertain_asked > 0)
 			append_uncertain(&sql);
-		appendStringInfoString(&sql, ", pg_catalog.current_setting('max_prepared_transactions'), "
-							   CONNECTIONS_SQL ", " IDENTITY_SQL ", pg_catalog.pg_backend_pid()");
+		appendStringInfoString(&sql, ", " FIRST_QUESTIONS);
 	}
 	ok = send_in_pipeline(entry, sql.data);
 
@@ -499,7 +529,8 @@ CzSessionPoll(ConnEntry *entry)
 		}
 		if (status == PGRES_PIPELINE_SYNC)
 			entry->pending_syncs--;
-		else if (status == PGRES_SINGLE_TUPLE && entry->server_pid == 0 && PQnfields(res) > 3)
+		else if (status == PGRES_SINGLE_TUPLE && entry->server_pid == 0 &&
+				 PQnfields(res) >= FIRST_COLUMNS)
 			take_first_answer(entry, res);
 		else if (status == PGRES_FATAL_ERROR)
 		{
@@ -512,11 +543,7 @@ CzSessionPoll(ConnEntry *entry)
 			if (entry->sent_syncs > 0 &&
 				entry->pending_syncs >= entry->sent_syncs - (entry->is_lock_sent ? 1 : 0))
 			{
-				entry->settings_failed = true;
-				if (entry->connect_error == NULL)
-					entry->connect_error =
-						MemoryContextStrdup(cz_conn_context,
-											CzRedact(PQresultErrorMessage(res), NULL));
+				refuse(entry, CzRedact(PQresultErrorMessage(res), NULL));
 			}
 		}
 		is_copy = CzResultIsCopy(res);

@@ -1,0 +1,79 @@
+# Nodes that are there and cannot be used: a worker that has become a standby, and one that is
+# frozen while it is disabled, drained, removed, lost or given another address.
+use strict;
+use warnings;
+use CzCluster;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $cluster = CzCluster->new(workers => 4, worker_conf => "wal_level = replica\n",
+	conf => "cz.shard_count = 8\ncz.shard_replication_factor = 2\ncz.worker_timeout = '1s'\ncz.connect_timeout = '1s'\n"
+	  . "cz.recovery_interval = -1\ncz.health_interval = '100ms'\n");
+my @ports = (0, map { $cluster->port($_) } 1 .. 4);
+my @names = ('', map { $cluster->server_name($_) } 1 .. 4);
+my ($status, $out, $err);
+
+$cluster->sql(q{
+	CREATE TABLE t (k int PRIMARY KEY, v int);
+	CREATE TABLE one (k int PRIMARY KEY, v int);
+	CREATE TABLE r (k int PRIMARY KEY, v int);
+	SELECT create_distributed_table('t', 'k');
+	SELECT create_reference_table('r');
+	SET cz.shard_replication_factor = 1;
+	SELECT create_distributed_table('one', 'k', colocate_with => 'none');
+	INSERT INTO t SELECT i, 0 FROM generate_series(1, 200) i;
+	INSERT INTO one SELECT i, 0 FROM generate_series(1, 200) i;
+	INSERT INTO r SELECT i, 0 FROM generate_series(1, 20) i;
+});
+my $sums = 'SELECT (SELECT sum(v) FROM t), (SELECT sum(v) FROM r)';
+
+sub node_is
+{
+	my ($i, $condition, $what) = @_;
+	ok($cluster->coordinator->poll_query_until('postgres', "SELECT $condition FROM cz_nodes WHERE port = $ports[$i]"), $what);
+	return;
+}
+
+note 'a worker that has become a standby';
+{
+	my $on_standby = $cluster->key_on(2, 'one');
+	node_is(2, "state = 'up'", 'it is up');
+	$cluster->worker_sql(2, 'CREATE TABLE plain AS SELECT 5 AS k');
+	$cluster->worker(2)->stop;
+	PostgreSQL::Test::Utils::append_to_file($cluster->worker(2)->data_dir . '/standby.signal', '');
+	$cluster->worker(2)->start;
+	is($cluster->worker_sql(2, 'SELECT pg_is_in_recovery()'), 't', 'it is one');
+
+	($status, $out, $err) = $cluster->try_sql('UPDATE t SET v = v + 1; UPDATE r SET v = v + 1');
+	is($status, 0, 'writes go on without it') or diag($err);
+	cmp_ok($cluster->sql('SELECT count(*) FROM cz.placement_state'), '>', 0, 'its placements are inactive');
+	is($cluster->sql($sums), '200|20', 'reads show what was written');
+	($status, $out, $err) = $cluster->try_sql("UPDATE one SET v = 1 WHERE k = $on_standby");
+	like($err, qr/ERROR:  08001.*recovery/s, 'what is only there cannot be written, and the reason is told');
+	($status, $out, $err) = $cluster->try_sql("SELECT v FROM one WHERE k = $on_standby");
+	like($err, qr/ERROR:  08001.*recovery/s, 'nor read: it may have missed writes');
+	node_is(2, "state = 'down' AND reason ~ 'standby'", 'cz_nodes: it is down, and why');
+	like(PostgreSQL::Test::Utils::slurp_file($cluster->coordinator->logfile),
+		qr/LOG:  node "$names[2]" is down\n.*DETAIL:  It is a standby: the server is in recovery/, 'so says the log');
+	is($cluster->sql("SELECT result FROM citus_check_cluster_node_health() WHERE to_nodeport = $ports[2]"), 'f', 'it is not healthy');
+
+	# a user's own server, which is no worker, may be a standby
+	$cluster->sql("CREATE SERVER own FOREIGN DATA WRAPPER cz_fdw OPTIONS (host '127.0.0.1', port '$ports[2]', dbname 'postgres'); "
+		  . "CREATE USER MAPPING FOR PUBLIC SERVER own OPTIONS (user 'postgres'); "
+		  . "CREATE FOREIGN TABLE plain (k int) SERVER own OPTIONS (schema_name 'public')");
+	is($cluster->sql('SELECT k FROM plain'), '5', 'a foreign table on a standby is read');
+	is($cluster->sql("SELECT state FROM cz_nodes WHERE node = 'own'"), 'up', 'its server is up');
+	$cluster->sql('DROP SERVER own CASCADE');
+
+	$cluster->worker(2)->promote;
+	node_is(2, "state = 'up'", 'promoted: it is up again');
+	($status, $out, $err) = $cluster->try_sql("UPDATE one SET v = 1 WHERE k = $on_standby");
+	is($status, 0, 'and written') or diag($err);
+	ok($cluster->repair, 'its placements are made whole');
+	is($cluster->sql('SELECT count(*) FROM cz.placement_state'), '0', 'all of them');
+	is($cluster->sql($sums), '200|20', 'no row is lost');
+	is($cluster->differing_placements, '', 'placements are equal');
+}
+
+$cluster->stop;
+done_testing;
