@@ -277,6 +277,26 @@ extern Oid	cz_altered_relid;	/* nor are those of parts of this table */
 extern List *cz_typed_relids;	/* or of these, which change with their type */
 extern void CzDropInit(void);
 
+/*
+ * drop_send.c: what is to be dropped on a worker as a role, when the statement ends.
+ *
+ * CzDropAddTable: qualified: of a shard; on a worker that isn't reached it is left to the
+ *		clean-up.
+ * CzDropAddCommand, CzDropAddKey: of a table that stays; the key's, of from_relid to
+ *		to_relid, only if both stay.  08001 at the end if the worker isn't reached and the
+ *		table has stayed.
+ * CzDropMustReach: the same error then without a command; false: it isn't reached.
+ * CzDropChangeObject: an object that workers may have goes, or a part of it; command: makes
+ *		the change, NULL: a DROP.  Also on workers that are disabled now, of what goes.
+ */
+extern void CzDropAddTable(Oid server_oid, Oid user_oid, const char *qualified);
+extern void CzDropAddCommand(Oid server_oid, Oid user_oid, Oid relid, const char *command);
+extern void CzDropAddKey(Oid server_oid, Oid user_oid, Oid from_relid, Oid to_relid,
+						 const char *command);
+extern bool CzDropMustReach(Oid server_oid, Oid user_oid, Oid relid);
+extern void CzDropChangeObject(Oid classid, Oid objid, const char *command);
+extern void CzDropSendInit(void);
+
 /* alter.c, copy.c, index.c, maintain.c, reindex.c, trigger.c: true if they have run the statement */
 extern bool CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt);
 extern bool CzCreateIndex(const CzUtility *utility, IndexStmt *stmt);
