@@ -70,6 +70,7 @@ extern int	cz_health_interval_ms;	/* between two looks at all nodes; -1: none */
 extern int	cz_max_moves_per_node;	/* at a time, as source or target */
 extern int	cz_max_parallel_moves;	/* of one job, or of a session */
 extern int	cz_move_chunk_kb;	/* larger tables are copied in parts */
+extern int	cz_move_log_limit_kb;	/* changes on the source of one move; -1: no limit */
 extern int	cz_move_connections;	/* of one move, to copy and to build indexes */
 extern int	cz_rereplication_delay_ms;	/* until missing placements are made; -1: never */
 extern int	cz_max_parallel_index_builds;	/* on one worker, of one CONCURRENTLY command */

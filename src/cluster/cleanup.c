@@ -147,7 +147,7 @@ drop_table(CzConn *conn, const char *name, const char *marker, char **error)
 	return ok;
 }
 
-/* Triggers, functions and table of a log of a table's changes. */
+/* Triggers, functions and tables of a log of a table's changes. */
 static bool
 drop_capture(CzConn *conn, const char *name, const char *prefix, char **error)
 {
@@ -167,7 +167,8 @@ drop_capture(CzConn *conn, const char *name, const char *prefix, char **error)
 	/* a fence's goes after the table */
 	appendStringInfo(&sql, "DROP FUNCTION IF EXISTS cz_shards.%s;",
 					 quote_identifier(psprintf("%sf", prefix)));
-	appendStringInfo(&sql, "DROP TABLE IF EXISTS cz_shards.%s", quote_identifier(prefix));
+	appendStringInfo(&sql, "DROP TABLE IF EXISTS cz_shards.%s, cz_shards.%s", quote_identifier(prefix),
+					 quote_identifier(psprintf("%sb", prefix)));
 	return try_exec(conn, sql.data, error);
 }
 

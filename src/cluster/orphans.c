@@ -117,7 +117,9 @@ add_cleanup(HTAB *set)
 {
 	uint64		i;
 
-	if (SPI_execute("SELECT c.server_name::text || ' ' || CASE c.object_kind WHEN 'capture' THEN c.object_args ELSE c.object_name END FROM cz.cleanup c",
+	/* a log has two tables */
+	if (SPI_execute("SELECT c.server_name::text || ' ' || CASE c.object_kind WHEN 'capture' THEN c.object_args ELSE c.object_name END FROM cz.cleanup c"
+					" UNION ALL SELECT c.server_name::text || ' ' || c.object_args || 'b' FROM cz.cleanup c WHERE c.object_kind = 'capture'",
 					false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read cz.cleanup");
 	for (i = 0; i < SPI_processed; i++)

@@ -540,8 +540,8 @@ CzCleanupSql(char *kind, char *schema, char *name, char *args)
 		for (letter = "iukdtf"; *letter; letter++)
 			appendStringInfo(&sql, "DROP FUNCTION IF EXISTS " CZ_SHARD_SCHEMA ".%s; ",
 							 quote_identifier(psprintf("%s%c", args, *letter)));
-		appendStringInfo(&sql, "DROP TABLE IF EXISTS " CZ_SHARD_SCHEMA ".%s",
-						 quote_identifier(args));
+		appendStringInfo(&sql, "DROP TABLE IF EXISTS " CZ_SHARD_SCHEMA ".%s, " CZ_SHARD_SCHEMA ".%s",
+						 quote_identifier(args), quote_identifier(psprintf("%sb", args)));
 		return sql.data;
 	}
 	change.kind = kind;

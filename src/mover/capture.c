@@ -2,12 +2,7 @@
  *
  * capture.c
  *	  Changes of the source are logged while it is copied: triggers on the shards write
- *	  into tables beside them.
- *
- * Of a table with a key the log has the keys of rows that were changed, each with the
- * transaction's number: what a key's row is, the table itself says.  Of a table without,
- * the rows that went and came.  A log is UNLOGGED, and has a row with number 0: where that
- * is gone the server has crashed, and the log is worth nothing.
+ *	  into tables beside them (log.c).
  *
  * Triggers of statements take the rows that INSERT and COPY bring together, triggers of
  * rows what UPDATE and DELETE do.  A partition has the latter only, for statements may name
@@ -37,9 +32,6 @@
 #define FIRST_PAUSE_MS 50
 #define MAX_PAUSE_MS 1000
 
-/* How the names of a unit's triggers and functions end */
-static const char *const letters[] = {"i", "u", "d", "t"};
-
 /*
  * CzMoveColumns
  *		See mover_int.h.
@@ -54,88 +46,6 @@ CzMoveColumns(List *names, const char *prefix)
 	foreach(lc, names)
 		appendStringInfo(&buf, "%s%s%s", buf.len > 0 ? ", " : "", prefix, (char *) lfirst(lc));
 	return buf.data;
-}
-
-/* What a unit's log holds of a row. */
-static List *
-logged(const CzMoveUnit *unit)
-{
-	return unit->key != NIL ? unit->key : unit->names;
-}
-
-/* One function: prefix and a letter. */
-static void
-function_sql(StringInfo sql, const CzMoveUnit *unit, const char *letter, const char *body)
-{
-	appendStringInfo(sql, "CREATE FUNCTION cz_shards.%s%s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS %s;\n"
-					 "REVOKE ALL ON FUNCTION cz_shards.%s%s() FROM PUBLIC;\n",
-					 unit->prefix, letter,
-					 quote_literal_cstr(psprintf("BEGIN %s; RETURN NULL; END", body)),
-					 unit->prefix, letter);
-}
-
-/* A row as the log gets it.  sign: of a table without key. */
-static char *
-row_sql(const CzMoveUnit *unit, const char *sign, const char *prefix)
-{
-	return psprintf("pg_catalog.pg_current_xact_id(), %s, false%s%s", sign,
-					logged(unit) != NIL ? ", " : "", CzMoveColumns(logged(unit), prefix));
-}
-
-/* Whether a row that is updated keeps its key, whose columns are never null. */
-static char *
-same_key(const CzMoveUnit *unit)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	foreach(lc, unit->key)
-		appendStringInfo(&buf, "%sOLD.%s %s NEW.%s", buf.len > 0 ? " AND " : "",
-						 (char *) lfirst(lc),
-						 (char *) list_nth(unit->operators, foreach_current_index(lc)),
-						 (char *) lfirst(lc));
-	return buf.data;
-}
-
-/*
- * The log and its functions.  Columns of the log: transaction, sign (null of a table with a
- * key), whether the table was emptied, and c1, c2, ... for what is logged.
- */
-static void
-log_sql(StringInfo sql, const CzMoveUnit *unit)
-{
-	const char *sign = unit->key != NIL ? "NULL" : "1";
-	const char *minus = unit->key != NIL ? "NULL" : "-1";
-	ListCell   *lc;
-
-	appendStringInfo(sql, "CREATE UNLOGGED TABLE cz_shards.%s AS SELECT '0'::pg_catalog.xid8 AS cz_x, 0::pg_catalog.int2 AS cz_s, false AS cz_t",
-					 unit->prefix);
-	foreach(lc, logged(unit))
-		appendStringInfo(sql, ", %s AS c%d", (char *) lfirst(lc), foreach_current_index(lc) + 1);
-	appendStringInfo(sql, " FROM ONLY %s WITH NO DATA;\n", unit->qualified);
-	appendStringInfo(sql, "CREATE INDEX %s_x ON cz_shards.%s (cz_x);\n", unit->prefix, unit->prefix);
-	appendStringInfo(sql, "INSERT INTO cz_shards.%s (cz_x, cz_t) VALUES ('0', false);\n", unit->prefix);
-
-	if (unit->is_partition)
-		function_sql(sql, unit, "i", psprintf("INSERT INTO cz_shards.%s VALUES (%s)", unit->prefix,
-											  row_sql(unit, sign, "NEW.")));
-	else
-		function_sql(sql, unit, "i", psprintf("INSERT INTO cz_shards.%s SELECT %s FROM cz_n", unit->prefix,
-											  row_sql(unit, sign, "cz_n.")));
-	if (unit->key != NIL)
-		function_sql(sql, unit, "u", psprintf("INSERT INTO cz_shards.%s VALUES (%s); IF NOT (%s) THEN INSERT INTO cz_shards.%s VALUES (%s); END IF",
-											  unit->prefix, row_sql(unit, sign, "OLD."),
-											  same_key(unit), unit->prefix,
-											  row_sql(unit, sign, "NEW.")));
-	else
-		function_sql(sql, unit, "u", psprintf("INSERT INTO cz_shards.%s VALUES (%s), (%s)", unit->prefix,
-											  row_sql(unit, minus, "OLD."),
-											  row_sql(unit, sign, "NEW.")));
-	function_sql(sql, unit, "d", psprintf("INSERT INTO cz_shards.%s VALUES (%s)", unit->prefix,
-										  row_sql(unit, minus, "OLD.")));
-	function_sql(sql, unit, "t", psprintf("INSERT INTO cz_shards.%s (cz_x, cz_t) VALUES (pg_catalog.pg_current_xact_id(), true)",
-										  unit->prefix));
 }
 
 static void
@@ -238,7 +148,7 @@ make_logs(CzMove *move, Oid owner)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "BEGIN;\n");
 	foreach(lc, CzMoveUnitsOf(move, owner))
-		log_sql(&sql, lfirst(lc));
+		CzMoveLogSql(&sql, lfirst(lc));
 	appendStringInfoString(&sql, "COMMIT");
 	PQclear(CzConnExec(conn, sql.data));
 	CzConnRelease(conn);
@@ -264,6 +174,29 @@ CzMoveMakeStates(const CzMove *move)
 }
 
 /*
+ * CzMoveTryLock
+ *		See mover_int.h.
+ */
+bool
+CzMoveTryLock(CzConn *conn, const char *sql)
+{
+	PGresult   *res = CzConnTryExec(conn, sql);
+	bool		is_done = res != NULL && PQresultStatus(res) == PGRES_COMMAND_OK;
+	char	   *sqlstate = res != NULL ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
+
+	if (res == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("connection to node \"%s\" was lost", conn->node_name)));
+	if (!is_done && (sqlstate == NULL || strcmp(sqlstate, "55P03") != 0))
+		CzConnUnexpected(conn, res, sql);
+	PQclear(res);
+	if (!is_done)
+		PQclear(CzConnExec(conn, "ROLLBACK"));
+	return is_done;
+}
+
+/*
  * Put triggers on an owner's units; false: a writer is in the way.  The lock waits for all
  * who have written before, whoever they are.
  */
@@ -273,7 +206,6 @@ put_triggers(CzMove *move, Oid owner)
 	CzConn	   *conn = CzConnAcquire(CzEndpointGet(move->from_oid, owner));
 	StringInfoData names;
 	StringInfoData sql;
-	PGresult   *res;
 	bool		is_done;
 	ListCell   *lc;
 
@@ -286,21 +218,8 @@ put_triggers(CzMove *move, Oid owner)
 		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", unit->qualified);
 		triggers_sql(&sql, unit);
 	}
-	res = CzConnTryExec(conn, psprintf("BEGIN; LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;\n%sCOMMIT",
-									   names.data, sql.data));
-	is_done = res != NULL && PQresultStatus(res) == PGRES_COMMAND_OK;
-	if (!is_done && (res == NULL || PQresultErrorField(res, PG_DIAG_SQLSTATE) == NULL ||
-					 strcmp(PQresultErrorField(res, PG_DIAG_SQLSTATE), "55P03") != 0))
-	{
-		if (res == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_CONNECTION_FAILURE),
-					 errmsg("connection to node \"%s\" was lost", conn->node_name)));
-		CzConnUnexpected(conn, res, sql.data);
-	}
-	PQclear(res);
-	if (!is_done)
-		PQclear(CzConnExec(conn, "ROLLBACK"));
+	is_done = CzMoveTryLock(conn, psprintf("BEGIN; LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;\n%sCOMMIT",
+										   names.data, sql.data));
 	CzConnRelease(conn);
 	return is_done;
 }
@@ -365,7 +284,7 @@ CzMoveCaptureOff(CzMove *move)
 {
 	ListCell   *lc;
 	ListCell   *lu;
-	int			i;
+	const char *letter;
 
 	if (move->from_oid == move->source_oid)
 		return;
@@ -378,9 +297,9 @@ CzMoveCaptureOff(CzMove *move)
 		{
 			const CzMoveUnit *unit = lfirst(lu);
 
-			for (i = 0; i < lengthof(letters); i++)
-				appendStringInfo(&sql, "ALTER TABLE %s DISABLE TRIGGER %s%s;\n", unit->qualified,
-								 unit->prefix, letters[i]);
+			for (letter = CZ_MOVE_LETTERS; *letter != '\0'; letter++)
+				appendStringInfo(&sql, "ALTER TABLE %s DISABLE TRIGGER %s%c;\n", unit->qualified,
+								 unit->prefix, *letter);
 		}
 		CzTxnExec(move->from_oid, lfirst_oid(lc), sql.data);
 	}
@@ -426,7 +345,7 @@ empty_functions(CzMove *move, Oid owner)
 	StringInfoData sql;
 	PGresult   *res;
 	ListCell   *lu;
-	int			i;
+	const char *letter;
 
 	/* nobody writes there then */
 	if (conn == NULL)
@@ -434,9 +353,9 @@ empty_functions(CzMove *move, Oid owner)
 	initStringInfo(&sql);
 	foreach(lu, CzMoveUnitsOf(move, owner))
 	{
-		for (i = 0; i < lengthof(letters); i++)
-			appendStringInfo(&sql, "CREATE OR REPLACE FUNCTION cz_shards.%s%s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NULL; END';\n",
-							 ((CzMoveUnit *) lfirst(lu))->prefix, letters[i]);
+		for (letter = CZ_MOVE_LETTERS; *letter != '\0'; letter++)
+			appendStringInfo(&sql, "CREATE OR REPLACE FUNCTION cz_shards.%s%c() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NULL; END';\n",
+							 ((CzMoveUnit *) lfirst(lu))->prefix, *letter);
 	}
 	res = CzConnTryExec(conn, sql.data);
 	if (res != NULL && PQresultStatus(res) != PGRES_COMMAND_OK)

@@ -27,6 +27,7 @@
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -39,6 +40,9 @@
 
 /* Between two looks whether somebody waits for the tables */
 #define LOOK_INTERVAL_MS 250
+
+/* A step waits so long for a lock on a worker: who has it may wait for the tables here */
+#define STEP_LOCK_TIMEOUT_MS 500
 
 /* Between two attempts to lock them again */
 #define RELOCK_PAUSE_MS 20
@@ -322,6 +326,7 @@ CzMoveGiveWay(CzMove *move)
 	Waiter		waiter;
 
 	move = whole_of(move);
+	CzMoveLogCheck(move);
 	waiter = look(move);
 	if (waiter == NOBODY)
 		return;
@@ -350,6 +355,7 @@ CzMoveLookAside(CzMove *move)
 	Waiter		waiter;
 
 	move = whole_of(move);
+	CzMoveLogCheck(move);
 	waiter = look(move);
 	if (waiter == ALTERS && move->has_capture)
 		give_up(move);
@@ -371,9 +377,18 @@ forget_error(CzMove *move, MemoryContext context)
 	move->is_locked = false;
 }
 
+static void
+set_lock_timeout(int ms)
+{
+	SetConfigOption("lock_timeout", psprintf("%d", ms), PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 /*
  * CzMoveRepeat
  *		See mover_int.h.
+ *
+ * A TRUNCATE that has a shard's lock on the source, and waits for its table here, gets it,
+ * too: the step waits for the shard no longer than a moment.
  */
 void
 CzMoveRepeat(CzMove *move, void (*step) (CzMove *move))
@@ -384,6 +399,7 @@ CzMoveRepeat(CzMove *move, void (*step) (CzMove *move))
 	while (!is_done)
 	{
 		whole_of(move)->must_let_go = false;
+		set_lock_timeout(STEP_LOCK_TIMEOUT_MS);
 		PG_TRY();
 		{
 			step(move);
@@ -391,12 +407,13 @@ CzMoveRepeat(CzMove *move, void (*step) (CzMove *move))
 		}
 		PG_CATCH();
 		{
-			if (!whole_of(move)->must_let_go)
+			if (!whole_of(move)->must_let_go && geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
 				PG_RE_THROW();
 			forget_error(whole_of(move), context);
 		}
 		PG_END_TRY();
 		MemoryContextSwitchTo(context);
+		set_lock_timeout(0);
 		if (!is_done)
 			CzMoveLockTables(move);
 	}

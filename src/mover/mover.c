@@ -183,6 +183,7 @@ resume_move(CzMove *move)
 	CzMoveLockTables(move);
 	CzMoveHoldCaptures(move);
 	move->captured_oid = move->from_oid;
+	move->log_number = -1;
 	move->has_keys = true;
 }
 

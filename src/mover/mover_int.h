@@ -33,6 +33,11 @@
 	"BEGIN RAISE EXCEPTION 'could not serialize access because the shard was moved' " \
 	"USING ERRCODE = '40001', HINT = 'The transaction might succeed if retried.'; END"
 
+/* How the names of a unit's triggers on the source, and of their functions, end, and that of
+ * the second table of its log. */
+#define CZ_MOVE_LETTERS "iudt"
+#define CZ_MOVE_SECOND_LOG "b"
+
 /* A relation on the workers that holds rows: a shard, or a partition of one. */
 typedef struct CzMoveUnit
 {
@@ -54,7 +59,7 @@ typedef struct CzMoveUnit
 								 * quoted; NIL: it has none */
 	List	   *operators;		/* char *: OPERATOR(...), the equality of each */
 	bool		is_partition;	/* also changed by statements that name the table above */
-	char	   *prefix;			/* name of its log, and how those of its functions begin */
+	char	   *prefix;			/* name of its log, and how those of all that belongs to it begin */
 } CzMoveUnit;
 
 /* A table of the group. */
@@ -93,6 +98,8 @@ typedef struct CzMove
 	char	   *phase;
 	List	   *tables;			/* CzMoveTable *, by OID */
 	Oid			captured_oid;	/* where changes are logged; InvalidOid: nowhere */
+	int			log_number;		/* into which tables: 0 or 1; -1: not known */
+	bool		has_left_log;	/* the other ones are to be emptied */
 	bool		has_keys;		/* the target may have foreign keys already */
 	bool		is_locked;		/* the tables are, for the session */
 	bool		has_capture;	/* functions that name columns may be on the source */
@@ -389,6 +396,31 @@ extern void CzMoveHoldCaptures(CzMove *move);
 extern void CzMoveReleaseCaptures(CzMove *move);
 extern void CzMoveMakeBagIndexes(CzMove *move);
 extern char *CzMoveStateName(const CzMove *move, int owner_number);
+
+/*
+ * log.c: what the triggers write into.
+ *
+ * CzMoveLogSql: commands that make it, and the triggers' functions.
+ * CzMoveLogName: one of its tables, 0 or 1, with schema; palloc'd.
+ * CzMoveLogRows: its rows, for a FROM clause; palloc'd.
+ * CzMoveLogIsWhole: a condition: no crash has emptied it; palloc'd.
+ * CzMoveLogCheck: to be called all the time; 53400 if it is larger than cz.move_log_limit.
+ * CzMoveLogTurn: of a whole move, after its copy: what has grown large is left, and emptied
+ *		later; in no transaction.
+ */
+extern void CzMoveLogSql(StringInfo sql, const CzMoveUnit *unit);
+extern char *CzMoveLogName(const CzMoveUnit *unit, int which);
+extern char *CzMoveLogRows(const CzMoveUnit *unit);
+extern char *CzMoveLogIsWhole(const CzMoveUnit *unit);
+extern void CzMoveLogCheck(CzMove *move);
+extern void CzMoveLogTurn(CzMove *move);
+
+/*
+ * CzMoveTryLock
+ *		Commands that lock tables in a transaction that they begin; false: a lock was not given
+ *		in time, and it is rolled back.
+ */
+extern bool CzMoveTryLock(CzConn *conn, const char *sql);
 
 /* The tables on the target that say of which snapshots of the source its tables are. */
 extern void CzMoveMakeStates(const CzMove *move);

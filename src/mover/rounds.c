@@ -149,9 +149,9 @@ bring_keys(CzConn *from, CzConn *to, const CzMoveUnit *unit, const char *prev, b
 
 	prepare_stage(to, unit);
 	CzCopyShardRows(from, to,
-					psprintf("COPY (SELECT t.%s IS NOT NULL, %s, %s FROM (SELECT DISTINCT %s FROM cz_shards.%s WHERE %s AND NOT cz_t%s%s) k LEFT JOIN ONLY %s t ON %s) TO STDOUT",
+					psprintf("COPY (SELECT t.%s IS NOT NULL, %s, %s FROM (SELECT DISTINCT %s FROM %s WHERE %s AND NOT cz_t%s%s) k LEFT JOIN ONLY %s t ON %s) TO STDOUT",
 							 (char *) linitial(unit->key), CzNumberedColumns(nkeys, "k."),
-							 CzMoveColumns(unit->names, "t."), CzNumberedColumns(nkeys, ""), unit->prefix,
+							 CzMoveColumns(unit->names, "t."), CzNumberedColumns(nkeys, ""), CzMoveLogRows(unit),
 							 is_new(prev), filter ? " AND " : "", filter ? filter : "",
 							 unit->qualified, key_equals(unit, "t.", "k.")),
 					psprintf("COPY %s FROM STDIN", stage), NULL, NULL);
@@ -254,9 +254,9 @@ bring_bag(CzConn *from, CzConn *to, const CzMoveUnit *unit, const char *prev, bo
 
 	prepare_stage(to, unit);
 	CzCopyShardRows(from, to,
-					psprintf("COPY (SELECT cz_s%s%s FROM cz_shards.%s WHERE %s AND NOT cz_t%s%s) TO STDOUT",
+					psprintf("COPY (SELECT cz_s%s%s FROM %s WHERE %s AND NOT cz_t%s%s) TO STDOUT",
 							 unit->names != NIL ? ", " : "", CzNumberedColumns(list_length(unit->names), ""),
-							 unit->prefix, is_new(prev), filter ? " AND " : "",
+							 CzMoveLogRows(unit), is_new(prev), filter ? " AND " : "",
 							 filter ? filter : ""),
 					psprintf("COPY %s FROM STDIN", stage), NULL, NULL);
 	if (is_many)
@@ -355,9 +355,9 @@ round_of_owner(CzMove *move, Oid owner, int owner_number, bool is_last)
 	{
 		const CzMoveUnit *unit = lfirst(lc);
 
-		appendStringInfo(&sql, "%sSELECT EXISTS (SELECT FROM cz_shards.%s WHERE cz_x OPERATOR(pg_catalog.=) '0'::pg_catalog.xid8), pg_catalog.count(*), coalesce(pg_catalog.bool_or(cz_t), false), %d FROM cz_shards.%s WHERE %s",
-						 foreach_current_index(lc) > 0 ? " UNION ALL " : "", unit->prefix,
-						 foreach_current_index(lc), unit->prefix,
+		appendStringInfo(&sql, "%sSELECT %s, pg_catalog.count(*), coalesce(pg_catalog.bool_or(cz_t), false), %d FROM %s WHERE %s",
+						 foreach_current_index(lc) > 0 ? " UNION ALL " : "",
+						 CzMoveLogIsWhole(unit), foreach_current_index(lc), CzMoveLogRows(unit),
 						 is_new(list_nth(prev, foreach_current_index(lc))));
 	}
 	appendStringInfoString(&sql, " ORDER BY 4");
@@ -452,6 +452,7 @@ CzMoveCatchUp(CzMove *move)
 		instr_time	end;
 
 		CzMoveGiveWay(move);
+		CzMoveLogTurn(move->whole ? move->whole : move);
 		INSTR_TIME_SET_CURRENT(begin);
 		CzMoveRepeat(move, round_step);
 		CzDebugPoint("move_round");

@@ -65,6 +65,7 @@ int			cz_max_moves_per_node = 2;
 int			cz_max_parallel_moves = 4;
 int			cz_move_chunk_kb = 1024 * 1024;
 int			cz_move_connections = 2;
+int			cz_move_log_limit_kb = 10 * 1024 * 1024;
 int			cz_rereplication_delay_ms = -1;
 int			cz_recovery_interval_ms = 10000;
 int			cz_shard_count = 32;
@@ -355,6 +356,11 @@ CzSettingsInit(void)
 							"Tables, or parts of large ones, that one move copies at a time, and indexes that it builds.",
 							NULL, &cz_move_connections, 2, 1, CZ_MAX_CONNECTIONS,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.move_log_limit",
+							"Limits the changes that a move of a shard logs on its source; -1 means no limit.",
+							"A move that exceeds it is given up.",
+							&cz_move_log_limit_kb, 10 * 1024 * 1024, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cz.one_phase_commit",
 							 "Commits a transaction that wrote on several workers without preparing it.",
 							 "A failure in between leaves it committed on some of them only.",

@@ -220,6 +220,71 @@ is($cluster->sql("SELECT string_agg(phase || ' ' || coalesce(sqlstate, ''), ',' 
 is($cluster->orphans, '', 'what the first one had made is gone');
 is(&$structure, '', 'and the shard has the new column');
 
+note 'who has a shard, and waits for its table, which the move has, while the move waits for the shard';
+my $copying = $cluster->start_at('move_copied', "SELECT citus_move_shard_placement($shard, 1, 3)");
+my $truncating = $cluster->start_sql('BEGIN; TRUNCATE p2; TRUNCATE p; ROLLBACK');
+$cluster->coordinator->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_locks WHERE relation = 'p'::regclass AND NOT granted});
+$cluster->go;
+($status, $out, $err) = $cluster->finish_sql($truncating, 30);
+is($status, 0, 'he gets it') or diag($err);
+($status, $out, $err) = $cluster->finish_sql($copying, 60);
+is($status, 0, 'and the move ends') or diag($err);
+
+note 'what is logged of changes has a limit';
+$cluster->sql(q{
+	SET cz.shard_replication_factor = 1;
+	CREATE TABLE lg (k int PRIMARY KEY, v int);
+	SELECT create_distributed_table('lg', 'k', shard_count => 1, colocate_with => 'none');
+	INSERT INTO lg SELECT i, 0 FROM generate_series(1, 3000) i;
+	CREATE TABLE stop_writing (i int)});
+sub set_limit
+{
+	my ($limit) = @_;
+	$cluster->sql('ALTER SYSTEM ' . ($limit ? "SET cz.move_log_limit = '$limit'" : 'RESET cz.move_log_limit'));
+	$cluster->sql('SELECT pg_reload_conf()');
+	return;
+}
+set_limit('256kB');
+my $lg = $cluster->sql("SELECT shardid FROM pg_dist_shard WHERE logicalrelid = 'lg'::regclass");
+my ($lg_from) = grep { my $port = $cluster->port($_); ports_of($lg) =~ /\b$port\b/ } 1 .. 3;
+my $lg_to = $lg_from % 3 + 1;
+my $lg_move = "SELECT citus_move_shard_placement($lg, $lg_from, $lg_to)";
+my $limited = $cluster->start_at('move_rows_copied', $lg_move);
+$cluster->sql('UPDATE lg SET v = v + 1') foreach 1 .. 5;
+$cluster->go;
+($status, $out, $err) = $cluster->finish_sql($limited, 60);
+like($err, qr/53400.*changes that move \d+ has logged on node "node_$lg_from" take \d+ kB, more than cz\.move_log_limit/, 'the move is given up');
+is($cluster->sql('SELECT phase, sqlstate FROM cz.move ORDER BY move_id DESC LIMIT 1'), 'failed|53400', 'cz.move says so');
+is($cluster->orphans, '', 'nothing is left of it');
+is($cluster->sql('UPDATE lg SET v = v + 1; SELECT count(*), sum(v) FROM lg'), '3000|18000', 'writers go on');
+
+note 'what the target has got is removed from it';
+set_limit('4MB');
+my $locking = $cluster->hold('SELECT v FROM lg WHERE k = 1 FOR UPDATE');
+my $writing = $cluster->start_sql('DO $$BEGIN LOOP UPDATE lg SET v = v + 1 WHERE k > 1; COMMIT; EXIT WHEN EXISTS (SELECT FROM stop_writing); END LOOP; END$$');
+my $emptied = $cluster->start_at('move_log_emptied', $lg_move);
+my $move_id = $cluster->sql("SELECT max(move_id) FROM cz.move");
+my $sizes = $cluster->worker_sql($lg_from, "SELECT pg_relation_size('cz_shards.cz_m${move_id}_1') <= 8192, pg_relation_size('cz_shards.cz_m${move_id}_1b') > 8192");
+is($sizes, 't|t', 'one table of two is empty, the other one is written');
+$cluster->sql('INSERT INTO stop_writing VALUES (1)');
+is(($cluster->finish_sql($writing, 60))[0], 0, 'the writer ends');
+$cluster->release($locking);
+$cluster->go;
+# each time it is emptied
+my $end = time + 60;
+while ($emptied->{run}->pumpable && time < $end)
+{
+	$emptied->{run}->pump_nb;
+	$cluster->go if -e $cluster->coordinator->data_dir . '/go.reached';
+	sleep 0.02;
+}
+($status, $out, $err) = $cluster->finish_sql($emptied, 60);
+is($status, 0, 'the move ends') or diag($err);
+is($cluster->sql('SELECT count(*), count(DISTINCT v), min(v), max(v) > 6 FROM lg'), '3000|2|6|t', 'with all changes');
+is($cluster->orphans, '', 'nothing is left');
+$cluster->sql('DROP TABLE lg, stop_writing');
+set_limit('');
+
 note 'writers of all kinds while shards move: fuzz_move, short';
 my $oracle = $cluster->worker(3);
 $oracle->safe_psql('postgres', 'CREATE DATABASE oracle', extra_params => [ '-U', 'postgres' ]);
