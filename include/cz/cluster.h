@@ -90,15 +90,21 @@ extern int	CzCleanUp(int64 move_id, const char *server_name, ArrayType *names, i
  * CzShardFinishSql: those that make its indexes; NULL: it has none.
  * CzShardStructure: what a placement looks like, as text; NULL: it is not there.  The same
  *		for placements that are equal, foreign keys apart.
+ * CzShardTree: shard number index of a root and those of its partitions, CzTreeShard *, parents
+ *		first; the partitions are locked so that they stay.
+ * CzTreeShardOf: the shard of a relation in such a tree.  Errors: 40001 it is not there.
+ * CzAttachIndexesSql: the commands that attach indexes of partitions to those of parents that
+ *		not all partitions have.
  * CzPieceSql: the commands that make a piece of shard number index of a table on a node,
- *		without its indexes.
+ *		without its indexes, but with its partitions.  tree: the piece, and those of partitions.
  * CzPieceFilter: which rows go to the piece: a condition in which the distribution column is
  *		CZ_PIECE_COLUMN.  helper: name of a table on the node that is read, that is partitioned
  *		by hash of the column.
  * CzPieceBound: a bound of a piece of a range shard, above the one before it (or NULL), in the
  *		form that pinned settings give it.  Errors: 22023 it is not within the shard's.
  * CzPieceHelperSql: the command that makes such a table.
- * CzPiecesAttach: the pieces take the place of shard number index in the catalogs.
+ * CzPiecesAttach: the pieces take the place of shard number index in the catalogs; nobody uses
+ *		the table or its partitions.
  * CzCheckMayReadBounds: 42501 if the user may not name bounds of the table's shards: their
  *		relations are made as a superuser, who reads the bounds then.
  * CzColumnList: the columns that hold data, quoted, with commas; NULL: there is none.
@@ -118,16 +124,35 @@ extern char *CzShardStructure(CzConn *conn, const CzTable *table, int index);
  */
 extern int	CzGroupShardCount(const CzTable *table);
 
+/* A root or a partition, and a shard of it. */
+typedef struct CzTreeShard
+{
+	Oid			relid;
+	const CzShard *shard;
+} CzTreeShard;
+
+/* What becomes of a shard of a table that is split. */
+typedef struct CzPieceTable
+{
+	Oid			relid;
+	CzShard    *shards;			/* as many as there are pieces */
+	List	   *partitions;		/* CzPieceTable * of all partitions, parents first */
+} CzPieceTable;
+
+extern List *CzShardTree(const CzTable *root, int index);
+extern const CzShard *CzTreeShardOf(const List *tree, Oid relid);
+extern void CzAttachIndexesSql(StringInfo sql, const List *tree);
+
 #define CZ_PIECE_COLUMN '\001'
 struct CzPiece;
-extern char *CzPieceSql(Relation rel, const CzTable *table, int index, const CzShard *shard,
+extern char *CzPieceSql(Relation rel, const CzTable *table, int index, const List *tree,
 						const struct CzPiece *piece, Oid server_oid, CzConn *from);
 extern char *CzPieceFilter(const CzTable *table, const struct CzPiece *piece,
 						   const char *helper);
 extern char *CzPieceBound(const CzTable *table, int index, const char *before,
 						  const char *text);
 extern char *CzPieceHelperSql(const CzTable *table, const char *qualified, const char *helper);
-extern void CzPiecesAttach(Oid relid, int index, const CzShard *shards, List *pieces);
+extern void CzPiecesAttach(const CzPieceTable *split, int index, List *pieces);
 extern void CzCheckMayReadBounds(const CzTable *table);
 extern char *CzColumnList(Oid relid);
 typedef void (*CzCopyProgress) (int64 bytes, void *arg);

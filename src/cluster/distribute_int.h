@@ -123,10 +123,9 @@ extern void CzPartDistribution(const CzDistribution *dist, Oid root_relid, Oid r
  */
 extern void CzReleasePartition(Oid relid, Oid parent_relid, List *inherited_keys);
 
-/* the partitions of a root's shard on a worker, which is there itself; what is attached of
- * their indexes to those of parents that not all partitions have */
-extern void CzPartitionsSql(StringInfo sql, const CzTable *root, int index, Oid server_oid);
-extern void CzAttachIndexesSql(StringInfo sql, const CzTable *root, int index);
+/* the partitions of a root's shard on a worker, which is there itself; tree: of CzTreeShard * */
+extern void CzPartitionsSql(StringInfo sql, const CzTable *root, const List *tree,
+							Oid server_oid);
 
 /* distribute.c */
 extern void CzCreateLeaves(Oid relid, CzShard *shards, const CzDistribution *dist);

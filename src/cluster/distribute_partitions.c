@@ -620,69 +620,102 @@ adopt_partition(Oid relid)
 }
 
 /*
+ * CzShardTree
+ *		See cz/cluster.h.
+ */
+List *
+CzShardTree(const CzTable *root, int index)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(root->relid, AccessShareLock, NULL))
+	{
+		CzTreeShard *node = palloc(sizeof(CzTreeShard));
+
+		node->relid = lfirst_oid(lc);
+		node->shard = &CzTableGet(lfirst_oid(lc))->shards[index];
+		result = lappend(result, node);
+	}
+	return result;
+}
+
+/*
+ * CzTreeShardOf
+ *		See cz/cluster.h.
+ */
+const CzShard *
+CzTreeShardOf(const List *tree, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, tree)
+	{
+		if (((const CzTreeShard *) lfirst(lc))->relid == relid)
+			return ((const CzTreeShard *) lfirst(lc))->shard;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("partition \"%s\" was attached meanwhile", get_rel_name(relid))));
+}
+
+/*
  * CzPartitionsSql
  *		See distribute_int.h.
  */
 void
-CzPartitionsSql(StringInfo sql, const CzTable *root, int index, Oid server_oid)
+CzPartitionsSql(StringInfo sql, const CzTable *root, const List *tree, Oid server_oid)
 {
-	List	   *relids = list_delete_oid(find_all_inheritors(root->relid, AccessShareLock, NULL),
-										 root->relid);
 	CzDistribution dist;
-	ListCell   *lc;
 	int			n;
 
 	CzTableDistribution(root, &dist);
-	foreach(lc, relids)
+	for (n = 1; n < list_length(tree); n++)
 	{
-		const CzTable *table = CzTableGet(lfirst_oid(lc));
-		Relation	rel = relation_open(lfirst_oid(lc), NoLock);
+		const CzTreeShard *node = list_nth(tree, n);
+		Relation	rel = relation_open(node->relid, NoLock);
 		CzDistribution own;
 		char	   *grants;
 
-		CzPartDistribution(&dist, root->relid, lfirst_oid(lc), &own);
-		CzShardCreateSql(sql, CzTableDefGet(rel), &table->shards[index],
+		CzPartDistribution(&dist, root->relid, node->relid, &own);
+		CzShardCreateSql(sql, CzTableDefGet(rel), node->shard,
 						 own.method == PARTITION_STRATEGY_HASH ?
-						 CzHashCheckSql(rel, &own, &table->shards[index]) : NULL);
-		grants = CzGrantsSql(lfirst_oid(lc), server_oid, table->shards[index].remote_qualified);
+						 CzHashCheckSql(rel, &own, node->shard) : NULL);
+		grants = CzGrantsSql(node->relid, server_oid, node->shard->remote_qualified);
 		if (grants)
 			appendStringInfo(sql, "%s;\n", grants);
 		relation_close(rel, NoLock);
 	}
 	/* children before their parents, and default partitions last */
-	for (n = list_length(relids) - 1; n >= 0; n--)
+	for (n = list_length(tree) - 1; n > 0; n--)
 	{
-		Oid			relid = list_nth_oid(relids, n);
-		const CzTable *table = CzTableGet(relid);
-		const CzTable *parent = CzTableGet(get_partition_parent(relid, false));
-		Relation	rel = relation_open(relid, NoLock);
+		const CzTreeShard *node = list_nth(tree, n);
+		const CzShard *parent = CzTreeShardOf(tree, get_partition_parent(node->relid, false));
+		Relation	rel = relation_open(node->relid, NoLock);
 
-		CzShardIndexesSql(sql, CzTableDefGet(rel), &table->shards[index]);
+		CzShardIndexesSql(sql, CzTableDefGet(rel), node->shard);
 		relation_close(rel, NoLock);
 		appendStringInfo(sql, "ALTER TABLE %s ATTACH PARTITION %s %s;\n",
-						 parent->shards[index].remote_qualified,
-						 table->shards[index].remote_qualified, bound_sql(relid));
+						 parent->remote_qualified, node->shard->remote_qualified,
+						 bound_sql(node->relid));
 	}
 }
 
 /*
  * CzAttachIndexesSql
- *		See distribute_int.h.
+ *		See cz/cluster.h.
  */
 void
-CzAttachIndexesSql(StringInfo sql, const CzTable *root, int index)
+CzAttachIndexesSql(StringInfo sql, const List *tree)
 {
-	ListCell   *lc;
 	ListCell   *li;
+	int			n;
 
-	foreach(lc, find_all_inheritors(root->relid, AccessShareLock, NULL))
+	for (n = 1; n < list_length(tree); n++)
 	{
-		const CzTable *table = CzTableGet(lfirst_oid(lc));
-		Relation	rel;
+		const CzTreeShard *node = list_nth(tree, n);
+		Relation	rel = relation_open(node->relid, NoLock);
 
-		if (lfirst_oid(lc) == root->relid)
-			continue;
-		rel = relation_open(lfirst_oid(lc), NoLock);
 		foreach(li, RelationGetIndexList(rel))
 		{
 			Oid			parent_index = get_rel_relispartition(lfirst_oid(li)) ?
@@ -691,11 +724,10 @@ CzAttachIndexesSql(StringInfo sql, const CzTable *root, int index)
 
 			if (!OidIsValid(parent_index) || get_index_isvalid(parent_index))
 				continue;
-			parent = &CzTableGet(IndexGetRelation(parent_index, false))->shards[index];
+			parent = CzTreeShardOf(tree, IndexGetRelation(parent_index, false));
 			appendStringInfo(sql, "ALTER INDEX %s ATTACH PARTITION %s;\n",
 							 CzQualifiedIndex(parent, get_rel_name(parent_index)),
-							 CzQualifiedIndex(&table->shards[index],
-											  get_rel_name(lfirst_oid(li))));
+							 CzQualifiedIndex(node->shard, get_rel_name(lfirst_oid(li))));
 		}
 		relation_close(rel, NoLock);
 	}

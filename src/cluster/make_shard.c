@@ -234,7 +234,7 @@ CzShardStructureSql(Relation rel, const CzTable *table, int index, Oid server_oi
 	if (grants)
 		appendStringInfo(&sql, "%s;\n", grants);
 	if (table->is_partitioned)
-		CzPartitionsSql(&sql, table, index, server_oid);
+		CzPartitionsSql(&sql, table, CzShardTree(table, index), server_oid);
 	return sql.data;
 }
 
@@ -250,7 +250,7 @@ CzShardFinishSql(Relation rel, const CzTable *table, int index)
 	initStringInfo(&sql);
 	CzShardIndexesSql(&sql, CzTableDefGet(rel), &table->shards[index]);
 	if (table->is_partitioned)
-		CzAttachIndexesSql(&sql, table, index);
+		CzAttachIndexesSql(&sql, CzShardTree(table, index));
 	return sql.len > 0 ? sql.data : NULL;
 }
 

@@ -17,6 +17,8 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -99,9 +101,10 @@ CzPieceBound(const CzTable *table, int index, const char *before, const char *te
  *		See cluster.h.
  */
 char *
-CzPieceSql(Relation rel, const CzTable *table, int index, const CzShard *shard,
+CzPieceSql(Relation rel, const CzTable *table, int index, const List *tree,
 		   const CzPiece *piece, Oid server_oid, CzConn *from)
 {
+	const CzShard *shard = ((const CzTreeShard *) linitial(tree))->shard;
 	CzTableDef *def = CzTableDefGet(rel);
 	char	   *storage = CzStorageSql(from, table->shards[index].remote_qualified,
 									   shard->remote_qualified);
@@ -116,6 +119,8 @@ CzPieceSql(Relation rel, const CzTable *table, int index, const CzShard *shard,
 		appendStringInfo(&sql, "%s;\n", storage);
 	if (grants)
 		appendStringInfo(&sql, "%s;\n", grants);
+	if (table->is_partitioned)
+		CzPartitionsSql(&sql, table, tree, server_oid);
 	return sql.data;
 }
 
@@ -181,13 +186,71 @@ CzPieceHelperSql(const CzTable *table, const char *qualified, const char *helper
 }
 
 /*
+ * Of which number a partition's shards are, in the order of its root's, now that pieces have
+ * taken the place of one.  before: the root as it was; names_before: the partition's then.
+ */
+static void
+set_partition_names(const CzPieceTable *partition, const CzPieceTable *root, int npieces,
+					const CzTable *before, const int64 *names_before)
+{
+	const CzTable *after = CzTableGet(root->relid);
+	Datum	   *ids = palloc(sizeof(Datum) * after->nshards);
+	Oid			argtypes[2] = {OIDOID, INT8ARRAYOID};
+	Datum		values[2];
+	int			i;
+	int			j;
+
+	for (i = 0; i < after->nshards; i++)
+	{
+		int64		id = 0;
+
+		for (j = 0; j < before->nshards; j++)
+		{
+			if (before->shards[j].shard_id == after->shards[i].shard_id)
+				id = names_before[j];
+		}
+		for (j = 0; j < npieces; j++)
+		{
+			if (root->shards[j].shard_id == after->shards[i].shard_id)
+				id = partition->shards[j].name_id;
+		}
+		if (id == 0)
+			elog(ERROR, "shard %d of table \"%s\" is none of those that it had", i,
+				 get_rel_name(root->relid));
+		ids[i] = Int64GetDatum(id);
+	}
+	values[0] = ObjectIdGetDatum(partition->relid);
+	values[1] = PointerGetDatum(construct_array(ids, after->nshards, INT8OID, sizeof(int64),
+												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	if (CzCatalogExec("UPDATE cz.partitions SET shard_ids = $2 WHERE relid OPERATOR(pg_catalog.=) $1",
+					  2, argtypes, values, NULL) != 1)
+		elog(ERROR, "table \"%s\" is not in cz.partitions", get_rel_name(partition->relid));
+}
+
+/* The numbers of a partition's shards. */
+static int64 *
+names_of(Oid relid)
+{
+	const CzTable *table = CzTableGet(relid);
+	int64	   *result = palloc(sizeof(int64) * table->nshards);
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+		result[i] = table->shards[i].name_id;
+	return result;
+}
+
+/*
  * CzPiecesAttach
  *		See cluster.h.
  */
 void
-CzPiecesAttach(Oid relid, int index, const CzShard *shards, List *pieces)
+CzPiecesAttach(const CzPieceTable *split, int index, List *pieces)
 {
-	const CzTable *table = CzTableGet(relid);
+	/* stays what it is now */
+	const CzTable *table = CzTableGet(split->relid);
+	Oid			parent_relid = OidIsValid(table->map_relid) ? table->map_relid : split->relid;
+	List	   *names = NIL;
 	List	   *bounds = NIL;
 	List	   *leaves = NIL;
 	CzDistribution dist;
@@ -195,6 +258,8 @@ CzPiecesAttach(Oid relid, int index, const CzShard *shards, List *pieces)
 	ListCell   *lb;
 	int			nestlevel;
 
+	foreach(lc, split->partitions)
+		names = lappend(names, names_of(((const CzPieceTable *) lfirst(lc))->relid));
 	CzTableDistribution(table, &dist);
 	foreach(lc, table->kind == CZ_TABLE_HASH ? NIL : pieces)
 	{
@@ -213,13 +278,22 @@ CzPiecesAttach(Oid relid, int index, const CzShard *shards, List *pieces)
 		List	   *both = lb ? lfirst(lb) : NIL;
 
 		leaves = lappend_oid(leaves,
-							 CzCreateShardRelation(relid, &shards[foreach_current_index(lc)],
+							 CzCreateShardRelation(parent_relid,
+												   &split->shards[foreach_current_index(lc)],
 												   &dist, both ? linitial(both) : NULL,
 												   both ? lsecond(both) : NULL));
 		lb = lb ? lnext(bounds, lb) : NULL;
 	}
 	CzUnpinTextSettings(nestlevel);
-	CzLeavesAttach(relid, leaves);
-	CzInvalidateTable(relid);
+	CzLeavesAttach(parent_relid, leaves);
+	CzInvalidateTable(split->relid);
 	CommandCounterIncrement();
+	foreach(lc, split->partitions)
+		set_partition_names(lfirst(lc), split, list_length(pieces), table,
+							list_nth(names, foreach_current_index(lc)));
+	if (split->partitions != NIL)
+	{
+		CzInvalidateTable(split->relid);
+		CommandCounterIncrement();
+	}
 }

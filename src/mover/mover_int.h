@@ -74,6 +74,7 @@ typedef struct CzMoveTable
 	char	   *qualified;		/* name of the shard on the workers */
 	char	   *target;			/* and on the target */
 	const CzShard *piece;		/* that is made there of it; NULL: it is the same shard */
+	List	   *piece_tree;		/* CzTreeShard *: the piece, and those of partitions */
 	char	   *made_by;		/* the commands that have made the piece */
 	char	   *drop_keys;		/* those that drop its foreign keys; NULL: it has none */
 	List	   *relations;		/* char *: it and its partitions on the workers */
@@ -115,7 +116,7 @@ typedef struct CzMove
 	int64		shard_id;		/* of relid's; 0: whatever number shard_index is */
 	int			part;			/* a part of a split: from 1 on; else 0 */
 	List	   *pieces;			/* of a split: CzPiece *; its parts are not whole moves */
-	List	   *split_tables;	/* of a split: its tables' pieces (split.c) */
+	List	   *split_tables;	/* of a split: CzPieceTable *, as tables */
 	struct CzMove *whole;		/* of a part: the split */
 	List	   *parts;			/* of a split: CzMove *, a part for each piece and each of its
 								 * placements */
@@ -339,7 +340,7 @@ extern void CzMovePutFence(const CzMove *move, Oid server_oid);
 extern void CzMoveHoldReferences(CzMove *move, List *server_oids);
 
 /*
- * split.c: a shard becomes several.
+ * split_plan.c, split.c: a shard becomes several.
  *
  * CzSplitRead: fill a move from the catalogs; its parts are kept.
  * CzSplitPrepare: write down what it is going to make and to leave; in transactions of its
@@ -349,7 +350,10 @@ extern void CzMoveHoldReferences(CzMove *move, List *server_oids);
  * CzSplitCopyRows: CzMoveCopyRows of a part.
  * CzSplitMakeSql, CzSplitIndexesSql: the commands that make a piece without its indexes (and
  *		are remembered), and those.
- * CzSplitCheckDefinition: 55006 if a table has been altered since.
+ * CzSplitRelids: tables, list of OIDs, and their partitions.
+ * CzSplitHelperName: the table on the source by which rows of table number n of the group are
+ *		told apart.
+ * CzSplitCheckDefinition: 40001 if a table has been altered since.
  * CzSplitSetCatalogs: the pieces in the shard's place, in this transaction.
  * CzSplitAttempt: to switch; false: somebody has a lock (split_switch.c).
  * CzSplitFinish: after the switch, also after a crash.
@@ -364,6 +368,8 @@ extern void CzSplitCheckDefinition(const CzMove *move);
 extern char *CzSplitMakeSql(const CzMove *part, CzMoveTable *table, Relation rel,
 							CzConn *from);
 extern char *CzSplitIndexesSql(const CzMoveTable *table, Relation rel);
+extern List *CzSplitRelids(List *relids);
+extern char *CzSplitHelperName(const CzMove *move, int number);
 extern void CzSplitSetCatalogs(CzMove *move);
 extern bool CzSplitAttempt(CzMove *move, double *pause_ms);
 extern void CzSplitFinish(CzMove *move);

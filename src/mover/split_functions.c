@@ -81,8 +81,8 @@ check_not_used(const CzTable *table)
 	ListCell   *lc;
 
 	initStringInfo(&oids);
-	foreach(lc, table->colocation_id == 0 ? list_make1_oid(table->relid) :
-			CzGroupTables(table->colocation_id))
+	foreach(lc, CzSplitRelids(table->colocation_id == 0 ? list_make1_oid(table->relid) :
+							  CzGroupTables(table->colocation_id)))
 		appendStringInfo(&oids, "%s%u", oids.len > 0 ? "," : "", lfirst_oid(lc));
 	if (CzCatalogExec(psprintf("SELECT FROM pg_catalog.pg_locks l WHERE l.pid OPERATOR(pg_catalog.=) %d"
 							   " AND l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.relation OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.oid[])",
@@ -114,14 +114,26 @@ make_piece(int modulus, int remainder, Oid server_oid)
 	return piece;
 }
 
+/* A table whose rows are in one shard, whatever they are: what is asked for is not to be had. */
 static void
-refuse_without_key(const CzTable *table)
+refuse_without_key(const CzTable *table, const char *what)
 {
-	if (table->kind == CZ_TABLE_SINGLE)
+	char	   *schema = get_namespace_name(get_rel_namespace(table->relid));
+
+	if (table->kind != CZ_TABLE_SINGLE)
+		return;
+	if (cz_tenant_hooks.group(get_rel_namespace(table->relid)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot split the shard of table \"%s\"", get_rel_name(table->relid)),
-				 errdetail("It has no distribution column.")));
+				 errmsg("cannot %s of table \"%s\"", what, get_rel_name(table->relid)),
+				 errdetail("It belongs to schema \"%s\", which is a tenant: the shards of its tables are nobody else's.",
+						   schema),
+				 errhint("Use citus_schema_move() to move the schema to another worker.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot %s of table \"%s\"", what, get_rel_name(table->relid)),
+			 errdetail("It has no distribution column by which rows could go to one shard or another."),
+			 errhint("Use citus_move_shard_placement() to move its shard to another worker, or undistribute_table() and create_distributed_table() to distribute it by a column.")));
 }
 
 /*
@@ -148,7 +160,7 @@ cz_split_shard(PG_FUNCTION_ARGS)
 	CzMoveFindShard(PG_GETARG_INT64(0), &spec);
 	table = CzTableGet(spec.relid);
 	shard = &table->shards[spec.shard_index];
-	refuse_without_key(table);
+	refuse_without_key(table, "split the shard");
 	if (table->kind != CZ_TABLE_HASH)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -196,7 +208,7 @@ citus_split_shard_by_split_points(PG_FUNCTION_ARGS)
 	memset(&spec, 0, sizeof(spec));
 	CzMoveFindShard(PG_GETARG_INT64(0), &spec);
 	table = CzTableGet(spec.relid);
-	refuse_without_key(table);
+	refuse_without_key(table, "split the shard");
 	if (table->kind == CZ_TABLE_HASH)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -398,7 +410,7 @@ isolate_tenant_to_new_shard(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("relation \"%s\" is not distributed", get_rel_name(relid))));
-	refuse_without_key(table);
+	refuse_without_key(table, "isolate a tenant");
 	if (table->kind != CZ_TABLE_HASH)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -408,7 +420,9 @@ isolate_tenant_to_new_shard(PG_FUNCTION_ARGS)
 	if (OidIsValid(table->root_relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot isolate a tenant of partition \"%s\"", get_rel_name(relid))));
+				 errmsg("cannot isolate a tenant of partition \"%s\"", get_rel_name(relid)),
+				 errhint("Use table \"%s\", whose partitions are split with it.",
+						 get_rel_name(table->root_relid))));
 	if (option[0] == '\0' && table->colocation_id != 0 &&
 		list_length(CzGroupTables(table->colocation_id)) > 1)
 		ereport(ERROR,

@@ -17,6 +17,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_inherits.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
@@ -41,7 +42,7 @@ has_old_user(const CzMove *move)
 	ListCell   *lc;
 
 	initStringInfo(&oids);
-	foreach(lc, CzMoveRelids(move))
+	foreach(lc, CzSplitRelids(CzMoveRelids(move)))
 		appendStringInfo(&oids, "%s%u", oids.len > 0 ? "," : "", lfirst_oid(lc));
 	return CzCatalogExec(psprintf("SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid"
 								  " WHERE l.granted AND l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.relation OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.oid[])"
@@ -62,7 +63,14 @@ lock_here(CzMove *move)
 		LockDatabaseObject(ForeignServerRelationId, ((CzMove *) lfirst(lc))->target_oid, 0,
 						   AccessShareLock);
 	foreach(lc, move->tables)
-		LockRelationOid(((CzMoveTable *) lfirst(lc))->relid, AccessExclusiveLock);
+	{
+		const CzMoveTable *table = lfirst(lc);
+
+		LockRelationOid(table->relid, AccessExclusiveLock);
+		/* plans may name partitions alone, and new ones may be on their way */
+		if (table->is_partitioned)
+			(void) find_all_inheritors(table->relid, AccessExclusiveLock, NULL);
+	}
 	AcceptInvalidationMessages();
 	if (!equal(CzMoveGroupRelids(move), CzMoveRelids(move)))
 		ereport(ERROR,

@@ -200,13 +200,20 @@ static void
 add_tree(CzMove *move, List **commands, const CzMoveTable *table, Relation rel)
 {
 	const CzTable *entry = CzTableGet(table->relid);
-	char	   *sql = CzShardFinishSql(rel, entry, move->shard_index);
+	char	   *sql = table->piece ? CzSplitIndexesSql(table, rel) :
+		CzShardFinishSql(rel, entry, move->shard_index);
 	CzConn	   *conn;
 	char	   *here;
 	char	   *there;
 
 	if (sql == NULL)
 		return;
+	/* a split is never taken up by another process */
+	if (table->piece != NULL)
+	{
+		add_command(commands, table->owner, psprintf(INDEX_BEGIN "%s; COMMIT", sql));
+		return;
+	}
 	conn = CzConnAcquire(CzEndpointGet(move->from_oid, table->owner));
 	there = CzShardStructure(conn, entry, move->shard_index);
 	CzConnRelease(conn);

@@ -342,9 +342,6 @@ class Fuzz:
                 side.must(statement)
             if side is self.main:
                 for statement in DISTRIBUTE.strip().split(';\n'):
-                    # shards of partitioned tables cannot be split
-                    if self.args.splits and ("'fm_p'" in statement or "'fm_x2'" in statement):
-                        statement = statement.replace("'fm_t'", "'none'")
                     side.must(statement)
             for statement in FILL.strip().split(';\n'):
                 side.must(statement.replace('$KEYS', str(self.keys)).replace('$ROWS', rows))

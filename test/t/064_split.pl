@@ -52,11 +52,28 @@ $cluster->sql(q{
 	INSERT INTO rg SELECT date '2026-01-01' + i % 181, i FROM generate_series(1, 1000) i;
 	CREATE TABLE s (k int);
 	SELECT create_distributed_table('s', NULL);
-	CREATE TABLE p (k int, d date) PARTITION BY RANGE (d);
+	CREATE SCHEMA shop;
+	CREATE TABLE shop.s (k int);
+	SELECT citus_schema_distribute('shop');
+	CREATE TABLE p (k int, d date, v int REFERENCES r, t text, PRIMARY KEY (k, d)) PARTITION BY RANGE (d);
 	CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
-	SELECT create_distributed_table('p', 'k', colocate_with => 'none');
+	CREATE TABLE p2 PARTITION OF p FOR VALUES FROM ('2026-02-01') TO ('2026-03-01') PARTITION BY RANGE (d);
+	CREATE TABLE p2a PARTITION OF p2 FOR VALUES FROM ('2026-02-01') TO ('2026-02-11');
+	CREATE TABLE p2d PARTITION OF p2 DEFAULT;
+	CREATE TABLE pd (t text, gone int, d date, k int, v int, PRIMARY KEY (k, d));
+	ALTER TABLE pd DROP COLUMN gone;
+	ALTER TABLE p ATTACH PARTITION pd DEFAULT;
+	SELECT create_distributed_table('p', 'k', shard_count => 2, colocate_with => 'none');
+	CREATE INDEX ON p (v);
+	CREATE INDEX p1_t ON p1 (t);
+	CREATE TABLE q (k int, n int, j json) PARTITION BY LIST (n);
+	CREATE TABLE q1 PARTITION OF q FOR VALUES IN (1, 2);
+	CREATE TABLE q2 PARTITION OF q DEFAULT;
+	SELECT create_distributed_table('q', 'k', colocate_with => 'p');
+	INSERT INTO p SELECT i, date '2026-01-01' + i % 120, 2 + i % 19, 'x' || i FROM generate_series(1, 600) i;
+	INSERT INTO q SELECT i % 100, i % 4, '{}' FROM generate_series(1, 600) i;
 });
-my $contents = join ';', map { "SELECT '$_', count(*), sum(hashtextextended(t::text, 0)::numeric) FROM $_ t" } qw(a b o f2 by rg);
+my $contents = join ';', map { "SELECT '$_', count(*), sum(hashtextextended(t::text, 0)::numeric) FROM $_ t" } qw(a b o f2 by rg p q);
 my $before = $cluster->sql($contents);
 
 sub a_shard
@@ -78,7 +95,7 @@ sub is_whole
 
 foreach my $mode (qw(block_writes auto))
 {
-	foreach my $table (qw(a f2 by))
+	foreach my $table (qw(a f2 by p))
 	{
 		my $old = a_shard($table);
 		my ($status, $out, $err) = $cluster->try_sql("SELECT cz_split_shard($old, 2, NULL, '$mode')");
@@ -117,6 +134,37 @@ $own = $cluster->sql("SELECT isolate_tenant_to_new_shard('f2', 'x7', shard_trans
 is($cluster->sql("SELECT string_agg(DISTINCT k, ',') FROM f2 WHERE get_shard_id_for_distribution_column('f2', k) = $own"), 'x7', 'of a text, at two placements');
 is_whole('tenant, two placements');
 
+note 'a partitioned table, whose partitions are used by name, and written';
+my $session = $cluster->coordinator->background_psql('postgres');
+$session->query('PREPARE one(int) AS SELECT count(*) FROM p1 WHERE k = $1');
+$session->query('EXECUTE one(7)') foreach 1 .. 7;
+my $writer = $cluster->start_at('move_indexed', "SELECT isolate_tenant_to_new_shard('p', 7, 'CASCADE')");
+$cluster->sql("UPDATE p SET t = 'y' WHERE k IN (7, 8, 31, 32); INSERT INTO p1 VALUES (1007, '2026-01-07', 3, 'new'); DELETE FROM pd WHERE k = 93; UPDATE p SET d = '2026-02-20' WHERE k = 9; INSERT INTO q VALUES (7, 1, '{}'); TRUNCATE q2");
+$before = $cluster->sql($contents);
+$cluster->go;
+is(($cluster->finish_sql($writer, 60))[0], 0, 'the tenant has a shard of its own');
+is_whole('tenant of a partitioned table');
+is($session->query('EXECUTE one(7)'), '1', 'a prepared statement that names a partition alone');
+$session->quit;
+$own = $cluster->sql("SELECT get_shard_id_for_distribution_column('p', 7)");
+is($cluster->sql("SELECT string_agg(DISTINCT k::text, ',') FROM (SELECT k FROM p UNION ALL SELECT k FROM q) x WHERE get_shard_id_for_distribution_column('p', k) = $own"), '7', 'nobody else is there');
+like(($cluster->try_sql("INSERT INTO p VALUES (7, '2026-01-08', 3)"))[2], qr/23505.*"p1_pkey"/s, 'unique indexes of partitions, by their names');
+like(($cluster->try_sql("UPDATE p1 SET v = 99 WHERE k = 7"))[2], qr/23503/s, 'foreign keys of partitions');
+$cluster->sql(q{
+	CREATE TABLE p3 PARTITION OF p FOR VALUES FROM ('2027-01-01') TO ('2027-02-01');
+	INSERT INTO p VALUES (7, '2027-01-05', 3, 'new'), (8, '2027-01-05', 3, 'new');
+	ALTER TABLE p DETACH PARTITION p2;
+	ALTER TABLE p ADD COLUMN z int DEFAULT 5;
+	CREATE TABLE pc (k int, n int) PARTITION BY RANGE (n);
+	CREATE TABLE pc1 PARTITION OF pc FOR VALUES FROM (0) TO (500);
+	INSERT INTO pc SELECT i, i FROM generate_series(1, 400) i;
+	SELECT create_distributed_table('pc', 'k', colocate_with => 'p');
+});
+is($cluster->sql('SELECT count(*), sum(v) FROM p3; SELECT count(*), sum(n) FROM pc1; SELECT sum(z) FROM p WHERE k = 7'), "2|6\n400|80200\n10", 'partitions are added, detached, and a table joins the group');
+is($cluster->sql('SELECT count(*) FROM cz_check_shards()'), '0', 'all shards look like their tables');
+like($cluster->sql('EXPLAIN (COSTS OFF) SELECT count(*) FROM pc1 JOIN p USING (k)'), qr/Remote SQL: SELECT count\(\*\).* JOIN /, 'which are colocated');
+$before = $cluster->sql($contents);
+
 note 'a range shard';
 my $range = a_shard('rg');
 like(($cluster->try_sql("SELECT citus_split_shard_by_split_points($range, ARRAY['2027-01-01'], ARRAY[$ids[0], $ids[1]])"))[2], qr/22023.*split point '2027-01-01' is not between/s, 'a point outside');
@@ -131,9 +179,12 @@ note 'what is refused';
 like(($cluster->try_sql("SELECT citus_split_shard_by_split_points(" . a_shard('a') . ", ARRAY['0'], ARRAY[$ids[0], $ids[1]])"))[2], qr/0A000.*cz_split_shard\(\)/s, 'split points of a hash shard');
 like(($cluster->try_sql("SELECT cz_split_shard(" . a_shard('rg') . ")"))[2], qr/0A000.*citus_split_shard_by_split_points\(\)/s, 'equal pieces of a range shard');
 like(($cluster->try_sql("SELECT isolate_tenant_to_new_shard('rg', '2026-01-01')"))[2], qr/0A000.*citus_split_shard_by_split_points\(\)/s, 'a tenant of a range table');
-like(($cluster->try_sql("SELECT cz_split_shard(" . a_shard('s') . ")"))[2], qr/0A000.*no distribution column/s, 'a table without distribution column');
+like(($cluster->try_sql("SELECT cz_split_shard(" . a_shard('s') . ")"))[2], qr/0A000.*no distribution column.*create_distributed_table\(\)/s, 'a table without distribution column');
+like(($cluster->try_sql("SELECT isolate_tenant_to_new_shard('s', 1)"))[2], qr/0A000.*no distribution column.*create_distributed_table\(\)/s, 'its tenant');
+like(($cluster->try_sql("SELECT cz_split_shard(" . a_shard('shop.s') . ")"))[2], qr/0A000.*schema "shop", which is a tenant.*citus_schema_move\(\)/s, 'the shard of a tenant');
+like(($cluster->try_sql("SELECT isolate_tenant_to_new_shard('shop.s', 1)"))[2], qr/0A000.*schema "shop", which is a tenant.*citus_schema_move\(\)/s, 'which has one of its own');
+like(($cluster->try_sql("SELECT isolate_tenant_to_new_shard('p1', 7)"))[2], qr/0A000.*partition "p1".*table "p"/s, 'a tenant of a partition');
 like(($cluster->try_sql("SELECT cz_split_shard(" . a_shard('r') . ")"))[2], qr/0A000.*reference table/s, 'a reference table');
-like(($cluster->try_sql("SELECT cz_split_shard(" . a_shard('p') . ")"))[2], qr/0A000.*partitioned table "p"/s, 'a partitioned table');
 like(($cluster->try_sql("SELECT cz_split_shard(" . a_shard('a') . ", 3)"))[2], qr/22023.*power of two/s, 'three pieces');
 like(($cluster->try_sql("SELECT cz_split_shard(" . a_shard('a') . ", 65536)"))[2], qr/54000/, 'too many');
 like(($cluster->try_sql("SELECT cz_split_shard(1)"))[2], qr/42704.*shard 1 does not exist/s, 'no such shard');
