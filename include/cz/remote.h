@@ -353,7 +353,7 @@ extern char *CzResultText(const struct pg_result *res, int row, int column);
  * CzResultAddRow
  *		Put a row of single-row mode to those before it (NULL: it is the first).
  *		Consumes both.  NULL: they have more than max_bytes, or there is no memory.
- *		A row without columns (SELECT FROM) is not counted: ask for one.
+ *		Rows without columns (SELECT FROM) count, too: they have one then, all NULL.
  */
 extern struct pg_result *CzResultAddRow(struct pg_result *rows, struct pg_result *row,
 										size_t max_bytes);

@@ -21,6 +21,7 @@
 
 #include <math.h>
 
+#include "catalog/pg_type.h"
 #include "libpq-fe.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -163,6 +164,27 @@ CzResultText(const struct pg_result *res, int row, int column)
 	return text;
 }
 
+/* An empty result for rows like this one.  libpq can't put rows without columns to one, so
+ * they get a column, all NULL.  NULL: there is no memory. */
+static PGresult *
+make_rows(const PGresult *row)
+{
+	char		name[] = "";
+	PGresAttDesc column = {.name = name, .typid = TEXTOID, .typlen = -1,
+	.atttypmod = -1};
+	PGresult   *rows;
+
+	if (PQnfields(row) > 0)
+		return PQcopyResult(row, PG_COPYRES_ATTRS);
+	rows = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+	if (rows != NULL && !PQsetResultAttrs(rows, 1, &column))
+	{
+		PQclear(rows);
+		rows = NULL;
+	}
+	return rows;
+}
+
 /*
  * CzResultAddRow
  *		See remote.h.
@@ -176,9 +198,11 @@ CzResultAddRow(struct pg_result *rows, struct pg_result *row, size_t max_bytes)
 
 	if (rows == NULL)
 	{
-		rows = PQcopyResult(row, PG_COPYRES_ATTRS);
+		rows = make_rows(row);
 		ok = rows != NULL;
 	}
+	if (ok && PQnfields(row) == 0)
+		ok = PQsetvalue(rows, n, 0, NULL, -1);
 	for (i = 0; ok && i < PQnfields(row); i++)
 		ok = PQsetvalue(rows, n, i,
 						PQgetisnull(row, 0, i) ? NULL : PQgetvalue(row, 0, i),

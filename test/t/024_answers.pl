@@ -56,6 +56,14 @@ note 'small scans share one connection of each worker';
 	is($cluster->sql('SELECT count(*) FROM tiny a, tiny b, tiny c, tiny d, tiny e'), 243, 'their rows');
 }
 
+note 'rows that have no columns are rows';
+{
+	my $name = $cluster->server_name(1);
+	$cluster->sql("CREATE FUNCTION cz_test_count_rows(server_name text, query text) RETURNS int LANGUAGE c AS 'cz_fdw'");
+	is($cluster->sql("SELECT cz_test_count_rows('$name', 'SELECT FROM generate_series(1, $_)')"), $_, "$_ of them") foreach 0, 1, 5;
+	is($cluster->sql("SELECT cz_test_count_rows('$name', 'SELECT 1 FROM generate_series(1, 5)')"), 5, 'as those that have');
+}
+
 note 'a worker is killed when rows of its fragment were seen';
 my $failed = 0;
 foreach my $i (1, 2)
