@@ -13,17 +13,38 @@ CREATE FUNCTION cz.table_list(OUT relid regclass, OUT kind "char", OUT colocatio
                               OUT key_var text)
     RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'cz_table_list';
 COMMENT ON FUNCTION cz.table_list() IS 'distributed and reference tables';
+CREATE FUNCTION cz.table_list(of regclass, OUT relid regclass, OUT kind "char", OUT colocation_id int,
+                              OUT shard_count int, OUT key_attno smallint, OUT key_name name,
+                              OUT key_var text)
+    RETURNS SETOF record LANGUAGE c STABLE STRICT ROWS 1 AS 'MODULE_PATHNAME', 'cz_table_list';
+COMMENT ON FUNCTION cz.table_list(regclass) IS 'one of cz.table_list(), found without the others';
 
 CREATE FUNCTION cz.shard_list(OUT relid regclass, OUT shard_id bigint, OUT shard_index int,
                               OUT shard_relid regclass, OUT shard_name text,
                               OUT lower_bound text, OUT upper_bound text)
     RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'cz_shard_list';
 COMMENT ON FUNCTION cz.shard_list() IS 'shards, in the order of their bounds';
+CREATE FUNCTION cz.shard_list(of regclass, OUT relid regclass, OUT shard_id bigint, OUT shard_index int,
+                              OUT shard_relid regclass, OUT shard_name text,
+                              OUT lower_bound text, OUT upper_bound text)
+    RETURNS SETOF record LANGUAGE c STABLE STRICT ROWS 32 AS 'MODULE_PATHNAME', 'cz_shard_list';
+COMMENT ON FUNCTION cz.shard_list(regclass) IS 'those of cz.shard_list() of one table';
 
 CREATE FUNCTION cz.placement_list(OUT placement_id bigint, OUT shard_id bigint,
-                                  OUT "position" int, OUT server_oid oid, OUT shard_state int)
+                                  OUT "position" int, OUT server_oid oid, OUT shard_state int,
+                                  OUT shard_index int, OUT shard_name text)
     RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'cz_placement_list';
 COMMENT ON FUNCTION cz.placement_list() IS 'placements of shards; state 1 active, 3 not in use: its worker is disabled, it has missed writes, or it is to be compared after a crash';
+CREATE FUNCTION cz.placement_list(of regclass, OUT placement_id bigint, OUT shard_id bigint,
+                                  OUT "position" int, OUT server_oid oid, OUT shard_state int,
+                                  OUT shard_index int, OUT shard_name text)
+    RETURNS SETOF record LANGUAGE c STABLE STRICT ROWS 64 AS 'MODULE_PATHNAME', 'cz_placement_list';
+COMMENT ON FUNCTION cz.placement_list(regclass) IS 'those of cz.placement_list() of one table';
+
+-- What is asked of one table by a view over these is asked of it alone.
+CREATE VIEW cz.listed_tables AS
+SELECT relid FROM cz.tables UNION ALL SELECT relid FROM cz.partitions;
+COMMENT ON VIEW cz.listed_tables IS 'the relations of cz.table_list()';
 
 CREATE FUNCTION pg_catalog.get_shard_id_for_distribution_column(
         table_name regclass, distribution_value "any" DEFAULT NULL)
@@ -39,6 +60,11 @@ COMMENT ON FUNCTION pg_catalog.column_to_column_name(regclass, text)
 CREATE FUNCTION cz.shard_sizes(OUT shard_name text, OUT server_oid oid, OUT size_bytes bigint)
     RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cz_shard_sizes';
 COMMENT ON FUNCTION cz.shard_sizes() IS 'sizes of the shards on the workers that answer';
+
+CREATE FUNCTION cz.shard_size(of regclass, server_oid oid, shard_name text)
+    RETURNS bigint LANGUAGE c STABLE STRICT COST 100 AS 'MODULE_PATHNAME', 'cz_shard_size';
+COMMENT ON FUNCTION cz.shard_size(regclass, oid, text)
+    IS 'size of a placement, NULL if its worker does not answer; a statement asks the workers for those of the first table, then for all';
 
 CREATE FUNCTION pg_catalog.citus_table_size(logicalrelid regclass)
     RETURNS bigint LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'citus_table_size';
@@ -93,7 +119,7 @@ SELECT colocation_id AS colocationid,
 COMMENT ON VIEW cz.pg_dist_colocation IS 'colocation groups';
 
 CREATE VIEW cz.pg_dist_partition AS
-SELECT t.relid AS logicalrelid,
+SELECT a.relid AS logicalrelid,
        CASE WHEN t.kind = 's' THEN 'n' WHEN x.is_append THEN 'a' ELSE t.kind END::"char" AS partmethod,
        t.key_var AS partkey,
        t.colocation_id AS colocationid,
@@ -101,18 +127,21 @@ SELECT t.relid AS logicalrelid,
             WHEN c.replication_factor > 1 THEN 'c'
             ELSE 's' END::"char" AS repmodel,
        false AS autoconverted
-  FROM cz.table_list() t LEFT JOIN cz.colocation c USING (colocation_id)
-       LEFT JOIN cz.tables x ON x.relid = t.relid;
+  FROM cz.listed_tables a
+       CROSS JOIN LATERAL cz.table_list(a.relid) t
+       LEFT JOIN cz.colocation c USING (colocation_id)
+       LEFT JOIN cz.tables x ON x.relid = a.relid;
 COMMENT ON VIEW cz.pg_dist_partition IS 'distributed (h, r, a), single-shard (n, repmodel c or s) and reference tables (n, repmodel t)';
 
 CREATE VIEW cz.pg_dist_shard AS
-SELECT s.relid AS logicalrelid,
+SELECT a.relid AS logicalrelid,
        s.shard_id AS shardid,
        't'::"char" AS shardstorage,
        coalesce(v.min_value, s.lower_bound) AS shardminvalue,
        coalesce(v.max_value, s.upper_bound) AS shardmaxvalue
-  FROM cz.shard_list() s
-       JOIN cz.table_list() t ON t.relid = s.relid
+  FROM cz.listed_tables a
+       CROSS JOIN LATERAL cz.table_list(a.relid) t
+       CROSS JOIN LATERAL cz.shard_list(a.relid) s
        LEFT JOIN cz.shard_statistics v
             ON v.shard_id = s.shard_id AND t.kind IN ('h', 'r')
                AND cz.may_see_values(t.relid, t.key_attno)
@@ -123,7 +152,7 @@ COMMENT ON VIEW cz.pg_dist_shard IS
     'citus_update_table_statistics saw, before that the bounds of range shards (the upper one is excluded)';
 
 CREATE VIEW cz.cz_shard_ranges AS
-SELECT s.relid AS table_name,
+SELECT a.relid AS table_name,
        s.shard_id AS shardid,
        s.lower_bound,
        s.upper_bound,
@@ -133,13 +162,14 @@ SELECT s.relid AS table_name,
        v.size_bytes,
        v.updated_at,
        e.shard_id IS NOT NULL AS sealed
-  FROM cz.shard_list() s
-       JOIN cz.table_list() t ON t.relid = s.relid
+  FROM cz.tables a
+       CROSS JOIN LATERAL cz.table_list(a.relid) t
+       CROSS JOIN LATERAL cz.shard_list(a.relid) s
        LEFT JOIN cz.shard_statistics v ON v.shard_id = s.shard_id
        LEFT JOIN cz.sealed_shards e ON e.shard_id = s.shard_id
        CROSS JOIN LATERAL (SELECT cz.may_see_values(t.relid, t.key_attno) AS see) may
- WHERE t.kind IN ('h', 'r') AND t.relid IN (SELECT relid FROM cz.tables)
- ORDER BY s.relid::text, s.shard_index;
+ WHERE a.kind IN ('h', 'r')
+ ORDER BY a.relid::text, s.shard_index;
 COMMENT ON VIEW cz.cz_shard_ranges IS
     'shards with their bounds (upper_bound is excluded, NULL is open) and the least and greatest key, the rows and the bytes that an append or citus_update_table_statistics saw';
 
@@ -169,51 +199,43 @@ COMMENT ON VIEW cz.pg_dist_shard_placement IS
     'placements of shards with the worker''s name and port';
 
 CREATE VIEW cz.citus_tables AS
-WITH sizes AS MATERIALIZED (
-    SELECT s.relid, sum(coalesce(z.size_bytes, v.size_bytes, 0)) AS bytes
-      FROM cz.shard_list() s
-           JOIN cz.placement_list() p ON p.shard_id = s.shard_id
-           LEFT JOIN cz.shard_sizes() z
-                ON z.shard_name = s.shard_name AND z.server_oid = p.server_oid
-           LEFT JOIN cz.shard_statistics v ON v.shard_id = s.shard_id
-     GROUP BY s.relid)
-SELECT t.relid AS table_name,
+SELECT a.relid AS table_name,
        CASE WHEN t.kind = 'n' THEN 'reference'
             WHEN EXISTS (SELECT FROM cz.tenant_schemas s WHERE s.colocation_id = t.colocation_id) THEN 'schema'
             ELSE 'distributed' END AS citus_table_type,
        coalesce(t.key_name::text, '<none>') AS distribution_column,
        t.colocation_id,
-       pg_size_pretty(coalesce(z.bytes, 0)) AS table_size,
+       pg_size_pretty((SELECT coalesce(sum(coalesce(cz.shard_size(a.relid, p.server_oid, p.shard_name), v.size_bytes)), 0)
+                         FROM cz.placement_list(a.relid) p
+                              LEFT JOIN cz.shard_statistics v ON v.shard_id = p.shard_id)) AS table_size,
        t.shard_count::bigint AS shard_count,
        pg_get_userbyid(c.relowner) AS table_owner,
-       coalesce(a.amname, 'heap'::name) AS access_method
-  FROM cz.table_list() t
-       JOIN pg_class c ON c.oid = t.relid
-       LEFT JOIN pg_am a ON a.oid = c.relam
-       LEFT JOIN sizes z ON z.relid = t.relid
- ORDER BY t.relid::text;
+       coalesce(m.amname, 'heap'::name) AS access_method
+  FROM cz.listed_tables a
+       CROSS JOIN LATERAL cz.table_list(a.relid) t
+       JOIN pg_class c ON c.oid = a.relid
+       LEFT JOIN pg_am m ON m.oid = c.relam
+ ORDER BY a.relid::text;
 COMMENT ON VIEW cz.citus_tables IS
     'distributed and reference tables; table_size is that of all placements';
 
 CREATE VIEW cz.citus_shards AS
-SELECT s.relid AS table_name,
-       s.shard_id AS shardid,
-       s.shard_name,
+SELECT a.relid AS table_name,
+       p.shard_id AS shardid,
+       p.shard_name,
        CASE WHEN t.kind = 'n' THEN 'reference'
             WHEN EXISTS (SELECT FROM cz.tenant_schemas x WHERE x.colocation_id = t.colocation_id) THEN 'schema'
             ELSE 'distributed' END AS citus_table_type,
        t.colocation_id,
        w.nodename,
        w.nodeport,
-       coalesce(z.size_bytes, v.size_bytes, 0) AS shard_size
-  FROM cz.shard_list() s
-       JOIN cz.table_list() t ON t.relid = s.relid
-       JOIN cz.placement_list() p USING (shard_id)
+       coalesce(cz.shard_size(a.relid, p.server_oid, p.shard_name), v.size_bytes, 0) AS shard_size
+  FROM cz.listed_tables a
+       CROSS JOIN LATERAL cz.table_list(a.relid) t
+       CROSS JOIN LATERAL cz.placement_list(a.relid) p
        JOIN cz.worker_list() w USING (server_oid)
-       LEFT JOIN cz.shard_sizes() z
-            ON z.shard_name = s.shard_name AND z.server_oid = p.server_oid
-       LEFT JOIN cz.shard_statistics v ON v.shard_id = s.shard_id
- ORDER BY s.relid::text, s.shard_id, p.placement_id;
+       LEFT JOIN cz.shard_statistics v ON v.shard_id = p.shard_id
+ ORDER BY a.relid::text, p.shard_id, p.placement_id;
 COMMENT ON VIEW cz.citus_shards IS
     'placements of shards by table, with their sizes';
 

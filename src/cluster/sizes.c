@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/varlena.h"
 
 #include "cluster_int.h"
 #include "cz/errors.h"
@@ -26,6 +27,7 @@
 #include "rebalance_int.h"
 
 PG_FUNCTION_INFO_V1(cz_shard_sizes);
+PG_FUNCTION_INFO_V1(cz_shard_size);
 PG_FUNCTION_INFO_V1(citus_table_size);
 PG_FUNCTION_INFO_V1(citus_relation_size);
 PG_FUNCTION_INFO_V1(citus_total_relation_size);
@@ -171,6 +173,18 @@ remember_sizes(CzOutsideCommand *command, PGresult *res)
 	}
 }
 
+static HTAB *
+make_shard_sizes(MemoryContext context)
+{
+	HASHCTL		ctl;
+
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = sizeof(CzShardSizeKey);
+	ctl.entrysize = sizeof(CzShardSize);
+	ctl.hcxt = context;
+	return hash_create("cz_fdw shard sizes", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
 /*
  * CzShardSizesByName
  *		See rebalance_int.h.
@@ -178,16 +192,89 @@ remember_sizes(CzOutsideCommand *command, PGresult *res)
 HTAB *
 CzShardSizesByName(List *server_oids)
 {
-	HASHCTL		ctl;
-	HTAB	   *sizes;
+	HTAB	   *sizes = make_shard_sizes(CurrentMemoryContext);
 
-	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = sizeof(CzShardSizeKey);
-	ctl.entrysize = sizeof(CzShardSize);
-	ctl.hcxt = CurrentMemoryContext;
-	sizes = hash_create("cz_fdw shard sizes", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	ask_all(server_oids, PAGES_SQL, remember_sizes, sizes, false);
 	return sizes;
+}
+
+/* What a statement that calls cz_shard_size() has learned so far */
+typedef struct SizesSeen
+{
+	HTAB	   *sizes;
+	Oid			relid;			/* of the shards of this table; InvalidOid: of all */
+} SizesSeen;
+
+/* Ask those workers in use that have placements of a table, for these alone. */
+static void
+ask_for_table(const CzTable *table, HTAB *sizes)
+{
+	List	   *server_oids = NIL;
+	StringInfoData sql;
+	ListCell   *lc;
+	int			i;
+	int			j;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, SIZES_SQL " AND c.relname = ANY (ARRAY[");
+	for (i = 0; i < table->nshards; i++)
+	{
+		const CzShard *shard = &table->shards[i];
+
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", quote_literal_cstr(shard->remote_name));
+		for (j = 0; j < (shard->all_oids ? shard->nall : shard->nplacements); j++)
+			server_oids = list_append_unique_oid(server_oids, shard->all_oids ? shard->all_oids[j] : shard->server_oids[j]);
+	}
+	appendStringInfoString(&sql, "]::pg_catalog.name[])");
+	foreach(lc, server_oids)
+	{
+		if (!CzNodeGet(lfirst_oid(lc))->is_active)
+			server_oids = foreach_delete_current(server_oids, lc);
+	}
+	if (server_oids != NIL)
+		ask_all(server_oids, sql.data, remember_sizes, sizes, false);
+}
+
+/*
+ * cz_shard_size
+ *		Bytes of one placement; NULL: its worker did not answer, or has not got it.  The workers
+ *		are asked for all of a table's when the statement asks for the first of them; for all
+ *		that they have when it goes on to another table.
+ */
+Datum
+cz_shard_size(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	SizesSeen  *seen = fcinfo->flinfo->fn_extra;
+	const CzTable *table = CzTableGet(relid);
+	CzShardSizeKey key;
+	CzShardSize *size;
+	List	   *name = NIL;
+
+	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
+		PG_RETURN_NULL();
+	if (seen == NULL)
+	{
+		seen = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(SizesSeen));
+		seen->sizes = make_shard_sizes(fcinfo->flinfo->fn_mcxt);
+		seen->relid = relid;
+		ask_for_table(table, seen->sizes);
+		fcinfo->flinfo->fn_extra = seen;
+	}
+	else if (OidIsValid(seen->relid) && seen->relid != relid)
+	{
+		ask_all(NIL, SIZES_SQL, remember_sizes, seen->sizes, false);
+		seen->relid = InvalidOid;
+	}
+	if (!SplitIdentifierString(text_to_cstring(PG_GETARG_TEXT_PP(2)), '.', &name) || list_length(name) != 2)
+		PG_RETURN_NULL();
+	memset(&key, 0, sizeof(key));
+	key.server_oid = PG_GETARG_OID(1);
+	strlcpy(key.name, lsecond(name), NAMEDATALEN);
+	size = hash_search(seen->sizes, &key, HASH_FIND, NULL);
+	if (size == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(size->bytes);
 }
 
 static void

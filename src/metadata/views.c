@@ -83,6 +83,25 @@ key_as_var(const CzTable *table)
 }
 
 /*
+ * The tables that a function lists: the one that is its argument, or all.  Nobody who asks
+ * for one has to wait until all are looked at.
+ */
+static List *
+tables_asked_for(FunctionCallInfo fcinfo)
+{
+	return PG_NARGS() > 0 ? list_make1_oid(PG_GETARG_OID(0)) : CzTableListAll();
+}
+
+/* NULL: it is not there any more, or not one to be listed. */
+static const CzTable *
+listed_table(Oid relid)
+{
+	const CzTable *table = CzTableGet(relid);
+
+	return table != NULL && table->kind != CZ_TABLE_FOREIGN ? table : NULL;
+}
+
+/*
  * cz_table_list
  *		One row a distributed or reference table.
  */
@@ -93,9 +112,9 @@ cz_table_list(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, CzTableListAll())
+	foreach(cell, tables_asked_for(fcinfo))
 	{
-		const CzTable *table = CzTableGet(lfirst_oid(cell));
+		const CzTable *table = listed_table(lfirst_oid(cell));
 		Datum		values[7];
 		bool		nulls[7] = {0};
 
@@ -158,9 +177,9 @@ cz_shard_list(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, CzTableListAll())
+	foreach(cell, tables_asked_for(fcinfo))
 	{
-		const CzTable *table = CzTableGet(lfirst_oid(cell));
+		const CzTable *table = listed_table(lfirst_oid(cell));
 		int			i;
 
 		for (i = 0; table != NULL && i < table->nshards; i++)
@@ -217,9 +236,9 @@ cz_placement_list(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, CzTableListAll())
+	foreach(cell, tables_asked_for(fcinfo))
 	{
-		const CzTable *table = CzTableGet(lfirst_oid(cell));
+		const CzTable *table = listed_table(lfirst_oid(cell));
 		int			i;
 
 		for (i = 0; table != NULL && i < table->nshards; i++)
@@ -234,8 +253,8 @@ cz_placement_list(PG_FUNCTION_ARGS)
 			{
 				CzNode	   *node = CzNodeGet(lfirst_oid(server));
 				int			position = foreach_current_index(server);
-				Datum		values[5];
-				bool		nulls[5] = {0};
+				Datum		values[7];
+				bool		nulls[7] = {0};
 
 				values[0] = Int64GetDatum(shard->name_id * PLACEMENTS_PER_SHARD + position);
 				values[1] = Int64GetDatum(shard->name_id);
@@ -243,6 +262,8 @@ cz_placement_list(PG_FUNCTION_ARGS)
 				values[3] = ObjectIdGetDatum(node->server_oid);
 				values[4] = Int32GetDatum(node->is_active && CzShardIsActiveOn(shard, node->server_oid) ?
 										  SHARDSTATE_ACTIVE : SHARDSTATE_INACTIVE);
+				values[5] = Int32GetDatum(i);
+				values[6] = CStringGetTextDatum(shard->remote_qualified);
 				tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 			}
 		}

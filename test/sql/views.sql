@@ -86,6 +86,24 @@ SET ROLE cz_views_user;
 SELECT count(*), count(shardminvalue) FROM pg_dist_shard WHERE logicalrelid = 'hashed'::regclass;
 RESET ROLE;
 
+-- what is asked of one table is asked of it alone: the most tables that a function looks at
+CREATE FUNCTION tables_looked_at(query text) RETURNS bigint LANGUAGE plpgsql AS $$
+  DECLARE line text; found text[]; result bigint := 0;
+  BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query LOOP
+      found := regexp_match(line, 'Function Scan on (?:cz\.)?(?:table|shard|placement)_list.* rows=([0-9]+)[0-9.]* loops=([0-9]+)');
+      result := greatest(result, CASE WHEN line LIKE '%table_list%' THEN found[1]::bigint ELSE 1 END * found[2]::bigint);
+    END LOOP;
+    RETURN result;
+  END $$;
+SELECT v, tables_looked_at(format('SELECT * FROM %s WHERE %I = %L::regclass', v, k, 'hashed'))
+  FROM (VALUES ('citus_tables', 'table_name'), ('citus_shards', 'table_name'), ('pg_dist_partition', 'logicalrelid'),
+               ('pg_dist_shard', 'logicalrelid'), ('cz_shard_ranges', 'table_name')) x(v, k);
+-- the sizes of one table, and of all
+SELECT table_name, sum(shard_size) = citus_total_relation_size(table_name) AS is_size FROM citus_shards WHERE table_name = 'hashed'::regclass GROUP BY 1;
+SELECT table_name, sum(shard_size) = citus_total_relation_size(table_name) AS is_size FROM citus_shards GROUP BY 1 ORDER BY table_name::text;
+SELECT table_name, table_size = pg_size_pretty(citus_total_relation_size(table_name)) AS is_size FROM citus_tables;
+
 -- what is cached follows what changes
 SELECT count(*) FROM pg_dist_shard;
 DROP TABLE ranged;
