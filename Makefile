@@ -1,16 +1,28 @@
 # cz_fdw: distributed PostgreSQL with vanilla workers.  "make help" lists the targets.
 MODULE_big = cz_fdw
 EXTENSION = cz_fdw
-EXTVERSION = 1.0
 
-SRCS = $(sort $(wildcard src/*.c src/*/*.c src/*/*/*.c))
+# Where the sources are: here, unless make runs in another directory (make -f DIR/Makefile)
+SOURCE_DIR := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
+find = $(sort $(patsubst $(SOURCE_DIR)/%,%,$(wildcard $(addprefix $(SOURCE_DIR)/,$(1)))))
+
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(SOURCE_DIR)/cz_fdw.control)
+# Released versions whose databases can be updated: sql/cz_fdw--VERSION.sql, and the
+# directory of what has changed since
+OLD_VERSION = 1.0
+
+SRCS = $(call find,src/*.c src/*/*.c src/*/*/*.c)
 OBJS = $(SRCS:.c=.o)
-SQL_SOURCES = $(sort $(wildcard sql/[0-9][0-9]-*.sql))
-DATA_built = sql/cz_fdw--$(EXTVERSION).sql
+SQL_SOURCES = $(call find,sql/[0-9][0-9]-*.sql)
+UPDATE_SOURCES = $(call find,sql/$(OLD_VERSION)--$(EXTVERSION)/[0-9][0-9]-*.sql)
+DATA = sql/cz_fdw--$(OLD_VERSION).sql
+DATA_built = sql/cz_fdw--$(EXTVERSION).sql sql/cz_fdw--$(OLD_VERSION)--$(EXTVERSION).sql
 EXTRA_CLEAN = $(SRCS:.c=.d) test/results
 
 NO_INSTALLCHECK = 1
-PG_CPPFLAGS = -Iinclude -I$(libpq_srcdir)
+PG_CPPFLAGS = -I$(SOURCE_DIR)/include -I$(libpq_srcdir)
+# no bitcode for JIT: there is nothing that expressions could inline
+override with_llvm = no
 PG_CFLAGS = -MMD -MP
 # Debian's flags are gcc's; clang says so at length
 ifneq (,$(findstring clang,$(CC)))
@@ -29,7 +41,15 @@ ifneq (,$(wildcard $(PGXS)))
 include $(PGXS)
 
 sql/cz_fdw--$(EXTVERSION).sql: $(SQL_SOURCES)
-	cat $(SQL_SOURCES) > $@
+	cat $^ > $@
+
+sql/cz_fdw--$(OLD_VERSION)--$(EXTVERSION).sql: $(UPDATE_SOURCES)
+	cat $^ > $@
+
+# rules for directories would find those of the sources
+ifneq ($(SOURCE_DIR),.)
+$(shell mkdir -p sql $(sort $(dir $(OBJS))))
+endif
 
 -include $(SRCS:.c=.d)
 else

@@ -7,6 +7,17 @@ LOAD 'MODULE_PATHNAME';
 
 SET LOCAL search_path TO pg_catalog, pg_temp;
 
+-- A server that has not been restarted since the package came goes on with the older library.
+DO $$
+BEGIN
+    IF current_setting('cz.version', true) IS DISTINCT FROM '1.1' THEN
+        RAISE EXCEPTION 'the library of cz_fdw that this server has loaded is of version %, these scripts of 1.1',
+            coalesce(current_setting('cz.version', true), '1.0')
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Restart the server.';
+    END IF;
+END
+$$;
+
 CREATE SCHEMA cz;
 COMMENT ON SCHEMA cz IS 'catalog tables and internal functions of cz_fdw';
 GRANT USAGE ON SCHEMA cz TO PUBLIC;

@@ -569,6 +569,16 @@ extern CzEndpoint *CzEndpointTryGet(Oid server_oid, Oid user_oid);
 /* OID of the foreign data wrapper cz_fdw in this database, InvalidOid if none. */
 extern Oid	CzFdwOid(void);
 
+/*
+ * Raise 55000 if the SQL objects of this database are of another version than this
+ * library: before anything of ours is used.  Nothing without the extension.
+ */
+extern void CzCheckVersion(void);
+
+/* Is the extension in this database, of this library's version?  For background
+ * workers, which leave a database alone where users are told by CzCheckVersion. */
+extern bool CzExtensionIsThere(void);
+
 /* OID of a relation of schema cz ("tables", "colocation", ...); InvalidOid if none. */
 extern Oid	CzCatalogRelid(const char *name);
 

@@ -54,6 +54,7 @@ extern int	cz_auto_analyze_interval_ms;	/* between two looks at their changes */
 extern uint64 cz_shape_generation;
 extern bool cz_auto_take_over;	/* a promoted standby becomes the coordinator */
 extern bool cz_check_fragments; /* fragments' texts are parsed again and compared */
+extern bool cz_check_version;	/* library and SQL objects must be of one version */
 extern bool cz_enable_pushdown; /* false: only table leaves (tests compare) */
 extern bool cz_enable_schema_based_sharding;	/* CREATE SCHEMA makes tenants */
 extern bool cz_enable_shard_ddl;	/* direct DML and DDL on shards allowed */

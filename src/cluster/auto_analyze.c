@@ -23,7 +23,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -213,7 +212,7 @@ list_tables(void)
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (OidIsValid(get_extension_oid("cz_fdw", true)) &&
+	if (CzExtensionIsThere() &&
 		OidIsValid(CzCatalogRelid("analyzed_tables")))
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);

@@ -18,7 +18,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
@@ -643,7 +642,7 @@ run_job(int64 job_id)
 	{
 		StartTransactionCommand();
 		PushActiveSnapshot(GetTransactionSnapshot());
-		if (!OidIsValid(get_extension_oid("cz_fdw", true)) || CzTxnIsReplaced() ||
+		if (!CzExtensionIsThere() || CzTxnIsReplaced() ||
 			!CzTxnIsCoordinator())
 			break;
 		if (SPI_connect() != SPI_OK_CONNECT)

@@ -16,7 +16,6 @@
 
 #include "access/xact.h"
 #include "commands/async.h"
-#include "commands/extension.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -94,7 +93,7 @@ health_task(void)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "health of nodes");
-	if (OidIsValid(get_extension_oid("cz_fdw", true)) && !CzTxnIsReplaced() &&
+	if (CzExtensionIsThere() && !CzTxnIsReplaced() &&
 		CzTxnIsCoordinator())
 		nodes = CzNodeList(false);
 	foreach(lc, nodes)

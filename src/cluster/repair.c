@@ -26,7 +26,6 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "commands/extension.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "fmgr.h"
@@ -631,7 +630,7 @@ list_todos(Oid only_relid)
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	inactive = OidIsValid(get_extension_oid("cz_fdw", true)) ? CzInactiveList() : NIL;
+	inactive = CzExtensionIsThere() ? CzInactiveList() : NIL;
 	for (pass = 0; inactive != NIL && pass < 2; pass++)
 	{
 		foreach(lc, CzTableList())

@@ -156,6 +156,7 @@ list_servers(bool only_workers, bool only_active)
 List *
 CzNodeList(bool only_active)
 {
+	CzCheckVersion();
 	return list_servers(true, only_active);
 }
 

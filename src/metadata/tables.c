@@ -654,6 +654,7 @@ fill_entry(CzTableEntry *entry, Relation rel)
 	}
 	else
 		return;
+	CzCheckVersion();
 	read_columns(entry, rel);
 	entry->is_ours = true;
 }

@@ -22,7 +22,6 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
-#include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -367,7 +366,7 @@ database_main(Oid database_oid)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "recover_prepared_transactions");
-	if (OidIsValid(get_extension_oid("cz_fdw", true)) && CzTxnLogExists())
+	if (CzExtensionIsThere() && CzTxnLogExists())
 	{
 		if (cz_auto_take_over && CzTxnIdentity()->is_promoted)
 			take_over();
@@ -379,7 +378,7 @@ database_main(Oid database_oid)
 		else
 			is_done = false;	/* it may take over */
 	}
-	is_owner = OidIsValid(get_extension_oid("cz_fdw", true)) && CzTxnLogExists() &&
+	is_owner = CzExtensionIsThere() && CzTxnLogExists() &&
 		CzTxnIdentity()->is_owner;
 	PopActiveSnapshot();
 	CommitTransactionCommand();

@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "cz/settings.h"
+#include "cz/version.h"
 
 #define CZ_MAX_REPLICATION_FACTOR 64
 #define CZ_MAX_CONNECTIONS 64
@@ -38,6 +39,7 @@ bool		cz_auto_take_over = false;
 uint64		cz_shape_generation = 0;
 bool		cz_binary_protocol = true;
 bool		cz_check_fragments = CZ_CHECKS_FRAGMENTS;
+bool		cz_check_version = true;
 int			cz_connect_timeout_ms = 5000;
 char	   *cz_debug_point = NULL;
 int			cz_distributed_snapshot = CZ_SNAPSHOT_ON;
@@ -73,6 +75,8 @@ int			cz_shard_replication_factor = 0;
 bool		cz_share_plans = true;
 int			cz_slow_start_ms = 10;
 int			cz_worker_timeout_ms = 10000;
+
+static char *version = NULL;	/* cz.version */
 
 /* What scripts made for Citus set; 0: nothing, ours count. */
 static int	citus_shard_count = 0;
@@ -245,6 +249,11 @@ CzSettingsInit(void)
 							 "For developers; on in builds with assertions.",
 							 &cz_check_fragments, CZ_CHECKS_FRAGMENTS,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cz.check_version",
+							 "Refuses to work in a database whose SQL objects are of another version than the library.",
+							 "For tests and repairs.",
+							 &cz_check_version, true,
+							 PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.connect_timeout",
 							"Bounds the time of one attempt to connect to a worker.",
 							NULL, &cz_connect_timeout_ms, 5000, 10, 3600000,
@@ -398,6 +407,11 @@ CzSettingsInit(void)
 							"A statement opens one more connection per worker each time this has passed.",
 							NULL, &cz_slow_start_ms, 10, 0, 3600000,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomStringVariable("cz.version",
+							   "Version of the library that the server has loaded.",
+							   NULL, &version, CZ_VERSION,
+							   PGC_INTERNAL, GUC_DISALLOW_IN_FILE | GUC_NOT_IN_SAMPLE,
+							   NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.worker_timeout",
 							"Time without an answer after which a worker is probed on a second connection.",
 							NULL, &cz_worker_timeout_ms, 10000, 100, 3600000,
