@@ -22,6 +22,7 @@
 #endif
 
 #if CZ_PG_GE(16)
+#include "catalog/pg_database.h"
 #include "catalog/pg_class.h"	/* the OIDs of catalogs that object_aclcheck() takes */
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
@@ -428,6 +429,49 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #define var_returning_compat(var) 0
 #endif
 
+/* 17: the expression of a generated column can be changed */
+#if CZ_PG_GE(17)
+#define AT_IS_SET_EXPRESSION_COMPAT(subtype) ((subtype) == AT_SetExpression)
+#else
+#define AT_IS_SET_EXPRESSION_COMPAT(subtype) ((void) (subtype), false)
+#endif
+
+/* 17: a privilege to VACUUM, ANALYZE, REINDEX and the like, which an owner has, too */
+#if CZ_PG_GE(17)
+#define may_maintain_compat(relid) \
+	(pg_class_aclcheck((relid), GetUserId(), ACL_MAINTAIN) == ACLCHECK_OK)
+#else
+#define may_maintain_compat(relid) class_ownercheck_compat((relid), GetUserId())
+#endif
+
+/* 16: one ownership check for all kinds of objects */
+#if CZ_PG_GE(16)
+#define database_ownercheck_compat(database_oid, role_oid) \
+	object_ownercheck(DatabaseRelationId, (database_oid), (role_oid))
+#else
+#define database_ownercheck_compat(database_oid, role_oid) \
+	pg_database_ownercheck((database_oid), (role_oid))
+#endif
+
+/* 18: generated columns that are computed as they are read */
+#if CZ_PG_GE(18)
+#define is_virtual_column_compat(att) ((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#else
+#define is_virtual_column_compat(att) ((void) (att), false)
+#endif
+
+/* 18: constraints that are not enforced, foreign keys by periods */
+#if CZ_PG_GE(18)
+#define constraint_is_enforced_compat(con) ((con)->conenforced)
+#define constraint_has_period_compat(con) ((con)->conperiod)
+#define constraint_set_enforced_compat(constraint, check) \
+	((constraint)->is_enforced = (check)->ccenforced)
+#else
+#define constraint_set_enforced_compat(constraint, check) ((void) (constraint))
+#define constraint_is_enforced_compat(con) ((void) (con), true)
+#define constraint_has_period_compat(con) ((void) (con), false)
+#endif
+
 /* 18: periods, constraints that are not enforced */
 #define create_trigger_constraint_compat(name, namespace_oid, deferrable, deferred, relid) \
 	CreateConstraintEntry((name), (namespace_oid), CONSTRAINT_TRIGGER, (deferrable), \
@@ -712,6 +756,13 @@ merge_is_known_compat(Query *query)
 #define ordering_kind_compat int16
 #define ORDERING_GREATER_compat BTGreaterStrategyNumber
 #define POSIX_COLLATION_OID_compat POSIX_COLLATION_OID
+#endif
+
+/* 18: whether a collation is C is told by its locale */
+#if CZ_PG_GE(18)
+#define collate_is_c_compat(collation) (pg_newlocale_from_collation(collation)->collate_is_c)
+#else
+#define collate_is_c_compat(collation) lc_collate_is_c(collation)
 #endif
 
 /* 16: the counters of a table lost their prefix */

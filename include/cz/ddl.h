@@ -322,6 +322,7 @@ typedef struct CzKey
 	char		on_delete;
 	bool		is_deferred;	/* initially */
 	bool		is_valid;
+	bool		has_period;		/* the last columns are compared by overlapping */
 	int			ncolumns;
 	AttrNumber *from_attnos;	/* [ncolumns] */
 	AttrNumber *to_attnos;		/* [ncolumns] */

@@ -37,14 +37,14 @@ PG_FUNCTION_INFO_V1(cz_check_shards);
 #define LOOK_SQL \
 	"SELECT 'column', a.attname::text, concat_ws(' ', format_type(a.atttypid, a.atttypmod), " \
 	" CASE WHEN a.attnotnull THEN 'NOT NULL' END, " \
-	" CASE WHEN a.attgenerated <> '' THEN 'GENERATED (' || (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum) || ')' END, " \
+	" CASE WHEN a.attgenerated <> '' THEN 'GENERATED (' || (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum) || ') ' || a.attgenerated::text END, " \
 	" CASE WHEN a.attcollation <> 0 THEN 'COLLATE ' || (SELECT n.nspname || '.' || l.collname FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = a.attcollation) END, " \
 	" 'storage ' || a.attstorage::text, CASE WHEN a.attcompression <> '' THEN 'compression ' || a.attcompression::text END, " \
 	" CASE WHEN a.attstattarget >= 0 THEN 'statistics ' || a.attstattarget END, " \
 	" (SELECT string_agg(o, ',' ORDER BY o) FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg_attver=%%')) " \
 	"FROM pg_attribute a WHERE a.attrelid = %1$s::regclass AND a.attnum > 0 AND NOT a.attisdropped " \
 	"UNION ALL SELECT 'check', o.conname::text, pg_get_constraintdef(o.oid) " \
-	"FROM pg_constraint o WHERE o.conrelid = %1$s::regclass AND o.contype = 'c' AND o.conname NOT IN ('cz_shard', 'cz_seal') " \
+	"FROM pg_constraint o WHERE o.conrelid = %1$s::regclass AND o.contype = 'c' AND o.conname NOT IN ('cz_shard', 'cz_seal') AND pg_get_constraintdef(o.oid) NOT LIKE '%% NOT ENFORCED' " \
 	"UNION ALL SELECT 'index', c.relname::text, concat_ws(' ', m.amname, " \
 	" CASE WHEN i.indisunique THEN 'unique' END, CASE WHEN i.indisprimary THEN 'primary' END, " \
 	" CASE WHEN i.indisexclusion THEN 'exclusion' END, CASE WHEN NOT i.indisvalid THEN 'invalid' END, " \

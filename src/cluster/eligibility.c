@@ -94,6 +94,8 @@ check_constraints(Relation rel)
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 		char	   *name = pstrdup(NameStr(con->conname));
 
+		if (!constraint_is_enforced_compat(con))
+			continue;
 		if (con->contype == CONSTRAINT_CHECK && con->connoinherit)
 			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
 						 psprintf("CHECK constraint \"%s\" is marked NO INHERIT", name),

@@ -114,7 +114,7 @@ check_key(const CzTable *table)
 	if (CzTypeRunsCode(table->key_type))
 		refuse(table, ERRCODE_FEATURE_NOT_SUPPORTED,
 			   "Reading values of its distribution column runs functions of a domain or a range.");
-	if (OidIsValid(table->key_collation) && !lc_collate_is_c(table->key_collation))
+	if (OidIsValid(table->key_collation) && !collate_is_c_compat(table->key_collation))
 		refuse(table, ERRCODE_FEATURE_NOT_SUPPORTED,
 			   "Its distribution column has another collation than C, by which a worker may sort otherwise.");
 }

@@ -130,7 +130,8 @@ CzCheckNew(const CzTable *table, const CzImage *before, const CzImage *after)
 		const CzColumnImage *column = &after->columns[i];
 
 		if (!column->is_dropped && column->generated &&
-			(i >= before->ncolumns || before->columns[i].generated == '\0') &&
+			(i >= before->ncolumns || before->columns[i].generated == '\0' ||
+			 strcmp(column->expression, before->columns[i].expression) != 0) &&
 			CzGeneratedUsesSystemColumn(after->relid, i + 1))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -12,6 +12,7 @@
 #include "commands/tablespace.h"
 #include "miscadmin.h"
 
+#include "cz/compat.h"
 #include "ddl_int.h"
 
 /*
@@ -190,7 +191,7 @@ CzAlterWayOf(const AlterTableCmd *cmd, bool is_index)
 		case AT_SetTableSpace:
 			return is_default_tablespace(cmd->name) ? CZ_WAY_MOMENT : CZ_WAY_REFUSED;
 		default:
-			return CZ_WAY_REFUSED;
+			return AT_IS_SET_EXPRESSION_COMPAT(cmd->subtype) ? CZ_WAY_DIRECT : CZ_WAY_REFUSED;
 	}
 }
 

@@ -102,6 +102,7 @@ extern char *CzCollationSql(Oid collation);
 typedef struct CzAlterHints
 {
 	List	   *dropped;		/* char *: constraints that it drops by name */
+	List	   *expressions;	/* String: generated columns that get another expression */
 	List	   *usings;			/* pairs of char *: column, expression of USING */
 	List	   *values;			/* the same: values of new columns for rows that are there */
 	List	   *functions;		/* ObjectAddress *: what workers need to run USING */

@@ -188,6 +188,11 @@ diff_column(CzOps *ops, const CzColumnImage *a, const CzColumnImage *b, const Cz
 
 	if (a->generated && !b->generated)
 		add_op(ops, OP_SUBCOMMAND, NULL, psprintf("%s DROP EXPRESSION", alter));
+	if (b->generated && hints && list_member(hints->expressions, makeString(b->name)))
+	{
+		ops->has_new = true;
+		add_op(ops, OP_SUBCOMMAND, NULL, psprintf("%s SET EXPRESSION AS (%s)", alter, b->expression));
+	}
 	if (hints && hints->is_rewritten)
 		/* the shard has no rows; the worker need not know how one becomes the other */
 		using = is_other_type ? psprintf("NULL::%s", type_sql(b)) : NULL;

@@ -43,6 +43,7 @@
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
+#include "cz/compat.h"
 #include "cz/planner.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
@@ -535,6 +536,8 @@ CzAlterHintsGet(const AlterTableStmt *stmt, const CzTable *table, const char *qu
 		if (cmd->subtype == AT_AddConstraint && castNode(Constraint, cmd->def)->indexname)
 			hints->dropped = lappend(hints->dropped,
 									 castNode(Constraint, cmd->def)->indexname);
+		if (AT_IS_SET_EXPRESSION_COMPAT(cmd->subtype))
+			hints->expressions = lappend(hints->expressions, makeString(cmd->name));
 		if (cmd->subtype == AT_AlterColumnType)
 			read_type(hints, cmd, rel, table, query_string);
 		if (cmd->subtype == AT_AddColumn)

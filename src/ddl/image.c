@@ -174,7 +174,7 @@ index_columns(Relation index)
 	return columns;
 }
 
-/* CHECKs, in order of names, or foreign keys. */
+/* CHECKs, in order of names, or foreign keys; what is not enforced the shards have not. */
 static List *
 read_constraints(Relation rel, char contype)
 {
@@ -192,7 +192,7 @@ read_constraints(Relation rel, char contype)
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 		CzObjectImage *object;
 
-		if (form->contype != contype ||
+		if (form->contype != contype || !constraint_is_enforced_compat(form) ||
 			(contype == CONSTRAINT_FOREIGN && OidIsValid(form->conparentid)))
 			continue;
 		object = palloc0(sizeof(CzObjectImage));

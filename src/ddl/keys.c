@@ -44,7 +44,10 @@ List	   *cz_distributed_together = NIL;
 
 /* ---- which there are ------------------------------------------------------- */
 
-/* Foreign keys of some tables, and to them; a partition's that its parent has are left out. */
+/*
+ * Foreign keys of some tables, and to them; a partition's that its parent has are left out, and
+ * those that nobody is to check.
+ */
 static List *
 keys_of(List *relids, bool both_ends)
 {
@@ -64,7 +67,8 @@ keys_of(List *relids, bool both_ends)
 	{
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 
-		if (con->contype == CONSTRAINT_FOREIGN && !OidIsValid(con->conparentid) &&
+		if (con->contype == CONSTRAINT_FOREIGN && constraint_is_enforced_compat(con) &&
+			!OidIsValid(con->conparentid) &&
 			(list_member_oid(relids, con->conrelid) ||
 			 (both_ends && list_member_oid(relids, con->confrelid))))
 			result = lappend_oid(result, con->oid);
@@ -152,7 +156,8 @@ CzInheritedKeys(Oid relid)
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 		CzInheritedKey *inherited;
 
-		if (con->contype != CONSTRAINT_FOREIGN || !OidIsValid(con->conparentid))
+		if (con->contype != CONSTRAINT_FOREIGN || !OidIsValid(con->conparentid) ||
+			!constraint_is_enforced_compat(con))
 			continue;
 		inherited = palloc(sizeof(CzInheritedKey));
 		note_inherited(inherited, tuple);
@@ -210,6 +215,7 @@ CzKeyGet(Oid constraint_oid)
 	key->on_delete = con->confdeltype;
 	key->is_deferred = con->condeferred;
 	key->is_valid = con->convalidated;
+	key->has_period = constraint_has_period_compat(con);
 	key->from_attnos = read_attnos(tuple, Anum_pg_constraint_conkey, &key->ncolumns);
 	key->to_attnos = read_attnos(tuple, Anum_pg_constraint_confkey, &n);
 	key->set_attnos = read_attnos(tuple, Anum_pg_constraint_confdelsetcols, &key->nset);
@@ -319,6 +325,20 @@ has_distribution_columns(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd 
 	return false;
 }
 
+/* Will the workers check a key (CzKeyIsOnShards), of which a table may not be distributed yet? */
+static bool
+is_on_workers(const CzKey *key, const CzKeyEnd *from, const CzKeyEnd *to)
+{
+	if (!is_distributed(from) || !to->is_ours)
+		return false;
+	if (to->kind == CZ_TABLE_REFERENCE)
+		return true;
+	if (from->kind != to->kind || from->colocation_id != to->colocation_id || from->colocation_id == 0 ||
+		from->kind == CZ_TABLE_RANGE)
+		return false;
+	return from->kind == CZ_TABLE_SINGLE || has_distribution_columns(key, from, to);
+}
+
 /* The group of the tenant that a table is of; 0: none. */
 static int
 tenant_of(const CzKeyEnd *end)
@@ -344,6 +364,9 @@ check_ends(const CzKey *key, const CzKeyEnd *planned)
 	if (other != InvalidOid && is_together(other) &&
 		!(from.is_ours && to.is_ours))
 		return;
+	if (key->has_period && (is_distributed(&from) || is_distributed(&to)) && !is_on_workers(key, &from, &to))
+		refuse(key, _("It compares periods, which only a worker can that has all rows of both sides: both tables must be in one colocation group, with their distribution columns at the same place of the key, or the referenced table must be a reference table."),
+			   NULL);
 	if ((is_distributed(&from) || is_distributed(&to)) &&
 			 !(to.is_ours && to.kind == CZ_TABLE_REFERENCE) &&
 			 tenant_of(&from) != tenant_of(&to))

@@ -23,13 +23,13 @@
 #include "ddl_int.h"
 
 static void
-append_columns(StringInfo sql, Oid relid, const AttrNumber *attnos, int n)
+append_columns(StringInfo sql, Oid relid, const AttrNumber *attnos, int n, bool has_period)
 {
 	int			i;
 
 	appendStringInfoChar(sql, '(');
 	for (i = 0; i < n; i++)
-		appendStringInfo(sql, "%s%s", i > 0 ? ", " : "",
+		appendStringInfo(sql, "%s%s%s", i > 0 ? ", " : "", has_period && i == n - 1 ? "PERIOD " : "",
 						 quote_identifier(get_attname(relid, attnos[i], false)));
 	appendStringInfoChar(sql, ')');
 }
@@ -83,9 +83,9 @@ CzKeyShardText(const CzKey *key, int index)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "FOREIGN KEY ");
-	append_columns(&sql, key->from_relid, key->from_attnos, key->ncolumns);
+	append_columns(&sql, key->from_relid, key->from_attnos, key->ncolumns, key->has_period);
 	appendStringInfo(&sql, " REFERENCES %s", to->remote_qualified);
-	append_columns(&sql, key->to_relid, key->to_attnos, key->ncolumns);
+	append_columns(&sql, key->to_relid, key->to_attnos, key->ncolumns, key->has_period);
 	if (key->match == FKCONSTR_MATCH_FULL)
 		appendStringInfoString(&sql, " MATCH FULL");
 	/* what is done for the rows of a reference table is done here */
@@ -98,7 +98,7 @@ CzKeyShardText(const CzKey *key, int index)
 		if (key->nset > 0)
 		{
 			appendStringInfoChar(&sql, ' ');
-			append_columns(&sql, key->from_relid, key->set_attnos, key->nset);
+			append_columns(&sql, key->from_relid, key->set_attnos, key->nset, false);
 		}
 	}
 	appendStringInfo(&sql, " DEFERRABLE%s%s", key->is_deferred ? " INITIALLY DEFERRED" : "",

@@ -167,6 +167,7 @@ add_checks(Relation parent, Relation leaf)
 		constraint->cooked_expr = nodeToString(linitial(expr));
 		constraint->skip_validation = true;
 		constraint->initially_valid = check->ccvalid;
+		constraint_set_enforced_compat(constraint, check);
 		constraint->location = -1;
 		checks = lappend(checks, constraint);
 	}

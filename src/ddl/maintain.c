@@ -102,6 +102,13 @@ report_rows(Oid relid)
 	pgstat_unlock_entry(entry);
 }
 
+/* Core's rule for VACUUM and ANALYZE, which it has under other names in each major. */
+static bool
+may_maintain(Oid relid)
+{
+	return may_maintain_compat(relid) || database_ownercheck_compat(MyDatabaseId, GetUserId());
+}
+
 /*
  * ANALYZE of parents by core, with rows that come through the FDW, and of their
  * shards on the workers.
@@ -192,7 +199,7 @@ maintain_database(const CzUtility *utility, VacuumStmt *stmt, bool with_analyze)
 	{
 		const CzTable *table = CzTableGet(lfirst_oid(lc));
 
-		if (table == NULL || !class_ownercheck_compat(table->relid, GetUserId()))
+		if (table == NULL || !may_maintain(table->relid))
 			continue;
 		if (stmt->is_vacuumcmd)
 			CzMaintainShards(table, psprintf("VACUUM %s", options_sql(stmt, false)), "", true,
@@ -270,7 +277,7 @@ CzVacuum(const CzUtility *utility, VacuumStmt *stmt)
 			others = lappend(others, relation);
 			continue;
 		}
-		if (!class_ownercheck_compat(table->relid, GetUserId()))
+		if (!may_maintain(table->relid))
 		{
 			ereport(WARNING,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -379,7 +379,7 @@ reindex_one(const CzUtility *utility, ReindexStmt *stmt)
 		PreventInTransactionBlock(utility->context == PROCESS_UTILITY_TOPLEVEL,
 								  "REINDEX CONCURRENTLY");
 	/* check ownership before locking, so that other users cannot block the table */
-	if (!class_ownercheck_compat(named, GetUserId()))
+	if (!may_maintain_compat(relid))
 		aclcheck_error(ACLCHECK_NOT_OWNER, is_index ? OBJECT_INDEX : OBJECT_TABLE,
 					   get_rel_name(named));
 	LockRelationOid(relid, concurrently ? ShareUpdateExclusiveLock : ShareLock);
@@ -540,7 +540,7 @@ check_cluster_all(void)
 		const CzTable *table = CzTableGet(lfirst_oid(lc));
 
 		if (table == NULL || table->kind == CZ_TABLE_FOREIGN ||
-			!class_ownercheck_compat(table->relid, GetUserId()))
+			!may_maintain_compat(table->relid))
 			continue;
 		LockRelationOid(table->relid, AccessShareLock);
 		if (clustered_index(table->relid) != NULL)

@@ -134,9 +134,9 @@ CzColumnSql(Relation rel, AttrNumber attno)
 	if (OidIsValid(att->attcollation) &&
 		att->attcollation != get_typcollation(att->atttypid))
 		appendStringInfo(&buf, " COLLATE %s", CzCollationSql(att->attcollation));
-	if (att->attgenerated == ATTRIBUTE_GENERATED_STORED)
-		appendStringInfo(&buf, " GENERATED ALWAYS AS (%s) STORED",
-						 CzGeneratedSql(rel, attno));
+	if (att->attgenerated)
+		appendStringInfo(&buf, " GENERATED ALWAYS AS (%s) %s", CzGeneratedSql(rel, attno),
+						 is_virtual_column_compat(att) ? "VIRTUAL" : "STORED");
 	if (att->attnotnull)
 		appendStringInfoString(&buf, " NOT NULL");
 	CzUnpinTextSettings(nestlevel);
@@ -232,7 +232,7 @@ CzConstraintSql(Oid constraint_oid)
 	return TextDatumGetCString(definition);
 }
 
-/* CHECK constraints of a table, in name order, appended to buf. */
+/* CHECK constraints of a table that anything is checked by, in name order, appended to buf. */
 static void
 checks_sql(StringInfo buf, Relation rel)
 {
@@ -249,7 +249,7 @@ checks_sql(StringInfo buf, Relation rel)
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 		Datum		definition;
 
-		if (con->contype != CONSTRAINT_CHECK)
+		if (con->contype != CONSTRAINT_CHECK || !constraint_is_enforced_compat(con))
 			continue;
 		definition = OidFunctionCall1(F_PG_GET_CONSTRAINTDEF_OID, ObjectIdGetDatum(con->oid));
 		appendStringInfo(buf, ", CONSTRAINT %s %s", quote_identifier(NameStr(con->conname)),

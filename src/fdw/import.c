@@ -140,8 +140,8 @@ append_column(StringInfo sql, PGresult *res, int row, const CzImportOptions *opt
 {
 	char	   *name = PQgetvalue(res, row, CZ_IMPORT_COLUMN);
 	char	   *expression = PQgetvalue(res, row, CZ_IMPORT_DEFAULT);
-	bool		is_generated = PQgetvalue(res, row, CZ_IMPORT_GENERATED)[0] ==
-		ATTRIBUTE_GENERATED_STORED;
+	/* virtual ones of 18, too: whoever reads the column here is to get the remote one's values */
+	bool		is_generated = PQgetvalue(res, row, CZ_IMPORT_GENERATED)[0] != '\0';
 
 	/* With column_name a later renaming here does not break the association. */
 	appendStringInfo(sql, "  %s %s OPTIONS (column_name %s)", quote_identifier(name),
@@ -158,7 +158,7 @@ append_column(StringInfo sql, PGresult *res, int row, const CzImportOptions *opt
 	{
 		if (is_generated && options->generated)
 			appendStringInfo(sql, " GENERATED ALWAYS AS (%s) STORED", expression);
-		else if (PQgetvalue(res, row, CZ_IMPORT_GENERATED)[0] == '\0' && options->defaults)
+		else if (!is_generated && options->defaults)
 			appendStringInfo(sql, " DEFAULT %s", expression);
 	}
 	if (options->not_null && PQgetvalue(res, row, CZ_IMPORT_NOT_NULL)[0] == 't')

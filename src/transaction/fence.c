@@ -90,6 +90,22 @@ left_sql(const CzIdentity *self)
 					CzEpochLockClass(self->cluster_id), self->epoch);
 }
 
+/* As of nobody: who is fenced shall hear it, too. */
+static void
+run_anonymously(List *commands)
+{
+	CzTxnBeAnonymous(true);
+	PG_TRY();
+	{
+		CzOutsideRun(commands, GetUserId(), false, true);
+	}
+	PG_FINALLY();
+	{
+		CzTxnBeAnonymous(false);
+	}
+	PG_END_TRY();
+}
+
 /*
  * CzFenceLatestEpoch
  *		Ask all workers for the epoch of their marks; 0: none has told.
@@ -113,17 +129,7 @@ CzFenceLatestEpoch(const CzIdentity *self, const char *here, bool *is_other)
 		command->sql = MARK_SQL;
 		commands = lappend(commands, command);
 	}
-	/* as of nobody: who is fenced shall hear it, too */
-	CzTxnBeAnonymous(true);
-	PG_TRY();
-	{
-		CzOutsideRun(commands, GetUserId(), false, true);
-	}
-	PG_FINALLY();
-	{
-		CzTxnBeAnonymous(false);
-	}
-	PG_END_TRY();
+	run_anonymously(commands);
 
 	latest = 0;
 	foreach(lc, commands)

@@ -11,6 +11,7 @@ A directive is a comment of its own line before a statement:
   -- cluster: SQL      run SQL on the cluster only, before the statement
 At the head of a script:
   -- setup: NAME       the script reads the tables of setup/NAME.sql
+  -- from: MAJOR       only PostgreSQL from this major on has what it tries
 Besides SQL a script may hold lines
   \\load FILE TABLE [OPTIONS]   COPY TABLE FROM STDIN with the contents of a data file
 COPY ... FROM STDIN reads the lines that follow, up to one that is just \\.
@@ -99,6 +100,7 @@ class Script:
         with open(path, encoding='utf-8') as file:
             self.text = file.read()
         self.setups = re.findall(r'^-- setup: (\w+)', self.text, re.M)
+        self.first_major = max(map(int, re.findall(r'^-- from: (\d+)$', self.text, re.M)), default=0)
         self.data_directory = data_directory
         self.refused = self.failed_statements = 0
         self.statements = list(self._parse())
