@@ -31,15 +31,14 @@ CREATE FUNCTION cz.shard_list(of regclass, OUT relid regclass, OUT shard_id bigi
 COMMENT ON FUNCTION cz.shard_list(regclass) IS 'those of cz.shard_list() of one table';
 
 CREATE FUNCTION cz.placement_list(OUT placement_id bigint, OUT shard_id bigint,
-                                  OUT "position" int, OUT server_oid oid, OUT shard_state int,
-                                  OUT shard_index int, OUT shard_name text)
+                                  OUT "position" int, OUT server_oid oid, OUT shard_state int)
     RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'cz_placement_list';
 COMMENT ON FUNCTION cz.placement_list() IS 'placements of shards; state 1 active, 3 not in use: its worker is disabled, it has missed writes, or it is to be compared after a crash';
 CREATE FUNCTION cz.placement_list(of regclass, OUT placement_id bigint, OUT shard_id bigint,
                                   OUT "position" int, OUT server_oid oid, OUT shard_state int,
                                   OUT shard_index int, OUT shard_name text)
     RETURNS SETOF record LANGUAGE c STABLE STRICT ROWS 64 AS 'MODULE_PATHNAME', 'cz_placement_list';
-COMMENT ON FUNCTION cz.placement_list(regclass) IS 'those of cz.placement_list() of one table';
+COMMENT ON FUNCTION cz.placement_list(regclass) IS 'those of cz.placement_list() of one table, with the shards'' names and places in it';
 
 -- What is asked of one table by a view over these is asked of it alone.
 CREATE VIEW cz.listed_tables AS

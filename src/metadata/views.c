@@ -262,6 +262,7 @@ cz_placement_list(PG_FUNCTION_ARGS)
 				values[3] = ObjectIdGetDatum(node->server_oid);
 				values[4] = Int32GetDatum(node->is_active && CzShardIsActiveOn(shard, node->server_oid) ?
 										  SHARDSTATE_ACTIVE : SHARDSTATE_INACTIVE);
+				/* of one table only, else behind the end */
 				values[5] = Int32GetDatum(i);
 				values[6] = CStringGetTextDatum(shard->remote_qualified);
 				tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
