@@ -766,6 +766,7 @@ typedef enum CzBackground
 	CZ_BACKGROUND_DRAIN,		/* a node is to have no shards; its server */
 	CZ_BACKGROUND_SURPLUS,		/* give placements up; table and factor */
 	CZ_BACKGROUND_UNSEAL,		/* remove the seal of a shard; its id */
+	CZ_BACKGROUND_UNSEAL_SOON,	/* the same, without waiting for long */
 	CZ_NBACKGROUNDS
 } CzBackground;
 

@@ -9,8 +9,11 @@
  * one distributed transaction.  The row is not dumped: a restored coordinator would believe
  * what may have been broken since.
  *
- * A row outside is refused by the worker.  It is not an error of the user's, so what he
- * gets is 40001, and a background worker removes the seal: the transaction succeeds when it
+ * Who writes a row outside does not know of the seal, so it is removed first
+ * (executor/admit.c): by a background worker, which commits; or in the transaction, where
+ * that has used the shard's nodes and a background worker might wait for it.  Rows that are
+ * computed on the workers, and what comes while the seal is made, are refused there: that is
+ * 40001, and a background worker removes the seal, so that the transaction succeeds when it
  * is retried.
  *
  * Source: own work.
@@ -23,9 +26,13 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "libpq-fe.h"
 #include "miscadmin.h"
+#include "postmaster/bgworker.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/pg_locale.h"
 #include "utils/snapmgr.h"
@@ -34,10 +41,16 @@
 #include "cz/cluster.h"
 #include "cz/ddl.h"
 #include "cz/errors.h"
+#include "cz/seal.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "cz/trust.h"
 #include "distribute_int.h"
+
+/* How long a session that writes outside of a seal waits for who has locks of the shard */
+#define UNSEAL_TIMEOUT_MS 1000
+/* And a transaction that does so itself, with locks of its own */
+#define UNSEAL_HERE_TIMEOUT_MS 200
 
 PG_FUNCTION_INFO_V1(cz_seal_shard);
 PG_FUNCTION_INFO_V1(cz_unseal_shard);
@@ -154,6 +167,10 @@ CzUnseal(const CzTable *table, int index)
 {
 	const CzShard *shard = &table->shards[index];
 
+	/* writers begin with the first placement, too */
+	if (shard->nplacements > 1)
+		CzTxnExec(shard->server_oids[0], CzRelationOwner(table->relid),
+				  psprintf("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE", shard->remote_qualified));
 	CzTxnExecOnShard(shard, CzRelationOwner(table->relid),
 					 psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS cz_seal",
 							  shard->remote_qualified));
@@ -225,11 +242,12 @@ cz_unseal_shard(PG_FUNCTION_ARGS)
 
 /* In a background worker: a seal has been met by a row outside. */
 static void
-unseal_task(int64 shard_id)
+unseal_after(int64 shard_id, int lock_timeout_ms)
 {
 	MemoryContext context = CurrentMemoryContext;
 
 	CzTaskSession();
+	SetConfigOption("lock_timeout", psprintf("%dms", lock_timeout_ms), PGC_SUSET, PGC_S_OVERRIDE);
 	PG_TRY();
 	{
 		Oid			relid;
@@ -258,6 +276,94 @@ unseal_task(int64 shard_id)
 	PG_END_TRY();
 }
 
+static void
+unseal_task(int64 shard_id)
+{
+	unseal_after(shard_id, 0);
+}
+
+/* The same while a session waits, which others may wait for. */
+static void
+unseal_soon_task(int64 shard_id)
+{
+	unseal_after(shard_id, UNSEAL_TIMEOUT_MS);
+}
+
+/* Has the transaction, as a role, sent something to a node that has the shard? */
+static bool
+is_used(const CzShard *shard, Oid user_oid)
+{
+	int			i;
+
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		if (CzTxnHasBegun(shard->server_oids[i], user_oid))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Remove a seal in the transaction, unless others have locks of the shard: who writes must
+ * not wait for them, and they may be this transaction's own, by other connections.  Where a
+ * placement keeps its seal it refuses the row, and all that is undone.
+ */
+static void
+unseal_here(const CzTable *table, int index, Oid owner)
+{
+	const CzShard *shard = &table->shards[index];
+	char	   *name = quote_literal_cstr(shard->remote_qualified);
+	char	   *body = psprintf("DECLARE t text := pg_catalog.current_setting('lock_timeout'); BEGIN"
+								" PERFORM pg_catalog.set_config('lock_timeout', '%d', true);"
+								" ALTER TABLE %s DROP CONSTRAINT IF EXISTS " CZ_SEAL_CONSTRAINT ";"
+								" PERFORM pg_catalog.set_config('lock_timeout', t, true);"
+								" EXCEPTION WHEN lock_not_available THEN NULL; END",
+								UNSEAL_HERE_TIMEOUT_MS, shard->remote_qualified);
+	bool		is_done = true;
+	int			i;
+
+	CzTxnExecOnShard(shard, owner, psprintf("DO LANGUAGE plpgsql %s", quote_literal_cstr(body)));
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		PGresult   *res = CzConnQuery(CzTxnConn(shard->server_oids[i], owner, true),
+									  psprintf("SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass AND conname OPERATOR(pg_catalog.=) '" CZ_SEAL_CONSTRAINT "')",
+											   name), 1, 1, 1);
+
+		is_done &= strcmp(PQgetvalue(res, 0, 0), "f") == 0;
+		PQclear(res);
+	}
+	if (!is_done)
+		return;
+	(void) delete_row(shard->shard_id);
+	CommandCounterIncrement();
+	CzInvalidateTable(table->relid);
+	CommandCounterIncrement();
+}
+
+/* See cz/seal.h. */
+static void
+unseal_before(const CzTable *table, int index)
+{
+	const CzShard *shard = &table->shards[index];
+	Oid			owner = CzRelationOwner(table->relid);
+	BackgroundWorkerHandle *handle;
+
+	if (is_used(shard, owner) && GetUserId() == owner)
+	{
+		if (ConditionalLockRelationOid(table->relid, ShareUpdateExclusiveLock))
+			unseal_here(table, index, owner);
+		return;
+	}
+	if (!IsUnderPostmaster)
+		return;
+	handle = CzBackgroundStart(CZ_BACKGROUND_UNSEAL_SOON, shard->shard_id, "unsealing");
+	if (handle == NULL)
+		return;
+	(void) WaitForBackgroundWorkerShutdown(handle);
+	pfree(handle);
+	AcceptInvalidationMessages();
+}
+
 /* A worker has refused a row of a table in cz_shards by its seal. */
 static bool
 note_broken(const char *remote_table)
@@ -277,5 +383,7 @@ void
 CzSealInit(void)
 {
 	cz_background[CZ_BACKGROUND_UNSEAL] = unseal_task;
+	cz_background[CZ_BACKGROUND_UNSEAL_SOON] = unseal_soon_task;
+	cz_unseal_hook = unseal_before;
 	cz_seal_hook = note_broken;
 }

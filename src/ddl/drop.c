@@ -249,6 +249,7 @@ CzLeafDrop(Oid leaf)
 	PG_END_TRY();
 	(void) delete_rows("shard_statistics", 1, F_INT8EQ, Int64GetDatum(shard_id), 0, 0, NULL,
 					   false);
+	(void) delete_rows("sealed_shards", 1, F_INT8EQ, Int64GetDatum(shard_id), 0, 0, NULL, false);
 	(void) CzInactiveDelete(shard_id, InvalidOid);
 	CzDirtyDelete(shard_id, CZ_DIRTY_ALL);
 	CommandCounterIncrement();

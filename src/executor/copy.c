@@ -28,6 +28,7 @@
 
 #include "cz/compat.h"
 #include "cz/metadata.h"
+#include "cz/seal.h"
 #include "cz/transaction.h"
 #include "cz/writer.h"
 
@@ -129,6 +130,7 @@ store_row(CopyTarget *target)
 		ExecComputeStoredGenerated(target->rri, target->estate, slot, CMD_INSERT);
 	}
 	shard = CzShardForRow(target->estate, target->cstate->rel, target->table, slot);
+	CzSealAdmitSlot(target->table, shard, slot);
 	error_context_stack = target->errors.previous;
 	CzWriterPut(target->writer, shard, slot, target->cstate->cur_lineno);
 	error_context_stack = &target->errors;

@@ -48,6 +48,7 @@
 #include "utils/xml.h"
 
 #include "cz/compat.h"
+#include "cz/seal.h"
 #include "cz/settings.h"
 #include "cz/writer.h"
 
@@ -649,7 +650,10 @@ shard_of_key(CopyLines *copy, const char *key)
 	cstate->cur_attname = cstate->cur_attval = NULL;
 	index = CzShardIndexForValue(copy->table, value, key == NULL);
 	if (index >= 0)
+	{
+		CzSealAdmit(copy->table, index, value, key == NULL);
 		return &copy->table->shards[index];
+	}
 
 	/* none: the row's key is all that the error shows */
 	slot = MakeSingleTupleTableSlot(RelationGetDescr(cstate->rel), &TTSOpsVirtual);

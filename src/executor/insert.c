@@ -27,6 +27,7 @@
 #include "utils/memutils.h"
 
 #include "cz/compat.h"
+#include "cz/seal.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "ship_int.h"
@@ -123,6 +124,7 @@ CzInsertResolve(CzStream *stream)
 	index = CzShardIndexForValue(table, key, key_isnull);
 	if (index < 0)
 		CzInsertNoShard(table, key, key_isnull);
+	CzSealAdmit(table, index, key, key_isnull);
 	stream->total_shards = table->nshards;
 	stream->anchor = table;
 	stream->nfragments = stream->max_fragments = 1;

@@ -27,6 +27,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "cz/seal.h"
 #include "cz/transaction.h"
 #include "cz/writer.h"
 #include "executor_int.h"
@@ -411,6 +412,27 @@ is_several_commands(const CzRowChangeSet *set)
 		Max(ndeletes, nupdates) > CZ_MAX_SENT_ROWS;
 }
 
+/* Rows outside of the seals of their shards: those go first. */
+static void
+admit_rows(CzRowChangeSet *set)
+{
+	TupleTableSlot *slot;
+	CzRowChange change;
+
+	if (set->table->seals == NULL)
+		return;
+	slot = MakeSingleTupleTableSlot(RelationGetDescr(set->rel), &TTSOpsVirtual);
+	CzRowChangeSetRewind(set);
+	while (CzRowChangeSetNext(set, &change))
+	{
+		if (change.action == CZ_ROW_DELETE)
+			continue;
+		CzRowChangeSetRows(set, slot, NULL);
+		CzSealAdmitSlot(set->table, &set->table->shards[change.new_shard], slot);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+}
+
 /*
  * CzRowChangeSetApply
  *		Apply a set, and queue the AFTER triggers of what it did.
@@ -430,6 +452,7 @@ CzRowChangeSetApply(CzRowChangeSet *set)
 	if (is_several_commands(set))
 		CzBracketOpen(RelationGetRelid(set->rel));
 	PushActiveSnapshot(estate->es_snapshot);
+	admit_rows(set);
 	apply_in_place(set, CMD_DELETE, ACTION(CZ_ROW_DELETE) |
 				   (fires_first ? 0 : ACTION(CZ_ROW_MOVE)));
 	apply_in_place(set, CMD_UPDATE, ACTION(CZ_ROW_UPDATE));

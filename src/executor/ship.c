@@ -30,6 +30,7 @@
 
 #include "cz/compat.h"
 #include "cz/rowid.h"
+#include "cz/seal.h"
 #include "cz/settings.h"
 #include "ship_int.h"
 
@@ -176,6 +177,9 @@ part_of_row(CzStream *stream, Ship *ship, TupleTableSlot *slot)
 	if (index < 0 && stream->plan->command == CMD_INSERT)
 		CzInsertNoShard(ship->anchor, slot->tts_values[column - 1],
 						slot->tts_isnull[column - 1]);
+	if (index >= 0 && stream->plan->command == CMD_INSERT)
+		CzSealAdmit(ship->anchor, index, slot->tts_values[column - 1],
+					slot->tts_isnull[column - 1]);
 	/* no shard's: it may go anywhere, but once */
 	if (index < 0)
 		return stream->fragments[0].shard_index;

@@ -35,6 +35,7 @@
 #include "cz/compat.h"
 #include "cz/fragment.h"
 #include "cz/metadata.h"
+#include "cz/seal.h"
 #include "cz/transaction.h"
 #include "cz/writer.h"
 
@@ -233,6 +234,7 @@ exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 		return result == CZ_CONFLICT_NOTHING ? NULL : slot;
 	}
 	shard = CzShardForRow(estate, target->rel, target->table, slot);
+	CzSealAdmitSlot(target->table, shard, slot);
 	if (target->writer == NULL)
 	{
 		MemoryContext old_context;

@@ -52,6 +52,7 @@
 #include "cz/compat.h"
 #include "cz/errors.h"
 #include "cz/metadata.h"
+#include "cz/seal.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "fdw_int.h"
@@ -586,6 +587,7 @@ czExecForeignInsert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 			state->writer = CzFdwRouteWriter(state->route, rri->ri_RelationDesc);
 			state->shard = &CzFdwTable(rri->ri_RelationDesc)->shards[0];
 		}
+		CzSealAdmitRow(state->shard, rri->ri_RelationDesc, slot);
 		CzFdwRoutePut(state->route, state->writer, state->shard, slot);
 		return slot;
 	}

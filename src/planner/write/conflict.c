@@ -692,6 +692,9 @@ pushed_rows(Query *query, List *exprs, List *attnos, const CzTable *table, CzLea
 	if (!cz_enable_pushdown || query->jointree->fromlist == NIL || query->cteList != NIL ||
 		leaf->insert_checks != NIL || state->has_row_ids)
 		return NULL;
+	/* a row outside of a seal is looked at before it is written (executor/admit.c) */
+	if (table->seals != NULL)
+		return NULL;
 	/* beside other parts that write it must not read what these have written */
 	if (!query->canSetTag)
 		return NULL;
