@@ -40,6 +40,53 @@ find_server()
 	PREFIX_BIN=$PREFIX/${BINDIR#"$ROOT_DIR"/}
 }
 
+# Programs of other majors than the coordinator's, for workers: CZ_WORKER_BINS="14=DIR 18=DIR"
+# (test/bin/fetch_workers gets some).  CZ_WORKER_MAJORS="14 18": of which majors workers 1, 2, ...
+# are, in turn; without it they are of the system's.
+# Servers from elsewhere may come without clients: then ours stand beside them.
+make_worker_bins()
+{
+	local pair major dir bins= shadow program
+	for pair in ${CZ_WORKER_BINS:-}; do
+		major=${pair%%=*}
+		dir=${pair#*=}
+		[ -x "$dir/postgres" ] && [ -x "$dir/initdb" ] ||
+			die "CZ_WORKER_BINS: no PostgreSQL server in $dir"
+		[ "$("$dir/postgres" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')" = "$major" ] ||
+			die "CZ_WORKER_BINS: $dir/postgres is not of PostgreSQL $major"
+		if [ ! -x "$dir/psql" ] || [ ! -x "$dir/pg_config" ]; then
+			shadow=$CZ_SCRATCH/bins/$major/bin
+			mkdir -p "$shadow"
+			for program in "$BINDIR"/* "$dir"/*; do
+				ln -sfn "$program" "$shadow/$(basename "$program")"
+			done
+			if [ ! -x "$dir/pg_config" ]; then
+				rm -f "$shadow/pg_config"
+				printf '#!/bin/sh\necho "%s"\n' "$("$dir/postgres" --version | sed 's/postgres (\(.*\)) \(.*\)/\1 \2/')" \
+					>"$shadow/pg_config"
+				chmod 755 "$shadow/pg_config"
+			fi
+			dir=$shadow
+		fi
+		bins="$bins $major=$dir"
+	done
+	export CZ_WORKER_BINS=${bins# }
+}
+
+# Programs of worker I
+worker_bin()
+{
+	local majors pair
+	# shellcheck disable=SC2206
+	majors=(${CZ_WORKER_MAJORS:-})
+	[ ${#majors[@]} -gt 0 ] || { echo "$BINDIR"; return; }
+	local major=${majors[$((($1 - 1) % ${#majors[@]}))]}
+	for pair in "$PG_MAJOR=$BINDIR" ${CZ_WORKER_BINS:-}; do
+		[ "${pair%%=*}" != "$major" ] || { echo "${pair#*=}"; return; }
+	done
+	die "CZ_WORKER_BINS has no programs of PostgreSQL $major"
+}
+
 # Longest common directory of the arguments: /usr for Debian, the prefix elsewhere.
 common_root()
 {

@@ -3,7 +3,8 @@
 #	  PostgreSQL::Test::Cluster, plus ways to make a worker fail.
 #
 # The coordinator runs from the private prefix (CZ_PREFIX_BIN), workers from the
-# system's PostgreSQL.  Everything is on TCP, so that a proxy can stand between.
+# system's PostgreSQL, or from those of other majors (CZ_WORKER_BINS, CZ_WORKER_MAJORS: see
+# test/bin/common.sh).  Everything is on TCP, so that a proxy can stand between.
 package CzCluster;
 
 use strict;
@@ -16,7 +17,21 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-# new(workers => 3, conf => 'more settings of the coordinator', worker_conf => 'of the workers', proxied => [2])
+# Majors of PostgreSQL that workers can be made of, beside the system's; and where a major's
+# programs are ('': the system's)
+sub other_majors
+{
+	return sort { $a <=> $b } map { (split /=/)[0] } split ' ', $ENV{CZ_WORKER_BINS} // '';
+}
+
+sub bin_of
+{
+	my ($major) = @_;
+	my %bins = map { split /=/, $_, 2 } split ' ', $ENV{CZ_WORKER_BINS} // '';
+	return $bins{$major} // $ENV{CZ_BINDIR};
+}
+
+# new(workers => 3, majors => [18], of which they are in turn, conf => 'more settings of the coordinator', worker_conf => 'of the workers', proxied => [2])
 # proxied: numbers of workers that the coordinator reaches through a proxy
 # liars: the same, through one that changes what the worker says
 sub new
@@ -24,6 +39,8 @@ sub new
 	my ($class, %args) = @_;
 	my $self = bless { workers => [], proxies => {}, handles => [] }, $class;
 	my $count = $args{workers} // 3;
+	my @majors = @{ $args{majors} // [split ' ', $ENV{CZ_WORKER_MAJORS} // ''] };
+	@majors = ('') unless @majors;
 
 	$self->{coordinator} = PostgreSQL::Test::Cluster->new('coordinator',
 		install_path => dirname($ENV{CZ_PREFIX_BIN}));
@@ -34,7 +51,7 @@ sub new
 	for my $i (1 .. $count)
 	{
 		my $worker = PostgreSQL::Test::Cluster->new("worker$i",
-			install_path => dirname($ENV{CZ_BINDIR}));
+			install_path => dirname(bin_of($majors[($i - 1) % @majors])));
 		$self->_init_node($worker, $i);
 		$worker->append_conf('postgresql.conf', $args{worker_conf} // '');
 		$worker->start;
@@ -78,6 +95,20 @@ autovacuum = off
 log_statement = none
 timezone = 'UTC'
 });
+}
+
+# Another server, which the coordinator is not told of; its number among the workers.
+# major: of PostgreSQL; the system's without it
+sub add_server
+{
+	my ($self, %args) = @_;
+	my $n = @{ $self->{workers} } + 1;
+	my $node = PostgreSQL::Test::Cluster->new('server' . ++$self->{nservers}, install_path => dirname(bin_of($args{major} // '')));
+	$self->_init_node($node);
+	$node->append_conf('postgresql.conf', $args{conf} // '');
+	$node->start;
+	push @{ $self->{workers} }, $node;
+	return $n;
 }
 
 # A streaming standby of worker $i, which needs worker_conf for that; its number among the workers.
