@@ -425,4 +425,11 @@ extern void (*cz_server_moved) (Oid server_oid);
 /* "c1, c2, ...", n of them, each after a prefix; palloc'd. */
 extern char *CzNumberedColumns(int n, const char *prefix);
 
+/*
+ * CzRequireMajor
+ *		Error 0A000 if a worker is older than this: what (it is to be created there) came
+ *		with that major.
+ */
+extern void CzRequireMajor(int major, const char *what);
+
 #endif							/* CZ_DDL_H */

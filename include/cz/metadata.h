@@ -146,6 +146,8 @@ typedef struct CzNode
 	bool		is_checked;		/* server option checked: CzNodeCheck passed, and
 								 * the worker has a copy of every reference table */
 	bool		is_worker;		/* false: somebody's own server, for foreign tables */
+	int			major;			/* server option server_version: of PostgreSQL, as CzNodeCheck
+								 * and later looks have found; 0: not known */
 	char	   *clone_of;		/* server option clone_of: a standby of the worker with this
 								 * identity, not in use; else NULL */
 } CzNode;
@@ -501,6 +503,27 @@ extern CzNode *CzNodeGet(Oid server_oid);
  * cached.
  */
 extern CzPartials CzNodePartials(Oid server_oid);
+
+/* The oldest PostgreSQL that workers may be of. */
+#define CZ_FIRST_MAJOR 14
+
+/*
+ * CzOldestMajor
+ *		The major of the oldest worker, ours if none is older; cached.
+ *
+ * node_name: out, if not NULL: the worker's, "" if none is older than we are.
+ * CzFunctionMajor: the first one that has a function, 14 if it is not built in.
+ * CzTypmodMajor: the first one that has a type with this modifier.
+ * CzNodeIsTooNew: does the oldest worker not know this node of an expression or Query?
+ *		Not what is below it.
+ *	reason: out, then: palloc'd, a clause.
+ * CzExprIsTooNew: the same of an expression with all that is below.
+ */
+extern int	CzOldestMajor(const char **node_name);
+extern int	CzFunctionMajor(Oid function);
+extern int	CzTypmodMajor(Oid type, int32 typmod);
+extern bool CzNodeIsTooNew(Node *node, const char **reason);
+extern bool CzExprIsTooNew(Node *expr, const char **reason);
 
 /* No worker's default collation is known to have another version than ours; cached. */
 extern bool CzDefaultCollationIsShared(void);

@@ -246,14 +246,16 @@ CzActivateInit(void)
 	cz_server_moved = CzNodeVerify;
 }
 
-/* Error 08001, or why we may not, if a worker can't be reached. */
-static void
+/* Error 08001, or why we may not, if a worker can't be reached.  Returns its version. */
+static int
 reach(Oid server_oid)
 {
 	CzConn	   *conn = CzConnAcquire(CzEndpointGet(server_oid, GetUserId()));
+	int			version = conn->server_version;
 
 	PQclear(CzConnExec(conn, "SELECT 1"));
 	CzConnRelease(conn);
+	return version;
 }
 
 /* How many placements of a worker are not in use. */
@@ -287,7 +289,10 @@ citus_activate_node(PG_FUNCTION_ARGS)
 	{
 		/* one made by CREATE SERVER gets its reference tables here at the latest */
 		if (node->is_checked)
+		{
+			CzNodeNoteVersion(node->server_oid, reach(node->server_oid));
 			CzPartialsCreate(node->server_oid); /* it may let us now */
+		}
 		else
 			CzNodeCheck(node->server_oid);
 		PG_RETURN_INT32(node->node_id);

@@ -33,7 +33,7 @@
 #include "cz/settings.h"
 #include "cz/transaction.h"
 
-#define MIN_WORKER_VERSION 140000
+#define MIN_WORKER_VERSION (CZ_FIRST_MAJOR * 10000)
 
 /*
  * Columns of pg_database come and go between 14 and 18, so they are looked up
@@ -208,12 +208,48 @@ check_version(const CzNode *node, int theirs, int ours)
 						node->name, theirs / 10000),
 				 errdetail("Workers must run PostgreSQL %d or newer.",
 						   MIN_WORKER_VERSION / 10000)));
-	if (abs(theirs / 10000 - ours / 10000) > 1)
+	if (theirs / 10000 < ours / 10000)
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("node \"%s\" runs PostgreSQL %d, the coordinator %d",
 						node->name, theirs / 10000, ours / 10000),
-				 errdetail("Majors that are more than one apart are not tested together.")));
+				 errdetail("Functions and SQL that came after PostgreSQL %d are evaluated on the coordinator for all nodes, which takes longer, tables cannot have features that came after it, and stddev and variance of numeric are not computed in parts.",
+						   theirs / 10000),
+				 errhint("Upgrade the node. Nodes may be newer than the coordinator.")));
+	else if (theirs / 10000 > ours / 10000)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("node \"%s\" runs PostgreSQL %d, the coordinator %d",
+						node->name, theirs / 10000, ours / 10000),
+				 errdetail("Until the coordinator is of that version, stddev and variance of numeric are not computed in parts on the node, which takes longer; nothing else is lost."),
+				 errhint("Upgrade the coordinator after all nodes.")));
+}
+
+/* Keep of which major a worker is, for CzOldestMajor. */
+static void
+set_version(Oid server_oid, int version)
+{
+	CzNodeSetOption(server_oid, "server_version", psprintf("%d", version / 10000));
+}
+
+/*
+ * CzNodeNoteVersion
+ *		See cluster_int.h.
+ */
+void
+CzNodeNoteVersion(Oid server_oid, int version)
+{
+	const CzNode *node;
+
+	LockDatabaseObject(ForeignServerRelationId, server_oid, 0, ShareUpdateExclusiveLock);
+	node = CzNodeGet(server_oid);
+	if (!node->is_checked || node->major == version / 10000)
+		return;
+	ereport(LOG,
+			(errmsg("node \"%s\" runs PostgreSQL %d now", node->name, version / 10000)));
+	set_version(server_oid, version);
+	/* the form of transition states is its major's */
+	CzPartialsCreate(server_oid);
 }
 
 /* C has no version, and 14 does not tell that of others. */
@@ -467,6 +503,8 @@ CzNodeVerify(Oid server_oid)
 				 errdetail("The database at host %s, port %d does not have its shards.",
 						   node->host, node->port),
 				 errhint("If the worker is lost, use cz_lose_node() and add the other one as a new node.")));
+	if (CzNodeGet(server_oid)->is_checked)
+		set_version(server_oid, atoi(theirs[PROBE_VERSION]));
 	if (strcmp(theirs[PROBE_IN_RECOVERY], "true") == 0)
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
@@ -505,6 +543,7 @@ CzNodeCheck(Oid server_oid)
 	identity = mark_worker(node, theirs[PROBE_MARK]);
 
 	CzNodeSetOption(server_oid, "identity", identity);
+	set_version(server_oid, atoi(theirs[PROBE_VERSION]));
 	CzNodeSetOption(server_oid, "collation_differs",
 					collation_differs(theirs, ours) ? "true" : NULL);
 	CzPartialsCreate(server_oid);

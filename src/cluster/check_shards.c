@@ -33,7 +33,10 @@
 
 PG_FUNCTION_INFO_V1(cz_check_shards);
 
-/* %1$s: the relation as a literal, %2$s: its storage parameters; search_path is pinned. */
+/*
+ * %1$s: the relation as a literal, %2$s: its storage parameters; search_path is pinned.
+ * Columns that not all majors have are looked up in the row's JSON form.
+ */
 #define LOOK_SQL \
 	"SELECT 'column', a.attname::text, concat_ws(' ', format_type(a.atttypid, a.atttypmod), " \
 	" CASE WHEN a.attnotnull THEN 'NOT NULL' END, " \
@@ -48,7 +51,7 @@ PG_FUNCTION_INFO_V1(cz_check_shards);
 	"UNION ALL SELECT 'index', c.relname::text, concat_ws(' ', m.amname, " \
 	" CASE WHEN i.indisunique THEN 'unique' END, CASE WHEN i.indisprimary THEN 'primary' END, " \
 	" CASE WHEN i.indisexclusion THEN 'exclusion' END, CASE WHEN NOT i.indisvalid THEN 'invalid' END, " \
-	" CASE WHEN i.indnullsnotdistinct THEN 'nulls not distinct' END, CASE WHEN i.indisclustered THEN 'clustered' END, " \
+	" CASE WHEN to_jsonb(i) ->> 'indnullsnotdistinct' = 'true' THEN 'nulls not distinct' END, CASE WHEN i.indisclustered THEN 'clustered' END, " \
 	" CASE WHEN i.indisreplident THEN 'identity' END, " \
 	" (SELECT concat_ws(' ', o.contype, o.condeferrable, o.condeferred, (SELECT string_agg(p.oprname, ',' ORDER BY x.n) FROM unnest(o.conexclop) WITH ORDINALITY x(op, n) JOIN pg_operator p ON p.oid = x.op)) " \
 	"  FROM pg_constraint o WHERE o.conindid = i.indexrelid AND o.contype IN ('p', 'u', 'x')), " \

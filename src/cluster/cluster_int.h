@@ -22,6 +22,13 @@
 extern void CzPartialsCreate(Oid server_oid);
 
 /*
+ * CzNodeNoteVersion
+ *		A worker runs this version (PQserverVersion's form): remember its major if it is
+ *		another one now, and give it the aggregates that go with it.  (check.c)
+ */
+extern void CzNodeNoteVersion(Oid server_oid, int version);
+
+/*
  * CzNodeAdd
  *		Create a server for a worker with a mapping for PUBLIC, and check it;
  *		false if there is one at that address already.

@@ -36,7 +36,7 @@ PG_FUNCTION_INFO_V1(cz_export_cluster);
 
 /* Options of a server that have keys of their own, or are the extension's. */
 static const char *const worker_fields[] = {"host", "port", "dbname", "zone", "weight",
-"node_id", "checked", "collation_differs", "identity", "installed_extensions", "partial_aggregates", "state", NULL};
+"node_id", "checked", "collation_differs", "identity", "installed_extensions", "partial_aggregates", "server_version", "state", NULL};
 static const char *const mapping_fields[] = {"user", "password_required", "password",
 "sslpassword", NULL};
 

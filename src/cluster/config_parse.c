@@ -194,7 +194,7 @@ add_options(const CzJson *object, List *options)
 			strcmp(item->key, "identity") == 0 ||
 			strcmp(item->key, "installed_extensions") == 0 ||
 			strcmp(item->key, "partial_aggregates") == 0 || strcmp(item->key, "node_id") == 0 ||
-			strcmp(item->key, "state") == 0)
+			strcmp(item->key, "server_version") == 0 || strcmp(item->key, "state") == 0)
 			refuse(item, psprintf("option \"%s\" cannot be set here", item->key));
 		if (strcmp(item->key, "password") == 0 || strcmp(item->key, "sslpassword") == 0)
 			refuse(item, "passwords do not belong into it");

@@ -35,6 +35,9 @@ PG_FUNCTION_INFO_V1(cz_node_health);
 /* By CzHealthState */
 static const char *const state_names[] = {"unknown", "up", "suspect", "down", "disabled"};
 
+/* What each is asked */
+#define HEALTH_SQL "SELECT pg_catalog.current_setting('server_version_num')"
+
 /* Tell of a change: in the log, and to who listens. */
 static void
 tell(const CzNode *node, const CzHealth *now, CzHealthState was)
@@ -76,6 +79,32 @@ look_at(const CzNode *node, const CzOutsideCommand *command)
 		tell(node, &now, told);
 }
 
+/* A worker's version, as it has answered; 0: it has not. */
+static int
+version_of(const CzOutsideCommand *command)
+{
+	return command->is_ok && command->answer != NULL ? atoi(command->answer) : 0;
+}
+
+/* Workers that have been upgraded since they were looked at last; two lists as one. */
+static void
+note_versions(List *server_oids, List *versions)
+{
+	ListCell   *lo;
+	ListCell   *lv;
+
+	if (server_oids == NIL)
+		return;
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	forboth(lo, server_oids, lv, versions)
+		CzNodeNoteVersion(lfirst_oid(lo), lfirst_int(lv));
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	list_free(server_oids);
+	list_free(versions);
+}
+
 /*
  * health_task
  *		cz_health_task: look at all nodes; true: there are none.
@@ -86,6 +115,10 @@ health_task(void)
 	List	   *nodes = NIL;
 	List	   *commands = NIL;
 	List	   *server_oids = NIL;
+	List	   *upgraded = NIL;
+	List	   *versions = NIL;
+	MemoryContext context = CurrentMemoryContext;
+	bool		is_empty;
 	ListCell   *lc;
 	ListCell   *lo;
 
@@ -106,7 +139,7 @@ health_task(void)
 			continue;
 		command = palloc0(sizeof(CzOutsideCommand));
 		command->server_oid = node->server_oid;
-		command->sql = "SELECT 1";
+		command->sql = HEALTH_SQL;
 		commands = lappend(commands, command);
 	}
 	CzOutsideLook(commands, GetUserId());
@@ -123,10 +156,22 @@ health_task(void)
 				found = command;
 		}
 		look_at(lfirst(lc), found);
+		if (found != NULL && version_of(found) != 0 && ((CzNode *) lfirst(lc))->is_checked &&
+			((CzNode *) lfirst(lc))->major != version_of(found) / 10000)
+		{
+			MemoryContext old = MemoryContextSwitchTo(context);
+
+			upgraded = lappend_oid(upgraded, found->server_oid);
+			versions = lappend_int(versions, version_of(found));
+			MemoryContextSwitchTo(old);
+		}
 	}
+	is_empty = nodes == NIL;
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	return nodes == NIL;
+	/* a failure of that is none of the look's */
+	note_versions(upgraded, versions);
+	return is_empty;
 }
 
 /*

@@ -63,7 +63,8 @@ is_internal_option(const char *name)
 	return strcmp(name, "node_id") == 0 || strcmp(name, "state") == 0 ||
 		strcmp(name, "checked") == 0 || strcmp(name, "collation_differs") == 0 ||
 		strcmp(name, "installed_extensions") == 0 || strcmp(name, "identity") == 0 ||
-		strcmp(name, "partial_aggregates") == 0 || strcmp(name, "clone_of") == 0;
+		strcmp(name, "partial_aggregates") == 0 || strcmp(name, "server_version") == 0 ||
+		strcmp(name, "clone_of") == 0;
 }
 
 /*

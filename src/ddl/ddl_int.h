@@ -399,6 +399,16 @@ extern void CzSetIndexValid(Oid index_oid, bool is_valid);
  * each alone */
 extern void CzCheckIndexKey(const CzTable *table, Oid index_oid);
 
+/*
+ * majors.c: 0A000 if the oldest worker does not know
+ *	CzRequireKnown: something in an expression; what: the object that has it
+ *	CzTypeSql: a column's type, whose text it returns
+ *	CzRequireOption: a storage parameter
+ */
+extern void CzRequireKnown(Node *expr, const char *what);
+extern char *CzTypeSql(Oid type, int32 typmod);
+extern void CzRequireOption(const char *name);
+
 /* Expressions and predicate of an index as they stand in the catalog (a list of lists),
  * without running anything of them: their functions are the table owner's to run. */
 extern List *CzIndexClauses(Relation index);

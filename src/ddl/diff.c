@@ -71,9 +71,7 @@ add_op(CzOps *ops, OpKind kind, char *name, char *text)
 static char *
 type_sql(const CzColumnImage *column)
 {
-	char	   *type = format_type_extended(column->type, column->typmod,
-											FORMAT_TYPE_TYPEMOD_GIVEN |
-											FORMAT_TYPE_FORCE_QUALIFY);
+	char	   *type = CzTypeSql(column->type, column->typmod);
 
 	if (OidIsValid(column->collation) && column->collation != get_typcollation(column->type))
 		type = psprintf("%s COLLATE %s", type, CzCollationSql(column->collation));

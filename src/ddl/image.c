@@ -102,6 +102,7 @@ CzOptionsSql(Datum options)
 	{
 		DefElem    *def = lfirst_node(DefElem, lc);
 
+		CzRequireOption(def->defname);
 		appendStringInfoString(&buf, buf.len > 0 ? ", " : "(");
 		/* "toast.autovacuum_enabled" is two words */
 		if (strncmp(def->defname, "toast.", 6) == 0)

@@ -274,6 +274,8 @@ CzCreateIndexConcurrently(const CzUtility *utility, IndexStmt *stmt, Oid relid)
 
 	PreventInTransactionBlock(utility->context == PROCESS_UTILITY_TOPLEVEL,
 							  "CREATE INDEX CONCURRENTLY");
+	if (stmt->nulls_not_distinct)
+		CzRequireMajor(15, "an index with NULLS NOT DISTINCT");
 	/* before anything is done: are they all there? */
 	(void) CzLookAtPlacements(CzTableGet(relid));
 	work = CzWorkBegin(relid);

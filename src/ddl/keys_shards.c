@@ -97,6 +97,7 @@ CzKeyShardText(const CzKey *key, int index)
 		appendStringInfo(&sql, " ON DELETE %s", action_words(key->on_delete));
 		if (key->nset > 0)
 		{
+			CzRequireMajor(15, "a foreign key that sets some of its columns");
 			appendStringInfoChar(&sql, ' ');
 			append_columns(&sql, key->from_relid, key->set_attnos, key->nset, false);
 		}

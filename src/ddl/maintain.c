@@ -50,6 +50,12 @@ options_sql(const VacuumStmt *stmt, bool for_analyze)
 			continue;
 		if (for_analyze && strcmp(def->defname, "skip_locked") != 0)
 			continue;
+		/* how much it takes, and statistics of the database: not what is done to the table */
+		if (CzOldestMajor(NULL) < 16 && (strcmp(def->defname, "buffer_usage_limit") == 0 ||
+										 strcmp(def->defname, "skip_database_stats") == 0))
+			continue;
+		if (strcmp(def->defname, "process_main") == 0)
+			CzRequireMajor(16, "a VACUUM with PROCESS_MAIN");
 		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "(",
 						 quote_identifier(def->defname));
 		if (def->arg && (IsA(def->arg, Integer) || IsA(def->arg, Float)))

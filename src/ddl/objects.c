@@ -230,6 +230,7 @@ check_expression(Walk *walk, Node *expr, const char *what)
 						what, format_procedure(function)),
 				 errdetail_internal("%s", _(reason)),
 				 errhint("%s", CzTrustHint())));
+	CzRequireKnown(expr, what);
 }
 
 /* A CHECK of a table or a domain. */

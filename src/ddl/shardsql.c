@@ -125,9 +125,7 @@ CzColumnSql(Relation rel, AttrNumber attno)
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "%s %s", quote_identifier(NameStr(att->attname)),
-					 format_type_extended(att->atttypid, att->atttypmod,
-										  FORMAT_TYPE_TYPEMOD_GIVEN |
-										  FORMAT_TYPE_FORCE_QUALIFY));
+					 CzTypeSql(att->atttypid, att->atttypmod));
 	if (CompressionMethodIsValid(att->attcompression))
 		appendStringInfo(&buf, " COMPRESSION %s",
 						 GetCompressionMethodName(att->attcompression));
@@ -300,6 +298,8 @@ CzIndexDefGet(Oid index_oid)
 
 	def->name = pstrdup(RelationGetRelationName(index));
 	def->is_unique = index->rd_index->indisunique;
+	if (index->rd_index->indnullsnotdistinct)
+		CzRequireMajor(15, "an index with NULLS NOT DISTINCT");
 	def->is_only = !index->rd_index->indisvalid && is_tree(index->rd_index->indrelid);
 	if (OidIsValid(constraint_oid))
 	{

@@ -93,6 +93,7 @@ static const CzOption own_options[] = {
 	{"pool_size", ForeignServerRelationId, check_count},
 	{"schema_name", ForeignTableRelationId, check_identifier},
 	{"shard_id", ForeignTableRelationId, check_shard_id},
+	{"server_version", ForeignServerRelationId, check_count},
 	{"should_have_shards", ForeignServerRelationId, check_bool},
 	{"sslcert", UserMappingRelationId, NULL},
 	{"sslkey", UserMappingRelationId, NULL},

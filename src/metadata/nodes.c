@@ -88,6 +88,8 @@ make_node(Oid server_oid, const char *name, Oid owner, List *options)
 			node->is_checked = option_bool(value, false);
 		else if (strcmp(def->defname, "collation_differs") == 0)
 			node->collation_differs = option_bool(value, false);
+		else if (strcmp(def->defname, "server_version") == 0)
+			node->major = atoi(value);
 		else if (strcmp(def->defname, "clone_of") == 0)
 			node->clone_of = value;
 	}

@@ -410,7 +410,7 @@ static void
 set_node(const CzPromotion *p, const char *identity)
 {
 	static const char *const same[] = {"partial_aggregates", "installed_extensions",
-	"collation_differs"};
+	"collation_differs", "server_version"};
 	List	   *options = GetForeignServer(p->move->source_oid)->options;
 	Oid			clone_oid = p->move->target_oid;
 	int			i;

@@ -12,6 +12,8 @@ s/\bnode_[0-9]+\b/node_x/g
 
 # the random words of nodes
 s/identity=[0-9a-f]{32}/identity=x/g
+# of the worker, so that of PostgreSQL here
+s/server_version=[0-9]+/server_version=x/g
 
 # costs and times of EXPLAIN
 s/\(cost=[0-9.]+ rows=[0-9]+ width=[0-9]+\)/(cost=xxx)/g

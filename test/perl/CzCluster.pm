@@ -72,6 +72,15 @@ sub new
 	return $self;
 }
 
+# Is a data directory of the major of a node's programs?
+sub _is_of_major
+{
+	my ($dir, $node) = @_;
+	my ($of_dir) = PostgreSQL::Test::Utils::slurp_file("$dir/PG_VERSION") =~ /(\d+)/;
+	my ($of_node) = "$node->{_pg_version}" =~ /(\d+)/;
+	return $of_dir == $of_node;
+}
+
 sub _init_node
 {
 	my ($self, $node, $i) = @_;
@@ -81,7 +90,7 @@ sub _init_node
 		# each has a template of its own, so that their system identifiers differ
 		no warnings 'redefine';
 		local *PostgreSQL::Test::Utils::system_or_bail = sub {
-			return $run->(@_) if $_[0] ne 'initdb' || !-d $template;
+			return $run->(@_) if $_[0] ne 'initdb' || !-d $template || !_is_of_major($template, $node);
 			return $run->('cp', '-RPp', $template, $node->data_dir);
 		};
 		$node->init(extra => [ '-U', 'postgres', '--locale=C', '-E', 'UTF8' ]);
@@ -117,8 +126,8 @@ sub add_standby
 {
 	my ($self, $i, %args) = @_;
 	my $n = @{ $self->{workers} } + 1;
-	my $node = PostgreSQL::Test::Cluster->new('standby' . ++$self->{nstandbys}, install_path => dirname($ENV{CZ_BINDIR}));
 	my $primary = $self->worker($i);
+	my $node = PostgreSQL::Test::Cluster->new('standby' . ++$self->{nstandbys}, install_path => $primary->{_install_path});
 	mkdir $node->basedir unless -d $node->basedir;
 	PostgreSQL::Test::Utils::system_or_bail("$ENV{CZ_BINDIR}/pg_basebackup", '-R', '-D', $node->data_dir, '-c', 'fast',
 		'-X', 'stream', '-h', '127.0.0.1', '-p', $primary->port, '-U', 'postgres');

@@ -497,7 +497,8 @@ is_builtin_search_object(Const *c)
  *		May the expression be evaluated once, here, and its value be sent?
  *
  * It must use no columns, no executor parameters, no sub-queries and nothing
- * volatile, and not be a mere constant or immutable expression of constants.
+ * volatile, and not be a mere constant or immutable expression of constants that every
+ * worker knows.
  */
 static bool
 param_is_closed(Param *param)
@@ -527,6 +528,8 @@ open_walker(Node *node, void *context)
 bool
 cz_is_closed_stable(Node *expr)
 {
+	const char *reason;
+
 	if (expr == NULL || IsA(expr, Const) || IsA(expr, List) || IsA(expr, TargetEntry) ||
 		IsA(expr, FromExpr) || IsA(expr, RangeTblRef) || IsA(expr, JoinExpr))
 		return false;
@@ -550,9 +553,9 @@ cz_is_closed_stable(Node *expr)
 		return false;
 	if (contain_volatile_functions(expr))
 		return false;
-	/* immutable and made of constants: the worker can do it just as well */
+	/* immutable and made of constants: the worker can do it just as well, if it is not too old */
 	if (!contain_mutable_functions(expr))
-		return false;
+		return CzExprIsTooNew(expr, &reason);
 	return true;
 }
 
@@ -679,6 +682,8 @@ ship_walker(Node *node, ShipContext *context)
 		return false;
 	}
 
+	if (CzNodeIsTooNew(node, &context->reason))
+		return true;
 	if (cz_collation_decides(node, node == context->root))
 	{
 		context->reason = "a collation may differ on a worker";

@@ -897,17 +897,15 @@ cz_merge_by_rows(Query *query, CzPlanState *state)
 
 /* ---- sent as it is ------------------------------------------------------- */
 
-/* Has each shard one placement, on a node that knows MERGE? */
+/* Has each shard one placement? */
 static bool
-nodes_take_merge(const CzTable *table)
+has_single_placements(const CzTable *table)
 {
 	int			i;
 
 	for (i = 0; i < table->nshards; i++)
 	{
-		/* a node of our own major has all of them */
-		if (table->shards[i].nplacements != 1 ||
-			CzNodePartials(table->shards[i].server_oids[0]) != CZ_PARTIALS_ALL)
+		if (table->shards[i].nplacements != 1)
 			return false;
 	}
 	return table->nshards > 0;
@@ -996,7 +994,7 @@ cz_merge_is_sent(Query *query, const CzTable *table, CzPlanState *state, CzLocus
 	if (!cz_enable_pushdown || query->withCheckOptions != NIL || query->cteList != NIL ||
 		query->returningList != NIL || query->hasSubLinks || state->has_row_ids ||
 		cz_query_has_barriers(query) || !merge_is_known_compat(query) ||
-		!nodes_take_merge(table) || contain_volatile_functions((Node *) query))
+		!has_single_placements(table) || contain_volatile_functions((Node *) query))
 		return false;
 	joined = join_of(query, type_of_join(query), &join_rti);
 	*locus = cz_query_locus(joined, state);

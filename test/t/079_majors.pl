@@ -1,0 +1,112 @@
+# Workers of other majors than the coordinator's in one cluster: what an older one does not know
+# is evaluated here or refused with a reason.
+#
+# CZ_WORKER_BINS="14=DIR 18=DIR" says where the programs are; test/bin/fetch_workers gets some.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+use CzCluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my @majors = CzCluster::other_majors();
+my ($own) = `$ENV{CZ_PREFIX_BIN}/postgres --version` =~ /(\d+)/;
+my @older = grep { $_ < $own } @majors;
+my @newer = grep { $_ > $own } @majors;
+plan skip_all => 'no worker older than the coordinator: CZ_WORKER_BINS has none (test/bin/fetch_workers)' unless @older;
+
+# Statements by the first major that knows what is in them; each gives rows
+my @queries = (
+	[ 15, "SELECT k FROM t WHERE regexp_count(v, 'a') > 1 ORDER BY k" ],
+	[ 15, "SELECT max(n::numeric(3, -1)), count(*) FILTER (WHERE regexp_like(v, '^a1')) FROM t" ],
+	[ 15, "SELECT k % 3, range_agg(int4multirange(int4range(k, k + 1))) FROM t GROUP BY 1 ORDER BY 1" ],
+	[ 15, "SELECT t.k, u.k FROM t JOIN u ON t.k = u.k AND regexp_instr(t.v, u.v) > 0 ORDER BY 1" ],
+	[ 15, "SELECT k FROM t WHERE k = regexp_count('aaa', 'a')" ],
+	[ 15, "WITH x AS (UPDATE t SET v = regexp_replace(v, 'a', 'b', 1, 1) WHERE k < 4 RETURNING *) SELECT * FROM x ORDER BY k" ],
+	[ 15, "DELETE FROM t WHERE regexp_substr(v, '[0-9]+') = '17' RETURNING k" ],
+	[ 16, "SELECT any_value(v) FROM t WHERE k = 5" ],
+	[ 16, "SELECT k FROM t WHERE ('[' || k || ']') IS JSON ARRAY AND k < 4 ORDER BY k" ],
+	[ 16, "SELECT JSON_OBJECT('k': k, 'v': v) FROM t WHERE k = 6" ],
+	[ 16, "SELECT JSON_ARRAYAGG(k ORDER BY k) FROM t" ],
+	[ 16, "SELECT random_normal(k, 0) FROM t WHERE k = 6" ],
+	[ 17, "SELECT k, JSON_VALUE(jsonb_build_object('a', n), '\$.a' RETURNING numeric) FROM t ORDER BY k" ],
+	[ 17, "SELECT t.k, j.x FROM t, JSON_TABLE(jsonb_build_array(t.k, t.n), '\$[*]' COLUMNS (x int PATH '\$')) j ORDER BY 1, 2" ],
+	[ 17, "SELECT to_bin(k) FROM t ORDER BY k" ],
+	[ 17, "SELECT count(*) FROM t WHERE make_interval(days => k) < interval 'infinity'" ],
+	[ 17, "SELECT k FROM t WHERE jsonb_path_query_first(to_jsonb(n), '\$.integer()') = '7'" ],
+	[ 18, "SELECT casefold(v) FROM t ORDER BY k" ],
+	[ 18, "WITH x AS (UPDATE t SET n = n + 1 WHERE k < 4 RETURNING old.n AS a, new.n AS b) SELECT * FROM x ORDER BY 1" ],
+	[ 18, "SELECT array_reverse(ARRAY[k, 0]) FROM t ORDER BY k" ]);
+
+my @refused = (
+	[ 15, "CREATE TABLE x (k int, n numeric(2, -1)); SELECT create_distributed_table('x', 'k')" ],
+	[ 15, "CREATE TABLE x (k int, v text CHECK (regexp_like(v, 'a'))); SELECT create_reference_table('x')" ],
+	[ 15, "CREATE UNIQUE INDEX ON t (k, v) NULLS NOT DISTINCT" ],
+	[ 15, "ALTER TABLE t ADD COLUMN w int GENERATED ALWAYS AS (regexp_count(v, 'a')) STORED" ],
+	[ 17, "ALTER TABLE t ADD CHECK (to_bin(k) <> 'x')" ],
+	[ 18, "ALTER TABLE t SET (vacuum_max_eager_freeze_failure_rate = 0.1)" ]);
+
+my $rows = "INSERT INTO %s SELECT i, 'a' || i || 'a', i FROM generate_series(1, 20) i";
+
+sub make_tables
+{
+	my ($cluster, $distribute) = @_;
+	foreach my $table ('t', 'u')
+	{
+		$cluster->sql("CREATE TABLE $table (k int PRIMARY KEY, v text, n numeric(8, 2))");
+		$cluster->sql("SELECT create_distributed_table('$table', 'k', shard_count => 8)") if $distribute;
+		$cluster->sql(sprintf($rows, $table));
+	}
+	return;
+}
+
+# What all statements give, each tried by itself and undone
+sub results
+{
+	my ($cluster, $major) = @_;
+	return map { [ $_->[1], join("\n", ($cluster->try_sql("SET jit = off; BEGIN; $_->[1]; ROLLBACK"))[ 0, 1 ]) ] }
+	  grep { $_->[0] <= $major } @queries;
+}
+
+my $cluster = CzCluster->new(workers => 3, majors => [ $older[0], '', $newer[-1] // '' ]);
+my $node = $cluster->server_name(1);
+is($cluster->sql("SELECT count(*) FROM pg_foreign_server WHERE 'server_version=$older[0]' = ANY (srvoptions)"),
+	1, 'the version of the older worker is known');
+my (undef, undef, $warning) = $cluster->try_sql("SELECT citus_remove_node('127.0.0.1', " . $cluster->port(1) .
+	"); SELECT citus_add_node('127.0.0.1', " . $cluster->port(1) . ")");
+like($warning, qr/WARNING: .*node "\S+" runs PostgreSQL $older[0], the coordinator $own.*DETAIL: .*HINT: .*Upgrade the node/s,
+	'a warning says what is lost, and what to do');
+make_tables($cluster, 0);
+my @expected = results($cluster, $own);
+$cluster->sql('DROP TABLE t, u');
+make_tables($cluster, 1);
+my @found = results($cluster, $own);
+is($found[$_][1], $expected[$_][1], "as on one server: $found[$_][0]") foreach 0 .. $#expected;
+
+foreach (grep { $_->[0] <= $own && $_->[0] > $older[0] } @refused)
+{
+	my ($status, $out, $err) = $cluster->try_sql($_->[1]);
+	like($err, qr/0A000: cannot create .* on the workers.*runs $older[0]/s, "refused with the reason: $_->[1]");
+	$cluster->sql('DROP TABLE IF EXISTS x');
+}
+# pushed or not
+$cluster->sql("MERGE INTO t USING u ON t.k = u.k WHEN MATCHED AND t.k > 15 THEN DELETE WHEN MATCHED THEN UPDATE SET v = u.v || t.k");
+is($cluster->sql("SELECT count(*), min(v), max(k) FROM t"), '15|a10a10|15', 'MERGE');
+$cluster->sql('VACUUM (ANALYZE' . ($own >= 16 ? ", BUFFER_USAGE_LIMIT '256 kB', SKIP_DATABASE_STATS" : '') . ') t');
+is($cluster->sql('SELECT count(*) FROM cz_check_shards()'), 0, 'the shards are what they should be');
+
+# each kind of key, whose hashes workers of all majors must compute alike
+foreach my $type ('date', 'timestamptz', 'bool', 'uuid', 'numeric', 'name', 'bytea')
+{
+	my $value = $type eq 'bool' ? 'i % 2 = 0' : $type eq 'uuid' ? "md5(i::text)::uuid" :
+	  $type eq 'date' ? "date '2020-01-01' + i" : $type eq 'timestamptz' ? "timestamptz '2020-01-01 UTC' + i * interval '1 h'" :
+	  $type eq 'bytea' ? 'i::text::bytea' : "i::$type";
+	$cluster->sql("CREATE TABLE h (k $type, i int); SELECT create_distributed_table('h', 'k', shard_count => 8);" .
+		" INSERT INTO h SELECT $value, i FROM generate_series(1, 40) i");
+	is($cluster->sql("SELECT count(*) FROM h a, generate_series(1, 40) i WHERE a.k = $value AND a.i = i"), 40, "a key of type $type");
+	$cluster->sql('DROP TABLE h');
+}
+
+done_testing();
