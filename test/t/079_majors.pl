@@ -98,14 +98,13 @@ $cluster->sql('VACUUM (ANALYZE' . ($own >= 16 ? ", BUFFER_USAGE_LIMIT '256 kB', 
 is($cluster->sql('SELECT count(*) FROM cz_check_shards()'), 0, 'the shards are what they should be');
 
 # each kind of key, whose hashes workers of all majors must compute alike
-foreach my $type ('date', 'timestamptz', 'bool', 'uuid', 'numeric', 'name', 'bytea')
+foreach my $type ('date', 'timestamptz', 'bool', 'uuid', 'numeric', 'text')
 {
-	my $value = $type eq 'bool' ? 'i % 2 = 0' : $type eq 'uuid' ? "md5(i::text)::uuid" :
-	  $type eq 'date' ? "date '2020-01-01' + i" : $type eq 'timestamptz' ? "timestamptz '2020-01-01 UTC' + i * interval '1 h'" :
-	  $type eq 'bytea' ? 'i::text::bytea' : "i::$type";
-	$cluster->sql("CREATE TABLE h (k $type, i int); SELECT create_distributed_table('h', 'k', shard_count => 8);" .
+	my $value = $type eq 'bool' ? '(i % 2 = 0)' : $type eq 'uuid' ? "md5(i::text)::uuid" :
+	  $type eq 'date' ? "date '2020-01-01' + i" : $type eq 'timestamptz' ? "timestamptz '2020-01-01 UTC' + i * interval '1 h'" : "i::$type";
+	$cluster->sql("CREATE TABLE h (k $type, n int); SELECT create_distributed_table('h', 'k', shard_count => 8);" .
 		" INSERT INTO h SELECT $value, i FROM generate_series(1, 40) i");
-	is($cluster->sql("SELECT count(*) FROM h a, generate_series(1, 40) i WHERE a.k = $value AND a.i = i"), 40, "a key of type $type");
+	is($cluster->sql("SELECT count(*) FROM h a, generate_series(1, 40) i WHERE a.k = $value AND a.n = i"), 40, "a key of type $type");
 	$cluster->sql('DROP TABLE h');
 }
 
