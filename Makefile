@@ -14,7 +14,8 @@ OLD_VERSION = 1.0
 SRCS = $(call find,src/*.c src/*/*.c src/*/*/*.c)
 OBJS = $(SRCS:.c=.o)
 SQL_SOURCES = $(call find,sql/[0-9][0-9]-*.sql)
-UPDATE_SOURCES = $(call find,sql/$(OLD_VERSION)--$(EXTVERSION)/[0-9][0-9]-*.sql)
+# (topics that are new since are there as a whole)
+UPDATE_SOURCES = $(call find,sql/$(OLD_VERSION)--$(EXTVERSION)/[0-9][0-9]-*.sql) sql/62-statistics.sql
 DATA = sql/cz_fdw--$(OLD_VERSION).sql
 DATA_built = sql/cz_fdw--$(EXTVERSION).sql sql/cz_fdw--$(OLD_VERSION)--$(EXTVERSION).sql
 EXTRA_CLEAN = $(SRCS:.c=.d) test/results
@@ -66,7 +67,7 @@ TEST_PARTS = lint regress isolation tap differential
 # used by the scripts
 .PHONY: print-pgxs
 
-.PHONY: differential fuzz load test-all matrix soak pgregress sqlsmith ecosystem help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-matrix
+.PHONY: differential fuzz load test-all matrix soak pgregress sqlsmith ecosystem help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-majors test-matrix
 
 print-pgxs:
 	@echo $(PGXS)
@@ -100,8 +101,10 @@ help:
 	@echo 'make demo            start a coordinator and three workers with data and a tour'
 	@echo 'make demo-stop       stop them and remove the data'
 	@echo 'make bench           compare with plain PostgreSQL and with postgres_fdw'
+	@echo 'make test-majors     regression tests on each other PostgreSQL that is installed, or named in'
+	@echo '                     CZ_PG_CONFIGS (a list of pg_config)'
 	@echo 'make test-matrix     compile against every PostgreSQL that is installed, gcc and clang'
-	@echo 'make dist            source archive'
+	@echo 'make dist            source archives of what is committed, for packages and PGXN'
 	@echo 'DEV=1                warnings are errors, assertions on'
 
 deps:
@@ -151,8 +154,12 @@ demo-stop:
 bench: deps
 	@test/bench/run $(PARTS)
 
+test-majors: deps
+	@test/bin/test_majors
+
 test-matrix: deps
 	@test/bin/compile_matrix
 
 dist:
-	git archive --format=tar.gz --prefix=cz_fdw-$(EXTVERSION)/ -o cz_fdw-$(EXTVERSION).tar.gz HEAD
+	git archive --format=tar --prefix=cz_fdw-$(EXTVERSION).0/ HEAD | gzip -n >cz_fdw-$(EXTVERSION).0.tar.gz
+	git archive --format=zip --prefix=cz_fdw-$(EXTVERSION).0/ -o cz_fdw-$(EXTVERSION).0.zip HEAD

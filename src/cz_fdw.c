@@ -16,6 +16,7 @@
 
 #include "cz/boot.h"
 #include "cz/cluster.h"
+#include "cz/counters.h"
 #include "cz/ddl.h"
 #include "cz/executor.h"
 #include "cz/metadata.h"
@@ -44,7 +45,7 @@ cz_shmem_request(void)
 	RequestAddinShmemSpace(add_size(CzLinksShmemSize(),
 									add_size(CzPoolShmemSize(),
 											 add_size(CzDeadlockShmemSize(), CzRoomShmemSize()))));
-	RequestAddinShmemSpace(CzBlockShmemSize());
+	RequestAddinShmemSpace(add_size(CzBlockShmemSize(), CzCountersShmemSize()));
 	RequestAddinShmemSpace(add_size(CzMoversShmemSize(),
 									add_size(CzBootShmemSize(), CzDirtyShmemSize())));
 }
@@ -54,6 +55,7 @@ cz_shmem_startup(void)
 {
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
+	CzCountersShmemInit();
 	CzHealthShmemInit();
 	CzPaceShmemInit();
 	CzTxnShmemInit();

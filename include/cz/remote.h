@@ -408,8 +408,7 @@ extern bool CzHealthIsSuspect(Oid server_oid);
  *
  * CzHealthLook: a look has found one so: CZ_HEALTH_UP, _SUSPECT (and why) or _DISABLED; after
  *		some that have failed it is down.  now, told: out: what is known, and what it was at
- *		the last look.  Returns: true if that is not the same, or if it is down because it
- *		has become a standby, and was not for that.
+ *		the last look.  Returns: true if that is not the same.
  * CzHealthForget: all workers of this database but those.
  */
 extern CzHealth CzHealthGet(Oid server_oid);
@@ -481,6 +480,15 @@ extern bool CzPoolTryEnter(const CzEndpoint *endpoint);
 typedef CzEndpoint *(*CzPoolLookup) (Oid server_oid, Oid user_oid);
 extern void CzPoolSetLookup(CzPoolLookup function);
 extern void CzPoolForgetGiven(void);
+
+/* CzPoolRead: a worker's connections from all sessions of this database. */
+typedef struct CzPoolState
+{
+	int			nopen;			/* or about to be */
+	int			nwaiting;		/* sessions that wait for one */
+	int			limit;			/* as the last one knew it who asked; INT_MAX: not known */
+} CzPoolState;
+extern void CzPoolRead(Oid server_oid, CzPoolState *state);
 extern Size CzPoolShmemSize(void);
 extern void CzPoolShmemInit(void);
 

@@ -246,7 +246,8 @@ CzNodeNoteVersion(Oid server_oid, int version)
 	if (!node->is_checked || node->major == version / 10000)
 		return;
 	ereport(LOG,
-			(errmsg("node \"%s\" runs PostgreSQL %d now", node->name, version / 10000)));
+			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+			 errmsg("node \"%s\" runs PostgreSQL %d now", node->name, version / 10000)));
 	set_version(server_oid, version);
 	/* the form of transition states is its major's */
 	CzPartialsCreate(server_oid);

@@ -89,4 +89,7 @@ extern const CzTable *CzCheckDistributed(Oid relid);
 /* The storage parameters of a placement, for another one; NULL: it has none. */
 extern char *CzStorageSql(CzConn *from, const char *qualified, const char *target);
 
+/* node_health.c: "up", "down", ... as views show a node's state; not to be freed. */
+extern const char *CzNodeStateName(const CzNode *node, const CzHealth *health);
+
 #endif							/* CZ_CLUSTER_INT_H */

@@ -38,6 +38,21 @@ static const char *const state_names[] = {"unknown", "up", "suspect", "down", "d
 /* What each is asked */
 #define HEALTH_SQL "SELECT pg_catalog.current_setting('server_version_num')"
 
+/*
+ * CzNodeStateName
+ *		See cluster_int.h.
+ */
+const char *
+CzNodeStateName(const CzNode *node, const CzHealth *health)
+{
+	if (node->clone_of != NULL)
+		return "clone";
+	/* it is one for all at once, whenever somebody looks next */
+	if (!node->is_active)
+		return state_names[CZ_HEALTH_DISABLED];
+	return state_names[health->state == CZ_HEALTH_DISABLED ? CZ_HEALTH_UNKNOWN : health->state];
+}
+
 /* Tell of a change: in the log, and to who listens. */
 static void
 tell(const CzNode *node, const CzHealth *now, CzHealthState was)
@@ -45,7 +60,9 @@ tell(const CzNode *node, const CzHealth *now, CzHealthState was)
 	StringInfoData payload;
 
 	ereport(LOG,
-			(errmsg("node \"%s\" is %s", node->name, state_names[now->state]),
+			(errcode(now->state == CZ_HEALTH_SUSPECT || now->state == CZ_HEALTH_DOWN ?
+					 ERRCODE_CONNECTION_FAILURE : ERRCODE_SUCCESSFUL_COMPLETION),
+			 errmsg("node \"%s\" is %s", node->name, state_names[now->state]),
 			 now->reason[0] != '\0' ? errdetail_log("%s", now->reason) : 0));
 	/* placements may be missing, or may be made whole now */
 	CzMaintenanceWake();
@@ -233,13 +250,8 @@ cz_node_health(PG_FUNCTION_ARGS)
 		Datum		values[7];
 		bool		nulls[7] = {0};
 
-		/* it is one for all at once, whenever somebody looks next */
-		if (!node->is_active)
-			health.state = CZ_HEALTH_DISABLED;
-		else if (health.state == CZ_HEALTH_DISABLED)
-			health.state = CZ_HEALTH_UNKNOWN;
 		values[0] = ObjectIdGetDatum(node->server_oid);
-		values[1] = CStringGetTextDatum(node->clone_of ? "clone" : state_names[health.state]);
+		values[1] = CStringGetTextDatum(CzNodeStateName(node, &health));
 		nulls[2] = health.since == 0;
 		values[2] = TimestampTzGetDatum(health.since);
 		nulls[3] = health.last_contact == 0;

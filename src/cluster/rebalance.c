@@ -653,7 +653,8 @@ CzReplicateAgain(void)
 	list_sort(moves, compare_danger);
 	make_inactive(moves, request.lost);
 	ereport(LOG,
-			(errmsg("making %d placements that are missing", list_length(moves))));
+			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+			 errmsg("making %d placements that are missing", list_length(moves))));
 	(void) CzJobCreate("replicate", "Make placements that are missing", CZ_TRANSFER_AUTO, moves);
 	return false;
 }

@@ -583,7 +583,8 @@ repair_one(const Todo *todo)
 		else if (CzReferenceCopyTable(todo->relid, todo->server_oid))
 			make_active(CzTableGet(todo->relid), 0, todo->server_oid);
 		ereport(LOG,
-				(errmsg("placement of shard %d of table \"%s\" on node \"%s\" is whole again",
+				(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+				 errmsg("placement of shard %d of table \"%s\" on node \"%s\" is whole again",
 						todo->index, get_rel_name(todo->relid),
 						CzNodeGet(todo->server_oid)->name)));
 	}

@@ -441,7 +441,8 @@ give_up(const Surplus *surplus, int factor, List **held)
 														   surplus->server_oid));
 	}
 	ereport(LOG,
-			(errmsg("shard " INT64_FORMAT " has given up its placement on node \"%s\"",
+			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+			 errmsg("shard " INT64_FORMAT " has given up its placement on node \"%s\"",
 					first->shard_id, CzNodeGet(surplus->server_oid)->name)));
 	return true;
 }

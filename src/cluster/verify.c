@@ -24,6 +24,7 @@
 #include "utils/memutils.h"
 
 #include "cluster_int.h"
+#include "cz/counters.h"
 #include "cz/ddl.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
@@ -118,8 +119,8 @@ sum_own_rows(Oid relid, char **rows, char **sum)
 	CzUnpinTextSettings(nestlevel);
 }
 
-/* One shard: a row of the result. */
-static void
+/* One shard: a row of the result; true: its placements are all there and equal. */
+static bool
 verify_shard(ReturnSetInfo *rsinfo, const CzShard *shard, Oid relid, LostNodes *lost)
 {
 	Oid			owner = CzRelationOwner(relid);
@@ -183,6 +184,7 @@ verify_shard(ReturnSetInfo *rsinfo, const CzShard *shard, Oid relid, LostNodes *
 	}
 	values[5] = BoolGetDatum(is_ok);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	return is_ok;
 }
 
 /*
@@ -200,6 +202,8 @@ cz_verify_placements(PG_FUNCTION_ARGS)
 	MemoryContext context;
 	LostNodes	lost = {CurrentMemoryContext, NIL, NIL};
 	ListCell   *lc;
+	int64		nshards = 0;
+	int64		ndiffering = 0;
 	int			i;
 
 	if (OidIsValid(only_relid) && (table == NULL || table->kind == CZ_TABLE_FOREIGN))
@@ -219,10 +223,13 @@ cz_verify_placements(PG_FUNCTION_ARGS)
 			MemoryContext old = MemoryContextSwitchTo(context);
 
 			CHECK_FOR_INTERRUPTS();
-			verify_shard(rsinfo, &table->shards[i], relid, &lost);
+			nshards++;
+			if (!verify_shard(rsinfo, &table->shards[i], relid, &lost))
+				ndiffering++;
 			MemoryContextSwitchTo(old);
 			MemoryContextReset(context);
 		}
 	}
+	CzCountVerified(nshards, ndiffering);
 	return (Datum) 0;
 }

@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 
 #include "cz/compat.h"
+#include "cz/counters.h"
 #include "cz/errors.h"
 #include "cz/transaction.h"
 #include "executor_int.h"
@@ -166,8 +167,10 @@ CzRunWarn(GroupWorker *gw, const char *node_name, const char *reason)
 	if (gw->is_warned)
 		return;
 	gw->is_warned = true;
+	CzCountFailover(gw->server_oid);
 	ereport(WARNING,
-			(errmsg("node \"%s\" failed; reading its shards from other placements",
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("node \"%s\" failed; reading its shards from other placements",
 					node_name),
 			 errdetail_internal("%s", reason)));
 }

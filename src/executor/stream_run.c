@@ -27,6 +27,7 @@
 #include "utils/wait_event.h"
 
 #include "cz/compat.h"
+#include "cz/counters.h"
 #include "cz/errors.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
@@ -104,13 +105,15 @@ static void
 fragment_done(CzStream *stream, StreamConn *sc, Fragment *fragment)
 {
 	StreamWorker *worker = sc->worker;
-	double		ms = (GetCurrentTimestamp() - fragment->sent_at) / 1000.0;
+	TimestampTz now = GetCurrentTimestamp();
+	double		ms = (now - fragment->sent_at) / 1000.0;
 
 	fragment->state = FRAGMENT_DONE;
 	fragment->ms = ms;
 	stream->ndone++;
 	worker->busy_ms += ms;
 	CzHealthMarkGood(worker->server_oid);
+	CzCountFragment(worker->server_oid, fragment->shard_id, now - fragment->sent_at, now);
 	if (fragment->store != NULL)
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(stream->run_context);

@@ -27,6 +27,7 @@
 #include "storage/latch.h"
 #include "utils/memutils.h"
 
+#include "cz/counters.h"
 #include "cz/errors.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
@@ -359,6 +360,7 @@ run(SingleCommand *command)
 	{
 		command->conn->is_broken = true;
 		CzTxnSingleEnd(NULL);
+		CzCount(CZ_COUNT_IN_DOUBT);
 		ereport(ERROR,
 				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
 				 errmsg("gave up waiting for node \"%s\": %s", command->conn->node_name,
@@ -461,6 +463,7 @@ CzStreamRunSingle(CzStream *stream)
 
 		conn->is_broken = true;
 		CzTxnSingleEnd(NULL);
+		CzCount(CZ_COUNT_IN_DOUBT);
 		ereport(ERROR,
 				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
 				 errmsg("connection to node \"%s\" was lost during a statement that it commits",

@@ -360,7 +360,8 @@ empty_functions(CzMove *move, Oid owner)
 	res = CzConnTryExec(conn, sql.data);
 	if (res != NULL && PQresultStatus(res) != PGRES_COMMAND_OK)
 		ereport(LOG,
-				(errmsg("could not end the log of move " INT64_FORMAT " on node \"%s\": %s",
+				(errcode(ERRCODE_WARNING),
+				 errmsg("could not end the log of move " INT64_FORMAT " on node \"%s\": %s",
 						move->move_id, conn->node_name,
 						PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY))));
 	PQclear(res);

@@ -591,7 +591,8 @@ switch_in_attempts(CzPromotion *p)
 	CzMoveNoteNow(p->move, "attempts", nattempts);
 	CzMoveNoteNow(p->move, "pause_ms", pause_ms);
 	ereport(LOG,
-			(errmsg("promotion " INT64_FORMAT ": switched in attempt %d, writers waited %.0f ms",
+			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+			 errmsg("promotion " INT64_FORMAT ": switched in attempt %d, writers waited %.0f ms",
 					p->move->move_id, nattempts, pause_ms)));
 }
 

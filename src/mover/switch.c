@@ -624,6 +624,7 @@ CzMoveSwitch(CzMove *move)
 	CzMoveNoteNow(move, "attempts", nattempts);
 	CzMoveNoteNow(move, "pause_ms", pause_ms);
 	ereport(LOG,
-			(errmsg("move " INT64_FORMAT ": switched in attempt %d, writers waited %.0f ms",
+			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+			 errmsg("move " INT64_FORMAT ": switched in attempt %d, writers waited %.0f ms",
 					move->move_id, nattempts, pause_ms)));
 }

@@ -74,7 +74,8 @@ CzConnLogCommand(const CzConn *conn, const char *sql)
 		char	   *clean = CzRedact(sql, NULL);
 
 		ereport(LOG,
-				(errmsg("remote command on node \"%s\": %s", conn->node_name, clean),
+				(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+				 errmsg("remote command on node \"%s\": %s", conn->node_name, clean),
 				 errhidestmt(true), errhidecontext(true)));
 		pfree(clean);
 	}

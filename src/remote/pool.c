@@ -367,6 +367,34 @@ CzPoolSetWorkerLimit(Oid server_oid, int limit)
 	LWLockRelease(&table->lock);
 }
 
+/*
+ * CzPoolRead
+ *		See remote.h.
+ */
+void
+CzPoolRead(Oid server_oid, CzPoolState *state)
+{
+	int			i;
+
+	memset(state, 0, sizeof(CzPoolState));
+	state->limit = INT_MAX;
+	if (table == NULL)
+		return;
+	LWLockAcquire(&table->lock, LW_SHARED);
+	for (i = 0; i < table->npools; i++)
+	{
+		const Pool *pool = &table->pools[i];
+
+		if (pool->server_oid != server_oid || pool->database_oid != MyDatabaseId)
+			continue;
+		state->nopen = pool->nopen;
+		state->nwaiting = pool->nwaiting;
+		state->limit = pool->limit;
+		break;
+	}
+	LWLockRelease(&table->lock);
+}
+
 /* Stop waiting; lock held. */
 static void
 end_wait(void)

@@ -200,7 +200,9 @@ block(int64 arg)
 	SetConfigOption("lock_timeout", psprintf("%d", now.timeout_ms), PGC_SUSET, PGC_S_OVERRIDE);
 	CzGateClose();
 	set_state(BLOCK_ACTIVE);
-	ereport(LOG, (errmsg("changes of the cluster are blocked")));
+	ereport(LOG,
+			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+			 errmsg("changes of the cluster are blocked")));
 	for (;;)
 	{
 		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
@@ -217,7 +219,8 @@ block(int64 arg)
 	{
 		set_state(BLOCK_TIMED_OUT);
 		ereport(LOG,
-				(errmsg("changes of the cluster were blocked for %d ms, and are allowed again",
+				(errcode(ERRCODE_WARNING),
+				 errmsg("changes of the cluster were blocked for %d ms, and are allowed again",
 						now.timeout_ms),
 				 errdetail("Nobody has called citus_cluster_changes_unblock() meanwhile.")));
 	}

@@ -35,6 +35,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "cz/counters.h"
 #include "cz/errors.h"
 #include "cz/settings.h"
 #include "transaction_int.h"
@@ -174,6 +175,7 @@ commit_others(List *written, const CzTxnEntry *first, List *shards)
 			if (is_replaced(entry) || !CzTxnLoseWritten(entry->server_oid))
 			{
 				CzTxnDirtyUnsure(shards);
+				CzCount(CZ_COUNT_IN_DOUBT);
 				ereport(ERROR,
 						(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
 						 errmsg("connection to node \"%s\" was lost during COMMIT",
@@ -216,6 +218,7 @@ CzTxnChainCommit(CzTxnEntry *first, List *written, List *shards, bool *is_decide
 		if (!take_over(first, shards))
 		{
 			CzTxnDirtyUnsure(shards);
+			CzCount(CZ_COUNT_IN_DOUBT);
 			ereport(ERROR,
 					(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
 					 errmsg("connection to node \"%s\" was lost during COMMIT",

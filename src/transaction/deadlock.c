@@ -39,6 +39,7 @@
 #include "utils/timestamp.h"
 
 #include "cz/compat.h"
+#include "cz/counters.h"
 #include "deadlock_int.h"
 #include "transaction_int.h"
 
@@ -371,6 +372,7 @@ check_chosen(WaitSlot *slot)
 							 pgstat_get_backend_current_activity(steps[i].pid, false));
 	}
 	pgstat_report_deadlock();
+	CzCount(CZ_COUNT_DEADLOCK);
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
 			 errmsg("deadlock detected"),

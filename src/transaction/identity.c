@@ -262,7 +262,8 @@ session_fenced(const char *node_name, int epoch)
 	{
 		CzActivityNoteFenced(epoch);
 		ereport(LOG,
-				(errmsg("another database has taken over as coordinator of the cluster"),
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("another database has taken over as coordinator of the cluster"),
 				 errdetail("Node \"%s\" has epoch %d, this database %d.", node_name, epoch,
 						   self->epoch)));
 	}

@@ -308,7 +308,8 @@ take_over(void)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	ereport(LOG,
-			(errmsg("this server has taken over as coordinator of its cluster, epoch %d",
+			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+			 errmsg("this server has taken over as coordinator of its cluster, epoch %d",
 					epoch)));
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());

@@ -53,6 +53,7 @@
 #include "utils/wait_event.h"
 
 #include "cz/compat.h"
+#include "cz/counters.h"
 #include "cz/errors.h"
 #include "cz/settings.h"
 #include "transaction_int.h"
@@ -248,8 +249,10 @@ carry_out(CzConn *conn, const char *gid, bool is_commit, int elevel)
 	if (res != NULL && PQresultStatus(res) == PGRES_COMMAND_OK)
 	{
 		n = 1;
+		CzCount(CZ_COUNT_RECOVERED);
 		ereport(LOG,
-				(errmsg("%s prepared transaction \"%s\" on node \"%s\"",
+				(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+				 errmsg("%s prepared transaction \"%s\" on node \"%s\"",
 						is_commit ? "committed" : "rolled back", gid, conn->node_name)));
 	}
 	else if (sqlstate != NULL && strcmp(sqlstate, CZ_SQLSTATE_UNDEFINED_OBJECT) == 0)
@@ -718,7 +721,8 @@ CzTxnRecoverServer(Oid server_oid, Oid user_oid, char **error)
 								   &answered, NULL);
 			if (!is_fenced && !CzFenceWorker(conn))
 				ereport(LOG,
-						(errmsg("former coordinators are not fenced on node \"%s\"",
+						(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						 errmsg("former coordinators are not fenced on node \"%s\"",
 								conn->node_name),
 						 errdetail("No user mapping may write the comment of its schema of shards and end their sessions.")));
 			if (list_prepared(conn, &all, &mine))

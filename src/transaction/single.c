@@ -26,6 +26,7 @@
 #include "utils/portal.h"
 
 #include "cz/compat.h"
+#include "cz/counters.h"
 #include "cz/settings.h"
 #include "transaction_int.h"
 
@@ -161,6 +162,7 @@ CzTxnSingleEnd(const char *node_name)
 		return;
 	strlcpy(committed_on, node_name, sizeof(committed_on));
 	is_committed = true;
+	CzCount(CZ_COUNT_COMMIT_SINGLE);
 	CzTxnHoldInterrupts();
 	/* the extended protocol commits with Sync only, else */
 	MyXactFlags |= XACT_FLAGS_NEEDIMMEDIATECOMMIT;

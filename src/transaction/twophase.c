@@ -42,6 +42,7 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
+#include "cz/counters.h"
 #include "cz/errors.h"
 #include "cz/settings.h"
 #include "transaction_int.h"
@@ -186,6 +187,7 @@ commit_one(CzTxnEntry *entry)
 	if (call.result == NULL)
 	{
 		entry->is_failed = true;
+		CzCount(CZ_COUNT_IN_DOUBT);
 		ereport(ERROR,
 				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
 				 call.is_timeout && QueryCancelPending ?
@@ -210,6 +212,7 @@ commit_one(CzTxnEntry *entry)
 	PQclear(call.result);
 
 	CzTxnHoldInterrupts();
+	CzCount(CZ_COUNT_COMMIT_ONE);
 	CzDebugPoint("after_commit");
 }
 
@@ -443,9 +446,14 @@ commit_unprepared(List *written)
 		PQclear(calls[i].result);
 	}
 	if (bad < 0)
+	{
+		CzCount(CZ_COUNT_COMMIT_UNPREPARED);
 		return;
+	}
 	was_answered = calls[bad].result != NULL;
 	PQclear(calls[bad].result);
+	if (ncommitted > 0 || !was_answered)
+		CzCount(CZ_COUNT_IN_DOUBT);
 	ereport(ERROR,
 			(errcode(ncommitted == 0 && was_answered ?
 					 ERRCODE_TRANSACTION_ROLLBACK : ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
@@ -480,6 +488,7 @@ commit_several(List *written)
 	}
 	CzPlacementsEnter();
 	CzTxnChainCommit(first, written, shards, &holds_interrupts);
+	CzCount(CZ_COUNT_COMMIT_CHAIN);
 	QueryCancelPending = false;
 }
 
@@ -859,6 +868,7 @@ release_all(void)
 static void
 report_committed(const char *node_name)
 {
+	CzCount(CZ_COUNT_IN_DOUBT);
 	ereport(WARNING,
 			(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
 			 errmsg("the transaction that failed is committed on node \"%s\"", node_name)));
@@ -885,6 +895,21 @@ warn_of_commit(void)
 	}
 }
 
+static void
+count_two_phase(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, cz_txn_entries)
+	{
+		if (((CzTxnEntry *) lfirst(lc))->prepare_sent)
+		{
+			CzCount(CZ_COUNT_COMMIT_TWO_PHASE);
+			return;
+		}
+	}
+}
+
 /*
  * CzTxnXactCallback
  *		Follow the local transaction.
@@ -905,6 +930,7 @@ CzTxnXactCallback(int event)
 			break;
 		case XACT_EVENT_COMMIT:
 			CzTxnDirtyCommitted();
+			count_two_phase();
 			post_commit();
 			CzCommitRoomLeave();
 			release_all();
