@@ -38,7 +38,8 @@ CREATE TABLE cz.move (
     sqlstate text,
     error text,
     switched_at timestamptz,
-    piece_ids bigint[]
+    piece_ids bigint[],
+    waits_for text
 );
 CREATE UNIQUE INDEX move_running_idx ON cz.move (colocation_id, shard_index, (tables[1]))
     WHERE phase NOT IN ('done', 'failed');
@@ -55,6 +56,7 @@ COMMENT ON COLUMN cz.move.bytes_done IS 'bytes of rows, as text, that have been 
 COMMENT ON COLUMN cz.move.lag_changes IS 'changes that the last look found missing on the target';
 COMMENT ON COLUMN cz.move.pause_ms IS 'how long writers of the shards had to wait for the switch';
 COMMENT ON COLUMN cz.move.attempts IS 'attempts to lock the shards for the switch';
+COMMENT ON COLUMN cz.move.waits_for IS 'transactions that have kept it from locking the shards';
 COMMENT ON COLUMN cz.move.switched_at IS 'since then the new placement counts';
 COMMENT ON COLUMN cz.move.task_id IS 'task of a job that it belongs to';
 GRANT SELECT ON cz.move TO PUBLIC;
@@ -140,7 +142,8 @@ CREATE VIEW cz.cz_moves AS
            (SELECT array_agg(c.oid::regclass ORDER BY c.oid) FROM pg_class c WHERE c.oid = ANY (m.tables)) AS tables,
            m.shard_ids, m.phase, m.source_name, m.target_name, b.bytes_done, m.bytes_total,
            CASE WHEN m.bytes_total > 0 THEN round(least(100.0 * b.bytes_done / m.bytes_total, 100)::numeric, 1) END AS percent,
-           m.rows_applied, m.lag_changes, m.pause_ms, m.attempts, m.pid, m.started_at, m.updated_at, m.error
+           m.rows_applied, m.lag_changes, m.pause_ms, m.attempts, m.pid, m.started_at, m.updated_at, m.error,
+           m.waits_for
     FROM cz.move m, LATERAL (SELECT coalesce(cz.move_bytes(m.move_id), m.bytes_done) AS bytes_done) b;
 COMMENT ON VIEW cz.cz_moves IS 'moves and copies of shards: how far they are, and what became of them';
 GRANT SELECT ON cz.cz_moves TO PUBLIC;

@@ -162,6 +162,8 @@ extern void CzMoveNoteLeft(void);
  * CzMoveHoldCapture: for the session of a move; false: such a transaction is there.
  * CzTxnHoldReferred, CzTxnReleaseReferred: no rows go from a reference table that shards
  *		may refer to, until they are released or the session ends.
+ * CzTxnLockUntil: in a process of a move: locks, here and on workers, are waited for no longer
+ *		than until then.
  * CzTxnLockShardsForMove: nobody of this server writes these shards, or locks rows of them,
  *		until the transaction ends.
  */
@@ -174,6 +176,8 @@ extern void CzMoveSwitchEnd(void);
 extern bool CzMoveIsSwitching(void);
 extern void CzTxnHoldReferred(Oid relid);
 extern void CzTxnReleaseReferred(Oid relid);
-extern void CzTxnLockShardsForMove(const CzShard *const *shards, int nshards);
+extern void CzTxnLockUntil(TimestampTz deadline);
+extern void CzTxnLockShardsForMove(const CzShard *const *shards, int nshards,
+								   TimestampTz deadline);
 
 #endif							/* CZ_MOVE_H */

@@ -63,6 +63,7 @@ extern bool cz_one_phase_commit;	/* writes on several workers are not prepared *
 extern bool cz_log_remote_commands; /* every remote command goes to the log */
 extern int	cz_cutover_attempts;	/* to lock shards that move; 0: any number */
 extern int	cz_cutover_lock_timeout_ms;	/* of each attempt */
+extern int	cz_cutover_timeout_ms;	/* of all attempts; 0: none */
 extern int	cz_drop_delay_ms;	/* until the old placement of a moved shard is dropped */
 extern int	cz_connect_timeout_ms;	/* bound of one connection attempt */
 extern int	cz_max_connections_per_worker;	/* read connections of one backend */

@@ -420,7 +420,9 @@ give_up(const Surplus *surplus, int factor, List **held)
 	foreach(lc, relids)
 		shards[foreach_current_index(lc)] = &CzTableGet(lfirst_oid(lc))->shards[surplus->index];
 	hold_references(relids, held);
-	CzTxnLockShardsForMove(shards, list_length(relids));
+	CzTxnLockShardsForMove(shards, list_length(relids),
+						   TimestampTzPlusMilliseconds(GetCurrentTimestamp(), cz_cutover_lock_timeout_ms));
+	set_lock_timeout();
 	AcceptInvalidationMessages();
 	table = CzTableGet(surplus->relid);
 	first = &table->shards[surplus->index];

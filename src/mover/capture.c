@@ -23,6 +23,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "cz/settings.h"
@@ -248,30 +249,40 @@ CzMoveCaptureBegin(CzMove *move)
 	foreach(lc, CzMoveOwners(move))
 	{
 		int			wait_ms = FIRST_PAUSE_MS;
-		bool		is_done = false;
+		TimestampTz begin = GetCurrentTimestamp();
+		int			nattempts;
 
-		for (;;)
+		for (nattempts = 1;; nattempts++)
 		{
-			SetConfigOption("lock_timeout", psprintf("%dms", cz_cutover_lock_timeout_ms),
-							PGC_SUSET, PGC_S_OVERRIDE);
+			bool		has_tried;
+			bool		is_done = false;
+
 			StartTransactionCommand();
 			PushActiveSnapshot(GetTransactionSnapshot());
 			/* prepared transactions that nobody finishes would be in the way for ever */
 			CzTxnRequireClear(move->from_oid, lfirst_oid(lc));
-			is_done = put_triggers(move, lfirst_oid(lc));
+			has_tried = CzMoveAwaitMoment(move, false);
+			CzTxnLockUntil(CzMoveDeadline());
+			if (has_tried)
+				is_done = put_triggers(move, lfirst_oid(lc));
 			PopActiveSnapshot();
 			CommitTransactionCommand();
 			SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 			if (is_done)
 				break;
-			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms,
-							 WAIT_EVENT_BGWORKER_SHUTDOWN);
-			ResetLatch(MyLatch);
+			CzMoveNoteHolders(move, nattempts, begin);
+			if (has_tried)
+			{
+				CzMoveSleep(wait_ms);
+				wait_ms = Min(wait_ms * 2, MAX_PAUSE_MS);
+			}
 			CzMoveGiveWay(move);
-			wait_ms = Min(wait_ms * 2, MAX_PAUSE_MS);
 		}
 	}
 	move->captured_oid = move->from_oid;
+	CzMoveBegin();
+	CzMoveNoteWaits(move, 0, NULL);
+	CzMoveCommit();
 	CzDebugPoint("move_captured");
 }
 

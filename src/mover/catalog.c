@@ -330,6 +330,37 @@ CzMoveNote(const CzMove *move, const char *what, double value)
 						   quote_identifier(what)), 2, argtypes, values, NULL);
 }
 
+static bool
+has_waits_for(void)
+{
+	return get_attnum(CzCatalogRelid("move"), "waits_for") != InvalidAttrNumber;
+}
+
+/*
+ * CzMoveNoteWaits
+ *		Attempts to lock the shards, and who has been in the way (NULL: nobody any more).
+ */
+void
+CzMoveNoteWaits(const CzMove *move, int nattempts, const char *waits_for)
+{
+	Oid			argtypes[3] = {INT8OID, INT4OID, TEXTOID};
+	char		nulls[4] = "   ";
+	Datum		values[3];
+
+	/* the extension may not have been updated yet */
+	if (!has_waits_for())
+	{
+		CzMoveNote(move, "attempts", nattempts);
+		return;
+	}
+	values[0] = Int64GetDatum(move->move_id);
+	values[1] = Int32GetDatum(nattempts);
+	values[2] = waits_for ? CStringGetTextDatum(waits_for) : (Datum) 0;
+	nulls[2] = waits_for ? ' ' : 'n';
+	CzCatalogExec("UPDATE cz.move SET attempts = $2, waits_for = $3, updated_at = pg_catalog.clock_timestamp()"
+				  " WHERE move_id OPERATOR(pg_catalog.=) $1", 3, argtypes, values, nulls);
+}
+
 /*
  * CzMoveNoteRound
  *		A round has brought so many changes over.
@@ -361,6 +392,9 @@ CzMoveFail(const CzMove *move, const char *sqlstate, const char *message)
 	values[2] = CStringGetTextDatum(message);
 	CzCatalogExec("UPDATE cz.move SET phase = '" CZ_PHASE_FAILED "', pid = NULL, updated_at = pg_catalog.clock_timestamp(), sqlstate = $2, error = $3"
 				  " WHERE move_id OPERATOR(pg_catalog.=) $1", 3, argtypes, values, NULL);
+	if (has_waits_for())
+		CzCatalogExec("UPDATE cz.move SET waits_for = NULL WHERE move_id OPERATOR(pg_catalog.=) $1", 1,
+					  argtypes, values, NULL);
 	CzMoveForgetCleanup(move, "on_success");
 }
 

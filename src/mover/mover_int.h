@@ -108,6 +108,7 @@ typedef struct CzMove
 								 * alter them */
 	bool		must_let_go;	/* the error that is on its way is one of CzMoveGiveWay */
 	char	   *fingerprint;	/* what the tables looked like when they were locked first */
+	bool		has_tried;		/* the last attempt has made writers wait */
 	bool		is_awaited;		/* writers without locks: their statements are waited for */
 	bool		has_copied;		/* with block_writes: rows are on the target */
 	bool		has_copied_one; /* rows of a first table, or of a part of one */
@@ -181,6 +182,7 @@ extern bool CzMoveCleanupIsLeft(void);
 extern void CzMoveSetPhase(CzMove *move, const char *phase);
 extern void CzMoveNoteRound(const CzMove *move, int64 nchanges);
 extern void CzMoveNote(const CzMove *move, const char *what, double value);
+extern void CzMoveNoteWaits(const CzMove *move, int nattempts, const char *waits_for);
 extern void CzMoveFail(const CzMove *move, const char *sqlstate, const char *message);
 extern void CzMoveExpectCleanup(const CzMove *move, Oid server_oid, Oid owner, const char *kind,
 								const char *name, const char *args, const char *policy,
@@ -327,17 +329,29 @@ extern Oid	CzMoveNodeOfId(int node_id);
 /*
  * The steps of a switch that splits have, too; in its transaction.
  *
- * CzMoveHasOldHolder: does somebody have had locks of the source's tables for long?  Then it
- *		is not tried.
- * CzMoveLockWriters: keep out writers and who locks rows: of this server, then of all others.
+ * CzMoveLockWriters: keep out writers and who locks rows: of this server, then of all others;
+ *		deadline: for all locks together.
  * CzMovePutFence: where shards leave: nobody writes there any more, and it is marked.
  * CzMoveHoldReferences: rows that old placements may refer to stay; CzMoveDropOldKeys lets
  *		them go.
  */
-extern bool CzMoveHasOldHolder(const CzMove *move);
-extern void CzMoveLockWriters(CzMove *move);
+extern void CzMoveLockWriters(CzMove *move, TimestampTz deadline);
 extern void CzMovePutFence(const CzMove *move, Oid server_oid);
 extern void CzMoveHoldReferences(CzMove *move, List *server_oids);
+
+/*
+ * holders.c: who would be waited for.
+ *
+ * CzMoveAwaitMoment: look for a moment in which locks are likely to be given in time, for a
+ *		while; in the transaction that wants them; false: there was none.  excludes_readers:
+ *		so will the locks.
+ * CzMoveNoteHolders: after an attempt that has failed, this one since a moment: cz_moves says
+ *		who has locks; 55P03 after cz.cutover_timeout.
+ * CzMoveDeadline: when an attempt that begins now has to have its locks.
+ */
+extern bool CzMoveAwaitMoment(const CzMove *move, bool excludes_readers);
+extern void CzMoveNoteHolders(const CzMove *move, int nattempts, TimestampTz since);
+extern TimestampTz CzMoveDeadline(void);
 
 /*
  * split_plan.c, split.c: a shard becomes several.

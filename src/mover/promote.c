@@ -268,6 +268,7 @@ lock_writers(CzPromotion *p)
 {
 	List	   *owners = CzMoveOwners(&p->all);
 	const CzShard **shards = palloc(sizeof(CzShard *) * Max(list_length(p->all.tables), 1));
+	TimestampTz deadline = CzMoveDeadline();
 	int			nshards = 0;
 	ListCell   *lc;
 	ListCell   *lt;
@@ -281,11 +282,12 @@ lock_writers(CzPromotion *p)
 			shards[nshards++] =
 				&CzTableGet(((CzMoveTable *) lfirst(lt))->relid)->shards[group->shard_index];
 	}
-	CzTxnLockShardsForMove(shards, nshards);
+	CzTxnLockShardsForMove(shards, nshards, deadline);
 	/* what the locks have waited for may have given up a placement */
 	AcceptInvalidationMessages();
 	read_groups(p);
 	pg_usleep(ARRIVAL_MS * 1000L);
+	CzTxnLockUntil(deadline);
 	foreach(lc, CzReferenceTableList())
 		owners = list_append_unique_oid(owners, CzRelationOwner(lfirst_oid(lc)));
 	foreach(lc, owners)
@@ -299,6 +301,7 @@ lock_writers(CzPromotion *p)
 			CzTxnExec(p->move->source_oid, lfirst_oid(lc),
 					  psprintf("LOCK TABLE %s IN EXCLUSIVE MODE", names.data));
 	}
+	CzTxnLockUntil(CzMoveDeadline());
 	CzTxnRequireClear(p->move->source_oid, GetForeignServer(p->move->source_oid)->owner);
 }
 
@@ -494,7 +497,8 @@ attempt(CzPromotion *p, double *pause_ms)
 	/* before anybody waits for its locks */
 	CzGateEnter();
 	lock_here(p);
-	if (CzMoveHasOldHolder(&p->all))
+	p->all.has_tried = CzMoveAwaitMoment(&p->all, false);
+	if (!p->all.has_tried)
 	{
 		PopActiveSnapshot();
 		AbortCurrentTransaction();
@@ -568,13 +572,14 @@ switch_in_attempts(CzPromotion *p)
 {
 	int			wait_ms = FIRST_PAUSE_MS;
 	double		pause_ms = 0;
+	TimestampTz begin = GetCurrentTimestamp();
 	int			nattempts;
 
 	set_lock_timeout(cz_cutover_lock_timeout_ms);
 	for (nattempts = 1; !try_attempt(p, &pause_ms); nattempts++)
 	{
 		set_lock_timeout(0);
-		CzMoveNoteNow(p->move, "attempts", nattempts);
+		CzMoveNoteHolders(p->move, nattempts, begin);
 		if (cz_cutover_attempts > 0 && nattempts >= cz_cutover_attempts)
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
@@ -588,8 +593,10 @@ switch_in_attempts(CzPromotion *p)
 	}
 	set_lock_timeout(0);
 	CzDebugPoint("clone_switched");
-	CzMoveNoteNow(p->move, "attempts", nattempts);
-	CzMoveNoteNow(p->move, "pause_ms", pause_ms);
+	CzMoveBegin();
+	CzMoveNoteWaits(p->move, nattempts, NULL);
+	CzMoveNote(p->move, "pause_ms", pause_ms);
+	CzMoveCommit();
 	ereport(LOG,
 			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
 			 errmsg("promotion " INT64_FORMAT ": switched in attempt %d, writers waited %.0f ms",

@@ -6,8 +6,7 @@
  * As when a shard moves (switch.c), but plans hold the numbers of shards, and these change:
  * all tables of the group are locked against everybody, so that whoever uses them looks at
  * the catalogs again.  Transactions that have used them are waited for, no longer than
- * cz.cutover_lock_timeout at a time, and those that have lasted for long are not waited for
- * at all: the attempt is given up, and repeated.
+ * cz.cutover_lock_timeout at a time: the attempt is given up then, and repeated.
  *
  * Source: own work.
  *
@@ -25,36 +24,16 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "cz/cluster.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "mover_int.h"
 
-/* Transactions that have used the tables and are as old as this are not waited for */
-#define OLD_USER_S 1
-
-/* Has somebody who has used the tables been at it for long? */
-static bool
-has_old_user(const CzMove *move)
-{
-	StringInfoData oids;
-	ListCell   *lc;
-
-	initStringInfo(&oids);
-	foreach(lc, CzSplitRelids(CzMoveRelids(move)))
-		appendStringInfo(&oids, "%s%u", oids.len > 0 ? "," : "", lfirst_oid(lc));
-	return CzCatalogExec(psprintf("SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid"
-								  " WHERE l.granted AND l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.relation OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.oid[])"
-								  " AND l.database OPERATOR(pg_catalog.=) %u AND l.pid OPERATOR(pg_catalog.<>) %d"
-								  " AND a.xact_start OPERATOR(pg_catalog.<) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.make_interval(secs => %d))",
-								  oids.data, MyDatabaseId, MyProcPid, OLD_USER_S),
-						 0, NULL, NULL, NULL) > 0;
-}
-
 /* Nobody uses the tables, and they are what they were when the split began. */
 static void
-lock_here(CzMove *move)
+lock_here(CzMove *move, TimestampTz deadline)
 {
 	ListCell   *lc;
 
@@ -66,6 +45,7 @@ lock_here(CzMove *move)
 	{
 		const CzMoveTable *table = lfirst(lc);
 
+		CzTxnLockUntil(deadline);
 		LockRelationOid(table->relid, AccessExclusiveLock);
 		/* plans may name partitions alone, and new ones may be on their way */
 		if (table->is_partitioned)
@@ -90,23 +70,26 @@ CzSplitAttempt(CzMove *move, double *pause_ms)
 {
 	bool		is_online = move->mode != CZ_TRANSFER_BLOCK_WRITES;
 	List	   *servers;
+	TimestampTz deadline;
 	instr_time	begin;
 	instr_time	end;
 	ListCell   *lc;
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (has_old_user(move) || CzMoveHasOldHolder(move))
+	move->has_tried = CzMoveAwaitMoment(move, true);
+	if (!move->has_tried)
 	{
 		PopActiveSnapshot();
 		AbortCurrentTransaction();
 		return false;
 	}
 	INSTR_TIME_SET_CURRENT(begin);
-	lock_here(move);
+	deadline = CzMoveDeadline();
+	lock_here(move, deadline);
 	servers = CzShardServers(((CzMoveTable *) linitial(move->tables))->shard_relid);
 	CzMoveHoldReferences(move, servers);
-	CzMoveLockWriters(move);
+	CzMoveLockWriters(move, deadline);
 	CzDebugPoint("move_locked");
 	foreach(lc, move->parts)
 	{

@@ -34,6 +34,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "cz/cluster.h"
 #include "cz/settings.h"
@@ -49,8 +50,6 @@
 #define MAX_PAUSE_MS 1000
 /* Writers that have not seen that a switch begins are on their way to a worker */
 #define ARRIVAL_MS 5
-/* Holders of locks that are as old as this are not waited for */
-#define OLD_HOLDER_S 1
 
 /*
  * CzMoveRelationsOf
@@ -117,44 +116,11 @@ shards_of(const CzMove *move, int *nshards)
 }
 
 /*
- * CzMoveHasOldHolder
- *		See mover_int.h.
- */
-bool
-CzMoveHasOldHolder(const CzMove *move)
-{
-	bool		result = false;
-	ListCell   *lc;
-
-	foreach(lc, CzMoveOwners(move))
-	{
-		CzConn	   *conn = CzConnAcquire(CzEndpointGet(move->from_oid, lfirst_oid(lc)));
-		StringInfoData names;
-		PGresult   *res;
-		ListCell   *lt;
-
-		initStringInfo(&names);
-		foreach(lt, move->tables)
-			appendStringInfo(&names, "%s%s::pg_catalog.regclass", names.len > 0 ? ", " : "",
-							 quote_literal_cstr(((CzMoveTable *) lfirst(lt))->qualified));
-		res = CzConnQuery(conn, psprintf("SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid"
-										 " WHERE l.granted AND l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.relation OPERATOR(pg_catalog.=) ANY (ARRAY[%s]::pg_catalog.oid[])"
-										 " AND l.mode OPERATOR(pg_catalog.<>) 'AccessShareLock' AND l.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()"
-										 " AND a.xact_start OPERATOR(pg_catalog.<) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.make_interval(secs => %d)))",
-										 names.data, OLD_HOLDER_S), 1, 1, 1);
-		result |= strcmp(PQgetvalue(res, 0, 0), "t") == 0;
-		PQclear(res);
-		CzConnRelease(conn);
-	}
-	return result;
-}
-
-/*
  * CzMoveLockWriters
  *		See mover_int.h.
  */
 void
-CzMoveLockWriters(CzMove *move)
+CzMoveLockWriters(CzMove *move, TimestampTz deadline)
 {
 	int			nshards;
 	const CzShard **shards = shards_of(move, &nshards);
@@ -163,12 +129,13 @@ CzMoveLockWriters(CzMove *move)
 	int			i;
 
 	CzMoveSwitchBegin();
-	CzTxnLockShardsForMove(shards, nshards);
+	CzTxnLockShardsForMove(shards, nshards, deadline);
 	/* what the locks have waited for may have given up a placement */
 	AcceptInvalidationMessages();
 	CzMoveReadGroup(move);
 	pg_usleep(ARRIVAL_MS * 1000L);
 	first = &CzTableGet(linitial_oid(CzMoveRelids(move)))->shards[move->shard_index];
+	CzTxnLockUntil(deadline);
 	foreach(lc, CzMoveOwners(move))
 	{
 		List	   *commands = NIL;
@@ -190,6 +157,7 @@ CzMoveLockWriters(CzMove *move)
 		}
 		CzTxnExecList(commands, lfirst_oid(lc));
 	}
+	CzTxnLockUntil(CzMoveDeadline());
 	for (i = 0; i < first->nplacements; i++)
 		CzTxnRequireClear(first->server_oids[i], linitial_oid(CzMoveOwners(move)));
 }
@@ -383,7 +351,8 @@ attempt(CzMove *move, double *pause_ms)
 	lock_here(move);
 	if (is_online)
 		CzMoveCheckStructure(move);
-	if (CzMoveHasOldHolder(move))
+	move->has_tried = CzMoveAwaitMoment(move, false);
+	if (!move->has_tried)
 	{
 		PopActiveSnapshot();
 		AbortCurrentTransaction();
@@ -392,7 +361,7 @@ attempt(CzMove *move, double *pause_ms)
 	if (OidIsValid(move->source_oid))
 		CzMoveHoldReferences(move, list_make1_oid(move->source_oid));
 	INSTR_TIME_SET_CURRENT(begin);
-	CzMoveLockWriters(move);
+	CzMoveLockWriters(move, CzMoveDeadline());
 	CzDebugPoint("move_locked");
 	if (is_online)
 		(void) CzMoveRound(move, true);
@@ -536,13 +505,6 @@ CzMoveDropOldKeys(CzMove *move)
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
-static void
-set_lock_timeout(void)
-{
-	SetConfigOption("lock_timeout", psprintf("%dms", cz_cutover_lock_timeout_ms), PGC_SUSET,
-					PGC_S_OVERRIDE);
-}
-
 /* One placement more of shards whose writers take no locks (await.c)? */
 static bool
 must_await(const CzMove *move)
@@ -590,23 +552,28 @@ CzMoveSwitch(CzMove *move)
 {
 	int			wait_ms = FIRST_PAUSE_MS;
 	double		pause_ms = 0;
+	TimestampTz begin = GetCurrentTimestamp();
 	int			nattempts;
 
 	CzMoveGiveWay(move);
 	await_before(move);
-	set_lock_timeout();
+	CzTxnLockUntil(CzMoveDeadline());
 	for (nattempts = 1; !try_attempt(move, &pause_ms); nattempts++)
 	{
-		CzMoveNoteNow(move, "attempts", nattempts);
+		CzMoveNoteHolders(move, nattempts, begin);
 		if (cz_cutover_attempts > 0 && nattempts >= cz_cutover_attempts)
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("could not lock the shards against writers in %d attempts",
 							nattempts),
 					 errhint("Transactions that have written to the shards must end first; see cz.cutover_attempts.")));
-		CzMoveSleep(wait_ms);
+		/* who has made writers wait lets them go on for a while */
+		if (move->has_tried)
+		{
+			CzMoveSleep(wait_ms);
+			wait_ms = Min(wait_ms * 2, MAX_PAUSE_MS);
+		}
 		CzMoveGiveWay(move);
-		wait_ms = Min(wait_ms * 2, MAX_PAUSE_MS);
 		end_autovacuum(move);
 		SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 		if (move->mode != CZ_TRANSFER_BLOCK_WRITES)
@@ -616,13 +583,15 @@ CzMoveSwitch(CzMove *move)
 			else
 				CzMoveCatchUp(move);
 		}
-		set_lock_timeout();
+		CzTxnLockUntil(CzMoveDeadline());
 	}
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 	CzDebugPoint("move_switched");
 	await_after(move);
-	CzMoveNoteNow(move, "attempts", nattempts);
-	CzMoveNoteNow(move, "pause_ms", pause_ms);
+	CzMoveBegin();
+	CzMoveNoteWaits(move, nattempts, NULL);
+	CzMoveNote(move, "pause_ms", pause_ms);
+	CzMoveCommit();
 	ereport(LOG,
 			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
 			 errmsg("move " INT64_FORMAT ": switched in attempt %d, writers waited %.0f ms",

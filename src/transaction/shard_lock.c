@@ -517,7 +517,7 @@ CzTxnLockShards(const CzShard *const *shards, int nshards, Oid user_oid,
  *		See move.h.
  */
 void
-CzTxnLockShardsForMove(const CzShard *const *shards, int nshards)
+CzTxnLockShardsForMove(const CzShard *const *shards, int nshards, TimestampTz deadline)
 {
 	const CzShard **sorted = palloc(sizeof(CzShard *) * Max(nshards, 1));
 	int			i;
@@ -525,8 +525,24 @@ CzTxnLockShardsForMove(const CzShard *const *shards, int nshards)
 	memcpy(sorted, shards, sizeof(CzShard *) * nshards);
 	qsort(sorted, nshards, sizeof(CzShard *), compare_shards);
 	for (i = 0; i < nshards; i++)
+	{
+		CzTxnLockUntil(deadline);
 		(void) acquire_local(sorted[i]->shard_id, CZ_LOCK_EXCLUSIVE, true);
+	}
 	pfree(sorted);
+}
+
+/*
+ * CzTxnLockUntil
+ *		See move.h.
+ */
+void
+CzTxnLockUntil(TimestampTz deadline)
+{
+	long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+
+	SetConfigOption("lock_timeout", psprintf("%ldms", Max(left_ms, 1L)), PGC_SUSET,
+					PGC_S_OVERRIDE);
 }
 
 /*

@@ -61,6 +61,7 @@ int			cz_merged_fragments_per_worker = 1;
 int			cz_read_placement = CZ_READ_FIRST;
 int			cz_cutover_attempts = 0;
 int			cz_cutover_lock_timeout_ms = 200;
+int			cz_cutover_timeout_ms = 3600000;
 int			cz_drop_delay_ms = 10000;
 int			cz_health_interval_ms = 10000;
 int			cz_max_moves_per_node = 2;
@@ -263,9 +264,13 @@ CzSettingsInit(void)
 							NULL, &cz_cutover_attempts, 0, 0, INT_MAX,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.cutover_lock_timeout",
-							"Time that one attempt to lock a shard that is moved waits for each lock.",
+							"Time that one attempt to lock a shard that is moved waits for its locks.",
 							"Writers of the shard wait meanwhile.",
 							&cz_cutover_lock_timeout_ms, 200, 1, 60000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.cutover_timeout",
+							"Time after which a move whose shards cannot be locked against writers is given up; 0 means never.",
+							NULL, &cz_cutover_timeout_ms, 3600000, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomStringVariable("cz.debug_point",
 							   "Stops or fails the backend at a named place, for tests.",

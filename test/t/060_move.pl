@@ -174,6 +174,7 @@ my $writer = $cluster->hold("UPDATE a SET v = 1000 WHERE k = $k");
 my $reader = $cluster->hold("DECLARE c CURSOR FOR SELECT count(*) FROM a WHERE k = $k; SELECT v FROM a WHERE k = $k");
 my $mover = $cluster->start_sql("SELECT citus_move_shard_placement($shard, $from, 3, 'block_writes')");
 $cluster->coordinator->poll_query_until('postgres', "SELECT attempts > 0 FROM cz_moves WHERE phase = 'switching'");
+ok($cluster->coordinator->poll_query_until('postgres', qq{SELECT waits_for ~ '^node "node_$from": pid [0-9]+ .*for [0-9.]+ s' FROM cz_moves WHERE phase = 'switching'}), 'cz_moves says whom it waits for');
 my $start = time;
 $cluster->sql("UPDATE a SET v = 7 WHERE k = (SELECT min(k) FROM a WHERE get_shard_id_for_distribution_column('a', k) = $shard AND k <> $k)");
 cmp_ok(time - $start, '<', 5, 'another writer gets through meanwhile');
@@ -230,24 +231,45 @@ is($status, 0, 'he gets it') or diag($err);
 ($status, $out, $err) = $cluster->finish_sql($copying, 60);
 is($status, 0, 'and the move ends') or diag($err);
 
-note 'what is logged of changes has a limit';
+note 'transactions of more than a second, one after the other';
+sub set_to
+{
+	my ($name, $value) = @_;
+	$cluster->sql('ALTER SYSTEM ' . ($value ? "SET $name = '$value'" : "RESET $name"));
+	$cluster->sql('SELECT pg_reload_conf()');
+	return;
+}
 $cluster->sql(q{
 	SET cz.shard_replication_factor = 1;
 	CREATE TABLE lg (k int PRIMARY KEY, v int);
 	SELECT create_distributed_table('lg', 'k', shard_count => 1, colocate_with => 'none');
 	INSERT INTO lg SELECT i, 0 FROM generate_series(1, 3000) i;
 	CREATE TABLE stop_writing (i int)});
-sub set_limit
-{
-	my ($limit) = @_;
-	$cluster->sql('ALTER SYSTEM ' . ($limit ? "SET cz.move_log_limit = '$limit'" : 'RESET cz.move_log_limit'));
-	$cluster->sql('SELECT pg_reload_conf()');
-	return;
-}
-set_limit('256kB');
 my $lg = $cluster->sql("SELECT shardid FROM pg_dist_shard WHERE logicalrelid = 'lg'::regclass");
 my ($lg_from) = grep { my $port = $cluster->port($_); ports_of($lg) =~ /\b$port\b/ } 1 .. 3;
 my $lg_to = $lg_from % 3 + 1;
+my $slow = $cluster->start_sql('DO $$BEGIN LOOP UPDATE lg SET v = v + 1 WHERE k = 1; PERFORM pg_sleep(1.3); COMMIT; EXIT WHEN EXISTS (SELECT FROM stop_writing); END LOOP; END$$');
+$cluster->coordinator->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'});
+$cluster->sql("SET statement_timeout = '60s'; SELECT citus_move_shard_placement($lg, $lg_from, $lg_to)");
+is(ports_of($lg), $cluster->port($lg_to), 'the shard is moved between them');
+is($cluster->sql('SELECT waits_for IS NULL, attempts > 0 FROM cz_moves ORDER BY move_id DESC LIMIT 1'), 't|t', 'nobody is in the way any more');
+$cluster->sql('INSERT INTO stop_writing VALUES (1)');
+is(($cluster->finish_sql($slow, 60))[0], 0, 'the writer ends');
+$cluster->sql('TRUNCATE stop_writing; UPDATE lg SET v = 0');
+($lg_from, $lg_to) = ($lg_to, $lg_from);
+
+note 'one that does not end';
+set_to('cz.cutover_timeout', '1s');
+my $holding = $cluster->hold('UPDATE lg SET v = v + 1 WHERE k = 1');
+like(($cluster->try_sql("SELECT citus_move_shard_placement($lg, $lg_from, $lg_to)"))[2],
+	qr/55P03.*could not lock the shards against writers within cz\.cutover_timeout because of node "node_$lg_from": pid \d+/, 'the move is given up, and says why');
+is(($cluster->release($holding))[0], 0, 'the writer commits');
+set_to('cz.cutover_timeout', '');
+is($cluster->orphans, '', 'nothing is left');
+$cluster->sql('UPDATE lg SET v = 0');
+
+note 'what is logged of changes has a limit';
+set_to('cz.move_log_limit', '256kB');
 my $lg_move = "SELECT citus_move_shard_placement($lg, $lg_from, $lg_to)";
 my $limited = $cluster->start_at('move_rows_copied', $lg_move);
 $cluster->sql('UPDATE lg SET v = v + 1') foreach 1 .. 5;
@@ -259,7 +281,7 @@ is($cluster->orphans, '', 'nothing is left of it');
 is($cluster->sql('UPDATE lg SET v = v + 1; SELECT count(*), sum(v) FROM lg'), '3000|18000', 'writers go on');
 
 note 'what the target has got is removed from it';
-set_limit('4MB');
+set_to('cz.move_log_limit', '4MB');
 my $locking = $cluster->hold('SELECT v FROM lg WHERE k = 1 FOR UPDATE');
 my $writing = $cluster->start_sql('DO $$BEGIN LOOP UPDATE lg SET v = v + 1 WHERE k > 1; COMMIT; EXIT WHEN EXISTS (SELECT FROM stop_writing); END LOOP; END$$');
 my $emptied = $cluster->start_at('move_log_emptied', $lg_move);
@@ -283,7 +305,7 @@ is($status, 0, 'the move ends') or diag($err);
 is($cluster->sql('SELECT count(*), count(DISTINCT v), min(v), max(v) > 6 FROM lg'), '3000|2|6|t', 'with all changes');
 is($cluster->orphans, '', 'nothing is left');
 $cluster->sql('DROP TABLE lg, stop_writing');
-set_limit('');
+set_to('cz.move_log_limit', '');
 
 note 'writers of all kinds while shards move: fuzz_move, short';
 my $oracle = $cluster->worker(3);
