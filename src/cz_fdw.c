@@ -105,6 +105,7 @@ _PG_init(void)
 	CzAutoAnalyzeInit();
 	CzRepairInit();
 	CzSealInit();
+	CzAttachInit();
 	CzMoverInit();
 	CzActivateInit();
 	CzJobsInit();

@@ -46,6 +46,9 @@ extern void CzRedistributeInit(void);
 /* Install what removes seals of shards that rows outside of them have met. */
 extern void CzSealInit(void);
 
+/* Of attached coordinators, see attach.c. */
+extern void CzAttachInit(void);
+
 /* Install what carries partitions of distributed tables to the workers. */
 extern void CzPartitionsInit(void);
 

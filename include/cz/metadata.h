@@ -148,6 +148,8 @@ typedef struct CzNode
 	bool		is_worker;		/* false: somebody's own server, for foreign tables */
 	int			major;			/* server option server_version: of PostgreSQL, as CzNodeCheck
 								 * and later looks have found; 0: not known */
+	bool		is_coordinator; /* server option coordinator: the owner of the cluster, to
+								 * which this database is attached; no worker */
 	char	   *clone_of;		/* server option clone_of: a standby of the worker with this
 								 * identity, not in use; else NULL */
 } CzNode;

@@ -52,6 +52,8 @@ extern int	cz_auto_analyze_interval_ms;	/* between two looks at their changes */
 /* Counts the changes of columns of tables of ours that this session has seen: statements
  * prepared before one may be stale. */
 extern uint64 cz_shape_generation;
+extern bool cz_local_ddl;		/* DDL of an attached coordinator is done here alone */
+extern bool cz_read_without_owner;	/* an attached coordinator reads on */
 extern bool cz_auto_take_over;	/* a promoted standby becomes the coordinator */
 extern bool cz_check_fragments; /* fragments' texts are parsed again and compared */
 extern bool cz_check_version;	/* library and SQL objects must be of one version */

@@ -225,6 +225,35 @@ extern void CzTxnCheckCoordinator(void);
 extern bool CzTxnIsCoordinator(void);
 extern bool CzTxnIsReplaced(void);
 
+/*
+ * An attached coordinator (attached.c).
+ *
+ * CzTxnIsAttached
+ *		Is this database one: may it read and write rows, and nothing else?
+ * CzAttachedUse
+ *		Before a statement uses tables: is what is known here of where their shards are, and
+ *		of what they are, what the owner knows?  If not it is brought up to date first.
+ *		Errors: 55000 a table is another one there.  Does nothing elsewhere.
+ * CzAttachedRefuse
+ *		55000 on an attached coordinator: what is to be done only the owner may.
+ * CzAttachedOwner
+ *		The foreign server that is the owner.
+ */
+extern bool CzTxnIsAttached(void);
+extern void CzAttachedUse(List *relids);
+extern void CzAttachedRefuse(void);
+extern Oid	CzAttachedOwner(void);
+
+/*
+ * CzTxnPlaceValues
+ *		What makes this database no copy of it, as values for cz.attached.
+ * CzTxnRaiseEpoch
+ *		Of the coordinator that is the owner: who knows only the former epoch is fenced on the
+ *		workers, as after a take-over.  Returns: the new one.
+ */
+extern char *CzTxnPlaceValues(void);
+extern int	CzTxnRaiseEpoch(void);
+
 /* Does this database come from a dump, and has not taken over yet? */
 extern bool CzTxnIsRestored(void);
 
@@ -767,6 +796,7 @@ typedef enum CzBackground
 	CZ_BACKGROUND_SURPLUS,		/* give placements up; table and factor */
 	CZ_BACKGROUND_UNSEAL,		/* remove the seal of a shard; its id */
 	CZ_BACKGROUND_UNSEAL_SOON,	/* the same, without waiting for long */
+	CZ_BACKGROUND_MAP,			/* an attached coordinator's map is out of date */
 	CZ_NBACKGROUNDS
 } CzBackground;
 

@@ -29,6 +29,7 @@
 #include "cz/executor.h"
 #include "cz/move.h"
 #include "cz/planner.h"
+#include "cz/settings.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
@@ -136,6 +137,36 @@ named_relations(Node *stmt)
 	}
 }
 
+/* An attached coordinator leaves DDL to the owner; see cz.local_ddl. */
+static void
+check_attached(Node *stmt)
+{
+	ListCell   *lc;
+
+	if (!CzTxnIsAttached())
+		return;
+	if (IsA(stmt, CopyStmt) && ((CopyStmt *) stmt)->relation != NULL)
+	{
+		Oid			relid = RangeVarGetRelid(((CopyStmt *) stmt)->relation, NoLock, true);
+
+		if (OidIsValid(relid))
+			CzAttachedUse(list_make1_oid(relid));
+	}
+	foreach(lc, named_relations(stmt))
+	{
+		RangeVar   *name = lfirst(lc);
+		Oid			relid = name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
+
+		if (OidIsValid(relid) && (get_rel_relkind(relid) == RELKIND_INDEX ||
+								  get_rel_relkind(relid) == RELKIND_PARTITIONED_INDEX))
+			relid = IndexGetRelation(relid, true);
+		if (OidIsValid(relid) && CzTableGet(relid) != NULL &&
+			CzTableGet(relid)->kind != CZ_TABLE_FOREIGN &&
+			(!cz_local_ddl || IsA(stmt, TruncateStmt)))
+			CzAttachedRefuse();
+	}
+}
+
 /* Who changes distributed tables waits for the gate now, not with their locks. */
 static void
 await_gate(Node *stmt)
@@ -204,6 +235,7 @@ run_statement(const CzUtility *utility)
 
 	if (XactReadOnly)
 		check_read_only(stmt);
+	check_attached(stmt);
 	await_gate(stmt);
 	check_deferred(stmt);
 	await_captures(stmt);

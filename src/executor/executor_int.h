@@ -511,6 +511,10 @@ extern void CzExpectPop(StreamConn *sc);
 extern void CzFragmentStoreRow(CzStream *stream, Fragment *fragment,
 							   const struct pg_result *res, int row);
 extern void CzFragmentsResolve(CzStream *stream);
+
+/* attached_reads.c */
+extern void CzAttachedUseTables(const struct PlannedStmt *stmt);
+extern void CzAttachedCheckPlan(struct PlanState *state);
 extern void CzFragmentInit(CzStream *stream, Fragment *fragment, const CzShard *shard,
 						   int shard_index);
 

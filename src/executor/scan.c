@@ -64,12 +64,15 @@ static void
 start_executor(QueryDesc *query_desc, int eflags)
 {
 	CzTxnNoteExecuted(query_desc->plannedstmt);
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
+		CzAttachedUseTables(query_desc->plannedstmt);
 	if (prev_executor_start)
 		prev_executor_start(query_desc, eflags);
 	else
 		standard_ExecutorStart(query_desc, eflags);
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
 	{
+		CzAttachedCheckPlan(query_desc->planstate);
 		CzTxnCheckWritesHere(query_desc->plannedstmt);
 		CzSnapshotBeginStatement(query_desc);
 		CzTxnNoteSnapshotUse();

@@ -435,6 +435,7 @@ CzFragmentsResolve(CzStream *stream)
 	bool		prune_isnull = true;
 	int			i;
 
+	CzAttachedUse(stream->plan->relids);
 	CzWireInit(stream);
 	evaluate_params(stream, &prune_value, &prune_isnull);
 	plan = stream->plan;

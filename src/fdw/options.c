@@ -75,6 +75,7 @@ static const CzOption own_options[] = {
 	{"clone_of", ForeignServerRelationId, check_identifier},
 	{"collation_differs", ForeignServerRelationId, check_bool},
 	{"column_name", AttributeRelationId, check_identifier},
+	{"coordinator", ForeignServerRelationId, check_bool},
 	{"extensions", ForeignServerRelationId, check_extensions},
 	{"fdw_startup_cost", ForeignServerRelationId, check_cost},
 	{"fdw_tuple_cost", ForeignServerRelationId, check_cost},

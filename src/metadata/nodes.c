@@ -90,11 +90,15 @@ make_node(Oid server_oid, const char *name, Oid owner, List *options)
 			node->collation_differs = option_bool(value, false);
 		else if (strcmp(def->defname, "server_version") == 0)
 			node->major = atoi(value);
+		else if (strcmp(def->defname, "coordinator") == 0)
+			node->is_coordinator = option_bool(value, false);
 		else if (strcmp(def->defname, "clone_of") == 0)
 			node->clone_of = value;
 	}
 	if (node->is_checked)
 		node->is_worker = true;
+	if (node->is_coordinator)
+		node->is_worker = false;
 	if (node->host == NULL)
 		node->host = hostaddr ? hostaddr : pstrdup("localhost");
 	return node;

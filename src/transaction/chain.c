@@ -55,6 +55,9 @@ CzTxnChainFirst(List *written, List **shards)
 	ListCell   *lc;
 
 	*shards = NIL;
+	/* what a crash leaves behind must be known to the owner */
+	if (CzTxnIsAttached())
+		return NULL;
 	foreach(lc, written)
 	{
 		CzTxnEntry *entry = lfirst(lc);

@@ -432,7 +432,8 @@ CzTxnCheckMayWrite(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("cannot write to workers during a parallel operation")));
-	CzTxnCheckCoordinator();
+	if (!CzTxnIsAttached())
+		CzTxnCheckCoordinator();
 }
 
 /*
@@ -462,6 +463,8 @@ conn_prefix(Oid server_oid, Oid user_oid, UseKind kind, StringInfo prefix)
 
 	if (kind != USE_READ)
 		CzTxnCheckMayWrite();
+	if (kind == USE_UTILITY)
+		CzAttachedRefuse();
 	if (kind >= USE_REPLICA && !CzTxnIsFlushing() && before_write != NULL)
 		before_write(kind == USE_UTILITY);
 	require_clear(server_oid, user_oid);
@@ -1057,6 +1060,7 @@ CzTxnForgetAll(void)
 	CzTxnSingleForget();
 	CzTxnForgetSnapshots();
 	CzTxnForgetLost();
+	CzAttachedForget();
 	CzTxnFollowersForget();
 	CzConstraintsForget();
 }

@@ -271,7 +271,7 @@ CzTxnIsInDoubt(Oid server_oid)
 		!CzTxnLogExists())
 		return false;
 	/* Who decides nothing shows what the workers show. */
-	return CzTxnIdentity()->is_owner;
+	return CzTxnDecides();
 }
 
 /* CzTxnRecoverServer, not from within itself. */

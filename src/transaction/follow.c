@@ -96,6 +96,9 @@ CzTxnFollowersChoose(List *written)
 	bool		is_all = true;
 	ListCell   *lc;
 
+	/* what a crash leaves behind must be known to the owner */
+	if (CzTxnIsAttached())
+		return false;
 	foreach(lc, written)
 	{
 		CzTxnEntry *entry = lfirst(lc);

@@ -70,6 +70,22 @@ enum
 	OWNER_NATTS = ANUM_OWNER_CONTROL_FILE
 };
 
+/* Columns of cz.attached; sql/45-coordinators.sql */
+enum
+{
+	ANUM_ATTACHED_COORDINATOR_ID = 1,
+	ANUM_ATTACHED_TOKEN,
+	ANUM_ATTACHED_NAME,
+	ANUM_ATTACHED_SERVER_NAME,
+	ANUM_ATTACHED_OWNER_MARK,
+	ANUM_ATTACHED_MAP_VERSION,
+	ANUM_ATTACHED_SYNCED_AT,
+	ANUM_ATTACHED_SYSTEM_IDENTIFIER,
+	ANUM_ATTACHED_DATABASE_OID,
+	ANUM_ATTACHED_TIMELINE,
+	ANUM_ATTACHED_CONTROL_FILE
+};
+
 /* What makes a database of a server this one and no copy of it. */
 typedef struct Place
 {
@@ -81,7 +97,10 @@ typedef struct Place
 
 static CzIdentity identity;
 static Place owner;				/* as cz.cluster_owner says */
+static Place attached;			/* as cz.attached says, if it has a row */
+static bool has_attached = false;
 static bool identity_is_known = false;
+static Oid	attached_relid = InvalidOid;
 static Oid	cluster_relid = InvalidOid;
 static Oid	owner_relid = InvalidOid;
 static bool is_anonymous = false;
@@ -89,7 +108,8 @@ static bool is_anonymous = false;
 static void
 relation_changed(Datum arg, Oid relid)
 {
-	if (!OidIsValid(relid) || relid == cluster_relid || relid == owner_relid)
+	if (!OidIsValid(relid) || relid == cluster_relid || relid == owner_relid ||
+		relid == attached_relid)
 		identity_is_known = false;
 }
 
@@ -120,6 +140,19 @@ is_same_place(const Place *a, const Place *b)
 	return a->system_identifier == b->system_identifier &&
 		a->database_oid == b->database_oid &&
 		a->timeline == b->timeline && a->control_file == b->control_file;
+}
+
+/*
+ * CzTxnPlaceValues
+ *		This database of this server as the last columns of cz.attached have it.
+ */
+char *
+CzTxnPlaceValues(void)
+{
+	Place		here = own_place();
+
+	return psprintf(INT64_FORMAT ", %u, %d, " INT64_FORMAT, here.system_identifier,
+					here.database_oid, here.timeline, here.control_file);
 }
 
 /* The only row of a table, as of now, copied; NULL if there is none. */
@@ -196,7 +229,53 @@ CzTxnBeAnonymous(bool anonymous)
 	tell_sessions();
 }
 
-/* Read both tables. */
+/* Is this database attached to the cluster's coordinator?  Not a copy of one that is. */
+static void
+read_attached(void)
+{
+	Relation	rel;
+	HeapTuple	tuple;
+
+	memset(&attached, 0, sizeof(attached));
+	has_attached = false;
+	attached_relid = CzCatalogRelid("attached");
+	if (!OidIsValid(attached_relid))
+		return;
+	rel = table_open(attached_relid, AccessShareLock);
+	tuple = read_row(rel);
+	if (tuple != NULL)
+	{
+		has_attached = true;
+		format_cluster_id(get_attribute(tuple, rel, ANUM_ATTACHED_COORDINATOR_ID),
+						  identity.coordinator_id);
+		strlcpy(identity.token,
+				DatumGetCString(DirectFunctionCall1(uuid_out,
+													get_attribute(tuple, rel, ANUM_ATTACHED_TOKEN))),
+				sizeof(identity.token));
+		strlcpy(identity.owner_server,
+				NameStr(*DatumGetName(get_attribute(tuple, rel, ANUM_ATTACHED_SERVER_NAME))),
+				sizeof(identity.owner_server));
+		strlcpy(identity.owner,
+				TextDatumGetCString(get_attribute(tuple, rel, ANUM_ATTACHED_OWNER_MARK)),
+				sizeof(identity.owner));
+		strlcpy(identity.map_version,
+				TextDatumGetCString(get_attribute(tuple, rel, ANUM_ATTACHED_MAP_VERSION)),
+				sizeof(identity.map_version));
+		identity.synced_at =
+			DatumGetTimestampTz(get_attribute(tuple, rel, ANUM_ATTACHED_SYNCED_AT));
+		attached.system_identifier =
+			DatumGetInt64(get_attribute(tuple, rel, ANUM_ATTACHED_SYSTEM_IDENTIFIER));
+		attached.database_oid =
+			DatumGetObjectId(get_attribute(tuple, rel, ANUM_ATTACHED_DATABASE_OID));
+		attached.timeline = DatumGetInt32(get_attribute(tuple, rel, ANUM_ATTACHED_TIMELINE));
+		attached.control_file =
+			DatumGetInt64(get_attribute(tuple, rel, ANUM_ATTACHED_CONTROL_FILE));
+		heap_freetuple(tuple);
+	}
+	table_close(rel, AccessShareLock);
+}
+
+/* Read the tables. */
 static void
 read_identity(void)
 {
@@ -243,6 +322,7 @@ read_identity(void)
 	identity.is_restored = strcmp(owned_id, identity.cluster_id) != 0;
 	if (!identity.is_restored)
 		format_owner(&owner, identity.owner);
+	read_attached();
 }
 
 /* cz_before_connect and cz_session_fenced */
@@ -314,6 +394,7 @@ CzTxnIdentity(void)
 
 	/* Recovery ends while a session lives, so this is looked at each time. */
 	identity.is_owner = false;
+	identity.is_attached = false;
 	identity.is_promoted = false;
 	identity.fenced_by = CzActivityFencedBy();
 	if (identity.fenced_by <= identity.epoch)
@@ -324,7 +405,9 @@ CzTxnIdentity(void)
 
 		identity.is_owner = !identity.exists ||
 			(!identity.is_restored && is_same_place(&owner, &here) &&
-			 identity.fenced_by == 0);
+			 identity.fenced_by == 0 && !has_attached);
+		identity.is_attached = identity.exists && has_attached &&
+			is_same_place(&attached, &here);
 		identity.is_promoted = identity.exists && !identity.is_restored &&
 			owner.system_identifier == here.system_identifier &&
 			owner.database_oid == here.database_oid &&
@@ -393,6 +476,7 @@ CzTxnCheckCoordinator(void)
 
 	if (self->is_owner)
 		return;
+	CzAttachedRefuse();
 	if (RecoveryInProgress())
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
@@ -415,7 +499,7 @@ CzTxnIsCoordinator(void)
 {
 	const CzIdentity *self = CzTxnIdentity();
 
-	if (self->fenced_by > 0 && !RecoveryInProgress())
+	if (self->fenced_by > 0 && !RecoveryInProgress() && !self->is_attached)
 		CzTxnReportReplaced(self, NULL);
 	return self->is_owner;
 }
@@ -428,6 +512,35 @@ bool
 CzTxnIsReplaced(void)
 {
 	return CzTxnIdentity()->fenced_by > 0;
+}
+
+/*
+ * CzTxnIsAttached
+ *		See transaction.h.
+ */
+bool
+CzTxnIsAttached(void)
+{
+	return CzTxnIdentity()->is_attached;
+}
+
+/*
+ * CzTxnDecides
+ *		Are there transactions on several nodes whose decisions are in the log here?
+ */
+bool
+CzTxnDecides(void)
+{
+	const CzIdentity *self = CzTxnIdentity();
+
+	return self->is_owner || self->is_attached;
+}
+
+/* Whose names prepared transactions have: an attached coordinator's are its own. */
+static const char *
+gid_cluster_id(const CzIdentity *self)
+{
+	return self->is_attached ? self->coordinator_id : self->cluster_id;
 }
 
 /* How names begin that are made without cz.cluster, or were before it was there. */
@@ -447,7 +560,7 @@ CzTxnGidBase(void)
 {
 	const CzIdentity *self = CzTxnIdentity();
 
-	return self->exists ? psprintf("cz_%s_%d_", self->cluster_id, self->epoch) :
+	return self->exists ? psprintf("cz_%s_%d_", gid_cluster_id(self), self->epoch) :
 		old_gid_base();
 }
 
@@ -456,12 +569,14 @@ static CzGidOwner
 gid_owner(const char *gid, size_t base_len)
 {
 	const CzIdentity *self = CzTxnIdentity();
-	char	   *base = self->exists ? psprintf("cz_%s_", self->cluster_id) : old_gid_base();
+	char	   *base = self->exists ? psprintf("cz_%s_", gid_cluster_id(self)) : old_gid_base();
 	size_t		len = strlen(base);
 	long		epoch;
 
 	if (self->exists && strncmp(gid, base, len) == 0)
 	{
+		if (self->is_attached)
+			return CZ_GID_OF_US;
 		epoch = strtol(gid + len, NULL, 10);
 		if (epoch > self->epoch)
 			return CZ_GID_OF_OTHER; /* of who has taken over from us */
@@ -577,15 +692,30 @@ latest_epoch(const CzIdentity *former, const Place *here, bool force, bool *is_o
 	return latest;
 }
 
+/* An attached coordinator becomes the owner; false: it is none. */
+static bool
+forget_attached(void)
+{
+	Relation	rel;
+	HeapTuple	tuple;
+
+	if (!has_attached)
+		return false;
+	rel = table_open(CzCatalogRelid("attached"), RowExclusiveLock);
+	tuple = read_row(rel);
+	if (tuple != NULL)
+		CatalogTupleDelete(rel, &tuple->t_self);
+	CacheInvalidateRelcache(rel);
+	table_close(rel, NoLock);
+	return tuple != NULL;
+}
+
 /*
- * CzTxnTakeOver
- *		Make this database the coordinator, as part of the current transaction, and fence
- *		those before it, whatever becomes of this transaction.
- *
- * Returns: the epoch; the present one if it is the coordinator already.
+ * take_over
+ *		The work of CzTxnTakeOver.  raise: the epoch, also if it is the coordinator already.
  */
-int
-CzTxnTakeOver(bool force)
+static int
+take_over(bool force, bool raise)
 {
 	Relation	cluster = table_open(CzCatalogRelid("cluster"), ShareRowExclusiveLock);
 	Relation	rel = table_open(CzCatalogRelid("cluster_owner"), ShareRowExclusiveLock);
@@ -608,7 +738,7 @@ CzTxnTakeOver(bool force)
 	if (!creating_extension)
 	{
 		epoch = latest_epoch(&former, &here, force, &is_other);
-		if (former.is_owner && epoch == former.epoch && !is_other)
+		if (former.is_owner && epoch == former.epoch && !is_other && !raise)
 		{
 			table_close(rel, NoLock);
 			table_close(cluster, NoLock);
@@ -634,7 +764,8 @@ CzTxnTakeOver(bool force)
 	 */
 	values[ANUM_OWNER_CLUSTER_ID - 1] = cluster_id;
 	values[ANUM_OWNER_FIRST_EPOCH - 1] =
-		Int32GetDatum(former.is_restored || is_other ? epoch : former.first_epoch);
+		Int32GetDatum(former.is_restored || is_other || forget_attached() ? epoch :
+					  former.first_epoch);
 	values[ANUM_OWNER_SYSTEM_IDENTIFIER - 1] = Int64GetDatum(here.system_identifier);
 	values[ANUM_OWNER_DATABASE_OID - 1] = ObjectIdGetDatum(here.database_oid);
 	values[ANUM_OWNER_TIMELINE - 1] = Int32GetDatum(here.timeline);
@@ -646,6 +777,29 @@ CzTxnTakeOver(bool force)
 	if (!creating_extension)
 		CzFenceAll();
 	return epoch;
+}
+
+/*
+ * CzTxnTakeOver
+ *		Make this database the coordinator, as part of the current transaction, and fence
+ *		those before it, whatever becomes of this transaction.
+ *
+ * Returns: the epoch; the present one if it is the coordinator already.
+ */
+int
+CzTxnTakeOver(bool force)
+{
+	return take_over(force, false);
+}
+
+/*
+ * CzTxnRaiseEpoch
+ *		See transaction.h.
+ */
+int
+CzTxnRaiseEpoch(void)
+{
+	return take_over(false, true);
 }
 
 /*

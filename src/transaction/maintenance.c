@@ -102,6 +102,7 @@ CzTransactionInit(void)
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 	CzTxnIdentityInit();
+	CzMapInit();
 	CzBlockInit();
 
 	/* pg_upgrade wants nobody else to write. */
@@ -376,6 +377,8 @@ database_main(Oid database_oid)
 			(void) CzTxnRecover(DEBUG1, &is_done);
 			is_done &= CzTxnDirtyTidy();
 		}
+		else if (CzTxnIsAttached())
+			(void) CzTxnRecover(DEBUG1, &is_done);
 		else
 			is_done = false;	/* it may take over */
 	}

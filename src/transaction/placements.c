@@ -436,7 +436,7 @@ CzTxnCheckPlacement(const CzShard *shard)
  * which there is a foreign key.  The repair makes all of them whole at once.
  */
 static List *
-lose_group(const CzTable *table, const LostPlacement *lost_one, List *tables)
+lose_group(const CzTable *table, Oid server_oid, List *tables)
 {
 	ListCell   *lc;
 
@@ -445,8 +445,8 @@ lose_group(const CzTable *table, const LostPlacement *lost_one, List *tables)
 		const CzTable *other = CzTableGet(lfirst_oid(lc));
 
 		if (other == NULL || other->nshards != 1 ||
-			!CzTxnMayLose(&other->shards[0], lost_one->server_oid) ||
-			!CzInactiveInsert(other->shards[0].shard_id, lost_one->server_oid,
+			!CzTxnMayLose(&other->shards[0], server_oid) ||
+			!CzInactiveInsert(other->shards[0].shard_id, server_oid,
 							  "a placement of a colocated table has missed writes"))
 			continue;
 		CacheInvalidateRelcacheByRelid(other->shards[0].relid);
@@ -483,6 +483,57 @@ CzTxnCheckReplaced(void)
 }
 
 /*
+ * mark_inactive
+ *		Make one placement inactive, with CZ_STATE_LOCK held; the tables that are to be
+ *		looked at again are appended.
+ *
+ * Errors: 08006 if it is the last one.
+ */
+static List *
+mark_inactive(const CzTable *table, int index, Oid server_oid, const char *reason, List *tables)
+{
+	const CzShard *shard = &table->shards[index];
+
+	if (!CzTxnMayLose(shard, server_oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("no active placement of shard " INT64_FORMAT " could be written",
+						shard->shard_id)));
+	if (!CzInactiveInsert(shard->shard_id, server_oid, reason))
+		return tables;
+	CacheInvalidateRelcacheByRelid(shard->relid);
+	return lose_group(table, server_oid, list_append_unique_oid(tables, table->relid));
+}
+
+static void
+end_marking(List *tables)
+{
+	ListCell   *lc;
+
+	foreach(lc, tables)
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+	CzActivityNote(CZ_TASK_RECOVER);
+}
+
+/*
+ * CzTxnMarkOne
+ *		Make a placement inactive that an attached coordinator could not write.
+ */
+void
+CzTxnMarkOne(Oid table_relid, int64 shard_id, Oid server_oid, const char *reason)
+{
+	const CzTable *table;
+	int			index;
+
+	CzTxnLocalLock(CZ_STATE_LOCK, CZ_LOCK_EXCLUSIVE);
+	AcceptInvalidationMessages();
+	table = CzTableGet(table_relid);
+	index = table ? CzShardIndexOf(table, shard_id) : -1;
+	if (index >= 0)
+		end_marking(mark_inactive(table, index, server_oid, reason, NIL));
+}
+
+/*
  * CzTxnMarkLost
  *		Before the commit: make known which placements have missed this transaction.
  *
@@ -507,21 +558,14 @@ CzTxnMarkLost(void)
 
 		if (index < 0)
 			continue;			/* dropped meanwhile */
-		if (!CzTxnMayLose(&table->shards[index], one->server_oid))
-			ereport(ERROR,
-					(errcode(ERRCODE_CONNECTION_FAILURE),
-					 errmsg("no active placement of shard " INT64_FORMAT " could be written",
-							one->shard_id)));
-		if (CzInactiveInsert(one->shard_id, one->server_oid, one->reason))
+		if (CzTxnIsAttached())
 		{
-			CacheInvalidateRelcacheByRelid(one->shard_relid);
-			tables = list_append_unique_oid(tables, one->table_relid);
-			tables = lose_group(table, one, tables);
+			CzAttachedMarkLost(one->shard_id, table->relid, one->server_oid, one->reason);
+			continue;
 		}
+		tables = mark_inactive(table, index, one->server_oid, one->reason, tables);
 	}
-	foreach(lc, tables)
-		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
-	CzActivityNote(CZ_TASK_RECOVER);
+	end_marking(tables);
 }
 
 void

@@ -644,7 +644,7 @@ CzTxnForgetWorker(Oid server_oid)
 	List	   *servers;
 	List	   *targets;
 
-	if (!CzTxnLogExists() || !CzTxnIdentity()->is_owner)
+	if (!CzTxnLogExists() || !CzTxnDecides())
 		return;
 	context = AllocSetContextCreate(CurrentMemoryContext, "cz recovery",
 									ALLOCSET_DEFAULT_SIZES);
@@ -745,6 +745,7 @@ Datum
 recover_prepared_transactions(PG_FUNCTION_ARGS)
 {
 	PreventCommandIfReadOnly("recover_prepared_transactions()");
-	CzTxnCheckCoordinator();
+	if (!CzTxnIsAttached())
+		CzTxnCheckCoordinator();
 	PG_RETURN_INT32(CzTxnRecover(WARNING, NULL));
 }

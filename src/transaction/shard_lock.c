@@ -135,6 +135,8 @@ CzTxnLockMoves(Oid relid, bool moves)
 {
 	LOCKTAG		tag;
 
+	if (moves)
+		CzAttachedRefuse();
 	set_moves_tag(&tag, relid);
 	(void) acquire_tag(&tag, moves ? RowExclusiveLock : ShareLock, true);
 	return lock_owner();
@@ -313,6 +315,14 @@ shards_written_with(const CzShard *shard, List *relids)
 	return shards;
 }
 
+/* On an attached coordinator the lock is the owner's, too: with it the shard stays there. */
+static void
+enter_shard(const CzShard *shard, CzShardLock mode, bool may_wait)
+{
+	(void) acquire_local(shard->shard_id, mode, may_wait);
+	(void) CzAttachedEnter(&shard, 1, mode, may_wait);
+}
+
 /* CzTxnLockShardPrefix for the shard alone. */
 static void
 lock_one_prefix(const CzShard *shard, CzShardLock mode, StringInfo prefix)
@@ -323,7 +333,7 @@ lock_one_prefix(const CzShard *shard, CzShardLock mode, StringInfo prefix)
 	if (!CzShardIsReplicated(shard) || is_held(shard->shard_id, mode))
 		return;
 
-	CzTxnLocalLock(shard->shard_id, mode);
+	enter_shard(shard, mode, true);
 	shard = CzShardFresh(shard);
 	/* of a reference table this coordinator has the first placement */
 	if (!shard->is_copy && mode != CZ_LOCK_SHARED)
@@ -455,6 +465,7 @@ CzTxnLockShardsLocally(const CzShard *const *shards, int nshards, CzShardLock mo
 			!is_held(sorted[i]->shard_id, mode))
 			(void) acquire_local(sorted[i]->shard_id, mode, may_wait);
 	}
+	(void) CzAttachedEnter(sorted, n, mode, may_wait);
 	pfree(sorted);
 }
 
@@ -557,13 +568,15 @@ CzTxnEnterShard(const CzShard *shard, bool locks_rows)
 {
 	if (shard->is_copy || !OidIsValid(shard->table_relid) || CzShardIsReplicated(shard))
 		return shard;
-	if (!locks_rows && !CzMoveIsSwitching())
+	if (!locks_rows && !CzMoveIsSwitching() && !CzTxnIsAttached())
 	{
 		CzDebugPoint("shard_entered");
 		return shard;
 	}
-	(void) acquire_local(shard->shard_id, CZ_LOCK_SHARED, true);
+	enter_shard(shard, CZ_LOCK_SHARED, true);
 	shard = CzShardFresh(shard);
+	if (CzTxnIsAttached() && CzShardIsReplicated(shard))
+		CzTxnReportChange(shard);	/* it was written as if it were not */
 	if (shard->nplacements > 0)
 		CzTxnCheckNotMoved(shard, shard->server_oids[0]);
 	return shard;

@@ -147,6 +147,7 @@ CzTxnMayBeSingle(const PlannedStmt *stmt)
 void
 CzTxnSingleBegin(void)
 {
+	CzAttachedCheckEntered();
 	is_running = true;
 }
 

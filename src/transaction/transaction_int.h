@@ -170,6 +170,8 @@ extern void CzTxnDropFlushes(int level);
 extern void CzTxnCheckPlacement(const CzShard *shard);
 extern void CzTxnCheckReplaced(void);
 extern void CzTxnMarkLost(void);
+extern void CzTxnMarkOne(Oid table_relid, int64 shard_id, Oid server_oid,
+						 const char *reason);
 extern void CzTxnForgetLost(void);
 
 /* chain.c */
@@ -235,6 +237,10 @@ extern bool CzTxnLocalLockIsFree(int64 key);
 /* Local lock of who finishes what is in doubt on a worker; below those of gids */
 #define CZ_SERVER_LOCK(oid) (-((int64) 1 << 40) - (int64) (oid))
 
+/* Length of a uuid as text, and of a version of the map: epoch, owner, hash */
+#define UUID_TEXT_LEN 36
+#define CZ_MAP_VERSION_LEN 63
+
 /* identity.c */
 typedef struct CzIdentity
 {
@@ -248,13 +254,38 @@ typedef struct CzIdentity
 	bool		is_owner;		/* this server is the coordinator */
 	bool		is_promoted;	/* a standby of the coordinator that was promoted */
 	bool		is_restored;	/* from a dump */
+	bool		is_attached;	/* a coordinator beside the owner; then also, and owner is
+								 * that one's mark: */
+	char		coordinator_id[CZ_CLUSTER_ID_LEN + 1];
+	char		token[UUID_TEXT_LEN + 1];	/* by which the owner knows it; never shown */
+	char		owner_server[NAMEDATALEN];	/* the foreign server that is the owner */
+	char		map_version[CZ_MAP_VERSION_LEN + 1];	/* of the map that is here */
+	TimestampTz synced_at;
 } CzIdentity;
 
 extern void CzTxnIdentityInit(void);
+extern bool CzTxnDecides(void);
 extern const CzIdentity *CzTxnIdentity(void);
 extern int	CzTxnTakeOver(bool force);
 extern void CzTxnBeAnonymous(bool is_anonymous);
 extern void CzTxnReportReplaced(const CzIdentity *self, const char *node_name);
+
+/* attached.c */
+extern bool CzAttachedEnter(const CzShard *const *shards, int nshards, CzShardLock mode,
+							bool may_wait);
+extern bool CzAttachedIsProxy(const CzTxnEntry *entry);
+extern void CzAttachedCheckEntered(void);
+extern void CzAttachedBeforeCommit(List *written);
+extern void CzAttachedMarkLost(int64 shard_id, Oid table_relid, Oid server_oid,
+							   const char *reason);
+extern void CzAttachedSync(void);
+extern void CzAttachedEnd(void);
+extern void CzAttachedForget(void);
+
+/* attached_owner.c */
+extern void CzMapInit(void);
+extern const char *CzTableFingerprint(const CzTable *table);
+extern char *CzAttachedFingerprint(Oid relid);
 
 /* fence.c */
 extern int	CzFenceLatestEpoch(const CzIdentity *self, const char *here, bool *is_other);

@@ -123,7 +123,7 @@ end_reads(void)
 	{
 		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
 
-		if (entry->written_level > 0)
+		if (entry->written_level > 0 || CzAttachedIsProxy(entry))
 			continue;
 		if (!entry->has_begun)
 		{
@@ -540,6 +540,7 @@ pre_commit(void)
 	CzTxnMarkLost();
 	if (written == NIL)
 		return;
+	CzAttachedBeforeCommit(written);
 	CzTxnCheckPlacements();
 	CzActivityNote(CZ_TASK_ANALYZE);
 
@@ -932,6 +933,7 @@ CzTxnXactCallback(int event)
 			CzTxnDirtyCommitted();
 			count_two_phase();
 			post_commit();
+			CzAttachedEnd();
 			CzCommitRoomLeave();
 			release_all();
 			if (holds_interrupts)

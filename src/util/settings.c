@@ -36,6 +36,8 @@
 bool		cz_auto_analyze = true;
 int			cz_auto_analyze_interval_ms = 60000;
 bool		cz_auto_take_over = false;
+bool		cz_local_ddl = false;
+bool		cz_read_without_owner = true;
 uint64		cz_shape_generation = 0;
 bool		cz_binary_protocol = true;
 bool		cz_check_fragments = CZ_CHECKS_FRAGMENTS;
@@ -317,6 +319,11 @@ CzSettingsInit(void)
 							"-1 means that nobody looks.",
 							&cz_health_interval_ms, 10000, -1, 86400000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cz.local_ddl",
+							 "DDL for distributed tables on an attached coordinator is done there alone.",
+							 "To repeat there what was done at the owner of the cluster.",
+							 &cz_local_ddl, false,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cz.log_remote_commands",
 							 "Writes every command sent to a worker to the server log.",
 							 NULL, &cz_log_remote_commands, false,
@@ -385,6 +392,11 @@ CzSettingsInit(void)
 							 "With any, a session may see a row as it was before it has seen a change of it.",
 							 &cz_read_placement, CZ_READ_FIRST,
 							 read_placement_values, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cz.read_without_owner",
+							 "An attached coordinator goes on reading while it cannot reach the owner of the cluster.",
+							 "What the owner has moved or repaired meanwhile is not known to it then.",
+							 &cz_read_without_owner, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.recovery_interval",
 							"Time between two rounds of two-phase commit recovery; -1 turns it off.",
 							NULL, &cz_recovery_interval_ms, 10000, -1, 86400000,
