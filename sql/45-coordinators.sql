@@ -109,8 +109,6 @@ CREATE FUNCTION cz.coordinator_lose(token uuid, table_name text, shard_id bigint
     AS 'MODULE_PATHNAME', 'cz_coordinator_lose';
 COMMENT ON FUNCTION cz.coordinator_lose(uuid, text, bigint, text, text)
     IS 'makes a placement inactive that an attached coordinator could not write';
-GRANT USAGE ON SCHEMA cz TO PUBLIC;
-
 -- returns the number
 CREATE FUNCTION cz.register_coordinator(cluster uuid, id uuid, new_token uuid, coordinator_name text, place text) RETURNS text
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
