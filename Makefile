@@ -10,6 +10,8 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(SOURCE_DIR)/
 # Released versions whose databases can be updated: sql/cz_fdw--VERSION.sql, and the
 # directory of what has changed since
 OLD_VERSION = 1.0
+# (its commit, for make test-update where there is no tag)
+OLD_COMMIT = 99bd43554581aa8e667bfeb3e2109a2518b2602f
 
 SRCS = $(call find,src/*.c src/*/*.c src/*/*/*.c)
 OBJS = $(SRCS:.c=.o)
@@ -67,7 +69,7 @@ TEST_PARTS = lint regress isolation tap differential
 # used by the scripts
 .PHONY: print-pgxs
 
-.PHONY: differential fuzz load test-all matrix soak pgregress sqlsmith ecosystem help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-majors test-matrix
+.PHONY: differential fuzz load test-all matrix soak pgregress sqlsmith ecosystem help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-update test-majors test-matrix
 
 print-pgxs:
 	@echo $(PGXS)
@@ -101,6 +103,7 @@ help:
 	@echo 'make demo            start a coordinator and three workers with data and a tour'
 	@echo 'make demo-stop       stop them and remove the data'
 	@echo 'make bench           compare with plain PostgreSQL and with postgres_fdw'
+	@echo 'make test-update     the last release is built from git, makes a cluster, and is updated'
 	@echo 'make test-majors     regression tests on each other PostgreSQL that is installed, or named in'
 	@echo '                     CZ_PG_CONFIGS (a list of pg_config)'
 	@echo 'make test-matrix     compile against every PostgreSQL that is installed, gcc and clang'
@@ -130,6 +133,7 @@ load: deps
 
 test-all: deps
 	@TEST_ALL=1 MATRIX=all test/bin/run_tests $(TEST_PARTS)
+	@test/bin/test_update
 
 matrix: deps
 	@MATRIX=all test/bin/run_tests tap 041_commit_matrix
@@ -153,6 +157,9 @@ demo-stop:
 
 bench: deps
 	@test/bench/run $(PARTS)
+
+test-update: deps
+	@test/bin/test_update
 
 test-majors: deps
 	@test/bin/test_majors
