@@ -424,11 +424,14 @@ void
 CzShardSetRemote(CzShard *shard, const char *schema, const char *name)
 {
 	char	   *qualified = quote_qualified_identifier(schema, name);
+	char	   *dot = strchr(qualified, '.');
 
-	shard->remote_schema = pstrdup(schema);
-	shard->remote_name = pstrdup(name);
 	/* core's buffer has room for a kilobyte */
 	shard->remote_qualified = pstrdup(qualified);
+	/* a session may know very many shards: what the other strings are anyway is not kept twice */
+	shard->remote_schema = strcmp(schema, CZ_SHARD_SCHEMA) == 0 ? CZ_SHARD_SCHEMA : pstrdup(schema);
+	shard->remote_name = dot != NULL && strcmp(dot + 1, name) == 0 ?
+		shard->remote_qualified + (dot + 1 - qualified) : pstrdup(name);
 	pfree(qualified);
 }
 

@@ -20,8 +20,7 @@
 typedef struct CzTableEntry
 {
 	CzTable		table;
-	bool		is_ours;		/* false: negative entry, table is invalid but
-								 * for relid */
+	bool		is_ours;		/* false while it is being filled */
 	MemoryContext context;		/* holds this struct and all it points to */
 	MemoryContext scratch;		/* while it is being filled: for what is not kept */
 	struct CzTableEntry *next_retired;	/* list of those that are replaced but

@@ -19,13 +19,17 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/reloptions.h"
 #include "access/stratnum.h"
+#include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_foreign_table.h"
 #include "commands/defrem.h"
 #include "common/hashfn.h"
 #include "foreign/foreign.h"
@@ -33,6 +37,7 @@
 #include "partitioning/partdesc.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
+#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -50,7 +55,7 @@ List	   *cz_moment_relids = NIL;
 typedef struct TableSlot
 {
 	Oid			relid;			/* hash key */
-	CzTableEntry *entry;		/* never NULL */
+	CzTableEntry *entry;		/* NULL: the relation is none of ours */
 } TableSlot;
 
 /* shard's relid -> its table, so that a change of the shard is noticed; a root and its
@@ -87,7 +92,7 @@ retire(CzTableEntry *entry)
 	int			i;
 
 	/* partitions that are cached may need a root's */
-	if (entry->is_ours && !OidIsValid(entry->table.map_relid))
+	if (!OidIsValid(entry->table.map_relid))
 	{
 		for (i = 0; i < entry->table.nshards; i++)
 			if (entry->table.shards[i].relid != entry->table.relid)
@@ -100,12 +105,21 @@ retire(CzTableEntry *entry)
 }
 
 static void
+retire_slot(TableSlot *slot)
+{
+	if (slot->entry != NULL)
+		retire(slot->entry);
+	else
+		(void) hash_search(table_cache, &slot->relid, HASH_REMOVE, NULL);
+}
+
+static void
 retire_relid(Oid relid)
 {
 	TableSlot  *slot = hash_search(table_cache, &relid, HASH_FIND, NULL);
 
 	if (slot != NULL)
-		retire(slot->entry);
+		retire_slot(slot);
 }
 
 static void
@@ -117,7 +131,7 @@ retire_partitions(Oid root_relid)
 	hash_seq_init(&status, table_cache);
 	while ((slot = hash_seq_search(&status)) != NULL)
 	{
-		if (slot->entry->is_ours && slot->entry->table.root_relid == root_relid)
+		if (slot->entry != NULL && slot->entry->table.root_relid == root_relid)
 			retire(slot->entry);
 	}
 }
@@ -132,7 +146,7 @@ retire_all(void)
 		return;
 	hash_seq_init(&status, table_cache);
 	while ((slot = hash_seq_search(&status)) != NULL)
-		retire(slot->entry);
+		retire_slot(slot);
 }
 
 static void
@@ -300,6 +314,11 @@ set_placements(CzTableEntry *entry, CzShard *shard, List *server_oids, List *nod
 	if (list_member_oid(stale, InvalidOid))
 		n = Min(n, 1);
 	shard->nplacements = n;
+	if (n == shard->nall && n > 0 && memcmp(shard->server_oids, shard->all_oids, sizeof(Oid) * n) == 0)
+	{
+		pfree(shard->server_oids);
+		shard->server_oids = shard->all_oids;
+	}
 }
 
 static List *
@@ -371,14 +390,45 @@ CzShardServers(Oid shard_relid)
 }
 
 /*
+ * As GetForeignTable(), but leaves nothing in the system cache: a session that uses many
+ * tables would have all their shards there, which it never looks up again.
+ *
+ * catalog: pg_foreign_table, open
+ */
+static ForeignTable *
+get_foreign_table(Relation catalog, Oid relid)
+{
+	ForeignTable *foreign = palloc0(sizeof(ForeignTable));
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Datum		options;
+	bool		isnull;
+
+	ScanKeyInit(&key, Anum_pg_foreign_table_ftrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, ForeignTableRelidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for foreign table %u", relid);
+	foreign->relid = relid;
+	foreign->serverid = ((Form_pg_foreign_table) GETSTRUCT(tuple))->ftserver;
+	options = heap_getattr(tuple, Anum_pg_foreign_table_ftoptions, RelationGetDescr(catalog), &isnull);
+	if (!isnull)
+		foreign->options = untransformRelOptions(options);
+	systable_endscan(scan);
+	return foreign;
+}
+
+/*
  * Fill a shard from its foreign table.  False if that is none of cz_fdw's.
  */
 static bool
-read_foreign_table(CzTableEntry *entry, Oid relid, Oid table_relid, List *nodes, List *inactive,
-				   CzShard *shard)
+read_foreign_table(CzTableEntry *entry, Relation catalog, Oid relid, Oid table_relid, List *nodes,
+				   List *inactive, CzShard *shard)
 {
 	MemoryContext keep = MemoryContextSwitchTo(entry->scratch);
-	ForeignTable *foreign = GetForeignTable(relid);
+	ForeignTable *foreign = get_foreign_table(catalog, relid);
 	bool		is_ours = find_node(nodes, foreign->serverid) != NULL;
 	List	   *servers = is_ours ? shard_servers(foreign) : NIL;
 	const char *value;
@@ -468,11 +518,15 @@ read_parent(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *node
 			List *inactive)
 {
 	CzTable    *table = &entry->table;
+	MemoryContext keep = MemoryContextSwitchTo(entry->scratch);
+	/* core leaves what it reads for them behind in the current context */
 	PartitionKey key = RelationGetPartitionKey(rel);
 	PartitionDesc desc = RelationGetPartitionDesc(rel, true);
 	bool		has_key = row->kind != CZ_TABLE_SINGLE;
+	Relation	catalog;
 	int			i;
 
+	MemoryContextSwitchTo(keep);
 	table->kind = (CzTableKind) row->kind;
 	table->colocation_id = row->colocation_id;
 	if (key->partnatts != 1 || (key->partattrs[0] != 0) != has_key ||
@@ -488,12 +542,13 @@ read_parent(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *node
 		read_key(entry, rel, key, desc);
 	table->nshards = desc->nparts;
 	table->shards = palloc0(sizeof(CzShard) * Max(desc->nparts, 1));
+	catalog = table_open(ForeignTableRelationId, AccessShareLock);
 	for (i = 0; i < desc->nparts; i++)
 	{
 		CzShard    *shard = &table->shards[i];
 
 		if (get_rel_relkind(desc->oids[i]) != RELKIND_FOREIGN_TABLE ||
-			!read_foreign_table(entry, desc->oids[i], entry->table.relid, nodes, inactive, shard) ||
+			!read_foreign_table(entry, catalog, desc->oids[i], entry->table.relid, nodes, inactive, shard) ||
 			shard->shard_id == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
@@ -507,6 +562,7 @@ read_parent(CzTableEntry *entry, Relation rel, const CzTableRow *row, List *node
 			shard->remainder = DatumGetInt32(desc->boundinfo->datums[i][1]);
 		}
 	}
+	table_close(catalog, AccessShareLock);
 	if (has_key)
 		CzCatalogReadSeals(table);
 }
@@ -616,10 +672,15 @@ fill_entry(CzTableEntry *entry, Relation rel)
 
 	if (relkind == RELKIND_FOREIGN_TABLE)
 	{
+		Relation	catalog = table_open(ForeignTableRelationId, AccessShareLock);
+		bool		is_ours;
+
 		entry->table.shards = palloc0(sizeof(CzShard));
 		read_cluster(entry, &nodes, &inactive);
-		if (!read_foreign_table(entry, entry->table.relid, entry->table.relid, nodes, inactive,
-								entry->table.shards))
+		is_ours = read_foreign_table(entry, catalog, entry->table.relid, entry->table.relid, nodes,
+									 inactive, entry->table.shards);
+		table_close(catalog, AccessShareLock);
+		if (!is_ours)
 			return;
 		entry->table.kind = CZ_TABLE_FOREIGN;
 		entry->table.nshards = 1;
@@ -732,6 +793,16 @@ build_entry(Oid relid)
 			MemoryContextDelete(context);
 			continue;
 		}
+		if (!entry->is_ours)
+		{
+			MemoryContextDelete(context);
+			if (seen == invalidations)
+			{
+				slot = hash_search(table_cache, &relid, HASH_ENTER, NULL);
+				slot->entry = NULL;
+			}
+			return NULL;
+		}
 
 		MemoryContextSetParent(context, CacheMemoryContext);
 		if (seen != invalidations)
@@ -745,7 +816,7 @@ build_entry(Oid relid)
 		 * The hash tables may throw for lack of memory.  A shard without its
 		 * table's entry does no harm, an entry without its shards would.
 		 */
-		for (i = 0; entry->is_ours && i < entry->table.nshards; i++)
+		for (i = 0; i < entry->table.nshards; i++)
 		{
 			ShardSlot  *shard;
 
@@ -755,7 +826,7 @@ build_entry(Oid relid)
 								HASH_ENTER, NULL);
 			shard->relid = OidIsValid(entry->table.root_relid) ? entry->table.root_relid : relid;
 		}
-		if (entry->is_ours && OidIsValid(entry->table.map_relid))
+		if (OidIsValid(entry->table.map_relid))
 		{
 			Oid			root = OidIsValid(entry->table.root_relid) ? entry->table.root_relid : relid;
 			ShardSlot  *shard = hash_search(shard_owner, &root, HASH_ENTER, NULL);
@@ -788,9 +859,7 @@ CzTableGet(Oid relid)
 
 	slot = hash_search(table_cache, &relid, HASH_FIND, NULL);
 	entry = slot ? slot->entry : build_entry(relid);
-	if (entry == NULL || !entry->is_ours)
-		return NULL;
-	return &entry->table;
+	return entry ? &entry->table : NULL;
 }
 
 /*
