@@ -16,8 +16,11 @@ OLD_COMMIT = 99bd43554581aa8e667bfeb3e2109a2518b2602f
 SRCS = $(call find,src/*.c src/*/*.c src/*/*/*.c)
 OBJS = $(SRCS:.c=.o)
 SQL_SOURCES = $(call find,sql/[0-9][0-9]-*.sql)
-# (topics that are new since are there as a whole)
-UPDATE_SOURCES = $(call find,sql/$(OLD_VERSION)--$(EXTVERSION)/[0-9][0-9]-*.sql) sql/62-statistics.sql
+# Topics that are new since then are a part of the update as they are
+NEW_TOPICS = 45-coordinators.sql 62-statistics.sql
+UPDATE_DIR = sql/$(OLD_VERSION)--$(EXTVERSION)
+UPDATE_SOURCES = $(foreach topic,$(sort $(notdir $(call find,$(UPDATE_DIR)/[0-9][0-9]-*.sql)) $(NEW_TOPICS)), \
+	$(if $(filter $(topic),$(NEW_TOPICS)),sql,$(UPDATE_DIR))/$(topic))
 DATA = sql/cz_fdw--$(OLD_VERSION).sql
 DATA_built = sql/cz_fdw--$(EXTVERSION).sql sql/cz_fdw--$(OLD_VERSION)--$(EXTVERSION).sql
 EXTRA_CLEAN = $(SRCS:.c=.d) test/results

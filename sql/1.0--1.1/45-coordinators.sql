@@ -1,1 +1,0 @@
-../45-coordinators.sql
