@@ -338,7 +338,8 @@ apply_table(const MapLine *line)
 	if (!OidIsValid(relid) || CzTableGet(relid) == NULL)
 	{
 		ereport(LOG,
-				(errmsg("table %s of the cluster's owner is not known to this coordinator",
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table %s of the cluster's owner is not known to this coordinator",
 						line->name)));
 		return;
 	}
