@@ -420,12 +420,26 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #define estate_share_compat(child, parent) ((void) (child), (void) (parent))
 #endif
 
-/* 18: RETURNING can say old and new */
+/* 18: RETURNING can say old and new; what is no Var is wrapped */
 #if CZ_PG_GE(18)
 #define var_is_old_compat(var) ((var)->varreturningtype == VAR_RETURNING_OLD)
+#define var_is_new_compat(var) ((var)->varreturningtype == VAR_RETURNING_NEW)
+#define var_clear_returning_compat(var) ((var)->varreturningtype = VAR_RETURNING_DEFAULT)
+#define var_copy_returning_compat(to, from) ((to)->varreturningtype = (from)->varreturningtype)
+#define query_name_returned_compat(query) \
+	((query)->returningOldAlias = "old", (query)->returningNewAlias = "new")
+#define returning_expr_compat(node) \
+	(IsA((node), ReturningExpr) ? (Node *) ((ReturningExpr *) (node))->retexpr : NULL)
+#define returning_expr_is_old_compat(node) (((ReturningExpr *) (node))->retold)
 #define var_returning_compat(var) ((int) (var)->varreturningtype)
 #else
 #define var_is_old_compat(var) ((void) (var), false)
+#define var_is_new_compat(var) ((void) (var), false)
+#define var_clear_returning_compat(var) ((void) (var))
+#define var_copy_returning_compat(to, from) ((void) (to), (void) (from))
+#define query_name_returned_compat(query) ((void) (query))
+#define returning_expr_compat(node) ((void) (node), (Node *) NULL)
+#define returning_expr_is_old_compat(node) ((void) (node), false)
 #define var_returning_compat(var) 0
 #endif
 
@@ -435,6 +449,9 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #else
 #define AT_IS_SET_EXPRESSION_COMPAT(subtype) ((void) (subtype), false)
 #endif
+
+/* 17: partitions have the identity columns of their parent, which a leaf of ours has not */
+#define CZ_IDENTITY_RECURSES CZ_PG_GE(17)
 
 /* 17: a privilege to VACUUM, ANALYZE, REINDEX and the like, which an owner has, too */
 #if CZ_PG_GE(17)
@@ -459,6 +476,22 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #else
 #define is_virtual_column_compat(att) ((void) (att), false)
 #endif
+
+/* 18: NOT NULL is a constraint with a name, which need not be validated */
+#if CZ_PG_GE(18)
+#include "catalog/heap.h"
+#include "catalog/pg_constraint.h"
+#define not_null_constraints_compat(relid) RelationGetNotNullConstraints((relid), true, false)
+#define add_not_null_constraints_compat(rel, cooked) \
+	((void) AddRelationNotNullConstraints((rel), NIL, (cooked), NIL))
+#define not_null_is_valid_compat(desc, attno) \
+	(TupleDescCompactAttr((desc), (attno) - 1)->attnullability != ATTNULLABLE_INVALID)
+#else
+#define not_null_constraints_compat(relid) ((void) (relid), NIL)
+#define add_not_null_constraints_compat(rel, cooked) ((void) (rel), (void) (cooked))
+#define not_null_is_valid_compat(desc, attno) ((void) (desc), (void) (attno), true)
+#endif
+#define CONSTRAINT_NOTNULL_COMPAT 'n'
 
 /* 18: constraints that are not enforced, foreign keys by periods */
 #if CZ_PG_GE(18)
@@ -725,6 +758,13 @@ merge_is_known_compat(Query *query)
 #define merge_forget_compat(query) ((query)->mergeUseOuterJoin = false)
 #define merge_action_is_matched_compat(action) ((action)->matched)
 #define merge_is_known_compat(query) ((void) (query), true)
+#endif
+
+/* 17: which action MERGE's RETURNING is of */
+#if CZ_PG_GE(17)
+#define is_merge_action_compat(node) IsA((node), MergeSupportFunc)
+#else
+#define is_merge_action_compat(node) ((void) (node), false)
 #endif
 
 /* 17: random() of a range, so each has its arguments in its name */

@@ -96,13 +96,17 @@ check_constraints(Relation rel)
 
 		if (!constraint_is_enforced_compat(con))
 			continue;
-		if (con->contype == CONSTRAINT_CHECK && con->connoinherit)
+		if ((con->contype == CONSTRAINT_CHECK || con->contype == CONSTRAINT_NOTNULL_COMPAT) &&
+			con->connoinherit)
 			refuse_table(rel, ERRCODE_FEATURE_NOT_SUPPORTED,
-						 psprintf("CHECK constraint \"%s\" is marked NO INHERIT", name),
-						 "Shards inherit the table's constraints: make it an ordinary CHECK constraint.");
-		if (con->contype == CONSTRAINT_CHECK && !con->convalidated)
+						 psprintf("%s constraint \"%s\" is marked NO INHERIT",
+								  con->contype == CONSTRAINT_CHECK ? "CHECK" : "NOT NULL", name),
+						 "Shards inherit the table's constraints: make it an ordinary constraint.");
+		if ((con->contype == CONSTRAINT_CHECK || con->contype == CONSTRAINT_NOTNULL_COMPAT) &&
+			!con->convalidated)
 			refuse_table(rel, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-						 psprintf("CHECK constraint \"%s\" is not validated", name),
+						 psprintf("%s constraint \"%s\" is not validated",
+								  con->contype == CONSTRAINT_CHECK ? "CHECK" : "NOT NULL", name),
 						 "Run ALTER TABLE ... VALIDATE CONSTRAINT first.");
 		if (con->contype == CONSTRAINT_CHECK)
 		{

@@ -155,7 +155,7 @@ find_key(Relation rel)
 		if (!HeapTupleIsValid(tuple))
 			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(lc));
 		form = (Form_pg_index) GETSTRUCT(tuple);
-		is_fit = form->indisunique && form->indimmediate && form->indisvalid &&
+		is_fit = form->indisunique && !form->indisexclusion && form->indimmediate && form->indisvalid &&
 			heap_attisnull(tuple, Anum_pg_index_indpred, NULL) &&
 			heap_attisnull(tuple, Anum_pg_index_indexprs, NULL);
 		for (i = 0; is_fit && i < form->indnkeyatts; i++)
@@ -167,7 +167,7 @@ find_key(Relation rel)
 													   BTEqualStrategyNumber);
 
 			/* a built-in one is what "=" means on a worker */
-			is_fit = att->attnotnull && OidIsValid(equality) && equality < FirstGenbkiObjectId &&
+			is_fit = att->attnotnull && not_null_is_valid_compat(RelationGetDescr(rel), att->attnum) && OidIsValid(equality) && equality < FirstGenbkiObjectId &&
 				strcmp(get_opname(equality), "=") == 0 &&
 				(!OidIsValid(att->attcollation) || get_collation_isdeterministic(att->attcollation));
 			key = lappend_int(key, att->attnum);

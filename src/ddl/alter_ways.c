@@ -136,15 +136,16 @@ CzAlterWayOf(const AlterTableCmd *cmd, bool is_index)
 		case AT_EnableReplicaRule:
 		case AT_DisableRule:
 		case AT_ColumnDefault:
-		case AT_AddIdentity:
-		case AT_SetIdentity:
-		case AT_DropIdentity:
 		case AT_ReplicaIdentity:
 		case AT_ChangeOwner:
 		case AT_DropOids:
 		case AT_GenericOptions:
 		case AT_AlterColumnGenericOptions:
 			return CZ_WAY_PARENT;
+		case AT_AddIdentity:
+		case AT_SetIdentity:
+		case AT_DropIdentity:
+			return CZ_IDENTITY_RECURSES ? CZ_WAY_MOMENT : CZ_WAY_PARENT;
 		case AT_EnableTrig:
 		case AT_EnableAlwaysTrig:
 		case AT_EnableReplicaTrig:

@@ -48,6 +48,7 @@ typedef struct CzColumnImage
 	int32		typmod;
 	Oid			collation;
 	bool		is_not_null;
+	bool		is_not_valid;	/* NOT NULL has not been checked of rows that were there */
 	char		generated;
 	char		storage;
 	char		compression;

@@ -198,7 +198,9 @@ diff_column(CzOps *ops, const CzColumnImage *a, const CzColumnImage *b, const Cz
 		add_op(ops, OP_SUBCOMMAND, NULL,
 			   psprintf("%s TYPE %s%s%s", alter, type_sql(b), using ? " USING " : "",
 						using ? using : ""));
-	if (a->is_not_null != b->is_not_null)
+	if (b->is_not_valid && !a->is_not_null)
+		add_op(ops, OP_SUBCOMMAND, NULL, psprintf("ADD NOT NULL %s NOT VALID", name));
+	else if (a->is_not_null != b->is_not_null || (a->is_not_valid && !b->is_not_valid))
 		add_op(ops, OP_SUBCOMMAND, NULL,
 			   psprintf("%s %s NOT NULL", alter, b->is_not_null ? "SET" : "DROP"));
 	/* a new type brings its own storage, there too */

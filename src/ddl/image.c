@@ -132,6 +132,8 @@ read_column(CzColumnImage *column, Relation rel, AttrNumber attno)
 	column->typmod = att->atttypmod;
 	column->collation = att->attcollation;
 	column->is_not_null = att->attnotnull;
+	column->is_not_valid = att->attnotnull &&
+		!not_null_is_valid_compat(RelationGetDescr(rel), attno);
 	column->generated = att->attgenerated;
 	column->storage = att->attstorage;
 	column->compression = att->attcompression;

@@ -177,6 +177,28 @@ add_checks(Relation parent, Relation leaf)
 	CommandCounterIncrement();
 }
 
+/* Give a leaf the parent's NOT NULL constraints, which core looks for when the parent's go. */
+static void
+add_not_nulls(Relation parent, Relation leaf)
+{
+	List	   *cooked = NIL;
+	ListCell   *lc;
+
+	foreach(lc, not_null_constraints_compat(RelationGetRelid(parent)))
+	{
+		CookedConstraint *constraint = lfirst(lc);
+
+		constraint->attnum = get_attnum(RelationGetRelid(leaf),
+										get_attname(RelationGetRelid(parent), constraint->attnum,
+													false));
+		cooked = lappend(cooked, constraint);
+	}
+	if (cooked == NIL)
+		return;
+	add_not_null_constraints_compat(leaf, cooked);
+	CommandCounterIncrement();
+}
+
 /*
  * CzLeafCreate
  *		See ddl.h.
@@ -231,6 +253,7 @@ CzLeafCreate(Oid parent_relid, const CzShard *shard, PartitionBoundSpec *bound)
 
 	leaf = table_open(address.objectId, AccessExclusiveLock);
 	add_checks(parent, leaf);
+	add_not_nulls(parent, leaf);
 	check_new_partition_bound(RelationGetRelationName(leaf), parent, bound, pstate);
 	StorePartitionBound(leaf, parent, bound);
 	table_close(leaf, NoLock);
@@ -277,6 +300,7 @@ typedef struct Changes
 	List	   *added;
 	bool		is_map;			/* columns only: not what they are generated from */
 	bool		checks;			/* the leaves' CHECKs are to be made again */
+	bool		not_nulls;		/* the same, NOT NULL */
 } Changes;
 
 static bool
@@ -320,6 +344,7 @@ find_changes(const CzImage *before, const CzImage *after, Changes *changes)
 		{
 			if (!b->is_dropped)
 				changes->added = lappend_int(changes->added, i + 1);
+			changes->not_nulls |= !b->is_dropped && b->is_not_null;
 			continue;
 		}
 		if (a->is_dropped)
@@ -329,6 +354,7 @@ find_changes(const CzImage *before, const CzImage *after, Changes *changes)
 			changes->dropped = lappend(changes->dropped, a->name);
 			continue;
 		}
+		changes->not_nulls |= a->is_not_null != b->is_not_null;
 		if (a->type != b->type || a->typmod != b->typmod || a->collation != b->collation)
 			changes->checks = true;
 		else if (a->is_not_null == b->is_not_null && a->generated == b->generated &&
@@ -344,9 +370,9 @@ find_changes(const CzImage *before, const CzImage *after, Changes *changes)
 		changes->checks;
 }
 
-/* CHECKs of a leaf, as objects to be dropped. */
+/* CHECKs or NOT NULL constraints of a leaf, as objects to be dropped. */
 static void
-collect_checks(Oid leaf, ObjectAddresses *objects)
+collect_constraints(Oid leaf, char contype, ObjectAddresses *objects)
 {
 	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -361,7 +387,7 @@ collect_checks(Oid leaf, ObjectAddresses *objects)
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 		ObjectAddress address;
 
-		if (form->contype != CONSTRAINT_CHECK)
+		if (form->contype != contype)
 			continue;
 		ObjectAddressSet(address, ConstraintRelationId, form->oid);
 		add_exact_object_address(&address, objects);
@@ -378,7 +404,9 @@ drop_parts(Oid leaf, const Changes *changes)
 	ListCell   *lc;
 
 	if (changes->checks)
-		collect_checks(leaf, objects);
+		collect_constraints(leaf, CONSTRAINT_CHECK, objects);
+	if (changes->not_nulls)
+		collect_constraints(leaf, CONSTRAINT_NOTNULL_COMPAT, objects);
 	foreach(lc, changes->dropped)
 	{
 		AttrNumber	attno = get_attnum(leaf, (char *) lfirst(lc));
@@ -639,7 +667,7 @@ follow(Relation parent, Oid leaf_relid, const Changes *changes)
 	ListCell   *lc;
 
 	LockRelationOid(leaf_relid, AccessExclusiveLock);
-	if (changes->checks || changes->dropped != NIL)
+	if (changes->checks || changes->not_nulls || changes->dropped != NIL)
 		drop_parts(leaf_relid, changes);
 	catalog = table_open(AttributeRelationId, RowExclusiveLock);
 	foreach(lc, changes->changed)
@@ -658,10 +686,13 @@ follow(Relation parent, Oid leaf_relid, const Changes *changes)
 		return;
 	set_expressions(parent, leaf_relid, changes->expressions);
 	set_expressions(parent, leaf_relid, changes->added);
-	if (changes->checks)
+	if (changes->checks || changes->not_nulls)
 	{
 		leaf = relation_open(leaf_relid, NoLock);
-		add_checks(parent, leaf);
+		if (changes->checks)
+			add_checks(parent, leaf);
+		if (changes->not_nulls)
+			add_not_nulls(parent, leaf);
 		relation_close(leaf, NoLock);
 	}
 }
@@ -708,7 +739,7 @@ CzMapFollow(Oid root_relid, const CzImage *before, Oid map_relid, List *leaves)
 	if (!find_changes(before, CzColumnsImage(root_relid), &changes))
 		return;
 	changes.is_map = true;
-	changes.checks = false;
+	changes.checks = changes.not_nulls = false;
 	changes.expressions = NIL;
 	root = table_open(root_relid, NoLock);
 	follow(root, map_relid, &changes);

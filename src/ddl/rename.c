@@ -28,6 +28,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "cz/compat.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
@@ -64,6 +65,12 @@ rename_constraint(const CzTable *table, const RenameStmt *stmt)
 	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(oid));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for constraint %u", oid);
+	/* one that nobody is to check the shards have not */
+	if (!constraint_is_enforced_compat((Form_pg_constraint) GETSTRUCT(tuple)))
+	{
+		ReleaseSysCache(tuple);
+		return NULL;
+	}
 	contype = ((Form_pg_constraint) GETSTRUCT(tuple))->contype;
 	is_inherited = OidIsValid(((Form_pg_constraint) GETSTRUCT(tuple))->conparentid);
 	ReleaseSysCache(tuple);

@@ -115,8 +115,8 @@ key_columns(Relation rel)
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 		Form_pg_index form = index->rd_index;
 		List	   *columns = NIL;
-		bool		is_good = form->indisunique && form->indimmediate && form->indisvalid &&
-			RelationGetIndexPredicate(index) == NIL;
+		bool		is_good = form->indisunique && !form->indisexclusion && form->indimmediate &&
+			form->indisvalid && RelationGetIndexPredicate(index) == NIL;
 		int			i;
 
 		for (i = 0; is_good && i < form->indnkeyatts; i++)
@@ -125,7 +125,8 @@ key_columns(Relation rel)
 			KeyColumn  *column = palloc(sizeof(KeyColumn));
 			Oid			type_oid;
 
-			if (attno <= 0 || !TupleDescAttr(RelationGetDescr(rel), attno - 1)->attnotnull)
+			if (attno <= 0 || !TupleDescAttr(RelationGetDescr(rel), attno - 1)->attnotnull ||
+				!not_null_is_valid_compat(RelationGetDescr(rel), attno))
 			{
 				is_good = false;
 				break;

@@ -314,6 +314,7 @@ static void
 fill_row(ModifyState *state, TupleTableSlot *slot, List *columns, TupleTableSlot *fallback)
 {
 	TupleTableSlot *row = state->row_slot;
+	TupleDesc	desc = RelationGetDescr(state->rel);
 	ListCell   *lc;
 
 	ExecClearTuple(slot);
@@ -322,9 +323,9 @@ fill_row(ModifyState *state, TupleTableSlot *slot, List *columns, TupleTableSlot
 		int			i = foreach_current_index(lc);
 		int			column = lfirst_int(lc);
 
-		if (column > 0)
+		if (column > 0 && !is_virtual_column_compat(TupleDescAttr(desc, i)))
 			slot->tts_values[i] = slot_getattr(row, 1 + column, &slot->tts_isnull[i]);
-		else if (fallback != NULL)
+		else if (fallback != NULL && column == 0)
 		{
 			slot->tts_values[i] = fallback->tts_values[i];
 			slot->tts_isnull[i] = fallback->tts_isnull[i];

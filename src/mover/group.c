@@ -24,6 +24,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "cz/compat.h"
 #include "cz/cluster.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
@@ -59,7 +60,7 @@ take_key(CzMoveUnit *unit, Relation rel, Oid index_oid)
 {
 	Relation	index = index_open(index_oid, AccessShareLock);
 	Form_pg_index form = index->rd_index;
-	bool		is_key = form->indisunique && form->indimmediate && form->indisvalid &&
+	bool		is_key = form->indisunique && !form->indisexclusion && form->indimmediate && form->indisvalid &&
 		RelationGetIndexPredicate(index) == NIL && RelationGetIndexExpressions(index) == NIL;
 	int			i;
 
@@ -70,7 +71,7 @@ take_key(CzMoveUnit *unit, Relation rel, Oid index_oid)
 											  form->indkey.values[i] - 1);
 		char	   *operator = equality_of(index, i);
 
-		is_key = att->attnotnull && !att->attgenerated && operator != NULL;
+		is_key = att->attnotnull && not_null_is_valid_compat(RelationGetDescr(rel), att->attnum) && !att->attgenerated && operator != NULL;
 		unit->key = lappend(unit->key, pstrdup(quote_identifier(NameStr(att->attname))));
 		unit->operators = lappend(unit->operators, operator);
 	}

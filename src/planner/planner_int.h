@@ -533,6 +533,7 @@ extern bool cz_guard_conflict(Query *remote, Relation rel, List **checks);
 extern bool cz_is_write_by_rows(Query *query);
 extern void cz_write_by_rows(Query *query, CzPlanState *state);
 extern void cz_set_write_pathlist(RelOptInfo *rel, CzLeaf *leaf);
+extern Node *cz_virtual_column(Oid relid, const Var *var);
 extern Node *cz_check_call(WithCheckOption *option, Node *before, Node *passes);
 extern CommonTableExpr *cz_write_source_cte(Query *source, char *name);
 extern RangeTblEntry *cz_write_leaf_rte(TupleDesc desc, List *extra, CzLeaf *leaf,

@@ -39,5 +39,8 @@ s/ :varreturningtype 0//
 s/\b((UPDATE|DELETE FROM) [^ ]+) AS (r[0-9]+)\b/\1 \3/g
 s/(actual rows=[0-9]+)\.00/\1/g
 
+# sub-plans of 17 and later
+s/^( *InitPlan [0-9]+) \(returns \$[0-9]+\)/\1/
+
 # names of settings in messages, 17 and later
 s/^(WARNING:  |HINT:  Set )"wal_level"( is insufficient to publish| to "logical")/\1wal_level\2/

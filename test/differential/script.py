@@ -4,6 +4,7 @@ A directive is a comment of its own line before a statement:
   -- differs: REASON   plain PostgreSQL and the cluster may, and must, disagree
   -- may differ: REASON  the same, but they may agree under some settings
   -- error             plain PostgreSQL refuses this statement
+  -- may error: REASON  some minors of it do, and then the cluster must
   -- unordered         compare as a multiset though there is an ORDER BY
   -- count             compare the number of rows only
   -- notices           compare the NOTICEs, too, as a multiset
@@ -27,6 +28,7 @@ class Statement:
         self.line = line
         self.differs = directives.get('differs')
         self.may_differ = 'may differ' in directives
+        self.may_error = 'may error' in directives
         self.error = 'error' in directives
         self.count_only = 'count' in directives
         self.notices = 'notices' in directives
@@ -89,7 +91,7 @@ def bind(sql, protocol):
 
 
 def directives_of(comment, into):
-    match = re.match(r'--\s*(differs|may differ|cluster):\s*(.*)', comment) or re.match(r'--\s*(error|unordered|count|notices|other words)\s*$', comment)
+    match = re.match(r'--\s*(differs|may differ|may error|cluster):\s*(.*)', comment) or re.match(r'--\s*(error|unordered|count|notices|other words)\s*$', comment)
     if match:
         into[match.group(1)] = match.group(2) if match.lastindex > 1 else True
 

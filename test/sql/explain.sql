@@ -76,7 +76,7 @@ BEGIN
   RETURN result -> 0 -> 'Plan';
 END $$;
 SELECT key, CASE WHEN key ~ 'Bytes' OR value::text ~ '10[2-9]\d{3}' THEN 'masked' ELSE value::text END AS value
-  FROM json_each(explain_json('COSTS OFF, ANALYZE, TIMING OFF, SUMMARY OFF, VERBOSE', 'SELECT v FROM a WHERE k IN (1, 2, 5)'))
+  FROM json_each(explain_json('COSTS OFF, ANALYZE, TIMING OFF, SUMMARY OFF, BUFFERS OFF, VERBOSE', 'SELECT v FROM a WHERE k IN (1, 2, 5)'))
  WHERE key NOT IN ('Nodes', 'Fragment Runs', 'Async Capable', 'Actual Rows', 'Actual Loops', 'Disabled');
 SELECT n ->> 'Node Name' AS node, n -> 'Fragments' AS fragments, n -> 'Rows' AS rows, (n ->> 'Bytes')::int > 0 AS bytes,
        (n ->> 'Connections')::int > 0 AS connections, n -> 'Failed' AS failed, n -> 'Moved Fragments' AS moved

@@ -77,7 +77,7 @@ SET datestyle TO 'German';
 SET intervalstyle TO 'sql_standard';
 SET timezone TO 'Asia/Kolkata';
 SET extra_float_digits TO 0;
-SELECT at, span, ratio FROM items WHERE at = '06.02.2024 17:30:00 IST' OR span = interval '3 mons -3 days +3:06:09' ORDER BY id;
+SELECT at, span, ratio FROM items WHERE at = '06.02.2024 17:30:00 +05:30' OR span = interval '3 mons -3 days +3:06:09' ORDER BY id;
 
 -- INSERT: values arrive whatever the session's settings are
 INSERT INTO items (id, name, price, at, span, ratio)

@@ -13,7 +13,8 @@ CREATE VIEW keys AS SELECT conrelid::regclass AS of, conname, pg_get_constraintd
 CREATE FUNCTION shard_keys() RETURNS SETOF text LANGUAGE sql AS $$
   SELECT result FROM run_command_on_workers($q$SELECT string_agg(k, E'\n' ORDER BY k) FROM (SELECT DISTINCT
     regexp_replace(concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)), '_1\d+', '_N', 'g') AS k
-    FROM pg_constraint WHERE contype = 'f') x$q$) ORDER BY nodeport LIMIT 1 $$;
+    FROM pg_constraint WHERE contype = 'f' AND NOT EXISTS (SELECT FROM pg_constraint p
+     WHERE p.oid = pg_constraint.conparentid AND p.conrelid = pg_constraint.conrelid)) x$q$) ORDER BY nodeport LIMIT 1 $$;
 CREATE TABLE parent (k int, id int, v text, PRIMARY KEY (k, id));
 CREATE TABLE child (k int, pid int, self int, PRIMARY KEY (k, pid), FOREIGN KEY (k, pid) REFERENCES parent, FOREIGN KEY (k, self) REFERENCES child);
 CREATE TABLE ref (id int PRIMARY KEY, v text);
@@ -196,7 +197,7 @@ CREATE TABLE keys_alone (k int PRIMARY KEY);
 SELECT create_distributed_table('keys_alone', 'k', colocate_with => 'keys_parts');
 CREATE TABLE keys_local (k int PRIMARY KEY);
 ALTER TABLE keys_to_parts ADD FOREIGN KEY (k, t) REFERENCES keys_parts (k, t);
-ALTER TABLE keys_to_parts ADD FOREIGN KEY (k, t) REFERENCES keys_parts_1 (k, t);
+ALTER TABLE keys_to_parts ADD CONSTRAINT keys_to_parts_1 FOREIGN KEY (k, t) REFERENCES keys_parts_1 (k, t);
 ALTER TABLE keys_parts ADD COLUMN r2 int REFERENCES keys_of_parts;
 ALTER TABLE keys_parts ADD FOREIGN KEY (k) REFERENCES keys_alone;
 ALTER TABLE keys_parts ADD FOREIGN KEY (k) REFERENCES keys_local;
@@ -205,7 +206,8 @@ ALTER TABLE keys_parts_1 ADD FOREIGN KEY (r) REFERENCES keys_of_parts;
 CREATE TABLE keys_parts_2 PARTITION OF keys_parts (FOREIGN KEY (r) REFERENCES keys_of_parts) FOR VALUES FROM (10) TO (20);
 CREATE TABLE keys_parts_2 (k int NOT NULL, t int NOT NULL, r int REFERENCES keys_of_parts);
 ALTER TABLE keys_parts ATTACH PARTITION keys_parts_2 FOR VALUES FROM (10) TO (20);
-SELECT conrelid::regclass, conname FROM pg_constraint WHERE contype = 'f' AND conrelid::regclass::text LIKE 'keys%parts%' ORDER BY 1, 2;
+SELECT conrelid::regclass, conname FROM pg_constraint c WHERE contype = 'f' AND conrelid::regclass::text LIKE 'keys%parts%'
+   AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = c.conparentid AND p.conrelid = c.conrelid) ORDER BY 1, 2;
 SELECT shard_keys();
 INSERT INTO keys_parts VALUES (1, 1, 1);
 SELECT * FROM cz_check_shards();

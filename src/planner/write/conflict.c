@@ -451,6 +451,7 @@ remote_query(Query *query, List *attnos, Query *rows, List *values, List *option
 	remote->hasSubLinks = query->hasSubLinks;
 	remote->rtable = list_make1(target);
 	query_copy_permissions_compat(remote, query);
+	query_name_returned_compat(remote);
 	remote->resultRelation = 1;
 	remote->jointree = makeFromExpr(NIL, NULL);
 
@@ -518,22 +519,30 @@ typedef struct SystemContext
 	Index		rti;			/* the target */
 	int			depth;
 	Query	   *remote;			/* gets the columns */
+	bool		failed;			/* a worker cannot give one */
 } SystemContext;
 
-/* System columns of the target, but tableoid, become columns of RTI_SYSTEM. */
+/* System columns of the target, but tableoid, and the old row's become columns of RTI_SYSTEM. */
 static Node *
 system_mutator(Node *node, SystemContext *context)
 {
 	if (node == NULL)
 		return NULL;
+	/* whether there is an old row, which it is NULL without, only the worker knows */
+	if (returning_expr_compat(node) != NULL && returning_expr_is_old_compat(node))
+		context->failed = true;
 	if (IsA(node, Var) && ((Var *) node)->varno == context->rti &&
 		(int) ((Var *) node)->varlevelsup == context->depth &&
-		((Var *) node)->varattno < 0 &&
-		((Var *) node)->varattno != TableOidAttributeNumber)
+		(((Var *) node)->varattno < 0 ? ((Var *) node)->varattno != TableOidAttributeNumber :
+		 var_is_old_compat((Var *) node)))
 	{
 		Var		   *var = copyObject((Var *) node);
-		Var		   *own = makeVar(1, var->varattno, var->vartype, -1, InvalidOid, 0);
+		Var		   *own = makeVar(1, var->varattno, var->vartype, var->vartypmod, var->varcollid, 0);
 		int			n = list_length(context->remote->returningList) + 1;
+
+		var_copy_returning_compat(own, var);
+		var_clear_returning_compat(var);
+		context->failed |= own->varattno == 0 || !cz_type_is_output_safe(own->vartype);
 
 		context->remote->returningList =
 			lappend(context->remote->returningList,
@@ -565,7 +574,7 @@ return_columns(Query *query, Query *remote, Relation rel, AttrNumber key_attno,
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	Node	  **columns = palloc0(sizeof(Node *) * desc->natts);
-	SystemContext context = {query->resultRelation, 0, remote};
+	SystemContext context = {query->resultRelation, 0, remote, false};
 	Bitmapset  *used;
 	bool		all;
 	int			i;
@@ -574,6 +583,8 @@ return_columns(Query *query, Query *remote, Relation rel, AttrNumber key_attno,
 	if (*targets == NIL)
 		return true;
 	*targets = (List *) system_mutator((Node *) *targets, &context);
+	if (context.failed)
+		return false;
 	used = cz_used_columns((Node *) *targets, query->resultRelation);
 	all = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used);
 	for (i = 0; i < desc->natts; i++)

@@ -60,12 +60,20 @@ written_mutator(Node *node, WrittenContext *context)
 {
 	if (node == NULL)
 		return NULL;
+	/* what is inserted has no old row */
+	if (returning_expr_compat(node) != NULL)
+		return returning_expr_is_old_compat(node) ?
+			(Node *) makeNullConst(exprType(node), exprTypmod(node), exprCollation(node)) :
+			written_mutator(returning_expr_compat(node), context);
 	if (IsA(node, Var) && ((Var *) node)->varno == context->rti &&
 		((Var *) node)->varlevelsup == context->depth)
 	{
 		AttrNumber	attno = ((Var *) node)->varattno;
 		Node	   *value;
 
+		if (var_is_old_compat((Var *) node))
+			return (Node *) makeNullConst(((Var *) node)->vartype, ((Var *) node)->vartypmod,
+										  ((Var *) node)->varcollid);
 		if (attno == TableOidAttributeNumber)
 			return cz_oid_const(RelationGetRelid(context->rel));
 		if (attno < 0)

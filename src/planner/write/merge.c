@@ -27,6 +27,7 @@
 
 #include "access/sysattr.h"
 #include "access/table.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
@@ -35,6 +36,7 @@
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -67,6 +69,8 @@ typedef struct MergeContext
 	List	   *joined;			/* TargetEntries of the joined rows */
 	int			depth;			/* sub-queries around */
 	List	   *multis;			/* MergeMultis; they take a level of their own */
+	List	   *returned;		/* Vars of the source that RETURNING has */
+	List	   *returned_columns;	/* ints: columns of what make_source() gives, for each */
 } MergeContext;
 
 /* ---- the joined rows ----------------------------------------------------- */
@@ -531,6 +535,7 @@ make_source(MergeContext *context, TupleDesc desc, CzRowWrite *write)
 	Node	   *action;
 	List	   *values = NIL;
 	List	   *rows = NIL;
+	List	   *returned = NIL;
 	Var		   *number;
 	ListCell   *lc;
 	int			i;
@@ -547,6 +552,8 @@ make_source(MergeContext *context, TupleDesc desc, CzRowWrite *write)
 	for (i = 0; i < desc->natts; i++)
 		values = lappend(values, TupleDescAttr(desc, i)->attisdropped ? NULL :
 						 new_value(TupleDescAttr(desc, i), (Node *) number, context));
+	foreach(lc, context->returned)
+		returned = lappend_int(returned, joined_column(lfirst(lc), context));
 	foreach(lc, context->multis)
 		rows = lappend(rows, over_joined(row_of_sublink(((MergeMulti *) lfirst(lc))->sublink),
 										 2, context));
@@ -592,6 +599,10 @@ make_source(MergeContext *context, TupleDesc desc, CzRowWrite *write)
 		source->hasSubLinks |= checkExprHasSubLink(value);
 	}
 	write->action_column = add_column(source, copyObject((Node *) number));
+	foreach(lc, returned)
+		context->returned_columns =
+			lappend_int(context->returned_columns,
+						add_column(source, (Node *) column_of(context->joined, lfirst_int(lc))));
 	return source;
 }
 
@@ -613,12 +624,16 @@ check_mutator(Node *node, CheckContext *context)
 	if (IsA(node, Var) && (int) ((Var *) node)->varlevelsup == context->depth)
 	{
 		Var		   *var = (Var *) node;
+		Node	   *expr;
 
 		if (var->varattno == TableOidAttributeNumber)
 			return cz_oid_const(context->relid);
 		if (var->varattno == 0)
 			return check_mutator(cz_row_expr(context->relid, var->varno, context->depth),
 								 context);
+		expr = cz_virtual_column(context->relid, var);
+		if (expr != NULL)
+			return check_mutator(expr, context);
 		return (Node *) makeVar(1, context->offset + var->varattno, var->vartype,
 								var->vartypmod, var->varcollid, context->depth);
 	}
@@ -683,6 +698,167 @@ check_qual(MergeContext *context)
 		before = cz_check_call(option, before, qual);
 	}
 	return before;
+}
+
+/* ---- RETURNING ------------------------------------------------------------ */
+
+typedef struct MergeReturnContext
+{
+	MergeContext *merge;
+	int			depth;
+} MergeReturnContext;
+
+/* The words of merge_action(). */
+static Node *
+action_words(MergeContext *context)
+{
+	Node	   *number = (Node *) makeVar(1, context->natts + 1, INT4OID, -1, InvalidOid, 0);
+	List	   *whens = NIL;
+	ListCell   *lc;
+
+	foreach(lc, context->query->mergeActionList)
+	{
+		CmdType		command = ((MergeAction *) lfirst(lc))->commandType;
+		const char *word = command == CMD_INSERT ? "INSERT" : command == CMD_UPDATE ? "UPDATE" :
+			"DELETE";
+
+		if (command == CMD_NOTHING)
+			continue;
+		whens = lappend(whens,
+						make_when(is_number(number, foreach_current_index(lc) + 1, Int4EqualOperator),
+								  (Node *) makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
+													 CStringGetTextDatum(word), false, false)));
+	}
+	return whens == NIL ? (Node *) makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID) :
+		(Node *) make_case(TEXTOID, DEFAULT_COLLATION_OID, whens,
+						   (Node *) makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID));
+}
+
+/* NULL where the action is a command, which leaves no row of the kind. */
+static Node *
+unless_command(CmdType command, Node *value, MergeReturnContext *context)
+{
+	Node	   *test = is_command(command, context->merge->natts + 1, context->merge);
+
+	if (test == NULL)
+		return value;
+	IncrementVarSublevelsUp(test, context->depth, 0);
+	return (Node *) make_case(exprType(value), exprCollation(value),
+							  list_make1(make_when(test, (Node *) makeNullConst(exprType(value),
+																				exprTypmod(value),
+																				exprCollation(value)))),
+							  value);
+}
+
+/* A Var of RETURNING over the leaf: the row, the number of the action, the old row, the source's. */
+static Node *
+returned_var(Var *var, MergeReturnContext *context)
+{
+	MergeContext *merge = context->merge;
+	int			natts = merge->natts;
+	ListCell   *lc;
+
+	if (var->varno == merge->query->resultRelation)
+	{
+		Node	   *column;
+
+		if (var->varattno == TableOidAttributeNumber)
+			return cz_oid_const(merge->relid);
+		if (var->varattno < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("RETURNING of the new row's system columns is not supported"),
+					 errdetail("The rows of \"%s\" are written when the statement ends.",
+							   get_rel_name(merge->relid))));
+		column = (Node *) makeVar(1, var_is_old_compat(var) ? natts + 1 + var->varattno : var->varattno,
+								  var->vartype, var->vartypmod, var->varcollid, context->depth);
+		return var_is_new_compat(var) ? unless_command(CMD_DELETE, column, context) : column;
+	}
+	foreach(lc, merge->returned)
+	{
+		Var		   *known = lfirst(lc);
+
+		if (known->varno == var->varno && known->varattno == var->varattno)
+			return (Node *) makeVar(1, 2 * natts + 2 + foreach_current_index(lc), var->vartype,
+									var->vartypmod, var->varcollid, context->depth);
+	}
+	elog(ERROR, "a column of MERGE's RETURNING is missing");
+	return NULL;
+}
+
+static Node *
+returned_mutator(Node *node, MergeReturnContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (is_merge_action_compat(node))
+	{
+		Node	   *words = action_words(context->merge);
+
+		IncrementVarSublevelsUp(words, context->depth, 0);
+		return words;
+	}
+	if (returning_expr_compat(node) != NULL)
+		return unless_command(returning_expr_is_old_compat(node) ? CMD_INSERT : CMD_DELETE,
+							  returned_mutator(returning_expr_compat(node), context), context);
+	if (IsA(node, Var) && (int) ((Var *) node)->varlevelsup == context->depth)
+	{
+		Var		   *var = (Var *) node;
+		bool		is_target = var->varno == context->merge->query->resultRelation;
+		Node	   *expr = NULL;
+
+		if (is_target && var->varattno == 0)
+			expr = cz_row_expr(context->merge->relid, var->varno, context->depth);
+		else if (is_target && !var_is_old_compat(var))
+			expr = cz_virtual_column(context->merge->relid, var);
+		if (expr == NULL)
+			return returned_var(var, context);
+		if (var_is_old_compat(var))
+		{
+			CheckContext old = {context->merge->query, context->merge->relid,
+				context->merge->natts + 1, context->depth};
+
+			return unless_command(CMD_INSERT, check_mutator(expr, &old), context);
+		}
+		expr = returned_mutator(expr, context);
+		return var_is_new_compat(var) ? unless_command(CMD_DELETE, expr, context) : expr;
+	}
+	if (IsA(node, Query))
+	{
+		Query	   *query;
+
+		context->depth++;
+		query = query_tree_mutator((Query *) node, returned_mutator, context, 0);
+		context->depth--;
+		return (Node *) query;
+	}
+	return expression_tree_mutator(node, returned_mutator, (void *) context);
+}
+
+/* Note which of the source's columns RETURNING wants. */
+static void
+collect_returned(MergeContext *context)
+{
+	ListCell   *lc;
+	ListCell   *lk;
+
+	foreach(lc, pull_vars_of_level((Node *) context->query->returningList, 0))
+	{
+		Var		   *var = copyObject(lfirst(lc));
+
+		var->varlevelsup = 0;
+		if (var->varno == context->query->resultRelation)
+			continue;
+		foreach(lk, context->returned)
+		{
+			Var		   *known = lfirst(lk);
+
+			if (known->varno == var->varno && known->varattno == var->varattno)
+				break;
+		}
+		if (lk == NULL)
+			context->returned = lappend(context->returned, var);
+	}
 }
 
 /* ---- the write ----------------------------------------------------------- */
@@ -837,22 +1013,26 @@ cz_merge_by_rows(Query *query, CzPlanState *state)
 	RangeTblRef *ref = makeNode(RangeTblRef);
 	MergeContext context = {query, target->relid, desc->natts};
 	List	   *extra = NIL;
+	MergeReturnContext returned = {&context, 0};
+	List	   *returning;
 	Node	   *checks;
 	Query	   *source;
 	int			width;
 
-	if (query->returningList != NIL || !merge_is_known_compat(query))
+	if (!merge_is_known_compat(query))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("MERGE with RETURNING or WHEN NOT MATCHED BY SOURCE is not supported on distributed table \"%s\"",
+				 errmsg("MERGE with WHEN NOT MATCHED BY SOURCE is not supported on distributed table \"%s\"",
 						RelationGetRelationName(rel))));
 	cz_drop_unread_ctes(query);
 	split_assignments(query, &context);
+	collect_returned(&context);
 	describe_target(query, rel, write);
 	table_close(rel, NoLock);
 	source = make_source(&context, desc, write);
 	checks = check_qual(&context);
-	if (checks != NULL)
+	returning = (List *) returned_mutator((Node *) query->returningList, &returned);
+	if (checks != NULL || returning != NIL)
 	{
 		ListCell   *lc;
 
@@ -868,8 +1048,14 @@ cz_merge_by_rows(Query *query, CzPlanState *state)
 			write->extra_columns = lappend_int(write->extra_columns, n);
 			extra = lappend(extra, ((TargetEntry *) list_nth(source->targetList, n - 1))->expr);
 		}
+		foreach(lc, context.returned_columns)
+		{
+			write->extra_columns = lappend_int(write->extra_columns, lfirst_int(lc));
+			extra = lappend(extra, ((TargetEntry *) list_nth(source->targetList,
+															 lfirst_int(lc) - 1))->expr);
+		}
 	}
-	write->gives_rows = checks != NULL;
+	write->gives_rows = checks != NULL || returning != NIL;
 	write->source_name = cz_free_cte_name(pstrdup("cz_write_source"), query->cteList, NIL);
 
 	leaf->write = write;
@@ -884,9 +1070,11 @@ cz_merge_by_rows(Query *query, CzPlanState *state)
 	query->resultRelation = 0;
 	query->mergeActionList = NIL;
 	merge_forget_compat(query);
+	query->targetList = returning;
+	query->returningList = NIL;
 	query->withCheckOptions = NIL;
 	query->constraintDeps = NIL;
-	query->hasSubLinks = checkExprHasSubLink(checks);
+	query->hasSubLinks = checkExprHasSubLink((Node *) returning) || checkExprHasSubLink(checks);
 	query->rtable = list_make1(cz_write_leaf_rte(desc, extra, leaf, state));
 	query_clear_permissions_compat(query);
 	ref->rtindex = 1;

@@ -54,7 +54,9 @@ column_finds_row(Relation rel, Relation index, int i)
 	Form_pg_attribute att;
 	Oid			eqop;
 
-	if (attno <= 0)
+	/* a key of ranges that do not overlap has another operator for "=" */
+	if (attno <= 0 || index->rd_index->indisexclusion ||
+		!not_null_is_valid_compat(RelationGetDescr(rel), attno))
 		return false;
 	att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
 	if (!att->attnotnull || !cz_type_is_output_safe(att->atttypid) ||

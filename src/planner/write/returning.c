@@ -95,9 +95,9 @@ leaf_column(Node *expr, ReturningContext *context)
 				   context->depth);
 }
 
-/* The target's row, made of its columns. */
+/* The target's row, old or new as var says, made of its columns. */
 static Node *
-whole_row(ReturningContext *context)
+whole_row(const Var *var, ReturningContext *context)
 {
 	Index		rti = context->query->resultRelation;
 	Oid			relid = rt_fetch(rti, context->query->rtable)->relid;
@@ -118,6 +118,7 @@ whole_row(ReturningContext *context)
 		{
 			field = (Node *) makeVar(rti, i + 1, att->atttypid, att->atttypmod,
 									 att->attcollation, 0);
+			var_copy_returning_compat((Var *) field, var);
 			context->failed |= !cz_type_is_output_safe(att->atttypid);
 			field = (Node *) leaf_column(field, context);
 		}
@@ -152,8 +153,11 @@ here_mutator(Node *node, ReturningContext *context)
 		var->location = -1;
 		if (var->varno == rti && var->varattno == TableOidAttributeNumber)
 			return cz_oid_const(rt_fetch(rti, context->query->rtable)->relid);
+		/* what is deleted has no new row */
+		if (var->varno == rti && var_is_new_compat(var) && context->query->commandType == CMD_DELETE)
+			return (Node *) makeNullConst(var->vartype, var->vartypmod, var->varcollid);
 		if (var->varno == rti && var->varattno == 0)
-			return whole_row(context);
+			return whole_row(var, context);
 		if (var->varattno == 0 || !cz_type_is_output_safe(var->vartype))
 			context->failed = true;
 		return (Node *) leaf_column((Node *) var, context);

@@ -36,6 +36,7 @@
 #include "optimizer/restrictinfo.h"
 #include "parser/parse_func.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -128,6 +129,31 @@ typedef struct ReturnContext
 	bool		whole_row;		/* all of them are */
 } ReturnContext;
 
+/*
+ * cz_virtual_column
+ *		What a virtual generated column of a table is computed from, in terms of the columns
+ *		of Var's entry; NULL if it is none.  Rows that are written here have it as core's have:
+ *		as NULL.
+ */
+Node *
+cz_virtual_column(Oid relid, const Var *var)
+{
+	Relation	rel;
+	Node	   *expr = NULL;
+
+	if (var->varattno <= 0)
+		return NULL;
+	rel = table_open(relid, NoLock);
+	if (is_virtual_column_compat(TupleDescAttr(RelationGetDescr(rel), var->varattno - 1)))
+	{
+		expr = build_column_default(rel, var->varattno);
+		ChangeVarNodes(expr, 1, var->varno, 0);
+		IncrementVarSublevelsUp(expr, var->varlevelsup, 0);
+	}
+	table_close(rel, NoLock);
+	return expr;
+}
+
 /* The column of the leaf for a column of the write that is none of the new row. */
 static Node *
 extra_column(Var *var, ReturnContext *context)
@@ -138,6 +164,7 @@ extra_column(Var *var, ReturnContext *context)
 	int			n = 0;
 
 	own->varlevelsup = 0;
+	var_clear_returning_compat(own);
 	foreach(lc, context->extra)
 	{
 		Var		   *known = lfirst(lc);
@@ -164,18 +191,29 @@ returned_mutator(Node *node, ReturnContext *context)
 
 	if (node == NULL)
 		return NULL;
+	/* there is no new row, or the old one is known */
+	if (returning_expr_compat(node) != NULL)
+		return write->commandType == CMD_DELETE && !returning_expr_is_old_compat(node) ?
+			(Node *) makeNullConst(exprType(node), exprTypmod(node), exprCollation(node)) :
+			returned_mutator(returning_expr_compat(node), context);
 	if (IsA(node, Var) && (int) ((Var *) node)->varlevelsup == context->depth)
 	{
 		Var		   *var = (Var *) node;
+		Node	   *expr;
 
 		if (var->varno != write->resultRelation || var_is_old_compat(var))
 			return extra_column(var, context);
+		if (var_is_new_compat(var) && write->commandType == CMD_DELETE)
+			return (Node *) makeNullConst(var->vartype, var->vartypmod, var->varcollid);
+		expr = cz_virtual_column(context->relid, var);
+		if (expr != NULL)
+			return returned_mutator(expr, context);
 		if (var->varattno == TableOidAttributeNumber)
 			return cz_oid_const(context->relid);
 		if (var->varattno == 0)
 		{
 			context->whole_row = true;
-			return cz_row_expr(context->relid, 1, context->depth);
+			return returned_mutator(cz_row_expr(context->relid, var->varno, context->depth), context);
 		}
 		context->used = var->varattno > 0 ? bms_add_member(context->used, var->varattno) :
 			context->used;
@@ -461,7 +499,8 @@ needs_row(Relation rel, const CzRowWrite *write)
 	return (write->key == NIL && is_replicated) || rel->trigdesc != NULL ||
 		CzAllRowTriggers(table) != 0 ||
 		(write->command == CMD_UPDATE &&
-		 ((constr != NULL && constr->has_generated_stored) ||
+		 (write->assigned == NIL ||
+		  (constr != NULL && constr->has_generated_stored) ||
 		  list_member_int(write->assigned, table->key_attno)));
 }
 

@@ -42,4 +42,4 @@ INSERT INTO late VALUES ('[1,2)', '[2026-01-05,2026-01-08)', 2), (NULL, '[2026-0
 ALTER TABLE late DROP CONSTRAINT late_u;
 INSERT INTO late VALUES ('[1,2)', '[2026-01-04,2026-01-08)', 2);
 SELECT * FROM late ORDER BY n, id, valid;
-SELECT * FROM cz_check_shards('rooms');
+SELECT count(*) FROM cz_check_shards('rooms');
