@@ -156,6 +156,8 @@ SELECT make_tables();
 SELECT sent('SELECT variance(i), slope(f, k) FROM t');
 SELECT stddev(n), variance(i), slope(f, k) FROM t;
 SELECT cz_distribute_aggregate('slope(float8, float8)');
+-- NaN has no scale
+SELECT cz.numeric_statistic(3, 'NaN', 'NaN', true, true), cz.numeric_statistic(2, 'Infinity', 'Infinity', false, true);
 DROP TABLE t;
 DROP OWNED BY cz_aggregates_user;
 DROP ROLE cz_aggregates_user;

@@ -512,7 +512,6 @@ numeric_statistic(PG_FUNCTION_ARGS)
 	if (is_stddev)
 	{
 		Datum		root = NumericGetDatum(result);
-		Datum		scale = DirectFunctionCall1(numeric_scale, root);
 
 		/*
 		 * Core takes the root to just this scale.  numeric_sqrt() may choose one
@@ -521,6 +520,8 @@ numeric_statistic(PG_FUNCTION_ARGS)
 		 */
 		if (!numeric_is_nan(result) && !numeric_is_inf(result))
 		{
+			Datum		scale = DirectFunctionCall1(numeric_scale, root);
+
 			root = DirectFunctionCall2(numeric_round, root,
 									   Int32GetDatum(DatumGetInt32(scale) +
 													 CZ_EXTRA_DIGITS));
