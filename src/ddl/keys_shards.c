@@ -81,6 +81,12 @@ CzKeyShardText(const CzKey *key, int index)
 	AttrNumber	key_attno = CzTableGet(key->from_relid)->key_attno;
 	StringInfoData sql;
 
+	/*
+	 * Before 15 a row that goes from one partition to another was deleted for the keys that
+	 * refer to it, and a detached partition lost its keys.
+	 */
+	if (CzTableGet(key->to_relid)->is_partitioned)
+		CzRequireMajor(15, "a foreign key to a partitioned table whose rows may go to another partition");
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "FOREIGN KEY ");
 	append_columns(&sql, key->from_relid, key->from_attnos, key->ncolumns, key->has_period);
