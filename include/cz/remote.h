@@ -318,6 +318,15 @@ extern bool CzConnReceive(CzConn *conn);
 extern bool CzResultIsCopy(const struct pg_result *res);
 
 /*
+ * CzConnTakeRowsSoon
+ *		The rows of the next result of a connection are to be given out as they come, one by
+ *		one, or, where libpq can (17), chunk_rows at a time, which takes half of its time.
+ * CzResultIsPart: is it some rows of a result, of which more, or its end, will come?
+ */
+extern void CzConnTakeRowsSoon(CzConn *conn, int chunk_rows);
+extern bool CzResultIsPart(const struct pg_result *res);
+
+/*
  * CzConnUnexpected
  *		Raise a result that is none of those awaited: the worker's error, or 08P01,
  *		and then is_broken.  Consumes res; sql may be NULL.

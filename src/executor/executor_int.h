@@ -102,8 +102,9 @@ typedef enum ExpectKind
 typedef struct Expect
 {
 	ExpectKind	kind;
-	bool		is_single_row;	/* PQsetSingleRowMode was called */
+	bool		is_single_row;	/* CzConnTakeRowsSoon was called */
 	bool		is_complete;	/* EXPECT_ROWS: the last row has come */
+	bool		has_tag;		/* EXPECT_ROWS: it has, and only the end has to come */
 	Fragment   *fragment;		/* EXPECT_ROWS, EXPECT_PREPARE */
 	char	   *name;			/* EXPECT_PREPARE: palloc'd */
 } Expect;

@@ -45,6 +45,11 @@
 /* Rows stored between two looks at interrupts. */
 #define ROWS_BETWEEN_INTERRUPTS 1000
 
+/* A fragment with more rows than this is read in chunks; of so many rows and bytes, at most. */
+#define LONG_RESULT_ROWS 500
+#define MAX_CHUNK_ROWS 64
+#define MAX_CHUNK_BYTES 16384
+
 typedef enum ProcessResult
 {
 	PROCESS_BLOCKED,			/* needs input */
@@ -166,6 +171,20 @@ tables_refused(CzStream *stream, StreamConn *sc)
 }
 
 /*
+ * How many rows libpq is to collect before it gives them out.  Those of long results only,
+ * so that nobody waits for rows that are slow to come, and of short rows, for their memory.
+ */
+static int
+chunk_rows(const CzStream *stream)
+{
+	const Plan *plan = stream->parent ? stream->parent->plan : NULL;
+
+	if (plan == NULL || plan->plan_rows < LONG_RESULT_ROWS * Max(stream->nfragments, 1))
+		return 1;
+	return Max(1, Min(MAX_CHUNK_ROWS, MAX_CHUNK_BYTES / Max(plan->plan_width, 1)));
+}
+
+/*
  * Rows, or their end, that have come for the oldest expectation.  True: they are the
  * consumer's, in stream->res; else res is freed.
  */
@@ -191,9 +210,15 @@ take_rows(CzStream *stream, StreamConn *sc, Expect *head, PGresult *res)
 	if (head->kind != EXPECT_ROWS || head->is_complete)
 		CzConnViolated(sc->conn, res, "Its rows were not asked for.");
 
-	/* what has no tag, or another one, is the beginning of a result only */
-	if (is_end && !CzResultEndsRows(res, fragment->nrows + nrows))
+	/*
+	 * What has no tag, or another one, is the beginning of a result only.  The tag is on the
+	 * last rows, if these are not as many as a chunk may have, and the end, which has none,
+	 * comes behind.
+	 */
+	if (head->has_tag ? nrows > 0 || !is_end :
+		is_end && !CzResultEndsRows(res, fragment->nrows + nrows))
 		CzConnViolated(sc->conn, res, "It ends before its rows.");
+	head->has_tag |= !is_end && CzResultEndsRows(res, fragment->nrows + nrows);
 	head->is_complete = is_end;
 	if (nrows == 0)
 	{
@@ -264,7 +289,7 @@ process_conn(CzStream *stream, StreamConn *sc)
 		if (!head->is_single_row)
 		{
 			/* also where no rows are due, or one: it would collect others */
-			(void) PQsetSingleRowMode(pg);
+			CzConnTakeRowsSoon(sc->conn, head->kind == EXPECT_ROWS ? chunk_rows(stream) : 1);
 			head->is_single_row = true;
 		}
 		if (PQisBusy(pg))
@@ -298,7 +323,7 @@ process_conn(CzStream *stream, StreamConn *sc)
 		}
 
 		nulls = 0;
-		status = PQresultStatus(res);
+		status = CzResultIsPart(res) ? PGRES_SINGLE_TUPLE : PQresultStatus(res);
 		/* last words that lay there before are no answer */
 		if (status != PGRES_FATAL_ERROR)
 			sc->has_answered = true;
@@ -693,7 +718,7 @@ drop_arrived(StreamConn *sc, int max_rows)
 				CzExpectPop(sc);
 			continue;
 		}
-		status = PQresultStatus(res);
+		status = CzResultIsPart(res) ? PGRES_SINGLE_TUPLE : PQresultStatus(res);
 		PQclear(res);
 		if (status == PGRES_PIPELINE_SYNC && head->kind == EXPECT_SYNC)
 		{

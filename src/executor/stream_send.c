@@ -64,6 +64,7 @@ CzExpectPush(StreamConn *sc, ExpectKind kind, Fragment *fragment)
 	expect->kind = kind;
 	expect->is_single_row = false;
 	expect->is_complete = false;
+	expect->has_tag = false;
 	expect->fragment = fragment;
 	expect->name = NULL;
 	sc->nexpect++;

@@ -15,11 +15,8 @@
  */
 #include "postgres.h"
 
-#include <signal.h>
 #ifdef __linux__
-#include <sys/prctl.h>
 #endif
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/hashfn.h"
@@ -578,84 +575,6 @@ CzConnExecQuiet(CzConn *conn, const char *sql, int timeout_ms)
 	return NULL;
 }
 
-/* Send a cancel request from a child process; its pid, or -1. */
-static pid_t
-start_cancel(PGconn *pg, int timeout_ms)
-{
-	PGcancel   *cancel = PQgetCancel(pg);
-	pid_t		pid;
-	sigset_t	all;
-	sigset_t	saved;
-
-	if (cancel == NULL)
-		return -1;
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, &saved);
-	pid = fork();
-	if (pid == 0)
-	{
-		char		error[256];
-		sigset_t	only_alarm;
-
-		/*
-		 * The child does nothing but system calls; none of this backend's
-		 * signal handlers may run in it.  The alarm bounds its life even if
-		 * this backend dies before it.
-		 */
-#ifdef __linux__
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-#endif
-		pqsignal(SIGALRM, SIG_DFL);
-		sigemptyset(&only_alarm);
-		sigaddset(&only_alarm, SIGALRM);
-		sigprocmask(SIG_UNBLOCK, &only_alarm, NULL);
-		alarm(timeout_ms / 1000 + 1);
-		_exit(PQcancel(cancel, error, sizeof(error)) ? 0 : 1);
-	}
-	sigprocmask(SIG_SETMASK, &saved, NULL);
-	PQfreeCancel(cancel);
-	return pid;
-}
-
-/* Reap a child of start_cancel, killing it if it is not done by the deadline. */
-static void
-finish_cancel(pid_t pid, TimestampTz deadline)
-{
-	int			status;
-
-	if (pid <= 0)
-		return;
-	for (;;)
-	{
-		pid_t		rc = waitpid(pid, &status, WNOHANG);
-
-		if (rc == pid || (rc < 0 && errno != EINTR))
-			return;
-		if (rc == 0 && GetCurrentTimestamp() >= deadline)
-		{
-			kill(pid, SIGKILL);
-			while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-				;
-			return;
-		}
-		if (rc == 0)
-			pg_usleep(500L);
-	}
-}
-
-/*
- * CzConnRequestCancel
- *		See remote.h.
- */
-void
-CzConnRequestCancel(CzConn *conn, int timeout_ms)
-{
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
-
-	if (PQstatus(conn->pg) == CONNECTION_OK)
-		finish_cancel(start_cancel(conn->pg, timeout_ms), deadline);
-}
-
 /* Take what a cancelled COPY still sends; false if it did not end by the deadline. */
 static bool
 discard_copy_data(CzConn *conn, TimestampTz deadline)
@@ -761,38 +680,36 @@ void
 CzConnCancelMany(CzConn **conns, int nconns, int timeout_ms)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
-	pid_t	   *pids;
+	CzCancel   *cancels;
 	int			i;
 
-	pids = MemoryContextAllocExtended(cz_conn_context, nconns * sizeof(pid_t),
-									  MCXT_ALLOC_NO_OOM);
+	cancels = MemoryContextAllocExtended(cz_conn_context, nconns * sizeof(CzCancel),
+										 MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO);
 	for (i = 0; i < nconns; i++)
 	{
 		CzConn	   *conn = conns[i];
 
 		conn->busy_owner = NULL;
 		conn->busy_drain = NULL;
-		if (pids == NULL)
+		if (cancels == NULL)
 			conn->is_broken = true;
-		else
-			pids[i] = -1;
 		if (conn->is_broken || PQstatus(conn->pg) != CONNECTION_OK)
 			conn->is_broken = true;
 		else if (PQtransactionStatus(conn->pg) == PQTRANS_ACTIVE &&
 				 !(CzConnReceive(conn) && discard_results(conn, 1)))
-			pids[i] = start_cancel(conn->pg, timeout_ms);
+			CzCancelStart(&cancels[i], conn, timeout_ms);
 	}
-	if (pids == NULL)
+	if (cancels == NULL)
 		return;
 
 	/*
 	 * A cancel request may arrive after the command has ended and then hit the
-	 * next one: so wait for the child first, whose request the worker has seen
-	 * when it exits.
+	 * next one: so wait for the request first, which the worker has seen when it
+	 * closes that connection.
 	 */
 	for (i = 0; i < nconns; i++)
 	{
-		finish_cancel(pids[i], deadline);
+		CzCancelAwait(cancels, nconns, i, deadline);
 		if (!conns[i]->is_broken && !discard_results(conns[i], deadline))
 		{
 			conns[i]->is_broken = true;
@@ -801,7 +718,7 @@ CzConnCancelMany(CzConn **conns, int nconns, int timeout_ms)
 				CzHealthMarkFailed(conns[i]->server_oid);
 		}
 	}
-	pfree(pids);
+	pfree(cancels);
 }
 
 /*

@@ -57,6 +57,33 @@ CzResultIsCopy(const struct pg_result *res)
 }
 
 /*
+ * CzConnTakeRowsSoon, CzResultIsPart
+ *		See remote.h.
+ */
+void
+CzConnTakeRowsSoon(CzConn *conn, int chunk_rows)
+{
+#ifdef LIBPQ_HAS_CHUNK_MODE
+	if (chunk_rows > 1)
+	{
+		(void) PQsetChunkedRowsMode(conn->pg, chunk_rows);
+		return;
+	}
+#endif
+	(void) PQsetSingleRowMode(conn->pg);
+}
+
+bool
+CzResultIsPart(const struct pg_result *res)
+{
+#ifdef LIBPQ_HAS_CHUNK_MODE
+	if (PQresultStatus(res) == PGRES_TUPLES_CHUNK)
+		return true;
+#endif
+	return PQresultStatus(res) == PGRES_SINGLE_TUPLE;
+}
+
+/*
  * CzConnViolated
  *		See remote.h.
  */
@@ -227,12 +254,14 @@ CzResultEndsRows(const struct pg_result *res, int64 nrows)
 	const char *count = NULL;
 	char		expected[32];
 
-	if (PQresultStatus(res) != PGRES_TUPLES_OK)
+	if (PQresultStatus(res) != PGRES_TUPLES_OK && !CzResultIsPart(res))
 		return false;
 	if (strncmp(tag, "SELECT ", 7) == 0)
 		count = tag + 7;
 	else if (strncmp(tag, "FETCH ", 6) == 0)
 		count = tag + 6;
+	if (count == NULL)
+		return false;
 	pg_lltoa(nrows, expected);
-	return count != NULL && strcmp(count, expected) == 0;
+	return strcmp(count, expected) == 0;
 }

@@ -157,4 +157,23 @@ pg_noreturn extern void CzConnSilent(const CzConn *conn);
 extern void CzPreparedForget(ConnEntry *entry);
 extern void CzPreparedFlush(ConnEntry *entry);
 
+/*
+ * A request to cancel (cancel.c); all zero: none
+ *
+ * CzCancelStart: begin one for what conn runs; none if that fails.  Does not block, does not
+ *		throw.  timeout_ms bounds it even if nobody awaits it.
+ * CzCancelAwait: wait until the worker has heard one of several, or is not to be waited for
+ *		any longer; the others move on.  Does not throw.
+ */
+struct pg_cancel_conn;
+typedef struct CzCancel
+{
+	struct pg_cancel_conn *request; /* by libpq 17 */
+	int			events;			/* it waits for; of poll() */
+	pid_t		pid;			/* by an older one: a child process; 0: none */
+} CzCancel;
+
+extern void CzCancelStart(CzCancel *cancel, CzConn *conn, int timeout_ms);
+extern void CzCancelAwait(CzCancel *cancels, int ncancels, int which, TimestampTz deadline);
+
 #endif							/* CZ_REMOTE_INT_H */
