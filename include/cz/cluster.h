@@ -163,4 +163,14 @@ extern void CzCopyShardRows(CzConn *from, CzConn *to, const char *out_sql, const
 							CzCopyProgress progress, void *arg);
 extern void CzCopyFinish(CzConn *conn, const char *sql, bool is_in);
 
+/*
+ * old_keys.c: foreign keys of a placement that is given up to reference tables.
+ *
+ * CzOldKeysOf: those of the shards with an index of some tables, on a worker; palloc'd.
+ * CzOldKeysDrop: drop these, if its readers let them; in transactions of its own.  Sets
+ *		lock_timeout, to 0 in the end.
+ */
+extern List *CzOldKeysOf(List *relids, int shard_index, Oid server_oid);
+extern void CzOldKeysDrop(List *old_keys);
+
 #endif							/* CZ_CLUSTER_H */

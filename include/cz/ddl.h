@@ -17,6 +17,7 @@
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
 
 extern void CzDdlInit(void);
 
@@ -431,5 +432,14 @@ extern char *CzNumberedColumns(int n, const char *prefix);
  *		with that major.
  */
 extern void CzRequireMajor(int major, const char *what);
+
+/*
+ * CzTryLock
+ *		Lock relations, or none: those who have them are waited for no longer than for each,
+ *		and who comes later waits meanwhile.  False: they were not gone in time.
+ *
+ * forgives_deadlock: false, too, if it is a deadlock.
+ */
+extern bool CzTryLock(List *relids, LOCKMODE mode, int timeout_ms, bool forgives_deadlock);
 
 #endif							/* CZ_DDL_H */

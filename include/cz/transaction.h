@@ -805,6 +805,9 @@ extern void (*cz_background[CZ_NBACKGROUNDS]) (int64 arg);
 extern struct BackgroundWorkerHandle *CzBackgroundStart(CzBackground which, int64 arg,
 														const char *name);
 
+/* For who needs one: the error if none is free. */
+pg_noreturn extern void CzNoBackgroundWorker(void);
+
 /* A part of each round of the maintenance worker; true: nothing is left to be done.  NULL:
  * there is none. */
 extern bool (*cz_jobs_round) (void);

@@ -312,10 +312,7 @@ citus_activate_node(PG_FUNCTION_ARGS)
 	reach(node->server_oid);
 	handle = CzBackgroundStart(CZ_BACKGROUND_ACTIVATE, node->server_oid, "activation");
 	if (handle == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("no background worker is free"),
-				 errhint("Raise max_worker_processes.")));
+		CzNoBackgroundWorker();
 	/* a cancel of this session leaves it to work on */
 	(void) WaitForBackgroundWorkerShutdown(handle);
 	AcceptInvalidationMessages();

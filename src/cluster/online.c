@@ -526,45 +526,6 @@ catch_up(CzOnline *online)
 	}
 }
 
-/* Lock the table exclusively; false: transactions that use it were not gone in time. */
-static bool
-try_lock(Oid relid)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool is_locked = false;
-
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		int			nest_level = NewGUCNestLevel();
-
-		(void) set_config_option("lock_timeout", psprintf("%dms", cz_cutover_lock_timeout_ms),
-								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-		LockRelationOid(relid, AccessExclusiveLock);
-		AtEOXact_GUC(true, nest_level);
-		ReleaseCurrentSubTransaction();
-		is_locked = true;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
-			error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED)
-			PG_RE_THROW();
-		FlushErrorState();
-		FreeErrorData(error);
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return is_locked;
-}
-
 /*
  * CzOnlineEnd
  *		See distribute_int.h.
@@ -579,7 +540,7 @@ CzOnlineEnd(CzOnline *online)
 
 	catch_up(online);
 	CzDebugPoint("distribute-caught-up");
-	while (!try_lock(relid))
+	while (!CzTryLock(list_make1_oid(relid), AccessExclusiveLock, cz_cutover_lock_timeout_ms, true))
 	{
 		if (cz_cutover_attempts > 0 && ++nattempts >= cz_cutover_attempts)
 			ereport(ERROR,

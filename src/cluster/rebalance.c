@@ -533,10 +533,7 @@ give_up_surplus(Oid relid, int factor)
 		return;
 	handle = CzSurplusGiveUp(relid, factor);
 	if (handle == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("no background worker is free"),
-				 errhint("Raise max_worker_processes.")));
+		CzNoBackgroundWorker();
 	(void) WaitForBackgroundWorkerShutdown(handle);
 	AcceptInvalidationMessages();
 	n = CzSurplusCount(relid, factor);

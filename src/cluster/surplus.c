@@ -19,7 +19,6 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "libpq-fe.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -46,10 +45,6 @@
 #define MAX_ATTEMPTS 20
 #define FIRST_PAUSE_MS 50
 #define MAX_PAUSE_MS 1000
-/* Looks whether readers of the old placement let its keys be dropped, and how long each
- * makes readers of reference tables wait at most */
-#define OLD_KEYS_ATTEMPTS 20
-#define OLD_KEYS_TIMEOUT_MS 25
 
 /* A placement of a group of shards that is to go. */
 typedef struct Surplus
@@ -329,60 +324,19 @@ hold_references(List *relids, List **held)
 	MemoryContextSwitchTo(old);
 }
 
-/* Drop what the old placement of a table has of such keys; false: readers are in the way. */
-static bool
-drop_keys(const Surplus *surplus, Oid relid)
-{
-	char	   *message = NULL;
-	bool		result = true;
-	StringInfoData sql;
-	CzConn	   *conn;
-	PGresult   *res;
-	ListCell   *lc;
-
-	initStringInfo(&sql);
-	foreach(lc, CzTreeKeysOnShards(relid, false))
-	{
-		const CzKey *key = lfirst(lc);
-
-		if (CzTableGet(key->to_relid)->kind == CZ_TABLE_REFERENCE)
-			CzKeyShardSql(&sql, key, surplus->index, true);
-	}
-	if (sql.len == 0)
-		return true;
-	conn = CzConnTryAcquire(CzEndpointGet(surplus->server_oid, CzRelationOwner(relid)), &message);
-	if (conn == NULL)
-		return true;			/* nobody changes copies there */
-	res = CzConnTryExec(conn, sql.data);
-	result = res == NULL || PQresultStatus(res) == PGRES_COMMAND_OK;
-	PQclear(res);
-	CzConnRelease(conn);
-	return result;
-}
-
 /* After give_up(); if readers go on for long, the keys go with the table. */
 static void
-drop_old_keys(const Surplus *surplus, List *held)
+drop_old_keys(const Surplus *surplus, MemoryContext context)
 {
-	bool		is_done = held == NIL;
-	int			i;
+	List	   *old_keys;
 
-	SetConfigOption("lock_timeout", psprintf("%dms", OLD_KEYS_TIMEOUT_MS), PGC_SUSET,
-					PGC_S_OVERRIDE);
-	for (i = 0; !is_done && i < OLD_KEYS_ATTEMPTS; i++)
-	{
-		ListCell   *lc;
-
-		StartTransactionCommand();
-		PushActiveSnapshot(GetTransactionSnapshot());
-		is_done = true;
-		foreach(lc, CzFamilyTables(surplus->relid))
-			is_done &= drop_keys(surplus, lfirst_oid(lc));
-		PopActiveSnapshot();
-		CommitTransactionCommand();
-		if (!is_done)
-			pg_usleep(OLD_KEYS_TIMEOUT_MS * 1000L);
-	}
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(context);
+	old_keys = CzOldKeysOf(CzFamilyTables(surplus->relid), surplus->index, surplus->server_oid);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	CzOldKeysDrop(old_keys);
 }
 
 static void
@@ -469,8 +423,8 @@ try_give_up(const Surplus *surplus, int factor, MemoryContext context, List **he
 		PopActiveSnapshot();
 		CommitTransactionCommand();
 		CzMoveNoteLeft();
-		if (has_left)
-			drop_old_keys(surplus, *held);
+		if (has_left && *held != NIL)
+			drop_old_keys(surplus, context);
 	}
 	PG_CATCH();
 	{

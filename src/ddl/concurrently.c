@@ -109,9 +109,12 @@ CzSetIndexValidLate(Oid index_oid, bool is_valid)
 	PopActiveSnapshot();
 }
 
-/* Take locks for which others may have to wait behind us, for some time; or none. */
-static bool
-try_lock(List *relids, LOCKMODE mode, int timeout_ms, bool is_last)
+/*
+ * CzTryLock
+ *		See ddl.h.
+ */
+bool
+CzTryLock(List *relids, LOCKMODE mode, int timeout_ms, bool forgives_deadlock)
 {
 	ListCell   *lc;
 	MemoryContext context = CurrentMemoryContext;
@@ -138,7 +141,8 @@ try_lock(List *relids, LOCKMODE mode, int timeout_ms, bool is_last)
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE || is_last)
+		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
+			!(forgives_deadlock && error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED))
 			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
@@ -189,8 +193,12 @@ CzLockInTurns(List *relids, LOCKMODE mode)
 			is_last = left_ms <= turn_ms;
 			timeout_ms = is_last ? Max(left_ms, 1) : turn_ms;
 		}
-		if (try_lock(relids, mode, timeout_ms, is_last))
+		if (CzTryLock(relids, mode, timeout_ms, false))
 			return;
+		if (is_last)
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("canceling statement due to lock timeout")));
 		turn_ms = Min(turn_ms * 2, LONGEST_TURN_MS);
 		CHECK_FOR_INTERRUPTS();
 		WaitForLockersMultiple(lock_tags(relids), mode, false);

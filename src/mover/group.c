@@ -19,6 +19,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_operator.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -357,4 +358,21 @@ CzMoveReadTables(CzMove *move)
 			move->tables = lappend(move->tables, make_table(move, table, &number));
 	}
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * CzMoveCheckGroup
+ *		See mover_int.h.
+ */
+void
+CzMoveCheckGroup(const CzMove *move)
+{
+	AcceptInvalidationMessages();
+	if (!equal(CzMoveGroupRelids(move), CzMoveRelids(move)))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 move->operation == CZ_MOVE_SPLIT ?
+				 errmsg("the colocation group was changed while its shards were split") :
+				 errmsg("the colocation group was changed while its shards were moved"),
+				 errhint("The move might succeed if retried.")));
 }

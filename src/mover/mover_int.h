@@ -121,19 +121,11 @@ typedef struct CzMove
 	struct CzMove *whole;		/* of a part: the split */
 	List	   *parts;			/* of a split: CzMove *, a part for each piece and each of its
 								 * placements */
-	List	   *old_keys;		/* CzOldKeys * */
+	List	   *old_keys;		/* of CzOldKeysOf() */
 	List	   *held;			/* reference tables whose rows must not go; OIDs */
 	int			nheld;			/* of them are held */
 	uint32		plan_handle;	/* of a promotion */
 } CzMove;
-
-/* Foreign keys of a placement that has been left: they are dropped before it is. */
-typedef struct CzOldKeys
-{
-	Oid			server_oid;
-	Oid			owner;
-	char	   *sql;
-} CzOldKeys;
 
 /* The comments of what a move makes and leaves on workers; palloc'd. */
 extern char *CzMoveMarker(const CzMove *move);
@@ -168,6 +160,8 @@ extern Datum CzMoveOidArray(List *oids);
 /* Tables of the group, list of OIDs, ascending; all tables of a list of CzMoveTable. */
 extern List *CzMoveGroupRelids(const CzMove *move);
 extern List *CzMoveRelids(const CzMove *move);
+/* Are these the same still?  40001; the tables are locked. */
+extern void CzMoveCheckGroup(const CzMove *move);
 /* Roles that own tables of the group: list of OIDs. */
 extern List *CzMoveOwners(const CzMove *move);
 

@@ -51,12 +51,7 @@ lock_here(CzMove *move, TimestampTz deadline)
 		if (table->is_partitioned)
 			(void) find_all_inheritors(table->relid, AccessExclusiveLock, NULL);
 	}
-	AcceptInvalidationMessages();
-	if (!equal(CzMoveGroupRelids(move), CzMoveRelids(move)))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("the colocation group was changed while its shards were split"),
-				 errhint("The split might succeed if retried.")));
+	CzMoveCheckGroup(move);
 	CzSplitRead(move);
 	CzSplitCheckDefinition(move);
 }

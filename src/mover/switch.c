@@ -41,10 +41,6 @@
 #include "cz/transaction.h"
 #include "mover_int.h"
 
-/* Looks whether readers of the old placement let its keys be dropped, and how long each
- * makes readers of reference tables wait at most */
-#define OLD_KEYS_ATTEMPTS 20
-#define OLD_KEYS_TIMEOUT_MS 25
 /* Pause after an attempt that has failed; doubled with each */
 #define FIRST_PAUSE_MS 50
 #define MAX_PAUSE_MS 1000
@@ -89,12 +85,7 @@ lock_here(CzMove *move)
 	LockDatabaseObject(ForeignServerRelationId, move->target_oid, 0, AccessShareLock);
 	foreach(lc, move->tables)
 		LockRelationOid(((CzMoveTable *) lfirst(lc))->relid, ShareUpdateExclusiveLock);
-	AcceptInvalidationMessages();
-	if (!equal(CzMoveGroupRelids(move), CzMoveRelids(move)))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("the colocation group was changed while its shards were moved"),
-				 errhint("The move might succeed if retried.")));
+	CzMoveCheckGroup(move);
 	/* as what is on the target was made by; check_structure() compares */
 	CzMoveReadGroup(move);
 }
@@ -237,35 +228,6 @@ set_placements(const CzMove *move)
 	cz_inactive_changed = true;
 }
 
-/* What drops the keys of an owner's tables to reference tables from an old placement. */
-static void
-note_old_keys(CzMove *move, Oid server_oid, Oid owner)
-{
-	CzOldKeys  *keys = palloc0(sizeof(CzOldKeys));
-	StringInfoData sql;
-	ListCell   *lc;
-	ListCell   *lk;
-
-	initStringInfo(&sql);
-	foreach(lc, move->tables)
-	{
-		const CzMoveTable *table = lfirst(lc);
-
-		foreach(lk, table->owner == owner ? CzTreeKeysOnShards(table->relid, false) : NIL)
-		{
-			const CzKey *key = lfirst(lk);
-
-			if (CzTableGet(key->to_relid)->kind == CZ_TABLE_REFERENCE)
-				CzKeyShardSql(&sql, key, move->shard_index, true);
-		}
-	}
-	keys->server_oid = server_oid;
-	keys->owner = owner;
-	keys->sql = sql.data;
-	if (sql.len > 0)
-		move->old_keys = lappend(move->old_keys, keys);
-}
-
 /*
  * CzMoveHoldReferences
  *		See mover_int.h.
@@ -278,14 +240,11 @@ CzMoveHoldReferences(CzMove *move, List *server_oids)
 {
 	MemoryContext old = MemoryContextSwitchTo(move->context);
 	ListCell   *lc;
-	ListCell   *lo;
 
 	move->old_keys = NIL;
 	foreach(lc, server_oids)
-	{
-		foreach(lo, CzMoveOwners(move))
-			note_old_keys(move, lfirst_oid(lc), lfirst_oid(lo));
-	}
+		move->old_keys = list_concat(move->old_keys,
+									 CzOldKeysOf(CzMoveRelids(move), move->shard_index, lfirst_oid(lc)));
 	foreach(lc, CzMoveRelids(move))
 		move->held = list_concat_unique_oid(move->held, CzReferenceParents(lfirst_oid(lc), NULL));
 	list_sort(move->held, list_oid_cmp);
@@ -455,25 +414,6 @@ CzMoveNoteNow(const CzMove *move, const char *what, double value)
 	CzMoveCommit();
 }
 
-/* Drop such keys; false: not yet. */
-static bool
-drop_old_keys(const CzOldKeys *keys)
-{
-	char	   *message = NULL;
-	CzConn	   *conn;
-	PGresult   *res;
-	bool		result;
-
-	conn = CzConnTryAcquire(CzEndpointGet(keys->server_oid, keys->owner), &message);
-	if (conn == NULL)
-		return true;			/* nobody changes copies there */
-	res = CzConnTryExec(conn, keys->sql);
-	result = res == NULL || PQresultStatus(res) == PGRES_COMMAND_OK;
-	PQclear(res);
-	CzConnRelease(conn);
-	return result;
-}
-
 /*
  * CzMoveDropOldKeys
  *		See mover_int.h.  Readers of the old placement may be in the way: then the rest is
@@ -482,27 +422,8 @@ drop_old_keys(const CzOldKeys *keys)
 void
 CzMoveDropOldKeys(CzMove *move)
 {
-	bool		is_done = move->nheld == 0;
-	int			i;
-
-	SetConfigOption("lock_timeout", psprintf("%dms", OLD_KEYS_TIMEOUT_MS), PGC_SUSET,
-					PGC_S_OVERRIDE);
-	for (i = 0; !is_done && i < OLD_KEYS_ATTEMPTS; i++)
-	{
-		ListCell   *lc;
-
-		StartTransactionCommand();
-		PushActiveSnapshot(GetTransactionSnapshot());
-		is_done = true;
-		foreach(lc, move->old_keys)
-			is_done &= drop_old_keys(lfirst(lc));
-		PopActiveSnapshot();
-		CommitTransactionCommand();
-		if (!is_done)
-			pg_usleep(OLD_KEYS_TIMEOUT_MS * 1000L);
-	}
+	CzOldKeysDrop(move->nheld > 0 ? move->old_keys : NIL);
 	CzMoveReleaseReferences(move);
-	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 /* One placement more of shards whose writers take no locks (await.c)? */

@@ -347,10 +347,7 @@ citus_cluster_changes_block(PG_FUNCTION_ARGS)
 	if (handle == NULL)
 	{
 		set_state(BLOCK_IDLE);
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("no background worker is free"),
-				 errhint("Raise max_worker_processes.")));
+		CzNoBackgroundWorker();
 	}
 	PG_TRY();
 	{

@@ -416,13 +416,23 @@ CzRunRepair(Oid relid)
 	snprintf(worker.bgw_name, BGW_MAXLEN, "cz_fdw repair of database %u", MyDatabaseId);
 	snprintf(worker.bgw_type, BGW_MAXLEN, "cz_fdw repair");
 	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("no background worker is free"),
-				 errhint("Raise max_worker_processes.")));
+		CzNoBackgroundWorker();
 	/* a cancel of this session leaves it to work on */
 	(void) WaitForBackgroundWorkerShutdown(handle);
 	pfree(handle);
+}
+
+/*
+ * CzNoBackgroundWorker
+ *		See transaction.h.
+ */
+void
+CzNoBackgroundWorker(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+			 errmsg("no background worker is free"),
+			 errhint("Raise max_worker_processes.")));
 }
 
 /*

@@ -340,10 +340,7 @@ CzMoveStart(const CzMoveSpec *spec, BackgroundWorkerHandle **handle)
 	if (cz_debug_point != NULL && !spec->is_again)
 		strlcpy(args.debug_point, cz_debug_point, sizeof(args.debug_point));
 	if (!start_mover(&args, handle))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("no background worker is free"),
-				 errhint("Raise max_worker_processes.")));
+		CzNoBackgroundWorker();
 	return args.move_id;
 }
 
