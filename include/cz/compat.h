@@ -393,6 +393,8 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #if CZ_PG_GE(16)
 #define var_set_nulling_join_compat(var, join_rti) \
 	((var)->varnullingrels = bms_make_singleton(join_rti))
+#define var_add_nulling_join_compat(var, join_rti) \
+	((var)->varnullingrels = bms_add_member((var)->varnullingrels, (join_rti)))
 #define var_clear_nulling_compat(var) ((var)->varnullingrels = NULL)
 #define var_keep_nulling_compat(var, joins) \
 	((var)->varnullingrels = bms_intersect((var)->varnullingrels, (joins)))
@@ -400,6 +402,7 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 	((var)->varnullingrels = bms_difference((var)->varnullingrels, (joins)))
 #else
 #define var_clear_nulling_compat(var) ((void) (var))
+#define var_add_nulling_join_compat(var, join_rti) ((void) 0)
 #define var_keep_nulling_compat(var, joins) ((void) (joins))
 #define var_drop_nulling_compat(var, joins) ((void) (joins))
 #define var_set_nulling_join_compat(var, join_rti) ((void) 0)
@@ -457,7 +460,9 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #if CZ_PG_GE(17)
 #define may_maintain_compat(relid) \
 	(pg_class_aclcheck((relid), GetUserId(), ACL_MAINTAIN) == ACLCHECK_OK)
+#define ACLCHECK_NOT_MAINTAINER_COMPAT ACLCHECK_NO_PRIV
 #else
+#define ACLCHECK_NOT_MAINTAINER_COMPAT ACLCHECK_NOT_OWNER
 #define may_maintain_compat(relid) class_ownercheck_compat((relid), GetUserId())
 #endif
 
@@ -741,14 +746,16 @@ hash_base_compat(Oid function)
 #define merge_forget_compat(query) \
 	((query)->mergeJoinCondition = NULL, (query)->mergeTargetRelation = 0)
 #define merge_action_is_matched_compat(action) ((action)->matchKind == MERGE_WHEN_MATCHED)
+#define merge_action_is_by_source_compat(action) \
+	((action)->matchKind == MERGE_WHEN_NOT_MATCHED_BY_SOURCE)
 static inline bool
-merge_is_known_compat(Query *query)
+merge_is_of_15_compat(Query *query)
 {
 	ListCell   *lc;
 
 	foreach(lc, query->mergeActionList)
 	{
-		if (((MergeAction *) lfirst(lc))->matchKind == MERGE_WHEN_NOT_MATCHED_BY_SOURCE)
+		if (merge_action_is_by_source_compat((MergeAction *) lfirst(lc)))
 			return false;
 	}
 	return true;
@@ -757,7 +764,8 @@ merge_is_known_compat(Query *query)
 #define merge_condition_compat(query) ((query)->jointree->quals)
 #define merge_forget_compat(query) ((query)->mergeUseOuterJoin = false)
 #define merge_action_is_matched_compat(action) ((action)->matched)
-#define merge_is_known_compat(query) ((void) (query), true)
+#define merge_action_is_by_source_compat(action) ((void) (action), false)
+#define merge_is_of_15_compat(query) ((void) (query), true)
 #endif
 
 /* 17: which action MERGE's RETURNING is of */
@@ -856,7 +864,7 @@ node_major_compat(Node *node)
 			if (((Query *) node)->commandType != CMD_MERGE)
 				return 14;
 			return ((Query *) node)->returningList != NIL ||
-				!merge_is_known_compat((Query *) node) ? 17 : 15;
+				!merge_is_of_15_compat((Query *) node) ? 17 : 15;
 #if CZ_PG_GE(16)
 		case T_JsonConstructorExpr:
 		case T_JsonIsPredicate:

@@ -380,7 +380,7 @@ reindex_one(const CzUtility *utility, ReindexStmt *stmt)
 								  "REINDEX CONCURRENTLY");
 	/* check ownership before locking, so that other users cannot block the table */
 	if (!may_maintain_compat(relid))
-		aclcheck_error(ACLCHECK_NOT_OWNER, is_index ? OBJECT_INDEX : OBJECT_TABLE,
+		aclcheck_error(ACLCHECK_NOT_MAINTAINER_COMPAT, is_index ? OBJECT_INDEX : OBJECT_TABLE,
 					   get_rel_name(named));
 	LockRelationOid(relid, concurrently ? ShareUpdateExclusiveLock : ShareLock);
 	/* it may have become another one meanwhile */

@@ -186,18 +186,40 @@ join_of(Query *query, JoinType type, Index *join_rti)
 	return joined;
 }
 
-/* With an INSERT, what has no partner counts. */
+/* With an INSERT, what has no partner counts, of the target with BY SOURCE. */
 static JoinType
 type_of_join(Query *query)
 {
+	bool		by_source = !merge_is_of_15_compat(query);
 	ListCell   *lc;
 
 	foreach(lc, query->mergeActionList)
 	{
 		if (((MergeAction *) lfirst(lc))->commandType == CMD_INSERT)
-			return JOIN_RIGHT;
+			return by_source ? JOIN_FULL : JOIN_RIGHT;
 	}
-	return JOIN_INNER;
+	return by_source ? JOIN_LEFT : JOIN_INNER;
+}
+
+/*
+ * A column of the source that is not NULL in what matches: it tells whether there is a row
+ * of the source.  NULL if the condition lets none be found.
+ */
+static Var *
+proof_of_source(Query *query)
+{
+	Node	   *condition = flatten_join_alias_vars_compat(query, copyObject(merge_condition_compat(query)));
+	ListCell   *lc;
+
+	foreach(lc, pull_vars_of_level(condition, 0))
+	{
+		Var		   *var = lfirst(lc);
+
+		if (var->varno != query->resultRelation && var->varattno > 0 &&
+			forces_nonnullable_var_compat(list_make1(condition), var->varno, var->varattno))
+			return var;
+	}
+	return NULL;
 }
 
 /* The joined rows, as the sub-query of a sub-query of the source. */
@@ -215,8 +237,11 @@ make_joined(MergeContext *context)
 	{
 		Var		   *var = (Var *) ((TargetEntry *) lfirst(lc))->expr;
 
-		if (IsA(var, Var) && var->varno == rti && type == JOIN_RIGHT)
-			var_set_nulling_join_compat(var, join_rti);
+		if (!IsA(var, Var))
+			continue;
+		if (var->varno == rti ? type == JOIN_RIGHT || type == JOIN_FULL :
+			type == JOIN_LEFT || type == JOIN_FULL)
+			var_add_nulling_join_compat(var, join_rti);
 	}
 	cz_reduce_full_joins(joined);
 	cz_raise_ctes((Node *) joined, context->multis != NIL ? 4 : 3);
@@ -295,9 +320,12 @@ make_case(Oid type, Oid collation, List *whens, Node *otherwise)
 	return expr;
 }
 
-/* The number of the action for joined rows that have, or do not have, a target's row. */
+/*
+ * The number of the action for joined rows that have both rows (is_matched), or only the
+ * target's (by_source), or only the source's.
+ */
 static Node *
-first_action(bool is_matched, MergeContext *context)
+first_action(bool is_matched, bool by_source, MergeContext *context)
 {
 	List	   *whens = NIL;
 	Node	   *otherwise = cz_int_const(0);
@@ -309,7 +337,8 @@ first_action(bool is_matched, MergeContext *context)
 		int			number = foreach_current_index(lc) + 1;
 		Node	   *qual = action->qual;
 
-		if (merge_action_is_matched_compat(action) != is_matched)
+		if (merge_action_is_matched_compat(action) != is_matched ||
+			merge_action_is_by_source_compat(action) != by_source)
 			continue;
 		if (action->commandType == CMD_NOTHING)
 			number = 0;
@@ -329,17 +358,30 @@ first_action(bool is_matched, MergeContext *context)
 	return (Node *) make_case(INT4OID, InvalidOid, whens, otherwise);
 }
 
+/* A number if an expression is not NULL, else another one. */
 static Node *
-choose_action(MergeContext *context)
+if_there(Node *expr, Node *number, Node *otherwise)
 {
 	NullTest   *test = makeNode(NullTest);
 
-	test->arg = (Expr *) makeVar(1, CZ_SOURCE_ID, TIDOID, -1, InvalidOid, 0);
+	test->arg = (Expr *) expr;
 	test->nulltesttype = IS_NOT_NULL;
 	test->location = -1;
-	return (Node *) make_case(INT4OID, InvalidOid,
-							  list_make1(make_when((Node *) test, first_action(true, context))),
-							  first_action(false, context));
+	return (Node *) make_case(INT4OID, InvalidOid, list_make1(make_when((Node *) test, number)),
+							  otherwise);
+}
+
+static Node *
+choose_action(MergeContext *context)
+{
+	Node	   *number = first_action(true, false, context);
+
+	if (!merge_is_of_15_compat(context->query))
+		number = if_there(over_joined((Node *) proof_of_source(context->query),
+									  context->multis != NIL ? 3 : 2, context),
+						  number, first_action(false, true, context));
+	return if_there((Node *) makeVar(1, CZ_SOURCE_ID, TIDOID, -1, InvalidOid, 0), number,
+					first_action(false, false, context));
 }
 
 static Node *
@@ -1019,11 +1061,13 @@ cz_merge_by_rows(Query *query, CzPlanState *state)
 	Query	   *source;
 	int			width;
 
-	if (!merge_is_known_compat(query))
+	if (!merge_is_of_15_compat(query) && proof_of_source(query) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("MERGE with WHEN NOT MATCHED BY SOURCE is not supported on distributed table \"%s\"",
-						RelationGetRelationName(rel))));
+				 errmsg("MERGE with WHEN NOT MATCHED BY SOURCE is not supported on distributed table \"%s\" with this condition",
+						RelationGetRelationName(rel)),
+				 errdetail("No column of the source has to be set for its rows to match."),
+				 errhint("Join by a column of the source, as in ON target.id = source.id.")));
 	cz_drop_unread_ctes(query);
 	split_assignments(query, &context);
 	collect_returned(&context);
@@ -1181,7 +1225,7 @@ cz_merge_is_sent(Query *query, const CzTable *table, CzPlanState *state, CzLocus
 
 	if (!cz_enable_pushdown || query->withCheckOptions != NIL || query->cteList != NIL ||
 		query->returningList != NIL || query->hasSubLinks || state->has_row_ids ||
-		cz_query_has_barriers(query) || !merge_is_known_compat(query) ||
+		cz_query_has_barriers(query) || !merge_is_of_15_compat(query) ||
 		!has_single_placements(table) || contain_volatile_functions((Node *) query))
 		return false;
 	joined = join_of(query, type_of_join(query), &join_rti);
