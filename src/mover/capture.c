@@ -325,11 +325,16 @@ CzMoveHoldCaptures(CzMove *move)
 {
 	List	   *relids = CzMoveRelids(move);
 
-	while (move->ncaptures < list_length(relids))
+	while (list_length(move->captures) < list_length(relids))
 	{
-		if (CzMoveHoldCapture(list_nth_oid(relids, move->ncaptures)))
+		Oid			relid = list_nth_oid(relids, list_length(move->captures));
+
+		if (CzMoveHoldCapture(relid))
 		{
-			move->ncaptures++;
+			MemoryContext old = MemoryContextSwitchTo(move->context);
+
+			move->captures = lappend_oid(move->captures, relid);
+			MemoryContextSwitchTo(old);
 			continue;
 		}
 		CzMoveGiveWay(move);
@@ -342,8 +347,11 @@ CzMoveHoldCaptures(CzMove *move)
 void
 CzMoveReleaseCaptures(CzMove *move)
 {
-	while (move->ncaptures > 0)
-		CzMoveReleaseCapture(list_nth_oid(CzMoveRelids(move), --move->ncaptures));
+	while (move->captures != NIL)
+	{
+		CzMoveReleaseCapture(llast_oid(move->captures));
+		move->captures = list_delete_last(move->captures);
+	}
 	move->has_capture = false;
 }
 

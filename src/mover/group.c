@@ -346,17 +346,19 @@ void
 CzMoveReadTables(CzMove *move)
 {
 	MemoryContext old = MemoryContextSwitchTo(move->context);
+	List	   *tables = NIL;
 	int			number = 0;
 	ListCell   *lc;
 
-	move->tables = NIL;
 	foreach(lc, CzMoveGroupRelids(move))
 	{
 		const CzTable *table = CzTableGet(lfirst_oid(lc));
 
 		if (table != NULL && move->shard_index < table->nshards)
-			move->tables = lappend(move->tables, make_table(move, table, &number));
+			tables = lappend(tables, make_table(move, table, &number));
 	}
+	/* an error leaves what was there */
+	move->tables = tables;
 	MemoryContextSwitchTo(old);
 }
 

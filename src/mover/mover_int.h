@@ -104,8 +104,7 @@ typedef struct CzMove
 	bool		has_keys;		/* the target may have foreign keys already */
 	bool		is_locked;		/* the tables are, for the session */
 	bool		has_capture;	/* functions that name columns may be on the source */
-	int			ncaptures;		/* tables, the first of them, whose lock keeps those waiting who
-								 * alter them */
+	List	   *captures;		/* tables (OIDs) whose lock keeps those waiting who alter them */
 	bool		must_let_go;	/* the error that is on its way is one of CzMoveGiveWay */
 	char	   *fingerprint;	/* what the tables looked like when they were locked first */
 	bool		has_tried;		/* the last attempt has made writers wait */

@@ -393,9 +393,10 @@ try_attempt(CzMove *move, double *pause_ms)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
-	/* an abort has unlocked them */
+	/* an abort has unlocked them; whoever has them meanwhile is waited for */
 	if (!result)
 	{
+		SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 		move->is_locked = false;
 		CzMoveLockTables(move);
 	}
