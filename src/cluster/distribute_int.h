@@ -112,6 +112,9 @@ extern void CzRegisterPartition(Oid relid, Oid root_relid, const char *name,
 								bool is_partitioned, const int64 *shard_ids, int nshards,
 								Datum options);
 
+/* the bound of a partition as CREATE TABLE and ATTACH PARTITION write it (shard_tree.c) */
+extern char *CzPartitionBoundSql(Oid relid);
+
 /* the distribution of a partition, whose columns may have other numbers than the root's */
 extern void CzPartDistribution(const CzDistribution *dist, Oid root_relid, Oid relid,
 							   CzDistribution *result);

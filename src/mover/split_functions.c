@@ -14,24 +14,29 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "cz/cluster.h"
 #include "cz/move.h"
+#include "cz/settings.h"
 #include "mover_int.h"
 
 PG_FUNCTION_INFO_V1(cz_split_shard);
 PG_FUNCTION_INFO_V1(citus_split_shard_by_split_points);
 PG_FUNCTION_INFO_V1(isolate_tenant_to_new_shard);
+PG_FUNCTION_INFO_V1(alter_distributed_table_concurrently);
 
 /* Greatest modulus: core keeps a number for each remainder, in each session */
 #define MAX_MODULUS 65536
@@ -114,6 +119,20 @@ make_piece(int modulus, int remainder, Oid server_oid)
 	return piece;
 }
 
+/* The pieces of a hash shard; nodes: OIDs, NIL: where it is. */
+static List *
+equal_pieces(const CzShard *shard, int npieces, List *nodes)
+{
+	List	   *pieces = NIL;
+	int			i;
+
+	for (i = 0; i < npieces; i++)
+		pieces = lappend(pieces, make_piece(shard->modulus * npieces,
+											shard->remainder + shard->modulus * i,
+											nodes ? list_nth_oid(nodes, i) : InvalidOid));
+	return pieces;
+}
+
 /* A table whose rows are in one shard, whatever they are: what is asked for is not to be had. */
 static void
 refuse_without_key(const CzTable *table, const char *what)
@@ -144,12 +163,11 @@ Datum
 cz_split_shard(PG_FUNCTION_ARGS)
 {
 	int			npieces = PG_ARGISNULL(1) ? 2 : PG_GETARG_INT32(1);
-	List	   *pieces = NIL;
+	List	   *pieces;
 	List	   *nodes;
 	CzMoveSpec	spec;
 	const CzTable *table;
 	const CzShard *shard;
-	int			i;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(3))
 		ereport(ERROR,
@@ -178,10 +196,7 @@ cz_split_shard(PG_FUNCTION_ARGS)
 				 errdetail("It has 1/%d of the hash values, the least that a shard can have is 1/%d.",
 						   shard->modulus, MAX_MODULUS)));
 	nodes = nodes_of(PG_ARGISNULL(2) ? NULL : PG_GETARG_ARRAYTYPE_P(2), npieces);
-	for (i = 0; i < npieces; i++)
-		pieces = lappend(pieces, make_piece(shard->modulus * npieces,
-											shard->remainder + shard->modulus * i,
-											nodes ? list_nth_oid(nodes, i) : InvalidOid));
+	pieces = equal_pieces(shard, npieces, nodes);
 	split(&spec, pieces, PG_GETARG_OID(3));
 	PG_RETURN_VOID();
 }
@@ -458,4 +473,139 @@ isolate_tenant_to_new_shard(PG_FUNCTION_ARGS)
 							   (long long) nleft),
 				 errdetail("A shard has at least 1/%d of the hash values.", MAX_MODULUS)));
 	PG_RETURN_INT64(table->shards[CzShardIndexForValue(table, key, false)].shard_id);
+}
+
+/* The first shard of a table that has another part of the hash values than 1/n; NULL: none. */
+static const CzShard *
+shard_to_split(const CzTable *table, int n)
+{
+	int			i;
+
+	for (i = 0; i < table->nshards; i++)
+	{
+		if (table->shards[i].modulus != n)
+			return &table->shards[i];
+	}
+	return NULL;
+}
+
+/* May all shards of a table be split so that it has so many of equal size?  Errors if not. */
+static void
+check_shard_count(const CzTable *table, int shard_count)
+{
+	int			i;
+
+	if (shard_count < 1 || shard_count > CZ_MAX_SHARD_COUNT ||
+		(shard_count & (shard_count - 1)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("shard_count %d is not a power of two between 1 and %d", shard_count,
+						CZ_MAX_SHARD_COUNT)));
+	if (shard_to_split(table, shard_count) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("table \"%s\" has %d shards already", get_rel_name(table->relid),
+						shard_count)));
+	for (i = 0; i < table->nshards; i++)
+	{
+		if (table->shards[i].modulus <= shard_count)
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot give table \"%s\" %d shards while it is written",
+						get_rel_name(table->relid), shard_count),
+				 errdetail("Shard " INT64_FORMAT " has 1/%d of the hash values already, and shards are split only.",
+						   table->shards[i].shard_id, table->shards[i].modulus),
+				 errhint("Use alter_distributed_table(), which locks the table.")));
+	}
+}
+
+/*
+ * The group has shards of one size again: it is one that was made with so many, unless new
+ * tables would not know which of two to join.
+ */
+static void
+set_group_shard_count(int colocation_id, int shard_count)
+{
+	Oid			argtypes[2] = {INT4OID, INT4OID};
+	Datum		values[2];
+
+	values[0] = Int32GetDatum(colocation_id);
+	values[1] = Int32GetDatum(shard_count);
+	LockRelationOid(CzCatalogRelid("colocation"), ShareRowExclusiveLock);
+	CzCatalogExec("UPDATE cz.colocation g SET shard_count = $2, is_default = g.is_default AND NOT EXISTS"
+				  " (SELECT FROM cz.colocation o WHERE o.is_default AND o.colocation_id OPERATOR(pg_catalog.<>) $1"
+				  " AND o.shard_count OPERATOR(pg_catalog.=) $2 AND o.replication_factor OPERATOR(pg_catalog.=) g.replication_factor"
+				  " AND o.partition_method OPERATOR(pg_catalog.=) g.partition_method"
+				  " AND o.key_type::pg_catalog.oid OPERATOR(pg_catalog.=) g.key_type::pg_catalog.oid"
+				  " AND o.key_collation OPERATOR(pg_catalog.=) g.key_collation)"
+				  " WHERE g.colocation_id OPERATOR(pg_catalog.=) $1",
+				  2, argtypes, values, NULL);
+}
+
+/*
+ * alter_distributed_table_concurrently(table_name regclass, shard_count int,
+ *		cascade_to_colocated boolean, shard_transfer_mode citus.shard_transfer_mode)
+ *		Split all shards of a table, one after the other.  What has been split stays so if it
+ *		fails; called again, it goes on.
+ */
+Datum
+alter_distributed_table_concurrently(PG_FUNCTION_ARGS)
+{
+	Oid			relid;
+	int			shard_count;
+	const CzTable *table;
+	const CzShard *shard;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", PG_ARGISNULL(0) ? "table_name" :
+						PG_ARGISNULL(1) ? "shard_count" : "shard_transfer_mode")));
+	relid = PG_GETARG_OID(0);
+	shard_count = PG_GETARG_INT32(1);
+	PreventInTransactionBlock(true, "alter_distributed_table_concurrently()");
+	table = CzTableGet(relid);
+	if (table == NULL || !CzTableIsDistributed(table) || OidIsValid(table->root_relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is not distributed", get_rel_name(relid)),
+				 table != NULL && OidIsValid(table->root_relid) ?
+				 errhint("Use table \"%s\", of which it is a partition.",
+						 get_rel_name(table->root_relid)) : 0));
+	refuse_without_key(table, "split the shard");
+	if (table->kind != CZ_TABLE_HASH)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("table \"%s\" is not distributed by hash", get_rel_name(relid))));
+	if (table->colocation_id != 0 && list_length(CzGroupTables(table->colocation_id)) > 1 &&
+		(PG_ARGISNULL(2) || !PG_GETARG_BOOL(2)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cascade_to_colocated must be true, as other tables are colocated with this one"),
+				 errdetail("Shards are split together with those that are colocated with them."),
+				 errhint("alter_distributed_table() can change one table of a group, which it locks.")));
+	check_shard_count(table, shard_count);
+	while ((shard = shard_to_split(table, shard_count)) != NULL)
+	{
+		CzMoveSpec	spec;
+
+		CHECK_FOR_INTERRUPTS();
+		memset(&spec, 0, sizeof(spec));
+		CzMoveFindShard(shard->shard_id, &spec);
+		/* as that table has it */
+		shard = &CzTableGet(spec.relid)->shards[spec.shard_index];
+		split(&spec, equal_pieces(shard, shard_count / shard->modulus, NIL), PG_GETARG_OID(3));
+		AcceptInvalidationMessages();
+		table = CzTableGet(relid);
+		if (table == NULL || !CzTableIsDistributed(table))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("the table was dropped, or is not distributed any more")));
+		if (shard_to_split(table, shard_count) != NULL)
+			check_shard_count(table, shard_count);
+	}
+	if (table->colocation_id != 0)
+		set_group_shard_count(table->colocation_id, shard_count);
+	PG_RETURN_VOID();
 }
