@@ -262,11 +262,66 @@ is($cluster->sql("SELECT count(*) FROM pg_dist_shard WHERE logicalrelid = 'd'::r
 is($cluster->sql("SELECT count(*), sum(w) FROM d JOIN a USING (k)"), '399|80193', 'joined, though not colocated any more');
 $cluster->sql('DROP TABLE c, d');
 
+note 'more shards of a group of tables, while others write';
+$cluster->sql(q{
+	SET cz.shard_count = 2;
+	SET cz.shard_replication_factor = 2;
+	CREATE TABLE m (k bigint PRIMARY KEY, v int);
+	SELECT create_distributed_table('m', 'k');
+	CREATE TABLE n (k bigint, d int) PARTITION BY RANGE (d);
+	CREATE TABLE n1 PARTITION OF n FOR VALUES FROM (0) TO (1000);
+	SELECT create_distributed_table('n', 'k');
+	INSERT INTO m SELECT i, 0 FROM generate_series(1, 100) i;
+	INSERT INTO n SELECT i % 100, i FROM generate_series(0, 999) i;
+	CREATE TABLE stop_writing (n int);
+	CREATE PROCEDURE write() LANGUAGE plpgsql AS $$
+	DECLARE n int := 0;
+	BEGIN
+		WHILE NOT EXISTS (SELECT FROM stop_writing) LOOP
+			BEGIN
+				UPDATE m SET v = v + 1 WHERE k = 1 + n % 100;
+				n := n + 1;
+			EXCEPTION WHEN serialization_failure THEN
+			END;
+			COMMIT;
+		END LOOP;
+		RAISE NOTICE 'written: %', n;
+	END $$;
+});
+like(($cluster->try_sql("BEGIN; SELECT alter_distributed_table_concurrently('m', 8, true)"))[2], qr/25001/, 'not in a transaction block');
+like(($cluster->try_sql("SELECT alter_distributed_table_concurrently('m', 8)"))[2], qr/22023.*cascade_to_colocated must be true/s, 'only with colocated tables');
+like(($cluster->try_sql("SELECT alter_distributed_table_concurrently('m', 6, true)"))[2], qr/22023.*not a power of two/s, 'a power of two');
+like(($cluster->try_sql("SELECT alter_distributed_table_concurrently('m', 2, true)"))[2], qr/22023.*has 2 shards already/s, 'another number');
+like(($cluster->try_sql("SELECT alter_distributed_table_concurrently('m', 1, true)"))[2], qr/0A000.*alter_distributed_table\(\)/s, 'not fewer');
+like(($cluster->try_sql("SELECT alter_distributed_table_concurrently('n1', 8, true)"))[2], qr/55000.*table "n"/s, 'not of a partition');
+like(($cluster->try_sql("SET ROLE other; SELECT alter_distributed_table_concurrently('m', 8, true)"))[2], qr/42501/, 'by the owner');
+my $writing = $cluster->start_sql('CALL write()');
+$cluster->coordinator->poll_query_until('postgres', 'SELECT sum(v) > 20 FROM m');
+# as one that has been interrupted
+$cluster->sql('SELECT cz_split_shard(' . a_shard('m') . ')');
+$cluster->sql("SELECT alter_distributed_table_concurrently('m', 8, true)");
+$cluster->sql('INSERT INTO stop_writing VALUES (1)');
+my ($written) = ($cluster->finish_sql($writing, 60))[2] =~ /written: (\d+)/;
+is($cluster->sql('SELECT sum(v) FROM m; SELECT count(*), sum(d) FROM n JOIN m USING (k)'), "$written\n990|495000", 'all rows, and all changes');
+is($cluster->sql("SELECT count(*) FROM pg_dist_shard WHERE logicalrelid = 'm'::regclass UNION SELECT count(*) FROM pg_dist_shard WHERE logicalrelid = 'n'::regclass"), '8', 'as many shards');
+is($cluster->sql("SELECT * FROM cz_check_shards('m'); SELECT * FROM cz_check_shards('n')"), '', 'which look like their tables');
+$cluster->sql(q{
+	SET cz.shard_replication_factor = 2;
+	CREATE TABLE joins (k bigint);
+	SELECT create_distributed_table('joins', 'k', shard_count => 8);
+	CREATE TABLE same (k bigint);
+	SELECT create_distributed_table('same', 'k', shard_count => 4);
+	SELECT alter_distributed_table_concurrently('same', 8);
+});
+is($cluster->sql("SELECT string_agg((c.colocation_id = (SELECT colocation_id FROM cz.tables WHERE relid = 'm'::regclass))::text || ' ' || c.is_default || ' ' || c.shard_count, ', ' ORDER BY t.relid::text) FROM cz.tables t JOIN cz.colocation c USING (colocation_id) WHERE t.relid IN ('joins'::regclass, 'm'::regclass, 'same'::regclass)"),
+	'true true 8, true true 8, false false 8', 'tables with so many shards join the group, of two the one that had the number first');
+$cluster->sql('DROP TABLE m, n, joins, same, stop_writing');
+
 note 'writers of all kinds while shards are split and moved: fuzz_move, short';
 my $oracle = $cluster->worker(3);
 $oracle->safe_psql('postgres', 'CREATE DATABASE oracle', extra_params => [ '-U', 'postgres' ]);
 my $fuzz = dirname(__FILE__) . '/../fuzz/fuzz_move.py';
-my $report = `python3 $fuzz --coordinator 127.0.0.1:@{[$cluster->coordinator->port]} --oracle 127.0.0.1:@{[$oracle->port]} --oracle-database oracle --seconds 8 --writers 8 --movers 2 --rows 40 --past 0 --splits 60 2>&1`;
+my $report = `python3 $fuzz --coordinator 127.0.0.1:@{[$cluster->coordinator->port]} --oracle 127.0.0.1:@{[$oracle->port]} --oracle-database oracle --seconds 8 --writers 8 --movers 2 --rows 40 --past 2 --splits 60 2>&1`;
 is($?, 0, 'rows are those of plain PostgreSQL, placements are equal') or diag($report);
 note $report;
 is($cluster->orphans, '', 'nothing is left on a worker');
