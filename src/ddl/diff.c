@@ -140,6 +140,7 @@ diff_options(Datum before, Datum after, char **set, char **reset)
 			continue;
 		if (old && strcmp(defGetString((DefElem *) old), defGetString(def)) == 0)
 			continue;
+		CzRequireOption(def->defname);
 		appendStringInfo(&text, "%s%s = %s", text.len > 0 ? ", " : "SET (",
 						 option_name(def->defname), quote_literal_cstr(defGetString(def)));
 	}

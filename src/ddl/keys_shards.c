@@ -87,6 +87,8 @@ CzKeyShardText(const CzKey *key, int index)
 	 */
 	if (CzTableGet(key->to_relid)->is_partitioned)
 		CzRequireMajor(15, "a foreign key to a partitioned table whose rows may go to another partition");
+	if (key->has_period)
+		CzRequireMajor(18, "a foreign key with PERIOD");
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "FOREIGN KEY ");
 	append_columns(&sql, key->from_relid, key->from_attnos, key->ncolumns, key->has_period);

@@ -132,6 +132,8 @@ CzColumnSql(Relation rel, AttrNumber attno)
 	if (OidIsValid(att->attcollation) &&
 		att->attcollation != get_typcollation(att->atttypid))
 		appendStringInfo(&buf, " COLLATE %s", CzCollationSql(att->attcollation));
+	if (is_virtual_column_compat(att))
+		CzRequireMajor(18, "a virtual generated column");
 	if (att->attgenerated)
 		appendStringInfo(&buf, " GENERATED ALWAYS AS (%s) %s", CzGeneratedSql(rel, attno),
 						 is_virtual_column_compat(att) ? "VIRTUAL" : "STORED");
@@ -298,6 +300,9 @@ CzIndexDefGet(Oid index_oid)
 
 	def->name = pstrdup(RelationGetRelationName(index));
 	def->is_unique = index->rd_index->indisunique;
+	/* WITHOUT OVERLAPS is kept so */
+	if (index->rd_index->indisunique && index->rd_index->indisexclusion)
+		CzRequireMajor(18, "a key with WITHOUT OVERLAPS");
 	if (index->rd_index->indnullsnotdistinct)
 		CzRequireMajor(15, "an index with NULLS NOT DISTINCT");
 	def->is_only = !index->rd_index->indisvalid && is_tree(index->rd_index->indrelid);

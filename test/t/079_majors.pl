@@ -46,6 +46,8 @@ my @refused = (
 	[ 15, "CREATE UNIQUE INDEX ON t (k, v) NULLS NOT DISTINCT" ],
 	[ 15, "ALTER TABLE t ADD COLUMN w int GENERATED ALWAYS AS (regexp_count(v, 'a')) STORED" ],
 	[ 17, "ALTER TABLE t ADD CHECK (to_bin(k) <> 'x')" ],
+	[ 18, "CREATE TABLE x (k int, v int GENERATED ALWAYS AS (k + 1) VIRTUAL); SELECT create_distributed_table('x', 'k')" ],
+	[ 18, "CREATE TABLE x (k int4range, p daterange, PRIMARY KEY (k, p WITHOUT OVERLAPS)); SELECT create_reference_table('x')" ],
 	[ 18, "ALTER TABLE t SET (vacuum_max_eager_freeze_failure_rate = 0.1)" ]);
 
 my $rows = "INSERT INTO %s SELECT i, 'a' || i || 'a', i FROM generate_series(1, 20) i";
