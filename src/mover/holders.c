@@ -38,7 +38,7 @@
 /* Between two looks */
 #define LOOK_INTERVAL_MS 15
 /* So long it is looked for a good moment; then what has changed meanwhile is brought over */
-#define PATIENCE_MS 300
+#define PATIENCE_MS 150
 /* An attempt is made at this chance; it halves in so many milliseconds without one */
 #define GOOD_CHANCE 0.5
 #define HALF_LIFE_MS 2000.0

@@ -61,7 +61,7 @@ stage_name(const CzMoveUnit *unit)
 	return psprintf("pg_temp.cz_stage_%d", unit->number);
 }
 
-/* Make it, or empty it. */
+/* Make it if it is not there; each transaction leaves it empty. */
 static void
 prepare_stage(CzConn *to, const CzMoveUnit *unit)
 {
@@ -74,12 +74,9 @@ prepare_stage(CzConn *to, const CzMoveUnit *unit)
 
 	PQclear(res);
 	if (is_there)
-	{
-		PQclear(CzConnExec(to, psprintf("DELETE FROM %s", name)));
 		return;
-	}
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s AS SELECT ", strchr(name, '.') + 1);
+	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s ON COMMIT DELETE ROWS AS SELECT ", strchr(name, '.') + 1);
 	if (unit->key != NIL)
 	{
 		appendStringInfoString(&sql, "false AS cz_p");
@@ -157,9 +154,10 @@ bring_keys(CzConn *from, CzConn *to, const CzMoveUnit *unit, const char *prev, b
 					psprintf("COPY %s FROM STDIN", stage), NULL, NULL);
 	if (is_many)
 		PQclear(CzConnExec(to, psprintf("ANALYZE %s", stage)));
-	PQclear(CzConnExec(to, psprintf("DELETE FROM ONLY %s t USING %s s WHERE %s", unit->target, stage,
-									key_equals(unit, "t.", "s."))));
-	PQclear(CzConnExec(to, psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s WHERE cz_p",
+	/* writers may wait for the answer */
+	PQclear(CzConnExec(to, psprintf("DELETE FROM ONLY %s t USING %s s WHERE %s;\n"
+									"INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s WHERE cz_p",
+									unit->target, stage, key_equals(unit, "t.", "s."),
 									unit->target, unit->columns, values_of(unit, ""), stage)));
 }
 
@@ -305,20 +303,33 @@ bring_all(CzMove *move, CzConn *from, CzConn *to, const CzMoveUnit *unit)
 static List *
 read_states(const CzMove *move, CzConn *to, int owner_number, List *units)
 {
+	PGresult   *res = CzConnQuery(to, psprintf("SELECT unit, snapshot FROM %s",
+											   CzMoveStateName(move, owner_number)), 0, -1, 2);
 	List	   *result = NIL;
 	ListCell   *lc;
 
 	foreach(lc, units)
 	{
-		char	   *snapshot = CzMoveStateRead(move, to, owner_number, lfirst(lc));
+		const CzMoveUnit *unit = lfirst(lc);
+		char	   *snapshot = NULL;
+		int			i;
 
+		for (i = 0; i < PQntuples(res); i++)
+		{
+			if (atoi(PQgetvalue(res, i, 0)) == unit->number)
+				snapshot = pstrdup(PQgetvalue(res, i, 1));
+		}
 		if (snapshot == NULL)
+		{
+			PQclear(res);
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("it is not known which rows of %s node \"%s\" has",
-							((CzMoveUnit *) lfirst(lc))->qualified, to->node_name)));
+							unit->qualified, to->node_name)));
+		}
 		result = lappend(result, snapshot);
 	}
+	PQclear(res);
 	return result;
 }
 

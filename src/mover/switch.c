@@ -295,13 +295,38 @@ end_autovacuum(CzMove *move)
 	CommitTransactionCommand();
 }
 
+/* What the pause of the last attempt consisted of, for the log; milliseconds. */
+typedef struct PauseParts
+{
+	bool		is_known;
+	double		lock_ms;
+	double		changes_ms;		/* the last round */
+	double		fence_ms;		/* keys, fence, catalogs */
+	double		commit_ms;
+} PauseParts;
+
+static PauseParts parts;
+
+/* Milliseconds since then, which becomes now. */
+static double
+lap(instr_time *since)
+{
+	instr_time	now;
+	instr_time	passed;
+
+	INSTR_TIME_SET_CURRENT(now);
+	passed = now;
+	INSTR_TIME_SUBTRACT(passed, *since);
+	*since = now;
+	return INSTR_TIME_GET_MILLISEC(passed);
+}
+
 /* One attempt; false: somebody has a lock. */
 static bool
 attempt(CzMove *move, double *pause_ms)
 {
 	bool		is_online = move->mode != CZ_TRANSFER_BLOCK_WRITES;
 	instr_time	begin;
-	instr_time	end;
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -322,6 +347,7 @@ attempt(CzMove *move, double *pause_ms)
 	INSTR_TIME_SET_CURRENT(begin);
 	CzMoveLockWriters(move, CzMoveDeadline());
 	CzDebugPoint("move_locked");
+	parts.lock_ms = lap(&begin);
 	if (is_online)
 		(void) CzMoveRound(move, true);
 	else
@@ -331,6 +357,7 @@ attempt(CzMove *move, double *pause_ms)
 		CzMoveMakeIndexesLocked(move);
 		CzMoveCheckStructure(move);
 	}
+	parts.changes_ms = lap(&begin);
 	CzMoveMakeKeys(move);
 	CzDebugPoint("move_copied_all");
 	if (OidIsValid(move->source_oid))
@@ -342,13 +369,14 @@ attempt(CzMove *move, double *pause_ms)
 	CzMoveForgetCleanup(move, "on_failure");
 	CzMoveDelayCleanup(move, cz_drop_delay_ms);
 	CzDebugPoint("move_switching");
+	parts.fence_ms = lap(&begin);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	if (!move->is_awaited)
 		CzMoveSwitchEnd();
-	INSTR_TIME_SET_CURRENT(end);
-	INSTR_TIME_SUBTRACT(end, begin);
-	*pause_ms = INSTR_TIME_GET_MILLISEC(end);
+	parts.commit_ms = lap(&begin);
+	parts.is_known = true;
+	*pause_ms = parts.lock_ms + parts.changes_ms + parts.fence_ms + parts.commit_ms;
 	return true;
 }
 
@@ -517,5 +545,8 @@ CzMoveSwitch(CzMove *move)
 	ereport(LOG,
 			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
 			 errmsg("move " INT64_FORMAT ": switched in attempt %d, writers waited %.0f ms",
-					move->move_id, nattempts, pause_ms)));
+					move->move_id, nattempts, pause_ms),
+			 parts.is_known ?
+			 errdetail("Locks took %.0f ms, the last changes %.0f ms, keys and fence %.0f ms, the commit %.0f ms.",
+					   parts.lock_ms, parts.changes_ms, parts.fence_ms, parts.commit_ms) : 0));
 }
