@@ -14,12 +14,12 @@ my $cluster = CzCluster->new(
 $cluster->sql(q{
 CREATE TABLE fact (k int, x int, pad text);
 SELECT create_distributed_table('fact', 'k');
-INSERT INTO fact SELECT i, i % 5000, repeat('p', 100) FROM generate_series(1, 200000) i;
+INSERT INTO fact SELECT i, i % 5000, repeat('p', 100) FROM generate_series(1, 100000) i;
 CREATE TABLE other (id bigint, k int, name text);
 SELECT create_distributed_table('other', 'id', colocate_with => 'none');
 INSERT INTO other SELECT i, CASE WHEN i % 50 > 0 THEN i * 3 END, 'o' || i FROM generate_series(1, 20000) i;
 CREATE TABLE big (id int, name text);
-INSERT INTO big SELECT i, repeat('n', 100) || i FROM generate_series(1, 150000) i;
+INSERT INTO big SELECT i, repeat('n', 100) || i FROM generate_series(1, 75000) i;
 ANALYZE;
 });
 
@@ -71,9 +71,9 @@ foreach my $form (sort keys %forms)
 is($cluster->sql("$forms{tables} $queries{broadcast}; $queries{repartition}; $queries{apart}"),
 	"$expected{broadcast}\n$expected{repartition}\n$expected{apart}", 'one after the other');
 check_clean('after all');
-like($cluster->sql("$forms{tables} EXPLAIN (ANALYZE) $queries{broadcast}"), qr/Shipped in All: rows=450000 /,
+like($cluster->sql("$forms{tables} EXPLAIN (ANALYZE) $queries{broadcast}"), qr/Shipped in All: rows=225000 /,
 	'every worker gets the rows once');
-like($cluster->sql("$forms{tables} EXPLAIN (ANALYZE) $queries{repartition}"), qr/Shipped in All: rows=150000 /,
+like($cluster->sql("$forms{tables} EXPLAIN (ANALYZE) $queries{repartition}"), qr/Shipped in All: rows=75000 /,
 	'one worker gets a row');
 
 note 'backends of a worker end in the middle';
@@ -137,11 +137,11 @@ note 'time runs out while a frozen worker does not take rows';
 
 note 'limits';
 {
-	my ($status, $out, $err) = $cluster->try_sql("SET cz.max_shipment_size = '1MB'; $queries{broadcast}");
+	my ($status, $out, $err) = $cluster->try_sql("SET cz.max_shipment_size = '500kB'; $queries{broadcast}");
 	like($err, qr/53400.*max_shipment_size/s, 'too many rows are an error');
 	check_clean('after too many rows');
 
-	# 15 MB three times over with 1 MB of memory
+	# 7 MB three times over with 1 MB of memory
 	my $peak = q{SELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s+(\d+)')::int};
 	$out = $cluster->sql("SET work_mem = '1MB'; $forms{tables} SELECT sum(length(name)) FROM big; $peak; $queries{broadcast}; $queries{repartition}; $peak");
 	my @lines = split /\n/, $out;

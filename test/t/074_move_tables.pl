@@ -102,13 +102,9 @@ sub both
 
 sub differing
 {
-	my @differing;
-	foreach my $table (@tables, qw(nothing computed single))
-	{
-		my ($d, $o) = map { $cluster->sql("SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM $_.$table t") } qw(d o);
-		push @differing, "$table: $d, not $o" if $d ne $o;
-	}
-	return join '; ', @differing;
+	my @all = (@tables, qw(nothing computed single));
+	my @found = split /\n/, $cluster->sql(join '; ', map { my $table = $_; map { "SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM $_.$table t" } qw(d o) } @all);
+	return join '; ', map { $found[2 * $_] eq $found[2 * $_ + 1] ? () : "$all[$_]: $found[2 * $_], not $found[2 * $_ + 1]" } 0 .. $#all;
 }
 
 foreach my $schema (qw(d o))
