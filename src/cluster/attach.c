@@ -337,9 +337,8 @@ apply_table(const MapLine *line)
 
 	if (!OidIsValid(relid) || CzTableGet(relid) == NULL)
 	{
-		ereport(LOG,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table %s of the cluster's owner is not known to this coordinator",
+		ereport(DEBUG1,
+				(errmsg_internal("table %s of the cluster's owner is not known to this coordinator",
 						line->name)));
 		return;
 	}
@@ -575,6 +574,8 @@ cz_attach_coordinator(PG_FUNCTION_ARGS)
 	run("DELETE FROM cz.coordinators");
 	run("DELETE FROM cz.transaction_log");
 	run("DELETE FROM cz.dirty_shards");
+	/* what the owner unseals would not be known here */
+	run("DELETE FROM cz.sealed_shards");
 	divide_sequences(number ? atoi(number) : 0);
 	CommandCounterIncrement();
 	apply_map();

@@ -454,6 +454,12 @@ CzTxnMakeMark(const char *word)
 void
 CzTxnReportReplaced(const CzIdentity *self, const char *node_name)
 {
+	if (self->is_attached)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the owner of the cluster that this database knows has been replaced"),
+				 errhint("ALTER SERVER %s says where the owner is now; or this coordinator was detached.",
+						 quote_identifier(self->owner_server))));
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("this database is no longer a coordinator of its cluster"),
@@ -811,6 +817,12 @@ cz_take_over(PG_FUNCTION_ARGS)
 {
 	PreventCommandIfReadOnly("cz_take_over()");
 	PreventCommandDuringRecovery("cz_take_over()");
+	if (CzTxnIsAttached() && !PG_GETARG_BOOL(0) && CzReferenceTableList() != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows of reference tables here are old"),
+				 errdetail("An attached coordinator has them of the day on which it was attached; the copies on the workers have those of now."),
+				 errhint("Let a standby of the owner take over if there is one; else SELECT cz_take_over(force => true), and fill these tables from a worker's copies.")));
 	PG_RETURN_INT32(CzTxnTakeOver(PG_GETARG_BOOL(0)));
 }
 
