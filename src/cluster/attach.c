@@ -576,6 +576,7 @@ cz_attach_coordinator(PG_FUNCTION_ARGS)
 	run("DELETE FROM cz.dirty_shards");
 	/* what the owner unseals would not be known here */
 	run("DELETE FROM cz.sealed_shards");
+	CacheInvalidateRelcacheAll();
 	divide_sequences(number ? atoi(number) : 0);
 	CommandCounterIncrement();
 	apply_map();
