@@ -434,7 +434,7 @@ COMMENT ON FUNCTION pg_catalog.get_rebalance_progress() IS 'moves that run, and 
 CREATE FUNCTION cz.node_health(OUT server_oid oid, OUT state text, OUT since timestamptz,
         OUT last_contact timestamptz, OUT failures int, OUT reason text, OUT bytes bigint)
     RETURNS SETOF record LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'cz_node_health';
-COMMENT ON FUNCTION cz.node_health() IS 'what is known of each worker, and how many bytes its shards take';
+COMMENT ON FUNCTION cz.node_health() IS 'what is known of each worker, and how many bytes its database takes';
 
 CREATE VIEW cz.cz_nodes AS
 WITH placements AS (

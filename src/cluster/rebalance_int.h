@@ -156,7 +156,7 @@ extern bool CzJobHasCopied(int64 shard_id);
 extern int	CzSurplusCount(Oid relid, int factor);
 extern struct BackgroundWorkerHandle *CzSurplusGiveUp(Oid relid, int factor);
 
-/* Bytes of all shards on each node that could be asked, in a hash table by server. */
+/* Bytes of the database of each node that could be asked, in a hash table by server. */
 typedef struct CzNodeSize
 {
 	Oid			server_oid;		/* key */

@@ -84,6 +84,10 @@ def metadata(cluster):
     row('  all placements (pg_dist_placement)',
         {'plain': once_ms(clients['plain'], plain.replace(', sum(pg_total_relation_size(oid))', '')),
          'cz': once_ms(clients['cz'], 'SELECT count(*) FROM pg_dist_placement')})
+    row('  shards of one table with their sizes',
+        {'plain': once_ms(clients['plain'], "SELECT sum(pg_total_relation_size(p.relid)) FROM pg_partition_tree('m1') p"),
+         'cz': once_ms(clients['cz'], "SELECT count(*), sum(shard_size) FROM citus_shards WHERE table_name = 'm1'::regclass")})
+    row('  cz_nodes', {'cz': once_ms(clients['cz'], 'SELECT * FROM cz_nodes')})
     row('  plan of a rebalance', {'cz': once_ms(clients['cz'], 'SELECT count(*) FROM get_rebalance_table_shards_plan()')})
     figures = {side: [session(cluster, side) for _ in range(3)] for side in clients}
     for number, name in enumerate(('first router statement of a session', 'the same again', 'the first of another table')):
