@@ -417,7 +417,8 @@ extern bool CzHealthIsSuspect(Oid server_oid);
  *
  * CzHealthLook: a look has found one so: CZ_HEALTH_UP, _SUSPECT (and why) or _DISABLED; after
  *		some that have failed it is down.  now, told: out: what is known, and what it was at
- *		the last look.  Returns: true if that is not the same.
+ *		the last look.  Returns: true if that is not the same, or if it is down because it
+ *		has become a standby, and was not for that.
  * CzHealthForget: all workers of this database but those.
  */
 extern CzHealth CzHealthGet(Oid server_oid);

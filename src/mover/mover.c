@@ -201,6 +201,31 @@ run_split(CzMove *move)
 	}
 }
 
+/*
+ * leave_out_dead
+ *		Placements whose node cannot be reached are given up, as a writer does, where there
+ *		is another one: at the switch all that are active are locked.
+ */
+static void
+leave_out_dead(const CzMove *move)
+{
+	const CzTable *table;
+	const CzShard *shard;
+	Oid		   *server_oids;
+
+	CzMoveBegin();
+	table = CzTableGet(move->relid);
+	if (table != NULL && CzTableIsDistributed(table) && move->shard_index >= 0 &&
+		move->shard_index < table->nshards)
+	{
+		shard = &table->shards[move->shard_index];
+		LockRelationOid(shard->relid, RowExclusiveLock);
+		shard = CzShardFresh(shard);
+		(void) CzTxnWritePlacements(shard, CzRelationOwner(table->relid), true, &server_oids);
+	}
+	CzMoveCommit();
+}
+
 static void
 run_move(CzMove *move)
 {
@@ -211,6 +236,8 @@ run_move(CzMove *move)
 		CzPromoteRun(move, move->plan_handle);
 		return;
 	}
+	if (move->phase == NULL && move->operation != CZ_MOVE_SPLIT)
+		leave_out_dead(move);
 	if (move->operation == CZ_MOVE_SPLIT)
 		run_split(move);
 	else if (move->phase != NULL)

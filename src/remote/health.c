@@ -52,6 +52,7 @@ typedef struct HealthSlot
 	Oid			server_oid;
 	CzHealth	health;
 	CzHealthState told;			/* what CzHealthLook has said last */
+	bool		told_standby;	/* and whether for that reason */
 	TimestampTz suspect_until;	/* it is avoided; 0: it is not */
 	TimestampTz recheck_at;		/* when somebody may look whether it is back */
 	int			recheck_ms;		/* time between looks */
@@ -262,6 +263,7 @@ CzHealthLook(Oid server_oid, CzHealthState state, const char *reason, CzHealth *
 {
 	HealthSlot *slot = NULL;
 	bool		is_news = false;
+	bool		is_standby;
 
 	if (health == NULL)
 		return false;
@@ -282,9 +284,12 @@ CzHealthLook(Oid server_oid, CzHealthState state, const char *reason, CzHealth *
 			if (state == CZ_HEALTH_DOWN)
 				set_suspect(slot, true);
 		}
-		is_news = slot->told != slot->health.state;
+		/* one that was restarted as a standby was down for another reason before */
+		is_standby = strcmp(slot->health.reason, CZ_HEALTH_STANDBY) == 0;
+		is_news = slot->told != slot->health.state || (is_standby && !slot->told_standby);
 		*told = slot->told;
 		slot->told = slot->health.state;
+		slot->told_standby = is_standby;
 		*now = slot->health;
 	}
 	LWLockRelease(&health->lock);

@@ -265,6 +265,43 @@ note 'ANALYZE does not wait for the copying';
 	is_whole('ANALYZE');
 }
 
+note 'one worker under two names, of which one leads nowhere';
+{
+	my ($name1, $name3) = ($cluster->server_name(1), $cluster->server_name(3));
+	my ($proxy, $direct) = ($cluster->port(3), $cluster->worker(3)->port);
+	my ($id1, $id3) = map { $cluster->sql("SELECT node_id FROM cz_nodes WHERE node = '$_'") } $name1, $name3;
+	my $state = 'SELECT (SELECT (count(*), sum(v)) FROM t), (SELECT (count(*), sum(v)) FROM u), (SELECT (count(*), sum(v)) FROM r)';
+	my $before = $cluster->sql($state);
+	my $server = "CREATE SERVER second FOREIGN DATA WRAPPER cz_fdw OPTIONS (host '127.0.0.1', port '$direct', dbname 'postgres'); "
+	  . "CREATE USER MAPPING FOR PUBLIC SERVER second OPTIONS (user 'postgres', password_required 'false')";
+	foreach my $how ('dead', 'disabled', 'dead and disabled')
+	{
+		$cluster->sql("DROP TABLE one; SELECT citus_disable_node('127.0.0.1', $proxy)") if $how eq 'disabled';
+		$cluster->cut_worker(3) if $how =~ /dead/;
+		my ($status, $out, $err) = $cluster->try_sql("SELECT citus_add_node('127.0.0.1', $direct)");
+		like($err, qr/ERROR:  42710: node "node_\d+" is (?:node "$name3" at another address|the same database as node "$name3")/, "$how: not added by another name");
+		($status, $out, $err) = $cluster->try_sql("BEGIN; $server; CREATE TABLE late (k int); SELECT create_distributed_table('late', 'k', colocate_with => 'none'); COMMIT");
+		like($err, qr/ERROR:  42710: node "second" is (?:node "$name3" at another address|the same database as node "$name3")/, "$how: nor is a server used");
+		($status, $out, $err) = $cluster->try_sql("SELECT citus_update_node($id1, '127.0.0.1', $direct)");
+		like($err, qr/ERROR:  (?:42710|55000): node "$name1" is (?:the same database as|not the worker it was)/, "$how: nor does another node get that address");
+		($status, $out, $err) = $cluster->try_sql("ALTER SERVER $name1 OPTIONS (SET port '$direct')");
+		like($err, qr/ERROR:  (?:42710|55000): node "$name1" is (?:the same database as|not the worker it was)/, "$how: by ALTER SERVER either");
+		is($cluster->sql("SET client_min_messages = error; $state"), $before, "$how: nothing is lost, nothing is there twice");
+		if ($how eq 'dead')
+		{
+			$cluster->sql("SELECT citus_update_node($id3, '127.0.0.1', $direct)");
+			is($cluster->sql($state), $before, 'the node itself may have it');
+			$cluster->heal_worker(3);
+			$cluster->sql("SELECT citus_update_node($id3, '127.0.0.1', $proxy)");
+		}
+	}
+	$cluster->heal_worker(3);
+	$cluster->sql("SELECT citus_activate_node('127.0.0.1', $proxy)");
+	is($cluster->sql('SELECT count(*) FROM pg_dist_node'), '3', 'there are three nodes');
+	ok($cluster->repair, 'its placements are made whole');
+	is($cluster->differing_placements, '', 'and are equal');
+}
+
 note 'the maintenance worker does it, too';
 {
 	$cluster->kill_worker(2);

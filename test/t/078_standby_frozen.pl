@@ -8,7 +8,7 @@ use Time::HiRes qw(sleep time);
 
 my $cluster = CzCluster->new(workers => 4, worker_conf => "wal_level = replica\n",
 	conf => "cz.shard_count = 8\ncz.shard_replication_factor = 2\ncz.worker_timeout = '1s'\ncz.connect_timeout = '1s'\n"
-	  . "cz.recovery_interval = -1\ncz.health_interval = '100ms'\n");
+	  . "cz.recovery_interval = -1\ncz.health_interval = '100ms'\ncz.drop_delay = '100ms'\n");
 my @ports = (0, map { $cluster->port($_) } 1 .. 4);
 my @names = ('', map { $cluster->server_name($_) } 1 .. 4);
 my ($status, $out, $err);
@@ -53,8 +53,14 @@ note 'a worker that has become a standby';
 	($status, $out, $err) = $cluster->try_sql("SELECT v FROM one WHERE k = $on_standby");
 	like($err, qr/ERROR:  08001.*recovery/s, 'nor read: it may have missed writes');
 	node_is(2, "state = 'down' AND reason ~ 'standby'", 'cz_nodes: it is down, and why');
-	like(PostgreSQL::Test::Utils::slurp_file($cluster->coordinator->logfile),
-		qr/LOG:  node "$names[2]" is down\n.*DETAIL:  It is a standby: the server is in recovery/, 'so says the log');
+	# which is told after that
+	my $told = qr/LOG:  node "$names[2]" is (?:suspect|down)\n.*DETAIL:  It is a standby: the server is in recovery/;
+	for (1 .. 100)
+	{
+		last if PostgreSQL::Test::Utils::slurp_file($cluster->coordinator->logfile) =~ $told;
+		sleep 0.05;
+	}
+	like(PostgreSQL::Test::Utils::slurp_file($cluster->coordinator->logfile), $told, 'so says the log');
 	is($cluster->sql("SELECT result FROM citus_check_cluster_node_health() WHERE to_nodeport = $ports[2]"), 'f', 'it is not healthy');
 
 	# a user's own server, which is no worker, may be a standby
@@ -73,6 +79,67 @@ note 'a worker that has become a standby';
 	is($cluster->sql('SELECT count(*) FROM cz.placement_state'), '0', 'all of them');
 	is($cluster->sql($sums), '200|20', 'no row is lost');
 	is($cluster->differing_placements, '', 'placements are equal');
+}
+
+note 'a frozen worker';
+{
+	# nobody has found out yet; the reader has connections to all, and the writer has written there
+	$cluster->sql('DROP TABLE one');
+	my $key = $cluster->key_on(4, 't');
+	my $whole = '200|' . $cluster->sql('SELECT sum(v) FROM t');
+	my $node_id = $cluster->sql("SELECT node_id FROM cz_nodes WHERE port = $ports[4]");
+	my $in_time = sub {
+		my ($what, $sql, $limit) = @_;
+		my $start = time;
+		($status, $out, $err) = $cluster->try_sql($sql, timeout => 60);
+		is($status, 0, "frozen: $what") or diag($err);
+		my $took = time - $start;
+		note("$what took $took s");
+		cmp_ok($took, '<', $limit, "frozen: $what: in time");
+	};
+	my $whole_again = sub {
+		my ($what) = @_;
+		$cluster->thaw_worker(4);
+		ok($cluster->repair, "$what: made whole");
+		is($cluster->sql('SELECT count(*), sum(v) FROM t'), $whole, "$what: no row is lost");
+		is($cluster->differing_placements(used => 1), '', "$what: placements are equal");
+	};
+
+	my $reader = $cluster->hold('SELECT count(*) FROM t');
+	my $writer = $cluster->hold("UPDATE t SET v = v WHERE k = $key");
+	$cluster->freeze_worker(4);
+	$in_time->('citus_update_node', "SELECT citus_update_node($node_id, 'localhost', $ports[4]); SELECT citus_update_node($node_id, '127.0.0.1', $ports[4])", 10);
+	like($err, qr/WARNING:  08001: node "$names[4]" cannot be reached at its new address/, 'with a warning');
+	$in_time->('citus_disable_node', "SELECT citus_disable_node('127.0.0.1', $ports[4])", 5);
+	($status, $out, $err) = $cluster->release($writer);
+	$cluster->release($reader);
+	$in_time->('DDL without it', q{ALTER TABLE t ADD COLUMN w int; CREATE INDEX ON t (v);
+		CREATE TABLE late (k int PRIMARY KEY); SELECT create_distributed_table('late', 'k', colocate_with => 't'); INSERT INTO late VALUES (1), (2);
+		ALTER TABLE r ADD COLUMN w int; UPDATE t SET v = v}, 10);
+	$cluster->thaw_worker(4);
+	$cluster->sql("SELECT citus_activate_node('127.0.0.1', $ports[4])");
+	$whole_again->('disabled');
+
+	$reader = $cluster->hold('SELECT count(*) FROM t');
+	$cluster->freeze_worker(4);
+	$in_time->('citus_drain_node', "SELECT citus_drain_node('127.0.0.1', $ports[4])", 20);
+	is($cluster->sql("SELECT count(*) FROM citus_shards WHERE nodeport = $ports[4] AND citus_table_type = 'distributed'"), '0', 'nothing stays there');
+	$in_time->('citus_remove_node', "SELECT citus_remove_node('127.0.0.1', $ports[4])", 5);
+	$in_time->('DDL then', 'CREATE INDEX ON t (v); ALTER TABLE late ADD COLUMN v int; ALTER TABLE r ADD COLUMN x int', 5);
+	$cluster->release($reader);
+	$whole_again->('drained and removed');
+
+	$cluster->sql("SELECT citus_add_node('127.0.0.1', $ports[4]); SELECT rebalance_table_shards()");
+	cmp_ok($cluster->sql("SELECT count(*) FROM citus_shards WHERE nodeport = $ports[4]"), '>', 1, 'it is added again');
+	my $name = $cluster->server_name(4);
+	$reader = $cluster->hold('SELECT count(*) FROM t');
+	$cluster->freeze_worker(4);
+	$in_time->('cz_lose_node', "SELECT * FROM cz_lose_node('$name')", 5);
+	# who has read before the shards were moved here keeps those that they come back to
+	$cluster->release($reader);
+	$in_time->('replicate_table_shards', 'SELECT replicate_table_shards()', 20);
+	$whole_again->('lost');
+	is($cluster->sql(q{SELECT count(*) FROM (SELECT shardid FROM pg_dist_shard_placement JOIN pg_dist_shard USING (shardid) WHERE logicalrelid = 't'::regclass AND shardstate = 1 GROUP BY 1 HAVING count(*) = 2) x}), '8', 'each shard has two placements');
 }
 
 $cluster->stop;
