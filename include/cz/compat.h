@@ -456,6 +456,15 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 /* 17: partitions have the identity columns of their parent, which a leaf of ours has not */
 #define CZ_IDENTITY_RECURSES CZ_PG_GE(17)
 
+/* 17: other words, and a hint */
+#if CZ_PG_GE(17)
+#define REINDEX_SKIPS_COMPAT "skipping reindex of invalid index \"%s.%s\""
+#define errhint_reindex_compat() errhint("Use DROP INDEX or REINDEX INDEX.")
+#else
+#define REINDEX_SKIPS_COMPAT "cannot reindex invalid index \"%s.%s\" concurrently, skipping"
+#define errhint_reindex_compat() ((void) 0)
+#endif
+
 /* 17: a privilege to VACUUM, ANALYZE, REINDEX and the like, which an owner has, too */
 #if CZ_PG_GE(17)
 #define may_maintain_compat(relid) \

@@ -25,6 +25,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "cz/compat.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "concurrently_int.h"
@@ -96,9 +97,10 @@ table_indexes(Oid relid, bool must_tell)
 		else if (must_tell && !is_valid)
 			ereport(WARNING,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot reindex invalid index \"%s.%s\" concurrently, skipping",
+					 errmsg(REINDEX_SKIPS_COMPAT,
 							get_namespace_name(get_rel_namespace(index_oid)),
-							get_rel_name(index_oid))));
+							get_rel_name(index_oid)),
+					 errhint_reindex_compat()));
 		else if (must_tell)
 			ereport(WARNING,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
