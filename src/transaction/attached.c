@@ -171,10 +171,7 @@ CzAttachedSync(void)
 	strlcpy(before, CzTxnIdentity()->map_version, sizeof(before));
 	handle = CzBackgroundStart(CZ_BACKGROUND_MAP, 0, "map");
 	if (handle == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("no background worker is free"),
-				 errhint("Raise max_worker_processes.")));
+		CzNoBackgroundWorker();
 	(void) WaitForBackgroundWorkerShutdown(handle);
 	pfree(handle);
 	AcceptInvalidationMessages();
