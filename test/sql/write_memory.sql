@@ -16,8 +16,8 @@ BEGIN
 	-- 18 has the parents' numbers instead of their names
 	IF current_setting('server_version_num')::int >= 180000 THEN
 		RETURN (WITH contexts AS MATERIALIZED (SELECT to_jsonb(c) AS c FROM pg_backend_memory_contexts c)
-			SELECT sum((c ->> 'total_bytes')::int8) FROM contexts WHERE c -> 'path' @> ANY
-				(SELECT c -> 'path' -> -1 FROM contexts WHERE 'cz_fdw rows seen' IN (c ->> 'name', c ->> 'ident')));
+			SELECT sum((c ->> 'total_bytes')::int8) FROM contexts WHERE EXISTS (SELECT FROM contexts s
+				WHERE 'cz_fdw rows seen' IN (s.c ->> 'name', s.c ->> 'ident') AND s.c -> 'path' -> -1 IN (contexts.c -> 'path' -> -1, contexts.c -> 'path' -> -2)));
 	END IF;
 	RETURN (SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE 'cz_fdw rows seen' IN (name, ident, parent));
 END $$;
