@@ -102,7 +102,7 @@ REVOKE ALL ON FUNCTION cz_repair_placements(regclass) FROM PUBLIC;
 
 CREATE FUNCTION cz_verify_placements(relation regclass DEFAULT NULL,
         OUT table_name regclass, OUT shardid bigint, OUT placements int, OUT rows bigint,
-        OUT checksum numeric, OUT ok boolean)
+        OUT checksum numeric, OUT ok boolean, OUT differing_buckets int, OUT misplaced bigint)
     RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path TO pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'cz_verify_placements';

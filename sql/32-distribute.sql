@@ -82,7 +82,7 @@ CREATE FUNCTION cz_check_shards(table_name regclass DEFAULT NULL, OUT logical_ta
     OUT node_name text, OUT object text, OUT expected text, OUT found text) RETURNS SETOF record
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cz_check_shards';
 COMMENT ON FUNCTION cz_check_shards(regclass)
-    IS 'what placements of shards have otherwise than their table: columns, CHECKs, indexes, storage parameters';
+    IS 'what placements of shards have otherwise than their table: columns, CHECKs, indexes, storage parameters; and what bounds shards have otherwise than their group';
 
 -- What ALTER TABLE reads and writes when rows of a distributed table are computed here.
 CREATE FUNCTION cz.rewrite_handler(internal) RETURNS table_am_handler

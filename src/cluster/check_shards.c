@@ -5,6 +5,7 @@
  *
  * Columns, CHECKs, foreign keys, indexes with their constraints and storage parameters, of
  * every active placement, by the transaction's own connections; one query, here and there.
+ * And whether the shards of a colocation group have the same bounds.
  *
  * Source: own work.
  *
@@ -131,6 +132,7 @@ own_parts(const CzTable *table)
 	return parts;
 }
 
+/* server_oid: invalid: of no worker */
 static void
 tell(ReturnSetInfo *rsinfo, const CzTable *table, const CzShard *shard, Oid server_oid,
 	 const Part *part, const char *expected, const char *found)
@@ -140,7 +142,8 @@ tell(ReturnSetInfo *rsinfo, const CzTable *table, const CzShard *shard, Oid serv
 
 	values[0] = ObjectIdGetDatum(table->relid);
 	values[1] = Int64GetDatum(shard->name_id);
-	values[2] = CStringGetTextDatum(CzNodeGet(server_oid)->name);
+	nulls[2] = !OidIsValid(server_oid);
+	values[2] = nulls[2] ? (Datum) 0 : CStringGetTextDatum(CzNodeGet(server_oid)->name);
 	values[3] = CStringGetTextDatum(part->name[0] ?
 									psprintf("%s %s", part->kind, quote_identifier(part->name)) :
 									part->kind);
@@ -216,6 +219,40 @@ check_placement(ReturnSetInfo *rsinfo, const CzTable *table, const CzShard *shar
 	}
 }
 
+static char *
+bounds_text(const CzTable *table, int index)
+{
+	if (index >= table->nshards)
+		return NULL;
+	return psprintf("modulus %d, remainder %d", table->shards[index].modulus,
+					table->shards[index].remainder);
+}
+
+/* Shards with one number have the same keys in all tables of a colocation group. */
+static void
+check_bounds(ReturnSetInfo *rsinfo, const CzTable *table)
+{
+	Part	   *part = make_part("bounds", "", "");
+	const CzTable *first;
+	List	   *group;
+	int			i;
+
+	if (table->kind != CZ_TABLE_HASH || table->colocation_id == 0 ||
+		OidIsValid(table->root_relid))
+		return;
+	group = CzGroupTables(table->colocation_id);
+	list_sort(group, list_oid_cmp);
+	first = CzTableGet(linitial_oid(group));
+	for (i = 0; first != NULL && i < table->nshards; i++)
+	{
+		char	   *expected = bounds_text(first, i);
+		char	   *found = bounds_text(table, i);
+
+		if (expected == NULL || strcmp(expected, found) != 0)
+			tell(rsinfo, table, &table->shards[i], InvalidOid, part, expected, found);
+	}
+}
+
 /* A table, with its partitions if its user has partitioned it. */
 static List *
 with_partitions(const CzTable *table)
@@ -263,6 +300,8 @@ cz_check_shards(PG_FUNCTION_ARGS)
 			LockRelationOid(lfirst_oid(lc), AccessShareLock);
 			table = CzTableGet(lfirst_oid(lc));
 			expected = table ? own_parts(table) : NIL;
+			if (table != NULL)
+				check_bounds(rsinfo, table);
 			for (i = 0; table != NULL && i < table->nshards; i++)
 			{
 				CHECK_FOR_INTERRUPTS();

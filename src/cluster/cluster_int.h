@@ -92,4 +92,24 @@ extern char *CzStorageSql(CzConn *from, const char *qualified, const char *targe
 /* node_health.c: "up", "down", ... as views show a node's state; not to be freed. */
 extern const char *CzNodeStateName(const CzNode *node, const CzHealth *health);
 
+/*
+ * buckets.c
+ *
+ * CzBucketExpr: the number of a row's bucket; the table has the alias t.
+ * CzBucketsRead: of a placement, as the connection sees it; sums are palloc'd.
+ * only: "ONLY ", or nothing if the shard is partitioned.
+ */
+#define CZ_BUCKETS 4096
+
+/* How many rows a bucket has, and their sum, as text; NULL: none. */
+typedef struct CzBucketSums
+{
+	char	   *sums[CZ_BUCKETS];
+} CzBucketSums;
+
+extern char *CzBucketExpr(Relation rel);
+extern void CzBucketsRead(CzConn *conn, Relation rel, const CzShard *shard, const char *only,
+						  CzBucketSums *sums);
+extern bool CzBucketIsSame(const CzBucketSums *a, const CzBucketSums *b, int bucket);
+
 #endif							/* CZ_CLUSTER_INT_H */

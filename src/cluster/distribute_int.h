@@ -103,6 +103,12 @@ extern char *CzHashCheckSql(Relation rel, const CzDistribution *dist,
 extern char *CzRangeCheckSql(Relation rel, const CzDistribution *dist,
 							 const char *min, const char *max);
 
+/* What is true of the rows of a shard and not of those of others; NULL: nothing that plain
+ * SQL can say.  Names columns of rel. */
+extern char *CzShardRowsExpr(Relation rel, const CzTable *table, int index);
+/* The CHECK that keeps other rows out of it; NULL: none. */
+extern char *CzShardCheckSql(Relation rel, const CzTable *table, int index);
+
 /* distribute_partitions.c */
 extern void CzDistributeRoot(Relation rel, CzDistribution *dist, List *colocated);
 extern void CzTableDistribution(const CzTable *table, CzDistribution *dist);

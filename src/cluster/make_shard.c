@@ -187,29 +187,6 @@ CzStorageSql(CzConn *from, const char *qualified, const char *target)
 	return sql.len > 0 ? psprintf("ALTER TABLE %s SET (%s)", target, sql.data) : NULL;
 }
 
-/* What keeps other rows out of shard number index of a table; NULL: nothing. */
-static char *
-check_sql(Relation rel, const CzTable *table, int index)
-{
-	CzDistribution dist;
-	char	   *lower;
-	char	   *upper;
-	char	   *result;
-	int			nestlevel;
-
-	if (table->key_attno == 0)
-		return NULL;
-	CzTableDistribution(table, &dist);
-	if (table->kind == CZ_TABLE_HASH)
-		return CzHashCheckSql(rel, &dist, &table->shards[index]);
-
-	nestlevel = CzPinTextSettings(CZ_PIN_TEXT | CZ_PIN_MONEY | CZ_PIN_DATE_ORDER);
-	CzShardBounds(table, index, &lower, &upper);
-	result = CzRangeCheckSql(rel, &dist, lower, upper);
-	CzUnpinTextSettings(nestlevel);
-	return result;
-}
-
 /*
  * CzShardStructureSql
  *		See cluster.h.  In CurrentMemoryContext, which the caller resets.
@@ -224,7 +201,7 @@ CzShardStructureSql(Relation rel, const CzTable *table, int index, Oid server_oi
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	CzShardCreateSql(&sql, CzTableDefGet(rel), shard, check_sql(rel, table, index));
+	CzShardCreateSql(&sql, CzTableDefGet(rel), shard, CzShardCheckSql(rel, table, index));
 	if (storage)
 		appendStringInfo(&sql, "%s;\n", storage);
 	if (table->seals != NULL && table->seals[index].min != NULL)

@@ -29,7 +29,6 @@
 #include "fmgr.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
-#include "libpq-fe.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "postmaster/postmaster.h"
@@ -41,7 +40,6 @@
 #include "utils/rel.h"
 
 #include "cluster_int.h"
-#include "cz/remote.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 
@@ -282,24 +280,6 @@ citus_get_active_worker_nodes(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Does a worker let us in, and run a command? */
-static bool
-is_usable(const CzEndpoint *endpoint)
-{
-	char	   *message;
-	CzConn	   *conn = CzConnTryAcquire(endpoint, &message);
-	struct pg_result *res;
-	bool		is_usable;
-
-	if (conn == NULL)
-		return false;
-	res = CzConnTryExec(conn, "SELECT 1");
-	is_usable = PQresultStatus(res) == PGRES_TUPLES_OK;
-	PQclear(res);
-	CzConnRelease(conn);
-	return is_usable;
-}
-
 /*
  * citus_check_cluster_node_health
  *		Can this server connect to each worker?  Vanilla workers don't connect
@@ -309,21 +289,34 @@ Datum
 citus_check_cluster_node_health(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	List	   *nodes = CzNodeList(true);
+	List	   *commands = NIL;
 	ListCell   *cell;
+	ListCell   *cell2;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, CzNodeList(true))
+	foreach(cell, nodes)
+	{
+		CzOutsideCommand *command = palloc0(sizeof(CzOutsideCommand));
+
+		command->server_oid = ((CzNode *) lfirst(cell))->server_oid;
+		command->sql = "SELECT 1";
+		/* without a user mapping nobody knows */
+		(void) CzEndpointGet(command->server_oid, GetUserId());
+		commands = lappend(commands, command);
+	}
+	CzOutsideLook(commands, GetUserId());
+	forboth(cell, nodes, cell2, commands)
 	{
 		CzNode	   *node = (CzNode *) lfirst(cell);
 		Datum		values[5];
 		bool		nulls[5] = {0};
 
-		CHECK_FOR_INTERRUPTS();
 		values[0] = CStringGetTextDatum("localhost");
 		values[1] = Int32GetDatum(PostPortNumber);
 		values[2] = CStringGetTextDatum(node->host);
 		values[3] = Int32GetDatum(node->port);
-		values[4] = BoolGetDatum(is_usable(CzEndpointGet(node->server_oid, GetUserId())));
+		values[4] = BoolGetDatum(((CzOutsideCommand *) lfirst(cell2))->is_ok);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

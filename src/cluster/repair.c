@@ -4,8 +4,7 @@
  *	  Placements that have missed writes are made whole: cz_repair_placements(), and
  *	  the maintenance worker where a node is back.
  *
- * The rows of a placement are put in buckets by a hash of their primary key, or without
- * one of their text.  A bucket that has another sum of rows here and there is deleted on the inactive placement and copied
+ * The rows of a placement are put in buckets (buckets.c).  A bucket that has another sum of rows here and there is deleted on the inactive placement and copied
  * from the first active one, all of it in one snapshot there, so that afterwards the
  * two are what the one was in that snapshot; no key is needed.  That is done while
  * readers and writers go on, until little is left; then once more while nobody
@@ -23,7 +22,6 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
@@ -43,17 +41,14 @@
 
 #include "cluster_int.h"
 #include "cz/cluster.h"
-#include "cz/compat.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
 
 PG_FUNCTION_INFO_V1(cz_repair_placements);
 
-/* Buckets of a shard's rows */
-#define NBUCKETS 4096
-/* If more differ, the shard is copied */
-#define MAX_BUCKETS (NBUCKETS * 3 / 10)
+/* If more buckets differ, the shard is copied */
+#define MAX_BUCKETS (CZ_BUCKETS * 3 / 10)
 /* Looks at a shard while others write it, at most; one that finds so few buckets was
  * the last */
 #define MAX_PASSES 4
@@ -72,71 +67,12 @@ typedef struct Todo
 	Oid			server_oid;
 } Todo;
 
-/* The sums of a placement's buckets, as text; NULL: no rows. */
-typedef struct Sums
-{
-	char	   *sums[NBUCKETS];
-} Sums;
-
 /* A shard is named without what may inherit from it, but not without its partitions. */
 static const char *
 only_sql(Relation rel)
 {
 	return rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE &&
 		CzTableGet(RelationGetRelid(rel))->is_partitioned ? "" : "ONLY ";
-}
-
-/* The columns of a table's primary key, after the alias t; NULL: it has none. */
-static char *
-key_columns(Relation rel)
-{
-	Oid			index_oid;
-	Relation	index;
-	StringInfoData buf;
-	int			i;
-
-	(void) RelationGetIndexList(rel);
-	index_oid = RelationGetPrimaryKeyIndex_compat(rel);
-	if (!OidIsValid(index_oid))
-		return NULL;
-	index = index_open(index_oid, AccessShareLock);
-	initStringInfo(&buf);
-	for (i = 0; i < index->rd_index->indnkeyatts; i++)
-		appendStringInfo(&buf, "%st.%s", i > 0 ? ", " : "",
-						 quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(rel),
-																index->rd_index->indkey.values[i] - 1)->attname)));
-	index_close(index, AccessShareLock);
-	return buf.data;
-}
-
-static char *
-bucket_expr(Relation rel)
-{
-	char	   *key = key_columns(rel);
-
-	return psprintf("pg_catalog.hashtextextended(%s::pg_catalog.text, 0) OPERATOR(pg_catalog.&) %d",
-					key ? psprintf("ROW(%s)", key) : "(t.*)", NBUCKETS - 1);
-}
-
-static void
-read_sums(CzConn *conn, Relation rel, const CzShard *shard, const char *only, Sums *sums)
-{
-	PGresult   *res;
-	int			i;
-
-	memset(sums, 0, sizeof(Sums));
-	res = CzConnQuery(conn,
-					  psprintf("SELECT b, pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(h)) "
-							   "FROM (SELECT %s AS b, pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0) AS h FROM %s%s AS t) x GROUP BY 1",
-							   bucket_expr(rel), only, shard->remote_qualified), 0, -1, 2);
-	for (i = 0; i < PQntuples(res); i++)
-	{
-		int			bucket = atoi(PQgetvalue(res, i, 0));
-
-		if (bucket >= 0 && bucket < NBUCKETS)
-			sums->sums[bucket] = pstrdup(PQgetvalue(res, i, 1));
-	}
-	PQclear(res);
 }
 
 /* Does a table refer to reference tables? */
@@ -168,20 +104,19 @@ equalize(Relation rel, const CzShard *shard, CzConn *from, Oid server_oid)
 	char	   *columns = CzColumnList(RelationGetRelid(rel));
 	CzConn	   *to = CzTxnConn(server_oid, owner, true);
 	bool		is_checked = has_reference_keys(RelationGetRelid(rel));
-	Sums		there;
-	Sums		here;
+	CzBucketSums there;
+	CzBucketSums here;
 	StringInfoData where;
 	int			ndiffer = 0;
 	int			i;
 
-	read_sums(from, rel, shard, only, &there);
-	read_sums(to, rel, shard, only, &here);
+	CzBucketsRead(from, rel, shard, only, &there);
+	CzBucketsRead(to, rel, shard, only, &here);
 	initStringInfo(&where);
-	appendStringInfo(&where, "WHERE %s OPERATOR(pg_catalog.=) ANY ('{", bucket_expr(rel));
-	for (i = 0; i < NBUCKETS; i++)
+	appendStringInfo(&where, "WHERE %s OPERATOR(pg_catalog.=) ANY ('{", CzBucketExpr(rel));
+	for (i = 0; i < CZ_BUCKETS; i++)
 	{
-		if (there.sums[i] == NULL ? here.sums[i] == NULL :
-			here.sums[i] != NULL && strcmp(there.sums[i], here.sums[i]) == 0)
+		if (CzBucketIsSame(&there, &here, i))
 			continue;
 		appendStringInfo(&where, "%s%d", ndiffer++ > 0 ? "," : "", i);
 	}

@@ -47,13 +47,9 @@
 #define PARTITION_SEED "8816678312871386365"
 #define COMBINE_CONSTANT UINT64CONST(0x49a0f4dd15e5a8e3)
 
-/*
- * CzHashCheckSql
- *		"CONSTRAINT cz_shard CHECK (...)" for a shard, or NULL where none is
- *		wanted or plain SQL can't say it.
- */
-char *
-CzHashCheckSql(Relation rel, const CzDistribution *dist, const CzShard *shard)
+/* What is true of a hash shard's rows, or NULL where plain SQL can't say it. */
+static char *
+hash_expr(Relation rel, const CzDistribution *dist, const CzShard *shard)
 {
 	Oid			base = getBaseType(dist->key_type);
 	Oid			function = hash_base_compat(get_opfamily_proc(dist->key_opfamily,
@@ -68,7 +64,7 @@ CzHashCheckSql(Relation rel, const CzDistribution *dist, const CzShard *shard)
 	char	   *result = NULL;
 	int			mask = shard->modulus - 1;
 
-	if (!OidIsValid(function) || !cz_check_fragments)
+	if (!OidIsValid(function))
 		return NULL;
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	if (!HeapTupleIsValid(tuple))
@@ -87,8 +83,8 @@ CzHashCheckSql(Relation rel, const CzDistribution *dist, const CzShard *shard)
 		argument = NULL;
 
 	if (argument)
-		result = psprintf("CONSTRAINT cz_shard CHECK (((%s(%s, " PARTITION_SEED ") OPERATOR(pg_catalog.&) %d)"
-						  " OPERATOR(pg_catalog.+) %d) OPERATOR(pg_catalog.&) %d OPERATOR(pg_catalog.=) %d)",
+		result = psprintf("((%s(%s, " PARTITION_SEED ") OPERATOR(pg_catalog.&) %d)"
+						  " OPERATOR(pg_catalog.+) %d) OPERATOR(pg_catalog.&) %d OPERATOR(pg_catalog.=) %d",
 						  quote_qualified_identifier(get_namespace_name(form->pronamespace),
 													 NameStr(form->proname)),
 						  argument, mask, (int) (COMBINE_CONSTANT & mask), mask,
@@ -97,13 +93,9 @@ CzHashCheckSql(Relation rel, const CzDistribution *dist, const CzShard *shard)
 	return result;
 }
 
-/*
- * CzRangeCheckSql
- *		"CONSTRAINT cz_shard CHECK (...)" for the half-open range [min, max), of which NULL
- *		is no bound; NULL if it has none.
- */
-char *
-CzRangeCheckSql(Relation rel, const CzDistribution *dist, const char *min, const char *max)
+/* The same for the half-open range [min, max), of which NULL is no bound; NULL if it has none. */
+static char *
+range_expr(Relation rel, const CzDistribution *dist, const char *min, const char *max)
 {
 	const char *column = quote_identifier(get_attname(RelationGetRelid(rel),
 													  dist->key_attno, false));
@@ -113,12 +105,75 @@ CzRangeCheckSql(Relation rel, const CzDistribution *dist, const char *min, const
 	if (min == NULL && max == NULL)
 		return NULL;
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "CONSTRAINT cz_shard CHECK (");
 	if (min != NULL)
 		appendStringInfo(&sql, "%s >= %s::%s", column, quote_literal_cstr(min), type);
 	if (max != NULL)
 		appendStringInfo(&sql, "%s%s < %s::%s", min != NULL ? " AND " : "", column,
 						 quote_literal_cstr(max), type);
-	appendStringInfoChar(&sql, ')');
 	return sql.data;
+}
+
+static char *
+constraint_sql(const char *expr)
+{
+	return expr ? psprintf("CONSTRAINT cz_shard CHECK (%s)", expr) : NULL;
+}
+
+/*
+ * CzHashCheckSql
+ *		"CONSTRAINT cz_shard CHECK (...)" for a shard, or NULL where none is
+ *		wanted or plain SQL can't say it.
+ */
+char *
+CzHashCheckSql(Relation rel, const CzDistribution *dist, const CzShard *shard)
+{
+	return cz_check_fragments ? constraint_sql(hash_expr(rel, dist, shard)) : NULL;
+}
+
+/*
+ * CzRangeCheckSql
+ *		The same for the half-open range [min, max), of which NULL is no bound; NULL if it
+ *		has none.
+ */
+char *
+CzRangeCheckSql(Relation rel, const CzDistribution *dist, const char *min, const char *max)
+{
+	return constraint_sql(range_expr(rel, dist, min, max));
+}
+
+/*
+ * CzShardRowsExpr
+ *		See distribute_int.h.
+ */
+char *
+CzShardRowsExpr(Relation rel, const CzTable *table, int index)
+{
+	CzDistribution dist;
+	char	   *lower;
+	char	   *upper;
+	char	   *result;
+	int			nestlevel;
+
+	if (table->key_attno == 0)
+		return NULL;
+	CzTableDistribution(table, &dist);
+	if (table->kind == CZ_TABLE_HASH)
+		return hash_expr(rel, &dist, &table->shards[index]);
+	nestlevel = CzPinTextSettings(CZ_PIN_TEXT | CZ_PIN_MONEY | CZ_PIN_DATE_ORDER);
+	CzShardBounds(table, index, &lower, &upper);
+	result = range_expr(rel, &dist, lower, upper);
+	CzUnpinTextSettings(nestlevel);
+	return result;
+}
+
+/*
+ * CzShardCheckSql
+ *		See distribute_int.h.
+ */
+char *
+CzShardCheckSql(Relation rel, const CzTable *table, int index)
+{
+	if (table->kind == CZ_TABLE_HASH && !cz_check_fragments)
+		return NULL;
+	return constraint_sql(CzShardRowsExpr(rel, table, index));
 }

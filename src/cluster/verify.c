@@ -12,30 +12,33 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_class.h"
+#include "access/table.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 
 #include "cluster_int.h"
 #include "cz/counters.h"
 #include "cz/ddl.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
+#include "distribute_int.h"
 
 PG_FUNCTION_INFO_V1(cz_verify_placements);
 
-/* Number of rows, and a sum of them that does not depend on their order. */
+/* Number of rows, a sum of them that does not depend on their order, and the number of those
+ * that are not as all must be (NULL: anything). */
 static char *
-sum_sql(const char *qualified, const char *only)
+sum_sql(const char *qualified, const char *only, const char *expected)
 {
-	return psprintf("SELECT pg_catalog.count(*)::pg_catalog.text, coalesce(pg_catalog.sum(pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0)), 0)::pg_catalog.text FROM %s%s AS t",
+	return psprintf("SELECT pg_catalog.count(*)::pg_catalog.text, coalesce(pg_catalog.sum(pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0)), 0)::pg_catalog.text, %s FROM %s%s AS t",
+					expected ? psprintf("pg_catalog.count(*) FILTER (WHERE NOT (%s))", expected) : "NULL",
 					only, qualified);
 }
 
@@ -108,7 +111,7 @@ sum_own_rows(Oid relid, char **rows, char **sum)
 	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 
 	SPI_connect();
-	if (SPI_execute(sum_sql(CzRelationName(relid), "ONLY "), false, 1) != SPI_OK_SELECT ||
+	if (SPI_execute(sum_sql(CzRelationName(relid), "ONLY ", NULL), false, 1) != SPI_OK_SELECT ||
 		SPI_processed != 1)
 		elog(ERROR, "could not sum the rows of relation %u", relid);
 	*rows = MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0],
@@ -119,19 +122,42 @@ sum_own_rows(Oid relid, char **rows, char **sum)
 	CzUnpinTextSettings(nestlevel);
 }
 
+/* In how many buckets two placements differ, as their connections see them. */
+static int
+count_buckets(CzConn *a, CzConn *b, Relation rel, const CzShard *shard, const char *only)
+{
+	CzBucketSums *left = palloc(sizeof(CzBucketSums));
+	CzBucketSums *right = palloc(sizeof(CzBucketSums));
+	int			n = 0;
+	int			i;
+
+	CzBucketsRead(a, rel, shard, only, left);
+	CzBucketsRead(b, rel, shard, only, right);
+	for (i = 0; i < CZ_BUCKETS; i++)
+		n += !CzBucketIsSame(left, right, i);
+	return n;
+}
+
 /* One shard: a row of the result; true: its placements are all there and equal. */
 static bool
-verify_shard(ReturnSetInfo *rsinfo, const CzShard *shard, Oid relid, LostNodes *lost)
+verify_shard(ReturnSetInfo *rsinfo, const CzTable *table, int index, Relation rel,
+			 LostNodes *lost)
 {
-	Oid			owner = CzRelationOwner(relid);
-	const char *only = CzTableGet(relid)->is_partitioned ? "" : "ONLY ";
+	const CzShard *shard = &table->shards[index];
+	Oid			relid = RelationGetRelid(rel);
+	Oid			owner = rel->rd_rel->relowner;
+	const char *only = table->is_partitioned ? "" : "ONLY ";
+	char	   *expected = CzShardRowsExpr(rel, table, index);
 	CzConn	  **conns;
 	char	   *rows = NULL;
 	char	   *sum = NULL;
-	Datum		values[6];
-	bool		nulls[6] = {0};
+	Datum		values[8];
+	bool		nulls[8] = {0};
 	bool		is_ok;
 	int			nseen = 0;
+	int			first = -1;
+	int			ndiffer = 0;
+	int64		nmisplaced = 0;
 	int			i;
 
 	CzTxnLockMoment(shard, true);
@@ -155,8 +181,11 @@ verify_shard(ReturnSetInfo *rsinfo, const CzShard *shard, Oid relid, LostNodes *
 			is_ok = false;
 			continue;
 		}
-		res = CzConnQuery(conns[i], sum_sql(shard->remote_qualified, only), 1, 1, 2);
+		res = CzConnQuery(conns[i], sum_sql(shard->remote_qualified, only, expected), 1, 1, 3);
 		nseen++;
+		first = first < 0 ? i : first;
+		if (expected != NULL)
+			nmisplaced = Max(nmisplaced, strtoll(PQgetvalue(res, 0, 2), NULL, 10));
 		if (rows == NULL)
 		{
 			rows = pstrdup(PQgetvalue(res, 0, 0));
@@ -167,8 +196,15 @@ verify_shard(ReturnSetInfo *rsinfo, const CzShard *shard, Oid relid, LostNodes *
 		{
 			is_ok = false;
 			CzTxnPlacementsDiffer(shard, shard->server_oids[i]);
+			if (!shard->is_copy)
+				ndiffer = Max(ndiffer, count_buckets(conns[first], conns[i], rel, shard, only));
 		}
 		PQclear(res);
+	}
+	for (i = 0; i < shard->nplacements; i++)
+	{
+		if (conns[i] == NULL)
+			continue;
 		PQclear(CzConnExec(conns[i], "ROLLBACK"));
 		CzConnRelease(conns[i]);
 	}
@@ -182,7 +218,11 @@ verify_shard(ReturnSetInfo *rsinfo, const CzShard *shard, Oid relid, LostNodes *
 		values[4] = DirectFunctionCall3(numeric_in, CStringGetDatum(sum),
 										ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 	}
-	values[5] = BoolGetDatum(is_ok);
+	values[5] = BoolGetDatum(is_ok && nmisplaced == 0);
+	nulls[6] = shard->is_copy || nseen < 2;
+	values[6] = Int32GetDatum(ndiffer);
+	nulls[7] = expected == NULL || nseen == 0;
+	values[7] = Int64GetDatum(nmisplaced);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	return is_ok;
 }
@@ -216,19 +256,22 @@ cz_verify_placements(PG_FUNCTION_ARGS)
 	{
 		Oid			relid = lfirst_oid(lc);
 
-		LockRelationOid(relid, AccessShareLock);
-		table = CzTableGet(relid);
+		Relation	rel = try_table_open(relid, AccessShareLock);
+
+		table = rel ? CzTableGet(relid) : NULL;
 		for (i = 0; table != NULL && i < table->nshards; i++)
 		{
 			MemoryContext old = MemoryContextSwitchTo(context);
 
 			CHECK_FOR_INTERRUPTS();
 			nshards++;
-			if (!verify_shard(rsinfo, &table->shards[i], relid, &lost))
+			if (!verify_shard(rsinfo, table, i, rel, &lost))
 				ndiffering++;
 			MemoryContextSwitchTo(old);
 			MemoryContextReset(context);
 		}
+		if (rel != NULL)
+			table_close(rel, NoLock);
 	}
 	CzCountVerified(nshards, ndiffering);
 	return (Datum) 0;

@@ -386,11 +386,12 @@ database_main(Oid database_oid)
 		CzTxnIdentity()->is_owner;
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	/* moves that nobody carries on, for whose changes writers are still made to log, and what
+	 * others have left: before what takes long */
+	if (is_owner && cz_move_round != NULL && !cz_move_round())
+		is_done = false;
 	/* nodes that are back get what they have missed */
 	if (is_owner && cz_repair_task != NULL && !cz_repair_task(InvalidOid))
-		is_done = false;
-	/* moves that nobody carries on, and what others have left */
-	if (is_owner && cz_move_round != NULL && !cz_move_round())
 		is_done = false;
 	if (is_owner && cz_jobs_round != NULL && !cz_jobs_round())
 		is_done = false;

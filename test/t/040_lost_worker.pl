@@ -160,6 +160,8 @@ note 'two sessions, each without what the other one has';
 	my $wait = 'DO $$ BEGIN PERFORM pg_sleep(600); EXCEPTION WHEN query_canceled THEN NULL; END $$';
 	my $hold = $cluster->hold("UPDATE t SET v = 5 WHERE k = $k; $wait; UPDATE t SET v = 6 WHERE k = $k");
 	$cluster->restart_worker(2);
+	# the other one knows that it is back, however slow the machine is
+	$cluster->coordinator->poll_query_until('postgres', 'SELECT bool_and(result) FROM citus_check_cluster_node_health()');
 	$cluster->cut_worker(3);
 	my ($status, $out, $err) = $cluster->try_sql("UPDATE t SET v = 7 WHERE k = $k", timeout => 60);
 	is($status, 0, 'the other one goes on with the first placement') or diag($err);
@@ -194,8 +196,21 @@ note 'placements that are found to differ';
 
 	# a column has the name by which the rows are compared
 	$cluster->worker_sql(2, "UPDATE cz_shards.t_$shard SET v = v + 100 WHERE k = $k");
-	is($cluster->sql('SELECT count(*) FROM cz_verify_placements() WHERE NOT ok AND placements > 1'), '1', 'a value that differs is found');
+	is($cluster->sql('SELECT shardid, placements, differing_buckets, misplaced FROM cz_verify_placements() WHERE NOT ok AND placements > 1'), "$shard|2|1|0",
+		'a value that differs is found, and in how many buckets');
 	is_whole('a value that differs');
+	is($cluster->sql("SELECT sum(differing_buckets), sum(misplaced) FROM cz_verify_placements('t')"), '0|0', 'then no bucket differs');
+
+	# rows of another shard, on all placements: they are equal
+	my $stranger = $cluster->sql("SELECT min(k) FROM generate_series(100000, 100100) k WHERE get_shard_id_for_distribution_column('t', k) <> $shard");
+	# builds for developers have a constraint against that
+	my $check = $cluster->worker_sql(2, "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'cz_shard' AND conrelid = 'cz_shards.t_$shard'::regclass");
+	my @holders = grep { $cluster->worker_sql($_, "SELECT to_regclass('cz_shards.t_$shard')") ne '' } 1 .. 3;
+	$cluster->worker_sql($_, "ALTER TABLE cz_shards.t_$shard DROP CONSTRAINT IF EXISTS cz_shard; INSERT INTO cz_shards.t_$shard (k, v) VALUES ($stranger, 1)") foreach @holders;
+	is($cluster->sql("SELECT shardid, ok, differing_buckets, misplaced FROM cz_verify_placements('t') WHERE NOT ok OR misplaced > 0"), "$shard|f|0|1",
+		'a row that belongs to another shard is found');
+	$cluster->worker_sql($_, "DELETE FROM cz_shards.t_$shard WHERE k = $stranger" . ($check ? "; ALTER TABLE cz_shards.t_$shard ADD CONSTRAINT cz_shard $check" : '')) foreach @holders;
+	is($cluster->sql("SELECT bool_and(ok) FROM cz_verify_placements('t')"), 't', 'without it all is well');
 
 	my ($copy) = $cluster->worker_sql(2, "SELECT relname FROM pg_class WHERE relnamespace = 'cz_shards'::regnamespace AND relname ~ '^r_[0-9]+\$'");
 	$cluster->worker_sql(2, "DELETE FROM cz_shards.$copy WHERE k = 3");

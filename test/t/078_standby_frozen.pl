@@ -105,6 +105,13 @@ note 'a frozen worker';
 		is($cluster->differing_placements(used => 1), '', "$what: placements are equal");
 	};
 
+	$cluster->freeze_worker($_) foreach 2 .. 4;
+	$in_time->('citus_check_cluster_node_health asks all at once', 'SELECT count(*) FILTER (WHERE result) FROM citus_check_cluster_node_health()', 2.9);
+	is($out, '1', 'one is well');
+	$cluster->thaw_worker($_) foreach 2 .. 4;
+	node_is($_, "state = 'up'", "worker $_ is up again") foreach 2 .. 4;
+	ok($cluster->repair, 'no placement is left out');
+
 	my $reader = $cluster->hold('SELECT count(*) FROM t');
 	my $writer = $cluster->hold("UPDATE t SET v = v WHERE k = $key");
 	$cluster->freeze_worker(4);
@@ -140,6 +147,15 @@ note 'a frozen worker';
 	$in_time->('replicate_table_shards', 'SELECT replicate_table_shards()', 20);
 	$whole_again->('lost');
 	is($cluster->sql(q{SELECT count(*) FROM (SELECT shardid FROM pg_dist_shard_placement JOIN pg_dist_shard USING (shardid) WHERE logicalrelid = 't'::regclass AND shardstate = 1 GROUP BY 1 HAVING count(*) = 2) x}), '8', 'each shard has two placements');
+}
+
+note 'a group whose shards have other bounds, as by hand';
+{
+	$cluster->sql("CREATE TABLE g1 (k int); CREATE TABLE g2 (k int); SELECT create_distributed_table('g1', 'k', shard_count => 2, colocate_with => 'none'); "
+		  . "SELECT create_distributed_table('g2', 'k', shard_count => 4, colocate_with => 'none')");
+	is($cluster->sql('SELECT count(*) FROM cz_check_shards()'), '0', 'nothing is wrong');
+	$cluster->sql("UPDATE cz.tables SET colocation_id = (SELECT colocation_id FROM cz.tables WHERE relid = 'g1'::regclass) WHERE relid = 'g2'::regclass");
+	is($cluster->sql("SELECT object, expected, found FROM cz_check_shards('g2') ORDER BY found LIMIT 1"), 'bounds|modulus 2, remainder 0|modulus 4, remainder 0', 'cz_check_shards finds it');
 }
 
 $cluster->stop;
