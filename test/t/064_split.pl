@@ -321,7 +321,7 @@ note 'writers of all kinds while shards are split and moved: fuzz_move, short';
 my $oracle = $cluster->worker(3);
 $oracle->safe_psql('postgres', 'CREATE DATABASE oracle', extra_params => [ '-U', 'postgres' ]);
 my $fuzz = dirname(__FILE__) . '/../fuzz/fuzz_move.py';
-my $report = `python3 $fuzz --coordinator 127.0.0.1:@{[$cluster->coordinator->port]} --oracle 127.0.0.1:@{[$oracle->port]} --oracle-database oracle --seconds 8 --writers 8 --movers 2 --rows 40 --past 2 --splits 60 2>&1`;
+my $report = `python3 $fuzz --coordinator 127.0.0.1:@{[$cluster->coordinator->port]} --oracle 127.0.0.1:@{[$oracle->port]} --oracle-database oracle --seconds 8 --writers 4 --movers 2 --rows 40 --past 2 --splits 60 2>&1`;
 is($?, 0, 'rows are those of plain PostgreSQL, placements are equal') or diag($report);
 note $report;
 is($cluster->orphans, '', 'nothing is left on a worker');
