@@ -61,7 +61,8 @@ sub wait_for_rows
 sub stop_writers
 {
 	my ($handle) = @_;
-	$handle->{run}->signal('INT');
+	# not INT, which is ignored below a shell's background job
+	$handle->{run}->signal('TERM');
 	eval { $handle->{run}->finish };
 	$cluster->coordinator->poll_query_until('postgres',
 		"SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND classid = 0");
