@@ -137,6 +137,20 @@ named_relations(Node *stmt)
 	}
 }
 
+/* Does a name mean a table of the cluster, or an index of one? */
+static bool
+is_cluster_table(const RangeVar *name)
+{
+	Oid			relid = name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
+	const CzTable *table;
+
+	if (OidIsValid(relid) && (get_rel_relkind(relid) == RELKIND_INDEX ||
+							  get_rel_relkind(relid) == RELKIND_PARTITIONED_INDEX))
+		relid = IndexGetRelation(relid, true);
+	table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
+	return table != NULL && table->kind != CZ_TABLE_FOREIGN;
+}
+
 /* An attached coordinator leaves DDL to the owner; see cz.local_ddl. */
 static void
 check_attached(Node *stmt)
@@ -154,15 +168,7 @@ check_attached(Node *stmt)
 	}
 	foreach(lc, named_relations(stmt))
 	{
-		RangeVar   *name = lfirst(lc);
-		Oid			relid = name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
-
-		if (OidIsValid(relid) && (get_rel_relkind(relid) == RELKIND_INDEX ||
-								  get_rel_relkind(relid) == RELKIND_PARTITIONED_INDEX))
-			relid = IndexGetRelation(relid, true);
-		if (OidIsValid(relid) && CzTableGet(relid) != NULL &&
-			CzTableGet(relid)->kind != CZ_TABLE_FOREIGN &&
-			(!cz_local_ddl || IsA(stmt, TruncateStmt)))
+		if (is_cluster_table(lfirst(lc)) && (!cz_local_ddl || IsA(stmt, TruncateStmt)))
 			CzAttachedRefuse();
 	}
 }
@@ -175,14 +181,7 @@ await_gate(Node *stmt)
 
 	foreach(lc, named_relations(stmt))
 	{
-		RangeVar   *name = lfirst(lc);
-		Oid			relid = name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
-
-		if (OidIsValid(relid) && (get_rel_relkind(relid) == RELKIND_INDEX ||
-								  get_rel_relkind(relid) == RELKIND_PARTITIONED_INDEX))
-			relid = IndexGetRelation(relid, true);
-		if (OidIsValid(relid) && CzTableGet(relid) != NULL &&
-			CzTableGet(relid)->kind != CZ_TABLE_FOREIGN && CzTxnIsCoordinator())
+		if (is_cluster_table(lfirst(lc)) && CzTxnIsCoordinator())
 		{
 			CzGateAwait();
 			return;
