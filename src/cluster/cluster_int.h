@@ -89,8 +89,10 @@ extern const CzTable *CzCheckDistributed(Oid relid);
 /* The storage parameters of a placement, for another one; NULL: it has none. */
 extern char *CzStorageSql(CzConn *from, const char *qualified, const char *target);
 
-/* node_health.c: "up", "down", ... as views show a node's state; not to be freed. */
-extern const char *CzNodeStateName(const CzNode *node, const CzHealth *health);
+/* node_health.c: what views show of a node first: its server, state, since when, the last
+ * contact, failures; values, nulls: five of each. */
+extern void CzNodeHealthColumns(const CzNode *node, const CzHealth *health, Datum *values,
+								bool *nulls);
 
 /*
  * buckets.c

@@ -99,13 +99,7 @@ cz_node_statistics(PG_FUNCTION_ARGS)
 
 		CzNodeCountersRead(node->server_oid, &counters);
 		CzPoolRead(node->server_oid, &pool);
-		values[0] = ObjectIdGetDatum(node->server_oid);
-		values[1] = CStringGetTextDatum(CzNodeStateName(node, &health));
-		nulls[2] = health.since == 0;
-		values[2] = TimestampTzGetDatum(health.since);
-		nulls[3] = health.last_contact == 0;
-		values[3] = TimestampTzGetDatum(health.last_contact);
-		values[4] = Int32GetDatum(health.failures);
+		CzNodeHealthColumns(node, &health, values, nulls);
 		values[5] = Int32GetDatum(pool.nopen);
 		values[6] = Int32GetDatum(count_idle(links, nlinks, node->server_oid));
 		values[7] = Int32GetDatum(pool.nwaiting);

@@ -38,12 +38,9 @@ static const char *const state_names[] = {"unknown", "up", "suspect", "down", "d
 /* What each is asked */
 #define HEALTH_SQL "SELECT pg_catalog.current_setting('server_version_num')"
 
-/*
- * CzNodeStateName
- *		See cluster_int.h.
- */
-const char *
-CzNodeStateName(const CzNode *node, const CzHealth *health)
+/* A node's state as views show it; not to be freed. */
+static const char *
+state_name(const CzNode *node, const CzHealth *health)
 {
 	if (node->clone_of != NULL)
 		return "clone";
@@ -51,6 +48,22 @@ CzNodeStateName(const CzNode *node, const CzHealth *health)
 	if (!node->is_active)
 		return state_names[CZ_HEALTH_DISABLED];
 	return state_names[health->state == CZ_HEALTH_DISABLED ? CZ_HEALTH_UNKNOWN : health->state];
+}
+
+/*
+ * CzNodeHealthColumns
+ *		See cluster_int.h.
+ */
+void
+CzNodeHealthColumns(const CzNode *node, const CzHealth *health, Datum *values, bool *nulls)
+{
+	values[0] = ObjectIdGetDatum(node->server_oid);
+	values[1] = CStringGetTextDatum(state_name(node, health));
+	nulls[2] = health->since == 0;
+	values[2] = TimestampTzGetDatum(health->since);
+	nulls[3] = health->last_contact == 0;
+	values[3] = TimestampTzGetDatum(health->last_contact);
+	values[4] = Int32GetDatum(health->failures);
 }
 
 /* Tell of a change: in the log, and to who listens. */
@@ -250,13 +263,7 @@ cz_node_health(PG_FUNCTION_ARGS)
 		Datum		values[7];
 		bool		nulls[7] = {0};
 
-		values[0] = ObjectIdGetDatum(node->server_oid);
-		values[1] = CStringGetTextDatum(CzNodeStateName(node, &health));
-		nulls[2] = health.since == 0;
-		values[2] = TimestampTzGetDatum(health.since);
-		nulls[3] = health.last_contact == 0;
-		values[3] = TimestampTzGetDatum(health.last_contact);
-		values[4] = Int32GetDatum(health.failures);
+		CzNodeHealthColumns(node, &health, values, nulls);
 		nulls[5] = health.reason[0] == '\0';
 		values[5] = CStringGetTextDatum(health.reason);
 		nulls[6] = size == NULL;

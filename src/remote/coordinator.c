@@ -26,15 +26,11 @@
 
 #include "common/hashfn.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "cz/errors.h"
 #include "remote_int.h"
 
 #define MARK_BEGIN "cz_fdw "
-
-/* How long a worker may take to say whose it is, milliseconds */
-#define PROBE_MS 500
 
 static CzCoordinator coordinator;
 
@@ -176,27 +172,4 @@ CzConnCheckFenced(const CzConn *conn)
 
 	if (epoch > 0 && cz_session_fenced != NULL)
 		cz_session_fenced(conn->node_name, epoch);
-}
-
-/*
- * CzProbeFenced
- *		See remote.h.
- */
-bool
-CzProbeFenced(const CzEndpoint *endpoint, bool is_raised)
-{
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PROBE_MS);
-	CzConn	   *conn = CzConnStart(endpoint);
-	bool		is_fenced;
-	int			events;
-
-	CzConnSetConnectDeadline(conn, deadline);
-	while ((events = CzConnPollConnect(conn, endpoint)) > 0)
-		CzWaitConnect(conn, events,
-					  TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline) + 1);
-	is_fenced = ENTRY(conn)->fenced_by > 0;
-	if (is_raised)
-		CzConnCheckFenced(conn);
-	CzConnDiscard(conn);
-	return is_fenced;
 }

@@ -43,6 +43,8 @@
 #define RECHECK_FREE_MS 10
 /* Workers of all databases; those beyond are not known */
 #define HEALTH_SLOTS 1024
+/* How long a worker may take to say whose it is, milliseconds */
+#define FENCED_PROBE_MS 500
 /* Looks that must fail until a worker is down */
 #define DOWN_AFTER 3
 
@@ -388,6 +390,24 @@ CzHealthRecheck(const CzEndpoint *endpoint)
 	return false;
 }
 
+/* A new connection to a worker, to be discarded: it waits until the worker has answered
+ * anything, or until the session is made; or timeout_ms. */
+static CzConn *
+probe(const CzEndpoint *endpoint, int timeout_ms, bool is_whole)
+{
+	CzConn	   *conn = CzConnStart(endpoint);
+	int			events;
+
+	CzConnSetConnectDeadline(conn, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+															   timeout_ms));
+	while ((events = CzConnPollConnect(conn, endpoint)) > 0 &&
+		   (is_whole || !CzConnPeerAnswered(conn)))
+		CzWaitConnect(conn, events,
+					  TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+													  CzConnConnectDeadline(conn)) + 1);
+	return conn;
+}
+
 /*
  * CzConnProbe
  *		See remote.h.
@@ -398,20 +418,25 @@ CzHealthRecheck(const CzEndpoint *endpoint)
 bool
 CzConnProbe(const CzEndpoint *endpoint, int timeout_ms)
 {
-	CzConn	   *conn = CzConnStart(endpoint);
-	bool		is_alive;
-	int			events;
+	CzConn	   *conn = probe(endpoint, timeout_ms, false);
+	bool		is_alive = CzConnPeerAnswered(conn);
 
-	CzConnSetConnectDeadline(conn, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-															   timeout_ms));
-	while ((events = CzConnPollConnect(conn, endpoint)) > 0 && !CzConnPeerAnswered(conn))
-	{
-		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-															  CzConnConnectDeadline(conn));
-
-		CzWaitConnect(conn, events, left_ms + 1);
-	}
-	is_alive = CzConnPeerAnswered(conn);
 	CzConnDiscard(conn);
 	return is_alive;
+}
+
+/*
+ * CzProbeFenced
+ *		See remote.h.
+ */
+bool
+CzProbeFenced(const CzEndpoint *endpoint, bool is_raised)
+{
+	CzConn	   *conn = probe(endpoint, FENCED_PROBE_MS, true);
+	bool		is_fenced = ENTRY(conn)->fenced_by > 0;
+
+	if (is_raised)
+		CzConnCheckFenced(conn);
+	CzConnDiscard(conn);
+	return is_fenced;
 }

@@ -176,6 +176,16 @@ get_attribute(HeapTuple tuple, Relation rel, int attnum)
 	return heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
 }
 
+/* A place of four columns, of which the first one is given; both tables have them so. */
+static void
+read_place(HeapTuple tuple, Relation rel, int attnum, Place *place)
+{
+	place->system_identifier = DatumGetInt64(get_attribute(tuple, rel, attnum));
+	place->database_oid = DatumGetObjectId(get_attribute(tuple, rel, attnum + 1));
+	place->timeline = DatumGetInt32(get_attribute(tuple, rel, attnum + 2));
+	place->control_file = DatumGetInt64(get_attribute(tuple, rel, attnum + 3));
+}
+
 /* uuid without its hyphens, as names of prepared transactions have it. */
 static void
 format_cluster_id(Datum value, char *buf)
@@ -263,13 +273,7 @@ read_attached(void)
 				sizeof(identity.map_version));
 		identity.synced_at =
 			DatumGetTimestampTz(get_attribute(tuple, rel, ANUM_ATTACHED_SYNCED_AT));
-		attached.system_identifier =
-			DatumGetInt64(get_attribute(tuple, rel, ANUM_ATTACHED_SYSTEM_IDENTIFIER));
-		attached.database_oid =
-			DatumGetObjectId(get_attribute(tuple, rel, ANUM_ATTACHED_DATABASE_OID));
-		attached.timeline = DatumGetInt32(get_attribute(tuple, rel, ANUM_ATTACHED_TIMELINE));
-		attached.control_file =
-			DatumGetInt64(get_attribute(tuple, rel, ANUM_ATTACHED_CONTROL_FILE));
+		read_place(tuple, rel, ANUM_ATTACHED_SYSTEM_IDENTIFIER, &attached);
 		heap_freetuple(tuple);
 	}
 	table_close(rel, AccessShareLock);
@@ -308,13 +312,7 @@ read_identity(void)
 		identity.first_epoch =
 			DatumGetInt32(get_attribute(tuple, rel, ANUM_OWNER_FIRST_EPOCH));
 		format_cluster_id(get_attribute(tuple, rel, ANUM_OWNER_CLUSTER_ID), owned_id);
-		owner.system_identifier =
-			DatumGetInt64(get_attribute(tuple, rel, ANUM_OWNER_SYSTEM_IDENTIFIER));
-		owner.database_oid =
-			DatumGetObjectId(get_attribute(tuple, rel, ANUM_OWNER_DATABASE_OID));
-		owner.timeline = DatumGetInt32(get_attribute(tuple, rel, ANUM_OWNER_TIMELINE));
-		owner.control_file =
-			DatumGetInt64(get_attribute(tuple, rel, ANUM_OWNER_CONTROL_FILE));
+		read_place(tuple, rel, ANUM_OWNER_SYSTEM_IDENTIFIER, &owner);
 		heap_freetuple(tuple);
 	}
 	table_close(rel, AccessShareLock);
