@@ -28,8 +28,9 @@ CREATE FUNCTION pg_catalog.pg_isolation_test_session_is_blocked(blocked_pid int,
                        WHERE application_name ~ ('^cz_fdw [^ ]+ ' || blocked_pid || '( |$)')
                          AND waitstart < clock_timestamp() - interval '100 ms'))
       -- while a move is held at a debug point: who has wanted it, and who waits for its locks
+      -- (17 writes BgworkerShutdown, 15 BgWorkerShutdown)
       OR ((pg_stat_file('at_point.reached', true)).size IS NOT NULL
-          AND (EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = blocked_pid AND wait_event = 'BgWorkerShutdown')
+          AND (EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = blocked_pid AND lower(wait_event) = 'bgworkershutdown')
                OR EXISTS (SELECT FROM pg_catalog.pg_locks WHERE pid = blocked_pid AND NOT granted)))
 $$;
 
