@@ -37,7 +37,7 @@ sub attack
 $cluster->sql(<<'SQL');
 CREATE ROLE alice LOGIN;
 CREATE SCHEMA sa AUTHORIZATION alice;
-CREATE EXTENSION adminpack;
+CREATE EXTENSION dblink;
 CREATE EXTENSION citext;
 CREATE EXTENSION hstore;
 CREATE FUNCTION run_sql(q text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN EXECUTE q; RETURN true; END';
@@ -50,6 +50,9 @@ SQL
 
 note 'constraints, generated columns, indexes';
 my $evil = q{CREATE ROLE evil SUPERUSER};
+# where a worker's superuser gets in
+my $somewhere = 'host=127.0.0.1 dbname=postgres user=postgres port=' . $cluster->worker(1)->port;
+is($cluster->worker_sql(2, "SELECT dblink_exec('$somewhere', 'LISTEN x')"), 'LISTEN', 'a superuser can do all by dblink');
 attack('CHECK', '0A000', qq{
 	CREATE TABLE sa.t1 (id int, c text, CHECK (run_sql(c)));
 	SELECT create_distributed_table('sa.t1', 'id');
@@ -63,9 +66,9 @@ attack('CHECK of a range table', '0A000', qq{
 	SELECT cz_create_range_shard('sa.t3', '0', '10');
 	INSERT INTO sa.t3 VALUES (1, '$evil')});
 attack('function of an extension', '0A000', qq{
-	CREATE TABLE sa.t4 (id int, c text, CHECK (pg_file_write('$file', c, false) > 0));
+	CREATE TABLE sa.t4 (id int, c text, CHECK (dblink_exec(c, '$evil') <> ''));
 	SELECT create_distributed_table('sa.t4', 'id');
-	INSERT INTO sa.t4 VALUES (1, 'x')});
+	INSERT INTO sa.t4 SELECT i, '$somewhere' FROM generate_series(1, 4) i});
 attack('built-in function', '0A000', q{
 	CREATE TABLE sa.t5 (id int, CHECK (query_to_xml('CREATE ROLE evil', true, true, '') IS NOT NULL));
 	SELECT create_distributed_table('sa.t5', 'id')});
