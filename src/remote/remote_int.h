@@ -132,7 +132,15 @@ extern const CzEndpoint **CzPoolWithUsual(const CzEndpoint *const *endpoints,
 
 /* connection.c */
 extern void CzConnInitBackend(void);
+extern void CzConnReleaseSince(ConnEntry *entry, TimestampTz idle_since);
+extern void CzConnCloseStale(void);
+
+/* connect.c */
 extern bool CzConnWait(CzConn *conn, const CzEndpoint *endpoint, char **error_message);
+
+/* parked.c */
+extern void CzConnPark(ConnEntry *entry);
+extern void CzConnPollParked(const CzEndpoint *endpoint);
 
 /* pooler.c */
 extern void CzPoolerCheck(ConnEntry *entry, const CzEndpoint *endpoint);
