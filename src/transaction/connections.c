@@ -24,8 +24,6 @@
  */
 #include "postgres.h"
 
-#include <sys/socket.h>
-
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "libpq-fe.h"
@@ -36,36 +34,22 @@
 #include "cz/settings.h"
 #include "transaction_int.h"
 
-/* A connection that was looked at so many milliseconds ago is as it was then. */
-#define JUST_LOOKED_MS 5
-
 List	   *cz_txn_entries = NIL;
 List	   *cz_txn_detached = NIL;
 
 static CzBeforeWriteCallback before_write = NULL;
 
-/* What a command on a connection does, for use_entry(). */
-typedef enum UseKind
-{
-	USE_READ,
-	USE_LOCKS,					/* changes no row */
-	USE_REPLICA,				/* rows that another placement has, too */
-	USE_FIRST,					/* rows that others will have, too */
-	USE_ROWS,
-	USE_UTILITY
-} UseKind;
-
 static int	next_savepoint = 1;
 
 /*
- * find_entry
+ * CzTxnFindEntry
  *		The entry for a worker and a local role, or NULL.  Roles that share a
  *		user mapping (the one FOR PUBLIC) share the connection.
  *
  * endpoint_p: out: the endpoint if it had to be looked up, else NULL.
  */
-static CzTxnEntry *
-find_entry(Oid server_oid, Oid user_oid, CzEndpoint **endpoint_p)
+CzTxnEntry *
+CzTxnFindEntry(Oid server_oid, Oid user_oid, CzEndpoint **endpoint_p)
 {
 	CzEndpoint *endpoint;
 	bool		has_server = false;
@@ -106,31 +90,6 @@ find_entry(Oid server_oid, Oid user_oid, CzEndpoint **endpoint_p)
 	return NULL;
 }
 
-/*
- * try_connect
- *		A connection, or NULL if the worker is down: it does not answer, or says that it
- *		is not ready.
- */
-static CzConn *
-try_connect(const CzEndpoint *endpoint)
-{
-	CzConn	   *conn;
-	char	   *message;
-	int			i;
-
-	if (CzHealthIsSuspect(endpoint->server_oid) && !CzHealthRecheck(endpoint))
-		return NULL;
-	/* a server that crashes at this moment says only the next time that it starts again */
-	for (i = 0; i < 2; i++)
-	{
-		conn = CzConnTryAcquire(endpoint, &message);
-		if (conn != NULL || CzHealthIsSuspect(endpoint->server_oid) ||
-			strstr(message, "the database system is") != NULL)
-			return conn;
-	}
-	return CzConnAcquire(endpoint); /* raises what is wrong, if it still is */
-}
-
 /* CzConnTryAcquire, whatever is wrong. */
 static CzConn *
 try_acquire(const CzEndpoint *endpoint)
@@ -141,13 +100,13 @@ try_acquire(const CzEndpoint *endpoint)
 }
 
 /*
- * open_entry
+ * CzTxnOpenEntryBy
  *		Take a connection into the transaction; nothing is sent yet.
  *
  * connect: makes it if none is cached; NULL: there is none.
  */
-static CzTxnEntry *
-open_entry(Oid user_oid, const CzEndpoint *endpoint, CzConn *(*connect) (const CzEndpoint *))
+CzTxnEntry *
+CzTxnOpenEntryBy(Oid user_oid, const CzEndpoint *endpoint, CzConn *(*connect) (const CzEndpoint *))
 {
 	MemoryContext old;
 	CzTxnEntry *entry;
@@ -199,14 +158,14 @@ open_entry(Oid user_oid, const CzEndpoint *endpoint, CzConn *(*connect) (const C
 
 /*
  * CzTxnOpenEntry
- *		open_entry() for a snapshot.
+ *		CzTxnOpenEntryBy() for a snapshot.
  *
  * Returns: NULL, if not must_be, where the worker can't be reached.
  */
 CzTxnEntry *
 CzTxnOpenEntry(Oid user_oid, const CzEndpoint *endpoint, bool must_be)
 {
-	return open_entry(user_oid, endpoint, must_be ? CzConnAcquire : try_acquire);
+	return CzTxnOpenEntryBy(user_oid, endpoint, must_be ? CzConnAcquire : try_acquire);
 }
 
 /*
@@ -275,55 +234,6 @@ sync_entry(CzTxnEntry *entry, StringInfo prefix)
 	}
 }
 
-static bool
-is_connected(CzTxnEntry *entry)
-{
-	CzConn	   *conn = entry->conn;
-
-	return !entry->is_failed && !conn->is_broken &&
-		(PQtransactionStatus(conn->pg) == PQTRANS_ACTIVE || CzConnIsAlive(conn));
-}
-
-/*
- * CzTxnIsConnected
- *		Before the commit: is a session that was written through still there?
- */
-bool
-CzTxnIsConnected(CzTxnEntry *entry)
-{
-	if (entry->is_failed || entry->conn->is_broken)
-		return false;
-	return GetCurrentTimestamp() < TimestampTzPlusMilliseconds(entry->looked_at, JUST_LOOKED_MS) ||
-		CzConnIsAlive(entry->conn);
-}
-
-/*
- * check_connected
- *		Before a command of the transaction: better a clear error now than whatever
- *		libpq says of a dead socket.
- */
-static void
-check_connected(CzTxnEntry *entry)
-{
-	CzConn	   *conn = entry->conn;
-	bool		is_alive = entry->is_alive && !entry->is_failed && !conn->is_broken;
-
-	/* a command that asks for its connection twice need not look twice */
-	is_alive |= !entry->is_failed && !conn->is_broken &&
-		GetCurrentTimestamp() < TimestampTzPlusMilliseconds(entry->looked_at, JUST_LOOKED_MS);
-	entry->is_alive = false;
-	if (is_alive)
-		return;
-	entry->looked_at = GetCurrentTimestamp();
-	if (is_connected(entry))
-		return;
-	conn->is_broken = true;
-	ereport(ERROR,
-			(errcode(ERRCODE_CONNECTION_FAILURE),
-			 errmsg("connection to node \"%s\" was lost during the transaction",
-					conn->node_name)));
-}
-
 /* The entry's worker gets changes of the command that runs, or of those being flushed. */
 static void
 note_commands(CzTxnEntry *entry)
@@ -334,12 +244,6 @@ note_commands(CzTxnEntry *entry)
 	CzTxnCommandsOfWrite(&first_cid, &last_cid);
 	entry->first_cid = Min(entry->first_cid, first_cid);
 	entry->last_cid = Max(entry->last_cid, last_cid);
-}
-
-static bool
-has_changed_rows(const CzTxnEntry *entry)
-{
-	return entry->first_cid <= entry->last_cid;
 }
 
 /*
@@ -354,16 +258,19 @@ CzTxnForgetCommands(CzTxnEntry *entry)
 	entry->has_utility = false;
 }
 
-/* The work of CzTxnConnPrefix on an entry. */
-static CzConn *
-use_entry(CzTxnEntry *entry, UseKind kind, StringInfo prefix)
+/*
+ * CzTxnUseEntry
+ *		The work of CzTxnConnPrefix on an entry.
+ */
+CzConn *
+CzTxnUseEntry(CzTxnEntry *entry, UseKind kind, StringInfo prefix)
 {
 	CzConn	   *conn = entry->conn;
 
 	CzTxnCheckNotLost();
 	if (conn->busy_owner != NULL)
 		CzConnDrain(conn);
-	check_connected(entry);
+	CzTxnCheckConnected(entry);
 	CzConnSyncSettings(conn);
 	if (kind != USE_READ)
 		CzTxnCheckCanPrepare(entry, kind != USE_REPLICA);
@@ -391,9 +298,12 @@ use_entry(CzTxnEntry *entry, UseKind kind, StringInfo prefix)
 	return conn;
 }
 
-/* CzTxnRequireClear where that may be done. */
-static void
-require_clear(Oid server_oid, Oid user_oid)
+/*
+ * CzTxnRequireClearFor
+ *		CzTxnRequireClear where that may be done.
+ */
+void
+CzTxnRequireClearFor(Oid server_oid, Oid user_oid)
 {
 	ListCell   *lc;
 
@@ -455,8 +365,12 @@ CzTxnBeforeWrite(void)
 	return GetCurrentCommandId(true);
 }
 
-static CzConn *
-conn_prefix(Oid server_oid, Oid user_oid, UseKind kind, StringInfo prefix)
+/*
+ * CzTxnUseConn
+ *		Take the connection for a command; append to prefix what must be sent before it.
+ */
+CzConn *
+CzTxnUseConn(Oid server_oid, Oid user_oid, UseKind kind, StringInfo prefix)
 {
 	CzEndpoint *endpoint;
 	CzTxnEntry *entry;
@@ -467,16 +381,16 @@ conn_prefix(Oid server_oid, Oid user_oid, UseKind kind, StringInfo prefix)
 		CzAttachedRefuse();
 	if (kind >= USE_REPLICA && !CzTxnIsFlushing() && before_write != NULL)
 		before_write(kind == USE_UTILITY);
-	require_clear(server_oid, user_oid);
+	CzTxnRequireClearFor(server_oid, user_oid);
 	CzTxnTakeSnapshots(server_oid, user_oid);
-	entry = find_entry(server_oid, user_oid, &endpoint);
+	entry = CzTxnFindEntry(server_oid, user_oid, &endpoint);
 	if (entry == NULL)
 	{
 		entry = CzTxnOpenEntry(user_oid,
 							   endpoint ? endpoint : CzEndpointGet(server_oid, user_oid), true);
 		CzTxnJoinSnapshots(entry);
 	}
-	return use_entry(entry, kind, prefix);
+	return CzTxnUseEntry(entry, kind, prefix);
 }
 
 /*
@@ -486,7 +400,7 @@ conn_prefix(Oid server_oid, Oid user_oid, UseKind kind, StringInfo prefix)
 CzConn *
 CzTxnConnPrefix(Oid server_oid, Oid user_oid, bool for_write, StringInfo prefix)
 {
-	return conn_prefix(server_oid, user_oid, for_write ? USE_ROWS : USE_READ, prefix);
+	return CzTxnUseConn(server_oid, user_oid, for_write ? USE_ROWS : USE_READ, prefix);
 }
 
 /*
@@ -496,7 +410,7 @@ CzTxnConnPrefix(Oid server_oid, Oid user_oid, bool for_write, StringInfo prefix)
 CzConn *
 CzTxnFirstConnPrefix(Oid server_oid, Oid user_oid, StringInfo prefix)
 {
-	return conn_prefix(server_oid, user_oid, USE_FIRST, prefix);
+	return CzTxnUseConn(server_oid, user_oid, USE_FIRST, prefix);
 }
 
 /*
@@ -506,105 +420,15 @@ CzTxnFirstConnPrefix(Oid server_oid, Oid user_oid, StringInfo prefix)
 CzConn *
 CzTxnReplicaConnPrefix(Oid server_oid, Oid user_oid, StringInfo prefix)
 {
-	return conn_prefix(server_oid, user_oid, USE_REPLICA, prefix);
+	return CzTxnUseConn(server_oid, user_oid, USE_REPLICA, prefix);
 }
 
 /*
- * CzTxnDetach
- *		Go on without a connection that broke, if nothing is on it alone.
- */
-bool
-CzTxnDetach(CzTxnEntry *entry)
-{
-	MemoryContext old;
-
-	/* a snapshot that others were to share is gone, too */
-	if (entry->first_level > 0 || (IsolationUsesXactSnapshot() && entry->has_begun))
-		return false;
-	if (entry->written_level > 0 && !CzTxnLoseWritten(entry->server_oid))
-		return false;
-	entry->conn->is_broken = true;
-	entry->is_failed = true;
-	/* the worker may be well: it must not keep locks that the next connection waits for */
-	if (PQsocket(entry->conn->pg) >= 0)
-		(void) shutdown(PQsocket(entry->conn->pg), SHUT_RDWR);
-	old = MemoryContextSwitchTo(TopTransactionContext);
-	cz_txn_entries = list_delete_ptr(cz_txn_entries, entry);
-	cz_txn_detached = lappend(cz_txn_detached, entry);
-	MemoryContextSwitchTo(old);
-	return true;
-}
-
-/*
- * CzTxnLoseConn
- *		See transaction.h.
- */
-bool
-CzTxnLoseConn(CzConn *conn)
-{
-	ListCell   *lc;
-
-	conn->is_broken = true;
-	CzHealthMarkFailed(conn->server_oid);
-	foreach(lc, cz_txn_entries)
-	{
-		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
-
-		if (entry->conn == conn)
-			return CzTxnDetach(entry);
-	}
-	return false;
-}
-
-/*
- * CzTxnMustLoseConn
- *		See transaction.h.
+ * CzTxnSendPrefix
+ *		Send a prefix by itself.
  */
 void
-CzTxnMustLoseConn(CzConn *conn)
-{
-	if (!CzTxnLoseConn(conn))
-		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("connection to node \"%s\" was lost while writing to it",
-						conn->node_name)));
-}
-
-/*
- * CzTxnCanReach
- *		See transaction.h.
- */
-bool
-CzTxnCanReach(Oid server_oid, Oid user_oid)
-{
-	CzEndpoint *endpoint;
-	CzTxnEntry *entry;
-
-	CzTxnTakeSnapshots(InvalidOid, user_oid);
-	entry = find_entry(server_oid, user_oid, &endpoint);
-	if (entry != NULL)
-	{
-		entry->is_alive = is_connected(entry);
-		if (entry->is_alive)
-			return true;
-		if (!CzTxnDetach(entry))
-			check_connected(entry); /* raises it */
-	}
-	/* what is in doubt on a worker that is up is finished, or waited for, elsewhere */
-	if (!CzTxnIsFlushing() && !CzTxnWorkerIsClear(server_oid, user_oid) &&
-		CzHealthIsSuspect(server_oid))
-		return false;
-	entry = open_entry(user_oid, endpoint ? endpoint : CzEndpointGet(server_oid, user_oid),
-					   try_connect);
-	if (entry == NULL)
-		return false;
-	CzTxnJoinSnapshots(entry);
-	return true;
-}
-
-/* Send a prefix by itself. */
-static void
-send_prefix(CzConn *conn, StringInfo prefix)
+CzTxnSendPrefix(CzConn *conn, StringInfo prefix)
 {
 	if (prefix->len > 0)
 		PQclear(CzConnExec(conn, prefix->data));
@@ -623,8 +447,8 @@ CzTxnConn(Oid server_oid, Oid user_oid, bool for_write)
 
 	CzTxnFlushPending();
 	initStringInfo(&prefix);
-	conn = conn_prefix(server_oid, user_oid, for_write ? USE_ROWS : USE_READ, &prefix);
-	send_prefix(conn, &prefix);
+	conn = CzTxnUseConn(server_oid, user_oid, for_write ? USE_ROWS : USE_READ, &prefix);
+	CzTxnSendPrefix(conn, &prefix);
 	return conn;
 }
 
@@ -640,8 +464,8 @@ CzTxnReplicaConn(Oid server_oid, Oid user_oid)
 
 	CzTxnFlushPending();
 	initStringInfo(&prefix);
-	conn = conn_prefix(server_oid, user_oid, USE_REPLICA, &prefix);
-	send_prefix(conn, &prefix);
+	conn = CzTxnUseConn(server_oid, user_oid, USE_REPLICA, &prefix);
+	CzTxnSendPrefix(conn, &prefix);
 	return conn;
 }
 
@@ -657,8 +481,8 @@ CzTxnLockConn(Oid server_oid, Oid user_oid)
 
 	CzTxnFlushPending();
 	initStringInfo(&prefix);
-	conn = conn_prefix(server_oid, user_oid, USE_LOCKS, &prefix);
-	send_prefix(conn, &prefix);
+	conn = CzTxnUseConn(server_oid, user_oid, USE_LOCKS, &prefix);
+	CzTxnSendPrefix(conn, &prefix);
 	return conn;
 }
 
@@ -675,12 +499,12 @@ CzTxnConnIfAny(Oid server_oid, Oid user_oid)
 	CzConn	   *conn;
 
 	CzTxnFlushPending();
-	entry = find_entry(server_oid, user_oid, &endpoint);
+	entry = CzTxnFindEntry(server_oid, user_oid, &endpoint);
 	if (entry == NULL)
 		return NULL;
 	initStringInfo(&prefix);
-	conn = use_entry(entry, USE_READ, &prefix);
-	send_prefix(conn, &prefix);
+	conn = CzTxnUseEntry(entry, USE_READ, &prefix);
+	CzTxnSendPrefix(conn, &prefix);
 	return conn;
 }
 
@@ -693,7 +517,7 @@ CzTxnHasConn(Oid server_oid, Oid user_oid)
 {
 	CzEndpoint *endpoint;
 
-	return find_entry(server_oid, user_oid, &endpoint) != NULL;
+	return CzTxnFindEntry(server_oid, user_oid, &endpoint) != NULL;
 }
 
 /*
@@ -704,345 +528,9 @@ bool
 CzTxnHasBegun(Oid server_oid, Oid user_oid)
 {
 	CzEndpoint *endpoint;
-	CzTxnEntry *entry = find_entry(server_oid, user_oid, &endpoint);
+	CzTxnEntry *entry = CzTxnFindEntry(server_oid, user_oid, &endpoint);
 
 	return entry != NULL && entry->has_begun;
-}
-
-/* What a scan can't be shown any more. */
-static void
-report_no_such_state(const CzTxnEntry *entry)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot read from node \"%s\" what was there before a later command of the transaction wrote to it",
-					entry->conn->node_name),
-			 errdetail("A cursor that reads again, or a STABLE function, sees the data as they were when its statement began, and the transaction has written to that node before and after."),
-			 errhint("Declare a function that is to see the changes as VOLATILE, or write in a statement of its own.")));
-}
-
-/*
- * CzTxnReadConn, CzTxnReadConnAt
- *		See transaction.h.
- */
-CzConn *
-CzTxnReadConn(Oid server_oid, Oid user_oid)
-{
-	return CzTxnReadConnAt(server_oid, user_oid, InvalidCommandId);
-}
-
-CzConn *
-CzTxnReadConnAt(Oid server_oid, Oid user_oid, CommandId curcid)
-{
-	CzEndpoint *endpoint;
-	CzTxnEntry *entry;
-	ListCell   *lc;
-
-	require_clear(server_oid, user_oid);
-	CzTxnFlushBefore(curcid);
-	CzTxnFlushOuter();			/* a savepoint may be opened now */
-	entry = find_entry(server_oid, user_oid, &endpoint);
-	if (entry != NULL && has_changed_rows(entry) && entry->last_cid >= curcid)
-	{
-		if (entry->first_cid < curcid || entry->has_utility || IsolationUsesXactSnapshot())
-			report_no_such_state(entry);
-		return NULL;			/* elsewhere nothing of it is to be seen */
-	}
-	if (entry != NULL)
-	{
-		StringInfoData prefix;
-		CzConn	   *conn;
-
-		initStringInfo(&prefix);
-		conn = use_entry(entry, USE_READ, &prefix);
-		send_prefix(conn, &prefix);
-		return conn;
-	}
-
-	foreach(lc, cz_txn_entries)
-	{
-		entry = (CzTxnEntry *) lfirst(lc);
-		if (entry->server_oid == server_oid && entry->written_level > 0 &&
-			entry->first_cid < curcid)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot read from node \"%s\" as user \"%s\" after writing to it as another user in the same transaction",
-							entry->conn->node_name, GetUserNameFromId(user_oid, false)),
-					 errdetail("The two users have different user mappings, so the read would not see what was written.")));
-	}
-
-	if (IsolationUsesXactSnapshot())
-	{
-		StringInfoData prefix;
-		CzConn	   *conn;
-
-		initStringInfo(&prefix);
-		conn = conn_prefix(server_oid, user_oid, USE_READ, &prefix);
-		send_prefix(conn, &prefix);
-		return conn;
-	}
-	return NULL;
-}
-
-/*
- * CzTxnHasWrittenBefore
- *		See transaction.h.
- */
-bool
-CzTxnHasWrittenBefore(CommandId curcid)
-{
-	ListCell   *lc;
-
-	if (CzTxnHasFlushBefore(curcid))
-		return true;
-	foreach(lc, cz_txn_entries)
-	{
-		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
-
-		if (has_changed_rows(entry) && entry->first_cid < curcid)
-			return true;
-	}
-	return false;
-}
-
-/*
- * CzTxnHasWritten
- *		See transaction.h.
- */
-bool
-CzTxnHasWritten(void)
-{
-	ListCell   *lc;
-
-	if (CzTxnHasFlushBefore(InvalidCommandId) || CzTxnHasLostWrites())
-		return true;
-	foreach(lc, cz_txn_entries)
-	{
-		if (((CzTxnEntry *) lfirst(lc))->written_level > 0)
-			return true;
-	}
-	return false;
-}
-
-/*
- * CzTxnExec, CzTxnExecOnShard, CzTxnExecList
- *		See transaction.h.
- */
-void
-CzTxnExec(Oid server_oid, Oid user_oid, const char *sql)
-{
-	CzTxnCommand command;
-	List	   *commands;
-
-	command.server_oid = server_oid;
-	command.sql = sql;
-	commands = list_make1(&command);
-	CzTxnExecList(commands, user_oid);
-	list_free(commands);
-}
-
-void
-CzTxnExecOnShard(const CzShard *shard, Oid user_oid, const char *sql)
-{
-	CzTxnCommand *all = palloc(sizeof(CzTxnCommand) * Max(shard->nplacements, 1));
-	List	   *commands = NIL;
-	int			i;
-
-	for (i = 0; i < shard->nplacements; i++)
-	{
-		all[i].server_oid = shard->server_oids[i];
-		all[i].sql = sql;
-		commands = lappend(commands, &all[i]);
-	}
-	CzTxnExecList(commands, user_oid);
-	list_free(commands);
-	pfree(all);
-}
-
-/* Raise the first failure among calls that have ended; frees all results. */
-static void
-check_calls(CzTxnCall *calls, int ncalls)
-{
-	int			bad = -1;
-	int			i;
-
-	for (i = 0; i < ncalls; i++)
-	{
-		if (bad < 0 && !CzTxnCallIsOk(&calls[i]))
-			bad = i;
-		else
-			PQclear(calls[i].result);
-	}
-	if (bad >= 0)
-	{
-		CzConn	   *conn = calls[bad].conn;
-
-		CzReportRemoteError(ERROR, calls[bad].result, conn->pg, conn->node_name,
-							calls[bad].sql, true);
-	}
-}
-
-static void
-exec_list(List *commands, Oid user_oid, UseKind kind)
-{
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cz commands",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	List	   *todo = list_copy(commands);
-	List	   *all_servers = NIL;
-	ListCell   *lc;
-
-	CzTxnFlushPending();
-	foreach(lc, commands)
-		all_servers = list_append_unique_oid(all_servers,
-											 ((CzTxnCommand *) lfirst(lc))->server_oid);
-	CzTxnEnterPools(all_servers, user_oid);
-	while (todo != NIL)
-	{
-		CzTxnCall  *calls = palloc0(sizeof(CzTxnCall) * list_length(todo));
-		List	   *servers = NIL;
-		List	   *rest = NIL;
-		int			ncalls = 0;
-
-		/* One round: the next command of each worker. */
-		foreach(lc, todo)
-		{
-			CzTxnCommand *command = (CzTxnCommand *) lfirst(lc);
-			StringInfoData sql;
-
-			if (list_member_oid(servers, command->server_oid))
-			{
-				rest = lappend(rest, command);
-				continue;
-			}
-			servers = lappend_oid(servers, command->server_oid);
-			initStringInfo(&sql);
-			calls[ncalls].conn = conn_prefix(command->server_oid, user_oid, kind, &sql);
-			appendStringInfoString(&sql, command->sql);
-			calls[ncalls].sql = sql.data;
-			calls[ncalls].is_logged = true;
-			ncalls++;
-		}
-		CzTxnRunCalls(calls, ncalls, CZ_CALL_INTERRUPTIBLE, -1);
-		check_calls(calls, ncalls);
-		todo = rest;
-	}
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-}
-
-void
-CzTxnExecList(List *commands, Oid user_oid)
-{
-	exec_list(commands, user_oid, USE_UTILITY);
-}
-
-/*
- * CzTxnExecLocks
- *		CzTxnExecList for commands that change nothing and only lock.
- */
-void
-CzTxnExecLocks(List *commands, Oid user_oid)
-{
-	exec_list(commands, user_oid, USE_LOCKS);
-}
-
-/* Run a command of its own on each of some connections that were written through. */
-static void
-run_on_entries(List *entries, List *commands)
-{
-	CzTxnCall  *calls = palloc0(sizeof(CzTxnCall) * Max(list_length(entries), 1));
-	int			ncalls = 0;
-	int			i;
-	ListCell   *lc;
-
-	foreach(lc, entries)
-	{
-		CzTxnEntry *entry = lfirst(lc);
-		StringInfoData sql;
-
-		/* one that is lost is missed only if nothing else has what it has */
-		if (!is_connected(entry) && CzTxnDetach(entry))
-			continue;
-		initStringInfo(&sql);
-		calls[ncalls].conn = use_entry(entry, USE_READ, &sql);
-		appendStringInfoString(&sql, list_nth(commands, foreach_current_index(lc)));
-		calls[ncalls].sql = sql.data;
-		calls[ncalls].is_logged = true;
-		ncalls++;
-	}
-	CzTxnRunCalls(calls, ncalls, CZ_CALL_INTERRUPTIBLE, -1);
-	for (i = 0; i < ncalls;)
-	{
-		if (calls[i].result != NULL && !CzConnResultIsLoss(calls[i].conn, calls[i].result))
-		{
-			i++;
-			continue;
-		}
-		PQclear(calls[i].result);
-		CzTxnMustLoseConn(calls[i].conn);
-		calls[i] = calls[--ncalls];
-	}
-	check_calls(calls, ncalls);
-	pfree(calls);
-}
-
-/*
- * CzTxnTellConstraints
- *		See transaction.h.
- */
-void
-CzTxnTellConstraints(void)
-{
-	List	   *entries = NIL;
-	List	   *commands = NIL;
-	ListCell   *lc;
-
-	foreach(lc, cz_txn_entries)
-	{
-		CzTxnEntry *entry = lfirst(lc);
-		StringInfoData sql;
-
-		if (!entry->has_begun || entry->written_level == 0)
-			continue;
-		initStringInfo(&sql);
-		CzConstraintsPrefix(entry, &sql);
-		if (sql.len == 0)
-			continue;
-		entries = lappend(entries, entry);
-		commands = lappend(commands, sql.data);
-	}
-	run_on_entries(entries, commands);
-	list_free(entries);
-	list_free_deep(commands);
-}
-
-/*
- * CzTxnCheckDeferred
- *		Before a commit on several workers: nothing that a worker checks may be left to be
- *		checked, for it could refuse when it has been decided elsewhere.
- *
- * Errors: those of the constraints (23503, 23505, 23P01).
- */
-void
-CzTxnCheckDeferred(void)
-{
-	List	   *entries = NIL;
-	List	   *commands = NIL;
-	ListCell   *lc;
-
-	foreach(lc, cz_txn_entries)
-	{
-		if (((CzTxnEntry *) lfirst(lc))->written_level > 0)
-		{
-			entries = lappend(entries, lfirst(lc));
-			commands = lappend(commands, "SET CONSTRAINTS ALL IMMEDIATE");
-		}
-	}
-	if (list_length(entries) > 1 && CzConstraintsMayWait())
-		run_on_entries(entries, commands);
-	list_free(entries);
-	list_free(commands);
 }
 
 /*

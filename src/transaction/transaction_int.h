@@ -133,12 +133,37 @@ extern void CzTxnForgetAll(void);
 extern CzTxnEntry *CzTxnOpenEntry(Oid user_oid, const CzEndpoint *endpoint, bool must_be);
 extern void CzTxnBeginCommand(StringInfo buf);
 extern void CzTxnForgetCommands(CzTxnEntry *entry);
-extern void CzTxnExecLocks(List *commands, Oid user_oid);
-extern bool CzTxnDetach(CzTxnEntry *entry);
-extern bool CzTxnIsConnected(CzTxnEntry *entry);
-extern void CzTxnCheckDeferred(void);
+
+/* What a command on a connection does, for CzTxnUseEntry(). */
+typedef enum UseKind
+{
+	USE_READ,
+	USE_LOCKS,					/* changes no row */
+	USE_REPLICA,				/* rows that another placement has, too */
+	USE_FIRST,					/* rows that others will have, too */
+	USE_ROWS,
+	USE_UTILITY
+} UseKind;
+
+extern CzTxnEntry *CzTxnFindEntry(Oid server_oid, Oid user_oid, CzEndpoint **endpoint_p);
+extern CzTxnEntry *CzTxnOpenEntryBy(Oid user_oid, const CzEndpoint *endpoint,
+									CzConn *(*connect) (const CzEndpoint *));
+extern CzConn *CzTxnUseEntry(CzTxnEntry *entry, UseKind kind, StringInfo prefix);
+extern CzConn *CzTxnUseConn(Oid server_oid, Oid user_oid, UseKind kind, StringInfo prefix);
+extern void CzTxnSendPrefix(CzConn *conn, StringInfo prefix);
+extern void CzTxnRequireClearFor(Oid server_oid, Oid user_oid);
 
 extern List *cz_txn_detached;	/* those that were lost and are not needed */
+
+/* lost_conn.c */
+extern bool CzTxnConnIsUp(CzTxnEntry *entry);
+extern bool CzTxnIsConnected(CzTxnEntry *entry);
+extern void CzTxnCheckConnected(CzTxnEntry *entry);
+extern bool CzTxnDetach(CzTxnEntry *entry);
+
+/* commands.c */
+extern void CzTxnExecLocks(List *commands, Oid user_oid);
+extern void CzTxnCheckDeferred(void);
 
 /* can_prepare.c */
 extern void CzTxnCheckCanPrepare(const CzTxnEntry *new_entry, bool is_first);
