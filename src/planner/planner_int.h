@@ -541,6 +541,8 @@ extern RangeTblEntry *cz_write_leaf_rte(TupleDesc desc, List *extra, CzLeaf *lea
 
 /* merge.c */
 extern void cz_merge_by_rows(Query *query, CzPlanState *state);
+
+/* merge_sent.c */
 extern bool cz_merge_is_sent(Query *query, const CzTable *table, CzPlanState *state,
 							 CzLocus *locus);
 

@@ -16,7 +16,7 @@
  * join, is done on the shards where it can be.
  *
  * Where each shard has one placement and the whole statement is good on each of them, it is
- * sent as it is.
+ * sent as it is (merge_sent.c).
  *
  * Source: own work; what a MERGE means follows src/backend/optimizer/prep/prepjointree.c
  * and src/backend/executor/nodeModifyTable.c.
@@ -46,32 +46,7 @@
 #include "cz/write.h"
 
 #include "../planner_int.h"
-
-/* Columns of the joined rows: id and xmin, as of every source, then the target's. */
-#define TARGET_COLUMN(attno) (CZ_SOURCE_FIRST - 1 + (attno))
-
-/* A sub-query that assigns several columns and must be computed once: it is volatile. */
-typedef struct MergeMulti
-{
-	SubLink    *sublink;
-	int			action;			/* that it is of, from 1 */
-	AttrNumber	column;			/* of the level that computes it; 0: not known yet */
-} MergeMulti;
-
-/* Vars of it are columns of the MergeMultis, until it is known which columns these are. */
-#define RTI_MULTI 60004
-
-typedef struct MergeContext
-{
-	Query	   *query;			/* the MERGE */
-	Oid			relid;
-	int			natts;			/* of the target */
-	List	   *joined;			/* TargetEntries of the joined rows */
-	int			depth;			/* sub-queries around */
-	List	   *multis;			/* MergeMultis; they take a level of their own */
-	List	   *returned;		/* Vars of the source that RETURNING has */
-	List	   *returned_columns;	/* ints: columns of what make_source() gives, for each */
-} MergeContext;
+#include "merge_int.h"
 
 /* ---- the joined rows ----------------------------------------------------- */
 
@@ -145,12 +120,13 @@ over_joined(Node *expr, int levels, MergeContext *context)
 }
 
 /*
- * The join of target and source, without columns.
+ * cz_merge_join
+ *		* The join of target and source, without columns.
  *
  * join_rti: out: its range-table entry.
  */
-static Query *
-join_of(Query *query, JoinType type, Index *join_rti)
+Query *
+cz_merge_join(Query *query, JoinType type, Index *join_rti)
 {
 	Query	   *joined = copyObject(query);
 	Index		rti = query->resultRelation;
@@ -186,9 +162,12 @@ join_of(Query *query, JoinType type, Index *join_rti)
 	return joined;
 }
 
-/* With an INSERT, what has no partner counts, of the target with BY SOURCE. */
-static JoinType
-type_of_join(Query *query)
+/*
+ * cz_merge_join_type
+ *		With an INSERT, what has no partner counts, of the target with BY SOURCE.
+ */
+JoinType
+cz_merge_join_type(Query *query)
 {
 	bool		by_source = !merge_is_of_15_compat(query);
 	ListCell   *lc;
@@ -228,8 +207,8 @@ make_joined(MergeContext *context)
 {
 	Index		rti = context->query->resultRelation;
 	Index		join_rti;
-	JoinType	type = type_of_join(context->query);
-	Query	   *joined = join_of(context->query, type, &join_rti);
+	JoinType	type = cz_merge_join_type(context->query);
+	Query	   *joined = cz_merge_join(context->query, type, &join_rti);
 	ListCell   *lc;
 
 	joined->targetList = context->joined;
@@ -250,9 +229,12 @@ make_joined(MergeContext *context)
 
 /* ---- levels above -------------------------------------------------------- */
 
-/* SELECT FROM a sub-query, without columns as yet. */
-static Query *
-select_from(Query *sub)
+/*
+ * cz_merge_select_from
+ *		SELECT FROM a sub-query, without columns as yet.
+ */
+Query *
+cz_merge_select_from(Query *sub)
 {
 	Query	   *query = makeNode(Query);
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
@@ -277,8 +259,12 @@ select_from(Query *sub)
 	return query;
 }
 
-static int
-add_column(Query *query, Node *expr)
+/*
+ * cz_merge_add_column
+ *		Append a column; gives its number.
+ */
+int
+cz_merge_add_column(Query *query, Node *expr)
 {
 	int			n = list_length(query->targetList) + 1;
 
@@ -287,17 +273,24 @@ add_column(Query *query, Node *expr)
 	return n;
 }
 
-/* A column of entry 1 as it stands in a target list. */
-static Var *
-column_of(List *targets, AttrNumber n)
+/*
+ * cz_merge_column
+ *		A column of entry 1 as it stands in a target list.
+ */
+Var *
+cz_merge_column(List *targets, AttrNumber n)
 {
 	Node	   *expr = (Node *) ((TargetEntry *) list_nth(targets, n - 1))->expr;
 
 	return makeVar(1, n, exprType(expr), exprTypmod(expr), exprCollation(expr), 0);
 }
 
-static CaseWhen *
-make_when(Node *condition, Node *result)
+/*
+ * cz_merge_when
+ *		WHEN condition THEN result.
+ */
+CaseWhen *
+cz_merge_when(Node *condition, Node *result)
 {
 	CaseWhen   *when = makeNode(CaseWhen);
 
@@ -307,8 +300,12 @@ make_when(Node *condition, Node *result)
 	return when;
 }
 
-static CaseExpr *
-make_case(Oid type, Oid collation, List *whens, Node *otherwise)
+/*
+ * cz_merge_case
+ *		CASE whens ELSE otherwise END.
+ */
+CaseExpr *
+cz_merge_case(Oid type, Oid collation, List *whens, Node *otherwise)
 {
 	CaseExpr   *expr = makeNode(CaseExpr);
 
@@ -349,13 +346,13 @@ first_action(bool is_matched, bool by_source, MergeContext *context)
 			otherwise = cz_int_const(number);
 			break;
 		}
-		whens = lappend(whens, make_when(over_joined(qual, context->multis != NIL ? 3 : 2,
+		whens = lappend(whens, cz_merge_when(over_joined(qual, context->multis != NIL ? 3 : 2,
 													 context),
 										 cz_int_const(number)));
 	}
 	if (whens == NIL)
 		return otherwise;
-	return (Node *) make_case(INT4OID, InvalidOid, whens, otherwise);
+	return (Node *) cz_merge_case(INT4OID, InvalidOid, whens, otherwise);
 }
 
 /* A number if an expression is not NULL, else another one. */
@@ -367,7 +364,7 @@ if_there(Node *expr, Node *number, Node *otherwise)
 	test->arg = (Expr *) expr;
 	test->nulltesttype = IS_NOT_NULL;
 	test->location = -1;
-	return (Node *) make_case(INT4OID, InvalidOid, list_make1(make_when((Node *) test, number)),
+	return (Node *) cz_merge_case(INT4OID, InvalidOid, list_make1(cz_merge_when((Node *) test, number)),
 							  otherwise);
 }
 
@@ -384,8 +381,12 @@ choose_action(MergeContext *context)
 					first_action(false, false, context));
 }
 
-static Node *
-is_number(Node *value, int number, Oid opno)
+/*
+ * cz_merge_is_number
+ *		value <opno> number
+ */
+Node *
+cz_merge_is_number(Node *value, int number, Oid opno)
 {
 	OpExpr	   *op = (OpExpr *) make_opclause(opno, BOOLOID, false, copyObject((Expr *) value),
 											  (Expr *) cz_int_const(number), InvalidOid,
@@ -395,8 +396,12 @@ is_number(Node *value, int number, Oid opno)
 	return (Node *) op;
 }
 
-static TargetEntry *
-assignment_of(MergeAction *action, AttrNumber attno)
+/*
+ * cz_merge_assignment
+ *		What an action assigns to a column; NULL if nothing.
+ */
+TargetEntry *
+cz_merge_assignment(MergeAction *action, AttrNumber attno)
 {
 	ListCell   *lc;
 
@@ -426,7 +431,7 @@ new_value(Form_pg_attribute att, Node *number, MergeContext *context)
 
 		if (action->commandType != CMD_INSERT && action->commandType != CMD_UPDATE)
 			continue;
-		tle = assignment_of(action, att->attnum);
+		tle = cz_merge_assignment(action, att->attnum);
 		is_assigned |= tle != NULL;
 		if (tle != NULL)
 			value = over_joined((Node *) tle->expr, 1, context);
@@ -436,12 +441,12 @@ new_value(Form_pg_attribute att, Node *number, MergeContext *context)
 			value = (Node *) makeVar(1, TARGET_COLUMN(att->attnum), att->atttypid,
 									 att->atttypmod, att->attcollation, 0);
 		whens = lappend(whens,
-						make_when(is_number(number, foreach_current_index(lc) + 1,
+						cz_merge_when(cz_merge_is_number(number, foreach_current_index(lc) + 1,
 											Int4EqualOperator), value));
 	}
 	if (!is_assigned)
 		return NULL;
-	return (Node *) make_case(att->atttypid, att->attcollation, whens,
+	return (Node *) cz_merge_case(att->atttypid, att->attcollation, whens,
 							  (Node *) makeNullConst(att->atttypid, -1, att->attcollation));
 }
 
@@ -480,92 +485,6 @@ target_columns(Index rti, TupleDesc desc, bool is_partitioned)
 	return columns;
 }
 
-/* ---- sub-queries that assign several columns ------------------------------ */
-
-/* (SELECT value FROM what the query reads) */
-static SubLink *
-value_of_sublink(Node *value, Query *query)
-{
-	SubLink    *result = makeNode(SubLink);
-
-	add_column(query, value);
-	result->subLinkType = EXPR_SUBLINK;
-	result->subselect = (Node *) query;
-	result->location = -1;
-	return result;
-}
-
-/* All of them as a row. */
-static Node *
-row_of_sublink(SubLink *multi)
-{
-	Query	   *sub = (Query *) copyObject(multi->subselect);
-	RowExpr    *row = makeNode(RowExpr);
-	Query	   *query;
-	ListCell   *lc;
-
-	IncrementVarSublevelsUp((Node *) sub, 1, 1);
-	query = select_from(sub);
-	foreach(lc, sub->targetList)
-	{
-		TargetEntry *tle = lfirst(lc);
-
-		if (tle->resjunk)
-			continue;
-		row->args = lappend(row->args, (Node *) column_of(sub->targetList, tle->resno));
-		row->colnames = lappend(row->colnames, makeString(psprintf("f%d", tle->resno)));
-	}
-	row->row_typeid = RECORDOID;
-	row->row_format = COERCE_EXPLICIT_CALL;
-	row->location = -1;
-	return (Node *) value_of_sublink((Node *) row, query);
-}
-
-static Node *
-multi_column_mutator(Node *node, MergeContext *context)
-{
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, Var) && ((Var *) node)->varno == RTI_MULTI)
-	{
-		MergeMulti *multi = list_nth(context->multis, ((Var *) node)->varattno - 1);
-
-		return (Node *) makeVar(1, multi->column, RECORDOID, -1, InvalidOid, 0);
-	}
-	return expression_tree_mutator(node, multi_column_mutator, (void *) context);
-}
-
-/*
- * A level above the rows whose action is known: the same columns, and for each of the
- * sub-queries a row, where its action is done.
- *
- * rows: what row_of_sublink() gives, over the joined rows.
- */
-static Query *
-compute_multis(Query *decided, List *rows, Node *number, MergeContext *context)
-{
-	Query	   *computed = select_from(decided);
-	ListCell   *lc;
-	ListCell   *lr;
-
-	foreach(lc, decided->targetList)
-		add_column(computed, (Node *) column_of(decided->targetList,
-												foreach_current_index(lc) + 1));
-	forboth(lc, context->multis, lr, rows)
-	{
-		MergeMulti *multi = lfirst(lc);
-		Node	   *test = is_number(number, multi->action, Int4EqualOperator);
-
-		multi->column =
-			add_column(computed, (Node *)
-					   make_case(RECORDOID, InvalidOid,
-								 list_make1(make_when(test, lfirst(lr))),
-								 (Node *) makeNullConst(RECORDOID, -1, InvalidOid)));
-	}
-	computed->hasSubLinks = true;
-	return computed;
-}
-
 /*
  * The source of a MERGE; write gets what is known of its columns.
  */
@@ -597,32 +516,32 @@ make_source(MergeContext *context, TupleDesc desc, CzRowWrite *write)
 	foreach(lc, context->returned)
 		returned = lappend_int(returned, joined_column(lfirst(lc), context));
 	foreach(lc, context->multis)
-		rows = lappend(rows, over_joined(row_of_sublink(((MergeMulti *) lfirst(lc))->sublink),
+		rows = lappend(rows, over_joined(cz_merge_multi_row(((MergeMulti *) lfirst(lc))->sublink),
 										 2, context));
-	decided = select_from(make_joined(context));
+	decided = cz_merge_select_from(make_joined(context));
 	foreach(lc, context->joined)
-		add_column(decided, (Node *) column_of(context->joined, foreach_current_index(lc) + 1));
+		cz_merge_add_column(decided, (Node *) cz_merge_column(context->joined, foreach_current_index(lc) + 1));
 	decided->hasSubLinks = checkExprHasSubLink(action);
-	number->varattno = add_column(decided, action);
+	number->varattno = cz_merge_add_column(decided, action);
 	if (context->multis != NIL)
 	{
-		decided = compute_multis(decided, rows, (Node *) number, context);
-		values = (List *) multi_column_mutator((Node *) values, context);
+		decided = cz_merge_compute_multis(decided, rows, (Node *) number, context);
+		values = cz_merge_set_multis(values, context);
 	}
 
-	source = select_from(decided);
-	source->jointree->quals = is_number((Node *) number, 0,
+	source = cz_merge_select_from(decided);
+	source->jointree->quals = cz_merge_is_number((Node *) number, 0,
 										get_negator(Int4EqualOperator));
-	add_column(source, (Node *) column_of(context->joined, CZ_SOURCE_ID));
-	add_column(source, (Node *) column_of(context->joined, CZ_SOURCE_XMIN));
+	cz_merge_add_column(source, (Node *) cz_merge_column(context->joined, CZ_SOURCE_ID));
+	cz_merge_add_column(source, (Node *) cz_merge_column(context->joined, CZ_SOURCE_XMIN));
 	for (i = 0; i < desc->natts; i++)
 		write->old_columns =
 			lappend_int(write->old_columns, TupleDescAttr(desc, i)->attisdropped ? 0 :
-						add_column(source, (Node *) column_of(context->joined,
+						cz_merge_add_column(source, (Node *) cz_merge_column(context->joined,
 															  TARGET_COLUMN(i + 1))));
 	if (CzTableGet(context->relid)->is_partitioned)
 		write->table_column =
-			add_column(source, (Node *) column_of(context->joined,
+			cz_merge_add_column(source, (Node *) cz_merge_column(context->joined,
 												  TARGET_COLUMN(desc->natts + 1)));
 	foreach(lc, values)
 	{
@@ -637,376 +556,15 @@ make_source(MergeContext *context, TupleDesc desc, CzRowWrite *write)
 		/* now it is known which column the number is */
 		foreach(lw, ((CaseExpr *) value)->args)
 			linitial(((OpExpr *) ((CaseWhen *) lfirst(lw))->expr)->args) = copyObject(number);
-		write->new_columns = lappend_int(write->new_columns, add_column(source, value));
+		write->new_columns = lappend_int(write->new_columns, cz_merge_add_column(source, value));
 		source->hasSubLinks |= checkExprHasSubLink(value);
 	}
-	write->action_column = add_column(source, copyObject((Node *) number));
+	write->action_column = cz_merge_add_column(source, copyObject((Node *) number));
 	foreach(lc, returned)
 		context->returned_columns =
 			lappend_int(context->returned_columns,
-						add_column(source, (Node *) column_of(context->joined, lfirst_int(lc))));
+						cz_merge_add_column(source, (Node *) cz_merge_column(context->joined, lfirst_int(lc))));
 	return source;
-}
-
-/* ---- WITH CHECK conditions ----------------------------------------------- */
-
-typedef struct CheckContext
-{
-	Query	   *query;
-	Oid			relid;
-	int			offset;			/* added to the target's attribute numbers */
-	int			depth;
-} CheckContext;
-
-static Node *
-check_mutator(Node *node, CheckContext *context)
-{
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, Var) && (int) ((Var *) node)->varlevelsup == context->depth)
-	{
-		Var		   *var = (Var *) node;
-		Node	   *expr;
-
-		if (var->varattno == TableOidAttributeNumber)
-			return cz_oid_const(context->relid);
-		if (var->varattno == 0)
-			return check_mutator(cz_row_expr(context->relid, var->varno, context->depth),
-								 context);
-		expr = cz_virtual_column(context->relid, var);
-		if (expr != NULL)
-			return check_mutator(expr, context);
-		return (Node *) makeVar(1, context->offset + var->varattno, var->vartype,
-								var->vartypmod, var->varcollid, context->depth);
-	}
-	if (IsA(node, Query))
-	{
-		Query	   *query;
-
-		context->depth++;
-		query = query_tree_mutator((Query *) node, check_mutator, context, 0);
-		context->depth--;
-		return (Node *) query;
-	}
-	return expression_tree_mutator(node, check_mutator, (void *) context);
-}
-
-/* Is the action of a row, whose number is a column of the leaf, a command? */
-static Node *
-is_command(CmdType command, AttrNumber column, MergeContext *context)
-{
-	Node	   *number = (Node *) makeVar(1, column, INT4OID, -1, InvalidOid, 0);
-	List	   *tests = NIL;
-	ListCell   *lc;
-
-	foreach(lc, context->query->mergeActionList)
-	{
-		if (((MergeAction *) lfirst(lc))->commandType == command)
-			tests = lappend(tests, is_number(number, foreach_current_index(lc) + 1,
-											 Int4EqualOperator));
-	}
-	return tests == NIL ? NULL : (Node *) make_orclause(tests);
-}
-
-/*
- * WITH CHECK conditions as one qualifier of the rows that the leaf gives out: the new
- * row, the number of the action, the old row.
- */
-static Node *
-check_qual(MergeContext *context)
-{
-	CheckContext check = {context->query, context->relid, 0, 0};
-	Node	   *before = NULL;
-	ListCell   *lc;
-
-	foreach(lc, context->query->withCheckOptions)
-	{
-		WithCheckOption *option = lfirst(lc);
-		bool		is_old = option->kind == WCO_RLS_MERGE_UPDATE_CHECK ||
-			option->kind == WCO_RLS_MERGE_DELETE_CHECK;
-		CmdType		command = option->kind == WCO_RLS_MERGE_DELETE_CHECK ? CMD_DELETE :
-			option->kind == WCO_RLS_INSERT_CHECK ? CMD_INSERT : CMD_UPDATE;
-		Node	   *qual = option->qual;
-		Node	   *applies = is_command(command, context->natts + 1, context);
-
-		if (qual != NULL && IsA(qual, List))
-			qual = (Node *) make_ands_explicit((List *) qual);
-		if (qual == NULL || applies == NULL)
-			continue;
-		check.offset = is_old ? context->natts + 1 : 0;
-		qual = (Node *) make_case(BOOLOID, InvalidOid,
-								  list_make1(make_when(applies, check_mutator(qual, &check))),
-								  makeBoolConst(true, false));
-		before = cz_check_call(option, before, qual);
-	}
-	return before;
-}
-
-/* ---- RETURNING ------------------------------------------------------------ */
-
-typedef struct MergeReturnContext
-{
-	MergeContext *merge;
-	int			depth;
-} MergeReturnContext;
-
-/* The words of merge_action(). */
-static Node *
-action_words(MergeContext *context)
-{
-	Node	   *number = (Node *) makeVar(1, context->natts + 1, INT4OID, -1, InvalidOid, 0);
-	List	   *whens = NIL;
-	ListCell   *lc;
-
-	foreach(lc, context->query->mergeActionList)
-	{
-		CmdType		command = ((MergeAction *) lfirst(lc))->commandType;
-		const char *word = command == CMD_INSERT ? "INSERT" : command == CMD_UPDATE ? "UPDATE" :
-			"DELETE";
-
-		if (command == CMD_NOTHING)
-			continue;
-		whens = lappend(whens,
-						make_when(is_number(number, foreach_current_index(lc) + 1, Int4EqualOperator),
-								  (Node *) makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
-													 CStringGetTextDatum(word), false, false)));
-	}
-	return whens == NIL ? (Node *) makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID) :
-		(Node *) make_case(TEXTOID, DEFAULT_COLLATION_OID, whens,
-						   (Node *) makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID));
-}
-
-/* NULL where the action is a command, which leaves no row of the kind. */
-static Node *
-unless_command(CmdType command, Node *value, MergeReturnContext *context)
-{
-	Node	   *test = is_command(command, context->merge->natts + 1, context->merge);
-
-	if (test == NULL)
-		return value;
-	IncrementVarSublevelsUp(test, context->depth, 0);
-	return (Node *) make_case(exprType(value), exprCollation(value),
-							  list_make1(make_when(test, (Node *) makeNullConst(exprType(value),
-																				exprTypmod(value),
-																				exprCollation(value)))),
-							  value);
-}
-
-/* A Var of RETURNING over the leaf: the row, the number of the action, the old row, the source's. */
-static Node *
-returned_var(Var *var, MergeReturnContext *context)
-{
-	MergeContext *merge = context->merge;
-	int			natts = merge->natts;
-	ListCell   *lc;
-
-	if (var->varno == merge->query->resultRelation)
-	{
-		Node	   *column;
-
-		if (var->varattno == TableOidAttributeNumber)
-			return cz_oid_const(merge->relid);
-		if (var->varattno < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("RETURNING of the new row's system columns is not supported"),
-					 errdetail("The rows of \"%s\" are written when the statement ends.",
-							   get_rel_name(merge->relid))));
-		column = (Node *) makeVar(1, var_is_old_compat(var) ? natts + 1 + var->varattno : var->varattno,
-								  var->vartype, var->vartypmod, var->varcollid, context->depth);
-		return var_is_new_compat(var) ? unless_command(CMD_DELETE, column, context) : column;
-	}
-	foreach(lc, merge->returned)
-	{
-		Var		   *known = lfirst(lc);
-
-		if (known->varno == var->varno && known->varattno == var->varattno)
-			return (Node *) makeVar(1, 2 * natts + 2 + foreach_current_index(lc), var->vartype,
-									var->vartypmod, var->varcollid, context->depth);
-	}
-	elog(ERROR, "a column of MERGE's RETURNING is missing");
-	return NULL;
-}
-
-static Node *
-returned_mutator(Node *node, MergeReturnContext *context)
-{
-	if (node == NULL)
-		return NULL;
-	if (is_merge_action_compat(node))
-	{
-		Node	   *words = action_words(context->merge);
-
-		IncrementVarSublevelsUp(words, context->depth, 0);
-		return words;
-	}
-	if (returning_expr_compat(node) != NULL)
-		return unless_command(returning_expr_is_old_compat(node) ? CMD_INSERT : CMD_DELETE,
-							  returned_mutator(returning_expr_compat(node), context), context);
-	if (IsA(node, Var) && (int) ((Var *) node)->varlevelsup == context->depth)
-	{
-		Var		   *var = (Var *) node;
-		bool		is_target = var->varno == context->merge->query->resultRelation;
-		Node	   *expr = NULL;
-
-		if (is_target && var->varattno == 0)
-			expr = cz_row_expr(context->merge->relid, var->varno, context->depth);
-		else if (is_target && !var_is_old_compat(var))
-			expr = cz_virtual_column(context->merge->relid, var);
-		if (expr == NULL)
-			return returned_var(var, context);
-		if (var_is_old_compat(var))
-		{
-			CheckContext old = {context->merge->query, context->merge->relid,
-				context->merge->natts + 1, context->depth};
-
-			return unless_command(CMD_INSERT, check_mutator(expr, &old), context);
-		}
-		expr = returned_mutator(expr, context);
-		return var_is_new_compat(var) ? unless_command(CMD_DELETE, expr, context) : expr;
-	}
-	if (IsA(node, Query))
-	{
-		Query	   *query;
-
-		context->depth++;
-		query = query_tree_mutator((Query *) node, returned_mutator, context, 0);
-		context->depth--;
-		return (Node *) query;
-	}
-	return expression_tree_mutator(node, returned_mutator, (void *) context);
-}
-
-/* Note which of the source's columns RETURNING wants. */
-static void
-collect_returned(MergeContext *context)
-{
-	ListCell   *lc;
-	ListCell   *lk;
-
-	foreach(lc, pull_vars_of_level((Node *) context->query->returningList, 0))
-	{
-		Var		   *var = copyObject(lfirst(lc));
-
-		var->varlevelsup = 0;
-		if (var->varno == context->query->resultRelation)
-			continue;
-		foreach(lk, context->returned)
-		{
-			Var		   *known = lfirst(lk);
-
-			if (known->varno == var->varno && known->varattno == var->varattno)
-				break;
-		}
-		if (lk == NULL)
-			context->returned = lappend(context->returned, var);
-	}
-}
-
-/* ---- the write ----------------------------------------------------------- */
-
-typedef struct SplitContext
-{
-	MergeContext *context;
-	int			action;			/* number, from 1 */
-	List	   *junk;			/* its TargetEntries of sub-queries */
-} SplitContext;
-
-/* One column of a sub-query that assigns several. */
-static Node *
-column_of_sublink(SubLink *multi, int column)
-{
-	Query	   *sub = (Query *) copyObject(multi->subselect);
-	Query	   *query;
-
-	IncrementVarSublevelsUp((Node *) sub, 1, 1);
-	query = select_from(sub);
-	return (Node *) value_of_sublink((Node *) column_of(sub->targetList, column), query);
-}
-
-/* A column of a sub-query that is computed once, as a row. */
-static Node *
-field_of_multi(SubLink *multi, int column, SplitContext *split)
-{
-	TargetEntry *tle = get_tle_by_resno(((Query *) multi->subselect)->targetList, column);
-	MergeMulti *known = NULL;
-	FieldSelect *field = makeNode(FieldSelect);
-	ListCell   *lc;
-	int			n = 0;
-
-	foreach(lc, split->context->multis)
-	{
-		known = lfirst(lc);
-		n++;
-		if (known->sublink == multi)
-			break;
-	}
-	if (lc == NULL)
-	{
-		known = palloc0(sizeof(MergeMulti));
-		known->sublink = multi;
-		known->action = split->action;
-		split->context->multis = lappend(split->context->multis, known);
-		n = list_length(split->context->multis);
-	}
-	field->arg = (Expr *) makeVar(RTI_MULTI, n, RECORDOID, -1, InvalidOid, 0);
-	field->fieldnum = column;
-	field->resulttype = exprType((Node *) tle->expr);
-	field->resulttypmod = exprTypmod((Node *) tle->expr);
-	field->resultcollid = exprCollation((Node *) tle->expr);
-	return (Node *) field;
-}
-
-/*
- * Values of a sub-query that assigns several columns become sub-queries of their own; if
- * it is volatile, fields of the row that it gives.
- */
-static Node *
-multi_mutator(Node *node, SplitContext *split)
-{
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_MULTIEXPR)
-	{
-		int			id = ((Param *) node)->paramid;
-		ListCell   *lc;
-
-		foreach(lc, split->junk)
-		{
-			SubLink    *multi = (SubLink *) ((TargetEntry *) lfirst(lc))->expr;
-
-			if (!IsA(multi, SubLink) || multi->subLinkId != id >> 16)
-				continue;
-			return contain_volatile_functions(multi->subselect) ?
-				field_of_multi(multi, id & 0xFFFF, split) :
-				column_of_sublink(multi, id & 0xFFFF);
-		}
-		elog(ERROR, "a sub-query that assigns several columns is missing");
-	}
-	return expression_tree_mutator(node, multi_mutator, (void *) split);
-}
-
-static void
-split_assignments(Query *query, MergeContext *context)
-{
-	ListCell   *lc;
-	ListCell   *lt;
-
-	foreach(lc, query->mergeActionList)
-	{
-		MergeAction *action = lfirst(lc);
-		SplitContext split = {context, foreach_current_index(lc) + 1, NIL};
-
-		foreach(lt, action->targetList)
-		{
-			if (!((TargetEntry *) lfirst(lt))->resjunk)
-				continue;
-			split.junk = lappend(split.junk, lfirst(lt));
-			action->targetList = foreach_delete_current(action->targetList, lt);
-		}
-		if (split.junk != NIL)
-			action->targetList = (List *) multi_mutator((Node *) action->targetList, &split);
-	}
 }
 
 /* What the executor must know of the table and of what is done to it. */
@@ -1055,7 +613,6 @@ cz_merge_by_rows(Query *query, CzPlanState *state)
 	RangeTblRef *ref = makeNode(RangeTblRef);
 	MergeContext context = {query, target->relid, desc->natts};
 	List	   *extra = NIL;
-	MergeReturnContext returned = {&context, 0};
 	List	   *returning;
 	Node	   *checks;
 	Query	   *source;
@@ -1069,13 +626,13 @@ cz_merge_by_rows(Query *query, CzPlanState *state)
 				 errdetail("No column of the source has to be set for its rows to match."),
 				 errhint("Join by a column of the source, as in ON target.id = source.id.")));
 	cz_drop_unread_ctes(query);
-	split_assignments(query, &context);
-	collect_returned(&context);
+	cz_merge_split_assignments(query, &context);
+	cz_merge_collect_returned(&context);
 	describe_target(query, rel, write);
 	table_close(rel, NoLock);
 	source = make_source(&context, desc, write);
-	checks = check_qual(&context);
-	returning = (List *) returned_mutator((Node *) query->returningList, &returned);
+	checks = cz_merge_check_qual(&context);
+	returning = cz_merge_returning(&context);
 	if (checks != NULL || returning != NIL)
 	{
 		ListCell   *lc;
@@ -1125,116 +682,4 @@ cz_merge_by_rows(Query *query, CzPlanState *state)
 	query->jointree = makeFromExpr(list_make1(ref), checks);
 	query->cteList = lappend(query->cteList, cz_write_source_cte(source, write->source_name));
 	cz_rewrite_parts(query, state);
-}
-
-/* ---- sent as it is ------------------------------------------------------- */
-
-/* Has each shard one placement? */
-static bool
-has_single_placements(const CzTable *table)
-{
-	int			i;
-
-	for (i = 0; i < table->nshards; i++)
-	{
-		if (table->shards[i].nplacements != 1)
-			return false;
-	}
-	return table->nshards > 0;
-}
-
-/*
- * Say of each column that an INSERT leaves out that it is NULL: what the shard's default
- * is does not count.
- */
-static void
-assign_nulls(MergeAction *action, Relation rel)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-	int			i;
-
-	for (i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (att->attisdropped || att->attgenerated || assignment_of(action, i + 1) != NULL)
-			continue;
-		action->targetList =
-			lappend(action->targetList,
-					makeTargetEntry((Expr *) makeNullConst(att->atttypid, att->atttypmod,
-														   att->attcollation),
-									i + 1, pstrdup(NameStr(att->attname)), false));
-	}
-}
-
-/*
- * Do the actions leave rows in the shard where they find them?  keys, classes: of the
- * joined rows.
- */
-static bool
-actions_stay(Query *query, Relation rel, const CzTable *table, Query *joined, List *keys,
-			 List *classes)
-{
-	ListCell   *lc;
-
-	foreach(lc, query->mergeActionList)
-	{
-		MergeAction *action = lfirst(lc);
-		TargetEntry *tle = assignment_of(action, table->key_attno);
-		ListCell   *lt;
-
-		if (cz_has_triggers(rel, action->commandType))
-			return false;
-		foreach(lt, action->targetList)
-		{
-			if (((TargetEntry *) lfirst(lt))->resjunk)
-				return false;
-		}
-		if (action->commandType == CMD_INSERT)
-		{
-			if (table->key_attno != 0 &&
-				(tle == NULL || !cz_is_key_expr((Node *) tle->expr, joined, keys, classes)))
-				return false;
-			assign_nulls(action, rel);
-		}
-		else if (tle != NULL && table->key_attno != 0 && !(IsA(tle->expr, Var) &&
-								  ((Var *) tle->expr)->varno == query->resultRelation &&
-								  ((Var *) tle->expr)->varattno == table->key_attno))
-			return false;
-	}
-	return true;
-}
-
-/*
- * cz_merge_is_sent
- *		May a MERGE be sent to the shards as it is?
- *
- * query: changed.
- * locus: out, where to.
- */
-bool
-cz_merge_is_sent(Query *query, const CzTable *table, CzPlanState *state, CzLocus *locus)
-{
-	Relation	rel;
-	Query	   *joined;
-	List	   *keys;
-	List	   *classes;
-	Index		join_rti;
-	const char *reason;
-	bool		stays;
-
-	if (!cz_enable_pushdown || query->withCheckOptions != NIL || query->cteList != NIL ||
-		query->returningList != NIL || query->hasSubLinks || state->has_row_ids ||
-		cz_query_has_barriers(query) || !merge_is_of_15_compat(query) ||
-		!has_single_placements(table) || contain_volatile_functions((Node *) query))
-		return false;
-	joined = join_of(query, type_of_join(query), &join_rti);
-	*locus = cz_query_locus(joined, state);
-	if (locus->kind != CZ_LOCUS_SHARDED || locus->outer_keys != NIL)
-		return false;
-	keys = cz_from_keys(joined, state, &classes);
-	rel = table_open(table->relid, NoLock);
-	stays = actions_stay(query, rel, table, joined, keys, classes);
-	table_close(rel, NoLock);
-	return stays && cz_query_is_sendable(query, &reason);
 }
