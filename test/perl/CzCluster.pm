@@ -343,11 +343,24 @@ sub _node_pids
 	return ($pid, split ' ', `pgrep -P $pid`);
 }
 
-# SIGKILL to all processes of a server, as a power cut
+# Stop all processes of a server.  The postmaster first: what it starts in between nobody would stop.
+sub _freeze_node
+{
+	my ($node) = @_;
+	my ($postmaster) = _node_pids($node);
+	return () if !defined $postmaster;
+	kill 'STOP', $postmaster;
+	my (undef, @children) = _node_pids($node);
+	kill 'STOP', @children;
+	return ($postmaster, @children);
+}
+
+# SIGKILL to all processes of a server, as a power cut: none does anything after the death of another
+# (backends are told of the postmaster's by a signal)
 sub _kill_node
 {
 	my ($node) = @_;
-	kill 'KILL', _node_pids($node);
+	kill 'KILL', _freeze_node($node);
 	# PostgreSQL::Test::Cluster must not think that it still runs
 	$node->{_pid} = undef;
 	sleep 0.3;
@@ -368,7 +381,7 @@ sub restart_worker
 	return;
 }
 
-sub freeze_worker { my ($self, $i) = @_; kill 'STOP', $self->_pids($i); return; }
+sub freeze_worker { my ($self, $i) = @_; _freeze_node($self->worker($i)); return; }
 
 sub thaw_worker { my ($self, $i) = @_; kill 'CONT', $self->_pids($i); return; }
 

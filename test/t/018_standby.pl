@@ -178,11 +178,7 @@ note 'promotion';
 	my $undecided = $cluster->start_at('after_prepare',
 		'BEGIN; INSERT INTO l VALUES (3); INSERT INTO t SELECT i, 1 FROM generate_series(401, 420) i; COMMIT', 'undecided');
 	$primary->wait_for_catchup($standby, 'replay', $primary->lsn('flush'));
-	my $file = $primary->data_dir . '/postmaster.pid';
-	open my $fh, '<', $file or die "$file: $!";
-	chomp(my $pid = <$fh>);
-	kill 'KILL', $pid, split ' ', `pgrep -P $pid`;
-	$primary->{_pid} = undef;
+	$cluster->kill_coordinator;
 	$cluster->finish_sql($_, 30) foreach $handle, $undecided;
 
 	$standby->promote;
