@@ -23,7 +23,7 @@ UPDATE_SOURCES = $(foreach topic,$(sort $(notdir $(call find,$(UPDATE_DIR)/[0-9]
 	$(if $(filter $(topic),$(NEW_TOPICS)),sql,$(UPDATE_DIR))/$(topic))
 DATA = sql/cz_fdw--$(OLD_VERSION).sql
 DATA_built = sql/cz_fdw--$(EXTVERSION).sql sql/cz_fdw--$(OLD_VERSION)--$(EXTVERSION).sql
-EXTRA_CLEAN = $(SRCS:.c=.d) test/results
+EXTRA_CLEAN = $(SRCS:.c=.d) .built_for test/results
 
 NO_INSTALLCHECK = 1
 PG_CPPFLAGS = -I$(SOURCE_DIR)/include -I$(libpq_srcdir)
@@ -57,6 +57,13 @@ ifneq ($(SOURCE_DIR),.)
 $(shell mkdir -p sql $(sort $(dir $(OBJS))))
 endif
 
+# Objects of another server, compiler or kind of build are made anew
+BUILT_FOR = $(VERSION) $(CC) $(DEV)
+.PHONY: FORCE
+.built_for: FORCE
+	@echo '$(BUILT_FOR)' | cmp -s - $@ || echo '$(BUILT_FOR)' >$@
+$(OBJS): .built_for
+
 -include $(SRCS:.c=.d)
 else
 all install:
@@ -72,7 +79,7 @@ TEST_PARTS = lint regress isolation tap differential
 # used by the scripts
 .PHONY: print-pgxs
 
-.PHONY: differential fuzz load test-all matrix soak pgregress sqlsmith ecosystem help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-update test-majors test-matrix
+.PHONY: differential fuzz load test-all matrix soak pgregress sqlsmith ecosystem help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-update test-majors test-mixed test-matrix
 
 print-pgxs:
 	@echo $(PGXS)
@@ -107,8 +114,10 @@ help:
 	@echo 'make demo-stop       stop them and remove the data'
 	@echo 'make bench           compare with plain PostgreSQL and with postgres_fdw'
 	@echo 'make test-update     the last release is built from git, makes a cluster, and is updated'
-	@echo 'make test-majors     regression tests on each other PostgreSQL that is installed, or named in'
-	@echo '                     CZ_PG_CONFIGS (a list of pg_config)'
+	@echo 'make test-majors     regression tests on each other PostgreSQL that is installed, named in'
+	@echo '                     CZ_PG_CONFIGS (a list of pg_config), or in another Debian (root only;'
+	@echo '                     kept in CZ_CACHE, /var/tmp); TARGETS="test ..." makes others'
+	@echo 'make test-mixed      workers of PostgreSQL 14, 16 and 18 in one cluster (npm, or CZ_WORKER_BINS)'
 	@echo 'make test-matrix     compile against every PostgreSQL that is installed, gcc and clang'
 	@echo 'make dist            source archives of what is committed, for packages and PGXN'
 	@echo 'DEV=1                warnings are errors, assertions on'
@@ -165,7 +174,10 @@ test-update: deps
 	@test/bin/test_update
 
 test-majors: deps
-	@test/bin/test_majors
+	@test/bin/test_majors $(TARGETS)
+
+test-mixed: deps
+	@test/bin/test_mixed
 
 test-matrix: deps
 	@test/bin/compile_matrix

@@ -3,6 +3,7 @@
 #
 # TOP      the source tree            CZ_SCRATCH  all that we write outside of it
 # BINDIR   the system's programs      PREFIX      private copy of them, with cz_fdw in it
+# CZ_CACHE    what is fetched to be tested with
 #
 # Nothing below CZ_SCRATCH needs to survive: "rm -rf" of it is always safe once
 # the servers in it are stopped.
@@ -26,6 +27,10 @@ if [ -z "${CZ_SCRATCH:-}" ]; then
 	CZ_SCRATCH=/tmp/cz_fdw-$(id -un)-$(printf %s "$TOP" | cksum | cut -d' ' -f1)
 fi
 export CZ_SCRATCH
+
+# What is fetched to be tested with, shared by this user's trees: "rm -rf" is safe, too.
+CZ_CACHE=${CZ_CACHE:-/var/tmp/cz_fdw-$(id -un)}
+export CZ_CACHE
 
 # The servers' programs.  pg_config of a private prefix is told by its caller.
 find_server()
@@ -165,6 +170,13 @@ make_scratch()
 	mkdir -p "$CZ_SCRATCH"
 	[ -O "$CZ_SCRATCH" ] || die "$CZ_SCRATCH belongs to somebody else"
 	chmod 755 "$CZ_SCRATCH"
+}
+
+make_cache()
+{
+	mkdir -p "$CZ_CACHE"
+	[ -O "$CZ_CACHE" ] || die "$CZ_CACHE belongs to somebody else"
+	chmod 755 "$CZ_CACHE"
 }
 
 # A directory that the servers' user may write to.
