@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
+#include "utils/guc.h"
 
 #include "cz/boot.h"
 #include "cz/cluster.h"
@@ -86,6 +87,10 @@ _PG_init(void)
 				 errhint("Add the line shared_preload_libraries = 'cz_fdw' to postgresql.conf and restart the server; names that are in the list already stay, separated by commas.")));
 
 	CzSettingsInit();
+
+	/* pg_dump's script makes our views of pg_catalog as the extension's own script does */
+	if (IsBinaryUpgrade)
+		SetConfigOption("allow_system_table_mods", "on", PGC_POSTMASTER, PGC_S_OVERRIDE);
 
 	prev_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = cz_shmem_request;

@@ -92,6 +92,14 @@ extern void CzPropagateObjects(Oid relid, List *server_oids, Oid user_oid);
 extern void CzPropagateAddresses(List *addresses, List *server_oids, Oid user_oid);
 
 /*
+ * CzLedgerLearn
+ *		Note anew what workers have of types, functions and the like, by names: after
+ *		pg_upgrade most have other OIDs, after a restore nothing is known.  What workers do
+ *		not tell is to be noted by CzPropagateObjects.
+ */
+extern void CzLedgerLearn(void);
+
+/*
  * CzExtensionsGive
  *		A worker that is taken into use: try to create what extensions the others
  *		have, and remember which it has as the coordinator has them.  WARNING for

@@ -764,6 +764,7 @@ cz_finish_restore(PG_FUNCTION_ARGS)
 						  survey->error ? survey->error : "no answer"),
 				 "none: call cz_finish_restore() again");
 	}
+	CzLedgerLearn();
 	foreach(lc, CzTableListAll())
 	{
 		const CzTable *table = CzTableGet(lfirst_oid(lc));

@@ -37,6 +37,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "cz/metadata.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
@@ -462,6 +463,108 @@ with_mapping(List *server_oids, Oid user_oid)
 			result = lappend_oid(result, lfirst_oid(lc));
 	}
 	return result;
+}
+
+/* As which local roles something has been sent at all, or would be: owners of tables. */
+static List *
+all_users(void)
+{
+	Relation	catalog = table_open(CzCatalogRelid("objects"), AccessShareLock);
+	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+	List	   *result = list_make1_oid(GetUserId());
+	ListCell   *lc;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Oid			user_oid = DatumGetObjectId(heap_getattr(tuple, OBJECTS_USERID,
+															 RelationGetDescr(catalog), &isnull));
+
+		if (SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(user_oid)))
+			result = list_append_unique_oid(result, user_oid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	foreach(lc, CzTableListAll())
+		result = list_append_unique_oid(result, CzRelationOwner(lfirst_oid(lc)));
+	return result;
+}
+
+/* Ask workers, each a question of its own: list of CzOutsideCommand * that have an answer. */
+static List *
+ask_servers(List *commands, Oid user_oid)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	CzOutsideRun(commands, user_oid, false, true);
+	foreach(lc, commands)
+	{
+		CzOutsideCommand *command = lfirst(lc);
+
+		if (command->is_ok && command->answer != NULL)
+			result = lappend(result, command);
+	}
+	return result;
+}
+
+static List *
+add_question(List *commands, Oid server_oid, const char *sql)
+{
+	CzOutsideCommand *command = palloc0(sizeof(CzOutsideCommand));
+
+	command->server_oid = server_oid;
+	command->sql = sql;
+	return lappend(commands, command);
+}
+
+/* What a role's ledgers on the workers have: list of JSON texts, one a worker. */
+static List *
+read_ledgers(Oid user_oid)
+{
+	List	   *commands = NIL;
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, with_mapping(CzLedgerServers(), user_oid))
+		commands = add_question(commands, lfirst_oid(lc), LEDGER_NAME_SQL);
+	commands = ask_servers(commands, user_oid);
+	foreach(lc, commands)
+	{
+		CzOutsideCommand *command = lfirst(lc);
+
+		result = add_question(result, command->server_oid,
+							  psprintf(LEDGER_ROWS_SQL, command->answer));
+	}
+	return ask_servers(result, user_oid);
+}
+
+/*
+ * CzLedgerLearn
+ *		See ddl.h.
+ */
+void
+CzLedgerLearn(void)
+{
+	Oid			argtypes[2] = {TEXTOID, OIDOID};
+	Datum		values[2];
+	List	   *users = all_users();
+	int			nestlevel = CzPinTextSettings(CZ_PIN_ALL);
+	ListCell   *lc;
+	ListCell   *lw;
+
+	CzCatalogExec("DELETE FROM cz.objects", 0, NULL, NULL, NULL);
+	foreach(lc, users)
+	{
+		foreach(lw, read_ledgers(lfirst_oid(lc)))
+		{
+			values[0] = CStringGetTextDatum(((CzOutsideCommand *) lfirst(lw))->answer);
+			values[1] = ObjectIdGetDatum(lfirst_oid(lc));
+			CzCatalogExec(LEARN_SQL, 2, argtypes, values, NULL);
+		}
+	}
+	CzUnpinTextSettings(nestlevel);
 }
 
 /*

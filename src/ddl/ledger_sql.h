@@ -288,4 +288,19 @@
 	"DETAIL = 'The coordinator has not made it.', HINT = 'Change it there first.';\n" \
 	"END LOOP;\nEND"
 
+/* The name of the ledger of the role that runs this, if it has one; its rows, as JSON */
+#define LEDGER_NAME_SQL \
+	"SELECT pg_catalog.format('cz_shards.%I', c.relname) FROM pg_catalog.pg_class c WHERE c.relnamespace = pg_catalog.to_regnamespace('cz_shards') " \
+	"AND c.relkind = 'r' AND c.relname ~ '^cz_object(@[0-9]+)*$' AND c.relowner = (SELECT a.oid FROM pg_catalog.pg_roles a WHERE a.rolname = current_user)"
+#define LEDGER_ROWS_SQL \
+	"SELECT pg_catalog.json_agg(pg_catalog.json_build_array(o.kind, o.schema, o.name, o.args)) FROM %s o"
+
+/* What of such rows ($1) is here, as sent in the name of a role ($2) */
+#define LEARN_SQL \
+	"INSERT INTO cz.objects SELECT s.classid, s.objid, $2 FROM (SELECT CASE r.kind WHEN 'type' THEN 'pg_type'::regclass " \
+	"WHEN 'function' THEN 'pg_proc'::regclass WHEN 'collation' THEN 'pg_collation'::regclass WHEN 'operator class' THEN 'pg_opclass'::regclass " \
+	"WHEN 'schema' THEN 'pg_namespace'::regclass ELSE 'pg_extension'::regclass END AS classid, " OID_SQL " AS objid " \
+	"FROM (SELECT e.o ->> 0 AS kind, e.o ->> 1 AS schema, e.o ->> 2 AS name, e.o ->> 3 AS args FROM json_array_elements($1::json) e(o)) r) s " \
+	"WHERE s.objid IS NOT NULL ON CONFLICT DO NOTHING"
+
 #endif							/* CZ_LEDGER_SQL_H */

@@ -233,7 +233,7 @@ note 'pg_upgrade';
 	my $bin = $old->install_path . '/bin';
 	chdir $new->basedir;
 	$new->command_ok([ 'pg_upgrade', '--no-sync', '-U', 'postgres', '-b', $bin, '-B', $bin, '-d', $old->data_dir, '-D', $new->data_dir,
-			'-s', $new->host, '-p', $old->port, '-P', $new->port, '-O', '-c allow_system_table_mods=on' ], 'pg_upgrade');
+			'-s', $new->host, '-p', $old->port, '-P', $new->port ], 'pg_upgrade');
 	$new->start;
 	is((sql_on($new, 'SELECT epoch FROM cz.cluster'))[1], '3', 'the cluster is the same');
 	is((sql_on($new, 'SELECT sum(v) FROM t'))[1], '400', 'the new server reads');

@@ -47,6 +47,10 @@ INSERT INTO lone SELECT i, 't' || i FROM generate_series(1, 20) i;
 INSERT INTO ranged SELECT i, i FROM generate_series(0, 199) i;
 INSERT INTO here (v) SELECT generate_series(1, 10);
 CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note := ''by trigger''; RETURN NEW; END';
+CREATE FUNCTION fits(v int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT v < 1000000';
+CREATE FUNCTION former(v int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT v > -1';
+ALTER TABLE child ADD CHECK (fits(boss)), ADD CONSTRAINT former CHECK (former(boss));
+ALTER TABLE child DROP CONSTRAINT former;
 CREATE TRIGGER noted BEFORE INSERT ON child FOR EACH ROW EXECUTE FUNCTION noted();
 SQL
 
@@ -120,7 +124,8 @@ $cluster->_init_node($new, undef);
 $new->append_conf('postgresql.conf', "shared_preload_libraries = 'cz_fdw'\ncz.recovery_interval = -1\ncz.shard_count = 4\n");
 $out = $cluster->sql('SELECT string_agg(item || \' \' || is_ready, \', \') FROM cz_prepare_upgrade()');
 is($out, 'jobs true, moves of shards true, commits on several nodes true, transactions prepared on the coordinator true', 'cz_prepare_upgrade: all is ready');
-my $identity = $cluster->sql('SELECT cluster_id, epoch FROM cz.cluster');
+my $objects = q{SELECT (pg_identify_object(classid, objid, 0)).*, userid::regrole FROM cz.objects ORDER BY 1, 4};
+my $objects_before = $cluster->sql($objects);
 # a decision that a worker has not carried out is known to the new server, too
 my $open = $cluster->start_at('after_local_commit', 'UPDATE parent SET f = 0');
 $cluster->kill_coordinator;
@@ -129,7 +134,7 @@ $cluster->go;
 $cluster->finish_sql($open, 30);
 $node->stop('fast');
 $new->command_ok([ "$ENV{CZ_PREFIX_BIN}/pg_upgrade", '-b', $ENV{CZ_PREFIX_BIN}, '-B', $ENV{CZ_PREFIX_BIN}, '-d', $node->data_dir, '-D', $new->data_dir,
-	'-p', $node->port, '-P', $new->port, '-U', 'postgres', '-O', '-c allow_system_table_mods=on', '-s', $new->host ], 'pg_upgrade');
+	'-p', $node->port, '-P', $new->port, '-U', 'postgres', '-s', $new->host ], 'pg_upgrade');
 $new->start;
 is($new->safe_psql('postgres', 'SELECT count(*) FROM child'), '200', 'the upgraded server reads');
 ($status, $out, $err) = $new->psql('postgres', 'UPDATE parent SET f = 1');
@@ -139,6 +144,12 @@ $new->safe_psql('postgres', 'SELECT recover_prepared_transactions()');
 is($cluster->worker_sql($_, 'SELECT count(*) FROM pg_prepared_xacts'), '0', "nothing is left prepared on worker $_") foreach 1 .. 3;
 is($new->safe_psql('postgres', 'SELECT count(*) FROM parent WHERE f = 0'), '200', 'what was committed before is');
 is($new->safe_psql('postgres', 'SELECT * FROM cz_finish_restore()'), '', 'cz_finish_restore finds all as it was');
+# which have other OIDs there
+is($new->safe_psql('postgres', $objects), $objects_before, 'what workers have of types and functions is known by its name');
+$new->safe_psql('postgres', 'CREATE OR REPLACE FUNCTION fits(v int) RETURNS boolean LANGUAGE sql IMMUTABLE AS \'SELECT v < 2000000\';
+	CREATE OR REPLACE FUNCTION former(v int) RETURNS boolean LANGUAGE sql IMMUTABLE AS \'SELECT v > -2\'');
+is($cluster->worker_sql($_, "SELECT string_agg(prosrc, ',' ORDER BY proname) FROM pg_proc WHERE proname IN ('fits', 'former')"), 'SELECT v < 2000000,SELECT v > -2',
+	"... and follows, on worker $_") foreach 1 .. 3;
 is($new->safe_psql('postgres', 'SELECT count(*) FROM cz_check_shards()'), '0', 'shards look like their tables')
   or diag($new->safe_psql('postgres', 'SELECT * FROM cz_check_shards()'));
 $new->safe_psql('postgres', "CREATE TABLE \"T2\" (k text COLLATE de); SELECT create_distributed_table('\"T2\"', 'k')");
