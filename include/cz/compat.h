@@ -13,7 +13,10 @@
 #ifndef CZ_COMPAT_H
 #define CZ_COMPAT_H
 
+/* postgres.h has had it; what a search finds may be that of a newer libpq's headers */
+#ifndef PG_VERSION_NUM
 #include "pg_config.h"
+#endif
 
 #define CZ_PG_GE(major) (PG_VERSION_NUM >= (major) * 10000)
 
