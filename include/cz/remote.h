@@ -320,11 +320,22 @@ extern bool CzResultIsCopy(const struct pg_result *res);
 /*
  * CzConnTakeRowsSoon
  *		The rows of the next result of a connection are to be given out as they come, one by
- *		one, or, where libpq can (17), chunk_rows at a time, which takes half of its time.
- * CzResultIsPart: is it some rows of a result, of which more, or its end, will come?
+ *		one, or, where libpq can (17), chunk_rows at a time, cz.chunk_rows at most, which
+ *		takes half of its time.  libpq holds a chunk's rows in memory, however long they are:
+ *		CZ_UNSEEN_ROWS where nothing tells how long.  False: this is not the time for it.
+ * CzResultIsPart: is it some rows of a result, of which more, or its end, will come?  The
+ *		command's tag may be on the last of the rows instead of the end.
  */
-extern void CzConnTakeRowsSoon(CzConn *conn, int chunk_rows);
+#define CZ_UNSEEN_ROWS 8
+extern bool CzConnTakeRowsSoon(CzConn *conn, int chunk_rows);
 extern bool CzResultIsPart(const struct pg_result *res);
+
+/*
+ * CzConnPutSync
+ *		The end of a unit of a pipeline; the caller flushes (PQflush), once for several
+ *		where libpq can (17).  False: no memory, or the connection is lost.
+ */
+extern bool CzConnPutSync(CzConn *conn);
 
 /*
  * CzConnUnexpected
@@ -359,12 +370,12 @@ extern bool CzResultFigure(const struct pg_result *res, int row, int column,
 extern char *CzResultText(const struct pg_result *res, int row, int column);
 
 /*
- * CzResultAddRow
- *		Put a row of single-row mode to those before it (NULL: it is the first).
+ * CzResultAddRows
+ *		Put rows of a part of a result to those before them (NULL: they are the first).
  *		Consumes both.  NULL: they have more than max_bytes, or there is no memory.
  *		Rows without columns (SELECT FROM) count, too: they have one then, all NULL.
  */
-extern struct pg_result *CzResultAddRow(struct pg_result *rows, struct pg_result *row,
+extern struct pg_result *CzResultAddRows(struct pg_result *rows, struct pg_result *part,
 										size_t max_bytes);
 
 /* Is it the true end of a SELECT, or FETCH, that has given so many rows? */

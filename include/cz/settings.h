@@ -73,6 +73,7 @@ extern int	cz_max_array_shipment_kb;	/* beyond: a temporary table */
 extern int	cz_health_interval_ms;	/* between two looks at all nodes; -1: none */
 extern int	cz_max_moves_per_node;	/* at a time, as source or target */
 extern int	cz_max_parallel_moves;	/* of one job, or of a session */
+extern int	cz_chunk_rows;	/* that libpq collects before it gives them out, at most */
 extern int	cz_move_chunk_kb;	/* larger tables are copied in parts */
 extern int	cz_move_log_limit_kb;	/* changes on the source of one move; -1: no limit */
 extern int	cz_move_connections;	/* of one move, to copy and to build indexes */

@@ -121,6 +121,7 @@ typedef struct StreamConn
 	bool		has_tables;		/* the stream's shipments are tables on it */
 	Fragment   *tables_of;		/* whose rows they have; NULL: every fragment's */
 	void	   *feed;			/* ship_table.c: they are being made */
+	bool		is_unsent;		/* output of this round, not flushed yet */
 	bool		must_write;		/* output is waiting in libpq's buffer */
 	int			wait_for;		/* while connecting */
 	int			window;			/* fragments that may be in flight */
@@ -284,6 +285,11 @@ struct CzStream
 	ResourceOwner moves_owner;	/* of the lock that keeps rows in their shards, or NULL */
 	MemoryContext ship_context;
 	MemoryContext ship_row_context; /* reset for each row */
+	/* how libpq is to give rows out */
+	int64		widest_row;		/* bytes, of those that have come; 0: none has */
+	int64		longest_result; /* rows, of a fragment */
+	bool		is_narrow;		/* no row can be wide, whatever it has; valid from the first
+								 * run on */
 	/* of a row: what is given out */
 	struct pg_result *res;		/* rows for the consumer */
 	int			res_row;

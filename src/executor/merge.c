@@ -37,6 +37,8 @@ typedef struct MergeSource
 	bool	   *isnull;
 	MemoryContext context;		/* a head that came straight from a worker */
 	TupleTableSlot *slot;		/* owns a head that came from the store; or NULL */
+	PGresult   *chunk;			/* rows of it follow the head, before the store's; or NULL */
+	int			chunk_row;		/* the next one */
 } MergeSource;
 
 struct CzMergeState
@@ -49,6 +51,7 @@ struct CzMergeState
 	int			nkeys;
 	SortSupport keys;
 	AttrNumber *columns;		/* [nkeys], from 0 */
+	MemoryContextCallback callback;
 };
 
 static int
@@ -96,6 +99,20 @@ add_sources(CzMergeState *merge)
 	MemoryContextSwitchTo(oldcontext);
 }
 
+/* CzMergeEnd is not called after an error. */
+static void
+release_chunks(void *arg)
+{
+	CzMergeState *merge = arg;
+	int			i;
+
+	for (i = 0; i < merge->nsources; i++)
+	{
+		PQclear(merge->sources[i].chunk);
+		merge->sources[i].chunk = NULL;
+	}
+}
+
 /* In run_context: a rescan forgets it all. */
 static CzMergeState *
 merge_begin(CzStream *stream)
@@ -123,9 +140,32 @@ merge_begin(CzStream *stream)
 	}
 
 	merge->sources = palloc0(sizeof(MergeSource) * Max(stream->max_fragments, 1));
+	merge->callback.func = release_chunks;
+	merge->callback.arg = merge;
+	MemoryContextRegisterResetCallback(stream->run_context, &merge->callback);
 	MemoryContextSwitchTo(oldcontext);
 	add_sources(merge);
 	return merge;
+}
+
+/* The next row of a fragment's chunk becomes its head. */
+static void
+take_of_chunk(CzMergeState *merge, MergeSource *source)
+{
+	MemoryContext oldcontext;
+
+	MemoryContextReset(source->context);
+	oldcontext = MemoryContextSwitchTo(source->context);
+	CzWireDecode(merge->stream, source->chunk, source->chunk_row, source->fragment,
+				 source->values, source->isnull);
+	MemoryContextSwitchTo(oldcontext);
+	source->has_head = true;
+	source->fragment->is_paused = true;
+	if (++source->chunk_row == PQntuples(source->chunk))
+	{
+		PQclear(source->chunk);
+		source->chunk = NULL;
+	}
 }
 
 /* Rows that came straight from a worker: the first one may be a head. */
@@ -138,26 +178,25 @@ take_result(CzMergeState *merge)
 
 	add_sources(merge);
 	source = &merge->sources[fragment - stream->fragments];
-	while (stream->res_row < PQntuples(stream->res))
+	if (source->chunk == NULL && fragment->nstored == fragment->nread)
 	{
-		if (!source->has_head && fragment->nstored == fragment->nread)
+		source->chunk = stream->res;
+		source->chunk_row = stream->res_row;
+		stream->res = NULL;
+		if (!source->has_head)
+			take_of_chunk(merge, source);
+	}
+	else
+	{
+		while (stream->res_row < PQntuples(stream->res))
 		{
-			MemoryContext oldcontext;
-
-			MemoryContextReset(source->context);
-			oldcontext = MemoryContextSwitchTo(source->context);
-			CzWireDecode(stream, stream->res, stream->res_row, fragment, source->values,
-						 source->isnull);
-			MemoryContextSwitchTo(oldcontext);
-			source->has_head = true;
-		}
-		else
 			CzFragmentStoreRow(stream, fragment, stream->res, stream->res_row);
-		stream->res_row++;
+			stream->res_row++;
+		}
+		PQclear(stream->res);
+		stream->res = NULL;
 	}
 	fragment->is_paused = source->has_head;
-	PQclear(stream->res);
-	stream->res = NULL;
 	stream->res_fragment = NULL;
 }
 
@@ -195,6 +234,11 @@ settle(CzMergeState *merge, MergeSource *source)
 
 	if (source->has_head)
 		return true;
+	if (source->chunk != NULL)
+	{
+		take_of_chunk(merge, source);
+		return true;
+	}
 	if (fragment->nstored > fragment->nread)
 	{
 		if (fragment->is_held && !is_done)
@@ -309,6 +353,7 @@ CzMergeEnd(CzStream *stream)
 		if (merge->sources[i].slot != NULL)
 			ExecDropSingleTupleTableSlot(merge->sources[i].slot);
 	}
+	release_chunks(merge);
 	if (merge->heap != NULL)
 		binaryheap_free(merge->heap);
 	stream->merge = NULL;

@@ -479,6 +479,7 @@ CzRunDispatch(CzStream *stream, StreamWorker *worker)
 {
 	bool		needs_tables = CzShipNeedsTables(stream, worker);
 	bool		progress = false;
+	int			i;
 
 	for (;;)
 	{
@@ -549,6 +550,16 @@ CzRunDispatch(CzStream *stream, StreamWorker *worker)
 			CzRunConnLost(stream, best, CzRedact(reason, PQpass(best->conn->pg)));
 			break;
 		}
+	}
+
+	/* what goes to one connection goes at once */
+	for (i = 0; i < worker->nconns; i++)
+	{
+		StreamConn *sc = worker->conns[i];
+
+		if (sc->is_unsent)
+			sc->must_write = PQflush(sc->conn->pg) > 0;
+		sc->is_unsent = false;
 	}
 	return progress;
 }

@@ -38,7 +38,8 @@ typedef struct ModifyTask
 	int			placement;		/* index in fragment->server_oids */
 	uint64		nrows;
 	uint64		nreturned;		/* rows of RETURNING that have come */
-	bool		is_complete;	/* its command tag has come */
+	bool		has_tag;		/* its command tag has come, with its last rows */
+	bool		is_complete;	/* its end has come */
 	bool		is_lost;		/* not a first placement, and left out */
 	CzReplicaRows *replica_rows;	/* what it did; for the other placements */
 } ModifyTask;
@@ -54,7 +55,7 @@ typedef struct ModifyWorker
 	StringInfoData prefix;		/* BEGIN and locks, to go with the first task; empty:
 								 * sent */
 	bool		is_sent;		/* it has been sent */
-	bool		is_single_row;	/* rows of the running task come one by one */
+	bool		is_single_row;	/* rows of the running task come as they are made */
 	bool		in_pipeline;	/* together with what goes before it */
 	int			npreceding;		/* results still to come before its own */
 	char	   *preparing;		/* name of the statement that is prepared with it */
@@ -319,18 +320,23 @@ take_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 {
 	ModifyTask *task = linitial(mw->tasks);
 
-	switch (PQresultStatus(res))
+	switch (CzResultIsPart(res) ? PGRES_SINGLE_TUPLE : PQresultStatus(res))
 	{
 		case PGRES_SINGLE_TUPLE:
-			if (task->is_complete)
+			if (task->is_complete || task->has_tag)
 				CzConnViolated(mw->conn, res, "It comes after the end.");
+			/* a chunk that is not full is the last one, and the tag is on it */
+			task->has_tag = PQcmdStatus(res)[0] != '\0';
+			if (task->has_tag)
+				task->nrows = CzResultCount(mw->conn, res);
 			take_rows(stream, mw, res);
 			break;
 		case PGRES_TUPLES_OK:
 		case PGRES_COMMAND_OK:
 			if (task->is_complete)
 				CzConnViolated(mw->conn, res, "It comes after the end.");
-			task->nrows = CzResultCount(mw->conn, res);
+			if (!task->has_tag)
+				task->nrows = CzResultCount(mw->conn, res);
 			task->is_complete = true;
 			if (PQresultStatus(res) == PGRES_COMMAND_OK)
 				PQclear(res);
@@ -357,7 +363,7 @@ take_pipeline_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 {
 	ModifyTask *task = linitial(mw->tasks);
 
-	switch (PQresultStatus(res))
+	switch (CzResultIsPart(res) ? PGRES_SINGLE_TUPLE : PQresultStatus(res))
 	{
 		case PGRES_PIPELINE_SYNC:
 			PQclear(res);
@@ -390,7 +396,7 @@ take_pipeline_result(CzStream *stream, ModifyWorker *mw, PGresult *res)
 			if (mw->npreceding > 0)
 			{
 				/* a lock's one row may come by itself, before its end */
-				if (PQresultStatus(res) != PGRES_SINGLE_TUPLE)
+				if (!CzResultIsPart(res))
 					mw->npreceding--;
 				PQclear(res);
 			}
@@ -443,7 +449,8 @@ process_worker(CzStream *stream, ModifyWorker *mw)
 			send_task(stream, mw);
 		/* libpq takes that when the task is the command whose answer comes next */
 		if (!mw->is_single_row && mw->npreceding == 0)
-			mw->is_single_row = PQsetSingleRowMode(pg) != 0;
+			mw->is_single_row =
+				CzConnTakeRowsSoon(mw->conn, stream->plan->has_returning ? CZ_UNSEEN_ROWS : 1);
 		if (PQisBusy(pg))
 		{
 			if (PQstatus(pg) != CONNECTION_OK)

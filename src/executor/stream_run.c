@@ -45,9 +45,8 @@
 /* Rows stored between two looks at interrupts. */
 #define ROWS_BETWEEN_INTERRUPTS 1000
 
-/* A fragment with more rows than this is read in chunks; of so many rows and bytes, at most. */
+/* A fragment with more rows than this is read in chunks; of so many bytes, at most. */
 #define LONG_RESULT_ROWS 500
-#define MAX_CHUNK_ROWS 64
 #define MAX_CHUNK_BYTES 16384
 
 typedef enum ProcessResult
@@ -173,15 +172,23 @@ tables_refused(CzStream *stream, StreamConn *sc)
 /*
  * How many rows libpq is to collect before it gives them out.  Those of long results only,
  * so that nobody waits for rows that are slow to come, and of short rows, for their memory.
+ *
+ * Statistics know nothing of values that are stored out of line, so types that have these
+ * are trusted when rows of this stream have come.
  */
 static int
 chunk_rows(const CzStream *stream)
 {
 	const Plan *plan = stream->parent ? stream->parent->plan : NULL;
+	int64		width;
 
-	if (plan == NULL || plan->plan_rows < LONG_RESULT_ROWS * Max(stream->nfragments, 1))
+	if (plan == NULL ||
+		(plan->plan_rows < LONG_RESULT_ROWS * Max(stream->nfragments, 1) &&
+		 stream->longest_result < LONG_RESULT_ROWS))
 		return 1;
-	return Max(1, Min(MAX_CHUNK_ROWS, MAX_CHUNK_BYTES / Max(plan->plan_width, 1)));
+	width = Max(Max(plan->plan_width, stream->widest_row), 1);
+	return Max(1, Min(stream->is_narrow || stream->widest_row > 0 ? cz_chunk_rows :
+					  CZ_UNSEEN_ROWS, MAX_CHUNK_BYTES / width));
 }
 
 /*
@@ -226,8 +233,14 @@ take_rows(CzStream *stream, StreamConn *sc, Expect *head, PGresult *res)
 		return false;
 	}
 	for (i = 0; i < nrows; i++)
-		nbytes += CzWireRowBytes(res, i);
+	{
+		int64		row_bytes = CzWireRowBytes(res, i);
+
+		nbytes += row_bytes;
+		stream->widest_row = Max(stream->widest_row, row_bytes);
+	}
 	CzFragmentCount(stream, fragment, nrows, nbytes);
+	stream->longest_result = Max(stream->longest_result, fragment->nrows);
 	stream->res = res;			/* freed with the stream after an error */
 	if (!fragment->is_held)
 	{
@@ -702,7 +715,7 @@ drop_arrived(StreamConn *sc, int max_rows)
 
 		if (head->kind == EXPECT_ROWS && !head->is_single_row)
 		{
-			(void) PQsetSingleRowMode(pg);
+			(void) CzConnTakeRowsSoon(sc->conn, CZ_UNSEEN_ROWS);
 			head->is_single_row = true;
 		}
 		if (PQisBusy(pg) && !CzConnReceive(sc->conn))

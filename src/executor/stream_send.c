@@ -190,8 +190,8 @@ CzSendChoose(const CzStream *stream, StreamWorker *worker, const StreamConn *sc)
 
 /*
  * CzSendFragment
- *		Send a fragment, and before it what its connection still lacks.  False if
- *		the connection is lost.
+ *		Put a fragment on its way, and before it what its connection still lacks.  False if
+ *		the connection is lost.  The caller flushes what is_unsent says.
  *
  * begin_sql: command that opens the read-only transaction, or NULL.
  * must_export: ask for the snapshot's id after it.
@@ -300,7 +300,7 @@ CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 		return false;
 
 	/* 3. the end of the unit: the worker flushes its answer */
-	if (!PQpipelineSync(pg))
+	if (!CzConnPutSync(sc->conn))
 		return false;
 	CzExpectPush(sc, EXPECT_SYNC, NULL);
 
@@ -308,6 +308,10 @@ CzSendFragment(CzStream *stream, StreamConn *sc, Fragment *fragment,
 		sc->last_heard = GetCurrentTimestamp();
 	fragment->state = FRAGMENT_SENT;
 	fragment->sent_at = GetCurrentTimestamp();
-	sc->must_write = PQflush(pg) > 0;
+	/* rows that go along are many bytes: the next fragment waits until they are out */
+	if (stream->nships > 0)
+		sc->must_write = PQflush(pg) > 0;
+	else
+		sc->is_unsent = true;
 	return true;
 }

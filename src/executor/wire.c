@@ -33,6 +33,9 @@
 #include "executor_int.h"
 #include "writer_int.h"
 
+/* Rows that have no more bytes, whatever they hold, may be taken in chunks unseen. */
+#define NARROW_ROW_BYTES 4096
+
 static bool
 is_binary_safe(Oid type_oid)
 {
@@ -127,6 +130,16 @@ has_foreign_alone(const CzFragmentPlan *plan)
 	return false;
 }
 
+/* The most bytes that a value of a type may have; -1: it may have any number. */
+static int64
+most_bytes(Oid type_oid, int32 typmod)
+{
+	int16		length = get_typlen(type_oid);
+	int			most = length > 0 ? length : type_maximum_size(type_oid, typmod);
+
+	return most > 0 ? most : -1;
+}
+
 /*
  * CzWireInit
  *		Look up input functions for a run.
@@ -137,12 +150,14 @@ CzWireInit(CzStream *stream)
 	TupleDesc	tupdesc = stream->tupdesc;
 	bool		is_binary = rows_are_binary_safe(tupdesc) && !has_foreign_alone(stream->plan);
 	MemoryContext oldcontext;
+	int64		most = 0;
 	int			i;
 
 	if (stream->columns != NULL && stream->is_binary == is_binary)
 		return;
 	stream->is_binary = is_binary;
 	stream->pins = 0;
+	stream->is_narrow = true;
 	oldcontext = MemoryContextSwitchTo(stream->context);
 	stream->columns = palloc0(sizeof(ColumnIO) * Max(tupdesc->natts, 1));
 	for (i = 0; i < tupdesc->natts; i++)
@@ -157,6 +172,9 @@ CzWireInit(CzStream *stream)
 		 */
 		column->typmod = att->atttypmod;
 		column->type_oid = getBaseTypeAndTypmod(att->atttypid, &column->typmod);
+		most += most_bytes(column->type_oid, column->typmod);
+		stream->is_narrow &= most_bytes(column->type_oid, column->typmod) >= 0 &&
+			most <= NARROW_ROW_BYTES;
 		if (is_binary)
 			getTypeBinaryInputInfo(column->type_oid, &function_oid, &column->ioparam);
 		else

@@ -78,7 +78,7 @@ typedef struct CzRound
 	Oid			user_oid;
 } CzRound;
 
-/* Takes a result with rows, mostly one; it is freed afterwards.  False if it is none
+/* Takes a result with rows, mostly some; it is freed afterwards.  False if it is none
  * that was asked for. */
 typedef bool (*CzTakeResult) (PGresult *res, void *arg);
 
@@ -97,9 +97,9 @@ round_send(CzRound *round)
 			continue;
 		CzConnDrain(call->conn);
 		CzConnLogCommand(call->conn, call->sql);
-		/* row by row: samples are large, and what nobody asked for may be, too */
+		/* some rows at a time: samples are large, and what nobody asked for may be, too */
 		if (!PQsendQuery(call->conn->pg, call->sql) ||
-			!PQsetSingleRowMode(call->conn->pg))
+			!CzConnTakeRowsSoon(call->conn, CZ_UNSEEN_ROWS))
 		{
 			call->conn->is_broken = true;
 			CzReportRemoteError(ERROR, NULL, call->conn->pg, call->conn->node_name,
@@ -160,7 +160,7 @@ advance_call(CzRound *round, int i, bool is_readable, CzTakeResult take, void *a
 			call->is_done = true;
 			return 0;
 		}
-		switch (PQresultStatus(res))
+		switch (CzResultIsPart(res) ? PGRES_SINGLE_TUPLE : PQresultStatus(res))
 		{
 			case PGRES_TUPLES_OK:
 			case PGRES_SINGLE_TUPLE:

@@ -193,7 +193,7 @@ collect_result(CzConn *conn, bool *is_silent, bool *is_too_long, int64 *nchanged
 
 	*is_silent = *is_too_long = false;
 	/* so that what is too much is seen before it is all there */
-	(void) PQsetSingleRowMode(pg);
+	(void) CzConnTakeRowsSoon(conn, CZ_UNSEEN_ROWS);
 	PG_TRY();
 	{
 		while (!is_done)
@@ -220,18 +220,19 @@ collect_result(CzConn *conn, bool *is_silent, bool *is_too_long, int64 *nchanged
 			res = PQgetResult(pg);
 			if (res == NULL)
 				break;
-			if (PQresultStatus(res) == PGRES_SINGLE_TUPLE)
+			/* the tag of rows that come in chunks is on the last one, or behind them */
+			if (nchanged != NULL && (strncmp(PQcmdStatus(res), "UPDATE", 6) == 0 ||
+									 strncmp(PQcmdStatus(res), "DELETE", 6) == 0))
+				*nchanged += strtoll(PQcmdTuples(res), NULL, 10);
+			if (CzResultIsPart(res))
 			{
-				rows = CzResultAddRow(rows, res, MAX_RESULT_BYTES);
+				rows = CzResultAddRows(rows, res, MAX_RESULT_BYTES);
 				*is_too_long = rows == NULL;
 				is_done = rows == NULL;
 				continue;
 			}
 			PQclear(last);
 			last = res;
-			if (nchanged != NULL && (strncmp(PQcmdStatus(res), "UPDATE", 6) == 0 ||
-									 strncmp(PQcmdStatus(res), "DELETE", 6) == 0))
-				*nchanged += strtoll(PQcmdTuples(res), NULL, 10);
 			is_done = CzResultIsCopy(res) || PQstatus(pg) == CONNECTION_BAD;
 			if (PQresultStatus(res) == PGRES_TUPLES_OK && rows != NULL)
 			{
@@ -536,7 +537,7 @@ CzConnExecQuiet(CzConn *conn, const char *sql, int timeout_ms)
 		conn->is_broken = true;
 		return NULL;
 	}
-	(void) PQsetSingleRowMode(pg);
+	(void) CzConnTakeRowsSoon(conn, CZ_UNSEEN_ROWS);
 	for (;;)
 	{
 		PGresult   *res;
@@ -551,9 +552,9 @@ CzConnExecQuiet(CzConn *conn, const char *sql, int timeout_ms)
 				conn->is_broken = true;
 			return last;
 		}
-		if (PQresultStatus(res) == PGRES_SINGLE_TUPLE)
+		if (CzResultIsPart(res))
 		{
-			rows = CzResultAddRow(rows, res, MAX_RESULT_BYTES);
+			rows = CzResultAddRows(rows, res, MAX_RESULT_BYTES);
 			if (rows == NULL || is_over(deadline))
 				break;
 			continue;
@@ -623,8 +624,8 @@ discard_results(CzConn *conn, TimestampTz deadline)
 		{
 			PGresult   *res;
 
-			/* row by row, or libpq would collect the whole result */
-			(void) PQsetSingleRowMode(pg);
+			/* some rows at a time, or libpq would collect the whole result */
+			(void) CzConnTakeRowsSoon(conn, CZ_UNSEEN_ROWS);
 			if (PQstatus(pg) != CONNECTION_OK || !wait_quietly(conn, deadline))
 				return false;
 			res = PQgetResult(pg);
@@ -649,7 +650,7 @@ discard_results(CzConn *conn, TimestampTz deadline)
 		PGresult   *res;
 		ExecStatusType status;
 
-		(void) PQsetSingleRowMode(pg);
+		(void) CzConnTakeRowsSoon(conn, CZ_UNSEEN_ROWS);
 		if ((PQtransactionStatus(pg) == PQTRANS_ACTIVE || PQisBusy(pg)) &&
 			!wait_quietly(conn, deadline))
 			return false;

@@ -11,7 +11,7 @@
  * like is checked before it is used.
  *
  * What stays is libpq's own limit: one message, thus one row, may be as long as
- * PostgreSQL's longest, 1 GB.
+ * PostgreSQL's longest, 1 GB, and a chunk has several.
  *
  * Source: own work.
  *
@@ -27,6 +27,7 @@
 #include "utils/builtins.h"
 
 #include "cz/errors.h"
+#include "cz/settings.h"
 #include "remote_int.h"
 
 /*
@@ -60,17 +61,15 @@ CzResultIsCopy(const struct pg_result *res)
  * CzConnTakeRowsSoon, CzResultIsPart
  *		See remote.h.
  */
-void
+bool
 CzConnTakeRowsSoon(CzConn *conn, int chunk_rows)
 {
 #ifdef LIBPQ_HAS_CHUNK_MODE
+	chunk_rows = Min(chunk_rows, cz_chunk_rows);
 	if (chunk_rows > 1)
-	{
-		(void) PQsetChunkedRowsMode(conn->pg, chunk_rows);
-		return;
-	}
+		return PQsetChunkedRowsMode(conn->pg, chunk_rows) != 0;
 #endif
-	(void) PQsetSingleRowMode(conn->pg);
+	return PQsetSingleRowMode(conn->pg) != 0;
 }
 
 bool
@@ -81,6 +80,20 @@ CzResultIsPart(const struct pg_result *res)
 		return true;
 #endif
 	return PQresultStatus(res) == PGRES_SINGLE_TUPLE;
+}
+
+/*
+ * CzConnPutSync
+ *		See remote.h.
+ */
+bool
+CzConnPutSync(CzConn *conn)
+{
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+	return PQsendPipelineSync(conn->pg) != 0;
+#else
+	return PQpipelineSync(conn->pg) != 0;
+#endif
 }
 
 /*
@@ -213,28 +226,34 @@ make_rows(const PGresult *row)
 }
 
 /*
- * CzResultAddRow
+ * CzResultAddRows
  *		See remote.h.
  */
 struct pg_result *
-CzResultAddRow(struct pg_result *rows, struct pg_result *row, size_t max_bytes)
+CzResultAddRows(struct pg_result *rows, struct pg_result *part, size_t max_bytes)
 {
-	int			n = rows == NULL ? 0 : PQntuples(rows);
-	bool		ok = n == 0 || PQresultMemorySize(rows) < max_bytes;
-	int			i;
+	bool		ok = true;
+	int			row;
 
 	if (rows == NULL)
 	{
-		rows = make_rows(row);
+		rows = make_rows(part);
 		ok = rows != NULL;
 	}
-	if (ok && PQnfields(row) == 0)
-		ok = PQsetvalue(rows, n, 0, NULL, -1);
-	for (i = 0; ok && i < PQnfields(row); i++)
-		ok = PQsetvalue(rows, n, i,
-						PQgetisnull(row, 0, i) ? NULL : PQgetvalue(row, 0, i),
-						PQgetisnull(row, 0, i) ? -1 : PQgetlength(row, 0, i));
-	PQclear(row);
+	for (row = 0; ok && row < PQntuples(part); row++)
+	{
+		int			n = PQntuples(rows);
+		int			i;
+
+		ok = n == 0 || PQresultMemorySize(rows) < max_bytes;
+		if (ok && PQnfields(part) == 0)
+			ok = PQsetvalue(rows, n, 0, NULL, -1);
+		for (i = 0; ok && i < PQnfields(part); i++)
+			ok = PQsetvalue(rows, n, i,
+							PQgetisnull(part, row, i) ? NULL : PQgetvalue(part, row, i),
+							PQgetisnull(part, row, i) ? -1 : PQgetlength(part, row, i));
+	}
+	PQclear(part);
 	if (!ok)
 	{
 		PQclear(rows);

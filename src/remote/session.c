@@ -279,7 +279,8 @@ send_in_pipeline(ConnEntry *entry, const char *sql)
 	PGconn	   *pg = entry->pub.pg;
 
 	CzConnLogCommand(&entry->pub, sql);
-	if (!PQsendQueryParams(pg, sql, 0, NULL, NULL, NULL, NULL, 0) || !PQpipelineSync(pg))
+	if (!PQsendQueryParams(pg, sql, 0, NULL, NULL, NULL, NULL, 0) ||
+		!CzConnPutSync(&entry->pub))
 		return false;
 	entry->pending_syncs++;
 	return true;

@@ -189,7 +189,7 @@ advance_call(CzTxnCall *call, bool is_readable)
 			return 0;
 		}
 		/* so that what is too much is seen before it is all there */
-		(void) PQsetSingleRowMode(pg);
+		(void) CzConnTakeRowsSoon(call->conn, CZ_UNSEEN_ROWS);
 	}
 
 	flush = PQflush(pg);
@@ -220,9 +220,9 @@ advance_call(CzTxnCall *call, bool is_readable)
 				call_broke(call);
 			return 0;
 		}
-		if (PQresultStatus(res) == PGRES_SINGLE_TUPLE)
+		if (CzResultIsPart(res))
 		{
-			call->rows = CzResultAddRow(call->rows, res, CZ_MAX_CALL_BYTES);
+			call->rows = CzResultAddRows(call->rows, res, CZ_MAX_CALL_BYTES);
 			if (call->rows != NULL)
 				continue;
 			call_broke(call);

@@ -42,6 +42,7 @@ uint64		cz_shape_generation = 0;
 bool		cz_binary_protocol = true;
 bool		cz_check_fragments = CZ_CHECKS_FRAGMENTS;
 bool		cz_check_version = true;
+int			cz_chunk_rows = 64;
 int			cz_connect_timeout_ms = 5000;
 char	   *cz_debug_point = NULL;
 int			cz_distributed_snapshot = CZ_SNAPSHOT_ON;
@@ -257,6 +258,11 @@ CzSettingsInit(void)
 							 "For tests and repairs.",
 							 &cz_check_version, true,
 							 PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	DefineCustomIntVariable("cz.chunk_rows",
+							"Rows of a worker's answer that are taken at once, at most.",
+							"Long rows are taken in smaller chunks; 1 takes each by itself. No effect with libpq older than 17.",
+							&cz_chunk_rows, 64, 1, 10000,
+							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cz.connect_timeout",
 							"Bounds the time of one attempt to connect to a worker.",
 							NULL, &cz_connect_timeout_ms, 5000, 10, 3600000,

@@ -17,6 +17,7 @@ import moves        # noqa: E402
 import oltp         # noqa: E402
 import partitions   # noqa: E402
 import planning     # noqa: E402
+import rows         # noqa: E402
 import tpch         # noqa: E402
 from common import FACTOR, ROWS, SHARDS, TPCH_COPIES, Cluster, note     # noqa: E402
 
@@ -34,6 +35,7 @@ PARTS = {
     'ddl': [ddl.ddl],
     'metadata': [metadata.metadata],
     'moves': [moves.moves],
+    'rows': [rows.rows],
 }
 
 
@@ -52,7 +54,7 @@ def main():
     cluster.prepare()
     done = []
     for part in args.parts or ['planning', 'queries', 'writes', 'tpch', 'pgbench', 'sessions', 'streaming',
-                              'instructions', 'ddl', 'moves']:
+                              'instructions', 'rows', 'ddl', 'moves']:
         note('\n%s: %d rows, %d shards, factor %d, TPC-H at .%02d; load of the machine before: %.1f'
              % (part, ROWS, SHARDS, FACTOR, TPCH_COPIES, os.getloadavg()[0]))
         note('%-44s %10s %17s %17s  %-4s %s' % ('', 'plain', 'postgres_fdw', 'cz_fdw', '', 'bar'))
