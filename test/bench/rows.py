@@ -2,7 +2,7 @@
 rows in chunks (17 and newer) and one by one.
 
 CPU time is that of the session's backend.  Instructions are counted below valgrind, as the difference of a long and a
-short result; libpq's are those in its library.
+short result; libpq's are those of calls into it.
 """
 import os
 import re
@@ -29,27 +29,34 @@ def cpu_us(pid):
 
 
 def instructions_of(path):
-    """(all, those of libpq) of a file that callgrind left."""
-    found = {}
+    """(all, those of calls into libpq, with what it calls) of a file that callgrind left."""
     names = {}
-    current, skip = '', False
+    own, called, is_call = '', '', False
+    total = libpq = 0
+
+    def name_of(text):
+        number, name = re.match(r'\((\d+)\) ?(.*)', text).groups()
+        if name:
+            names[number] = name
+        return names.get(number, '')
+
     with open(path) as file:
         for line in file:
             if line.startswith('ob='):
-                number, name = re.match(r'ob=\((\d+)\) ?(.*)', line).groups()
-                names.setdefault(number, name)
-                current = names[number] = name or names[number]
+                own = called = name_of(line[3:])
             elif line.startswith('cob='):
-                number, name = re.match(r'cob=\((\d+)\) ?(.*)', line).groups()
-                if name:
-                    names[number] = name
+                called = name_of(line[4:])
             elif line.startswith('calls='):
-                skip = True
+                is_call = True
             elif line[0] in '0123456789+-*':
-                if not skip:
-                    found[current] = found.get(current, 0) + int(line.split()[1])
-                skip = False
-    return sum(found.values()), sum(n for name, n in found.items() if 'libpq.so' in name)
+                cost = int(line.split()[1])
+                if not is_call:
+                    total += cost
+                elif 'libpq.so' in called and 'libpq.so' not in own:
+                    libpq += cost
+                if is_call:
+                    called, is_call = own, False
+    return total, libpq
 
 
 def load(cluster):
