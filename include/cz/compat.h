@@ -318,8 +318,21 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #define copy_row_failed_compat(cstate) \
 	((cstate)->opts.on_error != COPY_ON_ERROR_STOP && (cstate)->escontext->error_occurred && \
 	 ((cstate)->escontext->error_occurred = false, true))
+#define copy_failed_rows_compat(cstate) ((cstate)->num_errors)
+#define copy_tells_failed_compat(cstate) \
+	((cstate)->opts.log_verbosity >= COPY_LOG_VERBOSITY_DEFAULT)
 #else
 #define copy_row_failed_compat(cstate) false
+#define copy_failed_rows_compat(cstate) UINT64CONST(0)
+#define copy_tells_failed_compat(cstate) false
+#define PROGRESS_COPY_TUPLES_SKIPPED 6
+#endif
+
+/* 18: COPY goes on after so many of them (REJECT_LIMIT); 0: any number */
+#if CZ_PG_GE(18)
+#define copy_reject_limit_compat(cstate) ((cstate)->opts.reject_limit)
+#else
+#define copy_reject_limit_compat(cstate) INT64CONST(0)
 #endif
 
 /* 16: COPY's defaults are found by column, and a string may stand for one; 17: ON_ERROR */
@@ -399,12 +412,15 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #define var_add_nulling_join_compat(var, join_rti) \
 	((var)->varnullingrels = bms_add_member((var)->varnullingrels, (join_rti)))
 #define var_clear_nulling_compat(var) ((var)->varnullingrels = NULL)
+#define var_copy_nulling_compat(to, from) \
+	((to)->varnullingrels = bms_copy((from)->varnullingrels))
 #define var_keep_nulling_compat(var, joins) \
 	((var)->varnullingrels = bms_intersect((var)->varnullingrels, (joins)))
 #define var_drop_nulling_compat(var, joins) \
 	((var)->varnullingrels = bms_difference((var)->varnullingrels, (joins)))
 #else
 #define var_clear_nulling_compat(var) ((void) (var))
+#define var_copy_nulling_compat(to, from) ((void) (to), (void) (from))
 #define var_add_nulling_join_compat(var, join_rti) ((void) 0)
 #define var_keep_nulling_compat(var, joins) ((void) (joins))
 #define var_drop_nulling_compat(var, joins) ((void) (joins))
@@ -438,6 +454,18 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 	(IsA((node), ReturningExpr) ? (Node *) ((ReturningExpr *) (node))->retexpr : NULL)
 #define returning_expr_is_old_compat(node) (((ReturningExpr *) (node))->retold)
 #define var_returning_compat(var) ((int) (var)->varreturningtype)
+#define var_set_old_compat(var) ((var)->varreturningtype = VAR_RETURNING_OLD)
+#define RETURNING_HAS_OLD_COMPAT true
+#define projection_has_old_compat(projection) \
+	(((projection)->pi_state.flags & EEO_FLAG_HAS_OLD) != 0)
+#define result_null_slot_compat(estate, rri) ExecGetAllNullSlot((estate), (rri))
+#define result_set_null_slot_compat(rri, slot) ((rri)->ri_AllNullSlot = (slot))
+/* null_slot: instead of the old row if there is none, which is NULL */
+#define projection_set_rows_compat(projection, old_slot, null_slot, new_slot) \
+	((projection)->pi_exprContext->ecxt_oldtuple = (old_slot) != NULL ? (old_slot) : (null_slot), \
+	 (projection)->pi_exprContext->ecxt_newtuple = (new_slot), \
+	 (projection)->pi_state.flags &= ~(EEO_FLAG_OLD_IS_NULL | EEO_FLAG_NEW_IS_NULL), \
+	 (projection)->pi_state.flags |= (old_slot) != NULL ? 0 : EEO_FLAG_OLD_IS_NULL)
 #else
 #define var_is_old_compat(var) ((void) (var), false)
 #define var_is_new_compat(var) ((void) (var), false)
@@ -447,6 +475,13 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #define returning_expr_compat(node) ((void) (node), (Node *) NULL)
 #define returning_expr_is_old_compat(node) ((void) (node), false)
 #define var_returning_compat(var) 0
+#define var_set_old_compat(var) ((void) (var))
+#define RETURNING_HAS_OLD_COMPAT false
+#define projection_has_old_compat(projection) ((void) (projection), false)
+#define result_null_slot_compat(estate, rri) ((void) (estate), (void) (rri), (TupleTableSlot *) NULL)
+#define result_set_null_slot_compat(rri, slot) ((void) (rri), (void) (slot))
+#define projection_set_rows_compat(projection, old_slot, null_slot, new_slot) \
+	((void) (projection), (void) (old_slot), (void) (null_slot), (void) (new_slot))
 #endif
 
 /* 17: the expression of a generated column can be changed */

@@ -42,6 +42,7 @@
 #include "conflict.h"
 #include "executor_int.h"
 #include "own_rows.h"
+#include "returned_old.h"
 #include "triggers.h"
 
 /* The target of one ModifyTable. */
@@ -61,6 +62,7 @@ typedef struct InsertTarget
 	CzConflict *conflict;		/* NULL: no ON CONFLICT */
 	CzKeyLooks *key_looks;		/* or NULL */
 	CzOwnRows  *own;			/* valid with has_begun */
+	CzReturnedOld *returned;	/* valid with has_begun; NULL: RETURNING is core's */
 	CzRoutes   *routes;			/* NULL: row triggers are the table's own, and core fires
 								 * them but for has_after_row */
 } InsertTarget;
@@ -221,7 +223,10 @@ exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 		}
 		/* with ON CONFLICT each row is a command */
 		if (target->conflict != NULL)
+		{
 			CzBracketOpen(RelationGetRelid(target->rel));
+			target->returned = CzReturnedOldBegin(target->mtstate, rri);
+		}
 	}
 	if (target->conflict != NULL)
 	{
@@ -231,6 +236,13 @@ exec_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 			CzRoutesAfterRow(target->routes, CMD_INSERT, NULL, slot, target->capture);
 		else if (result == CZ_CONFLICT_INSERTED && rri->ri_TrigDesc != NULL)
 			capture_row(target, estate, slot);
+		if (target->returned != NULL && result != CZ_CONFLICT_NOTHING)
+		{
+			slot->tts_tableOid = RelationGetRelid(target->rel);
+			CzReturnedOldRow(target->returned,
+							 result == CZ_CONFLICT_UPDATED ? rri->ri_onConflict->oc_Existing : NULL,
+							 slot, plan_slot);
+		}
 		return result == CZ_CONFLICT_NOTHING ? NULL : slot;
 	}
 	shard = CzShardForRow(estate, target->rel, target->table, slot);

@@ -157,6 +157,7 @@ plan_inlined(Query *query, const char *query_string, int cursor_options,
 	if (query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE)
 		cz_inline_calls(query, glob);
 	cz_remove_group_entries(query);
+	cz_settle_returning(query);
 	cz_prepare_roots(query);
 	/* the conditions of a MERGE are not those of all its rows */
 	if (query->commandType != CMD_MERGE)

@@ -498,6 +498,7 @@ extern List *cz_row_id_columns(Query *query);
 
 /* returning.c */
 extern List *cz_take_returning(Query **query);
+extern void cz_settle_returning(Query *query);
 
 /* rowids.c */
 #define CZ_ROW_ID_REASON "xmin and its kin name transactions of one worker only"

@@ -255,10 +255,14 @@ partition_of_row(Var *var, Oid relid, TableOidContext *context)
 		Oid			type;
 		int32		typmod;
 		Oid			collation;
+		Var		   *column;
 
 		get_atttypetypmodcoll(relid, lfirst_int(lc), &type, &typmod, &collation);
-		args = lappend(args, makeVar(var->varno, lfirst_int(lc), type, typmod, collation,
-									 var->varlevelsup));
+		column = makeVar(var->varno, lfirst_int(lc), type, typmod, collation,
+						 var->varlevelsup);
+		var_copy_returning_compat(column, var);
+		var_copy_nulling_compat(column, var);
+		args = lappend(args, column);
 	}
 	if (!OidIsValid(context->funcid))
 		context->funcid = row_partition_oid();

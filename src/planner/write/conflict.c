@@ -533,8 +533,8 @@ system_mutator(Node *node, SystemContext *context)
 		context->failed = true;
 	if (IsA(node, Var) && ((Var *) node)->varno == context->rti &&
 		(int) ((Var *) node)->varlevelsup == context->depth &&
-		(((Var *) node)->varattno < 0 ? ((Var *) node)->varattno != TableOidAttributeNumber :
-		 var_is_old_compat((Var *) node)))
+		(var_is_old_compat((Var *) node) ||
+		 (((Var *) node)->varattno < 0 && ((Var *) node)->varattno != TableOidAttributeNumber)))
 	{
 		Var		   *var = copyObject((Var *) node);
 		Var		   *own = makeVar(1, var->varattno, var->vartype, var->vartypmod, var->varcollid, 0);
@@ -542,8 +542,8 @@ system_mutator(Node *node, SystemContext *context)
 
 		var_copy_returning_compat(own, var);
 		var_clear_returning_compat(var);
-		context->failed |= own->varattno == 0 || !cz_type_is_output_safe(own->vartype);
-
+		context->failed |= own->varattno == 0 || !cz_type_is_output_safe(own->vartype) ||
+			own->varattno == TableOidAttributeNumber;
 		context->remote->returningList =
 			lappend(context->remote->returningList,
 					makeTargetEntry((Expr *) own, n, psprintf("system%d", n), false));

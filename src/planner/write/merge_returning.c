@@ -182,7 +182,11 @@ returned_var(Var *var, MergeReturnContext *context)
 		Node	   *column;
 
 		if (var->varattno == TableOidAttributeNumber)
-			return cz_oid_const(merge->relid);
+		{
+			column = cz_oid_const(merge->relid);
+			return var_is_old_compat(var) ? unless_command(CMD_INSERT, column, context) :
+				var_is_new_compat(var) ? unless_command(CMD_DELETE, column, context) : column;
+		}
 		if (var->varattno < 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -218,3 +218,70 @@ cz_take_returning(Query **query)
 	(*query)->returningList = context.columns;
 	return result;
 }
+
+/* ---- old and new ------------------------------------------------------------ */
+
+typedef struct SettleContext
+{
+	Index		rti;			/* the target */
+	bool		deletes;
+	int			depth;			/* sub-queries around */
+} SettleContext;
+
+static Node *
+settle_mutator(Node *node, SettleContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (returning_expr_compat(node) != NULL)
+		return context->deletes && !returning_expr_is_old_compat(node) ?
+			(Node *) makeNullConst(exprType(node), exprTypmod(node), exprCollation(node)) :
+			settle_mutator(returning_expr_compat(node), context);
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+
+		if (context->deletes && var->varno == context->rti &&
+			(int) var->varlevelsup == context->depth && var_is_new_compat(var))
+			return (Node *) makeNullConst(var->vartype, var->vartypmod, var->varcollid);
+		return node;
+	}
+	if (IsA(node, Query))
+	{
+		Query	   *query;
+
+		context->depth++;
+		query = query_tree_mutator((Query *) node, settle_mutator, (void *) context, 0);
+		context->depth--;
+		return (Node *) query;
+	}
+	return expression_tree_mutator(node, settle_mutator, (void *) context);
+}
+
+/*
+ * cz_settle_returning
+ *		Leave nothing in RETURNING of an UPDATE or DELETE that depends on whether there is
+ *		an old or a new row: one of the two is always there, the new one of a DELETE never.
+ *		(What a view shows for such a row is written as an expression over columns, in which
+ *		a constant or coalesce() would not be NULL.)
+ *
+ * query: changed, and the writes in its WITH.
+ */
+void
+cz_settle_returning(Query *query)
+{
+	SettleContext context = {query->resultRelation, query->commandType == CMD_DELETE, 0};
+	ListCell   *lc;
+
+	if (!RETURNING_HAS_OLD_COMPAT)
+		return;
+	foreach(lc, query->cteList)
+	{
+		CommonTableExpr *cte = lfirst(lc);
+
+		if (IsA(cte->ctequery, Query))
+			cz_settle_returning((Query *) cte->ctequery);
+	}
+	if (query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE)
+		query->returningList = (List *) settle_mutator((Node *) query->returningList, &context);
+}
