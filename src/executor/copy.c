@@ -105,6 +105,21 @@ read_row(CopyTarget *target)
 	return true;
 }
 
+/* A row that cannot be read is left out, if there are not too many of them (REJECT_LIMIT). */
+static void
+leave_row_out(CopyFromState cstate)
+{
+	int64		nfailed = copy_failed_rows_compat(cstate);
+	int64		limit = copy_reject_limit_compat(cstate);
+
+	pgstat_progress_update_param(PROGRESS_COPY_TUPLES_SKIPPED, nfailed);
+	if (limit > 0 && nfailed > limit)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("skipped more than REJECT_LIMIT (%lld) rows due to data type incompatibility",
+						(long long) limit)));
+}
+
 static bool
 passes_where(CopyTarget *target)
 {
@@ -189,7 +204,10 @@ copy_rows(CopyFromState cstate, const CopyStmt *stmt)
 		if (!read_row(&target))
 			break;
 		if (copy_row_failed_compat(cstate))
+		{
+			leave_row_out(cstate);
 			continue;
+		}
 		if (!passes_where(&target))
 			pgstat_progress_update_param(PROGRESS_COPY_TUPLES_EXCLUDED, ++excluded);
 		else if (store_row(&target))
@@ -202,6 +220,12 @@ copy_rows(CopyFromState cstate, const CopyStmt *stmt)
 		target.writer = NULL;
 		processed = CzCopyLines(cstate, stmt, target.estate, target.table, processed);
 	}
+	if (copy_failed_rows_compat(cstate) > 0 && copy_tells_failed_compat(cstate))
+		ereport(NOTICE,
+				errmsg_plural("%llu row was skipped due to data type incompatibility",
+							  "%llu rows were skipped due to data type incompatibility",
+							  (unsigned long long) copy_failed_rows_compat(cstate),
+							  (unsigned long long) copy_failed_rows_compat(cstate)));
 	end_target(&target);
 	return processed;
 }

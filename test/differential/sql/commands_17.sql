@@ -2,6 +2,7 @@
 -- from: 17
 CREATE TABLE t (k int PRIMARY KEY, v int DEFAULT 5, w text);
 SELECT create_distributed_table('t', 'k');
+-- notices
 COPY t FROM STDIN (ON_ERROR ignore);
 1	1	a
 2	bad	b
