@@ -443,7 +443,9 @@ cz_split_one(CzSplitContext *context, Aggref *agg)
 	if (strcmp(name, "sum") == 0)
 		return cast_to(sum_of_partial(context, make_system_partial(context, "sum", arg, filter)),
 					   agg->aggtype);
-	if (combines_itself(agg))
+	/* the first value of an order is no value of a fragment's */
+	if (combines_itself(agg) &&
+		(agg->aggorder == NIL || strcmp(name, "any_value") != 0))
 		return make_final(context, agg->aggfnoid, agg->aggtype,
 						  cz_split_partial(context, agg->aggfnoid, agg->aggtype,
 									   list_make1(arg), filter, agg->inputcollid),

@@ -18,6 +18,7 @@ SELECT JSON_OBJECT('k': k, 'n': JSON_SCALAR(k * 2)), JSON_ARRAY(k, t NULL ON NUL
 SELECT JSON_VALUE(j, 'strict $.none' ERROR ON ERROR) FROM docs;
 UPDATE docs SET j = JSON_OBJECT('id': k RETURNING jsonb) WHERE JSON_VALUE(j, '$.id' RETURNING int) > 10 RETURNING *;
 SELECT any_value(k) > 0, count(*) FROM docs;
+SELECT any_value(k ORDER BY k), any_value(k ORDER BY k DESC) FROM docs;
 SELECT d.k, x.tag FROM docs d LEFT JOIN JSON_TABLE(d.j, '$.tags[*]' COLUMNS (tag int PATH '$')) x ON x.tag > 10 ORDER BY 1, 2;
 CREATE VIEW tags AS SELECT k, tag FROM docs, JSON_TABLE(j, '$.tags[*]' COLUMNS (tag int PATH '$')) x;
 SELECT max(tag), count(*) FROM tags;
