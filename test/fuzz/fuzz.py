@@ -17,6 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DIFFERENTIAL = os.path.join(HERE, '..', 'differential')
 sys.path[:0] = [HERE, DIFFERENTIAL]
 from compare import compare
+import generate
 from generate import Generator
 from pgclient import ConnectionLost
 from script import Script, Statement
@@ -67,7 +68,11 @@ class Fuzz:
         self.database = 'fuzz_%d_%d' % (args.shards, args.factor)
         self.sides.prepare(self.database)
         self.database = 'diff_' + self.database
-        problems = self.sides.run_script(Script(os.path.join(HERE, 'setup.sql'), None), self.database, own_schema=False)
+        major = self.sides.major()
+        generate.prepare(major)
+        problems = []
+        for name in ['setup.sql'] + (['setup_18.sql'] if major >= 18 else []):
+            problems += self.sides.run_script(Script(os.path.join(HERE, name), None), self.database, own_schema=False)
         if problems:
             sys.exit('\n'.join(problems))
         self.connect()
@@ -116,7 +121,7 @@ class Fuzz:
     def make_case(self, seed, generator):
         kind = generator.random.random()
         if kind < 0.10:
-            table, sql = generator.write()
+            table, sql = generator.pick([generator.write, generator.write, generator.merge, generator.upsert])()
             return Case(seed, 'write', sql, ['BEGIN'], ['SELECT * FROM %s ORDER BY id' % table, 'ROLLBACK'], may_refuse=True)
         if kind < 0.25:
             generator.params = []

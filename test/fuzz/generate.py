@@ -43,6 +43,23 @@ ODD_CONSTANTS = ['- (- CAST(2 AS int))', '- CAST(1 AS int)', '- (- (- CAST(1 AS 
 STRINGS = ["'a'", "'a '", "'B'", "'b'", "''", "'zz'", "'c''d'", "'ä'", "'nobody'"]
 
 
+# what the oldest server knows: prepare()
+MAJOR = 14
+# setup_18.sql: virtual generated columns
+VIRTUAL = {'ca': [('vx', I), ('vs', S)], 'cb': [('vx', I)], 'od': [('vx', I), ('vs', S)], 'rr': [('vx', I)], 'lo': [('vx', I)],
+           'up': [('vx', I)], 'ut': [('vx', I)]}
+UPSERTED = {'up': [('k', I), ('id', I), ('x', I), ('s', S)], 'ut': [('k', I), ('id', I), ('x', I), ('s', S)]}
+
+
+def prepare(major):
+    """Make use of what servers of this major have."""
+    global MAJOR
+    MAJOR = major
+    if major >= 18:
+        for name, columns in VIRTUAL.items():
+            (TABLES if name in TABLES else UPSERTED)[name].extend(columns)
+
+
 class Source:
     """A range-table entry: alias and columns, the column that is the key if it has one."""
 
@@ -148,6 +165,10 @@ class Generator:
             return 'nullif(%s, %s)' % (sub(kind), sub(kind))
         if self.chance(0.10) and self.budget > 0:
             return self.scalar_subquery(kind, scopes)
+        if MAJOR >= 17 and kind in (I, S, N) and self.chance(0.04):
+            return "JSON_VALUE(jsonb_build_array(%s, %s), '$[%d]' RETURNING %s %s)" % (
+                sub(kind), sub(I), r.randint(0, 1), kind,
+                r.choice(['NULL ON ERROR', 'NULL ON EMPTY NULL ON ERROR', 'DEFAULT NULL ON ERROR']))
         if kind == I:
             return r.choice([
                 lambda: '(%s + %s)' % (sub(I), sub(I)), lambda: '(%s - %s)' % (sub(I), sub(I)),
@@ -309,8 +330,21 @@ class Generator:
                     Source(alias, [('k', I), ('s', S)]))
         if roll < 0.52:
             return 'generate_series(0, 4) %s (k)' % alias, Source(alias, [('k', I)])
+        if roll < 0.56 and MAJOR >= 17:
+            return self.json_table(alias, lateral_scope)
         table = self.table()
         return '%s %s' % (table, alias), Source(alias, TABLES[table], KEYS.get(table))
+
+    def json_table(self, alias, lateral_scope):
+        """Rows of a value, which may be made of columns of the FROM items before."""
+        inner = [lateral_scope or []]
+        passing = self.chance(0.4)
+        text = "JSON_TABLE(jsonb_build_array(%s, 1, %s, jsonb_build_array(2, 3)), '$[*]%s'%s COLUMNS (k int PATH '$' %s, s text PATH '$' %s, o FOR ORDINALITY%s)) %s" % (
+            self.expression(I, inner, 1), self.expression(S, inner, 1),
+            ' ? (@ != $m)' if passing else '', ' PASSING %s AS m' % self.expression(I, inner, 1) if passing else '',
+            self.pick(['NULL ON ERROR', 'DEFAULT 7 ON EMPTY DEFAULT 3 ON ERROR']), self.pick(['NULL ON ERROR', "DEFAULT 'none' ON ERROR"]),
+            self.pick(['', ", NESTED PATH '$[*]' AS p COLUMNS (x int PATH '$')"]), alias)
+        return text, Source(alias, [('k', I), ('s', S), ('o', I)] + ([('x', I)] if 'NESTED' in text else []))
 
     def summary(self, alias):
         """A table by one of its columns, often the key, or what one key has."""
@@ -577,6 +611,14 @@ class Generator:
             tail += ' HAVING %s' % r.choice([
                 'count(*) > %s' % self.literal(I), '%s > %s' % (self.aggregate(I, [], scope), self.literal(I)),
                 '%s IS NOT NULL' % self.aggregate(S, [], scope)])
+        elif groups and self.chance(0.3):
+            # a column of grouping sets is NULL above them, not below
+            group, kind = self.pick([(expr, kind) for expr, (_, kind) in zip([e.rsplit(' AS ', 1)[0] for e in exprs], columns) if expr in groups])
+            tail += ' HAVING ' + r.choice([
+                lambda: '%s IS NULL' % group, lambda: '(%s IS NULL OR %s > %s)' % (group, group, self.literal(kind)),
+                lambda: '%s IS DISTINCT FROM %s' % (group, self.literal(kind)), lambda: '%s = %s' % (group, self.literal(kind)),
+                lambda: 'grouping(%s) = %d' % (group, r.randint(0, 1)),
+                lambda: 'coalesce(%s, %s) = %s' % (group, self.literal(kind), self.literal(kind))])()
         if self.chance(0.3):
             tail += ' ORDER BY ' + self.order(len(exprs), odd=True)
             if self.chance(0.5):
@@ -672,10 +714,12 @@ class Generator:
             where.append(self.condition([scope], 1))
         tail = ' WHERE ' + ' AND '.join(where) if where else ''
         returning = ' RETURNING z.id, z.%s' % self.pick([c for c, _ in target.columns]) if self.chance(0.4) else ''
+        if MAJOR >= 18 and self.chance(0.5):
+            returning = self.returning(target)
         if self.chance(0.3):
             return table, prefix + 'DELETE FROM %s z%s%s%s' % (table, ' USING ' + extra if extra else '', tail, returning)
         sets = []
-        columns = [c for c in target.columns if c[0] not in ('id', 'f') and c[0] != target.key]
+        columns = [c for c in target.columns if c[0] not in ('id', 'f', 'vx', 'vs') and c[0] != target.key]
         for name, kind in self.random.sample(columns, self.random.randint(1, 2)):
             # several matches in FROM would choose one: take nothing from there
             expr = self.expression(kind, [[target]], 1)
@@ -685,3 +729,90 @@ class Generator:
         if extra and self.chance(0.5):
             returning = ''
         return table, prefix + 'UPDATE %s z SET %s%s%s%s' % (table, ', '.join(sets), ' FROM ' + extra if extra else '', tail, returning)
+
+    def returning(self, target, more=()):
+        """RETURNING of old and new rows, as 18 has it."""
+        columns = [name for name, _ in target.columns]
+        items = ['%s.id AS n%d' % (self.pick([target.alias, 'new', 'old']), 0)] + list(more)
+        for number in range(1, self.random.randint(1, 4)):
+            column = self.pick(columns)
+            items.append('%s AS n%d' % (self.pick([
+                'old.%s' % column, 'new.%s' % column, '%s.%s' % (target.alias, column), 'old IS NULL', 'new IS NULL', 'old', 'new',
+                'old.%s IS DISTINCT FROM new.%s' % (column, column), 'coalesce(old.id, new.id)', 'old.id + new.id',
+                '(SELECT count(*) FROM rr y WHERE y.k = old.id % 5)', '(SELECT max(y.s) FROM rr y WHERE y.k = new.x)',
+                '(SELECT old.%s)' % column, 'old.tableoid::regclass::text', 'new.tableoid IS NULL', 'random() < new.id']), number))
+        return ' RETURNING ' + ', '.join(items)
+
+    def assignments(self, target, scopes):
+        names = [c for c in target.columns if c[0] not in ('id', 'f', 'vx', 'vs') and c[0] != target.key]
+        sets = []
+        for name, kind in self.random.sample(names, self.random.randint(1, 2)):
+            expr = self.expression(kind, scopes, 1)
+            sets.append('%s = %s' % (name, 'round(%s, 2)' % expr if kind == N else expr))
+        return ', '.join(sets)
+
+    def merge(self):
+        """Table and a MERGE whose source has one row for each of the target's."""
+        self.names, self.ctes, self.budget = 0, [], self.random.randint(0, 1)
+        table = self.pick(WRITABLE)
+        target = Source('z', TABLES[table], KEYS.get(table))
+        other = self.pick(['ca', 'cb', 'ta', 'od', 'oi', 'rr', 'lo'])
+        source = Source('q', TABLES[other])
+        from_ = other + ' q'
+        if self.chance(0.4):
+            from_ = '(SELECT y.id, max(y.k) AS k, min(y.s) AS s, count(*)::int AS x FROM %s y GROUP BY %s) q' % (
+                other, self.pick(['y.id', 'ROLLUP (y.id) HAVING y.id < 20', 'y.id HAVING min(y.k) > 1']))
+            source = Source('q', [('id', I), ('k', I), ('s', S), ('x', I)])
+        on = 'z.id = q.id'
+        if self.chance(0.3):
+            on += ' AND %s' % self.pick(['z.k = q.k', 'z.s = q.s', self.condition([[target, source]], 1)])
+        clauses = []
+        both, mine = [[target, source]], [[target]]
+
+        def when(what, scope):
+            return 'WHEN %s%s THEN ' % (what, ' AND ' + self.condition(scope, 1) if self.chance(0.4) else '')
+        for _ in range(self.random.randint(0, 2)):
+            clauses.append(when('MATCHED', both) + self.pick([
+                'UPDATE SET ' + self.assignments(target, both), 'UPDATE SET ' + self.assignments(target, both), 'DELETE', 'DO NOTHING']))
+        if self.chance(0.5) or not clauses:
+            values = [self.expression(I, [[source]], 1), self.expression(S, [[source]], 1)]
+            if table == 'ta':
+                values = values[:1] + [self.literal(S)]
+            clauses.append(when('NOT MATCHED', [[source]]) + 'INSERT (id, k, s) VALUES (q.id + 1000, %s, %s)' % tuple(values))
+        if MAJOR >= 17 and self.chance(0.4):
+            clauses.append(when('NOT MATCHED BY SOURCE', mine) + self.pick([
+                'UPDATE SET ' + self.assignments(target, mine), 'DELETE', 'DO NOTHING']))
+        self.random.shuffle(clauses)
+        clauses.sort(key=lambda clause: ' AND ' not in clause.split(' THEN ')[0])
+        returning = ''
+        if MAJOR >= 17 and self.chance(0.6):
+            returning = ' RETURNING merge_action(), z.id AS i, z.%s, q.id' % self.pick(target.columns)[0]
+            if MAJOR >= 18 and self.chance(0.6):
+                returning = self.returning(target, ['merge_action() AS action', 'q.id AS qid'])
+        return table, 'MERGE INTO %s z USING %s ON %s %s%s' % (table, from_, on, ' '.join(clauses), returning)
+
+    def upsert(self):
+        """Table and an INSERT ... ON CONFLICT; ut has a trigger and a view with a condition."""
+        self.names, self.ctes, self.budget = 0, [], 0
+        table = self.pick(list(UPSERTED))
+        target = Source(table, UPSERTED[table], 'k')
+        other = self.pick(['ca', 'cb', 'ta', 'od', 'rr', 'lo'])
+        y = Source('y', TABLES[other])
+        rows = self.pick([
+            'VALUES (%s, 50, 1, %s), (11, 51, 2, NULL), (111, 52, NULL, %s)' % (self.random.randint(0, 9), self.literal(S), self.literal(S)),
+            'VALUES (%s, 50, %s, %s)' % (self.random.randint(0, 20), self.literal(I), self.literal(S)),
+            "SELECT y.id, max(y.id) + 100, max(%s)::int, min(%s) FROM %s y GROUP BY y.id" % (
+                self.expression(I, [[y]], 1), self.expression(S, [[y]], 1), other),
+            'SELECT y.k + 3, min(y.id) + 200, count(*)::int, max(y.s) FROM %s y WHERE y.k IS NOT NULL GROUP BY y.k' % other])
+        excluded = Source('excluded', UPSERTED[table])
+        action = 'DO UPDATE SET %s' % self.pick([
+            'x = coalesce(excluded.x, 0) + coalesce(%s.x, 1)' % table, 's = excluded.s, id = %s.id' % table,
+            self.assignments(target, [[target, excluded]]), 'x = DEFAULT'])
+        if self.chance(0.4):
+            action += ' WHERE ' + self.condition([[target, excluded]], 1)
+        if self.chance(0.15):
+            action = 'DO NOTHING'
+        returning = self.pick(['', ' RETURNING id, k, x', ' RETURNING %s' % table])
+        if MAJOR >= 18 and self.chance(0.7):
+            returning = self.returning(target)
+        return table, 'INSERT INTO %s (k, id, x, s) %s ON CONFLICT (k) %s%s' % (table, rows, action, returning)

@@ -9,6 +9,7 @@
 --   pa         distributed on k (int), colocated with ca, with row-level security for the role fuzz_reader
 --   sb         a security-barrier view of cb
 --   lo lb      local tables, lb larger
+--   up ut      distributed on k, which is their primary key; rows of ut are written one by one: it has a trigger
 CREATE TABLE ca (k int, id int, x int, y bigint, s text, n numeric(8,2), d date, t timestamptz, b bool, f float8);
 CREATE TABLE cb (gone1 text, id int, y bigint, gone2 int, x int, k int, s text, n numeric, d date, t timestamptz, b bool);
 ALTER TABLE cb DROP COLUMN gone1;
@@ -26,6 +27,10 @@ CREATE TABLE bj (y bigint, id int, k int, s text COLLATE "und-x-icu", n numeric,
 CREATE TABLE pa (id int, who text, k int, x int, s text, d date);
 CREATE TABLE lb (id int, k int, y bigint, s text, n numeric);
 CREATE TABLE lo (id int, k int, x int, s text, b bool);
+CREATE TABLE up (k int PRIMARY KEY, id int, x int, s text);
+CREATE TABLE ut (k int PRIMARY KEY, id int, x int, s text);
+SELECT create_distributed_table('up', 'k');
+SELECT create_distributed_table('ut', 'k');
 SELECT create_distributed_table('ca', 'k');
 SELECT create_distributed_table('cb', 'k', colocate_with => 'ca');
 SELECT create_distributed_table('cc', 'k', colocate_with => 'ca');
@@ -115,3 +120,7 @@ ANALYZE ca, cb, cc, ta, tb, od, oi, bi, bj, pa, rr, rd, lo, lb;
 CREATE FUNCTION fuzz_wrote(int) RETURNS int LANGUAGE sql VOLATILE AS 'INSERT INTO cc (id) VALUES (2000 + $1) RETURNING 1';
 CREATE FUNCTION fuzz_seen() RETURNS bigint LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (SELECT count(*) FROM cc); END';
 CREATE FUNCTION fuzz_seen_now() RETURNS bigint LANGUAGE plpgsql VOLATILE AS 'BEGIN RETURN (SELECT count(*) FROM cc WHERE id > 2000); END';
+INSERT INTO up SELECT i, i, CASE WHEN i % 5 = 0 THEN NULL ELSE i % 4 END, (ARRAY['a', NULL, 'B', 'zz'])[i % 4 + 1] FROM generate_series(1, 20, 2) i;
+INSERT INTO ut SELECT * FROM up;
+CREATE FUNCTION fuzz_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.x = 3 THEN NEW.x := 30; END IF; RETURN CASE WHEN NEW.x = 77 THEN NULL ELSE NEW END; END $$;
+CREATE TRIGGER fuzz_row BEFORE INSERT OR UPDATE ON ut FOR EACH ROW EXECUTE FUNCTION fuzz_row();
