@@ -9,10 +9,11 @@ A directive is a comment of its own line before a statement:
   -- count             compare the number of rows only
   -- notices           compare the NOTICEs, too, as a multiset
   -- other words       the error says the same in other words; names are compared
+  -- one major: REASON  not compared where servers are of several majors
   -- cluster: SQL      run SQL on the cluster only, before the statement
 At the head of a script:
   -- setup: NAME       the script reads the tables of setup/NAME.sql
-  -- from: MAJOR       only PostgreSQL from this major on has what it tries
+  -- from: MAJOR       only PostgreSQL from this major on has what it tries (the oldest of the servers)
 Besides SQL a script may hold lines
   \\load FILE TABLE [OPTIONS]   COPY TABLE FROM STDIN with the contents of a data file
 COPY ... FROM STDIN reads the lines that follow, up to one that is just \\.
@@ -28,6 +29,7 @@ class Statement:
         self.line = line
         self.differs = directives.get('differs')
         self.may_differ = 'may differ' in directives
+        self.one_major = 'one major' in directives
         self.may_error = 'may error' in directives
         self.error = 'error' in directives
         self.count_only = 'count' in directives
@@ -91,7 +93,7 @@ def bind(sql, protocol):
 
 
 def directives_of(comment, into):
-    match = re.match(r'--\s*(differs|may differ|may error|cluster):\s*(.*)', comment) or re.match(r'--\s*(error|unordered|count|notices|other words)\s*$', comment)
+    match = re.match(r'--\s*(differs|may differ|one major|may error|cluster):\s*(.*)', comment) or re.match(r'--\s*(error|unordered|count|notices|other words)\s*$', comment)
     if match:
         into[match.group(1)] = match.group(2) if match.lastindex > 1 else True
 

@@ -1,5 +1,6 @@
 -- Another type of the distribution column of tables that foreign keys join: one table after the other, the keys
 -- hold at any time, and the workers hold them again when both ends lie together.
+-- from: 15
 CREATE TABLE account (id int PRIMARY KEY, name text);
 CREATE TABLE project (account_id int REFERENCES account ON DELETE CASCADE, id int, name text, PRIMARY KEY (account_id, id));
 CREATE TABLE task (account_id int, id int, project_id int, up int, CONSTRAINT task_pk PRIMARY KEY (account_id, id), CONSTRAINT task_project FOREIGN KEY (account_id, project_id) REFERENCES project ON DELETE SET NULL (project_id) ON UPDATE CASCADE, CONSTRAINT task_up FOREIGN KEY (account_id, up) REFERENCES task DEFERRABLE);

@@ -1,4 +1,5 @@
 -- DEFERRABLE unique constraints, and foreign keys, hold when a statement ends, whatever number of commands it is on a worker.
+-- from: 15
 CREATE TABLE d (k int, id int, v int, w int, PRIMARY KEY (k, id), UNIQUE (k, v) DEFERRABLE);
 SELECT create_distributed_table('d', 'k');
 CREATE TABLE e (a int, k int, id int, v int);

@@ -1,4 +1,5 @@
 -- INSERT ... ON CONFLICT row by row, by indexes with expressions, predicates and NULLS NOT DISTINCT.
+-- from: 15
 CREATE TABLE audit (id serial, line text);
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   INSERT INTO audit (line) VALUES (format('%s %s %s %s', TG_NAME, TG_OP, OLD, NEW));

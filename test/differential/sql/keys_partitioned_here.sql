@@ -1,4 +1,5 @@
 -- Foreign keys of and to partitioned tables that are held here: of ordinary and reference tables, SET DEFAULT, beside triggers
+-- from: 15
 CREATE TABLE log (n int GENERATED ALWAYS AS IDENTITY, what text);
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO log (what) VALUES (TG_TABLE_NAME || ' ' || TG_NAME || ' ' || TG_OP || ' ' || coalesce(OLD::text, '') || coalesce(NEW::text, '')); RETURN NULL; END$$;
 CREATE FUNCTION note_statement() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO log (what) VALUES (TG_TABLE_NAME || ' ' || TG_NAME || ' ' || TG_OP); RETURN NULL; END$$;

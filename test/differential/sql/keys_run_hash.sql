@@ -1,4 +1,5 @@
 -- Foreign keys between tables with a distribution column, at run time.
+-- from: 15
 CREATE TABLE p (k int, id int, code text, v text, PRIMARY KEY (k, id), UNIQUE (k, code));
 CREATE TABLE c (k int, id int, p_id int, code text, v text, PRIMARY KEY (k, id));
 CREATE TABLE g (k int, id int, c_id int, PRIMARY KEY (k, id));

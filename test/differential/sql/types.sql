@@ -64,6 +64,7 @@ SELECT count(DISTINCT ident), min(ident::text) FROM events;
 SELECT event_id FROM events WHERE ident = md5('5')::uuid ORDER BY 1;
 SELECT ident, count(*) FROM events GROUP BY 1 HAVING count(*) > 2 ORDER BY 1 LIMIT 3;
 SELECT bits & B'00001111', bits << 1, event_id FROM events WHERE event_id < 10 ORDER BY 3;
+-- one major: numeric ^ numeric shows as many digits as its version does
 SELECT amount::int, round(amount, 1), trunc(amount), amount % 7, amount ^ 2, sqrt(amount), event_id FROM events WHERE event_id < 20 ORDER BY event_id;
 SELECT small / 3, small % 3, -small, abs(small), small::text, event_id FROM events WHERE event_id < 20 ORDER BY event_id;
 SELECT score = 'NaN', score > 50, event_id FROM events WHERE event_id IN (101, 103, 202, 206) ORDER BY 3;
