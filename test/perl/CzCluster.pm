@@ -381,6 +381,14 @@ sub restart_worker
 	return;
 }
 
+# A worker that was restarted is found to be back: the next statement uses it, however slow the machine
+sub await_workers
+{
+	my ($self) = @_;
+	return $self->coordinator->poll_query_until('postgres',
+		'SELECT bool_and(result) FROM citus_check_cluster_node_health()');
+}
+
 sub freeze_worker { my ($self, $i) = @_; _freeze_node($self->worker($i)); return; }
 
 sub thaw_worker { my ($self, $i) = @_; kill 'CONT', $self->_pids($i); return; }

@@ -165,8 +165,7 @@ note 'what is refused';
 	$cluster->worker(3)->append_conf('postgresql.conf', 'max_prepared_transactions = 0');
 	$cluster->worker(3)->restart;
 	# somebody may have come in between: it must not be suspect any more
-	$cluster->coordinator->poll_query_until('postgres', 'SELECT bool_and(result) FROM citus_check_cluster_node_health()')
-	  or die 'the worker is not back';
+	$cluster->await_workers or die 'the worker is not back';
 	($status, $out, $err) = $cluster->try_sql("INSERT INTO t SELECT i, 'v' FROM generate_series(30000, 30099) i");
 	like($err, qr/55000: cannot write on several nodes: prepared transactions are disabled on node.*HINT:\s+Set max_prepared_transactions/s,
 		'a worker without prepared transactions');

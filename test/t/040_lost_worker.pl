@@ -161,7 +161,7 @@ note 'two sessions, each without what the other one has';
 	my $hold = $cluster->hold("UPDATE t SET v = 5 WHERE k = $k; $wait; UPDATE t SET v = 6 WHERE k = $k");
 	$cluster->restart_worker(2);
 	# the other one knows that it is back, however slow the machine is
-	$cluster->coordinator->poll_query_until('postgres', 'SELECT bool_and(result) FROM citus_check_cluster_node_health()');
+	$cluster->await_workers;
 	$cluster->cut_worker(3);
 	my ($status, $out, $err) = $cluster->try_sql("UPDATE t SET v = 7 WHERE k = $k", timeout => 60);
 	is($status, 0, 'the other one goes on with the first placement') or diag($err);

@@ -174,6 +174,7 @@ is(look(), $written, 'and when it is alone');
 $cluster->restart_worker(1);
 
 note 'a placement that has missed writes does not hold up DROP, and is made without the partition';
+$cluster->await_workers;
 $cluster->kill_worker(2);
 $cluster->sql("UPDATE ev SET v = 'z'");
 my ($drop_status, undef, $drop_err) = $cluster->try_sql($forms{drop});

@@ -54,6 +54,7 @@ foreach my $table (@tables)
 		$cluster->go;
 		my ($status, undef, $err) = $cluster->finish_sql($altering, 60);
 		$cluster->restart_worker(2);
+		$cluster->await_workers;
 		isnt($status, 0, "$table, $point: not done");
 		like($err, qr/ERROR:  (08|57)/, "$table, $point: an error");
 		is($cluster->table_look($table), $before, "$table, $point: nothing has changed");
