@@ -29,6 +29,7 @@ typedef struct CzEndpoint
 	bool		must_be_writable;	/* a worker in use: a standby is not connected to */
 	bool		must_use_password;	/* a non-superuser's mapping: 2F003 if the
 									 * worker asked for none */
+	bool		has_keys;		/* SCRAM keys, the mapping's or the session's, stand for it */
 } CzEndpoint;
 
 #endif							/* CZ_ENDPOINT_H */

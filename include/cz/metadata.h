@@ -591,6 +591,26 @@ extern void (*cz_before_connect) (void);
 /* The same, but NULL if the role may not connect. */
 extern CzEndpoint *CzEndpointTryGet(Oid server_oid, Oid user_oid);
 
+/*
+ * CzScramKeysAreKnown
+ *		Does libpq, as it runs, take SCRAM keys (18 does)?
+ */
+extern bool CzScramKeysAreKnown(void);
+
+/*
+ * CzScramSessionKeys
+ *		The keys with which the client has logged in, if it did so by SCRAM as that role;
+ *		base64, palloc'd.
+ */
+extern bool CzScramSessionKeys(Oid user_oid, char **client_key, char **server_key);
+
+/*
+ * CzScramKeysOf
+ *		The keys of a password for a SCRAM verifier; false: they cannot be used here.
+ */
+extern bool CzScramKeysOf(const char *verifier, const char *password, char **client_key,
+						  char **server_key);
+
 /* OID of the foreign data wrapper cz_fdw in this database, InvalidOid if none. */
 extern Oid	CzFdwOid(void);
 

@@ -425,7 +425,8 @@ import_mapping(Import *import, CzConfigMapping *mapping)
 					has_privs_of_role(GetUserId(), GetForeignServer(server_oid)->owner)))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_SERVER, mapping->worker);
 	if (mapping->password_omitted && password == NULL &&
-		CzFindOption(existing, "password") == NULL)
+		CzFindOption(existing, "password") == NULL &&
+		CzFindOption(existing, "scram_client_key") == NULL)
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("the password of the user mapping for %s on node \"%s\" is not in the cluster file",

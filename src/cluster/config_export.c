@@ -3,7 +3,7 @@
  * config_export.c
  *	  The cluster as a cluster file: what cz_import_cluster makes of it again.
  *
- * Passwords are left out; "password_omitted" says where one was.
+ * Passwords and SCRAM keys are left out; "password_omitted" says where one was.
  *
  * Source: own work.
  *
@@ -38,7 +38,7 @@ PG_FUNCTION_INFO_V1(cz_export_cluster);
 static const char *const worker_fields[] = {"host", "port", "dbname", "zone", "weight",
 "node_id", "checked", "collation_differs", "identity", "installed_extensions", "partial_aggregates", "server_version", "state", NULL};
 static const char *const mapping_fields[] = {"user", "password_required", "password",
-"sslpassword", NULL};
+"sslpassword", "scram_client_key", "scram_server_key", NULL};
 
 static bool
 is_in(const char *name, const char *const *list)
@@ -136,7 +136,7 @@ add_mappings(StringInfo buf, Oid server_oid)
 			if (parse_bool(CzFindOption(options, "password_required"), &required))
 				add_raw(&item, "password_required", required ? "true" : "false");
 		}
-		if (CzFindOption(options, "password"))
+		if (CzFindOption(options, "password") || CzFindOption(options, "scram_client_key"))
 			add_raw(&item, "password_omitted", "true");
 		add_options(&item, options, mapping_fields);
 		appendStringInfoChar(&item, '}');

@@ -198,6 +198,8 @@ add_options(const CzJson *object, List *options)
 			refuse(item, psprintf("option \"%s\" cannot be set here", item->key));
 		if (strcmp(item->key, "password") == 0 || strcmp(item->key, "sslpassword") == 0)
 			refuse(item, "passwords do not belong into it");
+		if (strcmp(item->key, "scram_client_key") == 0 || strcmp(item->key, "scram_server_key") == 0)
+			refuse(item, "SCRAM keys do not belong into it");
 		if (item->type == CZ_JSON_STRING)
 			value = item->string;
 		else if (item->type == CZ_JSON_BOOL)

@@ -92,15 +92,19 @@ role_sql(const char *role, const char *verifier, bool is_given, const char *comm
 	return psprintf("DO LANGUAGE plpgsql %s", quote_literal_cstr(block.data));
 }
 
-/* The user mapping of a role for a worker, new or changed. */
+/*
+ * The user mapping of a role for a worker, new or changed: with the password, or, where they
+ * are known, with the SCRAM keys in its place.
+ */
 static void
 set_mapping(Oid server_oid, Oid role_oid, const char *role, const char *password,
-			bool must_use_password)
+			const char *client_key, const char *server_key, bool must_use_password)
 {
 	char	   *server_name = GetForeignServer(server_oid)->servername;
 	RoleSpec   *user = makeNode(RoleSpec);
-	const char *names[3] = {"user", "password", "password_required"};
-	const char *values[3];
+	const char *names[] = {"user", "password", "scram_client_key", "scram_server_key",
+	"password_required"};
+	const char *values[lengthof(names)];
 	List	   *old = NIL;
 	List	   *options = NIL;
 	bool		is_there = SearchSysCacheExists2(USERMAPPINGUSERSERVER,
@@ -112,17 +116,26 @@ set_mapping(Oid server_oid, Oid role_oid, const char *role, const char *password
 	user->rolename = pstrdup(role);
 	user->location = -1;
 	values[0] = role;
-	values[1] = password;
-	values[2] = must_use_password ? "true" : "false";
+	values[1] = client_key == NULL ? password : NULL;
+	values[2] = client_key;
+	values[3] = server_key;
+	values[4] = must_use_password ? "true" : "false";
 	if (is_there)
 		old = GetUserMapping(role_oid, server_oid)->options;
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < lengthof(names); i++)
+	{
+		bool		is_set = CzFindOption(old, names[i]) != NULL;
+
+		if (values[i] == NULL && !is_set)
+			continue;
 		options = lappend(options,
-						  makeDefElemExtended(NULL, pstrdup(names[i]),
+						  makeDefElemExtended(NULL, pstrdup(names[i]), values[i] == NULL ? NULL :
 											  (Node *) makeString(pstrdup(values[i])),
 											  !is_there ? DEFELEM_UNSPEC :
-											  CzFindOption(old, names[i]) ? DEFELEM_SET : DEFELEM_ADD,
+											  values[i] == NULL ? DEFELEM_DROP :
+											  is_set ? DEFELEM_SET : DEFELEM_ADD,
 											  -1));
+	}
 	if (is_there)
 	{
 		AlterUserMappingStmt *stmt = makeNode(AlterUserMappingStmt);
@@ -195,6 +208,9 @@ cz_propagate_role(PG_FUNCTION_ARGS)
 	bool		is_given = !PG_ARGISNULL(1);
 	bool		must_use_password = PG_ARGISNULL(2) || PG_GETARG_BOOL(2);
 	char	   *password;
+	char	   *verifier;
+	char	   *client_key = NULL;
+	char	   *server_key = NULL;
 	char	   *sql;
 	ListCell   *lc;
 
@@ -219,7 +235,11 @@ cz_propagate_role(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("password must not be empty")));
 	password = is_given ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : draw_password();
-	sql = role_sql(role, encrypt_password(PASSWORD_TYPE_SCRAM_SHA_256, role, password), is_given,
+	verifier = encrypt_password(PASSWORD_TYPE_SCRAM_SHA_256, role, password);
+	/* a role that is there may have another verifier of a given password */
+	if (!is_given)
+		(void) CzScramKeysOf(verifier, password, &client_key, &server_key);
+	sql = role_sql(role, verifier, is_given,
 				   psprintf("made by cz_fdw for database %s of the coordinator",
 							get_database_name(MyDatabaseId)));
 	foreach(lc, CzNodeList(true))
@@ -235,7 +255,8 @@ cz_propagate_role(PG_FUNCTION_ARGS)
 		CzNode	   *node = lfirst(lc);
 
 		if (node->is_checked)
-			set_mapping(node->server_oid, role_oid, role, password, must_use_password);
+			set_mapping(node->server_oid, role_oid, role, password, client_key, server_key,
+						must_use_password);
 	}
 	CommandCounterIncrement();
 	/* nobody can enter as the role before this has been committed there */

@@ -334,22 +334,32 @@ lock_table(const VacuumStmt *stmt, Oid relid, Oid root_relid, Oid map_relid)
 	return false;
 }
 
-/* Core's ANALYZE of the map with a table's rows, and that of the table's shards. */
+/*
+ * Core's ANALYZE of the map with a table's rows, and that of the table's shards.  As the
+ * owner: who may maintain the table has no privilege on the map.
+ */
 static void
 analyze_map(const CzUtility *utility, VacuumStmt *analyze, Oid relid, const char *command,
 			const char *columns_sql, bool rows_are_known)
 {
+	Oid			user_oid;
+	int			sec_context;
+
 	CzAnalyzeShardsForget();
 	CzAnalyzeShardsLater(CzTableGet(relid), command, columns_sql);
 	CzAnalyzeRowsAreKnown(rows_are_known);
 	CzAnalyzeMapFor(relid);
+	GetUserIdAndSecContext(&user_oid, &sec_context);
 	PG_TRY();
 	{
+		SetUserIdAndSecContext(CzRelationOwner(relid), sec_context | SECURITY_LOCAL_USERID_CHANGE);
 		CzUtilityRun(utility, (Node *) analyze);
+		SetUserIdAndSecContext(user_oid, sec_context);
 		CzAnalyzeShardsFinish();
 	}
 	PG_CATCH();
 	{
+		SetUserIdAndSecContext(user_oid, sec_context);
 		CzAnalyzeShardsForget();
 		PG_RE_THROW();
 	}
@@ -362,7 +372,7 @@ analyze_map(const CzUtility *utility, VacuumStmt *analyze, Oid relid, const char
  */
 void
 CzAnalyzeTree(const CzUtility *utility, const VacuumStmt *stmt, Oid relid, List *columns,
-			  const char *command, const char *columns_sql, bool rows_are_known)
+			  const char *command, const char *columns_sql, bool rows_are_known, bool is_only)
 {
 	const CzTable *table = CzTableGet(relid);
 	Oid			map_relid = table->map_relid;
@@ -393,7 +403,8 @@ CzAnalyzeTree(const CzUtility *utility, const VacuumStmt *stmt, Oid relid, List 
 	move_statistics(map_relid, relid);
 	write_rows(relid, read_rows(map_relid));
 	CommandCounterIncrement();
-	count_partitions(relid);
+	if (!is_only)
+		count_partitions(relid);
 	rel = table_open(relid, NoLock);
 	pgstat_report_analyze_compat(rel);
 	table_close(rel, NoLock);

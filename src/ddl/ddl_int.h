@@ -316,11 +316,12 @@ extern bool CzVacuum(const CzUtility *utility, VacuumStmt *stmt);
  *
  * stmt: the user's; command, columns_sql: for the shards, as CzMaintainShards takes them.
  * rows_are_known: a VACUUM went before.
+ * is_only: what is known of its partitions stays.
  * Errors: 42703, 42701 column list; 08001.
  */
 extern void CzAnalyzeTree(const CzUtility *utility, const VacuumStmt *stmt, Oid relid,
 						  List *columns, const char *command, const char *columns_sql,
-						  bool rows_are_known);
+						  bool rows_are_known, bool is_only);
 extern bool CzCopyTo(const CzUtility *utility, CopyStmt *stmt);
 extern bool CzCopyFrom(const CzUtility *utility, CopyStmt *stmt);
 extern bool CzAlterLocalKeys(const CzUtility *utility, AlterTableStmt *stmt, Oid relid);

@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "commands/defrem.h"
 #include "lib/stringinfo.h"
 #include "libpq-fe.h"
@@ -170,17 +171,43 @@ analyze_parents(const CzUtility *utility, VacuumStmt *stmt, List *relations)
 		report_rows(lfirst_node(VacuumRelation, lc)->oid);
 }
 
+/* As core says it, of a table and of its partitions. */
+static void
+warn_skipped(const CzTable *table, const char *verb, bool is_only)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->is_partitioned && !is_only ?
+			find_all_inheritors(table->relid, NoLock, NULL) : list_make1_oid(table->relid))
+	{
+		if (!may_maintain(lfirst_oid(lc)))
+			ereport(WARNING,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg_not_maintainer_compat(get_rel_name(lfirst_oid(lc)), verb)));
+	}
+}
+
+/* Is it ONLY of the table (18)? */
+static bool
+names_only(const VacuumRelation *relation)
+{
+	return relation->relation != NULL && !relation->relation->inh;
+}
+
 /* ANALYZE of a root or a partition. */
 static void
 analyze_tree(const CzUtility *utility, const VacuumStmt *stmt, Oid relid, VacuumRelation *relation)
 {
 	bool		is_pushed = !ActiveSnapshotSet();
+	bool		is_only = relation != NULL && names_only(relation);
 
 	if (is_pushed)
 		PushActiveSnapshot(GetTransactionSnapshot());
+	/* an older worker analyzes the partitions, too */
 	CzAnalyzeTree(utility, stmt, relid, relation ? relation->va_cols : NIL,
-				  psprintf("ANALYZE %s", options_sql(stmt, true)),
-				  relation ? columns_sql(relation) : "", stmt->is_vacuumcmd);
+				  psprintf("ANALYZE %s%s", options_sql(stmt, true),
+						   is_only && CzOldestMajor(NULL) >= 18 ? "ONLY " : ""),
+				  relation ? columns_sql(relation) : "", stmt->is_vacuumcmd, is_only);
 	report_rows(relid);
 	if (is_pushed)
 		PopActiveSnapshot();
@@ -285,14 +312,15 @@ CzVacuum(const CzUtility *utility, VacuumStmt *stmt)
 		}
 		if (!may_maintain(table->relid))
 		{
-			ereport(WARNING,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("skipping \"%s\" --- only table or database owner can %s it",
-							get_rel_name(table->relid),
-							stmt->is_vacuumcmd ? "vacuum" : "analyze")));
+			warn_skipped(table, stmt->is_vacuumcmd ? "vacuum" : "analyze", names_only(relation));
 			continue;
 		}
-		if (stmt->is_vacuumcmd)
+		if (stmt->is_vacuumcmd && table->is_partitioned && names_only(relation))
+			ereport(WARNING,
+					(errcode(ERRCODE_WARNING),
+					 errmsg("VACUUM ONLY of partitioned table \"%s\" has no effect",
+							get_rel_name(table->relid))));
+		else if (stmt->is_vacuumcmd)
 			CzMaintainShards(table, psprintf("VACUUM %s", options_sql(stmt, false)), "", true,
 							 false);
 		if (table->kind == CZ_TABLE_REFERENCE)

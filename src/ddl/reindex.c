@@ -568,7 +568,9 @@ CzCluster(const CzUtility *utility, ClusterStmt *stmt)
 	}
 	if (CzTableOfName(stmt->relation) == NULL)
 		return false;
-	table = CzLockTableOfName(stmt->relation, AccessExclusiveLock, true);
+	(void) RangeVarGetRelidExtended(stmt->relation, AccessExclusiveLock, RVR_MISSING_OK,
+									cluster_callback_compat, NULL);
+	table = CzTableOfName(stmt->relation);
 	if (table == NULL)
 		return false;
 	relid = table->relid;

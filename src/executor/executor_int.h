@@ -37,6 +37,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "cz/settings.h"
 #include "cz/compat.h"
 #include "cz/executor.h"
 #include "cz/metadata.h"
@@ -335,6 +336,10 @@ extern void CzExplainKeepRun(CzStream *stream);
 extern int	CzExplainShownShard(const CzFragmentPlan *plan);
 extern char *CzExplainSql(const CzFragmentPlan *plan, int shard_index,
 						  char **shipment_names);
+/* The option REMOTE of EXPLAIN (18). */
+extern void CzExplainRemoteInit(void);
+/* What one EXPLAIN asks the workers for: its option, else the setting. */
+extern CzRemotePlans CzExplainRemoteWanted(ExplainState *es);
 extern void CzExplainRemotePlans(const CzFragmentPlan *plan, ExplainState *es);
 
 /* group.c */

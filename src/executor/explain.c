@@ -3,8 +3,8 @@
  * explain.c
  *	  What EXPLAIN shows of a fragment plan and of its run.
  *
- * Without ANALYZE nothing is contacted unless cz.explain_remote_plans asks for
- * it.  The names of properties are documented and stay: tools read them.
+ * Without ANALYZE nothing is contacted unless cz.explain_remote_plans or the option
+ * REMOTE asks for it.  The names of properties are documented and stay: tools read them.
  *
  * Source: own work.
  *
@@ -557,6 +557,6 @@ CzStreamExplain(CzStream *stream, const CzFragmentPlan *plan, PlanState *node,
 							es);
 	if (es->analyze && stream != NULL && stream->nruns > 0)
 		explain_run(stream, es);
-	if (cz_explain_remote_plans != CZ_REMOTE_PLANS_NONE)
+	if (CzExplainRemoteWanted(es) != CZ_REMOTE_PLANS_NONE)
 		CzExplainRemotePlans(plan, es);
 }

@@ -14,17 +14,62 @@
 
 #include <math.h>
 
+#include "commands/defrem.h"
 #include "commands/explain.h"
 #include "lib/stringinfo.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "nodes/value.h"
+#include "parser/parse_node.h"
 #include "utils/builtins.h"
 
 #include "cz/compat.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "executor_int.h"
+
+/* EXPLAIN (REMOTE), (REMOTE 'all'): what cz.explain_remote_plans is, for one statement. */
+static void
+set_remote(ExplainState *es, DefElem *opt, ParseState *pstate)
+{
+	CzRemotePlans *wanted = palloc(sizeof(CzRemotePlans));
+	const char *value = opt->arg ? defGetString(opt) : "one";
+	bool		is_on;
+
+	if (pg_strcasecmp(value, "all") == 0)
+		*wanted = CZ_REMOTE_PLANS_ALL;
+	else if (pg_strcasecmp(value, "one") == 0)
+		*wanted = CZ_REMOTE_PLANS_ONE;
+	else if (pg_strcasecmp(value, "none") == 0)
+		*wanted = CZ_REMOTE_PLANS_NONE;
+	else if (parse_bool(value, &is_on))
+		*wanted = is_on ? CZ_REMOTE_PLANS_ONE : CZ_REMOTE_PLANS_NONE;
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unrecognized value for EXPLAIN option \"%s\": \"%s\"", opt->defname, value),
+				 errhint("Valid values are: one, 'all', none."),
+				 parser_errposition(pstate, opt->location)));
+	set_explain_state_compat(es, wanted);
+}
+
+/*
+ * CzExplainRemoteInit, CzExplainRemoteWanted
+ *		See executor_int.h.
+ */
+void
+CzExplainRemoteInit(void)
+{
+	register_explain_option_compat("remote", set_remote);
+}
+
+CzRemotePlans
+CzExplainRemoteWanted(ExplainState *es)
+{
+	const CzRemotePlans *wanted = explain_state_compat(es);
+
+	return wanted != NULL ? *wanted : cz_explain_remote_plans;
+}
 
 /*
  * A query that stands for the rows of a shipment: their number and types, values
@@ -243,7 +288,7 @@ CzExplainRemotePlans(const CzFragmentPlan *plan, ExplainState *es)
 		ExplainOpenGroup("Remote Plans", "Remote Plans", false, es);
 	for (i = 0; i < table->nshards; i++)
 	{
-		if (cz_explain_remote_plans == CZ_REMOTE_PLANS_ONE || plan->prune_param >= 0 ?
+		if (CzExplainRemoteWanted(es) == CZ_REMOTE_PLANS_ONE || plan->prune_param >= 0 ?
 			i != shown : plan->is_pruned && !list_member_int(plan->shard_indexes, i))
 			continue;
 		if (table->shards[i].nplacements > 0)

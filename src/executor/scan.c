@@ -94,6 +94,7 @@ CzExecutorInit(void)
 	RegisterCustomScanMethods(&cz_modify_methods);
 	CzMomentInit();
 	CzBracketInit();
+	CzExplainRemoteInit();
 }
 
 static Node *

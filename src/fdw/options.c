@@ -56,6 +56,7 @@ static void check_identifier(const char *name, const char *value);
 static void check_integer(const char *name, const char *value);
 static void check_placements(const char *name, const char *value);
 static void check_port(const char *name, const char *value);
+static void check_scram_key(const char *name, const char *value);
 static void check_sampling(const char *name, const char *value);
 static void check_shard_id(const char *name, const char *value);
 static void check_sslmode(const char *name, const char *value);
@@ -110,6 +111,14 @@ static const CzOption own_options[] = {
 	{"zone", ForeignServerRelationId, check_identifier},
 };
 
+/* For a libpq that knows SCRAM keys, and those of a session for a server that does. */
+static const CzOption scram_options[] = {
+	{"scram_client_key", UserMappingRelationId, check_scram_key},
+	{"scram_server_key", UserMappingRelationId, check_scram_key},
+	{"use_scram_passthrough", ForeignServerRelationId, check_bool},
+	{"use_scram_passthrough", UserMappingRelationId, check_bool},
+};
+
 /* Options of libpq whose values are checked. */
 static const CzOption libpq_checks[] = {
 	{"connect_timeout", InvalidOid, check_integer},
@@ -148,7 +157,7 @@ init_options(void)
 
 	while (defaults[n].keyword != NULL)
 		n++;
-	options = malloc(sizeof(CzOption) * (n + lengthof(own_options)));
+	options = malloc(sizeof(CzOption) * (n + lengthof(own_options) + lengthof(scram_options)));
 	if (options == NULL)
 	{
 		PQconninfoFree(defaults);
@@ -163,8 +172,9 @@ init_options(void)
 		const char *name = defaults[i].keyword;
 		int			j;
 
-		/* Debug options are hidden; the encoding and the name are ours to set. */
-		if (strchr(defaults[i].dispchar, 'D') ||
+		/* Debug options are hidden; the encoding and the name are ours to set; nobody could
+		 * log in at an identity provider. */
+		if (strchr(defaults[i].dispchar, 'D') || strncmp(name, "oauth_", 6) == 0 ||
 			strcmp(name, "fallback_application_name") == 0 ||
 			strcmp(name, "client_encoding") == 0)
 			continue;
@@ -183,6 +193,13 @@ init_options(void)
 	}
 	memcpy(options + n, own_options, sizeof(own_options));
 	n_all_options = n + lengthof(own_options);
+	/* what neither libpq nor the server knows is refused, not ignored */
+	for (i = 0; i < lengthof(scram_options); i++)
+	{
+		if (scram_options[i].check == check_bool ? CzScramKeysAreKnown() && CZ_HAS_SESSION_KEYS_COMPAT :
+			CzScramKeysAreKnown())
+			options[n_all_options++] = scram_options[i];
+	}
 	all_options = options;
 }
 
@@ -217,6 +234,25 @@ refuse_option(const char *name, Oid catalog)
 	StringInfoData names;
 	char	   *hint;
 	int			i;
+
+	if (strncmp(name, "oauth_", 6) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("invalid option \"%s\"", name),
+				 errdetail("A session has nobody who could log in to a worker at an identity provider."),
+				 errhint("Use a password, SCRAM keys or a certificate.")));
+	for (i = 0; i < lengthof(scram_options); i++)
+	{
+		if (strcmp(scram_options[i].name, name) == 0 &&
+			(!CzScramKeysAreKnown() || scram_options[i].check == check_bool) &&
+			!(CzScramKeysAreKnown() && CZ_HAS_SESSION_KEYS_COMPAT))
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					 errmsg("invalid option \"%s\"", name),
+					 scram_options[i].check == check_bool ?
+					 errdetail("It takes a coordinator of PostgreSQL 18, and its libpq.") :
+					 errdetail("It takes libpq 18.")));
+	}
 
 	initStringInfo(&names);
 	for (i = 0; i < n_all_options; i++)
@@ -258,6 +294,19 @@ refuse_option(const char *name, Oid catalog)
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", name),
 			 errhint("%s", hint)));
+}
+
+/* One key alone opens nothing: libpq would take the other one from a password. */
+static void
+check_key_pair(List *options)
+{
+	const char *client_key = CzFdwOption(options, "scram_client_key");
+	const char *server_key = CzFdwOption(options, "scram_server_key");
+
+	if ((client_key == NULL) != (server_key == NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options \"scram_client_key\" and \"scram_server_key\" must be set together")));
 }
 
 /*
@@ -320,6 +369,7 @@ cz_fdw_validator(PG_FUNCTION_ARGS)
 					 errhint("User mappings with the sslcert or sslkey options set may only be created or modified by the superuser.")));
 	}
 
+	check_key_pair(options_list);
 	PG_RETURN_VOID();
 }
 
@@ -462,6 +512,18 @@ check_target_session(const char *name, const char *value)
 	{"any", "read-write", "read-only", "primary", "standby", "prefer-standby", NULL};
 
 	check_one_of(name, value, words);
+}
+
+/* 32 bytes in base64; not shown. */
+static void
+check_scram_key(const char *name, const char *value)
+{
+	if (strlen(value) != 44 || value[43] != '=' ||
+		strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") != 43)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\"", name),
+				 errdetail("The value must be 32 bytes in base64.")));
 }
 
 static void

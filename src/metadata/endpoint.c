@@ -6,7 +6,9 @@
  * The rules are postgres_fdw's: a role that is no superuser must bring a
  * password in its user mapping, or else it could borrow the server process's
  * identity (a .pgpass file, peer authentication); only a superuser can lift
- * that with password_required 'false'.
+ * that with password_required 'false'.  SCRAM keys are as good: those in the mapping, or
+ * (use_scram_passthrough) those with which the client has logged in here, as that role.
+ * libpq is then told to take part in SCRAM and in nothing else.
  *
  * Each statement asks several times, so the answers are kept until a server, a user
  * mapping or a role changes.  Who has one may keep it until the end of the
@@ -41,7 +43,7 @@
 #include "cz/settings.h"
 
 /* Connection parameters that we add: the last one of a name wins in libpq. */
-#define MAX_EXTRA_PARAMETERS 10
+#define MAX_EXTRA_PARAMETERS 13
 
 void		(*cz_before_connect) (void) = NULL;
 
@@ -75,8 +77,8 @@ static RetiredEndpoint *retired = NULL;
 static bool must_drop = false;	/* something has changed since the last look */
 
 /*
- * Names of libpq's connection options, less those for debugging and those that
- * we set ourselves.
+ * Names of libpq's connection options, less those for debugging (SCRAM keys are among them,
+ * and stay), those that need a person, and those that we set ourselves.
  */
 static const char **
 get_libpq_keywords(void)
@@ -104,7 +106,8 @@ get_libpq_keywords(void)
 	{
 		char	   *copy;
 
-		if (strchr(option->dispchar, 'D') ||
+		if ((strchr(option->dispchar, 'D') && strncmp(option->keyword, "scram_", 6) != 0) ||
+			strncmp(option->keyword, "oauth_", 6) == 0 ||
 			strcmp(option->keyword, "fallback_application_name") == 0 ||
 			strcmp(option->keyword, "client_encoding") == 0)
 			continue;
@@ -200,6 +203,50 @@ find_mapping(Oid user_oid, Oid server_oid, Oid *umid, List **options)
 	return true;
 }
 
+static bool
+is_passed_through(List *options, bool *is_set)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *def = (DefElem *) lfirst(cell);
+
+		if (strcmp(def->defname, "use_scram_passthrough") != 0)
+			continue;
+		*is_set = true;
+		return defGetBoolean(def);
+	}
+	return false;
+}
+
+/*
+ * SCRAM keys, and that nothing but SCRAM will do; after the options, so that no option of
+ * that name has a say.  The session's own come first.
+ */
+static void
+add_keys(CzEndpoint *endpoint, List *server_options, List *mapping_options)
+{
+	char	   *client_key;
+	char	   *server_key;
+	bool		is_set = false;
+	bool		is_passed = is_passed_through(server_options, &is_set);
+
+	if (!is_set)
+		is_passed = is_passed_through(mapping_options, &is_set);
+	if (is_passed && CzScramSessionKeys(endpoint->user_oid, &client_key, &server_key))
+	{
+		add_parameter(endpoint, "scram_client_key", client_key);
+		add_parameter(endpoint, "scram_server_key", server_key);
+		endpoint->has_keys = true;
+	}
+	else
+		endpoint->has_keys = has_parameter(endpoint, "scram_client_key") &&
+			has_parameter(endpoint, "scram_server_key");
+	if (endpoint->has_keys)
+		add_parameter(endpoint, "require_auth", "scram-sha-256");
+}
+
 /*
  * May the role use what the mapping leaves to the server process?  Sets
  * must_use_password.
@@ -208,7 +255,7 @@ static bool
 check_password(CzEndpoint *endpoint, List *mapping_options)
 {
 	ListCell   *cell;
-	bool		has_password = false;
+	bool		has_password = endpoint->has_keys;
 
 	if (superuser_arg(endpoint->user_oid))
 		return true;
@@ -294,6 +341,7 @@ make_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
 	endpoint->values = palloc0(sizeof(char *) * max_parameters);
 	add_options(endpoint, server->options);
 	add_options(endpoint, mapping_options);
+	add_keys(endpoint, server->options, mapping_options);
 	if (!check_password(endpoint, mapping_options))
 	{
 		if (missing_ok)
@@ -302,7 +350,10 @@ make_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
 				(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
 				 errmsg("password is required to connect to server \"%s\"",
 						endpoint->node_name),
-				 errdetail("Non-superusers must provide a password in the user mapping.")));
+				 errdetail("Non-superusers must provide a password in the user mapping."),
+				 CzFindOption(server->options, "use_scram_passthrough") ||
+				 CzFindOption(mapping_options, "use_scram_passthrough") ?
+				 errhint("SCRAM keys are passed on in sessions of a client that has logged in by SCRAM as the role itself.") : 0));
 	}
 
 	if (!has_parameter(endpoint, "hostaddr"))

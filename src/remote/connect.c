@@ -68,7 +68,7 @@ check_password_given(const CzEndpoint *endpoint)
 {
 	int			i;
 
-	if (!endpoint->must_use_password)
+	if (!endpoint->must_use_password || endpoint->has_keys)
 		return;
 	for (i = 0; endpoint->keywords[i] != NULL; i++)
 	{

@@ -41,6 +41,22 @@ static CzBeforeWriteCallback before_write = NULL;
 
 static int	next_savepoint = 1;
 
+/* Would a role enter the worker as a connection's role?  A mapping of PUBLIC that names no user
+ * is as many roles as use it. */
+static bool
+is_same_login(const CzTxnEntry *entry, const CzEndpoint *endpoint)
+{
+	const char *user = NULL;
+	int			i;
+
+	for (i = 0; i < endpoint->noptions; i++)
+	{
+		if (strcmp(endpoint->keywords[i], "user") == 0)
+			user = endpoint->values[i];
+	}
+	return entry->conn == NULL || user == NULL || strcmp(PQuser(entry->conn->pg), user) == 0;
+}
+
 /*
  * CzTxnFindEntry
  *		The entry for a worker and a local role, or NULL.  Roles that share a
@@ -78,7 +94,8 @@ CzTxnFindEntry(Oid server_oid, Oid user_oid, CzEndpoint **endpoint_p)
 		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
 
 		if (entry->server_oid == server_oid && entry->umid == endpoint->umid &&
-			entry->must_use_password == endpoint->must_use_password)
+			entry->must_use_password == endpoint->must_use_password &&
+			is_same_login(entry, endpoint))
 		{
 			MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 

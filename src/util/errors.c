@@ -58,10 +58,13 @@ make_valid(char *text)
 	}
 }
 
+/* Of base64, which SCRAM keys are in. */
+#define KEY_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+
 /*
  * CzRedact
  *		A copy of a text without what follows "password" (as an option of a
- *		connection string or a clause of SQL), without credentials in a URI, and
+ *		connection string or a clause of SQL) or names SCRAM keys, without credentials in a URI, and
  *		without the given secret wherever it stands.
  *
  * secret: may be NULL; one of fewer than four bytes is not searched for, it would
@@ -112,6 +115,25 @@ CzRedact(const char *text, const char *secret)
 			}
 			appendBinaryStringInfo(&buf, p, 8);
 			p += 8;
+			continue;
+		}
+		if (pg_strncasecmp(p, "scram_client_key", 16) == 0 ||
+			pg_strncasecmp(p, "scram_server_key", 16) == 0)
+		{
+			const char *q = p + 16;
+
+			appendBinaryStringInfo(&buf, p, 16);
+			while (*q == ' ' || *q == '=' || *q == '\'' || *q == '"')
+				q++;
+			if (q > p + 16 && strspn(q, KEY_CHARACTERS) > 0)
+			{
+				appendStringInfoString(&buf, " ***");
+				q += strspn(q, KEY_CHARACTERS);
+				q += *q == '\'';
+			}
+			else
+				q = p + 16;
+			p = q;
 			continue;
 		}
 		if (strncmp(p, "://", 3) == 0)
