@@ -44,3 +44,6 @@ s/^( *InitPlan [0-9]+) \(returns \$[0-9]+\)/\1/
 
 # names of settings in messages, 17 and later
 s/^(WARNING:  |HINT:  Set )"wal_level"( is insufficient to publish| to "logical")/\1wal_level\2/
+
+# who may not VACUUM or ANALYZE, 16 and later
+s/^(WARNING:  )permission denied to (vacuum|analyze) (".*"), skipping it/\1skipping \3 --- only table or database owner can \2 it/
