@@ -162,6 +162,13 @@ plan_insert(CzConflict *conflict)
 	return plan_statement(conflict, sql.data, NULL);
 }
 
+/* A virtual column is an expression to those that use it, and NULL to triggers. */
+static bool
+is_read(Form_pg_attribute att)
+{
+	return !att->attisdropped && !is_virtual_column_compat(att);
+}
+
 static PlannedStmt *
 plan_read(CzConflict *conflict, Bitmapset *nulls)
 {
@@ -174,7 +181,7 @@ plan_read(CzConflict *conflict, Bitmapset *nulls)
 	appendStringInfoString(&sql, "SELECT ");
 	for (i = 0; i < desc->natts; i++)
 	{
-		if (TupleDescAttr(desc, i)->attisdropped)
+		if (!is_read(TupleDescAttr(desc, i)))
 			continue;
 		appendStringInfo(&sql, "%s%s", comma, column_name(conflict, i + 1));
 		comma = ", ";
@@ -272,11 +279,11 @@ receive_row(TupleTableSlot *row, DestReceiver *self)
 	ExecClearTuple(slot);
 	for (i = 0; i < desc->natts; i++)
 	{
-		bool		is_dropped = TupleDescAttr(desc, i)->attisdropped;
+		bool		is_there = is_read(TupleDescAttr(desc, i));
 
-		slot->tts_isnull[i] = is_dropped || row->tts_isnull[n];
-		slot->tts_values[i] = is_dropped ? (Datum) 0 : row->tts_values[n];
-		n += !is_dropped;
+		slot->tts_isnull[i] = !is_there || row->tts_isnull[n];
+		slot->tts_values[i] = is_there ? row->tts_values[n] : (Datum) 0;
+		n += is_there;
 	}
 	ExecStoreVirtualTuple(slot);
 	ExecMaterializeSlot(slot);

@@ -98,3 +98,16 @@ UPDATE log SET at = at + 30 WHERE twice < 10 RETURNING id, at, twice;
 SELECT * FROM log ORDER BY id LIMIT 8;
 -- error
 CREATE TABLE bad (id int, v int GENERATED ALWAYS AS (id + 1) VIRTUAL PRIMARY KEY);
+-- Triggers see no virtual columns, of a row that is in the way of another one neither.
+CREATE TABLE seen (k int PRIMARY KEY, v int, g int GENERATED ALWAYS AS (v * 2));
+SELECT create_distributed_table('seen', 'k');
+INSERT INTO seen (k, v) VALUES (1, 3), (2, 4);
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE '% % % % %', TG_OP, TG_WHEN, OLD.g, NEW.g, NEW.v; RETURN coalesce(NEW, OLD); END $$;
+CREATE TRIGGER b BEFORE INSERT OR UPDATE OR DELETE ON seen FOR EACH ROW EXECUTE FUNCTION tell();
+CREATE TRIGGER a AFTER INSERT OR UPDATE OR DELETE ON seen FOR EACH ROW EXECUTE FUNCTION tell();
+-- notices
+INSERT INTO seen (k, v) VALUES (1, 5), (3, 6) ON CONFLICT (k) DO UPDATE SET v = excluded.g + seen.g WHERE seen.g > 2 RETURNING *;
+-- notices
+UPDATE seen SET v = g WHERE g > 8 RETURNING *;
+-- notices
+DELETE FROM seen WHERE g = 8 RETURNING *;
