@@ -798,7 +798,11 @@ run_import(FunctionCallInfo fcinfo, const char *text, size_t length, bool dry_ru
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (!OidIsValid(CzFdwOid()))
-		elog(ERROR, "foreign-data wrapper cz_fdw does not exist");
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("foreign-data wrapper \"cz_fdw\" does not exist"),
+				 errdetail("It is the extension's, and has been renamed."),
+				 errhint("Rename it back.")));
 	import.config = CzConfigParse(text, length);
 	import.dry_run = dry_run;
 	import.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;

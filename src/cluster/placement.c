@@ -188,7 +188,9 @@ group_number(int colocation_id, AttrNumber attno)
 	scan = systable_beginscan(rel, CzCatalogRelid("colocation_pkey"), true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "colocation group %d is missing", colocation_id);
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("colocation group %d is missing in cz.colocation", colocation_id)));
 	result = DatumGetInt32(heap_getattr(tuple, attno, RelationGetDescr(rel), &isnull));
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);

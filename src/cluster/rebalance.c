@@ -157,7 +157,9 @@ end_run(Runs *runs, Run *run)
 		(run->retries < MAX_RETRIES && CzMoveMayBeRepeated(sqlstate)))
 	{
 		ereport(NOTICE,
-				(errmsg("the move begins again: %s", message)));
+				(errmsg("the move begins again: %s", message),
+				 errdetail("It is move " INT64_FORMAT ", to node \"%s\".", run->move_id,
+						   CzNodeGet(run->move->target_oid)->name)));
 		run->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													  500 << Min(run->retries, MAX_DOUBLINGS));
 		run->retries++;
@@ -626,6 +628,7 @@ CzReplicateAgain(void)
 {
 	CzRebalanceRequest request = {0};
 	List	   *moves;
+	int64		job_id;
 
 	if (cz_rereplication_delay_ms < 0)
 		return true;
@@ -649,9 +652,11 @@ CzReplicateAgain(void)
 		return CzHealthDownServers(0) == NIL;
 	list_sort(moves, compare_danger);
 	make_inactive(moves, request.lost);
+	job_id = CzJobCreate("replicate", "Make placements that are missing", CZ_TRANSFER_AUTO, moves);
 	ereport(LOG,
 			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
-			 errmsg("making %d placements that are missing", list_length(moves))));
-	(void) CzJobCreate("replicate", "Make placements that are missing", CZ_TRANSFER_AUTO, moves);
+			 errmsg("job " INT64_FORMAT " makes %d placements that are missing", job_id,
+					list_length(moves)),
+			 errdetail("cz_moves says of which shards, and on which nodes.")));
 	return false;
 }

@@ -236,7 +236,10 @@ cluster_id(void)
 {
 	if (SPI_execute("SELECT c.cluster_id::pg_catalog.text FROM cz.cluster c", true, 1) != SPI_OK_SELECT ||
 		SPI_processed != 1)
-		elog(ERROR, "cz.cluster has no row");
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the cluster's id is missing in cz.cluster"),
+				 errhint("Restore the row from a backup: workers know the cluster by it.")));
 	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 }
 

@@ -181,7 +181,10 @@ CzObjectDefinition(Oid classid, Oid objid)
 	CzObject   *object = CzObjectGet(classid, objid);
 
 	if (object == NULL)
-		elog(ERROR, "object %u of catalog %u is not known", objid, classid);
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("object %u of catalog %u has been dropped meanwhile", objid, classid),
+				 errhint("Repeat the statement.")));
 	nestlevel = CzPinTextSettings(CZ_PIN_ALL);
 	values[0] = CStringGetTextDatum(object->kind);
 	values[1] = ObjectIdGetDatum(objid);
@@ -193,7 +196,10 @@ CzObjectDefinition(Oid classid, Oid objid)
 		SPI_processed == 1)
 		result = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	if (result == NULL)
-		elog(ERROR, "no definition of %s %s", object->kind, CzObjectName(object));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("%s %s has been dropped meanwhile", object->kind, CzObjectName(object)),
+				 errhint("Repeat the statement.")));
 	result = MemoryContextStrdup(context, result);
 	PopActiveSnapshot();
 	SPI_finish();

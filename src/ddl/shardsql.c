@@ -62,9 +62,20 @@ CzQualifiedIndex(const CzShard *shard, const char *name)
 	return CzQualifiedName(shard->remote_schema, CzShardIndexName(name, shard->name_id));
 }
 
+static void
+require_collation(Oid collation, const char *what)
+{
+	CollateExpr *expr = makeNode(CollateExpr);
+
+	expr->collOid = collation;
+	CzRequireKnown((Node *) expr, what);
+}
+
 /*
  * CzCollationSql
  *		A collation's qualified name.
+ *
+ * Errors:  0A000 if a worker is too old to have it.
  */
 char *
 CzCollationSql(Oid collation)
@@ -76,6 +87,7 @@ CzCollationSql(Oid collation)
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for collation %u", collation);
 	form = (Form_pg_collation) GETSTRUCT(tuple);
+	require_collation(collation, psprintf("a column with collation \"%s\"", NameStr(form->collname)));
 	result = quote_qualified_identifier(get_namespace_name(form->collnamespace),
 										NameStr(form->collname));
 	ReleaseSysCache(tuple);
@@ -305,6 +317,9 @@ CzIndexDefGet(Oid index_oid)
 		CzRequireMajor(18, "a key with WITHOUT OVERLAPS");
 	if (index->rd_index->indnullsnotdistinct)
 		CzRequireMajor(15, "an index with NULLS NOT DISTINCT");
+	for (i = 0; i < IndexRelationGetNumberOfKeyAttributes(index); i++)
+		require_collation(index->rd_indcollation[i],
+						  psprintf("index \"%s\"", RelationGetRelationName(index)));
 	def->is_only = !index->rd_index->indisvalid && is_tree(index->rd_index->indrelid);
 	if (OidIsValid(constraint_oid))
 	{

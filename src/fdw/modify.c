@@ -512,8 +512,11 @@ run_statement(CzFdwModifyState *state, TupleTableSlot **slots, TupleTableSlot *p
 		Datum		datum = ExecGetJunkAttribute(planSlot, state->ctid_attno, &isnull);
 
 		if (isnull)
-			elog(ERROR, "ctid of a row of foreign table \"%s\" is NULL",
-				 RelationGetRelationName(state->rel));
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_ERROR),
+					 errmsg("a row of foreign table \"%s\" has no ctid",
+							RelationGetRelationName(state->rel)),
+					 errhint("Only rows of a table of the remote server can be changed.")));
 		ctid = (ItemPointer) DatumGetPointer(datum);
 	}
 	if (state->sql == NULL || state->nrows != nrows)

@@ -5,8 +5,9 @@ Usage: built_ins.py 14=DIR 15=DIR ... > built_ins.h
 
 DIR: a server's share directory, in which initdb finds postgres.bki (that of any minor release will
 do: catalogs do not change within a major).  Of two majors' functions those are the same that have
-one name, and arguments, result and kind of one type each; a query calls them by these.  Operators
-and types have been the same since 14: that is checked.
+one name, and arguments, result and kind of one type each; a query calls them by these.  Operators,
+types and operator classes have been the same since 14: that is checked, as that majors.c knows the
+collations (casts are functions, or the types' own).
 
 Another catalog that changes, or another major, needs this script to be run again, with all majors
 from 14 on; majors.c reads what it makes.
@@ -18,7 +19,12 @@ TOKEN = re.compile(r"'(?:[^']|'')*'|\S+")
 CHECKED = {
     'pg_operator': ('oprname', 'oprleft', 'oprright', 'oprresult'),
     'pg_type': ('typname',),
+    'pg_collation': ('collname',),
+    'pg_opclass': ('opcmethod', 'opcname'),
+    'pg_ts_config': ('cfgname',),
 }
+# collation_major() in majors.c knows these
+COLLATIONS = {('unicode',), ('ucs_basic',), ('pg_c_utf8',), ('pg_unicode_fast',)}
 
 
 def read_catalogs(path):
@@ -57,7 +63,9 @@ def main():
     found = {}
     for before, major in zip(majors, majors[1:]):
         for catalog, columns in CHECKED.items():
-            rows = [{tuple(r[c] for c in columns) for r in catalogs[m][catalog]} for m in (before, major)]
+            rows = [{tuple(r[c] for c in columns) for r in catalogs[m].get(catalog, [])}
+                    for m in (before, major)]
+            rows[0] |= COLLATIONS if catalog == 'pg_collation' else set()
             if rows[1] - rows[0]:
                 sys.exit('%s of %d has what %d has not, which majors.c does not know of: %s' %
                          (catalog, major, before, sorted(rows[1] - rows[0])))

@@ -22,6 +22,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
@@ -131,6 +132,23 @@ CzTypmodMajor(Oid type, int32 typmod)
 	return scale < 0 || scale > precision ? 15 : CZ_FIRST_MAJOR;
 }
 
+/* The first major that has a collation; built_ins.py looks for others. */
+static int
+collation_major(Oid collation)
+{
+	switch (collation)
+	{
+		case 963:				/* unicode */
+			return 16;
+		case 811:				/* pg_c_utf8 */
+			return 17;
+		case 6411:				/* pg_unicode_fast */
+			return 18;
+		default:
+			return CZ_FIRST_MAJOR;
+	}
+}
+
 typedef struct MajorContext
 {
 	int			major;			/* that the workers have */
@@ -149,6 +167,27 @@ function_is_newer(Oid function, void *arg)
 	context->its_major = CzFunctionMajor(function);
 	context->what = psprintf("function %s", format_procedure(function));
 	return true;
+}
+
+/* The collation that the text of a node may name: a constant's, a column's, or that of COLLATE */
+static Oid
+named_collation(Node *node)
+{
+	switch (nodeTag(node))
+	{
+		case T_CollateExpr:
+			return ((CollateExpr *) node)->collOid;
+		case T_Const:
+			return ((Const *) node)->constcollid;
+		case T_Param:
+			return ((Param *) node)->paramcollid;
+		case T_Var:
+			return ((Var *) node)->varcollid;
+		case T_RelabelType:
+			return ((RelabelType *) node)->resultcollid;
+		default:
+			return exprInputCollation(node);
+	}
 }
 
 /* Does a path have methods that came with 17? */
@@ -188,6 +227,13 @@ node_is_newer(Node *node, MajorContext *context)
 	{
 		context->its_major = its_major;
 		context->what = IsA(node, Query) ? "the statement" : "an expression";
+		return true;
+	}
+	its_major = collation_major(named_collation(node));
+	if (its_major > context->major)
+	{
+		context->its_major = its_major;
+		context->what = psprintf("collation \"%s\"", get_collation_name(named_collation(node)));
 		return true;
 	}
 	/* a Query or a part of it has none, which the function would not mind */

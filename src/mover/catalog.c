@@ -38,7 +38,10 @@ CzMoveClusterId(void)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute("SELECT cluster_id::text FROM cz.cluster", true, 1) != SPI_OK_SELECT ||
 		SPI_processed != 1)
-		elog(ERROR, "cz.cluster has no row");
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the cluster's id is missing in cz.cluster"),
+				 errhint("Restore the row from a backup: workers know the cluster by it.")));
 	result = MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0],
 													   SPI_tuptable->tupdesc, 1));
 	SPI_finish();
@@ -328,6 +331,40 @@ CzMoveNote(const CzMove *move, const char *what, double value)
 	values[1] = Float8GetDatum(value);
 	CzCatalogExec(psprintf("UPDATE cz.move SET %s = $2, updated_at = pg_catalog.clock_timestamp() WHERE move_id OPERATOR(pg_catalog.=) $1",
 						   quote_identifier(what)), 2, argtypes, values, NULL);
+}
+
+/*
+ * CzMoveTitle
+ *		See mover_int.h.
+ */
+char *
+CzMoveTitle(const CzMove *move)
+{
+	ForeignServer *source = GetForeignServerExtended(move->source_oid, FSV_MISSING_OK);
+	ForeignServer *target = GetForeignServerExtended(move->target_oid, FSV_MISSING_OK);
+	int64		shard_id = move->shard_id;
+	ListCell   *lc;
+	StringInfoData buf;
+
+	foreach(lc, move->tables)
+	{
+		const CzMoveTable *table = lfirst(lc);
+
+		if (shard_id == 0 && table->relid == move->relid)
+			shard_id = table->shard_id;
+	}
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "%s " INT64_FORMAT,
+					 move->operation == CZ_MOVE_PROMOTE ? "promotion" :
+					 move->operation == CZ_MOVE_SPLIT ? "split" :
+					 move->operation == CZ_MOVE_COPY ? "copy" : "move", move->move_id);
+	if (move->operation != CZ_MOVE_PROMOTE && shard_id != 0)
+		appendStringInfo(&buf, " of shard " INT64_FORMAT, shard_id);
+	if (source != NULL && move->operation != CZ_MOVE_SPLIT)
+		appendStringInfo(&buf, " from node \"%s\"", source->servername);
+	if (target != NULL && move->operation != CZ_MOVE_SPLIT)
+		appendStringInfo(&buf, " to node \"%s\"", target->servername);
+	return MemoryContextStrdup(move->context, buf.data);
 }
 
 static bool

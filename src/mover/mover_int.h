@@ -170,6 +170,9 @@ extern List *CzMoveOwners(const CzMove *move);
 extern void CzMoveCheckAlone(const CzMove *move);
 extern void CzMoveInsert(const CzMove *move);
 extern bool CzMoveRead(CzMove *move);
+
+/* What the log calls it, with its shard and nodes; in move->context. */
+extern char *CzMoveTitle(const CzMove *move);
 extern void CzMoveInsertFailed(const CzMove *move, const char *sqlstate, const char *message);
 extern bool CzMoveCleanupIsLeft(void);
 extern void CzMoveSetPhase(CzMove *move, const char *phase);

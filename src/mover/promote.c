@@ -572,6 +572,7 @@ switch_in_attempts(CzPromotion *p)
 {
 	int			wait_ms = FIRST_PAUSE_MS;
 	double		pause_ms = 0;
+	char	   *what;
 	TimestampTz begin = GetCurrentTimestamp();
 	int			nattempts;
 
@@ -596,11 +597,11 @@ switch_in_attempts(CzPromotion *p)
 	CzMoveBegin();
 	CzMoveNoteWaits(p->move, nattempts, NULL);
 	CzMoveNote(p->move, "pause_ms", pause_ms);
+	what = CzMoveTitle(p->move);
 	CzMoveCommit();
 	ereport(LOG,
 			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
-			 errmsg("promotion " INT64_FORMAT ": switched in attempt %d, writers waited %.0f ms",
-					p->move->move_id, nattempts, pause_ms)));
+			 errmsg("%s: switched in attempt %d, writers waited %.0f ms", what, nattempts, pause_ms)));
 }
 
 /*

@@ -502,6 +502,7 @@ CzMoveSwitch(CzMove *move)
 {
 	int			wait_ms = FIRST_PAUSE_MS;
 	double		pause_ms = 0;
+	char	   *what;
 	TimestampTz begin = GetCurrentTimestamp();
 	int			nattempts;
 
@@ -541,11 +542,11 @@ CzMoveSwitch(CzMove *move)
 	CzMoveBegin();
 	CzMoveNoteWaits(move, nattempts, NULL);
 	CzMoveNote(move, "pause_ms", pause_ms);
+	what = CzMoveTitle(move);
 	CzMoveCommit();
 	ereport(LOG,
 			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
-			 errmsg("move " INT64_FORMAT ": switched in attempt %d, writers waited %.0f ms",
-					move->move_id, nattempts, pause_ms),
+			 errmsg("%s: switched in attempt %d, writers waited %.0f ms", what, nattempts, pause_ms),
 			 parts.is_known ?
 			 errdetail("Locks took %.0f ms, the last changes %.0f ms, keys and fence %.0f ms, the commit %.0f ms.",
 					   parts.lock_ms, parts.changes_ms, parts.fence_ms, parts.commit_ms) : 0));

@@ -26,6 +26,17 @@ my @queries = (
 	[ 15, "SELECT k FROM t WHERE k = regexp_count('aaa', 'a')" ],
 	[ 15, "WITH x AS (UPDATE t SET v = regexp_replace(v, 'a', 'b', 1, 1) WHERE k < 4 RETURNING *) SELECT * FROM x ORDER BY k" ],
 	[ 15, "DELETE FROM t WHERE regexp_substr(v, '[0-9]+') = '17' RETURNING k" ],
+	[ 15, "INSERT INTO u SELECT k + 100, regexp_replace(v, 'a', 'b', 1, 1), n FROM t WHERE k < 3; SELECT * FROM u WHERE k > 100 ORDER BY k" ],
+	[ 15, "ALTER TABLE t ALTER v SET DEFAULT regexp_substr('abc', 'b'); INSERT INTO t (k) VALUES (200) RETURNING v" ],
+	[ 15, "INSERT INTO t VALUES (1, 'x', 1) ON CONFLICT (k) DO UPDATE SET v = regexp_substr(t.v, 'a.') || excluded.v RETURNING *" ],
+	[ 15, "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS \$\$BEGIN new.n := 99; RETURN new; END\$\$;"
+		. " CREATE TRIGGER x BEFORE UPDATE ON t FOR EACH ROW WHEN (regexp_count(new.v, 'a') > 1) EXECUTE FUNCTION tf();"
+		. " WITH x AS (UPDATE t SET n = 5 WHERE k < 3 RETURNING k, n) SELECT * FROM x ORDER BY k" ],
+	[ 17, "SELECT k FROM t ORDER BY v COLLATE pg_c_utf8 DESC LIMIT 3" ],
+	[ 17, "SELECT count(*), max(v COLLATE pg_c_utf8) FROM t WHERE upper(v COLLATE pg_c_utf8) < 'A2'" ],
+	[ 17, "WITH x AS (UPDATE t SET v = upper('\xc3\xa4' COLLATE pg_c_utf8) || v WHERE k < 3 RETURNING *) SELECT * FROM x ORDER BY k" ],
+	[ 18, "SELECT k, upper(v || '\xc3\x9f' COLLATE pg_unicode_fast) FROM t ORDER BY v COLLATE pg_unicode_fast" ],
+	[ 18, "WITH x AS (UPDATE t SET v = casefold(v) WHERE k < 3 RETURNING *) SELECT * FROM x ORDER BY k" ],
 	[ 16, "SELECT any_value(v) FROM t WHERE k = 5" ],
 	[ 16, "SELECT k FROM t WHERE ('[' || k || ']') IS JSON ARRAY AND k < 4 ORDER BY k" ],
 	[ 16, "SELECT JSON_OBJECT('k': k, 'v': v) FROM t WHERE k = 6" ],
@@ -45,7 +56,11 @@ my @refused = (
 	[ 15, "CREATE TABLE x (k int, v text CHECK (regexp_like(v, 'a'))); SELECT create_reference_table('x')" ],
 	[ 15, "CREATE UNIQUE INDEX ON t (k, v) NULLS NOT DISTINCT" ],
 	[ 15, "ALTER TABLE t ADD COLUMN w int GENERATED ALWAYS AS (regexp_count(v, 'a')) STORED" ],
+	[ 15, "CREATE INDEX ON t (regexp_count(v, 'a'))" ],
 	[ 17, "ALTER TABLE t ADD CHECK (to_bin(k) <> 'x')" ],
+	[ 17, "CREATE TABLE x (k int, v text COLLATE pg_c_utf8); SELECT create_distributed_table('x', 'k')" ],
+	[ 17, "ALTER TABLE t ADD COLUMN w text COLLATE pg_c_utf8" ],
+	[ 17, "CREATE INDEX ON t (v COLLATE pg_c_utf8)" ],
 	[ 18, "CREATE TABLE x (k int, v int GENERATED ALWAYS AS (k + 1) VIRTUAL); SELECT create_distributed_table('x', 'k')" ],
 	[ 18, "CREATE TABLE x (k int4range, p daterange, PRIMARY KEY (k, p WITHOUT OVERLAPS)); SELECT create_reference_table('x')" ],
 	[ 18, "ALTER TABLE t SET (vacuum_max_eager_freeze_failure_rate = 0.1)" ]);
@@ -99,15 +114,60 @@ is($cluster->sql("SELECT count(*), min(v), max(k) FROM t"), '15|a10a10|15', 'MER
 $cluster->sql('VACUUM (ANALYZE' . ($own >= 16 ? ", BUFFER_USAGE_LIMIT '256 kB', SKIP_DATABASE_STATS" : '') . ') t');
 is($cluster->sql('SELECT count(*) FROM cz_check_shards()'), 0, 'the shards are what they should be');
 
+note 'what of the built-in functions of this major the older one lacks is never sent';
+my %known = map { $_ => 1 } split /\n/, $cluster->worker_sql(1,
+	"SELECT format('%s(%s)%s%s', proname, proargtypes, prorettype, prokind) FROM pg_proc WHERE oid < 10000");
+my @lacking = grep { my ($what) = split /\t/; !$known{$what} } split /\n/, $cluster->sql(q{
+	SELECT format(E'%s(%s)%s%s\t%s\t%s(%s)', proname, proargtypes, prorettype, prokind, proname, proname,
+		(SELECT string_agg(CASE format_type(t, NULL) WHEN '"any"' THEN 'k' WHEN 'anyelement' THEN 'k' WHEN 'anyarray' THEN 'ARRAY[k]'
+			WHEN 'internal' THEN '?' WHEN 'cstring' THEN '?' WHEN 'trigger' THEN '?'
+			ELSE format('CASE WHEN k > 0 THEN NULL::%s END', format_type(t, NULL)) END, ', ' ORDER BY i)
+		 FROM unnest(proargtypes) WITH ORDINALITY a (t, i)))
+	FROM pg_proc WHERE oid < 10000 AND prokind IN ('f', 'a') AND NOT proretset AND pronargs > 0 AND pronamespace = 'pg_catalog'::regnamespace});
+my ($ntried, @sent) = (0);
+foreach (grep { !/\?/ } @lacking)
+{
+	my (undef, $name, $call) = split /\t/;
+	my ($status, $plan) = $cluster->try_sql("EXPLAIN (VERBOSE, COSTS OFF) SELECT $call FROM t GROUP BY k");
+	($status, $plan) = $cluster->try_sql("EXPLAIN (VERBOSE, COSTS OFF) SELECT $call FROM t") if $status != 0;
+	next if $status != 0;
+	$ntried++;
+	push @sent, $call if grep { /Remote|Fragment/ && /\b\Q$name\E\(/ } split /\n/, $plan;
+}
+note scalar(@lacking) . " functions, $ntried tried";
+cmp_ok($ntried, '>=', 6, 'functions that the older worker lacks are called');
+is(join("\n", @sent), '', 'none is sent');
+
+# A shard of each worker goes to the next one, of another major
+sub move_some
+{
+	my ($table) = @_;
+	foreach my $n (1 .. 3)
+	{
+		my $to = $n % 3 + 1;
+		my $shard = $cluster->sql("SELECT min(shardid) FROM citus_shards WHERE table_name = '$table'::regclass AND nodeport = " . $cluster->port($n) .
+			" AND shardid NOT IN (SELECT shardid FROM citus_shards WHERE nodeport = " . $cluster->port($to) . ')');
+		next if $shard eq '';
+		$cluster->sql("SELECT citus_move_shard_placement($shard, '127.0.0.1', " . $cluster->port($n) . ", '127.0.0.1', " . $cluster->port($to) . ')');
+	}
+	return;
+}
+
 # each kind of key, whose hashes workers of all majors must compute alike
-foreach my $type ('date', 'timestamptz', 'bool', 'uuid', 'numeric', 'text')
+foreach my $type ('date', 'timestamptz', 'bool', 'uuid', 'numeric', 'text', 'bytea', 'xid')
 {
 	my $value = $type eq 'bool' ? '(i % 2 = 0)' : $type eq 'uuid' ? "md5(i::text)::uuid" :
-	  $type eq 'date' ? "date '2020-01-01' + i" : $type eq 'timestamptz' ? "timestamptz '2020-01-01 UTC' + i * interval '1 h'" : "i::$type";
+	  $type eq 'date' ? "date '2020-01-01' + i" : $type eq 'timestamptz' ? "timestamptz '2020-01-01 UTC' + i * interval '1 h'" : "i::text::$type";
 	$cluster->sql("CREATE TABLE h (k $type, n int); SELECT create_distributed_table('h', 'k', shard_count => 8);" .
 		" INSERT INTO h SELECT $value, i FROM generate_series(1, 40) i");
 	is($cluster->sql("SELECT count(*) FROM h a, generate_series(1, 40) i WHERE a.k = $value AND a.n = i"), 40, "a key of type $type");
+	move_some('h');
+	is($cluster->sql("SELECT count(*) FROM h a, generate_series(1, 40) i WHERE a.k = $value AND a.n = i"), 40, 'and moved');
+	$cluster->sql("INSERT INTO h SELECT $value, i FROM generate_series(41, 60) i");
+	is($cluster->sql("SELECT count(*) FROM h WHERE k = (SELECT $value FROM generate_series(50, 50) i) AND n = 50"), 1, 'a row that is new at the other place');
 	$cluster->sql('DROP TABLE h');
 }
+my $log = PostgreSQL::Test::Utils::slurp_file($cluster->coordinator->logfile);
+like($log, qr/LOG:  move \d+ of shard \d+ from node "\S+" to node "\S+": switched/, 'the log names what has been moved');
 
 done_testing();
