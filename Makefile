@@ -26,10 +26,13 @@ DATA_built = sql/cz_fdw--$(EXTVERSION).sql sql/cz_fdw--$(OLD_VERSION)--$(EXTVERS
 EXTRA_CLEAN = $(SRCS:.c=.d) .built_for test/results
 
 NO_INSTALLCHECK = 1
-PG_CPPFLAGS = -I$(SOURCE_DIR)/include -I$(libpq_srcdir)
+# the server's headers before those of a libpq that may be of another major
+PG_CPPFLAGS = -I$(SOURCE_DIR)/include -I$(includedir_server) -I$(libpq_srcdir)
 # no bitcode for JIT: there is nothing that expressions could inline
 override with_llvm = no
-PG_CFLAGS = -MMD -MP
+# functions without prototypes in the headers of 15 are none for a compiler whose default is C23
+OLDER_C = $(if $(filter 15,$(MAJORVERSION)),$(shell $(CC) -dM -E -x c /dev/null 2>/dev/null | sed -n 's/.*__STDC_VERSION__ 202[0-9]*L/-std=gnu17/p'))
+PG_CFLAGS = -MMD -MP $(OLDER_C)
 # Debian's flags are gcc's; clang says so at length
 ifneq (,$(findstring clang,$(CC)))
 PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes -Wno-compound-token-split-by-macro
@@ -79,7 +82,7 @@ TEST_PARTS = lint regress isolation tap differential
 # used by the scripts
 .PHONY: print-pgxs
 
-.PHONY: differential fuzz load test-all matrix soak pgregress sqlsmith ecosystem help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-update test-majors test-mixed test-matrix
+.PHONY: differential fuzz load test-all matrix soak pgregress sqlsmith ecosystem help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-update test-upgrade test-majors test-mixed test-matrix
 
 print-pgxs:
 	@echo $(PGXS)
@@ -114,6 +117,8 @@ help:
 	@echo 'make demo-stop       stop them and remove the data'
 	@echo 'make bench           compare with plain PostgreSQL and with postgres_fdw'
 	@echo 'make test-update     the last release is built from git, makes a cluster, and is updated'
+	@echo 'make test-upgrade    pg_upgrade of a coordinator and its workers to each later PostgreSQL that is'
+	@echo '                     here, or in a root directory made for it (root, debootstrap)'
 	@echo 'make test-majors     regression tests on each other PostgreSQL that is installed, named in'
 	@echo '                     CZ_PG_CONFIGS (a list of pg_config), or in another Debian (root only;'
 	@echo '                     kept in CZ_CACHE, /var/tmp); TARGETS="test ..." makes others'
@@ -172,6 +177,9 @@ bench: deps
 
 test-update: deps
 	@test/bin/test_update
+
+test-upgrade: deps
+	@test/bin/test_upgrade
 
 test-majors: deps
 	@test/bin/test_majors $(TARGETS)
