@@ -47,3 +47,7 @@ s/^(WARNING:  |HINT:  Set )"wal_level"( is insufficient to publish| to "logical"
 
 # who may not VACUUM or ANALYZE, 16 and later
 s/^(WARNING:  )permission denied to (vacuum|analyze) (".*"), skipping it/\1skipping \3 --- only table or database owner can \2 it/
+
+# that a table has no partitions, 18 and later
+s/^(ERROR:  )ALTER action (ATTACH|DETACH) PARTITION cannot be performed on relation (".*")$/\1table \3 is not partitioned/
+/^DETAIL:  This operation is not supported for tables\.$/d

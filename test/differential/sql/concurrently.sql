@@ -1,5 +1,6 @@
 -- CREATE INDEX, DROP INDEX and REINDEX CONCURRENTLY: what plain PostgreSQL says, what the catalogs show, and that all
 -- placements follow; what a failure leaves.
+-- from: 15
 CREATE TABLE t (k int NOT NULL, v text, n int, a int[]);
 CREATE TABLE r (k int PRIMARY KEY, v text, n int);
 CREATE TABLE s (k int, v text, n int);

@@ -1,4 +1,5 @@
 -- Foreign keys between distributed tables that are partitioned: from one, to one, between them, and to itself
+-- from: 15
 CREATE VIEW all_keys AS SELECT conrelid::regclass::text AS f, confrelid::regclass::text AS t, conname::text, CASE WHEN conparentid = 0 THEN pg_get_constraintdef(oid) END AS def, convalidated FROM pg_constraint WHERE contype = 'f' AND connamespace = 't_keys_partitioned'::regnamespace;
 CREATE TABLE d (k int PRIMARY KEY, v text, UNIQUE (k, v));
 CREATE TABLE p (k int, t int, u int, v text, PRIMARY KEY (k, t), UNIQUE (k, t, u)) PARTITION BY RANGE (t);

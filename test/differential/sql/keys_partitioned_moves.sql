@@ -1,5 +1,6 @@
 -- Rows of partitioned tables that UPDATE moves to another shard while keys with actions refer to them.
 -- cluster: SET cz.shard_count = 4; SET cz.shard_replication_factor = 2
+-- from: 15
 CREATE TABLE p (k int, t int, v text, PRIMARY KEY (k, t)) PARTITION BY RANGE (t);
 CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
 CREATE TABLE p2 (v text, junk int, t int NOT NULL, k int NOT NULL);

@@ -1,5 +1,6 @@
 -- Triggers of tables whose rows foreign keys change: with those for events that the key causes
 -- the coordinator does it, whichever comes first; with others the workers.
+-- from: 15
 CREATE TABLE p (k int, id int, v int, PRIMARY KEY (k, id));
 CREATE TABLE c (k int, id int, pid int, w int, PRIMARY KEY (k, id), CONSTRAINT c_p FOREIGN KEY (k, pid) REFERENCES p ON DELETE CASCADE);
 CREATE TABLE n (k int, id int, pid int, w int, PRIMARY KEY (k, id), CONSTRAINT n_p FOREIGN KEY (k, pid) REFERENCES p ON DELETE SET NULL (pid));
