@@ -244,12 +244,9 @@ CzConstraintSql(Oid constraint_oid)
 	return TextDatumGetCString(definition);
 }
 
-/*
- * CHECK constraints of a table that anything is checked by, in name order, appended to buf;
- * those NOT VALID, which CREATE TABLE would make valid, to alters (char *).
- */
+/* CHECK constraints of a table that anything is checked by, in name order, appended to buf. */
 static void
-checks_sql(StringInfo buf, List **alters, Relation rel)
+checks_sql(StringInfo buf, Relation rel)
 {
 	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
 	SysScanDesc scan;
@@ -267,13 +264,8 @@ checks_sql(StringInfo buf, List **alters, Relation rel)
 		if (con->contype != CONSTRAINT_CHECK || !constraint_is_enforced_compat(con))
 			continue;
 		definition = OidFunctionCall1(F_PG_GET_CONSTRAINTDEF_OID, ObjectIdGetDatum(con->oid));
-		if (con->convalidated)
-			appendStringInfo(buf, ", CONSTRAINT %s %s", quote_identifier(NameStr(con->conname)),
-							 TextDatumGetCString(definition));
-		else
-			*alters = lappend(*alters, psprintf("ADD CONSTRAINT %s %s",
-												quote_identifier(NameStr(con->conname)),
-												TextDatumGetCString(definition)));
+		appendStringInfo(buf, ", CONSTRAINT %s %s", quote_identifier(NameStr(con->conname)),
+						 TextDatumGetCString(definition));
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
@@ -408,13 +400,13 @@ CzTableDefGet(Relation rel)
 			continue;
 		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", CzColumnSql(rel, i + 1));
 	}
-	def->alters = column_alters(rel, NIL);
-	checks_sql(&buf, &def->alters, rel);
+	checks_sql(&buf, rel);
 	def->columns = buf.data;
 	def->partition_by = partition_by_sql(rel);
 	def->is_unlogged = rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED &&
 		(table == NULL || !CzTableIsReplicated(table));
 	def->with = reloptions_sql(RelationGetRelid(rel));
+	def->alters = column_alters(rel, NIL);
 
 	indexes = RelationGetIndexList(rel);
 	foreach(lc, indexes)

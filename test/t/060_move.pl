@@ -332,16 +332,4 @@ is($cluster->orphans, '', 'nothing is left');
 is($cluster->sql('SELECT count(*), sum(v) FROM f2'), '200|0', 'all rows');
 is($cluster->differing_placements, '', 'placements are equal');
 
-note 'a CHECK that is NOT VALID';
-$cluster->sql("CREATE TABLE nv (k int PRIMARY KEY, i int); SELECT create_distributed_table('nv', 'k', shard_count => 2);
-	INSERT INTO nv SELECT i, i FROM generate_series(1, 20) i; ALTER TABLE nv ADD CONSTRAINT later CHECK (i < 100) NOT VALID");
-my $nv = $cluster->sql("SELECT min(shardid) FROM citus_shards WHERE table_name = 'nv'::regclass");
-($without) = grep { my $port = $cluster->port($_); ports_of($nv) !~ /\b$port\b/ } 1 .. 3;
-my ($with) = grep { my $port = $cluster->port($_); ports_of($nv) =~ /\b$port\b/ } 1 .. 3;
-is((move($nv, $with, $without, 'auto'))[0], 0, 'does not keep a shard from being moved');
-$cluster->sql("SELECT cz_split_shard($nv)");
-is($cluster->sql("SELECT * FROM cz_check_shards('nv')"), '', 'and stays NOT VALID');
-$cluster->sql('ALTER TABLE nv VALIDATE CONSTRAINT later');
-is($cluster->sql("SELECT * FROM cz_check_shards('nv')"), '', '... until it is validated');
-
 done_testing();
