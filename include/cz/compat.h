@@ -494,6 +494,18 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 /* 17: partitions have the identity columns of their parent, which a leaf of ours has not */
 #define CZ_IDENTITY_RECURSES CZ_PG_GE(17)
 
+/* 18: that a table has no partitions is an error of the kind of relation */
+#if CZ_PG_GE(18)
+#define ERRCODE_NOT_PARTITIONED_COMPAT ERRCODE_WRONG_OBJECT_TYPE
+#define errmsg_not_partitioned_compat(relid, action) \
+	(errmsg("ALTER action %s cannot be performed on relation \"%s\"", (action), get_rel_name(relid)), \
+	 errdetail_relkind_not_supported(RELKIND_RELATION))
+#else
+#define ERRCODE_NOT_PARTITIONED_COMPAT ERRCODE_INVALID_OBJECT_DEFINITION
+#define errmsg_not_partitioned_compat(relid, action) \
+	((void) (action), errmsg("table \"%s\" is not partitioned", get_rel_name(relid)))
+#endif
+
 /* 17: other words, and a hint */
 #if CZ_PG_GE(17)
 #define REINDEX_SKIPS_COMPAT "skipping reindex of invalid index \"%s.%s\""

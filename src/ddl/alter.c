@@ -709,13 +709,9 @@ CzAlterTable(const CzUtility *utility, AlterTableStmt *stmt)
 		CzAlterWay	this_way = is_reference && !is_index ? CzAlterWayOfReference(cmd) :
 			CzAlterWayOf(cmd, is_index);
 
-		/* the leaves are no partitions of the user's: in core's words */
-		if (!is_index && !table->is_partitioned &&
-			(cmd->subtype == AT_AttachPartition || cmd->subtype == AT_DetachPartition ||
-			 cmd->subtype == AT_DetachPartitionFinalize))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-					 errmsg("table \"%s\" is not partitioned", get_rel_name(relid))));
+		/* the leaves are no partitions of the user's */
+		if (!is_index && !table->is_partitioned)
+			CzCheckPartitioned(relid, cmd->subtype);
 		if (cmd->subtype == AT_SetUnLogged && !is_reference && CzTableIsReplicated(table))
 		{
 			if (OidIsValid(table->map_relid))

@@ -226,6 +226,10 @@ extern bool CzCreatePartition(const CzUtility *utility, CreateStmt *stmt);
 extern bool CzPartitionCommand(const CzUtility *utility, AlterTableStmt *stmt, Oid relid,
 							   bool is_index);
 
+/* Is the command of ALTER TABLE one of partitions?  An error, in core's words: the table has
+ * none that the user has made, but leaves or shards that core would take for them. */
+extern void CzCheckPartitioned(Oid relid, AlterTableType type);
+
 /* The lock that a statement needs on its table: lockmode, or a stronger one for ATTACH
  * PARTITION beside a default partition; the tables above have it then already. */
 extern LOCKMODE CzAttachLock(const AlterTableStmt *stmt, Oid relid, LOCKMODE lockmode);

@@ -312,6 +312,23 @@ attach_index(const CzUtility *utility, AlterTableStmt *stmt, Oid relid)
 }
 
 /*
+ * CzCheckPartitioned
+ *		See ddl_int.h.
+ */
+void
+CzCheckPartitioned(Oid relid, AlterTableType type)
+{
+	const char *action = type == AT_AttachPartition ? "ATTACH PARTITION" :
+		type == AT_DetachPartition ? "DETACH PARTITION" :
+		type == AT_DetachPartitionFinalize ? "DETACH PARTITION ... FINALIZE" : NULL;
+
+	if (action != NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_NOT_PARTITIONED_COMPAT),
+				errmsg_not_partitioned_compat(relid, action));
+}
+
+/*
  * CzPartitionCommand
  *		ATTACH or DETACH PARTITION of a distributed table, or of an index of one; false: the
  *		statement is another one, or stays here.
@@ -327,12 +344,8 @@ CzPartitionCommand(const CzUtility *utility, AlterTableStmt *stmt, Oid relid, bo
 	if (table == NULL || !OidIsValid(table->map_relid) || !CzTxnIsCoordinator())
 		return false;
 	/* a partition with rows, which core would take for a partitioned one */
-	if (!table->is_partitioned && !is_index &&
-		(cmd->subtype == AT_AttachPartition || cmd->subtype == AT_DetachPartition ||
-		 cmd->subtype == AT_DetachPartitionFinalize))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("table \"%s\" is not partitioned", get_rel_name(relid))));
+	if (!table->is_partitioned && !is_index)
+		CzCheckPartitioned(relid, cmd->subtype);
 	switch (cmd->subtype)
 	{
 		case AT_AttachPartition:
