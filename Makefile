@@ -25,6 +25,7 @@ DATA = sql/cz_fdw--$(OLD_VERSION).sql
 DATA_built = sql/cz_fdw--$(EXTVERSION).sql sql/cz_fdw--$(OLD_VERSION)--$(EXTVERSION).sql
 EXTRA_CLEAN = $(SRCS:.c=.d) .built_for test/results
 
+# (ours makes a cluster)
 NO_INSTALLCHECK = 1
 # the server's headers before those of a libpq that may be of another major
 PG_CPPFLAGS = -I$(SOURCE_DIR)/include -I$(includedir_server) -I$(libpq_srcdir)
@@ -55,6 +56,10 @@ sql/cz_fdw--$(EXTVERSION).sql: $(SQL_SOURCES)
 sql/cz_fdw--$(OLD_VERSION)--$(EXTVERSION).sql: $(UPDATE_SOURCES)
 	cat $^ > $@
 
+.PHONY: installcheck
+installcheck:
+	@$(SOURCE_DIR)/packaging/debian/tests/cluster $(bindir)
+
 # rules for directories would find those of the sources
 ifneq ($(SOURCE_DIR),.)
 $(shell mkdir -p sql $(sort $(dir $(OBJS))))
@@ -82,7 +87,7 @@ TEST_PARTS = lint regress isolation tap differential
 # used by the scripts
 .PHONY: print-pgxs
 
-.PHONY: differential fuzz load test-all matrix soak pgregress sqlsmith ecosystem help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-update test-upgrade test-majors test-mixed test-matrix
+.PHONY: differential fuzz load test-all matrix soak pgregress sqlsmith ecosystem help deps test $(addprefix test-,$(TEST_PARTS)) lint demo demo-stop bench dist test-update test-upgrade test-packages test-demo test-majors test-mixed test-matrix
 
 print-pgxs:
 	@echo $(PGXS)
@@ -90,12 +95,14 @@ print-pgxs:
 help:
 	@echo 'make                 build'
 	@echo 'make install         install into the server of PG_CONFIG ($(PG_CONFIG))'
+	@echo 'make installcheck    a cluster of servers of its own, with what is installed there'
 	@echo 'make test            all tests below on servers of its own'
 	@echo 'make test-PART       one of: $(TEST_PARTS);'
 	@echo '                     TESTS="name ..." runs only these'
 	@echo 'make test-all        make test with each failure of each kind in the TAP tests, and each script'
 	@echo '                     in each shape of cluster (make test takes two thirds of them, other'
-	@echo '                     ones with each commit) and with 32 shards of three placements'
+	@echo '                     ones with each commit) and with 32 shards of three placements; test-update;'
+	@echo '                     test-packages, by root'
 	@echo 'make lint            same as test-lint'
 	@echo 'make differential    the differential test with all statements, in more shapes;'
 	@echo '                     TESTS="class_cte ..." runs only these'
@@ -119,6 +126,10 @@ help:
 	@echo 'make test-update     the last release is built from git, makes a cluster, and is updated'
 	@echo 'make test-upgrade    pg_upgrade of a coordinator and its workers to each later PostgreSQL that is'
 	@echo '                     here, or in a root directory made for it (root, debootstrap)'
+	@echo 'make test-packages   Debian packages for 15, 17 and 18, made twice and compared, installed where there'
+	@echo '                     is no compiler, purged and installed again under a cluster (root, debootstrap);'
+	@echo '                     MAJORS="17" only these'
+	@echo 'make test-demo       the demo on a fresh Debian 12, 13 and forky (root, debootstrap); MAJORS="17"'
 	@echo 'make test-majors     regression tests on each other PostgreSQL that is installed, named in'
 	@echo '                     CZ_PG_CONFIGS (a list of pg_config), or in another Debian (root only;'
 	@echo '                     kept in CZ_CACHE, /var/tmp); TARGETS="test ..." makes others'
@@ -151,6 +162,7 @@ load: deps
 test-all: deps
 	@TEST_ALL=1 MATRIX=all test/bin/run_tests $(TEST_PARTS)
 	@test/bin/test_update
+	@[ "$$(id -u)" != 0 ] || [ -n "$${CZ_IN_ROOT:-}" ] || test/bin/test_packages
 
 matrix: deps
 	@MATRIX=all test/bin/run_tests tap 041_commit_matrix
@@ -180,6 +192,12 @@ test-update: deps
 
 test-upgrade: deps
 	@test/bin/test_upgrade
+
+test-packages:
+	@test/bin/test_packages $(MAJORS)
+
+test-demo:
+	@test/bin/test_demo $(MAJORS)
 
 test-majors: deps
 	@test/bin/test_majors $(TARGETS)
