@@ -314,15 +314,18 @@ extern bool cz_query_is_correlated(Query *query);
 extern bool cz_query_uses_workers(Query *query);
 extern CzShip *cz_ship_of_rte(RangeTblEntry *rte);
 extern void cz_blank_rte(RangeTblEntry *rte);
+extern void cz_flatten_joins(Query *query);
+extern void cz_drop_unread_ctes(Query *query);
+extern CommonTableExpr *cz_cte_of_name(List *ctes, const char *name);
+
+/* vars.c */
 extern Relids cz_node_relids(Node *node, bool with_joins);
+extern Relids cz_entries_of(Node *node, int levels);
 extern List *cz_vars_of(Query *query, Relids relids);
 extern void cz_replace_vars(Query *query, List *vars, List *attnos, Index rti, Relids gone);
 extern bool cz_refers_out(Node *node);
 extern Bitmapset *cz_used_columns(Node *node, Index rti);
-extern void cz_flatten_joins(Query *query);
-extern void cz_drop_unread_ctes(Query *query);
 extern void cz_renumber_columns(Node *node, Index rti, List *columns);
-extern CommonTableExpr *cz_cte_of_name(List *ctes, const char *name);
 
 /* queryleaf.c */
 extern void cz_collect_relations(Query *query, CzPlanState *state);

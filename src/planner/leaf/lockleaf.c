@@ -364,7 +364,7 @@ cz_try_lock_split(Query *query, CzLocus *locus, CzPlanState *state, Node *limit,
 		Oid			collation = exprCollation((Node *) tle->expr);
 
 		/* rows that differ in others alone must be neighbours: they are locked as one */
-		if (bms_overlap(pull_varnos(NULL, (Node *) tle->expr), from.others))
+		if (bms_overlap(cz_entries_of((Node *) tle->expr, 0), from.others))
 			return false;
 		if (!cz_order_is_sure(type, sort->sortop, collation))
 			lock->is_sorted = false;

@@ -316,7 +316,7 @@ pass_qualifiers(Query *query, Index rti, List *scope)
 		InsideContext context = {rti, sub->targetList, false};
 
 		if (contain_leaked_vars(qual) || contain_volatile_functions(qual) ||
-			!bms_is_member(rti, pull_varnos(NULL, qual)))
+			!bms_is_member(rti, cz_entries_of(qual, 0)))
 			continue;
 		qual = inside_mutator(qual, &context);
 		if (context.failed || contain_leaked_vars(qual) || contain_volatile_functions(qual))
@@ -456,7 +456,7 @@ leaky_relids_of_quals(Node *quals)
 	foreach(lc, cz_conjuncts(quals, NIL))
 	{
 		if (contain_leaked_vars(lfirst(lc)))
-			result = bms_join(result, pull_varnos(NULL, lfirst(lc)));
+			result = bms_join(result, cz_entries_of(lfirst(lc), 0));
 	}
 	return result;
 }
@@ -498,16 +498,16 @@ leaky_relids(Query *query)
 
 		if (!rte->lateral)
 			continue;
-		result = bms_join(result, pull_varnos_of_level(NULL, (Node *) rte->subquery, 1));
-		result = bms_join(result, pull_varnos(NULL, (Node *) rte->functions));
-		result = bms_join(result, pull_varnos(NULL, (Node *) rte->tablefunc));
-		result = bms_join(result, pull_varnos(NULL, (Node *) rte->values_lists));
+		result = bms_join(result, cz_entries_of((Node *) rte->subquery, 1));
+		result = bms_join(result, cz_entries_of((Node *) rte->functions, 0));
+		result = bms_join(result, cz_entries_of((Node *) rte->tablefunc, 0));
+		result = bms_join(result, cz_entries_of((Node *) rte->values_lists, 0));
 	}
 	/* a condition of HAVING without aggregates may be taken for one of WHERE */
 	foreach(lc, cz_conjuncts(query->havingQual, NIL))
 	{
 		if (!contain_aggs_of_level(lfirst(lc), 0) && contain_leaked_vars(lfirst(lc)))
-			result = bms_join(result, pull_varnos(NULL, lfirst(lc)));
+			result = bms_join(result, cz_entries_of(lfirst(lc), 0));
 	}
 	return result;
 }

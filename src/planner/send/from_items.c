@@ -75,9 +75,9 @@ cz_order_from(Query *query)
 		int			j;
 
 		if (rte != NULL && rte->lateral)
-			refs = bms_union(pull_varnos_of_level(NULL, (Node *) rte->subquery, 1),
-							 bms_union(pull_varnos(NULL, (Node *) rte->functions),
-									   pull_varnos(NULL, (Node *) rte->values_lists)));
+			refs = bms_union(cz_entries_of((Node *) rte->subquery, 1),
+							 bms_union(cz_entries_of((Node *) rte->functions, 0),
+									   cz_entries_of((Node *) rte->values_lists, 0)));
 		for (j = i + 1; j < list_length(items) && refs != NULL; j++)
 		{
 			if (bms_overlap(item_relids(list_nth(items, j)), refs))

@@ -186,7 +186,7 @@ cz_ship_quals_within(List *quals, Relids relids)
 	foreach(lc, quals)
 	{
 		Node	   *qual = lfirst(lc);
-		Relids		used = pull_varnos(NULL, qual);
+		Relids		used = cz_entries_of(qual, 0);
 
 		if (!bms_is_empty(used) && bms_is_subset(used, relids) &&
 			!contain_subplans(qual) && !contain_volatile_functions(qual) &&
@@ -232,7 +232,7 @@ cz_ship_or_quals(List *quals, Relids relids)
 		Node	   *qual = lfirst(lc);
 		Node	   *implied;
 
-		if (!is_orclause(qual) || bms_is_subset(pull_varnos(NULL, qual), relids))
+		if (!is_orclause(qual) || bms_is_subset(cz_entries_of(qual, 0), relids))
 			continue;
 		implied = implied_by_or((BoolExpr *) qual, relids);
 		if (implied != NULL)
@@ -264,7 +264,7 @@ is_lateral_to_others(ShipState *ss, Relids relids)
 		RangeTblEntry *rte = rt_fetch(rti, ss->query->rtable);
 
 		if (rte->rtekind == RTE_SUBQUERY &&
-			!bms_is_subset(pull_varnos_of_level(NULL, (Node *) rte->subquery, 1), relids))
+			!bms_is_subset(cz_entries_of((Node *) rte->subquery, 1), relids))
 			return true;
 	}
 	return false;

@@ -268,7 +268,7 @@ quals_of_entry(UnnestContext *context, int rti)
 	foreach(lc, context->conjuncts)
 	{
 		Node	   *qual = lfirst(lc);
-		Relids		used = pull_varnos(NULL, qual);
+		Relids		used = cz_entries_of(qual, 0);
 		int			member;
 
 		if (bms_get_singleton_member(used, &member) && member == rti &&
@@ -336,7 +336,7 @@ wanted_groups(UnnestContext *context, List *correlations, List *locals)
 	context->conjuncts = NIL;
 	find_items((Node *) context->query->jointree, context, &inner);
 	foreach(lc, correlations)
-		used = bms_add_members(used, pull_varnos_of_level(NULL, lfirst(lc), 1));
+		used = bms_add_members(used, cz_entries_of(lfirst(lc), 1));
 	if (!bms_get_singleton_member(used, &rti) || !bms_is_member(rti, inner))
 		return NULL;
 	rte = rt_fetch(rti, context->query->rtable);
@@ -353,6 +353,25 @@ wanted_groups(UnnestContext *context, List *correlations, List *locals)
 }
 
 /* ---- the sub-query ------------------------------------------------------- */
+
+/* A join, and its entry: nobody names a column of it, but core looks for outer joins there. */
+static JoinExpr *
+new_join(Query *query, JoinType type, Node *larg, Node *rarg, Node *quals)
+{
+	JoinExpr   *join = makeNode(JoinExpr);
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+
+	rte->rtekind = RTE_JOIN;
+	rte->jointype = type;
+	rte->eref = makeAlias("unnamed_join", NIL);
+	query->rtable = lappend(query->rtable, rte);
+	join->jointype = type;
+	join->larg = larg;
+	join->rarg = rarg;
+	join->quals = quals;
+	join->rtindex = list_length(query->rtable);
+	return join;
+}
 
 /*
  * unnest_aggregate
@@ -371,7 +390,6 @@ unnest_aggregate(Query *sub, UnnestContext *context)
 	TargetEntry *target;
 	RangeTblEntry *rte;
 	RangeTblRef *ref;
-	JoinExpr   *join;
 	List	   *names = NIL;
 	ListCell   *lc;
 	ListCell   *ll;
@@ -490,19 +508,9 @@ unnest_aggregate(Query *sub, UnnestContext *context)
 		}
 		lookups = lappend(lookups, op);
 	}
-	join = makeNode(JoinExpr);
-	join->jointype = JOIN_LEFT;
-	join->rarg = (Node *) ref;
-	join->quals = (Node *) make_ands_explicit(lookups);
-	context->joins = lappend(context->joins, join);
-
-	/* nobody names a column of the join, but core looks for outer joins there */
-	rte = makeNode(RangeTblEntry);
-	rte->rtekind = RTE_JOIN;
-	rte->jointype = JOIN_LEFT;
-	rte->eref = makeAlias("unnamed_join", NIL);
-	context->query->rtable = lappend(context->query->rtable, rte);
-	join->rtindex = list_length(context->query->rtable);
+	context->joins = lappend(context->joins,
+							 new_join(context->query, JOIN_LEFT, NULL, (Node *) ref,
+									  (Node *) make_ands_explicit(lookups)));
 	return value;
 }
 
@@ -577,13 +585,14 @@ make_inner(Node *qual, UnnestContext *context, int nbefore)
 
 /*
  * Join a grouped sub-query with the item of FROM that it is looked up from, or if
- * there are several with all.
+ * there are several with all, as one: core does not print a FromExpr in a JoinExpr.
  */
 static void
 add_join(Query *query, JoinExpr *join)
 {
 	FromExpr   *from = query->jointree;
-	Relids		used = pull_varnos(NULL, join->quals);
+	Relids		used = cz_entries_of(join->quals, 0);
+	RangeTblEntry *rte;
 	ListCell   *lc;
 
 	used = bms_del_member(used, ((RangeTblRef *) join->rarg)->rtindex);
@@ -604,8 +613,15 @@ add_join(Query *query, JoinExpr *join)
 			return;
 		}
 	}
-	join->larg = (Node *) makeFromExpr(from->fromlist, NULL);
+	join->larg = linitial(from->fromlist);
+	for_each_from(lc, from->fromlist, 1)
+		join->larg = (Node *) new_join(query, JOIN_INNER, join->larg, lfirst(lc), NULL);
 	from->fromlist = list_make1(join);
+	/* the entry of a join comes after those of the joins in it */
+	rte = rt_fetch(join->rtindex, query->rtable);
+	query->rtable = lappend(query->rtable, copyObject(rte));
+	cz_blank_rte(rte);
+	ChangeVarNodes((Node *) query, join->rtindex, list_length(query->rtable), 0);
 }
 
 /*

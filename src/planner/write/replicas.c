@@ -503,7 +503,7 @@ equated_columns(Query *query, Index rti)
 				if (IsA(side, Var) && ((Var *) side)->varno == rti &&
 					((Var *) side)->varattno > 0 && ((Var *) side)->varlevelsup == 0 &&
 					op_hashjoinable(((OpExpr *) qual)->opno, exprType(side)) &&
-					!bms_is_member(rti, pull_varnos(NULL, other)))
+					!bms_is_member(rti, cz_entries_of(other, 0)))
 					columns = bms_add_member(columns, ((Var *) side)->varattno);
 			}
 		}
