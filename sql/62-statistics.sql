@@ -1,9 +1,9 @@
 -- What monitoring reads: nothing here asks a worker, or needs rights on tables.
 
 CREATE FUNCTION cz.statistics(OUT counts bigint[], OUT verified_at timestamptz,
-        OUT verified_shards bigint, OUT differing_shards bigint)
+        OUT verified_shards bigint, OUT differing_shards bigint, OUT stats_reset timestamptz)
     RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'cz_statistics';
-COMMENT ON FUNCTION cz.statistics() IS 'what is counted in this database since the server started';
+COMMENT ON FUNCTION cz.statistics() IS 'what is counted in this database since the server started, or since stats_reset';
 
 CREATE FUNCTION cz.node_statistics(OUT server_oid oid, OUT state text, OUT since timestamptz,
         OUT last_contact timestamptz, OUT failures int, OUT connections int, OUT idle_connections int,
@@ -12,6 +12,12 @@ CREATE FUNCTION cz.node_statistics(OUT server_oid oid, OUT state text, OUT since
     RETURNS SETOF record LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'cz_node_statistics';
 COMMENT ON FUNCTION cz.node_statistics() IS 'what is known of each worker, and counted since the server started';
+
+CREATE FUNCTION pg_catalog.cz_stat_reset() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'cz_stat_reset';
+COMMENT ON FUNCTION pg_catalog.cz_stat_reset()
+    IS 'sets to 0 what cz_stat_worker, cz_stat_commits and cz_stat_cluster count in this database';
+REVOKE ALL ON FUNCTION pg_catalog.cz_stat_reset() FROM PUBLIC;
 
 CREATE VIEW cz.cz_stat_commits AS
     SELECT p.protocol, s.counts[p.ordinal] AS commits
@@ -26,7 +32,7 @@ CREATE VIEW cz.cz_stat_cluster AS
            l.unfinished, l.oldest_unfinished,
            (SELECT count(*) FROM cz.dirty_shards) AS dirty_shards,
            (SELECT count(*) FROM cz.cleanup) AS cleanup_entries,
-           s.verified_at, s.verified_shards, s.differing_shards
+           s.verified_at, s.verified_shards, s.differing_shards, s.stats_reset
       FROM cz.cluster c, cz.statistics() s,
            (SELECT count(*) AS unfinished, min(created_at) AS oldest_unfinished FROM cz.transaction_log) l;
 COMMENT ON VIEW cz.cz_stat_cluster IS

@@ -53,10 +53,18 @@ extern void CzCountFragment(Oid server_oid, int64 shard_id, int64 us, TimestampT
 extern void CzCountVerified(int64 nshards, int64 ndiffering);
 
 /*
- * CzCountersRead, CzNodeCountersRead: of this database, since the server started.
+ * CzCountersRead, CzNodeCountersRead: of this database, since the server started or, where
+ * *reset_at is not 0, since then.
  */
-extern void CzCountersRead(int64 counts[CZ_NCOUNTERS], CzVerified *verified);
+extern void CzCountersRead(int64 counts[CZ_NCOUNTERS], CzVerified *verified,
+						   TimestampTz *reset_at);
 extern void CzNodeCountersRead(Oid server_oid, CzNodeCounters *counters);
+
+/*
+ * CzCountersReset
+ *		All counters of this database are 0; what was verified stays known.
+ */
+extern void CzCountersReset(void);
 
 extern Size CzCountersShmemSize(void);
 extern void CzCountersShmemInit(void);

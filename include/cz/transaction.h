@@ -769,10 +769,10 @@ extern PGDLLEXPORT void CzMaintenanceMain(Datum arg);
  *		default (a timeout, transactions that are read only) is meant for its users.
  * CzTaskErrorToLog
  *		In PG_CATCH: the error goes to the log, and the worker goes on, in context and in no
- *		transaction.
+ *		transaction.  doing, if not NULL, is its context: which shard, which nodes.
  */
 extern void CzTaskSession(void);
-extern void CzTaskErrorToLog(MemoryContext context);
+extern void CzTaskErrorToLog(MemoryContext context, const char *doing);
 
 /* What the background worker that analyzes tables does, or NULL; and the one that looks
  * whether nodes answer: true: there are none. */

@@ -419,7 +419,7 @@ map_task(int64 arg)
 	}
 	PG_CATCH();
 	{
-		CzTaskErrorToLog(context);
+		CzTaskErrorToLog(context, NULL);
 	}
 	PG_END_TRY();
 }
@@ -664,6 +664,7 @@ cz_unregister_coordinator(PG_FUNCTION_ARGS)
 static void
 detach_self(bool force)
 {
+	MemoryContext context = CurrentMemoryContext;
 	char	   *sql;
 
 	begin_spi();
@@ -674,12 +675,17 @@ detach_self(bool force)
 	}
 	PG_CATCH();
 	{
+		ErrorData  *error;
+
 		if (!force || geterrcode() != ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION)
 			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
 		FlushErrorState();
 		ereport(WARNING,
-				(errcode(ERRCODE_WARNING),
+				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 				 errmsg("the owner of the cluster could not be told"),
+				 errdetail_internal("%s", error->message),
 				 errhint("There, too, run cz_detach_coordinator(), with this one's name.")));
 	}
 	PG_END_TRY();

@@ -257,7 +257,7 @@ auto_analyze(void)
 		{
 			/* to the log; the next one may work */
 			is_done = false;
-			CzTaskErrorToLog(context);
+			CzTaskErrorToLog(context, NULL);
 		}
 		PG_END_TRY();
 		QueryCancelPending = false;

@@ -405,7 +405,7 @@ clean_up_alone(int64 id, MemoryContext context)
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		CzTaskErrorToLog(context);
+		CzTaskErrorToLog(context, NULL);
 		delay_row(id, error->message);
 	}
 	PG_END_TRY();

@@ -24,10 +24,11 @@
 
 PG_FUNCTION_INFO_V1(cz_statistics);
 PG_FUNCTION_INFO_V1(cz_node_statistics);
+PG_FUNCTION_INFO_V1(cz_stat_reset);
 
 /*
  * cz_statistics(OUT counts bigint[], OUT verified_at timestamptz, OUT verified_shards bigint,
- *				 OUT differing_shards bigint)
+ *				 OUT differing_shards bigint, OUT stats_reset timestamptz)
  *		What is counted in this database; counts by CzCounter.
  */
 Datum
@@ -37,13 +38,14 @@ cz_statistics(PG_FUNCTION_ARGS)
 	int64		counts[CZ_NCOUNTERS];
 	Datum		elements[CZ_NCOUNTERS];
 	CzVerified	verified;
-	Datum		values[4];
-	bool		nulls[4] = {0};
+	TimestampTz reset_at;
+	Datum		values[5];
+	bool		nulls[5] = {0};
 	int			i;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	CzCountersRead(counts, &verified);
+	CzCountersRead(counts, &verified, &reset_at);
 	for (i = 0; i < CZ_NCOUNTERS; i++)
 		elements[i] = Int64GetDatum(counts[i]);
 	values[0] = PointerGetDatum(construct_array(elements, CZ_NCOUNTERS, INT8OID, 8,
@@ -52,6 +54,8 @@ cz_statistics(PG_FUNCTION_ARGS)
 	values[1] = TimestampTzGetDatum(verified.at);
 	values[2] = Int64GetDatum(verified.nshards);
 	values[3] = Int64GetDatum(verified.ndiffering);
+	nulls[4] = reset_at == 0;
+	values[4] = TimestampTzGetDatum(reset_at);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
@@ -115,4 +119,15 @@ cz_node_statistics(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+/*
+ * cz_stat_reset()
+ *		Counting begins anew in this database.
+ */
+Datum
+cz_stat_reset(PG_FUNCTION_ARGS)
+{
+	CzCountersReset();
+	PG_RETURN_VOID();
 }

@@ -65,6 +65,7 @@ typedef struct Todo
 	int			colocation_id;
 	int			index;			/* of the shard */
 	Oid			server_oid;
+	char	   *title;			/* which placement it is, for the log */
 } Todo;
 
 /* A shard is named without what may inherit from it, but not without its partitions. */
@@ -519,9 +520,7 @@ repair_one(const Todo *todo)
 			make_active(CzTableGet(todo->relid), 0, todo->server_oid);
 		ereport(LOG,
 				(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
-				 errmsg("placement of shard %d of table \"%s\" on node \"%s\" is whole again",
-						todo->index, get_rel_name(todo->relid),
-						CzNodeGet(todo->server_oid)->name)));
+				 errmsg("%s is whole again", todo->title)));
 	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();
@@ -590,6 +589,9 @@ list_todos(Oid only_relid)
 					todo->colocation_id = table->colocation_id;
 					todo->index = i;
 					todo->server_oid = lfirst_oid(lc2);
+					todo->title = psprintf("placement of shard " INT64_FORMAT " of table \"%s\" on node \"%s\"",
+										   table->shards[i].shard_id, get_rel_name(table->relid),
+										   CzNodeGet(todo->server_oid)->name);
 					if (!is_listed(todos, todo))
 						todos = lappend(todos, todo);
 					MemoryContextSwitchTo(old);
@@ -615,7 +617,7 @@ try_repair(const Todo *todo, MemoryContext context)
 	}
 	PG_CATCH();
 	{
-		CzTaskErrorToLog(context);
+		CzTaskErrorToLog(context, todo->title);
 	}
 	PG_END_TRY();
 	QueryCancelPending = false;

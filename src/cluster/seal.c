@@ -245,6 +245,7 @@ static void
 unseal_after(int64 shard_id, int lock_timeout_ms)
 {
 	MemoryContext context = CurrentMemoryContext;
+	char	   *title = psprintf("seal of shard " INT64_FORMAT, shard_id);
 
 	CzTaskSession();
 	SetConfigOption("lock_timeout", psprintf("%dms", lock_timeout_ms), PGC_SUSET, PGC_S_OVERRIDE);
@@ -271,7 +272,7 @@ unseal_after(int64 shard_id, int lock_timeout_ms)
 	}
 	PG_CATCH();
 	{
-		CzTaskErrorToLog(context);
+		CzTaskErrorToLog(context, title);
 	}
 	PG_END_TRY();
 }

@@ -52,6 +52,7 @@ typedef struct Surplus
 	Oid			relid;			/* a table of the group */
 	int			index;			/* of the shards */
 	Oid			server_oid;
+	char	   *title;			/* which placement it is, for the log */
 } Surplus;
 
 /* How many placements a node has, to take from those that have most. */
@@ -138,6 +139,8 @@ choose(const CzShard *shard, int factor, List **loads, List *surplus, Oid relid,
 		one->relid = relid;
 		one->index = index;
 		one->server_oid = worst;
+		one->title = psprintf("placement of shard " INT64_FORMAT " on node \"%s\", which is one too many",
+							  shard->shard_id, CzNodeGet(worst)->name);
 		surplus = lappend(surplus, one);
 	}
 	return surplus;
@@ -211,7 +214,9 @@ lock_tables(const Surplus *surplus)
 		if (table == NULL || OidIsValid(table->root_relid))
 			continue;
 		LockRelationOid(lfirst_oid(lc), ShareUpdateExclusiveLock);
-		relids = lappend_oid(relids, lfirst_oid(lc));
+		/* it may have been dropped meanwhile */
+		if (CzTableGet(lfirst_oid(lc)) != NULL)
+			relids = lappend_oid(relids, lfirst_oid(lc));
 	}
 	AcceptInvalidationMessages();
 	return relids;
@@ -372,7 +377,8 @@ give_up(const Surplus *surplus, int factor, List **held)
 	char	   *marker;
 	ListCell   *lc;
 
-	if (table == NULL || surplus->index >= table->nshards || is_moving(table, surplus->index))
+	if (table == NULL || !list_member_oid(relids, surplus->relid) ||
+		surplus->index >= table->nshards || is_moving(table, surplus->index))
 		return false;
 	foreach(lc, relids)
 		shards[foreach_current_index(lc)] = &CzTableGet(lfirst_oid(lc))->shards[surplus->index];
@@ -442,7 +448,7 @@ try_give_up(const Surplus *surplus, int factor, MemoryContext context, List **he
 			is_done = false;
 		}
 		else
-			CzTaskErrorToLog(context);
+			CzTaskErrorToLog(context, surplus->title);
 	}
 	PG_END_TRY();
 	release_references(held);
@@ -457,8 +463,12 @@ set_factor(Oid relid, int factor)
 	Oid			argtypes[2] = {INT4OID, INT4OID};
 	Datum		values[2];
 	char		nulls[3] = "  ";
+	const CzTable *table = OidIsValid(relid) ? CzTableGet(relid) : NULL;
 
-	values[0] = Int32GetDatum(OidIsValid(relid) ? CzTableGet(relid)->colocation_id : 0);
+	/* dropped meanwhile */
+	if (OidIsValid(relid) && table == NULL)
+		return;
+	values[0] = Int32GetDatum(table ? table->colocation_id : 0);
 	nulls[0] = OidIsValid(relid) ? ' ' : 'n';
 	values[1] = Int32GetDatum(factor);
 	CzCatalogExec("UPDATE cz.colocation SET replication_factor = $2 WHERE replication_factor OPERATOR(pg_catalog.<>) $2"
@@ -503,12 +513,18 @@ give_up_all(int64 arg)
 
 		if (wanted == 0)
 		{
+			const CzTable *table;
+
 			StartTransactionCommand();
 			PushActiveSnapshot(GetTransactionSnapshot());
-			wanted = CzGroupFactor(CzTableGet(one->relid)->colocation_id);
+			table = CzTableGet(one->relid);
+			if (table != NULL)
+				wanted = CzGroupFactor(table->colocation_id);
 			PopActiveSnapshot();
 			CommitTransactionCommand();
 			MemoryContextSwitchTo(context);
+			if (wanted == 0)
+				continue;
 		}
 		for (i = 0; i < MAX_ATTEMPTS && !try_give_up(one, wanted, context, &held); i++)
 		{

@@ -263,7 +263,8 @@ czAcquireSampleRows(Relation relation, int elevel, HeapTuple *rows, int targrows
 
 	*totaldeadrows = 0;
 	ereport(elevel,
-			(errmsg("\"%s\": table contains %.0f rows, %d rows in sample",
+			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+			 errmsg("\"%s\": table contains %.0f rows, %d rows in sample",
 					RelationGetRelationName(relation), *totalrows, reservoir.nrows)));
 	return reservoir.nrows;
 }

@@ -948,7 +948,8 @@ CzFdwSampleRows(Relation relation, int elevel, HeapTuple *rows, int targrows,
 		shard->reservoir.seen_rows / shard->fraction;
 	*totaldeadrows = 0;
 	ereport(elevel,
-			(errmsg("\"%s\": table contains %.0f rows, %d rows in sample",
+			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+			 errmsg("\"%s\": table contains %.0f rows, %d rows in sample",
 					RelationGetRelationName(relation), *totalrows, nrows)));
 	return nrows;
 }

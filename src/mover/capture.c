@@ -377,12 +377,13 @@ empty_functions(CzMove *move, Oid owner)
 							 ((CzMoveUnit *) lfirst(lu))->prefix, *letter);
 	}
 	res = CzConnTryExec(conn, sql.data);
+	message = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) : NULL;
 	if (res != NULL && PQresultStatus(res) != PGRES_COMMAND_OK)
 		ereport(LOG,
 				(errcode(ERRCODE_WARNING),
-				 errmsg("could not end the log of move " INT64_FORMAT " on node \"%s\": %s",
-						move->move_id, conn->node_name,
-						PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY))));
+				 errmsg("could not end the log of changes on node \"%s\"", conn->node_name),
+				 message ? errdetail_internal("%s", message) : 0,
+				 errcontext("%s", CzMoveTitle(move))));
 	PQclear(res);
 	CzConnRelease(conn);
 }

@@ -353,6 +353,14 @@ CzMoveTitle(const CzMove *move)
 		if (shard_id == 0 && table->relid == move->relid)
 			shard_id = table->shard_id;
 	}
+	/* the tables are read later */
+	if (shard_id == 0 && move->tables == NIL && OidIsValid(move->relid))
+	{
+		const CzTable *table = CzTableGet(move->relid);
+
+		if (table != NULL && move->shard_index >= 0 && move->shard_index < table->nshards)
+			shard_id = table->shards[move->shard_index].shard_id;
+	}
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "%s " INT64_FORMAT,
 					 move->operation == CZ_MOVE_PROMOTE ? "promotion" :

@@ -231,6 +231,9 @@ run_move(CzMove *move)
 {
 	bool		is_online = move->mode != CZ_TRANSFER_BLOCK_WRITES;
 
+	CzMoveBegin();
+	move->title = CzMoveTitle(move);
+	CzMoveCommit();
 	if (move->operation == CZ_MOVE_PROMOTE)
 	{
 		CzPromoteRun(move, move->plan_handle);
@@ -348,7 +351,7 @@ try_move(CzMove *move)
 	{
 		MemoryContextSwitchTo(move->context);
 		error = CopyErrorData();
-		CzTaskErrorToLog(move->context);
+		CzTaskErrorToLog(move->context, move->title);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(move->context);
@@ -439,7 +442,7 @@ try_take_up(int64 move_id)
 	}
 	PG_CATCH();
 	{
-		CzTaskErrorToLog(context);
+		CzTaskErrorToLog(context, NULL);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
@@ -463,7 +466,7 @@ clean_up_round(void)
 	}
 	PG_CATCH();
 	{
-		CzTaskErrorToLog(context);
+		CzTaskErrorToLog(context, NULL);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

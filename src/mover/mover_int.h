@@ -96,6 +96,7 @@ typedef struct CzMove
 	Oid			target_oid;
 	Oid			from_oid;		/* the placement that is copied */
 	char	   *cluster_id;
+	char	   *title;			/* of CzMoveTitle(), to begin with; NULL: not known */
 	char	   *phase;
 	List	   *tables;			/* CzMoveTable *, by OID */
 	Oid			captured_oid;	/* where changes are logged; InvalidOid: nowhere */

@@ -4,8 +4,9 @@
  *	  What monitoring asks for and no catalog knows: how transactions were committed, what
  *	  was broken or lost, and how long the fragments of queries took on each worker.
  *
- * In shared memory, from the start of the server on.  Counting takes no lock but when a
- * fragment is the slowest of its time; what finds no slot is not counted.
+ * In shared memory, from the start of the server on or since a superuser has begun anew.
+ * Counting takes no lock but when a fragment is the slowest of its time; what finds no slot
+ * is not counted.
  *
  * Source: own work.
  *
@@ -33,7 +34,8 @@ typedef struct DatabaseSlot
 {
 	Oid			database_oid;	/* InvalidOid: free */
 	pg_atomic_uint64 counts[CZ_NCOUNTERS];
-	CzVerified	verified;		/* under the lock */
+	CzVerified	verified;		/* under the lock, like the next one */
+	TimestampTz reset_at;		/* 0: never */
 } DatabaseSlot;
 
 typedef struct Slowest
@@ -228,19 +230,21 @@ CzCountVerified(int64 nshards, int64 ndiffering)
  *		See counters.h.
  */
 void
-CzCountersRead(int64 counts[CZ_NCOUNTERS], CzVerified *verified)
+CzCountersRead(int64 counts[CZ_NCOUNTERS], CzVerified *verified, TimestampTz *reset_at)
 {
 	DatabaseSlot *slot = database_slot();
 	int			i;
 
 	memset(counts, 0, sizeof(int64) * CZ_NCOUNTERS);
 	memset(verified, 0, sizeof(CzVerified));
+	*reset_at = 0;
 	if (slot == NULL)
 		return;
 	for (i = 0; i < CZ_NCOUNTERS; i++)
 		counts[i] = pg_atomic_read_u64(&slot->counts[i]);
 	LWLockAcquire(&table->lock, LW_SHARED);
 	*verified = slot->verified;
+	*reset_at = slot->reset_at;
 	LWLockRelease(&table->lock);
 }
 
@@ -266,5 +270,36 @@ CzNodeCountersRead(Oid server_oid, CzNodeCounters *counters)
 	counters->slowest_us = slowest->us;
 	counters->slowest_shard_id = slowest->shard_id;
 	counters->slowest_at = slowest->at;
+	LWLockRelease(&table->lock);
+}
+
+/*
+ * CzCountersReset
+ *		See counters.h.
+ */
+void
+CzCountersReset(void)
+{
+	DatabaseSlot *database = database_slot();
+	int			i;
+
+	if (database == NULL)
+		return;
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	for (i = 0; i < CZ_NCOUNTERS; i++)
+		pg_atomic_write_u64(&database->counts[i], 0);
+	for (i = 0; i < MAX_NODES && OidIsValid(table->nodes[i].database_oid); i++)
+	{
+		NodeSlot   *slot = &table->nodes[i];
+
+		if (slot->database_oid != MyDatabaseId)
+			continue;
+		pg_atomic_write_u64(&slot->failovers, 0);
+		pg_atomic_write_u64(&slot->fragments, 0);
+		pg_atomic_write_u64(&slot->fragment_us, 0);
+		pg_atomic_write_u64(&slot->slowest_us, 0);
+		memset(slot->slowest, 0, sizeof(slot->slowest));
+	}
+	database->reset_at = GetCurrentTimestamp();
 	LWLockRelease(&table->lock);
 }

@@ -479,8 +479,9 @@ recover_target_safely(RecoveryTarget *target, List *log, int elevel, bool *is_cl
 		if (CzTxnIsReplaced())
 			CzTxnReportReplaced(CzTxnIdentity(), NULL);
 		ereport(elevel,
-				(errcode(ERRCODE_WARNING),
-				 errmsg("could not look for prepared transactions: %s", error->message)));
+				(errcode(error->sqlerrcode),
+				 errmsg("could not look for prepared transactions: %s", error->message),
+				 error->context ? errcontext("%s", error->context) : 0));
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

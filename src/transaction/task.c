@@ -35,9 +35,11 @@ CzTaskSession(void)
  *		See cz/transaction.h.
  */
 void
-CzTaskErrorToLog(MemoryContext context)
+CzTaskErrorToLog(MemoryContext context, const char *doing)
 {
 	HOLD_INTERRUPTS();
+	if (doing != NULL)
+		errcontext("%s", doing);
 	EmitErrorReport();
 	AbortOutOfAnyTransaction();
 	MemoryContextSwitchTo(context);

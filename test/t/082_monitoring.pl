@@ -57,10 +57,20 @@ $cluster->finish_sql($held, 30);
 is(as_monitor('SELECT verified_at IS NULL FROM cz_stat_cluster'), 't', 'nobody has verified yet');
 $cluster->sql("SELECT * FROM cz_verify_placements('one')");
 is(as_monitor('SELECT verified_at IS NOT NULL, verified_shards, differing_shards FROM cz_stat_cluster'), 't|4|0', 'verified');
-foreach my $view (qw(cz_nodes cz_moves citus_tables citus_shards citus_stat_activity citus_lock_waits pg_dist_placement pg_dist_shard cz_table_activity))
+# all views of ours, whatever they are: without rights of its own
+my @views = split /\n/, as_monitor(q{SELECT c.oid::regclass FROM pg_class c
+		JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+		JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+		WHERE e.extname = 'cz_fdw' AND c.relkind = 'v' AND c.relnamespace = 'pg_catalog'::regnamespace ORDER BY c.relname});
+cmp_ok(scalar(@views), '>=', 20, 'views of ours in pg_catalog');
+foreach my $view (@views)
 {
 	my ($status, undef, $err) = $node->psql('postgres', "SELECT * FROM $view", extra_params => [ '-U', 'monitor' ]);
 	is($status, 0, "$view for the monitoring role") or diag($err);
+}
+foreach my $view (qw(cz_nodes cz_moves cz_stat_worker cz_stat_commits cz_stat_cluster citus_tables citus_shards citus_stat_activity citus_lock_waits cz_table_activity))
+{
+	ok((grep { $_ eq $view } @views), "$view is one of them");
 }
 
 # ---- a worker fails -------------------------------------------------------
@@ -111,6 +121,27 @@ SKIP:
 		ok(scalar(grep { $_ =~ $expected{$metric} } @lines), "metric $metric") or diag(join("\n", @lines));
 	}
 }
+
+# ---- counting begins anew --------------------------------------------------
+
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+$node->safe_psql('other', 'CREATE EXTENSION cz_fdw');
+my ($status, undef, $denied) = $node->psql('postgres', 'SELECT cz_stat_reset()', extra_params => [ '-U', 'monitor' ]);
+like($denied, qr/permission denied for function cz_stat_reset/, 'the monitoring role does not reset what others look at');
+$node->safe_psql('other', 'SELECT cz_stat_reset()');
+is(as_monitor("SELECT failovers, (SELECT stats_reset IS NULL FROM cz_stat_cluster) FROM cz_stat_worker WHERE node = 'node_2'"), '1|t',
+	'a reset is of one database');
+$cluster->sql('GRANT EXECUTE ON FUNCTION cz_stat_reset() TO monitor');
+my $counts = commits();
+cmp_ok($counts->{'two-phase'}, '>', 0, 'there are commits');
+as_monitor('SELECT cz_stat_reset()');
+is(join(' ', map { commits()->{$_} } sort keys %$counts), '0 0 0 0 0', 'none of them is counted any more');
+is(as_monitor("SELECT sum(failovers), sum(fragments), sum(fragment_ms), max(slowest_ms) FROM cz_stat_worker WHERE node = 'node_2'"), '0|0|0|',
+	'of workers neither');
+is(as_monitor('SELECT stats_reset > now() - interval \'1 minute\', verified_shards, in_doubt, deadlocks, recovered FROM cz_stat_cluster'), 't|4|0|0|0',
+	'when; what was verified stays');
+$cluster->sql('SELECT count(*) FROM one');
+is(as_monitor("SELECT fragments > 0, slowest_ms > 0 FROM cz_stat_worker WHERE node = 'node_1'"), 't|t', 'counting goes on, in the same sessions, too');
 
 # each metric of the dashboard is one of the queries'
 {
