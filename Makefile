@@ -99,10 +99,12 @@ help:
 	@echo 'make test            all tests below on servers of its own'
 	@echo 'make test-PART       one of: $(TEST_PARTS);'
 	@echo '                     TESTS="name ..." runs only these'
-	@echo 'make test-all        make test with each failure of each kind in the TAP tests, and each script'
-	@echo '                     in each shape of cluster (make test takes two thirds of them, other'
-	@echo '                     ones with each commit) and with 32 shards of three placements; test-update;'
-	@echo '                     test-packages, by root'
+	@echo 'make test-all        everything: make test with each failure of each kind in the TAP tests, and'
+	@echo '                     each script in each shape of cluster (make test takes two thirds of'
+	@echo '                     them, other ones with each commit) and with 32 shards of three'
+	@echo '                     placements; test-update; test-matrix; make test on each other'
+	@echo '                     PostgreSQL; test-mixed with all scripts; test-upgrade; fuzz; by root test-packages'
+	@echo '                     and test-demo; PARTS="majors mixed" runs only these (test/bin/test_all)'
 	@echo 'make lint            same as test-lint'
 	@echo 'make differential    the differential test with all statements, in more shapes;'
 	@echo '                     TESTS="class_cte ..." runs only these'
@@ -160,9 +162,7 @@ load: deps
 	@LOAD_SECONDS=$(or $(SECONDS),300) LOAD_SEED=$(SEED) test/bin/run_tests tap 072_load
 
 test-all: deps
-	@TEST_ALL=1 MATRIX=all test/bin/run_tests $(TEST_PARTS)
-	@test/bin/test_update
-	@[ "$$(id -u)" != 0 ] || [ -n "$${CZ_IN_ROOT:-}" ] || test/bin/test_packages
+	@test/bin/test_all $(PARTS)
 
 matrix: deps
 	@MATRIX=all test/bin/run_tests tap 041_commit_matrix
