@@ -497,8 +497,10 @@ extern int	CzHashRemainder(Oid key_type, Oid collation, Datum value, bool isnull
 extern List *CzNodeList(bool only_active);
 /* All servers of cz_fdw. */
 extern List *CzServerList(void);
-/* A server of cz_fdw, worker or not; errors 42704; 42809: of another wrapper */
+/* A server of cz_fdw, worker or not; errors 40001: dropped; 42809: of another wrapper */
 extern CzNode *CzNodeGet(Oid server_oid);
+/* Its name, for messages; "?" if it was dropped meanwhile.  palloc'd. */
+extern char *CzNodeName(Oid server_oid);
 
 /*
  * Which aggregates of cz_partial a worker has (server option partial_aggregates);
@@ -579,7 +581,7 @@ extern CzNode *CzNodeOfIdentity(const char *identity);
  * Without a user mapping: the mapping for PUBLIC, else none; then libpq's user
  * is the local role's name and only a superuser may connect.
  * Returns: borrowed until the end of the transaction; not to be changed.
- * Errors:  42704 no such server, or no user mapping for a role that is no
+ * Errors:  40001 the server was dropped; 42704 no user mapping for a role that is no
  *		superuser; 2F003 if such a role's mapping brings no password (and has not
  *		password_required 'false').
  */
@@ -588,7 +590,7 @@ extern CzEndpoint *CzEndpointGet(Oid server_oid, Oid user_oid);
 /* Called by both: what a connection must know besides can be looked up in catalogs. */
 extern void (*cz_before_connect) (void);
 
-/* The same, but NULL if the role may not connect. */
+/* The same, but NULL if the role may not connect, or the server was dropped. */
 extern CzEndpoint *CzEndpointTryGet(Oid server_oid, Oid user_oid);
 
 /*

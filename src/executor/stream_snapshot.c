@@ -201,7 +201,7 @@ lose_taker(CzStream *stream, List *takers, Taker *taker, const char *reason, boo
 		CzRunWorkerLost(stream, taker->worker, reason, is_connect, mark);
 	else
 		CzRunWarn(CzGroupWorkerGet(stream->group, taker->server_oid, taker->user_oid),
-				  CzNodeGet(taker->server_oid)->name,
+				  CzNodeName(taker->server_oid),
 				  CzRedact(pnstrdup(reason, strcspn(reason, "\n")), NULL));
 	return takers;
 }

@@ -343,7 +343,7 @@ job_create(const CzTable *table, const char *command, const char *columns, bool 
 					ereport(WARNING,
 							(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 							 errmsg("could not reach node \"%s\", its placements are left out",
-									CzNodeGet(server_oid)->name),
+									CzNodeName(server_oid)),
 							 call->message ? errdetail_internal("%s", call->message) : 0));
 			}
 			if (call->conn == NULL)

@@ -299,12 +299,8 @@ make_endpoint(Oid server_oid, Oid user_oid, bool missing_ok)
 	ListCell   *cell;
 	int			max_parameters;
 
-	/* a statement knew it when it began */
-	if (server == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("a node has been removed while it was in use"),
-				 errhint("Run the transaction again.")));
+	if (server == NULL && missing_ok)
+		return NULL;
 	node = CzNodeGet(server_oid);
 	endpoint->server_oid = server_oid;
 	endpoint->user_oid = user_oid;

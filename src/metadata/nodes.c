@@ -185,16 +185,30 @@ CzNodeGet(Oid server_oid)
 {
 	ForeignServer *server = GetForeignServerExtended(server_oid, FSV_MISSING_OK);
 
+	/* whoever has its OID knew it when it began */
 	if (server == NULL)
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("server with OID %u does not exist", server_oid)));
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("a node has been removed while it was in use"),
+				 errhint("Run the transaction again.")));
 	if (server->fdwid != CzFdwOid())
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("server \"%s\" is not a worker", server->servername),
 				 errdetail("Its foreign-data wrapper is not cz_fdw.")));
 	return make_node(server->serverid, server->servername, server->owner, server->options);
+}
+
+/*
+ * CzNodeName
+ *		See metadata.h.
+ */
+char *
+CzNodeName(Oid server_oid)
+{
+	ForeignServer *server = GetForeignServerExtended(server_oid, FSV_MISSING_OK);
+
+	return server ? server->servername : pstrdup("?");
 }
 
 /* What is remembered of all workers; forgotten when any server changes. */

@@ -368,16 +368,19 @@ CzCheckHasPlacement(const CzShard *shard)
 static bool
 insert_state(int64 shard_id, Oid server_oid, char state, const char *reason)
 {
+	ForeignServer *server = GetForeignServerExtended(server_oid, FSV_MISSING_OK);
 	Relation	rel;
 	Datum		values[STATE_NATTS];
 	bool		nulls[STATE_NATTS] = {false};
 	NameData	name;
 	HeapTuple	tuple;
 
-	if (list_member_oid(CzInactiveServers(read_inactive(NULL), shard_id), server_oid))
+	/* of a worker that has been removed there are no placements any more */
+	if (server == NULL ||
+		list_member_oid(CzInactiveServers(read_inactive(NULL), shard_id), server_oid))
 		return false;
 	rel = table_open(state_relid(), RowExclusiveLock);
-	namestrcpy(&name, GetForeignServer(server_oid)->servername);
+	namestrcpy(&name, server->servername);
 	values[ANUM_STATE_SHARD_ID - 1] = Int64GetDatum(shard_id);
 	values[ANUM_STATE_SERVER_NAME - 1] = NameGetDatum(&name);
 	values[ANUM_STATE_STATE - 1] = CharGetDatum(state);

@@ -313,14 +313,6 @@ choose(const Deadlock *deadlock)
 	SetLatch(&ProcGlobal->allProcs[deadlock->victim.slot].procLatch);
 }
 
-static const char *
-node_name(Oid server_oid)
-{
-	ForeignServer *server = GetForeignServerExtended(server_oid, FSV_MISSING_OK);
-
-	return server ? server->servername : "?";
-}
-
 static void
 describe_process(StringInfo buf, const DeadlockStep *step, bool is_first)
 {
@@ -329,7 +321,7 @@ describe_process(StringInfo buf, const DeadlockStep *step, bool is_first)
 	else
 		appendStringInfo(buf, is_first ? _("Process %d of node \"%s\"") :
 						 _("process %d of node \"%s\""), step->remote_pid,
-						 node_name(step->server_oid));
+						 CzNodeName(step->server_oid));
 }
 
 /* If this session's wait is to end: an error. */
@@ -357,7 +349,7 @@ check_chosen(WaitSlot *slot)
 		describe_process(&detail, &steps[i], true);
 		if (OidIsValid(steps[i].waits_at))
 			appendStringInfo(&detail, _(" waits on node \"%s\" for "),
-							 node_name(steps[i].waits_at));
+							 CzNodeName(steps[i].waits_at));
 		else
 			appendStringInfoString(&detail, _(" waits on the coordinator for "));
 		describe_process(&detail, &steps[(i + 1) % nsteps], false);

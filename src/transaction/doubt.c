@@ -343,7 +343,7 @@ CzTxnRequireClear(Oid server_oid, Oid user_oid)
 		if (result == CZ_RECOVERY_UNREACHABLE)
 			ereport(ERROR,
 					(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-					 errmsg("could not connect to node \"%s\"", CzNodeGet(server_oid)->name),
+					 errmsg("could not connect to node \"%s\"", CzNodeName(server_oid)),
 					 error ? errdetail_internal("%s", error) : 0));
 		if (GetCurrentTimestamp() >= deadline)
 			break;
@@ -356,7 +356,7 @@ CzTxnRequireClear(Oid server_oid, Oid user_oid)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("a committed transaction is not finished on node \"%s\"",
-					CzNodeGet(server_oid)->name),
+					CzNodeName(server_oid)),
 			 errdetail("Rows that it wrote would be missing."),
 			 errhint("SELECT recover_prepared_transactions() tells what is in the way.")));
 }

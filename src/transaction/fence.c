@@ -186,7 +186,7 @@ CzFenceAll(void)
 			ereport(WARNING,
 					(errcode(ERRCODE_WARNING),
 					 errmsg("former coordinators are not fenced on node \"%s\" yet",
-							CzNodeGet(command->server_oid)->name),
+							CzNodeName(command->server_oid)),
 					 command->answer ? errdetail_internal("%s", command->answer) : 0,
 					 errhint("They will be before this one uses it.")));
 	}

@@ -391,6 +391,7 @@ CzTxnIdentity(void)
 	}
 
 	/* Recovery ends while a session lives, so this is looked at each time. */
+	identity.became_owner = false;
 	identity.is_owner = false;
 	identity.is_attached = false;
 	identity.is_promoted = false;
@@ -401,9 +402,10 @@ CzTxnIdentity(void)
 	{
 		Place		here = own_place();
 
+		identity.became_owner = !identity.is_restored && is_same_place(&owner, &here) &&
+			!has_attached;
 		identity.is_owner = !identity.exists ||
-			(!identity.is_restored && is_same_place(&owner, &here) &&
-			 identity.fenced_by == 0 && !has_attached);
+			(identity.became_owner && identity.fenced_by == 0);
 		identity.is_attached = identity.exists && has_attached &&
 			is_same_place(&attached, &here);
 		identity.is_promoted = identity.exists && !identity.is_restored &&
@@ -485,7 +487,7 @@ CzTxnCheckCoordinator(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
 				 errmsg("cannot write to workers during recovery")));
-	if (self->fenced_by > 0)
+	if (self->fenced_by > 0 && self->became_owner)
 		CzTxnReportReplaced(self, NULL);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -503,7 +505,7 @@ CzTxnIsCoordinator(void)
 {
 	const CzIdentity *self = CzTxnIdentity();
 
-	if (self->fenced_by > 0 && !RecoveryInProgress() && !self->is_attached)
+	if (self->fenced_by > 0 && self->became_owner)
 		CzTxnReportReplaced(self, NULL);
 	return self->is_owner;
 }

@@ -196,7 +196,7 @@ CzTxnLosePlacement(const CzShard *shard, Oid server_oid, const char *reason)
 		ereport(WARNING,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg("placements on node \"%s\" are left out: %s",
-						CzNodeGet(server_oid)->name, reason),
+						CzNodeName(server_oid), reason),
 				 errdetail("Shards that this transaction writes are inactive there from its commit on."),
 				 errhint("They are made whole when the node is back, or by cz_repair_placements().")));
 	if (table_relid == shard->relid && !shard->is_copy)
@@ -483,6 +483,28 @@ CzTxnCheckReplaced(void)
 }
 
 /*
+ * The shard of a table with that number, if the worker still has a placement of it; -1:
+ * the table was dropped meanwhile, or the placement forgotten with its worker, so that
+ * nobody will read what it has missed.
+ */
+static int
+index_if_placed(const CzTable *table, int64 shard_id, Oid server_oid)
+{
+	int			index = table ? CzShardIndexOf(table, shard_id) : -1;
+	const CzShard *shard = index >= 0 ? &table->shards[index] : NULL;
+	int			i;
+
+	if (shard == NULL || shard->all_oids == NULL)
+		return index;
+	for (i = 0; i < shard->nall; i++)
+	{
+		if (shard->all_oids[i] == server_oid)
+			return index;
+	}
+	return -1;
+}
+
+/*
  * mark_inactive
  *		Make one placement inactive, with CZ_STATE_LOCK held; the tables that are to be
  *		looked at again are appended.
@@ -528,7 +550,7 @@ CzTxnMarkOne(Oid table_relid, int64 shard_id, Oid server_oid, const char *reason
 	CzTxnLocalLock(CZ_STATE_LOCK, CZ_LOCK_EXCLUSIVE);
 	AcceptInvalidationMessages();
 	table = CzTableGet(table_relid);
-	index = table ? CzShardIndexOf(table, shard_id) : -1;
+	index = index_if_placed(table, shard_id, server_oid);
 	if (index >= 0)
 		end_marking(mark_inactive(table, index, server_oid, reason, NIL));
 }
@@ -554,10 +576,10 @@ CzTxnMarkLost(void)
 	{
 		LostPlacement *one = lfirst(lc);
 		const CzTable *table = CzTableGet(one->table_relid);
-		int			index = table ? CzShardIndexOf(table, one->shard_id) : -1;
+		int			index = index_if_placed(table, one->shard_id, one->server_oid);
 
 		if (index < 0)
-			continue;			/* dropped meanwhile */
+			continue;
 		if (CzTxnIsAttached())
 		{
 			CzAttachedMarkLost(one->shard_id, table->relid, one->server_oid, one->reason);

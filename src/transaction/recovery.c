@@ -493,7 +493,7 @@ recover_target_safely(RecoveryTarget *target, List *log, int elevel, bool *is_cl
 static bool
 is_named(List *log, Oid server_oid)
 {
-	const char *name = CzNodeGet(server_oid)->name;
+	const char *name = CzNodeName(server_oid);
 	ListCell   *lc;
 	ListCell   *lc2;
 
@@ -568,7 +568,7 @@ mark_unanswered(List *log, List *answered)
 	ListCell   *lc3;
 
 	foreach(lc, answered)
-		names = lappend(names, CzNodeGet(lfirst_oid(lc))->name);
+		names = lappend(names, CzNodeName(lfirst_oid(lc)));
 	foreach(lc, log)
 	{
 		CzLogRow   *row = (CzLogRow *) lfirst(lc);
@@ -657,7 +657,7 @@ CzTxnForgetWorker(Oid server_oid)
 		targets = find_targets(&servers);
 		(void) recover_targets(targets, server_oid, log, DEBUG1, &answered, NULL);
 		if (answered != NIL && CzGateTryEnter())
-			CzTxnLogTidy(log, CzNodeGet(server_oid)->name);
+			CzTxnLogTidy(log, CzNodeName(server_oid));
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

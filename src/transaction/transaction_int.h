@@ -276,6 +276,7 @@ typedef struct CzIdentity
 	char		owner[CZ_OWNER_LEN + 1];	/* hash of cz.cluster_owner; empty: it is not
 											 * the cluster's */
 	int			fenced_by;		/* a later epoch that was seen on a worker; 0: none */
+	bool		became_owner;	/* this server is the coordinator, or has been replaced */
 	bool		is_owner;		/* this server is the coordinator */
 	bool		is_promoted;	/* a standby of the coordinator that was promoted */
 	bool		is_restored;	/* from a dump */

@@ -175,10 +175,31 @@ $cluster->sql("SELECT citus_activate_node('127.0.0.1', $port)");
 $cluster->sql("SELECT citus_set_node_property('127.0.0.1', $port, 'shouldhaveshards', true)");
 ok($cluster->repair, 'all is whole');
 
-note 'under load';
 $cluster->sql('DROP TABLE one, f, g');
 is($cluster->orphans, '', 'nothing is left of all that');
-$cluster->sql("SELECT citus_remove_node('127.0.0.1', $ports[4])");
+
+note 'a worker is given up while transactions have left it out';
+$cluster->sql(q{SET cz.shard_replication_factor = 2; CREATE TABLE gone (k int PRIMARY KEY); CREATE TABLE gone_single (k int PRIMARY KEY);
+	SELECT create_distributed_table('gone', 'k', shard_count => 8, colocate_with => 'none');
+	SELECT create_distributed_table('gone_single', 'k', shard_count => 8, colocate_with => 'none')});
+$cluster->kill_worker(4);
+my $block = $cluster->hold('INSERT INTO gone SELECT generate_series(1, 100)');
+my $single = $cluster->start_at('before_mark', 'INSERT INTO gone_single SELECT generate_series(1, 100)');
+$cluster->sql("SELECT * FROM cz_lose_node('$names[4]')");
+$cluster->go;
+foreach my $is_single (0, 1)
+{
+	($status, $out, $err) = $is_single ? $cluster->finish_sql($single, 60) : $cluster->release($block);
+	is($status, 0, $is_single ? 'a statement is committed' : 'a block is committed') or diag($err);
+	like($err, qr/WARNING:  08006: placements on node "$names[4]" are left out/, 'it had left it out');
+}
+is($cluster->sql('SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM gone_single)'), '100|100', 'all of it is there');
+is($cluster->sql('SELECT count(*) FROM cz.placement_state'), '0', 'of the worker nothing is noted');
+$cluster->sql('DROP TABLE gone, gone_single');
+$cluster->restart_worker(4);
+$cluster->worker_sql(4, q{SELECT format('DROP TABLE %s', oid::regclass) FROM pg_class WHERE relname LIKE 'gone%' AND relkind = 'r' \gexec});
+
+note 'under load';
 $cluster->worker_sql(4, 'CREATE DATABASE oracle');
 my $load = dirname(__FILE__) . '/../fuzz/load.py';
 my $seconds = $ENV{LOAD_SECONDS} // 24;

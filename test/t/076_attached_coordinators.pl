@@ -214,6 +214,8 @@ is(other("SELECT cz_attach_coordinator('host=$host port=$port dbname=postgres', 
 $cluster->sql("SELECT cz_detach_coordinator('c', force => true)");
 other_fails('SELECT count(*) FROM two', qr/55000/);
 is($cluster->sql('SELECT epoch FROM cz.cluster'), 2, 'the epoch is raised');
+# workers tell it the new epoch before it is attached again
+try_other('SELECT recover_prepared_transactions()');
 is($cluster->sql('SELECT sum(v) FROM two'), $sum, 'the owner goes on');
 other('SELECT cz_detach_coordinator(force => true)');
 other("SELECT cz_attach_coordinator('host=$host port=$port dbname=postgres', 'c')");
