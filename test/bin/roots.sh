@@ -1,12 +1,19 @@
 # roots.sh
 #	  Sourced after common.sh: root directories of other Debians, by debootstrap.  Needs root,
-#	  debootstrap (installed if missing) and Debian's mirror.
+#	  debootstrap (installed if missing) and Debian's mirror; exit status 77: there is no root
+#	  directory, and none can be made or entered here.
 #
 # ROOTS     where they are kept (CZ_ROOTS, or CZ_CACHE/roots)
 # CZ_BINDS  directories that are to be seen in them, at the same path
 # CZ_OWN_NETWORK  "yes": what runs in one has a loopback network of its own, without the outside
 
-[ "$(id -u)" = 0 ] || die "only root can make and enter another root directory"
+cannot()
+{
+	echo "error: $*" >&2
+	exit 77
+}
+[ "$(id -u)" = 0 ] || cannot "only root can make and enter another root directory"
+unshare --mount --pid --fork mount --make-rprivate / 2>/dev/null || cannot "mounts and processes of its own are not allowed here"
 make_cache
 ROOTS=${CZ_ROOTS:-$CZ_CACHE/roots}
 mkdir -p "$ROOTS"
@@ -63,7 +70,7 @@ make_root()
 	command -v debootstrap >/dev/null || {
 		say "installing debootstrap" >&2
 		apt-get -q update >/dev/null && apt-get -qy install --no-install-recommends debootstrap >/dev/null
-	}
+	} || cannot "debootstrap is not here"
 	rm -rf "$root"
 	say "making a root directory of Debian $suite" >&2
 	# a suite that this debootstrap does not know yet is made as sid is
@@ -71,7 +78,7 @@ make_root()
 	[ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
 	debootstrap --variant=minbase "$suite" "$root" "" "$script" >"$root.log" 2>&1 || {
 		tail -5 "$root.log" >&2
-		die "debootstrap of $suite failed"
+		cannot "debootstrap of $suite failed"
 	}
 	# no service is to be started in there
 	printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
@@ -106,6 +113,6 @@ apt_in()
 	CZ_BINDS='' CZ_OWN_NETWORK='' enter "$root" sh -c 'export DEBIAN_FRONTEND=noninteractive
 		apt-get -q update && apt-get -qy "$@"' sh "$@" >>"$root.log" 2>&1 || {
 		tail -5 "$root.log" >&2
-		die "apt-get $* failed in $root"
+		cannot "apt-get $* failed in $root"
 	}
 }
