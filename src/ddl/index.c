@@ -260,7 +260,7 @@ CzCreateIndex(const CzUtility *utility, IndexStmt *stmt)
 		(void) find_all_inheritors(relid, ShareLock, NULL);
 		moments = stmt->unique && !stmt->concurrent ? CzTreeMoments(table) : NIL;
 		tree = CzTreeBegin(relid);
-		CzMomentRun(utility, CzQualifyRelation((Node *) stmt), moments, InvalidOid);
+		CzMomentRun(utility, CzQualifyRelation((Node *) stmt), moments, NIL);
 		CommandCounterIncrement();
 		CzTreeFinish(tree, NULL, CzRelationOwner(relid), NULL, NIL);
 		return true;

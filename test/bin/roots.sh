@@ -38,7 +38,7 @@ LOOPBACK='my $up = pack("a16 S x14", "lo", 0x41);
 #	  no notice of TERM and INT.
 enter()
 {
-	local pid net=
+	local pid status=0 net=
 	[ -z "${CZ_OWN_NETWORK:-}" ] || net=--net
 	# shellcheck disable=SC2086
 	LOOPBACK=$LOOPBACK unshare --mount --pid --fork --kill-child $net bash -c '
@@ -59,8 +59,11 @@ enter()
 		export CZ_IN_ROOT=yes
 		exec chroot "$root" "$@"' enter "$@" <&0 &
 	pid=$!
-	trap 'kill -KILL $pid 2>/dev/null; exit 130' INT TERM HUP
-	wait $pid
+	# shellcheck disable=SC2064
+	trap "kill -KILL $pid 2>/dev/null; exit 130" INT TERM HUP
+	wait $pid || status=$?
+	trap - INT TERM HUP
+	return $status
 }
 
 # make_root SUITE ROOT: Debian's minimum, with apt that works
