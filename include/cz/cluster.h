@@ -90,12 +90,19 @@ extern int	CzCleanUp(int64 move_id, const char *server_name, ArrayType *names, i
  * CzShardStructureSql: the commands that make shard number index of a table on a node, as
  *		the owner, without its indexes, but with its partitions.  from: a connection to an
  *		active placement, whose storage parameters it gets; NULL: those of the table.
- * CzShardFinishSql: those that make its indexes; NULL: it has none.
+ * CzShardFinishSql: those that make its indexes, and constraints that are NOT VALID; NULL: it
+ *		has none.
+ * CzShardUnchecked: those that drop constraints that are NOT VALID, or make them; NULL: it has
+ *		none.
  * CzShardStructure: what a placement looks like, as text; NULL: it is not there.  The same
- *		for placements that are equal, foreign keys apart.
+ *		for placements that are equal, foreign keys apart.  has_unchecked: with constraints
+ *		that are NOT VALID.
+ * CzShardStorage: how a placement is stored, replicated and analyzed, in the same way.
  * CzShardTree: shard number index of a root and those of its partitions, CzTreeShard *, parents
  *		first; the partitions are locked so that they stay.
  * CzTreeShardOf: the shard of a relation in such a tree.  Errors: 40001 it is not there.
+ * CzTreeUncheckedSql: the commands that make the constraints of such shards that are NOT VALID,
+ *		or (drops) drop them.
  * CzAttachIndexesSql: the commands that attach indexes of partitions to those of parents that
  *		not all partitions have.
  * CzPieceSql: the commands that make a piece of shard number index of a table on a node,
@@ -119,7 +126,9 @@ extern int	CzCleanUp(int64 move_id, const char *server_name, ArrayType *names, i
 extern char *CzShardStructureSql(Relation rel, const CzTable *table, int index, Oid server_oid,
 								 CzConn *from);
 extern char *CzShardFinishSql(Relation rel, const CzTable *table, int index);
-extern char *CzShardStructure(CzConn *conn, const CzTable *table, int index);
+extern char *CzShardUnchecked(Relation rel, const CzTable *table, int index, bool drops);
+extern char *CzShardStructure(CzConn *conn, const CzTable *table, int index, bool has_unchecked);
+extern char *CzShardStorage(CzConn *conn, const CzTable *table, int index);
 /*
  * CzGroupShardCount
  *		How many shards the tables of a table's group were made with: they may have been split
@@ -144,6 +153,7 @@ typedef struct CzPieceTable
 
 extern List *CzShardTree(const CzTable *root, int index);
 extern const CzShard *CzTreeShardOf(const List *tree, Oid relid);
+extern void CzTreeUncheckedSql(StringInfo sql, const List *tree, bool drops);
 extern void CzAttachIndexesSql(StringInfo sql, const List *tree);
 
 #define CZ_PIECE_COLUMN '\001'

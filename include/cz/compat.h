@@ -561,7 +561,20 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 	((void) AddRelationNotNullConstraints((rel), NIL, (cooked), NIL))
 #define not_null_is_valid_compat(desc, attno) \
 	(TupleDescCompactAttr((desc), (attno) - 1)->attnullability != ATTNULLABLE_INVALID)
+/* a partition's, that its parent has too */
+static inline bool
+not_null_is_inherited_compat(Oid relid, AttrNumber attno)
+{
+	HeapTuple	tuple = findNotNullConstraintAttnum(relid, attno);
+	bool		result = HeapTupleIsValid(tuple) &&
+		((Form_pg_constraint) GETSTRUCT(tuple))->coninhcount > 0;
+
+	if (HeapTupleIsValid(tuple))
+		heap_freetuple(tuple);
+	return result;
+}
 #else
+#define not_null_is_inherited_compat(relid, attno) ((void) (relid), (void) (attno), false)
 #define not_null_constraints_compat(relid) ((void) (relid), NIL)
 #define add_not_null_constraints_compat(rel, cooked) ((void) (rel), (void) (cooked))
 #define not_null_is_valid_compat(desc, attno) ((void) (desc), (void) (attno), true)

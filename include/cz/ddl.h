@@ -37,17 +37,29 @@ typedef struct CzIndexDef
 	char	   *text;			/* constraint: its definition; else what follows
 								 * "CREATE INDEX name ON table " */
 	List	   *alters;			/* char *: what follows "ALTER INDEX name " */
+	bool		is_clustered;	/* CLUSTER ON names it */
+	bool		is_identity;	/* REPLICA IDENTITY USING INDEX names it */
 } CzIndexDef;
+
+/* A CHECK or NOT NULL constraint that is NOT VALID: rows need not fulfil it. */
+typedef struct CzUncheckedDef
+{
+	bool		is_inherited;	/* a partition's, that comes with its parent's */
+	char	   *drop;			/* what follows "ALTER TABLE name "; it need not be there */
+	char	   *add;			/* the same */
+} CzUncheckedDef;
 
 /* What the shards of a table look like; names and bounds are added per shard. */
 typedef struct CzTableDef
 {
 	bool		is_unlogged;
-	char	   *columns;		/* column and CHECK list, without parentheses */
+	char	   *columns;		/* column and CHECK list, without parentheses; what is NOT VALID
+								 * is in unchecked */
 	char	   *partition_by;	/* " PARTITION BY ..." or "" */
 	char	   *with;			/* " WITH (...)" or "" */
 	List	   *alters;			/* char *: what follows "ALTER TABLE name " */
 	List	   *indexes;		/* CzIndexDef * */
+	List	   *unchecked;		/* CzUncheckedDef * */
 } CzTableDef;
 
 /*
@@ -59,14 +71,24 @@ typedef struct CzTableDef
 extern CzTableDef *CzTableDefGet(Relation rel);
 extern CzIndexDef *CzIndexDefGet(Oid index_oid);
 
-/* SQL that creates one shard, without and with its indexes; check: extra CHECK
- * constraint (with its name) or NULL. */
+/*
+ * SQL that makes one shard, in this order:
+ *
+ * CzShardCreateSql: the table; check: extra CHECK constraint (with its name) or NULL.
+ * CzShardUncheckedSql: when its rows are there, the constraints that are NOT VALID; drops: they
+ *		go, so that such rows can come.
+ * CzShardIndexesSql: its indexes, and which of them CLUSTER ON and REPLICA IDENTITY name.
+ * CzShardIndexSql, CzShardRolesSql: the two, one index by itself.
+ */
 extern void CzShardCreateSql(StringInfo sql, const CzTableDef *def,
 							 const CzShard *shard, const char *check);
+extern void CzShardUncheckedSql(StringInfo sql, const CzTableDef *def, const CzShard *shard,
+								bool drops);
 extern void CzShardIndexesSql(StringInfo sql, const CzTableDef *def,
 							  const CzShard *shard);
 extern void CzShardIndexSql(StringInfo sql, const CzIndexDef *index,
 							const CzShard *shard);
+extern void CzShardRolesSql(StringInfo sql, const CzTableDef *def, const CzShard *shard);
 
 /* One column as CREATE TABLE and ADD COLUMN write it, without default. */
 extern char *CzColumnSql(Relation rel, AttrNumber attno);

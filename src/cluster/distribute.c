@@ -101,7 +101,10 @@ run_for_some(const CzShard *shards, int from, int to, Oid owner, Relation rel,
 				if (shards[i].server_oids[j] != lfirst_oid(lc))
 					continue;
 				if (indexes)
+				{
+					CzShardUncheckedSql(&sql, def, &shards[i], false);
 					CzShardIndexesSql(&sql, def, &shards[i]);
+				}
 				else
 					CzShardCreateSql(&sql, def, &shards[i],
 									 dist->method == PARTITION_STRATEGY_HASH ?
@@ -269,7 +272,7 @@ distribute_hash(Relation rel, CzDistribution *dist, List *colocated, bool is_onl
 		online = CzOnlineBegin(rel, dist, active, owner);
 	else
 		nrows = CzMoveRows(rel, dist, active, owner);
-	if (def->indexes != NIL)
+	if (def->indexes != NIL || def->unchecked != NIL)
 		run_for_shards(active, dist->shard_count, owner, rel, def, dist, true);
 	if (is_online)
 	{

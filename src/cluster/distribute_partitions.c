@@ -252,6 +252,23 @@ attach_tables(Scripts *scripts, List *parts)
 	int			n;
 	int			i;
 
+	/* so that those of a partition are its parent's when it is attached */
+	for (n = 0; n < list_length(parts); n++)
+	{
+		Part	   *part = list_nth(parts, n);
+
+		for (i = 0; part->def->unchecked != NIL && i < part->dist.shard_count; i++)
+		{
+			MemoryContext old = MemoryContextSwitchTo(context);
+			StringInfoData sql;
+
+			initStringInfo(&sql);
+			CzShardUncheckedSql(&sql, part->def, &part->shards[i], false);
+			MemoryContextSwitchTo(old);
+			scripts_add(scripts, &part->shards[i], sql.data);
+			MemoryContextReset(context);
+		}
+	}
 	for (n = list_length(parts) - 1; n >= 0; n--)
 	{
 		Part	   *part = list_nth(parts, n);

@@ -102,12 +102,6 @@ check_constraints(Relation rel)
 						 psprintf("%s constraint \"%s\" is marked NO INHERIT",
 								  con->contype == CONSTRAINT_CHECK ? "CHECK" : "NOT NULL", name),
 						 "Shards inherit the table's constraints: make it an ordinary constraint.");
-		if ((con->contype == CONSTRAINT_CHECK || con->contype == CONSTRAINT_NOTNULL_COMPAT) &&
-			!con->convalidated)
-			refuse_table(rel, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-						 psprintf("%s constraint \"%s\" is not validated",
-								  con->contype == CONSTRAINT_CHECK ? "CHECK" : "NOT NULL", name),
-						 "Run ALTER TABLE ... VALIDATE CONSTRAINT first.");
 		if (con->contype == CONSTRAINT_CHECK)
 		{
 			bool		isnull;

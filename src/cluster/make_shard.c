@@ -216,15 +216,35 @@ CzShardStructureSql(Relation rel, const CzTable *table, int index, Oid server_oi
 }
 
 /*
+ * CzShardUnchecked
+ *		See cluster.h.
+ */
+char *
+CzShardUnchecked(Relation rel, const CzTable *table, int index, bool drops)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	if (table->is_partitioned)
+		CzTreeUncheckedSql(&sql, CzShardTree(table, index), drops);
+	else
+		CzShardUncheckedSql(&sql, CzTableDefGet(rel), &table->shards[index], drops);
+	return sql.len > 0 ? sql.data : NULL;
+}
+
+/*
  * CzShardFinishSql
  *		See cluster.h.
  */
 char *
 CzShardFinishSql(Relation rel, const CzTable *table, int index)
 {
+	char	   *unchecked = CzShardUnchecked(rel, table, index, false);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
+	if (unchecked != NULL)
+		appendStringInfoString(&sql, unchecked);
 	CzShardIndexesSql(&sql, CzTableDefGet(rel), &table->shards[index]);
 	if (table->is_partitioned)
 		CzAttachIndexesSql(&sql, CzShardTree(table, index));

@@ -225,6 +225,7 @@ CzAddRangeShard(Oid relid, int64 shard_id, const char *min, const char *max, Lis
 	nestlevel = CzPinTextSettings(BOUND_PINS);
 	initStringInfo(&sql);
 	CzShardCreateSql(&sql, def, &shard, CzRangeCheckSql(rel, &dist, min, max));
+	CzShardUncheckedSql(&sql, def, &shard, false);
 	CzShardIndexesSql(&sql, def, &shard);
 	table_close(rel, NoLock);
 	leaf = CzCreateShardRelation(relid, &shard, &dist, min, max);

@@ -105,6 +105,7 @@ make_copy(Relation rel, CzShard *shard)
 	CzTxnExecOnShard(shard, owner, sql.data);
 	(void) CzMoveRows(rel, NULL, shard, owner);
 	resetStringInfo(&sql);
+	CzShardUncheckedSql(&sql, def, shard, false);
 	CzShardIndexesSql(&sql, def, shard);
 	if (sql.len > 0)
 		CzTxnExecOnShard(shard, owner, sql.data);

@@ -160,6 +160,31 @@ equalize_now(Relation rel, const CzShard *shard, Oid server_oid)
 	return ndiffer;
 }
 
+static bool
+is_equal(const char *a, const char *b)
+{
+	return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+/* Has a placement missed nothing but rows? */
+static bool
+looks_the_same(CzConn *from, CzConn *to, const CzTable *table, int index)
+{
+	return is_equal(CzShardStructure(from, table, index, true),
+					CzShardStructure(to, table, index, true)) &&
+		is_equal(CzShardStorage(from, table, index), CzShardStorage(to, table, index));
+}
+
+/* Constraints that are NOT VALID are away while rows come that need not fulfil them. */
+static void
+run_unchecked(Relation rel, int index, Oid server_oid, bool drops)
+{
+	char	   *sql = CzShardUnchecked(rel, CzTableGet(RelationGetRelid(rel)), index, drops);
+
+	if (sql != NULL)
+		CzTxnExec(server_oid, rel->rd_rel->relowner, sql);
+}
+
 /* While others write: the shard is there, as it must be, and little is missing. */
 static void
 prepare_shard(Relation rel, const CzTable *table, int index, Oid server_oid)
@@ -167,12 +192,11 @@ prepare_shard(Relation rel, const CzTable *table, int index, Oid server_oid)
 	const CzShard *shard = &table->shards[index];
 	Oid			owner = rel->rd_rel->relowner;
 	CzConn	   *from = CzConnAcquire(CzEndpointGet(shard->server_oids[0], owner));
-	char	   *there = CzShardStructure(from, table, index);
-	char	   *here = CzShardStructure(CzTxnConn(server_oid, owner, false), table, index);
+	bool		is_same = looks_the_same(from, CzTxnConn(server_oid, owner, false), table, index);
 	int			i;
 
 	CzConnRelease(from);
-	if (here == NULL || there == NULL || strcmp(here, there) != 0)
+	if (!is_same)
 	{
 		List	   *servers = list_make1_oid(server_oid);
 
@@ -181,8 +205,10 @@ prepare_shard(Relation rel, const CzTable *table, int index, Oid server_oid)
 		CzTxnExec(server_oid, owner,
 				  psprintf("DROP TABLE IF EXISTS %s CASCADE", shard->remote_qualified));
 		CzMakeShard(rel, table, index, server_oid);
+		run_unchecked(rel, index, server_oid, true);
 		return;
 	}
+	run_unchecked(rel, index, server_oid, true);
 	for (i = 0; i < MAX_PASSES; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -255,11 +281,12 @@ check_structure(Relation rel, const CzShard *shard, const Todo *todo)
 	Oid			owner = rel->rd_rel->relowner;
 	CzConn	   *from = CzConnAcquire(CzEndpointGet(shard->server_oids[0], owner));
 	const CzTable *table = CzTableGet(RelationGetRelid(rel));
-	char	   *there = CzShardStructure(from, table, todo->index);
-	char	   *here = CzShardStructure(CzTxnConn(server_oid, owner, false), table, todo->index);
+	char	   *there = CzShardStructure(from, table, todo->index, false);
+	char	   *here = CzShardStructure(CzTxnConn(server_oid, owner, false), table, todo->index,
+										false);
 
 	CzConnRelease(from);
-	if (here == NULL || there == NULL || strcmp(here, there) != 0)
+	if (!is_equal(here, there))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("table \"%s\" was altered while a placement was made whole",
@@ -307,7 +334,8 @@ is_reference_key(Relation rel, int index, const char *shard_name, const char *na
 		const CzKey *key = lfirst(lc);
 		const CzShard *shard = &CzTableGet(key->from_relid)->shards[index];
 
-		if (CzTableGet(key->to_relid)->kind == CZ_TABLE_REFERENCE &&
+		/* one that is NOT VALID would refuse rows that need not fulfil it */
+		if (CzTableGet(key->to_relid)->kind == CZ_TABLE_REFERENCE && key->is_valid &&
 			strcmp(shard->remote_name, shard_name) == 0 &&
 			strcmp(CzKeyShardName(key, shard), name) == 0 &&
 			strcmp(CzKeyShardText(key, index), text) == 0)
@@ -484,6 +512,7 @@ repair_group(const Todo *todo)
 	set_constraints(rels, todo, "IMMEDIATE");
 	foreach(lc, rels)
 	{
+		run_unchecked(lfirst(lc), todo->index, todo->server_oid, false);
 		add_missing_keys(lfirst(lc), CzTableGet(RelationGetRelid((Relation) lfirst(lc))), todo);
 		table_close(lfirst(lc), NoLock);
 	}

@@ -150,6 +150,32 @@ CzPartitionsSql(StringInfo sql, const CzTable *root, const List *tree, Oid serve
 }
 
 /*
+ * CzTreeUncheckedSql
+ *		See cz/cluster.h.  What a partition has of its parent comes and goes with the parent's.
+ */
+void
+CzTreeUncheckedSql(StringInfo sql, const List *tree, bool drops)
+{
+	int			n;
+
+	for (n = 0; n < list_length(tree); n++)
+	{
+		const CzTreeShard *node = list_nth(tree, n);
+		Relation	rel = relation_open(node->relid, NoLock);
+		CzTableDef *def = CzTableDefGet(rel);
+		ListCell   *lc;
+
+		foreach(lc, def->unchecked)
+		{
+			if (n > 0 && ((const CzUncheckedDef *) lfirst(lc))->is_inherited)
+				def->unchecked = foreach_delete_current(def->unchecked, lc);
+		}
+		CzShardUncheckedSql(sql, def, node->shard, drops);
+		relation_close(rel, NoLock);
+	}
+}
+
+/*
  * CzAttachIndexesSql
  *		See cz/cluster.h.
  */

@@ -94,7 +94,21 @@ typedef struct CzImage
 
 extern CzImage *CzColumnsImage(Oid relid);
 extern CzImage *CzTableImage(Oid relid);
+
+/*
+ * CzStoredNamesBefore, CzStoredNamesAfter: around a statement that may rename what the
+ *		extension's tables name (stored_names.c); NULL: it does not.
+ */
+typedef struct CzStoredNames CzStoredNames;
+extern CzStoredNames *CzStoredNamesBefore(Node *stmt);
+extern void CzStoredNamesAfter(Node *stmt, const CzStoredNames *names);
+
+/*
+ * CzOptionsSql: text of an option list, "(a = '1', b = '2')", or "".
+ * CzIsInternalOption: of a column, that the extension keeps there for itself.
+ */
 extern char *CzOptionsSql(Datum options);
+extern bool CzIsInternalOption(const char *name);
 extern char *CzGeneratedSql(Relation rel, AttrNumber attno);
 extern int	CzStatisticsTarget(Oid relid, AttrNumber attno);
 extern char *CzCollationSql(Oid collation);

@@ -114,8 +114,12 @@ option_name(const char *name)
 		psprintf("toast.%s", quote_identifier(name + 6)) : quote_identifier(name);
 }
 
-static bool
-is_internal(const char *name)
+/*
+ * CzIsInternalOption
+ *		See ddl_int.h.
+ */
+bool
+CzIsInternalOption(const char *name)
 {
 	return strncmp(name, CZ_VERSION_OPTION, strlen(name)) == 0 &&
 		strlen(name) + 1 == strlen(CZ_VERSION_OPTION);
@@ -136,7 +140,7 @@ diff_options(Datum before, Datum after, char **set, char **reset)
 		DefElem    *def = lfirst_node(DefElem, lc);
 		const DefElem *old = find_def(a, def->defname);
 
-		if (is_internal(def->defname))
+		if (CzIsInternalOption(def->defname))
 			continue;
 		if (old && strcmp(defGetString((DefElem *) old), defGetString(def)) == 0)
 			continue;
@@ -150,7 +154,7 @@ diff_options(Datum before, Datum after, char **set, char **reset)
 	{
 		DefElem    *def = lfirst_node(DefElem, lc);
 
-		if (find_def(b, def->defname) == NULL && !is_internal(def->defname))
+		if (find_def(b, def->defname) == NULL && !CzIsInternalOption(def->defname))
 			appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "RESET (",
 							 option_name(def->defname));
 	}
@@ -199,6 +203,8 @@ diff_column(CzOps *ops, const CzColumnImage *a, const CzColumnImage *b, const Cz
 		add_op(ops, OP_SUBCOMMAND, NULL,
 			   psprintf("%s TYPE %s%s%s", alter, type_sql(b), using ? " USING " : "",
 						using ? using : ""));
+	if (b->is_not_valid && !a->is_not_valid)
+		CzRequireMajor(18, "a NOT NULL constraint that is NOT VALID");
 	if (b->is_not_valid && !a->is_not_null)
 		add_op(ops, OP_SUBCOMMAND, NULL, psprintf("ADD NOT NULL %s NOT VALID", name));
 	else if (a->is_not_null != b->is_not_null || (a->is_not_valid && !b->is_not_valid))
@@ -236,6 +242,8 @@ add_column(CzOps *ops, Relation rel, const CzColumnImage *b, AttrNumber attno,
 					value ? value : ""));
 	if (value)
 		add_op(ops, OP_TABLE, NULL, psprintf("%s DROP DEFAULT", alter));
+	if (b->is_not_valid)
+		add_op(ops, OP_TABLE, NULL, psprintf("ADD NOT NULL %s NOT VALID", name));
 	if (b->statistics >= 0)
 		add_op(ops, OP_TABLE, NULL, psprintf("%s SET STATISTICS %d", alter, b->statistics));
 	diff_options((Datum) 0, b->options, &set, &reset);

@@ -88,7 +88,10 @@ CzGeneratedUsesSystemColumn(Oid relid, AttrNumber attno)
 	return result;
 }
 
-/* Text of an option list, "(a = '1', b = '2')", or "". */
+/*
+ * CzOptionsSql
+ *		See ddl_int.h.
+ */
 char *
 CzOptionsSql(Datum options)
 {
@@ -102,6 +105,8 @@ CzOptionsSql(Datum options)
 	{
 		DefElem    *def = lfirst_node(DefElem, lc);
 
+		if (CzIsInternalOption(def->defname))
+			continue;
 		CzRequireOption(def->defname);
 		appendStringInfoString(&buf, buf.len > 0 ? ", " : "(");
 		/* "toast.autovacuum_enabled" is two words */

@@ -149,7 +149,7 @@ CzColumnSql(Relation rel, AttrNumber attno)
 	if (att->attgenerated)
 		appendStringInfo(&buf, " GENERATED ALWAYS AS (%s) %s", CzGeneratedSql(rel, attno),
 						 is_virtual_column_compat(att) ? "VIRTUAL" : "STORED");
-	if (att->attnotnull)
+	if (att->attnotnull && not_null_is_valid_compat(RelationGetDescr(rel), attno))
 		appendStringInfoString(&buf, " NOT NULL");
 	CzUnpinTextSettings(nestlevel);
 	return buf.data;
@@ -175,7 +175,24 @@ CzStatisticsTarget(Oid relid, AttrNumber attno)
 	return result;
 }
 
-/* Storage and statistics target of a column, where they aren't the default. */
+/* " (...)" for the options of a column, or "". */
+static char *
+column_options(Oid relid, AttrNumber attno)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(attno));
+	Datum		datum;
+	bool		isnull;
+	char	   *result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for column %d of relation %u", attno, relid);
+	datum = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attoptions, &isnull);
+	result = CzOptionsSql(isnull ? (Datum) 0 : datum);
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* Storage, statistics target and options of a column, where they aren't the default. */
 static List *
 column_alters(Relation rel, List *alters)
 {
@@ -189,6 +206,10 @@ column_alters(Relation rel, List *alters)
 
 		if (att->attisdropped)
 			continue;
+		if (column_options(RelationGetRelid(rel), att->attnum)[0])
+			alters = lappend(alters,
+							 psprintf("ALTER COLUMN %s SET %s", name,
+									  column_options(RelationGetRelid(rel), att->attnum)));
 		if (CzStatisticsTarget(RelationGetRelid(rel), att->attnum) >= 0)
 			alters = lappend(alters,
 							 psprintf("ALTER COLUMN %s SET STATISTICS %d", name,
@@ -244,9 +265,23 @@ CzConstraintSql(Oid constraint_oid)
 	return TextDatumGetCString(definition);
 }
 
-/* CHECK constraints of a table that anything is checked by, in name order, appended to buf. */
+static CzUncheckedDef *
+make_unchecked(char *drop, char *add, bool is_inherited)
+{
+	CzUncheckedDef *def = palloc(sizeof(CzUncheckedDef));
+
+	def->drop = drop;
+	def->add = add;
+	def->is_inherited = is_inherited;
+	return def;
+}
+
+/*
+ * CHECK constraints of a table that anything is checked by, in name order, appended to buf;
+ * those that are NOT VALID, which CREATE TABLE would make valid, to unchecked.
+ */
 static void
-checks_sql(StringInfo buf, Relation rel)
+checks_sql(StringInfo buf, List **unchecked, Relation rel)
 {
 	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
 	SysScanDesc scan;
@@ -264,11 +299,44 @@ checks_sql(StringInfo buf, Relation rel)
 		if (con->contype != CONSTRAINT_CHECK || !constraint_is_enforced_compat(con))
 			continue;
 		definition = OidFunctionCall1(F_PG_GET_CONSTRAINTDEF_OID, ObjectIdGetDatum(con->oid));
-		appendStringInfo(buf, ", CONSTRAINT %s %s", quote_identifier(NameStr(con->conname)),
-						 TextDatumGetCString(definition));
+		if (con->convalidated)
+			appendStringInfo(buf, ", CONSTRAINT %s %s", quote_identifier(NameStr(con->conname)),
+							 TextDatumGetCString(definition));
+		else
+			*unchecked = lappend(*unchecked,
+								 make_unchecked(psprintf("DROP CONSTRAINT IF EXISTS %s",
+														 quote_identifier(NameStr(con->conname))),
+												psprintf("ADD CONSTRAINT %s %s",
+														 quote_identifier(NameStr(con->conname)),
+														 TextDatumGetCString(definition)),
+												con->coninhcount > 0));
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
+}
+
+/* The same for NOT NULL. */
+static List *
+unchecked_not_nulls(Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	List	   *result = NIL;
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		const char *name = quote_identifier(NameStr(att->attname));
+
+		if (att->attisdropped || !att->attnotnull || not_null_is_valid_compat(desc, i + 1))
+			continue;
+		CzRequireMajor(18, "a NOT NULL constraint that is NOT VALID");
+		result = lappend(result,
+						 make_unchecked(psprintf("ALTER COLUMN %s DROP NOT NULL", name),
+										psprintf("ADD NOT NULL %s NOT VALID", name),
+										not_null_is_inherited_compat(RelationGetRelid(rel), i + 1)));
+	}
+	return result;
 }
 
 /* "(...)" for the storage parameters of an index, or ""; its constraint does not tell. */
@@ -312,6 +380,8 @@ CzIndexDefGet(Oid index_oid)
 
 	def->name = pstrdup(RelationGetRelationName(index));
 	def->is_unique = index->rd_index->indisunique;
+	def->is_clustered = index->rd_index->indisclustered;
+	def->is_identity = index->rd_index->indisreplident;
 	/* WITHOUT OVERLAPS is kept so */
 	if (index->rd_index->indisunique && index->rd_index->indisexclusion)
 		CzRequireMajor(18, "a key with WITHOUT OVERLAPS");
@@ -400,13 +470,19 @@ CzTableDefGet(Relation rel)
 			continue;
 		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", CzColumnSql(rel, i + 1));
 	}
-	checks_sql(&buf, rel);
+	def->unchecked = unchecked_not_nulls(rel);
+	checks_sql(&buf, &def->unchecked, rel);
 	def->columns = buf.data;
 	def->partition_by = partition_by_sql(rel);
 	def->is_unlogged = rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED &&
 		(table == NULL || !CzTableIsReplicated(table));
 	def->with = reloptions_sql(RelationGetRelid(rel));
 	def->alters = column_alters(rel, NIL);
+	if (rel->rd_rel->relreplident == REPLICA_IDENTITY_FULL ||
+		rel->rd_rel->relreplident == REPLICA_IDENTITY_NOTHING)
+		def->alters = lappend(def->alters,
+							  rel->rd_rel->relreplident == REPLICA_IDENTITY_FULL ?
+							  "REPLICA IDENTITY FULL" : "REPLICA IDENTITY NOTHING");
 
 	indexes = RelationGetIndexList(rel);
 	foreach(lc, indexes)
@@ -463,9 +539,27 @@ CzShardIndexSql(StringInfo sql, const CzIndexDef *index, const CzShard *shard)
 }
 
 /*
- * CzShardIndexesSql
- *		SQL that creates all indexes of one shard.
+ * CzShardRolesSql, CzShardIndexesSql, CzShardUncheckedSql
+ *		See ddl.h.
  */
+void
+CzShardRolesSql(StringInfo sql, const CzTableDef *def, const CzShard *shard)
+{
+	ListCell   *lc;
+
+	foreach(lc, def->indexes)
+	{
+		const CzIndexDef *index = lfirst(lc);
+		const char *name = quote_identifier(CzShardIndexName(index->name, shard->name_id));
+
+		if (index->is_clustered)
+			appendStringInfo(sql, "ALTER TABLE %s CLUSTER ON %s;\n", shard->remote_qualified, name);
+		if (index->is_identity)
+			appendStringInfo(sql, "ALTER TABLE %s REPLICA IDENTITY USING INDEX %s;\n",
+							 shard->remote_qualified, name);
+	}
+}
+
 void
 CzShardIndexesSql(StringInfo sql, const CzTableDef *def, const CzShard *shard)
 {
@@ -473,6 +567,25 @@ CzShardIndexesSql(StringInfo sql, const CzTableDef *def, const CzShard *shard)
 
 	foreach(lc, def->indexes)
 		CzShardIndexSql(sql, (CzIndexDef *) lfirst(lc), shard);
+	CzShardRolesSql(sql, def, shard);
+}
+
+void
+CzShardUncheckedSql(StringInfo sql, const CzTableDef *def, const CzShard *shard, bool drops)
+{
+	ListCell   *lc;
+
+	foreach(lc, def->unchecked)
+	{
+		const CzUncheckedDef *unchecked = lfirst(lc);
+
+		if (drops)
+			appendStringInfo(sql, "ALTER TABLE %s %s;\n", shard->remote_qualified,
+							 unchecked->drop);
+		else
+			appendStringInfo(sql, "ALTER TABLE %s %s, %s;\n", shard->remote_qualified,
+							 unchecked->drop, unchecked->add);
+	}
 }
 
 /*

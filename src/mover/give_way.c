@@ -165,9 +165,13 @@ fingerprint(const CzMove *move)
 		const CzMoveTable *table = lfirst(lc);
 		Relation	rel = table_open(table->relid, AccessShareLock);
 		char	   *sql = CzShardFinishSql(rel, CzTableGet(table->relid), move->shard_index);
+		const CzTableDef *def = CzTableDefGet(rel);
+		ListCell   *la;
 
-		appendStringInfo(&buf, "%u %u %s\n%s\n%s\n", table->relid, table->owner,
-						 table->qualified, CzTableDefGet(rel)->columns, sql ? sql : "");
+		appendStringInfo(&buf, "%u %u %s\n%s%s\n%s\n", table->relid, table->owner,
+						 table->qualified, def->columns, def->with, sql ? sql : "");
+		foreach(la, def->alters)
+			appendStringInfo(&buf, "%s\n", (const char *) lfirst(la));
 		foreach(lu, table->units)
 		{
 			const CzMoveUnit *unit = lfirst(lu);

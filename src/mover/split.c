@@ -82,6 +82,10 @@ CzSplitIndexesSql(const CzMoveTable *table, Relation rel)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
+	if (table->is_partitioned)
+		CzTreeUncheckedSql(&sql, table->piece_tree, false);
+	else
+		CzShardUncheckedSql(&sql, CzTableDefGet(rel), table->piece, false);
 	CzShardIndexesSql(&sql, CzTableDefGet(rel), table->piece);
 	if (table->is_partitioned)
 		CzAttachIndexesSql(&sql, table->piece_tree);

@@ -215,10 +215,10 @@ add_tree(CzMove *move, List **commands, const CzMoveTable *table, Relation rel)
 		return;
 	}
 	conn = CzConnAcquire(CzEndpointGet(move->from_oid, table->owner));
-	there = CzShardStructure(conn, entry, move->shard_index);
+	there = CzShardStructure(conn, entry, move->shard_index, true);
 	CzConnRelease(conn);
 	conn = CzConnAcquire(CzEndpointGet(move->target_oid, table->owner));
-	here = CzShardStructure(conn, entry, move->shard_index);
+	here = CzShardStructure(conn, entry, move->shard_index, true);
 	CzConnRelease(conn);
 	if (here == NULL || there == NULL || strcmp(here, there) != 0)
 		add_command(commands, table->owner, psprintf(INDEX_BEGIN "%s; COMMIT", sql));
@@ -256,6 +256,37 @@ index_commands(CzMove *move)
 	return commands;
 }
 
+/* Constraints that are NOT VALID, and which indexes tables are clustered or identified by; of
+ * partitioned tables they have come with the indexes. */
+static List *
+role_commands(CzMove *move)
+{
+	List	   *commands = NIL;
+	ListCell   *lc;
+
+	foreach(lc, move->tables)
+	{
+		const CzMoveTable *table = lfirst(lc);
+		const CzShard *shard = table->piece ? table->piece :
+			&CzTableGet(table->relid)->shards[move->shard_index];
+		Relation	rel;
+		const CzTableDef *def;
+		StringInfoData sql;
+
+		if (table->is_partitioned)
+			continue;
+		rel = table_open(table->relid, AccessShareLock);
+		def = CzTableDefGet(rel);
+		initStringInfo(&sql);
+		CzShardUncheckedSql(&sql, def, shard, false);
+		CzShardRolesSql(&sql, def, shard);
+		if (sql.len > 0)
+			add_command(&commands, table->owner, psprintf(CZ_MOVE_BEGIN "; %s; COMMIT", sql.data));
+		table_close(rel, AccessShareLock);
+	}
+	return commands;
+}
+
 /*
  * CzMoveMakeIndexes
  *		See mover_int.h.  In transactions of its own.
@@ -265,6 +296,7 @@ CzMoveMakeIndexes(CzMove *move)
 {
 	MemoryContext context = CurrentMemoryContext;
 	List	   *commands;
+	List	   *roles;
 	List	   *analyzes = NIL;
 	ListCell   *lc;
 
@@ -272,10 +304,13 @@ CzMoveMakeIndexes(CzMove *move)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(context);
 	commands = index_commands(move);
+	roles = role_commands(move);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 	CzMoveRunCommands(move, commands);
+	if (roles != NIL)
+		CzMoveRunCommands(move, roles);
 	foreach(lc, move->tables)
 	{
 		const CzMoveTable *table = lfirst(lc);
@@ -452,12 +487,12 @@ CzMoveCheckStructure(CzMove *move)
 		const CzMoveTable *table = lfirst(lc);
 		const CzTable *entry = CzTableGet(table->relid);
 		CzConn	   *conn = CzConnAcquire(CzEndpointGet(move->from_oid, table->owner));
-		char	   *there = CzShardStructure(conn, entry, move->shard_index);
+		char	   *there = CzShardStructure(conn, entry, move->shard_index, true);
 		char	   *here;
 
 		CzConnRelease(conn);
 		conn = CzConnAcquire(CzEndpointGet(move->target_oid, table->owner));
-		here = CzShardStructure(conn, entry, move->shard_index);
+		here = CzShardStructure(conn, entry, move->shard_index, true);
 		CzConnRelease(conn);
 		if (here == NULL || there == NULL || strcmp(here, there) != 0)
 			ereport(ERROR,
