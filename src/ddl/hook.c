@@ -454,6 +454,7 @@ czProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 {
 	CzUtility	utility;
 	Oid			tenant_object;
+	CzStoredNames *names;
 	bool		is_execute = CzTxnNoteExecute(pstmt, context == PROCESS_UTILITY_TOPLEVEL);
 
 	utility.pstmt = pstmt;
@@ -482,9 +483,11 @@ czProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		return;
 	}
 	tenant_object = cz_tenant_hooks.before(pstmt->utilityStmt);
+	names = CzStoredNamesBefore(pstmt->utilityStmt);
 	run_statement(&utility);
 	if (IsTransactionState())
 	{
+		CzStoredNamesAfter(pstmt->utilityStmt, names);
 		cz_tenant_hooks.after(pstmt->utilityStmt, tenant_object);
 		CzDropFlush();
 		CzKeyActorsSettle();
