@@ -559,7 +559,7 @@ take_result(Target *target, PGresult *res)
 {
 	Task	   *task = linitial(target->tasks);
 
-	switch (PQresultStatus(res))
+	switch (CzResultIsPart(res) ? PGRES_SINGLE_TUPLE : PQresultStatus(res))
 	{
 		case PGRES_PIPELINE_SYNC:
 			PQclear(res);

@@ -195,7 +195,7 @@ CzInsertsTake(CzInserts *inserts, CzConn *conn)
 			continue;
 		}
 		nulls = 0;
-		switch (PQresultStatus(res))
+		switch (CzResultIsPart(res) ? PGRES_SINGLE_TUPLE : PQresultStatus(res))
 		{
 			case PGRES_PIPELINE_SYNC:
 				PQclear(res);
