@@ -116,6 +116,9 @@ sub add_server
 	$self->_init_node($node);
 	$node->append_conf('postgresql.conf', $args{conf} // '');
 	$node->start;
+	# it may be up for some time before it streams, and is no clone until then
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_wal_receiver WHERE status = 'streaming'")
+	  or die 'the standby does not stream';
 	push @{ $self->{workers} }, $node;
 	return $n;
 }
@@ -133,6 +136,9 @@ sub add_standby
 		'-X', 'stream', '-h', '127.0.0.1', '-p', $primary->port, '-U', 'postgres');
 	$node->append_conf('postgresql.conf', "port = " . $node->port . "\nunix_socket_directories = '" . $node->host . "'\n" . ($args{conf} // ''));
 	$node->start;
+	# it may be up for some time before it streams, and is no clone until then
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_wal_receiver WHERE status = 'streaming'")
+	  or die 'the standby does not stream';
 	push @{ $self->{workers} }, $node;
 	return $n;
 }
