@@ -24,3 +24,10 @@ SELECT a.tenant_id, v.label FROM accounts a JOIN (VALUES (1, 'one'), (4, 'four')
 SELECT c.relname, a.tenant_id FROM pg_class c JOIN accounts a ON c.relname = 'pg_class' AND a.tenant_id = 2;
 SELECT count(*) FROM numbers n1 JOIN numbers n2 ON n1.v = n2.k;
 SELECT a.tenant_id, u FROM accounts a, unnest(ARRAY[a.tenant_id, a.region_id]) u WHERE a.tenant_id < 5 ORDER BY 1, 2;
+-- conditions that are never true: nothing is computed before, that might fail or take long
+SELECT * FROM (SELECT count(*) FROM items a JOIN accounts b ON a.tenant_id = b.tenant_id AND a.id / (a.qty - a.qty) > 1) x JOIN events e ON NULL::int + e.tenant_id = 3;
+SELECT e.kind, i.d FROM events e, (SELECT id / (qty - qty) AS d FROM items OFFSET 0) i WHERE e.event_id = i.d AND NULL::int = 3;
+SELECT count(*) FROM events e JOIN (SELECT id / (qty - qty) AS d FROM items OFFSET 0) i ON i.d = e.event_id AND nullif(3, 3) > 2 LEFT JOIN accounts a ON a.tenant_id = e.tenant_id;
+SELECT count(*) FROM events e, (SELECT id / (qty - qty) AS d FROM items OFFSET 0) i WHERE i.d = e.event_id AND e.tenant_id > 3 AND 1 > 2;
+PREPARE never(int) AS SELECT count(*) FROM events e JOIN (SELECT id / (qty - qty) AS d FROM items OFFSET 0) i ON i.d = e.event_id WHERE NULL::int + $1 = e.tenant_id;
+EXECUTE never(4);
