@@ -528,6 +528,8 @@ note_function(Oid funcid, void *arg)
 static Node *
 fix_mutator(Node *node, DeparseContext *context)
 {
+	Node	   *json_table;
+
 	if (node == NULL)
 		return NULL;
 	if (IsA(node, Query))
@@ -553,6 +555,17 @@ fix_mutator(Node *node, DeparseContext *context)
 		return node;
 	}
 	check_functions_in_node(node, note_function, context);
+	json_table = json_table_compat(node);
+	if (json_table != NULL)
+	{
+		bool		save = context->is_lazy;
+
+		/* core does not read a sub-query in its PASSING */
+		context->is_lazy = false;
+		node = expression_tree_mutator(json_table, fix_mutator, (void *) context);
+		context->is_lazy = save;
+		return node;
+	}
 	if (IsA(node, RelabelType))
 		return fix_relabel((RelabelType *) expression_tree_mutator(node, fix_mutator,
 																   (void *) context));

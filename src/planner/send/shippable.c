@@ -657,10 +657,19 @@ static bool
 ship_walker(Node *node, ShipContext *context)
 {
 	bool		is_sure;
+	Node	   *value;
 
 	if (node == NULL)
 		return false;
 	CHECK_FOR_INTERRUPTS();
+
+	/* there core's grammar takes no parameter, and it is evaluated if it is needed */
+	value = json_default_compat(node);
+	if (value != NULL && contain_mutable_functions(value))
+	{
+		context->reason = "a DEFAULT of SQL/JSON is evaluated on the coordinator";
+		return true;
+	}
 
 	/* evaluated here, sent as a value */
 	if (cz_is_closed_stable(node) && !(context->is_lazy && !is_total(node)))

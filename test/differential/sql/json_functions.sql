@@ -22,3 +22,16 @@ SELECT any_value(k ORDER BY k), any_value(k ORDER BY k DESC) FROM docs;
 SELECT d.k, x.tag FROM docs d LEFT JOIN JSON_TABLE(d.j, '$.tags[*]' COLUMNS (tag int PATH '$')) x ON x.tag > 10 ORDER BY 1, 2;
 CREATE VIEW tags AS SELECT k, tag FROM docs, JSON_TABLE(j, '$.tags[*]' COLUMNS (tag int PATH '$')) x;
 SELECT max(tag), count(*) FROM tags;
+-- what is not constant in PASSING and DEFAULT
+SELECT k FROM docs WHERE JSON_EXISTS(j, '$.tags[*] ? (@ < $m)' PASSING extract(year FROM now())::int AS m) ORDER BY k;
+SELECT count(*) FROM docs d JOIN JSON_TABLE(d.j, '$.tags[*] ? (@ < $m)' PASSING extract(year FROM now())::int AS m COLUMNS (tag int PATH '$')) x ON x.tag <> d.k;
+SELECT count(*) FROM docs d JOIN JSON_TABLE(jsonb '[1, 2]', '$[*] ? (@ < $m)' PASSING extract(year FROM now())::int / 1000 + 1 AS m COLUMNS (tag int PATH '$')) x ON x.tag = d.k;
+PREPARE since(timestamptz) AS SELECT k, tag FROM docs d JOIN JSON_TABLE(d.j, '$.tags[*] ? (@ < $m)' PASSING extract(hour FROM $1)::int AS m COLUMNS (tag int PATH '$')) x ON true ORDER BY 1, 2;
+EXECUTE since('2026-03-01 03:00');
+EXECUTE since('2026-03-01 06:00');
+SELECT k FROM docs WHERE JSON_VALUE(j, '$.none' RETURNING timestamptz DEFAULT now() ON EMPTY) = now() ORDER BY k;
+SELECT k, JSON_VALUE(j, '$.none' RETURNING int DEFAULT extract(year FROM now())::int ON EMPTY) > 2000, JSON_VALUE(j, '$.name' RETURNING int DEFAULT length(current_date::text) ON ERROR) FROM docs ORDER BY k;
+SELECT k, x.at = current_date FROM docs d, JSON_TABLE(d.j, '$' COLUMNS (at date PATH '$.none' DEFAULT (current_date + 0) ON EMPTY)) x WHERE k < 5 ORDER BY k;
+SELECT JSON_VALUE(j, '$.id' RETURNING int DEFAULT 1 / (length(now()::text) - length(now()::text)) ON EMPTY) FROM docs ORDER BY k;
+PREPARE other(int) AS SELECT k, JSON_VALUE(j, '$.none' RETURNING int DEFAULT $1 + 1 ON EMPTY) FROM docs WHERE k < 3 ORDER BY k;
+EXECUTE other(6);
