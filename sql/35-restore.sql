@@ -105,6 +105,14 @@ $$;
 COMMENT ON FUNCTION cz_dump_script()
     IS 'a psql script that writes the rows of all distributed tables, as of one moment, as a script of COPY commands: what pg_dump leaves out';
 
+CREATE FUNCTION cz.tidy_dirty_shards() RETURNS bigint
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    SET search_path TO pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'cz_tidy_dirty_shards';
+COMMENT ON FUNCTION cz.tidy_dirty_shards()
+    IS 'forgets that shards were written if nobody writes them now: their placements need not be compared after a crash; how many are left';
+REVOKE ALL ON FUNCTION cz.tidy_dirty_shards() FROM PUBLIC;
+
 CREATE FUNCTION cz_prepare_upgrade(OUT item text, OUT state text, OUT is_ready boolean) RETURNS SETOF record
     LANGUAGE plpgsql VOLATILE
     SET search_path TO pg_catalog, pg_temp
@@ -139,6 +147,13 @@ BEGIN
     state := CASE WHEN n = 0 THEN 'all finished'
                   ELSE format('%s not confirmed by %s', n,
                               (SELECT string_agg(DISTINCT s, ', ') FROM cz.transaction_log l, unnest(l.server_names) s)) END;
+    RETURN NEXT;
+
+    -- the new server would take those for shards that were written when it crashed
+    n := cz.tidy_dirty_shards();
+    item := 'shards that are being written';
+    is_ready := n = 0;
+    state := CASE WHEN n = 0 THEN 'none' ELSE format('%s: call this function again when nobody writes', n) END;
     RETURN NEXT;
 
     n := (SELECT count(*) FROM pg_prepared_xacts);

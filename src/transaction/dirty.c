@@ -32,6 +32,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "common/hashfn.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/lwlock.h"
@@ -43,6 +44,8 @@
 
 #include "cz/boot.h"
 #include "transaction_int.h"
+
+PG_FUNCTION_INFO_V1(cz_tidy_dirty_shards);
 
 /* Shards of all databases that can be written that way; others go the other way */
 #define MAX_DIRTY 16384
@@ -574,4 +577,32 @@ CzTxnDirtyTidy(void)
 	is_empty = hash_get_num_entries(dirty_hash) == 0;
 	LWLockRelease(&dirty->lock);
 	return is_empty;
+}
+
+/*
+ * cz_tidy_dirty_shards
+ *		SQL function: two rounds of that.  Returns how many shards of this database are still
+ *		noted: they are being written, or there are too many for one transaction.
+ */
+Datum
+cz_tidy_dirty_shards(PG_FUNCTION_ARGS)
+{
+	HASH_SEQ_STATUS status;
+	DirtyEntry *entry;
+	int64		result = 0;
+
+	PreventCommandIfReadOnly("cz.tidy_dirty_shards()");
+	(void) CzTxnDirtyTidy();
+	(void) CzTxnDirtyTidy();
+	if (dirty == NULL)
+		PG_RETURN_INT64(0);
+	LWLockAcquire(&dirty->lock, LW_SHARED);
+	hash_seq_init(&status, dirty_hash);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->key.database_oid == MyDatabaseId && !entry->is_unsure)
+			result++;
+	}
+	LWLockRelease(&dirty->lock);
+	PG_RETURN_INT64(result);
 }

@@ -122,8 +122,14 @@ note 'pg_upgrade of the coordinator';
 my $new = PostgreSQL::Test::Cluster->new('upgraded', install_path => dirname($ENV{CZ_PREFIX_BIN}));
 $cluster->_init_node($new, undef);
 $new->append_conf('postgresql.conf', "shared_preload_libraries = 'cz_fdw'\ncz.recovery_interval = -1\ncz.shard_count = 4\n");
+$cluster->sql('SET cz.shard_replication_factor = 2; CREATE TABLE twice (k int PRIMARY KEY, v int); SELECT create_distributed_table(\'twice\', \'k\')');
+$cluster->sql('INSERT INTO twice SELECT i, i FROM generate_series(1, 20) i');
+$cluster->sql('UPDATE twice SET v = v + 1');
+cmp_ok($cluster->sql('SELECT count(*) FROM cz.dirty_shards'), '>', 0, 'shards were written');
 $out = $cluster->sql('SELECT string_agg(item || \' \' || is_ready, \', \') FROM cz_prepare_upgrade()');
-is($out, 'jobs true, moves of shards true, commits on several nodes true, transactions prepared on the coordinator true', 'cz_prepare_upgrade: all is ready');
+is($out, 'jobs true, moves of shards true, commits on several nodes true, shards that are being written true, transactions prepared on the coordinator true', 'cz_prepare_upgrade: all is ready');
+is($cluster->sql('SELECT count(*) FROM cz.dirty_shards'), '0', 'none counts as written when the server crashed');
+$cluster->sql('DROP TABLE twice');
 my $objects = q{SELECT (pg_identify_object(classid, objid, 0)).*, userid::regrole FROM cz.objects ORDER BY 1, 4};
 my $objects_before = $cluster->sql($objects);
 # a decision that a worker has not carried out is known to the new server, too
