@@ -32,6 +32,7 @@ sub bin_of
 }
 
 # new(workers => 3, majors => [18], of which they are in turn, conf => 'more settings of the coordinator', worker_conf => 'of the workers', proxied => [2])
+# name: of a second cluster of a test: what its servers' names begin with
 # proxied: numbers of workers that the coordinator reaches through a proxy
 # liars: the same, through one that changes what the worker says
 sub new
@@ -42,7 +43,8 @@ sub new
 	my @majors = @{ $args{majors} // [split ' ', $ENV{CZ_WORKER_MAJORS} // ''] };
 	@majors = ('') unless @majors;
 
-	$self->{coordinator} = PostgreSQL::Test::Cluster->new('coordinator',
+	my $name = $args{name} // '';
+	$self->{coordinator} = PostgreSQL::Test::Cluster->new("${name}coordinator",
 		install_path => dirname($ENV{CZ_PREFIX_BIN}));
 	$self->_init_node($self->{coordinator}, 0);
 	$self->{coordinator}->append_conf('postgresql.conf',
@@ -50,7 +52,7 @@ sub new
 	$self->{coordinator}->start;
 	for my $i (1 .. $count)
 	{
-		my $worker = PostgreSQL::Test::Cluster->new("worker$i",
+		my $worker = PostgreSQL::Test::Cluster->new("${name}worker$i",
 			install_path => dirname(bin_of($majors[($i - 1) % @majors])));
 		$self->_init_node($worker, $i);
 		$worker->append_conf('postgresql.conf', $args{worker_conf} // '');

@@ -13,11 +13,15 @@ use File::Basename qw(dirname);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my ($own) = `$ENV{CZ_PREFIX_BIN}/postgres --version` =~ /(\d+)/;
 my %bins = map { split /=/, $_, 2 } split ' ', $ENV{CZ_UPGRADE_BINS} // '';
-my @newer = sort { $a <=> $b } grep { $_ > $own } keys %bins;
-plan skip_all => 'no PostgreSQL newer than the coordinator that has cz_fdw: CZ_UPGRADE_BINS has none (make test-upgrade)' unless @newer;
+# Some minors keep an option of columns, which pg_dump of others takes for the user's: pg_upgrade
+# from these to those fails, whatever is in the cluster
+my $has_option = sub { return slurp_file($_[0]) =~ /pg_attver/; };
+my @newer = sort { $a <=> $b } grep { $_ > $own && ($has_option->("$bins{$_}/pg_dump") || !$has_option->("$ENV{CZ_PREFIX_BIN}/postgres")) } keys %bins;
+plan skip_all => 'no PostgreSQL newer than the coordinator that has cz_fdw, and to which pg_upgrade works: CZ_UPGRADE_BINS has none (make test-upgrade)' unless @newer;
 
 my $rich = <<'SQL';
 CREATE EXTENSION btree_gist;
@@ -121,7 +125,8 @@ sub look
 		(map { "SELECT 'cz.$_', t FROM cz.$_ t ORDER BY t::text" }
 			qw(colocation tables partitions shard_statistics analyzed_tables placement_state tenant_schemas pending_shards sealed_shards cleanup rebalance_strategy)),
 		q{SELECT 'placements', s.shard_id, s.shard_name, p."position", w.srvname FROM cz.shard_list() s JOIN cz.placement_list() p USING (shard_id) JOIN pg_foreign_server w ON w.oid = p.server_oid ORDER BY 2, 4},
-		q{SELECT 'object', pg_identify_object(classid, objid, 0), userid::regrole FROM cz.objects ORDER BY 2, 3},
+		# of whom: those who own tables now, too
+		q{SELECT DISTINCT 'object', pg_identify_object(classid, objid, 0) FROM cz.objects ORDER BY 2},
 		q{SELECT 'index', indexrelid::regclass, indisvalid, indisready, indislive FROM pg_index WHERE indrelid >= 16384 ORDER BY 2},
 		q{SELECT 'constraint', conrelid::regclass, conname, contype, convalidated, condeferrable, condeferred, pg_get_constraintdef(oid) FROM pg_constraint
 		   WHERE conrelid >= 16384 AND contype <> 'n' ORDER BY 2, 3},
@@ -187,6 +192,19 @@ sub nodes_of
 {
 	my ($cluster, $table) = @_;
 	return $cluster->sql("SELECT string_agg(DISTINCT nodeport::text, ' ') FROM citus_shards WHERE table_name = '$table'::regclass");
+}
+
+# As soon as the coordinator has noticed that a node is up again
+sub repair
+{
+	my ($cluster) = @_;
+	for (1 .. 120)
+	{
+		$cluster->try_sql('SELECT cz_repair_placements()');
+		return if $cluster->sql('SELECT count(*) FROM cz.placement_state') eq '0';
+		sleep 0.5;
+	}
+	return;
 }
 
 sub check_placements
@@ -264,7 +282,7 @@ sub exercise
 	is($cluster->sql('SELECT count(*), sum(v) FROM orders'), $before, 'a placement takes over for one that is lost');
 	$cluster->sql('UPDATE orders SET v = v + 1');
 	$cluster->worker(2)->start;
-	$cluster->sql('SELECT cz_repair_placements()');
+	repair($cluster);
 	check_placements($cluster, 'after a loss');
 	return;
 }
@@ -274,7 +292,7 @@ foreach my $major (@newer)
 	note "PostgreSQL $own to $major";
 	my $bin = $bins{$major};
 	my $conf = "cz.recovery_interval = -1\ncz.health_interval = '1s'\n";
-	my $cluster = CzCluster->new(workers => 3, conf => $conf);
+	my $cluster = CzCluster->new(name => "to_${major}_", workers => 3, conf => $conf);
 	$cluster->sql($rich);
 	$cluster->sql("SELECT cz_propagate_role('boss', password_required => false)");
 	my $here = $cluster->coordinator;
@@ -357,7 +375,7 @@ foreach my $major (@newer)
 			}
 			else
 			{
-				$cluster->sql('SELECT cz_repair_placements()');
+				repair($cluster);
 			}
 			is($cluster->sql("SELECT count(*) FROM cz.placement_state"), '0', "worker $i is upgraded: all placements are in use");
 			check_placements($cluster, "worker $i is upgraded");

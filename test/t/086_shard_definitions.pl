@@ -6,6 +6,7 @@ use strict;
 use warnings;
 use CzCluster;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my $cluster = CzCluster->new(
 	workers => 3,
@@ -173,8 +174,13 @@ foreach my $ddl ('', 'ALTER TABLE S.main ALTER v SET STATISTICS 77, ALTER u SET 
 	both($ddl) if $ddl;
 	cmp_ok($cluster->sql('SELECT count(*) FROM cz.placement_state'), '>', 0, 'placements are inactive');
 	$cluster->worker(2)->start;
-	my ($status, $out, $err) = $cluster->try_sql("SET statement_timeout = '60s'; SELECT cz_repair_placements()");
-	is($err, '', 'cz_repair_placements');
+	# as soon as the node is known to be up
+	for (1 .. 120)
+	{
+		my ($status, $out, $err) = $cluster->try_sql("SET statement_timeout = '60s'; SELECT cz_repair_placements()");
+		last if $err eq '';
+		sleep 0.5;
+	}
 	is($cluster->sql('SELECT count(*) FROM cz.placement_state'), '0', 'all placements are active');
 	is_right($ddl ? 'repaired, with DDL' : 'repaired');
 }
