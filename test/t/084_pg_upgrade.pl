@@ -324,7 +324,7 @@ foreach my $major (@newer)
 		my $statistics = statistics($old);
 		my $dump = dump_of($old, $bin, $old->basedir . '/before.sql');
 		is($cluster->sql("SELECT string_agg(item, ', ') FROM cz_prepare_upgrade() WHERE NOT is_ready"), '', 'cz_prepare_upgrade: all is ready');
-		is($cluster->sql('SELECT count(*) FROM cz.dirty_shards'), '0', 'no shard counts as written when the server crashed');
+		is($cluster->sql('SELECT count(*) FROM cz.dirty_shards WHERE shard_id NOT IN (SELECT shard_id FROM cz.placement_state)'), '0', 'no shard counts as written when the server crashed');
 		$old->stop('fast');
 		my $new = upgrade($cluster, $old, $bin, "shared_preload_libraries = 'cz_fdw'\ncz.auto_analyze = off\n$conf") or return 0;
 		$cluster->{coordinator} = $new;
