@@ -40,6 +40,7 @@
 
 #include "cluster_int.h"
 #include "cz/errors.h"
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
@@ -192,7 +193,7 @@ drop_copies(const CzNode *node)
 		return;
 	foreach(lc, CzReferenceTableList())
 	{
-		Relation	rel = table_open(lfirst_oid(lc), ShareRowExclusiveLock);
+		Relation	rel = CzOpenRelation(lfirst_oid(lc), ShareRowExclusiveLock);
 		const CzTable *table = CzTableGet(lfirst_oid(lc));
 
 		CzTxnExec(node->server_oid, rel->rd_rel->relowner,

@@ -32,6 +32,7 @@
 #include "append_int.h"
 #include "cz/compat.h"
 #include "cz/ddl.h"
+#include "cz/gone.h"
 #include "cz/metadata.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
@@ -93,12 +94,12 @@ CzAppendSourceHere(CzAppendSource *source, Oid source_relid, Oid relid)
 	if (source_relid == relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("cannot append table \"%s\" to itself", get_rel_name(relid))));
+				 errmsg("cannot append table \"%s\" to itself", CzNameOf(relid))));
 	/* what LOCK TABLE asks for */
 	if (pg_class_aclcheck(source_relid, GetUserId(),
 						  ACL_UPDATE | ACL_DELETE | ACL_TRUNCATE) == ACLCHECK_OK)
 		LockRelationOid(source_relid, ShareLock);
-	rel = relation_open(source_relid, AccessShareLock);
+	rel = CzOpenRelation(source_relid, AccessShareLock);
 	for (i = 0; i < RelationGetDescr(rel)->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);

@@ -29,6 +29,7 @@
 #include "cluster_int.h"
 #include "cz/compat.h"
 #include "cz/ddl.h"
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 
@@ -283,9 +284,9 @@ cz_check_shards(PG_FUNCTION_ARGS)
 	if (OidIsValid(only_relid) && (table == NULL || table->kind == CZ_TABLE_FOREIGN))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("relation \"%s\" is not distributed", get_rel_name(only_relid))));
+				 errmsg("relation \"%s\" is not distributed", CzNameOf(only_relid))));
 	if (OidIsValid(only_relid) && !class_ownercheck_compat(only_relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(only_relid));
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, CzNameOf(only_relid));
 	InitMaterializedSRF(fcinfo, 0);
 	context = AllocSetContextCreate(CurrentMemoryContext, "cz check", ALLOCSET_DEFAULT_SIZES);
 	foreach(lc, OidIsValid(only_relid) ? with_partitions(table) : CzTableListAll())

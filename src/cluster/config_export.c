@@ -245,7 +245,9 @@ add_tables(StringInfo buf)
 				add_string(buf, "column", table->column_names[table->key_attno - 1]);
 			foreach(other, leaders)
 			{
-				if (CzTableGet(lfirst_oid(other))->colocation_id == table->colocation_id)
+				const CzTable *leading = CzTableGet(lfirst_oid(other));
+
+				if (leading != NULL && leading->colocation_id == table->colocation_id)
 					leader = lfirst_oid(other);
 			}
 			add_string(buf, "colocate_with",

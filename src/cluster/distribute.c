@@ -41,6 +41,7 @@
 
 #include "cz/compat.h"
 #include "cz/ddl.h"
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "cz/trust.h"
@@ -210,7 +211,7 @@ CzLogReplicated(CzTableDef *def, const char *table_name, const CzShard *shards, 
 static void
 check_placements(Relation rel, const CzShard *shards, int nshards, List *colocated)
 {
-	const CzTable *other = colocated == NIL ? NULL : CzTableGet(linitial_oid(colocated));
+	const CzTable *other = CzGroupMember(colocated);
 	bool		is_same = other != NULL && other->nshards == nshards;
 	int			i;
 	int			j;
@@ -368,7 +369,7 @@ distribute_single(Relation rel, int colocation_id, const char *colocate_with, bo
 void
 CzDistributeToGroup(Oid relid, int colocation_id)
 {
-	distribute_single(relation_open(relid, AccessExclusiveLock), colocation_id, "none", false);
+	distribute_single(CzOpenRelation(relid, AccessExclusiveLock), colocation_id, "none", false);
 }
 
 /*
@@ -384,7 +385,7 @@ open_table(Oid relid, const char *function, bool *is_online)
 	/* check ownership before locking, so that other users cannot block the table */
 	CzCheckTableOwner(relid);
 	PreventCommandIfReadOnly(psprintf("%s()", function));
-	rel = relation_open(relid, *is_online ? ShareUpdateExclusiveLock : AccessExclusiveLock);
+	rel = CzOpenRelation(relid, *is_online ? ShareUpdateExclusiveLock : AccessExclusiveLock);
 	CzRefuseTenant(rel, function);
 	if (*is_online && rel->rd_tableam != GetHeapamTableAmRoutine())
 	{

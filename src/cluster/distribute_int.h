@@ -41,6 +41,9 @@ extern void CzFindKey(Relation rel, const char *column_name, char method,
 extern List *CzChooseColocation(Relation rel, CzDistribution *dist,
 								const char *colocate_with, bool has_shard_count);
 extern int	CzCreateSingleGroup(void);
+/* The first of these tables of a group that has not been dropped meanwhile, or NULL. */
+extern const CzTable *CzGroupMember(List *colocated);
+
 extern CzShard *CzPlanHashShards(Relation rel, CzDistribution *dist, List *colocated);
 extern CzShard *CzActivePlacements(const CzShard *shards, int nshards);
 extern List *CzPlannedServers(const CzShard *shards, int nshards);

@@ -42,6 +42,7 @@
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
+#include "cz/gone.h"
 #include "cz/planner.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
@@ -136,7 +137,7 @@ CzCheckTableOwner(Oid relid)
 				 errmsg("relation with OID %u does not exist", relid)));
 	if (!class_ownercheck_compat(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
-					   get_rel_name(relid));
+					   CzNameOf(relid));
 	CzGateAwait();
 }
 

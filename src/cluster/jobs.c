@@ -86,11 +86,15 @@ insert_task(int64 job_id, const CzRebalanceMove *move)
 	char		nulls[8] = "       ";
 	NameData	source;
 	NameData	target;
+	const CzTable *table = CzTableGet(move->relid);
 
+	/* dropped or split since it was planned */
+	if (table == NULL || move->index >= table->nshards)
+		return;
 	values[0] = Int64GetDatum(job_id);
 	values[1] = ObjectIdGetDatum(move->relid);
 	values[2] = Int32GetDatum(move->index);
-	values[3] = Int64GetDatum(CzTableGet(move->relid)->shards[move->index].shard_id);
+	values[3] = Int64GetDatum(table->shards[move->index].shard_id);
 	values[4] = CStringGetTextDatum(OidIsValid(move->source_oid) ? "move" : "copy");
 	if (OidIsValid(move->source_oid))
 		namestrcpy(&source, CzNodeGet(move->source_oid)->name);

@@ -23,6 +23,7 @@
 
 #include "cluster_int.h"
 #include "cz/errors.h"
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
@@ -144,7 +145,7 @@ CzCopyShardRows(CzConn *from, CzConn *to, const char *out_sql, const char *in_sq
 char *
 CzColumnList(Oid relid)
 {
-	Relation	rel = table_open(relid, AccessShareLock);
+	Relation	rel = CzOpenRelation(relid, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
 	StringInfoData buf;
 	int			i;

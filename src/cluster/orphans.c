@@ -24,6 +24,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -346,6 +347,39 @@ look_at_node(const Known *known, const CzSurvey *survey, List *orphans)
 	return orphans;
 }
 
+/*
+ * Close the gate, and lock all tables so that looking at them waits for nobody: who holds
+ * one exclusively is going to wait at the gate before he commits.
+ */
+static void
+close_gate(void)
+{
+	for (;;)
+	{
+		List	   *locked = NIL;
+		Oid			held = InvalidOid;
+		ListCell   *lc;
+
+		CzGateClose();
+		foreach(lc, CzTableListAll())
+		{
+			if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessShareLock))
+			{
+				held = lfirst_oid(lc);
+				break;
+			}
+			locked = lappend_oid(locked, lfirst_oid(lc));
+		}
+		if (!OidIsValid(held))
+			return;
+		CzGateOpen();
+		foreach(lc, locked)
+			UnlockRelationOid(lfirst_oid(lc), AccessShareLock);
+		LockRelationOid(held, AccessShareLock);
+		UnlockRelationOid(held, AccessShareLock);
+	}
+}
+
 /* All orphans; list of Orphan *.  Nodes that have not answered: a warning. */
 static List *
 find_orphans(void)
@@ -360,7 +394,7 @@ find_orphans(void)
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("cannot look for orphans in a transaction of isolation level REPEATABLE READ or higher"),
 				 errdetail("It would not see what others have made since it began.")));
-	CzGateClose();
+	close_gate();
 	surveys = CzSurveyTake(CzNodeList(true));
 	CzDebugPoint("orphans_surveyed");
 	known = read_known();

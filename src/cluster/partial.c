@@ -44,6 +44,7 @@
 #include "cluster_int.h"
 #include "cz/compat.h"
 #include "cz/ddl.h"
+#include "cz/gone.h"
 #include "cz/planner.h"
 #include "cz/remote.h"
 #include "cz/settings.h"
@@ -210,7 +211,7 @@ parts_of(Oid aggfnoid)
 	List	   *result = NIL;
 
 	if (!HeapTupleIsValid(tup))
-		elog(ERROR, "cache lookup failed for aggregate %u", aggfnoid);
+		CzObjectIsGone("aggregate", aggfnoid);
 	form = (Form_pg_aggregate) GETSTRUCT(tup);
 	ObjectAddressSet(addresses[0], TypeRelationId, form->aggtranstype);
 	ObjectAddressSet(addresses[1], ProcedureRelationId, form->aggtransfn);
@@ -326,7 +327,7 @@ check_aggregate(Oid aggfnoid)
 	form = (Form_pg_aggregate) GETSTRUCT(tup);
 	proc_tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(aggfnoid));
 	if (!HeapTupleIsValid(proc_tup))
-		elog(ERROR, "cache lookup failed for function %u", aggfnoid);
+		CzObjectIsGone("function", aggfnoid);
 	proc = (Form_pg_proc) GETSTRUCT(proc_tup);
 
 	if (form->aggkind != AGGKIND_NORMAL)

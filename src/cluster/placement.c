@@ -80,6 +80,25 @@ group_tables(int colocation_id, Oid except_relid)
 	return result;
 }
 
+/*
+ * CzGroupMember
+ *		See distribute_int.h.
+ */
+const CzTable *
+CzGroupMember(List *colocated)
+{
+	ListCell   *lc;
+
+	foreach(lc, colocated)
+	{
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+
+		if (table != NULL)
+			return table;
+	}
+	return NULL;
+}
+
 /* What cz.colocation.partition_method says of it. */
 static char
 group_method(const CzDistribution *dist)
@@ -378,8 +397,9 @@ CzChooseColocation(Relation rel, CzDistribution *dist, const char *colocate_with
 			List	   *others = group_tables(dist->colocation_id, RelationGetRelid(rel));
 
 			/* they may have been split */
-			if (others != NIL)
-				dist->shard_count = CzTableGet(linitial_oid(others))->nshards;
+			other = CzGroupMember(others);
+			if (other != NULL)
+				dist->shard_count = other->nshards;
 			return others;
 		}
 	}
@@ -474,12 +494,18 @@ CzPlanHashShards(Relation rel, CzDistribution *dist, List *colocated)
 
 	if (colocated != NIL)
 	{
-		other = CzTableGet(linitial_oid(colocated));
-		if (other == NULL || other->nshards != dist->shard_count)
+		other = CzGroupMember(colocated);
+		if (other == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("cannot distribute table \"%s\": tables of its colocation group have been dropped meanwhile",
+							RelationGetRelationName(rel)),
+					 errhint("The command might succeed if retried.")));
+		if (other->nshards != dist->shard_count)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("table \"%s\" does not have the same number of shards as its colocation group",
-							get_rel_name(linitial_oid(colocated)))));
+							get_rel_name(other->relid))));
 	}
 	else
 	{

@@ -28,6 +28,7 @@
 #include "cz/cluster.h"
 #include "cz/compat.h"
 #include "cz/ddl.h"
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "cz/trust.h"
@@ -67,7 +68,7 @@ CzOpenRangeTable(Oid relid, const char *function)
 	/* check ownership before locking, so that other users cannot block the table */
 	CzCheckTableOwner(relid);
 	PreventCommandIfReadOnly(function);
-	rel = table_open(relid, AccessExclusiveLock);
+	rel = CzOpenRelation(relid, AccessExclusiveLock);
 	table = CzTableGet(relid);
 	if (table == NULL || table->kind != CZ_TABLE_RANGE)
 		ereport(ERROR,

@@ -27,6 +27,7 @@
 #include "utils/lsyscache.h"
 
 #include "cluster_int.h"
+#include "cz/gone.h"
 #include "cz/remote.h"
 #include "plan_moves.h"
 #include "rebalance_int.h"
@@ -88,7 +89,7 @@ list_families(Oid only_relid)
 	if (only != NULL && !CzTableIsDistributed(only))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("table \"%s\" is a reference table", get_rel_name(only_relid)),
+				 errmsg("table \"%s\" is a reference table", CzNameOf(only_relid)),
 				 errdetail("A copy of it is on every node, so there is nothing to move.")));
 	list_sort(relids, list_oid_cmp);
 	foreach(lc, relids)
@@ -128,7 +129,7 @@ CzFamilyTables(Oid relid)
 	List	   *result = NIL;
 	ListCell   *lc;
 
-	foreach(lc, table->colocation_id == 0 ? list_make1_oid(relid) :
+	foreach(lc, table == NULL ? NIL : table->colocation_id == 0 ? list_make1_oid(relid) :
 			CzGroupTables(table->colocation_id))
 	{
 		const CzTable *other = CzTableGet(lfirst_oid(lc));

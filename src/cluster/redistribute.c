@@ -31,6 +31,7 @@
 
 #include "cz/cluster.h"
 #include "cz/compat.h"
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "distribute_int.h"
 
@@ -60,7 +61,7 @@ open_own_table(Oid relid, const char *function)
 
 	CzCheckTableOwner(relid);
 	PreventCommandIfReadOnly(function);
-	rel = relation_open(relid, AccessExclusiveLock);
+	rel = CzOpenRelation(relid, AccessExclusiveLock);
 	table = CzTableGet(relid);
 	if (table == NULL || table->kind == CZ_TABLE_FOREIGN || table->kind == CZ_TABLE_REFERENCE)
 		ereport(ERROR,
@@ -230,7 +231,7 @@ redistribute_around(Oid relid, void (*run) (void *arg), void *arg)
 	{
 		CzDistributeToGroup(relid, 0);
 		ereport(NOTICE,
-				(errmsg("table \"%s\" has no distribution column any more", get_rel_name(relid)),
+				(errmsg("table \"%s\" has no distribution column any more", CzNameOf(relid)),
 				 errdetail("All its rows are in one shard now."),
 				 errhint("Use undistribute_table() and distribute the table by another column.")));
 	}
@@ -341,7 +342,7 @@ check_same_placements(const CzTable *table, const CzTable *other)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot colocate tables \"%s\" and \"%s\"",
-						get_rel_name(table->relid), get_rel_name(other->relid)),
+						CzNameOf(table->relid), CzNameOf(other->relid)),
 				 other->nshards != table->nshards ? errdetail("They have %d and %d shards.",
 															  table->nshards, other->nshards) :
 				 errdetail("Shards " INT64_FORMAT " and " INT64_FORMAT " are not on the same workers.",
@@ -367,7 +368,7 @@ check_no_foreign_keys(const CzTable *table)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot change the colocation group of table \"%s\"",
-						get_rel_name(table->relid)),
+						CzNameOf(table->relid)),
 				 errdetail("A foreign key joins it with another table of the group.")));
 }
 
@@ -402,8 +403,8 @@ update_distributed_table_colocation(PG_FUNCTION_ARGS)
 	if (dist.colocation_id == table->colocation_id)
 		PG_RETURN_VOID();
 	check_no_foreign_keys(table);
-	if (members != NIL)
-		check_same_placements(table, CzTableGet(linitial_oid(members)));
+	if (CzGroupMember(members) != NULL)
+		check_same_placements(table, CzGroupMember(members));
 
 	/* backends look again at both groups */
 	CzInvalidateTable(relid);

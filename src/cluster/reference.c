@@ -41,6 +41,7 @@
 
 #include "cz/compat.h"
 #include "cz/cluster.h"
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
@@ -139,7 +140,7 @@ create_reference_table(PG_FUNCTION_ARGS)
 	relid = PG_GETARG_OID(0);
 	CzCheckTableOwner(relid);
 	PreventCommandIfReadOnly("create_reference_table()");
-	rel = relation_open(relid, AccessExclusiveLock);
+	rel = CzOpenRelation(relid, AccessExclusiveLock);
 	CzRefuseTenant(rel, "create_reference_table");
 	CzCheckDistributable(rel, CZ_TABLE_REFERENCE);
 	memset(&planned, 0, sizeof(planned));

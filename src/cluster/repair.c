@@ -41,6 +41,7 @@
 
 #include "cluster_int.h"
 #include "cz/cluster.h"
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
@@ -619,7 +620,7 @@ list_todos(Oid only_relid)
 					todo->index = i;
 					todo->server_oid = lfirst_oid(lc2);
 					todo->title = psprintf("placement of shard " INT64_FORMAT " of table \"%s\" on node \"%s\"",
-										   table->shards[i].shard_id, get_rel_name(table->relid),
+										   table->shards[i].shard_id, CzNameOf(table->relid),
 										   CzNodeGet(todo->server_oid)->name);
 					if (!is_listed(todos, todo))
 						todos = lappend(todos, todo);
@@ -739,7 +740,7 @@ cz_repair_placements(PG_FUNCTION_ARGS)
 		if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
 			ereport(ERROR,
 					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("relation \"%s\" is not distributed", get_rel_name(relid))));
+					 errmsg("relation \"%s\" is not distributed", CzNameOf(relid))));
 	}
 	before = count_inactive(relid);
 	if (before == 0)

@@ -39,6 +39,7 @@
 
 #include "cluster_int.h"
 #include "cz/cluster.h"
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
@@ -227,7 +228,7 @@ check_others(Finish *finish, const CzTable *table, const CzShard *shard, List *s
 static List *
 index_names_of(Oid relid)
 {
-	Relation	rel = relation_open(relid, AccessShareLock);
+	Relation	rel = CzOpenRelation(relid, AccessShareLock);
 	List	   *names = NIL;
 	ListCell   *lc;
 
@@ -271,7 +272,7 @@ shards_have_index(const Finish *finish, const CzTable *table, const char *name)
 static void
 mark_indexes(Finish *finish, const CzTable *table)
 {
-	Relation	rel = relation_open(table->relid, AccessExclusiveLock);
+	Relation	rel = CzOpenRelation(table->relid, AccessExclusiveLock);
 	List	   *indexes = list_copy(RelationGetIndexList(rel));
 	ListCell   *lc;
 
@@ -471,7 +472,7 @@ finish_reference(Finish *finish, Oid relid)
 static void
 make_shard(const Missing *missing)
 {
-	Relation	rel = table_open(missing->relid, AccessShareLock);
+	Relation	rel = CzOpenRelation(missing->relid, AccessShareLock);
 	const CzTable *table = CzTableGet(missing->relid);
 	const CzShard *shard = &table->shards[missing->index];
 	Oid			owner = rel->rd_rel->relowner;
@@ -528,8 +529,12 @@ check_nodes(const Finish *finish)
 		foreach(lc, finish->missing)
 		{
 			const Missing *missing = lfirst(lc);
-			const CzShard *shard = &CzTableGet(missing->relid)->shards[missing->index];
+			const CzTable *table = CzTableGet(missing->relid);
+			const CzShard *shard;
 
+			if (table == NULL || missing->index >= table->nshards)
+				CzObjectIsGone("relation", missing->relid);
+			shard = &table->shards[missing->index];
 			foreach(ls, CzShardServers(shard->relid))
 			{
 				if (pass == 0)

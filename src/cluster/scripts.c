@@ -28,6 +28,7 @@
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
+#include "cz/gone.h"
 #include "cluster_int.h"
 #include "distribute_int.h"
 
@@ -61,17 +62,16 @@ nothing_to_do(const char *function, const char *why)
 const CzTable *
 CzCheckDistributed(Oid relid)
 {
-	const CzTable *table;
+	const CzTable *table = CzTableGet(relid);
 
 	if (get_rel_relkind(relid) == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
-	table = CzTableGet(relid);
 	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" is not distributed", get_rel_name(relid))));
+				 errmsg("table \"%s\" is not distributed", CzNameOf(relid))));
 	return table;
 }
 
@@ -99,7 +99,7 @@ cz_colocated_table(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("tables \"%s\" and \"%s\" are not colocated",
-						get_rel_name(table->relid), get_rel_name(other->relid))));
+						CzNameOf(table->relid), CzNameOf(other->relid))));
 	PG_RETURN_OID(other->relid);
 }
 
@@ -131,7 +131,7 @@ has_argument(Oid function, const char *name)
 	int			i;
 
 	if (!HeapTupleIsValid(tup))
-		elog(ERROR, "cache lookup failed for function %u", function);
+		CzObjectIsGone("function", function);
 	nargs = get_func_arg_info(tup, &types, &names, &modes);
 	if (name[0] == '$')
 		found = atoi(name + 1) >= 1 && atoi(name + 1) <= ((Form_pg_proc) GETSTRUCT(tup))->pronargs;

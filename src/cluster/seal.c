@@ -41,6 +41,7 @@
 #include "cz/cluster.h"
 #include "cz/ddl.h"
 #include "cz/errors.h"
+#include "cz/gone.h"
 #include "cz/seal.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
@@ -87,7 +88,7 @@ refuse(const CzTable *table, int sqlstate, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(sqlstate),
-			 errmsg("cannot seal a shard of table \"%s\"", get_rel_name(table->relid)),
+			 errmsg("cannot seal a shard of table \"%s\"", CzNameOf(table->relid)),
 			 errdetail("%s", detail)));
 }
 

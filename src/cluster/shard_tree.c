@@ -22,6 +22,7 @@
 #include "utils/syscache.h"
 
 #include "cluster_int.h"
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "distribute_int.h"
 
@@ -39,7 +40,7 @@ CzPartitionBoundSql(Oid relid)
 	char	   *result;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
+		CzObjectIsGone("relation", relid);
 	bound = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relpartbound, &isnull);
 	if (isnull)
 		elog(ERROR, "relation %u is no partition", relid);

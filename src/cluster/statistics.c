@@ -22,6 +22,7 @@
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
+#include "cz/gone.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
 
@@ -160,7 +161,7 @@ citus_update_table_statistics(PG_FUNCTION_ARGS)
 	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" is not distributed", get_rel_name(relid))));
+				 errmsg("table \"%s\" is not distributed", CzNameOf(relid))));
 	for (i = 0; i < table->nshards; i++)
 		CzUpdateShardStatistics(table, i);
 	PG_RETURN_VOID();

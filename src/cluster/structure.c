@@ -18,6 +18,7 @@
 
 #include "cluster_int.h"
 #include "cz/cluster.h"
+#include "cz/gone.h"
 #include "distribute_int.h"
 
 /* The relation %1$s with its partitions */
@@ -73,7 +74,7 @@ invalid_indexes_sql(Oid relid, int index)
 		if (table == NULL || table->kind == CZ_TABLE_FOREIGN || table->is_partitioned ||
 			index >= table->nshards)
 			continue;
-		rel = table_open(lfirst_oid(lc), AccessShareLock);
+		rel = CzOpenRelation(lfirst_oid(lc), AccessShareLock);
 		foreach(li, RelationGetIndexList(rel))
 		{
 			if (get_index_isvalid(lfirst_oid(li)))

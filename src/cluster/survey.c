@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 
 #include "cluster_int.h"
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "survey_int.h"
@@ -265,8 +266,10 @@ CzSurveyColumns(Oid relid)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute(psprintf("SELECT " COLUMNS_SQL " FROM pg_catalog.pg_class c WHERE c.oid = %u",
-							 relid), false, 1) != SPI_OK_SELECT || SPI_processed != 1)
+							 relid), false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look at relation %u", relid);
+	if (SPI_processed != 1)
+		CzObjectIsGone("relation", relid);
 	value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	value = value ? MemoryContextStrdup(context, value) : NULL;
 	SPI_finish();

@@ -50,6 +50,7 @@
 
 #include "cz/cluster.h"
 #include "cz/compat.h"
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "distribute_int.h"
 
@@ -145,7 +146,7 @@ is_single_parent(Relation rel)
 static void
 distribute_table(Oid relid, int colocation_id)
 {
-	Relation	rel = relation_open(relid, AccessExclusiveLock);
+	Relation	rel = CzOpenRelation(relid, AccessExclusiveLock);
 	const CzTable *table = CzTableGet(relid);
 	bool		is_done = (table != NULL && table->kind == CZ_TABLE_SINGLE &&
 						   table->colocation_id == colocation_id) || is_single_parent(rel);

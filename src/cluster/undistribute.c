@@ -40,6 +40,7 @@
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
@@ -110,7 +111,7 @@ make_heap(Oid relid, const CzShard *shards, int nshards, Datum options, Oid owne
 	for (i = 0; i < nshards; i++)
 		server_oids[i] = readable_placement(&shards[i], owner);
 	CzConvertToHeap(relid, options);
-	rel = table_open(relid, AccessExclusiveLock);
+	rel = CzOpenRelation(relid, AccessExclusiveLock);
 	slot = table_slot_create(rel, NULL);
 	cid = GetCurrentCommandId(true);
 	rows = CzShardRowsBegin(RelationGetDescr(rel), shards, server_oids, nshards, owner);
@@ -300,7 +301,7 @@ remake_keys(Oid relid)
 void
 CzUndistribute(Oid relid)
 {
-	Relation	rel = relation_open(relid, AccessExclusiveLock);
+	Relation	rel = CzOpenRelation(relid, AccessExclusiveLock);
 	const CzTable *table = CzTableGet(relid);
 	bool		is_distributed;
 
@@ -394,7 +395,7 @@ undistribute_joined(List *relids)
 		Relation	rel;
 
 		CzCheckTableOwner(lfirst_oid(lc));
-		rel = relation_open(lfirst_oid(lc), AccessExclusiveLock);
+		rel = CzOpenRelation(lfirst_oid(lc), AccessExclusiveLock);
 		CzRefuseTenant(rel, "undistribute_table");
 		relation_close(rel, NoLock);
 	}
@@ -423,7 +424,7 @@ undistribute_table(PG_FUNCTION_ARGS)
 
 	CzCheckTableOwner(relid);
 	PreventCommandIfReadOnly("undistribute_table()");
-	rel = relation_open(relid, AccessExclusiveLock);
+	rel = CzOpenRelation(relid, AccessExclusiveLock);
 	CzRefuseTenant(rel, "undistribute_table");
 	relation_close(rel, NoLock);
 	if (is_cascaded && CzTableGet(relid) != NULL)

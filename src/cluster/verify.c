@@ -26,6 +26,7 @@
 #include "cluster_int.h"
 #include "cz/counters.h"
 #include "cz/ddl.h"
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
@@ -249,7 +250,7 @@ cz_verify_placements(PG_FUNCTION_ARGS)
 	if (OidIsValid(only_relid) && (table == NULL || table->kind == CZ_TABLE_FOREIGN))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("relation \"%s\" is not distributed", get_rel_name(only_relid))));
+				 errmsg("relation \"%s\" is not distributed", CzNameOf(only_relid))));
 	InitMaterializedSRF(fcinfo, 0);
 	context = AllocSetContextCreate(CurrentMemoryContext, "cz verify", ALLOCSET_DEFAULT_SIZES);
 	foreach(lc, OidIsValid(only_relid) ? list_make1_oid(only_relid) : CzTableList())

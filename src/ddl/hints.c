@@ -44,6 +44,7 @@
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
+#include "cz/gone.h"
 #include "cz/planner.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
@@ -331,7 +332,7 @@ is_only_here(Oid function, void *context)
 		return false;
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", function);
+		CzObjectIsGone("function", function);
 	language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
 	ReleaseSysCache(tuple);
 	return language == ClanguageId || language == INTERNALlanguageId;

@@ -60,6 +60,7 @@
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "cz/trust.h"
@@ -88,7 +89,7 @@ add_object(Walk *walk, Oid classid, Oid objid)
 	LockDatabaseObject(classid, objid, 0, ShareUpdateExclusiveLock);
 	object = CzObjectGet(classid, objid);
 	if (object == NULL)
-		elog(ERROR, "cache lookup failed for object %u of catalog %u", objid, classid);
+		CzObjectIsGone("object", objid);
 	object->definition = CzObjectDefinition(classid, objid);
 	walk->objects = lappend(walk->objects, object);
 }
@@ -365,7 +366,7 @@ walk_range(Walk *walk, Oid type)
 	bool		is_plain;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for range type %u", type);
+		CzObjectIsGone("range type", type);
 	range = (Form_pg_range) GETSTRUCT(tuple);
 	walk_object(walk, TypeRelationId, range->rngsubtype);
 	walk_object(walk, CollationRelationId, range->rngcollation);
@@ -384,7 +385,7 @@ walk_type(Walk *walk, Oid oid)
 	FormData_pg_type form;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for type %u", oid);
+		CzObjectIsGone("type", oid);
 	form = *(Form_pg_type) GETSTRUCT(tuple);
 	ReleaseSysCache(tuple);
 
@@ -416,7 +417,7 @@ walk_collation(Walk *walk, Oid oid)
 	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(oid));
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for collation %u", oid);
+		CzObjectIsGone("collation", oid);
 	walk_object(walk, NamespaceRelationId, ((Form_pg_collation) GETSTRUCT(tuple))->collnamespace);
 	ReleaseSysCache(tuple);
 }
@@ -468,7 +469,7 @@ walk_opclass(Walk *walk, Oid oid)
 	FormData_pg_opclass form;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for opclass %u", oid);
+		CzObjectIsGone("operator class", oid);
 	form = *(Form_pg_opclass) GETSTRUCT(tuple);
 	ReleaseSysCache(tuple);
 
@@ -493,7 +494,7 @@ walk_function(Walk *walk, Oid oid)
 	walk_dependencies(walk, ProcedureRelationId, oid);
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", oid);
+		CzObjectIsGone("function", oid);
 	form = (Form_pg_proc) GETSTRUCT(tuple);
 	if (form->prolang == ClanguageId || form->prolang == INTERNALlanguageId)
 	{
@@ -534,7 +535,7 @@ create_type(Walk *walk, Oid oid)
 	Oid			element;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for type %u", oid);
+		CzObjectIsGone("type", oid);
 	form = (Form_pg_type) GETSTRUCT(tuple);
 	element = form->typcategory == TYPCATEGORY_ARRAY ? form->typelem : InvalidOid;
 	ReleaseSysCache(tuple);

@@ -43,6 +43,7 @@
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
+#include "cz/gone.h"
 #include "cz/transaction.h"
 #include "ddl_int.h"
 
@@ -384,7 +385,7 @@ function_tuple(Oid function)
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", function);
+		CzObjectIsGone("function", function);
 	return tuple;
 }
 

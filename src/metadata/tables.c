@@ -46,6 +46,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "cz/gone.h"
 #include "cz/settings.h"
 #include "metadata_int.h"
 
@@ -941,7 +942,7 @@ char *
 CzRelationName(Oid relid)
 {
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
+									  CzNameOf(relid));
 }
 
 /*
@@ -955,7 +956,7 @@ CzRelationOwner(Oid relid)
 	Oid			owner;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
+		CzObjectIsGone("relation", relid);
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	return owner;

@@ -63,6 +63,7 @@
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
+#include "cz/gone.h"
 #include "cz/metadata.h"
 #include "cz/trust.h"
 
@@ -198,7 +199,7 @@ CzFunctionIsTrusted(Oid function, const CzSender *sender, const char **reason)
 	const char *why;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", function);
+		CzObjectIsGone("function", function);
 	why = why_not(function, (Form_pg_proc) GETSTRUCT(tuple), sender);
 	ReleaseSysCache(tuple);
 	if (why != NULL && reason != NULL)

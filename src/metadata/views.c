@@ -21,6 +21,7 @@
 #include "utils/lsyscache.h"
 
 #include "metadata_int.h"
+#include "cz/gone.h"
 
 PG_FUNCTION_INFO_V1(cz_worker_list);
 PG_FUNCTION_INFO_V1(cz_table_list);
@@ -285,7 +286,7 @@ get_distributed(Oid relid)
 	if (table == NULL || table->kind == CZ_TABLE_FOREIGN)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("relation \"%s\" is not distributed", get_rel_name(relid))));
+				 errmsg("relation \"%s\" is not distributed", CzNameOf(relid))));
 	return table;
 }
 

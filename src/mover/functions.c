@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "cz/gone.h"
 #include "cz/move.h"
 #include "mover_int.h"
 
@@ -47,13 +48,13 @@ CzMoveFindShard(int64 shard_id, CzMoveSpec *spec)
 				ereport(ERROR,
 						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						 errmsg("cannot move or split a copy of reference table \"%s\"",
-								get_rel_name(table->relid)),
+								CzNameOf(table->relid)),
 						 errdetail("Every worker has one.")));
 			foreach(lg, table->colocation_id == 0 ? list_make1_oid(table->relid) :
 					CzGroupTables(table->colocation_id))
 			{
 				if (!class_ownercheck_compat(lfirst_oid(lg), GetUserId()))
-					aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(lfirst_oid(lg)));
+					aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, CzNameOf(lfirst_oid(lg)));
 			}
 			spec->relid = table->relid;
 			spec->shard_index = i;

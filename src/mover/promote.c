@@ -251,11 +251,12 @@ append_copies(const CzPromotion *p, Oid owner, StringInfo buf)
 
 	foreach(lc, CzReferenceTableList())
 	{
-		const CzShard *shard = &CzTableGet(lfirst_oid(lc))->shards[0];
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
 
-		if (CzRelationOwner(lfirst_oid(lc)) == owner &&
-			CzShardIsActiveOn(shard, p->move->source_oid))
-			appendStringInfo(buf, "%s%s", buf->len > 0 ? ", " : "", shard->remote_qualified);
+		if (table != NULL && CzRelationOwner(lfirst_oid(lc)) == owner &&
+			CzShardIsActiveOn(&table->shards[0], p->move->source_oid))
+			appendStringInfo(buf, "%s%s", buf->len > 0 ? ", " : "",
+							 table->shards[0].remote_qualified);
 	}
 }
 
@@ -396,8 +397,11 @@ set_placements(const CzPromotion *p)
 	 * the primary's */
 	foreach(lc, CzReferenceTableList())
 	{
-		const CzShard *shard = &CzTableGet(lfirst_oid(lc))->shards[0];
+		const CzTable *table = CzTableGet(lfirst_oid(lc));
+		const CzShard *shard = table ? &table->shards[0] : NULL;
 
+		if (shard == NULL)
+			continue;
 		if (get_rel_persistence(lfirst_oid(lc)) == RELPERSISTENCE_UNLOGGED ||
 			!CzShardIsActiveOn(shard, p->move->source_oid))
 			(void) CzInactiveInsert(shard->shard_id, p->move->target_oid,

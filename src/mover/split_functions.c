@@ -29,6 +29,7 @@
 #include "utils/syscache.h"
 
 #include "cz/cluster.h"
+#include "cz/gone.h"
 #include "cz/move.h"
 #include "cz/settings.h"
 #include "mover_int.h"
@@ -144,13 +145,13 @@ refuse_without_key(const CzTable *table, const char *what)
 	if (cz_tenant_hooks.group(get_rel_namespace(table->relid)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot %s of table \"%s\"", what, get_rel_name(table->relid)),
+				 errmsg("cannot %s of table \"%s\"", what, CzNameOf(table->relid)),
 				 errdetail("It belongs to schema \"%s\", which is a tenant: the shards of its tables are nobody else's.",
 						   schema),
 				 errhint("Use citus_schema_move() to move the schema to another worker.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot %s of table \"%s\"", what, get_rel_name(table->relid)),
+			 errmsg("cannot %s of table \"%s\"", what, CzNameOf(table->relid)),
 			 errdetail("It has no distribution column by which rows could go to one shard or another."),
 			 errhint("Use citus_move_shard_placement() to move its shard to another worker, or undistribute_table() and create_distributed_table() to distribute it by a column.")));
 }
@@ -183,7 +184,7 @@ cz_split_shard(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot split shard " INT64_FORMAT " into equal pieces", shard->shard_id),
-				 errdetail("Table \"%s\" is distributed by range.", get_rel_name(table->relid)),
+				 errdetail("Table \"%s\" is distributed by range.", CzNameOf(table->relid)),
 				 errhint("Use citus_split_shard_by_split_points().")));
 	if (npieces < 2 || (npieces & (npieces - 1)) != 0)
 		ereport(ERROR,
@@ -229,7 +230,7 @@ citus_split_shard_by_split_points(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot split hash shard " INT64_FORMAT " at split points", spec.shard_id),
 				 errdetail("Shards of table \"%s\" have remainders of hash values, not ranges.",
-						   get_rel_name(table->relid)),
+						   CzNameOf(table->relid)),
 				 errhint("Use cz_split_shard() or isolate_tenant_to_new_shard().")));
 	CzCheckMayReadBounds(table);
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
@@ -385,7 +386,7 @@ choose_depth(const CzTable *table, const CzShard *shard, Datum key, int remainde
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("tenant %s of table \"%s\" has a shard of its own already",
-						quote_literal_cstr(key_text(table, key)), get_rel_name(table->relid)),
+						quote_literal_cstr(key_text(table, key)), CzNameOf(table->relid)),
 				 errdetail("It is shard " INT64_FORMAT ".", shard->shard_id)));
 	for (d = 2; d <= depth; d++)
 	{
@@ -424,26 +425,26 @@ isolate_tenant_to_new_shard(PG_FUNCTION_ARGS)
 	if (table == NULL || !CzTableIsDistributed(table))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("relation \"%s\" is not distributed", get_rel_name(relid))));
+				 errmsg("relation \"%s\" is not distributed", CzNameOf(relid))));
 	refuse_without_key(table, "isolate a tenant");
 	if (table->kind != CZ_TABLE_HASH)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot isolate a tenant of table \"%s\"", get_rel_name(relid)),
+				 errmsg("cannot isolate a tenant of table \"%s\"", CzNameOf(relid)),
 				 errdetail("It is distributed by range."),
 				 errhint("Use citus_split_shard_by_split_points().")));
 	if (OidIsValid(table->root_relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot isolate a tenant of partition \"%s\"", get_rel_name(relid)),
+				 errmsg("cannot isolate a tenant of partition \"%s\"", CzNameOf(relid)),
 				 errhint("Use table \"%s\", whose partitions are split with it.",
-						 get_rel_name(table->root_relid))));
+						 CzNameOf(table->root_relid))));
 	if (option[0] == '\0' && table->colocation_id != 0 &&
 		list_length(CzGroupTables(table->colocation_id)) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot isolate a tenant of table \"%s\": it has colocated tables",
-						get_rel_name(relid)),
+						CzNameOf(relid)),
 				 errhint("Use option 'CASCADE' to isolate the tenant of these, too.")));
 
 	key = key_of(table, get_fn_expr_argtype(fcinfo->flinfo, 1), PG_GETARG_DATUM(1));
@@ -504,7 +505,7 @@ check_shard_count(const CzTable *table, int shard_count)
 	if (shard_to_split(table, shard_count) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("table \"%s\" has %d shards already", get_rel_name(table->relid),
+				 errmsg("table \"%s\" has %d shards already", CzNameOf(table->relid),
 						shard_count)));
 	for (i = 0; i < table->nshards; i++)
 	{
@@ -513,7 +514,7 @@ check_shard_count(const CzTable *table, int shard_count)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot give table \"%s\" %d shards while it is written",
-						get_rel_name(table->relid), shard_count),
+						CzNameOf(table->relid), shard_count),
 				 errdetail("Shard " INT64_FORMAT " has 1/%d of the hash values already, and shards are split only.",
 						   table->shards[i].shard_id, table->shards[i].modulus),
 				 errhint("Use alter_distributed_table(), which locks the table.")));
@@ -569,15 +570,15 @@ alter_distributed_table_concurrently(PG_FUNCTION_ARGS)
 	if (table == NULL || !CzTableIsDistributed(table) || OidIsValid(table->root_relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" is not distributed", get_rel_name(relid)),
+				 errmsg("table \"%s\" is not distributed", CzNameOf(relid)),
 				 table != NULL && OidIsValid(table->root_relid) ?
 				 errhint("Use table \"%s\", of which it is a partition.",
-						 get_rel_name(table->root_relid)) : 0));
+						 CzNameOf(table->root_relid)) : 0));
 	refuse_without_key(table, "split the shard");
 	if (table->kind != CZ_TABLE_HASH)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("table \"%s\" is not distributed by hash", get_rel_name(relid))));
+				 errmsg("table \"%s\" is not distributed by hash", CzNameOf(relid))));
 	if (table->colocation_id != 0 && list_length(CzGroupTables(table->colocation_id)) > 1 &&
 		(PG_ARGISNULL(2) || !PG_GETARG_BOOL(2)))
 		ereport(ERROR,

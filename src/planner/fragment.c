@@ -22,6 +22,7 @@
 #include "utils/syscache.h"
 
 #include "cz/fragment.h"
+#include "cz/gone.h"
 #include "cz/metadata.h"
 
 /* Positions in the list form. */
@@ -338,7 +339,7 @@ CzShipmentColumnCollate(const CzShipment *shipment, int column)
 		return pstrdup("");
 	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation_oid));
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for collation %u", collation_oid);
+		CzObjectIsGone("collation", collation_oid);
 	collation = (Form_pg_collation) GETSTRUCT(tuple);
 	result = psprintf(" COLLATE %s",
 					  quote_qualified_identifier(get_namespace_name(collation->collnamespace),

@@ -45,6 +45,7 @@
 #include "utils/syscache.h"
 
 #include "cz/compat.h"
+#include "cz/gone.h"
 #include "cz/planner.h"
 
 #include "aggregate_int.h"
@@ -119,7 +120,7 @@ CzPartialAggregateName(Oid aggfnoid)
 		HeapTuple	tup = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggfnoid));
 
 		if (!HeapTupleIsValid(tup))
-			elog(ERROR, "cache lookup failed for aggregate %u", aggfnoid);
+			CzObjectIsGone("aggregate", aggfnoid);
 		name = get_func_name(((Form_pg_aggregate) GETSTRUCT(tup))->aggtransfn);
 		ReleaseSysCache(tup);
 		return name;
@@ -309,7 +310,7 @@ combine_info(FunctionCallInfo fcinfo)
 
 	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(agg.form.aggfnoid));
 	if (!HeapTupleIsValid(tup))
-		elog(ERROR, "cache lookup failed for function %u", agg.form.aggfnoid);
+		CzObjectIsGone("function", agg.form.aggfnoid);
 	proc = (Form_pg_proc) GETSTRUCT(tup);
 	owner = proc->proowner;
 	rettype = proc->prorettype;
