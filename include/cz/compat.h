@@ -3,7 +3,8 @@
  * compat.h
  *	  Every difference between the PostgreSQL majors that cz_fdw builds on.
  *
- * No other file tests PG_VERSION_NUM.  A shim is named <thing>_compat and
+ * No other file tests PG_VERSION_NUM, or includes the parts that are headers of their own
+ * (compat_*.h): who needs a shim includes this one.  A shim is named <thing>_compat and
  * says which major changed what.
  *
  * Source: own work.
@@ -96,18 +97,7 @@
 							(total_cost), NIL, (outer), NULL, NIL)
 #endif
 
-/* 16: checkAsUser moved from the range table to RTEPermissionInfo */
-#if CZ_PG_GE(16)
-#define ResultRelUser_compat(rri, estate) \
-	ExecGetResultRelCheckAsUser((rri), (estate))
-#else
-#define ResultRelRte_compat(rri, estate) \
-	exec_rt_fetch(((rri)->ri_RootResultRelInfo ? \
-				   (rri)->ri_RootResultRelInfo : (rri))->ri_RangeTableIndex, (estate))
-#define ResultRelUser_compat(rri, estate) \
-	(OidIsValid(ResultRelRte_compat(rri, estate)->checkAsUser) ? \
-	 ResultRelRte_compat(rri, estate)->checkAsUser : GetUserId())
-#endif
+#include "cz/compat_permissions.h"
 
 /* the minors of 2026 have WCO_VIEW_CONFLICT_CHECK, as the last one */
 #define is_view_conflict_check_compat(kind) ((int) (kind) > (int) WCO_RLS_MERGE_DELETE_CHECK)
@@ -174,99 +164,6 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 }
 #endif
 
-/* 16: the role that a relation is read as moved to RTEPermissionInfo */
-#if CZ_PG_GE(16)
-#define rte_check_as_user_compat(query, rte) \
-	((rte)->perminfoindex == 0 ? InvalidOid : \
-	 getRTEPermissionInfo((query)->rteperminfos, (rte))->checkAsUser)
-#else
-#define rte_check_as_user_compat(query, rte) ((rte)->checkAsUser)
-#endif
-
-/* 16: who uses which columns is in RTEPermissionInfo */
-#if CZ_PG_GE(16)
-#define CzPermissions_compat RTEPermissionInfo
-#define query_permissions_compat(query, rte) \
-	getRTEPermissionInfo((query)->rteperminfos, (rte))
-#else
-#define CzPermissions_compat RangeTblEntry
-#define query_permissions_compat(query, rte) (rte)
-#endif
-
-/* 16: a query that takes over an RTE must have its permission info too */
-#if CZ_PG_GE(16)
-#define carry_permissions_compat(query, rte) \
-	do { \
-		ListCell   *lc_; \
-		foreach(lc_, (query)->rtable) \
-			((RangeTblEntry *) lfirst(lc_))->perminfoindex = 0; \
-	} while (0)
-#else
-#define carry_permissions_compat(query, rte) ((void) 0)
-#endif
-
-/* 16: permission infos live beside the range table, in queries and in plans */
-#if CZ_PG_GE(16)
-#define rte_permissions_compat(query, rte) \
-	((rte)->perminfoindex == 0 ? NULL : \
-	 copyObject(getRTEPermissionInfo((query)->rteperminfos, (rte))))
-#define plan_add_rte_compat(stmt, rte, perm) \
-	do { \
-		(stmt)->rtable = lappend((stmt)->rtable, (rte)); \
-		(rte)->perminfoindex = 0; \
-		if ((perm) != NULL) \
-		{ \
-			(stmt)->permInfos = lappend((stmt)->permInfos, (perm)); \
-			(rte)->perminfoindex = list_length((stmt)->permInfos); \
-		} \
-	} while (0)
-#define query_take_permission_compat(to, rte, from) \
-	do { \
-		if ((rte)->perminfoindex != 0) \
-		{ \
-			(to)->rteperminfos = \
-				list_make1(copyObject(getRTEPermissionInfo((from)->rteperminfos, (RangeTblEntry *) (rte)))); \
-			(rte)->perminfoindex = 1; \
-		} \
-	} while (0)
-#define rte_required_perms_compat(stmt, rte) \
-	((rte)->perminfoindex == 0 ? 0 : \
-	 getRTEPermissionInfo((stmt)->permInfos, (RangeTblEntry *) (rte))->requiredPerms)
-#define rte_updated_cols_compat(stmt, rte) \
-	((rte)->perminfoindex == 0 ? NULL : \
-	 getRTEPermissionInfo((stmt)->permInfos, (RangeTblEntry *) (rte))->updatedCols)
-#define rte_clear_permissions_compat(rte) ((rte)->perminfoindex = 0)
-#define query_clear_permissions_compat(query) ((query)->rteperminfos = NIL)
-#define query_copy_permissions_compat(to, from) \
-	((to)->rteperminfos = copyObject((from)->rteperminfos))
-#else
-#define rte_permissions_compat(query, rte) NULL
-#define plan_add_rte_compat(stmt, rte, perm) \
-	((stmt)->rtable = lappend((stmt)->rtable, (rte)))
-#define query_take_permission_compat(to, rte, from) ((void) 0)
-#define rte_clear_permissions_compat(rte) \
-	((rte)->requiredPerms = 0, (rte)->checkAsUser = InvalidOid, \
-	 (rte)->selectedCols = NULL, (rte)->insertedCols = NULL, \
-	 (rte)->updatedCols = NULL)
-#define rte_required_perms_compat(stmt, rte) ((rte)->requiredPerms)
-#define rte_updated_cols_compat(stmt, rte) ((rte)->updatedCols)
-#define query_clear_permissions_compat(query) ((void) 0)
-#define query_copy_permissions_compat(to, from) ((void) 0)
-#endif
-
-/* 16: which columns are updated moved from the range table to RTEPermissionInfo */
-#if CZ_PG_GE(16)
-#define estate_set_updated_columns_compat(estate, rte, columns) \
-	do { \
-		List	   *infos_ = list_copy((estate)->es_rteperminfos); \
-		addRTEPermissionInfo(&infos_, (rte))->updatedCols = (columns); \
-		(estate)->es_rteperminfos = infos_; \
-	} while (0)
-#else
-#define estate_set_updated_columns_compat(estate, rte, columns) \
-	((void) (estate), (rte)->updatedCols = (columns))
-#endif
-
 /* 16: BEFORE ROW triggers tell what came of the row; 18: and are told whether it is
  * MERGE that updates */
 #if CZ_PG_GE(18)
@@ -286,69 +183,7 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 	ExecBRDeleteTriggers(estate, NULL, rri, NULL, tuple, NULL)
 #endif
 
-/* 16: COPY's range table has permission infos; 18: and says which relations are left after
- * pruning */
-#if CZ_PG_GE(18)
-#define exec_init_copy_range_table_compat(estate, cstate) \
-	ExecInitRangeTable(estate, (cstate)->range_table, (cstate)->rteperminfos, \
-					   bms_make_singleton(1))
-#elif CZ_PG_GE(16)
-#define exec_init_copy_range_table_compat(estate, cstate) \
-	ExecInitRangeTable(estate, (cstate)->range_table, (cstate)->rteperminfos)
-#else
-#define exec_init_copy_range_table_compat(estate, cstate) \
-	ExecInitRangeTable(estate, (cstate)->range_table)
-#endif
-
-/* 16: what privileges a statement needs moved from the range table to RTEPermissionInfo */
-#if CZ_PG_GE(16)
-#define check_insert_privileges_compat(pstate, nsitem, columns) \
-	((nsitem)->p_perminfo->requiredPerms = ACL_INSERT, \
-	 (nsitem)->p_perminfo->insertedCols = (columns), \
-	 ExecCheckPermissions((pstate)->p_rtable, list_make1((nsitem)->p_perminfo), true))
-#else
-#define check_insert_privileges_compat(pstate, nsitem, columns) \
-	((nsitem)->p_rte->requiredPerms = ACL_INSERT, \
-	 (nsitem)->p_rte->insertedCols = (columns), \
-	 ExecCheckRTPerms((pstate)->p_rtable, true))
-#endif
-
-/* 17: COPY may go on after a row that cannot be read (ON_ERROR ignore) */
-#if CZ_PG_GE(17)
-#define copy_row_failed_compat(cstate) \
-	((cstate)->opts.on_error != COPY_ON_ERROR_STOP && (cstate)->escontext->error_occurred && \
-	 ((cstate)->escontext->error_occurred = false, true))
-#define copy_failed_rows_compat(cstate) ((cstate)->num_errors)
-#define copy_tells_failed_compat(cstate) \
-	((cstate)->opts.log_verbosity >= COPY_LOG_VERBOSITY_DEFAULT)
-#else
-#define copy_row_failed_compat(cstate) false
-#define copy_failed_rows_compat(cstate) UINT64CONST(0)
-#define copy_tells_failed_compat(cstate) false
-#define PROGRESS_COPY_TUPLES_SKIPPED 6
-#endif
-
-/* 18: COPY goes on after so many of them (REJECT_LIMIT); 0: any number */
-#if CZ_PG_GE(18)
-#define copy_reject_limit_compat(cstate) ((cstate)->opts.reject_limit)
-#else
-#define copy_reject_limit_compat(cstate) INT64CONST(0)
-#endif
-
-/* 16: COPY's defaults are found by column, and a string may stand for one; 17: ON_ERROR */
-#if CZ_PG_GE(17)
-#define copy_is_plain_compat(cstate) \
-	((cstate)->opts.default_print == NULL && (cstate)->opts.on_error == COPY_ON_ERROR_STOP)
-#elif CZ_PG_GE(16)
-#define copy_is_plain_compat(cstate) ((cstate)->opts.default_print == NULL)
-#else
-#define copy_is_plain_compat(cstate) ((cstate)->convert_select_flags == NULL)
-#endif
-#if CZ_PG_GE(16)
-#define copy_default_compat(cstate, i) ((cstate)->defexprs[(cstate)->defmap[i]])
-#else
-#define copy_default_compat(cstate, i) ((cstate)->defexprs[i])
-#endif
+#include "cz/compat_copy.h"
 
 /* 16: whether the columns of a relation's indexes are known is a flag */
 #if CZ_PG_GE(16)
@@ -357,37 +192,11 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #define relation_forget_index_attrs_compat(rel) ((rel)->rd_indexattr = NULL)
 #endif
 
-/* 16: a relation of a query that needs no privileges, read as a role */
-#if CZ_PG_GE(16)
-#define query_set_user_compat(query, rte, user) \
-	do { \
-		if ((rte)->perminfoindex != 0) \
-		{ \
-			RTEPermissionInfo *info_ = getRTEPermissionInfo((query)->rteperminfos, (rte)); \
-			info_->requiredPerms = 0; \
-			info_->checkAsUser = (user); \
-		} \
-	} while (0)
-#else
-#define query_set_user_compat(query, rte, user) \
-	((rte)->requiredPerms = 0, (rte)->checkAsUser = (user))
-#endif
-
 /* 18: ExecutorRun() does not take whether it is the only run */
 #if CZ_PG_GE(18)
 #define executor_run_compat(desc, direction, count) ExecutorRun(desc, direction, count)
 #else
 #define executor_run_compat(desc, direction, count) ExecutorRun(desc, direction, count, true)
-#endif
-
-/* 16: a range table is appended together with its permission infos */
-#if CZ_PG_GE(16)
-#define query_append_rtable_compat(to, from) \
-	CombineRangeTables(&(to)->rtable, &(to)->rteperminfos, (from)->rtable, \
-					   (from)->rteperminfos)
-#else
-#define query_append_rtable_compat(to, from) \
-	((to)->rtable = list_concat((to)->rtable, (from)->rtable))
 #endif
 
 /* 18: the result relation is told, for RETURNING's old and new */
@@ -442,47 +251,7 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 #define estate_share_compat(child, parent) ((void) (child), (void) (parent))
 #endif
 
-/* 18: RETURNING can say old and new; what is no Var is wrapped */
-#if CZ_PG_GE(18)
-#define var_is_old_compat(var) ((var)->varreturningtype == VAR_RETURNING_OLD)
-#define var_is_new_compat(var) ((var)->varreturningtype == VAR_RETURNING_NEW)
-#define var_clear_returning_compat(var) ((var)->varreturningtype = VAR_RETURNING_DEFAULT)
-#define var_copy_returning_compat(to, from) ((to)->varreturningtype = (from)->varreturningtype)
-#define query_name_returned_compat(query) \
-	((query)->returningOldAlias = "old", (query)->returningNewAlias = "new")
-#define returning_expr_compat(node) \
-	(IsA((node), ReturningExpr) ? (Node *) ((ReturningExpr *) (node))->retexpr : NULL)
-#define returning_expr_is_old_compat(node) (((ReturningExpr *) (node))->retold)
-#define var_returning_compat(var) ((int) (var)->varreturningtype)
-#define var_set_old_compat(var) ((var)->varreturningtype = VAR_RETURNING_OLD)
-#define RETURNING_HAS_OLD_COMPAT true
-#define projection_has_old_compat(projection) \
-	(((projection)->pi_state.flags & EEO_FLAG_HAS_OLD) != 0)
-#define result_null_slot_compat(estate, rri) ExecGetAllNullSlot((estate), (rri))
-#define result_set_null_slot_compat(rri, slot) ((rri)->ri_AllNullSlot = (slot))
-/* null_slot: instead of the old row if there is none, which is NULL */
-#define projection_set_rows_compat(projection, old_slot, null_slot, new_slot) \
-	((projection)->pi_exprContext->ecxt_oldtuple = (old_slot) != NULL ? (old_slot) : (null_slot), \
-	 (projection)->pi_exprContext->ecxt_newtuple = (new_slot), \
-	 (projection)->pi_state.flags &= ~(EEO_FLAG_OLD_IS_NULL | EEO_FLAG_NEW_IS_NULL), \
-	 (projection)->pi_state.flags |= (old_slot) != NULL ? 0 : EEO_FLAG_OLD_IS_NULL)
-#else
-#define var_is_old_compat(var) ((void) (var), false)
-#define var_is_new_compat(var) ((void) (var), false)
-#define var_clear_returning_compat(var) ((void) (var))
-#define var_copy_returning_compat(to, from) ((void) (to), (void) (from))
-#define query_name_returned_compat(query) ((void) (query))
-#define returning_expr_compat(node) ((void) (node), (Node *) NULL)
-#define returning_expr_is_old_compat(node) ((void) (node), false)
-#define var_returning_compat(var) 0
-#define var_set_old_compat(var) ((void) (var))
-#define RETURNING_HAS_OLD_COMPAT false
-#define projection_has_old_compat(projection) ((void) (projection), false)
-#define result_null_slot_compat(estate, rri) ((void) (estate), (void) (rri), (TupleTableSlot *) NULL)
-#define result_set_null_slot_compat(rri, slot) ((void) (rri), (void) (slot))
-#define projection_set_rows_compat(projection, old_slot, null_slot, new_slot) \
-	((void) (projection), (void) (old_slot), (void) (null_slot), (void) (new_slot))
-#endif
+#include "cz/compat_returning.h"
 
 /* 17: the expression of a generated column can be changed */
 #if CZ_PG_GE(17)
@@ -823,41 +592,6 @@ hash_base_compat(Oid function)
 #define MyProcNumber_compat (MyProc->pgprocno)
 #endif
 
-/* 17: the condition of a MERGE has a place of its own, and WHEN three kinds of rows */
-#if CZ_PG_GE(17)
-#define merge_condition_compat(query) ((query)->mergeJoinCondition)
-#define merge_forget_compat(query) \
-	((query)->mergeJoinCondition = NULL, (query)->mergeTargetRelation = 0)
-#define merge_action_is_matched_compat(action) ((action)->matchKind == MERGE_WHEN_MATCHED)
-#define merge_action_is_by_source_compat(action) \
-	((action)->matchKind == MERGE_WHEN_NOT_MATCHED_BY_SOURCE)
-static inline bool
-merge_is_of_15_compat(Query *query)
-{
-	ListCell   *lc;
-
-	foreach(lc, query->mergeActionList)
-	{
-		if (merge_action_is_by_source_compat((MergeAction *) lfirst(lc)))
-			return false;
-	}
-	return true;
-}
-#else
-#define merge_condition_compat(query) ((query)->jointree->quals)
-#define merge_forget_compat(query) ((query)->mergeUseOuterJoin = false)
-#define merge_action_is_matched_compat(action) ((action)->matched)
-#define merge_action_is_by_source_compat(action) ((void) (action), false)
-#define merge_is_of_15_compat(query) ((void) (query), true)
-#endif
-
-/* 17: which action MERGE's RETURNING is of */
-#if CZ_PG_GE(17)
-#define is_merge_action_compat(node) IsA((node), MergeSupportFunc)
-#else
-#define is_merge_action_compat(node) ((void) (node), false)
-#endif
-
 /* 17: random() of a range, so each has its arguments in its name */
 #if CZ_PG_GE(17)
 #define F_RANDOM_compat F_RANDOM_
@@ -929,77 +663,7 @@ merge_is_of_15_compat(Query *query)
 #define pgstat_report_analyze_compat(rel) pgstat_report_analyze((rel), 0, 0, true)
 #endif
 
-/*
- * 18: a session keeps the keys with which its client has logged in (commit 761c79508e7f);
- * authenticated_user_compat: who that was.  scram_keys_of_compat: the keys of a password.
- */
-#if CZ_PG_GE(18)
-#include "common/base64.h"
-#include "common/scram-common.h"
-/* GSSAPI's headers are not needed to build an extension, and Port looks the same without */
-#undef ENABLE_GSS
-#include "libpq/libpq-be.h"
-#include "libpq/scram.h"
-#include "miscadmin.h"
-#define CZ_HAS_SESSION_KEYS_COMPAT true
-#define authenticated_user_compat() GetAuthenticatedUserId()
-static inline char *
-encode_key_compat(const uint8 *key)
-{
-	int			size = pg_b64_enc_len(SCRAM_SHA_256_KEY_LEN) + 1;
-	char	   *result = palloc0(size);
-
-	if (pg_b64_encode(key, SCRAM_SHA_256_KEY_LEN, result, size) < 0)
-		elog(ERROR, "could not encode a SCRAM key");
-	return result;
-}
-
-static inline bool
-session_scram_keys_compat(char **client_key, char **server_key)
-{
-	if (MyProcPort == NULL || !MyProcPort->has_scram_keys)
-		return false;
-	*client_key = encode_key_compat(MyProcPort->scram_ClientKey);
-	*server_key = encode_key_compat(MyProcPort->scram_ServerKey);
-	return true;
-}
-
-static inline bool
-scram_keys_of_compat(const char *verifier, const char *password, char **client_key,
-					 char **server_key)
-{
-	int			iterations;
-	pg_cryptohash_type hash;
-	int			length;
-	char	   *salt;
-	uint8		salt_bytes[256];
-	int			nsalt;
-	uint8		stored[SCRAM_MAX_KEY_LEN];
-	uint8		server[SCRAM_MAX_KEY_LEN];
-	uint8		salted[SCRAM_MAX_KEY_LEN];
-	uint8		client[SCRAM_MAX_KEY_LEN];
-	const char *error = NULL;
-
-	if (!parse_scram_secret(verifier, &iterations, &hash, &length, &salt, stored, server))
-		return false;
-	nsalt = pg_b64_decode(salt, strlen(salt), salt_bytes, sizeof(salt_bytes));
-	if (nsalt < 0 ||
-		scram_SaltedPassword(password, hash, length, salt_bytes, nsalt, iterations, salted,
-							 &error) < 0 ||
-		scram_ClientKey(salted, hash, length, client, &error) < 0)
-		return false;
-	*client_key = encode_key_compat(client);
-	*server_key = encode_key_compat(server);
-	return true;
-}
-#else
-#define CZ_HAS_SESSION_KEYS_COMPAT false
-#define authenticated_user_compat() InvalidOid
-#define session_scram_keys_compat(client_key, server_key) \
-	((void) (client_key), (void) (server_key), false)
-#define scram_keys_of_compat(verifier, password, client_key, server_key) \
-	((void) (verifier), (void) (password), (void) (client_key), (void) (server_key), false)
-#endif
+#include "cz/compat_scram.h"
 
 /* 18: options of EXPLAIN that extensions have (commit c65bc2e1d14a) */
 #if CZ_PG_GE(18)
@@ -1015,51 +679,7 @@ scram_keys_of_compat(const char *verifier, const char *password, char **client_k
 #define explain_state_compat(es) ((void) (es), NULL)
 #endif
 
-/*
- * node_major_compat: the first PostgreSQL that can read the text of a node, as far as there are
- * later ones than 14; functions not looked at.  MERGE came with 15.
- */
-#include "nodes/parsenodes.h"
-#if CZ_PG_GE(17)
-#include "catalog/pg_type_d.h"
-#include "utils/timestamp.h"
-#endif
-static inline int
-node_major_compat(Node *node)
-{
-	switch (nodeTag(node))
-	{
-		case T_Query:
-			if (((Query *) node)->commandType != CMD_MERGE)
-				return 14;
-			return ((Query *) node)->returningList != NIL ||
-				!merge_is_of_15_compat((Query *) node) ? 17 : 15;
-#if CZ_PG_GE(16)
-		case T_JsonConstructorExpr:
-		case T_JsonIsPredicate:
-		case T_JsonValueExpr:
-			return 16;
-#endif
-#if CZ_PG_GE(17)
-		case T_JsonExpr:
-		case T_MergeSupportFunc:
-			return 17;
-		case T_TableFunc:
-			return ((TableFunc *) node)->functype == TFT_JSON_TABLE ? 17 : 14;
-		case T_Const:
-			return ((Const *) node)->consttype == INTERVALOID && !((Const *) node)->constisnull &&
-				INTERVAL_NOT_FINITE(DatumGetIntervalP(((Const *) node)->constvalue)) ? 17 : 14;
-#endif
-#if CZ_PG_GE(18)
-		case T_ReturningExpr:
-			return 18;
-		case T_Var:
-			return ((Var *) node)->varreturningtype != VAR_RETURNING_DEFAULT ? 18 : 14;
-#endif
-		default:
-			return 14;
-	}
-}
+#include "cz/compat_majors.h"
 
 /* 17: the expression of DEFAULT in an SQL/JSON function, or NULL */
 static inline Node *
