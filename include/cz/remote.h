@@ -440,6 +440,9 @@ extern void CzHealthForget(List *server_oids);
 /* A suspect worker: if it is time to, look for a moment whether it is back. */
 extern bool CzHealthRecheck(const CzEndpoint *endpoint);
 
+/* Somebody knows better: it is time to look at all suspect workers of this database. */
+extern void CzHealthRecheckNow(void);
+
 /* Where a connection goes, without a look at the catalogs: for a second one.  palloc'd,
  * the node's name borrowed; false if out of memory. */
 extern bool CzConnEndpointOf(const CzConn *conn, CzEndpoint *endpoint);

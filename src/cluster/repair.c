@@ -42,6 +42,7 @@
 #include "cluster_int.h"
 #include "cz/cluster.h"
 #include "cz/gone.h"
+#include "cz/remote.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
 #include "distribute_int.h"
@@ -745,6 +746,7 @@ cz_repair_placements(PG_FUNCTION_ARGS)
 	before = count_inactive(relid);
 	if (before == 0)
 		PG_RETURN_INT32(0);
+	CzHealthRecheckNow();
 	CzRunRepair(relid);
 	AcceptInvalidationMessages();
 	after = count_inactive(relid);

@@ -324,6 +324,28 @@ CzHealthForget(List *server_oids)
 }
 
 /*
+ * CzHealthRecheckNow
+ *		See remote.h.
+ */
+void
+CzHealthRecheckNow(void)
+{
+	int			i;
+
+	if (health == NULL || pg_atomic_read_u32(&health->nsuspect) == 0)
+		return;
+	LWLockAcquire(&health->lock, LW_EXCLUSIVE);
+	for (i = 0; i < health->nslots; i++)
+	{
+		HealthSlot *slot = &health->slots[i];
+
+		if (slot->database_oid == MyDatabaseId && slot->suspect_until != 0)
+			slot->recheck_at = 0;
+	}
+	LWLockRelease(&health->lock);
+}
+
+/*
  * CzHealthRecheck
  *		See remote.h.
  */

@@ -110,5 +110,23 @@ foreach my $test (@tests)
 	is(scalar(grep { /Node: \Q$name\E:/ } @plans), 4, 'session ended: the node is not avoided')
 	  or diag("@plans");
 }
+
+# Looks at a frozen worker are further and further apart.  Who asks for a repair knows that it is
+# back, and does not have to wait for the next one.
+{
+	my $until = time + 8;
+	$cluster->freeze_worker(2);
+	while (time < $until)
+	{
+		$cluster->try_sql($sum);
+		sleep 0.1;
+	}
+	my ($status, $out, $err) = $cluster->try_sql('UPDATE t SET v = v');
+	is($status, 0, 'thawed: a write goes on without the worker') or diag($err);
+	isnt($cluster->sql('SELECT sum(inactive_placements) FROM cz_nodes'), 0, 'thawed: its placements are inactive');
+	$cluster->thaw_worker(2);
+	$cluster->sql('SELECT cz_repair_placements()');
+	is($cluster->sql('SELECT sum(inactive_placements) FROM cz_nodes'), 0, 'thawed: they are made whole at once');
+}
 $cluster->stop;
 done_testing();
