@@ -681,37 +681,6 @@ hash_base_compat(Oid function)
 
 #include "cz/compat_majors.h"
 
-/* 17: the expression of DEFAULT in an SQL/JSON function, or NULL */
-static inline Node *
-json_default_compat(Node *node)
-{
-#if CZ_PG_GE(17)
-	if (IsA(node, JsonBehavior) && ((JsonBehavior *) node)->btype == JSON_BEHAVIOR_DEFAULT)
-		return ((JsonBehavior *) node)->expr;
-#endif
-	return NULL;
-}
-
-/* 17: of JSON_TABLE a copy that has what is passed only once, as it is printed; or NULL */
-static inline Node *
-json_table_compat(Node *node)
-{
-#if CZ_PG_GE(17)
-	if (IsA(node, TableFunc) && ((TableFunc *) node)->functype == TFT_JSON_TABLE)
-	{
-		TableFunc  *result = (TableFunc *) copyObject(node);
-		ListCell   *lc;
-
-		result->passingvalexprs = NIL;
-		foreach(lc, result->colvalexprs)
-		{
-			if (lfirst(lc) != NULL)
-				lfirst_node(JsonExpr, lc)->passing_values = NIL;
-		}
-		return (Node *) result;
-	}
-#endif
-	return NULL;
-}
+#include "cz/compat_json.h"
 
 #endif							/* CZ_COMPAT_H */
