@@ -655,6 +655,9 @@ hash_base_compat(Oid function)
 #define rri_set_root_map_compat(rri, map) ((rri)->ri_RootToPartitionMap = (map))
 #endif
 
+/* 18: pg_restore_attribute_stats() */
+#define CZ_IMPORTS_STATISTICS_COMPAT CZ_PG_GE(18)
+
 /* 18: told when it began */
 #if CZ_PG_GE(18)
 #define pgstat_report_analyze_compat(rel) \

@@ -69,6 +69,22 @@ extern void CzAnalyzeMapFor(Oid relid);
  */
 extern double CzTableRows(const CzTable *table);
 
+/*
+ * CzStatisticsFetch, CzStatisticsStore
+ *		After the ANALYZE of a table's only shard, before that of the table by core: the
+ *		statistics that the worker has made of its columns (or of those that are named, as
+ *		ANALYZE has them), with which core draws no rows; and, after it, give them to the
+ *		table.  palloc'd.
+ *
+ * Returns: NULL where they cannot be those of the table, or before 18: core draws rows.
+ */
+typedef struct CzStatistics CzStatistics;
+extern CzStatistics *CzStatisticsFetch(const CzTable *table, List *columns);
+extern void CzStatisticsStore(CzStatistics *statistics);
+
+/* Core's ANALYZE of this parent that follows draws no rows; it has so many. */
+extern void CzAnalyzeWithoutRows(Oid relid, double rows);
+
 /* Core's ANALYZE of this parent follows a VACUUM: the workers know their rows. */
 extern void CzAnalyzeRowsAreKnown(bool are_known);
 

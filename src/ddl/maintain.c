@@ -125,6 +125,7 @@ analyze_parents(const CzUtility *utility, VacuumStmt *stmt, List *relations)
 {
 	VacuumStmt *copy = copyObject(stmt);
 	char	   *command = psprintf("ANALYZE %s", options_sql(stmt, true));
+	CzStatistics *statistics = NULL;
 	ListCell   *lc;
 
 	copy->is_vacuumcmd = false;
@@ -150,7 +151,12 @@ analyze_parents(const CzUtility *utility, VacuumStmt *stmt, List *relations)
 		relation->oid = table->relid;
 
 		/* several tables are a transaction each: nothing may outlive one */
-		if (list_length(relations) == 1)
+		if (list_length(relations) == 1 && CZ_IMPORTS_STATISTICS_COMPAT && table->nshards == 1)
+		{
+			CzMaintainShards(table, command, columns_sql(relation), false, false);
+			statistics = CzStatisticsFetch(table, relation->va_cols);
+		}
+		else if (list_length(relations) == 1)
 			CzAnalyzeShardsLater(table, command, columns_sql(relation));
 		else
 			CzMaintainShards(table, command, columns_sql(relation), false, false);
@@ -167,6 +173,8 @@ analyze_parents(const CzUtility *utility, VacuumStmt *stmt, List *relations)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	if (statistics != NULL)
+		CzStatisticsStore(statistics);
 	foreach(lc, copy->rels)
 		report_rows(lfirst_node(VacuumRelation, lc)->oid);
 }

@@ -306,6 +306,10 @@ static CzShardJob *later_job = NULL;
 static Oid	later_relid = InvalidOid;
 static bool rows_are_known = false;
 
+/* The parent of which no rows are drawn, and how many it has; or InvalidOid. */
+static Oid	without_rows_relid = InvalidOid;
+static double without_rows = 0;
+
 /* The root or partition for which the map of its shards is analyzed; or InvalidOid. */
 static Oid	analyzed_relid = InvalidOid;
 
@@ -323,6 +327,8 @@ job_create(const CzTable *table, const char *command, const char *columns, bool 
 	if (!is_vacuum && table->nshards > 1)
 		job->target = Min(Max(CZ_MIN_SHARD_TARGET, default_statistics_target / table->nshards),
 						  default_statistics_target);
+	else if (!is_vacuum && CZ_IMPORTS_STATISTICS_COMPAT)
+		job->target = default_statistics_target;
 	for (i = 0; i < table->nshards; i++)
 	{
 		bool		is_reached = table->shards[i].nplacements == 0;
@@ -430,6 +436,14 @@ CzAnalyzeShardsForget(void)
 	later_relid = InvalidOid;
 	rows_are_known = false;
 	analyzed_relid = InvalidOid;
+	without_rows_relid = InvalidOid;
+}
+
+void
+CzAnalyzeWithoutRows(Oid relid, double rows)
+{
+	without_rows_relid = relid;
+	without_rows = rows;
 }
 
 void
@@ -937,13 +951,20 @@ CzFdwSampleRows(Relation relation, int elevel, HeapTuple *rows, int targrows,
 	if (index < 0)
 		elog(ERROR, "no sample of shard \"%s\"", RelationGetRelationName(relation));
 	shard = &sample->shards[index];
+	if (sample->table->relid == without_rows_relid && !sample->is_drawn)
+	{
+		sample->is_drawn = true;
+		round_end(sample->round);
+	}
 	/* core's share of the target, and from it the whole */
 	if (!sample->is_drawn)
 		sample_draw(sample, rint(targrows * sample->total_weight / shard->weight));
 
 	nrows = Min(shard->reservoir.nrows, targrows);
-	memcpy(rows, shard->reservoir.rows, sizeof(HeapTuple) * nrows);
-	*totalrows = shard->fraction >= 1 ? shard->reservoir.seen_rows :
+	if (nrows > 0)
+		memcpy(rows, shard->reservoir.rows, sizeof(HeapTuple) * nrows);
+	*totalrows = sample->table->relid == without_rows_relid ? without_rows :
+		shard->fraction >= 1 ? shard->reservoir.seen_rows :
 		rows_are_known && shard->rows >= 0 ? shard->rows :
 		shard->reservoir.seen_rows / shard->fraction;
 	*totaldeadrows = 0;

@@ -51,3 +51,6 @@ s/^(WARNING:  )permission denied to (vacuum|analyze) (".*"), skipping it/\1skipp
 # that a table has no partitions, 18 and later
 s/^(ERROR:  )ALTER action (ATTACH|DETACH) PARTITION cannot be performed on relation (".*")$/\1table \3 is not partitioned/
 /^DETAIL:  This operation is not supported for tables\.$/d
+
+# What VACUUM and ANALYZE VERBOSE took
+/^(INFO:  )?(avg read rate|buffer usage|WAL usage|system usage): /d
