@@ -1,4 +1,5 @@
 -- Partitioned tables without distribution column: unique keys that come later, foreign keys by any columns
+-- from: 15
 CREATE TABLE p (k int, t int, v text) PARTITION BY RANGE (t);
 CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
 CREATE TABLE p2 (v text, junk int, t int, k int) PARTITION BY LIST (v);
