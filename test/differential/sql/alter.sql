@@ -444,6 +444,7 @@ SELECT object, expected, found FROM cz_check_shards('t');
 SELECT * FROM t ORDER BY 1, 2;
 ROLLBACK;
 BEGIN;
+-- one major: NULLS NOT DISTINCT came with 15
 create unique index on only t(k,v) nulls not distinct;
 SELECT * FROM look('t') ORDER BY 1;
 SELECT object, expected, found FROM cz_check_shards('t');
@@ -580,6 +581,7 @@ SELECT object, expected, found FROM cz_check_shards('t');
 SELECT * FROM t ORDER BY 1, 2;
 ROLLBACK;
 BEGIN;
+-- one major: NULLS NOT DISTINCT came with 15
 alter table t add constraint u unique nulls not distinct (k, v);
 SELECT * FROM look('t') ORDER BY 1;
 SELECT object, expected, found FROM cz_check_shards('t');

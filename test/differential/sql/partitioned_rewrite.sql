@@ -1,5 +1,6 @@
 -- Partitioned tables whose rows are computed here, one by one: volatile defaults, sequences, USING
 -- of what workers cannot run; and another type of the distribution column.
+-- from: 15
 CREATE FUNCTION seven() RETURNS int LANGUAGE plpgsql VOLATILE AS 'BEGIN RETURN 7; END';
 CREATE FUNCTION twice(int) RETURNS text LANGUAGE plpgsql VOLATILE AS $$ BEGIN RETURN 'x' || $1 * 2; END $$;
 CREATE FUNCTION fails_at(int, int) RETURNS int LANGUAGE plpgsql VOLATILE AS $$ BEGIN RETURN 1 / ($1 - $2); END $$;
