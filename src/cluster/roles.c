@@ -236,8 +236,11 @@ cz_propagate_role(PG_FUNCTION_ARGS)
 				 errmsg("password must not be empty")));
 	password = is_given ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : draw_password();
 	verifier = encrypt_password(PASSWORD_TYPE_SCRAM_SHA_256, role, password);
-	/* a role that is there may have another verifier of a given password */
-	if (!is_given)
+	/*
+	 * A role that is there may have another verifier of a given password; and with keys
+	 * nothing but SCRAM will do, where workers may admit the role without.
+	 */
+	if (!is_given && must_use_password)
 		(void) CzScramKeysOf(verifier, password, &client_key, &server_key);
 	sql = role_sql(role, verifier, is_given,
 				   psprintf("made by cz_fdw for database %s of the coordinator",

@@ -99,6 +99,8 @@ sub round_of
 			(undef, undef, $err) = $cluster->finish_sql($handles[$i], 90);
 			# plain PostgreSQL says that of GRANT, too
 			$err =~ s/XX000: tuple concurrently deleted//;
+			# core has listed a table that is distributed, and partitioned, when its turn comes
+			$err =~ s/XX000: cannot reindex partitioned table// if $some[$i] =~ /REINDEX DATABASE/;
 			ok($err !~ /XX\d\d\d|57P0[23]|08006|server closed|\(null\)/, "$name: $some[$i]") or diag($err);
 			note $1 if $err =~ /(ERROR:.*)/;
 		}
@@ -114,6 +116,6 @@ foreach my $table ('a', 'r', 'p', 's')
 	round_of("DROP TABLE $table", "DROP TABLE $table CASCADE",
 		map { s/\$T/$table/gr } grep { $table =~ /[ap]/ || /SELECT (?:\* FROM )?\w+\('/ } @of_table);
 }
-unlike(slurp_file($node->logfile), qr/terminated by signal (?!9)|TRAP|PANIC|XX000: (?!tuple concurrently deleted)/, 'no process has crashed, nothing of the background said XX000');
+unlike(slurp_file($node->logfile), qr/terminated by signal (?!9)|TRAP|PANIC|XX000: (?!tuple concurrently deleted|cannot reindex partitioned table)/, 'no process has crashed, nothing of the background said XX000');
 $cluster->stop;
 done_testing();
