@@ -386,6 +386,7 @@ update_distributed_table_colocation(PG_FUNCTION_ARGS)
 	CzDistribution dist;
 	Relation	rel;
 	List	   *members;
+	const CzTable *member;
 	int			nest_level;
 
 	memset(&dist, 0, sizeof(dist));
@@ -403,8 +404,9 @@ update_distributed_table_colocation(PG_FUNCTION_ARGS)
 	if (dist.colocation_id == table->colocation_id)
 		PG_RETURN_VOID();
 	check_no_foreign_keys(table);
-	if (CzGroupMember(members) != NULL)
-		check_same_placements(table, CzGroupMember(members));
+	member = CzGroupMember(members);
+	if (member != NULL)
+		check_same_placements(table, member);
 
 	/* backends look again at both groups */
 	CzInvalidateTable(relid);

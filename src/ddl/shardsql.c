@@ -203,13 +203,13 @@ column_alters(Relation rel, List *alters)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		const char *name = quote_identifier(NameStr(att->attname));
+		char	   *options;
 
 		if (att->attisdropped)
 			continue;
-		if (column_options(RelationGetRelid(rel), att->attnum)[0])
-			alters = lappend(alters,
-							 psprintf("ALTER COLUMN %s SET %s", name,
-									  column_options(RelationGetRelid(rel), att->attnum)));
+		options = column_options(RelationGetRelid(rel), att->attnum);
+		if (options[0] != '\0')
+			alters = lappend(alters, psprintf("ALTER COLUMN %s SET %s", name, options));
 		if (CzStatisticsTarget(RelationGetRelid(rel), att->attnum) >= 0)
 			alters = lappend(alters,
 							 psprintf("ALTER COLUMN %s SET STATISTICS %d", name,
