@@ -821,9 +821,9 @@ deparse(Query *query, CzPlanState *state, Oid target_shard, List **params, bool 
 		named_walker((Node *) query, &context);
 		stand_ins_query(query, &context);
 		query = fix_query(query, &context);
-		used_operations = cz_recheck_operations(query);
 		if (OidIsValid(target_shard))
 			become_shard(query, target_shard, &context);
+		used_operations = cz_recheck_operations(query);
 		cz_make_printable(query);
 		text = deparse_text(query);
 

@@ -279,6 +279,8 @@ is_literal_array(Node *node)
 static bool
 collect_walker(Node *node, CollectContext *context)
 {
+	Node	   *json_table;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, Query))
@@ -325,7 +327,10 @@ collect_walker(Node *node, CollectContext *context)
 		return false;
 	if (!context->wants_columns)
 		note_operations(context, node);
-	return expression_tree_walker(node, collect_walker, (void *) context);
+	/* what JSON_TABLE is passed is printed once, and analysed for each column */
+	json_table = json_table_compat(node);
+	return expression_tree_walker(json_table != NULL ? json_table : node, collect_walker,
+								  (void *) context);
 }
 
 static int
