@@ -48,6 +48,10 @@
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
+/* 18: a foreign key with RESTRICT says 23001, older ones 23503 as every other does */
+#define RESTRICT_ERRCODE_COMPAT \
+	(CZ_PG_GE(18) ? ERRCODE_RESTRICT_VIOLATION : ERRCODE_FOREIGN_KEY_VIOLATION)
+
 /* 17: CreateWaitEventSet takes a resource owner, not a memory context; it closes the
  * set's descriptor after an error */
 #if CZ_PG_GE(17)

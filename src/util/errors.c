@@ -26,6 +26,7 @@
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
+#include "cz/compat.h"
 #include "cz/errors.h"
 
 CzUserNamesHook cz_user_names_hook = NULL;
@@ -412,7 +413,8 @@ use_user_names(RemoteError *error)
 	{
 		char	   *remote = error->table;
 
-		if (error->sqlstate == ERRCODE_FOREIGN_KEY_VIOLATION && error->constraint)
+		if ((error->sqlstate == ERRCODE_FOREIGN_KEY_VIOLATION ||
+			 error->sqlstate == ERRCODE_RESTRICT_VIOLATION) && error->constraint)
 		{
 			char	   *key = key_name(error);
 
@@ -500,6 +502,34 @@ name_seal(RemoteError *error)
 	error->constraint = NULL;
 }
 
+/*
+ * A key with RESTRICT has an SQLSTATE and words of its own from 18 on: where this server is older,
+ * what it would say.
+ */
+static void
+name_restrict(RemoteError *error)
+{
+	static const char new_words[] = " violates RESTRICT setting of foreign key constraint ";
+	char	   *found;
+
+	if (RESTRICT_ERRCODE_COMPAT == ERRCODE_RESTRICT_VIOLATION ||
+		error->sqlstate != ERRCODE_RESTRICT_VIOLATION || error->message == NULL ||
+		(found = strstr(error->message, new_words)) == NULL)
+		return;
+	error->sqlstate = ERRCODE_FOREIGN_KEY_VIOLATION;
+	error->message = psprintf("%.*s violates foreign key constraint %s",
+							  (int) (found - error->message), error->message,
+							  found + strlen(new_words));
+	/* behind the values, which are the user's */
+	found = error->detail ? strrchr(error->detail, ')') : NULL;
+	if (found == NULL)
+		found = error->detail;
+	found = found ? strstr(found, " is referenced from table ") : NULL;
+	if (found != NULL)
+		error->detail = psprintf("%.*s is still%s", (int) (found - error->detail),
+								 error->detail, found + strlen(" is"));
+}
+
 static void
 collect(RemoteError *error, PGresult *res, PGconn *conn, const char *node_name,
 		const char *sql)
@@ -524,6 +554,7 @@ collect(RemoteError *error, PGresult *res, PGconn *conn, const char *node_name,
 	error->datatype = result_field(res, PG_DIAG_DATATYPE_NAME);
 	error->constraint = result_field(res, PG_DIAG_CONSTRAINT_NAME);
 	name_seal(error);
+	name_restrict(error);
 
 	/* no answer, or the end of the worker's session (57P0x) and not of this one */
 	if (error->message == NULL || strncmp(sqlstate ? sqlstate : "", "57P0", 4) == 0)

@@ -199,7 +199,7 @@ class Round(rounds.Round):
         """Returns a problem, or None; counts what is not compared."""
         if got.lost:
             return 'connection lost'
-        keys = ('27000', '23503', '23505') if self.has_keys else ()
+        keys = ('27000', '23503', '23001', '23505') if self.has_keys else ()
         if got.sqlstate == '0A000' or got.sqlstate in keys or (self.has_keys and expected.sqlstate):
             self.refused += 1
         elif expected.sqlstate and got.sqlstate:

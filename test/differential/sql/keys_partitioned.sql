@@ -337,3 +337,25 @@ SELECT * FROM s ORDER BY 1, 2;
 SELECT object, expected, found FROM cz_check_shards('s');
 SELECT count(*) FROM cz_verify_placements('s') WHERE NOT ok;
 DROP TABLE s;
+-- RESTRICT, which 18 says in words and an SQLSTATE of its own: the names are the user's all the same
+CREATE TABLE rp (k int PRIMARY KEY) PARTITION BY RANGE (k);
+CREATE TABLE rp1 PARTITION OF rp FOR VALUES FROM (0) TO (10);
+CREATE TABLE rc (k int PRIMARY KEY, up int, CONSTRAINT a_name_that_is_so_long_that_a_shard_has_to_have_another_one_of FOREIGN KEY (k) REFERENCES rp ON DELETE RESTRICT ON UPDATE RESTRICT);
+SELECT create_distributed_table('rp', 'k');
+SELECT create_distributed_table('rc', 'k');
+ALTER TABLE rc ADD CONSTRAINT "to itself" FOREIGN KEY (k) REFERENCES rc ON DELETE RESTRICT;
+INSERT INTO rp VALUES (1), (2); INSERT INTO rc VALUES (1), (2);
+-- error
+-- one major: 18 says 23001, workers that are older 23503
+DELETE FROM rp WHERE k = 1;
+-- error
+-- one major: 18 says 23001, workers that are older 23503
+DELETE FROM rp;
+-- error
+-- one major: 18 says 23001, workers that are older 23503
+UPDATE rp SET k = k + 2 WHERE k = 2;
+ALTER TABLE rc RENAME CONSTRAINT a_name_that_is_so_long_that_a_shard_has_to_have_another_one_of TO short;
+-- error
+-- one major: 18 says 23001, workers that are older 23503
+DELETE FROM rp WHERE k = 2;
+DROP TABLE rc, rp;
