@@ -63,6 +63,9 @@ typedef struct CzRowWrite
 extern List *CzRowWriteToList(const CzRowWrite *write);
 extern CzRowWrite *CzRowWriteFromList(List *list);
 
+/* Is it a MERGE that has DO NOTHING alone?  Its rows are read and left. */
+extern bool CzRowWriteDoesNothing(const CzRowWrite *write);
+
 /*
  * Columns of a cursor's plan by which rows of a distributed table are found again: this, the
  * table's OID and, of a key, "_" and the attribute number; without a key nothing, for ctid,

@@ -260,6 +260,7 @@ read_rows(CzRowSource *source, PlanState *plan)
 	SeenRows   *seen = NULL;
 	CzOwnRows  *own = CzOwnRowsFind(source->parent->state, source->table->relid);
 	int			natts = source->desc->natts;
+	bool		does_nothing = CzRowWriteDoesNothing(source->write);
 	Datum	   *values;
 	bool	   *nulls;
 	int			i;
@@ -291,6 +292,8 @@ read_rows(CzRowSource *source, PlanState *plan)
 		CHECK_FOR_INTERRUPTS();
 		if (TupIsNull(slot))
 			break;
+		if (does_nothing)
+			continue;
 		slot_getallattrs(slot);
 		memset(&name, 0, sizeof(name));
 		name.shard = -1;

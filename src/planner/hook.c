@@ -167,6 +167,7 @@ plan_inlined(Query *query, const char *query_string, int cursor_options,
 	ncursor_rows = cz_take_cursor_rows(query, cursor_options);
 	memset(&state, 0, sizeof(state));
 	state.bound_params = bound_params;
+	cz_settle_unread(query, &state);
 	state.has_row_ids = cz_mentions_row_ids(query);
 	state.is_select = query->commandType == CMD_SELECT && !query->hasModifyingCTE;
 	state.is_read_only = state.is_select &&

@@ -267,6 +267,10 @@ extern void cz_drop_unused_outputs(Query *query);
 /* reduce.c */
 extern void cz_reduce_full_joins(Query *query);
 
+/* unread.c */
+extern bool cz_is_never_true(Node *quals, Query *query, CzPlanState *state);
+extern void cz_settle_unread(Query *query, CzPlanState *state);
+
 /* printable.c */
 extern void cz_make_printable(Query *query);
 extern Node *cz_value_of_param(Node *param);

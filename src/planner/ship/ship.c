@@ -440,24 +440,6 @@ leaf_of_shipments(CzPlanState *state, int nbefore)
 	return NULL;
 }
 
-static bool
-is_never_true(Node *quals, Query *query, CzPlanState *state)
-{
-	ListCell   *lc;
-
-	if (quals == NULL)
-		return false;
-	quals = cz_fold(flatten_join_alias_vars_compat(query, copyObject(quals)), state);
-	foreach(lc, cz_conjuncts(quals, NIL))
-	{
-		Const	   *value = lfirst(lc);
-
-		if (IsA(value, Const) && (value->constisnull || !DatumGetBool(value->constvalue)))
-			return true;
-	}
-	return false;
-}
-
 /* Does a condition leave no row whatever the tables have?  Then core reads none of them. */
 static bool
 has_no_rows(Node *node, Query *query, CzPlanState *state)
@@ -471,14 +453,14 @@ has_no_rows(Node *node, Query *query, CzPlanState *state)
 			if (has_no_rows(lfirst(lc), query, state))
 				return true;
 		}
-		return is_never_true(((FromExpr *) node)->quals, query, state);
+		return cz_is_never_true(((FromExpr *) node)->quals, query, state);
 	}
 	if (IsA(node, JoinExpr) && ((JoinExpr *) node)->jointype == JOIN_LEFT)
 		return has_no_rows(((JoinExpr *) node)->larg, query, state);
 	if (IsA(node, JoinExpr) && ((JoinExpr *) node)->jointype == JOIN_INNER)
 		return has_no_rows(((JoinExpr *) node)->larg, query, state) ||
 			has_no_rows(((JoinExpr *) node)->rarg, query, state) ||
-			is_never_true(((JoinExpr *) node)->quals, query, state);
+			cz_is_never_true(((JoinExpr *) node)->quals, query, state);
 	return false;
 }
 

@@ -530,8 +530,10 @@ make_source(MergeContext *context, TupleDesc desc, CzRowWrite *write)
 	}
 
 	source = cz_merge_select_from(decided);
-	source->jointree->quals = cz_merge_is_number((Node *) number, 0,
-										get_negator(Int4EqualOperator));
+	/* where nothing is ever done, all is read all the same: it may fail, or be another part's */
+	if (!CzRowWriteDoesNothing(write))
+		source->jointree->quals = cz_merge_is_number((Node *) number, 0,
+													 get_negator(Int4EqualOperator));
 	cz_merge_add_column(source, (Node *) cz_merge_column(context->joined, CZ_SOURCE_ID));
 	cz_merge_add_column(source, (Node *) cz_merge_column(context->joined, CZ_SOURCE_XMIN));
 	for (i = 0; i < desc->natts; i++)

@@ -747,3 +747,20 @@ CzRowWriteFromList(List *list)
 	write->action_column = intVal(list_nth(list, POS_ACTION_COLUMN));
 	return write;
 }
+
+/*
+ * CzRowWriteDoesNothing
+ *		See cz/write.h.
+ */
+bool
+CzRowWriteDoesNothing(const CzRowWrite *write)
+{
+	ListCell   *lc;
+
+	foreach(lc, write->actions)
+	{
+		if (lfirst_int(lc) != CMD_NOTHING)
+			return false;
+	}
+	return write->command == CMD_MERGE;
+}

@@ -302,3 +302,11 @@ SELECT count(*), sum(t.tid), sum(s.sid) FROM target t RIGHT JOIN ref s ON t.tid 
 SELECT t.tid, g FROM generate_series(18, 23) g LEFT JOIN target t ON t.tid = g AND t.balance > 0 ORDER BY g;
 SELECT count(*), sum(t.tid) FROM ref r LEFT JOIN target t ON t.tid = r.sid LEFT JOIN source s ON s.sid = t.tid;
 SELECT count(*), sum(t.tid) FROM (SELECT sid, delta FROM ref WHERE sid > 3) r FULL JOIN target t ON t.tid = r.sid;
+-- where nothing is done all is read all the same
+-- error
+MERGE INTO target t USING source s ON t.tid = s.sid AND 1 / (s.sid - s.sid) > 0 WHEN MATCHED THEN DO NOTHING;
+-- error
+MERGE INTO target t USING (SELECT sid, delta FROM source ORDER BY 1 LIMIT 9) s ON t.tid = s.sid AND 1 / (s.sid - s.sid) > 0 WHEN MATCHED THEN DO NOTHING WHEN NOT MATCHED THEN DO NOTHING;
+MERGE INTO target t USING (SELECT sid, delta + random() AS d FROM source) s ON t.tid = s.sid WHEN MATCHED AND s.d > 0 THEN DO NOTHING;
+WITH a AS (UPDATE ref SET delta = delta + 1 RETURNING sid, delta), b AS (DELETE FROM ref) MERGE INTO target t USING a ON t.tid = a.sid WHEN MATCHED THEN DO NOTHING;
+SELECT count(*), sum(delta) FROM ref;
