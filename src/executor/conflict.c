@@ -489,6 +489,14 @@ check_partition(CzConflict *conflict, EState *estate, TupleTableSlot *old_row,
 				 errdetail("The result tuple would appear in a different partition than the original tuple.")));
 }
 
+/* What SET, or a trigger, reads may be a part of the statement that has changed the row. */
+static bool
+was_changed_meanwhile(CzConflict *conflict, TupleTableSlot *existing)
+{
+	CzRowChangesApplyKnown(conflict->mtstate->ps.state, RelationGetRelid(conflict->rel));
+	return CzOwnRowsHas(conflict->own, existing);
+}
+
 /* DO UPDATE of a row that is locked. */
 static CzConflictResult
 update_row(CzConflict *conflict, TupleTableSlot *excluded, TupleTableSlot **row)
@@ -514,6 +522,8 @@ update_row(CzConflict *conflict, TupleTableSlot *excluded, TupleTableSlot **row)
 	ExecProject(set->oc_ProjInfo);
 	ExecMaterializeSlot(new_row);
 	new_row->tts_tableOid = RelationGetRelid(conflict->rel);
+	if (was_changed_meanwhile(conflict, existing))
+		return CZ_CONFLICT_NOTHING;
 
 	old_tuple = ExecCopySlotHeapTuple(existing);
 	old_tuple->t_tableOid = RelationGetRelid(conflict->rel);
@@ -534,9 +544,7 @@ update_row(CzConflict *conflict, TupleTableSlot *excluded, TupleTableSlot **row)
 	if (rri->ri_WithCheckOptions != NIL)
 		ExecWithCheckOptions(WCO_RLS_UPDATE_CHECK, rri, new_row, estate);
 	check_partition(conflict, estate, existing, new_row);
-	/* what SET reads may be a part of the statement that has changed the row */
-	CzRowChangesApplyKnown(estate, RelationGetRelid(conflict->rel));
-	if (CzOwnRowsHas(conflict->own, existing))
+	if (was_changed_meanwhile(conflict, existing))
 		return CZ_CONFLICT_NOTHING;
 	store_update(conflict, existing, new_row);
 	CzOwnRowsNote(conflict->own, existing, new_row);

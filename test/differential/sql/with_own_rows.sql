@@ -101,3 +101,13 @@ CREATE TRIGGER leaves_out BEFORE UPDATE ON zn FOR EACH ROW EXECUTE FUNCTION leav
 INSERT INTO zn VALUES (1, 2, 15), (2, 2, 25), (3, 2, 35), (1, 4, 14);
 WITH a AS (DELETE FROM zn), b AS (UPDATE zn SET v = v + 1 WHERE id = 2) INSERT INTO zu VALUES (1, 1, 1);
 SELECT * FROM zn ORDER BY k, id;
+-- a row that SET itself has another part change: its triggers see nothing of an update
+CREATE TABLE zset (k int, id int, v int, PRIMARY KEY (k, id));
+SELECT create_distributed_table('zset', 'k');
+CREATE TABLE zlog (what text, k int, v int);
+CREATE FUNCTION log_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO zlog VALUES (TG_WHEN || TG_OP, coalesce(NEW.k, OLD.k), coalesce(NEW.v, OLD.v)); RETURN coalesce(NEW, OLD); END $$;
+CREATE TRIGGER logs BEFORE INSERT OR UPDATE OR DELETE ON zset FOR EACH ROW EXECUTE FUNCTION log_row();
+INSERT INTO zset VALUES (1, 1, 11), (2, 2, 22), (3, 3, 33);
+WITH a AS (DELETE FROM zset RETURNING *) INSERT INTO zset VALUES (2, 2, 5), (4, 4, 44) ON CONFLICT (k, id) DO UPDATE SET v = zset.v + (SELECT count(*) FROM a)::int;
+SELECT * FROM zset ORDER BY k, id;
+SELECT * FROM zlog ORDER BY what, k, v;
