@@ -17,6 +17,16 @@ my @older = grep { $_ < $own } @majors;
 my @newer = grep { $_ > $own } @majors;
 plan skip_all => 'no worker older than the coordinator: CZ_WORKER_BINS has none (test/bin/fetch_workers)' unless @older;
 
+# Reads and writes of a role under a policy
+sub policy
+{
+	my ($condition) = @_;
+	return "CREATE ROLE majors_r; GRANT SELECT, INSERT, UPDATE, DELETE ON t, u TO majors_r; ALTER TABLE t ENABLE ROW LEVEL SECURITY;"
+		. " CREATE POLICY p ON t USING ($condition) WITH CHECK (n < 100 AND $condition); SET LOCAL ROLE majors_r; SELECT count(*), min(v) FROM t;"
+		. " SELECT t.k FROM t JOIN u USING (k) ORDER BY 1; UPDATE t SET n = n + 1; DELETE FROM t WHERE k > 17; SELECT k, n FROM t ORDER BY k;"
+		. " INSERT INTO t VALUES (31, 'a31', 1) ON CONFLICT (k) DO UPDATE SET n = 2; SELECT k FROM t WHERE k > 30; RESET ROLE; SELECT sum(n), count(*) FROM t";
+}
+
 # Statements by the first major that knows what is in them; each gives rows
 my @queries = (
 	[ 15, "SELECT k FROM t WHERE regexp_count(v, 'a') > 1 ORDER BY k" ],
@@ -32,6 +42,11 @@ my @queries = (
 	[ 15, "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS \$\$BEGIN new.n := 99; RETURN new; END\$\$;"
 		. " CREATE TRIGGER x BEFORE UPDATE ON t FOR EACH ROW WHEN (regexp_count(new.v, 'a') > 1) EXECUTE FUNCTION tf();"
 		. " WITH x AS (UPDATE t SET n = 5 WHERE k < 3 RETURNING k, n) SELECT * FROM x ORDER BY k" ],
+	[ 15, policy("regexp_count(v, '1') > 0") ],
+	[ 15, "CREATE VIEW b WITH (security_barrier) AS SELECT * FROM t WHERE regexp_count(v, '1') > 0; SELECT k, n FROM b WHERE n > 3 ORDER BY k" ],
+	[ 15, "CREATE FUNCTION many(text) RETURNS bool LANGUAGE sql STABLE RETURN regexp_count(\$1, '1') > 0; SELECT k FROM t WHERE many(v) ORDER BY k" ],
+	[ 17, policy("to_bin(k) LIKE '1%1'") ],
+	[ 18, policy("casefold(upper(v)) > 'a15'") ],
 	[ 17, "SELECT k FROM t ORDER BY v COLLATE pg_c_utf8 DESC LIMIT 3" ],
 	[ 17, "SELECT count(*), max(v COLLATE pg_c_utf8) FROM t WHERE upper(v COLLATE pg_c_utf8) < 'A2'" ],
 	[ 17, "WITH x AS (UPDATE t SET v = upper('\xc3\xa4' COLLATE pg_c_utf8) || v WHERE k < 3 RETURNING *) SELECT * FROM x ORDER BY k" ],
