@@ -512,7 +512,7 @@ divide_sequences(int number)
 				 "pg_catalog.format('ALTER SEQUENCE %%s MINVALUE %%s MAXVALUE %%s START %%s RESTART NO CYCLE', "
 				 "s.seqrelid::pg_catalog.regclass, (%1$d::pg_catalog.int8 OPERATOR(pg_catalog.<<) 48) OPERATOR(pg_catalog.+) 1, "
 				 "(%2$d::pg_catalog.int8 OPERATOR(pg_catalog.<<) 48), (%1$d::pg_catalog.int8 OPERATOR(pg_catalog.<<) 48) OPERATOR(pg_catalog.+) 1) "
-				 "ELSE pg_catalog.format('ALTER SEQUENCE %%s MINVALUE 1 MAXVALUE 1 START 1 INCREMENT 1 RESTART NO CYCLE; SELECT pg_catalog.setval(%%L, 1, true)', "
+				 "ELSE pg_catalog.format('ALTER SEQUENCE %%s MINVALUE 1 MAXVALUE 2 START 1 INCREMENT 1 RESTART NO CYCLE; SELECT pg_catalog.setval(%%L, 2, true)', "
 				 "s.seqrelid::pg_catalog.regclass, s.seqrelid::pg_catalog.regclass) END "
 				 "FROM pg_catalog.pg_sequence s WHERE s.seqincrement OPERATOR(pg_catalog.>) 0 AND EXISTS (SELECT FROM pg_catalog.pg_depend d "
 				 "LEFT JOIN pg_catalog.pg_attrdef a ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.oid OPERATOR(pg_catalog.=) d.objid "

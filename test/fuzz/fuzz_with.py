@@ -7,6 +7,7 @@ or none, are distributed by a column, lie in one shard or are references, have r
 write a log, and foreign keys, or not.  Rows, tags, errors, contents and log must agree, and placements be equal.
 --seed N --rounds 1 makes a round again.
 """
+import re
 import sys
 
 import rounds
@@ -207,6 +208,9 @@ class Round(rounds.Round):
             # which of several errors comes first
             if expected.sqlstate != got.sqlstate and not {expected.sqlstate, got.sqlstate} <= {'23505', '21000', '27000'}:
                 return 'plain %s %s, cluster %s %s' % (expected.sqlstate, expected.message, got.sqlstate, got.message)
+        elif {expected.sqlstate, got.sqlstate} == {None, '21000'} and 'ON CONFLICT' in sql and re.search(r'(FROM|JOIN) p\d', sql):
+            # a join may leave a part that it reads for the end, and then another one comes first
+            self.refused += 1
         elif expected.sqlstate or got.sqlstate:
             return 'plain %s %s, cluster %s %s' % (expected.sqlstate, expected.message, got.sqlstate, got.message)
         elif expected.tag != got.tag:

@@ -25,6 +25,8 @@ $cluster->sql(q{
 	CREATE TABLE two (k bigserial PRIMARY KEY, v int NOT NULL);
 	SET cz.shard_replication_factor = 2;
 	SELECT create_distributed_table('two', 'k', colocate_with => 'none');
+	CREATE TABLE few (id serial, s smallserial, k int, PRIMARY KEY (id, s));
+	SELECT create_distributed_table('few', 'id', colocate_with => 'none');
 	CREATE TABLE ref (k int PRIMARY KEY, v text);
 	SELECT create_reference_table('ref');
 	INSERT INTO one SELECT i, 0 FROM generate_series(1, 40) i;
@@ -106,6 +108,10 @@ other_fails($_, qr/0A000: cannot read reference table "ref" here/) foreach ('SEL
 is(other("SELECT ref.v FROM ref JOIN one USING (k) WHERE k = 7"), 'r7', 'a reference table beside a shard');
 is(other('INSERT INTO two (v) VALUES (0) RETURNING k > 281474976710656'), 't', 'sequences are divided');
 $cluster->sql('DELETE FROM two WHERE k > 40');
+other_fails($_, qr/2200H: nextval: reached maximum value of sequence "few_(id|s)_seq"/)
+	foreach ('INSERT INTO few (s, k) VALUES (1, 1)', 'INSERT INTO few (id, k) VALUES (1, 1)', 'INSERT INTO few (k) VALUES (1)');
+other('INSERT INTO few VALUES (1, 1, 1)');
+is($cluster->sql('DELETE FROM few; INSERT INTO few (k) VALUES (1) RETURNING id, s'), '1|1', '... small ones are the owner\'s');
 
 note 'DDL at the owner';
 $cluster->sql('ALTER TABLE one ADD COLUMN w int DEFAULT 5');

@@ -292,7 +292,7 @@ foreach my $major (@newer)
 	note "PostgreSQL $own to $major";
 	my $bin = $bins{$major};
 	my $conf = "cz.recovery_interval = -1\ncz.health_interval = '1s'\n";
-	my $cluster = CzCluster->new(name => "to_${major}_", workers => 3, conf => $conf);
+	my $cluster = CzCluster->new(name => "to_${major}_", workers => 3, conf => $conf . "wal_level = replica\nmax_wal_senders = 5\n");
 	$cluster->sql($rich);
 	$cluster->sql("SELECT cz_propagate_role('boss', password_required => false)");
 	my $here = $cluster->coordinator;
@@ -316,6 +316,28 @@ foreach my $major (@newer)
 	cmp_ok($cluster->sql('SELECT count(*) FROM cz.placement_state'), '>', 0, 'placements are inactive');
 	cmp_ok($cluster->sql('SELECT count(*) FROM cz.cleanup'), '>', 0, 'something is left to be dropped');
 	$cluster->worker(3)->start;
+
+	note 'an attached coordinator, which stays what it is';
+	$here->backup("attached$major");
+	my $attached = PostgreSQL::Test::Cluster->new("attached$major", install_path => $here->install_path);
+	$attached->init_from_backup($here, "attached$major");
+	$attached->append_conf('postgresql.conf', 'port = ' . $attached->port);
+	$attached->start;
+	my $there = sub {
+		my ($sql) = @_;
+		my ($rc, $out, $err) = $attached->psql('postgres', $sql);
+		return $rc == 0 ? $out : $err;
+	};
+	is($there->("SELECT cz_attach_coordinator('host=127.0.0.1 dbname=postgres port=" . $here->port . "', 'other')"), 'other', 'attached');
+	my $use_attached = sub {
+		my ($when) = @_;
+		my $before = $cluster->sql('SELECT count(*), sum(v) FROM bosses JOIN orders USING (k)');
+		is($there->('SELECT count(*), sum(v) FROM bosses JOIN orders USING (k)'), $before, "$when the attached coordinator reads");
+		is($there->('BEGIN; UPDATE orders SET n = n + 1 WHERE k IN (3, 4); UPDATE lone SET t = \'other\' WHERE v = 3; COMMIT; SELECT count(*) FROM lone WHERE t = \'other\''), '1', '... and writes');
+		is($cluster->sql("UPDATE lone SET t = 'lone' WHERE t = 'other' RETURNING v"), '3', '... which the owner sees');
+		return;
+	};
+	$use_attached->('before');
 
 	my $upgrade_coordinator = sub {
 		my $old = $cluster->coordinator;
@@ -345,6 +367,7 @@ foreach my $major (@newer)
 		is(statistics($new), $statistics, 'statistics') if $major >= 18;
 		is($cluster->sql('SELECT string_agg(extversion, \',\') FROM pg_extension WHERE extname = \'cz_fdw\''), $cluster->sql("SELECT default_version FROM pg_available_extensions WHERE name = 'cz_fdw'"),
 			'the version of the extension is that of the library');
+		$use_attached->("with an owner of $major");
 		return 1;
 	};
 	my $upgrade_workers = sub {
@@ -406,6 +429,8 @@ foreach my $major (@newer)
 		$upgrade_coordinator->();
 		$upgrade_workers->();
 	}
+	$use_attached->('in the end');
+	$attached->stop;
 	exercise($cluster);
 	$cluster->stop;
 }
