@@ -189,6 +189,8 @@ typedef struct CzOps
 	bool		has_new;		/* objects that the workers may need others for */
 	bool		has_types;		/* columns change their type: values are converted */
 	bool		is_only;		/* not for partitions */
+	bool		without_checks; /* PostgreSQL does it where a table has no CHECK: ours go and
+								 * come back */
 } CzOps;
 
 extern CzOps *CzDiff(const CzImage *before, const CzImage *after, const CzAlterHints *hints);

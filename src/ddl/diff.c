@@ -28,6 +28,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "cz/errors.h"
 #include "cz/settings.h"
 #include "ddl_int.h"
 
@@ -194,6 +195,7 @@ diff_column(CzOps *ops, const CzColumnImage *a, const CzColumnImage *b, const Cz
 	if (b->generated && hints && list_member(hints->expressions, makeString(b->name)))
 	{
 		ops->has_new = true;
+		ops->without_checks |= b->generated != ATTRIBUTE_GENERATED_STORED;
 		add_op(ops, OP_SUBCOMMAND, NULL, psprintf("%s SET EXPRESSION AS (%s)", alter, b->expression));
 	}
 	if (hints && hints->is_rewritten)
@@ -733,28 +735,43 @@ drop_indexes_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
 	}
 }
 
+/* An ALTER TABLE of a shard that may not have the CHECKs meanwhile that are ours alone. */
+static void
+without_checks_script(StringInfo sql, const CzShard *shard, const char *alter)
+{
+	StringInfoData body;
+
+	initStringInfo(&body);
+	appendStringInfo(&body, "DECLARE own text; BEGIN "
+					 "SELECT string_agg(format(', DROP CONSTRAINT %%1$I, ADD CONSTRAINT %%1$I %%2$s', conname, pg_get_constraintdef(oid)), '') INTO own "
+					 "FROM pg_constraint WHERE conrelid = to_regclass(%s) AND contype = 'c' AND conname IN ('cz_shard', '" CZ_SEAL_CONSTRAINT "'); "
+					 "EXECUTE %s || coalesce(own, ''); END",
+					 quote_literal_cstr(shard->remote_qualified), quote_literal_cstr(alter));
+	appendStringInfo(sql, "DO LANGUAGE plpgsql %s;\n", quote_literal_cstr(body.data));
+}
+
 /* What goes, what can be in one ALTER TABLE, what needs one of its own. */
 static void
 table_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
 {
-	const char *separator = "";
+	StringInfoData alter;
 	ListCell   *lc;
 
 	drop_indexes_script(sql, shard, ops);
+	initStringInfo(&alter);
 	foreach(lc, ops->list)
 	{
 		char	   *text = subcommand(lfirst(lc), shard);
 
-		if (text == NULL)
-			continue;
-		if (separator[0] == '\0')
-			appendStringInfo(sql, "ALTER TABLE %s%s", ops->is_only ? "ONLY " : "",
-							 shard->remote_qualified);
-		appendStringInfo(sql, "%s %s", separator, text);
-		separator = ",";
+		if (text != NULL)
+			appendStringInfo(&alter, "%s %s", alter.len > 0 ? "," : "", text);
 	}
-	if (separator[0])
-		appendStringInfoString(sql, ";\n");
+	if (alter.len > 0 && ops->without_checks)
+		without_checks_script(sql, shard, psprintf("ALTER TABLE %s%s%s", ops->is_only ? "ONLY " : "",
+												   shard->remote_qualified, alter.data));
+	else if (alter.len > 0)
+		appendStringInfo(sql, "ALTER TABLE %s%s%s;\n", ops->is_only ? "ONLY " : "",
+						 shard->remote_qualified, alter.data);
 	foreach(lc, ops->list)
 	{
 		const Op   *op = lfirst(lc);
