@@ -171,7 +171,7 @@ inlined_cte(Query *query, const RangeTblEntry *rte)
 	return NULL;
 }
 
-/* Nothing of the one sub-query that a query reads is wanted. */
+/* Where nothing of the one sub-query that a query reads is wanted, it goes. */
 static void
 forget_from(Query *query, CzPlanState *state)
 {
@@ -189,7 +189,7 @@ forget_from(Query *query, CzPlanState *state)
 	if (rte->rtekind != RTE_SUBQUERY && cte == NULL)
 		return;
 	sub = cte != NULL ? (Query *) cte->ctequery : rte->subquery;
-	if (is_pulled_up(sub))
+	if (is_pulled_up(sub) || !cz_is_never_true(query->jointree->quals, query, state))
 		return;
 	/* the user may read what is in there, or there is an error */
 	cz_collect_relations(sub, state);
@@ -212,18 +212,16 @@ settle_walker(Node *node, CzPlanState *state)
 	if (IsA(node, Query))
 	{
 		Query	   *query = (Query *) node;
-		FromExpr   *from = query->jointree;
 		ListCell   *lc;
 
 		cz_drop_unread_ctes(query);
-		if (from != NULL && from->quals != NULL)
+		if (query->jointree != NULL && query->jointree->quals != NULL)
 		{
-			from->quals = quals_without_unread(query, state);
-			if (list_length(from->fromlist) == 1 && IsA(linitial(from->fromlist), RangeTblRef) &&
-				cz_is_never_true(from->quals, query, state))
-				forget_from(query, state);
+			if (query->hasSubLinks)
+				query->jointree->quals = quals_without_unread(query, state);
+			forget_from(query, state);
 		}
-		foreach(lc, query->targetList)
+		foreach(lc, query->hasSubLinks ? query->targetList : NIL)
 		{
 			TargetEntry *tle = lfirst(lc);
 
