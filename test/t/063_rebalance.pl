@@ -131,9 +131,12 @@ like($err, qr/ERROR:  55000: no rebalance is running/, 'none to be stopped');
 is($status, 0, 'none to be awaited: it may have ended already') or diag($err);
 like($err, qr/WARNING:  01000: no rebalance is running/, 'which is said');
 is($cluster->sql(q{BEGIN; SET client_min_messages = error; SELECT citus_rebalance_start('by_shard_count') IS NOT NULL; ROLLBACK; SELECT count(*) FROM citus_job_list()}), "t\n0", 'one that is rolled back is none');
+# a writer holds the moves up
+my $writer = $cluster->hold('UPDATE a SET v = v WHERE k < 1000');
 my $job = $cluster->sql("SET client_min_messages = error; SELECT citus_rebalance_start('by_shard_count')");
 ($status, $out, $err) = $cluster->try_sql("SELECT citus_rebalance_start('by_shard_count')");
 like($err, qr/ERROR:  55006: a rebalance is already running as job $job/, 'one at a time');
+$cluster->release($writer);
 $cluster->sql('SELECT citus_rebalance_wait()');
 is($cluster->sql("SELECT state, job_type, finished_at IS NOT NULL, details #>> '{task_state_counts,error}' IS NULL FROM citus_rebalance_status()"), 'finished|rebalance|t|t', 'a rebalance in the background');
 is($cluster->sql("SELECT job_id, state FROM citus_job_list()"), "$job|finished", 'the list of jobs');
@@ -147,8 +150,7 @@ like($err, qr/ERROR:  42704: job 99 does not exist/, 'no such job');
 like($err, qr/ERROR:  55000: job $job is finished and will never be running/, 'a state that will not come');
 
 note 'a job that is stopped, and one whose server crashes';
-# a writer holds the moves up
-my $writer = $cluster->hold('UPDATE a SET v = v WHERE k < 1000');
+$writer = $cluster->hold('UPDATE a SET v = v WHERE k < 1000');
 $cluster->sql("SELECT citus_set_node_property('127.0.0.1', $ports[3], 'shouldhaveshards', false)");
 $job = $cluster->sql("SET client_min_messages = error; SELECT citus_rebalance_start()");
 $cluster->coordinator->poll_query_until('postgres', "SELECT count(*) > 0 FROM cz.task WHERE job_id = $job AND status = 'running'");
