@@ -234,6 +234,7 @@ SELECT count(*) FROM ev WHERE t = 3 AND t = 14;
 SELECT * FROM ev a LEFT JOIN ev b ON a.k = b.k AND b.t = a.t + 20 WHERE a.k < 4 ORDER BY a.k, a.t;
 SELECT * FROM ev1 a FULL JOIN ev2 b ON a.k + 10 = b.k ORDER BY a.k, a.t, b.k;
 -- keys
+-- one major: a key to a partitioned table needs workers of 15
 CREATE TABLE lk (k int, t int, FOREIGN KEY (k, t) REFERENCES ev);
 -- tables made of them
 DROP TABLE IF EXISTS lk;
