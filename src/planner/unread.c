@@ -215,7 +215,9 @@ settle_walker(Node *node, CzPlanState *state)
 		ListCell   *lc;
 
 		cz_drop_unread_ctes(query);
-		if (query->jointree != NULL && query->jointree->quals != NULL)
+		/* the condition of a MERGE is not that of all its rows */
+		if (query->jointree != NULL && query->jointree->quals != NULL &&
+			query->commandType != CMD_MERGE)
 		{
 			if (query->hasSubLinks)
 				query->jointree->quals = quals_without_unread(query, state);

@@ -31,6 +31,9 @@ WITH x AS MATERIALIZED (SELECT count(*) FROM t WHERE k = 1 / 0) SELECT * FROM x 
 SELECT * FROM (SELECT count(*) FROM t WHERE k = 1 / 0) x LIMIT 0;
 -- error
 SELECT * FROM t JOIN (SELECT v, count(*) c FROM t WHERE v = 1 / 0 GROUP BY v) x ON false;
+MERGE INTO t USING (SELECT v, max(k) AS k FROM t GROUP BY v) s ON t.k = s.k AND 1 = 0 WHEN NOT MATCHED THEN INSERT VALUES (s.k + 100, s.v) WHEN MATCHED THEN DELETE;
+MERGE INTO t USING (SELECT max(k) AS k FROM t) s ON false WHEN NOT MATCHED THEN INSERT VALUES (s.k + 1000, 1);
+SELECT count(*), sum(k), sum(v) FROM t;
 -- what IN reads is joined first
 -- error
 UPDATE t SET v = 7 WHERE false AND k IN (SELECT k FROM t WHERE v = 1 / 0);
