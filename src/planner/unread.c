@@ -151,7 +151,7 @@ make_empty(Query *query)
 	return empty;
 }
 
-/* The query of a CTE that core would make a sub-query of its one reader; NULL: none. */
+/* The CTE, if core would make it a sub-query of its one reader, else NULL. */
 static CommonTableExpr *
 inlined_cte(Query *query, const RangeTblEntry *rte)
 {
