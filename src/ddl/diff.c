@@ -766,12 +766,16 @@ table_script(StringInfo sql, const CzShard *shard, const CzOps *ops)
 		if (text != NULL)
 			appendStringInfo(&alter, "%s %s", alter.len > 0 ? "," : "", text);
 	}
-	if (alter.len > 0 && ops->without_checks)
-		without_checks_script(sql, shard, psprintf("ALTER TABLE %s%s%s", ops->is_only ? "ONLY " : "",
-												   shard->remote_qualified, alter.data));
-	else if (alter.len > 0)
-		appendStringInfo(sql, "ALTER TABLE %s%s%s;\n", ops->is_only ? "ONLY " : "",
-						 shard->remote_qualified, alter.data);
+	if (alter.len > 0)
+	{
+		char	   *text = psprintf("ALTER TABLE %s%s%s", ops->is_only ? "ONLY " : "",
+									shard->remote_qualified, alter.data);
+
+		if (ops->without_checks)
+			without_checks_script(sql, shard, text);
+		else
+			appendStringInfo(sql, "%s;\n", text);
+	}
 	foreach(lc, ops->list)
 	{
 		const Op   *op = lfirst(lc);
