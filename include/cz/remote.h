@@ -437,8 +437,12 @@ extern bool CzHealthLook(Oid server_oid, CzHealthState state, const char *reason
 						 CzHealth *now, CzHealthState *told);
 extern void CzHealthForget(List *server_oids);
 
-/* A suspect worker: if it is time to, look for a moment whether it is back. */
+/*
+ * A suspect worker: if it is time to, look for a moment whether it is back.  CzHealthLookNow
+ * looks in any case, and longer: for who would leave its placements out, or give up.
+ */
 extern bool CzHealthRecheck(const CzEndpoint *endpoint);
+extern bool CzHealthLookNow(const CzEndpoint *endpoint);
 
 /* Somebody knows better: it is time to look at all suspect workers of this database. */
 extern void CzHealthRecheckNow(void);

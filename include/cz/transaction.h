@@ -90,6 +90,13 @@ extern CzConn *CzTxnReplicaConn(Oid server_oid, Oid user_oid);
 extern bool CzTxnCanReach(Oid server_oid, Oid user_oid);
 
 /*
+ * CzTxnCanReachNow
+ *		The same for whom it costs much if not: a worker that is avoided is looked at first,
+ *		for it may be back.
+ */
+extern bool CzTxnCanReachNow(Oid server_oid, Oid user_oid);
+
+/*
  * CzTxnLoseConn
  *		A connection of the transaction broke.  If all that was written through it is on
  *		other placements, those here are lost, and the transaction goes on without it.
@@ -116,6 +123,15 @@ extern void CzTxnMustLoseConn(CzConn *conn);
  */
 extern void CzTxnLosePlacement(const CzShard *shard, Oid server_oid, const char *reason);
 extern bool CzTxnMayLose(const CzShard *shard, Oid server_oid);
+
+/*
+ * CzTxnReachOrLose
+ *		CzTxnCanReachNow for who writes a placement, or locks rows of it: where its worker is
+ *		down, the transaction does without it (CzTxnLosePlacement).
+ *
+ * Errors: those of CzTxnCanReach.
+ */
+extern bool CzTxnReachOrLose(const CzShard *shard, Oid server_oid, Oid user_oid);
 
 /*
  * CzTxnAwaitCopy

@@ -167,12 +167,15 @@ choose_first_placement(CzStream *stream, Fragment *fragment)
 		Oid			server_oid = fragment->server_oids[i];
 		const CzShard *shard;
 
-		if (i == fragment->nplacements - 1 || CzTxnCanReach(server_oid, stream->user_oid))
+		if (i == fragment->nplacements - 1)
+			return server_oid;
+		shard = stream->plan->has_row_locks ?
+			CzShardOfFragment(stream->plan->anchor_relid, fragment) : NULL;
+		if (shard != NULL && CzTxnMayLose(shard, server_oid) ?
+			CzTxnReachOrLose(shard, server_oid, stream->user_oid) :
+			CzTxnCanReach(server_oid, stream->user_oid))
 			return server_oid;
 		fragment->is_tried[i] = true;
-		shard = CzShardOfFragment(stream->plan->anchor_relid, fragment);
-		if (stream->plan->has_row_locks && shard != NULL && CzTxnMayLose(shard, server_oid))
-			CzTxnLosePlacement(shard, server_oid, "it cannot be reached");
 	}
 	return InvalidOid;
 }

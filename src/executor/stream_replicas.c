@@ -793,13 +793,9 @@ CzReplicaRowsApply(CzStream *stream, CzReplicaRows **rows)
 			Target	   *target;
 			Task	   *task;
 
-			if (CzTxnIsLost(shard->shard_id, fragment->server_oids[j]))
+			if (CzTxnIsLost(shard->shard_id, fragment->server_oids[j]) ||
+				!CzTxnReachOrLose(shard, fragment->server_oids[j], stream->user_oid))
 				continue;
-			if (!CzTxnCanReach(fragment->server_oids[j], stream->user_oid))
-			{
-				CzTxnLosePlacement(shard, fragment->server_oids[j], "it cannot be reached");
-				continue;
-			}
 			if (rows[i]->copy != NULL)
 			{
 				CzReplicaCopyQueue(&copies, rows[i]->copy, rows[i]->nrows,

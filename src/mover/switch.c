@@ -137,7 +137,7 @@ CzMoveLockWriters(CzMove *move, TimestampTz deadline)
 		{
 			CzTxnCommand *command = palloc(sizeof(CzTxnCommand));
 
-			if (!CzTxnCanReach(first->server_oids[i], lfirst_oid(lc)))
+			if (!CzTxnCanReachNow(first->server_oids[i], lfirst_oid(lc)))
 				ereport(ERROR,
 						(errcode(ERRCODE_CONNECTION_FAILURE),
 						 errmsg("node \"%s\", which has an active placement, cannot be reached",

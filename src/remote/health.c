@@ -39,6 +39,11 @@
 #define RECHECK_MAX_MS 10000
 /* What a look may cost the statement, milliseconds. */
 #define RECHECK_WAIT_MS 100
+/* The same for one that would leave placements out otherwise: in silence, and after an answer. */
+#define LOOK_NOW_WAIT_MS 250
+#define LOOK_NOW_ANSWERED_MS 1000
+/* Time between two looks at the connection that is made, milliseconds. */
+#define LOOK_TURN_MS 10
 /* A look that failed faster than this was free, milliseconds. */
 #define RECHECK_FREE_MS 10
 /* Workers of all databases; those beyond are not known */
@@ -346,40 +351,26 @@ CzHealthRecheckNow(void)
 }
 
 /*
- * CzHealthRecheck
- *		See remote.h.
+ * Look whether a suspect worker is back: the connection is kept.
+ *
+ * wait_ms: how long, where nothing has been heard of it; answered_ms: where it has answered.
  */
-bool
-CzHealthRecheck(const CzEndpoint *endpoint)
+static bool
+look(const CzEndpoint *endpoint, int wait_ms, int answered_ms)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz started = GetCurrentTimestamp();
+	TimestampTz now = started;
 	HealthSlot *slot;
-	CzConn	   *conn;
+	CzConn	   *conn = CzConnStartOrResume(endpoint);
 	int			events;
-	bool		is_due = false;
 
-	if (health == NULL || pg_atomic_read_u32(&health->nsuspect) == 0)
-		return true;
-
-	LWLockAcquire(&health->lock, LW_EXCLUSIVE);
-	slot = find_slot(endpoint->server_oid);
-	if (slot != NULL && slot->suspect_until == 0)
-		slot = NULL;
-	if (slot != NULL && slot->recheck_at <= now)
+	while ((events = CzConnPollConnect(conn, endpoint)) > 0)
 	{
-		/* one backend looks, the others need not */
-		is_due = true;
-		slot->recheck_at = TimestampTzPlusMilliseconds(now, slot->recheck_ms);
-	}
-	LWLockRelease(&health->lock);
-	if (!is_due)
-		return slot == NULL;
-
-	conn = CzConnStartOrResume(endpoint);
-	while ((events = CzConnPollConnect(conn, endpoint)) > 0 &&
-		   GetCurrentTimestamp() < TimestampTzPlusMilliseconds(now, RECHECK_WAIT_MS))
-	{
-		CzWaitConnect(conn, events, RECHECK_WAIT_MS / 10);
+		now = GetCurrentTimestamp();
+		if (now >= TimestampTzPlusMilliseconds(started, CzConnPeerAnswered(conn) ?
+											   answered_ms : wait_ms))
+			break;
+		CzWaitConnect(conn, events, LOOK_TURN_MS);
 	}
 	if (events == 0)
 	{
@@ -400,9 +391,7 @@ CzHealthRecheck(const CzEndpoint *endpoint)
 	slot = find_slot(endpoint->server_oid);
 	if (slot != NULL)
 	{
-		bool		was_free = now < TimestampTzPlusMilliseconds(slot->recheck_at,
-															 RECHECK_FREE_MS -
-															 slot->recheck_ms);
+		bool		was_free = now < TimestampTzPlusMilliseconds(started, RECHECK_FREE_MS);
 
 		slot->recheck_ms = was_free ? RECHECK_MIN_MS :
 			Min(slot->recheck_ms * 2, RECHECK_MAX_MS);
@@ -410,6 +399,47 @@ CzHealthRecheck(const CzEndpoint *endpoint)
 	}
 	LWLockRelease(&health->lock);
 	return false;
+}
+
+/*
+ * CzHealthRecheck
+ *		See remote.h.
+ */
+bool
+CzHealthRecheck(const CzEndpoint *endpoint)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	HealthSlot *slot;
+	bool		is_due = false;
+
+	if (health == NULL || pg_atomic_read_u32(&health->nsuspect) == 0)
+		return true;
+
+	LWLockAcquire(&health->lock, LW_EXCLUSIVE);
+	slot = find_slot(endpoint->server_oid);
+	if (slot != NULL && slot->suspect_until == 0)
+		slot = NULL;
+	if (slot != NULL && slot->recheck_at <= now)
+	{
+		/* one backend looks, the others need not */
+		is_due = true;
+		slot->recheck_at = TimestampTzPlusMilliseconds(now, slot->recheck_ms);
+	}
+	LWLockRelease(&health->lock);
+	if (!is_due)
+		return slot == NULL;
+	return look(endpoint, RECHECK_WAIT_MS, RECHECK_WAIT_MS);
+}
+
+/*
+ * CzHealthLookNow
+ *		See remote.h.
+ */
+bool
+CzHealthLookNow(const CzEndpoint *endpoint)
+{
+	return !CzHealthIsSuspect(endpoint->server_oid) ||
+		look(endpoint, LOOK_NOW_WAIT_MS, LOOK_NOW_ANSWERED_MS);
 }
 
 /* A new connection to a worker, to be discarded: it waits until the worker has answered

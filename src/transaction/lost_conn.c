@@ -194,3 +194,15 @@ CzTxnCanReach(Oid server_oid, Oid user_oid)
 	CzTxnJoinSnapshots(entry);
 	return true;
 }
+
+/*
+ * CzTxnCanReachNow
+ *		See transaction.h.
+ */
+bool
+CzTxnCanReachNow(Oid server_oid, Oid user_oid)
+{
+	if (CzHealthIsSuspect(server_oid) && !CzTxnHasConn(server_oid, user_oid))
+		(void) CzHealthLookNow(CzEndpointGet(server_oid, user_oid));
+	return CzTxnCanReach(server_oid, user_oid);
+}

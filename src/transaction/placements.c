@@ -172,6 +172,20 @@ lose_referencing(Oid relid, Oid server_oid)
 	}
 }
 
+/* Is a worker one that this transaction has left out already, somewhere? */
+static bool
+has_lost_on(Oid server_oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, lost)
+	{
+		if (((LostPlacement *) lfirst(lc))->server_oid == server_oid)
+			return true;
+	}
+	return false;
+}
+
 /*
  * CzTxnLosePlacement
  *		See transaction.h.
@@ -181,18 +195,12 @@ CzTxnLosePlacement(const CzShard *shard, Oid server_oid, const char *reason)
 {
 	Oid			table_relid = shard->table_relid;
 	const CzTable *table;
-	bool		is_news = true;
 	int			index;
 	ListCell   *lc;
 
 	if (CzTxnIsLost(shard->shard_id, server_oid))
 		return;
-	foreach(lc, lost)
-	{
-		if (((LostPlacement *) lfirst(lc))->server_oid == server_oid)
-			is_news = false;
-	}
-	if (is_news)
+	if (!has_lost_on(server_oid))
 		ereport(WARNING,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg("placements on node \"%s\" are left out: %s",
@@ -216,6 +224,21 @@ CzTxnLosePlacement(const CzShard *shard, Oid server_oid, const char *reason)
 			other->colocation_id == table->colocation_id && index < other->nshards)
 			add_lost(&other->shards[index], other->relid, server_oid, reason);
 	}
+}
+
+/*
+ * CzTxnReachOrLose
+ *		See transaction.h.
+ */
+bool
+CzTxnReachOrLose(const CzShard *shard, Oid server_oid, Oid user_oid)
+{
+	/* what is left out must be made whole later: one look for each transaction costs less */
+	if (has_lost_on(server_oid) ? CzTxnCanReach(server_oid, user_oid) :
+		CzTxnCanReachNow(server_oid, user_oid))
+		return true;
+	CzTxnLosePlacement(shard, server_oid, "it cannot be reached");
+	return false;
 }
 
 /* ---- copies of reference tables that are not used ----------------------------- */
@@ -376,11 +399,8 @@ CzTxnWritePlacements(const CzShard *shard, Oid user_oid, bool all, Oid **server_
 		if (lost != NIL && CzTxnIsLost(shard->shard_id, server_oid))
 			continue;
 		if ((n == 0 || all) && (shard->nplacements > 1 || shard->is_copy) &&
-			CzTxnMayLose(shard, server_oid) && !CzTxnCanReach(server_oid, user_oid))
-		{
-			CzTxnLosePlacement(shard, server_oid, "it cannot be reached");
+			CzTxnMayLose(shard, server_oid) && !CzTxnReachOrLose(shard, server_oid, user_oid))
 			continue;
-		}
 		CzTxnCheckNotMoved(shard, server_oid);
 		(*server_oids)[n++] = server_oid;
 	}

@@ -111,8 +111,10 @@ foreach my $test (@tests)
 	  or diag("@plans");
 }
 
-# Looks at a frozen worker are further and further apart.  Who asks for a repair knows that it is
-# back, and does not have to wait for the next one.
+# Looks at a frozen worker are further and further apart.  Who writes looks for himself before he
+# leaves a placement out; who asks for a repair knows that it is back.  Neither has to wait for the
+# next look.
+sub freeze_for_a_while
 {
 	my $until = time + 8;
 	$cluster->freeze_worker(2);
@@ -121,6 +123,20 @@ foreach my $test (@tests)
 		$cluster->try_sql($sum);
 		sleep 0.1;
 	}
+	return;
+}
+{
+	freeze_for_a_while();
+	$cluster->thaw_worker(2);
+	my ($status, $out, $err) = $cluster->try_sql(
+		"BEGIN; SELECT k FROM t WHERE k < 50 ORDER BY k FOR UPDATE; UPDATE t SET v = v; INSERT INTO t VALUES (1, 0); ROLLBACK;\nUPDATE t SET v = v");
+	is($status, 0, 'back: writes go on') or diag($err);
+	is($err, '', 'back: with the worker');
+	is($cluster->sql('SELECT sum(inactive_placements) FROM cz_nodes'), 0, 'back: no placement is left out');
+	is($cluster->sql('SELECT count(*) FROM cz_verify_placements() WHERE NOT ok'), 0, 'back: placements are the same');
+}
+{
+	freeze_for_a_while();
 	my ($status, $out, $err) = $cluster->try_sql('UPDATE t SET v = v');
 	is($status, 0, 'thawed: a write goes on without the worker') or diag($err);
 	isnt($cluster->sql('SELECT sum(inactive_placements) FROM cz_nodes'), 0, 'thawed: its placements are inactive');
