@@ -43,12 +43,15 @@ typedef bool (*CzUserNamesHook) (const char *remote_table, const char *remote_co
 typedef char *(*CzKeyNameHook) (const char *remote_table, const char *remote_constraint,
 								const char *remote_other, const char *columns);
 
+/* Constraints of shards that are ours: which keys belong to it, which it has. */
+#define CZ_SHARD_CONSTRAINT "cz_shard"
+#define CZ_SEAL_CONSTRAINT "cz_seal"
+
 /*
  * CzSealHook
  *		A worker's table refuses a row by its constraint cz_seal.  Returns: whether that is
  *		going to be removed.
  */
-#define CZ_SEAL_CONSTRAINT "cz_seal"
 typedef bool (*CzSealHook) (const char *remote_table);
 extern CzSealHook cz_seal_hook;
 

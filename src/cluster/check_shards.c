@@ -29,6 +29,7 @@
 #include "cluster_int.h"
 #include "cz/compat.h"
 #include "cz/ddl.h"
+#include "cz/errors.h"
 #include "cz/gone.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
@@ -49,7 +50,7 @@ PG_FUNCTION_INFO_V1(cz_check_shards);
 	" (SELECT string_agg(o, ',' ORDER BY o) FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg_attver=%%')) " \
 	"FROM pg_attribute a WHERE a.attrelid = %1$s::regclass AND a.attnum > 0 AND NOT a.attisdropped " \
 	"UNION ALL SELECT 'check', o.conname::text, pg_get_constraintdef(o.oid) " \
-	"FROM pg_constraint o WHERE o.conrelid = %1$s::regclass AND o.contype = 'c' AND o.conname NOT IN ('cz_shard', 'cz_seal') AND pg_get_constraintdef(o.oid) NOT LIKE '%% NOT ENFORCED' " \
+	"FROM pg_constraint o WHERE o.conrelid = %1$s::regclass AND o.contype = 'c' AND o.conname NOT IN ('" CZ_SHARD_CONSTRAINT "', '" CZ_SEAL_CONSTRAINT "') AND pg_get_constraintdef(o.oid) NOT LIKE '%% NOT ENFORCED' " \
 	"UNION ALL SELECT 'index', c.relname::text, concat_ws(' ', m.amname, " \
 	" CASE WHEN i.indisunique THEN 'unique' END, CASE WHEN i.indisprimary THEN 'primary' END, " \
 	" CASE WHEN i.indisexclusion THEN 'exclusion' END, CASE WHEN NOT i.indisvalid THEN 'invalid' END, " \

@@ -28,6 +28,7 @@
 #include "cz/cluster.h"
 #include "cz/compat.h"
 #include "cz/ddl.h"
+#include "cz/errors.h"
 #include "cz/gone.h"
 #include "cz/settings.h"
 #include "cz/transaction.h"
@@ -271,7 +272,7 @@ CzMoveRangeBounds(Oid relid, int64 shard_id, const char *min, const char *max)
 	CzLeafSetBound(relid, shard->relid, CzRangeBound(min, max));
 	CzUnpinTextSettings(nestlevel);
 	CzTxnExecOnShard(shard, CzRelationOwner(relid),
-					 psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS cz_shard%s%s",
+					 psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS " CZ_SHARD_CONSTRAINT "%s%s",
 							  shard->remote_qualified, check ? ", ADD " : "",
 							  check ? check : ""));
 	CzInvalidateTable(relid);

@@ -143,7 +143,7 @@ CzSealSql(const CzTable *table, int index, const char *min, const char *max)
 	const char *column = quote_identifier(table->column_names[table->key_attno - 1]);
 	const char *type = format_type_extended(table->key_type, -1, FORMAT_TYPE_FORCE_QUALIFY);
 
-	return psprintf("ALTER TABLE %s ADD CONSTRAINT cz_seal CHECK (%s >= %s::%s AND %s <= %s::%s)",
+	return psprintf("ALTER TABLE %s ADD CONSTRAINT " CZ_SEAL_CONSTRAINT " CHECK (%s >= %s::%s AND %s <= %s::%s)",
 					table->shards[index].remote_qualified, column, quote_literal_cstr(min), type,
 					column, quote_literal_cstr(max), type);
 }

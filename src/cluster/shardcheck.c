@@ -40,6 +40,7 @@
 #include "access/htup_details.h"
 
 #include "cz/compat.h"
+#include "cz/errors.h"
 #include "cz/settings.h"
 #include "distribute_int.h"
 
@@ -116,7 +117,7 @@ range_expr(Relation rel, const CzDistribution *dist, const char *min, const char
 static char *
 constraint_sql(const char *expr)
 {
-	return expr ? psprintf("CONSTRAINT cz_shard CHECK (%s)", expr) : NULL;
+	return expr ? psprintf("CONSTRAINT " CZ_SHARD_CONSTRAINT " CHECK (%s)", expr) : NULL;
 }
 
 /*

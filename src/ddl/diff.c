@@ -744,7 +744,7 @@ without_checks_script(StringInfo sql, const CzShard *shard, const char *alter)
 	initStringInfo(&body);
 	appendStringInfo(&body, "DECLARE own text; BEGIN "
 					 "SELECT string_agg(format(', DROP CONSTRAINT %%1$I, ADD CONSTRAINT %%1$I %%2$s', conname, pg_get_constraintdef(oid)), '') INTO own "
-					 "FROM pg_constraint WHERE conrelid = to_regclass(%s) AND contype = 'c' AND conname IN ('cz_shard', '" CZ_SEAL_CONSTRAINT "'); "
+					 "FROM pg_constraint WHERE conrelid = to_regclass(%s) AND contype = 'c' AND conname IN ('" CZ_SHARD_CONSTRAINT "', '" CZ_SEAL_CONSTRAINT "'); "
 					 "EXECUTE %s || coalesce(own, ''); END",
 					 quote_literal_cstr(shard->remote_qualified), quote_literal_cstr(alter));
 	appendStringInfo(sql, "DO LANGUAGE plpgsql %s;\n", quote_literal_cstr(body.data));
