@@ -3,6 +3,9 @@
 \set dbname cz_ddl
 \i sql/include/worker_database.inc
 \i sql/include/workers.inc
+-- with the CHECKs of hash shards, however this was built
+ALTER DATABASE :dbname SET cz.check_fragments = on;
+\c :dbname postgres 127.0.0.1 :coordinator_port
 SET cz.shard_count = 4;
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
