@@ -59,7 +59,7 @@ sub new
 		$worker->start;
 		push @{ $self->{workers} }, $worker;
 	}
-	$self->_start_proxy($_, 'proxy.pl') foreach @{ $args{proxied} // [] };
+	$self->_start_proxy($_, 'proxy.pl', $self->_signal_file($_)) foreach @{ $args{proxied} // [] };
 	foreach my $i (@{ $args{liars} // [] })
 	{
 		$self->lie($i, 'none');
@@ -386,11 +386,12 @@ sub restart_worker
 	return;
 }
 
-# A worker that was restarted is found to be back: the next statement uses it, however slow the machine
+# A worker that was restarted is found to be back: the next statement uses it, however slow the machine.
+# $node: another coordinator, which has to find it
 sub await_workers
 {
-	my ($self) = @_;
-	return $self->coordinator->poll_query_until('postgres',
+	my ($self, $node) = @_;
+	return ($node // $self->coordinator)->poll_query_until('postgres',
 		'SELECT bool_and(result) FROM citus_check_cluster_node_health()');
 }
 
@@ -409,7 +410,7 @@ sub _start_proxy
 		  or die "exec: $!";
 	}
 	$self->{proxies}{$i} = { port => $port, pid => $pid };
-	for (1 .. 100)
+	for (1 .. 600)
 	{
 		last if system("bash -c 'exec 3<>/dev/tcp/127.0.0.1/$port' 2>/dev/null") == 0;
 		sleep 0.05;
@@ -436,10 +437,76 @@ sub lie
 	return;
 }
 
-# Packets to and from a proxied worker vanish / flow again / connections are reset
-sub cut_worker { my ($self, $i) = @_; kill 'USR1', $self->{proxies}{$i}{pid}; sleep 0.1; return; }
-sub heal_worker { my ($self, $i) = @_; kill 'USR2', $self->{proxies}{$i}{pid}; sleep 0.1; return; }
-sub reset_worker { my ($self, $i) = @_; kill 'HUP', $self->{proxies}{$i}{pid}; sleep 0.1; return; }
+# The file that a worker's proxy removes when it has done what it was told
+sub _signal_file
+{
+	my ($self, $i) = @_;
+	$self->{signals} //= PostgreSQL::Test::Utils::tempdir();
+	return "$self->{signals}/$i";
+}
+
+# Tell a worker's proxy, and wait until it has done it; the same as a command of the shell
+sub signal_proxy
+{
+	my ($self, $i, $signal) = @_;
+	system($self->proxy_command($i, $signal)) == 0 or die "the proxy of worker $i does not answer";
+	return;
+}
+
+sub proxy_command
+{
+	my ($self, $i, $signal) = @_;
+	my $file = $self->_signal_file($i);
+	return "touch $file; kill -$signal $self->{proxies}{$i}{pid}; for t in \$(seq 1200); do test -e $file || break; sleep 0.05; done; test ! -e $file";
+}
+
+# Packets to and from a proxied worker vanish / flow again / connections are reset / the next new
+# connection is held up for five seconds; for that, await_held()
+sub cut_worker { my ($self, $i) = @_; $self->signal_proxy($i, 'USR1'); return; }
+sub heal_worker { my ($self, $i) = @_; $self->signal_proxy($i, 'USR2'); return; }
+sub reset_worker { my ($self, $i) = @_; $self->signal_proxy($i, 'HUP'); return; }
+
+sub hold_next_connection
+{
+	my ($self, $i) = @_;
+	PostgreSQL::Test::Utils::append_to_file($self->_signal_file($i), '');
+	kill 'WINCH', $self->{proxies}{$i}{pid};
+	return;
+}
+
+sub await_held
+{
+	my ($self, $i) = @_;
+	my $end = time + 120;
+	sleep 0.02 while -e $self->_signal_file($i) && time < $end;
+	return !-e $self->_signal_file($i);
+}
+
+# Settings of a server that is running, from the coordinator's configuration: "SET name = 'value'",
+# "RESET name".  Sessions that begin from now on have them.
+sub alter_system
+{
+	my ($self, @settings) = @_;
+	$self->sql("ALTER SYSTEM $_") foreach @settings;
+	$self->reload_node($self->coordinator);
+	return;
+}
+
+# The same of what stands in a server's postgresql.conf
+sub reload_node
+{
+	my ($self, $node) = @_;
+	my $as = [ '-U', 'postgres' ];
+	my $begun = $node->safe_psql('postgres', 'SELECT clock_timestamp()', extra_params => $as);
+	$node->safe_psql('postgres', 'SELECT pg_reload_conf()', extra_params => $as);
+	my $end = time + 120;
+	while ($node->safe_psql('postgres', "SELECT pg_conf_load_time() >= '$begun'", extra_params => $as) ne 't')
+	{
+		die 'the server does not read its configuration' if time > $end;
+		sleep 0.02;
+	}
+	return;
+}
 
 # Start a transaction that runs $sql and then stays open; when it is there, a handle for
 # release() comes back.
@@ -556,7 +623,7 @@ sub shard_tables
 sub orphans
 {
 	my ($self, $seconds) = @_;
-	my $end = time + ($seconds // 30);
+	my $end = time + ($seconds // 60);
 	my @left;
 	while (1)
 	{
@@ -586,7 +653,7 @@ sub orphans
 sub wait_for_recovery
 {
 	my ($self, $seconds) = @_;
-	my $end = time + ($seconds // 30);
+	my $end = time + ($seconds // 60);
 	my $left = '';
 	while (time < $end)
 	{

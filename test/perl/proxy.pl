@@ -1,18 +1,20 @@
-# proxy.pl LISTEN_PORT TARGET_PORT
+# proxy.pl LISTEN_PORT TARGET_PORT FILE
 #	  A TCP proxy that can fail: USR1 lets packets vanish (both ways, new
 #	  connections are accepted by the kernel and stay silent), USR2 heals, HUP
 #	  resets every connection, ALRM forgets them: what is sent on them vanishes,
 #	  new ones work, WINCH holds the next new connection up for five seconds.
+#
+# When it has done what a signal says (for WINCH: when it holds a connection up) it removes FILE.
 use strict;
 use warnings;
 use IO::Select;
 use IO::Socket::INET;
 use Socket qw(SOL_SOCKET SO_LINGER);
 
-my ($listen_port, $target_port) = @ARGV;
-my ($is_cut, $must_reset, $must_forget, $must_hold) = (0, 0, 0, 0);
-$SIG{USR1} = sub { $is_cut = 1 };
-$SIG{USR2} = sub { $is_cut = 0 };
+my ($listen_port, $target_port, $file) = @ARGV;
+my ($is_cut, $must_reset, $must_forget, $must_hold, $must_tell) = (0, 0, 0, 0, 0);
+$SIG{USR1} = sub { $is_cut = $must_tell = 1 };
+$SIG{USR2} = sub { $is_cut = 0; $must_tell = 1 };
 $SIG{HUP} = sub { $must_reset = 1 };
 $SIG{ALRM} = sub { $must_forget = 1 };
 $SIG{WINCH} = sub { $must_hold = 1 };
@@ -61,11 +63,18 @@ while (getppid == $parent)
 	{
 		$must_reset = 0;
 		hang_up($_, 1) foreach grep { $_ != $server && $peer{$_} } $select->handles;
+		unlink $file;
 	}
 	if ($must_forget)
 	{
 		$must_forget = 0;
 		$select->remove($_) foreach grep { $_ != $server && $peer{$_} } $select->handles;
+		unlink $file;
+	}
+	if ($must_tell)
+	{
+		$must_tell = 0;
+		unlink $file;
 	}
 	if ($is_cut)
 	{
@@ -82,6 +91,7 @@ while (getppid == $parent)
 			{
 				$must_hold = 0;
 				push @held, [ $client, time + 5 ];
+				unlink $file;
 			}
 			else
 			{

@@ -36,7 +36,7 @@ my %kill = (
 	terminate => join(' & ', map { "$ENV{CZ_BINDIR}/psql -XAtqh 127.0.0.1 -p "
 		  . $cluster->worker($_)->port . " -U postgres postgres -c \"SELECT pg_terminate_backend(pid, 10000) "
 		  . "FROM pg_stat_activity WHERE application_name LIKE 'cz_fdw%' AND pid <> pg_backend_pid()\" >$tmp/out" } 1 .. 3) . ' & wait',
-	reset => "kill -HUP $cluster->{proxies}{1}{pid}; sleep 0.5");
+	reset => $cluster->proxy_command(1, 'HUP'));
 
 # The session's connections to all workers, several each
 my $warm = 'SELECT count(*) FROM t; SELECT count(*) FROM one;';

@@ -248,7 +248,7 @@ note 'repair while others write';
 	sleep 0.3;
 	$cluster->restart_worker(2);
 	$cluster->try_sql('SELECT cz_repair_placements()');
-	my ($status, $out, $err) = $cluster->finish_sql($handle, 120);
+	my ($status, $out, $err) = $cluster->finish_sql($handle, 300);
 	is($status, 0, 'writers go on') or diag($err);
 	is(scalar(() = $out =~ /acked/g), 1500, 'all are acknowledged');
 	is($cluster->sql('SELECT count(*) FROM t WHERE k > 50000'), '1500', 'and there');
@@ -260,9 +260,7 @@ note 'ANALYZE does not wait for the copying';
 	my $file = $cluster->coordinator->data_dir . '/copied.reached';
 	$cluster->kill_worker(2);
 	$cluster->sql('UPDATE t SET v = v + 1 WHERE k < 100');
-	# well before: a session that starts before the postmaster has read it does without
-	$cluster->sql("ALTER SYSTEM SET cz.debug_point = 'repair_copied=wait:copied'");
-	$cluster->sql('SELECT pg_reload_conf()');
+	$cluster->alter_system("SET cz.debug_point = 'repair_copied=wait:copied'");
 	$cluster->restart_worker(2);
 	my $handle = $cluster->start_sql('SELECT cz_repair_placements()');
 	for (1 .. 1000)
@@ -273,8 +271,7 @@ note 'ANALYZE does not wait for the copying';
 	ok(-e $file, 'a placement is copied');
 	my ($status, $out, $err) = $cluster->try_sql("SET lock_timeout = '20s'; ANALYZE t");
 	is($status, 0, 'ANALYZE goes on') or diag($err);
-	$cluster->sql('ALTER SYSTEM RESET cz.debug_point');
-	$cluster->sql('SELECT pg_reload_conf()');
+	$cluster->alter_system('RESET cz.debug_point');
 	# it stays there for the placements that follow
 	(my $go = $file) =~ s/\.reached$//;
 	PostgreSQL::Test::Utils::append_to_file($go, '');

@@ -155,7 +155,7 @@ my $begin = time;
 my $busy = $cluster->start_sql('SELECT count(*) FROM one; SELECT pg_sleep(1)');
 $most = most_connections(3, $busy);
 is((finish('idle sessions make room', $busy))[0], "1000\n", 'idle sessions make room: the rows are there');
-cmp_ok(time - $begin, '<', 20, 'idle sessions make room: soon');
+cmp_ok(time - $begin, '<', 60, 'idle sessions make room: soon');
 cmp_ok($most, '<=', 3, 'idle sessions make room: within the limit');
 finish('sessions that were idle', wake(@idlers));
 
@@ -206,7 +206,7 @@ my @crossing = map {
 } ([ 0, 1 ], [ 1, 0 ]);
 $begin = time;
 finish('crosswise', wake(@crossing));
-cmp_ok(time - $begin, '<', 30, 'crosswise: soon');
+cmp_ok(time - $begin, '<', 60, 'crosswise: soon');
 
 # Who has written here and waits for a place does not keep those who have one
 $cluster->sql('CREATE TABLE here (k int PRIMARY KEY, v int); INSERT INTO here VALUES (1, 0)');
@@ -218,14 +218,12 @@ finish('a row here and a place there', wake($first), $second);
 
 # By the setting, and beyond all limits by default there is what the worker has
 limit(0);
-$cluster->coordinator->append_conf('postgresql.conf', 'cz.max_shared_connections = 5');
-$cluster->coordinator->reload;
+$cluster->alter_system('SET cz.max_shared_connections = 5');
 @clients = map { $cluster->start_sql('SELECT count(*) FROM one; SELECT pg_sleep(0.1); ' x 5) } 1 .. 20;
 $most = most_connections(5, @clients);
 finish('with the setting', @clients);
 cmp_ok($most, '<=', 5, 'with the setting: within the limit');
-$cluster->coordinator->append_conf('postgresql.conf', 'cz.max_shared_connections = 0');
-$cluster->coordinator->reload;
+$cluster->alter_system('SET cz.max_shared_connections = 0');
 
 # A storm: each of 60 sessions could take four connections of a worker that has 77
 @clients = map { $cluster->start_sql("SET cz.slow_start_interval = 0; " . 'SELECT count(*), sum(v) FROM one; ' x 3) } 1 .. 60;

@@ -74,7 +74,7 @@ note 'a commit here, a read there';
 		is(($cluster->finish_sql($writer, 60))[0], 0, 'the writer commits');
 		$writer = undef;
 	}
-	is($cluster->worker_sql($anchor, $locks), 0, 'no lock is left');
+	ok($cluster->worker($anchor)->poll_query_until('postgres', $locks, '0'), 'no lock is left');
 }
 
 note 'a read there, a commit here';
@@ -82,7 +82,7 @@ note 'a read there, a commit here';
 	$value++;
 	my $before = $value - 1;
 	$other->append_conf('postgresql.conf', "cz.debug_point = 'anchor_taken=wait:taken'\n");
-	$other->reload;
+	$cluster->reload_node($other);
 	my $reader = start_other($read);
 	ok(wait_for_lock('ExclusiveLock', 'true'), 'it takes its snapshots');
 	my $writer = $cluster->start_sql("UPDATE t SET v = $value");
@@ -92,7 +92,7 @@ note 'a read there, a commit here';
 	is($out, "$before|$before", 'it sees nothing of it') or diag($err);
 	is(($cluster->finish_sql($writer, 60))[0], 0, 'the writer commits');
 	$other->append_conf('postgresql.conf', "cz.debug_point = ''\n");
-	$other->reload;
+	$cluster->reload_node($other);
 	unlink $other->data_dir . '/taken';
 }
 
@@ -105,7 +105,7 @@ note 'who is cancelled, or killed, gives the lock back';
 	$cluster->sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE objsubid = 25467 AND mode = 'RowExclusiveLock'");
 	$cluster->finish_sql($writer, 60);
 	ok($cluster->wait_for_recovery, 'what a writer that was killed has left is finished');
-	is($cluster->worker_sql($anchor, $locks), 0, 'no lock is left');
+	ok($cluster->worker($anchor)->poll_query_until('postgres', $locks, '0'), 'no lock is left');
 	is((($cluster->finish_sql(start_other($read), 60))[1]), "$value|$value", 'others read');
 }
 
