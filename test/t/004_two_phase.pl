@@ -47,6 +47,8 @@ foreach my $point ('before_prepare', 'after_prepare', 'after_local_commit', 'dur
 	foreach my $event ('worker', 'coordinator', 'reset', 'cancel')
 	{
 		my $what = "$point, $event";
+		# one that was restarted, or reset, must not be left out
+		$cluster->await_workers or die 'a worker is not back';
 		my $to = $from + 99;
 		my $handle = $cluster->start_at($point, "BEGIN; "
 			  . "INSERT INTO local SELECT generate_series($from, $to); "

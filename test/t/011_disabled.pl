@@ -108,6 +108,7 @@ $cluster->kill_worker(1);
 is($cluster->sql("SET client_min_messages = error; SELECT count(*), sum(n), max(m), min(extra) FROM t"), '104|5060|angry|e', 'rows');
 is($cluster->sql("SET client_min_messages = error; SELECT sum((o).y), sum((o).x) FROM with_other"), '210|-210', 'fields of the type that was made again');
 $cluster->restart_worker(1);
+$cluster->await_workers or die 'the worker is not back';
 ($status, $out, $err) = $cluster->try_sql("INSERT INTO t (id, n) VALUES (2000, -20), (2001, -20), (2002, -20), (2003, -20)");
 like($err, qr/23514/, 'the constraint holds');
 $cluster->sql("INSERT INTO t (id, n, m) SELECT i, 1, 'angry' FROM generate_series(3000, 3050) i; UPDATE with_other SET o = ROW (1, 2)::other; INSERT INTO r VALUES ('2022-02-02', 2)");

@@ -71,7 +71,7 @@ foreach my $test (@tests)
 	my $seconds = $cluster->sql("SELECT extract(epoch FROM '$ended'::timestamptz - '$began')");
 	note("$name took $seconds s");
 	$out =~ s/.*^began [^\n]*\n//ms;
-	cmp_ok($seconds, '<', 20, "$name: ends in time") or diag($err);
+	cmp_ok($seconds, '<', 40, "$name: ends in time") or diag($err);
 	unlike($err, qr/(?:ERROR|FATAL|PANIC):  (?:57014|XX)/, "$name: by itself") or diag($err);
 	like($out, qr/^\Q$right\E$/m, "$name: the right answer") or diag($err) if $expected eq 'right';
 	like($err, qr/ERROR:  (08|40001)/, "$name: an error of class 08") or diag($err) if $expected eq 'error';
@@ -92,6 +92,7 @@ foreach my $test (@tests)
 # the node is not avoided by others, who would look again only some time later.
 {
 	my $name = $cluster->server_name(2);
+	$cluster->await_workers or die 'the worker is not back';
 	my $handle = $cluster->start_sql(
 		"SELECT count(md5(repeat(pad, 60))) FROM u;\n");
 	my $ended = '';
@@ -125,9 +126,17 @@ sub freeze_for_a_while
 	}
 	return;
 }
+
+# It answers others, after all that has tried to connect meanwhile; the coordinator has not heard of it
+sub thaw
+{
+	$cluster->thaw_worker(2);
+	$cluster->worker_sql(2, 'SELECT 1');
+	return;
+}
 {
 	freeze_for_a_while();
-	$cluster->thaw_worker(2);
+	thaw();
 	my ($status, $out, $err) = $cluster->try_sql(
 		"BEGIN; SELECT k FROM t WHERE k < 50 ORDER BY k FOR UPDATE; UPDATE t SET v = v; INSERT INTO t VALUES (1, 0); ROLLBACK;\nUPDATE t SET v = v");
 	is($status, 0, 'back: writes go on') or diag($err);
@@ -140,7 +149,7 @@ sub freeze_for_a_while
 	my ($status, $out, $err) = $cluster->try_sql('UPDATE t SET v = v');
 	is($status, 0, 'thawed: a write goes on without the worker') or diag($err);
 	isnt($cluster->sql('SELECT sum(inactive_placements) FROM cz_nodes'), 0, 'thawed: its placements are inactive');
-	$cluster->thaw_worker(2);
+	thaw();
 	$cluster->sql('SELECT cz_repair_placements()');
 	is($cluster->sql('SELECT sum(inactive_placements) FROM cz_nodes'), 0, 'thawed: they are made whole at once');
 }

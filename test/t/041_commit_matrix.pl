@@ -151,6 +151,7 @@ sub round
 	my ($name, $strike, $mend, $goes_on) = @$event;
 	my (%handle, %step);
 	my $directory = $cluster->coordinator->data_dir;
+	$cluster->await_workers or die 'a worker is not back';
 	warm_up();
 	my @before = states();
 	foreach my $i (0 .. $#kinds)
@@ -234,6 +235,7 @@ else
 }
 
 note 'a clean restart has nothing to compare';
+$cluster->await_workers or die 'a worker is not back';
 warm_up();
 $cluster->coordinator->restart;
 is($cluster->sql('SELECT count(*) FROM pg_dist_placement WHERE shardstate <> 1'), '0', 'all placements are active after it');

@@ -80,6 +80,7 @@ foreach my $case (@cases)
 	my ($write, $point, $event, $must) = @$case;
 	my $what = "$write, $event at $point";
 	my ($strike, $mend) = @{ $events{$event} };
+	$cluster->await_workers or die 'a worker is not back';
 	my $before = $cluster->sql($state);
 	my $after = (split /\n/, $cluster->sql("BEGIN; $writes{$write} $state; ROLLBACK"))[-1];
 	my $handle = $cluster->start_at($point, "BEGIN; $writes{$write} COMMIT; SELECT 'committed'");
@@ -117,6 +118,7 @@ foreach my $case (@cases)
 
 note 'a first placement that is given up by somebody else, and the other one dies';
 {
+	$cluster->await_workers or die 'a worker is not back';
 	my $other = $cluster->sql("SELECT min(k) FROM t WHERE k <> $key{2} AND get_shard_id_for_distribution_column('t', k) = get_shard_id_for_distribution_column('t', $key{2})");
 	my $after = (split /\n/, $cluster->sql("BEGIN; $writes{'two shards'} $state; ROLLBACK"))[-1];
 	my $handle = $cluster->start_at('after_prepare', "BEGIN; $writes{'two shards'} COMMIT; SELECT 'committed'");
@@ -144,6 +146,7 @@ note 'a first placement that is given up by somebody else, and the other one die
 
 note 'a clean restart does not forget what has been missed';
 {
+	$cluster->await_workers or die 'a worker is not back';
 	my $handle = $cluster->start_at('after_local_commit', "BEGIN; $writes{'copies and a shard'} COMMIT;");
 	$cluster->kill_worker(3);
 	$cluster->go;

@@ -43,6 +43,7 @@ foreach my $case (
 	[ 'after_p', 1, 'first placement, before the rows of the other' ], [ 'copying', 1, 'first placement, at the rows of the other' ])
 {
 	my ($point, $worker, $what) = @$case;
+	$cluster->await_workers or die 'a worker is not back';
 	my $handle = $cluster->start_at($point, "INSERT INTO d SELECT k, id, v FROM s WHERE k = $key");
 	$cluster->kill_worker($worker);
 	$cluster->go;
@@ -87,6 +88,7 @@ note 'a few rows are one message a worker';
 	is($cluster->sql('SELECT count(*), count(DISTINCT k) FROM d WHERE id = 100000'), '30|30', 'all rows are there');
 	my (undef, undef, $again) = $cluster->try_sql("$count INSERT INTO d SELECT k, 300000 + i FROM generate_series(1, 400) i, generate_series(1, 2) k");
 	like($again, qr/COPY/, 'many rows of a shard go by COPY');
+	$cluster->await_workers or die 'a worker is not back';
 	my $handle = $cluster->start_at('before_prepare', "INSERT INTO d (k, id) VALUES " . join ', ', map { "($_, 400000)" } 1 .. 30);
 	$cluster->kill_worker(2);
 	$cluster->go;

@@ -42,6 +42,7 @@ sub kill_while_firing
 	$cluster->finish_sql($holder, 60);
 	my ($status, undef, $err) = $cluster->finish_sql($writer, 60);
 	$cluster->restart_worker($killed);
+	$cluster->await_workers or die 'the worker is not back';
 	ok($cluster->wait_for_recovery, 'nothing is left prepared');
 	$cluster->sql("DROP TRIGGER fire ON $table");
 	return ($status, $err, $cluster->sql("SELECT (SELECT v FROM $table WHERE k = $k), (SELECT count(*) FROM journal WHERE id = $id), (SELECT count(*) FROM here)"));

@@ -56,6 +56,7 @@ sub check
 # The first commit of a shard after a crash goes another way
 sub warm_up
 {
+	$cluster->await_workers or die 'a worker is not back';
 	$cluster->sql("UPDATE p SET id = id WHERE k = $key; UPDATE p SET id = id WHERE k = $key") foreach 1 .. 2;
 	return;
 }
