@@ -182,6 +182,8 @@ is(other('SELECT sum(v) FROM two'), $sum, 'and so has the other one');
 cmp_ok($cluster->sql('SELECT count(*) FROM cz.placement_state'), '>', 0, 'placements are inactive at the owner');
 $cluster->restart_worker(2);
 ok($owner->poll_query_until('postgres', "SELECT count(*) = 0 FROM cz.placement_state"), 'they are made whole');
+# the other one looks for itself
+$cluster->await_workers($other) or die 'the worker is not back';
 other('UPDATE two SET v = v + 1');
 $sum += 40;
 is(other('SELECT count(*) FROM cz.placement_state'), 0, 'the other one knows that');
@@ -193,8 +195,9 @@ is($cluster->sql('SELECT sum(v) FROM two'), $sum, 'without worker 1');
 $cluster->restart_worker(1);
 
 note 'the owner dies';
-my $halted = start_other("BEGIN; UPDATE two SET v = v + 1 WHERE k = 1; SELECT pg_sleep(3); COMMIT");
-sleep 1;
+$cluster->await_workers($other) or die 'a worker is not back';
+my $halted = start_other("BEGIN; UPDATE two SET v = v + 1 WHERE k = 1; SELECT pg_sleep(15); COMMIT");
+$other->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'") or die 'the transaction has not begun';
 $cluster->kill_coordinator;
 {
 	my ($status, $out, $err) = $cluster->finish_sql($halted, 60);
