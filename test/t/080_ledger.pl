@@ -6,7 +6,8 @@ use warnings;
 use CzCluster;
 use Test::More;
 
-my $cluster = CzCluster->new(workers => 3, conf => "cz.shard_count = 6\ncz.shard_replication_factor = 2\n");
+# what is left to be dropped stays until it is asked for
+my $cluster = CzCluster->new(workers => 3, conf => "cz.shard_count = 6\ncz.shard_replication_factor = 2\ncz.recovery_interval = -1\n");
 my ($status, $out, $err);
 
 # Types of a name on all workers
