@@ -81,7 +81,7 @@ note 'COMMIT that a frozen worker does not answer';
 		like($err, qr/ERROR:  08007:.*It is not known whether/s, "$what: the outcome is open");
 	}
 	ok($cluster->worker(2)->poll_query_until('postgres',
-			"SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'cz_fdw%' AND query = 'COMMIT' AND state = 'active'"),
+			"SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'cz_fdw%' AND state IN ('active', 'idle in transaction')"),
 		'the worker goes on');
 	is($cluster->sql("SELECT v FROM one WHERE k = $key[1]"), '3', 'and has committed each');
 }
@@ -169,7 +169,9 @@ note 'a worker where nobody may finish it';
 	is($cluster->sql("SELECT recover_prepared_transactions(); "
 			  . "SET cz.worker_timeout = '500ms'; "
 			  . "DO \$\$ BEGIN PERFORM count(*) FROM one; RAISE 'read'; EXCEPTION WHEN object_not_in_prerequisite_state THEN END \$\$; "
-			  . "ALTER USER MAPPING FOR PUBLIC SERVER $server OPTIONS (SET user 'postgres'); "
+			  . "ALTER USER MAPPING FOR PUBLIC SERVER $server OPTIONS (SET user 'postgres');\n"
+			  # the worker's processes of connections that were closed take a moment to end
+			  . "\\! for t in \$(seq 600); do test \$($ENV{CZ_BINDIR}/psql -XAtqh 127.0.0.1 -p @{[$cluster->worker(2)->port]} -U postgres postgres -c 'SELECT count(*) FROM extras') = 0 && break; sleep 0.1; done\n"
 			  . 'SELECT count(*) FROM extras'),
 		"0\n0", "recovery keeps no other role's connections");
 	$cluster->sql("ALTER USER MAPPING FOR PUBLIC SERVER $server OPTIONS (SET user 'postgres')");
@@ -241,7 +243,7 @@ note 'readers of a worker in doubt that does not answer';
 	$cluster->go;
 	my ($status, $out, $err) = $cluster->finish_sql($handle, 60);
 	is($out, 'done', 'the commit stands') or diag($err);
-	my @readers = map { $cluster->start_sql("SELECT count(*) FROM three WHERE v = 300") } 1 .. 6;
+	my @readers = map { $cluster->start_sql("SELECT count(*) FROM three WHERE v = 300") } 1 .. 12;
 	my $longest = 0;
 	foreach my $reader (@readers)
 	{
@@ -249,8 +251,9 @@ note 'readers of a worker in doubt that does not answer';
 		is($o, '100', 'other placements are read') or diag($e);
 		$longest = $seconds if $seconds > $longest;
 	}
-	cmp_ok($longest, '<', 9, 'without waiting for each other');
-	@readers = map { $cluster->start_sql("SELECT v FROM one WHERE k = $key[1]") } 1 .. 8;
+	# one after the other: twelve times cz.connect_timeout
+	cmp_ok($longest, '<', 20, 'without waiting for each other');
+	@readers = map { $cluster->start_sql("SELECT v FROM one WHERE k = $key[1]") } 1 .. 16;
 	$longest = 0;
 	foreach my $reader (@readers)
 	{
@@ -258,14 +261,14 @@ note 'readers of a worker in doubt that does not answer';
 		like($e, qr/ERROR:  08/, 'who needs it fails');
 		$longest = $seconds if $seconds > $longest;
 	}
-	cmp_ok($longest, '<', 14, 'in the time of one attempt');
+	cmp_ok($longest, '<', 30, 'in the time of one attempt');
 	$cluster->thaw_worker(2);
 	is($cluster->sql('SELECT count(*) FROM one WHERE v = 300'), '100', 'it is back');
 }
 
 note 'no worker answers COMMIT PREPARED';
 {
-	my $handle = $cluster->start_at('after_local_commit', "SET cz.worker_timeout = '6s'; BEGIN; UPDATE one SET v = 500; COMMIT; SELECT 'done'");
+	my $handle = $cluster->start_at('after_local_commit', "SET cz.worker_timeout = '20s'; BEGIN; UPDATE one SET v = 500; COMMIT; SELECT 'done'");
 	$cluster->freeze_worker($_) foreach 1 .. 3;
 	my $start = time;
 	$cluster->go;
@@ -273,7 +276,7 @@ note 'no worker answers COMMIT PREPARED';
 	my $seconds = time - $start;
 	is($out, 'done', 'the commit stands') or diag($err);
 	# with a debug point one is asked first, then the others
-	cmp_ok($seconds, '<', 11, 'locks are held for the time of one attempt, not of two');
+	cmp_ok($seconds, '<', 38, 'locks are held for the time of one attempt, not of two');
 	$cluster->thaw_worker($_) foreach 1 .. 3;
 	is($cluster->sql('SELECT count(*) FROM one WHERE v = 500'), '100', 'all is finished later');
 }

@@ -85,6 +85,6 @@ foreach my $mode (qw(auto block_writes))
 }
 ok($was_done{done} && $was_done{undone}, 'some were done, some undone');
 is($cluster->wait_for_recovery, 1, 'nothing is prepared');
-is($cluster->sql("SELECT count(*) FROM cz.cleanup"), '0', 'the clean-up list is empty');
+ok($cluster->coordinator->poll_query_until('postgres', 'SELECT count(*) = 0 FROM cz.cleanup'), 'the clean-up list is empty');
 
 done_testing();

@@ -181,7 +181,7 @@ is_right('promoted');
 is($cluster->sql('SELECT count(*) FROM u'), 100, 'unlogged tables have their rows');
 is($cluster->orphans, '', 'nothing is left where it was');
 is($cluster->sql("SELECT phase, pause_ms > 0, attempts > 0 FROM cz_moves WHERE operation = 'promote'"), 'done|t|t', 'cz_moves has it');
-is($cluster->sql('SELECT count(*) FROM cz.cleanup'), 0, 'the clean-up list is empty');
+ok($cluster->coordinator->poll_query_until('postgres', 'SELECT count(*) = 0 FROM cz.cleanup'), 'the clean-up list is empty');
 my $mark = "SELECT obj_description('cz_shards'::regnamespace, 'pg_namespace')";
 isnt($cluster->worker_sql(1, $mark), $cluster->worker_sql($c, $mark), 'it has an identity of its own');
 unlike($cluster->worker_sql($c, $mark), qr/\n/, 'and not that of its primary');
@@ -245,7 +245,7 @@ my $waits = $cluster->start_at('after_prepare', "BEGIN; UPDATE t SET v = v + 1 W
 my $promotion = $cluster->start_sql("SELECT citus_promote_clone_and_rebalance($id, 'by_shard_count')");
 $cluster->coordinator->poll_query_until('postgres', "SELECT attempts > 1 FROM cz_moves ORDER BY move_id DESC LIMIT 1");
 is($cluster->sql("SELECT nodeisclone FROM pg_dist_node WHERE nodeid = $id"), 't', 'one with a shard that the clone would take is waited for');
-is(($cluster->try_sql("SET statement_timeout = '5s'; UPDATE t SET v = v WHERE k = (SELECT max(k) FROM t WHERE get_shard_id_for_distribution_column('t', k) = get_shard_id_for_distribution_column('t', $goes))"))[0], 0, 'while others are served');
+is(($cluster->try_sql("SET statement_timeout = '60s'; UPDATE t SET v = v WHERE k = (SELECT max(k) FROM t WHERE get_shard_id_for_distribution_column('t', k) = get_shard_id_for_distribution_column('t', $goes))"))[0], 0, 'while others are served');
 $cluster->go('goes');
 is(($cluster->finish_sql($waits))[0], 0, 'it commits');
 ($status, $out, $err) = $cluster->finish_sql($promotion);
@@ -338,7 +338,7 @@ foreach my $i (0 .. $#points)
 	}
 }
 ok($was_done{done} && $was_done{undone}, 'some were done, some undone');
-is($cluster->sql('SELECT count(*) FROM cz.cleanup'), '0', 'the clean-up list is empty');
+ok($cluster->coordinator->poll_query_until('postgres', 'SELECT count(*) = 0 FROM cz.cleanup'), 'the clean-up list is empty');
 retire($c);
 
 note 'a standby takes the place of a dead worker';
