@@ -83,7 +83,7 @@ sub circle
 	like($messages, qr/DETAIL:  Process \d+ waits .* for process \d+\.\nProcess \d+ waits .* for process \d+\./,
 		"$what: both sides are told");
 	# the machine may be slow
-	cmp_ok($seconds, '<', 30, "$what: soon");
+	cmp_ok($seconds, '<', 50, "$what: soon");
 	note sprintf '%s: %.1f s', $what, $seconds;
 	return $messages;
 }
@@ -164,17 +164,17 @@ is(join(' ', map { $_->[0] } @results), '0 0', 'exception block: both go on') or
 my ($ms) = map { $_->[1] =~ /^caught (\d+)/ ? $1 : () } @results;
 ok($ms, 'exception block: one has caught it');
 # it takes 1.2 s on a machine that has nothing else to do
-cmp_ok($ms, '<', 10000, 'exception block: soon after the wait began');
+cmp_ok($ms, '<', 30000, 'exception block: soon after the wait began');
 my $victim = $results[0][1] =~ /caught/ ? 1 : 2;
 my $winner = 3 - $victim;
 # the winner waits for the victim's first row until its transaction ends
 is($cluster->sql("SELECT v FROM one WHERE k = $one->[$victim]"), 200 + $winner, "exception block: the other's write stays");
 is($cluster->sql("SELECT v FROM one WHERE k = $one->[$winner]"), 100 + $winner, 'exception block: what was caught is undone');
 
-# lock_timeout ends a wait before that
+# lock_timeout ends a wait before that; with the same time for both either may be first
 $round++;
 @handles = map {
-	$cluster->start_sql("SET lock_timeout = '300ms'; BEGIN; " . update('one', $_) . "; SELECT step('$round', $_, 2); " . update('one', 3 - $_) . '; COMMIT')
+	$cluster->start_sql("SET lock_timeout = '300ms'; SET deadlock_timeout = '30s'; BEGIN; " . update('one', $_) . "; SELECT step('$round', $_, 2); " . update('one', 3 - $_) . '; COMMIT')
 } 1, 2;
 my $messages = join '', map { ($cluster->finish_sql($_, 60))[2] } @handles;
 like($messages, qr/55P03/, 'lock_timeout ends it first');
