@@ -577,7 +577,7 @@ def main():
     parser.add_argument('--clients', type=int, default=16)
     parser.add_argument('--keys', type=int, default=8, help='of each client')
     parser.add_argument('--rows', type=int, default=100, help='of each key')
-    parser.add_argument('--longest', type=float, default=15, help='seconds that a statement may take')
+    parser.add_argument('--longest', type=float, default=40, help='seconds that a statement may take')
     parser.add_argument('--phases', default='before,add,move,factor,split,drain,freeze,disable,lose,after')
     parser.add_argument('--messages', type=int, default=20, help='errors to print')
     parser.add_argument('--seed', type=int, default=int(time.time()))

@@ -85,7 +85,7 @@ sub check_during
 
 note 'kill -9 before';
 $cluster->kill_worker(1);
-check_all('killed before', 1, 15);
+check_all('killed before', 1, 40);
 $cluster->restart_worker(1);
 
 note 'kill -9 in the middle';
@@ -113,13 +113,13 @@ COMMIT;
 
 note 'SIGSTOP';
 $cluster->freeze_worker(2);
-check_all('frozen', 2, 15);
+check_all('frozen', 2, 40);
 $cluster->thaw_worker(2);
 is($cluster->sql($queries{join}), $expected{join}, 'thawed worker answers again');
 
 note 'cut from the network';
 $cluster->cut_worker(3);
-check_all('cut', 3, 15);
+check_all('cut', 3, 40);
 $cluster->heal_worker(3);
 $cluster->reset_worker(3);
 is($cluster->sql($queries{group}), $expected{group}, 'healed worker answers again');

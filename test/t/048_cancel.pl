@@ -145,7 +145,7 @@ foreach my $factor (1, 2)
 }
 is($cluster->differing_placements, '', 'placements are equal');
 is($cluster->sql('SELECT count(*) FROM pg_dist_placement WHERE shardstate <> 1'), '0', 'no placement was given up');
-ok($cluster->wait_for_recovery(10), 'no prepared transaction is left');
+ok($cluster->wait_for_recovery, 'no prepared transaction is left');
 is( $cluster->sql(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}),
 	'0', 'no lock is left on the coordinator');
 foreach my $i (1, 2)

@@ -153,7 +153,7 @@ like($err, qr/WARNING:  01000: former coordinators are not fenced on node "\w+" 
 $cluster->thaw_worker(3);
 is((mark(3))[0], 2, 'the worker has not heard of it');
 is((mark(2))[0], 3, 'the others have');
-(undef, $out, $err) = sql_on($next, "SET statement_timeout = '20s'; UPDATE t SET v = 5 WHERE k = $old_key; SELECT v FROM t WHERE k = $old_key");
+(undef, $out, $err) = sql_on($next, "SET statement_timeout = '60s'; UPDATE t SET v = 5 WHERE k = $old_key; SELECT v FROM t WHERE k = $old_key");
 is($out, '5', 'it is used, and the open transaction there does not hold it up') or diag($err);
 # that one may have been left out, being looked at only now and then: what the old one
 # would commit there alone is nothing that the new one knows
