@@ -20,7 +20,7 @@ sub reltuples { return $cluster->sql("SELECT reltuples::bigint FROM pg_class WHE
 sub wait_for
 {
 	my ($sql, $what, $seconds) = @_;
-	my $end = time + ($seconds // 30);
+	my $end = time + ($seconds // 120);
 	while (time < $end)
 	{
 		return pass($what) if $cluster->sql($sql) eq 't';
@@ -77,7 +77,7 @@ $cluster->sql(q{SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 
 $cluster->finish_sql($holder, 30);
 my $start = time;
 $cluster->sql('ALTER TABLE t ADD COLUMN w int') for 1;
-cmp_ok(time - $start, '<', 20, 'DDL does not wait');
+cmp_ok(time - $start, '<', 60, 'DDL does not wait');
 
 # 5. a worker is down: the background worker goes on with what it can reach, ANALYZE by hand
 # with what there is
@@ -124,9 +124,9 @@ $cluster->sql('INSERT INTO ev2 SELECT i, i % 10 + 10 FROM generate_series(1, 100
 wait_for(q{SELECT reltuples BETWEEN 18000 AND 22000 FROM pg_class WHERE oid = 'ev'::regclass}, 'and again when one has changed');
 
 # 8. off is off
-$cluster->sql('ALTER SYSTEM SET cz.auto_analyze = off');
-$cluster->sql('SELECT pg_reload_conf()');
-sleep 1;
+$cluster->alter_system('SET cz.auto_analyze = off');
+# a round that has begun before comes to its end
+sleep 3;
 $cluster->sql(q{CREATE TABLE off (k int); SELECT create_distributed_table('off', 'k');
 INSERT INTO off SELECT generate_series(1, 5000)});
 sleep 1;
