@@ -117,14 +117,14 @@ $cluster->coordinator->start;
 isnt($cluster->sql('SELECT count(*) FROM pg_dist_placement WHERE shardstate <> 1'), '0', 'after the crash the copies are not used');
 my $holder = $cluster->hold('LOCK TABLE r IN ROW EXCLUSIVE MODE');
 $cluster->sql('INSERT INTO r VALUES (51)');
-$cluster->sql($_) foreach "ALTER SYSTEM SET cz.recovery_interval = '1s'", 'SELECT pg_reload_conf()';
+$cluster->alter_system("SET cz.recovery_interval = '1s'");
 my $insert = $cluster->start_sql('INSERT INTO q SELECT k, 1000, 51 FROM generate_series(1, 20) k');
 sleep 1;
 $cluster->release($holder);
 my ($waited, undef, $why) = $cluster->finish_sql($insert, 60);
 is($waited, 0, 'who refers to a row that a copy lacks waits for the copy') or diag($why);
 ok($cluster->repair, 'copies are made whole');
-$cluster->sql($_) foreach 'ALTER SYSTEM RESET cz.recovery_interval', 'SELECT pg_reload_conf()';
+$cluster->alter_system('RESET cz.recovery_interval');
 
 $cluster->sql(q{INSERT INTO cz.placement_state SELECT shard_id, 'node_2', 'i', now(), 'test' FROM cz.tables WHERE relid = 'r'::regclass});
 my ($left_out, undef, $warning) = $cluster->try_sql('BEGIN; INSERT INTO r VALUES (52); INSERT INTO q SELECT k, 1001, 52 FROM generate_series(1, 20) k; COMMIT');
