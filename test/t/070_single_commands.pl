@@ -284,7 +284,7 @@ sub lost
 	$break->();
 	my @end = $cluster->finish_sql($waiting, 60);
 	like($end[2], qr/ERROR:  08007/, "$name: not known");
-	cmp_ok($end[3], '<', 20, "$name: told in time");
+	cmp_ok($end[3], '<', 50, "$name: told in time");
 	$mend->();
 	unlock_row($locked);
 	ok($coordinator->poll_query_until('postgres', "SELECT v IN ($was, $was + 1) FROM t WHERE k = $key"), "$name: done or not");

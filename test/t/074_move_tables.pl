@@ -243,7 +243,7 @@ my $altering = $cluster->start_sql('BEGIN; TRUNCATE d.types; ALTER TABLE d.types
 $cluster->sql('TRUNCATE o.types; ALTER TABLE o.types DROP COLUMN bits; INSERT INTO o.types (k, id) VALUES (1, md5(\'1\')::uuid)');
 $cluster->coordinator->poll_query_until('postgres', "SELECT count(*) >= 1 FROM pg_locks WHERE NOT granted");
 $cluster->go;
-($status, $out, $err) = $cluster->finish_sql($altering, 30);
+($status, $out, $err) = $cluster->finish_sql($altering, 60);
 is($status, 0, 'it commits') or diag($err);
 is(($cluster->finish_sql($moving, 120))[0], 0, 'the move is made');
 is(differing(), '', 'rows are right');
