@@ -257,6 +257,9 @@ forces_nonnullable_var_compat(List *clauses, Index rti, AttrNumber attno)
 
 #include "cz/compat_returning.h"
 
+/* 17: IN with a sub-query that refers to the query around it can become a join */
+#define CZ_JOINS_CORRELATED_ANY CZ_PG_GE(17)
+
 /* 17: the expression of a generated column can be changed */
 #if CZ_PG_GE(17)
 #define AT_IS_SET_EXPRESSION_COMPAT(subtype) ((subtype) == AT_SetExpression)
