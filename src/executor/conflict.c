@@ -43,6 +43,7 @@
 #include "conflict.h"
 #include "executor_int.h"
 #include "own_rows.h"
+#include "rows.h"
 #include "triggers.h"
 
 /* Rows that vanish one after another, after which somebody is in the way all the time. */
@@ -61,6 +62,7 @@ struct CzConflict
 	Oid			exclusion;		/* exclusion constraint, or InvalidOid */
 	bool		updates;		/* DO UPDATE */
 	CzOwnRows  *own;			/* after the first row; NULL: no part of the statement asks */
+	CommandId	read_cid;		/* first command after the row in the way was read */
 	CzPartitionFinder *finder;	/* NULL: the table is not partitioned */
 	CzRoutes   *routes;			/* NULL: it has no row triggers that are its partitions' */
 	PlannedStmt *insert;		/* parameters: the row, by attribute numbers */
@@ -409,20 +411,23 @@ CzConflictBegin(ModifyTableState *mtstate, ResultRelInfo *rri, Relation rel, Oid
 /* ---- rows ----------------------------------------------------------------- */
 
 static bool
-same_key(CzConflict *conflict, TupleTableSlot *a, TupleTableSlot *b)
+same_value(Form_pg_attribute att, TupleTableSlot *a, TupleTableSlot *b)
 {
-	Form_pg_attribute att;
 	bool		isnull[2];
 	Datum		values[2];
 
-	if (conflict->key_attno == 0)
-		return true;
-	att = TupleDescAttr(RelationGetDescr(conflict->rel), conflict->key_attno - 1);
-	values[0] = slot_getattr(a, conflict->key_attno, &isnull[0]);
-	values[1] = slot_getattr(b, conflict->key_attno, &isnull[1]);
+	values[0] = slot_getattr(a, att->attnum, &isnull[0]);
+	values[1] = slot_getattr(b, att->attnum, &isnull[1]);
 	if (isnull[0] || isnull[1])
 		return isnull[0] && isnull[1];
 	return datum_image_eq(values[0], values[1], att->attbyval, att->attlen);
+}
+
+static bool
+same_key(CzConflict *conflict, TupleTableSlot *a, TupleTableSlot *b)
+{
+	return conflict->key_attno == 0 ||
+		same_value(TupleDescAttr(RelationGetDescr(conflict->rel), conflict->key_attno - 1), a, b);
 }
 
 /* Write what SET and triggers have made of a row. */
@@ -440,9 +445,7 @@ store_update(CzConflict *conflict, TupleTableSlot *old_row, TupleTableSlot *new_
 	if (plan == NULL)
 		return;
 	if (run_statement(conflict, plan, row_params(conflict, old_row, new_row), NULL) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-				 errmsg("tuple to be updated was already modified by an operation triggered by the current command")));
+		CzRaiseOwnChange(CMD_UPDATE);
 }
 
 /* AFTER triggers and transition tables of an update; see target.c about the routine. */
@@ -489,12 +492,53 @@ check_partition(CzConflict *conflict, EState *estate, TupleTableSlot *old_row,
 				 errdetail("The result tuple would appear in a different partition than the original tuple.")));
 }
 
+static bool
+same_row(CzConflict *conflict, TupleTableSlot *a, TupleTableSlot *b)
+{
+	TupleDesc	desc = RelationGetDescr(conflict->rel);
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (is_read(att) && !same_value(att, a, b))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Functions and triggers may have changed the row that is to be updated, or removed it: an
+ * error, for the update would undo that.  Without commands meanwhile they have not.
+ */
+static void
+check_unchanged(CzConflict *conflict, TupleTableSlot *existing)
+{
+	TupleTableSlot *now;
+
+	CommandCounterIncrement();
+	if (GetCurrentCommandId(false) == conflict->read_cid)
+		return;
+	now = MakeSingleTupleTableSlot(RelationGetDescr(conflict->rel), &TTSOpsVirtual);
+	if (run_statement(conflict, plans_for_row(conflict, existing)->read,
+					  row_params(conflict, existing, NULL), now) == 0 ||
+		!same_row(conflict, existing, now))
+		CzRaiseOwnChange(CMD_UPDATE);
+	ExecDropSingleTupleTableSlot(now);
+	CommandCounterIncrement();
+	conflict->read_cid = GetCurrentCommandId(false);
+}
+
 /* What SET, or a trigger, reads may be a part of the statement that has changed the row. */
 static bool
 was_changed_meanwhile(CzConflict *conflict, TupleTableSlot *existing)
 {
 	CzRowChangesApplyKnown(conflict->mtstate->ps.state, RelationGetRelid(conflict->rel));
-	return CzOwnRowsHas(conflict->own, existing);
+	if (CzOwnRowsHas(conflict->own, existing))
+		return true;
+	check_unchanged(conflict, existing);
+	return false;
 }
 
 /* DO UPDATE of a row that is locked. */
@@ -601,6 +645,8 @@ CzConflictRow(CzConflict *conflict, TupleTableSlot **row)
 						(errcode(ERRCODE_CARDINALITY_VIOLATION),
 						 errmsg("ON CONFLICT DO UPDATE command cannot affect row a second time"),
 						 errhint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")));
+			CommandCounterIncrement();
+			conflict->read_cid = GetCurrentCommandId(false);
 			result = update_row(conflict, new_row, row);
 			break;
 		}

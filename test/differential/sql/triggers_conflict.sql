@@ -112,3 +112,26 @@ WITH d AS (DELETE FROM tt WHERE k IN (1, 2) RETURNING *) INSERT INTO tt SELECT k
 WITH d AS (UPDATE u SET v = 'set' WHERE k = 1 RETURNING *) INSERT INTO u SELECT k + 1, v, 2 FROM d ON CONFLICT (k) DO UPDATE SET v = EXCLUDED.v, n = random() * 0 RETURNING *;
 SELECT * FROM tt ORDER BY k;
 SELECT k, v FROM u ORDER BY k;
+-- functions and triggers that change the very row that is to be updated
+CREATE TABLE cself (k int PRIMARY KEY, v int, w int DEFAULT 0);
+SELECT create_distributed_table('cself', 'k');
+INSERT INTO cself VALUES (1, 10), (2, 20), (3, 30), (4, 40);
+CREATE FUNCTION cself_up(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE cself SET w = w + 1 WHERE k = i; RETURN 4; END $$;
+CREATE FUNCTION cself_del(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM cself WHERE k = i; RETURN 4; END $$;
+CREATE FUNCTION cself_lock(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM 1 FROM cself WHERE k = i FOR UPDATE; RETURN 4; END $$;
+-- error
+INSERT INTO cself VALUES (1, 1) ON CONFLICT (k) DO UPDATE SET v = cself_up(1) RETURNING *;
+-- error
+INSERT INTO cself VALUES (1, 1) ON CONFLICT (k) DO UPDATE SET v = 3 WHERE cself_up(1) = 4;
+-- error
+INSERT INTO cself VALUES (1, 1) ON CONFLICT (k) DO UPDATE SET v = cself_del(1);
+INSERT INTO cself VALUES (1, 1) ON CONFLICT (k) DO UPDATE SET v = cself_up(2) RETURNING *;
+INSERT INTO cself VALUES (1, 1), (5, 5) ON CONFLICT (k) DO UPDATE SET v = cself_lock(1) + excluded.v RETURNING *;
+SELECT * FROM cself ORDER BY k;
+CREATE FUNCTION cself_trigger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE cself SET w = 99 WHERE k = NEW.w; RETURN NEW; END $$;
+CREATE TRIGGER changes BEFORE UPDATE ON cself FOR EACH ROW WHEN (NEW.w < 99) EXECUTE FUNCTION cself_trigger();
+-- error
+INSERT INTO cself VALUES (3, 1) ON CONFLICT (k) DO UPDATE SET w = 3;
+INSERT INTO cself VALUES (3, 1) ON CONFLICT (k) DO UPDATE SET w = 4 RETURNING *;
+INSERT INTO cself VALUES (3, 1), (6, 6) ON CONFLICT (k) DO UPDATE SET w = 77 RETURNING *;
+SELECT * FROM cself ORDER BY k;
