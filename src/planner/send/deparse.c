@@ -91,6 +91,8 @@ typedef struct DeparseContext
 	char		token[32];		/* what every stand-in's name starts with */
 	int			ntokens;		/* stand-ins made */
 	int			nalias;			/* aliases given */
+	int			sublink_alias;	/* after which those of a sub-query in an expression begin,
+								 * or -1: after what was given last */
 	List	   *numbers;		/* ints, by stand-in number: an index in relids, or
 								 * -1 - an index in ships */
 	List	   *relids;			/* OIDs */
@@ -260,6 +262,15 @@ stand_in_walker(Node *node, DeparseContext *context)
 		stand_ins_query((Query *) node, context);
 		return false;
 	}
+	if (IsA(node, SubLink) && context->sublink_alias >= 0)
+	{
+		int			nalias = context->nalias;
+
+		context->nalias = context->sublink_alias;
+		(void) expression_tree_walker(node, stand_in_walker, (void *) context);
+		context->nalias = Max(nalias, context->nalias);
+		return false;
+	}
 	return expression_tree_walker(node, stand_in_walker, (void *) context);
 }
 
@@ -297,6 +308,7 @@ stand_ins_query(Query *query, DeparseContext *context)
 {
 	ListCell   *lc;
 	Index		rti = 0;
+	int			sublink_alias = context->sublink_alias;
 
 	if (query->rowMarks != NIL)
 		context->has_row_locks = true;
@@ -344,7 +356,10 @@ stand_ins_query(Query *query, DeparseContext *context)
 		if (cte->aliascolnames == NIL)
 			cte->aliascolnames = copyObject(cte->ctecolnames);
 	}
+	/* what is grouped by prints the same wherever it is */
+	context->sublink_alias = query->groupClause != NIL ? context->nalias : -1;
 	query_tree_walker(query, stand_in_walker, (void *) context, 0);
+	context->sublink_alias = sublink_alias;
 }
 
 /* ---- steps 3 and 4: Vars and parameters ---------------------------------- */

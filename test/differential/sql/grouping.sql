@@ -42,3 +42,20 @@ INSERT INTO unlike SELECT i, (i % 3)::bit(4), (i % 2)::text::xid FROM generate_s
 SELECT b, x, grouping(b, x), count(*) FROM unlike GROUP BY GROUPING SETS ((b), (x)) ORDER BY 3, 4, 1;
 SELECT b, count(DISTINCT k), count(*) FROM unlike GROUP BY b ORDER BY b;
 SELECT x, count(*), min(k) FROM unlike GROUP BY x ORDER BY x::text;
+-- what is grouped by has a sub-query, and is a part of other expressions
+CREATE TABLE gsub (k int, v int);
+SELECT create_distributed_table('gsub', 'k');
+CREATE TABLE gref (k int PRIMARY KEY, v int);
+SELECT create_reference_table('gref');
+INSERT INTO gsub SELECT i % 4, i % 3 FROM generate_series(1, 30) i;
+INSERT INTO gref SELECT i, i * 10 FROM generate_series(1, 5) i;
+SELECT (v + (SELECT max(v) FROM gref)) * 2, count(*) FROM gsub WHERE k = 3 GROUP BY v + (SELECT max(v) FROM gref);
+SELECT COALESCE(v, (SELECT 1 FROM gref LIMIT 1)) + 1, count(*) FROM gsub GROUP BY COALESCE(v, (SELECT 1 FROM gref LIMIT 1));
+SELECT count(*) FROM gsub WHERE k = 3 GROUP BY v + (SELECT max(v) FROM gref) HAVING v + (SELECT max(v) FROM gref) > 50;
+SELECT (SELECT max(r.v) FROM gref r WHERE r.k = g.v) * 2, count(*) FROM gsub g WHERE k = 3 GROUP BY (SELECT max(r.v) FROM gref r WHERE r.k = g.v);
+SELECT sum(v + (SELECT max(v) FROM gref)) OVER (PARTITION BY v + (SELECT max(v) FROM gref)) FROM gsub WHERE k = 3 GROUP BY v + (SELECT max(v) FROM gref);
+SELECT count(*) FROM gsub WHERE k = 3 GROUP BY v + (SELECT max(v) FROM gref) ORDER BY (v + (SELECT max(v) FROM gref)) * 2;
+SELECT (CASE WHEN EXISTS (SELECT 1 FROM gref r JOIN gsub z ON z.v = r.k WHERE z.k = g.k) THEN v ELSE 0 END) + 1, count(*) FROM gsub g WHERE k = 2 GROUP BY CASE WHEN EXISTS (SELECT 1 FROM gref r JOIN gsub z ON z.v = r.k WHERE z.k = g.k) THEN v ELSE 0 END;
+SELECT (v + (SELECT max(v) FROM gref)) * 2, (v + (SELECT min(v) FROM gref)) * 2, count(*) FROM gsub WHERE k = 3 GROUP BY GROUPING SETS (v + (SELECT max(v) FROM gref), v + (SELECT min(v) FROM gref));
+SELECT DISTINCT (v + (SELECT max(v) FROM gref)) * 2 FROM gsub WHERE k = 3 GROUP BY v + (SELECT max(v) FROM gref), k;
+SELECT (x.v + (SELECT max(v) FROM gref)) * 2, count(*) FROM (SELECT v FROM gsub WHERE k = 3) x, (SELECT v FROM gref) y GROUP BY x.v + (SELECT max(v) FROM gref);
