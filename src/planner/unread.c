@@ -61,7 +61,8 @@ cz_is_never_true(Node *quals, Query *query, CzPlanState *state)
 typedef struct SublinksContext
 {
 	CzPlanState *state;
-	List	   *read;			/* SubLinks of one query that remain */
+	Query	   *query;
+	List	   *read;			/* its SubLinks that remain */
 	List	   *unread;			/* those that do not */
 } SublinksContext;
 
@@ -148,9 +149,13 @@ sort_sublinks(Node *expr, SublinksContext *context)
 		((SubLink *) lfirst(lc))->location = list_nth_int(locations, foreach_current_index(lc));
 }
 
-/* Does core join a condition's sub-query to what it is asked of, before it folds anything? */
+/*
+ * Does core join a condition's sub-query to what it is asked of, before it folds anything?
+ *
+ * relids: the range-table entries that it can be joined to.
+ */
 static bool
-is_joined(Node *qual)
+is_joined(Node *qual, Relids relids)
 {
 	SubLink    *sublink;
 	Query	   *sub;
@@ -164,6 +169,7 @@ is_joined(Node *qual)
 	sub = (Query *) sublink->subselect;
 	if (sublink->subLinkType == ANY_SUBLINK && !is_not)
 		return contain_vars_of_level(sublink->testexpr, 0) &&
+			bms_is_subset(cz_entries_of(sublink->testexpr, 0), relids) &&
 			!contain_volatile_functions(sublink->testexpr) &&
 			(CZ_JOINS_CORRELATED_ANY || !contain_vars_of_level((Node *) sub, 1));
 	return sublink->subLinkType == EXISTS_SUBLINK && sub->cteList == NIL &&
@@ -171,19 +177,20 @@ is_joined(Node *qual)
 		!sub->hasWindowFuncs && !sub->hasTargetSRFs && sub->havingQual == NULL &&
 		sub->limitOffset == NULL && sub->rowMarks == NIL && sub->jointree->fromlist != NIL &&
 		contain_vars_of_level(sub->jointree->quals, 1) &&
+		bms_is_subset(cz_entries_of(sub->jointree->quals, 1), relids) &&
 		!contain_volatile_functions(sub->jointree->quals);
 }
 
 /* The same of conditions in a join tree. */
 static void
-sort_in_quals(Node *quals, bool may_join, SublinksContext *context)
+sort_in_quals(Node *quals, Relids relids, SublinksContext *context)
 {
 	List	   *others = NIL;
 	ListCell   *lc;
 
 	foreach(lc, cz_conjuncts(quals, NIL))
 	{
-		if (may_join && is_joined(lfirst(lc)))
+		if (is_joined(lfirst(lc), relids))
 		{
 			List	   *sublinks = sublinks_of(lfirst(lc));
 
@@ -194,6 +201,32 @@ sort_in_quals(Node *quals, bool may_join, SublinksContext *context)
 			others = lappend(others, lfirst(lc));
 	}
 	sort_sublinks((Node *) make_ands_explicit(others), context);
+}
+
+/* To which entries can a condition of a join be joined? */
+static Relids
+joined_relids(JoinExpr *join)
+{
+	switch (join->jointype)
+	{
+		case JOIN_INNER:
+			return cz_node_relids((Node *) join, true);
+		case JOIN_LEFT:
+			return cz_node_relids(join->rarg, true);
+		case JOIN_RIGHT:
+			return cz_node_relids(join->larg, true);
+		default:
+			return NULL;
+	}
+}
+
+/* The same for one of FROM: a MERGE joins its target to all that it reads. */
+static Relids
+from_relids(Node *from, Query *query)
+{
+	Relids		relids = cz_node_relids(from, true);
+
+	return query->commandType == CMD_MERGE ? bms_add_member(relids, query->resultRelation) : relids;
 }
 
 /* The same of all expressions of a query. */
@@ -215,18 +248,22 @@ sort_walker(Node *node, SublinksContext *context)
 		case T_TableSampleClause:
 			return expression_tree_walker(node, sort_walker, (void *) context);
 		case T_FromExpr:
-			sort_in_quals(((FromExpr *) node)->quals, true, context);
+			sort_in_quals(((FromExpr *) node)->quals, from_relids(node, context->query), context);
 			return sort_walker((Node *) ((FromExpr *) node)->fromlist, context);
 		case T_JoinExpr:
-			sort_in_quals(((JoinExpr *) node)->quals,
-						  ((JoinExpr *) node)->jointype != JOIN_FULL, context);
+			sort_in_quals(((JoinExpr *) node)->quals, joined_relids((JoinExpr *) node), context);
 			return sort_walker(((JoinExpr *) node)->larg, context) ||
 				sort_walker(((JoinExpr *) node)->rarg, context);
 		case T_RangeTblRef:
 		case T_SetOperationStmt:
 			return false;
 		default:
-			sort_sublinks(node, context);
+			if (context->query->commandType == CMD_MERGE &&
+				node == merge_condition_compat(context->query))
+				sort_in_quals(node, from_relids((Node *) context->query->jointree, context->query),
+							  context);
+			else
+				sort_sublinks(node, context);
 			return false;
 	}
 }
@@ -246,7 +283,7 @@ null_mutator(Node *node, SublinksContext *context)
 static void
 forget_sublinks(Query *query, CzPlanState *state)
 {
-	SublinksContext context = {state, NIL, NIL};
+	SublinksContext context = {state, query, NIL, NIL};
 	int			flags = QTW_IGNORE_RT_SUBQUERIES | QTW_IGNORE_CTE_SUBQUERIES |
 		QTW_IGNORE_JOINALIASES;
 

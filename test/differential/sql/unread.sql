@@ -38,6 +38,9 @@ SELECT count(*), sum(k), sum(v) FROM t;
 SELECT v, count(*) FROM t GROUP BY v HAVING CASE WHEN true THEN v > 1 ELSE (SELECT 1 FROM t WHERE k = 1 / 0) = 1 END;
 SELECT count(*) FROM t HAVING false AND (SELECT 1 FROM t WHERE k = 1 / 0) = 1;
 SELECT a.k, b.k FROM t a LEFT JOIN t b ON a.k = b.k AND (false AND (SELECT 1 FROM t WHERE k = 1 / 0) = 2) WHERE a.k < 4;
+SELECT a.k, b.k FROM t a LEFT JOIN t b ON a.k = b.k AND false AND EXISTS (SELECT 1 FROM t c WHERE k = 1 / 0 AND c.v = a.v) WHERE a.k < 4;
+-- error
+SELECT a.k, b.k FROM t a LEFT JOIN t b ON a.k = b.k AND false AND EXISTS (SELECT 1 FROM t c WHERE k = 1 / 0 AND c.v = b.v) WHERE a.k < 4;
 SELECT a.k, b.k FROM t a FULL JOIN t b ON a.k = b.k AND COALESCE(true, (SELECT true FROM t WHERE k = 1 / 0)) WHERE a.k < 4;
 SELECT k FROM t ORDER BY k LIMIT COALESCE(2, (SELECT k FROM t WHERE k = 1 / 0));
 SELECT k FROM t ORDER BY k OFFSET CASE WHEN true THEN 37 ELSE (SELECT k FROM t WHERE k = 1 / 0) END;
@@ -57,6 +60,8 @@ SELECT k FROM t WHERE false AND EXISTS (SELECT count(*) FROM t x WHERE k = 1 / 0
 UPDATE t SET v = v WHERE k = 3 RETURNING CASE WHEN true THEN v ELSE (SELECT k FROM t WHERE k = 1 / 0) END;
 MERGE INTO t USING (SELECT 3 AS k) s ON t.k = s.k WHEN MATCHED AND false AND t.v = (SELECT k FROM t WHERE k = 1 / 0) THEN DELETE WHEN MATCHED THEN UPDATE SET v = CASE WHEN true THEN t.v ELSE (SELECT k FROM t WHERE k = 1 / 0) END;
 MERGE INTO t USING (SELECT max(k) AS k FROM t) s ON false AND t.v = (SELECT k FROM t WHERE k = 1 / 0) WHEN MATCHED THEN DELETE;
+-- error
+MERGE INTO t USING (SELECT max(k) AS k FROM t) s ON t.k = s.k AND false AND t.v IN (SELECT k FROM t WHERE k = 1 / 0) WHEN MATCHED THEN DELETE;
 PREPARE h (text) AS SELECT v, count(*) FROM t GROUP BY v HAVING $1 = '' OR v = (SELECT v FROM t WHERE k = $1::int);
 EXECUTE h('');
 EXECUTE h('3');
