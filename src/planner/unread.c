@@ -449,6 +449,26 @@ forget_ctes(Query *query, CzPlanState *state)
 	}
 }
 
+/* Has an expression of a query, or a column of FROM that it names, a sub-query? */
+static bool
+reads_sublink_walker(Node *node, Query *query)
+{
+	if (node == NULL || IsA(node, Query))
+		return false;
+	if (IsA(node, SubLink))
+		return true;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+		Query	   *sub = var->varlevelsup == 0 && var->varattno > 0 ?
+			subquery_of(query, rt_fetch(var->varno, query->rtable)) : NULL;
+		TargetEntry *tle = sub != NULL ? get_tle_by_resno(sub->targetList, var->varattno) : NULL;
+
+		return tle != NULL && reads_sublink_walker((Node *) tle->expr, sub);
+	}
+	return expression_tree_walker(node, reads_sublink_walker, (void *) query);
+}
+
 /* A query in which only those columns are named that core finds when it has folded it. */
 static Query *
 copy_folded(Query *query, CzPlanState *state)
@@ -479,7 +499,8 @@ forget_columns(Query *query, CzPlanState *state)
 		Query	   *sub = subquery_of(query, rte);
 		Bitmapset  *used;
 
-		if (++rti == query->resultRelation || sub == NULL || !sub->hasSubLinks ||
+		if (++rti == query->resultRelation || sub == NULL ||
+			!reads_sublink_walker((Node *) sub->targetList, sub) ||
 			sub->setOperations != NULL || (sub->distinctClause != NIL && !sub->hasDistinctOn) ||
 			(takes_rows && !is_pulled_up(rte, sub)))
 			continue;
@@ -495,7 +516,7 @@ forget_columns(Query *query, CzPlanState *state)
 
 			if (tle->ressortgroupref == 0 && !tle->resjunk &&
 				!bms_is_member(tle->resno - FirstLowInvalidHeapAttributeNumber, used) &&
-				sublinks_of(expr) != NIL && !expression_returns_set(expr) &&
+				reads_sublink_walker(expr, sub) && !expression_returns_set(expr) &&
 				!contain_volatile_functions(expr))
 				tle->expr = (Expr *) makeNullConst(exprType(expr), exprTypmod(expr),
 												   exprCollation(expr));
