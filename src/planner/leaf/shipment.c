@@ -20,6 +20,7 @@
 #include "parser/parse_clause.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
 #include "cz/compat.h"
@@ -79,7 +80,8 @@ cz_free_cte_name(char *name, List *ctes, List *more)
  *		(locals) IN (SELECT outers FROM an entry of outer WHERE quals)
  *
  * ops: OpExprs of a level below outer, local = outer expression; sides: int list, which
- * argument of each is the outer one.  quals: of the entry alone.
+ * argument of each is the outer one.  quals: of the entry alone.  Returns NULL if an
+ * operator has no commutator, and the outer expression is its first argument.
  */
 Node *
 cz_wanted_sublink(Query *outer, Index rti, List *quals, List *ops, List *sides)
@@ -108,10 +110,17 @@ cz_wanted_sublink(Query *outer, Index rti, List *quals, List *ops, List *sides)
 	forboth(lc, ops, ls, sides)
 	{
 		OpExpr	   *test = copyObject(lfirst(lc));
-		ListCell   *side = list_nth_cell(test->args, lfirst_int(ls));
-		Node	   *value = lfirst(side);
+		Node	   *value;
 		Param	   *param = makeNode(Param);
 
+		/* core prints the first argument, and takes the second one to be the sub-query's */
+		if (lfirst_int(ls) == 0)
+		{
+			if (!OidIsValid(get_commutator(test->opno)))
+				return NULL;
+			CommuteOpExpr(test);
+		}
+		value = lsecond(test->args);
 		n++;
 		param->paramkind = PARAM_SUBLINK;
 		param->paramid = n;
@@ -119,7 +128,7 @@ cz_wanted_sublink(Query *outer, Index rti, List *quals, List *ops, List *sides)
 		param->paramtypmod = exprTypmod(value);
 		param->paramcollid = exprCollation(value);
 		param->location = -1;
-		lfirst(side) = param;
+		lsecond(test->args) = param;
 		tests = lappend(tests, test);
 		IncrementVarSublevelsUp(value, -1, 1);
 		ChangeVarNodes(value, rti, 1, 0);

@@ -83,3 +83,9 @@ SELECT a.k, b.k, (SELECT min(c.k) FROM more_words c WHERE c.s = a.s AND c.id = b
 SELECT a.k, b.k, x.id, (SELECT min(c.k) FROM more_words c WHERE c.s = a.s AND c.id = b.id) FROM words a, regions r, more_words b LEFT JOIN words x ON x.k = b.k AND x.s < '3' WHERE r.region_id = 2 ORDER BY 1, 2;
 SELECT a.k, b.k FROM words a, more_words b WHERE (SELECT min(c.k) FROM more_words c WHERE c.s = a.s AND c.id = b.id) IS DISTINCT FROM a.k ORDER BY 1, 2;
 SELECT a.k, b.k, (SELECT sum(c.k) FROM more_words c WHERE c.s = b.s AND c.id = b.id) FROM words a LEFT JOIN more_words b ON a.k = b.k AND b.id < 2 ORDER BY 1, 2;
+-- the outer expression first, where only the groups that are asked for are computed
+SELECT e.event_id, (SELECT max(f.amount) FROM events f WHERE e.kind = f.kind) FROM events e WHERE e.event_id < 20 ORDER BY 1;
+SELECT e.event_id, (SELECT max(f.amount) FROM events f WHERE e.kind = lower(f.kind) AND f.flag = e.flag) FROM events e WHERE e.event_id < 20 ORDER BY 1;
+SELECT i.id, (SELECT max(a.name) FROM accounts a WHERE i.qty = a.region_id + 0) FROM items i WHERE i.id < 30 ORDER BY 1;
+SELECT i.id, (SELECT count(j.price) FROM items j WHERE i.qty::int8 = j.qty AND i.label = j.label || '') FROM items i WHERE i.id < 30 ORDER BY 1;
+SELECT i.id, (SELECT min(j.price) FROM items j WHERE i.qty::int8 = j.qty AND j.label || '' = i.label) FROM items i WHERE i.id < 30 ORDER BY 1;
