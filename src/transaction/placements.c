@@ -357,7 +357,7 @@ CzTxnAwaitCopy(Oid relid, Oid reference_relid)
 		return;
 	server_oid = server_without_copy(table, reference);
 	if (!OidIsValid(server_oid) ||
-		(CzTxnCanReach(server_oid, CzRelationOwner(relid)) &&
+		(CzTxnCanReachNow(server_oid, CzRelationOwner(relid)) &&
 		 await_copy(relid, reference_relid)))
 		return;
 	table = CzTableGet(relid);
