@@ -82,6 +82,9 @@ sub_abort(int level)
 	{
 		CzTxnEntry *entry = (CzTxnEntry *) lfirst(lc);
 
+		/* the session is terminated while it connects */
+		if (entry->conn == NULL)
+			continue;
 		if (entry->nsavepoints > 0 && !entry->is_failed && !entry->conn->is_broken &&
 			entry->savepoints[entry->nsavepoints - 1].level >= level &&
 			PQtransactionStatus(entry->conn->pg) == PQTRANS_ACTIVE)
@@ -96,6 +99,8 @@ sub_abort(int level)
 		CzTxnSavepoint *top;
 		StringInfoData sql;
 
+		if (entry->conn == NULL)
+			continue;
 		if (entry->first_level >= level)
 			entry->first_level = 0;
 		if (entry->alone_level >= level)

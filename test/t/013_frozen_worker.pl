@@ -153,5 +153,25 @@ sub thaw
 	$cluster->sql('SELECT cz_repair_placements()');
 	is($cluster->sql('SELECT sum(inactive_placements) FROM cz_nodes'), 0, 'thawed: they are made whole at once');
 }
+
+# A session is terminated while it connects for a subtransaction: the others do not notice.
+{
+	my $key = $cluster->key_on(2, 't');
+	$cluster->await_workers;
+	my $other = $cluster->hold($sum);
+	$cluster->freeze_worker(2);
+	my $session = $cluster->start_sql(
+		"SET application_name = 'connects'; SET cz.connect_timeout = '60s'; BEGIN; SAVEPOINT a; UPDATE t SET v = v WHERE k = $key");
+	ok($cluster->coordinator->poll_query_until('postgres',
+			"SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'connects' AND state = 'active' AND query LIKE 'UPDATE%' AND query_start < now() - interval '0.3 s'"),
+		'a session connects');
+	$cluster->sql("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'connects'");
+	my ($status) = $cluster->finish_sql($session, 60);
+	isnt($status, 0, 'it is terminated');
+	$cluster->thaw_worker(2);
+	($status) = $cluster->release($other);
+	is($status, 0, 'another one goes on');
+	unlike(PostgreSQL::Test::Utils::slurp_file($cluster->coordinator->logfile), qr/was terminated by signal/, 'no process has crashed');
+}
 $cluster->stop;
 done_testing();
