@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
@@ -357,6 +358,9 @@ cz_coordinator_map(PG_FUNCTION_ARGS)
 {
 	const char *wrong = wrong_with(PG_GETARG_DATUM(0));
 
+	/* the transaction that asks is about to commit */
+	if (wrong == NULL && IsTransactionBlock())
+		CzTxnAwaitTakeOvers();
 	PG_RETURN_TEXT_P(cstring_to_text(wrong ? wrong : map_version()));
 }
 

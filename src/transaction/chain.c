@@ -18,7 +18,9 @@
  *					the first placements are marked inactive by this transaction,
  *					then 3.  Who still writes at them notices that they were given
  *					up (CzTxnGivenUp) after he has met this transaction on another
- *					placement, and starts again.
+ *					placement, and starts again.  Who writes there only from now on
+ *					waits before his commit for the end of this transaction
+ *					(CzTxnAwaitTakeOvers), and finds them inactive.
  *	  in 3			who did not commit is marked inactive by this transaction: the
  *					mark is committed before the user is told
  *	  a crash		the user was not told.  The shards are dirty (dirty.c): what the

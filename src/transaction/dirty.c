@@ -86,6 +86,7 @@ typedef struct DirtyTable
 	pg_atomic_uint32 nunsure;	/* entries that are, in all databases */
 	pg_atomic_uint32 given_up[NGIVEN_UP];
 	pg_atomic_uint32 late[NGIVEN_UP];
+	pg_atomic_uint32 ntake_overs;	/* of workers that are given up, not at their end yet */
 } DirtyTable;
 
 static DirtyTable *dirty = NULL;
@@ -96,6 +97,9 @@ static List *inserted = NIL;	/* of const CzShard * */
 
 /* Shards that are not unsure any more, once it is committed; in its memory. */
 static List *settled = NIL;		/* of UnsureShard * */
+
+/* Has the current transaction given up a worker? */
+static bool is_taking_over = false;
 
 static List *add_unsure(List *list);
 
@@ -120,6 +124,7 @@ CzDirtyShmemInit(void)
 		LWLockInitialize(&dirty->lock, LWLockNewTrancheId());
 		dirty->nmarks = 0;
 		pg_atomic_init_u32(&dirty->nunsure, 0);
+		pg_atomic_init_u32(&dirty->ntake_overs, 0);
 		for (i = 0; i < NGIVEN_UP; i++)
 		{
 			pg_atomic_init_u32(&dirty->given_up[i], 0);
@@ -144,7 +149,8 @@ given_up_counter(Oid server_oid)
 
 /*
  * CzTxnGivenUp, CzTxnGiveUp
- *		How often a worker (or one of the same hash) was given up; once more.
+ *		How often a worker (or one of the same hash) was given up; once more, from which on
+ *		the transaction takes over (CzTxnIsTakenOver) until CzTxnTakeOverEnd().
  */
 uint32
 CzTxnGivenUp(Oid server_oid)
@@ -155,7 +161,32 @@ CzTxnGivenUp(Oid server_oid)
 void
 CzTxnGiveUp(Oid server_oid)
 {
+	if (!is_taking_over)
+		pg_atomic_fetch_add_u32(&dirty->ntake_overs, 1);
+	is_taking_over = true;
 	pg_atomic_fetch_add_u32(given_up_counter(server_oid), 1);
+}
+
+/*
+ * CzTxnTakeOverEnd
+ *		What the transaction has marked can be seen, or it has aborted.
+ */
+void
+CzTxnTakeOverEnd(void)
+{
+	if (is_taking_over)
+		pg_atomic_fetch_sub_u32(&dirty->ntake_overs, 1);
+	is_taking_over = false;
+}
+
+/*
+ * CzTxnIsTakenOver
+ *		Is there a worker that is given up by a transaction that is not at its end?
+ */
+bool
+CzTxnIsTakenOver(void)
+{
+	return dirty != NULL && pg_atomic_read_u32(&dirty->ntake_overs) > 0;
 }
 
 static pg_atomic_uint32 *
@@ -361,9 +392,12 @@ CzTxnDirtyForget(void)
 	settled = NIL;
 }
 
-/* Other sessions forget a relation's placements now, whatever becomes of this transaction. */
-static void
-invalidate_now(Oid relid)
+/*
+ * CzTxnInvalidateNow
+ *		Other sessions forget a relation's placements now, whatever becomes of this transaction.
+ */
+void
+CzTxnInvalidateNow(Oid relid)
 {
 	SharedInvalidationMessage msg;
 
@@ -407,9 +441,9 @@ CzTxnPlacementsDiffer(const CzShard *shard, Oid server_oid)
 		entry->mark = ++dirty->nmarks;
 	}
 	LWLockRelease(&dirty->lock);
-	invalidate_now(shard->relid);
+	CzTxnInvalidateNow(shard->relid);
 	if (OidIsValid(shard->table_relid) && shard->table_relid != shard->relid)
-		invalidate_now(shard->table_relid);
+		CzTxnInvalidateNow(shard->table_relid);
 	CzRoomPlacementsChanged();
 	CzActivityNote(CZ_TASK_RECOVER);
 	return entry != NULL;

@@ -14,7 +14,8 @@
  * he has written there takes the next active one as the first; others may still
  * write at the old one.  They meet on the next one: whoever changed a row there
  * second has waited for the other's end, and finds before his commit that his first
- * placement is inactive (CzTxnCheckPlacements).  The last active placement of a
+ * placement is inactive (CzTxnCheckPlacements): the mark is there for all before a
+ * worker commits (CzTxnTellMarked), or else it is waited for (CzTxnAwaitTakeOvers).  The last active placement of a
  * shard is never given up, however many sessions try at a time: they meet at a lock.
  *
  * The tables of a colocation group are joined on their workers, so they lose a
@@ -59,6 +60,9 @@ typedef struct LostPlacement
 } LostPlacement;
 
 static List *lost = NIL;		/* in TopTransactionContext */
+
+/* Relations of which this transaction has marked placements; in TopTransactionContext */
+static List *marked = NIL;
 
 /*
  * CzTxnIsLost, CzTxnHasLost
@@ -450,6 +454,33 @@ CzTxnCheckPlacement(const CzShard *shard)
 		CzTxnReportChange(shard);
 }
 
+/* Sessions are to look again at a relation's placements once this transaction is committed. */
+static void
+look_again(Oid relid)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+	CacheInvalidateRelcacheByRelid(relid);
+	marked = list_append_unique_oid(marked, relid);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * CzTxnTellMarked
+ *		After the local commit, before a worker hears of it: whoever meets this transaction on
+ *		another placement finds before his own commit what is inactive.  Core tells other
+ *		sessions later, when all callbacks of the commit have returned.  Never throws.
+ */
+void
+CzTxnTellMarked(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, marked)
+		CzTxnInvalidateNow(lfirst_oid(lc));
+	CzTxnTakeOverEnd();
+}
+
 /*
  * What a single-shard table has missed, the tables of its group are taken to have missed,
  * too: a worker must not see the rows of today in one and of yesterday in another, between
@@ -469,7 +500,7 @@ lose_group(const CzTable *table, Oid server_oid, List *tables)
 			!CzInactiveInsert(other->shards[0].shard_id, server_oid,
 							  "a placement of a colocated table has missed writes"))
 			continue;
-		CacheInvalidateRelcacheByRelid(other->shards[0].relid);
+		look_again(other->shards[0].relid);
 		tables = list_append_unique_oid(tables, other->relid);
 	}
 	return tables;
@@ -543,7 +574,7 @@ mark_inactive(const CzTable *table, int index, Oid server_oid, const char *reaso
 						shard->shard_id)));
 	if (!CzInactiveInsert(shard->shard_id, server_oid, reason))
 		return tables;
-	CacheInvalidateRelcacheByRelid(shard->relid);
+	look_again(shard->relid);
 	return lose_group(table, server_oid, list_append_unique_oid(tables, table->relid));
 }
 
@@ -553,7 +584,7 @@ end_marking(List *tables)
 	ListCell   *lc;
 
 	foreach(lc, tables)
-		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+		look_again(lfirst_oid(lc));
 	CzActivityNote(CZ_TASK_RECOVER);
 }
 
@@ -614,4 +645,6 @@ void
 CzTxnForgetLost(void)
 {
 	lost = NIL;
+	marked = NIL;
+	CzTxnTakeOverEnd();
 }

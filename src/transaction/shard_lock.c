@@ -28,6 +28,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -627,6 +628,20 @@ CzTxnLoseWritten(Oid server_oid)
 }
 
 /*
+ * CzTxnAwaitTakeOvers
+ *		Transactions that have given up first placements commit on the other ones before the
+ *		marks can be seen here.  They hold the lock until they can.
+ */
+void
+CzTxnAwaitTakeOvers(void)
+{
+	if (!CzTxnIsTakenOver())
+		return;
+	CzTxnLocalLock(CZ_STATE_LOCK, CZ_LOCK_SHARED);
+	AcceptInvalidationMessages();
+}
+
+/*
  * CzTxnCheckPlacements
  *		Before the commit: are the placements that were written those that count?
  */
@@ -634,6 +649,9 @@ void
 CzTxnCheckPlacements(void)
 {
 	ListCell   *lc;
+
+	if (held_locks != NIL)
+		CzTxnAwaitTakeOvers();
 
 	foreach(lc, cz_txn_entries)
 	{

@@ -197,6 +197,7 @@ extern void CzTxnCheckReplaced(void);
 extern void CzTxnMarkLost(void);
 extern void CzTxnMarkOne(Oid table_relid, int64 shard_id, Oid server_oid,
 						 const char *reason);
+extern void CzTxnTellMarked(void);
 extern void CzTxnForgetLost(void);
 
 /* chain.c */
@@ -213,6 +214,9 @@ extern void CzTxnFollowersForget(void);
 /* dirty.c */
 extern uint32 CzTxnGivenUp(Oid server_oid);
 extern void CzTxnGiveUp(Oid server_oid);
+extern void CzTxnTakeOverEnd(void);
+extern bool CzTxnIsTakenOver(void);
+extern void CzTxnInvalidateNow(Oid relid);
 extern bool CzTxnDirtyUse(List *shards);
 extern bool CzTxnDirtyInsert(List *shards);
 extern void CzTxnDirtyUnsure(List *shards);
@@ -239,6 +243,7 @@ extern bool CzTxnCallIsOk(const CzTxnCall *call);
 
 /* shard_lock.c */
 extern bool CzTxnLoseWritten(Oid server_oid);
+extern void CzTxnAwaitTakeOvers(void);
 extern void CzTxnCheckPlacements(void);
 extern bool CzTxnWrittenShards(Oid first_oid, List **shards);
 extern bool CzTxnShardsWrittenAt(Oid server_oid, List **shards);

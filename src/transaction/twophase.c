@@ -930,6 +930,7 @@ CzTxnXactCallback(int event)
 			}
 			break;
 		case XACT_EVENT_COMMIT:
+			CzTxnTellMarked();
 			CzTxnDirtyCommitted();
 			count_two_phase();
 			post_commit();

@@ -209,5 +209,36 @@ note 'a follower that takes its time';
 	is($cluster->differing_placements, '', 'placements are equal');
 }
 
+note 'who has a row at a first placement that another one could not reach';
+# They meet at the other placement.  He writes there what he has made of the row as it was, so he
+# must find that his first placement is inactive as soon as the other one is committed there.
+foreach my $what ('one shard', 'several shards')
+{
+	ok($cluster->repair, "$what: all placements are active");
+	# a shard's first commit after a while goes another way
+	$cluster->sql("UPDATE t SET v = v + 1 WHERE k = $key{1}") foreach 1 .. 2;
+	my $before = $cluster->sql("SELECT v FROM t WHERE k = $key{1}");
+	my $first = $cluster->start_at('after_p', "SET cz.worker_timeout = '60s'; UPDATE t SET v = v + 1 WHERE k = $key{1} AND v >= 0 + random() * 0", 'first');
+	$cluster->freeze_worker(1);
+	ok($cluster->coordinator->poll_query_until('postgres', 'SELECT bool_and(NOT result) FROM citus_check_cluster_node_health() WHERE to_nodeport = ' . $cluster->port(1)),
+		"$what: the node does not answer");
+	my $second = $cluster->start_at('after_commit', "BEGIN; UPDATE t SET v = v + 1 WHERE k = $key{1}; "
+		  . ($what eq 'one shard' ? '' : "UPDATE t SET v = v + 1 WHERE k = $key{2}; ") . 'COMMIT');
+	$cluster->thaw_worker(1);
+	$cluster->go('first');
+	my ($status, $out, $err) = $cluster->finish_sql($first, 60);
+	isnt($status, -1, "$what: he comes to an end");
+	my $n = $status == 0 ? 2 : 1;
+	like($err, qr/ERROR:  40001/, "$what: he starts again") if $status != 0;
+	$cluster->go;
+	($status, $out, $err) = $cluster->finish_sql($second, 60);
+	is($status, 0, "$what: the other one is committed") or diag($err);
+	like($err, qr/placements on node "[^"]+" are left out/, "$what: without the first placement");
+	is($cluster->sql("SELECT v FROM t WHERE k = $key{1}"), $before + $n, "$what: nothing is lost");
+}
+$cluster->await_workers;
+ok($cluster->repair, 'all placements are active');
+is($cluster->differing_placements, '', 'placements are equal');
+
 $cluster->stop;
 done_testing;
