@@ -11,12 +11,14 @@ whole, and
     there if it failed, and where nobody knows all of it is there or nothing;
   - counters are what the journal says: no update is lost, none is done twice;
   - nothing is prepared, no placement is inactive, no statement waited for ever;
-  - no error was one that a database whose servers fail could not give.
+  - no error was one that a database whose servers fail could not give;
+  - no process of the coordinator has crashed but those that were killed.
 --seed N makes the same transactions and the same failures; how they meet is chance.
 """
 import argparse
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -264,6 +266,8 @@ class Storm(replicas.Replicas):
         self.single = {'c': {}, 'c1': {}}   # key: [acknowledged, not known] single updates
         self.number = 0
         self.watched = None         # what was seen when a statement took long
+        self.log = os.path.join(args.dir, 'n0.log')
+        self.log_seen = os.path.getsize(self.log)
 
     def problem(self, text):
         with self.lock:
@@ -426,6 +430,14 @@ class Storm(replicas.Replicas):
                 if (table == 'c1' or int(key) > KEYS) and not done <= int(value) <= done + unknown:
                     self.problem('%s: counter %s is %s, acknowledged %d, not known %d' % (table, key, value, done, unknown))
 
+    def look_for_crashes(self):
+        with open(self.log, errors='replace') as file:
+            file.seek(self.log_seen)
+            for line in file:
+                if re.search(r'terminated by signal (?!9\b)|PANIC: |TRAP: ', line):
+                    self.problem(line.strip())
+            self.log_seen = file.tell()
+
     def storm(self, seed):
         rng = random.Random(seed)
         until = time.time() + self.args.round_seconds
@@ -437,6 +449,7 @@ class Storm(replicas.Replicas):
         for thread in threads:
             thread.join()
         self.make_whole()
+        self.look_for_crashes()
         try:
             self.compare()
         except (OSError, RuntimeError, ConnectionError, ConnectionLost) as problem:
