@@ -447,17 +447,21 @@ end_child(EState *child, List *writes)
 
 /*
  * CzRowSourceReadAgain
- *		Read the rows as they are now.
+ *		Read the rows as they are now.  Who has changed one may still be committing what he
+ *		has changed on other workers.
  */
 void
 CzRowSourceReadAgain(CzRowSource *source)
 {
 	EState	   *parent = source->parent->state;
 	MemoryContext oldcontext = MemoryContextSwitchTo(parent->es_query_cxt);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot	snapshot;
 	EState	   *child;
 	List	   *writes;
 
+	if (cz_distributed_snapshot != CZ_SNAPSHOT_OFF)
+		CzRoomAwait();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	/* what the statement has seen of its own transaction stays */
 	snapshot->curcid = parent->es_snapshot->curcid;
 	PushActiveSnapshot(snapshot);
