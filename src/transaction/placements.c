@@ -15,8 +15,9 @@
  * write at the old one.  They meet on the next one: whoever changed a row there
  * second has waited for the other's end, and finds before his commit that his first
  * placement is inactive (CzTxnCheckPlacements): the mark is there for all before a
- * worker commits (CzTxnTellMarked), or else it is waited for (CzTxnAwaitTakeOvers).  The last active placement of a
- * shard is never given up, however many sessions try at a time: they meet at a lock.
+ * worker commits (CzTxnTellMarked), or else it is waited for (CzTxnAwaitTakeOvers).
+ * The last active placement of a shard is never given up, however many sessions try at
+ * a time: they meet at a lock.
  *
  * The tables of a colocation group are joined on their workers, so they lose a
  * shard's placement together.
@@ -478,7 +479,6 @@ CzTxnTellMarked(void)
 
 	foreach(lc, marked)
 		CzTxnInvalidateNow(lfirst_oid(lc));
-	CzTxnTakeOverEnd();
 }
 
 /*
